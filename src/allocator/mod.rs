@@ -1,0 +1,1 @@
+//! Which connection an operation uses.

@@ -1,0 +1,1 @@
+//! Mail protocols on our own socket layer.
