@@ -1,0 +1,40 @@
+//! The one seam between the allocator and the world.
+
+use std::time::Instant;
+
+use super::id::SessionId;
+
+/// Opens, judges and closes connections for a [`Client`](super::Client), which knows nothing else of servers.
+///
+/// The client calls every method without holding a lock, on the thread whose operation or disposal needs it, and may
+/// call them from several threads at once. An implementation bounds each call in time: the client cannot.
+pub trait Connector: Send + Sync + 'static {
+    /// An open connection. It moves between threads, but only one thread at a time has it.
+    type Connection: Send + 'static;
+    /// Why a connection could not be opened.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Opens the given session; may block. A session that failed leaves nothing behind.
+    ///
+    /// # Errors
+    /// Whatever the server or the network answered; the client hands it on as
+    /// [`Error::Connect`](super::Error::Connect).
+    fn connect(&self, session: SessionId) -> Result<Self::Connection, Self::Error>;
+
+    /// Whether the connection must not be used again (rule B1). Asked after each use; touches no network.
+    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
+        let _ = connection;
+        false
+    }
+
+    /// Signs a healthy connection out (LOGOUT, QUIT) and closes it, by `deadline` at the latest.
+    fn close(&self, connection: Self::Connection, deadline: Instant) {
+        let _ = deadline;
+        drop(connection);
+    }
+
+    /// Drops a connection that has broken, without another word to the server.
+    fn discard(&self, connection: Self::Connection) {
+        drop(connection);
+    }
+}
