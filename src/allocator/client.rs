@@ -1,0 +1,342 @@
+//! The public face: a mail client that shares its connections between threads by the rule of its mode.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::closing;
+use super::connector::Connector;
+use super::error::{Error, Refusal};
+use super::event::{Disposal, Observer};
+use super::handle::{Connection, DefaultConnection, ThreadScope};
+use super::id::ConnectionId;
+use super::lease::{Assignment, Lease};
+use super::mode::{Kind, Mode, Reason, may_create_default, route};
+use super::shared::{Member, Shared};
+use super::slot::Slot;
+use super::sync::{Arc, Patience, ThreadId, Weak};
+use super::thread::{self, Place};
+
+/// A mail client: one main connection, at most one default connection for each thread, any number of independent ones.
+///
+/// Cloning it gives another handle to the same client. When the last one goes, the client is closed (rule D4).
+pub struct Client<C: Connector> {
+    owner: Arc<Owner<C>>,
+}
+
+struct Owner<C: Connector> {
+    /// Main's place lives exactly as long as the client (K1).
+    main: Arc<Member<C>>,
+}
+
+/// How a [`Client`] is made.
+#[must_use]
+pub struct Builder<C: Connector> {
+    connector: C,
+    mode: Mode,
+    observer: Option<Box<dyn Observer>>,
+    wait_timeout: Duration,
+    close_timeout: Duration,
+    max_connections: Option<usize>,
+}
+
+impl<C: Connector> Builder<C> {
+    /// The mode to begin with; [`Mode::UseMainOrDefault`] unless set.
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Who hears of the events; nobody unless set.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// How long a request may stand in line, for a connection and for room together (rules W1, W2); 60 s unless set.
+    pub const fn lease_timeout(mut self, timeout: Duration) -> Self {
+        self.wait_timeout = timeout;
+        self
+    }
+
+    /// How long a disposal may take to sign out; 5 s unless set. A thread that ends takes less than a second in all
+    /// (D3), and [`Client::close`] has a deadline of its own.
+    pub const fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How many connections may be open or being dialled at once (rule W2); no cap unless set. A cap of 0 lets none be.
+    pub const fn max_connections(mut self, max: usize) -> Self {
+        self.max_connections = Some(max);
+        self
+    }
+
+    /// The client. Nothing is dialled yet: main opens at its first use (C4).
+    pub fn build(self) -> Client<C> {
+        let shared = Arc::new(Shared::new(
+            self.connector,
+            self.observer,
+            self.mode,
+            self.wait_timeout,
+            self.close_timeout,
+            self.max_connections,
+        ));
+        let main = Arc::new(Member { slot: Slot::new(ConnectionId::MAIN, Kind::Main), shared });
+        Client { owner: Arc::new(Owner { main }) }
+    }
+}
+
+impl<C: Connector> Client<C> {
+    /// Starts to make a client whose connections come from `connector`.
+    pub const fn builder(connector: C) -> Builder<C> {
+        Builder {
+            connector,
+            mode: Mode::UseMainOrDefault,
+            observer: None,
+            wait_timeout: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(5),
+            max_connections: None,
+        }
+    }
+
+    /// The mode that will decide the next operation.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.shared().mode()
+    }
+
+    /// Sets the mode, from any thread: it decides the next operation, never one under way (M1).
+    pub fn set_mode(&self, mode: Mode) {
+        self.shared().set_mode(mode);
+    }
+
+    /// The connector that was given to [`Client::builder`].
+    #[must_use]
+    pub fn connector(&self) -> &C {
+        &self.shared().connector
+    }
+
+    /// How many connections are open or being dialled right now, of every kind.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared().capacity.taken()
+    }
+
+    /// Creates an independent connection (C1), open when the call returns (C4).
+    ///
+    /// # Errors
+    /// The dial failed, no room came free in time, or the client is closed. Nothing is left behind.
+    pub fn create_connection(&self) -> Result<Connection<C>, Error<C::Error>> {
+        let thread = thread::id();
+        let newborn = self.add(Kind::Independent, thread, true)?;
+        self.open_by_hand(&newborn.member, thread)?;
+        Ok(Connection::new(&newborn.keep()))
+    }
+
+    /// Creates this thread's default connection by hand, open when the call returns (C2–C4).
+    ///
+    /// # Errors
+    /// The mode forbids it, this thread has one already, the dial failed, no room came free in time, or the client is
+    /// closed. Nothing is left behind: the thread may try again.
+    pub fn create_default_connection(&self) -> Result<DefaultConnection<C>, Error<C::Error>> {
+        let (thread, existing) = self.look()?;
+        may_create_default(self.mode(), existing.map(|member| member.slot.id))
+            .map_err(|refusal| self.shared().refuse(refusal, thread))?;
+        let newborn = self.add_default(thread, true)?;
+        self.open_by_hand(&newborn.member, thread)?;
+        Ok(DefaultConnection::new(&newborn.keep()))
+    }
+
+    /// Disposes this thread's default connection, however it was created, and says which it was; none if it has none.
+    ///
+    /// From now on the thread is as if it never had one (D1).
+    pub fn dispose_default_connection(&self) -> Option<ConnectionId> {
+        let (_, member) = self.look().ok()?;
+        let member = member?;
+        member.dispose(Disposal::ByHand, self.shared().close_by()).then_some(member.slot.id)
+    }
+
+    /// A scope at whose end this thread's default connection is disposed, for tasks on threads that outlive them (H1).
+    pub const fn thread_scope(&self) -> ThreadScope<'_, C> {
+        ThreadScope::new(self)
+    }
+
+    /// The connection that the mode assigns to this thread's next operation (A1–A3), to itself until the lease ends.
+    ///
+    /// # Errors
+    /// Refused by a rule, not free in time, or not to be opened.
+    pub fn lease(&self) -> Result<Lease<C>, Error<C::Error>> {
+        let (thread, default) = self.look()?;
+        let mode = self.mode();
+        let had_default = default.is_some();
+        let reason = route(mode, had_default, false);
+        let inputs = Inputs { thread, mode, had_default, passed: None, reason };
+        match (reason, default) {
+            (Reason::Default, Some(default)) => self.lease_member(default, inputs),
+            (Reason::DefaultCreated, _) => {
+                let newborn = self.add_default(thread, false)?;
+                let lease = self.lease_member(Arc::clone(&newborn.member), inputs)?;
+                newborn.keep();
+                Ok(lease)
+            }
+            _ => self.lease_member(Arc::clone(&self.owner.main), inputs),
+        }
+    }
+
+    /// The connection that is passed (first column of A1–A3), to this thread alone until the lease ends.
+    ///
+    /// # Errors
+    /// It was disposed (D2) or is another client's (D6), this thread holds it already (W3), or it was not free in time.
+    pub fn lease_on(&self, on: &Connection<C>) -> Result<Lease<C>, Error<C::Error>> {
+        let (thread, default) = self.look()?;
+        let mode = self.mode();
+        let had_default = default.is_some();
+        let inputs =
+            Inputs { thread, mode, had_default, passed: Some(on.id()), reason: route(mode, had_default, true) };
+        let connection = on.id();
+        if !on.is_of(self.shared()) {
+            return Err(self.shared().refuse(Refusal::ForeignConnection { connection }, thread));
+        }
+        match on.member() {
+            Some(member) => self.lease_member(member, inputs),
+            None => Err(self.shared().refuse(self.shared().gone(connection), thread)),
+        }
+    }
+
+    /// Runs one unit of work on the connection that the mode assigns; see [`Client::lease`].
+    ///
+    /// # Errors
+    /// Those of [`Client::lease`]; then `unit` did not run.
+    pub fn with<R>(&self, unit: impl FnOnce(&mut C::Connection) -> R) -> Result<R, Error<C::Error>> {
+        Ok(unit(&mut *self.lease()?))
+    }
+
+    /// Runs one unit of work on the connection that is passed; see [`Client::lease_on`].
+    ///
+    /// # Errors
+    /// Those of [`Client::lease_on`]; then `unit` did not run.
+    pub fn with_connection<R>(
+        &self,
+        on: &Connection<C>,
+        unit: impl FnOnce(&mut C::Connection) -> R,
+    ) -> Result<R, Error<C::Error>> {
+        Ok(unit(&mut *self.lease_on(on)?))
+    }
+
+    /// Closes the client (D4): main, every thread's default connection and every independent one are signed out and
+    /// closed, side by side; whoever waits is refused, and so is every later use. A connection in use is closed when
+    /// its operation ends (D5), which is waited for until `deadline`.
+    ///
+    /// Returns how many connections were still in use or closing then: 0 if all are closed.
+    pub fn close(self, deadline: Instant) -> usize {
+        self.owner.close(deadline);
+        let capacity = &self.shared().capacity;
+        if capacity.wait_until_empty(deadline) { 0 } else { capacity.taken() }
+    }
+
+    fn shared(&self) -> &Arc<Shared<C>> {
+        &self.owner.main.shared
+    }
+
+    /// This thread, and the default connection it has here (C5).
+    fn look(&self) -> Result<Looked<C>, Error<C::Error>> {
+        thread::look(self.shared().address())
+            .map_err(|thread::Ending| self.shared().refuse(Refusal::ThreadEnding, thread::id()))
+    }
+
+    fn add(&self, kind: Kind, thread: ThreadId, by_hand: bool) -> Result<Newborn<C>, Error<C::Error>> {
+        let member = self.shared().add(kind, thread, by_hand).map_err(|no| self.shared().refuse(no, thread))?;
+        Ok(Newborn { member, kept: false })
+    }
+
+    fn add_default(&self, thread: ThreadId, by_hand: bool) -> Result<Newborn<C>, Error<C::Error>> {
+        let newborn = self.add(Kind::Default, thread, by_hand)?;
+        let place: Weak<Member<C>> = Arc::downgrade(&newborn.member);
+        thread::remember(self.shared().address(), place as Weak<dyn Place>)
+            .map_err(|thread::Ending| self.shared().refuse(Refusal::ThreadEnding, thread))?;
+        Ok(newborn)
+    }
+
+    fn open_by_hand(&self, member: &Member<C>, thread: ThreadId) -> Result<(), Error<C::Error>> {
+        let (seat, _) = member.seat(thread, &mut Patience::new(self.shared().wait_timeout))?;
+        member.put_down(seat);
+        Ok(())
+    }
+
+    fn lease_member(&self, member: Arc<Member<C>>, inputs: Inputs) -> Result<Lease<C>, Error<C::Error>> {
+        let Inputs { thread, mode, had_default, passed, reason } = inputs;
+        let mut patience = Patience::new(self.shared().wait_timeout);
+        let (seat, opened) = member.seat(thread, &mut patience)?;
+        let session = seat.session_id(member.slot.id);
+        let kind = member.slot.kind;
+        let waited = patience.waited();
+        Ok(Lease::new(member, seat, Assignment { mode, had_default, passed, reason, kind, session, opened, waited }))
+    }
+}
+
+/// This thread, and the default connection it has.
+type Looked<C> = (ThreadId, Option<Arc<Member<C>>>);
+
+/// What the rule looked at, and what it answered.
+struct Inputs {
+    thread: ThreadId,
+    mode: Mode,
+    had_default: bool,
+    passed: Option<ConnectionId>,
+    reason: Reason,
+}
+
+/// A place whose first session is being dialled: unless it is kept, nothing of it stays behind (C4), by a panic either.
+struct Newborn<C: Connector> {
+    member: Arc<Member<C>>,
+    kept: bool,
+}
+
+impl<C: Connector> Newborn<C> {
+    fn keep(mut self) -> Arc<Member<C>> {
+        self.kept = true;
+        Arc::clone(&self.member)
+    }
+}
+
+impl<C: Connector> Drop for Newborn<C> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.member.dispose(Disposal::NeverOpened, self.member.shared.close_by());
+        }
+    }
+}
+
+impl<C: Connector> Owner<C> {
+    fn close(&self, deadline: Instant) {
+        let shared = &self.main.shared;
+        let mut members = shared.close_places();
+        members.push(Arc::clone(&self.main));
+        shared.capacity.close();
+        closing::close_all(shared, &members, deadline);
+    }
+}
+
+impl<C: Connector> Drop for Owner<C> {
+    fn drop(&mut self) {
+        self.close(self.main.shared.close_by());
+    }
+}
+
+impl<C: Connector> Clone for Client<C> {
+    fn clone(&self) -> Self {
+        Self { owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<C: Connector> fmt::Debug for Client<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("mode", &self.mode()).finish_non_exhaustive()
+    }
+}
+
+impl<C: Connector> fmt::Debug for Builder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,47 @@
+//! The end of a client (rule D4): every connection signs out, side by side, within one deadline.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::connector::Connector;
+use super::event::Disposal;
+use super::shared::{Member, Shared};
+use super::slot::{Disposed, Session};
+use super::sync::{Arc, Mutex, lock, thread};
+
+/// So many sign out at a time: one server that does not answer must not keep the others from being told.
+const CLOSERS: usize = 16;
+
+pub(super) fn close_all<C: Connector>(shared: &Shared<C>, members: &[Arc<Member<C>>], deadline: Instant) {
+    let idle = members.iter().filter_map(|member| match member.retire(Disposal::ClientClosed) {
+        Disposed::Now { idle } => idle,
+        Disposed::Before => None,
+    });
+    let idle: Vec<Mutex<Option<Box<Session<C>>>>> = idle.map(|session| Mutex::new(Some(session))).collect();
+    let next = AtomicUsize::new(0);
+    let closers = CLOSERS.min(idle.len());
+    let close_some = || {
+        while let Some(place) = idle.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(session) = lock(place).take() else { continue };
+            let left = idle.len().saturating_sub(next.load(Ordering::Relaxed)) + 1;
+            shared.close_session(*session, fair_share(deadline, left.div_ceil(closers)));
+        }
+    };
+    thread::scope(|scope| {
+        let helpers: Vec<_> =
+            (1..closers).map_while(|_| thread::Builder::new().spawn_scoped(scope, close_some).ok()).collect();
+        close_some();
+        for helper in helpers {
+            if let Err(panic) = helper.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// When one of so many sessions still to be closed in turn should be done, so that each gets its time.
+fn fair_share(deadline: Instant, in_turn: usize) -> Instant {
+    let now = Instant::now();
+    let share = deadline.saturating_duration_since(now) / u32::try_from(in_turn).unwrap_or(u32::MAX);
+    now + share.max(Duration::from_millis(1))
+}

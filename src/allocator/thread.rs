@@ -1,0 +1,85 @@
+//! Thread identity, and the guard that disposes a thread's default connections when it ends (rule D3).
+//!
+//! A thread's default connection is found by thread identity alone (C5), so each thread remembers its own: no map to
+//! lock, whatever the number of threads. It remembers weakly: a client does not live on in a thread's memory.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::sync::{Arc, ThreadId, Weak, thread, thread_local};
+
+/// How long a thread may take to sign its connections out when it ends, all clients together: D3 says "within a
+/// second, whatever the server does".
+const EXIT_TIMEOUT: Duration = Duration::from_millis(750);
+
+/// The place of a default connection, as the thread sees it: whatever its client's connector.
+pub(super) trait Place: Any + Send + Sync {
+    /// The place may be disposed from elsewhere: by its client's close.
+    fn is_disposed(&self) -> bool;
+    /// The thread ends: sign out by `deadline`.
+    fn thread_ends(self: Arc<Self>, deadline: Instant);
+}
+
+thread_local! {
+    static THIS_THREAD: ThisThread = ThisThread { id: thread::current().id(), defaults: RefCell::new(Vec::new()) };
+}
+
+struct ThisThread {
+    /// Asking the runtime each time would cost more than the rest of a lease.
+    id: ThreadId,
+    /// At most one per client; entries of dead places go at the next registration.
+    defaults: RefCell<Vec<Entry>>,
+}
+
+struct Entry {
+    /// The client's address: unique as long as `place` lives, for the place keeps its client's inside alive.
+    client: usize,
+    place: Weak<dyn Place>,
+}
+
+/// The thread's own variables are gone, or going.
+pub(super) struct Ending;
+
+/// This thread's identity, and its default connection's place with the client at that address.
+pub(super) fn look<P: Place>(client: usize) -> Result<(ThreadId, Option<Arc<P>>), Ending> {
+    let looked = THIS_THREAD.try_with(|this| {
+        let found = this.defaults.borrow().iter().find(|entry| entry.client == client).and_then(|e| e.place.upgrade());
+        let place = found.filter(|place| !place.is_disposed()).and_then(|place| {
+            let place: Arc<dyn Any + Send + Sync> = place;
+            Arc::downcast(place).ok()
+        });
+        (this.id, place)
+    });
+    looked.map_err(|_| Ending)
+}
+
+/// This thread's identity, known even while the thread ends.
+pub(super) fn id() -> ThreadId {
+    THIS_THREAD.try_with(|this| this.id).unwrap_or_else(|_| thread::current().id())
+}
+
+/// Remembers this thread's default connection with a client; it replaces a disposed one.
+pub(super) fn remember(client: usize, place: Weak<dyn Place>) -> Result<(), Ending> {
+    let remembered = THIS_THREAD.try_with(|this| {
+        let mut defaults = this.defaults.borrow_mut();
+        defaults.retain(|entry| entry.client != client && entry.place.strong_count() > 0);
+        defaults.push(Entry { client, place });
+    });
+    remembered.map_err(|_| Ending)
+}
+
+impl Drop for ThisThread {
+    fn drop(&mut self) {
+        let mut places = self.defaults.take().into_iter().filter_map(|entry| entry.place.upgrade()).peekable();
+        if places.peek().is_none() {
+            return;
+        }
+        let deadline = Instant::now() + EXIT_TIMEOUT;
+        for place in places {
+            // A panic that leaves a thread-local's destructor aborts the process; the connection is dropped either way.
+            let _ = catch_unwind(AssertUnwindSafe(|| place.thread_ends(deadline)));
+        }
+    }
+}
