@@ -1,0 +1,298 @@
+//! The one taxonomy of mail failures: what went wrong, at which stage, and what the server itself said.
+
+use std::fmt;
+use std::io;
+
+/// What went wrong. The names are the words of every output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// The host name did not resolve.
+    Dns,
+    /// The host answered that nobody listens there, or the network that it cannot be reached.
+    ConnectRefused,
+    /// No answer to the TCP connect in time.
+    ConnectTimeout,
+    /// The TCP connection was reset while it opened.
+    ConnectReset,
+    /// TLS could not be agreed on, for any reason but the certificate.
+    TlsHandshake,
+    /// The server's certificate is not one to trust for this host.
+    TlsCertificate,
+    /// What came first was not a greeting of the protocol.
+    Greeting,
+    /// The server refused the user or the password.
+    AuthInvalid,
+    /// Client and server share no way to sign in.
+    AuthUnsupported,
+    /// The server allows no more connections.
+    LimitConnections,
+    /// The server throttles: too much in too short a time.
+    LimitRate,
+    /// A tagged NO: the command failed, the connection goes on.
+    ServerNo,
+    /// A tagged BAD: the server did not accept the command, the connection goes on.
+    ServerBad,
+    /// The server said goodbye, with its reason.
+    ServerBye,
+    /// The server closed the connection without a word.
+    Closed,
+    /// No whole answer in time.
+    Timeout,
+    /// The answer is not the protocol, or passes a bound.
+    Protocol,
+    /// No connection became free in time (rules W1, W2).
+    WaitTimeout,
+    /// Forbidden by the assignment rules.
+    Refused,
+    /// The connection or its client was disposed, or the run was cancelled.
+    Disposed,
+    /// This machine ran out of descriptors, ports, memory or threads.
+    LocalResources,
+    /// A fault of our own.
+    Internal,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the taxonomy.
+    pub const ALL: [Self; 22] = [
+        Self::Dns,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::ConnectReset,
+        Self::TlsHandshake,
+        Self::TlsCertificate,
+        Self::Greeting,
+        Self::AuthInvalid,
+        Self::AuthUnsupported,
+        Self::LimitConnections,
+        Self::LimitRate,
+        Self::ServerNo,
+        Self::ServerBad,
+        Self::ServerBye,
+        Self::Closed,
+        Self::Timeout,
+        Self::Protocol,
+        Self::WaitTimeout,
+        Self::Refused,
+        Self::Disposed,
+        Self::LocalResources,
+        Self::Internal,
+    ];
+
+    /// The word used in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::ConnectRefused => "connect-refused",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::ConnectReset => "connect-reset",
+            Self::TlsHandshake => "tls-handshake",
+            Self::TlsCertificate => "tls-certificate",
+            Self::Greeting => "greeting",
+            Self::AuthInvalid => "auth-invalid",
+            Self::AuthUnsupported => "auth-unsupported",
+            Self::LimitConnections => "limit-connections",
+            Self::LimitRate => "limit-rate",
+            Self::ServerNo => "server-no",
+            Self::ServerBad => "server-bad",
+            Self::ServerBye => "server-bye",
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::WaitTimeout => "wait-timeout",
+            Self::Refused => "refused",
+            Self::Disposed => "disposed",
+            Self::LocalResources => "local-resources",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How far things had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Turning the host name into addresses.
+    Resolve,
+    /// Opening the TCP connection.
+    Connect,
+    /// The TLS handshake, and the STARTTLS that asks for it.
+    Tls,
+    /// Waiting for the server's first line.
+    Greeting,
+    /// Signing in, and the commands that prepare it.
+    Auth,
+    /// Waiting for a connection to become free.
+    Wait,
+    /// Running an operation.
+    Operation,
+    /// Signing out.
+    Logout,
+}
+
+impl Stage {
+    /// Every stage, in the order of a connection's life.
+    pub const ALL: [Self; 8] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Tls,
+        Self::Greeting,
+        Self::Auth,
+        Self::Wait,
+        Self::Operation,
+        Self::Logout,
+    ];
+
+    /// The word used in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Greeting => "greeting",
+            Self::Auth => "auth",
+            Self::Wait => "wait",
+            Self::Operation => "operation",
+            Self::Logout => "logout",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One failure, fit to be shown as it is: `limit-connections at auth: NO [LIMIT] …; <what to do>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// How far things had come.
+    pub stage: Stage,
+    /// One clear line, with the cure where there is one.
+    pub message: String,
+    /// The server's own line, without its tag: control characters escaped, at most 500 characters.
+    pub server_line: Option<String>,
+}
+
+impl Failure {
+    /// A failure that the server said nothing about.
+    #[must_use]
+    pub fn new(kind: FailureKind, stage: Stage, message: impl Into<String>) -> Self {
+        Self { kind, stage, message: message.into(), server_line: None }
+    }
+
+    /// The same failure with the server's own line, made printable and bounded.
+    #[must_use]
+    pub fn with_line(mut self, line: &[u8]) -> Self {
+        self.server_line = Some(printable(line));
+        self
+    }
+
+    /// What an I/O error means at that stage.
+    #[must_use]
+    pub fn from_io(error: &io::Error, stage: Stage) -> Self {
+        let kind = io_kind(error, stage);
+        let message = match kind {
+            FailureKind::LocalResources => {
+                format!("this machine ran out of a resource ({error}); raise the limit or use fewer connections")
+            }
+            FailureKind::Timeout => {
+                "no whole answer in time; the server or the network is slow, or it hangs".to_owned()
+            }
+            FailureKind::Closed => "the server closed the connection without a word".to_owned(),
+            FailureKind::ConnectTimeout => "the host did not answer in time; check host, port and firewall".to_owned(),
+            FailureKind::ConnectRefused => format!("{error}; check host and port"),
+            _ => error.to_string(),
+        };
+        Self::new(kind, stage, message)
+    }
+}
+
+fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
+    use io::ErrorKind as Io;
+    use rustix::io::Errno;
+    if let Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOMEM | Errno::NOBUFS) =
+        Errno::from_io_error(error)
+    {
+        return FailureKind::LocalResources;
+    }
+    let opening = stage <= Stage::Connect;
+    match error.kind() {
+        Io::WouldBlock | Io::TimedOut if opening => FailureKind::ConnectTimeout,
+        Io::WouldBlock | Io::TimedOut => FailureKind::Timeout,
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof if opening => {
+            FailureKind::ConnectReset
+        }
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof | Io::NotConnected => {
+            FailureKind::Closed
+        }
+        Io::ConnectionRefused
+        | Io::HostUnreachable
+        | Io::NetworkUnreachable
+        | Io::NetworkDown
+        | Io::PermissionDenied => FailureKind::ConnectRefused,
+        Io::OutOfMemory => FailureKind::LocalResources,
+        Io::InvalidData if stage == Stage::Tls => FailureKind::TlsHandshake,
+        Io::InvalidData => FailureKind::Protocol,
+        _ if opening => FailureKind::ConnectRefused,
+        _ => FailureKind::Internal,
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: ", self.kind, self.stage)?;
+        if let Some(line) = &self.server_line {
+            write!(f, "{line}; ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// How many characters of a server's line are kept.
+const MAX_SHOWN: usize = 500;
+
+/// A server's line made fit for a terminal: control characters and bytes that are not text escaped, and bounded.
+#[must_use]
+pub fn printable(line: &[u8]) -> String {
+    let mut shown = String::with_capacity(line.len().min(MAX_SHOWN));
+    let mut length = 0;
+    let mut push = |piece: &str| {
+        length += piece.chars().count();
+        let fits = length < MAX_SHOWN;
+        shown.push_str(if fits { piece } else { "…" });
+        fits
+    };
+    for chunk in line.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let direction =
+                matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let fits = if character.is_control() || direction || character == '\u{2028}' || character == '\u{2029}' {
+                push(&character.escape_default().to_string())
+            } else {
+                push(character.encode_utf8(&mut [0; 4]))
+            };
+            if !fits {
+                return shown;
+            }
+        }
+        for byte in chunk.invalid() {
+            if !push(&format!("\\x{byte:02x}")) {
+                return shown;
+            }
+        }
+    }
+    shown
+}

@@ -1,0 +1,285 @@
+//! One signed-in IMAP session.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imap::{Error as CrateError, Session};
+
+use super::command::Command;
+use super::connector::Phases;
+use super::operation::ImapOperation;
+use super::reply::{Capabilities, Reply};
+use super::text;
+use super::wire::{Tap, Wire};
+use crate::allocator::SessionId;
+use crate::protocol::endpoint::Security;
+use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::live::Live;
+use crate::protocol::stream::{TlsDetails, Traffic};
+
+/// How many messages `fetch` reads, from the end of the mailbox.
+const LAST: u32 = 20;
+
+/// One session, from its sign-in to its close. Dropping it closes the socket without a LOGOUT.
+pub struct ImapConnection {
+    parts: Parts,
+    label: Option<String>,
+    setup: Vec<Command>,
+    /// Copied from the tap after each unit, so that they can be read without its lock.
+    commands: Vec<Command>,
+    traffic: Traffic,
+    broken: bool,
+}
+
+/// What a dial hands over.
+pub(super) struct Parts {
+    pub(super) session: Session<Wire>,
+    pub(super) tap: Arc<Tap>,
+    pub(super) live: Arc<Live>,
+    pub(super) phases: Phases,
+    pub(super) local_port: u16,
+    pub(super) security: Security,
+    pub(super) tls: Option<TlsDetails>,
+    pub(super) operation_timeout: Duration,
+}
+
+/// Calls into the `imap` crate. `None` stands for a panic in it: no way to one is known, since it sees only tagged
+/// replies of a fixed form, and the session is given up if there is one after all.
+pub(super) fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+impl ImapConnection {
+    pub(super) fn new(parts: Parts) -> Self {
+        let mut connection = Self {
+            parts,
+            label: None,
+            setup: Vec::new(),
+            commands: Vec::new(),
+            traffic: Traffic::default(),
+            broken: false,
+        };
+        connection.end();
+        connection
+    }
+
+    /// Labels the session in the server's log (RFC 2971). A server that refuses the label is no reason to fail.
+    pub(super) fn introduce(&mut self, before: Capabilities, run_id: &str, session: SessionId) -> Result<(), Failure> {
+        let after = self.parts.tap.lock().reader.tally.capabilities;
+        let mut offered = after.unwrap_or(before).id;
+        if after.is_none() && !offered {
+            self.tolerated("CAPABILITY")?;
+            offered = self.parts.tap.lock().reader.tally.capabilities.is_some_and(|after| after.id);
+        }
+        if offered {
+            let label = session.to_string();
+            let command = format!(
+                r#"ID ("name" "mailconn" "version" "{}" "x-mailconn-run" {} "x-mailconn-session" {})"#,
+                env!("CARGO_PKG_VERSION"),
+                text::quoted(run_id),
+                text::quoted(&label)
+            );
+            if self.tolerated(&command)? {
+                self.label = Some(label);
+            }
+        }
+        self.end();
+        self.setup = std::mem::take(&mut self.commands);
+        Ok(())
+    }
+
+    /// Whether the server took a command that it may as well refuse.
+    fn tolerated(&mut self, command: &str) -> Result<bool, Failure> {
+        match self.command(command) {
+            Ok(()) => Ok(true),
+            Err(failure) if self.broken => Err(failure),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Our port: servers log it.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        self.parts.local_port
+    }
+
+    /// How long each phase of the dial took.
+    #[must_use]
+    pub fn phases(&self) -> &Phases {
+        &self.parts.phases
+    }
+
+    /// What went over the socket so far.
+    #[must_use]
+    pub fn bytes(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// How the connection is protected.
+    #[must_use]
+    pub fn security(&self) -> Security {
+        self.parts.security
+    }
+
+    /// What TLS agreed on; `None` in plaintext.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsDetails> {
+        self.parts.tls.as_ref()
+    }
+
+    /// The label that the server took, `#3.2`: the session's name in the server's own log.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The commands of the dial, as they left on the socket.
+    #[must_use]
+    pub fn setup_commands(&self) -> &[Command] {
+        &self.setup
+    }
+
+    /// The commands of the last unit, as they left on the socket.
+    #[must_use]
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// Whether the session must not be used again (rule B1): anything but OK, NO and BAD breaks it, and so does BYE.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Runs one unit. `mailbox` is a name as people write it; NOOP and LIST have no use for it.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`. After `server-no`, `server-bad` and the limits the session may still be
+    /// usable: [`is_broken`](Self::is_broken) tells.
+    pub fn run(&mut self, operation: ImapOperation, mailbox: &str) -> Result<Reply, Failure> {
+        if self.broken {
+            self.commands.clear();
+            let message = "this session has broken; open a new one";
+            return Err(Failure::new(FailureKind::Closed, Stage::Operation, message));
+        }
+        let deadline = Instant::now() + self.parts.operation_timeout;
+        self.parts.tap.lock().begin(Stage::Operation, deadline);
+        let done = self.unit(operation, mailbox);
+        let reply = done.map(|items| self.reply(items));
+        self.end();
+        reply
+    }
+
+    /// Signs out, by `deadline` at the latest. The session is of no use afterwards.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
+    pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
+        if self.broken {
+            let message = "the session had broken; it was closed without LOGOUT";
+            return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
+        }
+        self.parts.tap.lock().leave(deadline);
+        let done = self.command("LOGOUT");
+        // BYE without a tagged OK is a farewell too: some servers stop there.
+        let farewell = self.parts.tap.lock().reader.bye.is_some();
+        self.broken = true;
+        self.end();
+        if farewell { Ok(()) } else { done }
+    }
+
+    fn unit(&mut self, operation: ImapOperation, mailbox: &str) -> Result<u32, Failure> {
+        match operation {
+            ImapOperation::Noop => self.command("NOOP").map(|()| 0),
+            ImapOperation::List => {
+                self.command(r#"LIST "" "*""#)?;
+                Ok(self.parts.tap.lock().reader.tally.listed)
+            }
+            ImapOperation::Status => {
+                self.command(&format!("STATUS {} (MESSAGES UNSEEN UIDNEXT)", text::mailbox(mailbox)))?;
+                let messages = self.parts.tap.lock().reader.tally.messages;
+                messages.ok_or_else(|| self.missing("the reply to STATUS holds no status"))
+            }
+            ImapOperation::Fetch => {
+                let messages = self.examine(mailbox)?;
+                // FETCH 1:* in an empty mailbox is BAD.
+                if messages > 0 {
+                    let first = messages.saturating_sub(LAST) + 1;
+                    self.command(&format!(
+                        "FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"
+                    ))?;
+                }
+                Ok(self.parts.tap.lock().reader.tally.fetched)
+            }
+            ImapOperation::Search => {
+                self.examine(mailbox)?;
+                self.parts.tap.lock().reader.tally.found = None;
+                self.command("SEARCH UNSEEN")?;
+                // Some servers say nothing when nothing was found.
+                Ok(self.parts.tap.lock().reader.tally.found.unwrap_or(0))
+            }
+        }
+    }
+
+    /// Selects a mailbox read-only. Never through the crate's own call, which panics on an untagged NO or BAD.
+    fn examine(&mut self, mailbox: &str) -> Result<u32, Failure> {
+        self.command(&format!("EXAMINE {}", text::mailbox(mailbox)))?;
+        let exists = self.parts.tap.lock().reader.tally.exists;
+        exists.ok_or_else(|| self.missing("the reply to EXAMINE does not say how many messages there are"))
+    }
+
+    fn missing(&mut self, message: &str) -> Failure {
+        self.broken = true;
+        Failure::new(FailureKind::Protocol, Stage::Operation, message)
+    }
+
+    fn command(&mut self, command: &str) -> Result<(), Failure> {
+        self.parts.tap.lock().expect_reply();
+        let session = &mut self.parts.session;
+        let done = guarded(|| session.run_command_and_read_response(command));
+        let mut tapped = self.parts.tap.lock();
+        match done {
+            Some(Ok(_)) => {
+                self.broken |= tapped.is_broken();
+                Ok(())
+            }
+            Some(Err(CrateError::No(_) | CrateError::Bad(_))) if !tapped.is_broken() => {
+                let failure = tapped.refused();
+                self.broken |= failure.is_none();
+                Err(failure.unwrap_or_else(|| tapped.broke(&self.parts.live, "the server refused without a word")))
+            }
+            Some(Err(CrateError::TagMismatch(_))) => {
+                self.broken = true;
+                Err(tapped.broke(&self.parts.live, "the reply answers no command of ours; it is out of step"))
+            }
+            Some(Err(_)) => {
+                self.broken = true;
+                Err(tapped.broke(&self.parts.live, "the reply cannot be read"))
+            }
+            None => {
+                self.broken = true;
+                Err(tapped.broke(&self.parts.live, "the IMAP library could not read the reply"))
+            }
+        }
+    }
+
+    fn reply(&self, items: u32) -> Reply {
+        let tapped = self.parts.tap.lock();
+        let tally = &tapped.reader.tally;
+        Reply {
+            items,
+            messages: tally.messages.or(tally.exists),
+            unseen: tally.unseen.or(tally.found),
+            uid_next: tally.uid_next,
+            uid_validity: tally.uid_validity,
+            received: tapped.received_in_unit(),
+        }
+    }
+
+    fn end(&mut self) {
+        let tapped = self.parts.tap.lock();
+        self.commands.clone_from(&tapped.commands);
+        self.traffic = tapped.traffic;
+    }
+}

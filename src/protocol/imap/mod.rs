@@ -1,0 +1,24 @@
+//! IMAP (RFC 3501), through the `imap` crate, whose defects are fenced off where its bytes pass.
+//!
+//! The crate numbers the commands, writes them and matches the tagged replies. It never sees an untagged line: those
+//! reach it only through parsers that panic on some (`INTERNALDATE NIL`, 8-bit METADATA), recurse without bound on
+//! others (BODYSTRUCTURE), give up on many (ESEARCH, 8-bit text, a bare LF) and cost sixteen times a plain scan. They
+//! are read in [`reader`] instead, on their way from the socket, without being kept. What comes before the sign-in
+//! (greeting, STARTTLS, CAPABILITY, a LOGOUT at the gate) is said without the crate, which can neither upgrade a
+//! stream nor log out before it has logged in.
+
+mod command;
+mod connection;
+mod connector;
+mod opening;
+mod operation;
+mod reader;
+mod reply;
+mod text;
+mod wire;
+
+pub use command::{Command, Tag, Verb};
+pub use connection::ImapConnection;
+pub use connector::{DialFailure, ImapConnector, ImapSettings, Phases};
+pub use operation::{ImapOperation, UnknownOperation};
+pub use reply::Reply;

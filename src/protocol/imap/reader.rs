@@ -1,0 +1,204 @@
+//! Cuts what the server sends into responses, and keeps the last words of each kind.
+
+use super::reply::Tally;
+
+/// The longest response outside of literals, in bytes: the numbers of half a million found messages fit.
+const MAX_LINE: usize = 4 << 20;
+/// What is kept of a line, in bytes.
+const MAX_KEPT: usize = 2048;
+
+/// The word of a tagged reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    No,
+    Bad,
+    Bye,
+}
+
+impl Status {
+    fn read(text: &[u8]) -> Option<Self> {
+        let word = text.split(|byte| *byte == b' ').next()?;
+        [(b"OK".as_slice(), Self::Ok), (b"NO", Self::No), (b"BAD", Self::Bad), (b"BYE", Self::Bye)]
+            .into_iter()
+            .find(|(name, _)| word.eq_ignore_ascii_case(name))
+            .map(|(_, status)| status)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::No => "NO",
+            Self::Bad => "BAD",
+            Self::Bye => "BYE",
+        }
+    }
+}
+
+/// What a session's first line said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    Ok,
+    PreAuth,
+    Bye,
+    /// Not a greeting of IMAP.
+    Foreign,
+}
+
+/// What the server sends that is no IMAP, or passes a bound. The text is one line.
+pub(super) type Unreadable = &'static str;
+
+/// Reads responses, however the bytes are cut, in memory bounded by one line.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// The response under way, without the contents of its literals.
+    line: Vec<u8>,
+    /// Bytes of a literal still to pass over.
+    literal_left: u64,
+    pub(super) greeting: Option<Greeting>,
+    pub(super) tally: Tally,
+    /// The last complete line, as it came, without its line end.
+    pub(super) last_line: Vec<u8>,
+    /// The last `* BYE` of the session.
+    pub(super) bye: Option<Vec<u8>>,
+    /// The last `* NO [ALERT]`, or other alert, of the unit.
+    pub(super) alert: Option<Vec<u8>>,
+    /// The last tagged line of the unit and what it said.
+    pub(super) tagged: Option<(Status, Vec<u8>)>,
+    /// What the `imap` crate gets to read: tagged replies and continuations, without their texts.
+    pub(super) for_crate: Vec<u8>,
+}
+
+impl Reader {
+    /// A new unit begins.
+    pub(super) fn begin(&mut self) {
+        self.tally = Tally::default();
+        self.alert = None;
+        self.tagged = None;
+    }
+
+    /// Bytes of a response that is not complete yet.
+    pub(super) fn has_partial(&self) -> bool {
+        !self.line.is_empty() || self.literal_left > 0
+    }
+
+    /// The incomplete response's start, as it came.
+    pub(super) fn partial(&self) -> &[u8] {
+        kept(&self.line)
+    }
+
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), Unreadable> {
+        while !bytes.is_empty() {
+            if self.literal_left > 0 {
+                let skip = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(bytes.len());
+                self.literal_left -= skip as u64;
+                bytes = &bytes[skip..];
+                continue;
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if self.line.len() + piece.len() > MAX_LINE {
+                return Err("a line of the reply is longer than 4 MiB; this is no mail server, or a hostile one");
+            }
+            self.line.extend_from_slice(piece);
+            if end.is_none() {
+                break;
+            }
+            bytes = &rest[1..];
+            if self.line.last() == Some(&b'\r') {
+                self.line.pop();
+            }
+            match announced_literal(&self.line) {
+                Some(length) => {
+                    self.literal_left = length;
+                    self.line.push(b' ');
+                }
+                None => self.complete()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<(), Unreadable> {
+        let line = std::mem::take(&mut self.line);
+        let result = self.response(&line);
+        self.last_line.clear();
+        self.last_line.extend_from_slice(kept(&line));
+        // The buffer goes back for the next line, unless this one was huge.
+        self.line = line;
+        self.line.clear();
+        self.line.shrink_to(64 << 10);
+        result
+    }
+
+    fn response(&mut self, line: &[u8]) -> Result<(), Unreadable> {
+        if self.greeting.is_none() {
+            self.greeting = Some(read_greeting(line));
+        }
+        if let Some(untagged) = line.strip_prefix(b"* ") {
+            if starts_with(untagged, b"BYE") {
+                self.bye = Some(kept(line).to_vec());
+            } else if untagged.split(|byte| *byte == b' ').nth(1).is_some_and(|code| starts_with(code, b"[ALERT]")) {
+                self.alert = Some(kept(line).to_vec());
+            }
+            self.tally.untagged(untagged);
+            return Ok(());
+        }
+        if line.first() == Some(&b'+') {
+            // Without its text, which would have to be base64 for the crate to bear it.
+            self.for_crate.extend_from_slice(b"+\r\n");
+            return Ok(());
+        }
+        let read = line.iter().position(|byte| *byte == b' ').and_then(|space| {
+            let tag = &line[..space];
+            let plain = !tag.is_empty() && tag.len() <= 32 && tag.iter().all(u8::is_ascii_alphanumeric);
+            Status::read(&line[space + 1..]).filter(|_| plain).map(|status| (tag, status))
+        });
+        match read {
+            Some((tag, status)) => {
+                self.for_crate.extend_from_slice(tag);
+                self.for_crate.push(b' ');
+                self.for_crate.extend_from_slice(status.name().as_bytes());
+                self.for_crate.extend_from_slice(b"\r\n");
+                self.tally.code(line);
+                self.tagged = Some((status, kept(line).to_vec()));
+                Ok(())
+            }
+            None if self.greeting == Some(Greeting::Foreign) => Ok(()),
+            None => Err("a line of the reply is not IMAP"),
+        }
+    }
+}
+
+fn read_greeting(line: &[u8]) -> Greeting {
+    match line.strip_prefix(b"* ") {
+        Some(rest) if starts_with(rest, b"OK") => Greeting::Ok,
+        Some(rest) if starts_with(rest, b"PREAUTH") => Greeting::PreAuth,
+        Some(rest) if starts_with(rest, b"BYE") => Greeting::Bye,
+        _ => Greeting::Foreign,
+    }
+}
+
+/// `… {120}` at the end of a response that carries strings. Human-readable text may end like that by chance.
+fn announced_literal(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_suffix(b"}")?;
+    let open = digits.iter().rposition(|byte| *byte == b'{')?;
+    let digits = &digits[open + 1..];
+    let untagged = line.strip_prefix(b"* ")?;
+    let is_text = ["OK", "NO", "BAD", "BYE", "PREAUTH"].iter().any(|word| {
+        starts_with(untagged, word.as_bytes()) && untagged.get(word.len()).is_none_or(|next| *next == b' ')
+    });
+    if is_text || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // A length past all bounds stays one: the cap on a unit's bytes ends it.
+    Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX))
+}
+
+fn starts_with(text: &[u8], word: &[u8]) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+}
+
+fn kept(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(MAX_KEPT)]
+}

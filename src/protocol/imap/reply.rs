@@ -1,0 +1,194 @@
+//! What a unit's reply held, counted while it passes; no line is kept.
+
+/// What one unit brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Mailboxes listed (list), messages fetched (fetch) or found (search), messages in the mailbox (status).
+    pub items: u32,
+    /// How many messages the mailbox holds, where the server said so (EXISTS, STATUS MESSAGES).
+    pub messages: Option<u32>,
+    /// How many of them are unseen, by STATUS or SEARCH.
+    pub unseen: Option<u32>,
+    /// The next unique identifier, by STATUS or EXAMINE.
+    pub uid_next: Option<u32>,
+    /// The mailbox's UIDVALIDITY: with its name it tells one mailbox from another.
+    pub uid_validity: Option<u32>,
+    /// Bytes of the protocol read during the unit.
+    pub received: u64,
+}
+
+/// What the server can do, as far as it matters here (RFC 3501 §7.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    pub(super) start_tls: bool,
+    pub(super) login_disabled: bool,
+    pub(super) plain: bool,
+    pub(super) id: bool,
+}
+
+impl Capabilities {
+    fn read<'word>(words: impl Iterator<Item = &'word [u8]>) -> Self {
+        let mut capabilities = Self::default();
+        for word in words {
+            match word.to_ascii_uppercase().as_slice() {
+                b"STARTTLS" => capabilities.start_tls = true,
+                b"LOGINDISABLED" => capabilities.login_disabled = true,
+                b"AUTH=PLAIN" => capabilities.plain = true,
+                b"ID" => capabilities.id = true,
+                _ => {}
+            }
+        }
+        capabilities
+    }
+}
+
+/// Counts what untagged responses say.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) exists: Option<u32>,
+    pub(super) uid_validity: Option<u32>,
+    pub(super) uid_next: Option<u32>,
+    pub(super) unseen: Option<u32>,
+    pub(super) messages: Option<u32>,
+    pub(super) listed: u32,
+    pub(super) fetched: u32,
+    /// `None` until a SEARCH or ESEARCH response came.
+    pub(super) found: Option<u32>,
+    pub(super) capabilities: Option<Capabilities>,
+}
+
+impl Tally {
+    /// One untagged response without its `* `, its line end and the contents of its literals.
+    pub(super) fn untagged(&mut self, response: &[u8]) {
+        let mut words = response.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        let Some(first) = words.next() else { return };
+        if let Some(number) = number(first) {
+            match words.next() {
+                Some(word) if word.eq_ignore_ascii_case(b"EXISTS") => self.exists = Some(number),
+                // A FETCH without a body is the server telling of a changed flag: not what was asked for.
+                Some(word) if word.eq_ignore_ascii_case(b"FETCH") && contains(response, b"BODY[") => {
+                    self.fetched = self.fetched.saturating_add(1);
+                }
+                _ => {}
+            }
+            return;
+        }
+        match first.to_ascii_uppercase().as_slice() {
+            b"LIST" => self.listed = self.listed.saturating_add(1),
+            b"SEARCH" => {
+                let found = u32::try_from(words.filter(|word| number(word).is_some()).count()).unwrap_or(u32::MAX);
+                self.found = Some(self.found.unwrap_or(0).saturating_add(found));
+            }
+            b"ESEARCH" => self.extended_search(words),
+            b"STATUS" => self.status(response),
+            b"CAPABILITY" => self.capabilities = Some(Capabilities::read(words)),
+            b"OK" => self.code(response),
+            _ => {}
+        }
+    }
+
+    /// A status response's code: `OK [UIDVALIDITY 7] …`, tagged or not.
+    pub(super) fn code(&mut self, response: &[u8]) {
+        let Some(open) = response.iter().position(|byte| *byte == b'[') else { return };
+        let Some(close) = response[open..].iter().position(|byte| *byte == b']') else { return };
+        let mut words = response[open + 1..open + close].split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        match words.next().map(<[u8]>::to_ascii_uppercase).as_deref() {
+            Some(b"CAPABILITY") => self.capabilities = Some(Capabilities::read(words)),
+            Some(b"UIDVALIDITY") => self.uid_validity = words.next().and_then(number),
+            Some(b"UIDNEXT") => self.uid_next = words.next().and_then(number),
+            _ => {}
+        }
+    }
+
+    /// `STATUS "a (b" (MESSAGES 3 UNSEEN 1)`: the list is the last thing in parentheses, whatever the name holds.
+    fn status(&mut self, response: &[u8]) {
+        let Some(open) = response.iter().rposition(|byte| *byte == b'(') else { return };
+        let list = response[open + 1..].split(|byte| *byte == b')').next().unwrap_or_default();
+        let mut words = list.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        while let (Some(item), Some(value)) = (words.next(), words.next()) {
+            match item.to_ascii_uppercase().as_slice() {
+                b"MESSAGES" => self.messages = number(value),
+                b"UNSEEN" => self.unseen = number(value),
+                b"UIDNEXT" => self.uid_next = number(value),
+                _ => {}
+            }
+        }
+    }
+
+    /// RFC 4731: `ESEARCH (TAG "a5") ALL 2,10:11`, or `COUNT 3`; nothing at all when nothing was found.
+    fn extended_search<'word>(&mut self, mut words: impl Iterator<Item = &'word [u8]>) {
+        let mut found = 0_u32;
+        while let Some(word) = words.next() {
+            if word.eq_ignore_ascii_case(b"COUNT") {
+                found = words.next().and_then(number).unwrap_or(0);
+                break;
+            }
+            if word.eq_ignore_ascii_case(b"ALL") {
+                found = words.next().map_or(0, set_size);
+            }
+        }
+        self.found = Some(self.found.unwrap_or(0).saturating_add(found));
+    }
+}
+
+fn set_size(set: &[u8]) -> u32 {
+    set.split(|byte| *byte == b',')
+        .map(|range| {
+            let mut ends = range.split(|byte| *byte == b':').filter_map(number);
+            match (ends.next(), ends.next()) {
+                (Some(start), Some(end)) => start.abs_diff(end).saturating_add(1),
+                (Some(_), None) => 1,
+                _ => 0,
+            }
+        })
+        .fold(0, u32::saturating_add)
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    if word.first().is_none_or(|byte| !byte.is_ascii_digit()) {
+        return None;
+    }
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    fn tally(lines: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.untagged(line.as_bytes()));
+        tally
+    }
+
+    #[test]
+    fn search_answers_are_counted_in_both_forms() {
+        assert_eq!(tally(&["SEARCH"]).found, Some(0));
+        assert_eq!(tally(&["SEARCH 2 3 5", "SEARCH 9"]).found, Some(4));
+        assert_eq!(tally(&["ESEARCH (TAG \"a5\") ALL 2,10:11"]).found, Some(3));
+        assert_eq!(tally(&["ESEARCH (TAG \"a5\") COUNT 7 ALL 1:3"]).found, Some(7));
+        assert_eq!(tally(&["ESEARCH (TAG \"a5\")"]).found, Some(0));
+    }
+
+    #[test]
+    fn status_is_read_behind_any_mailbox_name() {
+        let tally = tally(&["STATUS \"a (MESSAGES 9)\" (MESSAGES 3 UNSEEN 1 UIDNEXT 44) "]);
+        assert_eq!((tally.messages, tally.unseen, tally.uid_next), (Some(3), Some(1), Some(44)));
+    }
+
+    #[test]
+    fn a_flag_update_is_no_fetched_message() {
+        let tally = tally(&["1 FETCH (FLAGS (\\Seen))", "1 FETCH (FLAGS () BODY[HEADER.FIELDS (FROM)] )", "5 EXISTS"]);
+        assert_eq!((tally.fetched, tally.exists), (1, Some(5)));
+    }
+
+    #[test]
+    fn numbers_too_large_and_lines_cut_short_are_passed_over() {
+        let tally = tally(&["99999999999 EXISTS", "", "5", "OK [UIDVALIDITY", "STATUS", "ESEARCH"]);
+        assert_eq!(tally.exists, None);
+    }
+}

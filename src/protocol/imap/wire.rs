@@ -1,0 +1,326 @@
+//! The stream that the `imap` crate reads and writes, and the tap on it that its owner keeps.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::command::{Command, Written};
+use super::reader::{Greeting, Reader, Status};
+use crate::protocol::classify::{refusal, without_tag};
+use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::live::{Live, cancelled};
+use crate::protocol::stream::{Stream, Traffic};
+
+/// The most that one unit's reply may bring, in bytes.
+const MAX_REPLY: u64 = 64 << 20;
+/// How long a server that has said BYE may take to close.
+const AFTER_BYE: Duration = Duration::from_secs(1);
+
+/// What the stream shares with the connection that owns it, since the crate keeps the stream to itself.
+///
+/// One thread at a time has the connection, so the lock is never contended; it is not held across I/O.
+pub(super) struct Tap(Mutex<Tapped>);
+
+pub(super) struct Tapped {
+    /// By when the unit must have ended.
+    deadline: Instant,
+    /// Where a failure happens now.
+    stage: Stage,
+    pub(super) reader: Reader,
+    written: Written,
+    /// The unit's commands as they left on the socket.
+    pub(super) commands: Vec<Command>,
+    pub(super) traffic: Traffic,
+    received_before: u64,
+    /// The first thing that went wrong with the stream: nothing is read or written after it.
+    trouble: Option<Failure>,
+    /// The next command is answered OK here instead of being sent.
+    pretend: bool,
+    /// The session is being ended: BYE is what is hoped for.
+    leaving: bool,
+}
+
+impl Tap {
+    pub(super) fn new(deadline: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Tapped {
+            deadline,
+            stage: Stage::Greeting,
+            reader: Reader::default(),
+            written: Written::default(),
+            commands: Vec::new(),
+            traffic: Traffic::default(),
+            received_before: 0,
+            trouble: None,
+            pretend: false,
+            leaving: false,
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Tapped> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tapped {
+    /// A new unit: its commands, its reply and its deadline.
+    pub(super) fn begin(&mut self, stage: Stage, deadline: Instant) {
+        self.stage = stage;
+        self.deadline = deadline;
+        self.commands.clear();
+        self.reader.begin();
+        self.received_before = self.traffic.received;
+    }
+
+    /// The next command of the unit: its tagged reply is still to come.
+    pub(super) fn expect_reply(&mut self) {
+        self.reader.tagged = None;
+    }
+
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    pub(super) fn leave(&mut self, deadline: Instant) {
+        self.begin(Stage::Logout, deadline);
+        self.leaving = true;
+    }
+
+    /// Answers the next command here, unsent.
+    pub(super) fn pretend(&mut self) {
+        self.pretend = true;
+    }
+
+    pub(super) fn received_in_unit(&self) -> u64 {
+        self.traffic.received - self.received_before
+    }
+
+    /// Whether the stream must not be used again.
+    pub(super) fn is_broken(&self) -> bool {
+        self.trouble.is_some() || self.reader.bye.is_some()
+    }
+
+    /// A NO or BAD to the last command, as what it means.
+    pub(super) fn refused(&self) -> Option<Failure> {
+        match &self.reader.tagged {
+            Some((Status::No | Status::Bad, line)) => Some(refusal(line, self.stage)),
+            _ => None,
+        }
+    }
+
+    /// Why the session broke, the server's own word before what was seen of the socket.
+    pub(super) fn broke(&mut self, live: &Live, otherwise: &str) -> Failure {
+        let stage = self.stage;
+        if live.is_cancelled() {
+            return cancelled(stage);
+        }
+        if let Some(bye) = self.reader.bye.clone() {
+            let failure = refusal(&bye, stage);
+            self.trouble.get_or_insert_with(|| failure.clone());
+            return failure;
+        }
+        if let Some((Status::Bye, line)) = &self.reader.tagged {
+            return refusal(line, stage);
+        }
+        self.trouble
+            .get_or_insert_with(|| {
+                Failure::new(FailureKind::Protocol, stage, otherwise).with_line(without_tag(&self.reader.last_line))
+            })
+            .clone()
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.trouble.get_or_insert(failure);
+    }
+
+    fn io_failed(&mut self, error: &io::Error) {
+        let mut failure = Failure::from_io(error, self.stage);
+        if self.reader.has_partial() {
+            failure = failure.with_line(self.reader.partial());
+        } else if let Some(alert) = &self.reader.alert {
+            failure = failure.with_line(alert);
+        }
+        self.fail(failure);
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            self.io_failed(&io::ErrorKind::UnexpectedEof.into());
+            return Ok(());
+        }
+        if let Err(unreadable) = self.reader.push(bytes) {
+            let failure = Failure::new(FailureKind::Protocol, self.stage, unreadable);
+            self.fail(failure.with_line(&self.reader.last_line));
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if self.received_in_unit() > MAX_REPLY {
+            let message = "the reply is longer than 64 MiB; ask for less, or look at what the server sends";
+            self.fail(Failure::new(FailureKind::Protocol, self.stage, message));
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if self.reader.tagged.is_some() {
+            self.written.answered();
+        }
+        if self.reader.bye.is_some() && !self.leaving {
+            self.deadline = self.deadline.min(Instant::now() + AFTER_BYE);
+        }
+        Ok(())
+    }
+}
+
+/// A [`Stream`] that speaks IMAP: what it reads is cut into responses, what it writes into commands.
+pub(super) struct Wire {
+    stream: Stream,
+    tap: Arc<Tap>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream, tap: Arc<Tap>) -> Self {
+        Self { stream, tap }
+    }
+
+    /// The stream below, for the TLS upgrade.
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// One read from the socket, cut into responses. 0 when the other side has closed.
+    fn pump(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let deadline = {
+            let tapped = self.tap.lock();
+            if tapped.trouble.is_some() {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            tapped.deadline
+        };
+        self.stream.set_deadline(deadline);
+        let done = self.stream.read(buffer);
+        let mut tapped = self.tap.lock();
+        tapped.traffic = self.stream.traffic();
+        match done {
+            Ok(count) => tapped.received(&buffer[..count]).map(|()| count),
+            Err(error) => {
+                tapped.io_failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads until `done` finds what it waits for. `Err(())`: the stream is at its end, and the tap knows why.
+    fn pump_until(&mut self, done: impl Fn(&Reader) -> bool) -> Result<(), ()> {
+        let mut buffer = [0; 4096];
+        loop {
+            {
+                let mut tapped = self.tap.lock();
+                // What is read here is not for the crate.
+                tapped.reader.for_crate.clear();
+                if done(&tapped.reader) {
+                    return Ok(());
+                }
+            }
+            match self.pump(&mut buffer) {
+                Ok(0) | Err(_) => return Err(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Reads the greeting. What came with it stays read.
+    pub(super) fn greet(&mut self) -> Result<Greeting, ()> {
+        self.pump_until(|reader| reader.greeting.is_some())?;
+        self.tap.lock().reader.greeting.ok_or(())
+    }
+
+    /// Runs one command without the crate. The tag is the caller's, and the reply must carry it.
+    pub(super) fn say(&mut self, tag: u32, verb: &str) -> Result<Status, ()> {
+        self.tap.lock().expect_reply();
+        self.write_all(format!("a{tag} {verb}\r\n").as_bytes()).map_err(|_| ())?;
+        self.pump_until(|reader| reader.tagged.is_some())?;
+        let tapped = self.tap.lock();
+        let (status, line) = tapped.reader.tagged.as_ref().ok_or(())?;
+        let ours = line.split(|byte| *byte == b' ').next() == Some(format!("a{tag}").as_bytes());
+        if ours { Ok(*status) } else { Err(()) }
+    }
+
+    /// Reads what a server that closed has left to say, for at most a moment.
+    fn hear_out(&mut self) {
+        let mut buffer = [0; 4096];
+        let until = Instant::now() + Duration::from_millis(100);
+        for _ in 0..16 {
+            let until = until.min(self.tap.lock().deadline);
+            self.stream.set_deadline(until);
+            let Ok(count @ 1..) = self.stream.read(&mut buffer) else { return };
+            let mut tapped = self.tap.lock();
+            tapped.traffic = self.stream.traffic();
+            if tapped.received(&buffer[..count]).is_err() || tapped.reader.bye.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    /// Gives the crate the tagged replies; 0 at the end.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            {
+                let mut tapped = self.tap.lock();
+                let ready = &mut tapped.reader.for_crate;
+                if !ready.is_empty() {
+                    let count = ready.len().min(buffer.len());
+                    buffer[..count].copy_from_slice(&ready[..count]);
+                    ready.drain(..count);
+                    return Ok(count);
+                }
+            }
+            if self.pump(buffer)? == 0 {
+                return Ok(0);
+            }
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let deadline = {
+            let mut tapped = self.tap.lock();
+            if tapped.trouble.is_some() {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            if tapped.pretend {
+                if buffer.contains(&b'\n') {
+                    let tag = buffer.split(|byte| *byte == b' ').next().unwrap_or_default();
+                    tapped.reader.for_crate.extend_from_slice(tag);
+                    tapped.reader.for_crate.extend_from_slice(b" OK\r\n");
+                    tapped.pretend = false;
+                }
+                return Ok(buffer.len());
+            }
+            tapped.deadline
+        };
+        self.stream.set_deadline(deadline);
+        match self.stream.write(buffer) {
+            Ok(count) => {
+                let mut tapped = self.tap.lock();
+                let tapped = &mut *tapped;
+                tapped.traffic = self.stream.traffic();
+                tapped.written.push(&buffer[..count], &mut tapped.commands);
+                Ok(count)
+            }
+            Err(error) => {
+                self.hear_out();
+                self.tap.lock().io_failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}

@@ -1,0 +1,128 @@
+//! Careful signing in (rule B6): one at a time until one has succeeded, and none after one was refused.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::failure::{Failure, FailureKind, Stage};
+
+/// What all sign-ins to one account pass through.
+///
+/// Retries with a wrong password get accounts locked and addresses banned (nextcloud/mail#9156): sixteen threads that
+/// start together must cost the account one refused sign-in, not sixteen.
+#[derive(Default)]
+pub struct SignInGate {
+    /// Set by the first success; while it is set nobody takes the lock.
+    open: AtomicBool,
+    state: Mutex<State>,
+    /// Woken whenever `state` changes. Few ever wait here, once per account, so waking all is cheap.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The sign-in under way.
+    holder: Option<u64>,
+    /// Those that wait, in the order of their arrival.
+    queue: VecDeque<u64>,
+    next: u64,
+    /// Why nobody may pass any more.
+    shut: Option<Failure>,
+}
+
+/// The right to sign in now. Dropped without a verdict, it passes on to the next in the queue.
+pub(super) struct Pass<'gate> {
+    gate: &'gate SignInGate,
+    holds: bool,
+}
+
+impl SignInGate {
+    /// A gate through which nobody has passed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The failure of whoever asks now, if the gate is shut.
+    pub(super) fn is_shut(&self) -> Option<Failure> {
+        if self.open.load(Ordering::Acquire) { None } else { self.lock().shut.clone() }
+    }
+
+    /// Waits for the turn to sign in.
+    pub(super) fn enter(&self, deadline: Instant) -> Result<Pass<'_>, Failure> {
+        if self.open.load(Ordering::Acquire) {
+            return Ok(Pass { gate: self, holds: false });
+        }
+        let mut state = self.lock();
+        let me = state.next;
+        state.next += 1;
+        state.queue.push_back(me);
+        loop {
+            if self.open.load(Ordering::Acquire) {
+                state.queue.retain(|waiting| *waiting != me);
+                return Ok(Pass { gate: self, holds: false });
+            }
+            if let Some(failure) = state.shut.clone() {
+                state.queue.retain(|waiting| *waiting != me);
+                return Err(failure);
+            }
+            if state.holder.is_none() && state.queue.front() == Some(&me) {
+                state.queue.pop_front();
+                state.holder = Some(me);
+                return Ok(Pass { gate: self, holds: true });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.queue.retain(|waiting| *waiting != me);
+                drop(state);
+                self.changed.notify_all();
+                let message = "an earlier sign-in to this account took all the time there was; the server is slow, or \
+                               it hangs";
+                return Err(Failure::new(FailureKind::Timeout, Stage::Auth, message));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Sends everyone away that waits or comes, with that failure.
+    pub(super) fn shut(&self, failure: Failure) {
+        let mut state = self.lock();
+        state.shut.get_or_insert(failure);
+        self.open.store(false, Ordering::Release);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// The sign-in succeeded: whoever comes now needs no gate.
+    pub(super) fn accepted(self) {
+        if self.holds && self.gate.lock().shut.is_none() {
+            self.gate.open.store(true, Ordering::Release);
+        }
+    }
+
+    /// The server refused user or password: nobody else shall try.
+    pub(super) fn refused(self, failure: &Failure) {
+        self.gate.shut(Failure {
+            kind: failure.kind,
+            stage: Stage::Auth,
+            message: "not tried: an earlier sign-in was refused".to_owned(),
+            server_line: failure.server_line.clone(),
+        });
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.holds {
+            self.gate.lock().holder = None;
+            self.gate.changed.notify_all();
+        }
+    }
+}

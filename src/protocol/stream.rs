@@ -1,0 +1,218 @@
+//! One socket layer for every protocol: plain or TLS, under an absolute deadline, counted.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+
+/// What went over one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes of the protocol that were written: below TLS the plaintext, as servers count them.
+    pub sent: u64,
+    /// Bytes of the protocol that were read, counted alike.
+    pub received: u64,
+    /// System calls that wrote, TLS handshake included.
+    pub send_calls: u64,
+    /// System calls that read, TLS handshake included.
+    pub receive_calls: u64,
+}
+
+/// What TLS agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsDetails {
+    /// `TLSv1_3` or `TLSv1_2`.
+    pub version: String,
+    /// The cipher suite's IANA name.
+    pub cipher: String,
+    /// Whether an earlier session was taken up again, without a certificate exchange.
+    pub resumed: bool,
+}
+
+/// A TCP socket whose reads and writes all end by one deadline, however many there are.
+struct Socket {
+    /// Shared, so that cancelling needs no second descriptor.
+    tcp: Arc<TcpStream>,
+    deadline: Instant,
+    /// The kernel's timeouts as last set: setting them costs a system call, so they are left alone while they do.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    send_calls: u64,
+    receive_calls: u64,
+}
+
+/// The kernel's timeout to set so that a call ends near the deadline; `None` when the one in force will do.
+///
+/// One that is a little too long ends that little too late; one that is too short only costs a turn of the loop,
+/// unless it is so short that the turns add up.
+fn timeout_to_set(in_force: Option<Duration>, deadline: Instant) -> io::Result<Option<Duration>> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let longest = left + left / 16 + Duration::from_millis(10);
+    match in_force {
+        Some(timeout) if timeout <= longest && timeout >= left / 2 => Ok(None),
+        _ => Ok(Some(left.max(Duration::from_millis(1)))),
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(timeout) = timeout_to_set(self.read_timeout, self.deadline)? {
+                self.tcp.set_read_timeout(Some(timeout))?;
+                self.read_timeout = Some(timeout);
+            }
+            self.receive_calls += 1;
+            match (&*self.tcp).read(buffer) {
+                Err(error) if is_pause(&error) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        loop {
+            if let Some(timeout) = timeout_to_set(self.write_timeout, self.deadline)? {
+                self.tcp.set_write_timeout(Some(timeout))?;
+                self.write_timeout = Some(timeout);
+            }
+            self.send_calls += 1;
+            match (&*self.tcp).write(buffer) {
+                Err(error) if is_pause(&error) => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+/// A connected stream, plain or TLS. Reads return 0 when the other side has closed, cleanly or not.
+pub(super) struct Stream {
+    socket: Socket,
+    tls: Option<Box<ClientConnection>>,
+    sent: u64,
+    received: u64,
+}
+
+impl Stream {
+    pub(super) fn new(tcp: Arc<TcpStream>, deadline: Instant) -> Self {
+        let socket = Socket { tcp, deadline, read_timeout: None, write_timeout: None, send_calls: 0, receive_calls: 0 };
+        Self { socket, tls: None, sent: 0, received: 0 }
+    }
+
+    /// By when every read and write from now on must have ended.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.socket.deadline = deadline;
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic {
+            sent: self.sent,
+            received: self.received,
+            send_calls: self.socket.send_calls,
+            receive_calls: self.socket.receive_calls,
+        }
+    }
+
+    /// Runs the whole TLS handshake now, so that a bad certificate fails here and not in the first command.
+    ///
+    /// The caller has made sure that nothing read before remains unread.
+    pub(super) fn start_tls(&mut self, config: &Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<()> {
+        let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(invalid)?;
+        while tls.is_handshaking() || tls.wants_write() {
+            tls.complete_io(&mut self.socket)?;
+        }
+        self.tls = Some(Box::new(tls));
+        Ok(())
+    }
+
+    pub(super) fn tls_details(&self) -> Option<TlsDetails> {
+        let tls = self.tls.as_deref()?;
+        Some(TlsDetails {
+            version: tls.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
+            cipher: tls.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
+            resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+        })
+    }
+
+    /// Ends the connection politely below the protocol, without waiting for the other side.
+    pub(super) fn close(&mut self) {
+        self.socket.deadline = Instant::now() + Duration::from_millis(100);
+        if let Some(tls) = self.tls.as_deref_mut() {
+            tls.send_close_notify();
+            // The session is over either way; this only spares the server a "truncated" in its log.
+            let _ = tls.write_tls(&mut self.socket);
+        }
+        let _ = self.socket.tcp.shutdown(Shutdown::Both);
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            let count = self.socket.read(buffer)?;
+            self.received += count as u64;
+            return Ok(count);
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Ok(count) => {
+                    self.received += count as u64;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                Err(error) => return Err(error),
+            }
+            while tls.wants_write() {
+                tls.write_tls(&mut self.socket)?;
+            }
+            tls.read_tls(&mut self.socket)?;
+            if let Err(error) = tls.process_new_packets() {
+                // The alert that tells the other side why; the error stands either way.
+                let _ = tls.write_tls(&mut self.socket);
+                return Err(invalid(error));
+            }
+        }
+    }
+}
+
+impl Write for Stream {
+    /// Returns only when the bytes are with the kernel: what was counted as written has left this process.
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = match self.tls.as_deref_mut() {
+            None => self.socket.write(buffer)?,
+            Some(tls) => {
+                let count = tls.writer().write(buffer)?;
+                while tls.wants_write() {
+                    tls.write_tls(&mut self.socket)?;
+                }
+                count
+            }
+        };
+        self.sent += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
