@@ -1,1 +1,52 @@
-//! The mail server in the box.
+//! The mail server in the box: a real IMAP server on a listener handed to it.
+//!
+//! It keeps its own record of every session and command, and that record is the point of it: what a
+//! client says it did can be held against what a server saw. So this room knows nothing of the other
+//! rooms of the crate, parses with another library than the client does, and shares no code with it.
+//! A witness must not be a relative of the accused.
+//!
+//! ```
+//! use std::{net::TcpListener, time::Duration};
+//! use mailconn::sandbox::{Options, Sandbox};
+//!
+//! let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options::default())?;
+//! let client = std::net::TcpStream::connect(server.address())?;
+//! drop(client);
+//! let record = server.stop(Duration::from_secs(5));
+//! assert!(record.len() <= 1);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Layout
+//! - `server`: accepts, starts a thread per connection, stops and joins every one of them.
+//! - `witness`: what the server itself saw.
+//! - `limits`: how many connections an account may have.
+//! - `faults`: the one place all replies pass on their way out.
+//! - `inlet`: bytes in, whole commands out, nothing without a bound.
+//! - `mailbox`, `message`, `seed`: accounts, their mailboxes, what is in them.
+//! - `imap`: one session's conversation.
+//!
+//! # Invariants
+//! - No lock is held while a byte is sent, awaited or delayed.
+//! - A command is on record before its tagged reply is written, and a session's end before its socket closes.
+//! - No password reaches the record.
+
+mod faults;
+mod imap;
+mod inlet;
+mod limits;
+mod mailbox;
+mod message;
+mod seed;
+mod server;
+mod witness;
+
+pub use server::{Options, Sandbox, User};
+pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionRecord};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks even after a panic elsewhere: one broken session must not take the server with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,150 @@
+//! What the server says, in the codec's words.
+
+use std::borrow::Cow;
+
+use imap_codec::encode::{Encoder, Fragment};
+use imap_codec::imap_types::core::{Tag, Text};
+use imap_codec::imap_types::response::{
+    Bye, Code, CodeOther, CommandContinuationRequest, Data, Response, Status, StatusBody,
+    StatusKind, Tagged,
+};
+use imap_codec::{GreetingCodec, ResponseCodec};
+
+use crate::sandbox::witness::{CloseCause, CommandStatus};
+
+/// How a command is answered, and whether the session goes on.
+pub(super) struct Verdict {
+    pub status: CommandStatus,
+    pub code: Option<Code<'static>>,
+    pub text: Cow<'static, str>,
+    pub close: Option<CloseCause>,
+}
+
+impl Verdict {
+    pub fn ok(text: &'static str) -> Self {
+        Self {
+            status: CommandStatus::Ok,
+            code: None,
+            text: text.into(),
+            close: None,
+        }
+    }
+
+    pub fn no(text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status: CommandStatus::No,
+            code: None,
+            text: text.into(),
+            close: None,
+        }
+    }
+
+    pub fn bad(text: &'static str) -> Self {
+        Self {
+            status: CommandStatus::Bad,
+            code: None,
+            text: text.into(),
+            close: None,
+        }
+    }
+
+    pub fn code(self, code: Code<'static>) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// A response code the codec has no name for.
+    pub fn other_code(self, code: &'static str) -> Self {
+        self.code(Code::Other(CodeOther::unvalidated(code.as_bytes())))
+    }
+
+    pub fn and_close(self, cause: CloseCause) -> Self {
+        Self {
+            close: Some(cause),
+            ..self
+        }
+    }
+}
+
+pub(super) fn push(out: &mut Vec<u8>, response: &Response<'_>) {
+    for fragment in ResponseCodec::default().encode(response) {
+        match fragment {
+            Fragment::Line { data } | Fragment::Literal { data, .. } => {
+                out.extend_from_slice(&data)
+            }
+        }
+    }
+}
+
+pub(super) fn data(out: &mut Vec<u8>, data: Data<'_>) {
+    push(out, &Response::Data(data));
+}
+
+pub(super) fn untagged_ok(out: &mut Vec<u8>, code: Code<'_>, text: &'static str) {
+    let body = StatusBody {
+        kind: StatusKind::Ok,
+        code: Some(code),
+        text: Text::unvalidated(text),
+    };
+    push(out, &Response::Status(Status::Untagged(body)));
+}
+
+pub(super) fn tagged(out: &mut Vec<u8>, tag: Tag<'_>, verdict: Verdict) {
+    let body = body(verdict);
+    push(out, &Response::Status(Status::Tagged(Tagged { tag, body })));
+}
+
+/// For a line so broken that it has no tag to answer to.
+pub(super) fn untagged(out: &mut Vec<u8>, verdict: Verdict) {
+    push(out, &Response::Status(Status::Untagged(body(verdict))));
+}
+
+fn body(verdict: Verdict) -> StatusBody<'static> {
+    let kind = match verdict.status {
+        CommandStatus::Ok => StatusKind::Ok,
+        CommandStatus::No => StatusKind::No,
+        CommandStatus::Bad => StatusKind::Bad,
+    };
+    StatusBody {
+        kind,
+        code: verdict.code,
+        text: Text::unvalidated(verdict.text),
+    }
+}
+
+pub(super) fn bye(out: &mut Vec<u8>, text: &'static str) {
+    push(
+        out,
+        &Response::Status(Status::Bye(Bye {
+            code: None,
+            text: Text::unvalidated(text),
+        })),
+    );
+}
+
+pub(super) fn greeting(out: &mut Vec<u8>, code: Code<'_>, text: &'static str) {
+    use imap_codec::imap_types::response::{Greeting, GreetingKind};
+    let greeting = Greeting {
+        kind: GreetingKind::Ok,
+        code: Some(code),
+        text: Text::unvalidated(text),
+    };
+    out.extend(GreetingCodec::default().encode(&greeting).dump());
+}
+
+/// The client may send its literal now.
+pub(super) fn consent(out: &mut Vec<u8>) {
+    if let Ok(request) = CommandContinuationRequest::basic(None, "Go ahead.") {
+        push(out, &Response::CommandContinuationRequest(request));
+    }
+}
+
+/// The client may send its credentials now.
+pub(super) fn challenge(out: &mut Vec<u8>) {
+    push(
+        out,
+        &Response::CommandContinuationRequest(CommandContinuationRequest::base64(&b""[..])),
+    );
+}
