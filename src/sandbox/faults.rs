@@ -75,13 +75,13 @@ impl Outlet {
         if self.latency.is_zero() {
             return;
         }
-        let end = Instant::now() + self.latency;
+        let start = Instant::now();
         while !self.stopping.load(Ordering::Acquire) {
-            let now = Instant::now();
-            if now >= end {
+            let left = self.latency.saturating_sub(start.elapsed());
+            if left.is_zero() {
                 break;
             }
-            thread::park_timeout(end - now);
+            thread::park_timeout(left);
         }
     }
 }

@@ -92,10 +92,6 @@ impl Inlet {
         self.end += bytes;
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
     /// The first `length` bytes at hand.
     pub fn front(&self, length: usize) -> &[u8] {
         &self.buffer[self.start..self.start + length]

@@ -148,7 +148,6 @@ impl Sandbox {
         let Some(accepting) = self.accepting.take() else {
             return;
         };
-        let start = Instant::now();
         self.shared.stopping.store(true, Ordering::Release);
         self.end_accept();
         accepting.thread().unpark();
@@ -158,8 +157,10 @@ impl Sandbox {
             shut(&session.socket, Shutdown::Read);
             session.thread.thread().unpark();
         }
-        let cut = start + deadline.mul_f32(0.8);
-        while Instant::now() < cut && !running.iter().all(|session| session.thread.is_finished()) {
+        let cut = Instant::now().checked_add(deadline / 5 * 4);
+        while cut.is_none_or(|cut| Instant::now() < cut)
+            && !running.iter().all(|session| session.thread.is_finished())
+        {
             thread::sleep(Duration::from_millis(1));
         }
         for session in &running {

@@ -10,6 +10,7 @@ use imap_codec::imap_types::response::{
 };
 use imap_codec::{GreetingCodec, ResponseCodec};
 
+use crate::sandbox::mailbox::Refusal;
 use crate::sandbox::witness::{CloseCause, CommandStatus};
 
 /// How a command is answered, and whether the session goes on.
@@ -147,4 +148,35 @@ pub(super) fn challenge(out: &mut Vec<u8>) {
         out,
         &Response::CommandContinuationRequest(CommandContinuationRequest::base64(&b""[..])),
     );
+}
+
+pub(super) fn done(result: Result<(), Refusal>, text: &'static str) -> Verdict {
+    match result {
+        Ok(()) => Verdict::ok(text),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+pub(super) fn refused(refusal: Refusal) -> Verdict {
+    match refusal {
+        Refusal::NoSuchMailbox => Verdict::no("Mailbox doesn't exist.").other_code("NONEXISTENT"),
+        Refusal::AlreadyExists => {
+            Verdict::no("Mailbox already exists.").other_code("ALREADYEXISTS")
+        }
+        Refusal::IsInbox => Verdict::no("INBOX can't be deleted.").other_code("CANNOT"),
+        Refusal::HasChildren => Verdict::no("There are mailboxes below it.").other_code("CANNOT"),
+        Refusal::OverQuota => Verdict::no("The account is full.").code(Code::OverQuota),
+    }
+}
+
+/// For commands that could do with a mailbox that is not there yet.
+pub(super) fn try_create(refusal: Refusal) -> Verdict {
+    match refusal {
+        Refusal::NoSuchMailbox => Verdict::no("Mailbox doesn't exist.").code(Code::TryCreate),
+        other => refused(other),
+    }
+}
+
+pub(super) fn cannot() -> Verdict {
+    Verdict::no("Invalid mailbox name.").other_code("CANNOT")
 }

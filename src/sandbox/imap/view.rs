@@ -131,7 +131,7 @@ impl View {
         if !self.is_stale(expunges) {
             return;
         }
-        let mut mailbox = mail.mailbox(self.validity);
+        let mailbox = mail.mailbox(self.validity);
         let letters: &[Letter] = mailbox.as_ref().map_or(&[], |mailbox| mailbox.letters());
         let mut at = 0;
         let mut kept: Vec<NonZeroU32> = Vec::with_capacity(self.uids.len());
@@ -169,7 +169,7 @@ impl View {
         self.owes_expunges = owed;
         self.told = self.version.load(Ordering::Acquire);
         let before = self.uids.len();
-        if let Some(mailbox) = mailbox.as_deref_mut() {
+        if let Some(mailbox) = mailbox {
             self.learn(mailbox);
         }
         if self.uids.len() > before {
