@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -893,6 +893,68 @@ fn three_hundred_connections_at_once_are_served_and_forgotten() {
             .all(|(session, number)| session.number == number)
     );
     assert_eq!(record.len(), 300);
+}
+
+/// Set for the process that is to run short of descriptors, so that no other one does.
+const FEW_DESCRIPTORS: &str = "MAILCONN_TEST_FEW_DESCRIPTORS";
+
+/// The other half of the next test, in a process of its own: the limit is a whole process's.
+#[test]
+#[ignore = "started by another test"]
+fn server_with_few_descriptors() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        return;
+    }
+    let (_, most) = rlimit::Resource::NOFILE.get().unwrap();
+    rlimit::Resource::NOFILE.set(40, most).unwrap();
+    let server = serve(Options::default());
+    println!("listening on {}", server.address());
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    let start = Instant::now();
+    end(server);
+    assert!(start.elapsed() < PATIENCE / 2);
+}
+
+#[test]
+fn a_server_out_of_descriptors_waits_for_some_and_can_still_be_stopped() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "sandbox::server_with_few_descriptors",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(FEW_DESCRIPTORS, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let address: SocketAddr = loop {
+        let mut line = String::new();
+        assert_ne!(
+            said.read_line(&mut line).unwrap(),
+            0,
+            "the server did not start"
+        );
+        if let Some((_, address)) = line.split_once("listening on ") {
+            break address.trim().parse().unwrap();
+        }
+    };
+    let crowd: Vec<Raw> = (0..100).map(|_| Raw::silent(address)).collect();
+    let waiting = crowd.last().unwrap().0.get_ref();
+    waiting
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    assert!(
+        (&*waiting).read(&mut [0; 1]).is_err(),
+        "there is no descriptor left for it"
+    );
+    drop(crowd);
+    Raw::signed_in(address).ask("a LOGOUT");
+    let _crowd: Vec<Raw> = (0..100).map(|_| Raw::silent(address)).collect();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
