@@ -260,6 +260,10 @@ impl<C: Connector> Client<C> {
     fn open_by_hand(&self, member: &Member<C>, thread: ThreadId) -> Result<(), Error<C::Error>> {
         let (seat, _) = member.seat(thread, &mut Patience::new(self.shared().wait_timeout))?;
         member.put_down(seat);
+        // The client may have been closed during the dial; then the connection was closed just now, unused (D5).
+        if member.slot.is_disposed() {
+            return Err(self.shared().refuse(self.shared().gone(member.slot.id), thread));
+        }
         Ok(())
     }
 

@@ -1,13 +1,13 @@
 //! The end of a client (rule D4): every connection signs out, side by side, within one deadline.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connector::Connector;
 use super::event::Disposal;
 use super::shared::{Member, Shared};
 use super::slot::{Disposed, Session};
-use super::sync::{Arc, Mutex, lock, thread};
+use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::{Arc, Mutex, fair_share, lock, spawn_scoped, thread};
 
 /// So many sign out at a time: one server that does not answer must not keep the others from being told.
 const CLOSERS: usize = 16;
@@ -20,7 +20,7 @@ pub(super) fn close_all<C: Connector>(shared: &Shared<C>, members: &[Arc<Member<
     let idle: Vec<Mutex<Option<Box<Session<C>>>>> = idle.map(|session| Mutex::new(Some(session))).collect();
     let next = AtomicUsize::new(0);
     let closers = CLOSERS.min(idle.len());
-    let close_some = || {
+    let close_some = |closers: usize| {
         while let Some(place) = idle.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some(session) = lock(place).take() else { continue };
             let left = idle.len().saturating_sub(next.load(Ordering::Relaxed)) + 1;
@@ -28,20 +28,12 @@ pub(super) fn close_all<C: Connector>(shared: &Shared<C>, members: &[Arc<Member<
         }
     };
     thread::scope(|scope| {
-        let helpers: Vec<_> =
-            (1..closers).map_while(|_| thread::Builder::new().spawn_scoped(scope, close_some).ok()).collect();
-        close_some();
+        let helpers: Vec<_> = (1..closers).map_while(|_| spawn_scoped(scope, move || close_some(closers))).collect();
+        close_some(1 + helpers.len());
         for helper in helpers {
             if let Err(panic) = helper.join() {
                 std::panic::resume_unwind(panic);
             }
         }
     });
-}
-
-/// When one of so many sessions still to be closed in turn should be done, so that each gets its time.
-fn fair_share(deadline: Instant, in_turn: usize) -> Instant {
-    let now = Instant::now();
-    let share = deadline.saturating_duration_since(now) / u32::try_from(in_turn).unwrap_or(u32::MAX);
-    now + share.max(Duration::from_millis(1))
 }

@@ -8,6 +8,9 @@ use super::id::SessionId;
 ///
 /// The client calls every method without holding a lock, on the thread whose operation or disposal needs it, and may
 /// call them from several threads at once. An implementation bounds each call in time: the client cannot.
+///
+/// A panic in [`Connector::connect`] reaches whoever asked. One in another method goes no further, for these run where
+/// leases and handles are dropped: its connection counts as broken.
 pub trait Connector: Send + Sync + 'static {
     /// An open connection. It moves between threads, but only one thread at a time has it.
     type Connection: Send + 'static;

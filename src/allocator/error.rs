@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
                 "this thread already holds {connection}; end that operation first, or pass another connection"
             ),
             Self::Disposed { connection } => {
-                write!(f, "{connection} was disposed; create a new connection")
+                write!(f, "{connection} is no more: it was disposed, or it broke; create a new connection")
             }
             Self::ClientClosed => f.write_str("the client was closed; build a new one"),
             Self::ForeignConnection { connection } => {

@@ -9,7 +9,7 @@ use super::sync::ThreadId;
 ///
 /// Called on the thread that caused the event, with no lock held, and before anyone else can profit from it: a
 /// connection's `Opened` is told before its first use, its `Closed` before its room is given to another. An observer
-/// should be quick, and must not use the client.
+/// should be quick, and must not use the client. A panic in it goes no further than the panic hook.
 pub trait Observer: Send + Sync + 'static {
     /// One event. Using a connection is not one: its [`Lease`](super::Lease) tells all there is to know.
     fn on_event(&self, event: &Event);
@@ -53,7 +53,7 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// The session broke and was dropped without another word (B1).
+    /// The session broke and was dropped without another word (B1), or the connector panicked while it closed it.
     Discarded {
         /// The session.
         session: SessionId,

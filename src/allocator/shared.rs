@@ -2,7 +2,8 @@
 //!
 //! No lock is held in this file while the connector or the observer runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use super::capacity::{Capacity, NoPermit};
@@ -13,7 +14,7 @@ use super::id::ConnectionId;
 use super::mode::{Kind, Mode};
 use super::slot::{Disposed, NoSeat, Seat, Session, Slot};
 use super::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use super::sync::{Arc, Mutex, Patience, ThreadId, lock};
+use super::sync::{Arc, Mutex, Patience, ThreadId, after, lock};
 use super::thread::Place;
 
 pub(super) struct Shared<C: Connector> {
@@ -33,7 +34,8 @@ pub(super) struct Shared<C: Connector> {
 }
 
 struct Places<C: Connector> {
-    open: HashMap<ConnectionId, Arc<Member<C>>>,
+    /// In the order of their names, so that a close tells of them in the same order every time.
+    open: BTreeMap<ConnectionId, Arc<Member<C>>>,
     /// Set once, by the client's close: no place is added after it.
     closed: bool,
 }
@@ -68,7 +70,7 @@ impl<C: Connector> Shared<C> {
             close_timeout,
             capacity: Capacity::new(max_connections),
             next_id: AtomicU32::new(ConnectionId::MAIN.0 + 1),
-            places: Mutex::new(Places { open: HashMap::new(), closed: false }),
+            places: Mutex::new(Places { open: BTreeMap::new(), closed: false }),
         }
     }
 
@@ -83,7 +85,7 @@ impl<C: Connector> Shared<C> {
 
     pub(super) fn tell(&self, event: &Event) {
         if let Some(observer) = &self.observer {
-            observer.on_event(event);
+            call_out(|| observer.on_event(event));
         }
     }
 
@@ -93,7 +95,7 @@ impl<C: Connector> Shared<C> {
     }
 
     pub(super) fn close_by(&self) -> Instant {
-        Instant::now() + self.close_timeout
+        after(self.close_timeout)
     }
 
     /// A new place, known to the client, with no session yet.
@@ -103,24 +105,34 @@ impl<C: Connector> Shared<C> {
         thread: ThreadId,
         by_hand: bool,
     ) -> Result<Arc<Member<C>>, Refusal> {
+        if lock(&self.places).closed {
+            return Err(Refusal::ClientClosed);
+        }
         let connection = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let member = Arc::new(Member { slot: Slot::new(connection, kind), shared: Arc::clone(self) });
-        {
-            let mut places = lock(&self.places);
-            if places.closed {
-                return Err(Refusal::ClientClosed);
-            }
-            places.open.insert(connection, Arc::clone(&member));
-        }
+        // Told before the client's close can find the place: its `Disposed` comes after its `Created`.
         self.tell(&Event::Created { connection, kind, thread, by_hand });
-        Ok(member)
+        if self.admit(&member) {
+            Ok(member)
+        } else {
+            member.retire(Disposal::ClientClosed);
+            Err(Refusal::ClientClosed)
+        }
+    }
+
+    fn admit(&self, member: &Arc<Member<C>>) -> bool {
+        let mut places = lock(&self.places);
+        if !places.closed {
+            places.open.insert(member.slot.id, Arc::clone(member));
+        }
+        !places.closed
     }
 
     /// Refuses new places from now on, and hands over those there are.
     pub(super) fn close_places(&self) -> Vec<Arc<Member<C>>> {
         let mut places = lock(&self.places);
         places.closed = true;
-        places.open.drain().map(|(_, member)| member).collect()
+        std::mem::take(&mut places.open).into_values().collect()
     }
 
     /// Why a place that is no more cannot be used.
@@ -135,14 +147,14 @@ impl<C: Connector> Shared<C> {
 
     pub(super) fn close_session(&self, session: Session<C>, deadline: Instant) {
         let Session { id, connection, permit } = session;
-        self.connector.close(connection, deadline);
-        self.tell(&Event::Closed { session: id });
+        let closed = call_out(|| self.connector.close(connection, deadline)).is_some();
+        self.tell(&if closed { Event::Closed { session: id } } else { Event::Discarded { session: id } });
         drop(permit);
     }
 
     fn discard_session(&self, session: Session<C>) {
         let Session { id, connection, permit } = session;
-        self.connector.discard(connection);
+        call_out(|| self.connector.discard(connection));
         self.tell(&Event::Discarded { session: id });
         drop(permit);
     }
@@ -179,14 +191,16 @@ impl<C: Connector> Member<C> {
     /// Takes a used seat back. A broken session is dropped here, and with it an independent connection (B1, B2).
     pub(super) fn check_in(&self, seat: Seat<C>, broken: bool) {
         let mut seated = Seated { member: self, seat: Some(seat) };
-        let Some(mut session) = seated.seat.as_mut().and_then(|seat| seat.session.take()) else { return };
-        if broken || self.shared.connector.has_broken(&mut session.connection) {
-            if self.slot.kind == Kind::Independent {
-                self.retire(Disposal::Broken);
-            }
+        let Some(seat) = seated.seat.as_mut() else { return };
+        let Some(session) = seat.session.as_mut() else { return };
+        if !broken && call_out(|| self.shared.connector.has_broken(&mut session.connection)) == Some(false) {
+            return;
+        }
+        if self.slot.kind == Kind::Independent {
+            self.retire(Disposal::Broken);
+        }
+        if let Some(session) = seat.session.take() {
             self.shared.discard_session(*session);
-        } else if let Some(seat) = seated.seat.as_mut() {
-            seat.session = Some(session);
         }
     }
 
@@ -228,15 +242,19 @@ impl<C: Connector> Seated<'_, C> {
         };
         let session = seat.next_session(self.member.slot.id);
         shared.tell(&Event::Opening { session, thread });
-        match shared.connector.connect(session) {
-            Ok(connection) => {
+        match catch_unwind(AssertUnwindSafe(|| shared.connector.connect(session))) {
+            Ok(Ok(connection)) => {
                 shared.tell(&Event::Opened { session });
                 seat.session = Some(Box::new(Session { id: session, connection, permit }));
                 Ok(())
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 shared.tell(&Event::OpenFailed { session });
                 Err(Error::Connect { session, error })
+            }
+            Err(panic) => {
+                shared.tell(&Event::OpenFailed { session });
+                resume_unwind(panic)
             }
         }
     }
@@ -259,6 +277,14 @@ impl<C: Connector> Drop for Seated<'_, C> {
             self.member.shared.close_session(*session, self.member.shared.close_by());
         }
     }
+}
+
+/// Tells the observer or gives a connection away; none if the other side panicked.
+///
+/// Most of these calls are made while a lease, a handle or a thread goes, where a panic would abort, or leave the rest
+/// undone: the panic hook has told of it, and it goes no further.
+fn call_out<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 impl<C: Connector> Place for Member<C> {

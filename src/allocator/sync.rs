@@ -55,8 +55,7 @@ impl Patience {
     /// Runs a wait that ends at the deadline it is given.
     pub(super) fn spend<T>(&mut self, wait: impl FnOnce(Instant) -> T) -> T {
         let began = Instant::now();
-        let left = self.limit.saturating_sub(self.waited);
-        let result = wait(began.checked_add(left).unwrap_or_else(|| far_future(began)));
+        let result = wait(later(began, self.limit.saturating_sub(self.waited)));
         self.waited += began.elapsed();
         result
     }
@@ -72,7 +71,34 @@ pub(super) fn has_come(deadline: Instant) -> bool {
     cfg!(not(mailconn_model)) && Instant::now() >= deadline
 }
 
-/// A moment nobody lives to see, for limits beyond what the clock can express.
-fn far_future(from: Instant) -> Instant {
-    from + Duration::from_secs(100 * 365 * 24 * 3600)
+/// The moment so long from now.
+pub(super) fn after(limit: Duration) -> Instant {
+    later(Instant::now(), limit)
+}
+
+/// Limits beyond what the clock can express end at a moment nobody lives to see.
+fn later(from: Instant, limit: Duration) -> Instant {
+    from.checked_add(limit).unwrap_or_else(|| from + Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
+/// When the first of so many things still to be done in turn should be done, so that each gets its time.
+pub(super) fn fair_share(deadline: Instant, in_turn: usize) -> Instant {
+    let now = Instant::now();
+    let share = deadline.saturating_duration_since(now) / u32::try_from(in_turn).unwrap_or(u32::MAX).max(1);
+    now + share.max(Duration::from_millis(1))
+}
+
+/// Spawns a scoped thread; none if the system has no more to give.
+pub(super) fn spawn_scoped<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    run: impl FnOnce() + Send + 'scope,
+) -> Option<thread::ScopedJoinHandle<'scope, ()>> {
+    #[cfg(not(mailconn_model))]
+    {
+        thread::Builder::new().spawn_scoped(scope, run).ok()
+    }
+    #[cfg(mailconn_model)]
+    {
+        Some(scope.spawn(run))
+    }
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::sync::{Arc, ThreadId, Weak, thread, thread_local};
+use super::sync::{Arc, ThreadId, Weak, after, fair_share, thread, thread_local};
 
 /// How long a thread may take to sign its connections out when it ends, all clients together: D3 says "within a
 /// second, whatever the server does".
@@ -72,14 +72,16 @@ pub(super) fn remember(client: usize, place: Weak<dyn Place>) -> Result<(), Endi
 
 impl Drop for ThisThread {
     fn drop(&mut self) {
-        let mut places = self.defaults.take().into_iter().filter_map(|entry| entry.place.upgrade()).peekable();
-        if places.peek().is_none() {
+        let mut places: Vec<_> = self.defaults.take().into_iter().filter_map(|entry| entry.place.upgrade()).collect();
+        if places.is_empty() {
             return;
         }
-        let deadline = Instant::now() + EXIT_TIMEOUT;
-        for place in places {
+        let deadline = after(EXIT_TIMEOUT);
+        while let Some(place) = places.pop() {
+            // One client's server that does not answer must not cost another client's its LOGOUT.
+            let share = fair_share(deadline, places.len() + 1);
             // A panic that leaves a thread-local's destructor aborts the process; the connection is dropped either way.
-            let _ = catch_unwind(AssertUnwindSafe(|| place.thread_ends(deadline)));
+            let _ = catch_unwind(AssertUnwindSafe(|| place.thread_ends(share)));
         }
     }
 }
