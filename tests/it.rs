@@ -3,3 +3,5 @@
 
 mod sandbox;
 mod semantics;
+mod servers_selftest;
+mod support;

@@ -1,0 +1,4 @@
+//! What several tests need: real servers, and their own record of what was done to them.
+
+pub mod dovecot;
+pub mod dovecot_log;
