@@ -9,7 +9,7 @@ use super::error::{Error, Refusal};
 use super::event::{Disposal, Observer};
 use super::handle::{Connection, DefaultConnection, ThreadScope};
 use super::id::ConnectionId;
-use super::lease::{Assignment, Lease};
+use super::lease::{Assignment, Decision, Lease};
 use super::mode::{Kind, Mode, Reason, may_create_default, route};
 use super::shared::{Member, Shared};
 use super::slot::Slot;
@@ -159,6 +159,17 @@ impl<C: Connector> Client<C> {
     /// A scope at whose end this thread's default connection is disposed, for tasks on threads that outlive them (H1).
     pub const fn thread_scope(&self) -> ThreadScope<'_, C> {
         ThreadScope::new(self)
+    }
+
+    /// What the rule would look at, and answer, for this thread's next operation; `passed` says whether a connection
+    /// will be passed with it. Nothing is opened or used.
+    ///
+    /// # Errors
+    /// The thread is ending.
+    pub fn decide(&self, passed: bool) -> Result<Decision, Error<C::Error>> {
+        let (_, default) = self.look()?;
+        let (mode, had_default) = (self.mode(), default.is_some());
+        Ok(Decision { mode, had_default, reason: route(mode, had_default, passed) })
     }
 
     /// The connection that the mode assigns to this thread's next operation (A1–A3), to itself until the lease ends.

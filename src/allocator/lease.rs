@@ -12,6 +12,17 @@ use super::shared::Member;
 use super::slot::Seat;
 use super::sync::{Arc, thread};
 
+/// What the rule looks at, and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The mode in force.
+    pub mode: Mode,
+    /// Whether this thread has a default connection.
+    pub had_default: bool,
+    /// What the rule makes of these.
+    pub reason: Reason,
+}
+
 /// Which connection an operation got, and everything the rule looked at to choose it (rule A6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assignment {

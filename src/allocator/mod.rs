@@ -24,5 +24,5 @@ pub use error::{Awaited, Error, Refusal};
 pub use event::{Disposal, Event, Observer};
 pub use handle::{Connection, DefaultConnection, ThreadScope};
 pub use id::{ConnectionId, SessionId};
-pub use lease::{Assignment, Lease};
+pub use lease::{Assignment, Decision, Lease};
 pub use mode::{Kind, Mode, Reason, may_create_default, route};

@@ -1,1 +1,15 @@
-//! What happened in a run.
+//! What happened: a [`Run`], its [`Summary`] in figures and the [`Verdict`] on it. All pure.
+
+mod agreement;
+mod findings;
+mod rules;
+mod run;
+mod summary;
+mod verdict;
+
+pub use run::{
+    Asked, Closed, Command, End, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Role, Run, What,
+    WitnessedCommand, WitnessedSession, WorkerId,
+};
+pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
+pub use verdict::{Agreement, Conclusion, Finding, Severity, Verdict};

@@ -1,1 +1,13 @@
-//! What is run, and by whom.
+//! What is run, and by whom: a [`Plan`], driven through a client by [`run`].
+
+mod control;
+mod gate;
+mod plan;
+mod recorder;
+mod recording;
+mod runner;
+mod worker;
+
+pub use control::Control;
+pub use plan::{Mix, MixError, Plan, Step};
+pub use runner::{Audience, RunError, Setup, Tally, run};

@@ -33,6 +33,12 @@ impl ImapOperation {
             Self::Search => "search",
         }
     }
+
+    /// Whether it works on a mailbox.
+    #[must_use]
+    pub const fn needs_mailbox(self) -> bool {
+        matches!(self, Self::Status | Self::Fetch | Self::Search)
+    }
 }
 
 impl fmt::Display for ImapOperation {

@@ -1,0 +1,176 @@
+//! The command line, close to its flags. What they mean together is settled in `settings.rs`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+use mailconn::allocator::Mode;
+use mailconn::report::Format;
+
+/// Shows which mail connection each operation used, why, at what cost, and proves it against the server's own record.
+#[derive(Debug, Parser)]
+#[command(name = "mailconn", version, arg_required_else_help = true, after_help = exit::HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run mail operations on several threads and report which connection each one used, and why
+    ///
+    /// A client has one main connection; each thread may have a default one of its own; independent ones are passed by
+    /// hand. The mode decides which one an operation uses. Without --server the run uses a mail server of its own, in
+    /// this process, whose record of every command is compared with ours.
+    #[command(after_help = exit::HELP)]
+    Run(Box<RunArgs>),
+}
+
+/// The flags of `mailconn run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Which connection operations use
+    #[arg(long, value_enum, default_value = "use-main-or-default", help_heading = "Connections")]
+    pub mode: ModeArg,
+    /// Workers, a thread each
+    #[arg(short, long, value_name = "N", default_value_t = 4, help_heading = "Connections")]
+    pub threads: u32,
+    /// Workers that create their default connection by hand: all, none, half, or a list like w0,w2-w5
+    #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
+    pub default_for: String,
+    /// Workers that create an independent connection and pass it with each operation (LIST as above)
+    #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
+    pub independent_for: String,
+    /// The most connections open or being dialled at once; more wait
+    #[arg(long, value_name = "N", help_heading = "Connections")]
+    pub max_connections: Option<usize>,
+
+    /// Operations for each worker [default: 100]
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
+    pub operations: Option<u64>,
+    /// Work for so long instead, like 10s or 2m
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Work")]
+    pub duration: Option<Duration>,
+    /// Operations and their weights: noop, list, status, fetch, search; a bare name counts 1
+    #[arg(long, value_name = "MIX", default_value = "noop=3,status=1,fetch=1", help_heading = "Work")]
+    pub ops: String,
+    /// A mailbox to work on; repeatable
+    #[arg(long, value_name = "NAME", default_value = "INBOX", help_heading = "Work")]
+    pub mailbox: Vec<String>,
+    /// A worker's rest between two operations
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Work")]
+    pub pause: Duration,
+    /// Decides every choice; the same seed makes the same operations [default: a new one each time]
+    #[arg(long, value_name = "N", help_heading = "Work")]
+    pub seed: Option<u64>,
+
+    /// imap://user@host[:port], imaps://user@host[:port] or sandbox [default: $MAILCONN_SERVER, else sandbox]
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    pub server: Option<String>,
+    /// Require STARTTLS, on loopback too
+    #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
+    pub starttls: bool,
+    /// Allow a password in the clear, off loopback too
+    #[arg(long, help_heading = "Server")]
+    pub plaintext: bool,
+    /// Trust exactly the certificates of this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub ca_file: Option<PathBuf>,
+    /// Read the password from this file; else it is $MAILCONN_PASSWORD, else asked for on a terminal
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub password_file: Option<PathBuf>,
+    /// The sandbox's limit on connections of a user
+    #[arg(long, value_name = "N", help_heading = "Server")]
+    pub sandbox_connections: Option<usize>,
+    /// How late the sandbox sends each reply
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
+    pub sandbox_latency: Option<Duration>,
+
+    /// How long a dial may take, from the name's resolution to the sign-in
+    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "10s", help_heading = "Deadlines")]
+    pub connect_timeout: Duration,
+    /// How long an operation may take
+    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
+    pub timeout: Duration,
+    /// How long an operation may wait for its connection
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Deadlines")]
+    pub wait_timeout: Duration,
+
+    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
+    #[arg(long, value_enum, default_value = "table", help_heading = "Report")]
+    pub format: FormatArg,
+    /// Write the report to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
+    pub output: Option<PathBuf>,
+    /// List every operation in the table
+    #[arg(long, help_heading = "Report")]
+    pub each: bool,
+    /// Progress on standard error
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
+    pub progress: ProgressArg,
+}
+
+/// `--mode`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ModeArg {
+    /// Every thread shares the main connection
+    UseMain,
+    /// Each thread has a default connection of its own
+    UseDefault,
+    /// A thread's default connection if it created one, else main
+    UseMainOrDefault,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::UseMain => Self::UseMain,
+            ModeArg::UseDefault => Self::UseDefault,
+            ModeArg::UseMainOrDefault => Self::UseMainOrDefault,
+        }
+    }
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FormatArg {
+    /// For people
+    Table,
+    /// One document, at the end
+    Json,
+    /// One line for each event, as it happens
+    Ndjson,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Table => Self::Table,
+            FormatArg::Json => Self::Json,
+            FormatArg::Ndjson => Self::Ndjson,
+        }
+    }
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A live line on a terminal, else a plain line every few seconds
+    Auto,
+    /// None
+    Never,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| {
+        if time.is_zero() { Err("a deadline must be longer than 0".to_owned()) } else { Ok(time) }
+    })
+}

@@ -1,0 +1,144 @@
+//! `mailconn run`: one run, from its settings to its report.
+
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Socket, Type};
+
+use super::descriptors;
+use super::interrupt::Interrupts;
+use super::settings::{Server, Settings};
+use super::testimony;
+use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security, TlsSettings};
+use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
+use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
+use mailconn::sandbox::{Options, Sandbox, User};
+use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+
+/// How long the sandbox may take to see that its clients are gone.
+const SANDBOX_STOP: Duration = Duration::from_secs(2);
+/// The table shows so many rows of each kind; `--each` and the other formats show all.
+const SCREENFUL: usize = 20;
+
+/// Runs, reports, and says with what code to exit.
+///
+/// # Errors
+/// Nothing could be run, or the report could not be written: one line.
+pub fn run(settings: Settings) -> Result<u8> {
+    let Settings { plan, server, .. } = &settings;
+    descriptors::make_room_for(plan.most_connections(), matches!(server, Server::Sandbox { .. }))?;
+    let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
+    let Target { connector, name, sandbox } = Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
+    let control = Arc::new(Control::default());
+    let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
+    let clock = Instant::now();
+    let setup = Setup { run_id, server: name, clock, wait_timeout: settings.wait_timeout, max_connections: settings.max_connections };
+    let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress)?;
+    let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
+    run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
+    let summary = Summary::of(&run);
+    let verdict = Verdict::on(&run, &summary);
+    teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;
+    Ok(verdict.conclusion.exit_code())
+}
+
+/// Whom the run dials.
+struct Target {
+    connector: Arc<ImapConnector>,
+    name: String,
+    sandbox: Option<Sandbox>,
+}
+
+impl Target {
+    fn of(server: Server, run_id: &str, connect_timeout: Duration, operation_timeout: Duration) -> Result<Self> {
+        let (endpoint, secret, tls, name, sandbox) = match server {
+            Server::Real { endpoint, secret, tls } => {
+                let name = endpoint.to_string();
+                (endpoint, secret, tls, name, None)
+            }
+            Server::Sandbox { connections, latency } => {
+                let (user, password) = ("sandbox", format!("{:016x}", fastrand::u64(..)));
+                let users = vec![User::new(user, &password)];
+                let options = Options { users, connections_per_user: connections, latency };
+                let sandbox = Sandbox::start(loopback_listener()?, options).context("starting the sandbox")?;
+                let address = sandbox.address();
+                let endpoint = Endpoint {
+                    security: Security::Plain,
+                    host: address.ip().to_string(),
+                    port: address.port(),
+                    user: user.to_owned(),
+                };
+                (endpoint, Secret::new(password), TlsSettings::default(), "sandbox".to_owned(), Some(sandbox))
+            }
+        };
+        let settings = ImapSettings { endpoint, secret, tls, connect_timeout, operation_timeout, run_id: run_id.to_owned() };
+        let connector = Arc::new(ImapConnector::new(settings)?);
+        Ok(Self { connector, name, sandbox })
+    }
+}
+
+/// std's listener holds 128 connections in its queue; thousands of workers start at once.
+fn loopback_listener() -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).context("binding the sandbox to loopback")?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// Tells of the run, while it goes on and when it is over.
+struct Teller {
+    progress: Progress,
+    format: Format,
+    /// The events as they happen; none once nobody reads them any more.
+    stream: Option<Ndjson<Box<dyn Write>>>,
+    /// Why streaming ended, if not because the reader went away.
+    failed: Option<io::Error>,
+}
+
+impl Teller {
+    fn new(plan: &Plan, format: Format, output: &Output, progress: report::ProgressKind) -> Result<Self> {
+        let asked = match plan.asked {
+            Asked::Operations(each) => Some(each.saturating_mul(plan.workers.len() as u64)),
+            Asked::Duration(_) => None,
+        };
+        let stream = matches!(format, Format::Ndjson).then(|| output.stream().map(Ndjson::new)).transpose()?;
+        Ok(Self { progress: Progress::new(progress, asked), format, stream, failed: None })
+    }
+
+    fn stream(&mut self, write: impl FnOnce(&mut Ndjson<Box<dyn Write>>) -> io::Result<()>) {
+        let Some(stream) = &mut self.stream else { return };
+        if let Err(error) = write(stream) {
+            self.stream = None;
+            self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    fn tell(mut self, run: &Run, summary: &Summary, verdict: &Verdict, each: bool, output: &Output) -> Result<()> {
+        self.progress.finish();
+        match self.format {
+            Format::Table => {
+                let options = TableOptions { each, rows: (!each).then_some(SCREENFUL) };
+                output.write_whole(report::table(run, summary, verdict, &options).as_bytes())?;
+            }
+            Format::Json => output.write_whole(&report::json(run, summary, verdict))?,
+            Format::Ndjson => self.stream(|stream| stream.end(run, summary, verdict)),
+        }
+        self.failed.map_or(Ok(()), |error| Err(error).context("writing the report"))
+    }
+}
+
+impl Audience for Teller {
+    fn begins(&mut self, header: &Header) {
+        self.stream(|stream| stream.start(header));
+    }
+
+    fn goes_on(&mut self, entries: &[Entry], tally: &Tally) {
+        if !entries.is_empty() {
+            self.stream(|stream| stream.entries(entries));
+        }
+        self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
+    }
+}

@@ -1,0 +1,181 @@
+//! What the flags mean together: checked, resolved, nothing dialled yet.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::args::{ProgressArg, RunArgs};
+use super::workers;
+use mailconn::allocator::{Mode, may_create_default};
+use mailconn::protocol::{Endpoint, Secret, Security, TlsSettings};
+use mailconn::record::{Asked, Role};
+use mailconn::report::{Format, Output, ProgressKind};
+use mailconn::workload::{Mix, Plan};
+
+/// The environment variable that names the server.
+const SERVER: &str = "MAILCONN_SERVER";
+/// The environment variable that holds the password.
+const PASSWORD: &str = "MAILCONN_PASSWORD";
+/// A password file is no longer than this.
+const LONGEST_PASSWORD: usize = 64 * 1024;
+
+/// Everything a run needs to know.
+pub struct Settings {
+    /// What is done.
+    pub plan: Plan,
+    /// To whom.
+    pub server: Server,
+    /// For how long a dial may take.
+    pub connect_timeout: Duration,
+    /// For how long an operation may take.
+    pub operation_timeout: Duration,
+    /// For how long an operation may wait.
+    pub wait_timeout: Duration,
+    /// The cap on connections.
+    pub max_connections: Option<usize>,
+    /// The report's form.
+    pub format: Format,
+    /// Where it goes.
+    pub output: Output,
+    /// Whether it lists every operation.
+    pub each: bool,
+    /// What is told meanwhile.
+    pub progress: ProgressKind,
+}
+
+/// Whom to dial.
+pub enum Server {
+    /// The one in the box.
+    Sandbox {
+        /// Its limit on connections of a user.
+        connections: Option<usize>,
+        /// How late it replies.
+        latency: Duration,
+    },
+    /// A real one.
+    Real {
+        /// Where it is, and who signs in.
+        endpoint: Endpoint,
+        /// With what.
+        secret: Secret,
+        /// Whom to trust.
+        tls: TlsSettings,
+    },
+}
+
+impl Settings {
+    /// Resolves the flags and the environment.
+    ///
+    /// # Errors
+    /// One line: what is wrong, and the cure.
+    pub fn resolve(args: RunArgs) -> Result<Self> {
+        let plan = plan(&args)?;
+        let output = args.output.clone().map_or(Output::Stdout, Output::File);
+        output.check()?;
+        ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
+        Ok(Self {
+            plan,
+            server: server(&args)?,
+            connect_timeout: args.connect_timeout,
+            operation_timeout: args.timeout,
+            wait_timeout: args.wait_timeout,
+            max_connections: args.max_connections,
+            format: args.format.into(),
+            output,
+            each: args.each,
+            progress: match args.progress {
+                ProgressArg::Auto => ProgressKind::Auto,
+                ProgressArg::Never => ProgressKind::Never,
+            },
+        })
+    }
+}
+
+fn plan(args: &RunArgs) -> Result<Plan> {
+    ensure!(args.threads >= 1, "--threads 0 leaves nobody to work; give at least 1");
+    ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
+    ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
+    ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
+    for name in &args.mailbox {
+        ensure!(!name.is_empty(), "--mailbox needs a name");
+        ensure!(!name.contains(|c: char| c.is_control()), "--mailbox {name:?} holds a control character; no server has such a mailbox");
+    }
+    let mode = Mode::from(args.mode);
+    let default_for = workers::parse(&args.default_for, args.threads).context("--default-for")?;
+    let independent_for = workers::parse(&args.independent_for, args.threads).context("--independent-for")?;
+    if default_for.contains(&true) {
+        may_create_default(mode, None).map_err(|refusal| anyhow::anyhow!("--default-for: {refusal}"))?;
+    }
+    let roles = default_for.into_iter().zip(independent_for);
+    Ok(Plan {
+        mode,
+        workers: roles.map(|(creates_default, creates_independent)| Role { creates_default, creates_independent }).collect(),
+        asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
+        mix: Mix::parse(&args.ops).context("--ops")?,
+        mailboxes: args.mailbox.clone(),
+        seed: args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
+        pause: args.pause,
+    })
+}
+
+fn server(args: &RunArgs) -> Result<Server> {
+    let from_environment = || std::env::var(SERVER).ok().filter(|url| !url.is_empty());
+    let (url, named_by) = match &args.server {
+        Some(url) => (url.clone(), "--server"),
+        None => from_environment().map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
+    };
+    if url == "sandbox" {
+        return sandbox(args);
+    }
+    if args.sandbox_connections.is_some() || args.sandbox_latency.is_some() {
+        bail!("--sandbox-connections and --sandbox-latency shape the sandbox, but {named_by} names a real server; leave one out");
+    }
+    let force = match (args.starttls, args.plaintext) {
+        (true, _) => Some(Security::StartTls),
+        (_, true) => Some(Security::Plain),
+        _ => None,
+    };
+    let endpoint = Endpoint::parse(&url, force).context(named_by)?;
+    let tls = TlsSettings { ca_file: args.ca_file.clone() };
+    if args.ca_file.is_some() {
+        tls.client_config().context("--ca-file")?;
+    }
+    let secret = password(args.password_file.as_deref(), &endpoint)?;
+    Ok(Server::Real { endpoint, secret, tls })
+}
+
+fn sandbox(args: &RunArgs) -> Result<Server> {
+    if args.starttls || args.ca_file.is_some() || args.password_file.is_some() {
+        bail!("the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file and --password-file, or name a --server");
+    }
+    Ok(Server::Sandbox {
+        connections: args.sandbox_connections,
+        latency: args.sandbox_latency.unwrap_or_default(),
+    })
+}
+
+/// The file that was named, else the environment, else a question on the terminal.
+fn password(file: Option<&Path>, endpoint: &Endpoint) -> Result<Secret> {
+    if let Some(path) = file {
+        let bytes = std::fs::read(path).with_context(|| format!("--password-file {}", path.display()))?;
+        ensure!(bytes.len() <= LONGEST_PASSWORD, "--password-file {}: too long for a password", path.display());
+        let text = String::from_utf8(bytes);
+        let text = text.ok().with_context(|| format!("--password-file {}: not UTF-8 text", path.display()))?;
+        let line = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
+        ensure!(!line.is_empty(), "--password-file {}: it is empty; put the password on its first line", path.display());
+        ensure!(!line.contains(['\r', '\n', '\0']), "--password-file {}: it must hold the password and nothing else", path.display());
+        return Ok(Secret::new(line.to_owned()));
+    }
+    if let Some(password) = std::env::var_os(PASSWORD).filter(|password| !password.is_empty()) {
+        let password = password.into_string().ok().with_context(|| format!("{PASSWORD} is not UTF-8 text"))?;
+        return Ok(Secret::new(password));
+    }
+    ensure!(
+        std::io::stdin().is_terminal(),
+        "no password for {endpoint}: set {PASSWORD}, or name a --password-file (there is no terminal to ask on)"
+    );
+    let password = rpassword::prompt_password(format!("Password for {}: ", endpoint.user)).context("reading the password")?;
+    Ok(Secret::new(password))
+}

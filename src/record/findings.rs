@@ -1,0 +1,167 @@
+//! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
+
+use std::time::Duration;
+
+use super::run::{HowClosed, OpenFailed, Run};
+use super::summary::{SessionRow, Summary};
+use super::verdict::{Finding, Severity};
+use crate::allocator::Kind;
+use crate::protocol::{Failure, FailureKind};
+
+/// So many pieces of evidence are named for each finding; its count says how many there were.
+const EVIDENCE: usize = 5;
+
+pub(super) fn broken(id: &'static str, sentence: &str, evidence: Vec<String>) -> Option<Finding> {
+    finding(id, Severity::Broken, sentence.to_owned(), evidence)
+}
+
+pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
+    let found = [
+        too_many_connections(summary),
+        throttled(run, summary),
+        main_shut_out(summary),
+        left_behind(run, summary),
+        cut_short(run),
+        waiting(summary),
+        no_reuse(summary),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn finding(id: &'static str, severity: Severity, sentence: String, evidence: Vec<String>) -> Option<Finding> {
+    let count = u64::try_from(evidence.len()).unwrap_or(u64::MAX);
+    let evidence: Vec<String> = evidence.into_iter().take(EVIDENCE).collect();
+    (count > 0).then_some(Finding { id, severity, count, sentence, evidence })
+}
+
+/// The dials that the server refused because too many connections were open.
+fn refused_by_limit(summary: &Summary) -> impl Iterator<Item = (&SessionRow, &OpenFailed)> {
+    let failed = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err().map(|failed| (row, failed)));
+    failed.filter(|(_, failed)| failed.failure.kind == FailureKind::LimitConnections)
+}
+
+fn shuts_main_out(row: &SessionRow, failed: &OpenFailed) -> bool {
+    row.kind == Kind::Main && failed.open > 0
+}
+
+fn refusal(row: &SessionRow, failed: &OpenFailed) -> String {
+    format!("{} with {} open: {}", row.session, failed.open, said(&failed.failure))
+}
+
+fn said(failure: &Failure) -> &str {
+    failure.server_line.as_deref().unwrap_or(&failure.message)
+}
+
+/// MC030.
+fn too_many_connections(summary: &Summary) -> Option<Finding> {
+    let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| !shuts_main_out(row, failed)).collect();
+    let open = refused.iter().map(|(_, failed)| failed.open).min().unwrap_or(0);
+    let cure = match open {
+        0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
+        open => format!(
+            "stay at {open} connections (--max-connections {open}, fewer threads, or use-main), or raise the server's limit"
+        ),
+    };
+    let sentence = format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len());
+    finding("MC030", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
+}
+
+/// MC031.
+fn throttled(run: &Run, summary: &Summary) -> Option<Finding> {
+    let throttled = |failure: &Failure| failure.kind == FailureKind::LimitRate;
+    let dials = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
+    let dials = dials.filter(|failed| throttled(&failed.failure));
+    let dials = dials.map(|failed| format!("{}: {}", failed.session, said(&failed.failure)));
+    let operations = run.operations().filter_map(|(_, operation)| {
+        let failure = operation.outcome.as_ref().err().filter(|failure| throttled(failure))?;
+        operation.local_port.map(|_| format!("operation {}: {}", operation.number, said(failure)))
+    });
+    let evidence: Vec<String> = dials.chain(operations).collect();
+    let sentence =
+        format!("the server throttled us {} time(s); ask less often, and wait as long as it says", evidence.len());
+    finding("MC031", Severity::Limit, sentence, evidence)
+}
+
+/// MC032.
+fn main_shut_out(summary: &Summary) -> Option<Finding> {
+    let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| shuts_main_out(row, failed)).collect();
+    let open = refused.iter().map(|(_, failed)| failed.open).min().unwrap_or(0);
+    let sentence = format!(
+        "main could not open: {open} other connection(s) of this client hold every slot of the server; use main before \
+         creating others, or keep one slot free for it"
+    );
+    finding("MC032", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
+}
+
+/// MC040.
+fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
+    let opened = summary.sessions.iter().filter(|row| row.dial.is_ok());
+    let evidence: Vec<String> = opened
+        .filter_map(|row| match row.closed.as_ref().map(|closed| &closed.how) {
+            None => Some(format!("{} was open at the end", row.session)),
+            Some(HowClosed::WithoutLogout(failure)) => {
+                Some(format!("{} was closed without a goodbye: {failure}", row.session))
+            }
+            Some(HowClosed::LoggedOut | HowClosed::Discarded) => None,
+        })
+        .chain(run.witness.iter().flatten().filter(|seen| seen.open).map(|seen| {
+            format!(
+                "the server still has {} open (port {})",
+                seen.label.as_deref().unwrap_or("a session"),
+                seen.peer_port
+            )
+        }))
+        .collect();
+    let sentence = format!(
+        "{} connection(s) were left open or closed without LOGOUT; servers count them against the limit until they notice",
+        evidence.len()
+    );
+    finding("MC040", Severity::Leak, sentence, evidence)
+}
+
+/// MC041.
+fn cut_short(run: &Run) -> Option<Finding> {
+    let evidence: Vec<String> = run
+        .operations()
+        .filter(|(_, operation)| operation.local_port.is_some())
+        .filter_map(|(_, operation)| {
+            let failure = operation.outcome.as_ref().err()?;
+            let session = operation.session?;
+            matches!(failure.kind, FailureKind::Timeout | FailureKind::Protocol)
+                .then(|| format!("operation {} on {session}: {failure}", operation.number))
+        })
+        .collect();
+    let sentence = format!(
+        "{} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not finish it",
+        evidence.len()
+    );
+    finding("MC041", Severity::Fault, sentence, evidence)
+}
+
+/// MC050.
+fn waiting(summary: &Summary) -> Option<Finding> {
+    let (wait, service) = (summary.total_wait, summary.total_service);
+    if wait <= service || wait < Duration::from_millis(1) {
+        return None;
+    }
+    let sentence = format!(
+        "operations waited {wait:.1?} for their connection and used it {service:.1?}; give threads connections of their \
+         own (use-default), or use fewer threads"
+    );
+    finding("MC050", Severity::Advice, sentence, vec![format!("longest wait {:.1?}", summary.wait.max)])
+}
+
+/// MC051.
+fn no_reuse(summary: &Summary) -> Option<Finding> {
+    let issued = usize::try_from(summary.operations.issued).unwrap_or(usize::MAX);
+    if issued < 2 || summary.opened < 2 || summary.opened.saturating_mul(2) <= issued {
+        return None;
+    }
+    let sentence = format!(
+        "{} connections were opened for {issued} operations: hardly any was used twice; keep connections for longer, or \
+         share one (use-main)",
+        summary.opened
+    );
+    let evidence = vec![format!("{} opened, {issued} operations", summary.opened)];
+    finding("MC051", Severity::Advice, sentence, evidence)
+}

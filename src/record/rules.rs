@@ -1,0 +1,207 @@
+//! Did each operation use the connection that rules A1–A3 give it?
+//!
+//! A second opinion: this file knows the specification's table on its own, in literals, and takes what the rule looks
+//! at from the recorded events and the connection from the socket that carried the bytes. It never asks the allocator.
+
+use std::collections::BTreeMap;
+
+use super::run::{Entry, Operation, Run, What, WorkerId};
+use super::verdict::Agreement;
+use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
+
+/// The connection that an operation must use.
+#[derive(Clone, Copy)]
+enum Due {
+    Passed,
+    Main,
+    OwnDefault,
+    NewDefault,
+}
+
+/// The specification's table: mode, had a default, passed one → the connection, and the reason's name.
+#[rustfmt::skip]
+const TABLE: [(Mode, bool, bool, Due, &str); 12] = [
+    (Mode::UseMain,          false, true,  Due::Passed,     "explicit"),
+    (Mode::UseMain,          true,  true,  Due::Passed,     "explicit"),
+    (Mode::UseMain,          true,  false, Due::Main,       "main"),
+    (Mode::UseMain,          false, false, Due::Main,       "main"),
+    (Mode::UseDefault,       false, true,  Due::Passed,     "explicit"),
+    (Mode::UseDefault,       true,  true,  Due::Passed,     "explicit"),
+    (Mode::UseDefault,       true,  false, Due::OwnDefault, "default"),
+    (Mode::UseDefault,       false, false, Due::NewDefault, "default-created"),
+    (Mode::UseMainOrDefault, false, true,  Due::Passed,     "explicit"),
+    (Mode::UseMainOrDefault, true,  true,  Due::Passed,     "explicit"),
+    (Mode::UseMainOrDefault, true,  false, Due::OwnDefault, "default"),
+    (Mode::UseMainOrDefault, false, false, Due::Main,       "main"),
+];
+
+/// How many operations had the right connection, and what is wrong with the others.
+pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
+    let ledger = Ledger::of(run);
+    let mut agreement = Agreement::default();
+    let mut broken = Vec::new();
+    for (entry, operation) in run.operations() {
+        agreement.checked += 1;
+        match ledger.judge(entry, operation) {
+            Ok(()) => agreement.held += 1,
+            Err(wrong) => {
+                broken.push(format!("operation {} of {}: {wrong}", operation.number, operation.worker));
+            }
+        }
+    }
+    (agreement, broken)
+}
+
+/// What the events say was true, and when.
+struct Ledger {
+    modes: Vec<(u64, Mode)>,
+    places: BTreeMap<ConnectionId, Place>,
+    /// Each worker's default connection, from that entry on.
+    defaults: BTreeMap<WorkerId, Vec<(u64, Option<ConnectionId>)>>,
+    sockets: BTreeMap<u16, Vec<Socket>>,
+}
+
+struct Place {
+    kind: Kind,
+    worker: Option<WorkerId>,
+    by_hand: bool,
+    created: u64,
+}
+
+/// The use of a port by one session.
+struct Socket {
+    session: SessionId,
+    opened: u64,
+    closed: u64,
+}
+
+impl Ledger {
+    fn of(run: &Run) -> Self {
+        let main = Place { kind: Kind::Main, worker: None, by_hand: false, created: 0 };
+        let mut ledger = Self {
+            modes: vec![(0, run.header.mode)],
+            places: BTreeMap::from([(ConnectionId::MAIN, main)]),
+            defaults: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+        };
+        let mut ports: BTreeMap<SessionId, u16> = BTreeMap::new();
+        for entry in &run.entries {
+            match &entry.what {
+                What::Created { connection, kind, worker, by_hand } => {
+                    let place = Place { kind: *kind, worker: *worker, by_hand: *by_hand, created: entry.seq };
+                    ledger.places.insert(*connection, place);
+                    if let (Kind::Default, Some(worker)) = (kind, worker) {
+                        ledger.defaults.entry(*worker).or_default().push((entry.seq, Some(*connection)));
+                    }
+                }
+                What::Disposed { connection, .. } => {
+                    if let Some(Place { kind: Kind::Default, worker: Some(worker), .. }) = ledger.places.get(connection)
+                    {
+                        ledger.defaults.entry(*worker).or_default().push((entry.seq, None));
+                    }
+                }
+                What::Opened(opened) => {
+                    ports.insert(opened.session, opened.local_port);
+                    let socket = Socket { session: opened.session, opened: entry.seq, closed: u64::MAX };
+                    ledger.sockets.entry(opened.local_port).or_default().push(socket);
+                }
+                What::Closed(closed) => {
+                    let sockets = ports.get(&closed.session).and_then(|port| ledger.sockets.get_mut(port));
+                    let socket = sockets.and_then(|all| all.iter_mut().find(|socket| socket.session == closed.session));
+                    if let Some(socket) = socket {
+                        socket.closed = entry.seq;
+                    }
+                }
+                What::ModeChanged { to, .. } => ledger.modes.push((entry.seq, *to)),
+                What::OpenFailed(_) | What::Operation(_) | What::Stopped { .. } => {}
+            }
+        }
+        ledger
+    }
+
+    fn judge(&self, entry: &Entry, operation: &Operation) -> Result<(), String> {
+        let had = self.default_of(operation.worker, operation.issued_after);
+        if operation.had_default != had.is_some() {
+            return Err(format!("it claims had_default={}, the events say {had:?}", operation.had_default));
+        }
+        if !self.mode_was(operation.mode, operation.issued_after, entry.seq) {
+            return Err(format!("it claims the mode {}, which was not in force", operation.mode));
+        }
+        let (due, reason) = due(operation.mode, had.is_some(), operation.passed.is_some())
+            .ok_or_else(|| "the table has no such row".to_owned())?;
+        if operation.reason.map(|reason| reason.name()) != Some(reason) {
+            return Err(format!("the reason must be {reason}, it says {:?}", operation.reason.map(|it| it.name())));
+        }
+        let used = match operation.local_port {
+            Some(port) => {
+                let socket = self.socket(port, operation.issued_after, entry.seq);
+                let session = socket.map(|socket| socket.session).ok_or_else(|| {
+                    format!("its bytes went over port {port}, which belonged to none of this run's sessions then")
+                })?;
+                if Some(session) != operation.session {
+                    let claimed = operation.session.map_or_else(|| "none".to_owned(), |session| session.to_string());
+                    return Err(format!("it claims session {claimed}, its bytes went over port {port}, {session}'s"));
+                }
+                Some(session.connection)
+            }
+            None => operation.session.map(|session| session.connection),
+        };
+        used.map_or(Ok(()), |used| self.is_due(due, used, had, entry, operation))
+    }
+
+    fn is_due(
+        &self,
+        due: Due,
+        used: ConnectionId,
+        had: Option<ConnectionId>,
+        entry: &Entry,
+        operation: &Operation,
+    ) -> Result<(), String> {
+        let place = self.places.get(&used).ok_or_else(|| format!("{used} was never created"))?;
+        let (holds, expected) = match due {
+            Due::Main => (used == ConnectionId::MAIN, "main (#0)".to_owned()),
+            Due::Passed => (
+                Some(used) == operation.passed && place.kind == Kind::Independent,
+                operation.passed.map_or_else(String::new, |passed| format!("the independent {passed} it was passed")),
+            ),
+            Due::OwnDefault => (
+                Some(used) == had && place.kind == Kind::Default,
+                had.map_or_else(String::new, |had| format!("its thread's default {had}")),
+            ),
+            Due::NewDefault => (
+                place.kind == Kind::Default
+                    && place.worker == Some(operation.worker)
+                    && !place.by_hand
+                    && (operation.issued_after..entry.seq).contains(&place.created),
+                "a default created for it".to_owned(),
+            ),
+        };
+        if holds {
+            return Ok(());
+        }
+        let owner = place.worker.map(|worker| format!(" of {worker}")).unwrap_or_default();
+        Err(format!("{} wants {expected}, it ran on {used} ({}{owner})", operation.mode, place.kind))
+    }
+
+    /// The worker's default connection before entry `seq`.
+    fn default_of(&self, worker: WorkerId, seq: u64) -> Option<ConnectionId> {
+        let timeline = self.defaults.get(&worker)?;
+        timeline.iter().rev().find(|(since, _)| *since < seq).and_then(|(_, connection)| *connection)
+    }
+
+    /// Whether `mode` was in force at any time between two entries.
+    fn mode_was(&self, mode: Mode, from: u64, to: u64) -> bool {
+        let last_before = self.modes.iter().rposition(|(since, _)| *since <= from).unwrap_or(0);
+        self.modes.iter().skip(last_before).take_while(|(since, _)| *since <= to).any(|(_, was)| *was == mode)
+    }
+
+    /// The session that had the port at some time between two entries.
+    fn socket(&self, port: u16, from: u64, to: u64) -> Option<&Socket> {
+        self.sockets.get(&port)?.iter().find(|socket| socket.opened < to && socket.closed >= from)
+    }
+}
+
+fn due(mode: Mode, had_default: bool, passed: bool) -> Option<(Due, &'static str)> {
+    let row = TABLE.iter().find(|row| (row.0, row.1, row.2) == (mode, had_default, passed));
+    row.map(|row| (row.3, row.4))
+}

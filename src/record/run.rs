@@ -1,0 +1,312 @@
+//! What happened in a run, as plain data: a header, then one numbered entry after the other.
+//!
+//! Everything that is said about a run, by a report or by the verdict, is said from this alone.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
+use crate::protocol::{Failure, Phases};
+
+/// A worker's number: `w0`, `w1`, ….
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u32);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("w{}", self.0))
+    }
+}
+
+/// One run, whole.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What was asked for.
+    pub header: Header,
+    /// What happened, in order: entry `n` has `seq` n.
+    pub entries: Vec<Entry>,
+    /// How it ended.
+    pub end: End,
+    /// The server's own record, where it can be had.
+    pub witness: Option<Vec<WitnessedSession>>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// Names the run in labels, logs and reports: 12 hexadecimal digits.
+    pub run_id: String,
+    /// The version of mailconn that ran.
+    pub tool_version: &'static str,
+    /// When it began; every entry's time counts from here.
+    pub started: SystemTime,
+    /// The server, without secrets: `sandbox` or `imaps://user@host:993`.
+    pub server: String,
+    /// The mode at the start.
+    pub mode: Mode,
+    /// What each worker was told to do; their number is the number of threads.
+    pub workers: Vec<Role>,
+    /// How much was asked for.
+    pub asked: Asked,
+    /// The weights of the operations, as given: `noop=3,status=1,fetch=1`.
+    pub mix: String,
+    /// The mailboxes operations choose from.
+    pub mailboxes: Vec<String>,
+    /// The seed of every worker's choices.
+    pub seed: u64,
+    /// The cap on connections, if one was set.
+    pub max_connections: Option<usize>,
+}
+
+/// How a worker comes by its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// It creates its default connection by hand, first.
+    pub creates_default: bool,
+    /// It creates an independent connection and passes it with every operation.
+    pub creates_independent: bool,
+}
+
+/// How much was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// So many operations of each worker.
+    Operations(u64),
+    /// As many as fit.
+    Duration(Duration),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub struct End {
+    /// From the start to the close of the last connection.
+    pub elapsed: Duration,
+    /// The signal that ended it early: 2 (SIGINT) or 15 (SIGTERM).
+    pub interrupted: Option<i32>,
+    /// Connections still open when all was over.
+    pub still_open: usize,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// 0, 1, 2, …: the order in which things happened; what a thread did itself is in its own order.
+    pub seq: u64,
+    /// When, since the start (monotonic).
+    pub at: Duration,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A connection's place came into being.
+    Created {
+        /// The connection.
+        connection: ConnectionId,
+        /// Default or independent.
+        kind: Kind,
+        /// Its owner (default) or creator (independent).
+        worker: Option<WorkerId>,
+        /// By a call, not by an operation's need.
+        by_hand: bool,
+    },
+    /// A session was opened.
+    Opened(Box<Opened>),
+    /// A session could not be opened.
+    OpenFailed(Box<OpenFailed>),
+    /// A session ended.
+    Closed(Box<Closed>),
+    /// A connection's place is no more.
+    Disposed {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who disposed it.
+        cause: Disposal,
+    },
+    /// The mode was set.
+    ModeChanged {
+        /// Until now.
+        from: Mode,
+        /// From now on.
+        to: Mode,
+    },
+    /// An operation ended.
+    Operation(Box<Operation>),
+    /// A worker stopped before it had done all it was asked to.
+    Stopped {
+        /// The worker.
+        worker: WorkerId,
+        /// Operations asked of it that were not issued; 0 if it was asked for a duration.
+        not_issued: u64,
+        /// Why, if a connection of its own could not be created by hand: no operation carries that failure.
+        failure: Option<Box<Failure>>,
+    },
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: SessionId,
+    /// Whose operation or creation needed it.
+    pub worker: Option<WorkerId>,
+    /// The client's port: what the server's record knows the session by.
+    pub local_port: u16,
+    /// What each phase of the dial took.
+    pub phases: Phases,
+    /// `TLSv1.3, TLS13_AES_256_GCM_SHA384`; none without TLS.
+    pub tls: Option<String>,
+    /// The label that the server accepted, if it takes one.
+    pub label: Option<String>,
+    /// The commands that were sent to set it up.
+    pub commands: Box<[Command]>,
+}
+
+/// A session that could not be opened.
+#[derive(Clone, Debug)]
+pub struct OpenFailed {
+    /// The session.
+    pub session: SessionId,
+    /// Whose operation or creation needed it.
+    pub worker: Option<WorkerId>,
+    /// The client's port, if it came to have one.
+    pub local_port: Option<u16>,
+    /// What each phase took, as far as it came.
+    pub phases: Phases,
+    /// Whether credentials were sent.
+    pub sign_in_attempted: bool,
+    /// Connections of this client that were open then.
+    pub open: usize,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// A session's end.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// The session.
+    pub session: SessionId,
+    /// How it ended.
+    pub how: HowClosed,
+    /// Bytes the client sent over its life, below the protocol and above TLS.
+    pub sent: u64,
+    /// Bytes it received.
+    pub received: u64,
+    /// The commands that ended it: LOGOUT, if it was sent.
+    pub commands: Box<[Command]>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug)]
+pub enum HowClosed {
+    /// LOGOUT, and the server's goodbye.
+    LoggedOut,
+    /// Healthy, but the goodbye did not succeed.
+    WithoutLogout(Failure),
+    /// Broken, and dropped without a word.
+    Discarded,
+}
+
+impl HowClosed {
+    /// `logged-out`, `no-logout`, `discarded`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged-out",
+            Self::WithoutLogout(_) => "no-logout",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// One operation, from its request for a connection to its last reply.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Who issued it.
+    pub worker: WorkerId,
+    /// Its number among the run's operations, in the order of their ends, from 1.
+    pub number: u64,
+    /// `noop`, `list`, `status`, `fetch`, `search`.
+    pub name: &'static str,
+    /// The mailbox it works on, an index into the header's; none if it needs no mailbox.
+    pub mailbox: Option<u16>,
+    /// How many entries there were when it was issued: what it could know of.
+    pub issued_after: u64,
+    /// When it was issued, since the start.
+    pub issued_at: Duration,
+    /// Input of the rule: the mode.
+    pub mode: Mode,
+    /// Input of the rule: had this worker's thread a default connection?
+    pub had_default: bool,
+    /// Input of the rule: the connection passed.
+    pub passed: Option<ConnectionId>,
+    /// The allocator's answer.
+    pub reason: Option<Reason>,
+    /// The session that the allocator gave it.
+    pub session: Option<SessionId>,
+    /// Whether it had to open that session first.
+    pub opened: bool,
+    /// The socket that carried its bytes: its local port; none if none did.
+    pub local_port: Option<u16>,
+    /// The commands that the socket carried for it, in order.
+    pub commands: Box<[Command]>,
+    /// What it stood in line for its connection.
+    pub wait: Duration,
+    /// What the dial took, if it had to open its session.
+    pub dial: Duration,
+    /// From its first command to its last reply.
+    pub service: Duration,
+    /// What came of it: how many items the server named, or why it failed.
+    pub outcome: Result<u32, Box<Failure>>,
+}
+
+/// A command as the socket carried it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its tag's number: 12 for `a12`.
+    pub tag: u32,
+    /// `NOOP`, `FETCH`, ….
+    pub verb: &'static str,
+}
+
+/// A session as the server recorded it.
+#[derive(Clone, Debug)]
+pub struct WitnessedSession {
+    /// The client's port, as the server saw it.
+    pub peer_port: u16,
+    /// The label that the client sent: its run.
+    pub run_id: Option<String>,
+    /// The label that the client sent: its session.
+    pub label: Option<String>,
+    /// Whether the client said LOGOUT.
+    pub logged_out: bool,
+    /// Whether it was still open when the record was taken.
+    pub open: bool,
+    /// Every command, in order.
+    pub commands: Vec<WitnessedCommand>,
+}
+
+/// A command as the server recorded it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessedCommand {
+    /// Its tag, as sent.
+    pub tag: String,
+    /// `NOOP`, `FETCH`, ….
+    pub verb: String,
+    /// The mailbox that was selected when it ran.
+    pub selected: Option<String>,
+    /// When the server had read it, since the start of the run, where both sides share a clock.
+    pub at: Option<Duration>,
+}
+
+impl Run {
+    /// The operations, in the order of their ends.
+    pub fn operations(&self) -> impl Iterator<Item = (&Entry, &Operation)> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            What::Operation(operation) => Some((entry, &**operation)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,373 @@
+//! Who used what, at what cost: pure, from a [`Run`] alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::run::{Asked, Closed, OpenFailed, Opened, Operation, Run, What, WorkerId};
+use crate::allocator::{ConnectionId, Kind, Reason, SessionId};
+use crate::protocol::{Failure, FailureKind, Stage};
+
+/// A run in figures.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Operations in all.
+    pub operations: Counts,
+    /// A row for each worker, in their order.
+    pub workers: Vec<WorkerRow>,
+    /// A row for each session that was dialled, in the order of their dials.
+    pub sessions: Vec<SessionRow>,
+    /// Each way of failing, most frequent first.
+    pub failures: Vec<FailureRow>,
+    /// Sessions opened.
+    pub opened: usize,
+    /// Most sessions open at once.
+    pub peak: usize,
+    /// Whether main was ever opened.
+    pub main_opened: bool,
+    /// Waits of all operations.
+    pub wait: Latency,
+    /// Service times of all operations that reached a server.
+    pub service: Latency,
+    /// What all operations together waited.
+    pub total_wait: Duration,
+    /// What all operations together were served.
+    pub total_service: Duration,
+}
+
+/// Operations: asked = issued + not issued, issued = ok + failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Asked for; under a duration: as many as were issued.
+    pub asked: u64,
+    /// Begun.
+    pub issued: u64,
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Asked for, but never begun.
+    pub not_issued: u64,
+}
+
+/// What one worker did.
+#[derive(Clone, Debug)]
+pub struct WorkerRow {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its operations.
+    pub operations: Counts,
+    /// The connections they ran on, with what each is.
+    pub connections: BTreeMap<ConnectionId, Kind>,
+    /// How many operations had each reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// What they waited.
+    pub wait: Latency,
+    /// What they were served.
+    pub service: Latency,
+    /// Why the worker stopped early, if it did.
+    pub stopped: Option<Failure>,
+}
+
+/// One session's life.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// The session.
+    pub session: SessionId,
+    /// What its connection is.
+    pub kind: Kind,
+    /// The default connection's worker, or the independent one's creator.
+    pub owner: Option<WorkerId>,
+    /// Why it was opened.
+    pub why: WhyOpened,
+    /// How the dial went.
+    pub dial: Result<Opened, OpenFailed>,
+    /// Operations it carried.
+    pub operations: u64,
+    /// Its end; none if it was never seen to end.
+    pub closed: Option<Closed>,
+}
+
+/// Why a session was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyOpened {
+    /// An operation was the first to need the connection.
+    FirstUse,
+    /// The connection was created by hand.
+    ByHand,
+    /// An operation needed the connection after its last session broke, or could not be opened.
+    Again,
+}
+
+impl WhyOpened {
+    /// `first-use`, `by-hand`, `again`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::ByHand => "by-hand",
+            Self::Again => "again",
+        }
+    }
+}
+
+/// One way of failing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureRow {
+    /// What.
+    pub kind: FailureKind,
+    /// Where.
+    pub stage: Stage,
+    /// How often.
+    pub count: u64,
+    /// In words, from the first of them.
+    pub message: String,
+    /// The server's own line, from the first of them that has one.
+    pub server_line: Option<String>,
+}
+
+/// A distribution of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Half were no longer.
+    pub p50: Duration,
+    /// 99 % were no longer.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+impl Summary {
+    /// The figures of a run.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        let mut tally = Tally::default();
+        for entry in &run.entries {
+            tally.add(&entry.what);
+        }
+        tally.finish(run)
+    }
+}
+
+/// What is counted on the way through the entries.
+#[derive(Default)]
+struct Tally {
+    workers: BTreeMap<WorkerId, WorkerTally>,
+    kinds: BTreeMap<ConnectionId, Place>,
+    sessions: Vec<SessionRow>,
+    /// Where each session is in `sessions`.
+    index: BTreeMap<SessionId, usize>,
+    open: BTreeSet<SessionId>,
+    peak: usize,
+    failures: Vec<FailureRow>,
+    wait: Times,
+    service: Times,
+}
+
+/// A default or independent connection's place.
+struct Place {
+    kind: Kind,
+    owner: Option<WorkerId>,
+    by_hand: bool,
+}
+
+#[derive(Default)]
+struct WorkerTally {
+    ok: u64,
+    failed: u64,
+    not_issued: u64,
+    connections: BTreeMap<ConnectionId, Kind>,
+    reasons: BTreeMap<&'static str, u64>,
+    wait: Times,
+    service: Times,
+    stopped: Option<Failure>,
+}
+
+impl Tally {
+    fn add(&mut self, what: &What) {
+        match what {
+            What::Created { connection, kind, worker, by_hand } => {
+                self.kinds.insert(*connection, Place { kind: *kind, owner: *worker, by_hand: *by_hand });
+            }
+            What::Opened(opened) => {
+                self.open.insert(opened.session);
+                self.peak = self.peak.max(self.open.len());
+                self.dialled(opened.session, Ok((**opened).clone()));
+            }
+            What::OpenFailed(failed) => {
+                self.dialled(failed.session, Err((**failed).clone()));
+            }
+            What::Closed(closed) => {
+                self.open.remove(&closed.session);
+                if let Some(row) = self.index.get(&closed.session).and_then(|at| self.sessions.get_mut(*at)) {
+                    row.closed = Some((**closed).clone());
+                }
+            }
+            What::Operation(operation) => self.operation(operation),
+            What::Stopped { worker, not_issued, failure } => {
+                let tally = self.workers.entry(*worker).or_default();
+                tally.not_issued += not_issued;
+                tally.stopped = failure.as_deref().cloned().or_else(|| tally.stopped.take());
+                if let Some(failure) = failure {
+                    count_failure(&mut self.failures, failure);
+                }
+            }
+            What::Disposed { .. } | What::ModeChanged { .. } => {}
+        }
+    }
+
+    fn dialled(&mut self, session: SessionId, dial: Result<Opened, OpenFailed>) {
+        let place = self.kinds.get(&session.connection);
+        let why = match place {
+            _ if session.number > 1 => WhyOpened::Again,
+            Some(place) if place.by_hand => WhyOpened::ByHand,
+            _ => WhyOpened::FirstUse,
+        };
+        self.index.insert(session, self.sessions.len());
+        self.sessions.push(SessionRow {
+            session,
+            kind: place.map_or(Kind::Main, |place| place.kind),
+            owner: place.and_then(|place| place.owner),
+            why,
+            dial,
+            operations: 0,
+            closed: None,
+        });
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        let tally = self.workers.entry(operation.worker).or_default();
+        if let Some(session) = operation.session {
+            let kind = self.kinds.get(&session.connection).map_or(Kind::Main, |place| place.kind);
+            tally.connections.insert(session.connection, kind);
+            if operation.local_port.is_some()
+                && let Some(row) = self.index.get(&session).and_then(|at| self.sessions.get_mut(*at))
+            {
+                row.operations += 1;
+            }
+        }
+        *tally.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
+        tally.wait.add(operation.wait);
+        self.wait.add(operation.wait);
+        if operation.local_port.is_some() {
+            tally.service.add(operation.service);
+            self.service.add(operation.service);
+        }
+        match &operation.outcome {
+            Ok(_) => tally.ok += 1,
+            Err(failure) => {
+                tally.failed += 1;
+                if operation.local_port.is_none() {
+                    tally.stopped = Some((**failure).clone());
+                }
+                count_failure(&mut self.failures, failure);
+            }
+        }
+    }
+
+    fn finish(mut self, run: &Run) -> Summary {
+        let each = match run.header.asked {
+            Asked::Operations(each) => Some(each),
+            Asked::Duration(_) => None,
+        };
+        let workers: Vec<WorkerRow> = (0u32..)
+            .zip(&run.header.workers)
+            .map(|(number, _)| {
+                let worker = WorkerId(number);
+                self.workers.remove(&worker).unwrap_or_default().row(worker, each)
+            })
+            .collect();
+        let operations = workers.iter().fold(Counts::default(), |sum, row| sum.plus(row.operations));
+        self.failures.sort_by_key(|row| std::cmp::Reverse(row.count));
+        Summary {
+            operations,
+            opened: self.sessions.iter().filter(|row| row.dial.is_ok()).count(),
+            peak: self.peak,
+            main_opened: self.sessions.iter().any(|row| row.kind == Kind::Main && row.dial.is_ok()),
+            workers,
+            sessions: self.sessions,
+            failures: self.failures,
+            wait: self.wait.latency(),
+            service: self.service.latency(),
+            total_wait: self.wait.total,
+            total_service: self.service.total,
+        }
+    }
+}
+
+impl WorkerTally {
+    fn row(self, worker: WorkerId, each: Option<u64>) -> WorkerRow {
+        let issued = self.ok + self.failed;
+        let asked = each.unwrap_or(issued);
+        let operations =
+            Counts { asked, issued, ok: self.ok, failed: self.failed, not_issued: asked.saturating_sub(issued) };
+        WorkerRow {
+            worker,
+            operations,
+            connections: self.connections,
+            reasons: self.reasons,
+            wait: self.wait.latency(),
+            service: self.service.latency(),
+            stopped: if self.not_issued > 0 || each.is_none_or(|each| issued < each) { self.stopped } else { None },
+        }
+    }
+}
+
+impl Counts {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            issued: self.issued + other.issued,
+            ok: self.ok + other.ok,
+            failed: self.failed + other.failed,
+            not_issued: self.not_issued + other.not_issued,
+        }
+    }
+}
+
+fn count_failure(failures: &mut Vec<FailureRow>, failure: &Failure) {
+    let same = |row: &&mut FailureRow| row.kind == failure.kind && row.stage == failure.stage;
+    match failures.iter_mut().find(same) {
+        Some(row) => {
+            row.count += 1;
+            row.server_line = row.server_line.take().or_else(|| failure.server_line.clone());
+        }
+        None => failures.push(FailureRow {
+            kind: failure.kind,
+            stage: failure.stage,
+            count: 1,
+            message: failure.message.clone(),
+            server_line: failure.server_line.clone(),
+        }),
+    }
+}
+
+/// A distribution that grows as it is fed: microseconds to two significant digits, so that thousands of workers fit.
+/// Its histogram is none until fed, and where its memory cannot be had.
+#[derive(Default)]
+struct Times {
+    histogram: Option<Histogram<u64>>,
+    max: Duration,
+    total: Duration,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        self.total += time;
+        self.max = self.max.max(time);
+        if self.histogram.is_none() {
+            self.histogram = Histogram::new(2).ok();
+        }
+        if let Some(histogram) = &mut self.histogram {
+            // A histogram that resizes itself refuses no value.
+            let _ = histogram.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn latency(&self) -> Latency {
+        let Some(histogram) = &self.histogram else { return Latency::default() };
+        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile)).min(self.max);
+        Latency { p50: at(0.5), p99: at(0.99), max: self.max }
+    }
+}

@@ -1,0 +1,198 @@
+//! What a run proves: whether the rules held, whether the server's own record agrees, and what else was found.
+
+use std::collections::BTreeSet;
+
+use super::run::{OpenFailed, Run};
+use super::summary::Summary;
+use super::{agreement, findings, rules};
+use crate::protocol::FailureKind;
+
+/// What a run proves.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Operations whose connection was checked against the rules, and those that had the right one.
+    pub rules: Agreement,
+    /// Operations that were compared with the server's own record, and those it confirms; none if it cannot be had.
+    pub witness: Option<Agreement>,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What it all comes to.
+    pub conclusion: Conclusion,
+}
+
+/// How many of those checked held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Checked.
+    pub checked: u64,
+    /// Held.
+    pub held: u64,
+}
+
+/// Something that the run proves, with its evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its stable name: `MC030`.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How often it was found.
+    pub count: u64,
+    /// What was found, with figures, and the cure: one sentence or two.
+    pub sentence: String,
+    /// Where: operation numbers, sessions, the server's line; at most a handful.
+    pub evidence: Vec<String>,
+}
+
+/// How bad a finding is, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Our own invariant, or the proof of it, is broken.
+    Broken,
+    /// The server's limit was met.
+    Limit,
+    /// Mail can be read from, or written to, the wrong place.
+    Hazard,
+    /// A connection was left behind.
+    Leak,
+    /// A connection was lost in the middle of something.
+    Fault,
+    /// It works, at more cost than it needs.
+    Advice,
+}
+
+/// What a run comes to, for whoever called it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// 0: all held.
+    Held,
+    /// 1: operations failed, or a hazard, leak or fault was found.
+    Failed,
+    /// 4: could not connect: network, TLS or greeting.
+    NotConnected,
+    /// 5: sign-in refused.
+    SignInRefused,
+    /// 6: refused by a connection limit.
+    Limited,
+    /// 7: our own invariant is broken.
+    Broken,
+    /// 130 or 143: interrupted by that signal.
+    Interrupted(i32),
+}
+
+impl Verdict {
+    /// The verdict on a run; `summary` is that run's.
+    #[must_use]
+    pub fn on(run: &Run, summary: &Summary) -> Self {
+        let (rules, broken) = rules::check(run);
+        let (witness, disagreements) = agreement::check(run).unzip();
+        let mut found: Vec<Finding> = findings::broken(
+            "MC001",
+            "operations did not run on the connection that the rules give them; this is mailconn's own fault",
+            broken,
+        )
+        .into_iter()
+        .chain(findings::broken(
+            "MC002",
+            "the server's own record disagrees with ours; something between us and the server mixed connections up, or \
+             one of the records is wrong",
+            disagreements.unwrap_or_default(),
+        ))
+        .chain(findings::find(run, summary))
+        .collect();
+        found.sort_by_key(|finding| finding.severity);
+        let conclusion = Conclusion::of(run, summary, &found);
+        Self { rules, witness, findings: found, conclusion }
+    }
+}
+
+impl Severity {
+    /// `broken`, `limit`, `hazard`, `leak`, `fault`, `advice`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Limit => "limit",
+            Self::Hazard => "hazard",
+            Self::Leak => "leak",
+            Self::Fault => "fault",
+            Self::Advice => "advice",
+        }
+    }
+}
+
+impl Conclusion {
+    /// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed.
+    fn of(run: &Run, summary: &Summary, findings: &[Finding]) -> Self {
+        let found = |severity| findings.iter().any(|finding| finding.severity == severity);
+        let kinds = || summary.failures.iter().map(|row| row.kind);
+        let first_dials = || failed_first_dials(summary).map(|failed| failed.failure.kind);
+        if let Some(signal) = run.end.interrupted {
+            Self::Interrupted(signal)
+        } else if found(Severity::Broken) || kinds().any(|kind| kind == FailureKind::Internal) {
+            Self::Broken
+        } else if first_dials().any(is_sign_in) {
+            Self::SignInRefused
+        } else if found(Severity::Limit) || kinds().any(is_limit) {
+            Self::Limited
+        } else if first_dials().next().is_some() {
+            Self::NotConnected
+        } else if summary.operations.failed > 0
+            || !summary.failures.is_empty()
+            || [Severity::Hazard, Severity::Leak, Severity::Fault].into_iter().any(found)
+        {
+            Self::Failed
+        } else {
+            Self::Held
+        }
+    }
+
+    /// The process's exit code for it.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Failed => 1,
+            Self::NotConnected => 4,
+            Self::SignInRefused => 5,
+            Self::Limited => 6,
+            Self::Broken => 7,
+            Self::Interrupted(15) => 143,
+            Self::Interrupted(_) => 130,
+        }
+    }
+
+    /// What it means, in a few words.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Held => "all held",
+            Self::Failed => "operations failed, or a hazard, leak or fault was found",
+            Self::NotConnected => "could not connect",
+            Self::SignInRefused => "sign-in refused",
+            Self::Limited => "refused by a limit of the server",
+            Self::Broken => "an invariant of ours is broken",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}
+
+/// The failed dials of places that were never open before: what fails after that is a failed operation.
+fn failed_first_dials(summary: &Summary) -> impl Iterator<Item = &OpenFailed> {
+    let mut been_open = BTreeSet::new();
+    summary.sessions.iter().filter_map(move |row| match &row.dial {
+        Ok(_) => {
+            been_open.insert(row.session.connection);
+            None
+        }
+        Err(failed) => (!been_open.contains(&row.session.connection)).then_some(failed),
+    })
+}
+
+const fn is_sign_in(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::AuthInvalid | FailureKind::AuthUnsupported)
+}
+
+const fn is_limit(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
+}

@@ -1,0 +1,141 @@
+//! What each worker is to do: pure, and the same for the same seed.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::allocator::Mode;
+use crate::protocol::ImapOperation;
+use crate::record::{Asked, Role};
+
+/// What a run does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The mode of the client.
+    pub mode: Mode,
+    /// How each worker comes by its connection; their number is the number of threads.
+    pub workers: Vec<Role>,
+    /// How much each worker does.
+    pub asked: Asked,
+    /// Which operations, how often.
+    pub mix: Mix,
+    /// The mailboxes they choose from; not empty.
+    pub mailboxes: Vec<String>,
+    /// Decides every choice.
+    pub seed: u64,
+    /// A worker's rest between two operations.
+    pub pause: Duration,
+}
+
+/// One operation to issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub operation: ImapOperation,
+    /// Where: an index into the plan's mailboxes; none if it needs no mailbox.
+    pub mailbox: Option<u16>,
+}
+
+/// Operations and their weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mix {
+    weights: Vec<(ImapOperation, u32)>,
+    total: u32,
+}
+
+/// Why a text is no [`Mix`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MixError {
+    /// No such operation.
+    #[error("no operation is called {0:?}; there are {known}", known = known())]
+    Unknown(String),
+    /// Not a number.
+    #[error("the weight of {operation} must be a whole number from 0 to 1000000, not {weight:?}")]
+    Weight {
+        /// Whose weight.
+        operation: ImapOperation,
+        /// What was given.
+        weight: String,
+    },
+    /// Named twice.
+    #[error("{0} is named twice; give it one weight")]
+    Twice(ImapOperation),
+    /// Nothing to do.
+    #[error("the weights add up to nothing; give at least one operation a weight above 0")]
+    Empty,
+}
+
+fn known() -> String {
+    ImapOperation::ALL.map(|operation| operation.name()).join(", ")
+}
+
+impl Plan {
+    /// What worker `number` does, in order; endless: the plan's `asked` says when to stop.
+    pub fn steps(&self, number: u32) -> impl Iterator<Item = Step> + use<> {
+        // Neighbouring seeds give unrelated sequences: the generator is itself seeded through a hash of both.
+        let mut choose = fastrand::Rng::with_seed(self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let (mix, mailboxes) = (self.mix.clone(), u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX));
+        std::iter::repeat_with(move || {
+            let operation = mix.pick(choose.u32(0..mix.total));
+            let mailbox = operation.needs_mailbox().then(|| choose.u16(0..mailboxes));
+            Step { operation, mailbox }
+        })
+    }
+
+    /// How many connections the plan can have open at once.
+    #[must_use]
+    pub fn most_connections(&self) -> usize {
+        let own = |role: &&Role| role.creates_default || role.creates_independent || self.mode == Mode::UseDefault;
+        let both = |role: &&Role| role.creates_default && role.creates_independent;
+        let main = usize::from(self.mode != Mode::UseDefault);
+        self.workers.iter().filter(own).count() + self.workers.iter().filter(both).count() + main
+    }
+}
+
+impl Mix {
+    /// Reads `noop=3,status=1,fetch`: a bare name counts 1.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what may stand there.
+    pub fn parse(text: &str) -> Result<Self, MixError> {
+        let mut weights: Vec<(ImapOperation, u32)> = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, weight) = part.split_once('=').map_or((part, None), |(name, weight)| (name, Some(weight)));
+            let operation: ImapOperation =
+                name.trim().parse().map_err(|_| MixError::Unknown(name.trim().to_owned()))?;
+            let weight = match weight {
+                None => 1,
+                Some(text) => text
+                    .trim()
+                    .parse()
+                    .ok()
+                    .filter(|weight| *weight <= 1_000_000)
+                    .ok_or_else(|| MixError::Weight { operation, weight: text.to_owned() })?,
+            };
+            if weights.iter().any(|(other, _)| *other == operation) {
+                return Err(MixError::Twice(operation));
+            }
+            weights.push((operation, weight));
+        }
+        let total = weights.iter().map(|(_, weight)| weight).sum();
+        if total == 0 { Err(MixError::Empty) } else { Ok(Self { weights, total }) }
+    }
+
+    fn pick(&self, mut number: u32) -> ImapOperation {
+        for (operation, weight) in &self.weights {
+            if number < *weight {
+                return *operation;
+            }
+            number -= weight;
+        }
+        ImapOperation::Noop
+    }
+}
+
+impl std::fmt::Display for Mix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> =
+            self.weights.iter().map(|(operation, weight)| format!("{}={weight}", operation.name())).collect();
+        f.write_str(&parts.join(","))
+    }
+}

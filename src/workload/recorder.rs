@@ -1,0 +1,109 @@
+//! Where everything that happens in a run is written down, in one order.
+//!
+//! Threads only append to a list; one collector takes the list away now and then and does the slow work. So recording
+//! costs an operation a lock and a push, and wakes nobody.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::allocator::{Event, Observer};
+use crate::record::{Entry, What, WorkerId};
+
+/// So many entries may wait for the collector; then whoever records waits for it, `PATIENCE` at most.
+const BOUND: usize = 1 << 18;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Recorder {
+    started: Instant,
+    /// Written by every thread that does something, emptied by the collector.
+    fresh: Mutex<Vec<Entry>>,
+    drained: Condvar,
+    /// How many entries there are: the next one's `seq`. Changed under the lock of `fresh`, read without it.
+    recorded: AtomicU64,
+    /// How many of them are operations; changed under the lock of `fresh`.
+    operations: AtomicU64,
+    /// Sessions open now, for the record of a refusal.
+    pub(super) open: AtomicUsize,
+    workers: RwLock<HashMap<ThreadId, WorkerId>>,
+}
+
+impl Recorder {
+    pub(super) fn new(started: Instant) -> Self {
+        Self {
+            started,
+            fresh: Mutex::new(Vec::new()),
+            drained: Condvar::new(),
+            recorded: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            workers: RwLock::new(HashMap::new()),
+        }
+    }
+
+    /// Writes down what just happened.
+    pub(super) fn record(&self, mut what: What) {
+        let mut fresh = self.fresh();
+        if fresh.len() >= BOUND {
+            let waited = self.drained.wait_timeout_while(fresh, PATIENCE, |fresh| fresh.len() >= BOUND);
+            fresh = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
+        if let What::Operation(operation) = &mut what {
+            operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        fresh.push(Entry { seq, at: self.started.elapsed(), what });
+    }
+
+    /// How many entries there are now: what an operation issued now can know of.
+    pub(super) fn recorded(&self) -> u64 {
+        self.recorded.load(Ordering::Acquire)
+    }
+
+    /// The time since the start.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Takes what was recorded since the last call.
+    pub(super) fn take(&self) -> Vec<Entry> {
+        let taken = std::mem::take(&mut *self.fresh());
+        self.drained.notify_all();
+        taken
+    }
+
+    /// This thread is that worker from now on.
+    pub(super) fn introduce(&self, worker: WorkerId) {
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(thread::current().id(), worker);
+    }
+
+    /// Which worker this thread is.
+    pub(super) fn this_worker(&self) -> Option<WorkerId> {
+        self.worker(thread::current().id())
+    }
+
+    fn worker(&self, thread: ThreadId) -> Option<WorkerId> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread).copied()
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The allocator's events; those of sessions come with their details from the connector instead.
+impl Observer for std::sync::Arc<Recorder> {
+    fn on_event(&self, event: &Event) {
+        let what = match *event {
+            Event::Created { connection, kind, thread, by_hand } => {
+                What::Created { connection, kind, worker: self.worker(thread), by_hand }
+            }
+            Event::Disposed { connection, cause } => What::Disposed { connection, cause },
+            Event::ModeChanged { from, to } => What::ModeChanged { from, to },
+            _ => return,
+        };
+        self.record(what);
+    }
+}

@@ -1,0 +1,97 @@
+//! A connector that writes down what it does: each session's dial and end, with what only the socket knows.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::recorder::Recorder;
+use crate::allocator::{Connector, SessionId};
+use crate::protocol::{self, DialFailure, ImapConnection, ImapConnector};
+use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
+
+pub(super) struct Recording {
+    pub(super) connector: Arc<ImapConnector>,
+    pub(super) recorder: Arc<Recorder>,
+}
+
+pub(super) struct Recorded {
+    session: SessionId,
+    pub(super) imap: ImapConnection,
+}
+
+impl Connector for Recording {
+    type Connection = Recorded;
+    type Error = DialFailure;
+
+    fn connect(&self, session: SessionId) -> Result<Recorded, DialFailure> {
+        let worker = self.recorder.this_worker();
+        match self.connector.dial(session) {
+            Ok(imap) => {
+                self.recorder.open.fetch_add(1, Ordering::Relaxed);
+                self.recorder.record(What::Opened(Box::new(Opened {
+                    session,
+                    worker,
+                    local_port: imap.local_port(),
+                    phases: *imap.phases(),
+                    tls: imap.tls().map(|tls| format!("{}, {}", tls.version, tls.cipher)),
+                    label: imap.label().map(str::to_owned),
+                    commands: commands(imap.setup_commands()),
+                })));
+                Ok(Recorded { session, imap })
+            }
+            Err(failed) => {
+                self.recorder.record(What::OpenFailed(Box::new(OpenFailed {
+                    session,
+                    worker,
+                    local_port: failed.local_port,
+                    phases: *failed.phases,
+                    sign_in_attempted: failed.sign_in_attempted,
+                    open: self.recorder.open.load(Ordering::Relaxed),
+                    failure: failed.failure.clone(),
+                })));
+                Err(failed)
+            }
+        }
+    }
+
+    fn has_broken(&self, connection: &mut Recorded) -> bool {
+        connection.imap.is_broken()
+    }
+
+    fn close(&self, mut connection: Recorded, deadline: Instant) {
+        let how = match connection.imap.logout(deadline) {
+            Ok(()) => HowClosed::LoggedOut,
+            Err(failure) => HowClosed::WithoutLogout(failure),
+        };
+        self.ended(connection, how);
+    }
+
+    fn discard(&self, connection: Recorded) {
+        self.ended(connection, HowClosed::Discarded);
+    }
+}
+
+impl Recording {
+    fn ended(&self, connection: Recorded, how: HowClosed) {
+        let Recorded { session, imap } = connection;
+        let sent_last = match how {
+            HowClosed::Discarded => Box::default(),
+            _ => commands(imap.commands()),
+        };
+        let traffic = imap.bytes();
+        drop(imap);
+        self.recorder.open.fetch_sub(1, Ordering::Relaxed);
+        self.recorder.record(What::Closed(Box::new(Closed {
+            session,
+            how,
+            sent: traffic.sent,
+            received: traffic.received,
+            commands: sent_last,
+        })));
+    }
+}
+
+/// The commands as the socket saw them, in the record's own terms.
+pub(super) fn commands(sent: &[protocol::Command]) -> Box<[Command]> {
+    sent.iter().map(|command| Command { tag: command.tag.0, verb: command.verb.name() }).collect()
+}

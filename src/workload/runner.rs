@@ -1,0 +1,201 @@
+//! Drives a plan through a client: starts the workers, collects what they record, ends in time whatever happens.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+
+use super::control::Control;
+use super::gate::Meeting;
+use super::plan::Plan;
+use super::recorder::Recorder;
+use super::recording::Recording;
+use super::worker::{Floor, work};
+use crate::allocator::Client;
+use crate::protocol::{Failure, FailureKind, ImapConnector, Stage};
+use crate::record::{End, Entry, Header, Run, What, WorkerId};
+
+/// The collector empties the recorder this often.
+const TICK: Duration = Duration::from_millis(50);
+/// An interrupted run has this long to sign out; then its sockets are shut down.
+const GRACE: Duration = Duration::from_millis(1500);
+/// How long the end of a run that was not interrupted may take to sign out.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// How the client of a run is set up, beyond its plan.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names the run in labels and reports.
+    pub run_id: String,
+    /// The server's name in the report.
+    pub server: String,
+    /// When the run begins: every time in its record counts from here.
+    pub clock: Instant,
+    /// How long an operation may wait for its connection.
+    pub wait_timeout: Duration,
+    /// The cap on connections.
+    pub max_connections: Option<usize>,
+}
+
+/// Hears of a run while it goes on, on the thread that called [`run`].
+pub trait Audience {
+    /// The run begins.
+    fn begins(&mut self, header: &Header);
+    /// The next entries, in order, and what there is so far. Called every few hundredths of a second, even with none.
+    fn goes_on(&mut self, entries: &[Entry], tally: &Tally);
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Operations ended.
+    pub operations: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Connections open.
+    pub open: usize,
+}
+
+/// Why a run could not start.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The system gave no more threads.
+    #[error("the system gave only {started} of {asked} threads ({source}); use fewer --threads, or raise its limit")]
+    Threads {
+        /// Threads it gave.
+        started: usize,
+        /// Threads asked for.
+        asked: usize,
+        /// Its own words.
+        source: std::io::Error,
+    },
+}
+
+/// Runs the plan to its end, or until `control` interrupts it. Every thread it started has ended when it returns, and
+/// every connection is closed.
+///
+/// # Errors
+/// The workers could not all be started; then nothing was dialled.
+pub fn run(
+    plan: &Plan,
+    connector: &Arc<ImapConnector>,
+    setup: &Setup,
+    control: &Control,
+    audience: &mut dyn Audience,
+) -> Result<Run, RunError> {
+    let clock = setup.clock;
+    let started = SystemTime::now() - clock.elapsed();
+    let recorder = Arc::new(Recorder::new(clock));
+    let header = header(plan, setup, started);
+    let client = client(plan, connector, setup, &recorder);
+    let meeting = Meeting::default();
+    let floor = Floor { plan, client: &client, recorder: &recorder, control, meeting: &meeting };
+    let mut collected = Collected { entries: Vec::new(), tally: Tally::default() };
+    audience.begins(&header);
+    thread::scope(|scope| {
+        let floor = &floor;
+        let mut workers = Vec::with_capacity(plan.workers.len());
+        for (number, _) in (0u32..).zip(&plan.workers) {
+            match thread::Builder::new().name(format!("w{number}")).spawn_scoped(scope, move || work(floor, number)) {
+                Ok(worker) => workers.push((WorkerId(number), worker)),
+                Err(source) => {
+                    meeting.start(false);
+                    return Err(RunError::Threads { started: workers.len(), asked: plan.workers.len(), source });
+                }
+            }
+        }
+        meeting.start(true);
+        collect_until_gone(&floor, connector, workers.len(), &mut collected, audience);
+        // Joined one by one: only then have the threads' own variables been dropped too.
+        for (worker, thread) in workers {
+            if thread.join().is_err() {
+                recorder.record(What::Stopped { worker, not_issued: 0, failure: Some(Box::new(panicked(worker))) });
+            }
+        }
+        Ok(())
+    })?;
+    let interrupted = control.interrupted();
+    let by = interrupted.map_or_else(|| Instant::now() + CLOSE, |(_, when)| when + GRACE);
+    let still_open = client.close(by);
+    collected.take(&recorder, audience);
+    let interrupted = interrupted.or_else(|| control.interrupted()).map(|(signal, _)| signal);
+    let end = End { elapsed: clock.elapsed(), interrupted, still_open };
+    Ok(Run { header, entries: collected.entries, end, witness: None })
+}
+
+fn client(plan: &Plan, connector: &Arc<ImapConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
+    let recording = Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder) };
+    let builder =
+        Client::builder(recording).mode(plan.mode).lease_timeout(setup.wait_timeout).observer(Arc::clone(recorder));
+    match setup.max_connections {
+        Some(max) => builder.max_connections(max),
+        None => builder,
+    }
+    .build()
+}
+
+fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
+    Header {
+        run_id: setup.run_id.clone(),
+        tool_version: env!("CARGO_PKG_VERSION"),
+        started,
+        server: setup.server.clone(),
+        mode: plan.mode,
+        workers: plan.workers.clone(),
+        asked: plan.asked,
+        mix: plan.mix.to_string(),
+        mailboxes: plan.mailboxes.clone(),
+        seed: plan.seed,
+        max_connections: setup.max_connections,
+    }
+}
+
+/// What the collector has taken so far.
+struct Collected {
+    entries: Vec<Entry>,
+    tally: Tally,
+}
+
+impl Collected {
+    fn take(&mut self, recorder: &Recorder, audience: &mut dyn Audience) {
+        let fresh = recorder.take();
+        for entry in &fresh {
+            if let What::Operation(operation) = &entry.what {
+                self.tally.operations += 1;
+                self.tally.failed += u64::from(operation.outcome.is_err());
+            }
+        }
+        self.tally.open = recorder.open.load(Ordering::Relaxed);
+        audience.goes_on(&fresh, &self.tally);
+        self.entries.extend(fresh);
+    }
+}
+
+/// Collects while the workers work. An interrupted run gets [`GRACE`] to sign out; then its sockets are shut down, which
+/// ends every call that is still waiting for the server.
+fn collect_until_gone(
+    floor: &Floor<'_>,
+    connector: &ImapConnector,
+    workers: usize,
+    collected: &mut Collected,
+    audience: &mut dyn Audience,
+) {
+    let mut shut_down = false;
+    while !floor.meeting.all_gone(workers, TICK) {
+        collected.take(floor.recorder, audience);
+        if let Some((_, when)) = floor.control.interrupted()
+            && !shut_down
+        {
+            floor.client.clone().close(when + GRACE);
+            connector.cancel();
+            shut_down = true;
+        }
+    }
+}
+
+fn panicked(worker: WorkerId) -> Failure {
+    let message = format!("worker {worker} panicked; this is a defect of mailconn");
+    Failure::new(FailureKind::Internal, Stage::Operation, message)
+}

@@ -1,0 +1,189 @@
+//! One worker: comes by its connection as its role says, issues its operations, writes down each.
+
+use std::time::{Duration, Instant};
+
+use super::control::Control;
+use super::gate::Meeting;
+use super::plan::{Plan, Step};
+use super::recorder::Recorder;
+use super::recording::{Recorded, Recording, commands};
+use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal};
+use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
+use crate::record::{Asked, Operation, What, WorkerId};
+
+/// What all workers of a run share.
+pub(super) struct Floor<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) client: &'a Client<Recording>,
+    pub(super) recorder: &'a Recorder,
+    pub(super) control: &'a Control,
+    pub(super) meeting: &'a Meeting,
+}
+
+pub(super) fn work(floor: &Floor<'_>, number: u32) {
+    let worker = WorkerId(number);
+    floor.recorder.introduce(worker);
+    let mut attendance = floor.meeting.attend();
+    if !floor.meeting.wait_for_start() {
+        return;
+    }
+    let own = match Own::create(floor, number) {
+        Ok(own) => {
+            issue_all(floor, number, &own);
+            Some(own)
+        }
+        Err(error) => {
+            stopped(floor, worker, 0, Some(failure_of(error)));
+            None
+        }
+    };
+    // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
+    attendance.wait_for_all(floor.plan.workers.len(), || floor.control.interrupted().is_some());
+    drop(own);
+    floor.client.dispose_default_connection();
+}
+
+/// What a worker created by hand.
+struct Own {
+    independent: Option<Connection<Recording>>,
+}
+
+impl Own {
+    fn create(floor: &Floor<'_>, number: u32) -> Result<Self, Error<DialFailure>> {
+        let role = floor.plan.workers.get(number as usize).copied().unwrap_or_default();
+        if role.creates_default {
+            // Left to the thread: it serves every operation there, and the worker disposes it when all are done.
+            floor.client.create_default_connection()?.leave();
+        }
+        let independent = role.creates_independent.then(|| floor.client.create_connection()).transpose()?;
+        Ok(Self { independent })
+    }
+}
+
+fn issue_all(floor: &Floor<'_>, number: u32, own: &Own) {
+    let worker = WorkerId(number);
+    let (most, until) = match floor.plan.asked {
+        Asked::Operations(most) => (most, None),
+        Asked::Duration(duration) => (u64::MAX, Some(Instant::now() + duration)),
+    };
+    let mut issued = 0;
+    for step in floor.plan.steps(number) {
+        let over = until.is_some_and(|until| Instant::now() >= until);
+        if issued == most || over || floor.control.interrupted().is_some() {
+            break;
+        }
+        let goes_on = issue(floor, worker, step, own.independent.as_ref());
+        issued += 1;
+        let rested = floor.plan.pause.is_zero() || issued == most || floor.control.rest(floor.plan.pause);
+        if !goes_on || !rested {
+            break;
+        }
+    }
+    if issued < most {
+        stopped(floor, worker, issued, None);
+    }
+}
+
+fn stopped(floor: &Floor<'_>, worker: WorkerId, issued: u64, failure: Option<Failure>) {
+    let not_issued = match floor.plan.asked {
+        Asked::Operations(asked) => asked - issued,
+        Asked::Duration(_) if failure.is_none() => return,
+        Asked::Duration(_) => 0,
+    };
+    floor.recorder.record(What::Stopped { worker, not_issued, failure: failure.map(Box::new) });
+}
+
+/// Issues one operation and writes it down; false if the worker cannot get a connection and should stop.
+fn issue(floor: &Floor<'_>, worker: WorkerId, step: Step, passed: Option<&Connection<Recording>>) -> bool {
+    let mut operation = Operation {
+        worker,
+        number: 0,
+        name: step.operation.name(),
+        mailbox: step.mailbox,
+        issued_after: floor.recorder.recorded(),
+        issued_at: floor.recorder.now(),
+        mode: floor.plan.mode,
+        had_default: false,
+        passed: passed.map(Connection::id),
+        reason: None,
+        session: None,
+        opened: false,
+        local_port: None,
+        commands: Box::default(),
+        wait: Duration::ZERO,
+        dial: Duration::ZERO,
+        service: Duration::ZERO,
+        outcome: Ok(0),
+    };
+    let lease = match passed {
+        Some(connection) => floor.client.lease_on(connection),
+        None => floor.client.lease(),
+    };
+    let goes_on = match lease {
+        Ok(lease) => {
+            serve(floor, step, lease, &mut operation);
+            true
+        }
+        Err(error) => not_served(floor, error, &mut operation),
+    };
+    floor.recorder.record(What::Operation(Box::new(operation)));
+    goes_on
+}
+
+fn serve(floor: &Floor<'_>, step: Step, mut lease: Lease<Recording>, operation: &mut Operation) {
+    let assigned = *lease.assignment();
+    operation.mode = assigned.mode;
+    operation.had_default = assigned.had_default;
+    operation.reason = Some(assigned.reason);
+    operation.session = Some(assigned.session);
+    operation.opened = assigned.opened;
+    operation.wait = assigned.waited;
+    let leased_at = floor.recorder.now();
+    if assigned.opened {
+        operation.dial = (leased_at - operation.issued_at).saturating_sub(assigned.waited);
+    }
+    let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
+    let Recorded { imap, .. } = &mut *lease;
+    let outcome = imap.run(step.operation, mailbox.map_or("", String::as_str));
+    operation.service = floor.recorder.now() - leased_at;
+    operation.outcome = outcome.map(|reply| reply.items).map_err(Box::new);
+    operation.local_port = Some(imap.local_port());
+    operation.commands = commands(imap.commands());
+}
+
+/// No connection was given. Whatever the reason, a dial that failed or found no room ends the worker: it would fare no
+/// better with the next operation, and would only burden the server.
+fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, operation: &mut Operation) -> bool {
+    if let Ok(Decision { mode, had_default, reason }) = floor.client.decide(operation.passed.is_some()) {
+        operation.mode = mode;
+        operation.had_default = had_default;
+        operation.reason = Some(reason);
+    }
+    let goes_on = match &error {
+        Error::Connect { session, .. } => {
+            operation.session = Some(*session);
+            operation.opened = true;
+            operation.dial = floor.recorder.now() - operation.issued_at;
+            false
+        }
+        Error::WaitTimeout { waited, awaited } => {
+            operation.wait = *waited;
+            matches!(awaited, crate::allocator::Awaited::Connection(_))
+        }
+        _ => false,
+    };
+    operation.outcome = Err(Box::new(failure_of(error)));
+    goes_on
+}
+
+fn failure_of(error: Error<DialFailure>) -> Failure {
+    let message = error.to_string();
+    match error {
+        Error::Connect { error, .. } => error.failure,
+        Error::WaitTimeout { .. } => Failure::new(FailureKind::WaitTimeout, Stage::Wait, message),
+        Error::Refused(Refusal::Disposed { .. } | Refusal::ClientClosed) => {
+            Failure::new(FailureKind::Disposed, Stage::Wait, message)
+        }
+        _ => Failure::new(FailureKind::Refused, Stage::Wait, message),
+    }
+}
