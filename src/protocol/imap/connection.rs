@@ -13,6 +13,7 @@ use super::reply::{Capabilities, Reply};
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
+use crate::protocol::classify::refusal;
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::Live;
@@ -160,6 +161,10 @@ impl ImapConnection {
     pub fn run(&mut self, operation: ImapOperation, mailbox: &str) -> Result<Reply, Failure> {
         if self.broken {
             self.commands.clear();
+            // A farewell that came with the last reply has been told to nobody yet.
+            if let Some(bye) = &self.parts.tap.lock().reader.bye {
+                return Err(refusal(bye, Stage::Operation));
+            }
             let message = "this session has broken; open a new one";
             return Err(Failure::new(FailureKind::Closed, Stage::Operation, message));
         }

@@ -82,7 +82,7 @@ impl Tally {
             b"ESEARCH" => self.extended_search(words),
             b"STATUS" => self.status(response),
             b"CAPABILITY" => self.capabilities = Some(Capabilities::read(words)),
-            b"OK" => self.code(response),
+            b"OK" | b"PREAUTH" => self.code(response),
             _ => {}
         }
     }

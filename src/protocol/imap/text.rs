@@ -68,7 +68,7 @@ mod tests {
             ("Tom & Jerry", r#""Tom &- Jerry""#),
             ("Entwürfe", r#""Entw&APw-rfe""#),
             ("台北", r#""&U,BTFw-""#),
-            ("📬/x", r#""&2D3crA-/x""#),
+            ("📬/x", r#""&2D3c7A-/x""#),
             ("a\r\nb LOGOUT", r#""a&AA0ACg-b LOGOUT""#),
         ] {
             assert_eq!(mailbox(name), wire);
