@@ -1,1 +1,47 @@
 //! A run in, bytes out.
+//!
+//! Every report is a function of plain data, a [`Run`](crate::record::Run) with its summary and its verdict, and knows of
+//! no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s.
+
+mod json;
+mod ndjson;
+mod output;
+mod progress;
+mod shapes;
+mod table;
+mod words;
+
+pub use json::json;
+pub use ndjson::Ndjson;
+pub use output::{Output, Unwritable};
+pub use progress::{Progress, ProgressKind, Tally};
+pub use shapes::SCHEMA_VERSION;
+pub use table::{TableOptions, table};
+pub use words::exit_code;
+
+/// The form that a report takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// For a person, at most 80 columns wide.
+    #[default]
+    Table,
+    /// One JSON object, when the run is over.
+    Json,
+    /// A JSON object on each line, as things happen.
+    Ndjson,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Ndjson];
+
+    /// The format's name, as in flags: `table`, `json`, `ndjson`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+        }
+    }
+}

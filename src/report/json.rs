@@ -1,0 +1,205 @@
+//! The report as one JSON object.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::shapes::{CountsShape, DialShape, FailureShape, LatencyShape, SCHEMA_VERSION, TotalsShape};
+use super::words::{us, wall};
+use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, Verdict, WorkerRow};
+
+/// The report as one JSON object, indented, with a newline at its end.
+///
+/// Scripts depend on its names: under one `schema_version` names are added, never renamed.
+#[must_use]
+pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
+    let header = &run.header;
+    let report = Report {
+        schema_version: SCHEMA_VERSION,
+        tool_version: header.tool_version,
+        run_id: &header.run_id,
+        started: wall(header.started),
+        server: &header.server,
+        mode: header.mode.name(),
+        threads: header.workers.len(),
+        seed: header.seed,
+        asked: header.asked.into(),
+        mix: &header.mix,
+        mailboxes: &header.mailboxes,
+        max_connections: header.max_connections,
+        sessions: summary.sessions.iter().map(session).collect(),
+        workers: summary
+            .workers
+            .iter()
+            .map(|row| worker(row, header.workers.get(row.worker.0 as usize).copied().unwrap_or_default()))
+            .collect(),
+        failures: summary.failures.iter().map(failure).collect(),
+        totals: TotalsShape::new(run, summary, verdict),
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "string keys and plain numbers: nothing in these shapes can fail to serialise"
+    )]
+    let mut bytes = serde_json::to_vec_pretty(&report).expect("the report serialises");
+    bytes.push(b'\n');
+    bytes
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema_version: u32,
+    tool_version: &'static str,
+    run_id: &'a str,
+    started: String,
+    server: &'a str,
+    mode: &'static str,
+    threads: usize,
+    seed: u64,
+    asked: AskedShape,
+    mix: &'a str,
+    mailboxes: &'a [String],
+    max_connections: Option<usize>,
+    #[serde(flatten)]
+    totals: TotalsShape<'a>,
+    failures: Vec<FailureRowShape<'a>>,
+    workers: Vec<WorkerShape<'a>>,
+    sessions: Vec<SessionShape<'a>>,
+}
+
+/// How much was asked for: one of the two.
+#[derive(Serialize)]
+pub(super) struct AskedShape {
+    operations_per_worker: Option<u64>,
+    duration_us: Option<u64>,
+}
+
+impl From<Asked> for AskedShape {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Operations(operations) => Self { operations_per_worker: Some(operations), duration_us: None },
+            Asked::Duration(duration) => Self { operations_per_worker: None, duration_us: Some(us(duration)) },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SessionShape<'a> {
+    connection: String,
+    session: String,
+    kind: &'static str,
+    /// The worker that a default connection belongs to, or that created an independent one; null for main.
+    owner: Option<String>,
+    /// The worker whose operation or creation needed the session.
+    needed_by: Option<String>,
+    /// Why it was dialled.
+    reason: &'static str,
+    opened: bool,
+    local_port: Option<u16>,
+    label: Option<&'a str>,
+    tls: Option<&'a str>,
+    dial_us: DialShape,
+    operations: u64,
+    bytes_sent: Option<u64>,
+    bytes_received: Option<u64>,
+    /// Null if it was never opened, or never seen to end.
+    closed: Option<&'static str>,
+    /// Why its LOGOUT failed, if it did.
+    close_failure: Option<FailureShape<'a>>,
+    /// Why the dial failed, if it did.
+    failure: Option<FailureShape<'a>>,
+    /// Connections of this client that were open when the dial failed.
+    open_at_failure: Option<usize>,
+    sign_in_attempted: bool,
+}
+
+fn session(row: &SessionRow) -> SessionShape<'_> {
+    let opened = row.dial.as_ref().ok();
+    let failed = row.dial.as_ref().err();
+    let closed = row.closed.as_ref();
+    SessionShape {
+        connection: row.session.connection.to_string(),
+        session: row.session.to_string(),
+        kind: row.kind.name(),
+        owner: row.owner.map(|worker| worker.to_string()),
+        needed_by: match &row.dial {
+            Ok(opened) => opened.worker,
+            Err(failed) => failed.worker,
+        }
+        .map(|worker| worker.to_string()),
+        reason: row.why.name(),
+        opened: opened.is_some(),
+        local_port: match &row.dial {
+            Ok(opened) => Some(opened.local_port),
+            Err(failed) => failed.local_port,
+        },
+        label: opened.and_then(|opened| opened.label.as_deref()),
+        tls: opened.and_then(|opened| opened.tls.as_deref()),
+        dial_us: match &row.dial {
+            Ok(opened) => (&opened.phases).into(),
+            Err(failed) => (&failed.phases).into(),
+        },
+        operations: row.operations,
+        bytes_sent: closed.map(|closed| closed.sent),
+        bytes_received: closed.map(|closed| closed.received),
+        closed: closed.map(|closed| closed.how.name()),
+        close_failure: closed.and_then(|closed| match &closed.how {
+            HowClosed::WithoutLogout(failure) => Some(failure.into()),
+            HowClosed::LoggedOut | HowClosed::Discarded => None,
+        }),
+        failure: failed.map(|failed| (&failed.failure).into()),
+        open_at_failure: failed.map(|failed| failed.open),
+        sign_in_attempted: failed.is_none_or(|failed| failed.sign_in_attempted),
+    }
+}
+
+#[derive(Serialize)]
+struct WorkerShape<'a> {
+    worker: String,
+    creates_default: bool,
+    creates_independent: bool,
+    operations: CountsShape,
+    /// The connections that carried its operations.
+    connections: Vec<String>,
+    /// What each of them is.
+    kinds: BTreeMap<String, &'static str>,
+    /// How many operations had each reason.
+    reasons: &'a BTreeMap<&'static str, u64>,
+    wait_us: LatencyShape,
+    service_us: LatencyShape,
+    /// Why it stopped early, if it did.
+    stopped: Option<FailureShape<'a>>,
+}
+
+fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
+    WorkerShape {
+        worker: row.worker.to_string(),
+        creates_default: role.creates_default,
+        creates_independent: role.creates_independent,
+        operations: (&row.operations).into(),
+        connections: row.connections.keys().map(ToString::to_string).collect(),
+        kinds: row.connections.iter().map(|(connection, kind)| (connection.to_string(), kind.name())).collect(),
+        reasons: &row.reasons,
+        wait_us: (&row.wait).into(),
+        service_us: (&row.service).into(),
+        stopped: row.stopped.as_ref().map(Into::into),
+    }
+}
+
+#[derive(Serialize)]
+struct FailureRowShape<'a> {
+    kind: &'static str,
+    stage: &'static str,
+    count: u64,
+    message: &'a str,
+    server_line: Option<&'a str>,
+}
+
+fn failure(row: &FailureRow) -> FailureRowShape<'_> {
+    FailureRowShape {
+        kind: row.kind.name(),
+        stage: row.stage.name(),
+        count: row.count,
+        message: &row.message,
+        server_line: row.server_line.as_deref(),
+    }
+}

@@ -1,0 +1,219 @@
+//! Where the bytes go: stdout, or a file that is whole or not there.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// Where a report goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// To stdout.
+    #[default]
+    Stdout,
+    /// To this file. A device, a named pipe or `/dev/stdout` is written to, never replaced.
+    File(PathBuf),
+}
+
+/// A file that cannot be written, said before anything is dialled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unwritable {
+    /// It has no name that a file could have.
+    #[error("cannot write to {file:?}: that is no file's name; give -o FILE one")]
+    NoName {
+        /// As given.
+        file: PathBuf,
+    },
+    /// It is a directory.
+    #[error("cannot write to {}: it is a directory; name a file in it", file.display())]
+    Directory {
+        /// As given.
+        file: PathBuf,
+    },
+    /// The directory it would stand in is missing.
+    #[error("cannot write to {}: there is no directory {}; create it first", file.display(), directory.display())]
+    NoDirectory {
+        /// As given.
+        file: PathBuf,
+        /// What is missing.
+        directory: PathBuf,
+    },
+    /// What it would stand in is no directory.
+    #[error("cannot write to {}: {} is not a directory", file.display(), directory.display())]
+    NotADirectory {
+        /// As given.
+        file: PathBuf,
+        /// What is no directory.
+        directory: PathBuf,
+    },
+    /// The system does not let us.
+    #[error("cannot write to {}: {reason}", file.display())]
+    Denied {
+        /// As given.
+        file: PathBuf,
+        /// In the system's words.
+        #[source]
+        reason: io::Error,
+    },
+}
+
+/// What a path leads to.
+enum Target {
+    Stdout,
+    Stderr,
+    /// A regular file, there already or yet to be: its real path, behind all links.
+    Regular(PathBuf),
+    /// A pipe, a device, another descriptor of this process: opened as it is.
+    Special(PathBuf),
+}
+
+impl Output {
+    /// Whether it can be written, found out without leaving anything behind. A named pipe is not opened: that would wait
+    /// for its reader.
+    ///
+    /// # Errors
+    /// The reason, in one line.
+    pub fn writable(&self) -> Result<(), Unwritable> {
+        let Self::File(file) = self else { return Ok(()) };
+        let denied = |reason| Unwritable::Denied { file: file.clone(), reason };
+        if file.as_os_str().is_empty() {
+            return Err(Unwritable::NoName { file: file.clone() });
+        }
+        let target = target(file).map_err(denied)?;
+        let (Target::Regular(path) | Target::Special(path)) = &target else { return Ok(()) };
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(Unwritable::Directory { file: file.clone() }),
+            Ok(found) if found.file_type().is_fifo() => Ok(()),
+            Ok(_) => {
+                OpenOptions::new().append(true).open(path).map_err(denied)?;
+                if let Target::Regular(path) = &target {
+                    temporary(path).map_err(denied)?;
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let directory = directory(path);
+                match fs::metadata(directory) {
+                    Ok(found) if !found.is_dir() => {
+                        Err(Unwritable::NotADirectory { file: file.clone(), directory: directory.to_owned() })
+                    }
+                    Ok(_) if ends_in_slash(path) => Err(Unwritable::Directory { file: file.clone() }),
+                    Ok(_) => temporary(path).map(drop).map_err(denied),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        Err(Unwritable::NoDirectory { file: file.clone(), directory: directory.to_owned() })
+                    }
+                    Err(error) => Err(denied(error)),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(Unwritable::NotADirectory { file: file.clone(), directory: directory(path).to_owned() })
+            }
+            Err(error) => Err(denied(error)),
+        }
+    }
+
+    /// Writes all of it. A file is replaced in one step when all is written, so no reader ever finds half of it; it gets
+    /// the permissions of the file it replaces, else those any new file gets. A reader of stdout or of a pipe who has gone
+    /// away is no error: it has read what it wanted.
+    ///
+    /// # Errors
+    /// What the system answers. The file is then as it was.
+    pub fn write_whole(&self, bytes: &[u8]) -> io::Result<()> {
+        let target = self.target()?;
+        if let Target::Regular(path) = &target {
+            return replace(path, bytes);
+        }
+        let mut out = open(&target)?;
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Opens it to be written bit by bit, each where a reader can see it at once; a file that is there is emptied first.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn stream(&self) -> io::Result<Box<dyn Write + Send>> {
+        open(&self.target()?)
+    }
+
+    fn target(&self) -> io::Result<Target> {
+        match self {
+            Self::Stdout => Ok(Target::Stdout),
+            Self::File(file) => target(file),
+        }
+    }
+}
+
+/// Follows links one by one: the chain may pass through a name that stands for a descriptor of this process, and what is
+/// behind that one (the file that a shell redirected stdout to, say) must not be replaced.
+fn target(file: &Path) -> io::Result<Target> {
+    const LINKS: usize = 40;
+    let mut path = file.to_owned();
+    for _ in 0..LINKS {
+        match path.to_str() {
+            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => return Ok(Target::Stdout),
+            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => return Ok(Target::Stderr),
+            _ if path.starts_with("/dev/fd") || path.starts_with("/proc") => return Ok(Target::Special(path)),
+            _ => {}
+        }
+        match fs::read_link(&path) {
+            Ok(link) => path = directory(&path).join(link),
+            Err(_) => {
+                let special = fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+                return Ok(if special { Target::Special(path) } else { Target::Regular(path) });
+            }
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+fn open(target: &Target) -> io::Result<Box<dyn Write + Send>> {
+    Ok(match target {
+        Target::Stdout => Box::new(io::stdout()),
+        Target::Stderr => Box::new(io::stderr()),
+        Target::Regular(path) => Box::new(File::create(path)?),
+        // Appending is what a descriptor that is open already is for; to a pipe or a device it makes no difference.
+        Target::Special(path) => Box::new(OpenOptions::new().append(true).open(path)?),
+    })
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = temporary(path)?;
+    file.write_all(bytes)?;
+    if let Ok(found) = fs::metadata(path) {
+        file.as_file().set_permissions(found.permissions())?;
+    }
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// In the same directory, because a rename does not cross file systems; with the permissions of any new file, because the
+/// report is no secret and its readers may be others.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".mailconn-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory(path))
+        .map_err(plain)
+}
+
+/// The system's words alone: with the temporary file's name, which says nothing to the user, the line is hard to read.
+fn plain(error: io::Error) -> io::Error {
+    error.kind().into()
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}

@@ -1,0 +1,165 @@
+//! What is shown on stderr while a run lasts.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+
+use super::words::{count, many, rate, span};
+
+/// Plain lines come so far apart.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Whether progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProgressKind {
+    /// A live line on a terminal; else a plain line every few seconds, so that a short run shows none.
+    #[default]
+    Auto,
+    /// None.
+    Never,
+}
+
+impl ProgressKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Auto, Self::Never];
+
+    /// The kind's name, as in flags: `auto`, `never`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Operations that have ended.
+    pub operations: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Connections that are open.
+    pub open: usize,
+}
+
+/// Shows how far a run has come: on stderr, since stdout is for results, and without colour.
+#[derive(Debug)]
+pub struct Progress {
+    view: View,
+    asked: Option<u64>,
+    started: Instant,
+    /// The rate is that of the last stretch of a second or more: what the run does now, not on average.
+    stretch: Stretch,
+}
+
+#[derive(Debug)]
+struct Stretch {
+    began: Instant,
+    operations: u64,
+    rate: Option<String>,
+}
+
+enum View {
+    None,
+    Live(ProgressBar),
+    Lines { sink: Box<dyn Write + Send>, every: Duration, next: Instant },
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Live(_) => "Live",
+            Self::Lines { .. } => "Lines",
+        })
+    }
+}
+
+impl Progress {
+    /// Shows a run of so many operations; none if it is a duration that was asked for.
+    #[must_use]
+    pub fn new(kind: ProgressKind, asked: Option<u64>) -> Self {
+        match kind {
+            ProgressKind::Never => Self::with(View::None, asked),
+            ProgressKind::Auto if can_redraw() => Self::with(View::Live(live_line()), asked),
+            ProgressKind::Auto => Self::lines(Box::new(io::stderr()), EVERY, asked),
+        }
+    }
+
+    /// Shows it in plain lines, so far apart, on `sink`.
+    #[must_use]
+    pub fn lines(sink: Box<dyn Write + Send>, every: Duration, asked: Option<u64>) -> Self {
+        Self::with(View::Lines { sink, every, next: Instant::now() + every }, asked)
+    }
+
+    fn with(view: View, asked: Option<u64>) -> Self {
+        let started = Instant::now();
+        Self { view, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
+    }
+
+    /// Says how far it has come. Cheap enough to call many times a second: most calls draw nothing.
+    pub fn update(&mut self, tally: &Tally) {
+        let now = Instant::now();
+        let due = match &self.view {
+            View::None => return,
+            View::Live(_) => true,
+            View::Lines { next, .. } => now >= *next,
+        };
+        let stretch = now - self.stretch.began;
+        if due && (stretch >= Duration::from_secs(1) || self.stretch.rate.is_none()) {
+            self.stretch.rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch);
+            if stretch >= Duration::from_secs(1) {
+                self.stretch.began = now;
+                self.stretch.operations = tally.operations;
+            }
+        }
+        if !due {
+            return;
+        }
+        let text = self.text(tally);
+        match &mut self.view {
+            View::None => {}
+            View::Live(bar) => bar.set_message(text),
+            View::Lines { sink, every, next } => {
+                let after = span(now - self.started);
+                // Whoever closed stderr does not want to know.
+                let _ = writeln!(sink, "mailconn: after {after}: {text}").and_then(|()| sink.flush());
+                *next = now + *every;
+            }
+        }
+    }
+
+    /// Clears the live line: what follows is the report.
+    pub fn finish(&mut self) {
+        if let View::Live(bar) = std::mem::replace(&mut self.view, View::None) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn text(&self, tally: &Tally) -> String {
+        let operations = match self.asked {
+            Some(asked) => format!("{} of {}", count(tally.operations), many(asked, "operation")),
+            None => many(tally.operations, "operation"),
+        };
+        let rate = self.stretch.rate.as_deref().unwrap_or("-");
+        format!("{operations}, {rate}/s, {} open, {} failed", count(tally.open as u64), count(tally.failed))
+    }
+}
+
+/// A dumb terminal cannot move its cursor back. NO_COLOR asks for less than we do: no view has colour.
+fn can_redraw() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Clears itself when it is dropped, by a panic too: the next line must not be appended to it.
+fn live_line() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_finish(ProgressFinish::AndClear);
+    match ProgressStyle::with_template("{wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,194 @@
+//! Serialised shapes that the JSON formats share.
+//!
+//! They stand here and not on the record's types, so that a field renamed there renames nothing in a script. Durations are
+//! whole microseconds with the unit in the name; connections, sessions and workers go by their printed names.
+
+use serde::Serialize;
+
+use super::words::{exit_code, severity, us};
+use crate::protocol::{Failure, Phases};
+use crate::record::{Agreement, Command, Counts, Finding, Latency, Run, Summary, Verdict};
+
+/// The version of the JSON formats' shape. Fields may be added under one number; none is renamed or taken away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+pub(super) struct FailureShape<'a> {
+    kind: &'static str,
+    stage: &'static str,
+    message: &'a str,
+    server_line: Option<&'a str>,
+}
+
+impl<'a> From<&'a Failure> for FailureShape<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            kind: failure.kind.name(),
+            stage: failure.stage.name(),
+            message: &failure.message,
+            server_line: failure.server_line.as_deref(),
+        }
+    }
+}
+
+/// What each phase of a dial took; null for a phase that it did not come to, or does not have.
+#[derive(Serialize)]
+pub(super) struct DialShape {
+    resolve: Option<u64>,
+    connect: Option<u64>,
+    tls: Option<u64>,
+    greeting: Option<u64>,
+    sign_in: Option<u64>,
+}
+
+impl From<&Phases> for DialShape {
+    fn from(phases: &Phases) -> Self {
+        Self {
+            resolve: phases.resolve.map(us),
+            connect: phases.connect.map(us),
+            tls: phases.tls.map(us),
+            greeting: phases.greeting.map(us),
+            sign_in: phases.sign_in.map(us),
+        }
+    }
+}
+
+/// A command, its tag as the server saw it.
+#[derive(Serialize)]
+pub(super) struct CommandShape {
+    tag: String,
+    verb: &'static str,
+}
+
+pub(super) fn commands(commands: &[Command]) -> Vec<CommandShape> {
+    commands.iter().map(|command| CommandShape { tag: format!("a{}", command.tag), verb: command.verb }).collect()
+}
+
+#[derive(Serialize)]
+pub(super) struct CountsShape {
+    asked: u64,
+    issued: u64,
+    ok: u64,
+    failed: u64,
+    not_issued: u64,
+}
+
+impl From<&Counts> for CountsShape {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            asked: counts.asked,
+            issued: counts.issued,
+            ok: counts.ok,
+            failed: counts.failed,
+            not_issued: counts.not_issued,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct LatencyShape {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl From<&Latency> for LatencyShape {
+    fn from(latency: &Latency) -> Self {
+        Self { p50: us(latency.p50), p99: us(latency.p99), max: us(latency.max) }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct FindingShape<'a> {
+    id: &'static str,
+    severity: &'static str,
+    count: u64,
+    sentence: &'a str,
+    evidence: &'a [String],
+}
+
+#[derive(Serialize)]
+struct AgreementShape {
+    checked: u64,
+    held: u64,
+}
+
+#[derive(Serialize)]
+struct WitnessShape {
+    available: bool,
+    checked: u64,
+    agreed: u64,
+}
+
+#[derive(Serialize)]
+struct VerdictShape {
+    rules: AgreementShape,
+    witness: WitnessShape,
+}
+
+#[derive(Serialize)]
+struct ConnectionsShape {
+    opened: usize,
+    peak: usize,
+    main_opened: bool,
+    still_open: usize,
+}
+
+/// What a run comes to: the same in both formats.
+#[derive(Serialize)]
+pub(super) struct TotalsShape<'a> {
+    elapsed_us: u64,
+    /// The number of the signal that ended the run early; else null.
+    interrupted: Option<i32>,
+    operations: CountsShape,
+    connections: ConnectionsShape,
+    wait_us: LatencyShape,
+    service_us: LatencyShape,
+    total_wait_us: u64,
+    total_service_us: u64,
+    findings: Vec<FindingShape<'a>>,
+    verdict: VerdictShape,
+    exit_code: u8,
+}
+
+impl<'a> TotalsShape<'a> {
+    pub(super) fn new(run: &Run, summary: &Summary, verdict: &'a Verdict) -> Self {
+        Self {
+            elapsed_us: us(run.end.elapsed),
+            interrupted: run.end.interrupted,
+            operations: (&summary.operations).into(),
+            connections: ConnectionsShape {
+                opened: summary.opened,
+                peak: summary.peak,
+                main_opened: summary.main_opened,
+                still_open: run.end.still_open,
+            },
+            wait_us: (&summary.wait).into(),
+            service_us: (&summary.service).into(),
+            total_wait_us: us(summary.total_wait),
+            total_service_us: us(summary.total_service),
+            findings: verdict.findings.iter().map(finding).collect(),
+            verdict: VerdictShape {
+                rules: AgreementShape { checked: verdict.rules.checked, held: verdict.rules.held },
+                witness: witness(verdict.witness),
+            },
+            exit_code: exit_code(verdict.conclusion),
+        }
+    }
+}
+
+fn finding(finding: &Finding) -> FindingShape<'_> {
+    FindingShape {
+        id: finding.id,
+        severity: severity(finding.severity),
+        count: finding.count,
+        sentence: &finding.sentence,
+        evidence: &finding.evidence,
+    }
+}
+
+/// Nothing compared is nothing agreed: a record that cannot be had counts 0 of 0.
+fn witness(agreement: Option<Agreement>) -> WitnessShape {
+    let Agreement { checked, held } = agreement.unwrap_or_default();
+    WitnessShape { available: agreement.is_some(), checked, agreed: held }
+}

@@ -1,0 +1,136 @@
+//! Eighty columns, whatever stands in them.
+
+use std::ops::RangeInclusive;
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// No line of the report is wider.
+pub(super) const WIDTH: u16 = 80;
+
+/// A column: its header, and what gives way when a row is too wide.
+pub(super) struct Column {
+    name: &'static str,
+    number: bool,
+    apart: bool,
+}
+
+impl Column {
+    /// The first of a group: further from what comes before.
+    pub(super) const fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+}
+
+/// A column of words: it wraps when there is no room.
+pub(super) const fn words(name: &'static str) -> Column {
+    Column { name, number: false, apart: false }
+}
+
+/// A column of figures: to the right, and never broken.
+pub(super) const fn figures(name: &'static str) -> Column {
+    Column { name, number: true, apart: false }
+}
+
+/// A title over several columns: what they have in common, and their unit.
+pub(super) struct Over {
+    pub(super) columns: RangeInclusive<usize>,
+    pub(super) title: &'static str,
+}
+
+/// Rows under headers. A header is one word, so that a title can be placed over it.
+pub(super) fn grid(columns: &[Column], over: &[Over], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return String::new();
+    }
+    let mut table = bare();
+    table.set_header(columns.iter().map(|column| column.name));
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in columns.iter().enumerate() {
+        // Figures stand closer together than words: few of them fill their column.
+        let gap = match columns.get(index + 1) {
+            None => 0,
+            Some(next) if next.apart => 3,
+            Some(next) if column.number && next.number => 1,
+            Some(_) => 2,
+        };
+        let Some(shape) = table.column_mut(index) else { continue };
+        shape.set_padding((0, gap));
+        if column.number {
+            shape.set_constraint(ColumnConstraint::ContentWidth).set_cell_alignment(CellAlignment::Right);
+        } else {
+            let header = u16::try_from(column.name.len()).unwrap_or(WIDTH);
+            shape.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(header + gap)));
+        }
+    }
+    let body = trimmed(&table);
+    match body.lines().next().and_then(|header| titles(header, columns.len(), over)) {
+        Some(titles) => format!("{titles}\n{body}"),
+        None => body,
+    }
+}
+
+/// Text behind a label, its later lines under its first.
+pub(super) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
+    let mut table = bare();
+    for (label, text) in rows {
+        table.add_row([label, text]);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, u16::from(index == 0)));
+        if index == 0 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    trimmed(&table)
+}
+
+/// Text that may need more than one line; the later ones are indented.
+pub(super) fn paragraph(text: &str) -> String {
+    let mut table = bare();
+    table.add_row([text]);
+    table.set_width(WIDTH - 2);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    trimmed(&table).trim_end().replace('\n', "\n  ") + "\n"
+}
+
+fn bare() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The line over the headers: each title ends where its last column does.
+fn titles(header: &str, columns: usize, over: &[Over]) -> Option<String> {
+    let ends: Vec<usize> = header
+        .char_indices()
+        .filter(|&(at, character)| {
+            character != ' ' && header[at + character.len_utf8()..].chars().next().is_none_or(|next| next == ' ')
+        })
+        .map(|(at, _)| at + 1)
+        .collect();
+    if over.is_empty() || ends.len() != columns {
+        return None;
+    }
+    let mut line = String::new();
+    for over in over {
+        let end = *ends.get(*over.columns.end())?;
+        let width = end.saturating_sub(line.len());
+        line.push_str(&format!("{:>width$}", over.title));
+    }
+    Some(line)
+}

@@ -1,0 +1,119 @@
+//! The report for a person: what was asked, what came of it, who used what, and at the end what it all comes to.
+
+mod fold;
+mod grid;
+mod operations;
+mod sessions;
+mod verdict;
+mod workers;
+
+use super::words::{count, figure, many, printable, rate, signal, span};
+use crate::record::{Asked, Run, Summary, Verdict};
+
+/// How much the table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableOptions {
+    /// A row for every operation.
+    pub each: bool,
+    /// At most so many rows of a section: the first, and those that failed or took longest. None: all of them.
+    pub rows: Option<usize>,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self { each: false, rows: Some(20) }
+    }
+}
+
+/// The report for a person: plain text, no line wider than 80 columns.
+#[must_use]
+pub fn table(run: &Run, summary: &Summary, verdict: &Verdict, options: &TableOptions) -> String {
+    let mut sections = vec![heading(run) + &headline(run, summary), workers::section(summary, options.rows)];
+    sections.extend(sessions::sections(summary, options.rows));
+    sections.push(failures(summary));
+    if options.each {
+        sections.push(operations::section(run, summary, options.rows));
+    }
+    sections.push(verdict::section(verdict));
+    sections.retain(|section| !section.is_empty());
+    sections.join("\n")
+}
+
+/// What was asked for.
+fn heading(run: &Run) -> String {
+    let header = &run.header;
+    let threads = header.workers.len() as u64;
+    let asked = match header.asked {
+        Asked::Operations(each) => many(threads.saturating_mul(each), "operation"),
+        Asked::Duration(duration) => span(duration),
+    };
+    let (server, mode, threads) = (printable(&header.server), header.mode, many(threads, "thread"));
+    let seed = header.seed;
+    grid::labelled([(
+        format!("mailconn {}:", header.tool_version),
+        format!("{server}, {mode}, {threads}, {asked}, seed {seed}"),
+    )])
+}
+
+/// What came of it.
+fn headline(run: &Run, summary: &Summary) -> String {
+    let operations = &summary.operations;
+    let mut lines = Vec::new();
+    if let Some(number) = run.end.interrupted {
+        lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
+    }
+
+    let opened = summary.opened as u64;
+    let mut connections = format!("{} opened", many(opened, "connection"));
+    if opened > 0 {
+        let each = match operations.issued % opened {
+            0 => many(operations.issued / opened, "operation"),
+            _ => format!("{:.1} operations", operations.issued as f64 / opened as f64),
+        };
+        connections += &format!(" (peak {}), {each} each", count(summary.peak as u64));
+    }
+    connections += if summary.main_opened { "; main used" } else { "; main not used" };
+    lines.push(connections);
+
+    let mut done = format!("{} ok, {} failed", many(operations.ok, "operation"), count(operations.failed));
+    if operations.not_issued > 0 {
+        done += &format!(", {} not issued", count(operations.not_issued));
+    }
+    done += &format!("; {}", span(run.end.elapsed));
+    if let Some(rate) = rate(operations.issued, run.end.elapsed) {
+        done += &format!(", {rate} operations/s");
+    }
+    lines.push(done);
+
+    // With a fixed number for each worker there is nothing to share out.
+    let shares = summary.workers.iter().map(|row| row.operations.issued);
+    if let (Asked::Duration(_), Some(most), Some(least)) = (run.header.asked, shares.clone().max(), shares.min()) {
+        lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
+    }
+
+    if run.end.still_open > 0 {
+        lines.push(format!("{} still open at the end", many(run.end.still_open as u64, "connection")));
+    }
+    lines.into_iter().map(|line| grid::paragraph(&line)).collect()
+}
+
+/// Each way of failing, with the server's own words.
+fn failures(summary: &Summary) -> String {
+    if summary.failures.is_empty() {
+        return String::new();
+    }
+    let rows = summary.failures.iter().map(|row| {
+        let mut text = format!("{} at {}", row.kind.name(), row.stage.name());
+        let line = row.server_line.as_deref().unwrap_or_default().trim();
+        let message = row.message.trim();
+        // A message that only repeats the server's line adds nothing to it.
+        if !message.is_empty() && (line.is_empty() || !message.contains(line)) {
+            text += &format!(": {}", printable(message));
+        }
+        if !line.is_empty() {
+            text += &format!("\nserver: {}", printable(line));
+        }
+        (format!("{}x", figure(row.count)), text)
+    });
+    format!("Failures\n{}", grid::labelled(rows))
+}

@@ -1,0 +1,57 @@
+//! A row for every operation.
+
+use super::fold::fold;
+use super::grid::{Over, figures, grid, paragraph, words};
+use crate::record::{Operation, Run, Summary};
+use crate::report::words::{count, many, ms};
+
+pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> String {
+    let operations: Vec<&Operation> = run.operations().map(|(_, operation)| operation).collect();
+    if operations.is_empty() {
+        return String::new();
+    }
+    let shown = fold(operations.len(), most, |index| {
+        let operation = operations[index];
+        (operation.outcome.is_err(), operation.wait + operation.dial + operation.service)
+    });
+    let columns = [
+        figures("no"),
+        words("worker"),
+        words("op"),
+        words("session"),
+        words("reason"),
+        figures("wait").apart(),
+        figures("dial"),
+        figures("service"),
+        words("outcome"),
+    ];
+    let over = [Over { columns: 5..=7, title: "ms" }];
+    let mut text = grid(&columns, &over, shown.iter().map(|&index| row(operations[index])));
+    let rest = operations.len() - shown.len();
+    if rest > 0 {
+        let failed = shown.iter().filter(|&&index| operations[index].outcome.is_err()).count() as u64;
+        let failed = summary.operations.failed.saturating_sub(failed);
+        let (rest, failed) = (many(rest as u64, "more operation"), count(failed));
+        text += &paragraph(&format!("... {rest}, {failed} failed (--format ndjson lists all)"));
+    }
+    text
+}
+
+fn row(operation: &Operation) -> Vec<String> {
+    let none = || "-".to_owned();
+    vec![
+        operation.number.to_string(),
+        operation.worker.to_string(),
+        operation.name.to_owned(),
+        operation.session.map_or_else(none, |session| session.to_string()),
+        operation.reason.map_or_else(none, |reason| reason.to_string()),
+        ms(operation.wait),
+        if operation.opened { ms(operation.dial) } else { none() },
+        ms(operation.service),
+        match &operation.outcome {
+            Ok(0) => "ok".to_owned(),
+            Ok(items) => format!("ok, {}", count(u64::from(*items))),
+            Err(failure) => format!("{} at {}", failure.kind.name(), failure.stage.name()),
+        },
+    ]
+}

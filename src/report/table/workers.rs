@@ -1,0 +1,115 @@
+//! A row for each worker.
+
+use std::collections::BTreeMap;
+
+use super::fold::{fold, ranges};
+use super::grid::{Over, figures, grid, labelled, paragraph, words};
+use crate::record::{Summary, WorkerRow};
+use crate::report::words::{count, figure, many, ms};
+
+pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
+    let workers = &summary.workers;
+    if workers.is_empty() {
+        return String::new();
+    }
+    let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
+    let shown = fold(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
+    let columns = [
+        words("worker"),
+        words("connection"),
+        words("reason"),
+        figures("ops"),
+        figures("failed"),
+        figures("p50").apart(),
+        figures("p99"),
+        figures("max"),
+        figures("p50").apart(),
+        figures("p99"),
+    ];
+    let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
+    let mut text = grid(&columns, &over, shown.iter().map(|&index| row(&workers[index])));
+    text += &folded(workers, &shown);
+    text + &stops(workers)
+}
+
+fn row(row: &WorkerRow) -> Vec<String> {
+    let time = |known: bool, duration| if known { ms(duration) } else { "-".to_owned() };
+    let waited = row.operations.issued > 0;
+    let served = !row.service.max.is_zero();
+    vec![
+        row.worker.to_string(),
+        connections(row),
+        reasons(row),
+        figure(row.operations.issued),
+        figure(row.operations.failed),
+        time(waited, row.wait.p50),
+        time(waited, row.wait.p99),
+        time(waited, row.wait.max),
+        time(served, row.service.p50),
+        time(served, row.service.p99),
+    ]
+}
+
+/// `#1 default`; of many only the first.
+fn connections(row: &WorkerRow) -> String {
+    const MOST: usize = 3;
+    let mut names: Vec<String> =
+        row.connections.iter().take(MOST).map(|(connection, kind)| format!("{connection} {kind}")).collect();
+    match row.connections.len() {
+        0 => return "-".to_owned(),
+        all if all > MOST => names.push(format!("{} more", all - MOST)),
+        _ => {}
+    }
+    names.join(", ")
+}
+
+/// `main`; if there were several `default, 1 created` or `default 60, main 40`.
+fn reasons(row: &WorkerRow) -> String {
+    let mut reasons: Vec<(&str, u64)> = row.reasons.iter().map(|(&reason, &count)| (reason, count)).collect();
+    match *reasons.as_slice() {
+        [] => "-".to_owned(),
+        [(only, _)] => only.to_owned(),
+        [("default", _), ("default-created", created)] => format!("default, {} created", count(created)),
+        _ => {
+            reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+            reasons.iter().map(|&(reason, of)| format!("{reason} {}", count(of))).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// What the table leaves out.
+fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
+    let mut hidden = shown.iter().copied().peekable();
+    let (mut rows, mut issued, mut failed) = (0, 0_u64, 0_u64);
+    for (index, row) in workers.iter().enumerate() {
+        if hidden.next_if_eq(&index).is_none() {
+            rows += 1;
+            issued = issued.saturating_add(row.operations.issued);
+            failed = failed.saturating_add(row.operations.failed);
+        }
+    }
+    if rows == 0 {
+        return String::new();
+    }
+    let (rows, issued, failed) = (many(rows, "more worker"), many(issued, "operation"), count(failed));
+    paragraph(&format!("... {rows}: {issued}, {failed} failed (--format json lists all)"))
+}
+
+/// Who stopped before it had done all that was asked of it, and why.
+fn stops(workers: &[WorkerRow]) -> String {
+    let mut stops: BTreeMap<(&str, &str), (Vec<u32>, u64)> = BTreeMap::new();
+    for row in workers {
+        if let Some(failure) = &row.stopped {
+            let (numbers, not_issued) = stops.entry((failure.kind.name(), failure.stage.name())).or_default();
+            numbers.push(row.worker.0);
+            *not_issued = not_issued.saturating_add(row.operations.not_issued);
+        }
+    }
+    labelled(stops.into_iter().map(|((kind, stage), (numbers, not_issued))| {
+        let missing = match not_issued {
+            0 => String::new(),
+            number => format!("; {} not issued", many(number, "operation")),
+        };
+        ("stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges(numbers)))
+    }))
+}

@@ -1,0 +1,166 @@
+//! The words and figures that reports have in common.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use crate::record::{Conclusion, Severity};
+
+/// The exit code that a run's conclusion stands for.
+#[must_use]
+pub fn exit_code(conclusion: Conclusion) -> u8 {
+    match conclusion {
+        Conclusion::Held => 0,
+        Conclusion::Failed => 1,
+        Conclusion::NotConnected => 4,
+        Conclusion::SignInRefused => 5,
+        Conclusion::Limited => 6,
+        Conclusion::Broken => 7,
+        Conclusion::Interrupted(signal) => u8::try_from(signal).map_or(u8::MAX, |signal| signal.saturating_add(128)),
+    }
+}
+
+/// What a run comes to, in words.
+pub(super) fn conclusion(conclusion: Conclusion) -> String {
+    match conclusion {
+        Conclusion::Held => "all held".to_owned(),
+        Conclusion::Failed => "operations failed, or a hazard, leak or fault was found".to_owned(),
+        Conclusion::NotConnected => "could not connect".to_owned(),
+        Conclusion::SignInRefused => "sign-in refused".to_owned(),
+        Conclusion::Limited => "refused by a connection limit".to_owned(),
+        Conclusion::Broken => "mailconn's own invariant is broken: please report it".to_owned(),
+        Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
+    }
+}
+
+/// A signal's name.
+pub(super) fn signal(number: i32) -> String {
+    match number {
+        2 => "SIGINT".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    }
+}
+
+/// A severity's name.
+pub(super) const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Broken => "broken",
+        Severity::Limit => "limit",
+        Severity::Hazard => "hazard",
+        Severity::Leak => "leak",
+        Severity::Fault => "fault",
+        Severity::Advice => "advice",
+    }
+}
+
+/// Whole microseconds.
+pub(super) fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A wall-clock time in RFC 3339, UTC, with microseconds.
+pub(super) fn wall(time: SystemTime) -> String {
+    // A clock that is wildly wrong must not end the report in a panic: RFC 3339 has the years 1970 to 9999 for us.
+    const LAST: u64 = 253_402_300_799;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(Duration::from_secs(LAST));
+    humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
+}
+
+/// `1,984 workers`: a count of things that take an `s`.
+pub(super) fn many(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// `39,680`: a count in a sentence.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A count in a column: exact as far as five digits go.
+pub(super) fn figure(number: u64) -> String {
+    if number < 100_000 { number.to_string() } else { short(number) }
+}
+
+/// `999`, `1.2k`, `88k`, `1.2M`: a size in four characters.
+pub(super) fn short(number: u64) -> String {
+    if number < 1000 {
+        return number.to_string();
+    }
+    let mut value = number as f64;
+    let mut unit = "";
+    for next in ["k", "M", "G", "T", "P", "E"] {
+        value /= 1000.0;
+        unit = next;
+        if value < 999.5 {
+            break;
+        }
+    }
+    if value < 9.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
+}
+
+/// Milliseconds in a column, three digits of them: `0.12`, `12.3`, `1234`; from ten seconds on `12.3s`.
+pub(super) fn ms(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1e3;
+    if duration.is_zero() {
+        "0".to_owned()
+    } else if ms < 9.995 {
+        format!("{ms:.2}")
+    } else if ms < 99.95 {
+        format!("{ms:.1}")
+    } else if ms < 9999.5 {
+        format!("{ms:.0}")
+    } else if ms < 99_950.0 {
+        format!("{:.1}s", ms / 1e3)
+    } else {
+        format!("{}s", short(duration.as_secs()))
+    }
+}
+
+/// A length of time in a sentence: `512 ms`, `1.23 s`, `2 min 3 s`.
+pub(super) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.0095 {
+        format!("{:.2} ms", seconds * 1e3)
+    } else if seconds < 0.9995 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else if seconds < 59.995 {
+        format!("{seconds:.2} s")
+    } else {
+        let whole = duration.as_secs();
+        format!("{} min {} s", count(whole / 60), whole % 60)
+    }
+}
+
+/// How many a second; none if no time has passed.
+pub(super) fn rate(number: u64, duration: Duration) -> Option<String> {
+    let seconds = duration.as_secs_f64();
+    let rate = (seconds > 0.0).then(|| number as f64 / seconds)?;
+    Some(if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) })
+}
+
+/// What others wrote (a server's line, a name), made fit for a terminal: nothing in it can move the cursor, change a colour
+/// or turn the direction of writing, and an endless line ends.
+pub(super) fn printable(text: &str) -> String {
+    const MOST: usize = 600;
+    let mut clean = String::with_capacity(text.len());
+    let mut characters = text.trim_end().chars();
+    for character in characters.by_ref().take(MOST) {
+        match character {
+            '"' | '\'' | '\\' => clean.push(character),
+            other => clean.extend(other.escape_debug()),
+        }
+    }
+    let rest = characters.count();
+    if rest > 0 {
+        let _ = write!(clean, " ... ({} more characters)", count(rest as u64));
+    }
+    clean
+}
