@@ -21,10 +21,7 @@ impl RawClient {
     fn connect(server: &PrivateDovecot) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.imap_port())).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut client = Self {
-            stream: BufReader::new(stream),
-            tags: 0,
-        };
+        let mut client = Self { stream: BufReader::new(stream), tags: 0 };
         let greeting = client.line();
         assert!(greeting.starts_with("* OK "), "{greeting}");
         client
@@ -39,9 +36,7 @@ impl RawClient {
 
     fn sign_in(&mut self, server: &PrivateDovecot, user: &str) -> String {
         let password = std::fs::read_to_string(server.password_file()).unwrap();
-        self.command(&format!("LOGIN {user} {password}"))
-            .pop()
-            .unwrap()
+        self.command(&format!("LOGIN {user} {password}")).pop().unwrap()
     }
 
     fn port(&self) -> u16 {
@@ -86,14 +81,8 @@ impl RawClient {
 /// The server's record once this connection's session has ended.
 fn after_end_of(server: &PrivateDovecot, client: &RawClient) -> (Log, End) {
     let port = client.port();
-    let mut log = server.wait_for(SOON, |log| {
-        log.on_port(port)
-            .is_some_and(|session| session.end.is_some())
-    });
-    let session = log
-        .sessions
-        .iter_mut()
-        .find(|session| session.client_port == port);
+    let mut log = server.wait_for(SOON, |log| log.on_port(port).is_some_and(|session| session.end.is_some()));
+    let session = log.sessions.iter_mut().find(|session| session.client_port == port);
     let end = session.and_then(|session| session.end.take()).unwrap();
     (log, end)
 }
@@ -107,19 +96,12 @@ fn process_of(server: &PrivateDovecot, client: &RawClient) -> u32 {
 #[test]
 fn port_session_label_and_transcript_name_the_same_connection() {
     let server = PrivateDovecot::start();
-    let mut clients: Vec<_> = (3..6)
-        .map(|number| (number, RawClient::signed_in(&server, "u1")))
-        .collect();
+    let mut clients: Vec<_> = (3..6).map(|number| (number, RawClient::signed_in(&server, "u1"))).collect();
     let mut processes = server.imap_pids();
     for (number, client) in &mut clients {
-        client.command(&format!(
-            r##"ID ("name" "mailconn" "x-mailconn-session" "#{number}")"##
-        ));
+        client.command(&format!(r##"ID ("name" "mailconn" "x-mailconn-session" "#{number}")"##));
         let examined = client.command("EXAMINE Archive");
-        assert!(
-            examined.contains(&"* 20 EXISTS\r\n".to_owned()),
-            "{examined:?}"
-        );
+        assert!(examined.contains(&"* 20 EXISTS\r\n".to_owned()), "{examined:?}");
         let fetched = client.command(&format!("fetch {number} (BODY.PEEK[])"));
         let subject = format!("Subject: Archive message {number} of u1\r\n");
         assert!(fetched.contains(&subject), "{fetched:?}");
@@ -138,24 +120,13 @@ fn port_session_label_and_transcript_name_the_same_connection() {
         assert_eq!(client.line(), "");
     }
 
-    let log = server.wait_for(SOON, |log| {
-        log.sessions
-            .iter()
-            .filter(|session| session.end.is_some())
-            .count()
-            == 3
-    });
+    let log = server.wait_for(SOON, |log| log.sessions.iter().filter(|session| session.end.is_some()).count() == 3);
     for (number, client) in &clients {
         let session = log.on_port(client.port()).unwrap();
-        let labelled = log
-            .labelled("x-mailconn-session", &format!("#{number}"))
-            .unwrap();
+        let labelled = log.labelled("x-mailconn-session", &format!("#{number}")).unwrap();
         assert_eq!(session.session_id, labelled.session_id);
         assert_eq!(session.label("name"), Some("mailconn"));
-        assert_eq!(
-            (session.user.as_str(), session.method.as_str(), session.tls),
-            ("u1", "PLAIN", false)
-        );
+        assert_eq!((session.user.as_str(), session.method.as_str(), session.tls), ("u1", "PLAIN", false));
         let mut expected = vec![
             format!(r##"ID ("name" "mailconn" "x-mailconn-session" "#{number}")"##),
             "EXAMINE Archive".to_owned(),
@@ -167,37 +138,20 @@ fn port_session_label_and_transcript_name_the_same_connection() {
         expected.push("LOGOUT".to_owned());
         assert_eq!(session.command_lines(), expected);
 
-        let tags: Vec<_> = session
-            .commands
-            .iter()
-            .map(|command| command.tag.as_str())
-            .collect();
-        let answered: Vec<_> = session
-            .replies
-            .iter()
-            .map(|reply| reply.tag.as_str())
-            .collect();
+        let tags: Vec<_> = session.commands.iter().map(|command| command.tag.as_str()).collect();
+        let answered: Vec<_> = session.replies.iter().map(|reply| reply.tag.as_str()).collect();
         assert_eq!(answered[0], "a1", "the sign-in");
         assert_eq!(answered[1..], tags);
         assert!(session.replies.iter().all(|reply| reply.status == "OK"));
-        assert!(
-            session
-                .replies
-                .iter()
-                .any(|reply| reply.text.starts_with("Fetch completed"))
-        );
+        assert!(session.replies.iter().any(|reply| reply.text.starts_with("Fetch completed")));
         for (command, reply) in session.commands.iter().zip(&session.replies[1..]) {
             assert!(command.at <= reply.at, "{command:?} {reply:?}");
         }
 
         // Read after the sign-in: each command, its tag before it, its line end after it, but for that of LOGOUT.
         let lines = session.command_lines();
-        let sent: usize = session
-            .commands
-            .iter()
-            .zip(lines)
-            .map(|(command, line)| command.tag.len() + line.len() + 3)
-            .sum();
+        let sent: usize =
+            session.commands.iter().zip(lines).map(|(command, line)| command.tag.len() + line.len() + 3).sum();
         let end = session.end.as_ref().unwrap();
         assert_eq!(end.reason, "Logged out");
         let (read, written) = end.bytes.unwrap();
@@ -218,12 +172,7 @@ fn an_id_sent_before_the_sign_in_belongs_to_the_session_too() {
     client.sign_in(&server, "u2");
     let port = client.port();
     let log = server.wait_for(SOON, |log| log.on_port(port).is_some());
-    assert_eq!(
-        log.labelled("x-mailconn-session", "#7")
-            .unwrap()
-            .client_port,
-        port
-    );
+    assert_eq!(log.labelled("x-mailconn-session", "#7").unwrap().client_port, port);
 }
 
 #[test]
@@ -233,16 +182,9 @@ fn every_user_has_mailboxes_that_name_themselves() {
         let mut client = RawClient::signed_in(&server, user);
         for (mailbox, count) in [("INBOX", 30), ("Archive", 20), ("Sent", 10)] {
             let examined = client.command(&format!("EXAMINE {mailbox}"));
-            assert!(
-                examined.contains(&format!("* {count} EXISTS\r\n")),
-                "{user} {mailbox} {examined:?}"
-            );
-            let fetched = client
-                .command(&format!("FETCH {count} BODY.PEEK[TEXT]"))
-                .concat();
-            let text = format!(
-                "This is message {count} of {count} in the mailbox {mailbox} of {user}.\r\n"
-            );
+            assert!(examined.contains(&format!("* {count} EXISTS\r\n")), "{user} {mailbox} {examined:?}");
+            let fetched = client.command(&format!("FETCH {count} BODY.PEEK[TEXT]")).concat();
+            let text = format!("This is message {count} of {count} in the mailbox {mailbox} of {user}.\r\n");
             assert!(fetched.contains(&text), "{fetched}");
         }
     }
@@ -255,36 +197,16 @@ fn each_wrong_password_is_one_refused_sign_in() {
     for _ in 0..2 {
         let reply = client.command("LOGIN u1 wrong");
         assert_eq!(reply.len(), 1);
-        assert!(
-            reply[0].ends_with("NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"),
-            "{reply:?}"
-        );
+        assert!(reply[0].ends_with("NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"), "{reply:?}");
     }
     assert!(client.command("LOGIN nobody wrong")[0].contains("NO [AUTHENTICATIONFAILED]"));
     // The connection lives on, and so may its session begin.
     assert!(client.sign_in(&server, "u1").contains(" OK "));
 
-    let log = server.wait_for(SOON, |log| {
-        log.sessions.len() == 1 && log.refused_sign_ins.len() == 3
-    });
-    let refused: Vec<_> = log
-        .refused_sign_ins
-        .iter()
-        .map(|r| (r.user.as_str(), r.reason.as_str()))
-        .collect();
-    assert_eq!(
-        refused,
-        [
-            ("u1", "Password mismatch"),
-            ("u1", "Password mismatch"),
-            ("nobody", "unknown user")
-        ]
-    );
-    assert!(
-        log.refused_sign_ins
-            .iter()
-            .all(|r| r.session_id == log.sessions[0].session_id)
-    );
+    let log = server.wait_for(SOON, |log| log.sessions.len() == 1 && log.refused_sign_ins.len() == 3);
+    let refused: Vec<_> = log.refused_sign_ins.iter().map(|r| (r.user.as_str(), r.reason.as_str())).collect();
+    assert_eq!(refused, [("u1", "Password mismatch"), ("u1", "Password mismatch"), ("nobody", "unknown user")]);
+    assert!(log.refused_sign_ins.iter().all(|r| r.session_id == log.sessions[0].session_id));
     assert!(log.turned_away.is_empty());
 }
 
@@ -298,9 +220,7 @@ fn a_password_of_ones_own_replaces_the_usual_one() {
 #[test]
 fn the_limit_refuses_by_name_and_closes_the_connection() {
     let server = PrivateDovecot::builder().max_connections(3).start();
-    let mut held: Vec<_> = (0..3)
-        .map(|_| RawClient::signed_in(&server, "u1"))
-        .collect();
+    let mut held: Vec<_> = (0..3).map(|_| RawClient::signed_in(&server, "u1")).collect();
     let mut refused = RawClient::connect(&server);
     let reply = refused.sign_in(&server, "u1");
     assert_eq!(
@@ -312,44 +232,24 @@ fn the_limit_refuses_by_name_and_closes_the_connection() {
     // It counts per user.
     RawClient::signed_in(&server, "u2");
 
-    let log = server.wait_for(SOON, |log| {
-        log.limit_refusals().count() == 1 && log.sessions.len() == 4
-    });
+    let log = server.wait_for(SOON, |log| log.limit_refusals().count() == 1 && log.sessions.len() == 4);
     let turned_away = log.limit_refusals().next().unwrap();
-    assert_eq!(
-        (turned_away.user.as_str(), turned_away.client_port),
-        ("u1", refused.port())
-    );
-    assert!(
-        log.sessions
-            .iter()
-            .all(|session| session.session_id != turned_away.session_id)
-    );
-    assert!(
-        log.refused_sign_ins.is_empty(),
-        "a limit is no wrong password"
-    );
+    assert_eq!((turned_away.user.as_str(), turned_away.client_port), ("u1", refused.port()));
+    assert!(log.sessions.iter().all(|session| session.session_id != turned_away.session_id));
+    assert!(log.refused_sign_ins.is_empty(), "a limit is no wrong password");
 
     held[0].command("LOGOUT");
     after_end_of(&server, &held[0]);
     let until = Instant::now() + SOON;
-    while !RawClient::connect(&server)
-        .sign_in(&server, "u1")
-        .contains(" OK ")
-    {
-        assert!(
-            Instant::now() < until,
-            "the place of the one that left stays taken"
-        );
+    while !RawClient::connect(&server).sign_in(&server, "u1").contains(" OK ") {
+        assert!(Instant::now() < until, "the place of the one that left stays taken");
     }
 }
 
 #[test]
 fn a_hundred_connections_of_one_user_fit() {
     let server = PrivateDovecot::start();
-    let clients: Vec<_> = (0..100)
-        .map(|_| RawClient::signed_in(&server, "u1"))
-        .collect();
+    let clients: Vec<_> = (0..100).map(|_| RawClient::signed_in(&server, "u1")).collect();
     assert_eq!(server.imap_pids().len(), clients.len());
 }
 
@@ -362,11 +262,7 @@ fn a_connection_that_never_signs_in_is_recorded() {
     };
     let log = server.wait_for(SOON, |log| !log.turned_away.is_empty());
     assert_eq!(log.turned_away[0].client_port, port);
-    assert!(
-        log.turned_away[0]
-            .reason
-            .starts_with("Connection closed (no auth attempts")
-    );
+    assert!(log.turned_away[0].reason.starts_with("Connection closed (no auth attempts"));
     assert_eq!(log.limit_refusals().count(), 0);
 }
 
@@ -391,35 +287,17 @@ except ssl.SSLCertVerificationError:
     pass
 ";
     let output = Command::new("python3")
-        .args([
-            "-c",
-            script,
-            &server.imaps_port().to_string(),
-            &server.imap_port().to_string(),
-        ])
+        .args(["-c", script, &server.imaps_port().to_string(), &server.imap_port().to_string()])
         .args([server.ca_file(), server.password_file()])
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let log = server.wait_for(SOON, |log| {
-        log.sessions
-            .iter()
-            .filter(|session| session.end.is_some())
-            .count()
-            == 2
-            && log.turned_away.len() == 1
+        log.sessions.iter().filter(|session| session.end.is_some()).count() == 2 && log.turned_away.len() == 1
     });
     for session in &log.sessions {
         assert!(session.tls, "{session:?}");
-        assert_eq!(
-            session.command_lines(),
-            ["EXAMINE Archive", "LOGOUT"],
-            "{session:?}"
-        );
+        assert_eq!(session.command_lines(), ["EXAMINE Archive", "LOGOUT"], "{session:?}");
     }
 }
 
@@ -444,12 +322,7 @@ fn a_dropped_server_leaves_no_process_and_no_directory() {
     let mut client = RawClient::signed_in(&server, "u1");
     // Not even one that can't hear the signal that ends it.
     signal(process_of(&server, &client), "STOP");
-    let directory = server
-        .ca_file()
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .to_owned();
+    let directory = server.ca_file().parent().and_then(Path::parent).unwrap().to_owned();
     let group = server.pid();
     assert!(processes_of(group, &directory) > 5);
     drop(server);
@@ -463,29 +336,13 @@ fn a_server_ends_with_the_process_it_was_started_for() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("server");
-    std::fs::set_permissions(
-        parent.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o711),
-    )
-    .unwrap();
+    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     let mut owner = Command::new("sleep").arg("600").spawn().unwrap();
-    let up = Command::new(script)
-        .args(["up", "--while-pid", &owner.id().to_string()])
-        .arg(&directory)
-        .output()
-        .unwrap();
-    assert!(
-        up.status.success(),
-        "{}",
-        String::from_utf8_lossy(&up.stderr)
-    );
+    let up =
+        Command::new(script).args(["up", "--while-pid", &owner.id().to_string()]).arg(&directory).output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     let printed = String::from_utf8(up.stdout).unwrap();
-    let group = printed
-        .lines()
-        .find_map(|line| line.strip_prefix("PID="))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let group = printed.lines().find_map(|line| line.strip_prefix("PID=")).unwrap().parse().unwrap();
     assert!(processes_of(group, &directory) > 5);
     owner.kill().unwrap(); // and isn't waited for yet: a zombie counts as gone
     let until = Instant::now() + SOON;
@@ -502,15 +359,9 @@ fn processes_of(group: u32, directory: &Path) -> usize {
     let alive = processes.filter(|process| {
         let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
         let arguments = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
-        let fields: Vec<_> = stat
-            .rsplit(") ")
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .collect();
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
         fields[0] != "Z"
-            && (fields.get(2) == Some(&group.to_string().as_str())
-                || arguments.contains(directory.to_str().unwrap()))
+            && (fields.get(2) == Some(&group.to_string().as_str()) || arguments.contains(directory.to_str().unwrap()))
     });
     alive.count()
 }
@@ -546,9 +397,7 @@ fn a_kick_lets_a_command_that_has_arrived_finish_first() {
     server.kick("u1");
     signal(pid, "CONT");
     let lines = client.rest();
-    let [.., tagged, goodbye] = &lines[..] else {
-        panic!("{lines:?}")
-    };
+    let [.., tagged, goodbye] = &lines[..] else { panic!("{lines:?}") };
     assert!(tagged.starts_with("x OK Fetch completed"), "{tagged}");
     assert_eq!(goodbye, KICKED);
 }
@@ -566,18 +415,8 @@ fn a_killed_process_ends_an_operation_without_a_word() {
     // Reset, as what it sent was never read; a killed process that has read everything closes in the ordinary way.
     assert_eq!(client.rest(), [""; 0]);
     let (log, end) = after_end_of(&server, &client);
-    assert_eq!(
-        end,
-        End {
-            reason: "killed with signal 9".to_owned(),
-            bytes: None
-        }
-    );
+    assert_eq!(end, End { reason: "killed with signal 9".to_owned(), bytes: None });
     let session = log.on_port(client.port()).unwrap();
-    assert_eq!(
-        session.command_lines(),
-        ["EXAMINE Archive"],
-        "what it never read isn't in its transcript"
-    );
+    assert_eq!(session.command_lines(), ["EXAMINE Archive"], "what it never read isn't in its transcript");
     assert_eq!(server.imap_pids(), [0; 0], "its place is free");
 }

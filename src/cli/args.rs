@@ -170,7 +170,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|time| {
-        if time.is_zero() { Err("a deadline must be longer than 0".to_owned()) } else { Ok(time) }
-    })
+    duration(text).and_then(
+        |time| {
+            if time.is_zero() { Err("a deadline must be longer than 0".to_owned()) } else { Ok(time) }
+        },
+    )
 }

@@ -12,7 +12,7 @@ use super::descriptors;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::testimony;
-use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security, TlsSettings};
+use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security};
 use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
 use mailconn::sandbox::{Options, Sandbox, User};
@@ -31,11 +31,18 @@ pub fn run(settings: Settings) -> Result<u8> {
     let Settings { plan, server, .. } = &settings;
     descriptors::make_room_for(plan.most_connections(), matches!(server, Server::Sandbox { .. }))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
-    let Target { connector, name, sandbox } = Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
+    let Target { connector, name, sandbox } =
+        Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let clock = Instant::now();
-    let setup = Setup { run_id, server: name, clock, wait_timeout: settings.wait_timeout, max_connections: settings.max_connections };
+    let setup = Setup {
+        run_id,
+        server: name,
+        clock,
+        wait_timeout: settings.wait_timeout,
+        max_connections: settings.max_connections,
+    };
     let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
     run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
@@ -71,11 +78,12 @@ impl Target {
                     port: address.port(),
                     user: user.to_owned(),
                 };
-                (endpoint, Secret::new(password), TlsSettings::default(), "sandbox".to_owned(), Some(sandbox))
+                (endpoint, Secret::new(password), None, "sandbox".to_owned(), Some(sandbox))
             }
         };
-        let settings = ImapSettings { endpoint, secret, tls, connect_timeout, operation_timeout, run_id: run_id.to_owned() };
-        let connector = Arc::new(ImapConnector::new(settings)?);
+        let settings =
+            ImapSettings { endpoint, secret, tls, connect_timeout, operation_timeout, run_id: run_id.to_owned() };
+        let connector = Arc::new(ImapConnector::new(settings));
         Ok(Self { connector, name, sandbox })
     }
 }
@@ -92,8 +100,10 @@ fn loopback_listener() -> Result<TcpListener> {
 struct Teller {
     progress: Progress,
     format: Format,
+    /// Where the events go as they happen, until the first is written.
+    sink: Option<Box<dyn Write + Send>>,
     /// The events as they happen; none once nobody reads them any more.
-    stream: Option<Ndjson<Box<dyn Write>>>,
+    stream: Option<Ndjson<Box<dyn Write + Send>>>,
     /// Why streaming ended, if not because the reader went away.
     failed: Option<io::Error>,
 }
@@ -104,16 +114,16 @@ impl Teller {
             Asked::Operations(each) => Some(each.saturating_mul(plan.workers.len() as u64)),
             Asked::Duration(_) => None,
         };
-        let stream = matches!(format, Format::Ndjson).then(|| output.stream().map(Ndjson::new)).transpose()?;
-        Ok(Self { progress: Progress::new(progress, asked), format, stream, failed: None })
+        let sink =
+            matches!(format, Format::Ndjson).then(|| output.stream()).transpose().context("opening the report")?;
+        Ok(Self { progress: Progress::new(progress, asked), format, sink, stream: None, failed: None })
     }
 
-    fn stream(&mut self, write: impl FnOnce(&mut Ndjson<Box<dyn Write>>) -> io::Result<()>) {
-        let Some(stream) = &mut self.stream else { return };
-        if let Err(error) = write(stream) {
-            self.stream = None;
-            self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
-        }
+    /// Goes on streaming, unless it failed; a reader that went away is no failure.
+    fn streamed<T>(&mut self, written: io::Result<T>) -> Option<T> {
+        written
+            .map_err(|error| self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe))
+            .ok()
     }
 
     fn tell(mut self, run: &Run, summary: &Summary, verdict: &Verdict, each: bool, output: &Output) -> Result<()> {
@@ -124,7 +134,12 @@ impl Teller {
                 output.write_whole(report::table(run, summary, verdict, &options).as_bytes())?;
             }
             Format::Json => output.write_whole(&report::json(run, summary, verdict))?,
-            Format::Ndjson => self.stream(|stream| stream.end(run, summary, verdict)),
+            Format::Ndjson => {
+                if let Some(stream) = self.stream.take() {
+                    let ended = stream.end(run, summary, verdict);
+                    self.streamed(ended);
+                }
+            }
         }
         self.failed.map_or(Ok(()), |error| Err(error).context("writing the report"))
     }
@@ -132,12 +147,18 @@ impl Teller {
 
 impl Audience for Teller {
     fn begins(&mut self, header: &Header) {
-        self.stream(|stream| stream.start(header));
+        if let Some(sink) = self.sink.take() {
+            let started = Ndjson::start(sink, header);
+            self.stream = self.streamed(started);
+        }
     }
 
     fn goes_on(&mut self, entries: &[Entry], tally: &Tally) {
-        if !entries.is_empty() {
-            self.stream(|stream| stream.entries(entries));
+        if !entries.is_empty()
+            && let Some(mut stream) = self.stream.take()
+        {
+            let written = stream.entries(entries);
+            self.stream = self.streamed(written).map(|()| stream);
         }
         self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
     }

@@ -2,9 +2,11 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustls::ClientConfig;
 
 use super::args::{ProgressArg, RunArgs};
 use super::workers;
@@ -60,8 +62,8 @@ pub enum Server {
         endpoint: Endpoint,
         /// With what.
         secret: Secret,
-        /// Whom to trust.
-        tls: TlsSettings,
+        /// Whom to trust; none in plaintext.
+        tls: Option<Arc<ClientConfig>>,
     },
 }
 
@@ -73,7 +75,7 @@ impl Settings {
     pub fn resolve(args: RunArgs) -> Result<Self> {
         let plan = plan(&args)?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
-        output.check()?;
+        output.writable()?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
             plan,
@@ -100,7 +102,10 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
     for name in &args.mailbox {
         ensure!(!name.is_empty(), "--mailbox needs a name");
-        ensure!(!name.contains(|c: char| c.is_control()), "--mailbox {name:?} holds a control character; no server has such a mailbox");
+        ensure!(
+            !name.contains(|c: char| c.is_control()),
+            "--mailbox {name:?} holds a control character; no server has such a mailbox"
+        );
     }
     let mode = Mode::from(args.mode);
     let default_for = workers::parse(&args.default_for, args.threads).context("--default-for")?;
@@ -111,7 +116,9 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let roles = default_for.into_iter().zip(independent_for);
     Ok(Plan {
         mode,
-        workers: roles.map(|(creates_default, creates_independent)| Role { creates_default, creates_independent }).collect(),
+        workers: roles
+            .map(|(creates_default, creates_independent)| Role { creates_default, creates_independent })
+            .collect(),
         asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
         mix: Mix::parse(&args.ops).context("--ops")?,
         mailboxes: args.mailbox.clone(),
@@ -130,7 +137,9 @@ fn server(args: &RunArgs) -> Result<Server> {
         return sandbox(args);
     }
     if args.sandbox_connections.is_some() || args.sandbox_latency.is_some() {
-        bail!("--sandbox-connections and --sandbox-latency shape the sandbox, but {named_by} names a real server; leave one out");
+        bail!(
+            "--sandbox-connections and --sandbox-latency shape the sandbox, but {named_by} names a real server; leave one out"
+        );
     }
     let force = match (args.starttls, args.plaintext) {
         (true, _) => Some(Security::StartTls),
@@ -138,22 +147,20 @@ fn server(args: &RunArgs) -> Result<Server> {
         _ => None,
     };
     let endpoint = Endpoint::parse(&url, force).context(named_by)?;
-    let tls = TlsSettings { ca_file: args.ca_file.clone() };
-    if args.ca_file.is_some() {
-        tls.client_config().context("--ca-file")?;
-    }
+    let trust = TlsSettings { ca_file: args.ca_file.clone() };
+    let encrypted = endpoint.security != Security::Plain;
+    let tls = (encrypted || args.ca_file.is_some()).then(|| trust.client_config()).transpose()?;
     let secret = password(args.password_file.as_deref(), &endpoint)?;
     Ok(Server::Real { endpoint, secret, tls })
 }
 
 fn sandbox(args: &RunArgs) -> Result<Server> {
     if args.starttls || args.ca_file.is_some() || args.password_file.is_some() {
-        bail!("the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file and --password-file, or name a --server");
+        bail!(
+            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file and --password-file, or name a --server"
+        );
     }
-    Ok(Server::Sandbox {
-        connections: args.sandbox_connections,
-        latency: args.sandbox_latency.unwrap_or_default(),
-    })
+    Ok(Server::Sandbox { connections: args.sandbox_connections, latency: args.sandbox_latency.unwrap_or_default() })
 }
 
 /// The file that was named, else the environment, else a question on the terminal.
@@ -164,8 +171,16 @@ fn password(file: Option<&Path>, endpoint: &Endpoint) -> Result<Secret> {
         let text = String::from_utf8(bytes);
         let text = text.ok().with_context(|| format!("--password-file {}: not UTF-8 text", path.display()))?;
         let line = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-        ensure!(!line.is_empty(), "--password-file {}: it is empty; put the password on its first line", path.display());
-        ensure!(!line.contains(['\r', '\n', '\0']), "--password-file {}: it must hold the password and nothing else", path.display());
+        ensure!(
+            !line.is_empty(),
+            "--password-file {}: it is empty; put the password on its first line",
+            path.display()
+        );
+        ensure!(
+            !line.contains(['\r', '\n', '\0']),
+            "--password-file {}: it must hold the password and nothing else",
+            path.display()
+        );
         return Ok(Secret::new(line.to_owned()));
     }
     if let Some(password) = std::env::var_os(PASSWORD).filter(|password| !password.is_empty()) {
@@ -176,6 +191,7 @@ fn password(file: Option<&Path>, endpoint: &Endpoint) -> Result<Secret> {
         std::io::stdin().is_terminal(),
         "no password for {endpoint}: set {PASSWORD}, or name a --password-file (there is no terminal to ask on)"
     );
-    let password = rpassword::prompt_password(format!("Password for {}: ", endpoint.user)).context("reading the password")?;
+    let password =
+        rpassword::prompt_password(format!("Password for {}: ", endpoint.user)).context("reading the password")?;
     Ok(Secret::new(password))
 }

@@ -27,11 +27,15 @@ fn row(session: SessionRecord, clock: Instant) -> WitnessedSession {
         label: field("x-mailconn-session"),
         logged_out: matches!(cause, Some(CloseCause::Logout)),
         open: matches!(cause, None | Some(CloseCause::Server)),
-        commands: session.commands.iter().map(|command| WitnessedCommand {
-            tag: command.tag.to_string(),
-            verb: command.verb.to_owned(),
-            selected: command.selected.as_deref().map(str::to_owned),
-            at: Some(command.at.saturating_duration_since(clock)),
-        }).collect(),
+        commands: session
+            .commands
+            .iter()
+            .map(|command| WitnessedCommand {
+                tag: command.tag.to_string(),
+                verb: command.verb.to_owned(),
+                selected: command.selected.as_deref().map(str::to_owned),
+                at: Some(command.at.saturating_duration_since(clock)),
+            })
+            .collect(),
     }
 }

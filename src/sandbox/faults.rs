@@ -23,11 +23,7 @@ pub(super) struct Outlet {
 
 impl Outlet {
     pub fn new(latency: Duration, stopping: Arc<AtomicBool>) -> Self {
-        Self {
-            latency,
-            stopping,
-            pending: Vec::new(),
-        }
+        Self { latency, stopping, pending: Vec::new() }
     }
 
     /// Takes one whole reply and leaves `reply` empty. It is on the wire at the latest after [`Outlet::flush`].
@@ -39,11 +35,7 @@ impl Outlet {
             self.pending.append(reply);
         }
         // A delayed reply leaves at its own time; only prompt ones wait for their neighbours.
-        if self.latency.is_zero() && self.pending.len() < BATCH {
-            Ok(())
-        } else {
-            self.flush(stream)
-        }
+        if self.latency.is_zero() && self.pending.len() < BATCH { Ok(()) } else { self.flush(stream) }
     }
 
     /// Everything passed so far goes out in one write, if the system takes it in one.
@@ -57,9 +49,7 @@ impl Outlet {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if !rest.is_empty()
-                && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + WRITE_PATIENCE)
-            {
+            if !rest.is_empty() && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + WRITE_PATIENCE) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

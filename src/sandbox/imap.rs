@@ -62,12 +62,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// Holds the conversation to its end. The end is on record before this returns.
-pub(super) fn converse(
-    wire: &mut impl Wire,
-    mut outlet: Outlet,
-    around: Surroundings<'_>,
-    witness: &SessionWitness,
-) {
+pub(super) fn converse(wire: &mut impl Wire, mut outlet: Outlet, around: Surroundings<'_>, witness: &SessionWitness) {
     let mut session = Session {
         around,
         witness,
@@ -102,19 +97,10 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(
-        &mut self,
-        wire: &mut impl Wire,
-        inlet: &mut Inlet,
-        outlet: &mut Outlet,
-    ) -> io::Result<CloseCause> {
+    fn run(&mut self, wire: &mut impl Wire, inlet: &mut Inlet, outlet: &mut Outlet) -> io::Result<CloseCause> {
         wire.set_patience(SIGN_IN_TIME)?;
         let capabilities = self.capabilities();
-        reply::greeting(
-            &mut self.out,
-            Code::Capability(capabilities),
-            "mailconn sandbox ready.",
-        );
+        reply::greeting(&mut self.out, Code::Capability(capabilities), "mailconn sandbox ready.");
         outlet.pass(&mut self.out, wire)?;
         let mut deadline = Instant::now() + SIGN_IN_TIME;
         loop {
@@ -131,12 +117,7 @@ impl Session<'_> {
                     }
                     outlet.pass(&mut self.out, wire)?;
                     if self.bad_in_a_row >= MAX_BAD {
-                        return self.leave(
-                            CloseCause::Server,
-                            "Too many invalid IMAP commands.",
-                            wire,
-                            outlet,
-                        );
+                        return self.leave(CloseCause::Server, "Too many invalid IMAP commands.", wire, outlet);
                     }
                     if self.account.is_some() {
                         if !signed_in {
@@ -156,12 +137,7 @@ impl Session<'_> {
                         Ok(0) if (self.around.stopping)() => {}
                         Ok(0) => return Ok(CloseCause::EndOfStream),
                         Ok(length) => inlet.received(length),
-                        Err(error)
-                            if matches!(
-                                error.kind(),
-                                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                            ) =>
-                        {
+                        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                             return self.leave(CloseCause::Server, INACTIVE, wire, outlet);
                         }
                         Err(error) => return Err(error),
@@ -175,12 +151,7 @@ impl Session<'_> {
                 Progress::TooLong => {
                     self.answer_broken(inlet.fragment(), Verdict::bad("Command line is too long."));
                     outlet.pass(&mut self.out, wire)?;
-                    return self.leave(
-                        CloseCause::Server,
-                        "Command line is too long.",
-                        wire,
-                        outlet,
-                    );
+                    return self.leave(CloseCause::Server, "Command line is too long.", wire, outlet);
                 }
                 Progress::TooBig { asked } => {
                     let length = inlet.refused();
@@ -209,12 +180,7 @@ impl Session<'_> {
     }
 
     /// Sends what is left to say. The end is on record and the place is free before the client can know of it.
-    fn part(
-        &mut self,
-        cause: CloseCause,
-        wire: &mut impl Wire,
-        outlet: &mut Outlet,
-    ) -> io::Result<CloseCause> {
+    fn part(&mut self, cause: CloseCause, wire: &mut impl Wire, outlet: &mut Outlet) -> io::Result<CloseCause> {
         self.witness.closed(cause);
         self.view = None;
         self.place = None;
@@ -237,20 +203,14 @@ impl Session<'_> {
             return self.answer_broken(bytes, Verdict::bad("Syntax error."));
         }
         if self.account.is_none()
-            && let CommandBody::Authenticate {
-                mechanism: AuthMechanism::Plain,
-                initial_response: None,
-            } = body
+            && let CommandBody::Authenticate { mechanism: AuthMechanism::Plain, initial_response: None } = body
         {
             self.credentials_of = Some((tag.into_static(), at));
             reply::challenge(&mut self.out);
             return None;
         }
         let verb = verb::of(&body);
-        let selects = matches!(
-            body,
-            CommandBody::Select { .. } | CommandBody::Examine { .. }
-        );
+        let selects = matches!(body, CommandBody::Select { .. } | CommandBody::Examine { .. });
         let before = self.selected().filter(|_| !selects);
         // Where the client counts on its sequence numbers, they stay as they are (RFC 3501, 7.4.1).
         let expunges = !matches!(
@@ -271,21 +231,14 @@ impl Session<'_> {
     fn answer_broken(&mut self, bytes: &[u8], verdict: Verdict) -> Option<CloseCause> {
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
         let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
-        let tag = words
-            .next()
-            .and_then(|word| Tag::try_from(word).ok())
-            .filter(|tag| tag.as_ref().len() <= 64);
+        let tag = words.next().and_then(|word| Tag::try_from(word).ok()).filter(|tag| tag.as_ref().len() <= 64);
         let verb = verb::known(words.next(), words.next());
         let at = Instant::now();
         // A stray line of a client that has not signed in may be half of a password: it is no one's tag.
         let keep = verb.is_some() || self.account.is_some();
         self.bad_in_a_row += 1;
         self.witness.command(CommandRecord {
-            tag: tag
-                .as_ref()
-                .filter(|_| keep)
-                .map_or("", |tag| tag.as_ref())
-                .into(),
+            tag: tag.as_ref().filter(|_| keep).map_or("", |tag| tag.as_ref()).into(),
             verb: verb.unwrap_or("UNKNOWN"),
             selected: self.selected(),
             at,
@@ -308,18 +261,8 @@ impl Session<'_> {
         verdict: Verdict,
     ) -> Option<CloseCause> {
         let (status, close) = (verdict.status, verdict.close);
-        self.bad_in_a_row = if status == CommandStatus::Bad {
-            self.bad_in_a_row + 1
-        } else {
-            0
-        };
-        self.witness.command(CommandRecord {
-            tag: tag.as_ref().into(),
-            verb,
-            selected,
-            at,
-            status,
-        });
+        self.bad_in_a_row = if status == CommandStatus::Bad { self.bad_in_a_row + 1 } else { 0 };
+        self.witness.command(CommandRecord { tag: tag.as_ref().into(), verb, selected, at, status });
         reply::tagged(&mut self.out, tag, verdict);
         close
     }
@@ -338,21 +281,11 @@ impl Session<'_> {
     }
 
     fn capabilities(&self) -> Vec1<Capability<'static>> {
-        let mut capabilities = vec![
-            Capability::Imap4Rev1,
-            Capability::SaslIr,
-            Capability::LiteralPlus,
-            Capability::Id,
-        ];
+        let mut capabilities = vec![Capability::Imap4Rev1, Capability::SaslIr, Capability::LiteralPlus, Capability::Id];
         if self.account.is_none() {
             capabilities.push(Capability::Auth(AuthMechanism::Plain));
         } else {
-            capabilities.extend([
-                Capability::Namespace,
-                Capability::Unselect,
-                Capability::UidPlus,
-                Capability::Move,
-            ]);
+            capabilities.extend([Capability::Namespace, Capability::Unselect, Capability::UidPlus, Capability::Move]);
         }
         Vec1::unvalidated(capabilities)
     }
@@ -376,14 +309,9 @@ impl Session<'_> {
                 }
                 self.sign_in(username.as_ref(), password.declassify().as_ref())
             }
-            CommandBody::Authenticate {
-                mechanism,
-                initial_response,
-            } => match initial_response {
+            CommandBody::Authenticate { mechanism, initial_response } => match initial_response {
                 _ if self.account.is_some() => Verdict::bad("Already signed in."),
-                Some(response) if mechanism == AuthMechanism::Plain => {
-                    self.plain(response.declassify())
-                }
+                Some(response) if mechanism == AuthMechanism::Plain => self.plain(response.declassify()),
                 _ => Verdict::no("Unsupported authentication mechanism."),
             },
             body => match self.account.clone() {
@@ -402,33 +330,15 @@ impl Session<'_> {
         self.witness.labelled(
             parameters
                 .iter()
-                .map(|(name, value)| {
-                    (
-                        text(name.as_ref()),
-                        value.0.as_ref().map(|value| text(value.as_ref())),
-                    )
-                })
+                .map(|(name, value)| (text(name.as_ref()), value.0.as_ref().map(|value| text(value.as_ref()))))
                 .collect(),
         );
-        let known = [
-            ("name", "mailconn sandbox"),
-            ("version", env!("CARGO_PKG_VERSION")),
-        ];
+        let known = [("name", "mailconn sandbox"), ("version", env!("CARGO_PKG_VERSION"))];
         let parameters = known
             .iter()
-            .filter_map(|&(name, value)| {
-                Some((
-                    IString::try_from(name).ok()?,
-                    NString::try_from(value).ok()?,
-                ))
-            })
+            .filter_map(|&(name, value)| Some((IString::try_from(name).ok()?, NString::try_from(value).ok()?)))
             .collect();
-        reply::data(
-            &mut self.out,
-            Data::Id {
-                parameters: Some(parameters),
-            },
-        );
+        reply::data(&mut self.out, Data::Id { parameters: Some(parameters) });
         Verdict::ok("ID completed.")
     }
 
@@ -445,9 +355,7 @@ impl Session<'_> {
     fn plain(&mut self, response: &[u8]) -> Verdict {
         let mut parts = response.splitn(3, |&byte| byte == 0);
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(on_behalf_of), Some(user), Some(password))
-                if on_behalf_of.is_empty() || on_behalf_of == user =>
-            {
+            (Some(on_behalf_of), Some(user), Some(password)) if on_behalf_of.is_empty() || on_behalf_of == user => {
                 self.sign_in(user, password)
             }
             _ => authentication_failed(),
@@ -460,9 +368,7 @@ impl Session<'_> {
         };
         match self.around.limits.admit(account.name(), self.around.peer) {
             // Dovecot says this much and hangs up, without a BYE.
-            Err(full) => Verdict::no(full.text())
-                .other_code("LIMIT")
-                .and_close(CloseCause::Refused),
+            Err(full) => Verdict::no(full.text()).other_code("LIMIT").and_close(CloseCause::Refused),
             Ok(place) => {
                 self.witness.signed_in(account.name());
                 self.account = Some(Arc::clone(account));

@@ -114,27 +114,16 @@ impl Inlet {
     /// Looks at what has come in. `literals` is false where a line is only a line: in a SASL exchange.
     pub fn advance(&mut self, literals: bool) -> Progress {
         while self.searched <= self.end {
-            let Some(length) = self.buffer[self.searched..self.end]
-                .iter()
-                .position(|&byte| byte == b'\n')
-            else {
+            let Some(length) = self.buffer[self.searched..self.end].iter().position(|&byte| byte == b'\n') else {
                 self.searched = self.end;
-                return if self.text + (self.end - self.line) > MAX_LINE {
-                    Progress::TooLong
-                } else {
-                    Progress::More
-                };
+                return if self.text + (self.end - self.line) > MAX_LINE { Progress::TooLong } else { Progress::More };
             };
             let after = self.searched + length + 1;
             self.text += after - self.line;
             if self.text > MAX_LINE {
                 return Progress::TooLong;
             }
-            let announced = if literals {
-                announced_literal(&self.buffer[self.line..after])
-            } else {
-                None
-            };
+            let announced = if literals { announced_literal(&self.buffer[self.line..after]) } else { None };
             let Some((size, asked)) = announced else {
                 return Progress::Whole(after - self.start);
             };
@@ -163,10 +152,7 @@ impl Inlet {
 /// The size of the literal that follows this line, and whether the client waits for consent (RFC 7888).
 fn announced_literal(line: &[u8]) -> Option<(usize, bool)> {
     let line = line.strip_suffix(b"\n")?;
-    let line = line
-        .strip_suffix(b"\r")
-        .unwrap_or(line)
-        .strip_suffix(b"}")?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line).strip_suffix(b"}")?;
     let (line, asked) = match line.strip_suffix(b"+") {
         Some(line) => (line, false),
         None => (line, true),
@@ -202,11 +188,7 @@ mod tests {
             feed(&mut inlet, &command[..cut]);
             assert_eq!(inlet.advance(true), Progress::More, "cut at {cut}");
             feed(&mut inlet, &command[cut..]);
-            assert_eq!(
-                inlet.advance(true),
-                Progress::Whole(command.len()),
-                "cut at {cut}"
-            );
+            assert_eq!(inlet.advance(true), Progress::Whole(command.len()), "cut at {cut}");
         }
     }
 
@@ -223,10 +205,7 @@ mod tests {
     #[test]
     fn a_literal_without_bounds_is_refused_before_it_comes() {
         let mut inlet = Inlet::new();
-        feed(
-            &mut inlet,
-            b"a APPEND INBOX {99999999999999999999999}\r\nb NOOP\r\n",
-        );
+        feed(&mut inlet, b"a APPEND INBOX {99999999999999999999999}\r\nb NOOP\r\n");
         assert_eq!(inlet.advance(true), Progress::TooBig { asked: true });
         inlet.consume(inlet.refused());
         assert_eq!(inlet.advance(true), Progress::Whole(8));
@@ -234,15 +213,7 @@ mod tests {
 
     #[test]
     fn braces_elsewhere_announce_nothing() {
-        for line in [
-            "a {}\r\n",
-            "a {+}\r\n",
-            "a 5}\r\n",
-            "a {5\r\n",
-            "a \"{5}\"\r\n",
-            "}\r\n",
-            "5}\r\n",
-        ] {
+        for line in ["a {}\r\n", "a {+}\r\n", "a 5}\r\n", "a {5\r\n", "a \"{5}\"\r\n", "}\r\n", "5}\r\n"] {
             assert_eq!(announced_literal(line.as_bytes()), None, "{line:?}");
         }
     }

@@ -25,19 +25,13 @@ pub(super) struct Full(pub usize);
 impl Full {
     /// Word for word what Dovecot says, so that a client can be taught on either.
     pub fn text(&self) -> String {
-        format!(
-            "Maximum number of connections from user+IP exceeded (mail_max_userip_connections={})",
-            self.0
-        )
+        format!("Maximum number of connections from user+IP exceeded (mail_max_userip_connections={})", self.0)
     }
 }
 
 impl Limits {
     pub fn new(connections_per_user: Option<usize>) -> Self {
-        Self {
-            connections_per_user,
-            signed_in: Mutex::default(),
-        }
+        Self { connections_per_user, signed_in: Mutex::default() }
     }
 
     pub fn admit(self: &Arc<Self>, user: &Arc<str>, address: IpAddr) -> Result<Place, Full> {
@@ -51,10 +45,7 @@ impl Limits {
         }
         signed_in.insert(holder.clone(), count + 1);
         drop(signed_in);
-        Ok(Place {
-            limits: Arc::clone(self),
-            holder,
-        })
+        Ok(Place { limits: Arc::clone(self), holder })
     }
 }
 

@@ -87,12 +87,7 @@ pub(super) struct Copied {
 
 impl Accounts {
     pub fn new(users: Vec<User>) -> Self {
-        Self(
-            users
-                .into_iter()
-                .map(|user| (user.name.clone(), Arc::new(Account::new(user))))
-                .collect(),
-        )
+        Self(users.into_iter().map(|user| (user.name.clone(), Arc::new(Account::new(user)))).collect())
     }
 
     pub fn sign_in(&self, name: &[u8], password: &[u8]) -> Option<&Arc<Account>> {
@@ -113,19 +108,12 @@ impl Account {
         for (name, count) in seed::MAILBOXES {
             let mailbox = mail.add(name);
             for number in 1..=count {
-                mailbox.deliver(
-                    Vec::new(),
-                    Arc::new(seed::message(&user.name, name, number)),
-                );
+                mailbox.deliver(Vec::new(), Arc::new(seed::message(&user.name, name, number)));
             }
             mailbox.recent_from = mailbox.next_uid;
             mail.subscribed.insert(name.into());
         }
-        Self {
-            name: user.name.into(),
-            password: user.password.into_bytes(),
-            mail: Mutex::new(mail),
-        }
+        Self { name: user.name.into(), password: user.password.into_bytes(), mail: Mutex::new(mail) }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -153,19 +141,14 @@ impl Mail {
     fn children(&self, name: &str) -> impl Iterator<Item = (&Arc<str>, &Validity)> {
         let prefix = format!("{name}{DELIMITER}");
         self.names
-            .range::<str, _>((
-                std::ops::Bound::Included(prefix.as_str()),
-                std::ops::Bound::Unbounded,
-            ))
+            .range::<str, _>((std::ops::Bound::Included(prefix.as_str()), std::ops::Bound::Unbounded))
             .take_while(move |(child, _)| child.starts_with(&prefix))
     }
 
     pub fn find(&mut self, name: &str) -> Option<(Arc<str>, &mut Mailbox)> {
         let (name, validity) = self.names.get_key_value(name)?;
         let name = Arc::clone(name);
-        self.mailboxes
-            .get_mut(validity)
-            .map(|mailbox| (name, mailbox))
+        self.mailboxes.get_mut(validity).map(|mailbox| (name, mailbox))
     }
 
     /// `None` once the mailbox is deleted, whoever still has it selected.
@@ -210,11 +193,7 @@ impl Mail {
         if self.has_children(name) {
             return Err(Refusal::HasChildren);
         }
-        if let Some(mut mailbox) = self
-            .names
-            .remove(name)
-            .and_then(|validity| self.mailboxes.remove(&validity))
-        {
+        if let Some(mut mailbox) = self.names.remove(name).and_then(|validity| self.mailboxes.remove(&validity)) {
             // Sessions that have it selected look again, and find it empty.
             mailbox.touch();
             self.bytes = self.bytes.saturating_sub(mailbox.bytes());
@@ -227,18 +206,12 @@ impl Mail {
         if !self.names.contains_key(from) {
             return Err(Refusal::NoSuchMailbox);
         }
-        if to
-            .strip_prefix(from)
-            .is_some_and(|rest| rest.starts_with(DELIMITER))
-        {
+        if to.strip_prefix(from).is_some_and(|rest| rest.starts_with(DELIMITER)) {
             return Err(Refusal::HasChildren);
         }
         self.create(to)?;
         if from == "INBOX" {
-            let all = self
-                .find(from)
-                .map(|(_, inbox)| inbox.take(|_| true))
-                .unwrap_or_default();
+            let all = self.find(from).map(|(_, inbox)| inbox.take(|_| true)).unwrap_or_default();
             if let Some((_, target)) = self.find(to) {
                 for letter in all {
                     target.deliver(letter.flags, letter.message);
@@ -246,10 +219,8 @@ impl Mail {
             }
             return Ok(());
         }
-        let children: Vec<(Arc<str>, Validity)> = self
-            .children(from)
-            .map(|(name, validity)| (Arc::clone(name), *validity))
-            .collect();
+        let children: Vec<(Arc<str>, Validity)> =
+            self.children(from).map(|(name, validity)| (Arc::clone(name), *validity)).collect();
         if let Some(validity) = self.names.remove(from)
             && let Some(placeholder) = self.names.insert(to.into(), validity)
         {
@@ -257,8 +228,7 @@ impl Mail {
         }
         for (name, validity) in children {
             self.names.remove(&name);
-            self.names
-                .insert(format!("{to}{}", &name[from.len()..]).into(), validity);
+            self.names.insert(format!("{to}{}", &name[from.len()..]).into(), validity);
         }
         Ok(())
     }
@@ -289,38 +259,20 @@ impl Mail {
     }
 
     /// Copies those of the messages that are still there.
-    pub fn copy(
-        &mut self,
-        source: Validity,
-        uids: &[NonZeroU32],
-        target: &str,
-    ) -> Result<Copied, Refusal> {
+    pub fn copy(&mut self, source: Validity, uids: &[NonZeroU32], target: &str) -> Result<Copied, Refusal> {
         let letters: Vec<Letter> = self
             .mailbox(source)
-            .map(|mailbox| {
-                uids.iter()
-                    .filter_map(|&uid| mailbox.letter(uid).cloned())
-                    .collect()
-            })
+            .map(|mailbox| uids.iter().filter_map(|&uid| mailbox.letter(uid).cloned()).collect())
             .unwrap_or_default();
-        let size: usize = letters
-            .iter()
-            .map(|letter| letter.message.raw().len())
-            .sum();
+        let size: usize = letters.iter().map(|letter| letter.message.raw().len()).sum();
         if self.bytes + size > QUOTA {
             return Err(Refusal::OverQuota);
         }
         let (_, mailbox) = self.find(target).ok_or(Refusal::NoSuchMailbox)?;
-        let mut copied = Copied {
-            validity: mailbox.validity,
-            from: Vec::new(),
-            to: Vec::new(),
-        };
+        let mut copied = Copied { validity: mailbox.validity, from: Vec::new(), to: Vec::new() };
         for letter in letters {
             copied.from.push(letter.uid);
-            copied
-                .to
-                .push(mailbox.deliver(letter.flags, letter.message));
+            copied.to.push(mailbox.deliver(letter.flags, letter.message));
         }
         self.bytes += size;
         Ok(copied)
@@ -329,11 +281,7 @@ impl Mail {
     /// Removes the messages for which `which` holds.
     pub fn expunge(&mut self, validity: Validity, which: impl FnMut(&Letter) -> bool) {
         if let Some(mailbox) = self.mailbox(validity) {
-            let size: usize = mailbox
-                .take(which)
-                .iter()
-                .map(|letter| letter.message.raw().len())
-                .sum();
+            let size: usize = mailbox.take(which).iter().map(|letter| letter.message.raw().len()).sum();
             self.bytes = self.bytes.saturating_sub(size);
         }
     }
@@ -353,10 +301,7 @@ impl Mailbox {
     }
 
     pub fn letter(&self, uid: NonZeroU32) -> Option<&Letter> {
-        self.letters
-            .binary_search_by_key(&uid, |letter| letter.uid)
-            .ok()
-            .map(|at| &self.letters[at])
+        self.letters.binary_search_by_key(&uid, |letter| letter.uid).ok().map(|at| &self.letters[at])
     }
 
     pub fn version(&self) -> &Version {
@@ -365,10 +310,7 @@ impl Mailbox {
 
     /// How many messages no session has been shown as recent.
     pub fn recent(&self) -> usize {
-        self.letters.len()
-            - self
-                .letters
-                .partition_point(|letter| letter.uid < self.recent_from)
+        self.letters.len() - self.letters.partition_point(|letter| letter.uid < self.recent_from)
     }
 
     /// From now on they are recent to no one else. Returns the first UID that was.
@@ -395,20 +337,12 @@ impl Mailbox {
         let uid = self.next_uid;
         self.next_uid = uid.saturating_add(1);
         let changed = self.touch();
-        self.letters.push(Letter {
-            uid,
-            flags,
-            changed,
-            message,
-        });
+        self.letters.push(Letter { uid, flags, changed, message });
         uid
     }
 
     fn take(&mut self, mut which: impl FnMut(&Letter) -> bool) -> Vec<Letter> {
-        let taken: Vec<Letter> = self
-            .letters
-            .extract_if(.., |letter| which(letter))
-            .collect();
+        let taken: Vec<Letter> = self.letters.extract_if(.., |letter| which(letter)).collect();
         if !taken.is_empty() {
             self.touch();
         }
@@ -416,10 +350,7 @@ impl Mailbox {
     }
 
     fn bytes(&self) -> usize {
-        self.letters
-            .iter()
-            .map(|letter| letter.message.raw().len())
-            .sum()
+        self.letters.iter().map(|letter| letter.message.raw().len()).sum()
     }
 
     fn touch(&mut self) -> u64 {

@@ -28,10 +28,7 @@ pub(super) struct Piece<'a> {
 
 impl Message {
     pub fn new(raw: &[u8], received: DateTime<FixedOffset>) -> Self {
-        Self {
-            raw: raw.into(),
-            received,
-        }
+        Self { raw: raw.into(), received }
     }
 
     pub fn raw(&self) -> &[u8] {
@@ -70,9 +67,7 @@ impl Message {
             .filter(|(field, _)| field.eq_ignore_ascii_case(name))
             .any(|(_, value)| contains(value, needle))
             || (name.eq_ignore_ascii_case("subject")
-                && parsed
-                    .subject()
-                    .is_some_and(|subject| contains(subject, needle)))
+                && parsed.subject().is_some_and(|subject| contains(subject, needle)))
     }
 
     /// Whether the text, decoded where it is encoded, has this in it.
@@ -83,15 +78,11 @@ impl Message {
         let Some(parsed) = MessageParser::default().parse(self.raw()) else {
             return false;
         };
-        parsed.parts.iter().any(|part| {
-            part.text_contents()
-                .is_some_and(|text| contains(text, needle))
-        })
+        parsed.parts.iter().any(|part| part.text_contents().is_some_and(|text| contains(text, needle)))
     }
 
     pub fn text_contains(&self, needle: &str) -> bool {
-        contains(&String::from_utf8_lossy(self.piece().header), needle)
-            || self.body_contains(needle)
+        contains(&String::from_utf8_lossy(self.piece().header), needle) || self.body_contains(needle)
     }
 
     /// The day of the Date field, for the SENT searches.
@@ -117,11 +108,7 @@ impl<'a> Piece<'a> {
                 break;
             }
             if !matches!(line[0], b' ' | b'\t') {
-                let name = line
-                    .split(|&byte| byte == b':')
-                    .next()
-                    .unwrap_or(line)
-                    .trim_ascii_end();
+                let name = line.split(|&byte| byte == b':').next().unwrap_or(line).trim_ascii_end();
                 keep = names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) != but;
             }
             if keep {
@@ -147,11 +134,7 @@ fn split(raw: &[u8]) -> Piece<'_> {
         }
     }
     let (header, body) = raw.split_at(at);
-    Piece {
-        header,
-        body,
-        is_message: false,
-    }
+    Piece { header, body, is_message: false }
 }
 
 fn part<'a>(raw: &'a [u8], path: &[u32], nesting: usize) -> Option<Piece<'a>> {
@@ -162,9 +145,7 @@ fn part<'a>(raw: &'a [u8], path: &[u32], nesting: usize) -> Option<Piece<'a>> {
     let mut at = 0;
     for (depth, &number) in path.iter().enumerate() {
         match &parsed.parts.get(at)?.body {
-            PartType::Multipart(parts) => {
-                at = *parts.get((number as usize).checked_sub(1)?)? as usize
-            }
+            PartType::Multipart(parts) => at = *parts.get((number as usize).checked_sub(1)?)? as usize,
             PartType::Message(_) if depth > 0 => {
                 let inner = span(raw, parsed.parts.get(at)?).body;
                 return part(inner, &path[depth..], nesting + 1);
@@ -190,11 +171,8 @@ fn span<'a>(raw: &'a [u8], part: &mail_parser::MessagePart<'_>) -> Piece<'a> {
 fn string(text: impl Into<Vec<u8>>) -> IString<'static> {
     let mut bytes = text.into();
     bytes.retain(|&byte| byte != 0);
-    IString::try_from(bytes).unwrap_or_else(|_| {
-        IString::Literal(imap_codec::imap_types::core::Literal::unvalidated(
-            Vec::new(),
-        ))
-    })
+    IString::try_from(bytes)
+        .unwrap_or_else(|_| IString::Literal(imap_codec::imap_types::core::Literal::unvalidated(Vec::new())))
 }
 
 fn nstring(text: Option<impl Into<Vec<u8>>>) -> NString<'static> {
@@ -202,30 +180,16 @@ fn nstring(text: Option<impl Into<Vec<u8>>>) -> NString<'static> {
 }
 
 fn envelope(raw: &[u8]) -> Envelope<'static> {
-    let parsed = MessageParser::default()
-        .parse_headers(raw)
-        .unwrap_or_default();
+    let parsed = MessageParser::default().parse_headers(raw).unwrap_or_default();
     // As it stands in the header, unfolded: decoding it is the client's business.
     let verbatim = |name: HeaderName<'static>| {
-        nstring(
-            parsed
-                .header_raw(name)
-                .map(|value| value.trim().replace("\r\n", "").replace('\n', "")),
-        )
+        nstring(parsed.header_raw(name).map(|value| value.trim().replace("\r\n", "").replace('\n', "")))
     };
     let addresses = |field: Option<&mail_parser::Address<'_>>| -> Vec<Address<'static>> {
-        field
-            .into_iter()
-            .flat_map(|list| list.iter())
-            .map(address)
-            .collect()
+        field.into_iter().flat_map(|list| list.iter()).map(address).collect()
     };
     let or_from = |list: Vec<Address<'static>>| {
-        if list.is_empty() {
-            addresses(parsed.from())
-        } else {
-            list
-        }
+        if list.is_empty() { addresses(parsed.from()) } else { list }
     };
     Envelope {
         date: verbatim(HeaderName::Date),
@@ -249,12 +213,7 @@ fn address(address: &mail_parser::Addr<'_>) -> Address<'static> {
         },
         None => (None, None),
     };
-    Address {
-        name: nstring(address.name()),
-        adl: NString::NIL,
-        mailbox: nstring(mailbox),
-        host: nstring(host),
-    }
+    Address { name: nstring(address.name()), adl: NString::NIL, mailbox: nstring(mailbox), host: nstring(host) }
 }
 
 fn structure(raw: &[u8], nesting: usize) -> BodyStructure<'static> {
@@ -263,20 +222,12 @@ fn structure(raw: &[u8], nesting: usize) -> BodyStructure<'static> {
         _ => single(
             raw.len(),
             BasicFieldsOf::default(),
-            SpecificFields::Basic {
-                r#type: string("application"),
-                subtype: string("octet-stream"),
-            },
+            SpecificFields::Basic { r#type: string("application"), subtype: string("octet-stream") },
         ),
     }
 }
 
-fn part_structure(
-    raw: &[u8],
-    parsed: &mail_parser::Message<'_>,
-    at: usize,
-    nesting: usize,
-) -> BodyStructure<'static> {
+fn part_structure(raw: &[u8], parsed: &mail_parser::Message<'_>, at: usize, nesting: usize) -> BodyStructure<'static> {
     let Some(part) = parsed.parts.get(at) else {
         return structure(&[], MAX_NESTING + 1);
     };
@@ -284,18 +235,11 @@ fn part_structure(
     let subtype = kind.and_then(|kind| kind.subtype()).map(str::to_owned);
     if let PartType::Multipart(parts) = &part.body
         && let Ok(bodies) = Vec1::try_from(
-            parts
-                .iter()
-                .map(|&inner| part_structure(raw, parsed, inner as usize, nesting))
-                .collect::<Vec<_>>(),
+            parts.iter().map(|&inner| part_structure(raw, parsed, inner as usize, nesting)).collect::<Vec<_>>(),
         )
     {
         let subtype = string(subtype.unwrap_or_else(|| "mixed".to_owned()));
-        return BodyStructure::Multi {
-            bodies,
-            subtype,
-            extension_data: None,
-        };
+        return BodyStructure::Multi { bodies, subtype, extension_data: None };
     }
     let body = span(raw, part).body;
     let lines = count(body.iter().filter(|&&byte| byte == b'\n').count());
@@ -304,20 +248,11 @@ fn part_structure(
             .and_then(|kind| kind.attributes())
             .unwrap_or_default()
             .iter()
-            .map(|attribute| {
-                (
-                    string(attribute.name.as_ref()),
-                    string(attribute.value.as_ref()),
-                )
-            })
+            .map(|attribute| (string(attribute.name.as_ref()), string(attribute.value.as_ref())))
             .collect(),
         id: part.content_id().map(|id| Cow::Owned(format!("<{id}>"))),
-        description: part
-            .content_description()
-            .map(|text| Cow::Owned(text.to_owned())),
-        encoding: part
-            .content_transfer_encoding()
-            .map(|encoding| Cow::Owned(encoding.to_owned())),
+        description: part.content_description().map(|text| Cow::Owned(text.to_owned())),
+        encoding: part.content_transfer_encoding().map(|encoding| Cow::Owned(encoding.to_owned())),
     };
     let specific = match &part.body {
         PartType::Message(_) if nesting < MAX_NESTING => SpecificFields::Message {
@@ -346,22 +281,14 @@ struct BasicFieldsOf {
     encoding: Option<Cow<'static, str>>,
 }
 
-fn single(
-    size: usize,
-    fields: BasicFieldsOf,
-    specific: SpecificFields<'static>,
-) -> BodyStructure<'static> {
+fn single(size: usize, fields: BasicFieldsOf, specific: SpecificFields<'static>) -> BodyStructure<'static> {
     BodyStructure::Single {
         body: Body {
             basic: BasicFields {
                 parameter_list: fields.parameters,
                 id: nstring(fields.id.map(Cow::into_owned)),
                 description: nstring(fields.description.map(Cow::into_owned)),
-                content_transfer_encoding: string(
-                    fields
-                        .encoding
-                        .map_or_else(|| "7bit".to_owned(), Cow::into_owned),
-                ),
+                content_transfer_encoding: string(fields.encoding.map_or_else(|| "7bit".to_owned(), Cow::into_owned)),
                 size: count(size),
             },
             specific,

@@ -13,8 +13,7 @@ const FIRST: i64 = 1_767_225_600;
 /// The given message of the mailbox: its subject and its text name mailbox and user, so that a reader
 /// who is shown the wrong one can tell.
 pub(super) fn message(user: &str, mailbox: &str, number: u32) -> Message {
-    let date =
-        DateTime::from_timestamp(FIRST, 0).unwrap_or_default() + TimeDelta::hours(number.into());
+    let date = DateTime::from_timestamp(FIRST, 0).unwrap_or_default() + TimeDelta::hours(number.into());
     let id = format!("{number}.{mailbox}.{user}").to_lowercase();
     let text = format!(
         "Date: {}\r\n\

@@ -43,11 +43,7 @@ pub struct Options {
 impl Default for Options {
     /// One user, `user` with the password `secret`; no limit, no latency.
     fn default() -> Self {
-        Self {
-            users: vec![User::new("user", "secret")],
-            connections_per_user: None,
-            latency: Duration::ZERO,
-        }
+        Self { users: vec![User::new("user", "secret")], connections_per_user: None, latency: Duration::ZERO }
     }
 }
 
@@ -61,10 +57,7 @@ pub struct User {
 impl User {
     /// A user with this name and password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            password: password.into(),
-        }
+        Self { name: name.into(), password: password.into() }
     }
 }
 
@@ -109,16 +102,9 @@ impl Sandbox {
         });
         let accepting = {
             let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
-            thread::Builder::new()
-                .name("sandbox accept".to_owned())
-                .spawn(move || accept(&listener, &shared))?
+            thread::Builder::new().name("sandbox accept".to_owned()).spawn(move || accept(&listener, &shared))?
         };
-        Ok(Self {
-            address,
-            listener,
-            shared,
-            accepting: Some(accepting),
-        })
+        Ok(Self { address, listener, shared, accepting: Some(accepting) })
     }
 
     /// Where it listens.
@@ -158,8 +144,7 @@ impl Sandbox {
             session.thread.thread().unpark();
         }
         let cut = Instant::now().checked_add(deadline / 5 * 4);
-        while cut.is_none_or(|cut| Instant::now() < cut)
-            && !running.iter().all(|session| session.thread.is_finished())
+        while cut.is_none_or(|cut| Instant::now() < cut) && !running.iter().all(|session| session.thread.is_finished())
         {
             thread::sleep(Duration::from_millis(1));
         }
@@ -174,10 +159,7 @@ impl Sandbox {
 
     /// Ends the wait for the next connection: where shutting a listener down does not, a connection does.
     fn end_accept(&self) {
-        if SockRef::from(&*self.listener)
-            .shutdown(Shutdown::Both)
-            .is_ok()
-        {
+        if SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_ok() {
             return;
         }
         let mut address = self.address;
@@ -218,9 +200,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<Running> {
             Err(_) => thread::park_timeout(ACCEPT_PAUSE),
         }
         if running.len() >= sweep_at {
-            let (over, on): (Vec<_>, Vec<_>) = running
-                .into_iter()
-                .partition(|session| session.thread.is_finished());
+            let (over, on): (Vec<_>, Vec<_>) = running.into_iter().partition(|session| session.thread.is_finished());
             for session in over {
                 let _ = session.thread.join();
             }
@@ -241,10 +221,7 @@ fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Ru
         .stack_size(STACK)
         .spawn(move || session(Socket(socket), peer.ip(), &shared, &witness))
         .ok()?;
-    Some(Running {
-        thread,
-        socket: weak,
-    })
+    Some(Running { thread, socket: weak })
 }
 
 fn session(mut socket: Socket, peer: IpAddr, shared: &Shared, witness: &SessionWitness) {
@@ -253,12 +230,7 @@ fn session(mut socket: Socket, peer: IpAddr, shared: &Shared, witness: &SessionW
     let _ = socket.0.set_write_timeout(Some(WRITE_PATIENCE));
     let stopping = || shared.stopping.load(Ordering::Acquire);
     let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping));
-    let around = Surroundings {
-        accounts: &shared.accounts,
-        limits: &shared.limits,
-        peer,
-        stopping: &stopping,
-    };
+    let around = Surroundings { accounts: &shared.accounts, limits: &shared.limits, peer, stopping: &stopping };
     imap::converse(&mut socket, outlet, around, witness);
     linger(&mut socket, stopping);
 }
@@ -271,14 +243,8 @@ fn linger(socket: &mut Socket, stopping: impl Fn() -> bool) {
         return;
     }
     let mut discarded = [0; 1024];
-    while let Some(patience) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        if stopping()
-            || socket.set_patience(patience).is_err()
-            || !matches!(socket.read(&mut discarded), Ok(1..))
-        {
+    while let Some(patience) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        if stopping() || socket.set_patience(patience).is_err() || !matches!(socket.read(&mut discarded), Ok(1..)) {
             return;
         }
     }

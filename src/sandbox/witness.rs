@@ -113,10 +113,7 @@ impl Witness {
 
     pub fn snapshot(&self) -> Vec<SessionRecord> {
         let sessions = lock(&self.sessions).clone();
-        sessions
-            .iter()
-            .map(|entry| lock(&entry.record).clone())
-            .collect()
+        sessions.iter().map(|entry| lock(&entry.record).clone()).collect()
     }
 }
 

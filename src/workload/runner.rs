@@ -107,7 +107,7 @@ pub fn run(
             }
         }
         meeting.start(true);
-        collect_until_gone(&floor, connector, workers.len(), &mut collected, audience);
+        collect_until_gone(floor, connector, workers.len(), &mut collected, audience);
         // Joined one by one: only then have the threads' own variables been dropped too.
         for (worker, thread) in workers {
             if thread.join().is_err() {

@@ -10,16 +10,8 @@ use tempfile::TempDir;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
 
 /// What `scripts/servers up` would take from the environment: a test has only what it asks for.
-const SETTINGS: [&str; 8] = [
-    "IMAP_PORT",
-    "IMAPS_PORT",
-    "PASSWORD",
-    "MAXCONN",
-    "IMAP_PROCESSES",
-    "LOGIN_CLIENTS",
-    "FAILURE_DELAY",
-    "RUN_AS",
-];
+const SETTINGS: [&str; 8] =
+    ["IMAP_PORT", "IMAPS_PORT", "PASSWORD", "MAXCONN", "IMAP_PROCESSES", "LOGIN_CLIENTS", "FAILURE_DELAY", "RUN_AS"];
 
 /// A Dovecot of its own, with ports and a directory of its own. Dropping it stops it; so does the end of this process,
 /// however it comes.
@@ -123,10 +115,7 @@ impl PrivateDovecot {
             if holds(&log) {
                 return log;
             }
-            assert!(
-                Instant::now() < end,
-                "not in the server's record after {deadline:?}; there was: {log:#?}"
-            );
+            assert!(Instant::now() < end, "not in the server's record after {deadline:?}; there was: {log:#?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -154,27 +143,20 @@ impl PrivateDovecot {
             .skip(1)
             .map(|line| {
                 let pid = line.split_whitespace().nth(2);
-                pid.and_then(|pid| pid.parse().ok())
-                    .unwrap_or_else(|| panic!("doveadm who: {line}"))
+                pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("doveadm who: {line}"))
             })
             .collect()
     }
 
     fn number<N: std::str::FromStr>(&self, key: &str) -> N {
         let value = &self.env[key];
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{SCRIPT} printed {key}={value}"))
+        value.parse().unwrap_or_else(|_| panic!("{SCRIPT} printed {key}={value}"))
     }
 }
 
 impl Drop for PrivateDovecot {
     fn drop(&mut self) {
-        let down = Command::new(SCRIPT)
-            .arg("down")
-            .arg(self.dir.path())
-            .stdin(Stdio::null())
-            .status();
+        let down = Command::new(SCRIPT).arg("down").arg(self.dir.path()).stdin(Stdio::null()).status();
         if !down.as_ref().is_ok_and(|status| status.success()) {
             // A panic here would abort a test that is panicking already, and hide its reason.
             eprintln!("{SCRIPT} down {}: {down:?}", self.dir.path().display());
@@ -188,10 +170,7 @@ pub const KICKED: &str = "* BYE Server shutting down.\r\n";
 /// `STOP` holds up whatever a session's process is doing or is about to be asked, `CONT` lets it go on, `KILL` ends it
 /// without a word.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("sh")
-        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
-        .status()
-        .expect("sh");
+    let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status().expect("sh");
     assert!(status.success(), "kill -s {name} {pid}");
 }
 

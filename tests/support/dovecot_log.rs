@@ -83,29 +83,18 @@ pub struct TaggedReply {
 
 impl Log {
     pub fn read(log: &Path, rawlog: &Path) -> Self {
-        let text =
-            String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned();
+        let text = String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned();
         let mut parsed = Self::default();
         // A line without its end is still being written.
-        for line in text
-            .split_inclusive('\n')
-            .filter_map(|line| line.strip_suffix('\n'))
-        {
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             parsed.add_line(line);
         }
-        for entry in std::fs::read_dir(rawlog)
-            .expect("the server's raw logs")
-            .flatten()
-        {
+        for entry in std::fs::read_dir(rawlog).expect("the server's raw logs").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let [_, pid, _, direction] = name.split('.').collect::<Vec<_>>()[..] else {
                 continue;
             };
-            let Some(session) = parsed
-                .sessions
-                .iter_mut()
-                .find(|session| session.pid.to_string() == pid)
-            else {
+            let Some(session) = parsed.sessions.iter_mut().find(|session| session.pid.to_string() == pid) else {
                 continue;
             };
             let transcript = Transcript::new(&std::fs::read(entry.path()).expect("a raw log"));
@@ -120,25 +109,17 @@ impl Log {
 
     /// The session of the connection whose client end has this port.
     pub fn on_port(&self, client_port: u16) -> Option<&Session> {
-        self.sessions
-            .iter()
-            .rfind(|session| session.client_port == client_port)
+        self.sessions.iter().rfind(|session| session.client_port == client_port)
     }
 
     /// The session whose client called itself this in an ID command.
     pub fn labelled(&self, field: &str, value: &str) -> Option<&Session> {
-        self.sessions
-            .iter()
-            .find(|session| session.label(field) == Some(value))
+        self.sessions.iter().find(|session| session.label(field) == Some(value))
     }
 
     /// The connections refused because the user had too many.
     pub fn limit_refusals(&self) -> impl Iterator<Item = &TurnedAway> {
-        self.turned_away.iter().filter(|turned_away| {
-            turned_away
-                .reason
-                .starts_with("Maximum number of connections")
-        })
+        self.turned_away.iter().filter(|turned_away| turned_away.reason.starts_with("Maximum number of connections"))
     }
 
     fn add_line(&mut self, line: &str) {
@@ -163,26 +144,15 @@ impl Log {
         let element = |name: &str| -> Option<&str> {
             let (_, rest) = message.rsplit_once(&format!("{name}="))?;
             let value = rest.split(", ").next()?;
-            Some(
-                value
-                    .strip_prefix('<')
-                    .and_then(|value| value.strip_suffix('>'))
-                    .unwrap_or(value),
-            )
+            Some(value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value))
         };
         let Some(session_id) = element("session").map(str::to_owned) else {
             return;
         };
-        let client_port = || {
-            element("rport")
-                .and_then(|port| port.parse().ok())
-                .expect("rport")
-        };
+        let client_port = || element("rport").and_then(|port| port.parse().ok()).expect("rport");
         let user = element("user").unwrap_or_default().to_owned();
         if let Some(fields) = message.strip_prefix("ID sent: ") {
-            let fields = fields
-                .rsplit_once(": user=")
-                .map_or(fields, |(fields, _)| fields);
+            let fields = fields.rsplit_once(": user=").map_or(fields, |(fields, _)| fields);
             self.early_ids.push((session_id, parse_fields(fields)));
         } else if message.starts_with("Login: ") {
             let ids = self.early_ids.iter().filter(|(of, _)| *of == session_id);
@@ -190,9 +160,7 @@ impl Log {
                 ids: ids.map(|(_, fields)| fields.clone()).collect(),
                 user,
                 client_port: client_port(),
-                pid: element("mpid")
-                    .and_then(|pid| pid.parse().ok())
-                    .expect("mpid"),
+                pid: element("mpid").and_then(|pid| pid.parse().ok()).expect("mpid"),
                 tls: message.contains(", TLS, "),
                 method: element("method").expect("method").to_owned(),
                 session_id,
@@ -225,11 +193,7 @@ impl Log {
     }
 
     fn add_session_line(&mut self, session_id: &str, message: &str) {
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.session_id == session_id)
-        else {
+        let Some(session) = self.sessions.iter_mut().find(|session| session.session_id == session_id) else {
             return;
         };
         if let Some(fields) = message.strip_prefix("ID sent: ") {
@@ -244,10 +208,7 @@ impl Log {
                 bytes: bytes.map(|(_, bytes)| bytes),
             });
         } else if let Some(at) = message.find("killed with signal") {
-            session.end = Some(End {
-                reason: message[at..].to_owned(),
-                bytes: None,
-            });
+            session.end = Some(End { reason: message[at..].to_owned(), bytes: None });
         }
     }
 }
@@ -256,33 +217,23 @@ impl Session {
     /// The last value the client gave a field of its ID commands.
     pub fn label(&self, field: &str) -> Option<&str> {
         let fields = self.ids.iter().flatten();
-        fields
-            .rev()
-            .find(|(name, _)| name == field)
-            .map(|(_, value)| value.as_str())
+        fields.rev().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
     }
 
     /// The commands as `VERB args`, for comparing.
     pub fn command_lines(&self) -> Vec<String> {
-        let lines = self
-            .commands
-            .iter()
-            .map(|command| format!("{} {}", command.verb, command.args));
+        let lines = self.commands.iter().map(|command| format!("{} {}", command.verb, command.args));
         lines.map(|line| line.trim_end().to_owned()).collect()
     }
 }
 
 fn in_last_angles(text: &str) -> Option<&str> {
-    text.strip_suffix('>')?
-        .rsplit_once('<')
-        .map(|(_, inside)| inside)
+    text.strip_suffix('>')?.rsplit_once('<').map(|(_, inside)| inside)
 }
 
 fn parse_fields(text: &str) -> Fields {
     let pairs = text.split(", ").filter_map(|field| field.split_once('='));
-    pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// One direction of a session. In the file every line, also one within a literal, begins with the time at which its
@@ -300,9 +251,7 @@ impl Transcript {
             let Some(space) = line.iter().position(|&byte| byte == b' ') else {
                 break; // its time is being written
             };
-            let time = std::str::from_utf8(&line[..space])
-                .ok()
-                .and_then(|time| time.parse().ok());
+            let time = std::str::from_utf8(&line[..space]).ok().and_then(|time| time.parse().ok());
             let time = time.unwrap_or_else(|| panic!("raw log: {}", line.escape_ascii()));
             times.push((bytes.len(), Duration::from_secs_f64(time)));
             bytes.extend_from_slice(&line[space + 1..]);
@@ -334,12 +283,7 @@ impl Transcript {
         let entries = entries.filter(|(_, line)| !line.eq_ignore_ascii_case("DONE"));
         let commands = entries.map(|(at, line)| {
             let [tag, verb, args] = three_words(&line);
-            ClientCommand {
-                at,
-                tag,
-                verb: verb.to_ascii_uppercase(),
-                args,
-            }
+            ClientCommand { at, tag, verb: verb.to_ascii_uppercase(), args }
         });
         commands.collect()
     }
@@ -349,12 +293,7 @@ impl Transcript {
         let entries = entries.filter(|(_, line)| !line.starts_with(['*', '+']));
         let replies = entries.map(|(at, line)| {
             let [tag, status, text] = three_words(&line);
-            TaggedReply {
-                at,
-                tag,
-                status,
-                text,
-            }
+            TaggedReply { at, tag, status, text }
         });
         replies.collect()
     }
@@ -369,9 +308,7 @@ fn three_words(line: &str) -> [String; 3] {
 fn literal_length(line: &[u8]) -> Option<usize> {
     let line = line.strip_suffix(b"}")?;
     let open = line.iter().rposition(|&byte| byte == b'{')?;
-    let digits = line[open + 1..]
-        .strip_suffix(b"+")
-        .unwrap_or(&line[open + 1..]);
+    let digits = line[open + 1..].strip_suffix(b"+").unwrap_or(&line[open + 1..]);
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
@@ -386,10 +323,7 @@ mod tests {
         let commands = transcript.commands();
         assert_eq!(commands.len(), 2, "{commands:?}");
         assert_eq!(commands[0].args, "Sent {15}\r\na2 NOOP\r\nHello.");
-        assert_eq!(
-            (commands[1].tag.as_str(), commands[1].verb.as_str()),
-            ("a3", "NOOP")
-        );
+        assert_eq!((commands[1].tag.as_str(), commands[1].verb.as_str()), ("a3", "NOOP"));
         assert_eq!(commands[1].at, Duration::from_secs(2));
     }
 }

@@ -4,9 +4,7 @@ use std::num::NonZeroU32;
 
 use imap_codec::imap_types::core::{AString, IString, Literal, NString, Vec1};
 use imap_codec::imap_types::datetime::DateTime;
-use imap_codec::imap_types::fetch::{
-    MacroOrMessageDataItemNames, MessageDataItem, MessageDataItemName, Part, Section,
-};
+use imap_codec::imap_types::fetch::{MacroOrMessageDataItemNames, MessageDataItem, MessageDataItemName, Part, Section};
 use imap_codec::imap_types::response::Data;
 
 use super::reply;
@@ -15,10 +13,7 @@ use crate::sandbox::mailbox::Letter;
 use crate::sandbox::message::{Message, Piece};
 
 /// The items asked for, macros written out.
-pub(super) fn items<'a>(
-    names: &'a MacroOrMessageDataItemNames<'a>,
-    uid: bool,
-) -> Vec<MessageDataItemName<'a>> {
+pub(super) fn items<'a>(names: &'a MacroOrMessageDataItemNames<'a>, uid: bool) -> Vec<MessageDataItemName<'a>> {
     let mut items = match names {
         MacroOrMessageDataItemNames::Macro(shorthand) => shorthand.expand(),
         MacroOrMessageDataItemNames::MessageDataItemNames(items) => items.clone(),
@@ -31,10 +26,7 @@ pub(super) fn items<'a>(
 
 /// Whether it is among the items this server has.
 pub(super) fn is_served(item: &MessageDataItemName<'_>) -> bool {
-    !matches!(
-        item,
-        MessageDataItemName::Binary { .. } | MessageDataItemName::BinarySize { .. }
-    )
+    !matches!(item, MessageDataItemName::Binary { .. } | MessageDataItemName::BinarySize { .. })
 }
 
 /// Whether looking at it means having read the message.
@@ -55,45 +47,26 @@ pub(super) fn show(
     recent: bool,
     names: &[MessageDataItemName<'_>],
 ) {
-    let items: Vec<_> = names
-        .iter()
-        .filter_map(|name| item(name, letter, recent))
-        .collect();
+    let items: Vec<_> = names.iter().filter_map(|name| item(name, letter, recent)).collect();
     if let Ok(items) = Vec1::try_from(items) {
-        reply::data(
-            out,
-            Data::Fetch {
-                seq: target.sequence,
-                items,
-            },
-        );
+        reply::data(out, Data::Fetch { seq: target.sequence, items });
     }
 }
 
-fn item<'a>(
-    name: &MessageDataItemName<'a>,
-    letter: &'a Letter,
-    recent: bool,
-) -> Option<MessageDataItem<'a>> {
+fn item<'a>(name: &MessageDataItemName<'a>, letter: &'a Letter, recent: bool) -> Option<MessageDataItem<'a>> {
     let message: &Message = &letter.message;
     Some(match name {
         MessageDataItemName::Body => MessageDataItem::Body(message.structure()),
         MessageDataItemName::BodyStructure => MessageDataItem::BodyStructure(message.structure()),
-        MessageDataItemName::BodyExt {
-            section, partial, ..
-        } => body(message, section.as_ref(), *partial),
+        MessageDataItemName::BodyExt { section, partial, .. } => body(message, section.as_ref(), *partial),
         MessageDataItemName::Envelope => MessageDataItem::Envelope(message.envelope()),
         MessageDataItemName::Flags => MessageDataItem::Flags(view::flags(letter, recent)),
         MessageDataItemName::InternalDate => {
             MessageDataItem::InternalDate(DateTime::try_from(message.received()).ok()?)
         }
         MessageDataItemName::Rfc822 => MessageDataItem::Rfc822(literal(message.raw())),
-        MessageDataItemName::Rfc822Header => {
-            MessageDataItem::Rfc822Header(literal(message.piece().header))
-        }
-        MessageDataItemName::Rfc822Text => {
-            MessageDataItem::Rfc822Text(literal(message.piece().body))
-        }
+        MessageDataItemName::Rfc822Header => MessageDataItem::Rfc822Header(literal(message.piece().header)),
+        MessageDataItemName::Rfc822Text => MessageDataItem::Rfc822Text(literal(message.piece().body)),
         MessageDataItemName::Rfc822Size => {
             MessageDataItem::Rfc822Size(u32::try_from(message.raw().len()).unwrap_or(u32::MAX))
         }
@@ -109,24 +82,16 @@ fn body<'a>(
 ) -> MessageDataItem<'a> {
     let data = match section {
         None => Some(literal(cut(message.raw(), partial))),
-        Some(Section::Header(path)) => {
-            headed(message, path.as_ref()).map(|piece| literal(cut(piece.header, partial)))
-        }
-        Some(Section::Text(path)) => {
-            headed(message, path.as_ref()).map(|piece| literal(cut(piece.body, partial)))
-        }
+        Some(Section::Header(path)) => headed(message, path.as_ref()).map(|piece| literal(cut(piece.header, partial))),
+        Some(Section::Text(path)) => headed(message, path.as_ref()).map(|piece| literal(cut(piece.body, partial))),
         Some(Section::HeaderFields(path, names)) => {
             headed(message, path.as_ref()).map(|piece| fields(piece, names, false, partial))
         }
         Some(Section::HeaderFieldsNot(path, names)) => {
             headed(message, path.as_ref()).map(|piece| fields(piece, names, true, partial))
         }
-        Some(Section::Part(path)) => message
-            .part(&numbers(path))
-            .map(|piece| literal(cut(piece.body, partial))),
-        Some(Section::Mime(path)) => message
-            .part(&numbers(path))
-            .map(|piece| literal(cut(piece.header, partial))),
+        Some(Section::Part(path)) => message.part(&numbers(path)).map(|piece| literal(cut(piece.body, partial))),
+        Some(Section::Mime(path)) => message.part(&numbers(path)).map(|piece| literal(cut(piece.header, partial))),
     };
     MessageDataItem::BodyExt {
         section: section.cloned(),
@@ -139,10 +104,7 @@ fn body<'a>(
 fn headed<'a>(message: &'a Message, path: Option<&Part>) -> Option<Piece<'a>> {
     match path {
         None => Some(message.piece()),
-        Some(path) => message
-            .part(&numbers(path))
-            .filter(|piece| piece.is_message)
-            .map(|piece| piece.inner()),
+        Some(path) => message.part(&numbers(path)).filter(|piece| piece.is_message).map(|piece| piece.inner()),
     }
 }
 
@@ -158,9 +120,7 @@ fn fields<'a>(
 ) -> NString<'a> {
     let names: Vec<&[u8]> = names.as_ref().iter().map(|name| name.as_ref()).collect();
     let chosen = piece.fields(&names, but);
-    NString(Some(IString::Literal(Literal::unvalidated(
-        cut(&chosen, partial).to_vec(),
-    ))))
+    NString(Some(IString::Literal(Literal::unvalidated(cut(&chosen, partial).to_vec()))))
 }
 
 /// Always a literal, as servers do: no body is searched for what a quoted string cannot hold.

@@ -26,20 +26,14 @@ pub(super) fn add(flags: &mut Vec<Flag<'static>>, flag: &Flag<'static>) {
 /// Keywords are the same in capitals and small letters.
 pub(super) fn same(one: &Flag<'_>, other: &Flag<'_>) -> bool {
     match (one, other) {
-        (Flag::Keyword(one), Flag::Keyword(other)) => {
-            one.as_ref().eq_ignore_ascii_case(other.as_ref())
-        }
+        (Flag::Keyword(one), Flag::Keyword(other)) => one.as_ref().eq_ignore_ascii_case(other.as_ref()),
         _ => one == other,
     }
 }
 
 pub(super) fn keywords(letters: &[Letter]) -> Vec<Flag<'static>> {
     let mut keywords = Vec::new();
-    for flag in letters
-        .iter()
-        .flat_map(|letter| &letter.flags)
-        .filter(|flag| matches!(flag, Flag::Keyword(_)))
-    {
+    for flag in letters.iter().flat_map(|letter| &letter.flags).filter(|flag| matches!(flag, Flag::Keyword(_))) {
         add(&mut keywords, flag);
     }
     keywords

@@ -10,9 +10,7 @@ pub(super) fn of<'a>(mailbox: &'a Mailbox<'_>) -> Option<&'a str> {
         Mailbox::Inbox => Some("INBOX"),
         Mailbox::Other(name) => {
             let name = std::str::from_utf8(name.as_ref()).ok()?;
-            name.bytes()
-                .all(|byte| matches!(byte, b' '..=b'~'))
-                .then_some(name)
+            name.bytes().all(|byte| matches!(byte, b' '..=b'~')).then_some(name)
         }
     }
 }
@@ -29,11 +27,7 @@ pub(super) fn of_new<'a>(mailbox: &'a Mailbox<'_>) -> Option<&'a str> {
 /// Whether LIST's pattern matches: `*` stands for anything, `%` for anything within one level.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let same = |a: u8, b: u8| {
-        if name == "INBOX" {
-            a.eq_ignore_ascii_case(&b)
-        } else {
-            a == b
-        }
+        if name == "INBOX" { a.eq_ignore_ascii_case(&b) } else { a == b }
     };
     // reachable[n]: the pattern so far matches the first n bytes of the name. No backtracking, so no pattern is slow.
     let mut reachable = vec![false; name.len() + 1];

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use imap_codec::encode::{Encoder, Fragment};
 use imap_codec::imap_types::core::{Tag, Text};
 use imap_codec::imap_types::response::{
-    Bye, Code, CodeOther, CommandContinuationRequest, Data, Response, Status, StatusBody,
-    StatusKind, Tagged,
+    Bye, Code, CodeOther, CommandContinuationRequest, Data, Response, Status, StatusBody, StatusKind, Tagged,
 };
 use imap_codec::{GreetingCodec, ResponseCodec};
 
@@ -23,37 +22,19 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub fn ok(text: &'static str) -> Self {
-        Self {
-            status: CommandStatus::Ok,
-            code: None,
-            text: text.into(),
-            close: None,
-        }
+        Self { status: CommandStatus::Ok, code: None, text: text.into(), close: None }
     }
 
     pub fn no(text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status: CommandStatus::No,
-            code: None,
-            text: text.into(),
-            close: None,
-        }
+        Self { status: CommandStatus::No, code: None, text: text.into(), close: None }
     }
 
     pub fn bad(text: &'static str) -> Self {
-        Self {
-            status: CommandStatus::Bad,
-            code: None,
-            text: text.into(),
-            close: None,
-        }
+        Self { status: CommandStatus::Bad, code: None, text: text.into(), close: None }
     }
 
     pub fn code(self, code: Code<'static>) -> Self {
-        Self {
-            code: Some(code),
-            ..self
-        }
+        Self { code: Some(code), ..self }
     }
 
     /// A response code the codec has no name for.
@@ -62,19 +43,14 @@ impl Verdict {
     }
 
     pub fn and_close(self, cause: CloseCause) -> Self {
-        Self {
-            close: Some(cause),
-            ..self
-        }
+        Self { close: Some(cause), ..self }
     }
 }
 
 pub(super) fn push(out: &mut Vec<u8>, response: &Response<'_>) {
     for fragment in ResponseCodec::default().encode(response) {
         match fragment {
-            Fragment::Line { data } | Fragment::Literal { data, .. } => {
-                out.extend_from_slice(&data)
-            }
+            Fragment::Line { data } | Fragment::Literal { data, .. } => out.extend_from_slice(&data),
         }
     }
 }
@@ -84,11 +60,7 @@ pub(super) fn data(out: &mut Vec<u8>, data: Data<'_>) {
 }
 
 pub(super) fn untagged_ok(out: &mut Vec<u8>, code: Code<'_>, text: &'static str) {
-    let body = StatusBody {
-        kind: StatusKind::Ok,
-        code: Some(code),
-        text: Text::unvalidated(text),
-    };
+    let body = StatusBody { kind: StatusKind::Ok, code: Some(code), text: Text::unvalidated(text) };
     push(out, &Response::Status(Status::Untagged(body)));
 }
 
@@ -108,30 +80,16 @@ fn body(verdict: Verdict) -> StatusBody<'static> {
         CommandStatus::No => StatusKind::No,
         CommandStatus::Bad => StatusKind::Bad,
     };
-    StatusBody {
-        kind,
-        code: verdict.code,
-        text: Text::unvalidated(verdict.text),
-    }
+    StatusBody { kind, code: verdict.code, text: Text::unvalidated(verdict.text) }
 }
 
 pub(super) fn bye(out: &mut Vec<u8>, text: &'static str) {
-    push(
-        out,
-        &Response::Status(Status::Bye(Bye {
-            code: None,
-            text: Text::unvalidated(text),
-        })),
-    );
+    push(out, &Response::Status(Status::Bye(Bye { code: None, text: Text::unvalidated(text) })));
 }
 
 pub(super) fn greeting(out: &mut Vec<u8>, code: Code<'_>, text: &'static str) {
     use imap_codec::imap_types::response::{Greeting, GreetingKind};
-    let greeting = Greeting {
-        kind: GreetingKind::Ok,
-        code: Some(code),
-        text: Text::unvalidated(text),
-    };
+    let greeting = Greeting { kind: GreetingKind::Ok, code: Some(code), text: Text::unvalidated(text) };
     out.extend(GreetingCodec::default().encode(&greeting).dump());
 }
 
@@ -144,10 +102,7 @@ pub(super) fn consent(out: &mut Vec<u8>) {
 
 /// The client may send its credentials now.
 pub(super) fn challenge(out: &mut Vec<u8>) {
-    push(
-        out,
-        &Response::CommandContinuationRequest(CommandContinuationRequest::base64(&b""[..])),
-    );
+    push(out, &Response::CommandContinuationRequest(CommandContinuationRequest::base64(&b""[..])));
 }
 
 pub(super) fn done(result: Result<(), Refusal>, text: &'static str) -> Verdict {
@@ -160,9 +115,7 @@ pub(super) fn done(result: Result<(), Refusal>, text: &'static str) -> Verdict {
 pub(super) fn refused(refusal: Refusal) -> Verdict {
     match refusal {
         Refusal::NoSuchMailbox => Verdict::no("Mailbox doesn't exist.").other_code("NONEXISTENT"),
-        Refusal::AlreadyExists => {
-            Verdict::no("Mailbox already exists.").other_code("ALREADYEXISTS")
-        }
+        Refusal::AlreadyExists => Verdict::no("Mailbox already exists.").other_code("ALREADYEXISTS"),
         Refusal::IsInbox => Verdict::no("INBOX can't be deleted.").other_code("CANNOT"),
         Refusal::HasChildren => Verdict::no("There are mailboxes below it.").other_code("CANNOT"),
         Refusal::OverQuota => Verdict::no("The account is full.").code(Code::OverQuota),

@@ -24,12 +24,12 @@ impl Candidate<'_> {
             SearchKey::Or(one, other) => self.answers(one) || self.answers(other),
             SearchKey::Not(key) => !self.answers(key),
             SearchKey::All => true,
-            SearchKey::SequenceSet(set) => ranges(set, self.last.sequence.get())
-                .iter()
-                .any(|range| range.contains(&self.target.sequence.get())),
-            SearchKey::Uid(set) => ranges(set, self.last.uid.get())
-                .iter()
-                .any(|range| range.contains(&self.target.uid.get())),
+            SearchKey::SequenceSet(set) => {
+                ranges(set, self.last.sequence.get()).iter().any(|range| range.contains(&self.target.sequence.get()))
+            }
+            SearchKey::Uid(set) => {
+                ranges(set, self.last.uid.get()).iter().any(|range| range.contains(&self.target.uid.get()))
+            }
             SearchKey::Answered => self.has(&Flag::Answered),
             SearchKey::Unanswered => !self.has(&Flag::Answered),
             SearchKey::Deleted => self.has(&Flag::Deleted),
@@ -69,7 +69,10 @@ impl Candidate<'_> {
     }
 
     fn has_keyword(&self, name: &str) -> bool {
-        self.letter.flags.iter().any(|flag| matches!(flag, Flag::Keyword(keyword) if keyword.as_ref().eq_ignore_ascii_case(name)))
+        self.letter
+            .flags
+            .iter()
+            .any(|flag| matches!(flag, Flag::Keyword(keyword) if keyword.as_ref().eq_ignore_ascii_case(name)))
     }
 }
 

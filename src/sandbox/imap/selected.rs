@@ -5,9 +5,7 @@ use std::num::NonZeroU32;
 use imap_codec::imap_types::command::CommandBody;
 use imap_codec::imap_types::core::{Charset, Vec1};
 use imap_codec::imap_types::extensions::uidplus::{UidElement, UidSet};
-use imap_codec::imap_types::fetch::{
-    MacroOrMessageDataItemNames, MessageDataItem, MessageDataItemName,
-};
+use imap_codec::imap_types::fetch::{MacroOrMessageDataItemNames, MessageDataItem, MessageDataItemName};
 use imap_codec::imap_types::flag::{Flag, StoreResponse, StoreType};
 use imap_codec::imap_types::response::{Code, Data};
 use imap_codec::imap_types::search::SearchKey;
@@ -21,12 +19,7 @@ use crate::sandbox::mailbox::{Account, Copied, Letter, Refusal};
 const FLAGS: MessageDataItemName<'static> = MessageDataItemName::Flags;
 
 impl Session<'_> {
-    pub(super) fn execute_selected(
-        &mut self,
-        account: &Account,
-        view: &mut View,
-        body: &CommandBody<'_>,
-    ) -> Verdict {
+    pub(super) fn execute_selected(&mut self, account: &Account, view: &mut View, body: &CommandBody<'_>) -> Verdict {
         let writes = matches!(
             body,
             CommandBody::Store { .. }
@@ -52,33 +45,21 @@ impl Session<'_> {
             }
             CommandBody::ExpungeUid { sequence_set } => {
                 let chosen = uids(&view.targets(sequence_set, true).unwrap_or_default());
-                account.mail().expunge(view.validity, |letter| {
-                    is_deleted(letter) && chosen.binary_search(&letter.uid).is_ok()
-                });
+                account
+                    .mail()
+                    .expunge(view.validity, |letter| is_deleted(letter) && chosen.binary_search(&letter.uid).is_ok());
                 Verdict::ok("Expunge completed.")
             }
-            CommandBody::Search {
-                charset,
-                criteria,
-                uid,
-            } => self.search(account, view, charset.as_ref(), criteria, *uid),
-            CommandBody::Fetch {
-                sequence_set,
-                macro_or_item_names,
-                uid,
-            } => self.fetch(account, view, sequence_set, macro_or_item_names, *uid),
-            CommandBody::Store {
-                sequence_set,
-                kind,
-                response,
-                flags,
-                uid,
-            } => self.store(account, view, sequence_set, *kind, *response, flags, *uid),
-            CommandBody::Copy {
-                sequence_set,
-                mailbox,
-                uid,
-            } => {
+            CommandBody::Search { charset, criteria, uid } => {
+                self.search(account, view, charset.as_ref(), criteria, *uid)
+            }
+            CommandBody::Fetch { sequence_set, macro_or_item_names, uid } => {
+                self.fetch(account, view, sequence_set, macro_or_item_names, *uid)
+            }
+            CommandBody::Store { sequence_set, kind, response, flags, uid } => {
+                self.store(account, view, sequence_set, *kind, *response, flags, *uid)
+            }
+            CommandBody::Copy { sequence_set, mailbox, uid } => {
                 let Some(targets) = view.targets(sequence_set, *uid) else {
                     return no_such_message();
                 };
@@ -94,11 +75,7 @@ impl Session<'_> {
                     Err(refusal) => reply::try_create(refusal),
                 }
             }
-            CommandBody::Move {
-                sequence_set,
-                mailbox,
-                uid,
-            } => {
+            CommandBody::Move { sequence_set, mailbox, uid } => {
                 let Some(targets) = view.targets(sequence_set, *uid) else {
                     return no_such_message();
                 };
@@ -111,9 +88,7 @@ impl Session<'_> {
                     Err(refusal) => return reply::try_create(refusal),
                 };
                 // The copies of a move within one mailbox have UIDs of their own, and stay.
-                mail.expunge(view.validity, |letter| {
-                    copied.from.binary_search(&letter.uid).is_ok()
-                });
+                mail.expunge(view.validity, |letter| copied.from.binary_search(&letter.uid).is_ok());
                 drop(mail);
                 if let Some(code) = copy_code(&copied) {
                     reply::untagged_ok(&mut self.out, code, "Moved.");
@@ -133,14 +108,9 @@ impl Session<'_> {
         uid: bool,
     ) -> Verdict {
         if let Some(charset) = charset
-            && !["US-ASCII", "UTF-8"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(charset.as_ref()))
+            && !["US-ASCII", "UTF-8"].iter().any(|known| known.eq_ignore_ascii_case(charset.as_ref()))
         {
-            let allowed = ["US-ASCII", "UTF-8"]
-                .iter()
-                .filter_map(|&name| Charset::try_from(name).ok())
-                .collect();
+            let allowed = ["US-ASCII", "UTF-8"].iter().filter_map(|&name| Charset::try_from(name).ok()).collect();
             return Verdict::no("Unknown charset.").code(Code::BadCharset { allowed });
         }
         let Some(last) = view.all().last() else {
@@ -151,12 +121,7 @@ impl Session<'_> {
         let found = letters
             .iter()
             .filter(|(target, letter)| {
-                let candidate = search::Candidate {
-                    target: *target,
-                    letter,
-                    recent: view.is_recent(target.uid),
-                    last,
-                };
+                let candidate = search::Candidate { target: *target, letter, recent: view.is_recent(target.uid), last };
                 criteria.as_ref().iter().all(|key| candidate.answers(key))
             })
             .map(|(target, _)| if uid { target.uid } else { target.sequence })
@@ -182,9 +147,7 @@ impl Session<'_> {
         }
         let mut newly_seen = Vec::new();
         if !view.read_only && items.iter().any(fetch::sets_seen) {
-            newly_seen = self.change_flags(account, view, &targets, |flags| {
-                kept::add(flags, &Flag::Seen)
-            });
+            newly_seen = self.change_flags(account, view, &targets, |flags| kept::add(flags, &Flag::Seen));
         }
         let letters = letters(account, view, targets.iter().copied());
         let with_flags: Vec<_> = if newly_seen.is_empty() || items.contains(&FLAGS) {
@@ -194,30 +157,16 @@ impl Session<'_> {
         };
         for (target, letter) in &letters {
             // Whoever reads a message is told that it is now seen (RFC 3501, 6.4.5).
-            let items = if newly_seen.binary_search(&target.uid).is_ok() {
-                &with_flags
-            } else {
-                &items
-            };
-            fetch::show(
-                &mut self.out,
-                *target,
-                letter,
-                view.is_recent(target.uid),
-                items,
-            );
+            let items = if newly_seen.binary_search(&target.uid).is_ok() { &with_flags } else { &items };
+            fetch::show(&mut self.out, *target, letter, view.is_recent(target.uid), items);
         }
         if letters.len() < targets.len() && !uid {
-            return Verdict::no("Some of the messages no longer exist.")
-                .other_code("EXPUNGEISSUED");
+            return Verdict::no("Some of the messages no longer exist.").other_code("EXPUNGEISSUED");
         }
         Verdict::ok("Fetch completed.")
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are the parts of a STORE command, as the codec has them"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a STORE command, as the codec has them")]
     fn store(
         &mut self,
         account: &Account,
@@ -237,32 +186,20 @@ impl Session<'_> {
         self.change_flags(account, view, &targets, |present| match kind {
             StoreType::Replace => present.clone_from(&flags),
             StoreType::Add => flags.iter().for_each(|flag| kept::add(present, flag)),
-            StoreType::Remove => {
-                present.retain(|flag| !flags.iter().any(|removed| kept::same(flag, removed)))
-            }
+            StoreType::Remove => present.retain(|flag| !flags.iter().any(|removed| kept::same(flag, removed))),
         });
         let letters = letters(account, view, targets.iter().copied());
         if response == StoreResponse::Answer {
             for (target, letter) in &letters {
-                let mut items = vec![MessageDataItem::Flags(view::flags(
-                    letter,
-                    view.is_recent(target.uid),
-                ))];
+                let mut items = vec![MessageDataItem::Flags(view::flags(letter, view.is_recent(target.uid)))];
                 if uid {
                     items.insert(0, MessageDataItem::Uid(target.uid));
                 }
-                reply::data(
-                    &mut self.out,
-                    Data::Fetch {
-                        seq: target.sequence,
-                        items: Vec1::unvalidated(items),
-                    },
-                );
+                reply::data(&mut self.out, Data::Fetch { seq: target.sequence, items: Vec1::unvalidated(items) });
             }
         }
         if letters.len() < targets.len() && !uid {
-            return Verdict::no("Some of the messages no longer exist.")
-                .other_code("EXPUNGEISSUED");
+            return Verdict::no("Some of the messages no longer exist.").other_code("EXPUNGEISSUED");
         }
         Verdict::ok("Store completed.")
     }
@@ -281,28 +218,19 @@ impl Session<'_> {
         let Some(mailbox) = mail.mailbox(view.validity) else {
             return Vec::new();
         };
-        let changed = uids(targets)
-            .into_iter()
-            .filter(|&uid| mailbox.flag(uid, &change))
-            .collect();
+        let changed = uids(targets).into_iter().filter(|&uid| mailbox.flag(uid, &change)).collect();
         view.knows_its_own_changes();
         changed
     }
 }
 
 /// The targets that are still there, with what they are now. Messages are shared, not copied.
-fn letters(
-    account: &Account,
-    view: &View,
-    targets: impl Iterator<Item = Target>,
-) -> Vec<(Target, Letter)> {
+fn letters(account: &Account, view: &View, targets: impl Iterator<Item = Target>) -> Vec<(Target, Letter)> {
     let mut mail = account.mail();
     let Some(mailbox) = mail.mailbox(view.validity) else {
         return Vec::new();
     };
-    targets
-        .filter_map(|target| Some((target, mailbox.letter(target.uid)?.clone())))
-        .collect()
+    targets.filter_map(|target| Some((target, mailbox.letter(target.uid)?.clone()))).collect()
 }
 
 fn uids(targets: &[Target]) -> Vec<NonZeroU32> {
@@ -311,19 +239,9 @@ fn uids(targets: &[Target]) -> Vec<NonZeroU32> {
 
 fn copy_code(copied: &Copied) -> Option<Code<'static>> {
     let set = |uids: &[NonZeroU32]| {
-        Vec1::try_from(
-            uids.iter()
-                .map(|&uid| UidElement::Single(uid))
-                .collect::<Vec<_>>(),
-        )
-        .ok()
-        .map(UidSet)
+        Vec1::try_from(uids.iter().map(|&uid| UidElement::Single(uid)).collect::<Vec<_>>()).ok().map(UidSet)
     };
-    Some(Code::CopyUid {
-        uid_validity: copied.validity,
-        source: set(&copied.from)?,
-        destination: set(&copied.to)?,
-    })
+    Some(Code::CopyUid { uid_validity: copied.validity, source: set(&copied.from)?, destination: set(&copied.to)? })
 }
 
 fn is_deleted(letter: &Letter) -> bool {

@@ -20,11 +20,7 @@ use crate::sandbox::mailbox::{Account, DELIMITER, Letter, Refusal};
 use crate::sandbox::message::Message;
 
 impl Session<'_> {
-    pub(super) fn execute_signed_in(
-        &mut self,
-        account: &Account,
-        body: CommandBody<'_>,
-    ) -> Verdict {
+    pub(super) fn execute_signed_in(&mut self, account: &Account, body: CommandBody<'_>) -> Verdict {
         match body {
             CommandBody::Select { mailbox } => self.select(account, &mailbox, false),
             CommandBody::Examine { mailbox } => self.select(account, &mailbox, true),
@@ -37,9 +33,7 @@ impl Session<'_> {
                 None => reply::refused(Refusal::NoSuchMailbox),
             },
             CommandBody::Rename { from, to } => match (names::of(&from), names::of_new(&to)) {
-                (Some(from), Some(to)) => {
-                    reply::done(account.mail().rename(from, to), "Rename completed.")
-                }
+                (Some(from), Some(to)) => reply::done(account.mail().rename(from, to), "Rename completed."),
                 (None, _) => reply::refused(Refusal::NoSuchMailbox),
                 (_, None) => reply::cannot(),
             },
@@ -57,37 +51,15 @@ impl Session<'_> {
                 }
                 None => reply::cannot(),
             },
-            CommandBody::List {
-                reference,
-                mailbox_wildcard,
-            } => self.list(account, &reference, &mailbox_wildcard),
-            CommandBody::Lsub {
-                reference,
-                mailbox_wildcard,
-            } => self.lsub(account, &reference, &mailbox_wildcard),
-            CommandBody::Status {
-                mailbox,
-                item_names,
-            } => self.status(account, mailbox, &item_names),
-            CommandBody::Append {
-                mailbox,
-                flags,
-                date,
-                message,
-            } => append(account, &mailbox, &flags, date, &message),
+            CommandBody::List { reference, mailbox_wildcard } => self.list(account, &reference, &mailbox_wildcard),
+            CommandBody::Lsub { reference, mailbox_wildcard } => self.lsub(account, &reference, &mailbox_wildcard),
+            CommandBody::Status { mailbox, item_names } => self.status(account, mailbox, &item_names),
+            CommandBody::Append { mailbox, flags, date, message } => append(account, &mailbox, &flags, date, &message),
             CommandBody::Namespace => {
                 let delimiter = QuotedChar::try_from(DELIMITER).ok();
-                let personal = IString::try_from("")
-                    .map(|prefix| vec![Namespace::new(prefix, delimiter)])
-                    .unwrap_or_default();
-                reply::data(
-                    &mut self.out,
-                    Data::Namespace {
-                        personal,
-                        other: Vec::new(),
-                        shared: Vec::new(),
-                    },
-                );
+                let personal =
+                    IString::try_from("").map(|prefix| vec![Namespace::new(prefix, delimiter)]).unwrap_or_default();
+                reply::data(&mut self.out, Data::Namespace { personal, other: Vec::new(), shared: Vec::new() });
                 Verdict::ok("Namespace completed.")
             }
             body => match self.view.take() {
@@ -113,41 +85,23 @@ impl Session<'_> {
         };
         let view = View::new(name, mailbox, read_only);
         let (validity, next_uid) = (mailbox.validity(), mailbox.next_uid());
-        let unseen = mailbox
-            .letters()
-            .iter()
-            .position(|letter| !letter.flags.contains(&Flag::Seen));
+        let unseen = mailbox.letters().iter().position(|letter| !letter.flags.contains(&Flag::Seen));
         let keywords = kept::keywords(mailbox.letters());
         drop(mail);
 
-        let mut flags = vec![
-            Flag::Answered,
-            Flag::Flagged,
-            Flag::Deleted,
-            Flag::Seen,
-            Flag::Draft,
-        ];
+        let mut flags = vec![Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
         flags.extend(keywords);
         let permanent = if read_only {
             Vec::new()
         } else {
-            flags
-                .iter()
-                .cloned()
-                .map(FlagPerm::Flag)
-                .chain([FlagPerm::Asterisk])
-                .collect()
+            flags.iter().cloned().map(FlagPerm::Flag).chain([FlagPerm::Asterisk]).collect()
         };
         let out = &mut self.out;
         reply::data(out, Data::Flags(flags));
         reply::untagged_ok(
             out,
             Code::PermanentFlags(permanent),
-            if read_only {
-                "Read-only mailbox."
-            } else {
-                "Flags permitted."
-            },
+            if read_only { "Read-only mailbox." } else { "Flags permitted." },
         );
         reply::data(out, Data::Exists(count(view.len())));
         reply::data(out, Data::Recent(count(view.recent())));
@@ -164,12 +118,7 @@ impl Session<'_> {
         }
     }
 
-    fn list(
-        &mut self,
-        account: &Account,
-        reference: &MailboxName<'_>,
-        pattern: &ListMailbox<'_>,
-    ) -> Verdict {
+    fn list(&mut self, account: &Account, reference: &MailboxName<'_>, pattern: &ListMailbox<'_>) -> Verdict {
         let Some(pattern) = full_pattern(reference, pattern) else {
             return Verdict::ok("List completed.");
         };
@@ -177,84 +126,42 @@ impl Session<'_> {
         if pattern.is_empty() {
             // A question about the delimiter, not about mailboxes (RFC 3501, 6.3.8).
             if let Ok(mailbox) = MailboxName::try_from("") {
-                reply::data(
-                    &mut self.out,
-                    Data::List {
-                        items: vec![FlagNameAttribute::Noselect],
-                        delimiter,
-                        mailbox,
-                    },
-                );
+                reply::data(&mut self.out, Data::List { items: vec![FlagNameAttribute::Noselect], delimiter, mailbox });
             }
             return Verdict::ok("List completed.");
         }
         let mail = account.mail();
         for name in mail.names().filter(|name| names::matches(&pattern, name)) {
-            let children = if mail.has_children(name) {
-                "HasChildren"
-            } else {
-                "HasNoChildren"
-            };
-            if let (Ok(mailbox), Ok(children)) =
-                (MailboxName::try_from(&**name), Atom::try_from(children))
-            {
+            let children = if mail.has_children(name) { "HasChildren" } else { "HasNoChildren" };
+            if let (Ok(mailbox), Ok(children)) = (MailboxName::try_from(&**name), Atom::try_from(children)) {
                 let items = vec![FlagNameAttribute::from(children)];
-                reply::data(
-                    &mut self.out,
-                    Data::List {
-                        items,
-                        delimiter,
-                        mailbox,
-                    },
-                );
+                reply::data(&mut self.out, Data::List { items, delimiter, mailbox });
             }
         }
         Verdict::ok("List completed.")
     }
 
-    fn lsub(
-        &mut self,
-        account: &Account,
-        reference: &MailboxName<'_>,
-        pattern: &ListMailbox<'_>,
-    ) -> Verdict {
+    fn lsub(&mut self, account: &Account, reference: &MailboxName<'_>, pattern: &ListMailbox<'_>) -> Verdict {
         let Some(pattern) = full_pattern(reference, pattern) else {
             return Verdict::ok("Lsub completed.");
         };
         let delimiter = QuotedChar::try_from(DELIMITER).ok();
         let mail = account.mail();
-        for name in mail
-            .subscribed()
-            .filter(|name| names::matches(&pattern, name))
-        {
+        for name in mail.subscribed().filter(|name| names::matches(&pattern, name)) {
             if let Ok(mailbox) = MailboxName::try_from(&**name) {
-                reply::data(
-                    &mut self.out,
-                    Data::Lsub {
-                        items: Vec::new(),
-                        delimiter,
-                        mailbox,
-                    },
-                );
+                reply::data(&mut self.out, Data::Lsub { items: Vec::new(), delimiter, mailbox });
             }
         }
         Verdict::ok("Lsub completed.")
     }
 
-    fn status(
-        &mut self,
-        account: &Account,
-        mailbox: MailboxName<'_>,
-        items: &[StatusDataItemName],
-    ) -> Verdict {
+    fn status(&mut self, account: &Account, mailbox: MailboxName<'_>, items: &[StatusDataItemName]) -> Verdict {
         let mut mail = account.mail();
         let Some((_, found)) = names::of(&mailbox).and_then(|name| mail.find(name)) else {
             return reply::refused(Refusal::NoSuchMailbox);
         };
         let letters = found.letters();
-        let tally = |which: &dyn Fn(&Letter) -> bool| {
-            count(letters.iter().filter(|letter| which(letter)).count())
-        };
+        let tally = |which: &dyn Fn(&Letter) -> bool| count(letters.iter().filter(|letter| which(letter)).count());
         let items: Option<Vec<StatusDataItem>> = items
             .iter()
             .map(|item| {
@@ -262,9 +169,7 @@ impl Session<'_> {
                     StatusDataItemName::Messages => StatusDataItem::Messages(count(letters.len())),
                     StatusDataItemName::Recent => StatusDataItem::Recent(count(found.recent())),
                     StatusDataItemName::UidNext => StatusDataItem::UidNext(found.next_uid()),
-                    StatusDataItemName::UidValidity => {
-                        StatusDataItem::UidValidity(found.validity())
-                    }
+                    StatusDataItemName::UidValidity => StatusDataItem::UidValidity(found.validity()),
                     StatusDataItemName::Unseen => {
                         StatusDataItem::Unseen(tally(&|letter| !letter.flags.contains(&Flag::Seen)))
                     }
@@ -278,13 +183,7 @@ impl Session<'_> {
         let Some(items) = items else {
             return Verdict::bad("Unknown status item.");
         };
-        reply::data(
-            &mut self.out,
-            Data::Status {
-                mailbox,
-                items: items.into(),
-            },
-        );
+        reply::data(&mut self.out, Data::Status { mailbox, items: items.into() });
         Verdict::ok("Status completed.")
     }
 }
@@ -310,21 +209,14 @@ fn append(
         None => Err(Refusal::NoSuchMailbox),
     };
     match appended {
-        Ok((uid_validity, uid)) => {
-            Verdict::ok("Append completed.").code(Code::AppendUid { uid_validity, uid })
-        }
+        Ok((uid_validity, uid)) => Verdict::ok("Append completed.").code(Code::AppendUid { uid_validity, uid }),
         Err(refusal) => reply::try_create(refusal),
     }
 }
 
 fn now() -> chrono::DateTime<chrono::FixedOffset> {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    chrono::DateTime::from_timestamp(i64::try_from(seconds).unwrap_or_default(), 0)
-        .unwrap_or_default()
-        .fixed_offset()
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    chrono::DateTime::from_timestamp(i64::try_from(seconds).unwrap_or_default(), 0).unwrap_or_default().fixed_offset()
 }
 
 /// Reference and pattern, put together; `None` if no mailbox here could match.
@@ -336,11 +228,7 @@ fn full_pattern(reference: &MailboxName<'_>, pattern: &ListMailbox<'_>) -> Optio
     if pattern.is_empty() {
         return Some(String::new());
     }
-    Some(format!(
-        "{}{}",
-        names::of(reference)?,
-        std::str::from_utf8(pattern).ok()?
-    ))
+    Some(format!("{}{}", names::of(reference)?, std::str::from_utf8(pattern).ok()?))
 }
 
 fn count(number: usize) -> u32 {

@@ -70,29 +70,19 @@ impl View {
 
     /// Every message, in order.
     pub fn all(&self) -> impl Iterator<Item = Target> {
-        self.uids.iter().zip(1..).filter_map(|(&uid, sequence)| {
-            Some(Target {
-                sequence: NonZeroU32::new(sequence)?,
-                uid,
-            })
-        })
+        self.uids
+            .iter()
+            .zip(1..)
+            .filter_map(|(&uid, sequence)| Some(Target { sequence: NonZeroU32::new(sequence)?, uid }))
     }
 
     /// The messages of the set, each once, in order; `None` if it names a sequence number that does not exist.
     /// UIDs that do not exist are passed over (RFC 3501, 6.4.8).
     pub fn targets(&self, set: &SequenceSet, uid: bool) -> Option<Vec<Target>> {
         let count = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
-        let last = if uid {
-            self.uids.last().map_or(0, |uid| uid.get())
-        } else {
-            count
-        };
+        let last = if uid { self.uids.last().map_or(0, |uid| uid.get()) } else { count };
         let ranges = ranges(set, last);
-        if !uid
-            && ranges
-                .iter()
-                .any(|range| *range.start() == 0 || *range.end() > count)
-        {
+        if !uid && ranges.iter().any(|range| *range.start() == 0 || *range.end() > count) {
             return None;
         }
         let chosen = |target: &Target| {
@@ -115,10 +105,7 @@ impl View {
 
     fn at(&self, at: usize) -> Option<Target> {
         let sequence = NonZeroU32::new(u32::try_from(at + 1).ok()?)?;
-        Some(Target {
-            sequence,
-            uid: *self.uids.get(at)?,
-        })
+        Some(Target { sequence, uid: *self.uids.get(at)? })
     }
 
     /// Whether there may be something to tell. Costs no lock.
@@ -137,23 +124,13 @@ impl View {
         let mut kept: Vec<NonZeroU32> = Vec::with_capacity(self.uids.len());
         let mut owed = false;
         for &uid in &self.uids {
-            let sequence =
-                NonZeroU32::MIN.saturating_add(u32::try_from(kept.len()).unwrap_or(u32::MAX));
+            let sequence = NonZeroU32::MIN.saturating_add(u32::try_from(kept.len()).unwrap_or(u32::MAX));
             match letters.get(at).filter(|letter| letter.uid == uid) {
                 Some(letter) => {
                     at += 1;
                     if letter.changed > self.told {
-                        let items = Vec1::from(MessageDataItem::Flags(flags(
-                            letter,
-                            self.recent.contains(&uid),
-                        )));
-                        reply::data(
-                            out,
-                            Data::Fetch {
-                                seq: sequence,
-                                items,
-                            },
-                        );
+                        let items = Vec1::from(MessageDataItem::Flags(flags(letter, self.recent.contains(&uid))));
+                        reply::data(out, Data::Fetch { seq: sequence, items });
                     }
                 }
                 None if expunges => {
@@ -173,14 +150,8 @@ impl View {
             self.learn(mailbox);
         }
         if self.uids.len() > before {
-            reply::data(
-                out,
-                Data::Exists(u32::try_from(self.uids.len()).unwrap_or(u32::MAX)),
-            );
-            reply::data(
-                out,
-                Data::Recent(u32::try_from(self.recent.len()).unwrap_or(u32::MAX)),
-            );
+            reply::data(out, Data::Exists(u32::try_from(self.uids.len()).unwrap_or(u32::MAX)));
+            reply::data(out, Data::Recent(u32::try_from(self.recent.len()).unwrap_or(u32::MAX)));
         }
     }
 
@@ -192,11 +163,8 @@ impl View {
     /// Takes up the messages that came after those it knows.
     fn learn(&mut self, mailbox: &mut Mailbox) {
         let known = self.uids.last().copied();
-        let first = mailbox
-            .letters()
-            .partition_point(|letter| Some(letter.uid) <= known);
-        self.uids
-            .extend(mailbox.letters()[first..].iter().map(|letter| letter.uid));
+        let first = mailbox.letters().partition_point(|letter| Some(letter.uid) <= known);
+        self.uids.extend(mailbox.letters()[first..].iter().map(|letter| letter.uid));
         if !self.read_only {
             let from = mailbox.claim_recent();
             let first = self.uids.partition_point(|&uid| uid < from);
@@ -222,9 +190,7 @@ pub(super) fn ranges(set: &SequenceSet, last: u32) -> Vec<RangeInclusive<u32>> {
         .iter()
         .map(|sequence| match *sequence {
             Sequence::Single(one) => number(one)..=number(one),
-            Sequence::Range(from, to) => {
-                number(from).min(number(to))..=number(from).max(number(to))
-            }
+            Sequence::Range(from, to) => number(from).min(number(to))..=number(from).max(number(to)),
         })
         .collect()
 }
