@@ -1,6 +1,66 @@
-//! Which mail connection does each operation use, why, and at what cost?
+//! Which mail connection does each operation use, why, and at what cost? This crate shares a mail client's connections
+//! between threads by a documented rule, writes down what it did, and proves it against the server's own record.
+//!
+//! A client has one *main* connection, each thread may have a *default* one, and *independent* ones are passed by hand;
+//! a [`Mode`](allocator::Mode) decides which of them an operation uses. The rules have numbers: see [`manual`].
+//!
+//! ```
+//! use std::net::TcpListener;
+//! use std::time::{Duration, Instant};
+//!
+//! use mailconn::allocator::{Client, Mode, Reason};
+//! use mailconn::protocol::{Endpoint, ImapConnector, ImapOperation, ImapSettings, Secret};
+//! use mailconn::sandbox::{Options, Sandbox, User};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A mail server in this process; any other does as well.
+//! let users = vec![User::new("ann", "secret")];
+//! let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options { users, ..Options::default() })?;
+//!
+//! let connector = ImapConnector::new(ImapSettings {
+//!     endpoint: Endpoint::parse(&format!("imap://ann@{}", server.address()), None)?,
+//!     secret: Secret::new("secret".to_owned()),
+//!     tls: None,
+//!     connect_timeout: Duration::from_secs(10),
+//!     operation_timeout: Duration::from_secs(30),
+//!     run_id: "example".to_owned(),
+//! });
+//! let client = Client::builder(connector).mode(Mode::UseDefault).build();
+//!
+//! let mut lease = client.lease()?; // this thread's own connection, to itself until the lease is dropped
+//! assert_eq!(lease.assignment().reason, Reason::DefaultCreated);
+//! assert_eq!(lease.run(ImapOperation::Fetch, "Archive")?.items, 20);
+//! drop(lease);
+//!
+//! assert_eq!(client.lease()?.assignment().reason, Reason::Default);
+//! assert_eq!(client.close(Instant::now() + Duration::from_secs(5)), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//! - [`allocator`]: the heart. Which connection an operation uses, in [`route`](allocator::route), and the plumbing
+//!   around it: places, leases, waiting, disposal. It knows nothing of servers beyond [`Connector`](allocator::Connector).
+//! - [`protocol`]: mail protocols on our own socket layer, each a `Connector`. It knows nothing of workloads or reports.
+//! - [`workload`]: what is run, and by whom.
+//! - [`record`]: what happened, as plain data; its figures; the verdict on it. It never asks the allocator.
+//! - [`report`]: a run in, bytes out. It never sees a client.
+//! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
+//! - `cli`, in the binary: flags in, an exit code out.
+//!
+//! # Invariants
+//! 1. Which connection an operation uses is decided in `allocator/mode.rs` and nowhere else.
+//! 2. No lock is held across I/O, across `connect`, or while a connection's destructor runs.
+//! 3. The allocator learns of servers only through `Connector`.
+//! 4. Reporters never see a client: they see a run, finished or streaming.
+//! 5. The sandbox shares no code with the protocols.
+//! 6. Serialised forms live in `report/`, never on the allocator's types.
+//! 7. A secret has no `Debug`, no `Display` and no place in arguments, a log or a report.
+//! 8. Progress and messages go to stderr, results to stdout.
+//! 9. Every wait has a deadline; every queue has a bound.
 
 pub mod allocator;
+pub mod manual;
 pub mod protocol;
 pub mod record;
 pub mod report;

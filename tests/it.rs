@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
 mod protocol;
+mod readme;
 mod sandbox;
 mod semantics;
 mod servers_selftest;
 mod support;
+mod tidy;

@@ -57,7 +57,7 @@ impl<C: Connector> Drop for Connection<C> {
 ///
 /// It belongs to its thread: the handle is not [`Send`].
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn assert_send<T: Send>() {}
 /// fn elsewhere<C: mailconn::allocator::Connector>() {
 ///     assert_send::<mailconn::allocator::DefaultConnection<C>>();

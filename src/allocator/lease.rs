@@ -49,7 +49,7 @@ pub struct Assignment {
 ///
 /// It stays on its thread (W3): a lease is not [`Send`].
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn assert_send<T: Send>() {}
 /// fn elsewhere<C: mailconn::allocator::Connector>() {
 ///     assert_send::<mailconn::allocator::Lease<C>>();

@@ -1,0 +1,127 @@
+//! The manual: the rules of connection assignment, by number, and the choices made where they are silent.
+//!
+//! Tests, findings, refusals and comments cite these numbers. This page holds no code.
+//!
+//! # Kinds of connections
+//! - **K1** *main*: one per client. Its place exists as long as the client; nobody creates or disposes it by hand.
+//! - **K2** *default*: belongs to one thread of one client; at most one for each thread and client.
+//! - **K3** *independent*: belongs to no thread. Any number. Used only when passed with an operation.
+//!
+//! # Which connection an operation uses
+//!
+//! | mode | one was passed | this thread has a default | it has none |
+//! |---|---|---|---|
+//! | **A1** `use-main` | the passed one | main | main |
+//! | **A2** `use-default` | the passed one | that default | a default is created for this thread, then used |
+//! | **A3** `use-main-or-default`, the default mode | the passed one | that default | main |
+//!
+//! - **A4** In use-default, main is never opened and never used. An operation with a passed connection creates no
+//!   default for its thread.
+//! - **A5** Main and another thread's default cannot be passed: no handle for them exists.
+//! - **A6** The reason is part of the answer (`explicit`, `main`, `default`, `default-created`) and is recorded with
+//!   each operation.
+//! - **A7** An operation is a *unit*: it has its connection to itself from its first command to its last reply.
+//!   EXAMINE and FETCH are one unit; with a lock taken for each command, a quarter of the fetches of eight threads
+//!   silently read another thread's mailbox.
+//!
+//! The table is [`route`](crate::allocator::route), C2 and C3 are
+//! [`may_create_default`](crate::allocator::may_create_default); nothing else decides.
+//!
+//! # Waiting
+//! - **W1** Whoever waits for a connection is served first come, first served, by direct hand-over (one waiter is
+//!   woken, never all), within its deadline; else it fails as `wait-timeout` and leaves the line.
+//! - **W2** `max_connections` is a true cap: it counts connections open, being dialled and being closed. At the cap a
+//!   dial waits like any other, then fails as `wait-timeout`; the server never hears of it.
+//! - **W3** A thread that asks for a connection it already holds is refused at once, never deadlocked. A lease stays
+//!   on its thread.
+//!
+//! # Creating
+//! - **C1** An independent connection can be created in every mode, any number of them.
+//! - **C2** A default is created by hand only in use-main-or-default. In use-main and in use-default the attempt is
+//!   refused, in use-default even when the thread has none yet.
+//! - **C3** A second default for the same thread is refused; the first goes on working.
+//! - **C4** A connection created by hand is open when the call returns; if it cannot be opened the call fails and
+//!   leaves nothing behind. Main and the implicit default open at their first use.
+//! - **C5** The default a thread has is found by thread identity alone, per client: two clients on one thread each
+//!   have their own.
+//!
+//! # Disposing
+//! - **D1** After its default is disposed, a thread is as if it never had one. Disposing is a call; dropping the handle
+//!   does the same; a default's handle can also be *left* to its thread. A stale handle never disposes its successor.
+//! - **D2** An independent connection that was disposed cannot be used: refused, naming the connection.
+//! - **D3** A thread that ends disposes its default: LOGOUT, closed, within a second, whatever the server does.
+//! - **D4** Disposing the client disposes main, every thread's default and every independent connection, each with
+//!   LOGOUT, within a deadline. Use after that is refused.
+//! - **D5** Disposal while an operation is under way on that connection takes effect when the operation ends.
+//! - **D6** A connection of another client is refused.
+//!
+//! # Changing the mode
+//! - **M1** The mode can be read and set at any time, from any thread; it decides the next operation, never one under
+//!   way.
+//! - **M2** Switching to use-main keeps existing defaults open but unused; switching back uses them again. A default
+//!   created implicitly under use-default serves use-main-or-default, and one created by hand serves use-default.
+//!
+//! # Threads, pools, tasks: the hazard
+//! - **H1** With a pool the thread outlives the task, so a later task inherits the default connection of an earlier
+//!   one. The cure is a scope that disposes the thread's default at the end of the task, even when the task panics:
+//!   [`Client::thread_scope`](crate::allocator::Client::thread_scope).
+//!
+//! # When things break
+//! - **B1** An operation whose connection breaks (I/O error, timeout, BYE, unreadable reply) fails, once, with the
+//!   reason. Its connection is never used again: it may be in the middle of a reply. A connection that the server has
+//!   closed is noticed at once.
+//! - **B2** Main's and a default's place survive: the next operation there opens a new session. A broken independent
+//!   connection counts as disposed.
+//! - **B3** Nothing is retried behind the user's back, and a new session never pretends to be the old one: the ledger
+//!   shows both, as `#3` and `#3.2`.
+//! - **B4** A server that refuses one more connection makes that operation fail as `limit-connections`, not as a wrong
+//!   password; there is no silent fall-back to main.
+//! - **B5** No operation, connect, wait or shutdown is unbounded in time. A deadline covers the whole of it, not each
+//!   read: a server that drips a byte a second ends in time too.
+//! - **B6** Signing in is careful: until one sign-in of an account has succeeded only one is under way; the first
+//!   refused one ends the run's further sign-ins to that account.
+//!
+//! # The words for failure
+//! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`
+//! `auth-invalid` `auth-unsupported` `limit-connections` `limit-rate` `server-no` `server-bad` `server-bye` `closed`
+//! `timeout` `protocol` `wait-timeout` `refused` (by these rules) `disposed` `local-resources` (descriptors, threads)
+//! `internal`; each with its stage (`resolve` `connect` `tls` `greeting` `auth` `wait` `operation` `logout`) and, where
+//! there is one, the server's own line.
+//!
+//! # Findings
+//! What a run can prove, each with its evidence and its cure.
+//!
+//! | id | severity | found when |
+//! |---|---|---|
+//! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes |
+//! | MC002 | broken | the server's own record disagrees with ours |
+//! | MC030 | limit | the server refused a connection because too many are open |
+//! | MC031 | limit | the server throttled |
+//! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
+//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT |
+//! | MC041 | fault | a connection was discarded in the middle of a reply |
+//! | MC050 | advice | operations spent more time waiting for their connection than using it |
+//! | MC051 | advice | connections were opened for half of the operations or more: hardly any reuse |
+//!
+//! # Choices where the rules are silent
+//! - **An implicit default whose first dial fails** leaves nothing behind, as one created by hand (C4): the thread's
+//!   next operation creates one again. A thread would otherwise be left with a default that never was open, and
+//!   switching to use-main-or-default would send it there instead of to main.
+//! - **Names are never used again**: a connection whose first dial failed has had its `#n`, and the next one is `#n+1`.
+//!   A report can then tell one attempt from another.
+//! - **A thread's exit** signs out in the exiting thread, 750 ms at most for all clients together. A thread of the
+//!   client's own could take longer, but a server that does not answer would then delay the next thread's goodbye.
+//! - **A lease that is dropped while its thread panics** counts its connection as broken (B1), whatever the connector
+//!   says: nobody knows how far the unit came.
+//! - **A scope** ([`Client::thread_scope`](crate::allocator::Client::thread_scope)) disposes the default that the thread
+//!   has at its end, even if that was there before the scope began: the task leaves the thread as it should have found
+//!   it, without one.
+//! - **Closing a client** closes idle connections side by side, sixteen at a time, each with its fair part of the
+//!   deadline; one that is in use is closed by whoever ends its operation.
+//! - **Waiting for room (W2)** happens with the connection's place held: others that want the same place stand in line
+//!   behind, and are served in order.
+//! - **In a run, a worker whose dial fails stops**: it would fare no better with the next operation, and would only
+//!   burden the server. What it did not do is counted as not issued. One that waited in vain for a connection in use
+//!   goes on; one that waited in vain for room stops.
+//! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
+//!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.

@@ -1,0 +1,163 @@
+//! The repository tests itself: which room may know which, and that the rules, the tests and the manual agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which rooms a room may import, beside itself.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("allocator", &[]),
+    ("protocol", &["allocator"]),
+    ("record", &["allocator", "protocol"]),
+    ("report", &["record", "allocator", "protocol"]),
+    ("sandbox", &[]),
+    ("workload", &["allocator", "protocol", "record"]),
+    ("manual", &["allocator"]),
+    ("cli", &["allocator", "protocol", "record", "report", "sandbox", "workload"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.to_str().unwrap().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The code of a file: without comments, so that prose and doc links are free to name any room.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// The words that follow `prefix` in the text.
+fn words_after<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(prefix).skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+#[test]
+fn rooms_import_only_the_rooms_they_may_know() {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    let source = root().join("src");
+    let mut seen = BTreeSet::new();
+    for path in files(&source, ".rs") {
+        let inside = path.strip_prefix(&source).unwrap();
+        let room = inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        if ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let allowed = arrows.get(room).unwrap_or_else(|| panic!("{room} is a new room: give it its arrows"));
+        let code = code(&fs::read_to_string(&path).unwrap());
+        for known in words_after(&code, "crate::").chain(words_after(&code, "mailconn::")) {
+            let internal_of_the_binary = room == "cli" && !arrows.contains_key(known);
+            assert!(
+                known == room || allowed.contains(&known) || internal_of_the_binary,
+                "{}: {room} must not know {known}",
+                inside.display()
+            );
+        }
+        assert!(!code.contains("use crate::{"), "{}: name the room in each `use`", inside.display());
+        seen.insert(room.to_owned());
+    }
+    let expected: BTreeSet<String> = arrows.keys().map(|room| (*room).to_owned()).collect();
+    assert_eq!(seen, expected, "every room has its arrows, and every arrow its room");
+}
+
+#[test]
+fn the_allocator_uses_std_alone() {
+    for path in files(&root().join("src/allocator"), ".rs") {
+        let code = code(&fs::read_to_string(&path).unwrap());
+        for line in code.lines().map(str::trim).filter(|line| line.starts_with("use ") || line.starts_with("pub use ")) {
+            let from = line.trim_start_matches("pub ").trim_start_matches("use ");
+            let ours = ["std::", "super::", "crate::allocator", "self::"].iter().any(|ours| from.starts_with(ours));
+            let face = ["capacity", "client", "connector", "error", "event", "handle", "id", "lease", "mode"];
+            let re_export = path.ends_with("mod.rs") && face.iter().any(|file| from.starts_with(file));
+            assert!(ours || re_export, "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn route_is_asked_in_the_allocator_alone() {
+    for path in files(&root().join("src"), ".rs") {
+        let inside = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+        if !inside.starts_with("allocator/") {
+            let code = code(&fs::read_to_string(&path).unwrap());
+            assert!(!code.contains("route("), "{inside}: the decision is the allocator's, the verdict has its own table");
+        }
+    }
+}
+
+fn rules_of_the_manual() -> BTreeSet<String> {
+    let manual = read("src/manual.rs");
+    let numbers = manual.split("**").skip(1).step_by(2);
+    numbers.filter(|word| is_rule(word)).map(str::to_owned).collect()
+}
+
+fn is_rule(word: &str) -> bool {
+    let mut characters = word.chars();
+    characters.next().is_some_and(|letter| "KAWCDMHB".contains(letter))
+        && word.len() == 2
+        && characters.all(|digit| digit.is_ascii_digit())
+}
+
+/// Rules named by tests: `fn a2_use_default_creates…`.
+fn rules_of_the_tests() -> BTreeSet<String> {
+    let mut rules = BTreeSet::new();
+    for path in files(&root().join("tests"), ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        for name in words_after(&text, "fn ") {
+            let number = name.split('_').next().unwrap_or_default().to_uppercase();
+            if is_rule(&number) {
+                rules.insert(number);
+            }
+        }
+    }
+    rules
+}
+
+#[test]
+fn the_tests_and_the_manual_speak_of_the_same_rules() {
+    let manual = rules_of_the_manual();
+    assert!(manual.len() >= 30, "the manual lists the rules: {manual:?}");
+    assert_eq!(rules_of_the_tests(), manual);
+}
+
+#[test]
+fn every_finding_is_in_the_manual() {
+    let manual = read("src/manual.rs");
+    let source: String = files(&root().join("src/record"), ".rs").iter().map(read).collect();
+    let ids: BTreeSet<String> = words_after(&source, "\"MC").map(|digits| format!("MC{digits}")).collect();
+    assert!(ids.len() >= 9, "{ids:?}");
+    for id in ids {
+        assert!(manual.contains(&id), "{id} is not in the manual");
+    }
+}
+
+#[test]
+fn exit_codes_are_the_same_in_help_and_readme() {
+    let readme = read("README.md");
+    let help = read("src/cli/exit.rs");
+    for code in ["0", "1", "2", "4", "5", "6", "7"] {
+        let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{code} "))).unwrap();
+        let meaning = line.trim_start().trim_start_matches(code).trim();
+        assert!(readme.contains(&format!("| {code} | {meaning} |")), "README lacks: {code}: {meaning}");
+    }
+}
