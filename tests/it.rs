@@ -3,6 +3,7 @@
 
 mod protocol;
 mod readme;
+mod report;
 mod sandbox;
 mod semantics;
 mod servers_selftest;

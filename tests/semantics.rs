@@ -4,6 +4,7 @@ mod events;
 mod fake;
 mod life;
 mod pools;
+mod sign_in;
 mod table;
 mod trouble;
 mod waiting;
@@ -143,7 +144,8 @@ macro_rules! assert_stays_on_its_thread {
 #[test]
 fn a5_main_and_another_threads_default_have_no_handle_that_could_be_passed() {
     // An explicit operation takes the handle of an independent connection and nothing else…
-    let _: fn(&Client, &Connection<Fake>) -> Result<Lease<Fake>, Error<Trouble>> = Client::lease_on;
+    type LeaseOn = fn(&Client, &Connection<Fake>) -> Result<Lease<Fake>, Error<Trouble>>;
+    let _: LeaseOn = Client::lease_on;
     // …and a default's handle does not leave its thread.
     assert_stays_on_its_thread!(DefaultConnection<Fake>);
 }

@@ -84,7 +84,8 @@ fn rooms_import_only_the_rooms_they_may_know() {
 fn the_allocator_uses_std_alone() {
     for path in files(&root().join("src/allocator"), ".rs") {
         let code = code(&fs::read_to_string(&path).unwrap());
-        for line in code.lines().map(str::trim).filter(|line| line.starts_with("use ") || line.starts_with("pub use ")) {
+        for line in code.lines().map(str::trim).filter(|line| line.starts_with("use ") || line.starts_with("pub use "))
+        {
             let from = line.trim_start_matches("pub ").trim_start_matches("use ");
             let ours = ["std::", "super::", "crate::allocator", "self::"].iter().any(|ours| from.starts_with(ours));
             let face = ["capacity", "client", "connector", "error", "event", "handle", "id", "lease", "mode"];
@@ -100,7 +101,10 @@ fn route_is_asked_in_the_allocator_alone() {
         let inside = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
         if !inside.starts_with("allocator/") {
             let code = code(&fs::read_to_string(&path).unwrap());
-            assert!(!code.contains("route("), "{inside}: the decision is the allocator's, the verdict has its own table");
+            assert!(
+                !code.contains("route("),
+                "{inside}: the decision is the allocator's, the verdict has its own table"
+            );
         }
     }
 }

@@ -116,6 +116,7 @@ pub struct RunArgs {
 
 /// `--mode`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "the flag's words are the field's: use-main, use-default, …")]
 pub enum ModeArg {
     /// Every thread shares the main connection
     UseMain,

@@ -17,7 +17,6 @@ pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind, Tally};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
-pub use words::exit_code;
 
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -52,7 +52,7 @@ pub struct Progress {
     view: View,
     asked: Option<u64>,
     started: Instant,
-    /// The rate is that of the last stretch of a second or more: what the run does now, not on average.
+    /// Where the rate comes from: the last second or more, what the run does now and not on average.
     stretch: Stretch,
 }
 
@@ -109,16 +109,13 @@ impl Progress {
             View::Live(_) => true,
             View::Lines { next, .. } => now >= *next,
         };
-        let stretch = now - self.stretch.began;
-        if due && (stretch >= Duration::from_secs(1) || self.stretch.rate.is_none()) {
-            self.stretch.rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch);
-            if stretch >= Duration::from_secs(1) {
-                self.stretch.began = now;
-                self.stretch.operations = tally.operations;
-            }
-        }
         if !due {
             return;
+        }
+        let stretch = now - self.stretch.began;
+        if stretch >= Duration::from_secs(1) {
+            let rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch);
+            self.stretch = Stretch { began: now, operations: tally.operations, rate };
         }
         let text = self.text(tally);
         match &mut self.view {
@@ -145,8 +142,8 @@ impl Progress {
             Some(asked) => format!("{} of {}", count(tally.operations), many(asked, "operation")),
             None => many(tally.operations, "operation"),
         };
-        let rate = self.stretch.rate.as_deref().unwrap_or("-");
-        format!("{operations}, {rate}/s, {} open, {} failed", count(tally.open as u64), count(tally.failed))
+        let rate = self.stretch.rate.as_ref().map_or_else(String::new, |rate| format!(", {rate}/s"));
+        format!("{operations}{rate}, {} open, {} failed", count(tally.open as u64), count(tally.failed))
     }
 }
 

@@ -5,9 +5,8 @@
 
 use serde::Serialize;
 
-use super::words::{exit_code, severity, us};
-use crate::protocol::{Failure, Phases};
-use crate::record::{Agreement, Command, Counts, Finding, Latency, Run, Summary, Verdict};
+use super::words::us;
+use crate::record::{Agreement, Command, Counts, Failure, Finding, Latency, Phases, Run, Summary, Verdict};
 
 /// The version of the JSON formats' shape. Fields may be added under one number; none is renamed or taken away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -172,7 +171,7 @@ impl<'a> TotalsShape<'a> {
                 rules: AgreementShape { checked: verdict.rules.checked, held: verdict.rules.held },
                 witness: witness(verdict.witness),
             },
-            exit_code: exit_code(verdict.conclusion),
+            exit_code: verdict.conclusion.exit_code(),
         }
     }
 }
@@ -180,7 +179,7 @@ impl<'a> TotalsShape<'a> {
 fn finding(finding: &Finding) -> FindingShape<'_> {
     FindingShape {
         id: finding.id,
-        severity: severity(finding.severity),
+        severity: finding.severity.name(),
         count: finding.count,
         sentence: &finding.sentence,
         evidence: &finding.evidence,

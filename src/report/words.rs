@@ -3,32 +3,13 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use crate::record::{Conclusion, Severity};
-
-/// The exit code that a run's conclusion stands for.
-#[must_use]
-pub fn exit_code(conclusion: Conclusion) -> u8 {
-    match conclusion {
-        Conclusion::Held => 0,
-        Conclusion::Failed => 1,
-        Conclusion::NotConnected => 4,
-        Conclusion::SignInRefused => 5,
-        Conclusion::Limited => 6,
-        Conclusion::Broken => 7,
-        Conclusion::Interrupted(signal) => u8::try_from(signal).map_or(u8::MAX, |signal| signal.saturating_add(128)),
-    }
-}
+use crate::record::Conclusion;
 
 /// What a run comes to, in words.
 pub(super) fn conclusion(conclusion: Conclusion) -> String {
     match conclusion {
-        Conclusion::Held => "all held".to_owned(),
-        Conclusion::Failed => "operations failed, or a hazard, leak or fault was found".to_owned(),
-        Conclusion::NotConnected => "could not connect".to_owned(),
-        Conclusion::SignInRefused => "sign-in refused".to_owned(),
-        Conclusion::Limited => "refused by a connection limit".to_owned(),
-        Conclusion::Broken => "mailconn's own invariant is broken: please report it".to_owned(),
         Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
+        other => other.sentence().to_owned(),
     }
 }
 
@@ -38,18 +19,6 @@ pub(super) fn signal(number: i32) -> String {
         2 => "SIGINT".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => format!("signal {other}"),
-    }
-}
-
-/// A severity's name.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Broken => "broken",
-        Severity::Limit => "limit",
-        Severity::Hazard => "hazard",
-        Severity::Leak => "leak",
-        Severity::Fault => "fault",
-        Severity::Advice => "advice",
     }
 }
 
@@ -76,7 +45,7 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -11,25 +11,26 @@ pub(super) const WIDTH: u16 = 80;
 pub(super) struct Column {
     name: &'static str,
     number: bool,
-    apart: bool,
+    /// Blanks before it, if the usual number does not do.
+    blanks: Option<u16>,
 }
 
 impl Column {
-    /// The first of a group: further from what comes before.
-    pub(super) const fn apart(mut self) -> Self {
-        self.apart = true;
+    /// The first of a group: so far from what comes before.
+    pub(super) const fn after(mut self, blanks: u16) -> Self {
+        self.blanks = Some(blanks);
         self
     }
 }
 
 /// A column of words: it wraps when there is no room.
 pub(super) const fn words(name: &'static str) -> Column {
-    Column { name, number: false, apart: false }
+    Column { name, number: false, blanks: None }
 }
 
 /// A column of figures: to the right, and never broken.
 pub(super) const fn figures(name: &'static str) -> Column {
-    Column { name, number: true, apart: false }
+    Column { name, number: true, blanks: None }
 }
 
 /// A title over several columns: what they have in common, and their unit.
@@ -53,9 +54,7 @@ pub(super) fn grid(columns: &[Column], over: &[Over], rows: impl IntoIterator<It
         // Figures stand closer together than words: few of them fill their column.
         let gap = match columns.get(index + 1) {
             None => 0,
-            Some(next) if next.apart => 3,
-            Some(next) if column.number && next.number => 1,
-            Some(_) => 2,
+            Some(next) => next.blanks.unwrap_or(if column.number && next.number { 1 } else { 2 }),
         };
         let Some(shape) = table.column_mut(index) else { continue };
         shape.set_padding((0, gap));

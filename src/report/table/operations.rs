@@ -20,7 +20,7 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
         words("op"),
         words("session"),
         words("reason"),
-        figures("wait").apart(),
+        figures("wait").after(3),
         figures("dial"),
         figures("service"),
         words("outcome"),

@@ -7,6 +7,9 @@ use super::grid::{Over, figures, grid, paragraph, words};
 use crate::record::{HowClosed, OpenFailed, Opened, SessionRow, Summary, WhyOpened};
 use crate::report::words::{count, figure, many, ms, short};
 
+/// Where TLS has its column, if any session has TLS: else it would hold nothing, and others need the room.
+const TLS: usize = 5;
+
 pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
     let (mut opened, mut failed) = (Vec::new(), Vec::new());
     for row in &summary.sessions {
@@ -26,26 +29,19 @@ fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> Str
         let (row, dial) = sessions[index];
         (!logged_out(row) || row.session.number > 1, connect(dial) + setup(dial))
     });
-    // Without TLS its column would hold nothing: others need the room.
     let tls = sessions.iter().any(|(_, dial)| dial.phases.tls.is_some());
-    let mut columns = vec![
-        words("session"),
-        words("kind"),
-        words("opened"),
-        figures("port"),
-        figures("conn").apart(),
-        figures("tls"),
-    ];
+    let mut columns =
+        vec![words("session"), words("kind"), words("why"), figures("port"), figures("conn").after(2), figures("tls")];
     columns.extend([
         figures("greet"),
         figures("login"),
-        figures("ops").apart(),
+        figures("ops").after(2),
         figures("out"),
         figures("in"),
         words("closed"),
     ]);
     if !tls {
-        columns.remove(5);
+        columns.remove(TLS);
     }
     let shift = usize::from(tls);
     let over =
@@ -53,7 +49,7 @@ fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> Str
     let rows = shown.iter().map(|&index| {
         let mut cells = row(sessions[index]);
         if !tls {
-            cells.remove(5);
+            cells.remove(TLS);
         }
         cells
     });
@@ -106,8 +102,8 @@ fn kind(row: &SessionRow) -> String {
 
 const fn why(why: WhyOpened) -> &'static str {
     match why {
-        WhyOpened::FirstUse => "1st use",
-        WhyOpened::ByHand => "by hand",
+        WhyOpened::FirstUse => "first",
+        WhyOpened::ByHand => "hand",
         WhyOpened::Again => "again",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::grid::{labelled, paragraph};
 use crate::record::{Agreement, Finding, Verdict};
-use crate::report::words::{conclusion, count, exit_code, many, printable, severity};
+use crate::report::words::{conclusion, count, many, printable};
 
 pub(super) fn section(verdict: &Verdict) -> String {
     let rules = match verdict.rules {
@@ -16,7 +16,7 @@ pub(super) fn section(verdict: &Verdict) -> String {
             format!("the server's own record agrees for {} of {}", count(held), count(checked))
         }
     };
-    let end = format!("exit {}: {}", exit_code(verdict.conclusion), conclusion(verdict.conclusion));
+    let end = format!("exit {}: {}", verdict.conclusion.exit_code(), conclusion(verdict.conclusion));
     paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
 }
 
@@ -25,7 +25,7 @@ fn finding(finding: &Finding) -> (String, String) {
         0 | 1 => String::new(),
         more => format!(", {} times", count(more)),
     };
-    let mut text = format!("{}{times}: {}", severity(finding.severity), printable(&finding.sentence));
+    let mut text = format!("{}{times}: {}", finding.severity.name(), printable(&finding.sentence));
     for evidence in &finding.evidence {
         text += &format!("\n- {}", printable(evidence));
     }

@@ -20,10 +20,10 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         words("reason"),
         figures("ops"),
         figures("failed"),
-        figures("p50").apart(),
+        figures("p50").after(3),
         figures("p99"),
         figures("max"),
-        figures("p50").apart(),
+        figures("p50").after(3),
         figures("p99"),
     ];
     let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
@@ -63,13 +63,13 @@ fn connections(row: &WorkerRow) -> String {
     names.join(", ")
 }
 
-/// `main`; if there were several `default, 1 created` or `default 60, main 40`.
+/// `main`; if there were several `default, 1 new` or `default 60, main 40`.
 fn reasons(row: &WorkerRow) -> String {
     let mut reasons: Vec<(&str, u64)> = row.reasons.iter().map(|(&reason, &count)| (reason, count)).collect();
     match *reasons.as_slice() {
         [] => "-".to_owned(),
         [(only, _)] => only.to_owned(),
-        [("default", _), ("default-created", created)] => format!("default, {} created", count(created)),
+        [("default", _), ("default-created", created)] => format!("default, {} new", count(created)),
         _ => {
             reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
             reasons.iter().map(|&(reason, of)| format!("{reason} {}", count(of))).collect::<Vec<_>>().join(", ")
