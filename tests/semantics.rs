@@ -144,8 +144,8 @@ macro_rules! assert_stays_on_its_thread {
 #[test]
 fn a5_main_and_another_threads_default_have_no_handle_that_could_be_passed() {
     // An explicit operation takes the handle of an independent connection and nothing else…
-    type LeaseOn = fn(&Client, &Connection<Fake>) -> Result<Lease<Fake>, Error<Trouble>>;
-    let _: LeaseOn = Client::lease_on;
+    type Explicit = fn(&Client, &Connection<Fake>) -> Result<Lease<Fake>, Error<Trouble>>;
+    let _: Explicit = Client::lease_on;
     // …and a default's handle does not leave its thread.
     assert_stays_on_its_thread!(DefaultConnection<Fake>);
 }

@@ -307,7 +307,7 @@ pub fn in_line<R: Send + 'static>(ask: impl FnOnce() -> R + Send + 'static) -> J
     });
     until(|| name.get().is_some());
     if cfg!(target_os = "linux") {
-        let status = std::path::Path::new("/proc").join(name.get().unwrap()).join("stat");
+        let status = std::path::Path::new("/proc").join(name.get().expect("it has a name by now")).join("stat");
         until(|| {
             let status = std::fs::read_to_string(&status).unwrap_or_else(|_| ") gone".to_owned());
             let state = status.rsplit(") ").next().unwrap_or_default();

@@ -11,8 +11,8 @@ use super::fake::{Client, Deed, Gate, LONG, Server, on_a_thread, served, served_
 
 #[test]
 fn d3_a_thread_that_ends_disposes_its_default_however_it_was_created() {
-    type Way = (Mode, fn(&Client));
-    let ways: [Way; 5] = [
+    type Way = fn(&Client);
+    let ways: [(Mode, Way); 5] = [
         (Mode::UseDefault, |client| assert_eq!(served(client), "#1 default-created")),
         (Mode::UseMainOrDefault, |client| client.create_default_connection().unwrap().leave()),
         (Mode::UseMainOrDefault, |client| std::mem::forget(client.create_default_connection().unwrap())),
