@@ -7,9 +7,9 @@ Exit codes:
   1        operations failed, or a hazard, leak or fault was found
   2        wrong usage; nothing was dialled
   3        (reserved for thresholds)
-  4        could not connect: network, TLS or greeting
+  4        could not connect, TLS or greeting
   5        sign-in refused
-  6        refused by a limit of the server
+  6        refused by a connection limit
   7        an invariant of mailconn's own is broken
   130 143  interrupted by SIGINT, SIGTERM
 Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5 speak of a connection's first dial: a later

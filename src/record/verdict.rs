@@ -170,7 +170,7 @@ impl Conclusion {
             Self::Failed => "operations failed, or a hazard, leak or fault was found",
             Self::NotConnected => "could not connect",
             Self::SignInRefused => "sign-in refused",
-            Self::Limited => "refused by a limit of the server",
+            Self::Limited => "refused by a connection limit",
             Self::Broken => "an invariant of ours is broken",
             Self::Interrupted(_) => "interrupted",
         }
