@@ -651,12 +651,7 @@ fn three_hundred_connections_at_once_are_served_and_forgotten() {
 const FEW_DESCRIPTORS: &str = "MAILCONN_TEST_FEW_DESCRIPTORS";
 
 /// The other half of the next test, in a process of its own: the limit is a whole process's.
-#[test]
-#[ignore = "started by another test"]
-fn server_with_few_descriptors() {
-    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
-        return;
-    }
+fn serve_with_few_descriptors() {
     let (_, most) = rlimit::Resource::NOFILE.get().unwrap();
     rlimit::Resource::NOFILE.set(40, most).unwrap();
     let server = serve(Options::default());
@@ -669,8 +664,15 @@ fn server_with_few_descriptors() {
 
 #[test]
 fn a_server_out_of_descriptors_waits_for_some_and_can_still_be_stopped() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_some() {
+        return serve_with_few_descriptors();
+    }
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["sandbox::server_with_few_descriptors", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "sandbox::a_server_out_of_descriptors_waits_for_some_and_can_still_be_stopped",
+            "--exact",
+            "--nocapture",
+        ])
         .env(FEW_DESCRIPTORS, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -724,35 +726,4 @@ fn a_foreign_client_finds_everything_as_it_should_be() {
     assert_eq!(record.len(), 2);
     assert!(record.iter().all(|session| session.closed.unwrap().1 == CloseCause::Logout));
     assert!(record.iter().flat_map(|session| &session.commands).all(|command| command.status != CommandStatus::Bad));
-}
-
-/// Not a test of right and wrong: `cargo test --release --test it noops_per_second -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn noops_per_second() {
-    let server = serve(Options::default());
-    let address = server.address();
-    let time = Duration::from_secs(3);
-    let total: u32 = thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(move || {
-                    let mut raw = Raw::signed_in(address);
-                    let stream = raw.0.get_mut();
-                    let (start, mut count) = (Instant::now(), 0);
-                    let mut reply = [0; 64];
-                    while start.elapsed() < time {
-                        stream.write_all(b"a NOOP\r\n").unwrap();
-                        let length = stream.read(&mut reply).unwrap();
-                        assert!(reply[..length].ends_with(b"\r\n"));
-                        count += 1;
-                    }
-                    count
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    println!("{:.0} NOOP/s", f64::from(total) / time.as_secs_f64());
-    end(server);
 }
