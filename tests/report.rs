@@ -420,7 +420,7 @@ mod table {
         assert_eq!(
             text.lines().take(8).collect::<Vec<_>>(),
             [
-                "mailconn 0.1.0: sandbox, use-default, 8 threads, 800 operations, seed 42",
+                "sandbox, use-default, 8 threads, 800 operations, seed 42",
                 "8 connections opened (peak 8), 100 operations each; main not used",
                 "800 operations ok, 0 failed; 1.23 s, 650 operations/s",
                 "",

@@ -49,10 +49,7 @@ fn heading(run: &Run) -> String {
     };
     let (server, mode, threads) = (printable(&header.server), header.mode, many(threads, "thread"));
     let seed = header.seed;
-    grid::labelled([(
-        format!("mailconn {}:", header.tool_version),
-        format!("{server}, {mode}, {threads}, {asked}, seed {seed}"),
-    )])
+    grid::paragraph(&format!("{server}, {mode}, {threads}, {asked}, seed {seed}"))
 }
 
 /// What came of it.
