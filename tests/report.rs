@@ -424,10 +424,10 @@ mod table {
                 "8 connections opened (peak 8), 100 operations each; main not used",
                 "800 operations ok, 0 failed; 1.23 s, 650 operations/s",
                 "",
-                "                                                       wait ms  service ms",
-                "worker  connection  reason          ops failed   p50  p99  max    p50  p99",
-                "w0      #1 default  default, 1 new  100      0     0 0.01 0.02   0.48 2.10",
-                "w1      #2 default  default, 1 new  100      0     0 0.01 0.02   0.48 2.10",
+                "                                                       wait ms    service ms",
+                "worker  connection  reason          ops failed   p50  p99  max      p50  p99",
+                "w0      #1 default  default, 1 new  100      0     0 0.01 0.02     0.48 2.10",
+                "w1      #2 default  default, 1 new  100      0     0 0.01 0.02     0.48 2.10",
             ]
         );
         assert_eq!(

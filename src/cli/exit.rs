@@ -12,8 +12,9 @@ Exit codes:
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken
   130 143  interrupted by SIGINT, SIGTERM
-Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5 speak of a connection's first dial: a later
-one that fails is a failed operation. A limit is 6 whenever it is met.";
+Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5 speak
+of a connection's first dial: a later one that fails is a failed operation. A
+limit is 6 whenever it is met.";
 
 /// Wrong usage; nothing was dialled.
 pub const USAGE: u8 = 2;

@@ -23,7 +23,8 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         figures("p50").after(3),
         figures("p99"),
         figures("max"),
-        figures("p50").after(3),
+        // As narrow as its title and a gap, even over the shortest figures.
+        figures("p50").after(5),
         figures("p99"),
     ];
     let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
