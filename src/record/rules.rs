@@ -134,8 +134,7 @@ impl Ledger {
         }
         let used = match operation.local_port {
             Some(port) => {
-                let socket = self.socket(port, operation.issued_after, entry.seq);
-                let session = socket.map(|socket| socket.session).ok_or_else(|| {
+                let session = self.carried_by(port, operation, entry.seq).ok_or_else(|| {
                     format!("its bytes went over port {port}, which belonged to none of this run's sessions then")
                 })?;
                 if Some(session) != operation.session {
@@ -195,9 +194,14 @@ impl Ledger {
         self.modes.iter().skip(last_before).take_while(|(since, _)| *since <= to).any(|(_, was)| *was == mode)
     }
 
-    /// The session that had the port at some time between two entries.
-    fn socket(&self, port: u16, from: u64, to: u64) -> Option<&Socket> {
-        self.sockets.get(&port)?.iter().find(|socket| socket.opened < to && socket.closed >= from)
+    /// The session that had the port while the operation was under way. Two can have had it, one after the other: then
+    /// the one that is claimed, if it is among them.
+    fn carried_by(&self, port: u16, operation: &Operation, until: u64) -> Option<SessionId> {
+        let had_it = |socket: &&Socket| socket.opened < until && socket.closed >= operation.issued_after;
+        let mut sessions = self.sockets.get(&port)?.iter().filter(had_it).map(|socket| socket.session);
+        let first = sessions.next()?;
+        let claimed = sessions.find(|session| Some(*session) == operation.session);
+        Some(claimed.unwrap_or(first))
     }
 }
 
