@@ -132,6 +132,9 @@ impl Ledger {
         if operation.reason.map(|reason| reason.name()) != Some(reason) {
             return Err(format!("the reason must be {reason}, it says {:?}", operation.reason.map(|it| it.name())));
         }
+        if operation.outcome.is_ok() && (operation.local_port.is_none() || operation.commands.is_empty()) {
+            return Err("it claims success, yet no socket carried a command of it".to_owned());
+        }
         let used = match operation.local_port {
             Some(port) => {
                 let session = self.carried_by(port, operation, entry.seq).ok_or_else(|| {
