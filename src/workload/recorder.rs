@@ -81,11 +81,7 @@ impl Recorder {
 
     /// Which worker this thread is.
     pub(super) fn this_worker(&self) -> Option<WorkerId> {
-        self.worker(thread::current().id())
-    }
-
-    fn worker(&self, thread: ThreadId) -> Option<WorkerId> {
-        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread).copied()
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread::current().id()).copied()
     }
 
     fn fresh(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -97,8 +93,9 @@ impl Recorder {
 impl Observer for std::sync::Arc<Recorder> {
     fn on_event(&self, event: &Event) {
         let what = match *event {
-            Event::Created { connection, kind, thread, by_hand } => {
-                What::Created { connection, kind, worker: self.worker(thread), by_hand }
+            // Told on the thread that creates it: a default's owner, an independent one's creator.
+            Event::Created { connection, kind, by_hand, .. } => {
+                What::Created { connection, kind, worker: self.this_worker(), by_hand }
             }
             Event::Disposed { connection, cause } => What::Disposed { connection, cause },
             Event::ModeChanged { from, to } => What::ModeChanged { from, to },
