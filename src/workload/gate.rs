@@ -3,13 +3,15 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Waits between two looks at whether the run was interrupted are no longer than this.
-const LOOK: Duration = Duration::from_millis(100);
-
-#[derive(Default)]
+/// Each wait has a condition variable of its own that is told once, when what it waits for has come: thousands of workers
+/// that were woken whenever one of them is done would spend the run waking each other.
 pub(super) struct Meeting {
+    /// Workers that are expected.
+    of: usize,
     state: Mutex<State>,
-    changed: Condvar,
+    started: Condvar,
+    over: Condvar,
+    all_gone: Condvar,
 }
 
 #[derive(Default)]
@@ -17,25 +19,33 @@ struct State {
     started: Option<bool>,
     /// Workers that have issued their last operation, or died.
     done: usize,
+    /// Nobody waits for the others any more.
+    dissolved: bool,
     /// Workers that have nothing left to give back.
     gone: usize,
 }
 
 impl Meeting {
+    /// Of so many workers.
+    pub(super) fn of(workers: usize) -> Self {
+        Self {
+            of: workers,
+            state: Mutex::default(),
+            started: Condvar::new(),
+            over: Condvar::new(),
+            all_gone: Condvar::new(),
+        }
+    }
+
     /// Lets the workers start; or tells them to go home, if not all of them could be made.
     pub(super) fn start(&self, go: bool) {
         self.state().started = Some(go);
-        self.changed.notify_all();
+        self.started.notify_all();
     }
 
     pub(super) fn wait_for_start(&self) -> bool {
-        let mut state = self.state();
-        loop {
-            if let Some(go) = state.started {
-                return go;
-            }
-            state = self.wait(state);
-        }
+        let waited = self.started.wait_while(self.state(), |state| state.started.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).started == Some(true)
     }
 
     /// This worker is done, now or when the returned value is dropped.
@@ -43,18 +53,29 @@ impl Meeting {
         Attendance { meeting: self, done: false }
     }
 
-    pub(super) fn all_gone(&self, of: usize, wait: Duration) -> bool {
-        let state = self.state();
-        let waited = self.changed.wait_timeout_while(state, wait, |state| state.gone < of);
-        waited.unwrap_or_else(PoisonError::into_inner).0.gone >= of
+    /// Sends home whoever waits for the others: the run was interrupted.
+    pub(super) fn dissolve(&self) {
+        self.state().dissolved = true;
+        self.over.notify_all();
+    }
+
+    /// Whether all workers are gone; waits for it so long.
+    pub(super) fn all_gone(&self, wait: Duration) -> bool {
+        let waited = self.all_gone.wait_timeout_while(self.state(), wait, |state| state.gone < self.of);
+        waited.unwrap_or_else(PoisonError::into_inner).0.gone >= self.of
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0
+    fn one_is_done(&self) {
+        let mut state = self.state();
+        state.done += 1;
+        if state.done == self.of {
+            drop(state);
+            self.over.notify_all();
+        }
     }
 }
 
@@ -65,26 +86,26 @@ pub(super) struct Attendance<'a> {
 }
 
 impl Attendance<'_> {
-    /// Waits until all `of` workers are done, or `enough` says so.
-    pub(super) fn wait_for_all(&mut self, of: usize, enough: impl Fn() -> bool) {
-        let mut state = self.meeting.state();
-        state.done += 1;
+    /// Waits until all workers are done, or the meeting is dissolved.
+    pub(super) fn wait_for_all(&mut self) {
         self.done = true;
-        self.meeting.changed.notify_all();
-        while state.done < of && !enough() {
-            state = self.meeting.wait(state);
-        }
+        self.meeting.one_is_done();
+        let waiting = |state: &mut State| state.done < self.meeting.of && !state.dissolved;
+        // Poisoned or not: the wait is over, and nothing here reads the state.
+        drop(self.meeting.over.wait_while(self.meeting.state(), waiting));
     }
 }
 
 impl Drop for Attendance<'_> {
     fn drop(&mut self) {
-        let mut state = self.meeting.state();
         if !self.done {
-            state.done += 1;
+            self.meeting.one_is_done();
         }
+        let mut state = self.meeting.state();
         state.gone += 1;
-        drop(state);
-        self.meeting.changed.notify_all();
+        if state.gone == self.meeting.of {
+            drop(state);
+            self.meeting.all_gone.notify_all();
+        }
     }
 }

@@ -90,7 +90,7 @@ pub fn run(
     let recorder = Arc::new(Recorder::new(clock));
     let header = header(plan, setup, started);
     let client = client(plan, connector, setup, &recorder);
-    let meeting = Meeting::default();
+    let meeting = Meeting::of(plan.workers.len());
     let floor = Floor { plan, client: &client, recorder: &recorder, control, meeting: &meeting };
     let mut collected = Collected { entries: Vec::new(), tally: Tally::default() };
     audience.begins(&header);
@@ -107,7 +107,7 @@ pub fn run(
             }
         }
         meeting.start(true);
-        collect_until_gone(floor, connector, workers.len(), &mut collected, audience);
+        collect_until_gone(floor, connector, &mut collected, audience);
         // Joined one by one: only then have the threads' own variables been dropped too.
         for (worker, thread) in workers {
             if thread.join().is_err() {
@@ -178,16 +178,16 @@ impl Collected {
 fn collect_until_gone(
     floor: &Floor<'_>,
     connector: &ImapConnector,
-    workers: usize,
     collected: &mut Collected,
     audience: &mut dyn Audience,
 ) {
     let mut shut_down = false;
-    while !floor.meeting.all_gone(workers, TICK) {
+    while !floor.meeting.all_gone(TICK) {
         collected.take(floor.recorder, audience);
         if let Some((_, when)) = floor.control.interrupted()
             && !shut_down
         {
+            floor.meeting.dissolve();
             floor.client.clone().close(when + GRACE);
             connector.cancel();
             shut_down = true;

@@ -38,7 +38,7 @@ pub(super) fn work(floor: &Floor<'_>, number: u32) {
         }
     };
     // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
-    attendance.wait_for_all(floor.plan.workers.len(), || floor.control.interrupted().is_some());
+    attendance.wait_for_all();
     drop(own);
     floor.client.dispose_default_connection();
 }
@@ -115,6 +115,13 @@ fn issue(floor: &Floor<'_>, worker: WorkerId, step: Step, passed: Option<&Connec
         service: Duration::ZERO,
         outcome: Ok(0),
     };
+    // Asked before the lease: what the rule looked at counts even if no connection comes of it, and a client that is
+    // closed meanwhile has no default connection any more.
+    if let Ok(Decision { mode, had_default, reason }) = floor.client.decide(passed.is_some()) {
+        operation.mode = mode;
+        operation.had_default = had_default;
+        operation.reason = Some(reason);
+    }
     let lease = match passed {
         Some(connection) => floor.client.lease_on(connection),
         None => floor.client.lease(),
@@ -154,11 +161,6 @@ fn serve(floor: &Floor<'_>, step: Step, mut lease: Lease<Recording>, operation: 
 /// No connection was given. Whatever the reason, a dial that failed or found no room ends the worker: it would fare no
 /// better with the next operation, and would only burden the server.
 fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, operation: &mut Operation) -> bool {
-    if let Ok(Decision { mode, had_default, reason }) = floor.client.decide(operation.passed.is_some()) {
-        operation.mode = mode;
-        operation.had_default = had_default;
-        operation.reason = Some(reason);
-    }
     let goes_on = match &error {
         Error::Connect { session, .. } => {
             operation.session = Some(*session);
