@@ -210,9 +210,9 @@ fn name(command: &WitnessedCommand) -> String {
 }
 
 fn broke(operation: &Operation) -> bool {
-    use FailureKind::{Closed, Internal, Protocol, ServerBye, Timeout};
+    use FailureKind::{Closed, Disposed, Internal, Protocol, ServerBye, Timeout};
     let kind = operation.outcome.as_ref().err().map(|failure| failure.kind);
-    kind.is_some_and(|kind| matches!(kind, Closed | Internal | Protocol | ServerBye | Timeout))
+    kind.is_some_and(|kind| matches!(kind, Closed | Disposed | Internal | Protocol | ServerBye | Timeout))
 }
 
 /// The server's word on the mailbox, where the command works on the selected one. INBOX is case-insensitive (RFC 3501).
