@@ -3,7 +3,7 @@
 mod endpoints;
 mod hostile;
 mod refusals;
-mod scripted;
+pub mod scripted;
 mod sign_in;
 mod sockets;
 mod tls;

@@ -53,7 +53,7 @@ pub struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
     pub operations: Option<u64>,
     /// Work for so long instead, like 10s or 2m
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Work")]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Work")]
     pub duration: Option<Duration>,
     /// Operations and their weights: noop, list, status, fetch, search; a bare name counts 1
     #[arg(long, value_name = "MIX", default_value = "noop=3,status=1,fetch=1", help_heading = "Work")]
@@ -166,14 +166,16 @@ pub enum ProgressArg {
     Never,
 }
 
+/// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())
+    let time =
+        humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())?;
+    if time > LONGEST { Err("give at most 366d".to_owned()) } else { Ok(time) }
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(
-        |time| {
-            if time.is_zero() { Err("a deadline must be longer than 0".to_owned()) } else { Ok(time) }
-        },
-    )
+    let time = duration(text)?;
+    if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
 }

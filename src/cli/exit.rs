@@ -5,16 +5,16 @@ pub const HELP: &str = "\
 Exit codes:
   0        all held
   1        operations failed, or a hazard, leak or fault was found
-  2        wrong usage; nothing was dialled
+  2        wrong usage, and nothing was dialled; or the report could not be written
   3        (reserved for thresholds)
   4        could not connect, TLS or greeting
   5        sign-in refused
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken
   130 143  interrupted by SIGINT, SIGTERM
-Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5 speak
-of a connection's first dial: a later one that fails is a failed operation. A
-limit is 6 whenever it is met.";
+Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
+speak of a connection's first dial: a later one that fails is a failed
+operation. A limit is 6 whenever it is met.";
 
-/// Wrong usage; nothing was dialled.
+/// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;

@@ -22,6 +22,8 @@ use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// The table shows so many rows of each kind; `--each` and the other formats show all.
 const SCREENFUL: usize = 20;
+/// What failed, if the report could not be written.
+const WRITING: &str = "writing the report";
 
 /// Runs, reports, and says with what code to exit.
 ///
@@ -29,7 +31,8 @@ const SCREENFUL: usize = 20;
 /// Nothing could be run, or the report could not be written: one line.
 pub fn run(settings: Settings) -> Result<u8> {
     let Settings { plan, server, .. } = &settings;
-    descriptors::make_room_for(plan.most_connections(), matches!(server, Server::Sandbox { .. }))?;
+    let most = settings.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
+    descriptors::make_room_for(most, matches!(server, Server::Sandbox { .. }))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
     let Target { connector, name, sandbox } =
         Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
@@ -131,9 +134,10 @@ impl Teller {
         match self.format {
             Format::Table => {
                 let options = TableOptions { each, rows: (!each).then_some(SCREENFUL) };
-                output.write_whole(report::table(run, summary, verdict, &options).as_bytes())?;
+                let table = report::table(run, summary, verdict, &options);
+                output.write_whole(table.as_bytes()).context(WRITING)?;
             }
-            Format::Json => output.write_whole(&report::json(run, summary, verdict))?,
+            Format::Json => output.write_whole(&report::json(run, summary, verdict)).context(WRITING)?,
             Format::Ndjson => {
                 if let Some(stream) = self.stream.take() {
                     let ended = stream.end(run, summary, verdict);
@@ -141,7 +145,7 @@ impl Teller {
                 }
             }
         }
-        self.failed.map_or(Ok(()), |error| Err(error).context("writing the report"))
+        self.failed.map_or(Ok(()), |error| Err(error).context(WRITING))
     }
 }
 

@@ -22,6 +22,8 @@ const SERVER: &str = "MAILCONN_SERVER";
 const PASSWORD: &str = "MAILCONN_PASSWORD";
 /// A password file is no longer than this.
 const LONGEST_PASSWORD: usize = 64 * 1024;
+/// Operations of a worker: those of all workers together can still be counted.
+const MOST_OPERATIONS: u64 = 1_000_000_000_000;
 
 /// Everything a run needs to know.
 pub struct Settings {
@@ -99,6 +101,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     ensure!(args.threads >= 1, "--threads 0 leaves nobody to work; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
+    ensure!(args.operations <= Some(MOST_OPERATIONS), "--operations: give at most {MOST_OPERATIONS}, or a --duration");
     ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
     for name in &args.mailbox {
         ensure!(!name.is_empty(), "--mailbox needs a name");
