@@ -55,7 +55,7 @@ fn said(failure: &Failure) -> &str {
 /// MC030.
 fn too_many_connections(summary: &Summary) -> Option<Finding> {
     let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| !shuts_main_out(row, failed)).collect();
-    let open = refused.iter().map(|(_, failed)| failed.open).min().unwrap_or(0);
+    let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let cure = match open {
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
         open => format!(
@@ -85,7 +85,7 @@ fn throttled(run: &Run, summary: &Summary) -> Option<Finding> {
 /// MC032.
 fn main_shut_out(summary: &Summary) -> Option<Finding> {
     let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| shuts_main_out(row, failed)).collect();
-    let open = refused.iter().map(|(_, failed)| failed.open).min().unwrap_or(0);
+    let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let sentence = format!(
         "main could not open: {open} other connection(s) of this client hold every slot of the server; use main before \
          creating others, or keep one slot free for it"

@@ -54,6 +54,7 @@ pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
 
 /// What the events say was true, and when.
 struct Ledger {
+    /// Each mode, and how many entries there were when it came into force.
     modes: Vec<(u64, Mode)>,
     places: BTreeMap<ConnectionId, Place>,
     /// Each worker's default connection, from that entry on.
@@ -112,7 +113,7 @@ impl Ledger {
                         socket.closed = entry.seq;
                     }
                 }
-                What::ModeChanged { to, .. } => ledger.modes.push((entry.seq, *to)),
+                What::ModeChanged { to, .. } => ledger.modes.push((entry.seq + 1, *to)),
                 What::OpenFailed(_) | What::Operation(_) | What::Stopped { .. } => {}
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::run::{Asked, Closed, OpenFailed, Opened, Operation, Run, What, WorkerId};
+use super::run::{Asked, Closed, Entry, OpenFailed, Opened, Operation, Run, What, WorkerId};
 use crate::allocator::{ConnectionId, Kind, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Stage};
 
@@ -81,7 +81,8 @@ pub struct SessionRow {
     pub owner: Option<WorkerId>,
     /// Why it was opened.
     pub why: WhyOpened,
-    /// How the dial went.
+    /// How the dial went. If a limit refused it, `open` counts as the server does: with the sessions that were signed in
+    /// by then, though their dials were not over.
     pub dial: Result<Opened, OpenFailed>,
     /// Operations it carried.
     pub operations: u64,
@@ -144,7 +145,7 @@ impl Summary {
     pub fn of(run: &Run) -> Self {
         let mut tally = Tally::default();
         for entry in &run.entries {
-            tally.add(&entry.what);
+            tally.add(entry);
         }
         tally.finish(run)
     }
@@ -160,6 +161,8 @@ struct Tally {
     index: BTreeMap<SessionId, usize>,
     open: BTreeSet<SessionId>,
     peak: usize,
+    /// The dials refused for a limit since the last session ended: when, and where each is in `sessions`.
+    refused: Vec<(Duration, usize)>,
     failures: Vec<FailureRow>,
     wait: Times,
     service: Times,
@@ -185,21 +188,26 @@ struct WorkerTally {
 }
 
 impl Tally {
-    fn add(&mut self, what: &What) {
-        match what {
+    fn add(&mut self, entry: &Entry) {
+        match &entry.what {
             What::Created { connection, kind, worker, by_hand } => {
                 self.kinds.insert(*connection, Place { kind: *kind, owner: *worker, by_hand: *by_hand });
             }
             What::Opened(opened) => {
                 self.open.insert(opened.session);
                 self.peak = self.peak.max(self.open.len());
+                self.was_open_to_the_server(entry.at.saturating_sub(opened.phases.total()));
                 self.dialled(opened.session, Ok((**opened).clone()));
             }
             What::OpenFailed(failed) => {
+                if failed.failure.kind == FailureKind::LimitConnections {
+                    self.refused.push((entry.at, self.sessions.len()));
+                }
                 self.dialled(failed.session, Err((**failed).clone()));
             }
             What::Closed(closed) => {
                 self.open.remove(&closed.session);
+                self.refused.clear();
                 if let Some(row) = self.index.get(&closed.session).and_then(|at| self.sessions.get_mut(*at)) {
                     row.closed = Some((**closed).clone());
                 }
@@ -214,6 +222,18 @@ impl Tally {
                 }
             }
             What::Disposed { .. } | What::ModeChanged { .. } => {}
+        }
+    }
+
+    /// A server counts a session from its sign-in on, we from the end of its dial. So a session that was being dialled
+    /// when another one was refused, and came to be without any other ending first, had its place by then.
+    fn was_open_to_the_server(&mut self, dialled: Duration) {
+        for (refused, at) in &self.refused {
+            if dialled < *refused
+                && let Some(SessionRow { dial: Err(failed), .. }) = self.sessions.get_mut(*at)
+            {
+                failed.open += 1;
+            }
         }
     }
 
