@@ -1,0 +1,10 @@
+//! The command itself, as a person or a script runs it: arguments in, a report and an exit code out.
+
+mod connections;
+mod endings;
+mod interrupts;
+mod limits;
+mod many;
+mod output;
+mod process;
+mod usage;

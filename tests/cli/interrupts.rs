@@ -1,0 +1,128 @@
+//! Ctrl-C: the first ends the run in order, the second at once.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::{Running, against, eventually, failures, findings, list, mailconn, number, obey, start};
+use crate::protocol::scripted::Server;
+
+/// Two seconds to sign out, and something for a busy machine.
+const SOON: Duration = Duration::from_secs(4);
+
+/// A server that signs everybody in and then goes silent, and a run of three threads that waits for it.
+fn stalled() -> (Server, Running) {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        while peer.line().is_some() {}
+    });
+    let args = "--mode use-default --threads 3 -n 7 --ops noop --timeout 50s --format json";
+    let running = start(&mut against(server.address, args));
+    eventually("three operations are held up", || server.heard_verb("NOOP") == 3);
+    (server, running)
+}
+
+#[test]
+fn an_interrupted_run_reports_how_far_it_came() {
+    for (signal, number_of, code) in [("INT", 2, 130), ("TERM", 15, 143)] {
+        let (_server, running) = stalled();
+        let sent = Instant::now();
+        running.signal(signal);
+        let ended = running.end();
+        assert!(sent.elapsed() < SOON, "{signal}: {:?}", sent.elapsed());
+        let report = ended.json();
+        assert_eq!((ended.code, &*ended.stderr), (code, ""));
+        assert_eq!(report["interrupted"], number_of);
+        assert_eq!(number(&report["operations"]["failed"]), 3);
+        assert_eq!(number(&report["operations"]["not_issued"]), 18);
+        assert_eq!(failures(&report).keys().collect::<Vec<_>>(), ["disposed at operation"]);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_without_a_report() {
+    let (_server, running) = stalled();
+    running.signal("INT");
+    thread::sleep(Duration::from_millis(400));
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stdout), (130, ""));
+
+    let (_server, running) = stalled();
+    running.signal("INT");
+    thread::sleep(Duration::from_millis(400));
+    running.signal("TERM");
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stdout), (143, ""));
+}
+
+#[test]
+fn connections_that_still_answer_are_signed_out() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        obey(peer);
+    });
+    let args = "--mode use-default --threads 3 --duration 50s --pause 40s --ops noop --format json";
+    let running = start(&mut against(server.address, args));
+    eventually("three workers rest", || server.heard_verb("NOOP") == 3);
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    let report = ended.json();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_eq!((ended.code, findings(&report)), (130, vec!["MC051"]), "{report:#}");
+    assert_eq!(server.heard_verb("LOGOUT"), 3);
+    assert!(list(&report["sessions"]).iter().all(|session| session["closed"] == "logged-out"));
+}
+
+#[test]
+fn a_dial_under_way_ends_too() {
+    for mode in ["use-default", "use-main"] {
+        let server = Server::start(|peer| while peer.line().is_some() {});
+        let running = start(&mut against(
+            server.address,
+            &format!("--mode {mode} --threads 4 --connect-timeout 50s --wait-timeout 50s --format json"),
+        ));
+        eventually("somebody dials", || server.accepted() > 0);
+        let sent = Instant::now();
+        running.signal("INT");
+        let ended = running.end();
+        assert!(sent.elapsed() < SOON, "{mode}: {:?}", sent.elapsed());
+        let report = ended.json();
+        assert_eq!(ended.code, 130);
+        assert_eq!(report["connections"]["opened"], 0);
+        assert!(failures(&report).keys().all(|failure| failure.starts_with("disposed at ")), "{report:#}");
+    }
+}
+
+#[test]
+fn a_sandbox_that_is_late_does_not_hold_it_up_or_disagree() {
+    let running = start(&mut mailconn(
+        "run --mode use-default --threads 3 --sandbox-latency 700ms --duration 50s --format json".split_whitespace(),
+    ));
+    thread::sleep(Duration::from_millis(2500));
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    let report = ended.json();
+    assert_eq!(ended.code, 130);
+    assert!(!findings(&report).contains(&"MC002") && !findings(&report).contains(&"MC001"), "{report:#}");
+}
+
+#[test]
+fn two_thousand_workers_that_have_just_started_stop_too() {
+    for wait in [150, 900] {
+        let running = start(&mut mailconn(
+            "run --mode use-default --threads 2000 --duration 50s --progress never --format json".split_whitespace(),
+        ));
+        thread::sleep(Duration::from_millis(wait));
+        let sent = Instant::now();
+        running.signal("INT");
+        let ended = running.end();
+        assert!(sent.elapsed() < Duration::from_secs(12), "{:?}", sent.elapsed());
+        let report = ended.json();
+        assert_eq!((ended.code, &*ended.stderr), (130, ""));
+        assert_eq!(list(&report["workers"]).len(), 2000);
+        assert!(!findings(&report).contains(&"MC001") && !findings(&report).contains(&"MC002"), "{report:#}");
+    }
+}
