@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mailconn::allocator::{ConnectionId, Mode, Reason};
-use mailconn::record::{Asked, What, WitnessedSession};
+use mailconn::protocol::{Failure, FailureKind, Stage};
+use mailconn::record::{Asked, Run, What, WitnessedSession};
 
 use super::real::{ids, is_broken, is_clean, last_of, mixed, operations, own, verdict, witness};
 
@@ -221,6 +222,36 @@ fn one_command_at_another_time_is_mc002() {
         });
         let verdict = is_broken(&run, "MC002", if later { "later" } else { "earlier" });
         assert_eq!(verdict.witness.unwrap().held, 59);
+    }
+}
+
+/// The server may read the last command of an operation that we have given up, or may never see it; nothing else of it.
+#[test]
+fn a_broken_operation_s_last_command_may_be_late_or_missing() {
+    let broken = |kind| {
+        let mut run = mixed();
+        let operation = operations(&mut run).filter(|operation| operation.commands.len() == 2).last().unwrap();
+        operation.outcome = Err(Box::new(Failure::new(kind, Stage::Operation, "given up")));
+        let (tag, port) = (format!("a{}", operation.commands[1].tag), operation.local_port.unwrap());
+        let session = witness(&mut run).iter().position(|session| session.peer_port == port).unwrap();
+        let at = witness(&mut run)[session].commands.iter().position(|command| command.tag == tag).unwrap();
+        (run, session, at)
+    };
+    for kind in [FailureKind::Timeout, FailureKind::Disposed, FailureKind::Closed, FailureKind::ServerNo] {
+        let lost = kind != FailureKind::ServerNo;
+        let disagree = |run: &Run| ids(&verdict(run)).contains(&"MC002");
+        let (mut run, session, at) = broken(kind);
+        *witness(&mut run)[session].commands[at].at.as_mut().unwrap() += Duration::from_secs(9);
+        assert_eq!(disagree(&run), !lost, "{kind}: late");
+        let (mut run, session, at) = broken(kind);
+        witness(&mut run)[session].commands.remove(at);
+        assert_eq!(disagree(&run), !lost, "{kind}: missing");
+        let (mut run, session, at) = broken(kind);
+        witness(&mut run)[session].commands[at].at = Some(Duration::ZERO);
+        assert!(disagree(&run), "{kind}: early");
+        let (mut run, session, at) = broken(kind);
+        witness(&mut run)[session].commands.remove(at - 1);
+        assert!(disagree(&run), "{kind}: the one before");
     }
 }
 
