@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::recorder::Recorder;
 use crate::allocator::{Connector, SessionId};
-use crate::protocol::{self, DialFailure, ImapConnection, ImapConnector};
+use crate::protocol::{self, DialFailure, FailureKind, ImapConnection, ImapConnector};
 use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
 
 pub(super) struct Recording {
@@ -61,6 +61,8 @@ impl Connector for Recording {
     fn close(&self, mut connection: Recorded, deadline: Instant) {
         let how = match connection.imap.logout(deadline) {
             Ok(()) => HowClosed::LoggedOut,
+            // The server had ended it: there was nobody to say goodbye to.
+            Err(failure) if failure.kind == FailureKind::ServerBye => HowClosed::Discarded,
             Err(failure) => HowClosed::WithoutLogout(failure),
         };
         self.ended(connection, how);

@@ -151,6 +151,22 @@ fn goodbye_while_idle_is_heard_by_the_next_operation_lettre_743() {
 }
 
 #[test]
+fn goodbye_behind_a_complete_reply_fails_the_next_operation_and_no_other() {
+    let server = Server::replying(&["{t} OK\r\n* BYE Server shutting down\r\n", ""]);
+    let mut connection = server.dial().unwrap();
+    connection.run(ImapOperation::Noop, "").unwrap();
+    assert!(!connection.is_broken(), "nobody has been told yet");
+    let failure = connection.run(ImapOperation::Noop, "").unwrap_err();
+    assert_eq!(failure.kind, ServerBye, "{failure}");
+    assert!(connection.is_broken());
+
+    let mut connection = server.dial().unwrap();
+    connection.run(ImapOperation::Noop, "").unwrap();
+    let _ = connection.logout(Instant::now() + Duration::from_secs(1));
+    assert!(connection.is_broken());
+}
+
+#[test]
 fn after_no_and_bad_the_session_goes_on() {
     let server = Server::replying(&[
         "{t} NO [NONEXISTENT] Unknown \"Mailbox\"\r\n",

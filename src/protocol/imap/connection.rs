@@ -31,6 +31,8 @@ pub struct ImapConnection {
     commands: Vec<Command>,
     traffic: Traffic,
     broken: bool,
+    /// The server's goodbye came behind a complete reply: no operation has failed for it yet, and the next one will.
+    owes_goodbye: bool,
 }
 
 /// What a dial hands over.
@@ -60,6 +62,7 @@ impl ImapConnection {
             commands: Vec::new(),
             traffic: Traffic::default(),
             broken: false,
+            owes_goodbye: false,
         };
         connection.end();
         connection
@@ -148,9 +151,12 @@ impl ImapConnection {
     }
 
     /// Whether the session must not be used again (rule B1): anything but OK, NO and BAD breaks it, and so does BYE.
+    ///
+    /// A BYE that came behind a complete reply breaks it with the next operation, which fails with that: else it would
+    /// depend on the network's packets whether a server that ended the session is heard of or not.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken
+        self.broken && !self.owes_goodbye
     }
 
     /// Runs one unit. `mailbox` is a name as people write it; NOOP and LIST have no use for it.
@@ -161,7 +167,7 @@ impl ImapConnection {
     pub fn run(&mut self, operation: ImapOperation, mailbox: &str) -> Result<Reply, Failure> {
         if self.broken {
             self.commands.clear();
-            // A farewell that came with the last reply has been told to nobody yet.
+            self.owes_goodbye = false;
             if let Some(bye) = &self.parts.tap.lock().reader.bye {
                 return Err(refusal(bye, Stage::Operation));
             }
@@ -172,6 +178,7 @@ impl ImapConnection {
         self.parts.tap.lock().begin(Stage::Operation, deadline);
         let done = self.unit(operation, mailbox);
         let reply = done.map(|items| self.reply(items));
+        self.owes_goodbye = reply.is_ok() && self.parts.tap.lock().reader.bye.is_some();
         self.end();
         reply
     }
@@ -181,7 +188,12 @@ impl ImapConnection {
     /// # Errors
     /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
     pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
+        self.owes_goodbye = false;
         if self.broken {
+            self.commands.clear();
+            if let Some(bye) = &self.parts.tap.lock().reader.bye {
+                return Err(refusal(bye, Stage::Logout));
+            }
             let message = "the session had broken; it was closed without LOGOUT";
             return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
         }
