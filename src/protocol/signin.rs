@@ -112,7 +112,8 @@ impl Pass<'_> {
         self.gate.shut(Failure {
             kind: failure.kind,
             stage: Stage::Auth,
-            message: "not tried: an earlier sign-in was refused".to_owned(),
+            // Whichever of them is told of first, it says what was refused and what to do.
+            message: format!("{}; not tried again with this password", failure.message),
             server_line: failure.server_line.clone(),
         });
     }

@@ -128,6 +128,11 @@ fn of_certificate(error: &CertificateError, host: &str) -> String {
         Bad::UnknownIssuer => "unknown issuer: no trusted authority signed the server's certificate; pass the CA that \
                                did, or mend the server's chain"
             .to_owned(),
+        Bad::BadSignature => {
+            "bad signature: an authority of that name is trusted, but another key signed the server's \
+                              certificate; pass the CA that did"
+                .to_owned()
+        }
         Bad::NotValidForNameContext { presented, .. } => {
             let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
             format!("wrong name: expected {host}, the certificate is for {names}; use a name that it is for")
