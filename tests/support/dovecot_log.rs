@@ -86,7 +86,10 @@ impl Log {
         let text = String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned();
         let mut parsed = Self::default();
         // A line without its end is still being written.
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).filter_map(Line::read);
+        // Two processes write in no order: what a session's own says may stand before its log-in.
+        let (of_sessions, of_others): (Vec<_>, Vec<_>) = lines.partition(|line| line.source.starts_with("imap("));
+        for line in of_others.into_iter().chain(of_sessions) {
             parsed.add_line(line);
         }
         for entry in std::fs::read_dir(rawlog).expect("the server's raw logs").flatten() {
@@ -122,15 +125,7 @@ impl Log {
         self.turned_away.iter().filter(|turned_away| turned_away.reason.starts_with("Maximum number of connections"))
     }
 
-    fn add_line(&mut self, line: &str) {
-        // 2026-11-22 20:21:34.787686 imap-login: Info: Login: user=<u1>, ..
-        let mut parts = line.splitn(3, ' ').skip(2);
-        let Some((source, message)) = parts.next().and_then(|rest| rest.split_once(": ")) else {
-            return;
-        };
-        let Some((_level, message)) = message.split_once(": ") else {
-            return;
-        };
+    fn add_line(&mut self, Line { source, message }: Line<'_>) {
         if source == "imap-login" {
             self.add_login_line(message);
         } else if source == "auth" {
@@ -210,6 +205,20 @@ impl Log {
         } else if let Some(at) = message.find("killed with signal") {
             session.end = Some(End { reason: message[at..].to_owned(), bytes: None });
         }
+    }
+}
+
+/// `2026-11-22 20:21:34.787686 imap-login: Info: Login: user=<u1>, ..`
+struct Line<'a> {
+    source: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (source, rest) = line.splitn(3, ' ').nth(2)?.split_once(": ")?;
+        let (_level, message) = rest.split_once(": ")?;
+        Some(Self { source, message })
     }
 }
 
