@@ -7,6 +7,7 @@ mod readme;
 mod report;
 mod sandbox;
 mod semantics;
+mod servers;
 mod servers_selftest;
 mod support;
 mod tidy;
