@@ -58,9 +58,7 @@ fn too_many_connections(summary: &Summary) -> Option<Finding> {
     let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let cure = match open {
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
-        open => format!(
-            "stay at {open} connections (--max-connections {open}, fewer threads, or use-main), or raise the server's limit"
-        ),
+        open => format!("stay at {open} connections (fewer threads, or use-main), or raise the server's limit"),
     };
     let sentence = format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len());
     finding("MC030", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
