@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Stage};
-use mailconn::record::{Asked, Conclusion, Entry, Header, OpenFailed, Opened, Operation, Role, Run, What, WorkerId};
+use mailconn::record::{
+    Asked, Command, Conclusion, Entry, Header, OpenFailed, Opened, Operation, Role, Run, What, WorkerId,
+};
 
 use super::real::{ids, verdict};
 
@@ -107,7 +109,7 @@ pub fn operation(connection: u32, issued_after: u64, mode: Mode, reason: Reason)
         session: Some(session(connection)),
         opened: false,
         local_port: Some(port(connection)),
-        commands: Box::default(),
+        commands: Box::new([Command { tag: 9, verb: "NOOP" }]),
         wait: Duration::ZERO,
         dial: Duration::ZERO,
         service: Duration::from_micros(9),
