@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::process::{Ended, eventually, failures, findings, list, number, obey, run, run_against};
+use super::process::{Ended, eventually, failures, findings, list, number, obey, of_kind, run, run_against};
 use crate::protocol::scripted::{GREETING, Server};
 
 fn done(ended: &Ended) -> Vec<u64> {
@@ -101,4 +101,14 @@ fn a_connection_created_by_hand_that_is_refused_stops_its_worker_before_its_firs
     assert_eq!(number(&report["operations"]["issued"]), 10);
     assert_eq!(number(&report["operations"]["not_issued"]), 10);
     assert_eq!(failures(&report).into_iter().collect::<Vec<_>>(), [("limit-connections at auth".to_owned(), 2)]);
+}
+
+#[test]
+fn workers_that_stop_say_so_in_ndjson() {
+    let ended = run("--mode use-default --threads 5 -n 8 --sandbox-connections 2 --format ndjson");
+    let events = ended.events();
+    assert_eq!(ended.code, 6);
+    assert_eq!(events.last().unwrap()["operations"]["not_issued"], 21);
+    assert_eq!(of_kind(&events, "worker-stopped").count(), 3);
+    assert_eq!(of_kind(&events, "session-refused").count(), 3);
 }

@@ -184,7 +184,11 @@ pub fn events(text: &str) -> Vec<Value> {
     }
     assert_eq!(events.first().unwrap()["event"], "run-start");
     assert_eq!(events.last().unwrap()["event"], "run-end");
-    balanced(&events.last().unwrap()["operations"]);
+    let end = &events.last().unwrap()["operations"];
+    balanced(end);
+    assert_eq!(of_kind(&events, "operation").count() as u64, number(&end["issued"]));
+    let not_issued: u64 = of_kind(&events, "worker-stopped").map(|event| number(&event["not_issued"])).sum();
+    assert_eq!(not_issued, number(&end["not_issued"]), "whoever stopped says what it left undone");
     events
 }
 

@@ -181,6 +181,7 @@ fn each_cell_of_the_table_holds_for_its_connection_and_its_reason_alone() {
 #[test]
 fn a_default_that_was_there_before_was_not_created_for_it() {
     let mode = Mode::UseDefault;
+    let disposed = What::Disposed { connection: ConnectionId(1), cause: mailconn::allocator::Disposal::ByHand };
     for (by_hand, worker, early, holds) in
         [(false, 0, false, true), (true, 0, false, false), (false, 1, false, false), (false, 0, true, false)]
     {
@@ -188,6 +189,9 @@ fn a_default_that_was_there_before_was_not_created_for_it() {
         let before = run.0.entries.len() as u64;
         run.create(1, Kind::Default, worker, by_hand);
         run.open(1);
+        if early {
+            run.enter(disposed.clone());
+        }
         let issued_after = if early { run.0.entries.len() as u64 } else { before };
         run.enter(What::Operation(Box::new(operation(1, issued_after, mode, Reason::DefaultCreated))));
         assert_eq!(verdict(&run.0).rules.held == 1, holds, "{by_hand} {worker} {early}");
