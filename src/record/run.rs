@@ -152,6 +152,8 @@ pub struct Opened {
     pub session: SessionId,
     /// Whose operation or creation needed it.
     pub worker: Option<WorkerId>,
+    /// When its dial began, since the start.
+    pub began: Duration,
     /// The client's port: what the server's record knows the session by.
     pub local_port: u16,
     /// What each phase of the dial took.

@@ -196,7 +196,7 @@ impl Tally {
             What::Opened(opened) => {
                 self.open.insert(opened.session);
                 self.peak = self.peak.max(self.open.len());
-                self.was_open_to_the_server(entry.at.saturating_sub(opened.phases.total()));
+                self.was_open_to_the_server(opened.began);
                 self.dialled(opened.session, Ok((**opened).clone()));
             }
             What::OpenFailed(failed) => {
@@ -227,9 +227,9 @@ impl Tally {
 
     /// A server counts a session from its sign-in on, we from the end of its dial. So a session that was being dialled
     /// when another one was refused, and came to be without any other ending first, had its place by then.
-    fn was_open_to_the_server(&mut self, dialled: Duration) {
+    fn was_open_to_the_server(&mut self, began: Duration) {
         for (refused, at) in &self.refused {
-            if dialled < *refused
+            if began < *refused
                 && let Some(SessionRow { dial: Err(failed), .. }) = self.sessions.get_mut(*at)
             {
                 failed.open += 1;

@@ -25,12 +25,14 @@ impl Connector for Recording {
 
     fn connect(&self, session: SessionId) -> Result<Recorded, DialFailure> {
         let worker = self.recorder.this_worker();
+        let began = self.recorder.now();
         match self.connector.dial(session) {
             Ok(imap) => {
                 self.recorder.open.fetch_add(1, Ordering::Relaxed);
                 self.recorder.record(What::Opened(Box::new(Opened {
                     session,
                     worker,
+                    began,
                     local_port: imap.local_port(),
                     phases: *imap.phases(),
                     tls: imap.tls().map(|tls| format!("{}, {}", tls.version, tls.cipher)),

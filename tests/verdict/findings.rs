@@ -89,39 +89,29 @@ fn mc030_refused_because_too_many_are_open_with_how_many_there_were() {
 /// The server counts a session from its sign-in on; that we had not yet heard of it is no reason to suspect others.
 #[test]
 fn mc030_counts_sessions_that_were_signed_in_though_their_dials_were_not_over() {
-    let mut run = Written::new(Mode::UseDefault);
-    run.create(9, Kind::Default, 0, true);
-    run.refused(9, 1, 0, FailureKind::LimitConnections);
-    run.open(1);
-    run.open(2);
-    let dialled_since = |run: &mut Written, times: [u64; 2]| {
-        let mut times = times.into_iter();
+    for (began, says) in [(4, "while 2 of ours were open; stay at 2"), (6, "while 0 of ours were open; other clients")]
+    {
+        let mut run = Written::new(Mode::UseDefault);
+        run.create(9, Kind::Default, 0, true);
+        run.refused(9, 1, 0, FailureKind::LimitConnections);
+        run.open(1);
+        run.open(2);
         for entry in &mut run.0.entries {
+            entry.at = Duration::from_millis(5);
             if let What::Opened(opened) = &mut entry.what {
-                entry.at = Duration::from_millis(10);
-                opened.phases.sign_in = Some(Duration::from_millis(times.next().unwrap()));
-            } else {
-                entry.at = Duration::from_millis(5);
+                opened.began = Duration::from_millis(began);
             }
         }
-        for connection in [1, 2] {
+        run.close(1, HowClosed::LoggedOut);
+        // What opened after another one has ended may have its place.
+        run.open(3);
+        for connection in [2, 3] {
             run.close(connection, HowClosed::LoggedOut);
         }
-    };
-    dialled_since(&mut run, [8, 9]);
-    let verdict = verdict(&run.0);
-    let sentence = &verdict.findings[0].sentence;
-    assert!(sentence.contains("while 2 of ours were open; stay at 2"), "{sentence}");
-
-    let mut run = Written::new(Mode::UseDefault);
-    run.create(9, Kind::Default, 0, true);
-    run.refused(9, 1, 0, FailureKind::LimitConnections);
-    run.open(1);
-    run.open(2);
-    dialled_since(&mut run, [1, 2]);
-    let verdict = super::real::verdict(&run.0);
-    let sentence = &verdict.findings[0].sentence;
-    assert!(sentence.contains("while 0 of ours were open; other clients"), "dialled later: {sentence}");
+        let verdict = verdict(&run.0);
+        let sentence = &verdict.findings[0].sentence;
+        assert!(sentence.contains(says), "dialled at {began}: {sentence}");
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Written {
         self.enter(What::Opened(Box::new(Opened {
             session: session(connection),
             worker: Some(WorkerId(0)),
+            began: Duration::ZERO,
             local_port: port(connection),
             phases: Phases::default(),
             tls: None,

@@ -47,14 +47,6 @@ pub struct Phases {
     pub sign_in: Option<Duration>,
 }
 
-impl Phases {
-    /// All of them together.
-    #[must_use]
-    pub fn total(&self) -> Duration {
-        [self.resolve, self.connect, self.tls, self.greeting, self.sign_in].into_iter().flatten().sum()
-    }
-}
-
 /// Why a connection could not be opened, and how far it came.
 #[derive(Clone, Debug)]
 pub struct DialFailure {
