@@ -123,5 +123,8 @@
 //! - **In a run, a worker whose dial fails stops**: it would fare no better with the next operation, and would only
 //!   burden the server. What it did not do is counted as not issued. One that waited in vain for a connection in use
 //!   goes on; one that waited in vain for room stops.
+//! - **In a run, a server that does not answer** is waited for once: until a session has been opened, the first dial
+//!   that had no answer in time fails those that have not begun, too. Eight threads that share main would otherwise
+//!   each wait out their deadline, one after the other.
 //! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
 //!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.

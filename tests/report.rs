@@ -338,6 +338,7 @@ fn phases(tls: bool) -> Phases {
 
 fn opened(session: SessionId, worker: u32) -> Opened {
     Opened {
+        began: Duration::ZERO,
         session,
         worker: Some(WorkerId(worker)),
         local_port: port(worker),

@@ -94,6 +94,7 @@ fn main_shut_out(summary: &Summary) -> Option<Finding> {
 /// MC040.
 fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
     let opened = summary.sessions.iter().filter(|row| row.dial.is_ok());
+    let witness = run.witness.as_deref().filter(|_| run.end.interrupted.is_none()).unwrap_or_default();
     let evidence: Vec<String> = opened
         .filter_map(|row| match row.closed.as_ref().map(|closed| &closed.how) {
             None => Some(format!("{} was open at the end", row.session)),
@@ -102,7 +103,8 @@ fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
             }
             Some(HowClosed::LoggedOut | HowClosed::Discarded) => None,
         })
-        .chain(run.witness.iter().flatten().filter(|seen| seen.open).map(|seen| {
+        // A server that replies late has not read all there is when an interrupted run ends.
+        .chain(witness.iter().filter(|seen| seen.open).map(|seen| {
             format!(
                 "the server still has {} open (port {})",
                 seen.label.as_deref().unwrap_or("a session"),

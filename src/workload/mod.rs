@@ -3,6 +3,7 @@
 mod control;
 mod gate;
 mod plan;
+mod reach;
 mod recorder;
 mod recording;
 mod runner;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::reach::Reach;
 use super::recorder::Recorder;
 use crate::allocator::{Connector, SessionId};
 use crate::protocol::{self, DialFailure, FailureKind, ImapConnection, ImapConnector};
@@ -12,6 +13,7 @@ use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
 pub(super) struct Recording {
     pub(super) connector: Arc<ImapConnector>,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) reach: Reach,
 }
 
 pub(super) struct Recorded {
@@ -26,8 +28,9 @@ impl Connector for Recording {
     fn connect(&self, session: SessionId) -> Result<Recorded, DialFailure> {
         let worker = self.recorder.this_worker();
         let began = self.recorder.now();
-        match self.connector.dial(session) {
+        match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
             Ok(imap) => {
+                self.reach.answered();
                 self.recorder.open.fetch_add(1, Ordering::Relaxed);
                 self.recorder.record(What::Opened(Box::new(Opened {
                     session,
@@ -42,6 +45,7 @@ impl Connector for Recording {
                 Ok(Recorded { session, imap })
             }
             Err(failed) => {
+                self.reach.failed(&failed);
                 self.recorder.record(What::OpenFailed(Box::new(OpenFailed {
                     session,
                     worker,

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::control::Control;
 use super::gate::Meeting;
 use super::plan::Plan;
+use super::reach::Reach;
 use super::recorder::Recorder;
 use super::recording::Recording;
 use super::worker::{Floor, work};
@@ -126,7 +127,8 @@ pub fn run(
 }
 
 fn client(plan: &Plan, connector: &Arc<ImapConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
-    let recording = Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder) };
+    let recording =
+        Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder), reach: Reach::default() };
     let builder =
         Client::builder(recording).mode(plan.mode).lease_timeout(setup.wait_timeout).observer(Arc::clone(recorder));
     match setup.max_connections {

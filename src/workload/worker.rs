@@ -33,7 +33,7 @@ pub(super) fn work(floor: &Floor<'_>, number: u32) {
             Some(own)
         }
         Err(error) => {
-            stopped(floor, worker, 0, Some(failure_of(error)));
+            stopped(floor, worker, 0, Some(failure_of(floor, error)));
             None
         }
     };
@@ -174,13 +174,18 @@ fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, operation: &mut Oper
         }
         _ => false,
     };
-    operation.outcome = Err(Box::new(failure_of(error)));
+    operation.outcome = Err(Box::new(failure_of(floor, error)));
     goes_on
 }
 
-fn failure_of(error: Error<DialFailure>) -> Failure {
+fn failure_of(floor: &Floor<'_>, error: Error<DialFailure>) -> Failure {
     let message = error.to_string();
     match error {
+        // The interruption closed the client under it: no fault of the rules.
+        Error::Refused(Refusal::ClientClosed) if floor.control.interrupted().is_some() => {
+            let message = "the run was interrupted while it waited for its connection";
+            Failure::new(FailureKind::Disposed, Stage::Wait, message)
+        }
         Error::Connect { error, .. } => error.failure,
         Error::WaitTimeout { .. } => Failure::new(FailureKind::WaitTimeout, Stage::Wait, message),
         Error::Refused(Refusal::Disposed { .. } | Refusal::ClientClosed) => {

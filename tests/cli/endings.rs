@@ -208,3 +208,13 @@ fn all_well_is_0() {
     assert_eq!(report["server"], format!("imap://joe@{}", server.address));
     assert_eq!(run("-n 1").code, 0);
 }
+
+#[test]
+fn threads_that_share_a_connection_wait_once_for_a_server_that_never_answers() {
+    let server = Server::start(|peer| drop(peer.line()));
+    let args = "--mode use-main --threads 8 -n 5 --ops noop --connect-timeout 500ms --format json";
+    let ended = run_against(server.address, args);
+    fails(&ended, 4, "timeout at greeting");
+    assert!(ended.took < Duration::from_millis(2_500), "eight times half a second would be four: {:?}", ended.took);
+    assert_eq!(number(&ended.json()["operations"]["failed"]), 8);
+}

@@ -1,0 +1,38 @@
+//! Whether the server answers at all.
+//!
+//! Threads that share one connection dial it in turn when it cannot be opened: each would wait its whole deadline for a
+//! server that is not there. So until a session has been opened, the first dial that found no answer in time speaks for
+//! those that have not begun.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::protocol::{DialFailure, FailureKind, Phases};
+
+#[derive(Default)]
+pub(super) struct Reach {
+    /// A session was opened: the server is there.
+    reached: AtomicBool,
+    unanswered: OnceLock<DialFailure>,
+}
+
+impl Reach {
+    /// Why a dial that begins now is not worth trying.
+    pub(super) fn is_hopeless(&self) -> Option<DialFailure> {
+        if self.reached.load(Ordering::Relaxed) { None } else { self.unanswered.get().cloned() }
+    }
+
+    pub(super) fn answered(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, failed: &DialFailure) {
+        if matches!(failed.failure.kind, FailureKind::Dns | FailureKind::ConnectTimeout | FailureKind::Timeout) {
+            self.unanswered.get_or_init(|| {
+                let mut failure = failed.failure.clone();
+                failure.message = format!("not tried: an earlier dial had no answer in time ({})", failure.message);
+                DialFailure { failure, phases: Box::new(Phases::default()), local_port: None, sign_in_attempted: false }
+            });
+        }
+    }
+}
