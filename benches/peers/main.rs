@@ -1,0 +1,79 @@
+//! What `mailconn` costs beside its peers; run by `scripts/bench`, which brings the mail server.
+//!
+//! Everything is measured in one run, repetition by repetition, each peer in each of them: on a machine that is never
+//! quite idle only such ratios mean something. Nothing here fails because a figure is bad.
+
+mod client;
+mod gate;
+mod lease;
+mod machine;
+mod mail;
+mod spread;
+mod table;
+
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+
+/// The figures of one run, or one client of them.
+#[derive(Parser)]
+#[command(name = "peers")]
+struct Args {
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 10)]
+    repetitions: usize,
+    /// Each measurement is an eighth as long
+    #[arg(long)]
+    short: bool,
+    #[command(subcommand)]
+    only: Option<Only>,
+}
+
+#[derive(Subcommand)]
+enum Only {
+    /// Be one of the clients that are measured: a process of its own
+    Client {
+        peer: client::Peer,
+        /// Of each thread
+        operations: u32,
+    },
+    /// Measure the leases alone; needs no server
+    Lease,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(Only::Client { peer, operations }) = args.only {
+        return client::run(peer, operations);
+    }
+    if !args.bench && args.only.is_none() {
+        // `cargo test --all-targets` comes by here.
+        println!("a benchmark: scripts/bench runs it, and starts the mail server that it needs");
+        return Ok(());
+    }
+    ensure!(args.repetitions >= 1, "--repetitions 0 measures nothing");
+    let shorter = if args.short { 8 } else { 1 };
+    let lease_only = matches!(args.only, Some(Only::Lease));
+    let server = if lease_only { None } else { Some(mail::Server::from_environment()?) };
+    let machine = machine::Machine::look();
+    let mut mail = Vec::new();
+    let mut leases = lease::Figures::default();
+    if let Some(server) = &server {
+        mail::round(server, 0, 8).context("the round that warms up")?;
+    }
+    for repetition in 0..args.repetitions {
+        eprint!("\rrepetition {} of {}", repetition + 1, args.repetitions);
+        if let Some(server) = &server {
+            mail.push(mail::round(server, repetition, shorter)?);
+        }
+        leases.round(repetition, shorter)?;
+    }
+    eprintln!();
+    let report = table::report(&machine, args.repetitions, &mail, &leases)?;
+    stdout().write_all(report.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The figures as text, at most 80 columns wide.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::lease::{self, Figures};
+use super::machine::{Machine, version_of};
+use super::mail::{Cost, Round, Row};
+use super::spread::Spread;
+
+/// `mailconn run` issues at least so many operations for each of the bare loop's.
+const RUN_TARGET: f64 = 0.90;
+/// A lease costs at most so many nanoseconds, with 1,000 threads too.
+const LEASE_TARGET: f64 = 30.0;
+
+pub fn report(machine: &Machine, repetitions: usize, mail: &[Round], leases: &Figures) -> Result<String> {
+    let mut text = String::new();
+    let out = &mut text;
+    writeln!(out, "scripts/bench, {}: {repetitions} repetitions, interleaved;", machine.date)?;
+    writeln!(out, "median (quartiles). Load when it began: {}", machine.load)?;
+    writeln!(out, "{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel)?;
+    writeln!(
+        out,
+        "Dovecot {}, rustc {}, mailconn {}, imap {}, r2d2 {}",
+        machine.dovecot,
+        machine.rustc,
+        version_of("mailconn"),
+        version_of("imap"),
+        version_of("r2d2"),
+    )?;
+    if !mail.is_empty() {
+        own(out, mail)?;
+        shared(out, mail)?;
+    }
+    lease_table(out, leases)?;
+    targets(out, mail, leases)?;
+    Ok(text)
+}
+
+fn own(out: &mut String, mail: &[Round]) -> Result<()> {
+    writeln!(out, "\n{:<32}{:>8}{:>21}{:>18}", "NOOP, 8 threads, 8 connections", "ops/s", "of raw", "client CPU us/op")?;
+    for (row, name) in [
+        (Row::Raw, "raw blocking loop"),
+        (Row::Bare, "bare imap crate loop"),
+        (Row::RunDefault, "mailconn run --mode use-default"),
+        (Row::RunDefaultNdjson, "  ... --format ndjson"),
+    ] {
+        mail_row(out, mail, row, name, Row::Raw)?;
+    }
+    Ok(())
+}
+
+fn shared(out: &mut String, mail: &[Round]) -> Result<()> {
+    writeln!(
+        out,
+        "\n{:<32}{:>8}{:>21}{:>18}",
+        "NOOP, 8 threads, 1 connection", "ops/s", "of the fair gate", "client CPU us/op"
+    )?;
+    let rows = [
+        (Row::SharedFair, "imap crate loop, fair gate"),
+        (Row::SharedMutex, "imap crate loop, std Mutex"),
+        (Row::RunMain, "mailconn run --mode use-main"),
+    ];
+    for (row, name) in rows {
+        mail_row(out, mail, row, name, Row::SharedFair)?;
+    }
+    let [fair, mutex, run] = rows.map(|(row, _)| {
+        Spread::of(each(mail, row, |cost| cost.longest_wait.as_secs_f64() * 1e3)).median
+    });
+    writeln!(out, "  longest wait of a thread, ms: fair gate {fair:.1}, Mutex {mutex:.1}, mailconn {run:.1}")?;
+    Ok(())
+}
+
+fn mail_row(out: &mut String, mail: &[Round], row: Row, name: &str, floor: Row) -> Result<()> {
+    let rate = Spread::of(each(mail, row, |cost| cost.operations_per_second)).median;
+    let cpu = Spread::of(each(mail, row, |cost| cost.cpu_us));
+    let ratio = if row == floor { "1".to_owned() } else { format!("{:.2}", ratio(mail, row, floor)) };
+    writeln!(out, "{name:<32}{rate:>8.0}{ratio:>21}{:>18}", format!("{cpu:.1}"))?;
+    Ok(())
+}
+
+fn lease_table(out: &mut String, leases: &Figures) -> Result<()> {
+    let [a, b, c] = lease::THREADS.map(|threads| format!("{threads} thread{}", if threads == 1 { "" } else { "s" }));
+    writeln!(out, "\n{:<26}{a:>16}{b:>18}{c:>20}", "A thread's own, CPU ns")?;
+    for (row, name) in [
+        (lease::Row::Lease, "mailconn, Client::lease"),
+        (lease::Row::R2d2, "r2d2, get and return"),
+        (lease::Row::CachedMutex, "a cached Arc<Mutex<_>>"),
+    ] {
+        let [a, b, c] = lease::THREADS.map(|threads| nanoseconds(leases, row, threads));
+        writeln!(out, "{name:<26}{:>16}{:>18}{:>20}", format!("{a:.1}"), format!("{b:.1}"), format!("{c:.1}"))?;
+    }
+    Ok(())
+}
+
+fn targets(out: &mut String, mail: &[Round], leases: &Figures) -> Result<()> {
+    writeln!(out)?;
+    let met = |met: bool| if met { "met" } else { "MISSED" };
+    if !mail.is_empty() {
+        for (run, bare, name) in [
+            (Row::RunDefault, Row::Bare, "use-default"),
+            (Row::RunMain, Row::SharedFair, "use-main"),
+        ] {
+            let ratio = ratio(mail, run, bare);
+            let verdict = met(ratio.median >= RUN_TARGET);
+            writeln!(out, "run / bare imap loop, {name:<12} {ratio:.2}, target {RUN_TARGET:.2}: {verdict}")?;
+        }
+    }
+    let alone = nanoseconds(leases, lease::Row::Lease, 1).median;
+    let most = lease::THREADS.map(|threads| nanoseconds(leases, lease::Row::Lease, threads).median);
+    let most = most.into_iter().fold(alone, f64::max);
+    let verdict = met(most <= LEASE_TARGET);
+    writeln!(out, "a lease costs {alone:.1} ns, {most:.1} ns at most; target {LEASE_TARGET:.0} ns: {verdict}")?;
+    Ok(())
+}
+
+fn ratio(mail: &[Round], row: Row, floor: Row) -> Spread {
+    let rates = each(mail, row, |cost| cost.operations_per_second);
+    let floors = each(mail, floor, |cost| cost.operations_per_second);
+    Spread::of(rates.zip(floors).map(|(rate, floor)| rate / floor))
+}
+
+fn each(mail: &[Round], row: Row, figure: impl Fn(&Cost) -> f64) -> impl Iterator<Item = f64> {
+    let place = Row::ALL.iter().position(|other| *other == row).unwrap_or_default();
+    mail.iter().map(move |round| figure(&round[place]))
+}
+
+fn nanoseconds(leases: &Figures, row: lease::Row, threads: usize) -> Spread {
+    Spread::of(leases.of(row, threads).iter().copied())
+}
