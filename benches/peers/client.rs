@@ -70,9 +70,8 @@ fn raw(server: &Server, operations: u32) -> Result<Duration> {
 fn raw_command(stream: &mut TcpStream, buffer: &mut [u8], command: &[u8]) -> Result<()> {
     stream.write_all(command)?;
     let is_tagged = |line: &[u8]| line.starts_with(b"a ");
-    let read = read_until(stream, buffer, |read| {
-        read.ends_with(b"\r\n") && read.split(|byte| *byte == b'\n').any(is_tagged)
-    })?;
+    let read =
+        read_until(stream, buffer, |read| read.ends_with(b"\r\n") && read.split(|byte| *byte == b'\n').any(is_tagged))?;
     let ok = buffer[..read].split(|byte| *byte == b'\n').any(|line| line.starts_with(b"a OK"));
     if ok { Ok(()) } else { bail!("the server refused: {}", String::from_utf8_lossy(&buffer[..read])) }
 }

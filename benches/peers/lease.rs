@@ -29,9 +29,9 @@ impl Row {
     /// Turns of all threads together.
     const fn turns(self) -> usize {
         match self {
-            Self::Lease => 4_000_000,
-            Self::R2d2 => 1_000_000,
-            Self::CachedMutex => 8_000_000,
+            Self::Lease => 2_000_000,
+            Self::R2d2 => 500_000,
+            Self::CachedMutex => 4_000_000,
         }
     }
 }
@@ -146,7 +146,9 @@ fn nanoseconds(threads: usize, turns: usize, turn: impl Fn() -> Result<()> + Syn
         let spawned: Vec<_> = (0..threads)
             .map(|_| thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, work))
             .collect::<Result<_, _>>()?;
-        spawned.into_iter().try_fold(0.0, |sum, thread| Ok(sum + thread.join().map_err(|_| anyhow!("a thread panicked"))??))
+        spawned
+            .into_iter()
+            .try_fold(0.0, |sum, thread| Ok(sum + thread.join().map_err(|_| anyhow!("a thread panicked"))??))
     });
     total.map(|total: f64| total / (threads * turns) as f64)
 }

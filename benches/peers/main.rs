@@ -24,9 +24,9 @@ struct Args {
     #[arg(long, hide = true)]
     bench: bool,
     /// How often everything is measured
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 20)]
     repetitions: usize,
-    /// Each measurement is an eighth as long
+    /// Each measurement is a quarter as long
     #[arg(long)]
     short: bool,
     #[command(subcommand)]
@@ -56,14 +56,14 @@ fn main() -> Result<()> {
         return Ok(());
     }
     ensure!(args.repetitions >= 1, "--repetitions 0 measures nothing");
-    let shorter = if args.short { 8 } else { 1 };
+    let shorter = if args.short { 4 } else { 1 };
     let lease_only = matches!(args.only, Some(Only::Lease));
     let server = if lease_only { None } else { Some(mail::Server::from_environment()?) };
     let machine = machine::Machine::look();
     let mut mail = Vec::new();
     let mut leases = lease::Figures::default();
     if let Some(server) = &server {
-        mail::round(server, 0, 8).context("the round that warms up")?;
+        mail::round(server, 0, 4).context("the round that warms up")?;
     }
     for repetition in 0..args.repetitions {
         eprint!("\rrepetition {} of {}", repetition + 1, args.repetitions);
