@@ -1,6 +1,7 @@
 //! The public face: a mail client that shares its connections between threads by the rule of its mode.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::closing;
@@ -9,12 +10,12 @@ use super::error::{Error, Refusal};
 use super::event::{Disposal, Observer};
 use super::handle::{Connection, DefaultConnection, ThreadScope};
 use super::id::ConnectionId;
-use super::lease::{Assignment, Decision, Lease};
+use super::lease::{self, Assignment, Decision, Lease};
 use super::mode::{Kind, Mode, Reason, may_create_default, route};
-use super::shared::{Member, Shared};
+use super::shared::{Member, Shared, put_down};
 use super::slot::Slot;
 use super::sync::{Arc, Patience, ThreadId, Weak};
-use super::thread::{self, Place};
+use super::thread::{self, Own, Place};
 
 /// A mail client: one main connection, at most one default connection for each thread, any number of independent ones.
 ///
@@ -81,7 +82,7 @@ impl<C: Connector> Builder<C> {
             self.close_timeout,
             self.max_connections,
         ));
-        let main = Arc::new(Member { slot: Slot::new(ConnectionId::MAIN, Kind::Main), shared });
+        let main = Arc::new(Member { slot: Arc::new(Slot::new(ConnectionId::MAIN, Kind::Main)), shared });
         Client { owner: Arc::new(Owner { main }) }
     }
 }
@@ -140,7 +141,7 @@ impl<C: Connector> Client<C> {
     /// closed. Nothing is left behind: the thread may try again.
     pub fn create_default_connection(&self) -> Result<DefaultConnection<C>, Error<C::Error>> {
         let (thread, existing) = self.look()?;
-        may_create_default(self.mode(), existing.map(|member| member.slot.id))
+        may_create_default(self.mode(), existing.map(|own| own.slot.id))
             .map_err(|refusal| self.shared().refuse(refusal, thread))?;
         let newborn = self.add_default(thread, true)?;
         self.open_by_hand(&newborn.member, thread)?;
@@ -151,9 +152,9 @@ impl<C: Connector> Client<C> {
     ///
     /// From now on the thread is as if it never had one (D1).
     pub fn dispose_default_connection(&self) -> Option<ConnectionId> {
-        let (_, member) = self.look().ok()?;
-        let member = member?;
-        member.dispose(Disposal::ByHand, self.shared().close_by()).then_some(member.slot.id)
+        let (_, own) = self.look().ok()?;
+        let own = own?;
+        self.shared().dispose(&own.slot, Disposal::ByHand, self.shared().close_by()).then_some(own.slot.id)
     }
 
     /// A scope at whose end this thread's default connection is disposed, for tasks on threads that outlive them (H1).
@@ -176,6 +177,7 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// Refused by a rule, not free in time, or not to be opened.
+    #[inline]
     pub fn lease(&self) -> Result<Lease<C>, Error<C::Error>> {
         let (thread, default) = self.look()?;
         let mode = self.mode();
@@ -183,14 +185,15 @@ impl<C: Connector> Client<C> {
         let reason = route(mode, had_default, false);
         let inputs = Inputs { thread, mode, had_default, passed: None, reason };
         match (reason, default) {
-            (Reason::Default, Some(default)) => self.lease_member(default, inputs),
+            (Reason::Default, Some(default)) => self.lease_at(lease::Home::Own(default), inputs),
             (Reason::DefaultCreated, _) => {
                 let newborn = self.add_default(thread, false)?;
-                let lease = self.lease_member(Arc::clone(&newborn.member), inputs)?;
+                let slot = Arc::clone(&newborn.member.slot);
+                let lease = self.lease_at(lease::Home::Common(slot), inputs)?;
                 newborn.keep();
                 Ok(lease)
             }
-            _ => self.lease_member(Arc::clone(&self.owner.main), inputs),
+            _ => self.lease_at(lease::Home::Common(Arc::clone(&self.owner.main.slot)), inputs),
         }
     }
 
@@ -209,7 +212,7 @@ impl<C: Connector> Client<C> {
             return Err(self.shared().refuse(Refusal::ForeignConnection { connection }, thread));
         }
         match on.member() {
-            Some(member) => self.lease_member(member, inputs),
+            Some(member) => self.lease_at(lease::Home::Common(Arc::clone(&member.slot)), inputs),
             None => Err(self.shared().refuse(self.shared().gone(connection), thread)),
         }
     }
@@ -250,7 +253,8 @@ impl<C: Connector> Client<C> {
     }
 
     /// This thread, and the default connection it has here (C5).
-    fn look(&self) -> Result<Looked<C>, Error<C::Error>> {
+    #[inline]
+    fn look(&self) -> Result<thread::Looked<C>, Error<C::Error>> {
         thread::look(self.shared().address())
             .map_err(|thread::Ending| self.shared().refuse(Refusal::ThreadEnding, thread::id()))
     }
@@ -263,14 +267,15 @@ impl<C: Connector> Client<C> {
     fn add_default(&self, thread: ThreadId, by_hand: bool) -> Result<Newborn<C>, Error<C::Error>> {
         let newborn = self.add(Kind::Default, thread, by_hand)?;
         let place: Weak<Member<C>> = Arc::downgrade(&newborn.member);
-        thread::remember(self.shared().address(), place as Weak<dyn Place>)
+        let own = Rc::new(Own { slot: Arc::clone(&newborn.member.slot) });
+        thread::remember(self.shared().address(), own, place as Weak<dyn Place>)
             .map_err(|thread::Ending| self.shared().refuse(Refusal::ThreadEnding, thread))?;
         Ok(newborn)
     }
 
     fn open_by_hand(&self, member: &Member<C>, thread: ThreadId) -> Result<(), Error<C::Error>> {
-        let (seat, _) = member.seat(thread, &mut Patience::new(self.shared().wait_timeout))?;
-        member.put_down(seat);
+        let (seat, _) = self.shared().seat(&member.slot, thread, &mut Patience::new(self.shared().wait_timeout))?;
+        put_down(&member.slot, seat);
         // The client may have been closed during the dial; then the connection was closed just now, unused (D5).
         if member.slot.is_disposed() {
             return Err(self.shared().refuse(self.shared().gone(member.slot.id), thread));
@@ -278,19 +283,18 @@ impl<C: Connector> Client<C> {
         Ok(())
     }
 
-    fn lease_member(&self, member: Arc<Member<C>>, inputs: Inputs) -> Result<Lease<C>, Error<C::Error>> {
+    #[inline]
+    fn lease_at(&self, home: lease::Home<C>, inputs: Inputs) -> Result<Lease<C>, Error<C::Error>> {
         let Inputs { thread, mode, had_default, passed, reason } = inputs;
         let mut patience = Patience::new(self.shared().wait_timeout);
-        let (seat, opened) = member.seat(thread, &mut patience)?;
-        let session = seat.session_id(member.slot.id);
-        let kind = member.slot.kind;
+        let slot = home.slot();
+        let (seat, opened) = self.shared().seat(slot, thread, &mut patience)?;
+        let session = seat.session_id(slot.id);
+        let kind = slot.kind;
         let waited = patience.waited();
-        Ok(Lease::new(member, seat, Assignment { mode, had_default, passed, reason, kind, session, opened, waited }))
+        Ok(Lease::new(home, seat, Assignment { mode, had_default, passed, reason, kind, session, opened, waited }))
     }
 }
-
-/// This thread, and the default connection it has.
-type Looked<C> = (ThreadId, Option<Arc<Member<C>>>);
 
 /// What the rule looked at, and what it answered.
 struct Inputs {

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::connector::Connector;
 use super::id::{ConnectionId, SessionId};
 use super::mode::{Kind, Mode, Reason};
-use super::shared::Member;
-use super::slot::Seat;
+use super::shared::check_in;
+use super::slot::{Seat, Slot};
 use super::sync::{Arc, thread};
+use super::thread::Own;
 
 /// What the rule looks at, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub struct Assignment {
 /// Dropped while its thread panics, it counts the connection as broken: it may be in the middle of a reply (B1).
 #[must_use = "a lease that is dropped at once used no connection"]
 pub struct Lease<C: Connector> {
-    member: Arc<Member<C>>,
+    home: Home<C>,
     /// None only while it is dropped.
     seat: Option<Seat<C>>,
     assignment: Assignment,
@@ -67,9 +69,28 @@ pub struct Lease<C: Connector> {
     stays_on_its_thread: PhantomData<*const ()>,
 }
 
+/// Where the seat goes back to.
+pub(super) enum Home<C: Connector> {
+    /// This thread's own default connection: counted without an atomic, for neither leaves the thread.
+    Own(Rc<Own<C>>),
+    /// One that other threads may ask for.
+    Common(Arc<Slot<C>>),
+}
+
+impl<C: Connector> Home<C> {
+    #[inline]
+    pub(super) fn slot(&self) -> &Slot<C> {
+        match self {
+            Self::Own(own) => &own.slot,
+            Self::Common(slot) => slot,
+        }
+    }
+}
+
 impl<C: Connector> Lease<C> {
-    pub(super) fn new(member: Arc<Member<C>>, seat: Seat<C>, assignment: Assignment) -> Self {
-        Self { member, seat: Some(seat), assignment, broken: false, stays_on_its_thread: PhantomData }
+    #[inline]
+    pub(super) fn new(home: Home<C>, seat: Seat<C>, assignment: Assignment) -> Self {
+        Self { home, seat: Some(seat), assignment, broken: false, stays_on_its_thread: PhantomData }
     }
 
     /// Which connection this is, and why.
@@ -101,9 +122,10 @@ impl<C: Connector> DerefMut for Lease<C> {
 }
 
 impl<C: Connector> Drop for Lease<C> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(seat) = self.seat.take() {
-            self.member.check_in(seat, self.broken || thread::panicking());
+            check_in(self.home.slot(), seat, self.broken || thread::panicking());
         }
     }
 }

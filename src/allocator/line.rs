@@ -41,6 +41,7 @@ impl<T> Line<T> {
     }
 
     /// Hands `thing` to the first in line and says who that is; gives it back when nobody waits.
+    #[inline]
     pub(super) fn serve(&mut self, thing: T) -> Result<ThreadId, T> {
         match self.waiting.pop_front() {
             Some(ticket) => {

@@ -42,13 +42,14 @@ struct Places<C: Connector> {
 
 /// A place and the client it belongs to. The client's close breaks the circle.
 pub(super) struct Member<C: Connector> {
-    pub(super) slot: Slot<C>,
+    /// A thread remembers its default connection's slot, and a lease holds its own: neither keeps the client alive.
+    pub(super) slot: Arc<Slot<C>>,
     pub(super) shared: Arc<Shared<C>>,
 }
 
 /// A seat that finds its way back to its place, whatever happens to the thread that has it.
 pub(super) struct Seated<'a, C: Connector> {
-    member: &'a Member<C>,
+    slot: &'a Slot<C>,
     /// None once it was handed on.
     seat: Option<Seat<C>>,
 }
@@ -74,6 +75,7 @@ impl<C: Connector> Shared<C> {
         }
     }
 
+    #[inline]
     pub(super) fn mode(&self) -> Mode {
         Mode::ALL[usize::from(self.mode.load(Ordering::Acquire))]
     }
@@ -109,7 +111,7 @@ impl<C: Connector> Shared<C> {
             return Err(Refusal::ClientClosed);
         }
         let connection = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let member = Arc::new(Member { slot: Slot::new(connection, kind), shared: Arc::clone(self) });
+        let member = Arc::new(Member { slot: Arc::new(Slot::new(connection, kind)), shared: Arc::clone(self) });
         // Told before the client's close can find the place: its `Disposed` comes after its `Created`.
         self.tell(&Event::Created { connection, kind, thread, by_hand });
         if self.admit(&member) {
@@ -146,92 +148,144 @@ impl<C: Connector> Shared<C> {
     }
 
     pub(super) fn close_session(&self, session: Session<C>, deadline: Instant) {
-        let Session { id, connection, permit } = session;
+        let Session { id, connection, permit, .. } = session;
         let closed = call_out(|| self.connector.close(connection, deadline)).is_some();
         self.tell(&if closed { Event::Closed { session: id } } else { Event::Discarded { session: id } });
         drop(permit);
     }
 
     fn discard_session(&self, session: Session<C>) {
-        let Session { id, connection, permit } = session;
+        let Session { id, connection, permit, .. } = session;
         call_out(|| self.connector.discard(connection));
         self.tell(&Event::Discarded { session: id });
         drop(permit);
     }
-}
 
-impl<C: Connector> Member<C> {
-    /// Takes this place's seat in turn, and opens a session if there is none.
-    pub(super) fn seat(&self, thread: ThreadId, patience: &mut Patience) -> Result<(Seat<C>, bool), Error<C::Error>> {
-        let seat = self.slot.take(thread, patience).map_err(|no| self.no_seat(&no, thread, patience))?;
+    /// Takes a place's seat in turn, and opens a session if there is none.
+    #[inline]
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        slot: &Slot<C>,
+        thread: ThreadId,
+        patience: &mut Patience,
+    ) -> Result<(Seat<C>, bool), Error<C::Error>> {
+        let seat = slot.take(thread, patience).map_err(|no| self.no_seat(slot.id, &no, thread, patience))?;
         if seat.session.is_some() {
             return Ok((seat, false));
         }
-        let mut seated = Seated { member: self, seat: Some(seat) };
-        seated.open(thread, patience)?;
+        self.open(slot, seat, thread, patience)
+    }
+
+    #[cold]
+    fn open(
+        self: &Arc<Self>,
+        slot: &Slot<C>,
+        seat: Seat<C>,
+        thread: ThreadId,
+        patience: &mut Patience,
+    ) -> Result<(Seat<C>, bool), Error<C::Error>> {
+        let mut seated = Seated { slot, seat: Some(seat) };
+        seated.open(self, thread, patience)?;
         Ok((seated.keep(), true))
     }
 
-    fn no_seat(&self, no: &NoSeat, thread: ThreadId, patience: &Patience) -> Error<C::Error> {
-        let connection = self.slot.id;
+    #[cold]
+    fn no_seat(&self, connection: ConnectionId, no: &NoSeat, thread: ThreadId, patience: &Patience) -> Error<C::Error> {
         match no {
-            NoSeat::AlreadyLeased => self.shared.refuse(Refusal::AlreadyLeased { connection }, thread),
-            NoSeat::Disposed => self.shared.refuse(self.shared.gone(connection), thread),
+            NoSeat::AlreadyLeased => self.refuse(Refusal::AlreadyLeased { connection }, thread),
+            NoSeat::Disposed => self.refuse(self.gone(connection), thread),
             NoSeat::Timeout => {
                 Error::WaitTimeout { awaited: Awaited::Connection(connection), waited: patience.waited() }
             }
         }
     }
 
-    /// Takes back the seat of a session that nobody has used yet.
-    pub(super) fn put_down(&self, seat: Seat<C>) {
-        drop(Seated { member: self, seat: Some(seat) });
-    }
-
-    /// Takes a used seat back. A broken session is dropped here, and with it an independent connection (B1, B2).
-    pub(super) fn check_in(&self, seat: Seat<C>, broken: bool) {
-        let mut seated = Seated { member: self, seat: Some(seat) };
-        let Some(seat) = seated.seat.as_mut() else { return };
-        let Some(session) = seat.session.as_mut() else { return };
-        if !broken && call_out(|| self.shared.connector.has_broken(&mut session.connection)) == Some(false) {
-            return;
-        }
-        if self.slot.kind == Kind::Independent {
-            self.retire(Disposal::Broken);
-        }
-        if let Some(session) = seat.session.take() {
-            self.shared.discard_session(*session);
-        }
-    }
-
-    /// Ends this place, and closes the session that lies idle in it by `deadline`; false if it had ended before.
-    pub(super) fn dispose(&self, cause: Disposal, deadline: Instant) -> bool {
-        match self.retire(cause) {
+    /// Ends a place, and closes the session that lies idle in it by `deadline`; false if it had ended before.
+    pub(super) fn dispose(&self, slot: &Slot<C>, cause: Disposal, deadline: Instant) -> bool {
+        match self.retire(slot, cause) {
             Disposed::Before => false,
             Disposed::Now { idle } => {
                 if let Some(session) = idle {
-                    self.shared.close_session(*session, deadline);
+                    self.close_session(*session, deadline);
                 }
                 true
             }
         }
     }
 
-    /// Ends this place and leaves its idle session to the caller.
-    pub(super) fn retire(&self, cause: Disposal) -> Disposed<C> {
-        let disposed = self.slot.dispose();
+    /// Ends a place and leaves its idle session to the caller.
+    pub(super) fn retire(&self, slot: &Slot<C>, cause: Disposal) -> Disposed<C> {
+        let disposed = slot.dispose();
         if matches!(disposed, Disposed::Now { .. }) {
-            lock(&self.shared.places).open.remove(&self.slot.id);
-            self.shared.tell(&Event::Disposed { connection: self.slot.id, cause });
+            lock(&self.places).open.remove(&slot.id);
+            self.tell(&Event::Disposed { connection: slot.id, cause });
         }
         disposed
     }
 }
 
+impl<C: Connector> Member<C> {
+    /// Ends this place: see [`Shared::dispose`].
+    pub(super) fn dispose(&self, cause: Disposal, deadline: Instant) -> bool {
+        self.shared.dispose(&self.slot, cause, deadline)
+    }
+
+    /// Ends this place and leaves its idle session to the caller.
+    pub(super) fn retire(&self, cause: Disposal) -> Disposed<C> {
+        self.shared.retire(&self.slot, cause)
+    }
+}
+
+/// Takes back the seat of a healthy session.
+#[inline]
+pub(super) fn put_down<C: Connector>(slot: &Slot<C>, seat: Seat<C>) {
+    if let Some(seat) = slot.give_back(seat) {
+        close_late(seat);
+    }
+}
+
+/// The place was disposed meanwhile (D5): what was in use is closed now that its operation has ended.
+#[cold]
+fn close_late<C: Connector>(seat: Seat<C>) {
+    if let Some(session) = seat.session {
+        let shared = Arc::clone(&session.shared);
+        shared.close_session(*session, shared.close_by());
+    }
+}
+
+/// Takes a used seat back. A broken session is dropped here, and with it an independent connection (B1, B2).
+#[inline]
+pub(super) fn check_in<C: Connector>(slot: &Slot<C>, mut seat: Seat<C>, broken: bool) {
+    let healthy = |session: &mut Session<C>| {
+        let Session { connection, shared, .. } = session;
+        call_out(|| shared.connector.has_broken(connection)) == Some(false)
+    };
+    if !broken && seat.session.as_deref_mut().is_some_and(healthy) {
+        put_down(slot, seat);
+    } else {
+        check_in_broken(slot, seat);
+    }
+}
+
+#[cold]
+fn check_in_broken<C: Connector>(slot: &Slot<C>, seat: Seat<C>) {
+    let mut seated = Seated { slot, seat: Some(seat) };
+    let Some(session) = seated.seat.as_mut().and_then(|seat| seat.session.take()) else { return };
+    let shared = Arc::clone(&session.shared);
+    if slot.kind == Kind::Independent {
+        shared.retire(slot, Disposal::Broken);
+    }
+    shared.discard_session(*session);
+}
+
 impl<C: Connector> Seated<'_, C> {
-    fn open(&mut self, thread: ThreadId, patience: &mut Patience) -> Result<(), Error<C::Error>> {
+    fn open(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        thread: ThreadId,
+        patience: &mut Patience,
+    ) -> Result<(), Error<C::Error>> {
         let Some(seat) = self.seat.as_mut() else { return Ok(()) };
-        let shared = &self.member.shared;
         let permit = match shared.capacity.acquire(thread, patience) {
             Ok(permit) => permit,
             Err(NoPermit::Closed) => return Err(shared.refuse(Refusal::ClientClosed, thread)),
@@ -240,12 +294,13 @@ impl<C: Connector> Seated<'_, C> {
                 return Err(Error::WaitTimeout { awaited, waited: patience.waited() });
             }
         };
-        let session = seat.next_session(self.member.slot.id);
+        let session = seat.next_session(self.slot.id);
         shared.tell(&Event::Opening { session, thread });
         match catch_unwind(AssertUnwindSafe(|| shared.connector.connect(session))) {
             Ok(Ok(connection)) => {
                 shared.tell(&Event::Opened { session });
-                seat.session = Some(Box::new(Session { id: session, connection, permit }));
+                let shared = Arc::clone(shared);
+                seat.session = Some(Box::new(Session { id: session, connection, permit, shared }));
                 Ok(())
             }
             Ok(Err(error)) => {
@@ -271,10 +326,8 @@ impl<C: Connector> Seated<'_, C> {
 
 impl<C: Connector> Drop for Seated<'_, C> {
     fn drop(&mut self) {
-        let Some(seat) = self.seat.take() else { return };
-        // Disposed meanwhile (D5): what was in use is closed now that its operation has ended.
-        if let Some(session) = self.member.slot.give_back(seat).and_then(|seat| seat.session) {
-            self.member.shared.close_session(*session, self.member.shared.close_by());
+        if let Some(seat) = self.seat.take() {
+            put_down(self.slot, seat);
         }
     }
 }
@@ -283,15 +336,12 @@ impl<C: Connector> Drop for Seated<'_, C> {
 ///
 /// Most of these calls are made while a lease, a handle or a thread goes, where a panic would abort, or leave the rest
 /// undone: the panic hook has told of it, and it goes no further.
+#[inline]
 fn call_out<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 impl<C: Connector> Place for Member<C> {
-    fn is_disposed(&self) -> bool {
-        self.slot.is_disposed()
-    }
-
     fn thread_ends(self: Arc<Self>, deadline: Instant) {
         self.dispose(Disposal::ThreadExit, deadline);
     }

@@ -8,8 +8,9 @@ use super::connector::Connector;
 use super::id::{ConnectionId, SessionId};
 use super::line::{Answer, Line, stand};
 use super::mode::Kind;
+use super::shared::Shared;
 use super::sync::atomic::{AtomicBool, Ordering};
-use super::sync::{Mutex, Patience, ThreadId, lock};
+use super::sync::{Arc, Mutex, MutexGuard, Patience, ThreadId, lock};
 
 pub(super) struct Slot<C: Connector> {
     pub(super) id: ConnectionId,
@@ -41,6 +42,8 @@ pub(super) struct Session<C: Connector> {
     pub(super) connection: C::Connection,
     /// Given back after the connection is gone: fields drop in order.
     pub(super) permit: Permit,
+    /// Whose it is: a lease finds its way back by its session, so that it need not count a reference of its own.
+    pub(super) shared: Arc<Shared<C>>,
 }
 
 pub(super) enum NoSeat {
@@ -56,6 +59,7 @@ impl<C: Connector> Seat<C> {
     }
 
     /// The session in the seat: the last one dialled.
+    #[inline]
     pub(super) const fn session_id(&self, connection: ConnectionId) -> SessionId {
         SessionId { connection, number: self.dialled }
     }
@@ -68,26 +72,39 @@ impl<C: Connector> Slot<C> {
         Self { id, kind, disposed: AtomicBool::new(false), state }
     }
 
+    #[inline]
     pub(super) fn is_disposed(&self) -> bool {
         self.disposed.load(Ordering::Acquire)
     }
 
     /// Takes the seat, in turn.
+    #[inline]
     pub(super) fn take(&self, thread: ThreadId, patience: &mut Patience) -> Result<Seat<C>, NoSeat> {
-        let ticket = {
-            let mut state = lock(&self.state);
-            if state.disposed {
-                return Err(NoSeat::Disposed);
-            }
-            if let Some(seat) = state.seat.take() {
+        let mut state = lock(&self.state);
+        match state.seat.take() {
+            Some(seat) => {
                 state.holder = Some(thread);
-                return Ok(seat);
+                Ok(seat)
             }
-            if state.holder == Some(thread) {
-                return Err(NoSeat::AlreadyLeased);
-            }
-            state.line.join(thread)
-        };
+            None => self.wait_for_seat(state, thread, patience),
+        }
+    }
+
+    #[cold]
+    fn wait_for_seat(
+        &self,
+        mut state: MutexGuard<'_, State<C>>,
+        thread: ThreadId,
+        patience: &mut Patience,
+    ) -> Result<Seat<C>, NoSeat> {
+        if state.disposed {
+            return Err(NoSeat::Disposed);
+        }
+        if state.holder == Some(thread) {
+            return Err(NoSeat::AlreadyLeased);
+        }
+        let ticket = state.line.join(thread);
+        drop(state);
         match stand(&ticket, patience, &self.state, |state| &mut state.line) {
             Some(Answer::Served(seat)) => Ok(seat),
             Some(Answer::Dismissed) => Err(NoSeat::Disposed),
@@ -97,6 +114,7 @@ impl<C: Connector> Slot<C> {
 
     /// Gives the seat to the next in line, or puts it down. Once the place is disposed nobody may have it: it comes
     /// back, and what is in it is the caller's to close (D5).
+    #[inline]
     pub(super) fn give_back(&self, seat: Seat<C>) -> Option<Seat<C>> {
         let mut state = lock(&self.state);
         if state.disposed {

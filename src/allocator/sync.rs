@@ -24,6 +24,7 @@ pub(super) use {
 
 /// Locks; a panic in another thread's critical section is that thread's to report, and none of ours leaves a state
 /// half-changed.
+#[inline]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

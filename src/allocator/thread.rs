@@ -6,8 +6,11 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::connector::Connector;
+use super::slot::Slot;
 use super::sync::{Arc, ThreadId, Weak, after, fair_share, thread, thread_local};
 
 /// How long a thread may take to sign its connections out when it ends, all clients together: D3 says "within a
@@ -15,9 +18,7 @@ use super::sync::{Arc, ThreadId, Weak, after, fair_share, thread, thread_local};
 const EXIT_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// The place of a default connection, as the thread sees it: whatever its client's connector.
-pub(super) trait Place: Any + Send + Sync {
-    /// The place may be disposed from elsewhere: by its client's close.
-    fn is_disposed(&self) -> bool;
+pub(super) trait Place: Send + Sync {
     /// The thread ends: sign out by `deadline`.
     fn thread_ends(self: Arc<Self>, deadline: Instant);
 }
@@ -36,21 +37,34 @@ struct ThisThread {
 struct Entry {
     /// The client's address: unique as long as `place` lives, for the place keeps its client's inside alive.
     client: usize,
+    /// The place's [`Own`], whatever its client's connector.
+    own: Rc<dyn Any>,
     place: Weak<dyn Place>,
 }
+
+/// What a thread remembers of its default connection: all that a lease needs, and too little to keep the client alive,
+/// for a disposed slot is empty.
+///
+/// A lease of it stays on the thread too, so the two share it without an atomic count.
+pub(super) struct Own<C: Connector> {
+    pub(super) slot: Arc<Slot<C>>,
+}
+
+/// This thread, and the default connection it has.
+pub(super) type Looked<C> = (ThreadId, Option<Rc<Own<C>>>);
 
 /// The thread's own variables are gone, or going.
 pub(super) struct Ending;
 
-/// This thread's identity, and its default connection's place with the client at that address.
-pub(super) fn look<P: Place>(client: usize) -> Result<(ThreadId, Option<Arc<P>>), Ending> {
+/// This thread's identity, and its default connection with the client at that address.
+#[inline]
+pub(super) fn look<C: Connector>(client: usize) -> Result<Looked<C>, Ending> {
     let looked = THIS_THREAD.try_with(|this| {
-        let found = this.defaults.borrow().iter().find(|entry| entry.client == client).and_then(|e| e.place.upgrade());
-        let place = found.filter(|place| !place.is_disposed()).and_then(|place| {
-            let place: Arc<dyn Any + Send + Sync> = place;
-            Arc::downcast(place).ok()
-        });
-        (this.id, place)
+        let defaults = this.defaults.borrow();
+        let found = defaults.iter().find(|entry| entry.client == client).map(|entry| Rc::clone(&entry.own));
+        let own = found.and_then(|own| own.downcast::<Own<C>>().ok());
+        // The place may have been disposed from elsewhere: by its client's close.
+        (this.id, own.filter(|own| !own.slot.is_disposed()))
     });
     looked.map_err(|_| Ending)
 }
@@ -61,11 +75,11 @@ pub(super) fn id() -> ThreadId {
 }
 
 /// Remembers this thread's default connection with a client; it replaces a disposed one.
-pub(super) fn remember(client: usize, place: Weak<dyn Place>) -> Result<(), Ending> {
+pub(super) fn remember(client: usize, own: Rc<dyn Any>, place: Weak<dyn Place>) -> Result<(), Ending> {
     let remembered = THIS_THREAD.try_with(|this| {
         let mut defaults = this.defaults.borrow_mut();
         defaults.retain(|entry| entry.client != client && entry.place.strong_count() > 0);
-        defaults.push(Entry { client, place });
+        defaults.push(Entry { client, own, place });
     });
     remembered.map_err(|_| Ending)
 }
