@@ -184,17 +184,20 @@ impl<C: Connector> Client<C> {
         let had_default = default.is_some();
         let reason = route(mode, had_default, false);
         let inputs = Inputs { thread, mode, had_default, passed: None, reason };
-        match (reason, default) {
-            (Reason::Default, Some(default)) => self.lease_at(lease::Home::Own(default), inputs),
-            (Reason::DefaultCreated, _) => {
-                let newborn = self.add_default(thread, false)?;
-                let slot = Arc::clone(&newborn.member.slot);
-                let lease = self.lease_at(lease::Home::Common(slot), inputs)?;
-                newborn.keep();
-                Ok(lease)
-            }
-            _ => self.lease_at(lease::Home::Common(Arc::clone(&self.owner.main.slot)), inputs),
-        }
+        let home = match (reason, default) {
+            (Reason::Default, Some(own)) => lease::Home::Own(own),
+            (Reason::DefaultCreated, _) => return self.lease_newborn(inputs),
+            _ => lease::Home::Common(Arc::clone(&self.owner.main.slot)),
+        };
+        self.lease_at(home, inputs)
+    }
+
+    #[cold]
+    fn lease_newborn(&self, inputs: Inputs) -> Result<Lease<C>, Error<C::Error>> {
+        let newborn = self.add_default(inputs.thread, false)?;
+        let lease = self.lease_at(lease::Home::Common(Arc::clone(&newborn.member.slot)), inputs)?;
+        newborn.keep();
+        Ok(lease)
     }
 
     /// The connection that is passed (first column of A1–A3), to this thread alone until the lease ends.
