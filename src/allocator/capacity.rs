@@ -80,11 +80,17 @@ impl Capacity {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
-        if state.line.serve(()).is_err() {
-            state.taken -= 1;
-        }
-        if state.taken == 0 {
-            self.0.emptied.notify_all();
+        match state.line.serve(()) {
+            Ok(next) => {
+                drop(state);
+                next.wake();
+            }
+            Err(()) => {
+                state.taken -= 1;
+                if state.taken == 0 {
+                    self.0.emptied.notify_all();
+                }
+            }
         }
     }
 }

@@ -22,6 +22,22 @@ pub(super) struct Ticket<T> {
     turn: Condvar,
 }
 
+/// The thread that was served: it has what it waited for, and may not know it yet.
+///
+/// To be woken outside the line's lock: waking is a system call, and those who come meanwhile would wait for it.
+#[must_use = "the thread sleeps until it is woken"]
+pub(super) struct Served<T>(Arc<Ticket<T>>);
+
+impl<T> Served<T> {
+    pub(super) fn thread(&self) -> ThreadId {
+        self.0.thread
+    }
+
+    pub(super) fn wake(self) {
+        self.0.turn.notify_one();
+    }
+}
+
 pub(super) enum Answer<T> {
     /// What was waited for.
     Served(T),
@@ -40,14 +56,13 @@ impl<T> Line<T> {
         ticket
     }
 
-    /// Hands `thing` to the first in line and says who that is; gives it back when nobody waits.
+    /// Hands `thing` to the first in line, who is still to be woken; gives it back when nobody waits.
     #[inline]
-    pub(super) fn serve(&mut self, thing: T) -> Result<ThreadId, T> {
+    pub(super) fn serve(&mut self, thing: T) -> Result<Served<T>, T> {
         match self.waiting.pop_front() {
             Some(ticket) => {
-                let thread = ticket.thread;
                 ticket.answer(Answer::Served(thing));
-                Ok(thread)
+                Ok(Served(ticket))
             }
             None => Err(thing),
         }
@@ -56,6 +71,7 @@ impl<T> Line<T> {
     pub(super) fn dismiss_all(&mut self) {
         for ticket in self.waiting.drain(..) {
             ticket.answer(Answer::Dismissed);
+            ticket.turn.notify_one();
         }
     }
 
@@ -70,7 +86,6 @@ impl<T> Line<T> {
 impl<T> Ticket<T> {
     fn answer(&self, answer: Answer<T>) {
         *lock(&self.answer) = Some(answer);
-        self.turn.notify_one();
     }
 
     fn wait(&self, deadline: Instant) -> Option<Answer<T>> {

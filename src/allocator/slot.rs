@@ -122,7 +122,11 @@ impl<C: Connector> Slot<C> {
             return Some(seat);
         }
         match state.line.serve(seat) {
-            Ok(next) => state.holder = Some(next),
+            Ok(next) => {
+                state.holder = Some(next.thread());
+                drop(state);
+                next.wake();
+            }
             Err(seat) => {
                 state.holder = None;
                 state.seat = Some(seat);
