@@ -93,7 +93,7 @@ pub fn run(
     let client = client(plan, connector, setup, &recorder);
     let meeting = Meeting::of(plan.workers.len());
     let floor = Floor { plan, client: &client, recorder: &recorder, control, meeting: &meeting };
-    let mut collected = Collected { entries: Vec::new(), tally: Tally::default() };
+    let mut collected = Collected { entries: Vec::new(), tally: Tally::default(), spare: Vec::new() };
     audience.begins(&header);
     thread::scope(|scope| {
         let floor = &floor;
@@ -158,11 +158,13 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
 struct Collected {
     entries: Vec<Entry>,
     tally: Tally,
+    /// The recorder's list of the time before last, emptied.
+    spare: Vec<Entry>,
 }
 
 impl Collected {
     fn take(&mut self, recorder: &Recorder, audience: &mut dyn Audience) {
-        let fresh = recorder.take();
+        let mut fresh = recorder.take(std::mem::take(&mut self.spare));
         for entry in &fresh {
             if let What::Operation(operation) = &entry.what {
                 self.tally.operations += 1;
@@ -171,7 +173,8 @@ impl Collected {
         }
         self.tally.open = recorder.open.load(Ordering::Relaxed);
         audience.goes_on(&fresh, &self.tally);
-        self.entries.extend(fresh);
+        self.entries.append(&mut fresh);
+        self.spare = fresh;
     }
 }
 
