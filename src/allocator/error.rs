@@ -22,6 +22,8 @@ pub enum Error<E> {
     Connect {
         /// The session that was dialled.
         session: SessionId,
+        /// How long the request had stood in line before the dial.
+        waited: Duration,
         /// The connector's answer.
         error: E,
     },
@@ -138,7 +140,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 "waited {waited:.1?} for one of {max_connections} connections; raise the cap, or dispose connections \
                  that idle"
             ),
-            Self::Connect { session, error } => write!(f, "{session} could not be opened: {error}"),
+            Self::Connect { session, error, .. } => write!(f, "{session} could not be opened: {error}"),
         }
     }
 }

@@ -305,7 +305,7 @@ impl<C: Connector> Seated<'_, C> {
             }
             Ok(Err(error)) => {
                 shared.tell(&Event::OpenFailed { session });
-                Err(Error::Connect { session, error })
+                Err(Error::Connect { session, waited: patience.waited(), error })
             }
             Err(panic) => {
                 shared.tell(&Event::OpenFailed { session });

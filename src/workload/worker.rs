@@ -162,10 +162,11 @@ fn serve(floor: &Floor<'_>, step: Step, mut lease: Lease<Recording>, operation: 
 /// better with the next operation, and would only burden the server.
 fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, operation: &mut Operation) -> bool {
     let goes_on = match &error {
-        Error::Connect { session, .. } => {
+        Error::Connect { session, waited, .. } => {
             operation.session = Some(*session);
             operation.opened = true;
-            operation.dial = floor.recorder.now() - operation.issued_at;
+            operation.wait = *waited;
+            operation.dial = (floor.recorder.now() - operation.issued_at).saturating_sub(*waited);
             false
         }
         Error::WaitTimeout { waited, awaited } => {
