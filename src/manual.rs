@@ -111,6 +111,8 @@
 //!   A report can then tell one attempt from another.
 //! - **A thread's exit** signs out in the exiting thread, 750 ms at most for all clients together. A thread of the
 //!   client's own could take longer, but a server that does not answer would then delay the next thread's goodbye.
+//!   `std::thread::scope` can return before the threads' own variables are dropped: join the handles, or end the work
+//!   in a [`Client::thread_scope`](crate::allocator::Client::thread_scope), where the connections must be gone.
 //! - **A lease that is dropped while its thread panics** counts its connection as broken (B1), whatever the connector
 //!   says: nobody knows how far the unit came.
 //! - **A scope** ([`Client::thread_scope`](crate::allocator::Client::thread_scope)) disposes the default that the thread

@@ -9,7 +9,8 @@ use super::exit;
 use mailconn::allocator::Mode;
 use mailconn::report::Format;
 
-/// Shows which mail connection each operation used, why, at what cost, and proves it against the server's own record.
+/// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
+/// server in the box.
 #[derive(Debug, Parser)]
 #[command(name = "mailconn", version, arg_required_else_help = true, after_help = exit::HELP)]
 pub struct Cli {
@@ -46,6 +47,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
     pub independent_for: String,
     /// The most connections open or being dialled at once; more wait
+    ///
+    /// Workers keep their connections until all are done: in use-default, with fewer than --threads, the others wait in
+    /// vain until --wait-timeout.
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub max_connections: Option<usize>,
 
@@ -106,7 +110,7 @@ pub struct RunArgs {
     /// Write the report to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
-    /// List every operation in the table
+    /// List every operation in the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
     /// Progress on standard error

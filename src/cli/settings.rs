@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 
-use super::args::{ProgressArg, RunArgs};
+use super::args::{FormatArg, ProgressArg, RunArgs};
 use super::workers;
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::protocol::{Endpoint, Secret, Security, TlsSettings};
@@ -75,6 +75,10 @@ impl Settings {
     /// # Errors
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: RunArgs) -> Result<Self> {
+        ensure!(
+            !args.each || matches!(args.format, FormatArg::Table),
+            "--each lists operations in the table; --format ndjson holds every operation, --format json none"
+        );
         let plan = plan(&args)?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
         output.writable()?;

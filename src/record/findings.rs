@@ -22,7 +22,7 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         main_shut_out(summary),
         left_behind(run, summary),
         cut_short(run),
-        waiting(summary),
+        waiting(run, summary),
         no_reuse(summary),
     ];
     found.into_iter().flatten().collect()
@@ -58,7 +58,10 @@ fn too_many_connections(summary: &Summary) -> Option<Finding> {
     let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let cure = match open {
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
-        open => format!("stay at {open} connections (fewer threads, or use-main), or raise the server's limit"),
+        open => format!(
+            "use fewer threads or use-main (if the server allows more than {open}, other clients hold the rest), or \
+             raise the server's limit"
+        ),
     };
     let sentence = format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len());
     finding("MC030", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
@@ -139,29 +142,31 @@ fn cut_short(run: &Run) -> Option<Finding> {
 }
 
 /// MC050.
-fn waiting(summary: &Summary) -> Option<Finding> {
+fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
     let (wait, service) = (summary.total_wait, summary.total_service);
     if wait <= service || wait < Duration::from_millis(1) {
         return None;
     }
-    let sentence = format!(
-        "operations waited {wait:.1?} for their connection and used it {service:.1?}; give threads connections of their \
-         own (use-default), or use fewer threads"
-    );
+    let cure = match run.header.max_connections {
+        Some(max) => format!("allow more than {max} connections (--max-connections), or use fewer threads"),
+        None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
+    };
+    let sentence = format!("operations waited {wait:.1?} for their connection and used it {service:.1?}; {cure}");
     finding("MC050", Severity::Advice, sentence, vec![format!("longest wait {:.1?}", summary.wait.max)])
 }
 
 /// MC051.
 fn no_reuse(summary: &Summary) -> Option<Finding> {
-    let issued = usize::try_from(summary.operations.issued).unwrap_or(usize::MAX);
-    if issued < 2 || summary.opened < 2 || summary.opened.saturating_mul(2) <= issued {
+    let carried: u64 = summary.sessions.iter().map(|row| row.operations).sum();
+    let carried = usize::try_from(carried).unwrap_or(usize::MAX);
+    if carried < 2 || summary.opened < 2 || summary.opened.saturating_mul(2) <= carried {
         return None;
     }
     let sentence = format!(
-        "{} connections were opened for {issued} operations: hardly any was used twice; keep connections for longer, or \
+        "{} connections were opened for {carried} operations: hardly any was used twice; keep connections for longer, or \
          share one (use-main)",
         summary.opened
     );
-    let evidence = vec![format!("{} opened, {issued} operations", summary.opened)];
+    let evidence = vec![format!("{} opened, {carried} operations", summary.opened)];
     finding("MC051", Severity::Advice, sentence, evidence)
 }

@@ -7,7 +7,7 @@ mod run;
 mod summary;
 mod verdict;
 
-pub use crate::protocol::{Failure, Phases};
+pub use crate::protocol::{Failure, Phases, Stage};
 pub use run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Role, Run, What,
     WitnessedCommand, WitnessedSession, WorkerId,

@@ -11,6 +11,8 @@ pub(super) const WIDTH: u16 = 80;
 pub(super) struct Column {
     name: &'static str,
     number: bool,
+    /// Its words are names: other columns wrap, it does not.
+    whole: bool,
     /// Blanks before it, if the usual number does not do.
     blanks: Option<u16>,
 }
@@ -25,12 +27,17 @@ impl Column {
 
 /// A column of words: it wraps when there is no room.
 pub(super) const fn words(name: &'static str) -> Column {
-    Column { name, number: false, blanks: None }
+    Column { name, number: false, whole: false, blanks: None }
+}
+
+/// A column of names: to the left, and never broken.
+pub(super) const fn names(name: &'static str) -> Column {
+    Column { name, number: false, whole: true, blanks: None }
 }
 
 /// A column of figures: to the right, and never broken.
 pub(super) const fn figures(name: &'static str) -> Column {
-    Column { name, number: true, blanks: None }
+    Column { name, number: true, whole: true, blanks: None }
 }
 
 /// A title over several columns: what they have in common, and their unit.
@@ -59,7 +66,10 @@ pub(super) fn grid(columns: &[Column], over: &[Over], rows: impl IntoIterator<It
         let Some(shape) = table.column_mut(index) else { continue };
         shape.set_padding((0, gap));
         if column.number {
-            shape.set_constraint(ColumnConstraint::ContentWidth).set_cell_alignment(CellAlignment::Right);
+            shape.set_cell_alignment(CellAlignment::Right);
+        }
+        if column.whole {
+            shape.set_constraint(ColumnConstraint::ContentWidth);
         } else {
             let header = u16::try_from(column.name.len()).unwrap_or(WIDTH);
             shape.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(header + gap)));

@@ -61,11 +61,13 @@ fn headline(run: &Run, summary: &Summary) -> String {
     }
 
     let opened = summary.opened as u64;
+    // An operation that got no connection used none: it counts for no reuse and no rate.
+    let carried: u64 = summary.sessions.iter().map(|row| row.operations).sum();
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
-        let each = match operations.issued % opened {
-            0 => many(operations.issued / opened, "operation"),
-            _ => format!("{:.1} operations", operations.issued as f64 / opened as f64),
+        let each = match carried % opened {
+            0 => many(carried / opened, "operation"),
+            _ => format!("{:.1} operations", carried as f64 / opened as f64),
         };
         connections += &format!(" (peak {}), {each} each", count(summary.peak as u64));
     }
@@ -77,7 +79,7 @@ fn headline(run: &Run, summary: &Summary) -> String {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
     done += &format!("; {}", span(run.end.elapsed));
-    if let Some(rate) = rate(operations.issued, run.end.elapsed) {
+    if let Some(rate) = rate(carried, run.end.elapsed) {
         done += &format!(", {rate} operations/s");
     }
     lines.push(done);

@@ -1,7 +1,7 @@
 //! A row for every operation.
 
 use super::fold::fold;
-use super::grid::{Over, figures, grid, paragraph, words};
+use super::grid::{Over, figures, grid, names, paragraph, words};
 use crate::record::{Operation, Run, Summary};
 use crate::report::words::{count, many, ms};
 
@@ -19,7 +19,7 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
         words("worker"),
         words("op"),
         words("session"),
-        words("reason"),
+        names("reason"),
         figures("wait").after(3),
         figures("dial"),
         figures("service"),

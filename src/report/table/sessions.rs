@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fold::fold;
 use super::grid::{Over, figures, grid, paragraph, words};
-use crate::record::{HowClosed, OpenFailed, Opened, SessionRow, Summary, WhyOpened};
+use crate::record::{HowClosed, OpenFailed, Opened, SessionRow, Stage, Summary, WhyOpened};
 use crate::report::words::{count, figure, many, ms, short};
 
 /// Where TLS has its column, if any session has TLS: else it would hold nothing, and others need the room.
@@ -156,7 +156,7 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
             dial.local_port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             figure(dial.open as u64),
             ms(took(dial)),
-            format!("{} at {}", dial.failure.kind.name(), dial.failure.stage.name()),
+            could_not(dial),
         ]
     });
     let mut text = grid(&columns, &[], rows);
@@ -171,4 +171,10 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
 fn took(dial: &OpenFailed) -> Duration {
     let phases = &dial.phases;
     [phases.resolve, phases.connect, phases.tls, phases.greeting, phases.sign_in].into_iter().flatten().sum()
+}
+
+/// Why a dial failed. One that stopped before the sign-in, since an earlier one was refused, cost the account nothing.
+fn could_not(dial: &OpenFailed) -> String {
+    let spared = if dial.failure.stage == Stage::Auth && !dial.sign_in_attempted { ", not tried" } else { "" };
+    format!("{} at {}{spared}", dial.failure.kind.name(), dial.failure.stage.name())
 }
