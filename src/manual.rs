@@ -93,7 +93,7 @@
 //!
 //! | id | severity | found when |
 //! |---|---|---|
-//! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes |
+//! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes; or its commands were not one unit (A7) |
 //! | MC002 | broken | the server's own record disagrees with ours |
 //! | MC030 | limit | the server refused a connection because too many are open |
 //! | MC031 | limit | the server throttled |
@@ -101,7 +101,7 @@
 //! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT |
 //! | MC041 | fault | a connection was discarded in the middle of a reply |
 //! | MC050 | advice | operations spent more time waiting for their connection than using it |
-//! | MC051 | advice | connections were opened for half of the operations or more: hardly any reuse |
+//! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
 //!
 //! # Choices where the rules are silent
 //! - **An implicit default whose first dial fails** leaves nothing behind, as one created by hand (C4): the thread's

@@ -1,5 +1,6 @@
 //! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::run::{HowClosed, OpenFailed, Run};
@@ -59,8 +60,8 @@ fn too_many_connections(summary: &Summary) -> Option<Finding> {
     let cure = match open {
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
         open => format!(
-            "use fewer threads or use-main (if the server allows more than {open}, other clients hold the rest), or \
-             raise the server's limit"
+            "stay at {open} connections (fewer threads, or use-main), or raise the server's limit; other clients may \
+             hold some of it"
         ),
     };
     let sentence = format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len());
@@ -97,7 +98,10 @@ fn main_shut_out(summary: &Summary) -> Option<Finding> {
 /// MC040.
 fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
     let opened = summary.sessions.iter().filter(|row| row.dial.is_ok());
+    // A server that replies late has not read all there is when an interrupted run ends, or a dial is given up.
     let witness = run.witness.as_deref().filter(|_| run.end.interrupted.is_none()).unwrap_or_default();
+    let failed = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
+    let never_opened: BTreeSet<u16> = failed.filter_map(|failed| failed.local_port).collect();
     let evidence: Vec<String> = opened
         .filter_map(|row| match row.closed.as_ref().map(|closed| &closed.how) {
             None => Some(format!("{} was open at the end", row.session)),
@@ -106,8 +110,7 @@ fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
             }
             Some(HowClosed::LoggedOut | HowClosed::Discarded) => None,
         })
-        // A server that replies late has not read all there is when an interrupted run ends.
-        .chain(witness.iter().filter(|seen| seen.open).map(|seen| {
+        .chain(witness.iter().filter(|seen| seen.open && !never_opened.contains(&seen.peer_port)).map(|seen| {
             format!(
                 "the server still has {} open (port {})",
                 seen.label.as_deref().unwrap_or("a session"),

@@ -1,4 +1,4 @@
-//! Did each operation use the connection that rules A1–A3 give it?
+//! Did each operation use the connection that rules A1–A3 give it, to itself as a unit (A7)?
 //!
 //! A second opinion: this file knows the specification's table on its own, in literals, and takes what the rule looks
 //! at from the recorded events and the connection from the socket that carried the bytes. It never asks the allocator.
@@ -136,6 +136,7 @@ impl Ledger {
         if operation.outcome.is_ok() && (operation.local_port.is_none() || operation.commands.is_empty()) {
             return Err("it claims success, yet no socket carried a command of it".to_owned());
         }
+        is_one_unit(operation)?;
         let used = match operation.local_port {
             Some(port) => {
                 let session = self.carried_by(port, operation, entry.seq).ok_or_else(|| {
@@ -207,6 +208,29 @@ impl Ledger {
         let claimed = sessions.find(|session| Some(*session) == operation.session);
         Some(claimed.unwrap_or(first))
     }
+}
+
+/// A7: its commands are those of its unit, one right after the other on their connection. A broken unit may end early,
+/// and an empty mailbox has nothing to fetch.
+fn is_one_unit(operation: &Operation) -> Result<(), String> {
+    let unit: &[&str] = match operation.name {
+        "noop" => &["NOOP"],
+        "list" => &["LIST"],
+        "status" => &["STATUS"],
+        "fetch" => &["EXAMINE", "FETCH"],
+        "search" => &["EXAMINE", "SEARCH"],
+        other => return Err(format!("there is no operation {other}")),
+    };
+    let sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
+    let may_be_short = operation.outcome.is_err() || (operation.name == "fetch" && sent.len() == 1);
+    if !unit.starts_with(&sent) || (sent.len() < unit.len() && !may_be_short) {
+        return Err(format!("a {} is {}, it sent {}", operation.name, unit.join(" "), sent.join(" ")));
+    }
+    let tags = || operation.commands.iter().map(|command| command.tag);
+    if tags().zip(tags().skip(1)).any(|(tag, next)| next != tag + 1) {
+        return Err("another command came between those of its unit (A7)".to_owned());
+    }
+    Ok(())
 }
 
 fn due(mode: Mode, had_default: bool, passed: bool) -> Option<(Due, &'static str)> {

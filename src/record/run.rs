@@ -303,6 +303,13 @@ pub struct WitnessedCommand {
     pub at: Option<Duration>,
 }
 
+impl WitnessedSession {
+    /// Whether the client said anything.
+    pub(super) fn spoke(&self) -> bool {
+        !self.commands.is_empty() || self.run_id.is_some() || self.label.is_some()
+    }
+}
+
 impl Run {
     /// The operations, in the order of their ends.
     pub fn operations(&self) -> impl Iterator<Item = (&Entry, &Operation)> {

@@ -72,9 +72,11 @@ fn issue_all(floor: &Floor<'_>, number: u32, own: &Own) {
         if issued == most || over || floor.control.interrupted().is_some() {
             break;
         }
-        let goes_on = issue(floor, worker, step, own.independent.as_ref());
+        let goes_on = issue(floor, worker, step, own.independent.as_ref(), until);
         issued += 1;
-        let rested = floor.plan.pause.is_zero() || issued == most || floor.control.rest(floor.plan.pause);
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        let pause = floor.plan.pause.min(left);
+        let rested = pause.is_zero() || issued == most || floor.control.rest(pause);
         if !goes_on || !rested {
             break;
         }
@@ -94,7 +96,13 @@ fn stopped(floor: &Floor<'_>, worker: WorkerId, issued: u64, failure: Option<Fai
 }
 
 /// Issues one operation and writes it down; false if the worker cannot get a connection and should stop.
-fn issue(floor: &Floor<'_>, worker: WorkerId, step: Step, passed: Option<&Connection<Recording>>) -> bool {
+fn issue(
+    floor: &Floor<'_>,
+    worker: WorkerId,
+    step: Step,
+    passed: Option<&Connection<Recording>>,
+    until: Option<Instant>,
+) -> bool {
     let mut operation = Operation {
         worker,
         number: 0,
@@ -127,6 +135,8 @@ fn issue(floor: &Floor<'_>, worker: WorkerId, step: Step, passed: Option<&Connec
         None => floor.client.lease(),
     };
     let goes_on = match lease {
+        // The time ran out while it stood in line: it is not begun, so it was not issued.
+        Ok(lease) if !lease.assignment().opened && until.is_some_and(|until| Instant::now() >= until) => return false,
         Ok(lease) => {
             serve(floor, step, lease, &mut operation);
             true

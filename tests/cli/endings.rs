@@ -218,3 +218,14 @@ fn threads_that_share_a_connection_wait_once_for_a_server_that_never_answers() {
     assert!(ended.took < Duration::from_millis(2_500), "eight times half a second would be four: {:?}", ended.took);
     assert_eq!(number(&ended.json()["operations"]["failed"]), 8);
 }
+
+#[test]
+fn a_duration_ends_pauses_and_lines_too() {
+    let paused = run("--duration 300ms --pause 20s -t 2 --format json");
+    assert!(paused.took < Duration::from_secs(3), "{:?}", paused.took);
+    // Thirty threads in line for one slow connection: whoever is not served in time has issued nothing.
+    let lined = run("--mode use-main -t 30 --sandbox-latency 200ms --duration 500ms --format json");
+    assert!(lined.took < Duration::from_secs(4), "{:?}", lined.took);
+    assert_eq!(lined.code, 0, "{}", lined.stdout);
+    assert!(number(&lined.json()["operations"]["ok"]) < 20, "{}", lined.stdout);
+}

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use mailconn::allocator::{ConnectionId, Mode, Reason};
 use mailconn::protocol::{Failure, FailureKind, Stage};
-use mailconn::record::{Asked, Run, What, WitnessedSession};
+use mailconn::record::{Asked, Role, Run, What, WitnessedSession};
+use mailconn::sandbox::Options;
 
-use super::real::{ids, is_broken, is_clean, last_of, mixed, operations, own, verdict, witness};
+use super::real::{ids, is_broken, is_clean, last_of, mixed, operations, own, plan, run_on, sandbox, verdict, witness};
 
 #[test]
 fn runs_as_they_were_are_clean_and_both_records_agree_on_all() {
@@ -333,4 +334,40 @@ fn an_empty_run_is_judged_too() {
     run.header.asked = Asked::Operations(0);
     let verdict = verdict(&run);
     assert_eq!((ids(&verdict), verdict.rules.checked), (vec![], 0));
+}
+
+#[test]
+fn whoever_connects_to_the_server_and_says_nothing_is_no_concern_of_ours() {
+    let mut run = mixed();
+    let silent = WitnessedSession {
+        peer_port: 1,
+        run_id: None,
+        label: None,
+        logged_out: false,
+        open: false,
+        commands: Vec::new(),
+    };
+    witness(&mut run).push(silent);
+    is_clean(&run);
+}
+
+/// Two threads that share a connection without a lock for the unit send EXAMINE, EXAMINE, FETCH, FETCH.
+#[test]
+fn a7_units_whose_commands_are_interleaved_are_mc001() {
+    let mut run = run_on(sandbox(Options::default()), &plan(Mode::UseMain, vec![Role::default(); 2], 5, "fetch"));
+    is_clean(&run);
+    let mut fetches: Vec<_> = operations(&mut run).take(2).collect();
+    let (first, second) = fetches.split_at_mut(1);
+    std::mem::swap(&mut first[0].commands[1], &mut second[0].commands[1]);
+    let verdict = is_broken(&run, "MC001", "two FETCHes exchanged");
+    assert_eq!(verdict.rules.held, verdict.rules.checked - 2);
+}
+
+#[test]
+fn an_operation_that_did_not_send_what_its_name_says_is_mc001() {
+    for name in ["list", "status", "fetch", "search", "nosuch"] {
+        let mut run = run_on(sandbox(Options::default()), &plan(Mode::UseMain, vec![Role::default()], 3, "noop"));
+        operations(&mut run).next().unwrap().name = name;
+        is_broken(&run, "MC001", name);
+    }
 }
