@@ -11,7 +11,7 @@ mod mail;
 mod spread;
 mod table;
 
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -66,13 +66,17 @@ fn main() -> Result<()> {
         mail::round(server, 0, 4).context("the round that warms up")?;
     }
     for repetition in 0..args.repetitions {
-        eprint!("\rrepetition {} of {}", repetition + 1, args.repetitions);
+        if stderr().is_terminal() {
+            eprint!("\rrepetition {} of {}", repetition + 1, args.repetitions);
+        }
         if let Some(server) = &server {
             mail.push(mail::round(server, repetition, shorter)?);
         }
         leases.round(repetition, shorter)?;
     }
-    eprintln!();
+    if stderr().is_terminal() {
+        eprintln!();
+    }
     let report = table::report(&machine, args.repetitions, &mail, &leases)?;
     stdout().write_all(report.as_bytes())?;
     Ok(())
