@@ -10,10 +10,10 @@ use nix::sys::time::TimeValLike as _;
 
 use super::client::THREADS;
 
-/// NOOPs of each thread: half a second of work in all. Other work on the machine comes in bursts that last longer; many
+/// NOOPs of each thread: less than a second of work in all. Other work on the machine comes in bursts that last longer; many
 /// short measurements give a better median than few long ones.
-const OWN: u32 = 4_000;
-const SHARED: u32 = 1_500;
+const OWN: u32 = 6_000;
+const SHARED: u32 = 2_000;
 
 /// Whom to dial, as `scripts/servers up` says.
 pub struct Server {

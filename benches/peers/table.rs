@@ -115,7 +115,10 @@ fn targets(out: &mut String, mail: &[Round], leases: &Figures) -> Result<()> {
             let cpu = ratio(mail, run, bare, |cost| cost.cpu_us);
             let verdict = met(rate.median >= RUN_TARGET);
             writeln!(out, "{name:<12} run / imap loop: ops/s {rate:.2}; target {RUN_TARGET:.2}: {verdict}")?;
-            writeln!(out, "{:<12} client CPU of an operation {cpu:.2}", "")?;
+            // Other work on the machine can only slow a client down: the best rate of each is the least disturbed one.
+            let best = |row| each(mail, row, |cost| cost.operations_per_second).fold(0.0, f64::max);
+            let best = best(run) / best(bare);
+            writeln!(out, "{:<12} the best of each {best:.2}; client CPU of an operation {cpu:.2}", "")?;
         }
     }
     let alone = nanoseconds(leases, lease::Row::Lease, 1).median;
