@@ -135,10 +135,13 @@ fn plan(args: &RunArgs) -> Result<Plan> {
 }
 
 fn server(args: &RunArgs) -> Result<Server> {
-    let from_environment = || std::env::var(SERVER).ok().filter(|url| !url.is_empty());
+    let from_environment = || {
+        let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
+        url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
+    };
     let (url, named_by) = match &args.server {
         Some(url) => (url.clone(), "--server"),
-        None => from_environment().map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
+        None => from_environment()?.map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
     };
     if url == "sandbox" {
         return sandbox(args);

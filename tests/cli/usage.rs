@@ -1,7 +1,9 @@
 //! Wrong usage: one line with the rule or the cure, exit 2, and nobody is dialled.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 
 use super::process::{Ended, PASSWORD, end, mailconn};
 
@@ -111,6 +113,8 @@ fn an_address_that_is_none_says_how_to_write_one() {
     }
     let ended = end(mailconn(["run"]).env("MAILCONN_SERVER", "pop3://joe@127.0.0.1"));
     is_refused(&ended, "MAILCONN_SERVER: unknown scheme pop3://");
+    let ended = end(mailconn(["run"]).env("MAILCONN_SERVER", OsStr::from_bytes(b"imap://joe@\xff")));
+    is_refused(&ended, "MAILCONN_SERVER is not UTF-8 text");
 }
 
 #[test]
