@@ -1,6 +1,7 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +177,11 @@ fn sandbox(args: &RunArgs) -> Result<Server> {
 /// The file that was named, else the environment, else a question on the terminal.
 fn password(file: Option<&Path>, endpoint: &Endpoint) -> Result<Secret> {
     if let Some(path) = file {
-        let bytes = std::fs::read(path).with_context(|| format!("--password-file {}", path.display()))?;
+        let mut bytes = Vec::new();
+        // Not all of it: it may be a device that never ends.
+        File::open(path)
+            .and_then(|file| file.take(LONGEST_PASSWORD as u64 + 1).read_to_end(&mut bytes))
+            .with_context(|| format!("--password-file {}", path.display()))?;
         ensure!(bytes.len() <= LONGEST_PASSWORD, "--password-file {}: too long for a password", path.display());
         let text = String::from_utf8(bytes);
         let text = text.ok().with_context(|| format!("--password-file {}: not UTF-8 text", path.display()))?;

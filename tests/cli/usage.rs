@@ -160,6 +160,7 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
     server.refuses(&["-o", &path("file"), "--threads", "0"], "give at least 1");
     assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "kept");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
+    server.refuses(&["--password-file", "/dev/zero"], "too long for a password");
 }
 
 #[test]
