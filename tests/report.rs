@@ -891,7 +891,7 @@ mod output {
         let long = file(&at(&"x".repeat(300))).writable().unwrap_err().to_string();
         assert!(long.starts_with("cannot write to ") && !long.contains('\n'), "{long}");
         let denied = file(Path::new("/proc/report")).writable().unwrap_err().to_string();
-        assert!(denied.starts_with("cannot write to /proc/report: "), "{denied}");
+        assert_eq!(denied, "cannot write to /proc/report", "the cause is its source");
         assert_eq!(entries(directory.path()), ["plain"]);
     }
 

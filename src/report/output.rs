@@ -50,7 +50,7 @@ pub enum Unwritable {
         directory: PathBuf,
     },
     /// The system does not let us.
-    #[error("cannot write to {}: {reason}", file.display())]
+    #[error("cannot write to {}", file.display())]
     Denied {
         /// As given.
         file: PathBuf,

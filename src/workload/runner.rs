@@ -63,7 +63,7 @@ pub struct Tally {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The system gave no more threads.
-    #[error("the system gave only {started} of {asked} threads ({source}); use fewer --threads, or raise its limit")]
+    #[error("the system gave only {started} of {asked} threads; use fewer --threads, or raise its limit")]
     Threads {
         /// Threads it gave.
         started: usize,

@@ -173,3 +173,5 @@ fn certificates_that_cannot_be_read_are_known_before_anything_runs() {
     std::fs::write(&path, "no certificate").unwrap();
     server.refuses(&["--ca-file", name, "--starttls"], "BEGIN CERTIFICATE");
 }
+    let ended = end(&mut mailconn(["run", "-o", "/proc/report"]));
+    assert_eq!(ended.stderr, "mailconn: cannot write to /proc/report: entity not found\n", "each cause once");
