@@ -9,6 +9,8 @@ mod settings;
 mod testimony;
 mod workers;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,7 +30,7 @@ pub fn run() -> ExitCode {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        eprintln!("mailconn: {}", one_line(&format!("{error:#}")));
+        complain(&one_line(&without_passwords(format!("{error:#}"))));
         exit::USAGE
     }))
 }
@@ -42,18 +44,54 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprint!("{error}");
+            say(error);
             ExitCode::from(exit::USAGE)
         }
         _ => {
             let text = error.to_string();
+            if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
+                complain(
+                    "a server is named with --server URL, and a password never belongs in it; see mailconn run --help",
+                );
+                return ExitCode::from(exit::USAGE);
+            }
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
-            eprintln!("mailconn: {said}; see mailconn run --help");
+            complain(&format!("{said}; see mailconn run --help"));
             ExitCode::from(exit::USAGE)
         }
     }
+}
+
+/// One line on stderr.
+fn complain(line: &str) {
+    say(format_args!("mailconn: {line}\n"));
+}
+
+fn say(text: impl Display) {
+    // Whoever closed stderr does not want to know; the exit code says it too.
+    let _ = write!(io::stderr(), "{text}");
+}
+
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
+}
+
+/// What stands before the host in an argument that is or holds a URL: a password, perhaps.
+fn userinfo(argument: &str) -> Option<&str> {
+    let (_, rest) = argument.split_once("://")?;
+    rest.rsplit_once('@').map(|(userinfo, _)| userinfo)
+}
+
+/// No complaint repeats a password out of a URL, whatever flag it was given to.
+fn without_passwords(mut text: String) -> String {
+    for argument in arguments() {
+        if let Some(userinfo) = userinfo(&argument).filter(|userinfo| userinfo.contains(':')) {
+            text = text.replace(userinfo, "…").replace(&*userinfo.escape_debug().to_string(), "…");
+        }
+    }
+    text
 }
 
 fn one_line(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 
-use super::process::{Ended, PASSWORD, end, mailconn};
+use super::process::{Ended, PASSWORD, end, mailconn, shell};
 
 #[track_caller]
 fn is_refused(ended: &Ended, cure: &str) {
@@ -123,7 +123,26 @@ fn a_password_in_the_address_is_refused_and_not_repeated() {
     let url = server.url().replace("joe@", &format!("joe:{PASSWORD}@"));
     let ended = end(&mut mailconn(["run", "--server", &url]));
     is_refused(&ended, "leave it out");
+    for args in [vec![&*url], vec!["--server", "sandbox", &url], vec!["--mode", &url], vec!["--threads", &url]] {
+        let ended = end(&mut mailconn(["run"].iter().chain(&args)));
+        is_refused(&ended, "named with --server URL, and a password never belongs in it");
+    }
+    is_refused(&end(&mut mailconn([&url])), "a password never belongs in it");
+    for flag in ["--ops", "--default-for", "--ca-file", "--password-file", "-o"] {
+        // `end` sees to it that the password is not said.
+        assert_eq!(end(&mut mailconn(["run", "--server", &server.url(), flag, &url])).code, 2, "{flag}");
+    }
     server.heard_nothing();
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_no_exit_code() {
+    for args in ["", "run --thraeds 3", "run --threads 0", "run -n 1 --format json -o /dev/full"] {
+        for stderr in ["2>/dev/full", "2> >(true)", "2>&-"] {
+            let ended = end(&mut shell(&format!("{{}} {args} {stderr}")));
+            assert_eq!(ended.code, 2, "{args} {stderr}");
+        }
+    }
 }
 
 #[test]
@@ -141,6 +160,7 @@ fn a_password_must_come_from_somewhere() {
     server.refuses(&["--password-file", &file("blank", b"\n")], "it is empty");
     server.refuses(&["--password-file", &file("bytes", b"\xff\xfe")], "not UTF-8");
     server.refuses(&["--password-file", &file("two", b"one\ntwo\n")], "nothing else");
+    server.refuses(&["--password-file", "/dev/zero"], "too long for a password");
 
     let ended = end(&mut mailconn(["run", "--server", &server.url()]));
     is_refused(&ended, "set MAILCONN_PASSWORD, or name a --password-file");
@@ -158,9 +178,10 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
     std::fs::write(path("file"), "kept").unwrap();
     server.refuses(&["-o", &path("file/report")], "not a directory");
     server.refuses(&["-o", &path("file"), "--threads", "0"], "give at least 1");
+    let ended = end(&mut mailconn(["run", "-o", "/proc/report"]));
+    assert_eq!(ended.stderr, "mailconn: cannot write to /proc/report: entity not found\n", "each cause once");
     assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "kept");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
-    server.refuses(&["--password-file", "/dev/zero"], "too long for a password");
 }
 
 #[test]
@@ -173,5 +194,3 @@ fn certificates_that_cannot_be_read_are_known_before_anything_runs() {
     std::fs::write(&path, "no certificate").unwrap();
     server.refuses(&["--ca-file", name, "--starttls"], "BEGIN CERTIFICATE");
 }
-    let ended = end(&mut mailconn(["run", "-o", "/proc/report"]));
-    assert_eq!(ended.stderr, "mailconn: cannot write to /proc/report: entity not found\n", "each cause once");
