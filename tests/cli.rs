@@ -7,4 +7,5 @@ mod limits;
 mod many;
 mod output;
 mod process;
+mod stalled;
 mod usage;

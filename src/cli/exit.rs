@@ -18,3 +18,8 @@ operation. A limit is 6 whenever it is met.";
 
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
+
+/// The code of a process that this signal ended.
+pub fn interrupted_by(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}

@@ -1,7 +1,9 @@
-//! Ctrl-C and SIGTERM: the first ends the run in order, the second at once.
+//! Ctrl-C and SIGTERM: the first ends the run in order, the second at once. Once the run is over the first ends the
+//! process too.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -12,6 +14,8 @@ use mailconn::workload::Control;
 /// Listens for signals as long as it lives.
 pub struct Interrupts {
     handle: Handle,
+    /// The next signal ends the process, whether or not one came before.
+    at_once: Arc<AtomicBool>,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -24,15 +28,22 @@ impl Interrupts {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let handle = signals.handle();
         let control = Arc::clone(control);
+        let at_once = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&at_once);
         let listener = thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                if control.interrupted().is_some() {
+                if ends.load(Ordering::SeqCst) || control.interrupted().is_some() {
                     std::process::exit(128 + signal);
                 }
                 control.interrupt(signal);
             }
         })?;
-        Ok(Self { handle, listener: Some(listener) })
+        Ok(Self { handle, at_once, listener: Some(listener) })
+    }
+
+    /// The run is over: from now on the first signal ends the process.
+    pub fn end_at_the_next(&self) {
+        self.at_once.store(true, Ordering::SeqCst);
     }
 }
 

@@ -8,6 +8,7 @@ mod run;
 mod settings;
 mod testimony;
 mod workers;
+mod writer;
 
 use std::fmt::Display;
 use std::io::{self, Write};

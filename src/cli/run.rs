@@ -1,6 +1,6 @@
 //! `mailconn run`: one run, from its settings to its report.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,9 +9,11 @@ use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
 use super::descriptors;
+use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::testimony;
+use super::writer::{self, Writer};
 use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security};
 use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
@@ -22,6 +24,8 @@ use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// The table shows so many rows of each kind; `--each` and the other formats show all.
 const SCREENFUL: usize = 20;
+/// So many events are put into words at once.
+const AT_ONCE: usize = 1024;
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
 
@@ -37,7 +41,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let Target { connector, name, sandbox } =
         Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
     let control = Arc::new(Control::default());
-    let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
+    let interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let clock = Instant::now();
     let setup = Setup {
         run_id,
@@ -46,13 +50,25 @@ pub fn run(settings: Settings) -> Result<u8> {
         wait_timeout: settings.wait_timeout,
         max_connections: settings.max_connections,
     };
-    let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress)?;
+    let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
+    let in_time = run.end.interrupted.is_some();
+    let late = || control.interrupted().filter(|_| !in_time).map(|(signal, _)| exit::interrupted_by(signal));
+    if !matches!(settings.format, Format::Ndjson) {
+        // What is left blocks as long as stdout does, and cannot be interrupted halfway.
+        interrupts.end_at_the_next();
+        if let Some(code) = late() {
+            return Ok(code);
+        }
+    }
     run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
     let summary = Summary::of(&run);
     let verdict = Verdict::on(&run, &summary);
-    teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;
-    Ok(verdict.conclusion.exit_code())
+    let complete = teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;
+    if !complete {
+        super::complain("the report is incomplete: nobody read it");
+    }
+    Ok(late().filter(|_| !complete).unwrap_or(verdict.conclusion.exit_code()))
 }
 
 /// Whom the run dials.
@@ -104,21 +120,27 @@ struct Teller {
     progress: Progress,
     format: Format,
     /// Where the events go as they happen, until the first is written.
-    sink: Option<Box<dyn Write + Send>>,
+    sink: Option<Writer>,
     /// The events as they happen; none once nobody reads them any more.
-    stream: Option<Ndjson<Box<dyn Write + Send>>>,
+    stream: Option<Ndjson<Writer>>,
     /// Why streaming ended, if not because the reader went away.
     failed: Option<io::Error>,
 }
 
 impl Teller {
-    fn new(plan: &Plan, format: Format, output: &Output, progress: report::ProgressKind) -> Result<Self> {
+    fn new(
+        plan: &Plan,
+        format: Format,
+        output: &Output,
+        progress: report::ProgressKind,
+        control: &Arc<Control>,
+    ) -> Result<Self> {
         let asked = match plan.asked {
             Asked::Operations(each) => Some(each.saturating_mul(plan.workers.len() as u64)),
             Asked::Duration(_) => None,
         };
-        let sink =
-            matches!(format, Format::Ndjson).then(|| output.stream()).transpose().context("opening the report")?;
+        let streams = matches!(format, Format::Ndjson);
+        let sink = streams.then(|| Writer::open(output, control)).transpose().context("opening the report")?;
         Ok(Self { progress: Progress::new(progress, asked), format, sink, stream: None, failed: None })
     }
 
@@ -129,7 +151,8 @@ impl Teller {
             .ok()
     }
 
-    fn tell(mut self, run: &Run, summary: &Summary, verdict: &Verdict, each: bool, output: &Output) -> Result<()> {
+    /// False if the end of the report is missing because nobody reads it.
+    fn tell(mut self, run: &Run, summary: &Summary, verdict: &Verdict, each: bool, output: &Output) -> Result<bool> {
         self.progress.finish();
         match self.format {
             Format::Table => {
@@ -140,12 +163,16 @@ impl Teller {
             Format::Json => output.write_whole(&report::json(run, summary, verdict)).context(WRITING)?,
             Format::Ndjson => {
                 if let Some(stream) = self.stream.take() {
-                    let ended = stream.end(run, summary, verdict);
+                    let ended = stream.end(run, summary, verdict).and_then(Writer::finish);
                     self.streamed(ended);
                 }
             }
         }
-        self.failed.map_or(Ok(()), |error| Err(error).context(WRITING))
+        match self.failed {
+            None => Ok(true),
+            Some(error) if writer::is_unread(&error) => Ok(false),
+            Some(error) => Err(error).context(WRITING),
+        }
     }
 }
 
@@ -158,10 +185,9 @@ impl Audience for Teller {
     }
 
     fn goes_on(&mut self, entries: &[Entry], tally: &Tally) {
-        if !entries.is_empty()
-            && let Some(mut stream) = self.stream.take()
-        {
-            let written = stream.entries(entries);
+        for some in entries.chunks(AT_ONCE) {
+            let Some(mut stream) = self.stream.take() else { break };
+            let written = stream.entries(some);
             self.stream = self.streamed(written).map(|()| stream);
         }
         self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });

@@ -4,7 +4,7 @@
 //! costs an operation a lock and a push, and wakes nobody.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 use crate::allocator::{Event, Observer};
 use crate::record::{Entry, What, WorkerId};
 
-/// So many entries may wait for the collector; then whoever records waits for it, `PATIENCE` at most.
+/// So many entries may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
+/// which has a deadline, or when the bound is lifted.
 const BOUND: usize = 1 << 18;
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Recorder {
     started: Instant,
     /// Written by every thread that does something, emptied by the collector.
     fresh: Mutex<Vec<Entry>>,
     drained: Condvar,
+    /// The collector has no more time, or is the one who records: nobody waits for it. Changed under the lock of `fresh`.
+    lifted: AtomicBool,
     /// How many entries there are: the next one's `seq`. Changed under the lock of `fresh`, read without it.
     recorded: AtomicU64,
     /// How many of them are operations; changed under the lock of `fresh`.
@@ -36,6 +38,7 @@ impl Recorder {
             started,
             fresh: Mutex::new(Vec::new()),
             drained: Condvar::new(),
+            lifted: AtomicBool::new(false),
             recorded: AtomicU64::new(0),
             operations: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -47,14 +50,23 @@ impl Recorder {
     pub(super) fn record(&self, mut what: What) {
         let mut fresh = self.fresh();
         if fresh.len() >= BOUND {
-            let waited = self.drained.wait_timeout_while(fresh, PATIENCE, |fresh| fresh.len() >= BOUND);
-            fresh = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let full = |fresh: &mut Vec<Entry>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
+            fresh = self.drained.wait_while(fresh, full).unwrap_or_else(PoisonError::into_inner);
         }
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
         if let What::Operation(operation) = &mut what {
             operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1;
         }
         fresh.push(Entry { seq, at: self.started.elapsed(), what });
+    }
+
+    /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still
+    /// recorded is an operation and the end of a connection for each of them.
+    pub(super) fn lift(&self) {
+        let fresh = self.fresh();
+        self.lifted.store(true, Ordering::Relaxed);
+        drop(fresh);
+        self.drained.notify_all();
     }
 
     /// How many entries there are now: what an operation issued now can know of.

@@ -45,6 +45,9 @@ pub trait Audience {
     /// The run begins.
     fn begins(&mut self, header: &Header);
     /// The next entries, in order, and what there is so far. Called every few hundredths of a second, even with none.
+    ///
+    /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
+    /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
     fn goes_on(&mut self, entries: &[Entry], tally: &Tally);
 }
 
@@ -108,7 +111,9 @@ pub fn run(
             }
         }
         meeting.start(true);
+        let bound = Bound(&recorder);
         collect_until_gone(floor, connector, &mut collected, audience);
+        drop(bound);
         // Joined one by one: only then have the threads' own variables been dropped too.
         for (worker, thread) in workers {
             if thread.join().is_err() {
@@ -192,11 +197,21 @@ fn collect_until_gone(
         if let Some((_, when)) = floor.control.interrupted()
             && !shut_down
         {
+            floor.recorder.lift();
             floor.meeting.dissolve();
             floor.client.clone().close(when + GRACE);
             connector.cancel();
             shut_down = true;
         }
+    }
+}
+
+/// As long as somebody collects, what waits to be collected has a bound; a collector that panics leaves nobody waiting.
+struct Bound<'a>(&'a Recorder);
+
+impl Drop for Bound<'_> {
+    fn drop(&mut self) {
+        self.0.lift();
     }
 }
 

@@ -1,0 +1,79 @@
+//! A reader who does not read, or reads slowly: it holds up neither the run nor its end.
+
+use std::io::{BufReader, Read};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::{Running, events, mailconn, start_unread};
+
+/// Time to sign out, the writer's two seconds, and something for a busy machine.
+const SOON: Duration = Duration::from_secs(7);
+const INCOMPLETE: &str = "mailconn: the report is incomplete: nobody read it\n";
+
+fn unread(args: &str) -> Running {
+    start_unread(&mut mailconn(["run", "--progress", "never"].into_iter().chain(args.split_whitespace())))
+}
+
+#[track_caller]
+fn ends_at(running: Running, signal: &str, code: i32, said: &str) {
+    let sent = Instant::now();
+    running.signal(signal);
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_eq!((ended.code, &*ended.stderr), (code, said));
+}
+
+#[test]
+fn an_interrupted_run_does_not_wait_for_whoever_does_not_read_its_events() {
+    let mut running = unread("--mode use-main --duration 50s --format ndjson");
+    let _open = running.stdout();
+    // Time enough to fill the pipe and the queue.
+    thread::sleep(Duration::from_secs(3));
+    assert!(!running.is_over());
+    ends_at(running, "INT", 130, INCOMPLETE);
+}
+
+#[test]
+fn a_run_that_is_over_ends_at_a_signal_while_nobody_reads() {
+    let mut running = unread("-n 500 --format ndjson");
+    let _open = running.stdout();
+    thread::sleep(Duration::from_secs(2));
+    assert!(!running.is_over(), "it gives its reader time");
+    ends_at(running, "TERM", 143, INCOMPLETE);
+
+    for args in ["-n 1000 --each", "--mode use-default --threads 400 -n 1 --format json"] {
+        let mut running = unread(args);
+        let mut stdout = running.stdout();
+        // The first byte says that the run is over.
+        stdout.read_exact(&mut [0]).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(!running.is_over(), "{args}: the report is longer than a pipe");
+        ends_at(running, "INT", 130, "");
+    }
+}
+
+#[test]
+fn a_named_pipe_without_a_reader_can_be_interrupted() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for format in ["ndjson", "json"] {
+        let running = unread(&format!("-n 1 --format {format} -o {}", pipe.display()));
+        thread::sleep(Duration::from_secs(2));
+        ends_at(running, "INT", 130, if format == "ndjson" { INCOMPLETE } else { "" });
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_every_event() {
+    let mut running = unread("--mode use-default --threads 3 -n 2000 --format ndjson");
+    let mut reader = BufReader::new(running.stdout());
+    thread::sleep(Duration::from_secs(2));
+    let mut text = Vec::new();
+    while reader.by_ref().take(64 * 1024).read_to_end(&mut text).unwrap() > 0 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stderr), (0, ""));
+    assert_eq!(events(&String::from_utf8(text).unwrap()).last().unwrap()["operations"]["issued"], 6000);
+}
