@@ -160,8 +160,7 @@ fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
 
 /// MC051.
 fn no_reuse(summary: &Summary) -> Option<Finding> {
-    let carried: u64 = summary.sessions.iter().map(|row| row.operations).sum();
-    let carried = usize::try_from(carried).unwrap_or(usize::MAX);
+    let carried = usize::try_from(summary.carried()).unwrap_or(usize::MAX);
     if carried < 2 || summary.opened < 2 || summary.opened.saturating_mul(2) <= carried {
         return None;
     }

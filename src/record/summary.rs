@@ -149,6 +149,12 @@ impl Summary {
         }
         tally.finish(run)
     }
+
+    /// How many operations a session carried. One that got no connection used none: it counts for no reuse and no rate.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.sessions.iter().fold(0, |sum, row| sum.saturating_add(row.operations))
+    }
 }
 
 /// What is counted on the way through the entries.

@@ -61,8 +61,7 @@ fn headline(run: &Run, summary: &Summary) -> String {
     }
 
     let opened = summary.opened as u64;
-    // An operation that got no connection used none: it counts for no reuse and no rate.
-    let carried: u64 = summary.sessions.iter().map(|row| row.operations).sum();
+    let carried = summary.carried();
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
         let each = match carried % opened {
