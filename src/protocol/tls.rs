@@ -1,7 +1,7 @@
 //! Whom to trust, and what a failed handshake means.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +32,12 @@ pub enum TlsSettingsError {
         /// The operating system's answer.
         error: io::Error,
     },
+    /// The file is longer than any list of authorities, or has no end.
+    #[error("the CA file {} is longer than 1 MiB; name a file that holds only the authorities to trust", .path.display())]
+    TooLong {
+        /// The file asked for.
+        path: PathBuf,
+    },
     /// The file holds no PEM certificate.
     #[error("the CA file {} holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----", .path.display())]
     NoCertificate {
@@ -54,11 +60,14 @@ pub enum TlsSettingsError {
     },
 }
 
+/// The longest CA file: several times the list that operating systems ship.
+const MAX_CA_FILE: u64 = 1 << 20;
+
 impl TlsSettings {
     /// Reads the authorities, once for all connections. Touches no network.
     ///
     /// # Errors
-    /// [`TlsSettingsError`] when the CA file is missing, empty or not PEM.
+    /// [`TlsSettingsError`] when the CA file is missing, empty, longer than 1 MiB or not PEM.
     pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsSettingsError> {
         let roots = match &self.ca_file {
             Some(path) => roots_of(path)?,
@@ -75,7 +84,13 @@ impl TlsSettings {
 }
 
 fn roots_of(path: &PathBuf) -> Result<RootCertStore, TlsSettingsError> {
-    let pem = fs::read(path).map_err(|error| TlsSettingsError::Unreadable { path: path.clone(), error })?;
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_CA_FILE + 1).read_to_end(&mut pem))
+        .map_err(|error| TlsSettingsError::Unreadable { path: path.clone(), error })?;
+    if pem.len() as u64 > MAX_CA_FILE {
+        return Err(TlsSettingsError::TooLong { path: path.clone() });
+    }
     let broken = |reason: String| TlsSettingsError::Invalid { path: path.clone(), reason };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

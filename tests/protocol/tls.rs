@@ -232,4 +232,9 @@ fn a_ca_file_that_cannot_be_used_is_one_clear_line_before_any_dial() {
         let error = TlsSettings { ca_file: Some(path) }.client_config().unwrap_err().to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{error}");
     }
+    let endless = TlsSettings { ca_file: Some("/dev/zero".into()) }.client_config().unwrap_err().to_string();
+    assert_eq!(
+        endless,
+        "the CA file /dev/zero is longer than 1 MiB; name a file that holds only the authorities to trust"
+    );
 }
