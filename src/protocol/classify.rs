@@ -1,87 +1,98 @@
 //! What a server's refusal means: a table over the texts that real servers send.
 //!
 //! One mistake matters more than all others: a connection limit shown as a wrong password (thunderbird-android#1694),
-//! because people then change passwords and providers lock accounts. So limits are looked for first, everywhere.
+//! because people then change passwords and providers lock accounts. So limits are looked for before all else that
+//! has to be guessed from a wording; only a response code that names the reason itself comes first.
 
 use super::failure::{Failure, FailureKind, Stage};
 
 use FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo};
 
-/// A text that decides, in lower case, and where it does. The first row that matches wins.
-struct Row {
-    text: &'static str,
-    only_signing_in: bool,
-    kind: FailureKind,
-}
+/// What decides, in lower case, and for which kind. The first row that matches wins.
+type Rows = &'static [(&'static str, FailureKind)];
 
-const fn anywhere(text: &'static str, kind: FailureKind) -> Row {
-    Row { text, only_signing_in: false, kind }
-}
+/// Response codes that leave nothing open: no text says more than they do. Counted at any stage.
+const CODES: Rows = &[("in-use", LimitConnections), ("throttled", LimitRate)];
 
-const fn signing_in(text: &'static str, kind: FailureKind) -> Row {
-    Row { text, only_signing_in: true, kind }
-}
+/// The same, for the answer to a sign-in.
+const SIGN_IN_CODES: Rows = &[
+    ("authenticationfailed", AuthInvalid),
+    ("authorizationfailed", AuthInvalid),
+    ("expired", AuthInvalid),
+    ("privacyrequired", AuthUnsupported),
+];
 
-const TABLE: &[Row] = &[
+/// What providers say in these very words, at the start of the text and at any stage.
+const SENTENCES: Rows = &[
+    ("user is authenticated but not connected", LimitConnections),
+    ("request is throttled", LimitRate),
+    ("[overquota] account exceeded command or bandwidth limits", LimitRate),
+];
+
+/// Limits by their wording, found anywhere in a line: so only where no text of the user's, such as the name of a
+/// mailbox, comes back in it. That is up to the sign-in, and in a goodbye.
+const LIMITS: Rows = &[
     // Throttling: how fast, not how many.
-    anywhere("throttled", LimitRate),
-    anywhere("backoff time", LimitRate),
-    anywhere("bandwidth limit", LimitRate),
-    anywhere("rate limit", LimitRate),
-    anywhere("ratelimit", LimitRate),
-    anywhere("too many login", LimitRate),
-    anywhere("too many auth", LimitRate),
-    anywhere("too many failed", LimitRate),
-    anywhere("too many invalid", LimitRate),
-    anywhere("too many requests", LimitRate),
-    anywhere("too many commands", LimitRate),
-    anywhere("too many messages", LimitRate),
-    anywhere("submission rate", LimitRate),
-    anywhere("4.7.28", LimitRate),
+    ("throttled", LimitRate),
+    ("backoff time", LimitRate),
+    ("bandwidth limit", LimitRate),
+    ("rate limit", LimitRate),
+    ("ratelimit", LimitRate),
+    ("too many login", LimitRate),
+    ("too many auth", LimitRate),
+    ("too many failed", LimitRate),
+    ("too many invalid", LimitRate),
+    ("too many requests", LimitRate),
+    ("too many commands", LimitRate),
+    ("too many messages", LimitRate),
+    ("submission rate", LimitRate),
+    ("4.7.28", LimitRate),
     // Too many connections: Gmail, Dovecot, Exchange Online, Stalwart, Courier, Postfix and others.
-    anywhere("too many simultaneous", LimitConnections),
-    anywhere("too many concurrent", LimitConnections),
-    anywhere("too many connections", LimitConnections),
-    anywhere("too many open connections", LimitConnections),
-    anywhere("too many sessions", LimitConnections),
-    anywhere("maximum number of connections", LimitConnections),
-    anywhere("maximum connections", LimitConnections),
-    anywhere("maximum number of concurrent", LimitConnections),
-    anywhere("concurrent connections limit", LimitConnections),
-    anywhere("concurrent connection limit", LimitConnections),
-    anywhere("connection limit", LimitConnections),
-    anywhere("connections exceeded", LimitConnections),
-    anywhere("connections per ip", LimitConnections),
-    anywhere("connections from your ip", LimitConnections),
-    anywhere("connection queue full", LimitConnections),
-    anywhere("mail_max_userip_connections", LimitConnections),
-    anywhere("user is authenticated but not connected", LimitConnections),
-    anywhere("[in-use]", LimitConnections),
-    signing_in("[limit]", LimitConnections),
+    ("too many simultaneous", LimitConnections),
+    ("too many concurrent", LimitConnections),
+    ("too many connections", LimitConnections),
+    ("too many open connections", LimitConnections),
+    ("too many sessions", LimitConnections),
+    ("maximum number of connections", LimitConnections),
+    ("maximum connections", LimitConnections),
+    ("maximum number of concurrent", LimitConnections),
+    ("concurrent connections limit", LimitConnections),
+    ("concurrent connection limit", LimitConnections),
+    ("connection limit", LimitConnections),
+    ("connections exceeded", LimitConnections),
+    ("connections per ip", LimitConnections),
+    ("connections from your ip", LimitConnections),
+    ("connection queue full", LimitConnections),
+    ("mail_max_userip_connections", LimitConnections),
+];
+
+/// Response codes that leave the reason to the text, for the answer to a sign-in.
+const VAGUE_CODES: Rows = &[
+    ("limit", LimitConnections),
     // Not the user's fault, and not for ever (RFC 5530).
-    signing_in("[unavailable]", ServerNo),
-    signing_in("[serverbug]", ServerNo),
-    signing_in("[inuse]", ServerNo),
-    signing_in("[sys/temp]", ServerNo),
-    signing_in("temporary authentication failure", ServerNo),
-    signing_in("temporary failure", ServerNo),
-    signing_in("internal error", ServerNo),
-    signing_in("internal server error", ServerNo),
-    signing_in("try again later", ServerNo),
+    ("unavailable", ServerNo),
+    ("serverbug", ServerNo),
+    ("inuse", ServerNo),
+    ("sys/temp", ServerNo),
+];
+
+/// The wordings of everything else that can be said to a sign-in.
+const SIGN_IN_TEXTS: Rows = &[
+    ("temporary authentication failure", ServerNo),
+    ("temporary failure", ServerNo),
+    ("internal error", ServerNo),
+    ("internal server error", ServerNo),
+    ("try again later", ServerNo),
     // A wrong password even when the server hangs up with it, or calls it BAD.
-    signing_in("[authenticationfailed]", AuthInvalid),
-    signing_in("[authorizationfailed]", AuthInvalid),
-    signing_in("[expired]", AuthInvalid),
-    signing_in("authentication failed", AuthInvalid),
-    signing_in("invalid credentials", AuthInvalid),
+    ("authentication failed", AuthInvalid),
+    ("invalid credentials", AuthInvalid),
     // There is no way to sign in like this.
-    signing_in("[privacyrequired]", AuthUnsupported),
-    signing_in("plaintext authentication disallowed", AuthUnsupported),
-    signing_in("plaintext authentication not allowed", AuthUnsupported),
-    signing_in("cleartext authentication disallowed", AuthUnsupported),
-    signing_in("cleartext authentication not allowed", AuthUnsupported),
-    signing_in("unsupported authentication mechanism", AuthUnsupported),
-    signing_in("unrecognized authentication type", AuthUnsupported),
+    ("plaintext authentication disallowed", AuthUnsupported),
+    ("plaintext authentication not allowed", AuthUnsupported),
+    ("cleartext authentication disallowed", AuthUnsupported),
+    ("cleartext authentication not allowed", AuthUnsupported),
+    ("unsupported authentication mechanism", AuthUnsupported),
+    ("unrecognized authentication type", AuthUnsupported),
 ];
 
 /// The failure that a server's refusal stands for: a tagged NO or BAD, an untagged BYE, a `-ERR`, a 4xx or 5xx reply.
@@ -109,13 +120,24 @@ fn starts_with_word(text: &[u8], word: &str) -> bool {
 
 fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
     let text = String::from_utf8_lossy(line).to_lowercase();
-    let signing_in = matches!(stage, Stage::Greeting | Stage::Auth);
-    let row = TABLE.iter().find(|row| (signing_in || !row.only_signing_in) && text.contains(row.text));
-    if let Some(row) = row {
-        return row.kind;
-    }
     let words = text.strip_prefix("* ").unwrap_or(&text);
-    if starts_with_word(words.as_bytes(), "bye") || words.starts_with("421") {
+    let (_, said) = words.split_once(' ').unwrap_or_default();
+    let code = said.strip_prefix('[').and_then(|code| code.split([']', ' ']).next()).unwrap_or_default();
+    let goodbye = starts_with_word(words.as_bytes(), "bye") || words.starts_with("421");
+    let signing_in = matches!(stage, Stage::Greeting | Stage::Auth);
+    let is_code = |rows: Rows| rows.iter().find(|(name, _)| *name == code);
+    let starts = |rows: Rows| rows.iter().find(|(sentence, _)| said.starts_with(sentence));
+    let contains = |rows: Rows| rows.iter().find(|(piece, _)| text.contains(piece));
+    let row = is_code(CODES)
+        .or_else(|| is_code(SIGN_IN_CODES).filter(|_| signing_in))
+        .or_else(|| starts(SENTENCES))
+        .or_else(|| contains(LIMITS).filter(|_| stage <= Stage::Auth || goodbye))
+        .or_else(|| is_code(VAGUE_CODES).filter(|_| signing_in))
+        .or_else(|| contains(SIGN_IN_TEXTS).filter(|_| signing_in));
+    if let Some((_, kind)) = row {
+        return *kind;
+    }
+    if goodbye {
         return ServerBye;
     }
     if starts_with_word(words.as_bytes(), "bad") {

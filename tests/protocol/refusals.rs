@@ -49,6 +49,45 @@ fn real_servers_refusals_mean_what_they_say() {
 }
 
 #[test]
+fn a_code_that_names_the_reason_counts_for_more_than_the_text() {
+    for (line, kind) in [
+        ("a1 NO [AUTHENTICATIONFAILED] Too many failed login attempts", AuthInvalid),
+        ("a1 NO [AUTHENTICATIONFAILED] Wrong, try again later", AuthInvalid),
+        ("a1 NO [EXPIRED] Too many requests", AuthInvalid),
+        ("a1 NO [PRIVACYREQUIRED] use TLS", AuthUnsupported),
+        ("a1 NO [THROTTLED] slowly", LimitRate),
+        // These leave the reason open, and the text tells it.
+        ("a1 NO [LIMIT] LOGIN Rate limit hit", LimitRate),
+        ("a1 NO [LIMIT] not now", LimitConnections),
+        ("a1 NO [UNAVAILABLE] Too many concurrent connections", LimitConnections),
+        ("a1 NO [UNAVAILABLE] Authentication failed", ServerNo),
+        ("a1 NO Too many failed login attempts", LimitRate),
+    ] {
+        assert_eq!(refusal(line.as_bytes(), Auth).kind, kind, "{line}");
+    }
+}
+
+#[test]
+fn the_name_of_a_mailbox_is_no_limit() {
+    for (line, kind) in [
+        ("a5 NO Mailbox doesn't exist: connection limit (0.001 + 0.000 secs).", ServerNo),
+        ("a5 NO Mailbox doesn't exist: rate limit", ServerNo),
+        ("a5 NO [NONEXISTENT] Too many simultaneous connections", ServerNo),
+        ("a5 NO Mailbox doesn't exist: [IN-USE] User is authenticated but not connected.", ServerNo),
+        ("a5 NO no Request is throttled. Suggested Backoff Time: 5 milliseconds", ServerNo),
+        ("a5 BAD Unknown: too many requests", ServerBad),
+        ("a5 NO [IN-USE] locked", LimitConnections),
+        ("a5 NO User is authenticated but not connected.", LimitConnections),
+        ("a5 NO Request is throttled. Suggested Backoff Time: 5 milliseconds", LimitRate),
+        // A goodbye is about the session.
+        ("* BYE connection limit", LimitConnections),
+        ("421 4.7.28 rate limit", LimitRate),
+    ] {
+        assert_eq!(refusal(line.as_bytes(), Operation).kind, kind, "{line}");
+    }
+}
+
+#[test]
 fn a_failure_is_one_line_with_kind_stage_and_the_servers_own_words() {
     let failure = refusal(b"a1 NO [LIMIT] Too many connections", Auth);
     assert!(
