@@ -107,13 +107,14 @@ impl Pass<'_> {
         }
     }
 
-    /// The server refused user or password: nobody else shall try.
+    /// The server refused the sign-in: nobody else shall try, and all are told the same.
     pub(super) fn refused(self, failure: &Failure) {
+        let only = if failure.kind == FailureKind::AuthInvalid { " with this password" } else { "" };
         self.gate.shut(Failure {
             kind: failure.kind,
             stage: Stage::Auth,
             // Whichever of them is told of first, it says what was refused and what to do.
-            message: format!("{}; not tried again with this password", failure.message),
+            message: format!("{}; not tried again{only}", failure.message),
             server_line: failure.server_line.clone(),
         });
     }

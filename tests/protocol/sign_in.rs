@@ -5,7 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::{ConnectionId, Connector, SessionId};
-use mailconn::protocol::FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, Timeout};
+use mailconn::protocol::FailureKind::{
+    AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerNo, Timeout,
+};
 use mailconn::protocol::{ImapConnector, ImapOperation, ImapSettings, Secret, Stage, Verb};
 
 use super::scripted::{GREETING, Server, session};
@@ -66,6 +68,38 @@ fn two_dials_with_a_wrong_password_cost_one_sign_in_nextcloud_mail_9156() {
     assert_eq!((late.failure.kind, late.local_port), (AuthInvalid, None));
     assert!(late.failure.message.ends_with("not tried again with this password"), "{late}");
     assert_eq!(server.accepted(), connections, "no connection is opened in vain");
+}
+
+#[test]
+fn whatever_the_reason_a_refused_sign_in_is_the_last() {
+    for (refusal, kind) in [
+        ("NO [PRIVACYREQUIRED] use TLS", AuthUnsupported),
+        ("NO [AUTHENTICATIONFAILED] Too many failed login attempts", AuthInvalid),
+        ("NO Too many failed login attempts", LimitRate),
+        ("NO Invalid login or password, try again later", ServerNo),
+        ("NO [UNAVAILABLE] no directory", ServerNo),
+        ("BAD what", ServerBad),
+    ] {
+        let server = Server::start(move |peer| {
+            peer.send(GREETING);
+            peer.answer(&format!("{{t}} {refusal}\r\n"));
+            peer.wait_for_close();
+        });
+        let (connector, start) = (server.connector(), Barrier::new(8));
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (connector, start) = (&connector, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let failure = connector.dial(session(number)).err().unwrap();
+                    assert_eq!((failure.failure.kind, failure.failure.stage), (kind, Stage::Auth), "{failure}");
+                    assert_eq!(failure.failure.server_line.as_deref(), Some(refusal));
+                    assert!(failure.sign_in_attempted || failure.failure.message.contains("; not tried again"));
+                });
+            }
+        });
+        assert_eq!(server.heard_verb("LOGIN"), 1, "{refusal}");
+    }
 }
 
 #[test]

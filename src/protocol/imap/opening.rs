@@ -117,7 +117,7 @@ impl Opening<'_> {
                 Ok(connection)
             }
             Err(failure) => {
-                if failure.kind == FailureKind::AuthInvalid {
+                if ends_sign_ins(failure.kind) {
                     pass.refused(&failure);
                 }
                 Err(failure)
@@ -348,6 +348,15 @@ impl Opening<'_> {
             None => Err(tap.lock().broke(live, "the IMAP library could not read the reply")),
         }
     }
+}
+
+/// Whether a sign-in that failed like this was refused, so that no other may be tried (rule B6).
+///
+/// Whatever a server objects to, it answers the next attempt alike, or locks the account for it. Not so a limit on
+/// connections, which passes when one closes; and where nothing was said to user and password, nothing was refused.
+const fn ends_sign_ins(kind: FailureKind) -> bool {
+    use FailureKind::{AuthInvalid, AuthUnsupported, LimitRate, ServerBad, ServerNo};
+    matches!(kind, AuthInvalid | AuthUnsupported | LimitRate | ServerNo | ServerBad)
 }
 
 impl Spoken {
