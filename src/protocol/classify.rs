@@ -100,8 +100,12 @@ const SIGN_IN_TEXTS: Rows = &[
 /// `line` is the server's line without its line end; a tag is recognised and left out of what is shown.
 #[must_use]
 pub fn refusal(line: &[u8], stage: Stage) -> Failure {
-    let shown = without_tag(line);
-    let kind = kind_of(shown, stage);
+    refusal_shown_as(line, without_tag(line), stage)
+}
+
+/// The same, where another line is to be shown for it: one without its tag, in which the password is masked.
+pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage) -> Failure {
+    let kind = kind_of(without_tag(line), stage);
     Failure::new(kind, stage, advice(kind, stage, shown)).with_line(shown)
 }
 

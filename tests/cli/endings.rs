@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use super::process::{Ended, failures, findings, list, number, obey, run, run_against};
+use super::process::{Ended, against, end, failures, findings, list, number, obey, run, run_against};
 use crate::protocol::scripted::{GREETING, Peer, Server};
 
 const SHORT: &str = "--mode use-default --threads 2 -n 5 --ops noop --connect-timeout 400ms --timeout 400ms";
@@ -228,4 +228,22 @@ fn a_duration_ends_pauses_and_lines_too() {
     assert!(lined.took < Duration::from_secs(4), "{:?}", lined.took);
     assert_eq!(lined.code, 0, "{}", lined.stdout);
     assert!(number(&lined.json()["operations"]["ok"]) < 20, "{}", lined.stdout);
+}
+
+#[test]
+fn a_password_that_the_server_repeats_is_in_no_output() {
+    const CANARY: &str = r#"can"ary\s3"#;
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        let line = peer.line().unwrap();
+        peer.send(&format!("a1 NO bad: {line} {CANARY}\r\n"));
+        obey(peer);
+    });
+    for format in ["table", "json", "ndjson"] {
+        let args = format!("--mode use-default --threads 2 -n 2 --format {format}");
+        let ended = end(against(server.address, &args).env("MAILCONN_PASSWORD", CANARY));
+        assert_eq!(ended.code, 5, "{}", ended.stdout);
+        assert!(ended.stdout.contains("bad: a1 LOGIN"), "{}", ended.stdout);
+        assert!(!ended.stdout.contains("ary") && !ended.stderr.contains("ary"), "{}{}", ended.stdout, ended.stderr);
+    }
 }

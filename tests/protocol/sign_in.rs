@@ -206,6 +206,81 @@ fn credentials_never_break_a_line() {
     }
 }
 
+/// What a failed dial shows of a server that refuses with the line it was sent.
+fn shown_of_echo(password: &str, capabilities: &'static str, reply: &'static str) -> String {
+    let server = Server::start(move |peer| {
+        peer.send(&format!("* OK [CAPABILITY {capabilities}] hi\r\n"));
+        let mut line = peer.line().unwrap();
+        if line.ends_with("AUTHENTICATE PLAIN") {
+            peer.send("+ \r\n");
+            line = peer.line().unwrap();
+        }
+        peer.send(&reply.replace("{line}", &line));
+        peer.wait_for_close();
+    });
+    let secret = Secret::new(password.into());
+    let connect_timeout = Duration::from_millis(500);
+    let connector = ImapConnector::new(ImapSettings { secret, connect_timeout, ..server.settings() });
+    let failure = connector.dial(session(0)).err().unwrap().failure;
+    let later = connector.dial(session(1)).err().unwrap().failure;
+    assert_eq!(later.server_line, failure.server_line);
+    failure.server_line.unwrap()
+}
+
+#[test]
+fn a_password_that_the_server_repeats_is_masked() {
+    const CANARY: &str = r#"can"ary\s3"#;
+    for (capabilities, reply, shown) in [
+        ("IMAP4rev1", "a1 NO bad: {line}\r\n", r#"NO bad: a1 LOGIN "joe" "***""#),
+        ("IMAP4rev1", "a1 NO can\"ary\\s3, Y2FuImFyeVxzMw== or Y2FuImFyeVxzMw?\r\n", "NO ***, ***== or ***?"),
+        ("IMAP4rev1", "* BYE bad: {line}\r\n", r#"* BYE bad: a1 LOGIN "joe" "***""#),
+        ("IMAP4rev1", "{line}\r\n", r#"a1 LOGIN "joe" "***""#),
+        ("IMAP4rev1", "* NO [ALERT] {line}\r\n", r#"* NO [ALERT] a1 LOGIN "joe" "***""#),
+        ("IMAP4rev1", "a1 NO can\"ary", "NO ***"),
+        ("IMAP4rev1 LOGINDISABLED AUTH=PLAIN", "a1 NO bad: {line}\r\n", "NO bad: ***"),
+    ] {
+        assert_eq!(shown_of_echo(CANARY, capabilities, reply), shown, "{reply}");
+    }
+}
+
+#[test]
+fn a_password_that_lies_across_the_end_of_what_is_kept_is_masked() {
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        let password = "0123456789".repeat(100);
+        peer.answer(&format!("{{t}} NO {password} {password} {password}\r\n"));
+        peer.wait_for_close();
+    });
+    let secret = Secret::new("0123456789".repeat(100));
+    let failure = ImapConnector::new(ImapSettings { secret, ..server.settings() }).dial(session(0)).err().unwrap();
+    assert_eq!(failure.failure.server_line.as_deref(), Some("NO *** *** ***"));
+}
+
+#[test]
+fn a_short_password_is_masked_as_a_word_and_leaves_the_line_readable() {
+    for (password, reply, shown) in [
+        ("", "a1 NO bad: {line}\r\n", r#"NO bad: a1 LOGIN "joe" """#),
+        ("o", "a1 NO no login of joe: {line}\r\n", r#"NO no login of joe: a1 LOGIN "joe" ***"#),
+        ("o", "a1 NO LOGIN joe o\r\n", "NO LOGIN joe ***"),
+        ("NO", "a1 NO {line}\r\n", r#"NO a1 LOGIN "joe" ***"#),
+        (r#"\""#, "a1 NO {line}\r\n", r#"NO a1 LOGIN "joe" ***"#),
+    ] {
+        assert_eq!(shown_of_echo(password, "IMAP4rev1", reply), shown);
+    }
+}
+
+#[test]
+fn a_password_is_masked_after_the_sign_in_too() {
+    let server = Server::replying(&["{t} NO s3cret\r\n", "* BYE s3cret\r\n", ""]);
+    let mut connection = server.dial().unwrap();
+    for shown in ["NO ***", "* BYE ***"] {
+        let failure = connection.run(ImapOperation::Noop, "").unwrap_err();
+        assert_eq!(failure.server_line.as_deref(), Some(shown));
+    }
+    let failure = connection.logout(Instant::now() + Duration::from_secs(1)).unwrap_err();
+    assert_eq!(failure.server_line.as_deref(), Some("* BYE ***"));
+}
+
 #[test]
 fn where_login_is_disabled_plain_is_used_or_nothing() {
     let (done, heard) = heard_with("joe", "x", "IMAP4rev1 LOGINDISABLED AUTH=PLAIN");

@@ -13,7 +13,6 @@ use super::reply::{Capabilities, Reply};
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
-use crate::protocol::classify::refusal;
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::Live;
@@ -168,8 +167,9 @@ impl ImapConnection {
         if self.broken {
             self.commands.clear();
             self.owes_goodbye = false;
-            if let Some(bye) = &self.parts.tap.lock().reader.bye {
-                return Err(refusal(bye, Stage::Operation));
+            let tapped = self.parts.tap.lock();
+            if let Some(bye) = &tapped.reader.bye {
+                return Err(tapped.meaning(bye, Stage::Operation));
             }
             let message = "this session has broken; open a new one";
             return Err(Failure::new(FailureKind::Closed, Stage::Operation, message));
@@ -191,8 +191,9 @@ impl ImapConnection {
         self.owes_goodbye = false;
         if self.broken {
             self.commands.clear();
-            if let Some(bye) = &self.parts.tap.lock().reader.bye {
-                return Err(refusal(bye, Stage::Logout));
+            let tapped = self.parts.tap.lock();
+            if let Some(bye) = &tapped.reader.bye {
+                return Err(tapped.meaning(bye, Stage::Logout));
             }
             let message = "the session had broken; it was closed without LOGOUT";
             return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));

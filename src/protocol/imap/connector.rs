@@ -12,7 +12,7 @@ use crate::allocator::{Connector, SessionId};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::failure::{Failure, Stage};
 use crate::protocol::live::{Live, cancelled};
-use crate::protocol::secret::Secret;
+use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::signin::SignInGate;
 
 /// What every connection of one account has in common.
@@ -76,6 +76,7 @@ impl std::error::Error for DialFailure {
 pub struct ImapConnector {
     pub(super) settings: ImapSettings,
     pub(super) gate: SignInGate,
+    pub(super) mask: Arc<Mask>,
     pub(super) live: Arc<Live>,
 }
 
@@ -83,7 +84,8 @@ impl ImapConnector {
     /// A connector for that account. Touches no network.
     #[must_use]
     pub fn new(settings: ImapSettings) -> Self {
-        Self { settings, gate: SignInGate::new(), live: Arc::default() }
+        let mask = Arc::new(Mask::new(&settings.endpoint.user, &settings.secret));
+        Self { settings, gate: SignInGate::new(), mask, live: Arc::default() }
     }
 
     /// Ends everything, from any thread: dials fail at once, and every open socket is shut down so that what blocks

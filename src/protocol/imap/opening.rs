@@ -14,7 +14,6 @@ use super::reply::Capabilities;
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
-use crate::protocol::classify::refusal;
 use crate::protocol::dial;
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
@@ -136,7 +135,7 @@ impl Opening<'_> {
         self.phases.connect = Some(started.elapsed());
         let local = tcp.local_addr().map_err(|error| Failure::from_io(&error, Stage::Connect))?;
         self.local_port = Some(local.port());
-        let tap = Tap::new(self.deadline);
+        let tap = Tap::new(self.deadline, Arc::clone(&self.connector.mask));
         let wire = Wire::new(Stream::new(tcp, self.deadline), Arc::clone(&tap));
         let mut spoken = Spoken { wire, tap, tags: 0 };
         if endpoint.security == Security::Tls {
@@ -187,7 +186,7 @@ impl Opening<'_> {
             Greeting::Ok | Greeting::PreAuth => {}
             Greeting::Bye => {
                 let line = tapped.reader.bye.as_ref().unwrap_or(line);
-                return Err(refusal(line, Stage::Greeting));
+                return Err(tapped.meaning(line, Stage::Greeting));
             }
             Greeting::Foreign => {
                 let message = match line.first() {
@@ -196,7 +195,8 @@ impl Opening<'_> {
                     Some(b'+') => "the server greets like POP3, not IMAP; check the port",
                     _ => "the server's first line is not a greeting of IMAP; check host and port",
                 };
-                return Err(Failure::new(FailureKind::Greeting, Stage::Greeting, message).with_line(line));
+                let failure = Failure::new(FailureKind::Greeting, Stage::Greeting, message);
+                return Err(tapped.with_line(failure, line));
             }
         }
         self.phases.greeting = Some(started.elapsed());

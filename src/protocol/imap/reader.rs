@@ -5,7 +5,7 @@ use super::reply::Tally;
 /// The longest response outside of literals, in bytes: the numbers of half a million found messages fit.
 const MAX_LINE: usize = 4 << 20;
 /// What is kept of a line, in bytes.
-const MAX_KEPT: usize = 2048;
+pub(super) const MAX_KEPT: usize = 2048;
 
 /// The word of a tagged reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::command::{Command, Written};
-use super::reader::{Greeting, Reader, Status};
-use crate::protocol::classify::{refusal, without_tag};
+use super::reader::{Greeting, MAX_KEPT, Reader, Status};
+use crate::protocol::classify::{refusal_shown_as, without_tag};
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::{Live, cancelled};
+use crate::protocol::secret::Mask;
 use crate::protocol::stream::{Stream, Traffic};
 
 /// The most that one unit's reply may bring, in bytes.
@@ -38,10 +39,12 @@ pub(super) struct Tapped {
     pretend: bool,
     /// The session is being ended: BYE is what is hoped for.
     leaving: bool,
+    /// Finds the password in the lines that are shown.
+    mask: Arc<Mask>,
 }
 
 impl Tap {
-    pub(super) fn new(deadline: Instant) -> Arc<Self> {
+    pub(super) fn new(deadline: Instant, mask: Arc<Mask>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Tapped {
             deadline,
             stage: Stage::Greeting,
@@ -53,6 +56,7 @@ impl Tap {
             trouble: None,
             pretend: false,
             leaving: false,
+            mask,
         })))
     }
 
@@ -99,10 +103,27 @@ impl Tapped {
         self.trouble.is_some() || self.reader.bye.is_some()
     }
 
+    /// What a refusal means, fit to be shown: the one way from a server's line to a failure that repeats it.
+    pub(super) fn meaning(&self, line: &[u8], stage: Stage) -> Failure {
+        refusal_shown_as(line, &self.masked(line, stage), stage)
+    }
+
+    /// The failure with a line of the server that is no refusal.
+    pub(super) fn with_line(&self, failure: Failure, line: &[u8]) -> Failure {
+        let shown = self.masked(line, failure.stage);
+        failure.with_line(&shown)
+    }
+
+    /// The line without its tag, and without the password where the server repeated it.
+    fn masked(&self, line: &[u8], stage: Stage) -> Vec<u8> {
+        let cut = line.len() >= MAX_KEPT || self.reader.has_partial();
+        self.mask.cover(without_tag(line), stage == Stage::Auth, cut)
+    }
+
     /// A NO or BAD to the last command, as what it means.
     pub(super) fn refused(&self) -> Option<Failure> {
         match &self.reader.tagged {
-            Some((Status::No | Status::Bad, line)) => Some(refusal(line, self.stage)),
+            Some((Status::No | Status::Bad, line)) => Some(self.meaning(line, self.stage)),
             _ => None,
         }
     }
@@ -114,18 +135,16 @@ impl Tapped {
             return cancelled(stage);
         }
         if let Some(bye) = self.reader.bye.clone() {
-            let failure = refusal(&bye, stage);
+            let failure = self.meaning(&bye, stage);
             self.trouble.get_or_insert_with(|| failure.clone());
             return failure;
         }
         if let Some((Status::Bye, line)) = &self.reader.tagged {
-            return refusal(line, stage);
+            return self.meaning(line, stage);
         }
-        self.trouble
-            .get_or_insert_with(|| {
-                Failure::new(FailureKind::Protocol, stage, otherwise).with_line(without_tag(&self.reader.last_line))
-            })
-            .clone()
+        let failure = Failure::new(FailureKind::Protocol, stage, otherwise);
+        let failure = self.with_line(failure, &self.reader.last_line);
+        self.trouble.get_or_insert(failure).clone()
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -135,9 +154,9 @@ impl Tapped {
     fn io_failed(&mut self, error: &io::Error) {
         let mut failure = Failure::from_io(error, self.stage);
         if self.reader.has_partial() {
-            failure = failure.with_line(self.reader.partial());
+            failure = self.with_line(failure, self.reader.partial());
         } else if let Some(alert) = &self.reader.alert {
-            failure = failure.with_line(alert);
+            failure = self.with_line(failure, alert);
         }
         self.fail(failure);
     }
@@ -149,7 +168,7 @@ impl Tapped {
         }
         if let Err(unreadable) = self.reader.push(bytes) {
             let failure = Failure::new(FailureKind::Protocol, self.stage, unreadable);
-            self.fail(failure.with_line(&self.reader.last_line));
+            self.fail(self.with_line(failure, &self.reader.last_line));
             return Err(io::ErrorKind::InvalidData.into());
         }
         if self.received_in_unit() > MAX_REPLY {
