@@ -28,10 +28,10 @@ pub(super) fn close_all<C: Connector>(shared: &Shared<C>, members: &[Arc<Member<
         }
     };
     thread::scope(|scope| {
-        let helpers: Vec<_> = (1..closers).map_while(|_| spawn_scoped(scope, move || close_some(closers))).collect();
-        close_some(1 + helpers.len());
-        for helper in helpers {
-            if let Err(panic) = helper.join() {
+        let others: Vec<_> = (1..closers).map_while(|_| spawn_scoped(scope, move || close_some(closers))).collect();
+        close_some(1 + others.len());
+        for other in others {
+            if let Err(panic) = other.join() {
                 std::panic::resume_unwind(panic);
             }
         }
