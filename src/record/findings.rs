@@ -147,7 +147,7 @@ fn cut_short(run: &Run) -> Option<Finding> {
 /// MC050.
 fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
     let (wait, service) = (summary.total_wait, summary.total_service);
-    if wait <= service || wait < Duration::from_millis(1) {
+    if service.is_zero() || wait <= service || wait < Duration::from_millis(1) {
         return None;
     }
     let cure = match run.header.max_connections {
