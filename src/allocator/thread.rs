@@ -35,7 +35,7 @@ struct ThisThread {
 }
 
 struct Entry {
-    /// The client's address: unique as long as `place` lives, for the place keeps its client's inside alive.
+    /// The client's address. Another client can come to have it later; by then this place is disposed.
     client: usize,
     /// The place's [`Own`], whatever its client's connector.
     own: Rc<dyn Any>,
