@@ -13,8 +13,10 @@ use crate::allocator::{Event, Observer};
 use crate::record::{Entry, What, WorkerId};
 
 /// So many entries may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
-/// which has a deadline, or when the bound is lifted.
+/// which is shorter, or when the bound is lifted.
 const BOUND: usize = 1 << 18;
+/// The longest wait all the same: a collector that is gone must not keep the workers for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct Recorder {
     started: Instant,
@@ -51,7 +53,7 @@ impl Recorder {
         let mut fresh = self.fresh();
         if fresh.len() >= BOUND {
             let full = |fresh: &mut Vec<Entry>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
-            fresh = self.drained.wait_while(fresh, full).unwrap_or_else(PoisonError::into_inner);
+            fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
         }
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
         if let What::Operation(operation) = &mut what {
