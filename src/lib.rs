@@ -9,7 +9,7 @@
 //! use std::time::{Duration, Instant};
 //!
 //! use mailconn::allocator::{Client, Mode, Reason};
-//! use mailconn::protocol::{Endpoint, ImapConnector, ImapOperation, ImapSettings, Secret};
+//! use mailconn::protocol::{Endpoint, ImapConnector, ImapOperation, Settings, Secret};
 //! use mailconn::sandbox::{Options, Sandbox, User};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,14 +17,8 @@
 //! let users = vec![User::new("ann", "secret")];
 //! let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options { users, ..Options::default() })?;
 //!
-//! let connector = ImapConnector::new(ImapSettings {
-//!     endpoint: Endpoint::parse(&format!("imap://ann@{}", server.address()), None)?,
-//!     secret: Secret::new("secret".to_owned()),
-//!     tls: None,
-//!     connect_timeout: Duration::from_secs(10),
-//!     operation_timeout: Duration::from_secs(30),
-//!     run_id: "example".to_owned(),
-//! });
+//! let endpoint = Endpoint::parse(&format!("imap://ann@{}", server.address()), None)?;
+//! let connector = ImapConnector::new(Settings::new(endpoint, Secret::new("secret".to_owned())));
 //! let client = Client::builder(connector).mode(Mode::UseDefault).build();
 //!
 //! let mut lease = client.lease()?; // this thread's own connection, to itself until the lease is dropped

@@ -98,7 +98,8 @@
 //! | MC030 | limit | the server refused a connection because too many are open |
 //! | MC031 | limit | the server throttled |
 //! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
-//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT |
+//! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
+//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT or QUIT |
 //! | MC041 | fault | a connection was discarded in the middle of a reply |
 //! | MC050 | advice | operations spent more time waiting for their connection than using it |
 //! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |

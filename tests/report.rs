@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use mailconn::protocol::{Failure, FailureKind, Phases, Stage};
+use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
 use mailconn::record::{
     Agreement, Asked, Closed, Command, Conclusion, Counts, End, Entry, FailureRow, Finding, Header, HowClosed, Latency,
     OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary, Verdict, What, WhyOpened,
@@ -39,6 +39,8 @@ impl Sample {
                     tool_version: "0.1.0",
                     started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_250),
                     server: "sandbox".to_owned(),
+                    protocol: Protocol::Imap,
+                    insecure: false,
                     mode: Mode::UseDefault,
                     workers: vec![Role::default(); threads as usize],
                     asked: Asked::Operations(operations),
@@ -155,7 +157,11 @@ impl Sample {
         for row in &mut sample.summary.sessions {
             if let Ok(opened) = &mut row.dial {
                 opened.phases = phases(true);
-                opened.tls = Some("TLSv1.3, TLS13_AES_256_GCM_SHA384".to_owned());
+                opened.tls = Some(TlsDetails {
+                    version: "TLSv1.3".to_owned(),
+                    cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+                    resumed: false,
+                });
             }
         }
         sample.push(What::OpenFailed(Box::new(sample.summary.sessions[7].dial.clone().unwrap_err())));
@@ -344,6 +350,7 @@ fn opened(session: SessionId, worker: u32) -> Opened {
         local_port: port(worker),
         phases: phases(false),
         tls: None,
+        signed_in_by: Some("LOGIN"),
         label: Some(session.to_string()),
         commands: Box::new([Command { tag: 1, verb: "LOGIN" }, Command { tag: 2, verb: "ID" }]),
     }
@@ -570,8 +577,8 @@ mod json {
         assert_eq!(
             keys(&report),
             names(
-                "schema_version tool_version run_id started server mode threads seed asked mix mailboxes \
-                 max_connections elapsed_us interrupted operations connections wait_us service_us total_wait_us \
+                "schema_version tool_version run_id started server protocol certificates_verified mode threads seed \
+                 asked mix mailboxes max_connections left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
                  total_service_us findings verdict exit_code failures workers sessions"
             )
         );
@@ -595,8 +602,8 @@ mod json {
             assert_eq!(
                 keys(session),
                 names(
-                    "connection session kind owner needed_by reason opened local_port label tls dial_us operations \
-                     bytes_sent bytes_received closed close_failure failure open_at_failure sign_in_attempted"
+                    "connection session kind owner needed_by reason opened local_port label tls tls_details \
+                     signed_in_by dial_us operations bytes_sent bytes_received closed close_failure failure open_at_failure sign_in_attempted"
                 )
             );
             assert_eq!(keys(&session["dial_us"]), names("resolve connect tls greeting sign_in"));
@@ -700,8 +707,8 @@ mod ndjson {
         assert_eq!(
             keys(start),
             names(
-                "seq event at_us time schema_version tool_version run_id started server mode threads seed asked mix \
-                 mailboxes max_connections workers"
+                "seq event at_us time schema_version tool_version run_id started server protocol \
+                 certificates_verified mode threads seed asked mix mailboxes max_connections workers"
             )
         );
         assert_eq!(start["max_connections"], 9);

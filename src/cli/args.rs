@@ -59,9 +59,19 @@ pub struct RunArgs {
     /// Work for so long instead, like 10s or 2m
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Work")]
     pub duration: Option<Duration>,
-    /// Operations and their weights: noop, list, status, fetch, search; a bare name counts 1
-    #[arg(long, value_name = "MIX", default_value = "noop=3,status=1,fetch=1", help_heading = "Work")]
-    pub ops: String,
+    /// Operations and their weights, like noop=3,fetch; a bare name counts 1 [default: depends on the protocol]
+    ///
+    /// IMAP has noop, list, status, fetch, search and append (default noop=3,status=1,fetch=1); SMTP has noop, verify and
+    /// send (noop=3,verify=1); POP3 has noop, stat, list and retrieve (noop=3,stat=1,list=1). send and append need
+    /// --allow-writes.
+    #[arg(long, value_name = "MIX", help_heading = "Work")]
+    pub ops: Option<String>,
+    /// Allow operations that write: send, and append to a scratch mailbox of its own
+    #[arg(long, help_heading = "Work")]
+    pub allow_writes: bool,
+    /// The recipient of send [default: the user who signs in]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
+    pub to: Option<String>,
     /// A mailbox to work on; repeatable
     #[arg(long, value_name = "NAME", default_value = "INBOX", help_heading = "Work")]
     pub mailbox: Vec<String>,
@@ -72,7 +82,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Work")]
     pub seed: Option<u64>,
 
-    /// imap://user@host[:port], imaps://user@host[:port] or sandbox [default: $MAILCONN_SERVER, else sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
+    /// sandbox]
+    ///
+    /// SMTP without a user does not sign in.
     #[arg(long, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
     /// Require STARTTLS, on loopback too
@@ -87,6 +100,12 @@ pub struct RunArgs {
     /// Read the password from this file; else it is $MAILCONN_PASSWORD, else asked for on a terminal
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub password_file: Option<PathBuf>,
+    /// What SMTP sessions call themselves, a host name [default: the address of their own end]
+    #[arg(long, value_name = "NAME", conflicts_with = "ehlo_label", help_heading = "Server")]
+    pub ehlo: Option<String>,
+    /// SMTP sessions call themselves by a name made of session and run, which the server's log then shows
+    #[arg(long, help_heading = "Server")]
+    pub ehlo_label: bool,
     /// The sandbox's limit on connections of a user
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,

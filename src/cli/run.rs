@@ -14,7 +14,7 @@ use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::testimony;
 use super::writer::{self, Writer};
-use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security};
+use mailconn::protocol::{self, Endpoint, MailConnector, Operation, Protocol, Secret, Security, Stationery};
 use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
 use mailconn::sandbox::{Options, Sandbox, User};
@@ -38,8 +38,19 @@ pub fn run(settings: Settings) -> Result<u8> {
     let most = settings.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
     descriptors::make_room_for(most, matches!(server, Server::Sandbox { .. }))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
-    let Target { connector, name, sandbox } =
-        Target::of(settings.server, &run_id, settings.connect_timeout, settings.operation_timeout)?;
+    let writes = plan.mix.operations().any(Operation::writes);
+    let Target { account, name, sandbox } = Target::of(settings.server)?;
+    let letters = writes
+        .then(|| Stationery::new(&account.endpoint, settings.to.as_deref(), &run_id))
+        .transpose()
+        .context("what is sent needs an address for its sender and its recipient: name one with --to")?;
+    let connector = Arc::new(MailConnector::new(protocol::Settings {
+        connect_timeout: settings.connect_timeout,
+        operation_timeout: settings.operation_timeout,
+        run_id: run_id.clone(),
+        ehlo: settings.ehlo,
+        ..account
+    }));
     let control = Arc::new(Control::default());
     let interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let clock = Instant::now();
@@ -49,6 +60,8 @@ pub fn run(settings: Settings) -> Result<u8> {
         clock,
         wait_timeout: settings.wait_timeout,
         max_connections: settings.max_connections,
+        letters,
+        insecure: false,
     };
     let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
@@ -73,17 +86,21 @@ pub fn run(settings: Settings) -> Result<u8> {
 
 /// Whom the run dials.
 struct Target {
-    connector: Arc<ImapConnector>,
+    account: protocol::Settings,
     name: String,
     sandbox: Option<Sandbox>,
 }
 
 impl Target {
-    fn of(server: Server, run_id: &str, connect_timeout: Duration, operation_timeout: Duration) -> Result<Self> {
-        let (endpoint, secret, tls, name, sandbox) = match server {
+    fn of(server: Server) -> Result<Self> {
+        match server {
             Server::Real { endpoint, secret, tls } => {
                 let name = endpoint.to_string();
-                (endpoint, secret, tls, name, None)
+                Ok(Self {
+                    account: protocol::Settings { tls, ..protocol::Settings::new(endpoint, secret) },
+                    name,
+                    sandbox: None,
+                })
             }
             Server::Sandbox { connections, latency } => {
                 let (user, password) = ("sandbox", format!("{:016x}", fastrand::u64(..)));
@@ -92,18 +109,16 @@ impl Target {
                 let sandbox = Sandbox::start(loopback_listener()?, options).context("starting the sandbox")?;
                 let address = sandbox.address();
                 let endpoint = Endpoint {
+                    protocol: Protocol::Imap,
                     security: Security::Plain,
                     host: address.ip().to_string(),
                     port: address.port(),
                     user: user.to_owned(),
                 };
-                (endpoint, Secret::new(password), None, "sandbox".to_owned(), Some(sandbox))
+                let account = protocol::Settings::new(endpoint, Secret::new(password));
+                Ok(Self { account, name: "sandbox".to_owned(), sandbox: Some(sandbox) })
             }
-        };
-        let settings =
-            ImapSettings { endpoint, secret, tls, connect_timeout, operation_timeout, run_id: run_id.to_owned() };
-        let connector = Arc::new(ImapConnector::new(settings));
-        Ok(Self { connector, name, sandbox })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Read};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rustls::ClientConfig;
 use super::args::{FormatArg, ProgressArg, RunArgs};
 use super::workers;
 use mailconn::allocator::{Mode, may_create_default};
-use mailconn::protocol::{Endpoint, Secret, Security, TlsSettings};
+use mailconn::protocol::{EhloName, Endpoint, Protocol, Secret, Security, TlsSettings};
 use mailconn::record::{Asked, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
@@ -34,6 +35,10 @@ pub struct Settings {
     pub plan: Plan,
     /// To whom.
     pub server: Server,
+    /// The recipient of what is sent; none: whoever signs in.
+    pub to: Option<String>,
+    /// What SMTP sessions call themselves.
+    pub ehlo: EhloName,
     /// For how long a dial may take.
     pub connect_timeout: Duration,
     /// For how long an operation may take.
@@ -72,6 +77,15 @@ pub enum Server {
     },
 }
 
+impl Server {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Sandbox { .. } => Protocol::Imap,
+            Self::Real { endpoint, .. } => endpoint.protocol,
+        }
+    }
+}
+
 impl Settings {
     /// Resolves the flags and the environment.
     ///
@@ -82,13 +96,16 @@ impl Settings {
             !args.each || matches!(args.format, FormatArg::Table),
             "--each lists operations in the table; --format ndjson holds every operation, --format json none"
         );
-        let plan = plan(&args)?;
+        let server = server(&args)?;
+        let plan = plan(&args, server.protocol())?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
         output.writable()?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
             plan,
-            server: server(&args)?,
+            server,
+            to: args.to.clone(),
+            ehlo: ehlo(&args)?,
             connect_timeout: args.connect_timeout,
             operation_timeout: args.timeout,
             wait_timeout: args.wait_timeout,
@@ -104,7 +121,7 @@ impl Settings {
     }
 }
 
-fn plan(args: &RunArgs) -> Result<Plan> {
+fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     ensure!(args.threads >= 1, "--threads 0 leaves nobody to work; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
@@ -125,16 +142,50 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     }
     let roles = default_for.into_iter().zip(independent_for);
     Ok(Plan {
+        protocol,
         mode,
         workers: roles
             .map(|(creates_default, creates_independent)| Role { creates_default, creates_independent })
             .collect(),
         asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
-        mix: Mix::parse(&args.ops).context("--ops")?,
+        mix: mix(args, protocol)?,
         mailboxes: args.mailbox.clone(),
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
     })
+}
+
+fn mix(args: &RunArgs, protocol: Protocol) -> Result<Mix> {
+    let text = args.ops.as_deref().unwrap_or(Mix::usual(protocol));
+    let mix = Mix::parse(protocol, text).context("--ops")?;
+    if let Some(writes) = mix.operations().find(|operation| operation.writes()).filter(|_| !args.allow_writes) {
+        bail!("--ops: {writes} writes to the server; allow it with --allow-writes, or leave it out");
+    }
+    Ok(mix)
+}
+
+/// A host name as SMTP has it (RFC 5321 §4.1.2): labels of letters, digits and hyphens; or an address literal.
+fn ehlo(args: &RunArgs) -> Result<EhloName> {
+    let Some(name) = &args.ehlo else {
+        return Ok(if args.ehlo_label { EhloName::Label } else { EhloName::Address });
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_literal = literal.is_some_and(|address| {
+        address.parse::<Ipv4Addr>().is_ok()
+            || address.strip_prefix("IPv6:").is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+    });
+    ensure!(
+        is_literal || (name.len() <= 253 && name.split('.').all(is_label)),
+        "--ehlo {name:?} is neither a host name nor an address literal; write mail.example.org or [192.0.2.1]"
+    );
+    Ok(EhloName::Name(name.clone()))
 }
 
 fn server(args: &RunArgs) -> Result<Server> {
@@ -163,7 +214,11 @@ fn server(args: &RunArgs) -> Result<Server> {
     let trust = TlsSettings { ca_file: args.ca_file.clone() };
     let encrypted = endpoint.security != Security::Plain;
     let tls = (encrypted || args.ca_file.is_some()).then(|| trust.client_config()).transpose()?;
-    let secret = password(args.password_file.as_deref(), &endpoint)?;
+    let secret = if endpoint.signs_in() {
+        password(args.password_file.as_deref(), &endpoint)?
+    } else {
+        Secret::new(String::new())
+    };
     Ok(Server::Real { endpoint, secret, tls })
 }
 

@@ -5,6 +5,83 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+/// The protocol of the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// RFC 3501.
+    Imap,
+    /// RFC 5321, on the port for submission (RFC 6409).
+    Smtp,
+    /// RFC 1939.
+    Pop3,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Smtp, Self::Pop3];
+
+    /// The word used in every output: the scheme of its addresses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+        }
+    }
+
+    /// The usual port, with TLS from the first byte or without (RFC 8314 §3).
+    #[must_use]
+    pub const fn port(self, tls: bool) -> u16 {
+        match (self, tls) {
+            (Self::Imap, false) => 143,
+            (Self::Imap, true) => 993,
+            (Self::Smtp, false) => 587,
+            (Self::Smtp, true) => 465,
+            (Self::Pop3, false) => 110,
+            (Self::Pop3, true) => 995,
+        }
+    }
+
+    /// How a command is named in records: IMAP's by the tag it was sent with, the others', which have none, by their
+    /// number on the connection.
+    #[must_use]
+    pub fn tag(self, number: u32) -> String {
+        match self {
+            Self::Imap => format!("a{number}"),
+            Self::Smtp | Self::Pop3 => number.to_string(),
+        }
+    }
+
+    /// The command that ends a session.
+    #[must_use]
+    pub const fn goodbye(self) -> &'static str {
+        match self {
+            Self::Imap => "LOGOUT",
+            Self::Smtp | Self::Pop3 => "QUIT",
+        }
+    }
+
+    /// The command that upgrades a session to TLS.
+    #[must_use]
+    pub const fn start_tls(self) -> &'static str {
+        match self {
+            Self::Imap | Self::Smtp => "STARTTLS",
+            Self::Pop3 => "STLS",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Imap => "IMAP",
+            Self::Smtp => "SMTP",
+            Self::Pop3 => "POP3",
+        })
+    }
+}
+
 /// How the bytes on the wire are protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Security {
@@ -37,13 +114,15 @@ impl fmt::Display for Security {
 /// One account on one server. It never holds a password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// How the connection is protected.
     pub security: Security,
     /// A name or an address; an IPv6 address without its brackets.
     pub host: String,
     /// The TCP port, never 0.
     pub port: u16,
-    /// The user, decoded.
+    /// The user, decoded; empty where nobody signs in, which SMTP alone allows.
     pub user: String,
 }
 
@@ -51,8 +130,11 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// Neither `imap://` nor `imaps://`.
-    #[error("unknown scheme{}; write imaps://user@host, or imap://user@host for STARTTLS", shown(.scheme))]
+    /// None of `imap://`, `imaps://`, `smtp://`, `smtps://`, `pop3://`, `pop3s://`.
+    #[error(
+        "unknown scheme{}; write imaps://user@host, or imap://user@host for STARTTLS; likewise smtp and pop3",
+        shown(.scheme)
+    )]
     UnknownScheme {
         /// What stood before `://`, when it is safe to repeat.
         scheme: Option<String>,
@@ -84,12 +166,15 @@ pub enum EndpointError {
     /// A path, query or fragment.
     #[error("the address goes on after the host; end it there and name the mailbox separately")]
     TrailingPath,
-    /// `--starttls` or `--plaintext` with `imaps://`.
-    #[error("imaps:// is TLS from the first byte; use imap:// with --starttls or --plaintext, or drop the flag")]
-    ForcedOnTls,
-    /// TLS from the first byte asked for `imap://`.
-    #[error("imap:// is not TLS from the first byte; write imaps://")]
-    TlsOnPlainScheme,
+    /// `--starttls` or `--plaintext` with `imaps://` and its kin.
+    #[error(
+        "{scheme}s:// is TLS from the first byte; use {scheme}:// with --starttls or --plaintext, or drop the flag",
+        scheme = .0.name()
+    )]
+    ForcedOnTls(Protocol),
+    /// TLS from the first byte asked for `imap://` and its kin.
+    #[error("{scheme}:// is not TLS from the first byte; write {scheme}s://", scheme = .0.name())]
+    TlsOnPlainScheme(Protocol),
 }
 
 fn shown(scheme: &Option<String>) -> String {
@@ -100,7 +185,8 @@ fn shown(scheme: &Option<String>) -> String {
 const USER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'+');
 
 impl Endpoint {
-    /// Reads `imaps://user@host[:port]` (port 993) or `imap://user@host[:port]` (port 143).
+    /// Reads `imaps://user@host[:port]` or `imap://user@host[:port]`, and the same of SMTP and POP3, each with its usual
+    /// port. SMTP needs no user: then nobody signs in.
     ///
     /// The user may itself hold an `@`. `imap://` means STARTTLS, required, unless the host is this machine
     /// (`localhost`, 127.0.0.0/8, `::1`), where it means plaintext; `force` decides for `imap://` instead.
@@ -110,32 +196,41 @@ impl Endpoint {
     pub fn parse(url: &str, force: Option<Security>) -> Result<Self, EndpointError> {
         let url = url.trim();
         let (scheme, rest) = url.split_once("://").ok_or(EndpointError::UnknownScheme { scheme: None })?;
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "imaps" => true,
-            "imap" => false,
-            other => {
-                let harmless = other.len() <= 12 && other.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                return Err(EndpointError::UnknownScheme { scheme: harmless.then(|| other.to_owned()) });
-            }
+        let lower = scheme.to_ascii_lowercase();
+        let found = Protocol::ALL.into_iter().find_map(|protocol| match lower.strip_prefix(protocol.name())? {
+            "" => Some((protocol, false)),
+            "s" => Some((protocol, true)),
+            _ => None,
+        });
+        let Some((protocol, tls)) = found else {
+            let harmless = lower.len() <= 12 && lower.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            return Err(EndpointError::UnknownScheme { scheme: harmless.then_some(lower) });
         };
         // The last '@' of the whole text, not of what stands before the first '/': a password may hold a slash, and
         // must still be recognised as one.
-        let (user, place) = rest.rsplit_once('@').ok_or(EndpointError::MissingUser)?;
-        if user.contains(':') {
-            return Err(EndpointError::PasswordInUrl);
-        }
-        let user = parse_user(user)?;
+        let (user, place) = match rest.rsplit_once('@') {
+            Some((user, _)) if user.contains(':') => return Err(EndpointError::PasswordInUrl),
+            Some((user, place)) => (parse_user(user)?, place),
+            None if protocol == Protocol::Smtp => (String::new(), rest),
+            None => return Err(EndpointError::MissingUser),
+        };
         let (host, port) = parse_place(place)?;
         let security = match (tls, force) {
             (true, None | Some(Security::Tls)) => Security::Tls,
-            (true, Some(_)) => return Err(EndpointError::ForcedOnTls),
-            (false, Some(Security::Tls)) => return Err(EndpointError::TlsOnPlainScheme),
+            (true, Some(_)) => return Err(EndpointError::ForcedOnTls(protocol)),
+            (false, Some(Security::Tls)) => return Err(EndpointError::TlsOnPlainScheme(protocol)),
             (false, Some(forced)) => forced,
             (false, None) if is_this_machine(&host) => Security::Plain,
             (false, None) => Security::StartTls,
         };
-        let port = port.unwrap_or(if tls { 993 } else { 143 });
-        Ok(Self { security, host, port, user })
+        let port = port.unwrap_or(protocol.port(tls));
+        Ok(Self { protocol, security, host, port, user })
+    }
+
+    /// Whether anybody signs in.
+    #[must_use]
+    pub fn signs_in(&self) -> bool {
+        !self.user.is_empty()
     }
 
     /// Whether the host is this machine, judged by its spelling alone.
@@ -213,12 +308,11 @@ fn is_this_machine(host: &str) -> bool {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.security == Security::Tls { "imaps" } else { "imap" };
+        let scheme = self.protocol.name();
+        let tls = if self.security == Security::Tls { "s" } else { "" };
         let user = utf8_percent_encode(&self.user, USER);
-        if self.host.contains(':') {
-            write!(f, "{scheme}://{user}@[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{user}@{}:{}", self.host, self.port)
-        }
+        let at = if self.signs_in() { "@" } else { "" };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}{tls}://{user}{at}{open}{}{close}:{}", self.host, self.port)
     }
 }

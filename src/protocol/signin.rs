@@ -99,6 +99,15 @@ impl SignInGate {
     }
 }
 
+/// Whether a sign-in that failed like this was refused, so that no other may be tried (rule B6).
+///
+/// Whatever a server objects to, it answers the next attempt alike, or locks the account for it. Not so a limit on
+/// connections, which passes when one closes; and where nothing was said to user and password, nothing was refused.
+const fn ends_sign_ins(kind: FailureKind) -> bool {
+    use FailureKind::{AuthInvalid, AuthUnsupported, LimitRate, ServerBad, ServerNo};
+    matches!(kind, AuthInvalid | AuthUnsupported | LimitRate | ServerNo | ServerBad)
+}
+
 impl Pass<'_> {
     /// The sign-in succeeded: whoever comes now needs no gate.
     pub(super) fn accepted(self) {
@@ -107,8 +116,11 @@ impl Pass<'_> {
         }
     }
 
-    /// The server refused the sign-in: nobody else shall try, and all are told the same.
-    pub(super) fn refused(self, failure: &Failure) {
+    /// The sign-in failed: if the server refused it nobody else shall try, and all are told the same.
+    pub(super) fn failed(self, failure: &Failure) {
+        if !ends_sign_ins(failure.kind) {
+            return;
+        }
         let only = if failure.kind == FailureKind::AuthInvalid { " with this password" } else { "" };
         self.gate.shut(Failure {
             kind: failure.kind,

@@ -1,10 +1,11 @@
 //! One socket layer for every protocol: plain or TLS, under an absolute deadline, counted.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::{RecvFlags, recv};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
@@ -24,7 +25,7 @@ pub struct Traffic {
 /// What TLS agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsDetails {
-    /// `TLSv1_3` or `TLSv1_2`.
+    /// `TLSv1.3` or `TLSv1.2`.
     pub version: String,
     /// The cipher suite's IANA name.
     pub cipher: String,
@@ -42,6 +43,8 @@ struct Socket {
     write_timeout: Option<Duration>,
     send_calls: u64,
     receive_calls: u64,
+    /// Reads take what is there and do not wait.
+    at_once: bool,
 }
 
 /// The kernel's timeout to set so that a call ends near the deadline; `None` when the one in force will do.
@@ -62,6 +65,10 @@ fn timeout_to_set(in_force: Option<Duration>, deadline: Instant) -> io::Result<O
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at_once {
+            self.receive_calls += 1;
+            return Ok(recv(&*self.tcp, buffer, RecvFlags::DONTWAIT)?.0);
+        }
         loop {
             if let Some(timeout) = timeout_to_set(self.read_timeout, self.deadline)? {
                 self.tcp.set_read_timeout(Some(timeout))?;
@@ -110,8 +117,20 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(tcp: Arc<TcpStream>, deadline: Instant) -> Self {
-        let socket = Socket { tcp, deadline, read_timeout: None, write_timeout: None, send_calls: 0, receive_calls: 0 };
+        let socket = Socket {
+            tcp,
+            deadline,
+            read_timeout: None,
+            write_timeout: None,
+            send_calls: 0,
+            receive_calls: 0,
+            at_once: false,
+        };
         Self { socket, tls: None, sent: 0, received: 0 }
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.tcp.local_addr()
     }
 
     /// By when every read and write from now on must have ended.
@@ -140,10 +159,18 @@ impl Stream {
         Ok(())
     }
 
+    /// Reads what has arrived, without waiting: `WouldBlock` where nothing has. 0 when the other side has closed.
+    pub(super) fn read_ready(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.at_once = true;
+        let read = self.read(buffer);
+        self.socket.at_once = false;
+        read
+    }
+
     pub(super) fn tls_details(&self) -> Option<TlsDetails> {
         let tls = self.tls.as_deref()?;
         Some(TlsDetails {
-            version: tls.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
+            version: tls.protocol_version().map(|version| format!("{version:?}").replace('_', ".")).unwrap_or_default(),
             cipher: tls.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
             resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
         })

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, Error as TlsError, InvalidMessage, RootCertStore};
 
+use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
 
 /// Which certificate authorities count.
@@ -114,7 +115,7 @@ fn usual_roots() -> RootCertStore {
 }
 
 /// What a handshake's error means, expected against got.
-pub(super) fn handshake_failure(error: &io::Error, host: &str) -> Failure {
+pub(super) fn handshake_failure(error: &io::Error, host: &str, protocol: Protocol) -> Failure {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
         let mut failure = Failure::from_io(error, Stage::Tls);
         if failure.kind == FailureKind::Closed {
@@ -130,7 +131,12 @@ pub(super) fn handshake_failure(error: &io::Error, host: &str) -> Failure {
         }
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => (
             FailureKind::TlsHandshake,
-            "the server answered in plaintext, not TLS; use imap:// for STARTTLS, or the port for TLS (993)".to_owned(),
+            format!(
+                "the server answered in plaintext, not TLS; use {}:// for {}, or the port for TLS ({})",
+                protocol.name(),
+                protocol.start_tls(),
+                protocol.port(true)
+            ),
         ),
         other => (FailureKind::TlsHandshake, format!("the TLS handshake failed: {other}")),
     };

@@ -10,10 +10,26 @@ use std::time::Duration;
 use super::run::{Command, Entry, HowClosed, Operation, Run, What, WitnessedCommand, WitnessedSession};
 use super::verdict::Agreement;
 use crate::allocator::SessionId;
-use crate::protocol::FailureKind;
+use crate::protocol::{FailureKind, Protocol};
 
 /// Verbs that carry no operation: a dial that failed may have sent any of them.
-const SIGN_IN: [&str; 7] = ["CAPABILITY", "STARTTLS", "LOGIN", "AUTHENTICATE", "ID", "LOGOUT", "NOOP"];
+const SIGN_IN: [&str; 15] = [
+    "CAPABILITY",
+    "STARTTLS",
+    "LOGIN",
+    "AUTHENTICATE",
+    "ID",
+    "LOGOUT",
+    "NOOP",
+    "EHLO",
+    "HELO",
+    "AUTH",
+    "QUIT",
+    "CAPA",
+    "STLS",
+    "USER",
+    "PASS",
+];
 
 /// How many operations the server's record confirms, and where it disagrees. None if there is no such record.
 pub(super) fn check(run: &Run) -> Option<(Agreement, Vec<String>)> {
@@ -45,12 +61,14 @@ enum Confirmed {
 }
 
 struct Testimony<'a> {
+    protocol: Protocol,
     /// What the server saw of each of our sessions.
     sessions: BTreeMap<SessionId, Seen<'a>>,
     disagreements: Vec<String>,
 }
 
 struct Seen<'a> {
+    protocol: Protocol,
     witnessed: &'a WitnessedSession,
     by_tag: BTreeMap<&'a str, usize>,
     /// Which commands we have accounted for.
@@ -59,7 +77,8 @@ struct Seen<'a> {
 
 impl<'a> Testimony<'a> {
     fn of(run: &Run, witness: &'a [WitnessedSession]) -> Self {
-        let mut testimony = Self { sessions: BTreeMap::new(), disagreements: Vec::new() };
+        let protocol = run.header.protocol;
+        let mut testimony = Self { protocol, sessions: BTreeMap::new(), disagreements: Vec::new() };
         let ours = |session: &&WitnessedSession| session.run_id.as_ref().is_none_or(|id| *id == run.header.run_id);
         // A port can serve one session after the other: the first dial on it is the first session the server saw.
         let mut by_port: BTreeMap<u16, Vec<&WitnessedSession>> = BTreeMap::new();
@@ -115,7 +134,7 @@ impl<'a> Testimony<'a> {
             self.disagreements.push(format!("{session}: the server has the label {said} on port {port}"));
         }
         let by_tag = witnessed.commands.iter().enumerate().map(|(at, command)| (&*command.tag, at)).collect();
-        let seen = Seen { witnessed, by_tag, claimed: vec![false; witnessed.commands.len()] };
+        let seen = Seen { protocol: self.protocol, witnessed, by_tag, claimed: vec![false; witnessed.commands.len()] };
         self.sessions.insert(session, seen);
         self.claim_all(session, commands);
     }
@@ -183,7 +202,7 @@ impl<'a> Testimony<'a> {
         for (session, seen) in &self.sessions {
             let unclaimed = seen.witnessed.commands.iter().zip(&seen.claimed).filter(|(_, claimed)| !**claimed);
             for (command, _) in unclaimed {
-                if !(interrupted && command.verb == "LOGOUT") {
+                if !(interrupted && command.verb == self.protocol.goodbye()) {
                     let line = format!("{session}: the server saw {}, which no operation sent", name(command));
                     self.disagreements.push(line);
                 }
@@ -194,7 +213,7 @@ impl<'a> Testimony<'a> {
 
 impl<'a> Seen<'a> {
     fn claim(&mut self, command: &Command) -> Result<&'a WitnessedCommand, String> {
-        let tag = format!("a{}", command.tag);
+        let tag = self.protocol.tag(command.tag);
         let port = self.witnessed.peer_port;
         let missing = || format!("the server saw no {tag} {} on port {port}", command.verb);
         let at = *self.by_tag.get(&*tag).ok_or_else(missing)?;

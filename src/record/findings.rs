@@ -7,7 +7,7 @@ use super::run::{HowClosed, OpenFailed, Run};
 use super::summary::{SessionRow, Summary};
 use super::verdict::{Finding, Severity};
 use crate::allocator::Kind;
-use crate::protocol::{Failure, FailureKind};
+use crate::protocol::{Failure, FailureKind, Protocol};
 
 /// So many pieces of evidence are named for each finding; its count says how many there were.
 const EVIDENCE: usize = 5;
@@ -18,9 +18,10 @@ pub(super) fn broken(id: &'static str, sentence: &str, evidence: Vec<String>) ->
 
 pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
     let found = [
-        too_many_connections(summary),
+        too_many_connections(run, summary),
         throttled(run, summary),
-        main_shut_out(summary),
+        main_shut_out(run, summary),
+        maildrop_locked(run, summary),
         left_behind(run, summary),
         cut_short(run),
         waiting(run, summary),
@@ -41,8 +42,17 @@ fn refused_by_limit(summary: &Summary) -> impl Iterator<Item = (&SessionRow, &Op
     failed.filter(|(_, failed)| failed.failure.kind == FailureKind::LimitConnections)
 }
 
-fn shuts_main_out(row: &SessionRow, failed: &OpenFailed) -> bool {
-    row.kind == Kind::Main && failed.open > 0
+fn shuts_main_out(run: &Run, row: &SessionRow, failed: &OpenFailed) -> bool {
+    row.kind == Kind::Main && failed.open > 0 && !is_lock(run, failed)
+}
+
+/// Whether what stands in the way is the maildrop's one owner (RFC 1939 §3), and not a number of connections. Dovecot has
+/// one code for both, `[IN-USE]`: its text tells.
+fn is_lock(run: &Run, failed: &OpenFailed) -> bool {
+    let line = failed.failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
+    run.header.protocol == Protocol::Pop3
+        && !line.contains("connections")
+        && (line.contains("[in-use]") || line.contains("lock"))
 }
 
 fn refusal(row: &SessionRow, failed: &OpenFailed) -> String {
@@ -54,8 +64,10 @@ fn said(failure: &Failure) -> &str {
 }
 
 /// MC030.
-fn too_many_connections(summary: &Summary) -> Option<Finding> {
-    let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| !shuts_main_out(row, failed)).collect();
+fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
+    let refused: Vec<_> = refused_by_limit(summary)
+        .filter(|(row, failed)| !shuts_main_out(run, row, failed) && !is_lock(run, failed))
+        .collect();
     let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let cure = match open {
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
@@ -85,14 +97,25 @@ fn throttled(run: &Run, summary: &Summary) -> Option<Finding> {
 }
 
 /// MC032.
-fn main_shut_out(summary: &Summary) -> Option<Finding> {
-    let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| shuts_main_out(row, failed)).collect();
+fn main_shut_out(run: &Run, summary: &Summary) -> Option<Finding> {
+    let refused: Vec<_> = refused_by_limit(summary).filter(|(row, failed)| shuts_main_out(run, row, failed)).collect();
     let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
     let sentence = format!(
         "main could not open: {open} other connection(s) of this client hold every slot of the server; use main before \
          creating others, or keep one slot free for it"
     );
     finding("MC032", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
+}
+
+/// MC033.
+fn maildrop_locked(run: &Run, summary: &Summary) -> Option<Finding> {
+    let refused: Vec<_> = refused_by_limit(summary).filter(|(_, failed)| is_lock(run, failed)).collect();
+    let sentence = format!(
+        "the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, so connections of \
+         their own cannot work for several threads; share one (use-main), or use one thread",
+        refused.len()
+    );
+    finding("MC033", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
 }
 
 /// MC040.
@@ -119,8 +142,9 @@ fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
         }))
         .collect();
     let sentence = format!(
-        "{} connection(s) were left open or closed without LOGOUT; servers count them against the limit until they notice",
-        evidence.len()
+        "{} connection(s) were left open or closed without {}; servers count them against the limit until they notice",
+        evidence.len(),
+        run.header.protocol.goodbye()
     );
     finding("MC040", Severity::Leak, sentence, evidence)
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::run::{Entry, Operation, Run, What, WorkerId};
 use super::verdict::Agreement;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
+use crate::protocol::Protocol;
 
 /// The connection that an operation must use.
 #[derive(Clone, Copy)]
@@ -42,7 +43,7 @@ pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
     let mut broken = Vec::new();
     for (entry, operation) in run.operations() {
         agreement.checked += 1;
-        match ledger.judge(entry, operation) {
+        match ledger.judge(run.header.protocol, entry, operation) {
             Ok(()) => agreement.held += 1,
             Err(wrong) => {
                 broken.push(format!("operation {} of {}: {wrong}", operation.number, operation.worker));
@@ -114,13 +115,13 @@ impl Ledger {
                     }
                 }
                 What::ModeChanged { to, .. } => ledger.modes.push((entry.seq + 1, *to)),
-                What::OpenFailed(_) | What::Operation(_) | What::Stopped { .. } => {}
+                What::OpenFailed(_) | What::Operation(_) | What::LeftMailbox { .. } | What::Stopped { .. } => {}
             }
         }
         ledger
     }
 
-    fn judge(&self, entry: &Entry, operation: &Operation) -> Result<(), String> {
+    fn judge(&self, protocol: Protocol, entry: &Entry, operation: &Operation) -> Result<(), String> {
         let had = self.default_of(operation.worker, operation.issued_after);
         if operation.had_default != had.is_some() {
             return Err(format!("it claims had_default={}, the events say {had:?}", operation.had_default));
@@ -136,7 +137,7 @@ impl Ledger {
         if operation.outcome.is_ok() && (operation.local_port.is_none() || operation.commands.is_empty()) {
             return Err("it claims success, yet no socket carried a command of it".to_owned());
         }
-        is_one_unit(operation)?;
+        is_one_unit(protocol, operation)?;
         let used = match operation.local_port {
             Some(port) => {
                 let session = self.carried_by(port, operation, entry.seq).ok_or_else(|| {
@@ -212,18 +213,34 @@ impl Ledger {
 
 /// A7: its commands are those of its unit, one right after the other on their connection. A broken unit may end early,
 /// and an empty mailbox has nothing to fetch.
-fn is_one_unit(operation: &Operation) -> Result<(), String> {
-    let unit: &[&str] = match operation.name {
-        "noop" => &["NOOP"],
-        "list" => &["LIST"],
-        "status" => &["STATUS"],
-        "fetch" => &["EXAMINE", "FETCH"],
-        "search" => &["EXAMINE", "SEARCH"],
-        other => return Err(format!("there is no operation {other}")),
+fn is_one_unit(protocol: Protocol, operation: &Operation) -> Result<(), String> {
+    let unit: &[&str] = match (protocol, operation.name) {
+        (_, "noop") => &["NOOP"],
+        (Protocol::Imap | Protocol::Pop3, "list") => &["LIST"],
+        (Protocol::Imap, "status") => &["STATUS"],
+        (Protocol::Imap, "fetch") => &["EXAMINE", "FETCH"],
+        (Protocol::Imap, "search") => &["EXAMINE", "SEARCH"],
+        (Protocol::Imap, "append") => &["CREATE", "APPEND", "DELETE"],
+        (Protocol::Smtp, "verify") => &["RSET"],
+        (Protocol::Smtp, "send") => &["MAIL", "RCPT", "DATA"],
+        (Protocol::Pop3, "stat") => &["STAT"],
+        (Protocol::Pop3, "retrieve") => &["STAT", "TOP"],
+        (protocol, other) => return Err(format!("{protocol} has no operation {other}")),
     };
-    let sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
-    let may_be_short = operation.outcome.is_err() || (operation.name == "fetch" && sent.len() == 1);
+    let failed = operation.outcome.is_err();
+    let may_be_short = failed || (matches!(operation.name, "fetch" | "retrieve") && operation.commands.len() == 1);
+    let mut sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
+    match sent.last_mut() {
+        // A message that was refused is forgotten within its unit.
+        Some(&mut "RSET") if failed && operation.name == "send" => {
+            sent.pop();
+        }
+        // How a message's beginning is read where the server knows no TOP.
+        Some(verb) if *verb == "RETR" && operation.name == "retrieve" => *verb = "TOP",
+        _ => {}
+    }
     if !unit.starts_with(&sent) || (sent.len() < unit.len() && !may_be_short) {
+        let sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
         return Err(format!("a {} is {}, it sent {}", operation.name, unit.join(" "), sent.join(" ")));
     }
     let tags = || operation.commands.iter().map(|command| command.tag);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{Failure, Phases};
+use crate::protocol::{Failure, Phases, Protocol, TlsDetails};
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +42,10 @@ pub struct Header {
     pub started: SystemTime,
     /// The server, without secrets: `sandbox` or `imaps://user@host:993`.
     pub server: String,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Certificates were not verified, as was asked for.
+    pub insecure: bool,
     /// The mode at the start.
     pub mode: Mode,
     /// What each worker was told to do; their number is the number of threads.
@@ -134,6 +138,13 @@ pub enum What {
     },
     /// An operation ended.
     Operation(Box<Operation>),
+    /// A worker's scratch mailbox may still be on the server.
+    LeftMailbox {
+        /// The worker.
+        worker: WorkerId,
+        /// Its name, as people write it.
+        mailbox: String,
+    },
     /// A worker stopped before it had done all it was asked to.
     Stopped {
         /// The worker.
@@ -158,10 +169,12 @@ pub struct Opened {
     pub local_port: u16,
     /// What each phase of the dial took.
     pub phases: Phases,
-    /// `TLSv1.3, TLS13_AES_256_GCM_SHA384`; none without TLS.
-    pub tls: Option<String>,
+    /// What TLS agreed on; none without TLS.
+    pub tls: Option<TlsDetails>,
     /// The label that the server accepted, if it takes one.
     pub label: Option<String>,
+    /// How it signed in: a SASL mechanism's name, or the protocol's own command; none where nobody had to.
+    pub signed_in_by: Option<&'static str>,
     /// The commands that were sent to set it up.
     pub commands: Box<[Command]>,
 }
@@ -196,14 +209,14 @@ pub struct Closed {
     pub sent: u64,
     /// Bytes it received.
     pub received: u64,
-    /// The commands that ended it: LOGOUT, if it was sent.
+    /// The commands that ended it: LOGOUT or QUIT, if it was sent.
     pub commands: Box<[Command]>,
 }
 
 /// How a session ended.
 #[derive(Clone, Debug)]
 pub enum HowClosed {
-    /// LOGOUT, and the server's goodbye.
+    /// LOGOUT or QUIT, and the server's goodbye.
     LoggedOut,
     /// Healthy, but the goodbye did not succeed.
     WithoutLogout(Failure),
@@ -230,7 +243,7 @@ pub struct Operation {
     pub worker: WorkerId,
     /// Its number among the run's operations, in the order of their ends, from 1.
     pub number: u64,
-    /// `noop`, `list`, `status`, `fetch`, `search`.
+    /// Its protocol's word for it: `noop`, `fetch`, `send`, ….
     pub name: &'static str,
     /// The mailbox it works on, an index into the header's; none if it needs no mailbox.
     pub mailbox: Option<u16>,
@@ -267,7 +280,7 @@ pub struct Operation {
 /// A command as the socket carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Its tag's number: 12 for `a12`.
+    /// Its tag's number: 12 for `a12`. SMTP and POP3 have no tags: there it counts the connection's commands.
     pub tag: u32,
     /// `NOOP`, `FETCH`, ….
     pub verb: &'static str,
@@ -282,7 +295,7 @@ pub struct WitnessedSession {
     pub run_id: Option<String>,
     /// The label that the client sent: its session.
     pub label: Option<String>,
-    /// Whether the client said LOGOUT.
+    /// Whether the client said LOGOUT or QUIT.
     pub logged_out: bool,
     /// Whether it was still open when the record was taken.
     pub open: bool,
@@ -293,7 +306,7 @@ pub struct WitnessedSession {
 /// A command as the server recorded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WitnessedCommand {
-    /// Its tag, as sent.
+    /// Its tag, as sent; of SMTP and POP3 its number on the connection.
     pub tag: String,
     /// `NOOP`, `FETCH`, ….
     pub verb: String,
@@ -311,6 +324,14 @@ impl WitnessedSession {
 }
 
 impl Run {
+    /// The scratch mailboxes that may still be on the server.
+    pub fn left_mailboxes(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            What::LeftMailbox { mailbox, .. } => Some(mailbox.as_str()),
+            _ => None,
+        })
+    }
+
     /// The operations, in the order of their ends.
     pub fn operations(&self) -> impl Iterator<Item = (&Entry, &Operation)> {
         self.entries.iter().filter_map(|entry| match &entry.what {

@@ -227,7 +227,7 @@ impl Tally {
                     count_failure(&mut self.failures, failure);
                 }
             }
-            What::Disposed { .. } | What::ModeChanged { .. } => {}
+            What::Disposed { .. } | What::ModeChanged { .. } | What::LeftMailbox { .. } => {}
         }
     }
 

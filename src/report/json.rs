@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shapes::{CountsShape, DialShape, FailureShape, LatencyShape, SCHEMA_VERSION, TotalsShape};
+use super::shapes::{CountsShape, DialShape, FailureShape, LatencyShape, SCHEMA_VERSION, TlsShape, TotalsShape, tls};
 use super::words::{us, wall};
 use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, Verdict, WorkerRow};
 
@@ -20,6 +20,8 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
         run_id: &header.run_id,
         started: wall(header.started),
         server: &header.server,
+        protocol: header.protocol.name(),
+        certificates_verified: !header.insecure,
         mode: header.mode.name(),
         threads: header.workers.len(),
         seed: header.seed,
@@ -27,6 +29,7 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
         mix: &header.mix,
         mailboxes: &header.mailboxes,
         max_connections: header.max_connections,
+        left_mailboxes: run.left_mailboxes().collect(),
         sessions: summary.sessions.iter().map(session).collect(),
         workers: summary
             .workers
@@ -52,6 +55,8 @@ struct Report<'a> {
     run_id: &'a str,
     started: String,
     server: &'a str,
+    protocol: &'static str,
+    certificates_verified: bool,
     mode: &'static str,
     threads: usize,
     seed: u64,
@@ -59,6 +64,8 @@ struct Report<'a> {
     mix: &'a str,
     mailboxes: &'a [String],
     max_connections: Option<usize>,
+    /// Scratch mailboxes that may still be on the server.
+    left_mailboxes: Vec<&'a str>,
     #[serde(flatten)]
     totals: TotalsShape<'a>,
     failures: Vec<FailureRowShape<'a>>,
@@ -96,7 +103,9 @@ struct SessionShape<'a> {
     opened: bool,
     local_port: Option<u16>,
     label: Option<&'a str>,
-    tls: Option<&'a str>,
+    tls: Option<String>,
+    tls_details: Option<TlsShape<'a>>,
+    signed_in_by: Option<&'static str>,
     dial_us: DialShape,
     operations: u64,
     bytes_sent: Option<u64>,
@@ -133,7 +142,9 @@ fn session(row: &SessionRow) -> SessionShape<'_> {
             Err(failed) => failed.local_port,
         },
         label: opened.and_then(|opened| opened.label.as_deref()),
-        tls: opened.and_then(|opened| opened.tls.as_deref()),
+        tls: opened.and_then(|opened| opened.tls.as_ref()).map(tls),
+        tls_details: opened.and_then(|opened| opened.tls.as_ref()).map(Into::into),
+        signed_in_by: opened.and_then(|opened| opened.signed_in_by),
         dial_us: match &row.dial {
             Ok(opened) => (&opened.phases).into(),
             Err(failed) => (&failed.phases).into(),

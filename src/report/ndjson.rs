@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::json::AskedShape;
-use super::shapes::{CommandShape, DialShape, FailureShape, SCHEMA_VERSION, TotalsShape, commands};
+use super::shapes::{CommandShape, DialShape, FailureShape, SCHEMA_VERSION, TlsShape, TotalsShape, commands, tls};
 use super::words::{us, wall};
+use crate::protocol::Protocol;
 use crate::record::{
     Closed, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Run, Summary, Verdict, What, WitnessedSession,
 };
@@ -23,6 +24,7 @@ pub struct Ndjson<W> {
     out: W,
     started: SystemTime,
     mailboxes: Vec<String>,
+    protocol: Protocol,
     /// The next line's number.
     next: u64,
     /// A batch is written in one go: no reader sees half a line, and a line costs no system call of its own.
@@ -35,8 +37,14 @@ impl<W: Write> Ndjson<W> {
     /// # Errors
     /// What `out` answers; whether a reader that has gone away matters is the caller's to say.
     pub fn start(out: W, header: &Header) -> io::Result<Self> {
-        let mut file =
-            Self { out, started: header.started, mailboxes: header.mailboxes.clone(), next: 0, batch: Vec::new() };
+        let mut file = Self {
+            out,
+            started: header.started,
+            mailboxes: header.mailboxes.clone(),
+            protocol: header.protocol,
+            next: 0,
+            batch: Vec::new(),
+        };
         file.line("run-start", Duration::ZERO, &RunStart::new(header))?;
         file.flush()?;
         Ok(file)
@@ -81,9 +89,9 @@ impl<W: Write> Ndjson<W> {
                 };
                 self.line("connection-created", at, &body)
             }
-            What::Opened(opened) => self.line("session-opened", at, &SessionOpened::from(&**opened)),
+            What::Opened(opened) => self.line("session-opened", at, &SessionOpened::new(self.protocol, opened)),
             What::OpenFailed(failed) => self.line("session-refused", at, &SessionRefused::from(&**failed)),
-            What::Closed(closed) => self.line("session-closed", at, &SessionClosed::from(&**closed)),
+            What::Closed(closed) => self.line("session-closed", at, &SessionClosed::new(self.protocol, closed)),
             What::Disposed { connection, cause } => {
                 let body = ConnectionDisposed { connection: connection.to_string(), cause: cause.name() };
                 self.line("connection-disposed", at, &body)
@@ -93,7 +101,10 @@ impl<W: Write> Ndjson<W> {
             }
             What::Operation(operation) => {
                 let mailbox = operation.mailbox.and_then(|index| self.mailboxes.get(usize::from(index)).cloned());
-                self.line("operation", at, &OperationShape::new(operation, mailbox))
+                self.line("operation", at, &OperationShape::new(self.protocol, operation, mailbox))
+            }
+            What::LeftMailbox { worker, mailbox } => {
+                self.line("mailbox-left", at, &MailboxLeft { worker: worker.to_string(), mailbox })
             }
             What::Stopped { worker, not_issued, failure } => {
                 let body = WorkerStopped {
@@ -140,6 +151,8 @@ struct RunStart<'a> {
     run_id: &'a str,
     started: String,
     server: &'a str,
+    protocol: &'static str,
+    certificates_verified: bool,
     mode: &'static str,
     threads: usize,
     seed: u64,
@@ -165,6 +178,8 @@ impl<'a> RunStart<'a> {
             run_id: &header.run_id,
             started: wall(header.started),
             server: &header.server,
+            protocol: header.protocol.name(),
+            certificates_verified: !header.insecure,
             mode: header.mode.name(),
             threads: header.workers.len(),
             seed: header.seed,
@@ -207,6 +222,12 @@ struct ModeChanged {
 }
 
 #[derive(Serialize)]
+struct MailboxLeft<'a> {
+    worker: String,
+    mailbox: &'a str,
+}
+
+#[derive(Serialize)]
 struct WorkerStopped<'a> {
     worker: String,
     not_issued: u64,
@@ -221,13 +242,15 @@ struct SessionOpened<'a> {
     began_us: u64,
     local_port: u16,
     label: Option<&'a str>,
-    tls: Option<&'a str>,
+    tls: Option<String>,
+    tls_details: Option<TlsShape<'a>>,
+    signed_in_by: Option<&'static str>,
     dial_us: DialShape,
     commands: Vec<CommandShape>,
 }
 
-impl<'a> From<&'a Opened> for SessionOpened<'a> {
-    fn from(opened: &'a Opened) -> Self {
+impl<'a> SessionOpened<'a> {
+    fn new(protocol: Protocol, opened: &'a Opened) -> Self {
         Self {
             connection: opened.session.connection.to_string(),
             session: opened.session.to_string(),
@@ -235,9 +258,11 @@ impl<'a> From<&'a Opened> for SessionOpened<'a> {
             began_us: us(opened.began),
             local_port: opened.local_port,
             label: opened.label.as_deref(),
-            tls: opened.tls.as_deref(),
+            tls: opened.tls.as_ref().map(tls),
+            tls_details: opened.tls.as_ref().map(Into::into),
+            signed_in_by: opened.signed_in_by,
             dial_us: (&opened.phases).into(),
-            commands: commands(&opened.commands),
+            commands: commands(protocol, &opened.commands),
         }
     }
 }
@@ -280,15 +305,15 @@ struct SessionClosed<'a> {
     failure: Option<FailureShape<'a>>,
 }
 
-impl<'a> From<&'a Closed> for SessionClosed<'a> {
-    fn from(closed: &'a Closed) -> Self {
+impl<'a> SessionClosed<'a> {
+    fn new(protocol: Protocol, closed: &'a Closed) -> Self {
         Self {
             connection: closed.session.connection.to_string(),
             session: closed.session.to_string(),
             closed: closed.how.name(),
             bytes_sent: closed.sent,
             bytes_received: closed.received,
-            commands: commands(&closed.commands),
+            commands: commands(protocol, &closed.commands),
             failure: match &closed.how {
                 HowClosed::WithoutLogout(failure) => Some(failure.into()),
                 HowClosed::LoggedOut | HowClosed::Discarded => None,
@@ -323,7 +348,7 @@ struct OperationShape<'a> {
 }
 
 impl<'a> OperationShape<'a> {
-    fn new(operation: &'a Operation, mailbox: Option<String>) -> Self {
+    fn new(protocol: Protocol, operation: &'a Operation, mailbox: Option<String>) -> Self {
         Self {
             number: operation.number,
             worker: operation.worker.to_string(),
@@ -337,7 +362,7 @@ impl<'a> OperationShape<'a> {
             session: operation.session.map(|session| session.to_string()),
             opened: operation.opened,
             local_port: operation.local_port,
-            commands: commands(&operation.commands),
+            commands: commands(protocol, &operation.commands),
             issued_after: operation.issued_after,
             issued_at_us: us(operation.issued_at),
             wait_us: us(operation.wait),

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::words::us;
+use crate::protocol::{Protocol, TlsDetails};
 use crate::record::{Agreement, Command, Counts, Failure, Finding, Latency, Phases, Run, Summary, Verdict};
 
 /// The version of the JSON formats' shape. Fields may be added under one number; none is renamed or taken away.
@@ -59,8 +60,28 @@ pub(super) struct CommandShape {
     verb: &'static str,
 }
 
-pub(super) fn commands(commands: &[Command]) -> Vec<CommandShape> {
-    commands.iter().map(|command| CommandShape { tag: format!("a{}", command.tag), verb: command.verb }).collect()
+pub(super) fn commands(protocol: Protocol, commands: &[Command]) -> Vec<CommandShape> {
+    let shape = |command: &Command| CommandShape { tag: protocol.tag(command.tag), verb: command.verb };
+    commands.iter().map(shape).collect()
+}
+
+/// What TLS agreed on.
+#[derive(Serialize)]
+pub(super) struct TlsShape<'a> {
+    version: &'a str,
+    cipher: &'a str,
+    resumed: bool,
+}
+
+impl<'a> From<&'a TlsDetails> for TlsShape<'a> {
+    fn from(tls: &'a TlsDetails) -> Self {
+        Self { version: &tls.version, cipher: &tls.cipher, resumed: tls.resumed }
+    }
+}
+
+/// The same in one line: `TLSv1_3, TLS13_AES_256_GCM_SHA384`.
+pub(super) fn tls(tls: &TlsDetails) -> String {
+    format!("{}, {}", tls.version, tls.cipher)
 }
 
 #[derive(Serialize)]

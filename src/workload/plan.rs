@@ -5,12 +5,14 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::allocator::Mode;
-use crate::protocol::ImapOperation;
+use crate::protocol::{Operation, Protocol, UnknownOperation};
 use crate::record::{Asked, Role};
 
 /// What a run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What is spoken.
+    pub protocol: Protocol,
     /// The mode of the client.
     pub mode: Mode,
     /// How each worker comes by its connection; their number is the number of threads.
@@ -31,7 +33,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What.
-    pub operation: ImapOperation,
+    pub operation: Operation,
     /// Where: an index into the plan's mailboxes; none if it needs no mailbox.
     pub mailbox: Option<u16>,
 }
@@ -39,7 +41,7 @@ pub struct Step {
 /// Operations and their weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mix {
-    weights: Vec<(ImapOperation, u32)>,
+    weights: Vec<(Operation, u32)>,
     total: u32,
 }
 
@@ -47,26 +49,22 @@ pub struct Mix {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MixError {
     /// No such operation.
-    #[error("no operation is called {0:?}; there are {known}", known = known())]
-    Unknown(String),
+    #[error(transparent)]
+    Unknown(#[from] UnknownOperation),
     /// Not a number.
     #[error("the weight of {operation} must be a whole number from 0 to 1000000, not {weight:?}")]
     Weight {
         /// Whose weight.
-        operation: ImapOperation,
+        operation: Operation,
         /// What was given.
         weight: String,
     },
     /// Named twice.
     #[error("{0} is named twice; give it one weight")]
-    Twice(ImapOperation),
+    Twice(Operation),
     /// Nothing to do.
     #[error("the weights add up to nothing; give at least one operation a weight above 0")]
     Empty,
-}
-
-fn known() -> String {
-    ImapOperation::ALL.map(|operation| operation.name()).join(", ")
 }
 
 impl Plan {
@@ -75,10 +73,10 @@ impl Plan {
         // Neighbouring seeds give unrelated sequences: the generator is itself seeded through a hash of both.
         let mut choose = fastrand::Rng::with_seed(self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let (mix, mailboxes) = (self.mix.clone(), u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX));
-        std::iter::repeat_with(move || {
-            let operation = mix.pick(choose.u32(0..mix.total));
+        std::iter::from_fn(move || {
+            let operation = mix.pick(choose.u32(0..mix.total))?;
             let mailbox = operation.needs_mailbox().then(|| choose.u16(0..mailboxes));
-            Step { operation, mailbox }
+            Some(Step { operation, mailbox })
         })
     }
 
@@ -93,16 +91,15 @@ impl Plan {
 }
 
 impl Mix {
-    /// Reads `noop=3,status=1,fetch`: a bare name counts 1.
+    /// Reads `noop=3,status=1,fetch`, operations of that protocol: a bare name counts 1.
     ///
     /// # Errors
     /// What is wrong with it, and what may stand there.
-    pub fn parse(text: &str) -> Result<Self, MixError> {
-        let mut weights: Vec<(ImapOperation, u32)> = Vec::new();
+    pub fn parse(protocol: Protocol, text: &str) -> Result<Self, MixError> {
+        let mut weights: Vec<(Operation, u32)> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, weight) = part.split_once('=').map_or((part, None), |(name, weight)| (name, Some(weight)));
-            let operation: ImapOperation =
-                name.trim().parse().map_err(|_| MixError::Unknown(name.trim().to_owned()))?;
+            let operation = Operation::parse(protocol, name.trim())?;
             let weight = match weight {
                 None => 1,
                 Some(text) => text
@@ -121,14 +118,29 @@ impl Mix {
         if total == 0 { Err(MixError::Empty) } else { Ok(Self { weights, total }) }
     }
 
-    fn pick(&self, mut number: u32) -> ImapOperation {
+    /// The mix of a run that was given none: little of what costs much, nothing that writes.
+    #[must_use]
+    pub const fn usual(protocol: Protocol) -> &'static str {
+        match protocol {
+            Protocol::Imap => "noop=3,status=1,fetch=1",
+            Protocol::Smtp => "noop=3,verify=1",
+            Protocol::Pop3 => "noop=3,stat=1,list=1",
+        }
+    }
+
+    /// The operations that may be picked.
+    pub fn operations(&self) -> impl Iterator<Item = Operation> {
+        self.weights.iter().filter(|(_, weight)| *weight > 0).map(|(operation, _)| *operation)
+    }
+
+    fn pick(&self, mut number: u32) -> Option<Operation> {
         for (operation, weight) in &self.weights {
             if number < *weight {
-                return *operation;
+                return Some(*operation);
             }
             number -= weight;
         }
-        ImapOperation::Noop
+        None
     }
 }
 

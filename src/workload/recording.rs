@@ -7,18 +7,18 @@ use std::time::Instant;
 use super::reach::Reach;
 use super::recorder::Recorder;
 use crate::allocator::{Connector, SessionId};
-use crate::protocol::{self, DialFailure, FailureKind, ImapConnection, ImapConnector};
+use crate::protocol::{self, DialFailure, FailureKind, MailConnection, MailConnector};
 use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
 
 pub(super) struct Recording {
-    pub(super) connector: Arc<ImapConnector>,
+    pub(super) connector: Arc<MailConnector>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) reach: Reach,
 }
 
 pub(super) struct Recorded {
     session: SessionId,
-    pub(super) imap: ImapConnection,
+    pub(super) mail: MailConnection,
 }
 
 impl Connector for Recording {
@@ -29,20 +29,22 @@ impl Connector for Recording {
         let worker = self.recorder.this_worker();
         let began = self.recorder.now();
         match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
-            Ok(imap) => {
+            Ok(mail) => {
                 self.reach.answered();
                 self.recorder.open.fetch_add(1, Ordering::Relaxed);
+                let established = mail.established();
                 self.recorder.record(What::Opened(Box::new(Opened {
                     session,
                     worker,
                     began,
-                    local_port: imap.local_port(),
-                    phases: *imap.phases(),
-                    tls: imap.tls().map(|tls| format!("{}, {}", tls.version, tls.cipher)),
-                    label: imap.label().map(str::to_owned),
-                    commands: commands(imap.setup_commands()),
+                    local_port: established.local_port,
+                    phases: established.phases,
+                    tls: established.tls.clone(),
+                    label: established.label.clone(),
+                    signed_in_by: established.signed_in_by,
+                    commands: commands(&established.commands),
                 })));
-                Ok(Recorded { session, imap })
+                Ok(Recorded { session, mail })
             }
             Err(failed) => {
                 self.reach.failed(&failed);
@@ -61,11 +63,11 @@ impl Connector for Recording {
     }
 
     fn has_broken(&self, connection: &mut Recorded) -> bool {
-        connection.imap.is_broken()
+        connection.mail.is_broken()
     }
 
     fn close(&self, mut connection: Recorded, deadline: Instant) {
-        let how = match connection.imap.logout(deadline) {
+        let how = match connection.mail.logout(deadline) {
             Ok(()) => HowClosed::LoggedOut,
             // The server had ended it: there was nobody to say goodbye to.
             Err(failure) if failure.kind == FailureKind::ServerBye => HowClosed::Discarded,
@@ -81,13 +83,13 @@ impl Connector for Recording {
 
 impl Recording {
     fn ended(&self, connection: Recorded, how: HowClosed) {
-        let Recorded { session, imap } = connection;
+        let Recorded { session, mail } = connection;
         let sent_last = match how {
             HowClosed::Discarded => Box::default(),
-            _ => commands(imap.commands()),
+            _ => commands(mail.commands()),
         };
-        let traffic = imap.bytes();
-        drop(imap);
+        let traffic = mail.bytes();
+        drop(mail);
         self.recorder.open.fetch_sub(1, Ordering::Relaxed);
         self.recorder.record(What::Closed(Box::new(Closed {
             session,

@@ -15,7 +15,7 @@ use super::recorder::Recorder;
 use super::recording::Recording;
 use super::worker::{Floor, work};
 use crate::allocator::Client;
-use crate::protocol::{Failure, FailureKind, ImapConnector, Stage};
+use crate::protocol::{Failure, FailureKind, MailConnector, Stage, Stationery};
 use crate::record::{End, Entry, Header, Run, What, WorkerId};
 
 /// The collector empties the recorder this often.
@@ -38,6 +38,10 @@ pub struct Setup {
     pub wait_timeout: Duration,
     /// The cap on connections.
     pub max_connections: Option<usize>,
+    /// What operations that write are to send; the plan may hold such operations only with it.
+    pub letters: Option<Stationery>,
+    /// Certificates are not verified, as was asked for.
+    pub insecure: bool,
 }
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
@@ -84,7 +88,7 @@ pub enum RunError {
 /// The workers could not all be started; then nothing was dialled.
 pub fn run(
     plan: &Plan,
-    connector: &Arc<ImapConnector>,
+    connector: &Arc<MailConnector>,
     setup: &Setup,
     control: &Control,
     audience: &mut dyn Audience,
@@ -95,7 +99,7 @@ pub fn run(
     let header = header(plan, setup, started);
     let client = client(plan, connector, setup, &recorder);
     let meeting = Meeting::of(plan.workers.len());
-    let floor = Floor { plan, client: &client, recorder: &recorder, control, meeting: &meeting };
+    let floor = Floor { plan, setup, client: &client, recorder: &recorder, control, meeting: &meeting };
     let mut collected = Collected { entries: Vec::new(), tally: Tally::default(), spare: Vec::new() };
     audience.begins(&header);
     thread::scope(|scope| {
@@ -131,7 +135,7 @@ pub fn run(
     Ok(Run { header, entries: collected.entries, end, witness: None })
 }
 
-fn client(plan: &Plan, connector: &Arc<ImapConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
+fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
     let recording =
         Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder), reach: Reach::default() };
     let builder =
@@ -149,6 +153,8 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         tool_version: env!("CARGO_PKG_VERSION"),
         started,
         server: setup.server.clone(),
+        protocol: plan.protocol,
+        insecure: setup.insecure,
         mode: plan.mode,
         workers: plan.workers.clone(),
         asked: plan.asked,
@@ -187,7 +193,7 @@ impl Collected {
 /// ends every call that is still waiting for the server.
 fn collect_until_gone(
     floor: &Floor<'_>,
-    connector: &ImapConnector,
+    connector: &MailConnector,
     collected: &mut Collected,
     audience: &mut dyn Audience,
 ) {

@@ -7,13 +7,15 @@ use super::gate::Meeting;
 use super::plan::{Plan, Step};
 use super::recorder::Recorder;
 use super::recording::{Recorded, Recording, commands};
+use super::runner::Setup;
 use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal};
-use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
+use crate::protocol::{DialFailure, Failure, FailureKind, Job, MailConnection, Stage};
 use crate::record::{Asked, Operation, What, WorkerId};
 
 /// What all workers of a run share.
 pub(super) struct Floor<'a> {
     pub(super) plan: &'a Plan,
+    pub(super) setup: &'a Setup,
     pub(super) client: &'a Client<Recording>,
     pub(super) recorder: &'a Recorder,
     pub(super) control: &'a Control,
@@ -67,13 +69,15 @@ fn issue_all(floor: &Floor<'_>, number: u32, own: &Own) {
         Asked::Duration(duration) => (u64::MAX, Some(Instant::now() + duration)),
     };
     let mut issued = 0;
+    let mut scratch = Scratch::of(floor, worker);
     for step in floor.plan.steps(number) {
         let over = until.is_some_and(|until| Instant::now() >= until);
         if issued == most || over || floor.control.interrupted().is_some() {
             break;
         }
-        let goes_on = issue(floor, worker, step, own.independent.as_ref(), until);
         issued += 1;
+        let errand = Errand { step, number: issued };
+        let goes_on = issue(floor, worker, errand, own.independent.as_ref(), until, &mut scratch);
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         let pause = floor.plan.pause.min(left);
         let rested = pause.is_zero() || issued == most || floor.control.rest(pause);
@@ -84,6 +88,30 @@ fn issue_all(floor: &Floor<'_>, number: u32, own: &Own) {
     if issued < most {
         stopped(floor, worker, issued, None);
     }
+    if scratch.left {
+        floor.recorder.record(What::LeftMailbox { worker, mailbox: scratch.mailbox });
+    }
+}
+
+/// The mailbox that a worker's appends make and remove.
+struct Scratch {
+    mailbox: String,
+    /// The last append could not remove it.
+    left: bool,
+}
+
+impl Scratch {
+    fn of(floor: &Floor<'_>, worker: WorkerId) -> Self {
+        Self { mailbox: format!("mailconn-{}-{worker}", floor.setup.run_id), left: false }
+    }
+}
+
+/// One operation that a worker is to do.
+#[derive(Clone, Copy)]
+struct Errand {
+    step: Step,
+    /// Which one of the worker's, from 1.
+    number: u64,
 }
 
 fn stopped(floor: &Floor<'_>, worker: WorkerId, issued: u64, failure: Option<Failure>) {
@@ -99,10 +127,12 @@ fn stopped(floor: &Floor<'_>, worker: WorkerId, issued: u64, failure: Option<Fai
 fn issue(
     floor: &Floor<'_>,
     worker: WorkerId,
-    step: Step,
+    errand: Errand,
     passed: Option<&Connection<Recording>>,
     until: Option<Instant>,
+    scratch: &mut Scratch,
 ) -> bool {
+    let step = errand.step;
     let mut operation = Operation {
         worker,
         number: 0,
@@ -138,7 +168,7 @@ fn issue(
         // The time ran out while it stood in line: it is not begun, so it was not issued.
         Ok(lease) if !lease.assignment().opened && until.is_some_and(|until| Instant::now() >= until) => return false,
         Ok(lease) => {
-            serve(floor, step, lease, &mut operation);
+            serve(floor, errand, lease, &mut operation, scratch);
             true
         }
         Err(error) => not_served(floor, error, &mut operation),
@@ -147,7 +177,13 @@ fn issue(
     goes_on
 }
 
-fn serve(floor: &Floor<'_>, step: Step, mut lease: Lease<Recording>, operation: &mut Operation) {
+fn serve(
+    floor: &Floor<'_>,
+    errand: Errand,
+    mut lease: Lease<Recording>,
+    operation: &mut Operation,
+    scratch: &mut Scratch,
+) {
     let assigned = *lease.assignment();
     operation.mode = assigned.mode;
     operation.had_default = assigned.had_default;
@@ -159,13 +195,20 @@ fn serve(floor: &Floor<'_>, step: Step, mut lease: Lease<Recording>, operation: 
     if assigned.opened {
         operation.dial = (leased_at - operation.issued_at).saturating_sub(assigned.waited);
     }
+    let Errand { step, number } = errand;
     let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
-    let Recorded { imap, .. } = &mut *lease;
-    let outcome = imap.run(step.operation, mailbox.map_or("", String::as_str));
+    let letters = floor.setup.letters.as_ref().filter(|_| step.operation.writes());
+    let letter = letters.map(|letters| letters.letter(operation.worker.0, number));
+    let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", String::as_str) };
+    let Recorded { mail, .. } = &mut *lease;
+    let outcome = mail.run(step.operation, &Job { mailbox, letter: letter.as_ref() });
     operation.service = floor.recorder.now() - leased_at;
-    operation.outcome = outcome.map(|reply| reply.items).map_err(Box::new);
-    operation.local_port = Some(imap.local_port());
-    operation.commands = commands(imap.commands());
+    operation.outcome = outcome.map_err(Box::new);
+    operation.local_port = Some(mail.established().local_port);
+    operation.commands = commands(mail.commands());
+    if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes()) {
+        scratch.left = imap.left_behind();
+    }
 }
 
 /// No connection was given. Whatever the reason, a dial that failed or found no room ends the worker: it would fare no

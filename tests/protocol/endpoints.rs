@@ -1,4 +1,4 @@
-use mailconn::protocol::{Endpoint, EndpointError, Security};
+use mailconn::protocol::{Endpoint, EndpointError, Protocol, Security};
 
 #[test]
 fn addresses_are_read_and_shown_in_one_normal_form() {
@@ -18,6 +18,12 @@ fn addresses_are_read_and_shown_in_one_normal_form() {
         ),
         ("imaps://a%3Ab@host", "imaps://a%3Ab@host:993", Security::Tls),
         ("imaps://j%C3%BCrgen@host", "imaps://j%C3%BCrgen@host:993", Security::Tls),
+        ("smtp://joe@mail.example.org", "smtp://joe@mail.example.org:587", Security::StartTls),
+        ("SMTPS://joe@mail.example.org", "smtps://joe@mail.example.org:465", Security::Tls),
+        ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525", Security::Plain),
+        ("smtps://[2001:db8::1]", "smtps://[2001:db8::1]:465", Security::Tls),
+        ("pop3://joe@mail.example.org", "pop3://joe@mail.example.org:110", Security::StartTls),
+        ("pop3s://joe@[::1]", "pop3s://joe@[::1]:995", Security::Tls),
     ] {
         let endpoint = Endpoint::parse(url, None).unwrap();
         assert_eq!((endpoint.to_string().as_str(), endpoint.security), (shown, security), "{url}");
@@ -31,9 +37,9 @@ fn a_flag_decides_for_imap_and_is_an_error_with_imaps() {
     let forced = |url, force| Endpoint::parse(url, Some(force)).map(|endpoint| endpoint.security);
     assert_eq!(forced("imap://joe@host", Security::Plain), Ok(Security::Plain));
     assert_eq!(forced("imap://joe@localhost", Security::StartTls), Ok(Security::StartTls));
-    assert_eq!(forced("imaps://joe@host", Security::Plain), Err(EndpointError::ForcedOnTls));
-    assert_eq!(forced("imaps://joe@host", Security::StartTls), Err(EndpointError::ForcedOnTls));
-    assert_eq!(forced("imap://joe@host", Security::Tls), Err(EndpointError::TlsOnPlainScheme));
+    assert_eq!(forced("imaps://joe@host", Security::Plain), Err(EndpointError::ForcedOnTls(Protocol::Imap)));
+    assert_eq!(forced("imaps://joe@host", Security::StartTls), Err(EndpointError::ForcedOnTls(Protocol::Imap)));
+    assert_eq!(forced("imap://joe@host", Security::Tls), Err(EndpointError::TlsOnPlainScheme(Protocol::Imap)));
 }
 
 #[test]
@@ -43,6 +49,9 @@ fn what_is_wrong_with_an_address_is_said_in_one_line_with_the_cure() {
         ("joe@host", EndpointError::UnknownScheme { scheme: None }),
         ("", EndpointError::UnknownScheme { scheme: None }),
         ("imaps://host", EndpointError::MissingUser),
+        ("pop3://host", EndpointError::MissingUser),
+        ("smtp://@host", EndpointError::MissingUser),
+        ("smtpss://joe@host", EndpointError::UnknownScheme { scheme: Some("smtpss".into()) }),
         ("imaps://@host", EndpointError::MissingUser),
         ("imaps://joe@", EndpointError::MissingHost),
         ("imaps://joe@:993", EndpointError::MissingHost),
@@ -77,6 +86,8 @@ fn a_password_in_an_address_is_refused_and_never_repeated() {
         "joe:hunter2@host",
         "ftp://joe:hunter2@host",
         "imaps://joe:@hunter2#@host",
+        "smtp://joe:hunter2@host",
+        "smtp://joe:hunter2",
     ] {
         let error = Endpoint::parse(url, None).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}: {error}");

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use mailconn::protocol::FailureKind::{
     self, Closed, Greeting, LimitConnections, Protocol, ServerBye, ServerNo, Timeout,
 };
-use mailconn::protocol::{DialFailure, ImapConnection, ImapOperation, ImapSettings, Stage, Verb};
+use mailconn::protocol::{DialFailure, ImapConnection, ImapOperation, Settings, Stage, Verb};
 
 use super::scripted::{GREETING, Peer, Server, session};
 
-fn impatient(server: &Server) -> ImapSettings {
+fn impatient(server: &Server) -> Settings {
     let short = Duration::from_millis(300);
-    ImapSettings { connect_timeout: short, operation_timeout: short, ..server.settings() }
+    Settings { connect_timeout: short, operation_timeout: short, ..server.settings() }
 }
 
 fn dial_failure(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> DialFailure {
@@ -258,7 +258,7 @@ fn a_flood_is_cut_off_at_its_bound() {
         let lines = "* 1 EXISTS\r\n".repeat(8192);
         while peer.send(&lines) {}
     });
-    let mut connection = mailconn::protocol::ImapConnector::new(ImapSettings {
+    let mut connection = mailconn::protocol::ImapConnector::new(Settings {
         operation_timeout: Duration::from_secs(60),
         ..server.settings()
     })

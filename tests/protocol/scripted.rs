@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use mailconn::allocator::{ConnectionId, SessionId};
-use mailconn::protocol::{DialFailure, Endpoint, ImapConnection, ImapConnector, ImapSettings, Secret, Security};
+use mailconn::protocol::{DialFailure, Endpoint, ImapConnection, ImapConnector, Protocol, Secret, Security, Settings};
 
 pub const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 ID] ready\r\n";
 
@@ -75,7 +75,7 @@ impl Server {
         *self.accepted.lock().unwrap()
     }
 
-    pub fn settings(&self) -> ImapSettings {
+    pub fn settings(&self) -> Settings {
         settings(self.address)
     }
 
@@ -132,19 +132,19 @@ impl Peer {
     }
 }
 
-pub fn settings(address: SocketAddr) -> ImapSettings {
-    ImapSettings {
-        endpoint: Endpoint {
-            security: Security::Plain,
-            host: address.ip().to_string(),
-            port: address.port(),
-            user: "joe".into(),
-        },
-        secret: Secret::new("s3cret".into()),
-        tls: None,
+pub fn settings(address: SocketAddr) -> Settings {
+    let endpoint = Endpoint {
+        protocol: Protocol::Imap,
+        security: Security::Plain,
+        host: address.ip().to_string(),
+        port: address.port(),
+        user: "joe".into(),
+    };
+    Settings {
         connect_timeout: Duration::from_secs(5),
         operation_timeout: Duration::from_secs(5),
         run_id: "run-1".into(),
+        ..Settings::new(endpoint, Secret::new("s3cret".into()))
     }
 }
 

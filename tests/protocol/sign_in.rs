@@ -8,7 +8,7 @@ use mailconn::allocator::{ConnectionId, Connector, SessionId};
 use mailconn::protocol::FailureKind::{
     AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerNo, Timeout,
 };
-use mailconn::protocol::{ImapConnector, ImapOperation, ImapSettings, Secret, Stage, Verb};
+use mailconn::protocol::{ImapConnector, ImapOperation, Secret, Settings, Stage, Verb};
 
 use super::scripted::{GREETING, Server, session};
 
@@ -17,11 +17,11 @@ fn a_session_labels_itself_and_tells_what_it_wrote() {
     let server = Server::replying(&["{t} OK\r\n"]);
     let connector = server.connector();
     let mut connection = connector.dial(SessionId { connection: ConnectionId(3), number: 2 }).unwrap();
-    assert_eq!(connection.label(), Some("#3.2"));
-    let setup: Vec<_> = connection.setup_commands().iter().map(|c| format!("{} {}", c.tag, c.verb)).collect();
+    assert_eq!(connection.established().label.as_deref(), Some("#3.2"));
+    let setup: Vec<_> = connection.established().commands.iter().map(|c| format!("a{} {}", c.tag.0, c.verb)).collect();
     assert_eq!(setup, ["a1 LOGIN", "a2 ID"]);
     connection.run(ImapOperation::Noop, "").unwrap();
-    let unit: Vec<_> = connection.commands().iter().map(|c| format!("{} {}", c.tag, c.verb)).collect();
+    let unit: Vec<_> = connection.commands().iter().map(|c| format!("a{} {}", c.tag.0, c.verb)).collect();
     assert_eq!(unit, ["a3 NOOP"]);
     connection.logout(Instant::now() + Duration::from_secs(1)).unwrap();
     let heard = server.heard();
@@ -141,7 +141,7 @@ fn a_sign_in_that_hangs_holds_the_others_only_until_their_deadline() {
         peer.line();
     });
     let connector =
-        Arc::new(ImapConnector::new(ImapSettings { connect_timeout: Duration::from_millis(300), ..server.settings() }));
+        Arc::new(ImapConnector::new(Settings { connect_timeout: Duration::from_millis(300), ..server.settings() }));
     let started = Instant::now();
     thread::scope(|scope| {
         for number in 0..3 {
@@ -180,7 +180,7 @@ fn heard_with(user: &str, password: &str, capabilities: &'static str) -> (Result
     settings.secret = Secret::new(password.into());
     let done = ImapConnector::new(settings).dial(session(0));
     let done = done.map(|connection| {
-        let setup: Vec<_> = connection.setup_commands().iter().map(|command| command.verb).collect();
+        let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
         assert!(setup.len() == 1 && matches!(setup[0], Verb::Login | Verb::Authenticate), "{setup:?}");
     });
     (done.map_err(|failure| (failure.failure.kind, failure.sign_in_attempted)), server.heard())
@@ -220,7 +220,7 @@ fn shown_of_echo(password: &str, capabilities: &'static str, reply: &'static str
     });
     let secret = Secret::new(password.into());
     let connect_timeout = Duration::from_millis(500);
-    let connector = ImapConnector::new(ImapSettings { secret, connect_timeout, ..server.settings() });
+    let connector = ImapConnector::new(Settings { secret, connect_timeout, ..server.settings() });
     let failure = connector.dial(session(0)).err().unwrap().failure;
     let later = connector.dial(session(1)).err().unwrap().failure;
     assert_eq!(later.server_line, failure.server_line);
@@ -252,7 +252,7 @@ fn a_password_that_lies_across_the_end_of_what_is_kept_is_masked() {
         peer.wait_for_close();
     });
     let secret = Secret::new("0123456789".repeat(100));
-    let failure = ImapConnector::new(ImapSettings { secret, ..server.settings() }).dial(session(0)).err().unwrap();
+    let failure = ImapConnector::new(Settings { secret, ..server.settings() }).dial(session(0)).err().unwrap();
     assert_eq!(failure.failure.server_line.as_deref(), Some("NO *** *** ***"));
 }
 
@@ -311,9 +311,9 @@ fn capabilities_are_asked_for_only_where_the_server_did_not_say_them() {
         peer.answer("{t} NO not now\r\n");
     });
     let connection = server.dial().unwrap();
-    let setup: Vec<_> = connection.setup_commands().iter().map(|c| format!("{} {}", c.tag, c.verb)).collect();
+    let setup: Vec<_> = connection.established().commands.iter().map(|c| format!("a{} {}", c.tag.0, c.verb)).collect();
     assert_eq!(setup, ["a1 CAPABILITY", "a2 LOGIN", "a3 CAPABILITY", "a4 ID"]);
-    assert_eq!(connection.label(), None, "a label that was refused is none");
+    assert_eq!(connection.established().label.as_deref(), None, "a label that was refused is none");
 }
 
 #[test]

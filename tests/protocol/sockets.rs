@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::protocol::FailureKind::{ConnectRefused, ConnectTimeout, Disposed, Dns};
-use mailconn::protocol::{ImapConnector, ImapOperation, ImapSettings, Stage};
+use mailconn::protocol::{ImapConnector, ImapOperation, Settings, Stage};
 
 use super::scripted::{Server, session, settings};
 
@@ -63,7 +63,7 @@ fn black_hole() -> (SocketAddr, impl Sized) {
 fn packets_that_vanish_are_a_connect_timeout_by_the_deadline() {
     let (address, _held) = black_hole();
     let started = Instant::now();
-    let failure = ImapConnector::new(ImapSettings { connect_timeout: Duration::from_millis(300), ..settings(address) })
+    let failure = ImapConnector::new(Settings { connect_timeout: Duration::from_millis(300), ..settings(address) })
         .dial(session(0))
         .err()
         .unwrap();

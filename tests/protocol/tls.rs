@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mailconn::protocol::FailureKind::{Protocol, Timeout, TlsCertificate, TlsHandshake};
 use mailconn::protocol::{
-    DialFailure, ImapConnection, ImapConnector, ImapOperation, ImapSettings, Security, Stage, TlsSettings,
+    DialFailure, ImapConnection, ImapConnector, ImapOperation, Security, Settings, Stage, TlsSettings,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -48,7 +48,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    fn settings(&self, address: SocketAddr, security: Security) -> ImapSettings {
+    fn settings(&self, address: SocketAddr, security: Security) -> Settings {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("ca.pem");
         fs::write(&path, &self.pem).unwrap();
@@ -107,7 +107,7 @@ fn answer(mut stream: TcpStream, config: Arc<ServerConfig>, preface: &[&str]) {
     }
 }
 
-fn dial(settings: ImapSettings) -> Result<ImapConnection, DialFailure> {
+fn dial(settings: Settings) -> Result<ImapConnection, DialFailure> {
     ImapConnector::new(settings).dial(session(0))
 }
 
@@ -120,8 +120,8 @@ fn the_authority_in_the_file_is_trusted_and_the_session_tells_its_tls() {
     for _ in 0..3 {
         connection.run(ImapOperation::Noop, "").unwrap();
     }
-    let tls = connection.tls().unwrap();
-    assert_eq!((tls.version.as_str(), tls.resumed), ("TLSv1_3", false));
+    let tls = connection.established().tls.as_ref().unwrap();
+    assert_eq!((tls.version.as_str(), tls.resumed), ("TLSv1.3", false));
     assert!(tls.cipher.starts_with("TLS13_"), "{}", tls.cipher);
     let before = connection.bytes();
     connection.run(ImapOperation::Noop, "").unwrap();
@@ -129,7 +129,7 @@ fn the_authority_in_the_file_is_trusted_and_the_session_tells_its_tls() {
     assert_eq!((after.send_calls - before.send_calls, after.receive_calls - before.receive_calls), (1, 1));
     assert_eq!(after.sent - before.sent, "a6 NOOP\r\n".len() as u64, "plaintext bytes are counted");
     let again = connector.dial(session(1)).unwrap();
-    assert!(again.tls().unwrap().resumed);
+    assert!(again.established().tls.as_ref().unwrap().resumed);
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn starttls_is_used_and_nothing_said_before_it_counts() {
         &["* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\r\n", "a1 OK begin\r\n"],
     );
     let connection = dial(authority.settings(address, Security::StartTls)).unwrap();
-    assert!(connection.tls().is_some());
-    let setup: Vec<_> = connection.setup_commands().iter().map(|c| format!("{} {}", c.tag, c.verb)).collect();
+    assert!(connection.established().tls.as_ref().is_some());
+    let setup: Vec<_> = connection.established().commands.iter().map(|c| format!("a{} {}", c.tag.0, c.verb)).collect();
     assert_eq!(setup, ["a1 STARTTLS", "a2 CAPABILITY", "a3 LOGIN"]);
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use mailconn::allocator::{Client, Error, Mode};
-use mailconn::protocol::{Endpoint, FailureKind, ImapConnector, ImapOperation, ImapSettings, Secret};
+use mailconn::protocol::{Endpoint, FailureKind, ImapConnector, ImapOperation, Secret, Settings};
 use mailconn::sandbox::{Options, Sandbox, User};
 
 fn sandbox() -> Sandbox {
@@ -17,14 +17,10 @@ fn sandbox() -> Sandbox {
 }
 
 fn client(sandbox: &Sandbox, password: &str) -> Client<ImapConnector> {
-    let connector = ImapConnector::new(ImapSettings {
-        endpoint: Endpoint::parse(&format!("imap://ann@{}", sandbox.address()), None).unwrap(),
-        secret: Secret::new(password.to_owned()),
-        tls: None,
-        connect_timeout: Duration::from_secs(10),
-        operation_timeout: Duration::from_secs(10),
-        run_id: "b6".to_owned(),
-    });
+    let connector = ImapConnector::new(Settings::new(
+        Endpoint::parse(&format!("imap://ann@{}", sandbox.address()), None).unwrap(),
+        Secret::new(password.to_owned()),
+    ));
     Client::builder(connector).mode(Mode::UseDefault).build()
 }
 

@@ -5,25 +5,20 @@ use super::tool::SOON;
 use crate::support::dovecot::PrivateDovecot;
 use crate::support::dovecot_log::Log;
 use mailconn::allocator::{Client, Mode, Reason};
-use mailconn::protocol::{Endpoint, ImapConnection, ImapConnector, ImapOperation, ImapSettings, Secret, Security};
+use mailconn::protocol::{Endpoint, ImapConnection, ImapConnector, ImapOperation, Secret, Settings};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 fn client(server: &PrivateDovecot, mode: Mode) -> Client<ImapConnector> {
     let password = std::fs::read_to_string(server.password_file()).unwrap();
-    let connector = ImapConnector::new(ImapSettings {
-        endpoint: Endpoint {
-            security: Security::Plain,
-            host: "127.0.0.1".to_owned(),
-            port: server.imap_port(),
-            user: "u1".to_owned(),
-        },
-        secret: Secret::new(password),
-        tls: None,
+    let connector = ImapConnector::new(Settings {
         connect_timeout: SOON,
         operation_timeout: SOON,
-        run_id: "threads".to_owned(),
+        ..Settings::new(
+            Endpoint::parse(&format!("imap://u1@127.0.0.1:{}", server.imap_port()), None).unwrap(),
+            Secret::new(password),
+        )
     });
     Client::builder(connector).mode(mode).build()
 }

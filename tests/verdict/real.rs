@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::Mode;
-use mailconn::protocol::{Endpoint, ImapConnector, ImapSettings, Secret, Security};
+use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
 use mailconn::record::{
     Asked, Conclusion, Entry, Header, Operation, Role, Run, Summary, Verdict, What, WitnessedCommand, WitnessedSession,
 };
@@ -23,10 +23,11 @@ impl Audience for Nobody {
 
 pub fn plan(mode: Mode, workers: Vec<Role>, operations: u64, mix: &str) -> Plan {
     Plan {
+        protocol: Protocol::Imap,
         mode,
         workers,
         asked: Asked::Operations(operations),
-        mix: Mix::parse(mix).unwrap(),
+        mix: Mix::parse(Protocol::Imap, mix).unwrap(),
         mailboxes: vec!["INBOX".into(), "Archive".into()],
         seed: 11,
         pause: Duration::ZERO,
@@ -45,21 +46,22 @@ pub fn run_on(sandbox: Sandbox, plan: &Plan) -> Run {
 /// Dials `address`, and takes the sandbox's record.
 pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Run {
     let run_id = "0123456789ab".to_owned();
-    let connector = Arc::new(ImapConnector::new(ImapSettings {
-        endpoint: Endpoint {
-            security: Security::Plain,
-            host: address.ip().to_string(),
-            port: address.port(),
-            user: "user".into(),
-        },
-        secret: Secret::new("secret".into()),
-        tls: None,
+    let connector = Arc::new(MailConnector::new(Settings {
         connect_timeout: PATIENCE,
         operation_timeout: PATIENCE,
         run_id: run_id.clone(),
+        ..Settings::new(Endpoint::parse(&format!("imap://user@{address}"), None).unwrap(), Secret::new("secret".into()))
     }));
     let clock = Instant::now();
-    let setup = Setup { run_id, server: "sandbox".into(), clock, wait_timeout: PATIENCE, max_connections: None };
+    let setup = Setup {
+        run_id,
+        server: "sandbox".into(),
+        clock,
+        wait_timeout: PATIENCE,
+        max_connections: None,
+        letters: None,
+        insecure: false,
+    };
     let mut run = workload::run(plan, &connector, &setup, &Control::default(), &mut Nobody).unwrap();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
-use mailconn::protocol::{Failure, FailureKind, Phases, Stage};
+use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage};
 use mailconn::record::{
     Asked, Command, Conclusion, Entry, Header, OpenFailed, Opened, Operation, Role, Run, What, WorkerId,
 };
@@ -28,6 +28,8 @@ impl Written {
             tool_version: "0",
             started: SystemTime::UNIX_EPOCH,
             server: "by hand".into(),
+            protocol: Protocol::Imap,
+            insecure: false,
             mode,
             workers: vec![Role::default(); 2],
             asked: Asked::Duration(Duration::from_secs(1)),
@@ -59,6 +61,7 @@ impl Written {
             phases: Phases::default(),
             tls: None,
             label: None,
+            signed_in_by: None,
             commands: Box::default(),
         })));
     }

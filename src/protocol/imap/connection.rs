@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use imap::{Error as CrateError, Session};
 
-use super::command::Command;
-use super::connector::Phases;
 use super::operation::ImapOperation;
-use super::reply::{Capabilities, Reply};
+use super::reply::Reply;
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
-use crate::protocol::endpoint::Security;
+use crate::protocol::capabilities::Capabilities;
+use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::letter::Letter;
 use crate::protocol::live::Live;
-use crate::protocol::stream::{TlsDetails, Traffic};
+use crate::protocol::session::Established;
+use crate::protocol::stream::Traffic;
 
 /// How many messages `fetch` reads, from the end of the mailbox.
 const LAST: u32 = 20;
@@ -24,14 +25,13 @@ const LAST: u32 = 20;
 /// One session, from its sign-in to its close. Dropping it closes the socket without a LOGOUT.
 pub struct ImapConnection {
     parts: Parts,
-    label: Option<String>,
-    setup: Vec<Command>,
     /// Copied from the tap after each unit, so that they can be read without its lock.
     commands: Vec<Command>,
     traffic: Traffic,
     broken: bool,
     /// The server's goodbye came behind a complete reply: no operation has failed for it yet, and the next one will.
     owes_goodbye: bool,
+    left_behind: bool,
 }
 
 /// What a dial hands over.
@@ -39,10 +39,7 @@ pub(super) struct Parts {
     pub(super) session: Session<Wire>,
     pub(super) tap: Arc<Tap>,
     pub(super) live: Arc<Live>,
-    pub(super) phases: Phases,
-    pub(super) local_port: u16,
-    pub(super) security: Security,
-    pub(super) tls: Option<TlsDetails>,
+    pub(super) established: Established,
     pub(super) operation_timeout: Duration,
 }
 
@@ -56,26 +53,31 @@ impl ImapConnection {
     pub(super) fn new(parts: Parts) -> Self {
         let mut connection = Self {
             parts,
-            label: None,
-            setup: Vec::new(),
             commands: Vec::new(),
             traffic: Traffic::default(),
             broken: false,
             owes_goodbye: false,
+            left_behind: false,
         };
         connection.end();
         connection
     }
 
-    /// Labels the session in the server's log (RFC 2971). A server that refuses the label is no reason to fail.
-    pub(super) fn introduce(&mut self, before: Capabilities, run_id: &str, session: SessionId) -> Result<(), Failure> {
-        let after = self.parts.tap.lock().reader.tally.capabilities;
-        let mut offered = after.unwrap_or(before).id;
-        if after.is_none() && !offered {
+    /// Asks what the server offers now, if it did not say, and labels the session in its log (RFC 2971). A server that
+    /// refuses the label is no reason to fail.
+    pub(super) fn introduce(
+        &mut self,
+        before: Capabilities,
+        run_id: &str,
+        session: SessionId,
+    ) -> Result<Capabilities, Failure> {
+        let mut after = self.parts.tap.lock().reader.tally.capabilities.take();
+        if after.is_none() && !before.has("ID") {
             self.tolerated("CAPABILITY")?;
-            offered = self.parts.tap.lock().reader.tally.capabilities.is_some_and(|after| after.id);
+            after = self.parts.tap.lock().reader.tally.capabilities.take();
         }
-        if offered {
+        let offered = after.unwrap_or(before);
+        if offered.has("ID") {
             let label = session.to_string();
             let command = format!(
                 r#"ID ("name" "mailconn" "version" "{}" "x-mailconn-run" {} "x-mailconn-session" {})"#,
@@ -84,12 +86,12 @@ impl ImapConnection {
                 text::quoted(&label)
             );
             if self.tolerated(&command)? {
-                self.label = Some(label);
+                self.parts.established.label = Some(label);
             }
         }
         self.end();
-        self.setup = std::mem::take(&mut self.commands);
-        Ok(())
+        self.parts.established.commands = std::mem::take(&mut self.commands);
+        Ok(offered)
     }
 
     /// Whether the server took a command that it may as well refuse.
@@ -101,46 +103,16 @@ impl ImapConnection {
         }
     }
 
-    /// Our port: servers log it.
+    /// What the dial came to.
     #[must_use]
-    pub fn local_port(&self) -> u16 {
-        self.parts.local_port
-    }
-
-    /// How long each phase of the dial took.
-    #[must_use]
-    pub fn phases(&self) -> &Phases {
-        &self.parts.phases
+    pub fn established(&self) -> &Established {
+        &self.parts.established
     }
 
     /// What went over the socket so far.
     #[must_use]
     pub fn bytes(&self) -> Traffic {
         self.traffic
-    }
-
-    /// How the connection is protected.
-    #[must_use]
-    pub fn security(&self) -> Security {
-        self.parts.security
-    }
-
-    /// What TLS agreed on; `None` in plaintext.
-    #[must_use]
-    pub fn tls(&self) -> Option<&TlsDetails> {
-        self.parts.tls.as_ref()
-    }
-
-    /// The label that the server took, `#3.2`: the session's name in the server's own log.
-    #[must_use]
-    pub fn label(&self) -> Option<&str> {
-        self.label.as_deref()
-    }
-
-    /// The commands of the dial, as they left on the socket.
-    #[must_use]
-    pub fn setup_commands(&self) -> &[Command] {
-        &self.setup
     }
 
     /// The commands of the last unit, as they left on the socket.
@@ -164,6 +136,26 @@ impl ImapConnection {
     /// [`Failure`] at stage `operation`. After `server-no`, `server-bad` and the limits the session may still be
     /// usable: [`is_broken`](Self::is_broken) tells.
     pub fn run(&mut self, operation: ImapOperation, mailbox: &str) -> Result<Reply, Failure> {
+        self.whole(|connection| connection.unit(operation, mailbox))
+    }
+
+    /// Runs the unit that writes: makes the mailbox, which must not be there, puts the letter into it, removes it again;
+    /// 1 item. [`left_behind`](Self::left_behind) tells whether it could not be removed.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`, as for [`run`](Self::run).
+    pub fn append(&mut self, scratch: &str, letter: &Letter) -> Result<u32, Failure> {
+        self.left_behind = false;
+        self.whole(|connection| connection.scratch_unit(scratch, letter)).map(|reply| reply.items)
+    }
+
+    /// Whether the last [`append`](Self::append) may have left its mailbox on the server.
+    #[must_use]
+    pub fn left_behind(&self) -> bool {
+        self.left_behind
+    }
+
+    fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
         if self.broken {
             self.commands.clear();
             self.owes_goodbye = false;
@@ -176,7 +168,7 @@ impl ImapConnection {
         }
         let deadline = Instant::now() + self.parts.operation_timeout;
         self.parts.tap.lock().begin(Stage::Operation, deadline);
-        let done = self.unit(operation, mailbox);
+        let done = unit(self);
         let reply = done.map(|items| self.reply(items));
         self.owes_goodbye = reply.is_ok() && self.parts.tap.lock().reader.bye.is_some();
         self.end();
@@ -237,6 +229,45 @@ impl ImapConnection {
                 // Some servers say nothing when nothing was found.
                 Ok(self.parts.tap.lock().reader.tally.found.unwrap_or(0))
             }
+            ImapOperation::Append => {
+                let message = "appending needs a letter";
+                Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
+            }
+        }
+    }
+
+    /// Makes the scratch mailbox, puts the message into it and removes it again.
+    fn scratch_unit(&mut self, mailbox: &str, letter: &Letter) -> Result<u32, Failure> {
+        let name = text::mailbox(mailbox);
+        if let Err(failure) = self.command(&format!("CREATE {name}")) {
+            // One that an earlier unit had to leave is as good as a new one.
+            let is_there = failure.server_line.as_ref().is_some_and(|line| line.contains("[ALREADYEXISTS]"));
+            if self.broken || !is_there {
+                self.left_behind = self.broken;
+                return Err(failure);
+            }
+        }
+        self.left_behind = true;
+        let appended = self.append_to(&name, letter);
+        if self.broken {
+            return appended;
+        }
+        let deleted = self.command(&format!("DELETE {name}"));
+        self.left_behind = deleted.is_err();
+        appended.and_then(|items| deleted.map(|()| items))
+    }
+
+    /// APPEND. The crate takes a refusal that comes in place of its `+` for a broken stream, though it is in step.
+    fn append_to(&mut self, quoted: &str, letter: &Letter) -> Result<u32, Failure> {
+        // The crate puts the quotes itself.
+        let bare = quoted.trim_matches('"');
+        self.parts.tap.lock().expect_reply();
+        let session = &mut self.parts.session;
+        let done = guarded(|| session.append(bare, &letter.message).finish());
+        let refused = self.parts.tap.lock().refused();
+        match (done, refused) {
+            (Some(Err(CrateError::Append)), Some(failure)) if !self.parts.tap.lock().is_broken() => Err(failure),
+            (done, _) => self.judged(done.map(|done| done.map(|_| ()))).map(|()| 1),
         }
     }
 
@@ -255,10 +286,15 @@ impl ImapConnection {
     fn command(&mut self, command: &str) -> Result<(), Failure> {
         self.parts.tap.lock().expect_reply();
         let session = &mut self.parts.session;
-        let done = guarded(|| session.run_command_and_read_response(command));
+        let done = guarded(|| session.run_command_and_read_response(command).map(|_| ()));
+        self.judged(done)
+    }
+
+    /// What the crate's answer to a command means for the session.
+    fn judged(&mut self, done: Option<imap::Result<()>>) -> Result<(), Failure> {
         let mut tapped = self.parts.tap.lock();
         match done {
-            Some(Ok(_)) => {
+            Some(Ok(())) => {
                 self.broken |= tapped.is_broken();
                 Ok(())
             }

@@ -7,7 +7,6 @@
 //! (greeting, STARTTLS, CAPABILITY, a LOGOUT at the gate) is said without the crate, which can neither upgrade a
 //! stream nor log out before it has logged in.
 
-mod command;
 mod connection;
 mod connector;
 mod opening;
@@ -16,9 +15,9 @@ mod reader;
 mod reply;
 mod text;
 mod wire;
+mod written;
 
-pub use command::{Command, Tag, Verb};
 pub use connection::ImapConnection;
-pub use connector::{DialFailure, ImapConnector, ImapSettings, Phases};
-pub use operation::{ImapOperation, UnknownOperation};
+pub use connector::ImapConnector;
+pub use operation::ImapOperation;
 pub use reply::Reply;

@@ -1,51 +1,26 @@
 //! From nothing to a signed-in, labelled session: the order of things, each under the one deadline.
 
-use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use imap::{Authenticator, Client, Session};
-use rustls::pki_types::ServerName;
 
 use super::connection::{ImapConnection, Parts, guarded};
-use super::connector::{DialFailure, ImapConnector, Phases};
 use super::reader::{Greeting, Status};
-use super::reply::Capabilities;
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
-use crate::protocol::dial;
-use crate::protocol::endpoint::Security;
-use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::capabilities::Capabilities;
+use crate::protocol::endpoint::{Protocol, Security};
+use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
 use crate::protocol::live::{Live, cancelled};
-use crate::protocol::stream::Stream;
-use crate::protocol::tls::handshake_failure;
+use crate::protocol::opening::{DialFailure, INJECTED, LEAVING, Opening};
+use crate::protocol::session::DialEvent;
+use crate::protocol::settings::Account;
 
-/// How long a LOGOUT may take on the way out of a dial that failed.
-const LEAVING: Duration = Duration::from_secs(1);
-
-pub(super) fn open(connector: &ImapConnector, session: SessionId) -> Result<ImapConnection, DialFailure> {
-    let mut opening = Opening {
-        connector,
-        deadline: Instant::now() + connector.settings.connect_timeout,
-        phases: Phases::default(),
-        local_port: None,
-        sign_in_attempted: false,
-    };
-    opening.run(session).map_err(|failure| DialFailure {
-        failure,
-        phases: Box::new(opening.phases),
-        local_port: opening.local_port,
-        sign_in_attempted: opening.sign_in_attempted,
-    })
-}
-
-struct Opening<'connector> {
-    connector: &'connector ImapConnector,
-    deadline: Instant,
-    phases: Phases,
-    local_port: Option<u16>,
-    sign_in_attempted: bool,
+pub(super) fn open(account: &Account, session: SessionId) -> Result<ImapConnection, DialFailure> {
+    let mut opening = Opening::of(account);
+    opening.run(session).map_err(|failure| opening.failed(failure))
 }
 
 /// A stream that speaks, before the crate has it.
@@ -64,31 +39,34 @@ enum Mechanism {
     None,
 }
 
+impl Mechanism {
+    const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Login => Some("LOGIN"),
+            Self::Plain => Some("PLAIN"),
+            Self::None => None,
+        }
+    }
+}
+
 impl Opening<'_> {
     fn run(&mut self, session: SessionId) -> Result<ImapConnection, Failure> {
-        let connector = self.connector;
-        let live = &connector.live;
-        live.check(Stage::Resolve)?;
-        // Before anything is opened: a refused password must cost the server no further connection.
-        if let Some(failure) = connector.gate.is_shut() {
-            return Err(failure);
-        }
-        let mut spoken = self.connect()?;
+        let account = self.account;
+        let live = &account.live;
+        let mut spoken = self.speak()?;
         let greeting = self.greet(&mut spoken)?;
-        if connector.settings.endpoint.security == Security::StartTls {
+        if account.settings.endpoint.security == Security::StartTls {
             self.upgrade(&mut spoken, greeting)?;
         }
-        let tls = spoken.wire.stream().tls_details();
-
         let started = Instant::now();
         spoken.tap.lock().set_stage(Stage::Auth);
         let capabilities = self.capabilities(&mut spoken)?;
         let mechanism = match greeting {
             Greeting::PreAuth => Mechanism::None,
-            _ => self.mechanism(capabilities).inspect_err(|_| spoken.leave())?,
+            _ => self.mechanism(&capabilities).inspect_err(|_| spoken.leave())?,
         };
         let asked = started.elapsed();
-        let pass = match connector.gate.enter(self.deadline) {
+        let pass = match account.gate.enter(self.deadline) {
             Ok(pass) => pass,
             Err(failure) => {
                 spoken.leave();
@@ -97,6 +75,9 @@ impl Opening<'_> {
         };
         let started = Instant::now();
         let tap = Arc::clone(&spoken.tap);
+        if let Some(name) = mechanism.name() {
+            self.tell(DialEvent::SigningIn(name));
+        }
         match self.sign_in(spoken, mechanism) {
             Ok(signed_in) => {
                 pass.accepted();
@@ -105,81 +86,37 @@ impl Opening<'_> {
                     session: signed_in,
                     tap,
                     live: Arc::clone(live),
-                    phases: self.phases,
-                    local_port: self.local_port.unwrap_or_default(),
-                    security: connector.settings.endpoint.security,
-                    tls,
-                    operation_timeout: connector.settings.operation_timeout,
+                    established: self.established(mechanism.name()),
+                    operation_timeout: account.settings.operation_timeout,
                 };
+                self.tell(DialEvent::SignedIn);
                 let mut connection = ImapConnection::new(parts);
-                connection.introduce(capabilities, &connector.settings.run_id, session)?;
+                let offered = connection.introduce(capabilities, &account.settings.run_id, session)?;
+                self.tell(DialEvent::Offered(&offered));
                 Ok(connection)
             }
             Err(failure) => {
-                if ends_sign_ins(failure.kind) {
-                    pass.refused(&failure);
-                }
+                pass.failed(&failure);
                 Err(failure)
             }
         }
     }
 
-    fn connect(&mut self) -> Result<Spoken, Failure> {
-        let endpoint = &self.connector.settings.endpoint;
-        let live = &self.connector.live;
-        let started = Instant::now();
-        let addresses = dial::resolve(&endpoint.host, endpoint.port, self.deadline, live)?;
-        self.phases.resolve = Some(started.elapsed());
-        let started = Instant::now();
-        let tcp = dial::connect(&addresses, self.deadline, live)?;
-        self.phases.connect = Some(started.elapsed());
-        let local = tcp.local_addr().map_err(|error| Failure::from_io(&error, Stage::Connect))?;
-        self.local_port = Some(local.port());
-        let tap = Tap::new(self.deadline, Arc::clone(&self.connector.mask));
-        let wire = Wire::new(Stream::new(tcp, self.deadline), Arc::clone(&tap));
-        let mut spoken = Spoken { wire, tap, tags: 0 };
-        if endpoint.security == Security::Tls {
-            self.handshake(&mut spoken, Instant::now())?;
+    fn speak(&mut self) -> Result<Spoken, Failure> {
+        let stream = self.connect()?;
+        let tap = Tap::new(self.deadline, Arc::clone(&self.account.mask));
+        let mut wire = Wire::new(stream, Arc::clone(&tap));
+        if self.account.settings.endpoint.security == Security::Tls {
+            self.handshake(wire.stream(), Instant::now())?;
         }
-        Ok(spoken)
-    }
-
-    fn handshake(&mut self, spoken: &mut Spoken, started: Instant) -> Result<(), Failure> {
-        let settings = &self.connector.settings;
-        let host = &settings.endpoint.host;
-        let unusable = |message: String| Failure::new(FailureKind::TlsHandshake, Stage::Tls, message);
-        let config = settings.tls.as_ref().ok_or_else(|| {
-            Failure::new(
-                FailureKind::Internal,
-                Stage::Tls,
-                "no TLS settings were given for an endpoint that needs them",
-            )
-        })?;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| unusable(format!("{host} cannot stand in a certificate: {error}")))?;
-        let live = &self.connector.live;
-        let done = spoken.wire.stream().start_tls(config, name);
-        done.map_err(
-            |error: io::Error| {
-                if live.is_cancelled() { cancelled(Stage::Tls) } else { handshake_failure(&error, host) }
-            },
-        )?;
-        self.phases.tls = Some(started.elapsed());
-        Ok(())
+        Ok(Spoken { wire, tap, tags: 0 })
     }
 
     fn greet(&mut self, spoken: &mut Spoken) -> Result<Greeting, Failure> {
-        let live = &self.connector.live;
+        let live = &self.account.live;
         let started = Instant::now();
-        let greeting = spoken.wire.greet().map_err(|()| {
-            let mut tapped = spoken.tap.lock();
-            let mut failure = tapped.broke(live, "no greeting");
-            if failure.kind == FailureKind::Timeout && self.connector.settings.endpoint.security != Security::Tls {
-                failure.message =
-                    "no greeting in time; the server hangs, or this port speaks TLS first (imaps://)".into();
-            }
-            failure
-        })?;
+        let greeting =
+            spoken.wire.greet().map_err(|()| self.hint_at_tls(spoken.tap.lock().broke(live, "no greeting")))?;
         let tapped = spoken.tap.lock();
         let line = &tapped.reader.last_line;
         match greeting {
@@ -188,18 +125,10 @@ impl Opening<'_> {
                 let line = tapped.reader.bye.as_ref().unwrap_or(line);
                 return Err(tapped.meaning(line, Stage::Greeting));
             }
-            Greeting::Foreign => {
-                let message = match line.first() {
-                    Some(0x15 | 0x16) => "the server speaks TLS on this port; use imaps://",
-                    Some(b'2') => "the server greets like SMTP, not IMAP; check the port",
-                    Some(b'+') => "the server greets like POP3, not IMAP; check the port",
-                    _ => "the server's first line is not a greeting of IMAP; check host and port",
-                };
-                let failure = Failure::new(FailureKind::Greeting, Stage::Greeting, message);
-                return Err(tapped.with_line(failure, line));
-            }
+            Greeting::Foreign => return Err(tapped.with_line(self.foreign(line), line)),
         }
         self.phases.greeting = Some(started.elapsed());
+        self.tell(DialEvent::Greeted(&printable(line)));
         Ok(greeting)
     }
 
@@ -213,12 +142,9 @@ impl Opening<'_> {
             return Err(refuse("the server signs in before TLS (PREAUTH), so STARTTLS is impossible; use imaps://"));
         }
         let capabilities = self.capabilities(spoken)?;
-        if !capabilities.start_tls {
+        if !capabilities.has("STARTTLS") {
             spoken.leave();
-            return Err(refuse(
-                "the server offers no STARTTLS, and nothing is sent unprotected; use imaps://, or --plaintext where \
-                 the network can be trusted",
-            ));
+            return Err(self.no_start_tls());
         }
         let started = Instant::now();
         match self.say(spoken, "STARTTLS")? {
@@ -226,12 +152,7 @@ impl Opening<'_> {
             _ => {
                 let failure = spoken.tap.lock().refused();
                 spoken.leave();
-                let mut failure = failure.unwrap_or_else(|| refuse(""));
-                if failure.kind == FailureKind::ServerNo || failure.kind == FailureKind::ServerBad {
-                    failure.kind = FailureKind::TlsHandshake;
-                }
-                failure.message = "the server refused STARTTLS; use imaps://".to_owned();
-                return Err(failure);
+                return Err(self.start_tls_refused(failure.unwrap_or_else(|| refuse("the server refused STARTTLS"))));
             }
         }
         {
@@ -240,26 +161,28 @@ impl Opening<'_> {
             let last_is_reply = reader.tagged.as_ref().is_some_and(|(_, line)| *line == reader.last_line);
             if reader.has_partial() || !last_is_reply {
                 // CVE-2011-0411 and its kin: what was injected in the clear must not count as said under TLS.
-                return Err(Failure::new(
-                    FailureKind::Protocol,
-                    Stage::Tls,
-                    "plaintext followed the reply to STARTTLS; someone on the way may be injecting it",
-                ));
+                return Err(Failure::new(FailureKind::Protocol, Stage::Tls, INJECTED));
             }
             // What the server said it could do was said in the clear (RFC 3501 §6.2.1).
             reader.tally.capabilities = None;
         }
-        self.handshake(spoken, started)
+        self.handshake(spoken.wire.stream(), started)
     }
 
     /// What the server can do: as it said already, or as it says when asked.
     fn capabilities(&self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
-        if let Some(known) = spoken.tap.lock().reader.tally.capabilities {
+        let offered = self.offered(spoken)?;
+        self.tell(DialEvent::Offered(&offered));
+        Ok(offered)
+    }
+
+    fn offered(&self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
+        if let Some(known) = spoken.tap.lock().reader.tally.capabilities.clone() {
             return Ok(known);
         }
         let status = self.say(spoken, "CAPABILITY")?;
         let tapped = spoken.tap.lock();
-        match (status, tapped.reader.tally.capabilities) {
+        match (status, tapped.reader.tally.capabilities.clone()) {
             (Status::Ok, Some(capabilities)) => Ok(capabilities),
             (Status::Ok, None) => Ok(Capabilities::default()),
             _ => {
@@ -276,18 +199,19 @@ impl Opening<'_> {
         spoken
             .wire
             .say(spoken.tags, verb)
-            .map_err(|()| spoken.tap.lock().broke(&self.connector.live, "the reply answers no command of ours"))
+            .map_err(|()| spoken.tap.lock().broke(&self.account.live, "the reply answers no command of ours"))
     }
 
-    fn mechanism(&self, capabilities: Capabilities) -> Result<Mechanism, Failure> {
-        let settings = &self.connector.settings;
+    fn mechanism(&self, capabilities: &Capabilities) -> Result<Mechanism, Failure> {
+        let settings = &self.account.settings;
         let (user, password) = (settings.endpoint.user.as_str(), settings.secret.expose());
         let unsupported = |message: &str| Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message);
         if user.contains('\0') || password.contains('\0') {
             return Err(unsupported("user or password holds a NUL character, which no way to sign in can carry"));
         }
         let fits = text::fits_login(user) && text::fits_login(password);
-        match (capabilities.login_disabled, fits, capabilities.plain) {
+        let plain = capabilities.mechanisms(Protocol::Imap).any(|offered| offered.eq_ignore_ascii_case("PLAIN"));
+        match (capabilities.has("LOGINDISABLED"), fits, plain) {
             (false, true, _) => Ok(Mechanism::Login),
             (_, _, true) => Ok(Mechanism::Plain),
             (true, _, false) => Err(unsupported(
@@ -303,8 +227,8 @@ impl Opening<'_> {
 
     #[expect(clippy::result_large_err, reason = "the crate's own error type, met once a dial")]
     fn sign_in(&mut self, spoken: Spoken, mechanism: Mechanism) -> Result<Session<Wire>, Failure> {
-        let settings = &self.connector.settings;
-        let live: &Live = &self.connector.live;
+        let settings = &self.account.settings;
+        let live: &Live = &self.account.live;
         live.check(Stage::Auth)?;
         let Spoken { wire, tap, tags } = spoken;
         let mut client = Client::new(wire);
@@ -348,15 +272,6 @@ impl Opening<'_> {
             None => Err(tap.lock().broke(live, "the IMAP library could not read the reply")),
         }
     }
-}
-
-/// Whether a sign-in that failed like this was refused, so that no other may be tried (rule B6).
-///
-/// Whatever a server objects to, it answers the next attempt alike, or locks the account for it. Not so a limit on
-/// connections, which passes when one closes; and where nothing was said to user and password, nothing was refused.
-const fn ends_sign_ins(kind: FailureKind) -> bool {
-    use FailureKind::{AuthInvalid, AuthUnsupported, LimitRate, ServerBad, ServerNo};
-    matches!(kind, AuthInvalid | AuthUnsupported | LimitRate | ServerNo | ServerBad)
 }
 
 impl Spoken {

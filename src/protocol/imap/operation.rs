@@ -1,7 +1,4 @@
-//! The units that a workload may ask for. All of them only read.
-
-use std::fmt;
-use std::str::FromStr;
+//! The units that a workload may ask for. All but one only read.
 
 /// One unit of work. Those that need a mailbox select it themselves, read-only, each time (rules A7 and B3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,11 +13,13 @@ pub enum ImapOperation {
     Fetch,
     /// EXAMINE, then SEARCH UNSEEN.
     Search,
+    /// CREATE of a scratch mailbox, APPEND of one message to it, DELETE of the mailbox.
+    Append,
 }
 
 impl ImapOperation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [Self::Noop, Self::List, Self::Status, Self::Fetch, Self::Search];
+    pub const ALL: [Self; 6] = [Self::Noop, Self::List, Self::Status, Self::Fetch, Self::Search, Self::Append];
 
     /// The word used in every output and on the command line.
     #[must_use]
@@ -31,34 +30,13 @@ impl ImapOperation {
             Self::Status => "status",
             Self::Fetch => "fetch",
             Self::Search => "search",
+            Self::Append => "append",
         }
     }
 
-    /// Whether it works on a mailbox.
+    /// Whether it works on a mailbox that is there already.
     #[must_use]
     pub const fn needs_mailbox(self) -> bool {
         matches!(self, Self::Status | Self::Fetch | Self::Search)
-    }
-}
-
-impl fmt::Display for ImapOperation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// No operation has that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no operation is called {0:?}; write noop, list, status, fetch or search")]
-pub struct UnknownOperation(pub String);
-
-impl FromStr for ImapOperation {
-    type Err = UnknownOperation;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|operation| operation.name() == word)
-            .ok_or_else(|| UnknownOperation(word.to_owned()))
     }
 }

@@ -1,5 +1,7 @@
 //! What a unit's reply held, counted while it passes; no line is kept.
 
+use crate::protocol::capabilities::Capabilities;
+
 /// What one unit brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -17,29 +19,10 @@ pub struct Reply {
     pub received: u64,
 }
 
-/// What the server can do, as far as it matters here (RFC 3501 §7.2.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Capabilities {
-    pub(super) start_tls: bool,
-    pub(super) login_disabled: bool,
-    pub(super) plain: bool,
-    pub(super) id: bool,
-}
-
-impl Capabilities {
-    fn read<'word>(words: impl Iterator<Item = &'word [u8]>) -> Self {
-        let mut capabilities = Self::default();
-        for word in words {
-            match word.to_ascii_uppercase().as_slice() {
-                b"STARTTLS" => capabilities.start_tls = true,
-                b"LOGINDISABLED" => capabilities.login_disabled = true,
-                b"AUTH=PLAIN" => capabilities.plain = true,
-                b"ID" => capabilities.id = true,
-                _ => {}
-            }
-        }
-        capabilities
-    }
+fn capabilities<'word>(words: impl Iterator<Item = &'word [u8]>) -> Capabilities {
+    let mut capabilities = Capabilities::default();
+    words.for_each(|word| capabilities.add(word));
+    capabilities
 }
 
 /// Counts what untagged responses say.
@@ -81,7 +64,7 @@ impl Tally {
             }
             b"ESEARCH" => self.extended_search(words),
             b"STATUS" => self.status(response),
-            b"CAPABILITY" => self.capabilities = Some(Capabilities::read(words)),
+            b"CAPABILITY" => self.capabilities = Some(capabilities(words)),
             b"OK" | b"PREAUTH" => self.code(response),
             _ => {}
         }
@@ -93,7 +76,7 @@ impl Tally {
         let Some(close) = response[open..].iter().position(|byte| *byte == b']') else { return };
         let mut words = response[open + 1..open + close].split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         match words.next().map(<[u8]>::to_ascii_uppercase).as_deref() {
-            Some(b"CAPABILITY") => self.capabilities = Some(Capabilities::read(words)),
+            Some(b"CAPABILITY") => self.capabilities = Some(capabilities(words)),
             Some(b"UIDVALIDITY") => self.uid_validity = words.next().and_then(number),
             Some(b"UIDNEXT") => self.uid_next = words.next().and_then(number),
             _ => {}

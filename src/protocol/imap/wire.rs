@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::command::{Command, Written};
 use super::reader::{Greeting, MAX_KEPT, Reader, Status};
+use super::written::Written;
 use crate::protocol::classify::{refusal_shown_as, without_tag};
+use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::{Live, cancelled};
 use crate::protocol::secret::Mask;

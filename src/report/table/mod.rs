@@ -89,6 +89,15 @@ fn headline(run: &Run, summary: &Summary) -> String {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
 
+    let left: Vec<&str> = run.left_mailboxes().collect();
+    if let Some(first) = left.first() {
+        let others = if left.len() > 1 { format!(" and {} more", count(left.len() as u64 - 1)) } else { String::new() };
+        lines.push(format!("left on the server, since it could not be removed: {first}{others}"));
+    }
+    if run.header.insecure {
+        lines.push("WARNING: certificates were not verified (--insecure): anyone may have been the server".to_owned());
+    }
+
     if run.end.still_open > 0 {
         lines.push(format!("{} still open at the end", many(run.end.still_open as u64, "connection")));
     }

@@ -1,0 +1,92 @@
+//! What a server says it can do, as it says it.
+
+use super::endpoint::Protocol;
+
+/// The most that is kept, whatever a server sends: several times what the most talkative ones offer.
+const MOST: usize = 256;
+/// The longest that is kept, in bytes.
+const LONGEST: usize = 256;
+
+/// The capabilities of IMAP (RFC 3501 §7.2.1), the extensions of SMTP (RFC 5321 §4.1.1.1), the capabilities of POP3
+/// (RFC 2449): a keyword each, and for the latter two its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(Vec<String>);
+
+impl Capabilities {
+    /// Adds one. Beyond a bound it is passed over; what is not printable ASCII is not the protocol's, and is too.
+    pub(super) fn add(&mut self, offered: &[u8]) {
+        let plain = offered.iter().all(|byte| (b' '..=b'~').contains(byte));
+        if self.0.len() < MOST && !offered.is_empty() && offered.len() <= LONGEST && plain {
+            self.0.push(String::from_utf8_lossy(offered).into_owned());
+        }
+    }
+
+    /// All of them, in the server's order and spelling.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether that keyword is offered, with or without arguments.
+    #[must_use]
+    pub fn has(&self, keyword: &str) -> bool {
+        self.iter().any(|offered| first_word(offered).eq_ignore_ascii_case(keyword))
+    }
+
+    /// The names of the SASL mechanisms offered: `AUTH=PLAIN` of IMAP, `AUTH PLAIN LOGIN` of SMTP, `SASL PLAIN` of POP3.
+    pub fn mechanisms(&self, protocol: Protocol) -> impl Iterator<Item = &str> {
+        self.iter().flat_map(move |offered| {
+            let (keyword, arguments) = match protocol {
+                Protocol::Imap => offered.split_once('=').unwrap_or_default(),
+                // AUTH=LOGIN is how servers once wrote it for clients that knew no better.
+                Protocol::Smtp => offered.split_once([' ', '=']).unwrap_or_default(),
+                Protocol::Pop3 => offered.split_once(' ').unwrap_or_default(),
+            };
+            let wanted = if protocol == Protocol::Pop3 { "SASL" } else { "AUTH" };
+            let arguments = if keyword.eq_ignore_ascii_case(wanted) { arguments } else { "" };
+            arguments.split_ascii_whitespace()
+        })
+    }
+}
+
+fn first_word(line: &str) -> &str {
+    line.split(' ').next().unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capabilities(lines: &[&str]) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        lines.iter().for_each(|line| capabilities.add(line.as_bytes()));
+        capabilities
+    }
+
+    #[test]
+    fn mechanisms_are_found_where_each_protocol_puts_them() {
+        for (protocol, lines, mechanisms) in [
+            (Protocol::Imap, &["IMAP4rev1", "AUTH=PLAIN", "auth=SCRAM-SHA-256", "ID"][..], "PLAIN SCRAM-SHA-256"),
+            (Protocol::Smtp, &["PIPELINING", "AUTH PLAIN LOGIN", "AUTH=LOGIN", "SIZE 1000"][..], "PLAIN LOGIN LOGIN"),
+            (Protocol::Pop3, &["TOP", "SASL PLAIN LOGIN", "USER"][..], "PLAIN LOGIN"),
+        ] {
+            let capabilities = capabilities(lines);
+            assert_eq!(capabilities.mechanisms(protocol).collect::<Vec<_>>().join(" "), mechanisms);
+        }
+    }
+
+    #[test]
+    fn keywords_are_whole_words_in_any_case() {
+        let capabilities = capabilities(&["pipelining", "SIZE 1000", "LOGIN-DELAY 60"]);
+        assert!(capabilities.has("PIPELINING") && capabilities.has("SIZE"));
+        assert!(!capabilities.has("LOGIN") && !capabilities.has("1000"));
+    }
+
+    #[test]
+    fn a_server_that_offers_without_end_is_cut_short() {
+        let mut capabilities = Capabilities::default();
+        (0..10_000).for_each(|_| capabilities.add(b"X"));
+        capabilities.add(&[b'y'; 10_000]);
+        capabilities.add(b"\xff\x1b[2J");
+        assert_eq!(capabilities.iter().count(), MOST);
+    }
+}

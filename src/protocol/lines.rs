@@ -1,0 +1,356 @@
+//! What SMTP and POP3 have in common: command lines out, reply lines in, each within one deadline and with a bound.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::classify::refusal_shown_as;
+use super::command::{Command, Tag, Verb};
+use super::failure::{Failure, FailureKind, Stage};
+use super::live::{Live, cancelled};
+use super::secret::Mask;
+use super::settings::Account;
+use super::stream::{Stream, Traffic};
+
+/// The longest line of a reply, in bytes: one of a message that somebody wrote without a line end.
+const MAX_LINE: usize = 4 << 20;
+/// The most that one unit's reply may bring, in bytes.
+const MAX_REPLY: u64 = 64 << 20;
+/// What is shown of a line is cut here, in bytes.
+const MAX_SHOWN: usize = 2048;
+/// One read from the socket.
+const READ: usize = 16 << 10;
+/// The buffer is given back to the system when it has grown past this.
+const KEPT: usize = 256 << 10;
+
+/// One session's stream. Dropping it closes the socket without a goodbye.
+pub(super) struct Lines {
+    stream: Stream,
+    live: Arc<Live>,
+    /// Finds the password in the lines that are shown.
+    mask: Arc<Mask>,
+    /// Where a failure happens now.
+    stage: Stage,
+    /// By when the unit must have ended.
+    deadline: Instant,
+    /// What was read; what stands before `taken` was handed out.
+    buffer: Vec<u8>,
+    taken: usize,
+    /// Command lines that are still to be written.
+    out: Vec<u8>,
+    heads: Heads,
+    /// The unit's commands as they left on the socket.
+    commands: Vec<Command>,
+    received_before: u64,
+    /// The first thing that went wrong with the stream: nothing is read or written after it.
+    trouble: Option<Failure>,
+}
+
+impl Lines {
+    pub(super) fn new(stream: Stream, account: &Account, deadline: Instant) -> Self {
+        Self {
+            stream,
+            live: Arc::clone(&account.live),
+            mask: Arc::clone(&account.mask),
+            stage: Stage::Greeting,
+            deadline,
+            buffer: Vec::new(),
+            taken: 0,
+            out: Vec::new(),
+            heads: Heads::default(),
+            commands: Vec::new(),
+            received_before: 0,
+            trouble: None,
+        }
+    }
+
+    /// A new unit: its commands, its reply and its deadline. What the last one left unread stays.
+    pub(super) fn begin(&mut self, stage: Stage, deadline: Instant) {
+        self.stage = stage;
+        self.deadline = deadline;
+        self.commands.clear();
+        self.out.clear();
+        self.received_before = self.stream.traffic().received;
+    }
+
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The unit's commands so far, as they left on the socket.
+    pub(super) fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        self.stream.traffic()
+    }
+
+    pub(super) fn received_in_unit(&self) -> u64 {
+        self.stream.traffic().received - self.received_before
+    }
+
+    /// The stream below, for the TLS upgrade.
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// Whether the stream must not be used again.
+    pub(super) fn is_broken(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// Gives the stream up for that reason; the first one counts.
+    pub(super) fn give_up(&mut self, failure: Failure) -> Failure {
+        let failure = if self.live.is_cancelled() { cancelled(self.stage) } else { failure };
+        self.trouble.get_or_insert(failure).clone()
+    }
+
+    /// What the server sent and nobody took: after the reply to STARTTLS there must be nothing.
+    pub(super) fn has_unread(&self) -> bool {
+        self.taken < self.buffer.len()
+    }
+
+    /// A line that came without being asked for, if one is here already; does not wait.
+    ///
+    /// # Errors
+    /// The server has closed, or the stream has broken otherwise.
+    pub(super) fn unasked(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        if !self.has_unread() {
+            match self.fill(Wait::No) {
+                Ok(()) => {}
+                Err(Pump::Nothing) => return Ok(None),
+                Err(Pump::Failed(failure)) => return Err(failure),
+            }
+        }
+        // Its rest is on its way, if it is not all here.
+        self.line().map(|line| Some(line.to_vec()))
+    }
+
+    /// Adds a command line, which [`send`](Self::send) writes. The caller vouches that it holds no line end.
+    pub(super) fn say(&mut self, line: &str) {
+        self.out.extend_from_slice(line.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes the command lines, in one go.
+    pub(super) fn send(&mut self) -> Result<(), Failure> {
+        let out = std::mem::take(&mut self.out);
+        let done = self.write(&out, true);
+        self.out = out;
+        self.out.clear();
+        done
+    }
+
+    /// Writes what is no command: a line of a SASL exchange, a message.
+    pub(super) fn send_content(&mut self, content: &[u8]) -> Result<(), Failure> {
+        self.write(content, false)
+    }
+
+    fn write(&mut self, mut bytes: &[u8], are_commands: bool) -> Result<(), Failure> {
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        self.stream.set_deadline(self.deadline);
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(count) => {
+                    if are_commands {
+                        self.heads.push(&bytes[..count], &mut self.commands);
+                    }
+                    bytes = &bytes[count..];
+                }
+                Err(error) => {
+                    self.hear_out();
+                    return Err(self.io_failed(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line of the reply, without its line end.
+    pub(super) fn line(&mut self) -> Result<&[u8], Failure> {
+        let mut searched = self.taken;
+        loop {
+            if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
+                let (start, end) = (self.taken, searched + end);
+                self.taken = end + 1;
+                let line = &self.buffer[start..end];
+                return Ok(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+            if self.buffer.len() - self.taken > MAX_LINE {
+                let message = "a line of the reply is longer than 4 MiB; this is no mail server, or a hostile one";
+                return Err(self.unreadable(message));
+            }
+            if self.received_in_unit() > MAX_REPLY {
+                let message = "the reply is longer than 64 MiB; ask for less, or look at what the server sends";
+                return Err(self.unreadable(message));
+            }
+            // What was taken makes room for what comes.
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+            if self.buffer.is_empty() {
+                self.buffer.shrink_to(KEPT);
+            }
+            searched = self.buffer.len();
+            match self.fill(Wait::ForIt) {
+                Ok(()) => {}
+                Err(Pump::Failed(failure)) => return Err(failure),
+                Err(Pump::Nothing) => return Err(self.io_failed(&io::ErrorKind::TimedOut.into())),
+            }
+        }
+    }
+
+    /// The same, which the next call hands out again.
+    pub(super) fn peek_line(&mut self) -> Result<&[u8], Failure> {
+        self.line()?;
+        let end = self.taken;
+        let start = self.buffer[..end - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
+        self.taken = start;
+        let line = &self.buffer[start..end - 1];
+        Ok(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// The reply is not the protocol: the stream is out of step from here on.
+    pub(super) fn unreadable(&mut self, message: &str) -> Failure {
+        let failure = Failure::new(FailureKind::Protocol, self.stage, message);
+        self.give_up(failure)
+    }
+
+    /// The same, about a line of the server.
+    pub(super) fn unreadable_line(&mut self, message: &str, line: &[u8]) -> Failure {
+        let failure = Failure::new(FailureKind::Protocol, self.stage, message);
+        let failure = self.with_line(failure, line);
+        self.give_up(failure)
+    }
+
+    /// What a refusal means, fit to be shown.
+    pub(super) fn meaning(&self, line: &[u8]) -> Failure {
+        refusal_shown_as(line, &self.masked(line), self.stage)
+    }
+
+    /// The failure with a line of the server.
+    pub(super) fn with_line(&self, failure: Failure, line: &[u8]) -> Failure {
+        failure.with_line(&self.masked(line))
+    }
+
+    /// The line without the password where the server repeated it.
+    fn masked(&self, line: &[u8]) -> Vec<u8> {
+        let shown = &line[..line.len().min(MAX_SHOWN)];
+        self.mask.cover(shown, self.stage == Stage::Auth, shown.len() < line.len())
+    }
+
+    fn io_failed(&mut self, error: &io::Error) -> Failure {
+        let mut failure = Failure::from_io(error, self.stage);
+        let partial = &self.buffer[self.taken..];
+        if !partial.is_empty() {
+            let shown = &partial[..partial.len().min(MAX_SHOWN)];
+            failure = failure.with_line(&self.mask.cover(shown, self.stage == Stage::Auth, true));
+        }
+        self.give_up(failure)
+    }
+
+    fn fill(&mut self, wait: Wait) -> Result<(), Pump> {
+        if let Some(trouble) = &self.trouble {
+            return Err(Pump::Failed(trouble.clone()));
+        }
+        let length = self.buffer.len();
+        self.buffer.resize(length + READ, 0);
+        let room = &mut self.buffer[length..];
+        self.stream.set_deadline(self.deadline);
+        let read = match wait {
+            Wait::ForIt => self.stream.read(room),
+            Wait::No => self.stream.read_ready(room),
+        };
+        self.buffer.truncate(length + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(0) => Err(Pump::Failed(self.io_failed(&io::ErrorKind::UnexpectedEof.into()))),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && matches!(wait, Wait::No) => Err(Pump::Nothing),
+            Err(error) => Err(Pump::Failed(self.io_failed(&error))),
+        }
+    }
+
+    /// Reads what a server that closed has left to say, for at most a moment: it goes into the failure.
+    fn hear_out(&mut self) {
+        let until = self.deadline.min(Instant::now() + Duration::from_millis(100));
+        self.stream.set_deadline(until);
+        let mut left = [0; 4096];
+        if let Ok(count @ 1..) = self.stream.read(&mut left) {
+            self.buffer.extend_from_slice(&left[..count]);
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}
+
+enum Wait {
+    ForIt,
+    No,
+}
+
+enum Pump {
+    Nothing,
+    Failed(Failure),
+}
+
+/// How much of a line's start is looked at: the longest verb fits.
+const HEAD: usize = 16;
+
+/// Reads the verb of each command line off the written bytes, however they are cut, and counts the lines.
+#[derive(Default)]
+struct Heads {
+    head: [u8; HEAD],
+    length: usize,
+    /// The head is complete; the rest of the line is arguments, passed over.
+    in_arguments: bool,
+    lines: u32,
+}
+
+impl Heads {
+    fn push(&mut self, bytes: &[u8], commands: &mut Vec<Command>) {
+        for &byte in bytes {
+            if !self.in_arguments {
+                if !matches!(byte, b' ' | b'\r' | b'\n' | b':') && self.length < HEAD {
+                    self.head[self.length] = byte;
+                    self.length += 1;
+                } else {
+                    self.lines += 1;
+                    commands.push(Command { tag: Tag(self.lines), verb: Verb::read(&self.head[..self.length]) });
+                    self.length = 0;
+                    self.in_arguments = true;
+                }
+            }
+            if byte == b'\n' {
+                self.in_arguments = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_are_read_off_the_bytes_however_they_are_cut() {
+        let written = b"EHLO [127.0.0.1]\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nXYZZY 1\r\n";
+        let verbs = [Verb::Ehlo, Verb::Mail, Verb::Rcpt, Verb::Data, Verb::Other];
+        for cut in 0..written.len() {
+            let (mut heads, mut commands) = (Heads::default(), Vec::new());
+            heads.push(&written[..cut], &mut commands);
+            heads.push(&written[cut..], &mut commands);
+            let read: Vec<_> = commands.iter().map(|command| (command.tag.0, command.verb)).collect();
+            assert_eq!(read, (1..).zip(verbs).collect::<Vec<_>>(), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The three protocols as one connector: what a workload drives without knowing which of them it is.
+
+use std::fmt;
+use std::time::Instant;
+
+use super::command::Command;
+use super::endpoint::Protocol;
+use super::failure::{Failure, FailureKind, Stage};
+use super::imap::{ImapConnection, ImapConnector, ImapOperation};
+use super::letter::Letter;
+use super::opening::DialFailure;
+use super::pop3::{Pop3Connection, Pop3Connector, Pop3Operation};
+use super::session::Established;
+use super::settings::Settings;
+use super::smtp::{SmtpConnection, SmtpConnector, SmtpOperation};
+use super::stream::Traffic;
+use crate::allocator::{Connector, SessionId};
+
+/// One unit of work, of any protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Of IMAP.
+    Imap(ImapOperation),
+    /// Of SMTP.
+    Smtp(SmtpOperation),
+    /// Of POP3.
+    Pop3(Pop3Operation),
+}
+
+/// No operation of the protocol has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no operation of {protocol} is called {name:?}; there are {}", names(*.protocol))]
+pub struct UnknownOperation {
+    /// Of which protocol.
+    pub protocol: Protocol,
+    /// The name that was given.
+    pub name: String,
+}
+
+fn names(protocol: Protocol) -> String {
+    Operation::all(protocol).map(Operation::name).collect::<Vec<_>>().join(", ")
+}
+
+impl Operation {
+    /// Every operation of the protocol.
+    pub fn all(protocol: Protocol) -> impl Iterator<Item = Self> {
+        let imap = ImapOperation::ALL.into_iter().map(Self::Imap).filter(move |_| protocol == Protocol::Imap);
+        let smtp = SmtpOperation::ALL.into_iter().map(Self::Smtp).filter(move |_| protocol == Protocol::Smtp);
+        let pop3 = Pop3Operation::ALL.into_iter().map(Self::Pop3).filter(move |_| protocol == Protocol::Pop3);
+        imap.chain(smtp).chain(pop3)
+    }
+
+    /// The protocol's operation of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn parse(protocol: Protocol, name: &str) -> Result<Self, UnknownOperation> {
+        let unknown = || UnknownOperation { protocol, name: name.to_owned() };
+        Self::all(protocol).find(|operation| operation.name() == name).ok_or_else(unknown)
+    }
+
+    /// The word used in every output and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap(operation) => operation.name(),
+            Self::Smtp(operation) => operation.name(),
+            Self::Pop3(operation) => operation.name(),
+        }
+    }
+
+    /// Whether it works on a mailbox that is there already.
+    #[must_use]
+    pub const fn needs_mailbox(self) -> bool {
+        matches!(self, Self::Imap(operation) if operation.needs_mailbox())
+    }
+
+    /// Whether it leaves something on the server, or does for a while: it needs leave to.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::Imap(ImapOperation::Append) | Self::Smtp(SmtpOperation::Send))
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a unit works on, beside its connection. What it has no use for is passed over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Job<'a> {
+    /// IMAP: the mailbox, as people write it.
+    pub mailbox: &'a str,
+    /// What `append` and `send` need.
+    pub letter: Option<&'a Letter>,
+}
+
+/// Opens connections of one account, of whichever protocol its endpoint names. Sharing it shares the careful sign-in
+/// (rule B6) and the cancellation.
+pub enum MailConnector {
+    /// To an IMAP server.
+    Imap(ImapConnector),
+    /// To an SMTP server.
+    Smtp(SmtpConnector),
+    /// To a POP3 server.
+    Pop3(Pop3Connector),
+}
+
+/// One session. Dropping it closes the socket without a goodbye.
+pub enum MailConnection {
+    /// Of IMAP.
+    Imap(ImapConnection),
+    /// Of SMTP.
+    Smtp(SmtpConnection),
+    /// Of POP3.
+    Pop3(Pop3Connection),
+}
+
+impl MailConnector {
+    /// A connector for that account. Touches no network.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        match settings.endpoint.protocol {
+            Protocol::Imap => Self::Imap(ImapConnector::new(settings)),
+            Protocol::Smtp => Self::Smtp(SmtpConnector::new(settings)),
+            Protocol::Pop3 => Self::Pop3(Pop3Connector::new(settings)),
+        }
+    }
+
+    /// Ends everything, from any thread: dials fail at once, and every open socket is shut down so that what blocks
+    /// on it returns. All of them fail as `disposed`. There is no way back.
+    pub fn cancel(&self) {
+        match self {
+            Self::Imap(connector) => connector.cancel(),
+            Self::Smtp(connector) => connector.cancel(),
+            Self::Pop3(connector) => connector.cancel(),
+        }
+    }
+
+    /// Opens a session: connects, secures, signs in and labels it, all within the connect timeout.
+    ///
+    /// # Errors
+    /// [`DialFailure`], also when an earlier sign-in of this connector was refused: then no TCP connection is opened.
+    pub fn dial(&self, session: SessionId) -> Result<MailConnection, DialFailure> {
+        match self {
+            Self::Imap(connector) => connector.dial(session).map(MailConnection::Imap),
+            Self::Smtp(connector) => connector.dial(session).map(MailConnection::Smtp),
+            Self::Pop3(connector) => connector.dial(session).map(MailConnection::Pop3),
+        }
+    }
+}
+
+impl MailConnection {
+    /// What the dial came to.
+    #[must_use]
+    pub fn established(&self) -> &Established {
+        match self {
+            Self::Imap(connection) => connection.established(),
+            Self::Smtp(connection) => connection.established(),
+            Self::Pop3(connection) => connection.established(),
+        }
+    }
+
+    /// The commands of the last unit, as they left on the socket.
+    #[must_use]
+    pub fn commands(&self) -> &[Command] {
+        match self {
+            Self::Imap(connection) => connection.commands(),
+            Self::Smtp(connection) => connection.commands(),
+            Self::Pop3(connection) => connection.commands(),
+        }
+    }
+
+    /// What went over the socket so far.
+    #[must_use]
+    pub fn bytes(&self) -> Traffic {
+        match self {
+            Self::Imap(connection) => connection.bytes(),
+            Self::Smtp(connection) => connection.bytes(),
+            Self::Pop3(connection) => connection.bytes(),
+        }
+    }
+
+    /// Whether the session must not be used again (rule B1).
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Imap(connection) => connection.is_broken(),
+            Self::Smtp(connection) => connection.is_broken(),
+            Self::Pop3(connection) => connection.is_broken(),
+        }
+    }
+
+    /// Runs one unit; how many items the server named, as each protocol's operation counts them.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`; `internal` if the operation is another protocol's.
+    pub fn run(&mut self, operation: Operation, job: &Job<'_>) -> Result<u32, Failure> {
+        match (self, operation) {
+            (Self::Imap(connection), Operation::Imap(ImapOperation::Append)) => {
+                connection.append(job.mailbox, job.letter.ok_or_else(no_letter)?)
+            }
+            (Self::Imap(connection), Operation::Imap(operation)) => {
+                connection.run(operation, job.mailbox).map(|reply| reply.items)
+            }
+            (Self::Smtp(connection), Operation::Smtp(SmtpOperation::Send)) => {
+                connection.send(job.letter.ok_or_else(no_letter)?)
+            }
+            (Self::Smtp(connection), Operation::Smtp(operation)) => connection.run(operation),
+            (Self::Pop3(connection), Operation::Pop3(operation)) => connection.run(operation),
+            (_, operation) => {
+                let message = format!("{operation} is no operation of this connection's protocol");
+                Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
+            }
+        }
+    }
+
+    /// Signs out, by `deadline` at the latest. The session is of no use afterwards.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
+    pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
+        match self {
+            Self::Imap(connection) => connection.logout(deadline),
+            Self::Smtp(connection) => connection.logout(deadline),
+            Self::Pop3(connection) => connection.logout(deadline),
+        }
+    }
+}
+
+fn no_letter() -> Failure {
+    Failure::new(FailureKind::Internal, Stage::Operation, "no letter was given to an operation that sends one")
+}
+
+impl Connector for MailConnector {
+    type Connection = MailConnection;
+    type Error = DialFailure;
+
+    fn connect(&self, session: SessionId) -> Result<MailConnection, DialFailure> {
+        self.dial(session)
+    }
+
+    fn has_broken(&self, connection: &mut MailConnection) -> bool {
+        connection.is_broken()
+    }
+
+    fn close(&self, mut connection: MailConnection, deadline: Instant) {
+        // The connection goes either way, and nobody is left to tell.
+        let _ = connection.logout(deadline);
+    }
+}

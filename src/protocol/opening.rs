@@ -1,0 +1,230 @@
+//! A dial under way, as far as it is the same for every protocol: one deadline, what each phase took, how far it came.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+
+use super::dial;
+use super::endpoint::{Protocol, Security};
+use super::failure::{Failure, FailureKind, Stage};
+use super::lines::Lines;
+use super::live::cancelled;
+use super::session::{DialEvent, Established};
+use super::settings::Account;
+use super::stream::{Stream, TlsDetails};
+use super::tls::handshake_failure;
+
+/// How long a goodbye may take on the way out of a dial that failed.
+pub(super) const LEAVING: Duration = Duration::from_secs(1);
+
+/// Said where something came between the reply to STARTTLS and the handshake.
+pub(super) const INJECTED: &str = "plaintext followed the reply to STARTTLS; someone on the way may be injecting it";
+
+/// How long each phase of a dial took; `None` for those that were not reached, or not needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Turning the name into addresses.
+    pub resolve: Option<Duration>,
+    /// Opening the TCP connection.
+    pub connect: Option<Duration>,
+    /// The TLS handshake; with STARTTLS from the command on.
+    pub tls: Option<Duration>,
+    /// Waiting for the server's first line.
+    pub greeting: Option<Duration>,
+    /// From asking what the server can do to being signed in, without the wait for earlier sign-ins (rule B6).
+    pub sign_in: Option<Duration>,
+}
+
+/// Why a connection could not be opened, and how far it came.
+#[derive(Clone, Debug)]
+pub struct DialFailure {
+    /// What went wrong.
+    pub failure: Failure,
+    /// How long the phases took that were completed.
+    pub phases: Box<Phases>,
+    /// Our port, once there was a TCP connection: servers log it.
+    pub local_port: Option<u16>,
+    /// Whether user and password were sent.
+    pub sign_in_attempted: bool,
+}
+
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for DialFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.failure)
+    }
+}
+
+/// One dial.
+pub(super) struct Opening<'account> {
+    pub(super) account: &'account Account,
+    pub(super) deadline: Instant,
+    pub(super) phases: Phases,
+    pub(super) local_port: Option<u16>,
+    pub(super) sign_in_attempted: bool,
+    tls: Option<TlsDetails>,
+}
+
+impl<'account> Opening<'account> {
+    pub(super) fn of(account: &'account Account) -> Self {
+        Self {
+            account,
+            deadline: Instant::now() + account.settings.connect_timeout,
+            phases: Phases::default(),
+            local_port: None,
+            sign_in_attempted: false,
+            tls: None,
+        }
+    }
+
+    pub(super) fn failed(&self, failure: Failure) -> DialFailure {
+        DialFailure {
+            failure,
+            phases: Box::new(self.phases),
+            local_port: self.local_port,
+            sign_in_attempted: self.sign_in_attempted,
+        }
+    }
+
+    /// A TCP connection, nothing read and nothing written.
+    pub(super) fn connect(&mut self) -> Result<Stream, Failure> {
+        let live = &self.account.live;
+        live.check(Stage::Resolve)?;
+        // Before anything is opened: a refused password must cost the server no further connection.
+        if let Some(failure) = self.account.gate.is_shut() {
+            return Err(failure);
+        }
+        let endpoint = &self.account.settings.endpoint;
+        let started = Instant::now();
+        let addresses = dial::resolve(&endpoint.host, endpoint.port, self.deadline, live)?;
+        self.phases.resolve = Some(started.elapsed());
+        self.tell(DialEvent::Resolved(&addresses));
+        let started = Instant::now();
+        let tcp = dial::connect(&addresses, self.deadline, live)?;
+        self.phases.connect = Some(started.elapsed());
+        let lost = |error: io::Error| Failure::from_io(&error, Stage::Connect);
+        let local_port = tcp.local_addr().map_err(lost)?.port();
+        self.local_port = Some(local_port);
+        self.tell(DialEvent::Connected { address: tcp.peer_addr().map_err(lost)?, local_port });
+        Ok(Stream::new(tcp, self.deadline))
+    }
+
+    /// The whole TLS handshake. `started` is when its phase began: with STARTTLS, before that command.
+    pub(super) fn handshake(&mut self, stream: &mut Stream, started: Instant) -> Result<(), Failure> {
+        let settings = &self.account.settings;
+        let host = &settings.endpoint.host;
+        let unusable = |message: String| Failure::new(FailureKind::TlsHandshake, Stage::Tls, message);
+        let config = settings.tls.as_ref().ok_or_else(|| {
+            Failure::new(
+                FailureKind::Internal,
+                Stage::Tls,
+                "no TLS settings were given for an endpoint that needs them",
+            )
+        })?;
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| unusable(format!("{host} cannot stand in a certificate: {error}")))?;
+        stream.set_deadline(self.deadline);
+        let live = &self.account.live;
+        stream.start_tls(config, name).map_err(|error| {
+            if live.is_cancelled() {
+                cancelled(Stage::Tls)
+            } else {
+                handshake_failure(&error, host, settings.endpoint.protocol)
+            }
+        })?;
+        self.phases.tls = Some(started.elapsed());
+        self.tls = stream.tls_details();
+        if let Some(tls) = &self.tls {
+            self.tell(DialEvent::Secured(tls));
+        }
+        Ok(())
+    }
+
+    /// What the dial came to, once it is signed in.
+    pub(super) fn established(&self, signed_in_by: Option<&'static str>) -> Established {
+        Established {
+            local_port: self.local_port.unwrap_or_default(),
+            phases: self.phases,
+            security: self.account.settings.endpoint.security,
+            tls: self.tls.clone(),
+            label: None,
+            signed_in_by,
+            commands: Vec::new(),
+        }
+    }
+
+    /// The upgrade of a session in plain lines, after the server agreed to it.
+    pub(super) fn upgrade_stream(&mut self, lines: &mut Lines, started: Instant) -> Result<(), Failure> {
+        if lines.has_unread() {
+            // CVE-2011-0411 and its kin: what was injected in the clear must not count as said under TLS.
+            return Err(lines.unreadable(INJECTED));
+        }
+        self.handshake(lines.stream(), started)
+    }
+
+    /// The server offers no upgrade to TLS, and it is required.
+    pub(super) fn no_start_tls(&self) -> Failure {
+        let protocol = self.account.settings.endpoint.protocol;
+        let message = format!(
+            "the server offers no {}, and nothing is sent unprotected; use {}s://, or --plaintext where the network can \
+             be trusted",
+            protocol.start_tls(),
+            protocol.name()
+        );
+        Failure::new(FailureKind::TlsHandshake, Stage::Tls, message)
+    }
+
+    /// What it means that the server refused the upgrade that it offered.
+    pub(super) fn start_tls_refused(&self, mut failure: Failure) -> Failure {
+        let protocol = self.account.settings.endpoint.protocol;
+        if matches!(failure.kind, FailureKind::ServerNo | FailureKind::ServerBad) {
+            failure.kind = FailureKind::TlsHandshake;
+            failure.message = format!("the server refused {}; use {}s://", protocol.start_tls(), protocol.name());
+        }
+        failure
+    }
+
+    /// A greeting that does not come may be one that waits for TLS.
+    pub(super) fn hint_at_tls(&self, mut failure: Failure) -> Failure {
+        let endpoint = &self.account.settings.endpoint;
+        if failure.kind == FailureKind::Timeout && endpoint.security != Security::Tls {
+            failure.message = format!(
+                "no greeting in time; the server hangs, or this port speaks TLS first ({}s://)",
+                endpoint.protocol.name()
+            );
+        }
+        failure
+    }
+
+    /// What greets like that is no server of the protocol.
+    pub(super) fn foreign(&self, line: &[u8]) -> Failure {
+        let protocol = self.account.settings.endpoint.protocol;
+        let like = |other: Protocol| format!("the server greets like {other}, not {protocol}; check the port");
+        let message = match line {
+            [0x15 | 0x16, ..] => format!("the server speaks TLS on this port; use {}s://", protocol.name()),
+            [b'2', ..] => like(Protocol::Smtp),
+            [b'+', ..] => like(Protocol::Pop3),
+            [b'*', b' ', ..] => like(Protocol::Imap),
+            _ => format!("the server's first line is not a greeting of {protocol}; check host and port"),
+        };
+        Failure::new(FailureKind::Greeting, Stage::Greeting, message)
+    }
+
+    pub(super) fn foreign_greeting(&self, lines: &mut Lines, line: &[u8]) -> Failure {
+        let failure = lines.with_line(self.foreign(line), line);
+        lines.give_up(failure)
+    }
+
+    pub(super) fn tell(&self, event: DialEvent<'_>) {
+        if let Some(watch) = &self.account.settings.watch {
+            watch(event);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One signed-in POP3 session.
+
+use std::time::{Duration, Instant};
+
+use super::operation::Pop3Operation;
+use super::reply;
+use crate::protocol::command::Command;
+use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::lines::Lines;
+use crate::protocol::session::Established;
+use crate::protocol::stream::Traffic;
+
+/// One session, from its sign-in to its close. Dropping it closes the socket without a QUIT.
+pub struct Pop3Connection {
+    lines: Lines,
+    established: Established,
+    operation_timeout: Duration,
+    /// Whether the server can show a message's beginning (RFC 2449 §6.3).
+    top: bool,
+}
+
+impl Pop3Connection {
+    pub(super) fn new(lines: Lines, established: Established, operation_timeout: Duration, top: bool) -> Self {
+        Self { lines, established, operation_timeout, top }
+    }
+
+    /// What the dial came to.
+    #[must_use]
+    pub fn established(&self) -> &Established {
+        &self.established
+    }
+
+    /// The commands of the last unit, as they left on the socket.
+    #[must_use]
+    pub fn commands(&self) -> &[Command] {
+        self.lines.commands()
+    }
+
+    /// What went over the socket so far.
+    #[must_use]
+    pub fn bytes(&self) -> Traffic {
+        self.lines.traffic()
+    }
+
+    /// Whether the session must not be used again (rule B1): anything but `+OK` and `-ERR` breaks it.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.lines.is_broken()
+    }
+
+    /// Runs one unit; how many items it brought: messages in the maildrop (stat), listed (list), read (retrieve).
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`. After `server-no` the session is usable: [`is_broken`](Self::is_broken) tells.
+    pub fn run(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
+        self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
+        self.expect_silence()?;
+        match operation {
+            Pop3Operation::Noop => reply::command(&mut self.lines, "NOOP").map(|_| 0),
+            Pop3Operation::Stat => self.stat(),
+            Pop3Operation::List => {
+                reply::command(&mut self.lines, "LIST")?;
+                reply::rest(&mut self.lines, |_| {})
+            }
+            Pop3Operation::Retrieve => self.retrieve(),
+        }
+    }
+
+    /// Signs out, by `deadline` at the latest. The session is of no use afterwards.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
+    pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
+        self.lines.begin(Stage::Logout, deadline);
+        if self.lines.is_broken() {
+            let message = "the session had broken; it was closed without QUIT";
+            return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
+        }
+        self.expect_silence()?;
+        let done = reply::command(&mut self.lines, "QUIT").map(|_| ());
+        let message = "the session was signed out";
+        self.lines.give_up(Failure::new(FailureKind::Closed, Stage::Logout, message));
+        done
+    }
+
+    /// A server that ends an idle session may say so unasked: `-ERR Disconnected for inactivity.` That must not be taken
+    /// for the answer to the next command.
+    fn expect_silence(&mut self) -> Result<(), Failure> {
+        let Some(line) = self.lines.unasked()? else { return Ok(()) };
+        let mut failure = self.lines.meaning(&line);
+        if failure.kind == FailureKind::ServerNo {
+            failure.kind = FailureKind::ServerBye;
+            "the server ended the session".clone_into(&mut failure.message);
+        }
+        Err(self.lines.give_up(failure))
+    }
+
+    fn stat(&mut self) -> Result<u32, Failure> {
+        let line = reply::command(&mut self.lines, "STAT")?;
+        let count = line.split(|byte| *byte == b' ').nth(1).and_then(number);
+        count.ok_or_else(|| self.lines.unreadable_line("the reply to STAT holds no count", &line))
+    }
+
+    fn retrieve(&mut self) -> Result<u32, Failure> {
+        let count = self.stat()?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let show = if self.top { format!("TOP {count} 0") } else { format!("RETR {count}") };
+        reply::command(&mut self.lines, &show)?;
+        reply::rest(&mut self.lines, |_| {}).map(|_| 1)
+    }
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    if !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(word).ok()?.parse().ok()
+}

@@ -1,0 +1,72 @@
+//! What every connection of one account has in common, whatever its protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+use super::endpoint::Endpoint;
+use super::failure::Stage;
+use super::live::{Live, cancelled};
+use super::secret::{Mask, Secret};
+use super::session::DialWatch;
+use super::signin::SignInGate;
+use super::smtp::EhloName;
+
+/// Where, as whom, and how long anything may take.
+pub struct Settings {
+    /// Where, as whom, and how protected.
+    pub endpoint: Endpoint,
+    /// The password.
+    pub secret: Secret,
+    /// Whom to trust ([`TlsSettings::client_config`](super::TlsSettings::client_config)); not needed for plaintext.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// The whole of a dial, from the name's resolution to the end of the sign-in.
+    pub connect_timeout: Duration,
+    /// The whole of a unit, however many commands it has.
+    pub operation_timeout: Duration,
+    /// Names the run in the label that each session gives itself, so that a server's log can be searched for it.
+    pub run_id: String,
+    /// SMTP: what each session calls itself.
+    pub ehlo: EhloName,
+    /// Hears of each dial while it is under way.
+    pub watch: Option<DialWatch>,
+}
+
+impl Settings {
+    /// For that account: 10 s for a dial, 30 s for an operation, and a run without a name.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, secret: Secret) -> Self {
+        Self {
+            endpoint,
+            secret,
+            tls: None,
+            connect_timeout: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(30),
+            run_id: String::new(),
+            ehlo: EhloName::default(),
+            watch: None,
+        }
+    }
+}
+
+/// What the connections of one account share: the careful sign-in (rule B6), and the way to end them all.
+pub(super) struct Account {
+    pub(super) settings: Settings,
+    pub(super) gate: SignInGate,
+    pub(super) mask: Arc<Mask>,
+    pub(super) live: Arc<Live>,
+}
+
+impl Account {
+    pub(super) fn new(settings: Settings) -> Self {
+        let mask = Arc::new(Mask::new(&settings.endpoint.user, &settings.secret));
+        Self { settings, gate: SignInGate::new(), mask, live: Arc::default() }
+    }
+
+    /// Ends everything, from any thread.
+    pub(super) fn cancel(&self) {
+        self.live.cancel();
+        self.gate.shut(cancelled(Stage::Auth));
+    }
+}
