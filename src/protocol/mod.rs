@@ -4,6 +4,7 @@
 mod capabilities;
 mod classify;
 mod command;
+mod credentials;
 mod dial;
 pub mod endpoint;
 pub mod failure;
@@ -25,6 +26,7 @@ pub mod tls;
 pub use capabilities::Capabilities;
 pub use classify::refusal;
 pub use command::{Command, Tag, Verb};
+pub use credentials::{Credentials, Tokens};
 pub use endpoint::{Endpoint, EndpointError, Protocol, Security};
 pub use failure::{Failure, FailureKind, Stage, printable};
 pub use imap::{ImapConnection, ImapConnector, ImapOperation, Reply};
