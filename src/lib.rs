@@ -18,7 +18,7 @@
 //! let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options { users, ..Options::default() })?;
 //!
 //! let endpoint = Endpoint::parse(&format!("imap://ann@{}", server.address()), None)?;
-//! let connector = ImapConnector::new(Settings::new(endpoint, Secret::new("secret".to_owned())));
+//! let connector = ImapConnector::new(Settings::new(endpoint, Secret::new("secret".to_owned()).into()));
 //! let client = Client::builder(connector).mode(Mode::UseDefault).build();
 //!
 //! let mut lease = client.lease()?; // this thread's own connection, to itself until the lease is dropped

@@ -97,7 +97,7 @@ impl Target {
             Server::Real { endpoint, secret, tls } => {
                 let name = endpoint.to_string();
                 Ok(Self {
-                    account: protocol::Settings { tls, ..protocol::Settings::new(endpoint, secret) },
+                    account: protocol::Settings { tls, ..protocol::Settings::new(endpoint, secret.into()) },
                     name,
                     sandbox: None,
                 })
@@ -115,7 +115,7 @@ impl Target {
                     port: address.port(),
                     user: user.to_owned(),
                 };
-                let account = protocol::Settings::new(endpoint, Secret::new(password));
+                let account = protocol::Settings::new(endpoint, Secret::new(password).into());
                 Ok(Self { account, name: "sandbox".to_owned(), sandbox: Some(sandbox) })
             }
         }

@@ -15,6 +15,12 @@ pub enum Credentials {
     Token(Tokens),
 }
 
+impl From<Secret> for Credentials {
+    fn from(password: Secret) -> Self {
+        Self::Password(password)
+    }
+}
+
 /// Bearer tokens: fetched when the first sign-in needs one, shared by all dials of a connector, and fetched once more
 /// when the server refuses the first as expired.
 pub struct Tokens {

@@ -51,7 +51,7 @@ impl Lines {
         Self {
             stream,
             live: Arc::clone(&account.live),
-            mask: Arc::clone(&account.mask),
+            mask: Arc::default(),
             stage: Stage::Greeting,
             deadline,
             buffer: Vec::new(),
@@ -71,6 +71,11 @@ impl Lines {
         self.commands.clear();
         self.out.clear();
         self.received_before = self.stream.traffic().received;
+    }
+
+    /// From now on that is masked in the lines that are shown.
+    pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
+        self.mask = mask;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {

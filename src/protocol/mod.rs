@@ -2,6 +2,7 @@
 //! that it implements, and nothing of workloads, records or reports.
 
 mod capabilities;
+mod carry;
 mod classify;
 mod command;
 mod credentials;

@@ -69,22 +69,38 @@ pub(super) struct Opening<'account> {
     pub(super) phases: Phases,
     pub(super) local_port: Option<u16>,
     pub(super) sign_in_attempted: bool,
+    /// The token was refused, and another may be had: the dial is worth another try.
+    pub(super) with_newer_token: bool,
     tls: Option<TlsDetails>,
 }
 
 impl<'account> Opening<'account> {
-    pub(super) fn of(account: &'account Account) -> Self {
+    fn of(account: &'account Account) -> Self {
         Self {
             account,
             deadline: Instant::now() + account.settings.connect_timeout,
             phases: Phases::default(),
             local_port: None,
             sign_in_attempted: false,
+            with_newer_token: false,
             tls: None,
         }
     }
 
-    pub(super) fn failed(&self, failure: Failure) -> DialFailure {
+    /// Opens a session; once more where the server refused the token and there is a newer one, all by the one deadline.
+    pub(super) fn open<C>(
+        account: &'account Account,
+        open: impl Fn(&mut Self) -> Result<C, Failure>,
+    ) -> Result<C, DialFailure> {
+        let mut opening = Self::of(account);
+        let mut opened = open(&mut opening);
+        if opened.is_err() && opening.with_newer_token {
+            opened = open(&mut opening);
+        }
+        opened.map_err(|failure| opening.failed(failure))
+    }
+
+    fn failed(&self, failure: Failure) -> DialFailure {
         DialFailure {
             failure,
             phases: Box::new(self.phases),

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use super::credentials::Credentials;
 use super::endpoint::Endpoint;
 use super::failure::Stage;
 use super::live::{Live, cancelled};
-use super::secret::{Mask, Secret};
+use super::sasl::Way;
 use super::session::DialWatch;
 use super::signin::SignInGate;
 use super::smtp::EhloName;
@@ -17,8 +18,10 @@ use super::smtp::EhloName;
 pub struct Settings {
     /// Where, as whom, and how protected.
     pub endpoint: Endpoint,
-    /// The password.
-    pub secret: Secret,
+    /// What to sign in with; none where nobody signs in.
+    pub credentials: Option<Credentials>,
+    /// How to sign in; none: the strongest way that both sides know.
+    pub auth: Option<Way>,
     /// Whom to trust ([`TlsSettings::client_config`](super::TlsSettings::client_config)); not needed for plaintext.
     pub tls: Option<Arc<ClientConfig>>,
     /// The whole of a dial, from the name's resolution to the end of the sign-in.
@@ -36,10 +39,17 @@ pub struct Settings {
 impl Settings {
     /// For that account: 10 s for a dial, 30 s for an operation, and a run without a name.
     #[must_use]
-    pub fn new(endpoint: Endpoint, secret: Secret) -> Self {
+    pub fn new(endpoint: Endpoint, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..Self::without_sign_in(endpoint) }
+    }
+
+    /// The same for an SMTP server that lets everybody send.
+    #[must_use]
+    pub fn without_sign_in(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            secret,
+            credentials: None,
+            auth: None,
             tls: None,
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
@@ -54,14 +64,12 @@ impl Settings {
 pub(super) struct Account {
     pub(super) settings: Settings,
     pub(super) gate: SignInGate,
-    pub(super) mask: Arc<Mask>,
     pub(super) live: Arc<Live>,
 }
 
 impl Account {
     pub(super) fn new(settings: Settings) -> Self {
-        let mask = Arc::new(Mask::new(&settings.endpoint.user, &settings.secret));
-        Self { settings, gate: SignInGate::new(), mask, live: Arc::default() }
+        Self { settings, gate: SignInGate::new(), live: Arc::default() }
     }
 
     /// Ends everything, from any thread.

@@ -111,8 +111,8 @@ fn an_address_that_is_none_says_how_to_write_one() {
     ] {
         is_refused(&end(mailconn(["run", "--server", url]).env("MAILCONN_PASSWORD", PASSWORD)), cure);
     }
-    let ended = end(mailconn(["run"]).env("MAILCONN_SERVER", "pop3://joe@127.0.0.1"));
-    is_refused(&ended, "MAILCONN_SERVER: unknown scheme pop3://");
+    let ended = end(mailconn(["run"]).env("MAILCONN_SERVER", "nntp://joe@127.0.0.1"));
+    is_refused(&ended, "MAILCONN_SERVER: unknown scheme nntp://");
     let ended = end(mailconn(["run"]).env("MAILCONN_SERVER", OsStr::from_bytes(b"imap://joe@\xff")));
     is_refused(&ended, "MAILCONN_SERVER is not UTF-8 text");
 }

@@ -144,7 +144,7 @@ pub fn settings(address: SocketAddr) -> Settings {
         connect_timeout: Duration::from_secs(5),
         operation_timeout: Duration::from_secs(5),
         run_id: "run-1".into(),
-        ..Settings::new(endpoint, Secret::new("s3cret".into()))
+        ..Settings::new(endpoint, Secret::new("s3cret".into()).into())
     }
 }
 

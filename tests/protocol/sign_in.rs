@@ -177,7 +177,7 @@ fn heard_with(user: &str, password: &str, capabilities: &'static str) -> (Result
     });
     let mut settings = server.settings();
     settings.endpoint.user = user.into();
-    settings.secret = Secret::new(password.into());
+    settings.credentials = Some(Secret::new(password.into()).into());
     let done = ImapConnector::new(settings).dial(session(0));
     let done = done.map(|connection| {
         let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
@@ -218,9 +218,9 @@ fn shown_of_echo(password: &str, capabilities: &'static str, reply: &'static str
         peer.send(&reply.replace("{line}", &line));
         peer.wait_for_close();
     });
-    let secret = Secret::new(password.into());
+    let credentials = Some(Secret::new(password.into()).into());
     let connect_timeout = Duration::from_millis(500);
-    let connector = ImapConnector::new(Settings { secret, connect_timeout, ..server.settings() });
+    let connector = ImapConnector::new(Settings { credentials, connect_timeout, ..server.settings() });
     let failure = connector.dial(session(0)).err().unwrap().failure;
     let later = connector.dial(session(1)).err().unwrap().failure;
     assert_eq!(later.server_line, failure.server_line);
@@ -251,8 +251,8 @@ fn a_password_that_lies_across_the_end_of_what_is_kept_is_masked() {
         peer.answer(&format!("{{t}} NO {password} {password} {password}\r\n"));
         peer.wait_for_close();
     });
-    let secret = Secret::new("0123456789".repeat(100));
-    let failure = ImapConnector::new(Settings { secret, ..server.settings() }).dial(session(0)).err().unwrap();
+    let credentials = Some(Secret::new("0123456789".repeat(100)).into());
+    let failure = ImapConnector::new(Settings { credentials, ..server.settings() }).dial(session(0)).err().unwrap();
     assert_eq!(failure.failure.server_line.as_deref(), Some("NO *** *** ***"));
 }
 

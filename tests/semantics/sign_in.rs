@@ -19,7 +19,7 @@ fn sandbox() -> Sandbox {
 fn client(sandbox: &Sandbox, password: &str) -> Client<ImapConnector> {
     let connector = ImapConnector::new(Settings::new(
         Endpoint::parse(&format!("imap://ann@{}", sandbox.address()), None).unwrap(),
-        Secret::new(password.to_owned()),
+        Secret::new(password.to_owned()).into(),
     ));
     Client::builder(connector).mode(Mode::UseDefault).build()
 }
@@ -27,7 +27,7 @@ fn client(sandbox: &Sandbox, password: &str) -> Client<ImapConnector> {
 fn sign_ins(sandbox: Sandbox) -> Vec<std::time::Instant> {
     let sessions = sandbox.stop(Duration::from_secs(5));
     let commands = sessions.iter().flat_map(|session| &session.commands);
-    let mut times: Vec<_> = commands.filter(|command| command.verb == "LOGIN").map(|command| command.at).collect();
+    let mut times: Vec<_> = commands.filter(|command| command.verb == "AUTHENTICATE").map(|command| command.at).collect();
     times.sort();
     times
 }

@@ -17,7 +17,7 @@ fn client(server: &PrivateDovecot, mode: Mode) -> Client<ImapConnector> {
         operation_timeout: SOON,
         ..Settings::new(
             Endpoint::parse(&format!("imap://u1@127.0.0.1:{}", server.imap_port()), None).unwrap(),
-            Secret::new(password),
+            Secret::new(password).into(),
         )
     });
     Client::builder(connector).mode(mode).build()

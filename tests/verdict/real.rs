@@ -50,7 +50,10 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Run 
         connect_timeout: PATIENCE,
         operation_timeout: PATIENCE,
         run_id: run_id.clone(),
-        ..Settings::new(Endpoint::parse(&format!("imap://user@{address}"), None).unwrap(), Secret::new("secret".into()))
+        ..Settings::new(
+            Endpoint::parse(&format!("imap://user@{address}"), None).unwrap(),
+            Secret::new("secret".into()).into(),
+        )
     }));
     let clock = Instant::now();
     let setup = Setup {

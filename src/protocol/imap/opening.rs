@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use imap::{Authenticator, Client, Session};
+use imap::{Client, Session};
+use zeroize::Zeroizing;
 
 use super::connection::{ImapConnection, Parts, guarded};
 use super::reader::{Greeting, Status};
@@ -11,16 +12,18 @@ use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
-use crate::protocol::endpoint::{Protocol, Security};
+use crate::protocol::carry::{Carrier, Turn};
+use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
-use crate::protocol::live::{Live, cancelled};
+use crate::protocol::live::Live;
 use crate::protocol::opening::{DialFailure, INJECTED, LEAVING, Opening};
+use crate::protocol::sasl::{Mechanism, Native};
+use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 pub(super) fn open(account: &Account, session: SessionId) -> Result<ImapConnection, DialFailure> {
-    let mut opening = Opening::of(account);
-    opening.run(session).map_err(|failure| opening.failed(failure))
+    Opening::open(account, |opening| opening.imap(session))
 }
 
 /// A stream that speaks, before the crate has it.
@@ -30,27 +33,8 @@ struct Spoken {
     tags: u32,
 }
 
-/// How user and password are sent.
-#[derive(Clone, Copy)]
-enum Mechanism {
-    Login,
-    Plain,
-    /// The server has signed us in by itself (PREAUTH).
-    None,
-}
-
-impl Mechanism {
-    const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Login => Some("LOGIN"),
-            Self::Plain => Some("PLAIN"),
-            Self::None => None,
-        }
-    }
-}
-
 impl Opening<'_> {
-    fn run(&mut self, session: SessionId) -> Result<ImapConnection, Failure> {
+    fn imap(&mut self, session: SessionId) -> Result<ImapConnection, Failure> {
         let account = self.account;
         let live = &account.live;
         let mut spoken = self.speak()?;
@@ -60,51 +44,37 @@ impl Opening<'_> {
         }
         let started = Instant::now();
         spoken.tap.lock().set_stage(Stage::Auth);
-        let capabilities = self.capabilities(&mut spoken)?;
-        let mechanism = match greeting {
-            Greeting::PreAuth => Mechanism::None,
-            _ => self.mechanism(&capabilities).inspect_err(|_| spoken.leave())?,
-        };
-        let asked = started.elapsed();
-        let pass = match account.gate.enter(self.deadline) {
-            Ok(pass) => pass,
-            Err(failure) => {
-                spoken.leave();
-                return Err(if live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
-            }
-        };
-        let started = Instant::now();
-        let tap = Arc::clone(&spoken.tap);
-        if let Some(name) = mechanism.name() {
-            self.tell(DialEvent::SigningIn(name));
-        }
-        match self.sign_in(spoken, mechanism) {
-            Ok(signed_in) => {
-                pass.accepted();
-                self.phases.sign_in = Some(asked + started.elapsed());
-                let parts = Parts {
-                    session: signed_in,
-                    tap,
-                    live: Arc::clone(live),
-                    established: self.established(mechanism.name()),
-                    operation_timeout: account.settings.operation_timeout,
-                };
+        let offered = self.capabilities(&mut spoken)?;
+        let by = match greeting {
+            // The server has signed us in by itself.
+            Greeting::PreAuth => {
+                self.phases.sign_in = Some(started.elapsed());
                 self.tell(DialEvent::SignedIn);
-                let mut connection = ImapConnection::new(parts);
-                let offered = connection.introduce(capabilities, &account.settings.run_id, session)?;
-                self.tell(DialEvent::Offered(&offered));
-                Ok(connection)
+                None
             }
-            Err(failure) => {
-                pass.failed(&failure);
-                Err(failure)
+            _ => {
+                let initial_response = offered.has("SASL-IR");
+                let mut carrier = ImapCarrier { spoken: &mut spoken, live, initial_response };
+                Some(self.sign_in(&mut carrier, &offered, started)?)
             }
-        }
+        };
+        let tap = Arc::clone(&spoken.tap);
+        let parts = Parts {
+            session: spoken.into_session(live)?,
+            tap,
+            live: Arc::clone(live),
+            established: self.established(by),
+            operation_timeout: account.settings.operation_timeout,
+        };
+        let mut connection = ImapConnection::new(parts);
+        let offered = connection.introduce(offered, &account.settings.run_id, session)?;
+        self.tell(DialEvent::Offered(&offered));
+        Ok(connection)
     }
 
     fn speak(&mut self) -> Result<Spoken, Failure> {
         let stream = self.connect()?;
-        let tap = Tap::new(self.deadline, Arc::clone(&self.account.mask));
+        let tap = Tap::new(self.deadline);
         let mut wire = Wire::new(stream, Arc::clone(&tap));
         if self.account.settings.endpoint.security == Security::Tls {
             self.handshake(wire.stream(), Instant::now())?;
@@ -201,98 +171,121 @@ impl Opening<'_> {
             .say(spoken.tags, verb)
             .map_err(|()| spoken.tap.lock().broke(&self.account.live, "the reply answers no command of ours"))
     }
+}
 
-    fn mechanism(&self, capabilities: &Capabilities) -> Result<Mechanism, Failure> {
-        let settings = &self.account.settings;
-        let (user, password) = (settings.endpoint.user.as_str(), settings.secret.expose());
-        let unsupported = |message: &str| Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message);
-        if user.contains('\0') || password.contains('\0') {
-            return Err(unsupported("user or password holds a NUL character, which no way to sign in can carry"));
-        }
-        let fits = text::fits_login(user) && text::fits_login(password);
-        let plain = capabilities.mechanisms(Protocol::Imap).any(|offered| offered.eq_ignore_ascii_case("PLAIN"));
-        match (capabilities.has("LOGINDISABLED"), fits, plain) {
-            (false, true, _) => Ok(Mechanism::Login),
-            (_, _, true) => Ok(Mechanism::Plain),
-            (true, _, false) => Err(unsupported(
-                "the server offers neither LOGIN nor AUTHENTICATE PLAIN here; use TLS, or an account that may sign in \
-                 with a password",
-            )),
-            (false, false, false) => Err(unsupported(
-                "user or password is not plain ASCII text, which LOGIN cannot carry, and the server offers no \
-                 AUTHENTICATE PLAIN",
-            )),
+/// IMAP's way to carry a sign-in: LOGIN and AUTHENTICATE (RFC 3501 §6.2).
+struct ImapCarrier<'dial> {
+    spoken: &'dial mut Spoken,
+    live: &'dial Live,
+    /// Whether the first answer may come with the command (RFC 4959).
+    initial_response: bool,
+}
+
+impl ImapCarrier<'_> {
+    /// Sends a line, and reads on until the server asks for another or the command is done.
+    fn turn(&mut self, line: &[u8]) -> Result<Turn, Failure> {
+        let Spoken { wire, tap, tags } = &mut *self.spoken;
+        let answered = wire.exchange(*tags, line);
+        let mut tapped = tap.lock();
+        match answered {
+            Ok(None) => Ok(Turn::Asks(tapped.reader.continuation.take().unwrap_or_default())),
+            Ok(Some(Status::Ok)) if !tapped.is_broken() => Ok(Turn::Accepts(None)),
+            // The tagged refusal counts even if the server hangs up with it: a wrong password must shut the gate.
+            Ok(Some(Status::No | Status::Bad)) => match tapped.refused() {
+                Some(failure) => Err(failure),
+                None => Err(tapped.broke(self.live, "the server refused without a word")),
+            },
+            _ => Err(tapped.broke(self.live, "the reply answers no command of ours")),
         }
     }
 
-    #[expect(clippy::result_large_err, reason = "the crate's own error type, met once a dial")]
-    fn sign_in(&mut self, spoken: Spoken, mechanism: Mechanism) -> Result<Session<Wire>, Failure> {
-        let settings = &self.account.settings;
-        let live: &Live = &self.account.live;
-        live.check(Stage::Auth)?;
-        let Spoken { wire, tap, tags } = spoken;
-        let mut client = Client::new(wire);
-        client.greeting_read = true;
-        for _ in 0..tags {
-            client.skip_tag();
-        }
+    fn command(&mut self, command: &str) -> Result<Turn, Failure> {
         {
-            let mut tapped = tap.lock();
+            let mut tapped = self.spoken.tap.lock();
             tapped.expect_reply();
             // Servers offer more once they know who asks; some say so in their reply.
             tapped.reader.tally.capabilities = None;
         }
-        self.sign_in_attempted = !matches!(mechanism, Mechanism::None);
-        let (user, password) = (settings.endpoint.user.as_str(), settings.secret.expose());
-        let signed_in = guarded(|| match mechanism {
-            Mechanism::Login => client.login(user, password),
-            Mechanism::Plain => client.authenticate("PLAIN", &Plain { user, password }),
-            Mechanism::None => {
-                // The crate makes a session only of a sign-in: this one never leaves.
-                tap.lock().pretend();
-                client.login("", "")
+        self.spoken.tags += 1;
+        let line = Zeroizing::new(format!("a{} {command}", self.spoken.tags));
+        self.turn(line.as_bytes())
+    }
+}
+
+impl Carrier for ImapCarrier<'_> {
+    fn native(&self, offered: &Capabilities, user: &str, secret: &Secret) -> Option<Native> {
+        let fits = text::fits_login(user) && text::fits_login(secret.expose());
+        (fits && !offered.has("LOGINDISABLED")).then_some(Native::Login)
+    }
+
+    fn native_name(&self) -> &'static str {
+        "LOGIN"
+    }
+
+    fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure> {
+        let password = Zeroizing::new(text::quoted_whole(secret.expose()));
+        let command = Zeroizing::new(format!("LOGIN {} {}", text::quoted_whole(user), password.as_str()));
+        match self.command(&command)? {
+            Turn::Accepts(_) => Ok(()),
+            Turn::Asks(_) => {
+                let mut tapped = self.spoken.tap.lock();
+                Err(tapped.broke(self.live, "the server asks for more after LOGIN, which has no more"))
             }
-        });
-        match signed_in {
-            Some(Ok(session)) => Ok(session),
-            Some(Err((_, client))) => {
-                // The tagged refusal counts even if the server hangs up with it: a wrong password must shut the gate.
-                let (refused, broken) = {
-                    let tapped = tap.lock();
-                    (tapped.refused(), tapped.is_broken())
-                };
-                let Some(failure) = refused else {
-                    return Err(tap.lock().broke(live, "the reply answers no command of ours"));
-                };
-                if !broken && let Ok(wire) = client.into_inner() {
-                    Spoken { wire, tap, tags: tags + 1 }.leave();
-                }
-                Err(failure)
-            }
-            None => Err(tap.lock().broke(live, "the IMAP library could not read the reply")),
         }
+    }
+
+    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
+        match initial.filter(|_| self.initial_response) {
+            // An empty one is written as "=".
+            Some(b"") => self.command(&format!("AUTHENTICATE {mechanism} =")),
+            Some(first) => {
+                let first = Zeroizing::new(String::from_utf8_lossy(first).into_owned());
+                self.command(&Zeroizing::new(format!("AUTHENTICATE {mechanism} {}", first.as_str())))
+            }
+            None => match (self.command(&format!("AUTHENTICATE {mechanism}"))?, initial) {
+                (Turn::Asks(_), Some(initial)) => self.answer(initial),
+                (turn, _) => Ok(turn),
+            },
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
+        self.turn(line)
+    }
+
+    fn mask(&mut self, mask: Arc<Mask>) {
+        self.spoken.tap.lock().set_mask(mask);
+    }
+
+    fn leave(&mut self) {
+        self.spoken.leave();
     }
 }
 
 impl Spoken {
+    /// Hands the stream to the crate. That makes a session only of a sign-in: this one never leaves.
+    fn into_session(self, live: &Live) -> Result<Session<Wire>, Failure> {
+        let Self { wire, tap, tags } = self;
+        let mut client = Client::new(wire);
+        client.greeting_read = true;
+        // The last tag is the pretended command's.
+        for _ in 1..tags {
+            client.skip_tag();
+        }
+        tap.lock().pretend();
+        match guarded(|| client.login("", "")) {
+            Some(Ok(session)) => Ok(session),
+            _ => Err(tap.lock().broke(live, "the IMAP library could not take the session over")),
+        }
+    }
+
     /// LOGOUT before a session exists. Whether the server still answers is of no interest.
     fn leave(&mut self) {
+        if self.tap.lock().is_broken() {
+            return;
+        }
         self.tap.lock().leave(Instant::now() + LEAVING);
         self.tags += 1;
         let _ = self.wire.say(self.tags, "LOGOUT");
-    }
-}
-
-/// SASL PLAIN (RFC 4616).
-struct Plain<'secret> {
-    user: &'secret str,
-    password: &'secret str,
-}
-
-impl Authenticator for Plain<'_> {
-    type Response = zeroize::Zeroizing<String>;
-
-    fn process(&self, _challenge: &[u8]) -> Self::Response {
-        zeroize::Zeroizing::new(format!("\0{}\0{}", self.user, self.password))
     }
 }

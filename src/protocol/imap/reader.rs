@@ -7,6 +7,9 @@ const MAX_LINE: usize = 4 << 20;
 /// What is kept of a line, in bytes.
 pub(super) const MAX_KEPT: usize = 2048;
 
+/// What is kept of a continuation request, in bytes: no mechanism's challenge is longer, in base64.
+const MAX_CHALLENGE: usize = 16 << 10;
+
 /// The word of a tagged reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -65,6 +68,8 @@ pub(super) struct Reader {
     pub(super) alert: Option<Vec<u8>>,
     /// The last tagged line of the unit and what it said.
     pub(super) tagged: Option<(Status, Vec<u8>)>,
+    /// The text of the last continuation request, while it is waited for.
+    pub(super) continuation: Option<Vec<u8>>,
     /// What the `imap` crate gets to read: tagged replies and continuations, without their texts.
     pub(super) for_crate: Vec<u8>,
 }
@@ -147,6 +152,8 @@ impl Reader {
         if line.first() == Some(&b'+') {
             // Without its text, which would have to be base64 for the crate to bear it.
             self.for_crate.extend_from_slice(b"+\r\n");
+            let text = line[1..].strip_prefix(b" ").unwrap_or_default();
+            self.continuation = Some(text[..text.len().min(MAX_CHALLENGE)].to_vec());
             return Ok(());
         }
         let read = line.iter().position(|byte| *byte == b' ').and_then(|space| {

@@ -20,6 +20,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
+/// A quoted string of a text that [fits](fits_login): nothing of it is replaced, though control characters stand in it that
+/// only servers can judge.
+pub(super) fn quoted_whole(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// A mailbox name as people write it, quoted and in modified UTF-7 (RFC 3501 §5.1.3). Control characters are encoded
 /// too and so cannot break the line.
 pub(super) fn mailbox(name: &str) -> String {

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::reader::{Greeting, MAX_KEPT, Reader, Status};
 use super::written::Written;
 use crate::protocol::classify::{refusal_shown_as, without_tag};
@@ -45,7 +47,7 @@ pub(super) struct Tapped {
 }
 
 impl Tap {
-    pub(super) fn new(deadline: Instant, mask: Arc<Mask>) -> Arc<Self> {
+    pub(super) fn new(deadline: Instant) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Tapped {
             deadline,
             stage: Stage::Greeting,
@@ -57,7 +59,7 @@ impl Tap {
             trouble: None,
             pretend: false,
             leaving: false,
-            mask,
+            mask: Arc::default(),
         })))
     }
 
@@ -79,6 +81,11 @@ impl Tapped {
     /// The next command of the unit: its tagged reply is still to come.
     pub(super) fn expect_reply(&mut self) {
         self.reader.tagged = None;
+    }
+
+    /// From now on that is masked in the lines that are shown.
+    pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
+        self.mask = mask;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
@@ -259,6 +266,19 @@ impl Wire {
         let (status, line) = tapped.reader.tagged.as_ref().ok_or(())?;
         let ours = line.split(|byte| *byte == b' ').next() == Some(format!("a{tag}").as_bytes());
         if ours { Ok(*status) } else { Err(()) }
+    }
+
+    /// Sends one line of a sign-in, and reads on until the server asks for the next (`None`) or answers the command that
+    /// has this tag.
+    pub(super) fn exchange(&mut self, tag: u32, line: &[u8]) -> Result<Option<Status>, ()> {
+        self.tap.lock().reader.continuation = None;
+        let line = Zeroizing::new([line, b"\r\n"].concat());
+        self.write_all(&line).map_err(|_| ())?;
+        self.pump_until(|reader| reader.tagged.is_some() || reader.continuation.is_some())?;
+        let tapped = self.tap.lock();
+        let Some((status, line)) = tapped.reader.tagged.as_ref() else { return Ok(None) };
+        let ours = line.split(|byte| *byte == b' ').next() == Some(format!("a{tag}").as_bytes());
+        if ours { Ok(Some(*status)) } else { Err(()) }
     }
 
     /// Reads what a server that closed has left to say, for at most a moment.

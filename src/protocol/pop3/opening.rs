@@ -1,22 +1,25 @@
 //! From nothing to a signed-in session: the order of things, each under the one deadline.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use zeroize::Zeroizing;
 
 use super::connection::Pop3Connection;
 use super::reply;
-use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
+use crate::protocol::carry::{Carrier, Turn};
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
 use crate::protocol::lines::Lines;
-use crate::protocol::live::cancelled;
 use crate::protocol::opening::{DialFailure, LEAVING, Opening};
+use crate::protocol::sasl::{Mechanism, Native};
+use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
-pub(super) fn open(account: &Account, _session: SessionId) -> Result<Pop3Connection, DialFailure> {
-    let mut opening = Opening::of(account);
-    opening.pop3().map_err(|failure| opening.failed(failure))
+pub(super) fn open(account: &Account) -> Result<Pop3Connection, DialFailure> {
+    Opening::open(account, Opening::pop3)
 }
 
 impl Opening<'_> {
@@ -35,30 +38,10 @@ impl Opening<'_> {
         let started = Instant::now();
         lines.set_stage(Stage::Auth);
         let offered = self.capa(&mut lines)?;
-        let asked = started.elapsed();
-        let pass = match self.account.gate.enter(self.deadline) {
-            Ok(pass) => pass,
-            Err(failure) => {
-                leave(&mut lines);
-                return Err(if self.account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
-            }
-        };
-        let started = Instant::now();
-        match self.pop3_sign_in(&mut lines, &offered) {
-            Ok(by) => {
-                pass.accepted();
-                self.phases.sign_in = Some(asked + started.elapsed());
-                self.tell(DialEvent::SignedIn);
-                let mut established = self.established(Some(by));
-                established.commands = lines.commands().to_vec();
-                Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))
-            }
-            Err(failure) => {
-                pass.failed(&failure);
-                leave(&mut lines);
-                Err(failure)
-            }
-        }
+        let by = self.sign_in(&mut Pop3Carrier(&mut lines), &offered, started)?;
+        let mut established = self.established(Some(by));
+        established.commands = lines.commands().to_vec();
+        Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))
     }
 
     fn greeted(&mut self, lines: &mut Lines) -> Result<(), Failure> {
@@ -103,15 +86,70 @@ impl Opening<'_> {
         self.tell(DialEvent::Offered(&offered));
         Ok(offered)
     }
+}
 
-    fn pop3_sign_in(&mut self, lines: &mut Lines, _offered: &Capabilities) -> Result<&'static str, Failure> {
-        self.account.live.check(Stage::Auth)?;
-        let settings = &self.account.settings;
-        self.tell(DialEvent::SigningIn("USER"));
-        self.sign_in_attempted = true;
-        reply::command(lines, &format!("USER {}", settings.endpoint.user))?;
-        reply::command(lines, &format!("PASS {}", settings.secret.expose()))?;
-        Ok("USER")
+/// POP3's way to carry a sign-in: USER and PASS (RFC 1939 §7), AUTH (RFC 5034).
+struct Pop3Carrier<'lines>(&'lines mut Lines);
+
+/// With its command, a first answer must fit into a line of 255 bytes (RFC 5034 §4).
+const LONGEST_FIRST: usize = 200;
+
+impl Pop3Carrier<'_> {
+    fn turn(&mut self) -> Result<Turn, Failure> {
+        let line = self.0.line()?.to_vec();
+        if line == b"+" {
+            return Ok(Turn::Asks(Vec::new()));
+        }
+        if let Some(asked) = line.strip_prefix(b"+ ") {
+            return Ok(Turn::Asks(asked.to_vec()));
+        }
+        reply::judged(self.0, &line).map(|()| Turn::Accepts(None))
+    }
+}
+
+impl Carrier for Pop3Carrier<'_> {
+    fn native(&self, offered: &Capabilities, user: &str, secret: &Secret) -> Option<Native> {
+        let fits = |text: &str| !text.contains(['\r', '\n', '\0']) && text.len() <= 4096;
+        // A server without CAPA knows USER and PASS.
+        let knows = offered.has("USER") || offered.iter().next().is_none();
+        (knows && fits(user) && fits(secret.expose())).then_some(Native::UserPass)
+    }
+
+    fn native_name(&self) -> &'static str {
+        "USER"
+    }
+
+    fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure> {
+        reply::command(self.0, &format!("USER {user}"))?;
+        reply::command(self.0, &Zeroizing::new(format!("PASS {}", secret.expose()))).map(|_| ())
+    }
+
+    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
+        let first = initial.filter(|initial| initial.len() <= LONGEST_FIRST);
+        match first {
+            // An empty one is written as "=".
+            Some(b"") => self.0.say(&format!("AUTH {mechanism} =")),
+            Some(first) => self.0.say(&Zeroizing::new(format!("AUTH {mechanism} {}", String::from_utf8_lossy(first)))),
+            None => self.0.say(&format!("AUTH {mechanism}")),
+        }
+        self.0.send()?;
+        match (self.turn()?, initial) {
+            (Turn::Asks(_), Some(initial)) if first.is_none() => self.answer(initial),
+            (turn, _) => Ok(turn),
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
+        self.0.send_content(&Zeroizing::new([line, b"\r\n"].concat()))?;
+        self.turn()
+    }
+
+    fn mask(&mut self, mask: Arc<Mask>) {
+        self.0.set_mask(mask);
+    }
+
+    fn leave(&mut self) {
+        leave(self.0);
     }
 }
 

@@ -13,13 +13,18 @@ pub(super) fn command(lines: &mut Lines, command: &str) -> Result<Vec<u8>, Failu
 /// `+OK …`, or what `-ERR …` means.
 pub(super) fn status(lines: &mut Lines) -> Result<Vec<u8>, Failure> {
     let line = lines.line()?.to_vec();
-    if is_status(&line, b"+OK") {
-        return Ok(line);
+    judged(lines, &line).map(|()| line)
+}
+
+/// What a reply's first line says.
+pub(super) fn judged(lines: &mut Lines, line: &[u8]) -> Result<(), Failure> {
+    if is_status(line, b"+OK") {
+        return Ok(());
     }
-    if is_status(&line, b"-ERR") {
-        return Err(lines.meaning(&line));
+    if is_status(line, b"-ERR") {
+        return Err(lines.meaning(line));
     }
-    Err(lines.unreadable_line("a line of the reply is not POP3", &line))
+    Err(lines.unreadable_line("a line of the reply is not POP3", line))
 }
 
 /// The lines of a reply that has several, up to its dot; how many.

@@ -1,27 +1,28 @@
 //! From nothing to a session that can send: the order of things, each under the one deadline.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::ClientId;
+use zeroize::Zeroizing;
 
 use super::connection::SmtpConnection;
 use super::reply;
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
+use crate::protocol::carry::{Carrier, Turn};
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
 use crate::protocol::lines::Lines;
-use crate::protocol::live::cancelled;
 use crate::protocol::opening::{DialFailure, LEAVING, Opening};
+use crate::protocol::sasl::{Mechanism, Native};
+use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 pub(super) fn open(account: &Account, session: SessionId) -> Result<SmtpConnection, DialFailure> {
-    let mut opening = Opening::of(account);
-    opening.smtp(session).map_err(|failure| opening.failed(failure))
+    Opening::open(account, |opening| opening.smtp(session))
 }
 
 impl Opening<'_> {
@@ -42,31 +43,11 @@ impl Opening<'_> {
         let started = Instant::now();
         lines.set_stage(Stage::Auth);
         let offered = self.ehlo(&mut lines, &name)?;
-        let mut by = None;
-        if settings.endpoint.signs_in() {
-            let asked = started.elapsed();
-            let pass = match self.account.gate.enter(self.deadline) {
-                Ok(pass) => pass,
-                Err(failure) => {
-                    leave(&mut lines);
-                    return Err(if self.account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
-                }
-            };
-            let started = Instant::now();
-            match self.smtp_sign_in(&mut lines, &offered) {
-                Ok(mechanism) => {
-                    pass.accepted();
-                    by = Some(mechanism);
-                    self.phases.sign_in = Some(asked + started.elapsed());
-                    self.tell(DialEvent::SignedIn);
-                }
-                Err(failure) => {
-                    pass.failed(&failure);
-                    leave(&mut lines);
-                    return Err(failure);
-                }
-            }
-        }
+        let by = if settings.endpoint.signs_in() {
+            Some(self.sign_in(&mut SmtpCarrier(&mut lines), &offered, started)?)
+        } else {
+            None
+        };
         let mut established = self.established(by);
         established.label = is_label.then(|| name.to_string());
         established.commands = lines.commands().to_vec();
@@ -117,15 +98,65 @@ impl Opening<'_> {
         self.tell(DialEvent::Offered(&offered));
         Ok(offered)
     }
+}
 
-    fn smtp_sign_in(&mut self, lines: &mut Lines, _offered: &Capabilities) -> Result<&'static str, Failure> {
-        self.account.live.check(Stage::Auth)?;
-        let settings = &self.account.settings;
-        self.tell(DialEvent::SigningIn("PLAIN"));
-        self.sign_in_attempted = true;
-        let response = STANDARD.encode(format!("\0{}\0{}", settings.endpoint.user, settings.secret.expose()));
-        reply::command(lines, &format!("AUTH PLAIN {response}"))?;
-        Ok("PLAIN")
+/// SMTP's way to carry a sign-in (RFC 4954).
+struct SmtpCarrier<'lines>(&'lines mut Lines);
+
+/// With its command, a first answer must fit into a line of 512 bytes, though servers take more (RFC 4954 §4).
+const LONGEST_FIRST: usize = 480;
+
+impl SmtpCarrier<'_> {
+    fn turn(&mut self) -> Result<Turn, Failure> {
+        let response = reply::accepted(self.0)?;
+        Ok(if response.has_code(334) {
+            Turn::Asks(response.message().next().unwrap_or_default().as_bytes().to_vec())
+        } else {
+            Turn::Accepts(None)
+        })
+    }
+}
+
+impl Carrier for SmtpCarrier<'_> {
+    fn native(&self, _: &Capabilities, _: &str, _: &Secret) -> Option<Native> {
+        None
+    }
+
+    fn native_name(&self) -> &'static str {
+        "AUTH"
+    }
+
+    fn sign_in_natively(&mut self, _: &str, _: &Secret) -> Result<(), Failure> {
+        let message = "SMTP has no command of its own to sign in by";
+        Err(Failure::new(FailureKind::Internal, Stage::Auth, message))
+    }
+
+    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
+        let first = initial.filter(|initial| initial.len() <= LONGEST_FIRST);
+        match first {
+            // An empty one is written as "=".
+            Some(b"") => self.0.say(&format!("AUTH {mechanism} =")),
+            Some(first) => self.0.say(&Zeroizing::new(format!("AUTH {mechanism} {}", String::from_utf8_lossy(first)))),
+            None => self.0.say(&format!("AUTH {mechanism}")),
+        }
+        self.0.send()?;
+        match (self.turn()?, initial) {
+            (Turn::Asks(_), Some(initial)) if first.is_none() => self.answer(initial),
+            (turn, _) => Ok(turn),
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
+        self.0.send_content(&Zeroizing::new([line, b"\r\n"].concat()))?;
+        self.turn()
+    }
+
+    fn mask(&mut self, mask: Arc<Mask>) {
+        self.0.set_mask(mask);
+    }
+
+    fn leave(&mut self) {
+        leave(self.0);
     }
 }
 

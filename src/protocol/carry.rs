@@ -1,0 +1,198 @@
+//! Signing in over a protocol: when it is one's turn, which way, and the exchange carried to its end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use zeroize::Zeroizing;
+
+use super::capabilities::Capabilities;
+use super::credentials::{Credentials, Presented};
+use super::endpoint::Security;
+use super::failure::{Failure, FailureKind, Stage};
+use super::live::cancelled;
+use super::opening::Opening;
+use super::sasl::{Exchange, Mechanism, Native, Offered, Way, choose};
+use super::secret::{Mask, Secret};
+use super::session::DialEvent;
+
+/// A server that asks more often than any mechanism does wants something else.
+const MOST_TURNS: usize = 16;
+/// Servers pad as they like.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a server answers within a sign-in, if it does not refuse it.
+pub(super) enum Turn {
+    /// It asks, in base64.
+    Asks(Vec<u8>),
+    /// It is content; with its last words, in base64, where the protocol lets it have some.
+    Accepts(Option<Vec<u8>>),
+}
+
+/// One protocol's way to carry a sign-in. Lines are handed over in base64, without their end.
+pub(super) trait Carrier {
+    /// The protocol's own command, if the server takes it here and it can carry both.
+    fn native(&self, offered: &Capabilities, user: &str, secret: &Secret) -> Option<Native>;
+
+    /// Its name.
+    fn native_name(&self) -> &'static str;
+
+    /// Signs in by it.
+    fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure>;
+
+    /// Begins a SASL exchange; with the client's first answer, where the mechanism has one.
+    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure>;
+
+    /// Answers what the server asked.
+    fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure>;
+
+    /// Has that masked in every line that is shown from now on.
+    fn mask(&mut self, mask: Arc<Mask>);
+
+    /// Says goodbye, if the server still listens.
+    fn leave(&mut self);
+}
+
+impl Opening<'_> {
+    /// Signs in, carefully (rule B6); says goodbye if that fails. `since` is when its phase began.
+    ///
+    /// Returns the name of the mechanism, or of the protocol's own command.
+    pub(super) fn sign_in(
+        &mut self,
+        carrier: &mut impl Carrier,
+        offered: &Capabilities,
+        since: Instant,
+    ) -> Result<&'static str, Failure> {
+        let asked = since.elapsed();
+        let account = self.account;
+        let pass = match account.gate.enter(self.deadline) {
+            Ok(pass) => pass,
+            Err(failure) => {
+                carrier.leave();
+                return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
+            }
+        };
+        let started = Instant::now();
+        match self.present(carrier, offered) {
+            Ok(by) => {
+                pass.accepted();
+                self.phases.sign_in = Some(asked + started.elapsed());
+                self.tell(DialEvent::SignedIn);
+                Ok(by)
+            }
+            Err(failure) => {
+                if !self.with_newer_token {
+                    pass.failed(&failure);
+                }
+                carrier.leave();
+                Err(failure)
+            }
+        }
+    }
+
+    fn present(&mut self, carrier: &mut impl Carrier, offered: &Capabilities) -> Result<&'static str, Failure> {
+        self.with_newer_token = false;
+        let settings = &self.account.settings;
+        let endpoint = &settings.endpoint;
+        let credentials = settings.credentials.as_ref().ok_or_else(|| {
+            let message = "nothing was given to sign in with";
+            Failure::new(FailureKind::Internal, Stage::Auth, message)
+        })?;
+        let presented = credentials.present(Some(&endpoint.user), self.deadline)?;
+        self.account.live.check(Stage::Auth)?;
+        carrier.mask(Arc::clone(&presented.mask));
+        let is_password = matches!(credentials, Credentials::Password(_));
+        let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
+        let mechanisms = Offered::read(offered.mechanisms(endpoint.protocol));
+        let encrypted = endpoint.security != Security::Plain;
+        let way = choose(credentials, &mechanisms, native, settings.auth, encrypted)?;
+        let (name, done) = match way {
+            Way::Native => {
+                let name = carrier.native_name();
+                self.tell(DialEvent::SigningIn(name));
+                self.sign_in_attempted = true;
+                (name, carrier.sign_in_natively(&endpoint.user, &presented.secret))
+            }
+            Way::Sasl(mechanism) => {
+                self.tell(DialEvent::SigningIn(mechanism.name()));
+                (mechanism.name(), self.exchange(carrier, mechanism, &presented))
+            }
+        };
+        done.map(|()| name).map_err(|mut failure| {
+            if !is_password && failure.kind == FailureKind::AuthInvalid {
+                self.with_newer_token = credentials.expired(&presented);
+                failure.message = failure.message.replace(
+                    "the server refused the user or the password; check both (some providers want an app password)",
+                    "the server refused the token; it may have expired, or be meant for another user or use",
+                );
+            }
+            failure
+        })
+    }
+
+    fn exchange(
+        &mut self,
+        carrier: &mut impl Carrier,
+        mechanism: Mechanism,
+        presented: &Presented,
+    ) -> Result<(), Failure> {
+        let endpoint = &self.account.settings.endpoint;
+        let mut exchange = Exchange::new(mechanism, &endpoint.user, presented, &endpoint.host, endpoint.port)?;
+        let initial = exchange.initial()?.map(|initial| encoded(&initial));
+        self.sign_in_attempted = true;
+        let carried = carry(carrier, mechanism, &mut exchange, initial.as_ref().map(|initial| initial.as_slice()));
+        carried.map_err(|mut failure| {
+            if let Some(why) = exchange.server_error() {
+                failure.message = format!("{} (it says: {why})", failure.message);
+            }
+            failure
+        })
+    }
+}
+
+fn carry(
+    carrier: &mut impl Carrier,
+    mechanism: Mechanism,
+    exchange: &mut Exchange,
+    initial: Option<&[u8]>,
+) -> Result<(), Failure> {
+    let mut turn = carrier.start(mechanism, initial)?;
+    for _ in 0..MOST_TURNS {
+        turn = match turn {
+            Turn::Accepts(last_words) => {
+                let last_words = last_words.map(|line| decoded(&line)).transpose()?;
+                return exchange.finish(last_words.as_deref());
+            }
+            Turn::Asks(line) => match decoded(&line).and_then(|challenge| exchange.step(&challenge)) {
+                Ok(answer) => carrier.answer(&encoded(&answer))?,
+                Err(failure) => {
+                    // RFC 4954 §4, RFC 9051 §6.2.2, RFC 5034 §4: how an exchange is called off. Its refusal is no news.
+                    let _ = carrier.answer(b"*");
+                    return Err(failure);
+                }
+            },
+        };
+    }
+    let message = "the server asks on and on; no mechanism takes so many turns";
+    Err(Failure::new(FailureKind::Protocol, Stage::Auth, message))
+}
+
+fn encoded(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut line = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
+    // It is as long as the text needs, so there is nothing that could fail.
+    let length = STANDARD.encode_slice(bytes, &mut line).unwrap_or_default();
+    line.truncate(length);
+    line
+}
+
+fn decoded(line: &[u8]) -> Result<Vec<u8>, Failure> {
+    BASE64.decode(line.trim_ascii()).map_err(|_| {
+        let message = "the server's challenge is not base64";
+        Failure::new(FailureKind::Protocol, Stage::Auth, message)
+    })
+}
