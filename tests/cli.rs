@@ -7,5 +7,6 @@ mod limits;
 mod many;
 mod output;
 mod process;
+mod secrets;
 mod stalled;
 mod usage;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use mailconn::allocator::Mode;
+use mailconn::protocol::{Mechanism, Way};
 use mailconn::report::Format;
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
@@ -97,9 +98,9 @@ pub struct RunArgs {
     /// Trust exactly the certificates of this PEM file, instead of the system's
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub ca_file: Option<PathBuf>,
-    /// Read the password from this file; else it is $MAILCONN_PASSWORD, else asked for on a terminal
-    #[arg(long, value_name = "FILE", help_heading = "Server")]
-    pub password_file: Option<PathBuf>,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
     /// What SMTP sessions call themselves, a host name [default: the address of their own end]
     #[arg(long, value_name = "NAME", conflicts_with = "ehlo_label", help_heading = "Server")]
     pub ehlo: Option<String>,
@@ -135,6 +136,70 @@ pub struct RunArgs {
     /// Progress on standard error
     #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
     pub progress: ProgressArg,
+}
+
+/// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.
+#[derive(Debug, Args)]
+pub struct SignInArgs {
+    /// Run this in a shell; the first line that it writes is the password
+    #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
+    pub password_command: Option<String>,
+    /// Read the password from this file; without any such flag it is $MAILCONN_PASSWORD, else asked for on a terminal
+    #[arg(long, value_name = "FILE", group = "secret", help_heading = "Server")]
+    pub password_file: Option<PathBuf>,
+    /// Read the password from the first line of standard input
+    #[arg(long, group = "secret", help_heading = "Server")]
+    pub password_stdin: bool,
+    /// Sign in by OAuth: run this in a shell; the first line that it writes is the access token
+    ///
+    /// It is run when the first connection signs in, and once more if the server refuses the token as expired.
+    #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
+    pub token_command: Option<String>,
+    /// Sign in this way [default: the strongest that the server offers]
+    #[arg(long, value_enum, value_name = "WAY", ignore_case = true, help_heading = "Server")]
+    pub auth: Option<AuthArg>,
+}
+
+impl SignInArgs {
+    /// Whether none of them was given.
+    pub fn is_empty(&self) -> bool {
+        let Self { password_command, password_file, password_stdin, token_command, auth } = self;
+        let commands = password_command.is_none() && token_command.is_none();
+        commands && password_file.is_none() && !password_stdin && auth.is_none()
+    }
+}
+
+/// `--auth`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AuthArg {
+    /// Proves the password without saying it
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    /// User and password at once
+    Plain,
+    /// User and password, one after the other; with IMAP its LOGIN command, where the server knows no other LOGIN
+    Login,
+    /// An access token, as RFC 7628 says it
+    #[value(name = "oauthbearer")]
+    OAuthBearer,
+    /// An access token, as Google and Microsoft say it
+    #[value(name = "xoauth2")]
+    XOAuth2,
+    /// The protocol's own command: LOGIN of IMAP, USER and PASS of POP3
+    UserPass,
+}
+
+impl From<AuthArg> for Way {
+    fn from(way: AuthArg) -> Self {
+        match way {
+            AuthArg::ScramSha256 => Self::Sasl(Mechanism::ScramSha256),
+            AuthArg::Plain => Self::Sasl(Mechanism::Plain),
+            AuthArg::Login => Self::Sasl(Mechanism::Login),
+            AuthArg::OAuthBearer => Self::Sasl(Mechanism::OAuthBearer),
+            AuthArg::XOAuth2 => Self::Sasl(Mechanism::XOAuth2),
+            AuthArg::UserPass => Self::Native,
+        }
+    }
 }
 
 /// `--mode`.

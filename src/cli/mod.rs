@@ -5,6 +5,7 @@ mod descriptors;
 mod exit;
 mod interrupt;
 mod run;
+mod secrets;
 mod settings;
 mod testimony;
 mod workers;

@@ -94,13 +94,11 @@ struct Target {
 impl Target {
     fn of(server: Server) -> Result<Self> {
         match server {
-            Server::Real { endpoint, secret, tls } => {
+            Server::Real { endpoint, credentials, auth, tls } => {
                 let name = endpoint.to_string();
-                Ok(Self {
-                    account: protocol::Settings { tls, ..protocol::Settings::new(endpoint, secret.into()) },
-                    name,
-                    sandbox: None,
-                })
+                let account =
+                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
+                Ok(Self { account, name, sandbox: None })
             }
             Server::Sandbox { connections, latency } => {
                 let (user, password) = ("sandbox", format!("{:016x}", fastrand::u64(..)));

@@ -1,9 +1,6 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +8,17 @@ use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 
 use super::args::{FormatArg, ProgressArg, RunArgs};
-use super::workers;
+use super::{secrets, workers};
 use mailconn::allocator::{Mode, may_create_default};
-use mailconn::protocol::{EhloName, Endpoint, Protocol, Secret, Security, TlsSettings};
+use mailconn::protocol::{Credentials, EhloName, Endpoint, Protocol, Security, TlsSettings, Way};
 use mailconn::record::{Asked, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
 const SERVER: &str = "MAILCONN_SERVER";
-/// The environment variable that holds the password.
-const PASSWORD: &str = "MAILCONN_PASSWORD";
 /// A seed of our own choosing is short: it stands in the report's first line, and is typed again from there.
 const SEEDS: u64 = 1_000_000;
-/// A password file is no longer than this.
-const LONGEST_PASSWORD: usize = 64 * 1024;
 /// Operations of a worker: those of all workers together can still be counted.
 const MOST_OPERATIONS: u64 = 1_000_000_000_000;
 
@@ -70,8 +63,10 @@ pub enum Server {
     Real {
         /// Where it is, and who signs in.
         endpoint: Endpoint,
-        /// With what.
-        secret: Secret,
+        /// With what; none where nobody does.
+        credentials: Option<Credentials>,
+        /// How, if not by the strongest way.
+        auth: Option<Way>,
         /// Whom to trust; none in plaintext.
         tls: Option<Arc<ClientConfig>>,
     },
@@ -214,56 +209,24 @@ fn server(args: &RunArgs) -> Result<Server> {
     let trust = TlsSettings { ca_file: args.ca_file.clone() };
     let encrypted = endpoint.security != Security::Plain;
     let tls = (encrypted || args.ca_file.is_some()).then(|| trust.client_config()).transpose()?;
-    let secret = if endpoint.signs_in() {
-        password(args.password_file.as_deref(), &endpoint)?
+    let credentials = if endpoint.signs_in() {
+        Some(secrets::credentials(&args.sign_in, &endpoint, &endpoint.user, args.connect_timeout)?)
     } else {
-        Secret::new(String::new())
+        ensure!(
+            args.sign_in.is_empty(),
+            "{endpoint} names no user, so nobody signs in: write smtp://user@host, or drop the sign-in flags"
+        );
+        None
     };
-    Ok(Server::Real { endpoint, secret, tls })
+    let auth = args.sign_in.auth.map(Way::from);
+    Ok(Server::Real { endpoint, credentials, auth, tls })
 }
 
 fn sandbox(args: &RunArgs) -> Result<Server> {
-    if args.starttls || args.ca_file.is_some() || args.password_file.is_some() {
+    if args.starttls || args.ca_file.is_some() || !args.sign_in.is_empty() {
         bail!(
-            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file and --password-file, or name a --server"
+            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file, --auth and the flags for passwords and tokens, or name a --server"
         );
     }
     Ok(Server::Sandbox { connections: args.sandbox_connections, latency: args.sandbox_latency.unwrap_or_default() })
-}
-
-/// The file that was named, else the environment, else a question on the terminal.
-fn password(file: Option<&Path>, endpoint: &Endpoint) -> Result<Secret> {
-    if let Some(path) = file {
-        let mut bytes = Vec::new();
-        // Not all of it: it may be a device that never ends.
-        File::open(path)
-            .and_then(|file| file.take(LONGEST_PASSWORD as u64 + 1).read_to_end(&mut bytes))
-            .with_context(|| format!("--password-file {}", path.display()))?;
-        ensure!(bytes.len() <= LONGEST_PASSWORD, "--password-file {}: too long for a password", path.display());
-        let text = String::from_utf8(bytes);
-        let text = text.ok().with_context(|| format!("--password-file {}: not UTF-8 text", path.display()))?;
-        let line = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-        ensure!(
-            !line.is_empty(),
-            "--password-file {}: it is empty; put the password on its first line",
-            path.display()
-        );
-        ensure!(
-            !line.contains(['\r', '\n', '\0']),
-            "--password-file {}: it must hold the password and nothing else",
-            path.display()
-        );
-        return Ok(Secret::new(line.to_owned()));
-    }
-    if let Some(password) = std::env::var_os(PASSWORD).filter(|password| !password.is_empty()) {
-        let password = password.into_string().ok().with_context(|| format!("{PASSWORD} is not UTF-8 text"))?;
-        return Ok(Secret::new(password));
-    }
-    ensure!(
-        std::io::stdin().is_terminal(),
-        "no password for {endpoint}: set {PASSWORD}, or name a --password-file (there is no terminal to ask on)"
-    );
-    let password =
-        rpassword::prompt_password(format!("Password for {}: ", endpoint.user)).context("reading the password")?;
-    Ok(Secret::new(password))
 }

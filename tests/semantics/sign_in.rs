@@ -27,7 +27,8 @@ fn client(sandbox: &Sandbox, password: &str) -> Client<ImapConnector> {
 fn sign_ins(sandbox: Sandbox) -> Vec<std::time::Instant> {
     let sessions = sandbox.stop(Duration::from_secs(5));
     let commands = sessions.iter().flat_map(|session| &session.commands);
-    let mut times: Vec<_> = commands.filter(|command| command.verb == "AUTHENTICATE").map(|command| command.at).collect();
+    let mut times: Vec<_> =
+        commands.filter(|command| command.verb == "AUTHENTICATE").map(|command| command.at).collect();
     times.sort();
     times
 }

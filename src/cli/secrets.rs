@@ -1,0 +1,219 @@
+//! Where the secret comes from: a command, a file, standard input, the environment or a question on the terminal.
+//!
+//! No complaint repeats the secret, nor what a command wrote; and no command inherits the environment's password.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use zeroize::Zeroizing;
+
+use super::args::SignInArgs;
+use mailconn::protocol::{Credentials, Secret, Tokens};
+
+/// The environment variable that holds the password.
+const PASSWORD: &str = "MAILCONN_PASSWORD";
+/// No password or token is longer than this.
+const LONGEST: usize = 64 * 1024;
+/// How soon the end of a command is noticed that has closed its output, or has left it to a process of its own.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// What to sign in with: from the one flag that names a source, else from the environment, else asked for.
+///
+/// `server` is how the server is called in complaints. `patience` is for how long a source may be waited for; a token is
+/// not fetched here, but by the first sign-in.
+///
+/// # Errors
+/// One line: why there is no secret, and the cure.
+pub fn credentials(args: &SignInArgs, server: impl Display, user: &str, patience: Duration) -> Result<Credentials> {
+    let deadline = Instant::now() + patience;
+    if let Some(command) = args.token_command.clone() {
+        let fetch =
+            move |deadline| output_of("--token-command", &command, deadline).map_err(|error| format!("{error:#}"));
+        return Ok(Credentials::Token(Tokens::new(fetch)));
+    }
+    let secret = if let Some(command) = &args.password_command {
+        output_of("--password-command", command, deadline)?
+    } else if let Some(path) = &args.password_file {
+        from_file(path, deadline).with_context(|| format!("--password-file {}", path.display()))?
+    } else if args.password_stdin {
+        from_stdin(deadline).context("--password-stdin")?
+    } else if let Some(password) = std::env::var_os(PASSWORD).filter(|password| !password.is_empty()) {
+        Secret::new(password.into_string().ok().with_context(|| format!("{PASSWORD} is not UTF-8 text"))?)
+    } else {
+        ensure!(
+            io::stdin().is_terminal(),
+            "no password for {server}: set {PASSWORD}, or name a --password-file or --password-command (there is no \
+             terminal to ask on)"
+        );
+        let prompt = format!("Password for {user}: ");
+        Secret::new(rpassword::prompt_password(prompt).context("reading the password")?)
+    };
+    ensure!(!secret.expose().is_empty(), "an empty password signs nobody in");
+    Ok(Credentials::Password(secret))
+}
+
+/// The first line that a command writes, which must end well and in time.
+fn output_of(flag: &str, command: &str, deadline: Instant) -> Result<Secret> {
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .env_remove(PASSWORD)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // A group of its own, to be ended as one: what the shell started holds the output open too.
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("{flag}: no shell to run it"))?;
+    let watched = watch(&mut child, deadline);
+    if watched.is_err() {
+        // Nobody has waited for it yet, so that its number is still its own. If it is gone, nobody is left to end.
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    }
+    let status = child.wait().with_context(|| flag.to_owned())?;
+    match watched {
+        Ok(output) if status.success() => first_line(&output).with_context(|| flag.to_owned()),
+        Ok(_) => bail!("{flag} failed ({status}); run it by hand to see why"),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            bail!("{flag} took longer than --connect-timeout allows, and was stopped")
+        }
+        Err(error) => Err(error).with_context(|| flag.to_owned()),
+    }
+}
+
+/// All that a command writes until it ends. What it leaves running may keep its output open.
+fn watch(child: &mut Child, deadline: Instant) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut output = room();
+    let mut stdout = child.stdout.take();
+    loop {
+        // Asked first: what it wrote before it ended is there to be read now.
+        let ended = has_ended(child)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = if ended { Duration::ZERO } else { left.min(SLICE) };
+        match &mut stdout {
+            Some(open) if await_input(&*open, wait)? => {
+                if read_some(open, &mut output)? {
+                    stdout = None;
+                }
+            }
+            _ if ended => return Ok(output),
+            Some(_) => {}
+            None => thread::sleep(wait),
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Whether a process has ended, which leaves its number its own.
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match waitid(WaitId::Pid(Pid::from_child(child)), look)? {
+        // A group that is not the terminal's own is stopped when it reads there, and would be until the deadline.
+        Some(state) if state.stopped() => Err(io::Error::other(
+            "it was stopped, because it asks on the terminal; let it take the secret from elsewhere, or leave the \
+             flag out to be asked",
+        )),
+        state => Ok(state.is_some()),
+    }
+}
+
+fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
+    // A FIFO that nobody writes to would hold the opening up for ever.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let (is_file, mode) = file.metadata().map(|found| (found.is_file(), found.mode()))?;
+    ensure!(
+        !is_file || mode & 0o022 == 0,
+        "others can write it, so that anybody's password may stand there; chmod 600 it"
+    );
+    let text = await_text(&mut file, deadline, |_| false)?;
+    let line = text.strip_suffix(b"\n").map_or(&**text, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    ensure!(!line.is_empty(), "it is empty; put the password on its first line");
+    ensure!(!line.contains(&b'\n') && !line.contains(&b'\r'), "it must hold the password and nothing else");
+    let secret = first_line(line)?;
+    if is_file && mode & 0o044 != 0 {
+        super::complain(&format!("--password-file {}: others can read it; chmod 600 it", path.display()));
+    }
+    Ok(secret)
+}
+
+fn from_stdin(deadline: Instant) -> Result<Secret> {
+    let stdin = io::stdin();
+    ensure!(
+        !stdin.is_terminal(),
+        "standard input is a terminal; leave the flag out to be asked, or write `pass show mail | mailconn …`"
+    );
+    let mut stdin = File::from(stdin.as_fd().try_clone_to_owned()?);
+    first_line(&await_text(&mut stdin, deadline, |text| text.contains(&b'\n'))?)
+}
+
+/// All that comes until the end or until it is `enough`.
+fn await_text(
+    source: &mut (impl Read + AsFd),
+    deadline: Instant,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let mut text = room();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if await_input(&*source, left)? {
+            if read_some(source, &mut text)? || enough(&text) {
+                return Ok(text);
+            }
+        } else {
+            ensure!(!left.is_zero(), "nothing more came within --connect-timeout");
+        }
+    }
+}
+
+/// A buffer that never moves, which would leave copies of the secret behind.
+fn room() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(LONGEST + 1))
+}
+
+/// Whether there is something to read, or an end to see, within that time.
+fn await_input(source: &impl AsFd, wait: Duration) -> io::Result<bool> {
+    let timeout = Timespec::try_from(wait).map_err(|_| io::ErrorKind::InvalidInput)?;
+    match poll(&mut [PollFd::new(source, PollFlags::IN)], Some(&timeout)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Reads what is there: whether that was the end.
+fn read_some(source: &mut impl Read, text: &mut Vec<u8>) -> io::Result<bool> {
+    let held = text.len();
+    text.resize((held + 4096).min(LONGEST + 1), 0);
+    let read = source.read(&mut text[held..]);
+    text.truncate(held + read.as_ref().map_or(0, |read| *read));
+    match read {
+        Ok(_) if text.len() > LONGEST => Err(io::Error::other("too long for a password")),
+        Ok(read) => Ok(read == 0),
+        Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The secret is the text's first line.
+fn first_line(text: &[u8]) -> Result<Secret> {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    ensure!(!line.is_empty(), "there is no secret on the first line");
+    ensure!(!line.contains(&0), "a NUL character is in no secret");
+    let secret = std::str::from_utf8(line).ok().context("not UTF-8 text")?;
+    Ok(Secret::new(secret.to_owned()))
+}
