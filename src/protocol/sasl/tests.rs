@@ -241,6 +241,44 @@ fn challenges_have_bounds() {
 }
 
 #[test]
+fn no_challenge_makes_it_panic() {
+    let mut random = fastrand::Rng::with_seed(7677);
+    // No digits: what asks for many rounds and stays within the bound takes its time.
+    let pieces = b"=,,rsivmep+/-\0\xff AZ";
+    let scram = Scram::new("s3cret", b"salt", 1);
+    for _ in 0..2_000 {
+        let mut spoil = |text: String| {
+            let mut bytes = text.into_bytes();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(..bytes.len());
+                match random.u8(..4) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => drop(bytes.remove(at)),
+                    2 => bytes.insert(at, pieces[random.usize(..pieces.len())]),
+                    _ => bytes[at] = pieces[random.usize(..pieces.len())],
+                }
+                if bytes.is_empty() {
+                    bytes.push(b',');
+                }
+            }
+            bytes
+        };
+        let mut client = exchange(Mechanism::ScramSha256, "joe", "s3cret");
+        let hello = String::from_utf8(first(&mut client)).unwrap();
+        let nonce = format!("{}server", hello.split_once(",r=").unwrap().1);
+        let spoiled = spoil(scram.first(&nonce));
+        if client.step(&spoiled).is_ok() {
+            assert!(client.finish(Some(&spoiled)).is_err(), "{}", printable(&spoiled));
+        }
+        let mut client = exchange(Mechanism::ScramSha256, "joe", "s3cret");
+        let right = scram.meet(&mut client).expect("the password is right");
+        let spoiled = spoil(right.clone());
+        let proves = right.as_bytes() == spoiled || spoiled.starts_with(format!("{right},").as_bytes());
+        assert_eq!(client.finish(Some(&spoiled)).is_ok(), proves, "{}", printable(&spoiled));
+    }
+}
+
+#[test]
 fn the_first_answer_is_given_once_and_first() {
     for mechanism in Mechanism::ALL {
         assert_eq!(failure(exchange(mechanism, "joe", TOKEN).step(b"")).kind, FailureKind::Internal);
