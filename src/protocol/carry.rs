@@ -86,7 +86,9 @@ impl Opening<'_> {
                 Ok(by)
             }
             Err(failure) => {
-                if !self.with_newer_token {
+                if self.distrusts {
+                    pass.distrusted(&failure);
+                } else if !self.with_newer_token {
                     pass.failed(&failure);
                 }
                 carrier.leave();
@@ -145,7 +147,8 @@ impl Opening<'_> {
         let mut exchange = Exchange::new(mechanism, &endpoint.user, presented, &endpoint.host, endpoint.port)?;
         let initial = exchange.initial()?.map(|initial| encoded(&initial));
         self.sign_in_attempted = true;
-        let carried = carry(carrier, mechanism, &mut exchange, initial.as_ref().map(|initial| initial.as_slice()));
+        let initial = initial.as_ref().map(|initial| initial.as_slice());
+        let carried = self.carry(carrier, mechanism, &mut exchange, initial);
         carried.map_err(|mut failure| {
             if let Some(why) = exchange.server_error() {
                 failure.message = format!("{} (it says: {why})", failure.message);
@@ -153,33 +156,36 @@ impl Opening<'_> {
             failure
         })
     }
-}
 
-fn carry(
-    carrier: &mut impl Carrier,
-    mechanism: Mechanism,
-    exchange: &mut Exchange,
-    initial: Option<&[u8]>,
-) -> Result<(), Failure> {
-    let mut turn = carrier.start(mechanism, initial)?;
-    for _ in 0..MOST_TURNS {
-        turn = match turn {
-            Turn::Accepts(last_words) => {
-                let last_words = last_words.map(|line| decoded(&line)).transpose()?;
-                return exchange.finish(last_words.as_deref());
-            }
-            Turn::Asks(line) => match decoded(&line).and_then(|challenge| exchange.step(&challenge)) {
-                Ok(answer) => carrier.answer(&encoded(&answer))?,
-                Err(failure) => {
-                    // RFC 4954 §4, RFC 9051 §6.2.2, RFC 5034 §4: how an exchange is called off. Its refusal is no news.
-                    let _ = carrier.answer(b"*");
-                    return Err(failure);
+    fn carry(
+        &mut self,
+        carrier: &mut impl Carrier,
+        mechanism: Mechanism,
+        exchange: &mut Exchange,
+        initial: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let mut turn = carrier.start(mechanism, initial)?;
+        for _ in 0..MOST_TURNS {
+            turn = match turn {
+                Turn::Accepts(last_words) => {
+                    let last_words = last_words.map(|line| decoded(&line)).transpose()?;
+                    return exchange.finish(last_words.as_deref()).inspect_err(|_| self.distrusts = true);
                 }
-            },
-        };
+                Turn::Asks(line) => match decoded(&line).and_then(|challenge| exchange.step(&challenge)) {
+                    Ok(answer) => carrier.answer(&encoded(&answer))?,
+                    Err(failure) => {
+                        self.distrusts = true;
+                        // RFC 4954 §4, RFC 9051 §6.2.2, RFC 5034 §4: how an exchange is called off. Its refusal is no
+                        // news.
+                        let _ = carrier.answer(b"*");
+                        return Err(failure);
+                    }
+                },
+            };
+        }
+        let message = "the server asks on and on; no mechanism takes so many turns";
+        Err(Failure::new(FailureKind::Protocol, Stage::Auth, message))
     }
-    let message = "the server asks on and on; no mechanism takes so many turns";
-    Err(Failure::new(FailureKind::Protocol, Stage::Auth, message))
 }
 
 fn encoded(bytes: &[u8]) -> Zeroizing<Vec<u8>> {

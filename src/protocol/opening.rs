@@ -71,6 +71,8 @@ pub(super) struct Opening<'account> {
     pub(super) sign_in_attempted: bool,
     /// The token was refused, and another may be had: the dial is worth another try.
     pub(super) with_newer_token: bool,
+    /// The server's part of the sign-in was not what it must be: it may be anybody.
+    pub(super) distrusts: bool,
     tls: Option<TlsDetails>,
 }
 
@@ -83,6 +85,7 @@ impl<'account> Opening<'account> {
             local_port: None,
             sign_in_attempted: false,
             with_newer_token: false,
+            distrusts: false,
             tls: None,
         }
     }

@@ -116,12 +116,21 @@ impl Pass<'_> {
         }
     }
 
+    /// The server showed within the exchange that it is not to be trusted with another sign-in.
+    pub(super) fn distrusted(self, failure: &Failure) {
+        self.end(failure, "");
+    }
+
     /// The sign-in failed: if the server refused it nobody else shall try, and all are told the same.
     pub(super) fn failed(self, failure: &Failure) {
         if !ends_sign_ins(failure.kind) {
             return;
         }
         let only = if failure.kind == FailureKind::AuthInvalid { " with this password" } else { "" };
+        self.end(failure, only);
+    }
+
+    fn end(self, failure: &Failure, only: &str) {
         self.gate.shut(Failure {
             kind: failure.kind,
             stage: Stage::Auth,
