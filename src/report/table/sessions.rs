@@ -1,5 +1,6 @@
 //! A row for each session: those that were opened, and those that could not be.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fold::fold;
@@ -53,7 +54,28 @@ fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> Str
         }
         cells
     });
-    grid(&columns, &over, rows) + &folded(sessions, &shown)
+    grid(&columns, &over, rows) + &folded(sessions, &shown) + &protection(sessions)
+}
+
+/// What TLS agreed on and how they signed in: the same for nearly all, so it stands below and not in each row.
+fn protection(sessions: &[(&SessionRow, &Opened)]) -> String {
+    let mut tls: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    let mut signed_in: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, dial) in sessions {
+        if let Some(details) = &dial.tls {
+            let (all, resumed) = tls.entry((&details.version, &details.cipher)).or_default();
+            *all += 1;
+            *resumed += u64::from(details.resumed);
+        }
+        *signed_in.entry(dial.signed_in_by.unwrap_or("nobody")).or_default() += 1;
+    }
+    let mut text = String::new();
+    for ((version, cipher), (all, resumed)) in tls {
+        let of = many(all, "session");
+        text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(resumed)));
+    }
+    let by: Vec<String> = signed_in.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
+    text + &paragraph(&format!("signed in by {}", by.join(", ")))
 }
 
 fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
@@ -64,7 +86,7 @@ fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
         why(row.why).to_owned(),
         dial.local_port.to_string(),
         ms(connect(dial)),
-        phase(dial.phases.tls),
+        phase(dial.phases.tls) + if dial.tls.as_ref().is_some_and(|tls| tls.resumed) { "r" } else { "" },
         phase(dial.phases.greeting),
         phase(dial.phases.sign_in),
         figure(row.operations),
