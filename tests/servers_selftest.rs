@@ -1,8 +1,11 @@
-//! The private Dovecot itself: does its record say what a client did that speaks raw bytes? And what does it do to a
-//! client whose session it refuses or ends? What other tests emulate and rely on is recorded here.
+//! The private Dovecot and Postfix themselves: does their record say what a client did that speaks raw bytes? And what do
+//! they do to a client whose session they refuse or end? What other tests emulate and rely on is recorded here.
 
 use crate::support::dovecot::{KICKED, PrivateDovecot, signal};
-use crate::support::dovecot_log::{End, Log};
+use crate::support::dovecot_log::{End, Log, Protocol};
+use crate::support::postfix_log::Count;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
@@ -19,12 +22,44 @@ struct RawClient {
 
 impl RawClient {
     fn connect(server: &PrivateDovecot) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.imap_port())).unwrap();
+        let (client, greeting) = Self::dial(server.imap_port());
+        assert!(greeting.starts_with("* OK "), "{greeting}");
+        client
+    }
+
+    fn dial(port: u16) -> (Self, String) {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut client = Self { stream: BufReader::new(stream), tags: 0 };
         let greeting = client.line();
-        assert!(greeting.starts_with("* OK "), "{greeting}");
+        (client, greeting)
+    }
+
+    fn pop3_signed_in(server: &PrivateDovecot, user: &str) -> Self {
+        let (mut client, greeting) = Self::dial(server.pop3_port());
+        assert!(greeting.starts_with("+OK "), "{greeting}");
+        assert_eq!(client.ask(&format!("USER {user}")), "+OK\r\n");
+        let password = std::fs::read_to_string(server.password_file()).unwrap();
+        assert_eq!(client.ask(&format!("PASS {password}")), "+OK Logged in.\r\n");
         client
+    }
+
+    /// Has said EHLO by this name, and signed in.
+    fn smtp_signed_in(server: &PrivateDovecot, name: &str, user: &str) -> Self {
+        let (mut client, greeting) = Self::dial(server.smtp_port());
+        assert!(greeting.starts_with("220 localhost ESMTP"), "{greeting}");
+        client.send(&format!("EHLO {name}\r\n"));
+        while !client.line().starts_with("250 ") {}
+        let password = std::fs::read_to_string(server.password_file()).unwrap();
+        let response = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
+        assert_eq!(client.ask(&format!("AUTH PLAIN {response}")), "235 2.7.0 Authentication successful\r\n");
+        client
+    }
+
+    /// One line, in a protocol without tags, and the first of its reply.
+    fn ask(&mut self, line: &str) -> String {
+        self.send(&format!("{line}\r\n"));
+        self.line()
     }
 
     fn signed_in(server: &PrivateDovecot, user: &str) -> Self {
@@ -353,15 +388,17 @@ fn a_server_ends_with_the_process_it_was_started_for() {
     owner.wait().unwrap();
 }
 
-/// Those of the process group, and those that name the directory in their arguments (as the watch does).
+/// Those of the process group, and those that name the directory in their arguments (as the watch does) or in their
+/// environment (as all of Postfix does).
 fn processes_of(group: u32, directory: &Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let alive = processes.filter(|process| {
         let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        let arguments = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        let text = |file| std::fs::read(process.path().join(file)).unwrap_or_default();
+        let words = String::from_utf8_lossy(&[text("cmdline"), text("environ")].concat()).into_owned();
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
         fields[0] != "Z"
-            && (fields.get(2) == Some(&group.to_string().as_str()) || arguments.contains(directory.to_str().unwrap()))
+            && (fields.get(2) == Some(&group.to_string().as_str()) || words.contains(directory.to_str().unwrap()))
     });
     alive.count()
 }
@@ -419,4 +456,352 @@ fn a_killed_process_ends_an_operation_without_a_word() {
     let session = log.on_port(client.port()).unwrap();
     assert_eq!(session.command_lines(), ["EXAMINE Archive"], "what it never read isn't in its transcript");
     assert_eq!(server.imap_pids(), [0; 0], "its place is free");
+}
+
+fn python(script: &str, arguments: &[&str]) -> String {
+    let output = Command::new("python3").args(["-c", script]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_pop3_session_is_recorded_as_an_imap_session_is() {
+    let server = PrivateDovecot::start();
+    let mut client = RawClient::pop3_signed_in(&server, "u1");
+    let size = client.ask("LIST 30");
+    assert!(size.starts_with("+OK 30 "), "{size}");
+    client.send("retr 30\r\n");
+    let message: Vec<_> = std::iter::from_fn(|| Some(client.line()).filter(|line| line != ".\r\n")).collect();
+    assert!(message.contains(&"Subject: INBOX message 30 of u1\r\n".to_owned()), "{message:?}");
+    assert_eq!(client.ask("DELE"), "-ERR Invalid message number: \r\n");
+    assert_eq!(client.ask("QUIT"), "+OK Logging out.\r\n");
+
+    let (log, end) = after_end_of(&server, &client);
+    let session = log.on_port(client.port()).unwrap();
+    assert_eq!((session.protocol, session.user.as_str(), session.tls), (Protocol::Pop3, "u1", false));
+    assert_eq!(session.command_lines(), ["LIST 30", "RETR 30", "DELE", "QUIT"]);
+    let statuses: Vec<_> = session.replies.iter().map(|reply| reply.status.as_str()).collect();
+    assert_eq!(statuses, ["+OK", "+OK", "+OK", "-ERR", "+OK"], "the first answers the sign-in");
+    assert_eq!(end.reason, "Logged out");
+    assert_eq!(end.bytes.unwrap().0, "LIST 30\r\nretr 30\r\nDELE\r\nQUIT\r\n".len() as u64);
+}
+
+#[test]
+fn the_limit_on_connections_holds_for_pop3_too() {
+    let server = PrivateDovecot::builder().max_connections(2).start();
+    let _held: Vec<_> = (0..2).map(|_| RawClient::pop3_signed_in(&server, "u1")).collect();
+    // A POP3 session is counted a little after its client has been told that it is signed in.
+    let until = Instant::now() + SOON;
+    while server.doveadm(&["who", "-1"]).lines().filter(|line| line.contains(" pop3 ")).count() < 2 {
+        assert!(Instant::now() < until, "two sessions are never counted");
+    }
+    let (mut refused, _) = RawClient::dial(server.pop3_port());
+    refused.ask("USER u1");
+    assert_eq!(
+        refused.ask("PASS pw"),
+        "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=2)\r\n"
+    );
+    let log = server.wait_for(SOON, |log| log.limit_refusals().count() == 1);
+    let turned_away = log.limit_refusals().next().unwrap();
+    assert_eq!((turned_away.protocol, turned_away.client_port), (Protocol::Pop3, refused.port()));
+}
+
+/// Dovecot waits ten seconds for the owner to leave: a client's deadline for a sign-in must be longer.
+#[test]
+fn a_locked_maildrop_has_one_owner_at_a_time() {
+    let server = PrivateDovecot::builder().pop3_lock().start();
+    let mut owner = RawClient::pop3_signed_in(&server, "u1");
+    let (mut other, _) = RawClient::dial(server.pop3_port());
+    other.stream.get_ref().set_read_timeout(Some(2 * SOON)).unwrap();
+    other.ask("USER u1");
+    assert_eq!(other.ask("PASS pw"), "-ERR [IN-USE] Mailbox is locked by another POP3 session.\r\n");
+    assert_eq!(other.line(), "");
+    let (_, end) = after_end_of(&server, &other);
+    assert_eq!(end.reason, "Couldn't lock POP3 session");
+    assert!(owner.ask("NOOP").starts_with("+OK"));
+    RawClient::pop3_signed_in(&server, "u2");
+}
+
+#[test]
+fn what_smtp_accepts_is_seen_by_imap_and_by_pop3() {
+    let server = PrivateDovecot::builder().postfix().start();
+    let script = "
+import smtplib, ssl, sys
+port, ca, password = int(sys.argv[1]), sys.argv[2], open(sys.argv[3]).read()
+smtp = smtplib.SMTP_SSL('localhost', port, local_hostname='tls.example', context=ssl.create_default_context(cafile=ca))
+smtp.login('u1', password)
+text = 'Subject: hello\\r\\nMessage-ID: <hello@localhost>\\r\\n\\r\\nHello.\\r\\n'
+assert smtp.sendmail('u1@localhost', ['u1', 'u2@localhost'], text) == {}
+smtp.quit()
+";
+    let files = [server.ca_file(), server.password_file()].map(|path| path.to_str().unwrap().to_owned());
+    python(script, &[&server.smtps_port().to_string(), &files[0], &files[1]]);
+    let log =
+        server.wait_for_postfix(SOON, |log| log.messages.iter().map(|message| message.sent()).sum::<usize>() == 2);
+    let session = log.named("tls.example").unwrap();
+    assert_eq!(session.tls.as_deref(), Some("TLSv1.3"));
+    assert_eq!(session.signed_in, Some(("PLAIN".to_owned(), "u1".to_owned())));
+    let [message] = log.messages_of(session)[..] else { panic!("{log:?}") };
+    assert_eq!(message.message_id.as_deref(), Some("<hello@localhost>"));
+    let recipients: Vec<_> = message.deliveries.iter().map(|delivery| delivery.recipient.as_str()).collect();
+    assert_eq!(recipients, ["u1@localhost", "u2@localhost"]);
+
+    for user in ["u1", "u2"] {
+        let mut imap = RawClient::signed_in(&server, user);
+        imap.command("EXAMINE INBOX");
+        let found = imap.command("SEARCH HEADER Message-ID <hello@localhost>");
+        assert!(found[0].starts_with("* SEARCH ") && found[0].split(' ').count() == 3, "exactly one: {found:?}");
+        let mut pop3 = RawClient::pop3_signed_in(&server, user);
+        assert!(pop3.ask("STAT").starts_with("+OK 31 "));
+    }
+}
+
+#[test]
+fn postfix_counts_the_commands_of_each_connection() {
+    let server = PrivateDovecot::builder().postfix().start();
+    let mut clients = ["run1-s1.example", "run1-s2.example"].map(|name| RawClient::smtp_signed_in(&server, name, "u3"));
+    for (number, client) in clients.iter_mut().enumerate() {
+        for message in 0..=number {
+            assert!(client.ask("MAIL FROM:<u3@localhost>").starts_with("250 "));
+            assert_eq!(
+                client.ask("RCPT TO:<nobody@localhost>"),
+                "550 5.1.1 <nobody@localhost>: Recipient address rejected: User unknown in local recipient table\r\n"
+            );
+            assert_eq!(
+                client.ask("RCPT TO:<u3@example.org>"),
+                "554 5.7.1 <u3@example.org>: Relay access denied\r\n",
+                "no mail leaves this machine"
+            );
+            assert!(client.ask("RCPT TO:<u3@localhost>").starts_with("250 "));
+            assert!(client.ask("DATA").starts_with("354 "));
+            let text = format!("Message-ID: <{number}.{message}@localhost>\r\n\r\nHello.\r\n.");
+            assert!(client.ask(&text).starts_with("250 2.0.0 Ok: queued as "));
+        }
+        assert_eq!(client.ask("QUIT"), "221 2.0.0 Bye\r\n");
+    }
+    let log = server.wait_for_postfix(SOON, |log| {
+        log.sessions.iter().filter(|session| session.counts.is_some()).count() == 2
+            && log.messages.iter().map(|message| message.sent()).sum::<usize>() == 3
+    });
+    for (number, client) in clients.iter().enumerate() {
+        let session = log.on_port(client.port()).unwrap();
+        assert_eq!(session.names, [format!("run1-s{}.example", number + 1)]);
+        assert_eq!((session.tls.as_deref(), session.lost_after.as_deref()), (None, None));
+        let sent = number as u64 + 1;
+        let counts = session.counts.as_ref().unwrap();
+        assert_eq!(counts["rcpt"], Count { ok: sent, total: 3 * sent });
+        assert_eq!(counts["commands"], Count { ok: 3 + 3 * sent, total: 3 + 5 * sent });
+        assert_eq!(["auth", "mail", "data", "quit"].map(|name| counts[name].ok), [1, sent, sent, 1]);
+        assert_eq!(session.rejects.len() as u64, 2 * sent);
+        let expected: Vec<_> = (0..=number).map(|message| Some(format!("<{number}.{message}@localhost>"))).collect();
+        let ids: Vec<_> = log.messages_of(session).iter().map(|message| message.message_id.clone()).collect();
+        assert_eq!(ids, expected);
+    }
+}
+
+#[test]
+fn postfix_takes_no_mail_from_those_who_have_not_signed_in() {
+    let server = PrivateDovecot::builder().postfix().start();
+    let (mut client, _) = RawClient::dial(server.smtp_port());
+    client.ask("HELO early.example");
+    client.ask("MAIL FROM:<u1@localhost>");
+    let refused = "554 5.7.1 <u1@localhost>: Recipient address rejected: Access denied";
+    assert_eq!(client.ask("RCPT TO:<u1@localhost>"), format!("{refused}\r\n"));
+    assert_eq!(client.ask("QUIT"), "221 2.0.0 Bye\r\n");
+    let port = client.port();
+    let log = server.wait_for_postfix(SOON, |log| log.on_port(port).is_some_and(|session| session.counts.is_some()));
+    let session = log.on_port(port).unwrap();
+    assert_eq!((session.rejects.as_slice(), &session.signed_in), ([refused.to_owned()].as_slice(), &None));
+}
+
+#[test]
+fn postfix_refuses_one_connection_too_many_and_one_noop_too_many() {
+    let server = PrivateDovecot::builder().postfix().max_smtp_connections(2).set("SMTP_JUNK_LIMIT", "3").start();
+    let (mut first, _) = RawClient::dial(server.smtp_port());
+    let (_second, _) = RawClient::dial(server.smtp_port());
+    let (mut refused, greeting) = RawClient::dial(server.smtp_port());
+    assert_eq!(greeting, "421 4.7.0 localhost Error: too many connections from 127.0.0.1\r\n");
+    assert_eq!(refused.line(), "");
+    // The three allowed, the one that passes the limit, and twenty that count as errors.
+    for _ in 0..24 {
+        assert_eq!(first.ask("NOOP"), "250 2.0.0 Ok\r\n");
+    }
+    assert_eq!(first.ask("NOOP"), "421 4.7.0 localhost Error: too many errors\r\n");
+
+    let log = server
+        .wait_for_postfix(SOON, |log| log.sessions.iter().filter(|session| session.counts.is_some()).count() == 2);
+    let session = log.on_port(first.port()).unwrap();
+    assert_eq!((session.too_many_errors_after.as_deref(), session.count("noop")), (Some("NOOP"), Some(24)));
+    let over: Vec<_> = log.limit_refusals().map(|session| session.client_port).collect();
+    assert_eq!(over, [refused.port()]);
+}
+
+#[test]
+fn two_servers_with_postfix_side_by_side_leave_nothing_behind() {
+    let [one, other] = [(); 2].map(|()| PrivateDovecot::builder().postfix().set("SMTP_SINK", "yes").start());
+    let (mut sink, greeting) = RawClient::dial(one.smtp_sink_port());
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    assert!(sink.ask("HELO sunk.example").starts_with("250 "));
+    let client = RawClient::smtp_signed_in(&one, "one.example", "u1");
+    let port = client.port();
+    assert!(other.postfix_log().named("one.example").is_none());
+    one.wait_for_postfix(SOON, |log| log.on_port(port).is_some());
+    // Not even a process that can't hear the signal that ends it.
+    let directory = one.ca_file().parent().and_then(Path::parent).unwrap().to_owned();
+    let master = std::fs::read_to_string(directory.join("postfix-master")).unwrap();
+    let master: u32 = master.split(' ').next().unwrap().parse().unwrap();
+    signal(master, "STOP");
+    let group = one.pid();
+    assert!(processes_of(group, &directory) > 8);
+    let ports = [one.smtp_port(), one.smtps_port(), one.smtp_sink_port(), one.pop3_port()];
+    drop(one);
+    assert_eq!(processes_of(group, &directory), 0);
+    assert!(!directory.exists());
+    assert!(ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err()));
+    RawClient::smtp_signed_in(&other, "other.example", "u1");
+}
+
+#[test]
+fn each_wrong_certificate_has_one_thing_wrong_with_it() {
+    let script = "
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+for port in sys.argv[2:]:
+    try:
+        context.wrap_socket(socket.create_connection(('localhost', int(port))), server_hostname='localhost')
+        print('accepted')
+    except ssl.SSLCertVerificationError as error:
+        print(error.verify_message)
+";
+    for (fault, said) in [
+        ("expired", "certificate has expired"),
+        ("notyet", "certificate is not yet valid"),
+        ("wrongname", "Hostname mismatch, certificate is not valid for 'localhost'."),
+        ("unknown", "unable to get local issuer certificate"),
+        ("good", "accepted"),
+    ] {
+        let server = PrivateDovecot::builder().postfix().certificate(fault).start();
+        let ports = [server.imaps_port(), server.pop3s_port(), server.smtps_port()].map(|port| port.to_string());
+        let printed = python(script, &[server.ca_file().to_str().unwrap(), &ports[0], &ports[1], &ports[2]]);
+        assert_eq!(printed.lines().collect::<Vec<_>>(), [said; 3], "{fault}");
+    }
+}
+
+#[test]
+fn a_client_certificate_may_be_required() {
+    let server = PrivateDovecot::builder().postfix().client_certificate_required().start();
+    let script = "
+import imaplib, smtplib, ssl, sys
+imaps, smtps, ca, certificate, key = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+def sign_in(context):
+    try:
+        print(imaplib.IMAP4_SSL('localhost', imaps, ssl_context=context).login('u1', 'pw')[1][0].decode())
+        print(smtplib.SMTP_SSL('localhost', smtps, context=context).login('u1', 'pw')[1].decode())
+    except imaplib.IMAP4.error as error:
+        print(error)
+context = ssl.create_default_context(cafile=ca)
+sign_in(context)
+context.load_cert_chain(certificate, key)
+sign_in(context)
+";
+    let (certificate, key) = server.client_certificate();
+    let files = [server.ca_file(), certificate, key].map(|path| path.to_str().unwrap());
+    let ports = [server.imaps_port(), server.smtps_port()].map(|port| port.to_string());
+    let printed = python(script, &[&ports[0], &ports[1], files[0], files[1], files[2]]);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines[0], r#"b"[ALERT] Client didn't present valid SSL certificate""#);
+    assert_eq!(lines[1..], ["Logged in", "2.7.0 Authentication successful"]);
+}
+
+fn initial_response(mechanism: &str, user: &str, token_file: &Path) -> String {
+    let token = std::fs::read_to_string(token_file).unwrap();
+    BASE64_STANDARD.encode(match mechanism {
+        "XOAUTH2" => format!("user={user}\x01auth=Bearer {token}\x01\x01"),
+        _ => format!("n,a={user},\x01host=localhost\x01port=143\x01auth=Bearer {token}\x01\x01"),
+    })
+}
+
+#[test]
+fn an_expired_token_is_refused_after_a_challenge_that_says_why() {
+    let server = PrivateDovecot::builder().postfix().start();
+    for (mechanism, challenge, answer) in [
+        ("XOAUTH2", r#"{"status":"401","schemes":"bearer","scope":"mail"}"#, ""),
+        ("OAUTHBEARER", r#"{"status":"invalid_token"}"#, "AQ=="),
+    ] {
+        let challenge = BASE64_STANDARD.encode(challenge);
+        let expired = initial_response(mechanism, "u1", &server.expired_token_file("u1"));
+        let valid = initial_response(mechanism, "u1", &server.token_file("u1"));
+
+        let mut imap = RawClient::connect(&server);
+        assert_eq!(imap.ask(&format!("a AUTHENTICATE {mechanism} {expired}")), format!("+ {challenge}\r\n"));
+        assert_eq!(imap.ask(answer), "a NO [AUTHENTICATIONFAILED] Authentication failed.\r\n");
+        assert!(imap.ask(&format!("b AUTHENTICATE {mechanism} {valid}")).starts_with("b OK "), "the same connection");
+
+        let (mut pop3, _) = RawClient::dial(server.pop3_port());
+        assert_eq!(pop3.ask(&format!("AUTH {mechanism} {expired}")), format!("+ {challenge}\r\n"));
+        assert_eq!(pop3.ask(answer), "-ERR [AUTH] Authentication failed.\r\n");
+        assert_eq!(pop3.ask(&format!("AUTH {mechanism} {valid}")), "+OK Logged in.\r\n");
+
+        let (mut smtp, _) = RawClient::dial(server.smtp_port());
+        smtp.ask("HELO token.example");
+        assert_eq!(smtp.ask(&format!("AUTH {mechanism} {expired}")), format!("334 {challenge}\r\n"));
+        assert_eq!(smtp.ask(answer), "535 5.7.8 Error: authentication failed: (reason unavailable)\r\n");
+        assert_eq!(smtp.ask(&format!("AUTH {mechanism} {valid}")), "235 2.7.0 Authentication successful\r\n");
+
+        let port = smtp.port();
+        let refused = |log: &crate::support::postfix_log::PostfixLog| {
+            log.on_port(port).is_some_and(|session| session.refused_sign_ins == [mechanism])
+        };
+        server.wait_for_postfix(SOON, refused);
+    }
+    let log = server.wait_for(SOON, |log| log.refused_sign_ins.len() == 4 && log.sessions.len() == 4);
+    let said = "oauth2 failed: Local validation failed: Token has expired";
+    assert!(
+        log.refused_sign_ins.iter().all(|refused| (refused.user.as_str(), refused.reason.as_str()) == ("u1", said))
+    );
+    let methods: Vec<_> = log.sessions.iter().map(|session| session.method.as_str()).collect();
+    assert_eq!(methods, ["XOAUTH2", "XOAUTH2", "OAUTHBEARER", "OAUTHBEARER"]);
+}
+
+#[test]
+fn a_token_signs_in_only_the_user_it_was_given_to() {
+    let server = PrivateDovecot::start();
+    let response = initial_response("XOAUTH2", "u2", &server.token_file("u1"));
+    let mut imap = RawClient::connect(&server);
+    assert!(imap.ask(&format!("a AUTHENTICATE XOAUTH2 {response}")).starts_with("+ "));
+    assert_eq!(imap.ask(""), "a NO [AUTHENTICATIONFAILED] Authentication failed.\r\n");
+}
+
+#[test]
+fn scram_proves_both_sides_knowledge_of_the_password() {
+    let server = PrivateDovecot::builder().mechanisms("scram-sha-256").start();
+    let script = "
+import base64, hashlib, hmac, imaplib, sys
+port, password = int(sys.argv[1]), open(sys.argv[2]).read().encode()
+sha = lambda key, text: hmac.digest(key, text, 'sha256')
+first = b'n=u1,r=clientnonce'
+def answer(challenge, state={}):
+    if not challenge:
+        return b'n,,' + first
+    fields = dict(field.split(b'=', 1) for field in challenge.split(b','))
+    if b'v' in fields:
+        assert base64.b64decode(fields[b'v']) == state['server'], 'the server does not know the password'
+        return b''
+    salted = hashlib.pbkdf2_hmac('sha256', password, base64.b64decode(fields[b's']), int(fields[b'i']))
+    last = b'c=biws,r=' + fields[b'r']
+    whole = first + b',' + challenge + b',' + last
+    key = sha(salted, b'Client Key')
+    signature = sha(hashlib.sha256(key).digest(), whole)
+    state['server'] = sha(sha(salted, b'Server Key'), whole)
+    return last + b',p=' + base64.b64encode(bytes(a ^ b for a, b in zip(key, signature)))
+imap = imaplib.IMAP4('127.0.0.1', port)
+print(sorted(word for word in imap.capabilities if word.startswith('AUTH=')))
+imap.authenticate('SCRAM-SHA-256', answer)
+imap.logout()
+";
+    let password = server.password_file().to_str().unwrap();
+    let offered = python(script, &[&server.imap_port().to_string(), password]);
+    assert_eq!(offered, "['AUTH=SCRAM-SHA-256']\n");
+    let log = server.wait_for(SOON, |log| log.sessions.len() == 1);
+    assert_eq!(log.sessions[0].method, "SCRAM-SHA-256");
 }

@@ -1,8 +1,10 @@
-//! A private Dovecot for one test, by way of `scripts/servers`.
+//! A private Dovecot for one test, and where asked for a private Postfix beside it, by way of `scripts/servers`.
 
 use super::dovecot_log::Log;
+use super::postfix_log::PostfixLog;
 use std::collections::HashMap;
-use std::path::Path;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -10,14 +12,37 @@ use tempfile::TempDir;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
 
 /// What `scripts/servers up` would take from the environment: a test has only what it asks for.
-const SETTINGS: [&str; 8] =
-    ["IMAP_PORT", "IMAPS_PORT", "PASSWORD", "MAXCONN", "IMAP_PROCESSES", "LOGIN_CLIENTS", "FAILURE_DELAY", "RUN_AS"];
+const SETTINGS: [&str; 21] = [
+    "POSTFIX",
+    "SMTP_SINK",
+    "IMAP_PORT",
+    "IMAPS_PORT",
+    "POP3_PORT",
+    "POP3S_PORT",
+    "SMTP_PORT",
+    "SMTPS_PORT",
+    "SMTP_SINK_PORT",
+    "PASSWORD",
+    "AUTH_MECHANISMS",
+    "CERTIFICATE",
+    "CLIENT_CERT",
+    "POP3_LOCK",
+    "MAXCONN",
+    "IMAP_PROCESSES",
+    "LOGIN_CLIENTS",
+    "FAILURE_DELAY",
+    "SMTP_CLIENT_LIMIT",
+    "SMTP_JUNK_LIMIT",
+    "RUN_AS",
+];
 
 /// A Dovecot of its own, with ports and a directory of its own. Dropping it stops it; so does the end of this process,
 /// however it comes.
 #[derive(Debug)]
 pub struct PrivateDovecot {
     env: HashMap<String, String>,
+    /// What the script said beside that: why something isn't there.
+    remarks: String,
     dir: TempDir,
 }
 
@@ -29,6 +54,36 @@ impl Builder {
     /// Connections a user may have from one address (`mail_max_userip_connections`).
     pub fn max_connections(self, count: usize) -> Self {
         self.set("MAXCONN", &count.to_string())
+    }
+
+    /// A Postfix beside it, which delivers into it: mail to `u1@localhost` and to `u1`.
+    pub fn postfix(self) -> Self {
+        self.set("POSTFIX", "yes")
+    }
+
+    /// Connections one address may have to Postfix (`smtpd_client_connection_count_limit`).
+    pub fn max_smtp_connections(self, count: usize) -> Self {
+        self.set("SMTP_CLIENT_LIMIT", &count.to_string())
+    }
+
+    /// A maildrop has one owner at a time (`pop3_lock_session`). Another sign-in is refused after ten seconds.
+    pub fn pop3_lock(self) -> Self {
+        self.set("POP3_LOCK", "yes")
+    }
+
+    /// The only ways to sign in, by their names in small letters, separated by spaces.
+    pub fn mechanisms(self, names: &str) -> Self {
+        self.set("AUTH_MECHANISMS", names)
+    }
+
+    /// What the servers present: `expired`, `notyet`, `wrongname` or `unknown`, as its issuer is.
+    pub fn certificate(self, fault: &str) -> Self {
+        self.set("CERTIFICATE", fault)
+    }
+
+    /// Only clients with a certificate may sign in: see `client_certificate`.
+    pub fn client_certificate_required(self) -> Self {
+        self.set("CLIENT_CERT", "require")
     }
 
     /// Any other setting of `scripts/servers up`.
@@ -64,7 +119,8 @@ impl Builder {
             .filter_map(|line| line.split_once('='))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        PrivateDovecot { env, dir }
+        let remarks = String::from_utf8_lossy(&up.stderr).trim_end().to_owned();
+        PrivateDovecot { env, remarks, dir }
     }
 }
 
@@ -85,45 +141,84 @@ impl PrivateDovecot {
         self.number("IMAPS_PORT")
     }
 
-    /// The master process, which leads the process group of all of them.
+    pub fn pop3_port(&self) -> u16 {
+        self.number("POP3_PORT")
+    }
+
+    pub fn pop3s_port(&self) -> u16 {
+        self.number("POP3S_PORT")
+    }
+
+    /// Of submission, with STARTTLS: only where `postfix` was asked for.
+    pub fn smtp_port(&self) -> u16 {
+        self.number("SMTP_PORT")
+    }
+
+    pub fn smtps_port(&self) -> u16 {
+        self.number("SMTPS_PORT")
+    }
+
+    /// Of the smtp-sink, where `SMTP_SINK` was set.
+    pub fn smtp_sink_port(&self) -> u16 {
+        self.number("SMTP_SINK_PORT")
+    }
+
+    /// Dovecot's master process, which leads the process group of all of them.
     pub fn pid(&self) -> u32 {
         self.number("PID")
     }
 
     pub fn ca_file(&self) -> &Path {
-        Path::new(&self.env["CA_FILE"])
+        Path::new(self.value("CA_FILE"))
     }
 
     pub fn password_file(&self) -> &Path {
-        Path::new(&self.env["PASSWORD_FILE"])
+        Path::new(self.value("PASSWORD_FILE"))
+    }
+
+    /// Holds a bearer token of the user's, valid for a day.
+    pub fn token_file(&self, user: &str) -> PathBuf {
+        Path::new(self.value("TOKEN_DIR")).join(format!("token.{user}"))
+    }
+
+    /// Holds one that was valid an hour ago.
+    pub fn expired_token_file(&self, user: &str) -> PathBuf {
+        Path::new(self.value("TOKEN_DIR")).join(format!("token.{user}.expired"))
+    }
+
+    /// A certificate the servers trust, and its key: only where one is required.
+    pub fn client_certificate(&self) -> (&Path, &Path) {
+        (Path::new(self.value("CLIENT_CERT_FILE")), Path::new(self.value("CLIENT_KEY_FILE")))
     }
 
     pub fn users(&self) -> Vec<&str> {
-        self.env["USERS"].split(',').collect()
+        self.value("USERS").split(',').collect()
     }
 
     /// The server's record as it is now. It's written a little after the client has seen its reply: see `wait_for`.
     pub fn log(&self) -> Log {
-        Log::read(Path::new(&self.env["LOG"]), Path::new(&self.env["RAWLOG"]))
+        Log::read(Path::new(self.value("LOG")), Path::new(self.value("RAWLOG")))
     }
 
     /// The server's record as soon as it satisfies `holds`. Panics at the deadline, showing what there was instead.
     pub fn wait_for(&self, deadline: Duration, holds: impl Fn(&Log) -> bool) -> Log {
-        let end = Instant::now() + deadline;
-        loop {
-            let log = self.log();
-            if holds(&log) {
-                return log;
-            }
-            assert!(Instant::now() < end, "not in the server's record after {deadline:?}; there was: {log:#?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        once(deadline, || self.log(), holds)
+    }
+
+    /// Postfix's record as it is now.
+    pub fn postfix_log(&self) -> PostfixLog {
+        PostfixLog::read(Path::new(self.value("POSTFIX_LOG")))
+    }
+
+    /// As `wait_for`, of Postfix's record.
+    pub fn wait_for_postfix(&self, deadline: Duration, holds: impl Fn(&PostfixLog) -> bool) -> PostfixLog {
+        once(deadline, || self.postfix_log(), holds)
     }
 
     pub fn doveadm(&self, args: &[&str]) -> String {
         let output = Command::new("doveadm")
             .env("PATH", path_with_sbin())
-            .args(["-c", &self.env["DOVEADM_CONFIG"]])
+            .args(["-c", self.value("DOVEADM_CONFIG")])
             .args(args)
             .stdin(Stdio::null())
             .output()
@@ -141,6 +236,7 @@ impl PrivateDovecot {
         self.doveadm(&["who", "-1"])
             .lines()
             .skip(1)
+            .filter(|line| line.split_whitespace().nth(1) == Some("imap"))
             .map(|line| {
                 let pid = line.split_whitespace().nth(2);
                 pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("doveadm who: {line}"))
@@ -149,8 +245,24 @@ impl PrivateDovecot {
     }
 
     fn number<N: std::str::FromStr>(&self, key: &str) -> N {
-        let value = &self.env[key];
+        let value = self.value(key);
         value.parse().unwrap_or_else(|_| panic!("{SCRIPT} printed {key}={value}"))
+    }
+
+    fn value(&self, key: &str) -> &str {
+        self.env.get(key).unwrap_or_else(|| panic!("{SCRIPT} printed no {key}; it said: {}", self.remarks))
+    }
+}
+
+fn once<R: Debug>(deadline: Duration, read: impl Fn() -> R, holds: impl Fn(&R) -> bool) -> R {
+    let end = Instant::now() + deadline;
+    loop {
+        let record = read();
+        if holds(&record) {
+            return record;
+        }
+        assert!(Instant::now() < end, "not in the server's record after {deadline:?}; there was: {record:#?}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Dovecot's own record, parsed: its log, and the transcript (raw log) it keeps of each session.
 //!
 //! A line of the log names the process and the session; a raw log is named after the process:
-//! `20261122-202134.9021.1.in` is what process 9021 read. Each session has a process of its own.
+//! `20261122-202134.9021.1.in` is what process 9021 read. Each session has a process of its own, whatever its protocol.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,8 +22,15 @@ pub struct Log {
 /// The fields of an ID command, as the client sent them, in its order.
 pub type Fields = Vec<(String, String)>;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Imap,
+    Pop3,
+}
+
 #[derive(Debug)]
 pub struct Session {
+    pub protocol: Protocol,
     pub session_id: String,
     pub user: String,
     pub client_port: u16,
@@ -33,7 +41,8 @@ pub struct Session {
     pub end: Option<End>,
     /// What the client sent after it had signed in.
     pub commands: Vec<ClientCommand>,
-    /// The tagged lines the server sent, from that which answers the sign-in.
+    /// The tagged lines the server sent, from that which answers the sign-in. Of POP3 the first line of each reply,
+    /// without a tag.
     pub replies: Vec<TaggedReply>,
 }
 
@@ -41,12 +50,13 @@ pub struct Session {
 pub struct RefusedSignIn {
     pub user: String,
     pub session_id: String,
-    /// `Password mismatch`, `unknown user`.
+    /// `Password mismatch`, `unknown user`, `oauth2 failed: Local validation failed: Token has expired`.
     pub reason: String,
 }
 
 #[derive(Debug)]
 pub struct TurnedAway {
+    pub protocol: Protocol,
     /// Empty if none was named.
     pub user: String,
     pub client_port: u16,
@@ -56,7 +66,8 @@ pub struct TurnedAway {
 
 #[derive(Debug, PartialEq)]
 pub struct End {
-    /// `Logged out`, `Connection closed (..)`, `Server shutting down.` (a kick, too), `killed with signal 9`.
+    /// `Logged out`, `Connection closed (..)`, `Server shutting down.` (a kick, too), `killed with signal 9`; of POP3 also
+    /// `Couldn't lock POP3 session`, whose client has been refused though the log has its sign-in.
     pub reason: String,
     /// Bytes from and to the client after it had signed in; unknown when the process was killed.
     pub bytes: Option<(u64, u64)>,
@@ -66,6 +77,7 @@ pub struct End {
 pub struct ClientCommand {
     /// Since the Unix epoch, when its first byte was read.
     pub at: Duration,
+    /// Empty in POP3.
     pub tag: String,
     pub verb: String,
     /// As sent, literals in their place.
@@ -75,8 +87,9 @@ pub struct ClientCommand {
 #[derive(Debug)]
 pub struct TaggedReply {
     pub at: Duration,
+    /// Empty in POP3.
     pub tag: String,
-    /// `OK`, `NO`, `BAD`.
+    /// `OK`, `NO`, `BAD`; `+OK`, `-ERR`.
     pub status: String,
     pub text: String,
 }
@@ -88,24 +101,31 @@ impl Log {
         // A line without its end is still being written.
         let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).filter_map(Line::read);
         // Two processes write in no order: what a session's own says may stand before its log-in.
-        let (of_sessions, of_others): (Vec<_>, Vec<_>) = lines.partition(|line| line.source.starts_with("imap("));
+        let (of_sessions, of_others): (Vec<_>, Vec<_>) = lines.partition(|line| line.source.contains('('));
         for line in of_others.into_iter().chain(of_sessions) {
             parsed.add_line(line);
         }
+        let mut transcripts = HashMap::new();
         for entry in std::fs::read_dir(rawlog).expect("the server's raw logs").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let [_, pid, _, direction] = name.split('.').collect::<Vec<_>>()[..] else {
-                continue;
-            };
-            let Some(session) = parsed.sessions.iter_mut().find(|session| session.pid.to_string() == pid) else {
-                continue;
-            };
-            let transcript = Transcript::new(&std::fs::read(entry.path()).expect("a raw log"));
-            if direction == "in" {
-                session.commands = transcript.commands();
-            } else {
-                session.replies = transcript.replies();
+            if let [_, pid, _, direction] = name.split('.').collect::<Vec<_>>()[..] {
+                let transcript = Transcript::new(&std::fs::read(entry.path()).expect("a raw log"));
+                transcripts.insert((pid.to_owned(), direction.to_owned()), transcript);
             }
+        }
+        for session in &mut parsed.sessions {
+            let mut transcript = |direction: &str| {
+                transcripts.remove(&(session.pid.to_string(), direction.to_owned())).unwrap_or_default()
+            };
+            let (read, written) = (transcript("in"), transcript("out"));
+            (session.commands, session.replies) = match session.protocol {
+                Protocol::Imap => (read.commands(), written.replies()),
+                Protocol::Pop3 => {
+                    let commands = read.pop3_commands();
+                    let replies = written.pop3_replies(&commands);
+                    (commands, replies)
+                }
+            };
         }
         parsed
     }
@@ -126,16 +146,20 @@ impl Log {
     }
 
     fn add_line(&mut self, Line { source, message }: Line<'_>) {
-        if source == "imap-login" {
-            self.add_login_line(message);
-        } else if source == "auth" {
-            self.add_auth_line(message);
-        } else if let Some(session_id) = source.strip_prefix("imap(").and_then(in_last_angles) {
-            self.add_session_line(session_id, message);
+        match source.split('(').next() {
+            Some("imap-login") => self.add_login_line(Protocol::Imap, message),
+            Some("pop3-login") => self.add_login_line(Protocol::Pop3, message),
+            Some("auth") => self.add_auth_line(message),
+            Some("imap" | "pop3") => {
+                if let Some(session_id) = in_last_angles(source) {
+                    self.add_session_line(session_id, message);
+                }
+            }
+            _ => {}
         }
     }
 
-    fn add_login_line(&mut self, message: &str) {
+    fn add_login_line(&mut self, protocol: Protocol, message: &str) {
         let element = |name: &str| -> Option<&str> {
             let (_, rest) = message.rsplit_once(&format!("{name}="))?;
             let value = rest.split(", ").next()?;
@@ -152,6 +176,7 @@ impl Log {
         } else if message.starts_with("Login: ") {
             let ids = self.early_ids.iter().filter(|(of, _)| *of == session_id);
             self.sessions.push(Session {
+                protocol,
                 ids: ids.map(|(_, fields)| fields.clone()).collect(),
                 user,
                 client_port: client_port(),
@@ -165,6 +190,7 @@ impl Log {
             });
         } else if let Some(reason) = message.strip_prefix("Disconnected: ") {
             self.turned_away.push(TurnedAway {
+                protocol,
                 reason: reason.split(": user=<").next().unwrap_or(reason).to_owned(),
                 user,
                 client_port: client_port(),
@@ -247,6 +273,7 @@ fn parse_fields(text: &str) -> Fields {
 
 /// One direction of a session. In the file every line, also one within a literal, begins with the time at which its
 /// first byte passed; a line that came in pieces has only the one.
+#[derive(Default)]
 struct Transcript {
     bytes: Vec<u8>,
     /// (offset into `bytes`, time), of each line.
@@ -278,12 +305,56 @@ impl Transcript {
                 from = (end + 2 + literal).min(self.bytes.len());
                 continue;
             }
-            let known = self.times.partition_point(|&(offset, _)| offset <= start);
-            let entry = String::from_utf8_lossy(&self.bytes[start..end]).into_owned();
-            entries.push((self.times[known - 1].1, entry));
+            entries.push(self.entry(start, end));
             (start, from) = (end + 2, end + 2);
         }
         entries
+    }
+
+    /// Whole lines: POP3 has no literals.
+    fn lines(&self) -> impl Iterator<Item = (Duration, String)> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let length = self.bytes[start..].windows(2).position(|end| end == b"\r\n")?;
+            let line = self.entry(start, start + length);
+            start += length + 2;
+            Some(line)
+        })
+    }
+
+    fn entry(&self, start: usize, end: usize) -> (Duration, String) {
+        let known = self.times.partition_point(|&(offset, _)| offset <= start);
+        (self.times[known - 1].1, String::from_utf8_lossy(&self.bytes[start..end]).into_owned())
+    }
+
+    fn pop3_commands(&self) -> Vec<ClientCommand> {
+        let commands = self.lines().map(|(at, line)| {
+            let (verb, args) = line.split_once(' ').unwrap_or((&line, ""));
+            ClientCommand { at, tag: String::new(), verb: verb.to_ascii_uppercase(), args: args.to_owned() }
+        });
+        commands.collect()
+    }
+
+    /// The first line of the reply to the sign-in, of that to each of the commands, and what came unasked.
+    fn pop3_replies(&self, commands: &[ClientCommand]) -> Vec<TaggedReply> {
+        let mut lines = self.lines();
+        // The sign-in is in no raw log of what the client sent.
+        let mut commands = std::iter::once(None).chain(commands.iter().map(Some));
+        let mut replies = Vec::new();
+        while let Some((at, line)) = lines.next() {
+            let (status, text) = line.split_once(' ').unwrap_or((&line, ""));
+            let reply = TaggedReply { at, tag: String::new(), status: status.to_owned(), text: text.to_owned() };
+            let has_lines = commands.next().flatten().is_some_and(|command| match command.verb.as_str() {
+                "CAPA" | "RETR" | "TOP" => true,
+                "LIST" | "UIDL" => command.args.is_empty(),
+                _ => false,
+            });
+            if has_lines && reply.status == "+OK" {
+                lines.by_ref().find(|(_, line)| line == ".");
+            }
+            replies.push(reply);
+        }
+        replies
     }
 
     fn commands(&self) -> Vec<ClientCommand> {
@@ -334,5 +405,22 @@ mod tests {
         assert_eq!(commands[0].args, "Sent {15}\r\na2 NOOP\r\nHello.");
         assert_eq!((commands[1].tag.as_str(), commands[1].verb.as_str()), ("a3", "NOOP"));
         assert_eq!(commands[1].at, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_retrieved_message_is_no_reply_of_its_own() {
+        let sent = Transcript::new(b"1.0 retr 1\r\n2.0 LIST 1\r\n3.0 LIST\r\n4.0 QUIT\r\n");
+        let commands = sent.pop3_commands();
+        let replies = b"0.5 +OK Logged in.\r\n1.5 +OK 16 octets\r\n1.5 -ERR {7}\r\n1.5 \r\n1.5 ..\r\n1.5 .\r\n\
+            2.5 +OK 1 16\r\n3.5 +OK 1 messages:\r\n3.5 1 16\r\n3.5 .\r\n4.5 +OK Logging out.\r\n";
+        let replies = Transcript::new(replies).pop3_replies(&commands);
+        let lines: Vec<_> = replies.iter().map(|reply| format!("{} {}", reply.status, reply.text)).collect();
+        assert_eq!(
+            lines,
+            ["+OK Logged in.", "+OK 16 octets", "+OK 1 16", "+OK 1 messages:", "+OK Logging out."],
+            "{commands:?}"
+        );
+        assert_eq!((commands[0].verb.as_str(), commands[0].args.as_str()), ("RETR", "1"));
+        assert_eq!(replies[3].at, Duration::from_millis(3500));
     }
 }

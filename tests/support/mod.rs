@@ -2,3 +2,4 @@
 
 pub mod dovecot;
 pub mod dovecot_log;
+pub mod postfix_log;
