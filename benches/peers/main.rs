@@ -8,6 +8,7 @@ mod gate;
 mod lease;
 mod machine;
 mod mail;
+mod send;
 mod spread;
 mod table;
 
@@ -43,12 +44,20 @@ enum Only {
     },
     /// Measure the leases alone; needs no server
     Lease,
+    /// Be stock lettre that sends to the sink
+    Lettre {
+        /// Of each thread
+        messages: u32,
+    },
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(Only::Client { peer, operations }) = args.only {
         return client::run(peer, operations);
+    }
+    if let Some(Only::Lettre { messages }) = args.only {
+        return send::lettre(messages);
     }
     if !args.bench && args.only.is_none() {
         // `cargo test --all-targets` comes by here.
@@ -58,26 +67,28 @@ fn main() -> Result<()> {
     ensure!(args.repetitions >= 1, "--repetitions 0 measures nothing");
     let shorter = if args.short { 4 } else { 1 };
     let lease_only = matches!(args.only, Some(Only::Lease));
-    let server = if lease_only { None } else { Some(mail::Server::from_environment()?) };
+    let servers = if lease_only { None } else { Some((mail::Server::from_environment()?, send::sink()?)) };
     let machine = machine::Machine::look();
-    let mut mail = Vec::new();
+    let (mut mail, mut sent) = (Vec::new(), Vec::new());
     let mut leases = lease::Figures::default();
-    if let Some(server) = &server {
+    if let Some((server, sink)) = &servers {
         mail::round(server, 0, 4).context("the round that warms up")?;
+        send::round(sink, 0, 4).context("the round that warms up")?;
     }
     for repetition in 0..args.repetitions {
         if stderr().is_terminal() {
             eprint!("\rrepetition {} of {}", repetition + 1, args.repetitions);
         }
-        if let Some(server) = &server {
+        if let Some((server, sink)) = &servers {
             mail.push(mail::round(server, repetition, shorter)?);
+            sent.push(send::round(sink, repetition, shorter)?);
         }
         leases.round(repetition, shorter)?;
     }
     if stderr().is_terminal() {
         eprintln!();
     }
-    let report = table::report(&machine, args.repetitions, &mail, &leases)?;
+    let report = table::report(&machine, args.repetitions, &mail, &sent, &leases)?;
     stdout().write_all(report.as_bytes())?;
     Ok(())
 }

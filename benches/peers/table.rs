@@ -7,14 +7,23 @@ use anyhow::Result;
 use super::lease::{self, Figures};
 use super::machine::{Machine, version_of};
 use super::mail::{Cost, Round, Row};
+use super::send;
 use super::spread::Spread;
 
 /// `mailconn run` issues at least so many operations for each of the bare loop's.
 const RUN_TARGET: f64 = 0.90;
+/// It sends at least as many messages as Postfix's own generator of load.
+const SEND_TARGET: f64 = 1.0;
 /// A lease costs at most so many nanoseconds, with 1,000 threads too.
 const LEASE_TARGET: f64 = 30.0;
 
-pub fn report(machine: &Machine, repetitions: usize, mail: &[Round], leases: &Figures) -> Result<String> {
+pub fn report(
+    machine: &Machine,
+    repetitions: usize,
+    mail: &[Round],
+    sent: &[send::Round],
+    leases: &Figures,
+) -> Result<String> {
     let mut text = String::new();
     let out = &mut text;
     writeln!(out, "scripts/bench, {}: {repetitions} repetitions, interleaved;", machine.date)?;
@@ -22,19 +31,21 @@ pub fn report(machine: &Machine, repetitions: usize, mail: &[Round], leases: &Fi
     writeln!(out, "{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel)?;
     writeln!(
         out,
-        "Dovecot {}, rustc {}, mailconn {}, imap {}, r2d2 {}",
+        "Dovecot {}, rustc {}, mailconn {}, imap {}, lettre {}, r2d2 {}",
         machine.dovecot,
         machine.rustc,
         version_of("mailconn"),
         version_of("imap"),
+        version_of("lettre"),
         version_of("r2d2"),
     )?;
     if !mail.is_empty() {
         own(out, mail)?;
         shared(out, mail)?;
+        sending(out, sent)?;
     }
     lease_table(out, leases)?;
-    targets(out, mail, leases)?;
+    targets(out, mail, sent, leases)?;
     Ok(text)
 }
 
@@ -75,6 +86,31 @@ fn shared(out: &mut String, mail: &[Round]) -> Result<()> {
     Ok(())
 }
 
+fn sending(out: &mut String, sent: &[send::Round]) -> Result<()> {
+    writeln!(out, "\n{:<32}{:>10}{:>21}", "Messages to smtp-sink, 8 sessions", "messages/s", "of smtp-source")?;
+    for (row, name) in [
+        (send::Row::SmtpSource, "Postfix's smtp-source -d"),
+        (send::Row::Run, "mailconn run --ops send"),
+        (send::Row::Lettre, "stock lettre, its pool"),
+    ] {
+        let rate = Spread::of(sent.iter().map(|round| rate_of(round, row))).median;
+        let ratio = match row {
+            send::Row::SmtpSource => "1".to_owned(),
+            row => format!("{:.2}", sent_ratio(sent, row)),
+        };
+        writeln!(out, "{name:<33}{rate:>10.0}{ratio:>21}")?;
+    }
+    Ok(())
+}
+
+fn rate_of(round: &send::Round, row: send::Row) -> f64 {
+    round[send::Row::ALL.iter().position(|other| *other == row).unwrap_or_default()]
+}
+
+fn sent_ratio(sent: &[send::Round], row: send::Row) -> Spread {
+    Spread::of(sent.iter().map(|round| rate_of(round, row) / rate_of(round, send::Row::SmtpSource)))
+}
+
 fn mail_row(out: &mut String, mail: &[Round], row: Row, name: &str, floor: Row) -> Result<()> {
     let rate = Spread::of(each(mail, row, |cost| cost.operations_per_second)).median;
     let cpu = Spread::of(each(mail, row, |cost| cost.cpu_us));
@@ -104,7 +140,7 @@ fn lease_table(out: &mut String, leases: &Figures) -> Result<()> {
     Ok(())
 }
 
-fn targets(out: &mut String, mail: &[Round], leases: &Figures) -> Result<()> {
+fn targets(out: &mut String, mail: &[Round], sent: &[send::Round], leases: &Figures) -> Result<()> {
     writeln!(out)?;
     let met = |met: bool| if met { "met" } else { "MISSED" };
     if !mail.is_empty() {
@@ -120,6 +156,11 @@ fn targets(out: &mut String, mail: &[Round], leases: &Figures) -> Result<()> {
             let best = best(run) / best(bare);
             writeln!(out, "{:<12} the best of each {best:.2}; client CPU of an operation {cpu:.2}", "")?;
         }
+    }
+    if !sent.is_empty() {
+        let ratio = sent_ratio(sent, send::Row::Run);
+        let verdict = met(ratio.median >= SEND_TARGET);
+        writeln!(out, "send         run / smtp-source -d: messages/s {ratio:.2}; target {SEND_TARGET:.2}: {verdict}")?;
     }
     let alone = nanoseconds(leases, lease::Row::Lease, 1).median;
     let most = lease::THREADS.map(|threads| nanoseconds(leases, lease::Row::Lease, threads).median);
