@@ -2,10 +2,15 @@
 
 mod agreement;
 mod breakage;
+mod certificates;
 mod limits;
+mod locks;
 mod modes;
 mod passwords;
+mod protocols;
 mod relay;
+mod sending;
+mod sign_in;
 mod signals;
 mod threads;
 mod tool;

@@ -1,8 +1,11 @@
 //! Messages that say what they are: what `append` stores and `send` sends.
 
 use lettre::address::AddressError;
-use lettre::message::{Mailbox, Message};
-use lettre::{Address, message::header::ContentType};
+use lettre::Address;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Date, From, Headers, MIME_VERSION_1_0, MessageId, Subject, To,
+};
+use lettre::message::{Mailbox, Mailboxes};
 
 use super::endpoint::Endpoint;
 
@@ -62,22 +65,65 @@ impl Stationery {
     #[must_use]
     pub fn letter(&self, worker: u32, number: u64) -> Letter {
         let Self { from, to, run_id } = self;
-        let written = Message::builder()
-            .from(Mailbox::new(Some("mailconn".to_owned()), from.clone()))
-            .to(Mailbox::new(None, to.clone()))
-            .subject(format!("mailconn run {run_id}, w{worker}, operation {number}"))
-            .message_id(Some(format!("<{run_id}.w{worker}.{number}@{DOMAIN}>")))
-            .header(ContentType::TEXT_PLAIN)
-            .body(format!(
-                "mailconn wrote this message to see which connection it would take.\r\n\
-                 It is operation {number} of worker w{worker} in run {run_id}, and may be deleted.\r\n"
-            ));
-        // Sender and recipient are there, and the text is ASCII: there is nothing that the builder could refuse.
-        let message = written.map(|message| message.formatted()).unwrap_or_default();
+        // Not through the crate's builder: that reads the header back, and takes user@[192.0.2.1] for no address.
+        let mut header = Headers::new();
+        header.set(Date::now());
+        header.set(From::from(Mailboxes::new().with(Mailbox::new(Some("mailconn".to_owned()), from.clone()))));
+        header.set(To::from(Mailboxes::new().with(Mailbox::new(None, to.clone()))));
+        header.set(Subject::from(format!("mailconn run {run_id}, w{worker}, operation {number}")));
+        header.set(MessageId::from(format!("<{run_id}.w{worker}.{number}@{DOMAIN}>")));
+        header.set(MIME_VERSION_1_0);
+        header.set(ContentType::TEXT_PLAIN);
+        header.set(ContentTransferEncoding::SevenBit);
+        let text = format!(
+            "mailconn wrote this message to see which connection it would take.\r\n\
+             It is operation {number} of worker w{worker} in run {run_id}, and may be deleted.\r\n"
+        );
+        let message = format!("{header}\r\n{text}").into_bytes();
         Letter { from: from.clone(), to: to.clone(), message }
     }
 }
 
 fn address(text: &str) -> Result<Address, LetterError> {
     text.parse().map_err(|reason| LetterError { text: text.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn letter(url: &str, to: Option<&str>) -> String {
+        let endpoint = Endpoint::parse(url, None).unwrap();
+        let letter = Stationery::new(&endpoint, to, "0123456789ab").unwrap().letter(3, 17);
+        String::from_utf8(letter.message).unwrap()
+    }
+
+    #[test]
+    fn a_letter_names_its_run_worker_and_operation_whatever_the_host_is_called() {
+        for (url, to, from_line, to_line) in [
+            ("smtp://ann@localhost", None, "mailconn <ann@localhost>", "ann@localhost"),
+            ("smtp://ann@127.0.0.1", None, "mailconn <ann@[127.0.0.1]>", "ann@[127.0.0.1]"),
+            ("imaps://ann@[::1]", None, "mailconn <ann@[IPv6:::1]>", "ann@[IPv6:::1]"),
+            ("smtps://ann%40example.org@mx", Some("bob@x.org"), "mailconn <ann@example.org>", "bob@x.org"),
+            ("smtp://127.0.0.1", Some("bob@x.org"), "mailconn <bob@x.org>", "bob@x.org"),
+        ] {
+            let letter = letter(url, to);
+            let (header, text) = letter.split_once("\r\n\r\n").unwrap();
+            let field = |name: &str| header.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+            assert_eq!((field("From:"), field("To:")), (from_line, to_line), "{url}: {letter}");
+            assert_eq!(field("Message-ID:"), "<0123456789ab.w3.17@mailconn.invalid>", "{letter}");
+            assert!(!field("Date:").is_empty() && field("Subject:").contains("operation 17"), "{letter}");
+            assert!(text.contains("run 0123456789ab") && text.ends_with("\r\n") && letter.is_ascii(), "{letter}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_said_in_one_line() {
+        let endpoint = Endpoint::parse("smtp://ann@localhost", None).unwrap();
+        for to in ["", "bob", "bob@", "@x.org", "a b@x.org", "bob@x.org\r\nBcc: all@x.org"] {
+            let error = Stationery::new(&endpoint, Some(to), "run").unwrap_err().to_string();
+            assert!(error.contains("user@domain") && !error.contains('\n'), "{error}");
+        }
+    }
 }

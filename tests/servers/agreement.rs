@@ -3,6 +3,8 @@
 use super::tool::{Report, SOON};
 use crate::support::dovecot::PrivateDovecot;
 use crate::support::dovecot_log::{Log, Session};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 type Command = (String, String);
 
 /// What the report says of one session.
-struct Claim<'a> {
-    name: &'a str,
-    port: u16,
-    opened: &'a Value,
-    closed: &'a Value,
-    operations: Vec<&'a Value>,
+pub struct Claim<'a> {
+    pub name: &'a str,
+    pub port: u16,
+    pub opened: &'a Value,
+    pub closed: &'a Value,
+    pub operations: Vec<&'a Value>,
 }
 
 impl<'a> Claim<'a> {
-    fn all(report: &'a Report) -> Vec<Self> {
+    pub fn all(report: &'a Report) -> Vec<Self> {
         let named = |event: &'static str, session: &'a Value| {
             report.events(event).filter(move |line| line["session"] == *session)
         };
@@ -39,15 +41,15 @@ impl<'a> Claim<'a> {
         report.events("session-opened").map(claim).collect()
     }
 
-    fn is_logged_out(&self) -> bool {
+    pub fn is_logged_out(&self) -> bool {
         self.closed["closed"] == "logged-out"
     }
 
     /// The commands that the session is said to have carried, in the order of their tags.
-    fn commands(&self) -> Vec<Command> {
+    pub fn commands(&self) -> Vec<Command> {
         let all = [self.opened, self.closed].into_iter().chain(self.operations.iter().copied()).flat_map(commands);
         let mut all: Vec<Command> = all.collect();
-        all.sort_by_key(|(tag, _)| tag[1..].parse::<u32>().unwrap());
+        all.sort_by_key(|(tag, _)| tag.trim_start_matches('a').parse::<u32>().unwrap());
         all
     }
 }
@@ -108,7 +110,7 @@ pub fn assert_recorded(server: &PrivateDovecot, user: &str, report: &Report) {
 fn assert_commands_agree(claim: &Claim<'_>, session: &Session) {
     let mut claimed = claim.commands();
     // The log-in process reads what comes before the sign-in, and that; then the session's transcript begins.
-    let sign_in = claimed.iter().position(|(_, verb)| verb == "LOGIN").expect("a sign-in");
+    let sign_in = claimed.iter().position(|(_, verb)| verb == "AUTHENTICATE").expect("a sign-in");
     let after = claimed.split_off(sign_in + 1);
     assert_eq!(session.replies[0].tag, claimed[sign_in].0, "the reply to the sign-in");
     let recorded: Vec<Command> =
@@ -155,9 +157,10 @@ fn assert_bytes_agree(server: &PrivateDovecot, user: &str, claim: &Claim<'_>, se
     let (read, written) = session.end.as_ref().unwrap().bytes.unwrap();
     let mut before = 0;
     for (tag, verb) in commands(claim.opened) {
-        let arguments = if verb == "LOGIN" { format!(" \"{user}\" \"{password}\"") } else { String::new() };
+        let credentials = STANDARD.encode(format!("\0{user}\0{password}"));
+        let arguments = if verb == "AUTHENTICATE" { format!(" PLAIN {credentials}") } else { String::new() };
         before += format!("{tag} {verb}{arguments}\r\n").len() as u64;
-        if verb == "LOGIN" {
+        if verb == "AUTHENTICATE" {
             break;
         }
     }

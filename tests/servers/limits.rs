@@ -17,7 +17,7 @@ fn past_the_limit_three_workers_finish_and_five_stop_after_one_attempt_each() {
     let server = PrivateDovecot::builder().max_connections(3).start();
     // Those that are served work for longer than the others need to be refused: nobody's place comes free in between.
     let url = format!("imap://u1@127.0.0.1:{}", one_sign_in_at_a_time(&server));
-    let tool = Tool::dialling(&url).password("pw").with("--mode use-default -t 8 -n 20 --pause 50ms");
+    let tool = Tool::dialling(&url).password("pw").with("--auth plain --mode use-default -t 8 -n 20 --pause 50ms");
     let (finished, report) = tool.streamed();
     assert_eq!(finished.code, 6, "{}{}", finished.stdout, finished.stderr);
 

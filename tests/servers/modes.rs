@@ -9,7 +9,7 @@ const ALL_OPERATIONS: &str =
     "--ops noop=2,list,status=2,fetch=2,search=2 --mailbox INBOX --mailbox Archive --mailbox Sent";
 
 /// Which connections carried each worker's operations, and why.
-fn used(report: &Report) -> BTreeMap<&str, BTreeSet<(&str, &str)>> {
+pub fn used(report: &Report) -> BTreeMap<&str, BTreeSet<(&str, &str)>> {
     let mut used: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for operation in report.events("operation") {
         let word = |name: &str| operation[name].as_str().unwrap();
@@ -18,7 +18,7 @@ fn used(report: &Report) -> BTreeMap<&str, BTreeSet<(&str, &str)>> {
     used
 }
 
-fn assert_all_held(report: &Report, operations: u64) {
+pub fn assert_all_held(report: &Report, operations: u64) {
     let totals = report.totals();
     assert_sums_hold(totals);
     assert_eq!(totals["operations"]["ok"], operations, "{totals:#}");

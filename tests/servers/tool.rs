@@ -20,6 +20,31 @@ pub enum Protection {
     Tls,
 }
 
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Protocol {
+    Imap,
+    Smtp,
+    Pop3,
+}
+
+impl Protocol {
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Smtp, Self::Pop3];
+
+    pub fn url(self, server: &PrivateDovecot, user: &str, protection: Protection) -> String {
+        let tls = protection == Protection::Tls;
+        let (scheme, port) = match (self, tls) {
+            (Self::Imap, false) => ("imap", server.imap_port()),
+            (Self::Imap, true) => ("imaps", server.imaps_port()),
+            (Self::Smtp, false) => ("smtp", server.smtp_port()),
+            (Self::Smtp, true) => ("smtps", server.smtps_port()),
+            (Self::Pop3, false) => ("pop3", server.pop3_port()),
+            (Self::Pop3, true) => ("pop3s", server.pop3s_port()),
+        };
+        format!("{scheme}://{user}@127.0.0.1:{port}")
+    }
+}
+
 /// A `mailconn run` that has yet to start.
 pub struct Tool(Command);
 
@@ -37,14 +62,21 @@ pub struct Finished {
 }
 
 impl Tool {
-    /// As `user`, whose password is read from the server's file.
+    /// By IMAP, as `user`, whose password is read from the server's file. By AUTHENTICATE PLAIN: its bytes can be counted.
     pub fn on(server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
-        let url = match protection {
-            Protection::Plain | Protection::StartTls => format!("imap://{user}@127.0.0.1:{}", server.imap_port()),
-            Protection::Tls => format!("imaps://{user}@127.0.0.1:{}", server.imaps_port()),
-        };
-        let mut tool = Self::dialling(&url);
+        Self::speaking(Protocol::Imap, server, user, protection).with("--auth plain")
+    }
+
+    /// By any protocol, in the strongest way.
+    pub fn speaking(protocol: Protocol, server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
+        let mut tool = Self::bare(protocol, server, user, protection);
         tool.0.arg("--password-file").arg(server.password_file());
+        tool
+    }
+
+    /// The same with nothing to sign in with yet.
+    pub fn bare(protocol: Protocol, server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
+        let mut tool = Self::dialling(&protocol.url(server, user, protection));
         if protection == Protection::StartTls {
             tool.0.arg("--starttls");
         }
@@ -64,6 +96,12 @@ impl Tool {
     /// More flags, as one would type them.
     pub fn with(mut self, flags: &str) -> Self {
         self.0.args(flags.split_whitespace());
+        self
+    }
+
+    /// One more flag, whose value may hold anything.
+    pub fn flag(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.arg(name).arg(value);
         self
     }
 
