@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use mailconn::sandbox::{CloseCause, CommandStatus, Options, Sandbox, SessionRecord, User};
 
+mod talk;
+mod tls;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn serve(options: Options) -> Sandbox {
@@ -33,7 +36,7 @@ impl Raw {
     /// Connected, greeting read.
     fn greeted(address: SocketAddr) -> Self {
         let mut raw = Self::silent(address);
-        raw.expect("* OK [CAPABILITY IMAP4REV1 SASL-IR LITERAL+ ID AUTH=PLAIN] mailconn sandbox ready.\r\n");
+        raw.expect("* OK [CAPABILITY IMAP4REV1 SASL-IR LITERAL+ ID AUTH=PLAIN AUTH=LOGIN] mailconn sandbox ready.\r\n");
         raw
     }
 
@@ -150,6 +153,29 @@ fn authenticate_plain_takes_its_credentials_at_once_or_when_asked() {
     assert!(record.iter().all(|session| session.user.as_deref() == Some("user")));
     let verbs: Vec<_> = record[0].commands.iter().map(|command| (command.verb, command.status)).collect();
     assert_eq!(verbs, [("AUTHENTICATE", CommandStatus::Bad), ("AUTHENTICATE", CommandStatus::Ok)]);
+}
+
+#[test]
+fn authenticate_login_asks_for_the_name_and_then_for_the_password() {
+    let server = serve(Options::default());
+    let mut raw = Raw::greeted(server.address());
+    raw.send("a AUTHENTICATE LOGIN\r\n");
+    raw.expect("+ VXNlcm5hbWU6\r\n");
+    raw.send("dXNlcg==\r\n");
+    raw.expect("+ UGFzc3dvcmQ6\r\n");
+    raw.send("d3Jvbmc=\r\n");
+    assert!(raw.line().starts_with("a NO [AUTHENTICATIONFAILED]"));
+    raw.send("b AUTHENTICATE LOGIN dXNlcg==\r\n");
+    raw.expect("+ UGFzc3dvcmQ6\r\n");
+    raw.send("not base64\r\n");
+    assert_eq!(raw.line(), "b BAD Invalid base64 data.\r\n");
+    assert!(raw.ask("c AUTHENTICATE CRAM-MD5").starts_with("c NO Unsupported"));
+    raw.send("d AUTHENTICATE LOGIN dXNlcg==\r\n");
+    raw.expect("+ UGFzc3dvcmQ6\r\n");
+    raw.send("c2VjcmV0\r\n");
+    assert!(raw.line().starts_with("d OK "));
+    let record = format!("{:?}", end(server));
+    assert!(!record.contains("c2VjcmV0") && !record.contains("dXNlcg"), "{record}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Target {
             Server::Sandbox { connections, latency } => {
                 let (user, password) = ("sandbox", format!("{:016x}", fastrand::u64(..)));
                 let users = vec![User::new(user, &password)];
-                let options = Options { users, connections_per_user: connections, latency };
+                let options = Options { users, connections_per_user: connections, latency, ..Options::default() };
                 let sandbox = Sandbox::start(loopback_listener()?, options).context("starting the sandbox")?;
                 let address = sandbox.address();
                 let endpoint = Endpoint {

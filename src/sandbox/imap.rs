@@ -10,25 +10,27 @@ mod signed_in;
 mod verb;
 mod view;
 
-use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder;
 use imap_codec::imap_types::IntoStatic;
-use imap_codec::imap_types::auth::{AuthMechanism, AuthenticateData};
+use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::{Command, CommandBody};
 use imap_codec::imap_types::core::{IString, NString, Tag, Vec1};
 use imap_codec::imap_types::response::{Capability, Code, Data};
-use imap_codec::{AuthenticateDataCodec, CommandCodec};
 
 use self::reply::Verdict;
 use self::view::View;
-use super::faults::Outlet;
-use super::inlet::{Inlet, Progress};
-use super::limits::{Limits, Place};
-use super::mailbox::{Account, Accounts};
+use super::channel::{Arrival, Channel};
+use super::inlet::Progress;
+use super::limits::Place;
+use super::listening::Security;
+use super::mailbox::Account;
+use super::sasl::{Exchange, Step};
+use super::surroundings::{Denied, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
 
 /// How long a client may take to sign in.
@@ -46,154 +48,142 @@ const MAX_BAD: u32 = 20;
 /// The most fields a client may send with ID (RFC 2971, 3.3).
 const MAX_LABEL: usize = 30;
 
-/// What a session asks of the thing that carries its bytes.
-pub(super) trait Wire: Read + Write {
-    /// From now on, a read fails if nothing comes for so long.
-    fn set_patience(&self, patience: Duration) -> io::Result<()>;
-}
-
-/// What a session needs to know of the server it belongs to.
-pub(super) struct Surroundings<'a> {
-    pub accounts: &'a Accounts,
-    pub limits: &'a Arc<Limits>,
-    pub peer: IpAddr,
-    /// Whether the server is being stopped.
-    pub stopping: &'a dyn Fn() -> bool,
-}
-
-/// Holds the conversation to its end. The end is on record before this returns.
-pub(super) fn converse(wire: &mut impl Wire, mut outlet: Outlet, around: Surroundings<'_>, witness: &SessionWitness) {
+/// Holds the conversation to its end, and says why it ended.
+pub(super) fn converse(
+    channel: &mut Channel<'_>,
+    around: Surroundings<'_>,
+    witness: &SessionWitness,
+) -> io::Result<CloseCause> {
     let mut session = Session {
         around,
         witness,
+        encrypted: channel.is_encrypted(),
+        shakes_hands: false,
+        followed: false,
         account: None,
         place: None,
         view: None,
-        credentials_of: None,
+        exchange: None,
         bad_in_a_row: 0,
         out: Vec::new(),
     };
-    let mut inlet = Inlet::new();
-    let cause = match session.run(wire, &mut inlet, &mut outlet) {
-        Ok(cause) => cause,
-        Err(_) => CloseCause::Reset,
-    };
-    witness.closed(cause);
+    session.run(channel)
 }
 
 /// The state of one session.
 struct Session<'a> {
     around: Surroundings<'a>,
     witness: &'a SessionWitness,
+    encrypted: bool,
+    /// STARTTLS was answered with OK: what comes next is a handshake.
+    shakes_hands: bool,
+    /// Whether the client has sent more than the present command.
+    followed: bool,
     account: Option<Arc<Account>>,
     /// Held from sign-in to the end, so that the limit counts this session.
     place: Option<Place>,
     view: Option<View>,
-    /// The AUTHENTICATE command whose credentials the next line is, and when it came.
-    credentials_of: Option<(Tag<'static>, Instant)>,
+    /// The exchange the next line belongs to, the AUTHENTICATE command that began it, and when that came.
+    exchange: Option<(Exchange, Tag<'static>, Instant)>,
     bad_in_a_row: u32,
     /// The reply being composed.
     out: Vec<u8>,
 }
 
 impl Session<'_> {
-    fn run(&mut self, wire: &mut impl Wire, inlet: &mut Inlet, outlet: &mut Outlet) -> io::Result<CloseCause> {
-        wire.set_patience(SIGN_IN_TIME)?;
+    fn run(&mut self, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
+        channel.allow(SIGN_IN_TIME)?;
         let capabilities = self.capabilities();
         reply::greeting(&mut self.out, Code::Capability(capabilities), "mailconn sandbox ready.");
-        outlet.pass(&mut self.out, wire)?;
-        let mut deadline = Instant::now() + SIGN_IN_TIME;
+        channel.pass(&mut self.out)?;
         loop {
-            if (self.around.stopping)() {
-                return self.leave(CloseCause::Server, "Server is stopping.", wire, outlet);
+            if channel.is_stopping() {
+                return self.leave("Server is stopping.", channel);
             }
-            match inlet.advance(self.credentials_of.is_none()) {
+            match channel.inlet.advance(self.exchange.is_none()) {
                 Progress::Whole(length) => {
                     let signed_in = self.account.is_some();
-                    let close = self.answer(inlet.front(length));
-                    inlet.consume(length);
+                    self.followed = channel.inlet.goes_on_behind(length);
+                    let close = self.answer(channel.inlet.front(length));
+                    channel.inlet.consume(length);
                     if let Some(cause) = close {
-                        return self.part(cause, wire, outlet);
+                        return self.part(cause, channel);
                     }
-                    outlet.pass(&mut self.out, wire)?;
+                    channel.pass(&mut self.out)?;
                     if self.bad_in_a_row >= MAX_BAD {
-                        return self.leave(CloseCause::Server, "Too many invalid IMAP commands.", wire, outlet);
+                        return self.leave("Too many invalid IMAP commands.", channel);
+                    }
+                    if self.shakes_hands {
+                        self.shake_hands(channel)?;
                     }
                     if self.account.is_some() {
                         if !signed_in {
-                            inlet.trust();
-                            wire.set_patience(IDLE_TIME)?;
+                            channel.inlet.trust();
                         }
-                        deadline = Instant::now() + IDLE_TIME;
+                        channel.allow(IDLE_TIME)?;
                     }
                 }
-                Progress::More => {
-                    outlet.flush(wire)?;
-                    // Looked at between reads, so that a client that sends a byte now and then has no more time.
-                    if Instant::now() > deadline {
-                        return self.leave(CloseCause::Server, INACTIVE, wire, outlet);
-                    }
-                    match read(wire, inlet.room()) {
-                        Ok(0) if (self.around.stopping)() => {}
-                        Ok(0) => return Ok(CloseCause::EndOfStream),
-                        Ok(length) => inlet.received(length),
-                        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                            return self.leave(CloseCause::Server, INACTIVE, wire, outlet);
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
+                Progress::More => match channel.wait()? {
+                    Arrival::Bytes | Arrival::Stop => {}
+                    Arrival::End => return Ok(CloseCause::EndOfStream),
+                    Arrival::Silence => return self.leave(INACTIVE, channel),
+                },
                 Progress::Consent => {
                     reply::consent(&mut self.out);
-                    outlet.pass(&mut self.out, wire)?;
-                    outlet.flush(wire)?;
+                    channel.pass(&mut self.out)?;
+                    channel.flush()?;
                 }
                 Progress::TooLong => {
-                    self.answer_broken(inlet.fragment(), Verdict::bad("Command line is too long."));
-                    outlet.pass(&mut self.out, wire)?;
-                    return self.leave(CloseCause::Server, "Command line is too long.", wire, outlet);
+                    self.answer_broken(channel.inlet.fragment(), Verdict::bad("Command line is too long."));
+                    channel.pass(&mut self.out)?;
+                    return self.leave("Command line is too long.", channel);
                 }
                 Progress::TooBig { asked } => {
-                    let length = inlet.refused();
+                    let length = channel.inlet.refused();
                     let verdict = Verdict::no("Literal is too big.").code(Code::TooBig);
-                    self.answer_broken(inlet.front(length), verdict);
-                    inlet.consume(length);
-                    outlet.pass(&mut self.out, wire)?;
+                    self.answer_broken(channel.inlet.front(length), verdict);
+                    channel.inlet.consume(length);
+                    channel.pass(&mut self.out)?;
                     if !asked {
-                        return self.leave(CloseCause::Server, "Literal is too big.", wire, outlet);
+                        return self.leave("Literal is too big.", channel);
                     }
                 }
             }
         }
     }
 
+    fn shake_hands(&mut self, channel: &mut Channel<'_>) -> io::Result<()> {
+        self.shakes_hands = false;
+        if let Some(tls) = self.around.tls {
+            channel.encrypt(tls)?;
+            channel.allow(SIGN_IN_TIME)?;
+            self.encrypted = true;
+            self.witness.encrypted();
+        }
+        Ok(())
+    }
+
     /// Says goodbye and ends the session.
-    fn leave(
-        &mut self,
-        cause: CloseCause,
-        text: &'static str,
-        wire: &mut impl Wire,
-        outlet: &mut Outlet,
-    ) -> io::Result<CloseCause> {
+    fn leave(&mut self, text: &'static str, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         reply::bye(&mut self.out, text);
-        self.part(cause, wire, outlet)
+        self.part(CloseCause::Server, channel)
     }
 
     /// Sends what is left to say. The end is on record and the place is free before the client can know of it.
-    fn part(&mut self, cause: CloseCause, wire: &mut impl Wire, outlet: &mut Outlet) -> io::Result<CloseCause> {
+    fn part(&mut self, cause: CloseCause, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         self.witness.closed(cause);
         self.view = None;
         self.place = None;
-        outlet.pass(&mut self.out, wire)?;
-        outlet.flush(wire)?;
+        channel.pass(&mut self.out)?;
+        channel.flush()?;
         Ok(cause)
     }
 
     /// Composes the reply to one whole command. Says why, if the session ends with it.
     fn answer(&mut self, bytes: &[u8]) -> Option<CloseCause> {
-        if let Some((tag, at)) = self.credentials_of.take() {
-            let verdict = self.authenticate(bytes);
-            return self.conclude(tag, "AUTHENTICATE", None, at, verdict);
+        if let Some((mut exchange, tag, at)) = self.exchange.take() {
+            let step = exchange.line(bytes);
+            return self.go_on(exchange, step, tag, at);
         }
         let at = Instant::now();
         let Ok((rest, Command { tag, body })) = CommandCodec::default().decode(bytes) else {
@@ -202,13 +192,21 @@ impl Session<'_> {
         if !rest.is_empty() {
             return self.answer_broken(bytes, Verdict::bad("Syntax error."));
         }
-        if self.account.is_none()
-            && let CommandBody::Authenticate { mechanism: AuthMechanism::Plain, initial_response: None } = body
-        {
-            self.credentials_of = Some((tag.into_static(), at));
-            reply::challenge(&mut self.out);
-            return None;
-        }
+        let body = match body {
+            CommandBody::Authenticate { mechanism, initial_response } if self.may_sign_in() => {
+                let name = mechanism.to_string();
+                let Some(mut exchange) = Exchange::of(name.as_bytes()) else {
+                    let verdict = Verdict::no("Unsupported authentication mechanism.");
+                    return self.conclude(tag, "AUTHENTICATE", None, at, verdict);
+                };
+                let step = match initial_response {
+                    Some(response) => exchange.response(response.declassify()),
+                    None => Step::Ask(exchange.challenge()),
+                };
+                return self.go_on(exchange, step, tag.into_static(), at);
+            }
+            body => body,
+        };
         let verb = verb::of(&body);
         let selects = matches!(body, CommandBody::Select { .. } | CommandBody::Examine { .. });
         let before = self.selected().filter(|_| !selects);
@@ -225,6 +223,22 @@ impl Session<'_> {
         }
         let selected = if selects { self.selected() } else { before };
         self.conclude(tag, verb, selected, at, verdict)
+    }
+
+    /// The next step of AUTHENTICATE: another challenge, or its end.
+    fn go_on(&mut self, exchange: Exchange, step: Step, tag: Tag<'static>, at: Instant) -> Option<CloseCause> {
+        let verdict = match step {
+            Step::Ask(challenge) => {
+                reply::challenge(&mut self.out, challenge);
+                self.exchange = Some((exchange, tag, at));
+                return None;
+            }
+            Step::Credentials(user, password) => self.sign_in(&user, &password),
+            Step::Cancelled => Verdict::bad("Authentication cancelled."),
+            Step::NotBase64 => Verdict::bad("Invalid base64 data."),
+            Step::NotCredentials => self.authentication_failed(),
+        };
+        self.conclude(tag, "AUTHENTICATE", None, at, verdict)
     }
 
     /// Answers a line that is no command, to the tag it seems to have.
@@ -282,12 +296,35 @@ impl Session<'_> {
 
     fn capabilities(&self) -> Vec1<Capability<'static>> {
         let mut capabilities = vec![Capability::Imap4Rev1, Capability::SaslIr, Capability::LiteralPlus, Capability::Id];
-        if self.account.is_none() {
-            capabilities.push(Capability::Auth(AuthMechanism::Plain));
-        } else {
+        if self.account.is_some() {
             capabilities.extend([Capability::Namespace, Capability::Unselect, Capability::UidPlus, Capability::Move]);
+        } else if self.may_sign_in() {
+            capabilities.extend([AuthMechanism::Plain, AuthMechanism::Login].map(Capability::Auth));
+        } else {
+            capabilities.extend([Capability::StartTls, Capability::LoginDisabled]);
         }
         Vec1::unvalidated(capabilities)
+    }
+
+    /// Not twice, and not in the clear where TLS is on offer.
+    fn may_sign_in(&self) -> bool {
+        self.account.is_none() && self.around.tls_on_offer(self.encrypted).is_none()
+    }
+
+    fn start_tls(&mut self) -> Verdict {
+        if self.around.security != Security::StartTls {
+            return Verdict::bad("TLS is not offered here.");
+        }
+        if self.encrypted {
+            return Verdict::bad("TLS is already active.");
+        }
+        if self.followed {
+            let text = "Nothing may follow STARTTLS before the handshake.";
+            reply::bye(&mut self.out, text);
+            return Verdict::bad(text).and_close(CloseCause::Server);
+        }
+        self.shakes_hands = true;
+        Verdict::ok("Begin TLS negotiation now.")
     }
 
     fn execute(&mut self, body: CommandBody<'_>) -> Verdict {
@@ -303,17 +340,17 @@ impl Session<'_> {
                 reply::bye(&mut self.out, "Logging out");
                 Verdict::ok("Logout completed.").and_close(CloseCause::Logout)
             }
+            CommandBody::StartTLS => self.start_tls(),
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if self.account.is_some() => {
+                Verdict::bad("Already signed in.")
+            }
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if !self.may_sign_in() => {
+                Verdict::no("Plaintext authentication disallowed on non-secure (SSL/TLS) connections.")
+                    .other_code("PRIVACYREQUIRED")
+            }
             CommandBody::Login { username, password } => {
-                if self.account.is_some() {
-                    return Verdict::bad("Already signed in.");
-                }
                 self.sign_in(username.as_ref(), password.declassify().as_ref())
             }
-            CommandBody::Authenticate { mechanism, initial_response } => match initial_response {
-                _ if self.account.is_some() => Verdict::bad("Already signed in."),
-                Some(response) if mechanism == AuthMechanism::Plain => self.plain(response.declassify()),
-                _ => Verdict::no("Unsupported authentication mechanism."),
-            },
             body => match self.account.clone() {
                 Some(account) => self.execute_signed_in(&account, body),
                 None => Verdict::bad("Sign in first."),
@@ -342,52 +379,27 @@ impl Session<'_> {
         Verdict::ok("ID completed.")
     }
 
-    /// The second half of AUTHENTICATE PLAIN: a line of base64, or `*`.
-    fn authenticate(&mut self, line: &[u8]) -> Verdict {
-        match AuthenticateDataCodec::default().decode(line) {
-            Ok((_, AuthenticateData::Continue(response))) => self.plain(response.declassify()),
-            Ok((_, AuthenticateData::Cancel)) => Verdict::bad("Authentication cancelled."),
-            Err(_) => Verdict::bad("Invalid base64 data."),
-        }
-    }
-
-    /// `authzid NUL authcid NUL password` (RFC 4616).
-    fn plain(&mut self, response: &[u8]) -> Verdict {
-        let mut parts = response.splitn(3, |&byte| byte == 0);
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(on_behalf_of), Some(user), Some(password)) if on_behalf_of.is_empty() || on_behalf_of == user => {
-                self.sign_in(user, password)
-            }
-            _ => authentication_failed(),
-        }
-    }
-
     fn sign_in(&mut self, user: &[u8], password: &[u8]) -> Verdict {
-        let Some(account) = self.around.accounts.sign_in(user, password) else {
-            return authentication_failed();
-        };
-        match self.around.limits.admit(account.name(), self.around.peer) {
-            // Dovecot says this much and hangs up, without a BYE.
-            Err(full) => Verdict::no(full.text()).other_code("LIMIT").and_close(CloseCause::Refused),
-            Ok(place) => {
+        match self.around.sign_in(user, password) {
+            Ok((account, place)) => {
                 self.witness.signed_in(account.name());
-                self.account = Some(Arc::clone(account));
+                self.account = Some(account);
                 self.place = Some(place);
                 Verdict::ok("Logged in").code(Code::Capability(self.capabilities()))
             }
+            Err(Denied::Unknown) => self.authentication_failed(),
+            // Dovecot says this much and hangs up, without a BYE.
+            Err(Denied::Full(full)) => {
+                let text = full.text();
+                self.witness.refused(&text);
+                Verdict::no(text).other_code("LIMIT").and_close(CloseCause::Refused)
+            }
         }
     }
-}
 
-fn read(wire: &mut impl Wire, room: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match wire.read(room) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+    fn authentication_failed(&self) -> Verdict {
+        let text = "Authentication failed.";
+        self.witness.refused(text);
+        Verdict::no(text).other_code("AUTHENTICATIONFAILED")
     }
-}
-
-fn authentication_failed() -> Verdict {
-    Verdict::no("Authentication failed.").other_code("AUTHENTICATIONFAILED")
 }

@@ -97,7 +97,7 @@ impl Inlet {
         &self.buffer[self.start..self.start + length]
     }
 
-    /// The line that stands in the way, as far as it is here: what a refusal can find its tag in.
+    /// All that is at hand: part of a message, or a line that stands in the way, in which a refusal can find its tag.
     pub fn fragment(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -141,6 +141,27 @@ impl Inlet {
             }
         }
         Progress::More
+    }
+
+    /// The same where a command is a line, and no longer than this.
+    pub fn advance_line(&mut self, longest: usize) -> Progress {
+        let newline = self.buffer[self.searched..self.end].iter().position(|&byte| byte == b'\n');
+        let length = newline.map_or(self.end, |at| self.searched + at + 1) - self.start;
+        if length > longest {
+            return Progress::TooLong;
+        }
+        match newline {
+            Some(_) => Progress::Whole(length),
+            None => {
+                self.searched = self.end;
+                Progress::More
+            }
+        }
+    }
+
+    /// Whether something stands behind the first `length` bytes.
+    pub fn goes_on_behind(&self, length: usize) -> bool {
+        self.start + length < self.end
     }
 
     /// After [`Progress::TooBig`]: the bytes up to and with the line that announced the literal.

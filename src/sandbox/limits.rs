@@ -1,22 +1,27 @@
-//! How many connections an account may have open at once, counted as Dovecot does: per user and address.
+//! How many connections may be open at once, counted as Dovecot and Postfix do: per protocol, user and address, or per
+//! address alone where the user is not known yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use super::listening::Protocol;
 use super::lock;
+
+/// Who is counted together.
+type Holder = (Protocol, Option<Arc<str>>, IpAddr);
 
 /// The limit and who stands where.
 pub(super) struct Limits {
     connections_per_user: Option<usize>,
-    /// Entries leave at zero, so the map is as small as the number of signed-in (user, address) pairs.
-    signed_in: Mutex<HashMap<(Arc<str>, IpAddr), usize>>,
+    /// Entries leave at zero, so the map is as small as the number of those who are here.
+    admitted: Mutex<HashMap<Holder, usize>>,
 }
 
-/// One signed-in connection's place; dropping it gives the place back.
+/// One connection's place; dropping it gives the place back.
 pub(super) struct Place {
     limits: Arc<Limits>,
-    holder: (Arc<str>, IpAddr),
+    holder: Holder,
 }
 
 /// No place left. Holds the limit in force.
@@ -31,31 +36,31 @@ impl Full {
 
 impl Limits {
     pub fn new(connections_per_user: Option<usize>) -> Self {
-        Self { connections_per_user, signed_in: Mutex::default() }
+        Self { connections_per_user, admitted: Mutex::default() }
     }
 
-    pub fn admit(self: &Arc<Self>, user: &Arc<str>, address: IpAddr) -> Result<Place, Full> {
-        let holder = (Arc::clone(user), address);
-        let mut signed_in = lock(&self.signed_in);
-        let count = signed_in.get(&holder).copied().unwrap_or(0);
+    pub fn admit(self: &Arc<Self>, protocol: Protocol, user: Option<Arc<str>>, from: IpAddr) -> Result<Place, Full> {
+        let holder = (protocol, user, from);
+        let mut admitted = lock(&self.admitted);
+        let count = admitted.get(&holder).copied().unwrap_or(0);
         if let Some(limit) = self.connections_per_user
             && count >= limit
         {
             return Err(Full(limit));
         }
-        signed_in.insert(holder.clone(), count + 1);
-        drop(signed_in);
+        admitted.insert(holder.clone(), count + 1);
+        drop(admitted);
         Ok(Place { limits: Arc::clone(self), holder })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut signed_in = lock(&self.limits.signed_in);
-        if let Some(count) = signed_in.get_mut(&self.holder) {
+        let mut admitted = lock(&self.limits.admitted);
+        if let Some(count) = admitted.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
-                signed_in.remove(&self.holder);
+                admitted.remove(&self.holder);
             }
         }
     }

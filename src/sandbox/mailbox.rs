@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use imap_codec::imap_types::flag::Flag;
 
 use super::message::Message;
-use super::server::User;
+use super::options::User;
 use super::{lock, seed};
 
 /// Separates the levels of a mailbox name.

@@ -1,4 +1,4 @@
-//! The mail server in the box: a real IMAP server on a listener handed to it.
+//! The mail server in the box: real IMAP, SMTP and POP3 on listeners handed to it, in the clear or under TLS.
 //!
 //! It keeps its own record of every session and command, and that record is the point of it: what a
 //! client says it did can be held against what a server saw. So this room knows nothing of the other
@@ -18,31 +18,44 @@
 //! ```
 //!
 //! # Layout
-//! - `server`: accepts, starts a thread per connection, stops and joins every one of them.
+//! - `server`: accepts, starts a thread per connection, stops and joins every one of them; `options`, `listening`: what
+//!   it is asked to be.
+//! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
 //! - `witness`: what the server itself saw.
-//! - `limits`: how many connections an account may have.
+//! - `limits`: how many connections an account may have; `surroundings`: who is let in; `sasl`: how a password is sent.
 //! - `faults`: the one place all replies pass on their way out.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
 //! - `mailbox`, `message`, `seed`: accounts, their mailboxes, what is in them.
-//! - `imap`: one session's conversation.
+//! - `imap`, `smtp`, `pop3`: one session's conversation.
 //!
 //! # Invariants
 //! - No lock is held while a byte is sent, awaited or delayed.
-//! - A command is on record before its tagged reply is written, and a session's end before its socket closes.
+//! - A command is on record before its reply is written, and a session's end before its socket closes.
 //! - No password reaches the record.
+//! - What was said in the clear before a handshake does not count after it.
 
+mod channel;
 mod faults;
 mod imap;
 mod inlet;
 mod limits;
+mod listening;
 mod mailbox;
 mod message;
+mod options;
+mod sasl;
 mod seed;
 mod server;
+mod session;
+mod surroundings;
+mod tls;
+mod wire;
 mod witness;
 
-pub use server::{Options, Sandbox, User};
-pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionRecord};
+pub use listening::{Listening, Protocol, Security};
+pub use options::{Options, User};
+pub use server::Sandbox;
+pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,6 +1,6 @@
 //! Accepts connections, gives each a thread, and ends them all when it is told to.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,17 +9,13 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::faults::Outlet;
-use super::imap::{self, Surroundings, Wire};
 use super::limits::Limits;
+use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
-use super::witness::{SessionRecord, SessionWitness, Witness};
-
-/// How long a write may wait for a client that does not read.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a session that the server has ended waits for the client to close too.
-const LINGER: Duration = Duration::from_millis(500);
+use super::options::Options;
+use super::session;
+use super::tls::Identity;
+use super::witness::{SessionRecord, Witness};
 
 /// The pause after a connection could not be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -27,58 +23,39 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a sandbox that is dropped rather than stopped takes for it.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
 
+/// The shortest time the system can wait for: none at all would be for ever.
+const SHORTEST_IDLE: Duration = Duration::from_millis(1);
+
 /// A session parses and replies; it needs no deep stack, and there may be thousands.
 const STACK: usize = 512 * 1024;
 
-/// How a sandbox behaves.
-pub struct Options {
-    /// Who may sign in. Each has INBOX, Archive and Sent, with messages that say where they are.
-    pub users: Vec<User>,
-    /// How many connections a user may have open from one address; `None` for no limit.
-    pub connections_per_user: Option<usize>,
-    /// How late each reply is.
-    pub latency: Duration,
-}
-
-impl Default for Options {
-    /// One user, `user` with the password `secret`; no limit, no latency.
-    fn default() -> Self {
-        Self { users: vec![User::new("user", "secret")], connections_per_user: None, latency: Duration::ZERO }
-    }
-}
-
-/// Someone who may sign in. There is no way to get the password out again.
-#[derive(Clone)]
-pub struct User {
-    pub(super) name: String,
-    pub(super) password: String,
-}
-
-impl User {
-    /// A user with this name and password.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { name: name.into(), password: password.into() }
-    }
-}
-
 /// A running server. Dropping it stops it; [`Sandbox::stop`] does so within a deadline and hands over the record.
 pub struct Sandbox {
-    address: SocketAddr,
-    /// Shared with the accepting thread, so that stopping can end its wait.
-    listener: Arc<TcpListener>,
+    /// Where it listens, in the order given; at least one.
+    addresses: Vec<SocketAddr>,
     shared: Arc<Shared>,
-    /// Taken by whoever stops first.
-    accepting: Option<JoinHandle<Vec<Running>>>,
+    /// One for each listener; taken by whoever stops first.
+    accepting: Vec<Accepting>,
 }
 
 /// What all sessions share.
-struct Shared {
-    accounts: Accounts,
-    limits: Arc<Limits>,
-    witness: Witness,
-    latency: Duration,
+pub(super) struct Shared {
+    pub accounts: Accounts,
+    pub limits: Arc<Limits>,
+    pub witness: Witness,
+    pub latency: Duration,
+    pub idle_limit: Option<Duration>,
+    /// Made if any listener speaks TLS.
+    pub identity: Option<Identity>,
     /// Set once, by [`Sandbox::stop`]; read by every session between commands.
-    stopping: Arc<AtomicBool>,
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// A thread that accepts, and its listener: shared with it, so that stopping can end its wait.
+struct Accepting {
+    listener: Arc<TcpListener>,
+    address: SocketAddr,
+    thread: JoinHandle<Vec<Running>>,
 }
 
 /// A session's thread, and a way to its socket that does not keep the socket open.
@@ -88,28 +65,66 @@ struct Running {
 }
 
 impl Sandbox {
-    /// Serves on `listener` until [`Sandbox::stop`].
+    /// Serves IMAP, in the clear, on `listener` until [`Sandbox::stop`].
+    ///
+    /// # Errors
+    /// The system refused a thread, or the listener has no address.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        listener.set_nonblocking(false)?;
-        let listener = Arc::new(listener);
+        Self::serve(vec![Listening { listener, protocol: Protocol::Imap, security: Security::Plain }], options)
+    }
+
+    /// Serves on all listeners until [`Sandbox::stop`]: the same accounts behind them, one record of them all.
+    ///
+    /// # Errors
+    /// There is no listener, one has no address, the system refused a thread, or no certificate could be made.
+    pub fn serve(listening: Vec<Listening>, options: Options) -> io::Result<Self> {
+        let addresses = listening.iter().map(|one| one.listener.local_addr()).collect::<io::Result<Vec<_>>>()?;
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is nothing to listen on"));
+        }
+        let encrypts = listening.iter().any(|one| one.security != Security::Plain);
+        let identity = encrypts.then(|| Identity::new(addresses.iter().map(SocketAddr::ip))).transpose()?;
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
             limits: Arc::new(Limits::new(options.connections_per_user)),
-            witness: Witness::default(),
+            witness: Witness::new(options.watch),
             latency: options.latency,
+            idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
+            identity,
             stopping: Arc::default(),
         });
-        let accepting = {
-            let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
-            thread::Builder::new().name("sandbox accept".to_owned()).spawn(move || accept(&listener, &shared))?
-        };
-        Ok(Self { address, listener, shared, accepting: Some(accepting) })
+        let mut sandbox = Self { addresses, shared, accepting: Vec::with_capacity(listening.len()) };
+        // If one fails, those before it are stopped by the drop.
+        for (Listening { listener, protocol, security }, address) in
+            listening.into_iter().zip(sandbox.addresses.clone())
+        {
+            listener.set_nonblocking(false)?;
+            let listener = Arc::new(listener);
+            let (accepts, shared) = (Arc::clone(&listener), Arc::clone(&sandbox.shared));
+            let thread = thread::Builder::new()
+                .name("sandbox accept".to_owned())
+                .spawn(move || accept(&accepts, (protocol, security), &shared))?;
+            sandbox.accepting.push(Accepting { listener, address, thread });
+        }
+        Ok(sandbox)
     }
 
-    /// Where it listens.
+    /// Where it listens: the first address, if there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The certificate, in PEM, of the authority that signed the server's own; `None` if no listener speaks TLS.
+    ///
+    /// The server's is for `localhost`, `127.0.0.1`, `::1` and the listeners' addresses. Both are made anew for each
+    /// server.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.identity.as_ref().map(|identity| identity.ca_pem.as_str())
     }
 
     /// The record so far, session by session in the order they were accepted.
@@ -122,7 +137,7 @@ impl Sandbox {
         self.shared.witness.open()
     }
 
-    /// Stops accepting, ends what is open with `* BYE`, joins every thread, and returns the whole record.
+    /// Stops accepting, ends what is open with a goodbye, joins every thread, and returns the whole record.
     ///
     /// Clients that keep a session from ending in its own way are cut off, so that all is over by the deadline.
     pub fn stop(mut self, deadline: Duration) -> Vec<SessionRecord> {
@@ -131,13 +146,14 @@ impl Sandbox {
     }
 
     fn end(&mut self, deadline: Duration) {
-        let Some(accepting) = self.accepting.take() else {
-            return;
-        };
         self.shared.stopping.store(true, Ordering::Release);
-        self.end_accept();
-        accepting.thread().unpark();
-        let running = accepting.join().unwrap_or_default();
+        let accepting = std::mem::take(&mut self.accepting);
+        let mut running = Vec::new();
+        for one in accepting {
+            one.end_wait();
+            one.thread.thread().unpark();
+            running.extend(one.thread.join().unwrap_or_default());
+        }
         // Ends their reading but not their writing: they say goodbye themselves, between two replies.
         for session in &running {
             shut(&session.socket, Shutdown::Read);
@@ -156,9 +172,11 @@ impl Sandbox {
             let _ = session.thread.join();
         }
     }
+}
 
+impl Accepting {
     /// Ends the wait for the next connection: where shutting a listener down does not, a connection does.
-    fn end_accept(&self) {
+    fn end_wait(&self) {
         if SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_ok() {
             return;
         }
@@ -186,7 +204,7 @@ fn shut(socket: &Weak<TcpStream>, how: Shutdown) {
 }
 
 /// Accepts until the server is stopped, and returns the sessions that may still be running.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<Running> {
+fn accept(listener: &TcpListener, speaks: (Protocol, Security), shared: &Arc<Shared>) -> Vec<Running> {
     let mut running: Vec<Running> = Vec::new();
     let mut sweep_at = 64;
     loop {
@@ -195,7 +213,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<Running> {
             return running;
         }
         match accepted {
-            Ok((stream, peer)) => running.extend(serve(stream, peer, shared)),
+            Ok((stream, peer)) => running.extend(serve(stream, peer, speaks, shared)),
             // The next one may be luckier: descriptors come back, and a client that gave up is no one's fault.
             Err(_) => thread::park_timeout(ACCEPT_PAUSE),
         }
@@ -211,66 +229,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<Running> {
 }
 
 /// Starts a session's thread. If the system has no thread to give, the connection is closed, and that is on record.
-fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Running> {
-    let witness = shared.witness.accepted(peer.port());
+fn serve(stream: TcpStream, peer: SocketAddr, speaks: (Protocol, Security), shared: &Arc<Shared>) -> Option<Running> {
+    let witness = shared.witness.accepted(peer, speaks.0);
     let socket = Arc::new(stream);
     let weak = Arc::downgrade(&socket);
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new()
         .name("sandbox session".to_owned())
         .stack_size(STACK)
-        .spawn(move || session(Socket(socket), peer.ip(), &shared, &witness))
+        .spawn(move || session::hold(socket, peer, speaks, &shared, &witness))
         .ok()?;
     Some(Running { thread, socket: weak })
-}
-
-fn session(mut socket: Socket, peer: IpAddr, shared: &Shared, witness: &SessionWitness) {
-    // Without these a reply is late or a write waits long, but the session works.
-    let _ = socket.0.set_nodelay(true);
-    let _ = socket.0.set_write_timeout(Some(WRITE_PATIENCE));
-    let stopping = || shared.stopping.load(Ordering::Acquire);
-    let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping));
-    let around = Surroundings { accounts: &shared.accounts, limits: &shared.limits, peer, stopping: &stopping };
-    imap::converse(&mut socket, outlet, around, witness);
-    linger(&mut socket, stopping);
-}
-
-/// Lets the client read the last reply: closing at once, with something it sent still unread, would reset
-/// the connection and take the reply with it.
-fn linger(socket: &mut Socket, stopping: impl Fn() -> bool) {
-    let end = Instant::now() + LINGER;
-    if socket.0.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    let mut discarded = [0; 1024];
-    while let Some(patience) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        if stopping() || socket.set_patience(patience).is_err() || !matches!(socket.read(&mut discarded), Ok(1..)) {
-            return;
-        }
-    }
-}
-
-/// A session's socket. It is shared with the stopper without a second descriptor.
-struct Socket(Arc<TcpStream>);
-
-impl Wire for Socket {
-    fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.0.set_read_timeout(Some(patience))
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,9 +1,11 @@
 //! What the server itself saw, as plain data.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::listening::Protocol;
 use super::lock;
 
 /// One connection, from accept to close.
@@ -11,11 +13,16 @@ use super::lock;
 pub struct SessionRecord {
     /// Counts accepted connections, from 1.
     pub number: u64,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Whether TLS was: from the first byte, or from STARTTLS or STLS on.
+    pub tls: bool,
     /// The client's port: with the server's address it names the TCP connection.
     pub peer_port: u16,
     /// The account, once signed in.
     pub user: Option<String>,
-    /// What the client sent with its last `ID` command.
+    /// What the client calls itself: the fields of its last `ID` command; in SMTP the name of its last EHLO or HELO,
+    /// under `ehlo`.
     pub label: Vec<(String, Option<String>)>,
     /// When the connection was accepted.
     pub accepted: Instant,
@@ -23,17 +30,22 @@ pub struct SessionRecord {
     pub closed: Option<(Instant, CloseCause)>,
     /// Every command that has its reply, in the order they were carried out.
     pub commands: Vec<CommandRecord>,
+    /// The Message-ID of each message that was taken by SMTP, as its header has it, in the order they were taken.
+    /// A message for several users is one.
+    pub delivered: Vec<String>,
 }
 
-/// One command. It is on record before its tagged reply is written, so a client that has the reply
-/// can rely on finding it here.
+/// One command. It is on record before its reply is written (in IMAP the tagged one), so a client that has the reply
+/// can rely on finding it here. DATA is on record before the message is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandRecord {
-    /// The client's tag. Empty where a line had none, or might have been a stray half of a password.
+    /// In IMAP the client's tag; empty where a line had none, or might have been a stray half of a password. In SMTP and
+    /// POP3 the command's number on its connection, in decimal, from 1: every command line counts, on both sides of a
+    /// handshake, but not the lines of a SASL exchange or of a message.
     pub tag: Box<str>,
     /// The command's name in capitals, `UID FETCH` style; `UNKNOWN` if the server knows no such command.
     pub verb: &'static str,
-    /// The mailbox selected when the command ran; for SELECT and EXAMINE the one they selected.
+    /// The mailbox selected when the command ran; for SELECT and EXAMINE the one they selected. None but in IMAP.
     pub selected: Option<Arc<str>>,
     /// When the command had arrived whole.
     pub at: Instant,
@@ -55,27 +67,78 @@ pub enum CommandStatus {
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseCause {
-    /// The client said LOGOUT.
+    /// The client said LOGOUT, or QUIT.
     Logout,
-    /// The client closed its side without LOGOUT.
+    /// The client closed its side without a word.
     EndOfStream,
-    /// The connection broke.
+    /// The connection broke, or the TLS handshake did.
     Reset,
-    /// Too many connections of this user.
+    /// Too many connections of this user, or from this address.
     Refused,
     /// The server ended it: it is stopping, or the client was silent, flooding or babbling.
     Server,
 }
+
+/// Something that happened to a session, for those who watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEvent {
+    /// The session's number: [`SessionRecord::number`].
+    pub session: u64,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// What happened.
+    pub kind: SessionEventKind,
+}
+
+/// What can happen to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEventKind {
+    /// It was accepted.
+    Opened,
+    /// The TLS handshake succeeded.
+    Encrypted,
+    /// Its user signed in.
+    SignedIn {
+        /// Who.
+        user: String,
+    },
+    /// It was not let in: a wrong password, a limit, a maildrop in use.
+    Refused {
+        /// The server's words.
+        words: String,
+    },
+    /// It handed over a message, which now is in the mailboxes.
+    Delivered {
+        /// As the message's header has it.
+        message_id: String,
+        /// In how many mailboxes.
+        recipients: usize,
+    },
+    /// It is over.
+    Closed {
+        /// Why.
+        cause: CloseCause,
+        /// How many commands it had.
+        commands: usize,
+    },
+}
+
+/// Is told of every event as it happens, by the thread it happens to: it must not block.
+pub(super) type Watch = Arc<dyn Fn(&SessionEvent) + Send + Sync>;
 
 /// The record of all sessions.
 ///
 /// It grows for as long as the server runs: it is the evidence, and evidence is not dropped.
 #[derive(Default)]
 pub(super) struct Witness {
-    /// Written by the accepting thread, read by whoever asks for a snapshot.
+    /// Written by the accepting threads, read by whoever asks for a snapshot.
     sessions: Mutex<Vec<Arc<Entry>>>,
     /// Sessions accepted and not closed, so that asking for their number costs no lock.
     open: Arc<AtomicUsize>,
+    watch: Option<Watch>,
 }
 
 struct Entry {
@@ -85,26 +148,49 @@ struct Entry {
 }
 
 /// A session's pen. Dropping it without [`SessionWitness::closed`], as a panic does, still ends the session on record.
-pub(super) struct SessionWitness(Arc<Entry>);
+pub(super) struct SessionWitness {
+    entry: Arc<Entry>,
+    /// None if nobody watches: then no event is made.
+    watched: Option<Watched>,
+}
+
+struct Watched {
+    watch: Watch,
+    session: u64,
+    protocol: Protocol,
+    peer: SocketAddr,
+}
 
 impl Witness {
-    pub fn accepted(&self, peer_port: u16) -> SessionWitness {
+    pub fn new(watch: Option<Watch>) -> Self {
+        Self { watch, ..Self::default() }
+    }
+
+    pub fn accepted(&self, peer: SocketAddr, protocol: Protocol) -> SessionWitness {
         let mut sessions = lock(&self.sessions);
+        let number = sessions.len() as u64 + 1;
         let entry = Arc::new(Entry {
             record: Mutex::new(SessionRecord {
-                number: sessions.len() as u64 + 1,
-                peer_port,
+                number,
+                protocol,
+                tls: false,
+                peer_port: peer.port(),
                 user: None,
                 label: Vec::new(),
                 accepted: Instant::now(),
                 closed: None,
                 commands: Vec::new(),
+                delivered: Vec::new(),
             }),
             open: Arc::clone(&self.open),
         });
         sessions.push(Arc::clone(&entry));
         self.open.fetch_add(1, Ordering::AcqRel);
-        SessionWitness(entry)
+        drop(sessions);
+        let watched = self.watch.clone().map(|watch| Watched { watch, session: number, protocol, peer });
+        let witness = SessionWitness { entry, watched };
+        witness.tell(|| SessionEventKind::Opened);
+        witness
     }
 
     pub fn open(&self) -> usize {
@@ -118,24 +204,50 @@ impl Witness {
 }
 
 impl SessionWitness {
+    pub fn encrypted(&self) {
+        lock(&self.entry.record).tls = true;
+        self.tell(|| SessionEventKind::Encrypted);
+    }
+
     pub fn signed_in(&self, user: &str) {
-        lock(&self.0.record).user = Some(user.to_owned());
+        lock(&self.entry.record).user = Some(user.to_owned());
+        self.tell(|| SessionEventKind::SignedIn { user: user.to_owned() });
+    }
+
+    /// `words` are the server's own.
+    pub fn refused(&self, words: &str) {
+        self.tell(|| SessionEventKind::Refused { words: words.to_owned() });
     }
 
     pub fn labelled(&self, label: Vec<(String, Option<String>)>) {
-        lock(&self.0.record).label = label;
+        lock(&self.entry.record).label = label;
     }
 
     pub fn command(&self, command: CommandRecord) {
-        lock(&self.0.record).commands.push(command);
+        lock(&self.entry.record).commands.push(command);
+    }
+
+    pub fn delivered(&self, message_id: &str, recipients: usize) {
+        lock(&self.entry.record).delivered.push(message_id.to_owned());
+        self.tell(|| SessionEventKind::Delivered { message_id: message_id.to_owned(), recipients });
     }
 
     /// The first cause given is the one that counts.
     pub fn closed(&self, cause: CloseCause) {
-        let mut record = lock(&self.0.record);
+        let mut record = lock(&self.entry.record);
         if record.closed.is_none() {
             record.closed = Some((Instant::now(), cause));
-            self.0.open.fetch_sub(1, Ordering::AcqRel);
+            self.entry.open.fetch_sub(1, Ordering::AcqRel);
+            let commands = record.commands.len();
+            drop(record);
+            self.tell(|| SessionEventKind::Closed { cause, commands });
+        }
+    }
+
+    /// No lock is held: whoever watches may ask for the record.
+    fn tell(&self, kind: impl FnOnce() -> SessionEventKind) {
+        if let Some(Watched { watch, session, protocol, peer }) = &self.watched {
+            watch(&SessionEvent { session: *session, protocol: *protocol, peer: *peer, kind: kind() });
         }
     }
 }

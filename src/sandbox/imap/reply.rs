@@ -100,9 +100,9 @@ pub(super) fn consent(out: &mut Vec<u8>) {
     }
 }
 
-/// The client may send its credentials now.
-pub(super) fn challenge(out: &mut Vec<u8>) {
-    push(out, &Response::CommandContinuationRequest(CommandContinuationRequest::base64(&b""[..])));
+/// The client may send its credentials now, or the next part of them.
+pub(super) fn challenge(out: &mut Vec<u8>, challenge: &'static [u8]) {
+    push(out, &Response::CommandContinuationRequest(CommandContinuationRequest::base64(challenge)));
 }
 
 pub(super) fn done(result: Result<(), Refusal>, text: &'static str) -> Verdict {

@@ -1,0 +1,49 @@
+//! How a sandbox behaves, and who may sign in.
+
+use std::time::Duration;
+
+use super::witness::Watch;
+
+/// How a sandbox behaves.
+pub struct Options {
+    /// Who may sign in. Each has INBOX, Archive and Sent, with messages that say where they are.
+    pub users: Vec<User>,
+    /// How many connections a user may have open from one address, in each protocol; in SMTP, where the user is not
+    /// known when the connection is made, how many connections one address may have. `None` for no limit.
+    pub connections_per_user: Option<usize>,
+    /// How late each reply is.
+    pub latency: Duration,
+    /// How long a client may be silent before the server ends the session; `None` for what the protocols ask of a
+    /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in).
+    pub idle_limit: Option<Duration>,
+    /// Is told of every session event as it happens, by the thread it happens to: it must not block. It may ask for the
+    /// record.
+    pub watch: Option<Watch>,
+}
+
+impl Default for Options {
+    /// One user, `user` with the password `secret`; no limit, no latency, nobody watches.
+    fn default() -> Self {
+        Self {
+            users: vec![User::new("user", "secret")],
+            connections_per_user: None,
+            latency: Duration::ZERO,
+            idle_limit: None,
+            watch: None,
+        }
+    }
+}
+
+/// Someone who may sign in. There is no way to get the password out again.
+#[derive(Clone)]
+pub struct User {
+    pub(super) name: String,
+    pub(super) password: String,
+}
+
+impl User {
+    /// A user with this name and password.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { name: name.into(), password: password.into() }
+    }
+}

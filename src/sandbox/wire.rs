@@ -1,0 +1,148 @@
+//! A session's socket, in the clear or under TLS.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection};
+
+/// How long a TLS record may wait for a client that takes it piece by piece.
+const RECORD_TIME: Duration = Duration::from_secs(60);
+
+/// How long a session that the server has ended waits for the client to close too.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What carries a session's bytes.
+pub(super) struct Wire {
+    /// Shared with the stopper without a second descriptor.
+    socket: Arc<TcpStream>,
+    /// From the handshake on.
+    tls: Option<Box<ServerConnection>>,
+}
+
+impl Wire {
+    pub fn new(socket: Arc<TcpStream>) -> Self {
+        Self { socket, tls: None }
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// From now on, a read fails if nothing comes for so long.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(patience))
+    }
+
+    /// Shakes hands. Whatever the client sends from here on is under TLS, or ends the session. Changes the patience.
+    pub fn encrypt(&mut self, config: &Arc<ServerConfig>, deadline: Instant) -> io::Result<()> {
+        let mut tls = Box::new(ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?);
+        // The tickets that let the client resume go out with the end of the handshake.
+        while tls.is_handshaking() || tls.wants_write() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if tls.wants_write() {
+                uninterrupted(|| tls.write_tls(&mut &*self.socket))?;
+            } else {
+                self.set_patience(left)?;
+                if uninterrupted(|| tls.read_tls(&mut &*self.socket))? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                digest(&mut tls, &self.socket)?;
+            }
+        }
+        self.tls = Some(tls);
+        Ok(())
+    }
+
+    /// Lets the client read the last reply: closing at once, with something it sent still unread, would reset
+    /// the connection and take the reply with it.
+    pub fn linger(mut self, stopping: impl Fn() -> bool) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            // The client may be gone.
+            let _ = drain(tls, &self.socket);
+        }
+        let end = Instant::now() + LINGER;
+        if self.socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut discarded = [0; 1024];
+        while let Some(patience) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if stopping()
+                || self.set_patience(patience).is_err()
+                || !matches!((&*self.socket).read(&mut discarded), Ok(1..))
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    /// As with a socket, 0 is the end, said or not: many clients close TLS without a word.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return uninterrupted(|| (&*self.socket).read(buffer));
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                result => return result,
+            }
+            uninterrupted(|| tls.read_tls(&mut &*self.socket))?;
+            digest(tls, &self.socket)?;
+            drain(tls, &self.socket)?;
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return (&*self.socket).write(buffer);
+        };
+        let written = tls.writer().write(buffer)?;
+        drain(tls, &self.socket)?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes in what was read. A client that breaks the protocol is told so.
+fn digest(tls: &mut ServerConnection, socket: &TcpStream) -> io::Result<()> {
+    match tls.process_new_packets() {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let _ = drain(tls, socket);
+            Err(io::Error::new(io::ErrorKind::InvalidData, error))
+        }
+    }
+}
+
+fn drain(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<()> {
+    let mut deadline = None;
+    while tls.wants_write() {
+        if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + RECORD_TIME) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        uninterrupted(|| tls.write_tls(&mut socket))?;
+    }
+    Ok(())
+}
+
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
