@@ -3,6 +3,9 @@
 /// The longest text of one command, its literals not counted.
 const MAX_LINE: usize = 64 * 1024;
 
+/// The longest line of a protocol that is asked for passwords by SASL in lines of their own (RFC 4954, 4).
+pub(super) const MAX_SASL_LINE: usize = 12 * 1024;
+
 /// What a client that has not signed in may send in literals: a name and a password.
 const MAX_LITERAL_OF_STRANGERS: usize = 4 * 1024;
 

@@ -94,6 +94,26 @@ impl Accounts {
         let account = self.0.get(std::str::from_utf8(name).ok()?)?;
         (account.password == password).then_some(account)
     }
+
+    /// Whom mail to this address is for: a user of that name, or of the name before the `@`, whatever the domain.
+    pub fn addressed(&self, address: &str) -> Option<&Arc<Account>> {
+        let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
+        self.0.get(address).or_else(|| self.0.get(local))
+    }
+}
+
+/// Puts a message into the INBOX of each, or of none.
+pub(super) fn deliver(recipients: &BTreeMap<Arc<str>, Arc<Account>>, message: &Arc<Message>) -> Result<(), Refusal> {
+    // More than one lock at once: no one waits for another in a circle, because all take them in the names' order.
+    let mut mails: Vec<_> = recipients.values().map(|account| account.mail()).collect();
+    let size = message.raw().len();
+    if mails.iter().any(|mail| mail.bytes + size > QUOTA) {
+        return Err(Refusal::OverQuota);
+    }
+    for mail in &mut mails {
+        mail.append("INBOX", Vec::new(), Arc::clone(message))?;
+    }
+    Ok(())
 }
 
 impl Account {
@@ -246,14 +266,14 @@ impl Mail {
         &mut self,
         name: &str,
         flags: Vec<Flag<'static>>,
-        message: Message,
+        message: Arc<Message>,
     ) -> Result<(Validity, NonZeroU32), Refusal> {
         let size = message.raw().len();
         if self.bytes + size > QUOTA {
             return Err(Refusal::OverQuota);
         }
         let (_, mailbox) = self.find(name).ok_or(Refusal::NoSuchMailbox)?;
-        let delivered = (mailbox.validity, mailbox.deliver(flags, Arc::new(message)));
+        let delivered = (mailbox.validity, mailbox.deliver(flags, message));
         self.bytes += size;
         Ok(delivered)
     }

@@ -1,6 +1,7 @@
 //! One message, and the views of it that IMAP can ask for.
 
 use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, FixedOffset};
 use imap_codec::imap_types::body::{BasicFields, Body, BodyStructure, SpecificFields};
@@ -118,6 +119,12 @@ impl<'a> Piece<'a> {
         chosen.extend_from_slice(b"\r\n");
         chosen
     }
+}
+
+/// The time, to the second.
+pub(super) fn now() -> DateTime<FixedOffset> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    DateTime::from_timestamp(i64::try_from(seconds).unwrap_or_default(), 0).unwrap_or_default().fixed_offset()
 }
 
 fn contains(text: &str, needle: &str) -> bool {

@@ -47,6 +47,7 @@ mod sasl;
 mod seed;
 mod server;
 mod session;
+mod smtp;
 mod surroundings;
 mod tls;
 mod wire;

@@ -11,6 +11,7 @@ use super::faults::Outlet;
 use super::imap;
 use super::listening::{Protocol, Security};
 use super::server::Shared;
+use super::smtp;
 use super::surroundings::Surroundings;
 use super::wire::Wire;
 use super::witness::{CloseCause, SessionWitness};
@@ -42,7 +43,8 @@ pub(super) fn hold(
             }
             match protocol {
                 Protocol::Imap => imap::converse(&mut channel, around, witness),
-                Protocol::Smtp | Protocol::Pop3 => Ok(CloseCause::Server),
+                Protocol::Smtp => smtp::converse(&mut channel, around, witness),
+                Protocol::Pop3 => Ok(CloseCause::Server),
             }
         }
     };

@@ -149,6 +149,7 @@ struct Entry {
 
 /// A session's pen. Dropping it without [`SessionWitness::closed`], as a panic does, still ends the session on record.
 pub(super) struct SessionWitness {
+    number: u64,
     entry: Arc<Entry>,
     /// None if nobody watches: then no event is made.
     watched: Option<Watched>,
@@ -156,7 +157,6 @@ pub(super) struct SessionWitness {
 
 struct Watched {
     watch: Watch,
-    session: u64,
     protocol: Protocol,
     peer: SocketAddr,
 }
@@ -187,8 +187,8 @@ impl Witness {
         sessions.push(Arc::clone(&entry));
         self.open.fetch_add(1, Ordering::AcqRel);
         drop(sessions);
-        let watched = self.watch.clone().map(|watch| Watched { watch, session: number, protocol, peer });
-        let witness = SessionWitness { entry, watched };
+        let watched = self.watch.clone().map(|watch| Watched { watch, protocol, peer });
+        let witness = SessionWitness { number, entry, watched };
         witness.tell(|| SessionEventKind::Opened);
         witness
     }
@@ -204,6 +204,10 @@ impl Witness {
 }
 
 impl SessionWitness {
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     pub fn encrypted(&self) {
         lock(&self.entry.record).tls = true;
         self.tell(|| SessionEventKind::Encrypted);
@@ -246,8 +250,8 @@ impl SessionWitness {
 
     /// No lock is held: whoever watches may ask for the record.
     fn tell(&self, kind: impl FnOnce() -> SessionEventKind) {
-        if let Some(Watched { watch, session, protocol, peer }) = &self.watched {
-            watch(&SessionEvent { session: *session, protocol: *protocol, peer: *peer, kind: kind() });
+        if let Some(Watched { watch, protocol, peer }) = &self.watched {
+            watch(&SessionEvent { session: self.number, protocol: *protocol, peer: *peer, kind: kind() });
         }
     }
 }

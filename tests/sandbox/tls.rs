@@ -1,6 +1,6 @@
 //! TLS, in each of the protocols: from the first byte, or when asked for; and nothing said before it counts after it.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ struct Words {
     greeting: &'static str,
     asks: &'static str,
     agreed: &'static str,
+    /// How a client introduces itself, if it must.
+    hello: Option<&'static str>,
     /// A sign-in, and how its answer begins in the clear and under TLS.
     sign_in: &'static str,
     refused: &'static str,
@@ -28,13 +30,37 @@ const IMAP: Words = Words {
     greeting: "* OK [CAPABILITY IMAP4REV1 SASL-IR LITERAL+ ID STARTTLS LOGINDISABLED] mailconn sandbox ready.\r\n",
     asks: "s STARTTLS",
     agreed: "s OK Begin TLS negotiation now.\r\n",
+    hello: None,
     sign_in: "a LOGIN user secret",
     refused: "a NO [PRIVACYREQUIRED] ",
     accepted: "a OK [CAPABILITY ",
     bye: "b LOGOUT",
 };
 
-const ALL: [Words; 1] = [IMAP];
+const SMTP: Words = Words {
+    protocol: Protocol::Smtp,
+    greeting: "220 localhost ESMTP mailconn sandbox\r\n",
+    asks: "STARTTLS",
+    agreed: "220 2.0.0 Ready to start TLS\r\n",
+    hello: Some("EHLO tests"),
+    sign_in: "AUTH PLAIN AHVzZXIAc2VjcmV0",
+    refused: "530 5.7.0 ",
+    accepted: "235 ",
+    bye: "QUIT",
+};
+
+const ALL: [Words; 2] = [IMAP, SMTP];
+
+impl Words {
+    /// Tries to sign in, and returns the answer.
+    fn sign_in<S: Read + Write>(&self, talk: &mut Talk<S>) -> String {
+        if let Some(hello) = self.hello {
+            talk.say(format!("{hello}\r\n"));
+            talk.until(|line| line.starts_with("250 "));
+        }
+        talk.ask(self.sign_in)
+    }
+}
 
 #[test]
 fn tls_is_had_by_asking_and_required_before_sign_in() {
@@ -42,11 +68,11 @@ fn tls_is_had_by_asking_and_required_before_sign_in() {
         let server = speaking(words.protocol, Security::StartTls);
         let mut clear = Talk::to(server.address());
         clear.expect(words.greeting);
-        let refused = clear.ask(words.sign_in);
+        let refused = words.sign_in(&mut clear);
         assert!(refused.starts_with(words.refused), "{refused}");
         assert_eq!(clear.ask(words.asks), words.agreed);
         let mut talk = clear.encrypt(&trust(&server), "localhost");
-        let accepted = talk.ask(words.sign_in);
+        let accepted = words.sign_in(&mut talk);
         assert!(accepted.starts_with(words.accepted), "{accepted}");
         talk.say(format!("{}\r\n", words.bye));
         talk.rest();
@@ -90,7 +116,7 @@ fn tls_from_the_first_byte_is_resumed_by_a_client_that_comes_back() {
             let mut talk = Talk::to(server.address()).encrypt(&config, name);
             let greeting = talk.hear();
             assert!(!greeting.contains("STARTTLS"), "{greeting}");
-            assert!(talk.ask(words.sign_in).starts_with(words.accepted));
+            assert!(words.sign_in(&mut talk).starts_with(words.accepted));
             let kind = talk.connection().handshake_kind();
             assert_eq!(kind == Some(rustls::HandshakeKind::Resumed), resumed, "{name}: {kind:?}");
             talk.say(format!("{}\r\n", words.bye));
@@ -107,7 +133,7 @@ fn tls_is_not_given_twice_nor_where_it_is_not_offered() {
         let mut talk = Talk::to(server.address());
         talk.hear();
         assert_ne!(talk.ask(words.asks), words.agreed);
-        assert!(talk.ask(words.sign_in).starts_with(words.accepted), "a refusal is not the end");
+        assert!(words.sign_in(&mut talk).starts_with(words.accepted), "a refusal is not the end");
         assert!(server.ca_pem().is_none());
 
         let server = speaking(words.protocol, Security::Tls);
@@ -128,7 +154,7 @@ fn a_client_that_does_not_shake_hands_is_not_waited_for() {
     let mut babbler = Talk::to(server.address());
     babbler.say("a LOGIN user secret\r\n");
     let mut alert = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut babbler.socket(), &mut alert);
+    let _ = babbler.socket().read_to_end(&mut alert);
     let record = server.stop(PATIENCE);
     assert_eq!(record[0].closed.unwrap().1, CloseCause::Server);
     assert_eq!(record[1].closed.unwrap().1, CloseCause::Reset);

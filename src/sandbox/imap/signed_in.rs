@@ -1,7 +1,7 @@
 //! Commands of a client that has signed in: mailboxes, as wholes.
 
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use imap_codec::imap_types::command::CommandBody;
 use imap_codec::imap_types::core::{Atom, IString, QuotedChar};
@@ -17,7 +17,7 @@ use super::reply::{self, Verdict};
 use super::view::View;
 use super::{Session, flags as kept, names, selected};
 use crate::sandbox::mailbox::{Account, DELIMITER, Letter, Refusal};
-use crate::sandbox::message::Message;
+use crate::sandbox::message::{Message, now};
 
 impl Session<'_> {
     pub(super) fn execute_signed_in(&mut self, account: &Account, body: CommandBody<'_>) -> Verdict {
@@ -203,7 +203,7 @@ fn append(
     };
     let received = date.map_or_else(now, |date| *date.as_ref());
     // Copied before the lock is taken: it may be large.
-    let message = Message::new(message.data(), received);
+    let message = Arc::new(Message::new(message.data(), received));
     let appended = match names::of(mailbox) {
         Some(name) => account.mail().append(name, flags, message),
         None => Err(Refusal::NoSuchMailbox),
@@ -212,11 +212,6 @@ fn append(
         Ok((uid_validity, uid)) => Verdict::ok("Append completed.").code(Code::AppendUid { uid_validity, uid }),
         Err(refusal) => reply::try_create(refusal),
     }
-}
-
-fn now() -> chrono::DateTime<chrono::FixedOffset> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    chrono::DateTime::from_timestamp(i64::try_from(seconds).unwrap_or_default(), 0).unwrap_or_default().fixed_offset()
 }
 
 /// Reference and pattern, put together; `None` if no mailbox here could match.
