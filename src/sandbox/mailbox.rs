@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use imap_codec::imap_types::flag::Flag;
@@ -30,7 +30,12 @@ pub(super) struct Account {
     /// One lock for all of the account's mail, so that COPY, MOVE and RENAME are whole or not at all.
     /// It is held to look and to change, never to send.
     mail: Mutex<Mail>,
+    /// Whether a POP3 session has the maildrop open (RFC 1939, 4). IMAP and SMTP do not ask.
+    maildrop_in_use: AtomicBool,
 }
+
+/// The only one of its account. Dropping it lets the next one be.
+pub(super) struct Lock(Arc<Account>);
 
 /// A mailbox's UIDVALIDITY, which is also its identity: a mailbox may be renamed, or deleted and made again.
 pub(super) type Validity = NonZeroU32;
@@ -133,7 +138,12 @@ impl Account {
             mailbox.recent_from = mailbox.next_uid;
             mail.subscribed.insert(name.into());
         }
-        Self { name: user.name.into(), password: user.password.into_bytes(), mail: Mutex::new(mail) }
+        Self {
+            name: user.name.into(),
+            password: user.password.into_bytes(),
+            mail: Mutex::new(mail),
+            maildrop_in_use: AtomicBool::new(false),
+        }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -142,6 +152,18 @@ impl Account {
 
     pub fn mail(&self) -> MutexGuard<'_, Mail> {
         lock(&self.mail)
+    }
+
+    /// `None` while another has it.
+    pub fn lock_maildrop(account: &Arc<Self>) -> Option<Lock> {
+        let in_use = account.maildrop_in_use.swap(true, Ordering::AcqRel);
+        (!in_use).then(|| Lock(Arc::clone(account)))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.maildrop_in_use.store(false, Ordering::Release);
     }
 }
 

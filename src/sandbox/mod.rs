@@ -43,6 +43,7 @@ mod listening;
 mod mailbox;
 mod message;
 mod options;
+mod pop3;
 mod sasl;
 mod seed;
 mod server;

@@ -10,6 +10,7 @@ use super::channel::Channel;
 use super::faults::Outlet;
 use super::imap;
 use super::listening::{Protocol, Security};
+use super::pop3;
 use super::server::Shared;
 use super::smtp;
 use super::surroundings::Surroundings;
@@ -44,7 +45,7 @@ pub(super) fn hold(
             match protocol {
                 Protocol::Imap => imap::converse(&mut channel, around, witness),
                 Protocol::Smtp => smtp::converse(&mut channel, around, witness),
-                Protocol::Pop3 => Ok(CloseCause::Server),
+                Protocol::Pop3 => pop3::converse(&mut channel, around, witness),
             }
         }
     };

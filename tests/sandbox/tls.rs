@@ -49,7 +49,19 @@ const SMTP: Words = Words {
     bye: "QUIT",
 };
 
-const ALL: [Words; 2] = [IMAP, SMTP];
+const POP3: Words = Words {
+    protocol: Protocol::Pop3,
+    greeting: "+OK mailconn sandbox ready.\r\n",
+    asks: "STLS",
+    agreed: "+OK Begin TLS negotiation now.\r\n",
+    hello: None,
+    sign_in: "AUTH PLAIN AHVzZXIAc2VjcmV0",
+    refused: "-ERR Plaintext",
+    accepted: "+OK Logged in.",
+    bye: "QUIT",
+};
+
+const ALL: [Words; 3] = [IMAP, SMTP, POP3];
 
 impl Words {
     /// Tries to sign in, and returns the answer.
