@@ -6,7 +6,7 @@ mod interrupts;
 mod limits;
 mod many;
 mod output;
-mod process;
+pub mod process;
 mod secrets;
 mod stalled;
 mod usage;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use mailconn::sandbox::{CloseCause, CommandStatus, Options, Sandbox, SessionRecord, User};
 
+mod command;
 mod pop3;
 mod smtp;
 mod talk;

@@ -30,6 +30,53 @@ pub enum Command {
     /// this process, whose record of every command is compared with ours.
     #[command(after_help = exit::HELP)]
     Run(Box<RunArgs>),
+    /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
+    ///
+    /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
+    /// SMTP delivers, IMAP and POP3 see. A maildrop is locked by the POP3 session that has it open. It prints its URLs,
+    /// its users and their password, and makes a certificate of its own at each start.
+    #[command(
+        after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
+    )]
+    Sandbox(SandboxArgs),
+}
+
+/// The flags of `mailconn sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Listen for imap, imaps, smtp, smtps, pop3 or pop3s, as in imap, imap=1143 or imap=[::1]:1143; repeatable
+    /// [default: all six, on free ports of 127.0.0.1]
+    #[arg(long, value_name = "PROTOCOL[=ADDRESS]", help_heading = "Listening")]
+    pub listen: Vec<String>,
+    /// On imap, smtp and pop3, offer STARTTLS (STLS) and let nobody sign in without it
+    #[arg(long, help_heading = "Listening")]
+    pub starttls: bool,
+    /// Allow addresses that other machines can reach
+    #[arg(long, help_heading = "Listening")]
+    pub expose: bool,
+    /// Write the certificate that clients must trust, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Who may sign in; repeatable
+    #[arg(long, value_name = "NAME", default_value = "sandbox", help_heading = "Users")]
+    pub user: Vec<String>,
+    /// Read the password of all users from this file, instead of making one up and printing it
+    #[arg(long, value_name = "FILE", help_heading = "Users")]
+    pub password_file: Option<PathBuf>,
+
+    /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP
+    #[arg(long, value_name = "N", help_heading = "Behaviour")]
+    pub connections: Option<usize>,
+    /// How late each reply is sent
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
+    pub latency: Duration,
+    /// End sessions whose client was silent for so long [default: as the protocols ask, minutes]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
+    pub idle_limit: Option<Duration>,
+    /// Print a line for each session event: opened, encrypted, signed in, refused, delivered, closed
+    #[arg(long, help_heading = "Behaviour")]
+    pub log: bool,
 }
 
 /// The flags of `mailconn run`.

@@ -5,6 +5,7 @@ mod descriptors;
 mod exit;
 mod interrupt;
 mod run;
+mod sandbox;
 mod secrets;
 mod settings;
 mod testimony;
@@ -15,8 +16,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use settings::Settings;
@@ -30,6 +31,7 @@ pub fn run() -> ExitCode {
     };
     let code = match cli.command {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
+        Command::Sandbox(args) => sandbox::serve(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&one_line(&without_passwords(format!("{error:#}"))));
@@ -60,10 +62,16 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
-            complain(&format!("{said}; see mailconn run --help"));
+            complain(&format!("{said}; see mailconn {} --help", subcommand()));
             ExitCode::from(exit::USAGE)
         }
     }
+}
+
+/// The subcommand that was meant.
+fn subcommand() -> String {
+    let known = Cli::command();
+    arguments().find(|argument| known.find_subcommand(argument).is_some()).unwrap_or_else(|| "run".to_owned())
 }
 
 /// One line on stderr.

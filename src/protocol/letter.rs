@@ -1,7 +1,7 @@
 //! Messages that say what they are: what `append` stores and `send` sends.
 
-use lettre::address::AddressError;
 use lettre::Address;
+use lettre::address::AddressError;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, Date, From, Headers, MIME_VERSION_1_0, MessageId, Subject, To,
 };

@@ -14,11 +14,12 @@ const FIRST: i64 = 1_767_225_600;
 /// who is shown the wrong one can tell.
 pub(super) fn message(user: &str, mailbox: &str, number: u32) -> Message {
     let date = DateTime::from_timestamp(FIRST, 0).unwrap_or_default() + TimeDelta::hours(number.into());
-    let id = format!("{number}.{mailbox}.{user}").to_lowercase();
+    let id = format!("{number}.{mailbox}.{user}").to_lowercase().replace('@', ".");
+    let address = if user.contains('@') { user.to_owned() } else { format!("{user}@sandbox.example") };
     let text = format!(
         "Date: {}\r\n\
          From: Ada Example <ada@sandbox.example>\r\n\
-         To: {user}@sandbox.example\r\n\
+         To: {address}\r\n\
          Subject: message {number} of {mailbox}\r\n\
          Message-ID: <{id}@sandbox.example>\r\n\
          MIME-Version: 1.0\r\n\

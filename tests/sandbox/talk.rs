@@ -28,8 +28,13 @@ pub fn speaking(protocol: Protocol, security: Security) -> Sandbox {
 
 /// Trusts this server and no other.
 pub fn trust(server: &Sandbox) -> Arc<ClientConfig> {
+    trusting(server.ca_pem().unwrap())
+}
+
+/// Trusts this authority alone.
+pub fn trusting(ca_pem: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(server.ca_pem().unwrap().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

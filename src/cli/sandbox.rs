@@ -1,0 +1,125 @@
+//! `mailconn sandbox`: the mail server in the box, until Ctrl-C.
+
+mod listen;
+mod log;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::listen::Listen;
+use self::log::Log;
+use super::args::SandboxArgs;
+use mailconn::report::Output;
+use mailconn::sandbox::{Options, Sandbox, User};
+
+/// All sessions are over within this time.
+const STOP: Duration = Duration::from_millis(1500);
+/// A password file is no longer than this.
+const LONGEST_PASSWORD: usize = 64 * 1024;
+/// What stands as it is in a URL's user (RFC 3986, 2.3).
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Serves until a signal comes; 0 then.
+///
+/// # Errors
+/// It cannot be started as asked: one line.
+pub fn serve(args: &SandboxArgs) -> Result<u8> {
+    let listens = listen::all(&args.listen, args.starttls, args.expose)?;
+    check_names(&args.user)?;
+    let given = args.password_file.as_deref().map(password).transpose()?;
+    let ca_file = args.ca_file.clone().map(Output::File);
+    if let Some(file) = &ca_file {
+        ensure!(
+            listens.iter().any(Listen::encrypts),
+            "--ca-file: nothing here speaks TLS; listen on imaps, smtps or pop3s, or add --starttls"
+        );
+        file.writable()?;
+    }
+    let password = given.clone().unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
+    // As many clients as the system lets us have; how many come is their affair.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    // From here on, a signal is a request to stop.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
+    let log = args.log.then(Log::new);
+    let options = Options {
+        users: args.user.iter().map(|name| User::new(name, &password)).collect(),
+        connections_per_user: args.connections,
+        latency: args.latency,
+        idle_limit: args.idle_limit,
+        watch: log.as_ref().map(Log::watch),
+    };
+    let listening = listens.iter().map(Listen::bind).collect::<Result<Vec<_>>>()?;
+    let sandbox = Sandbox::serve(listening, options).context("starting the sandbox")?;
+    if let (Some(file), Some(pem)) = (&ca_file, sandbox.ca_pem()) {
+        file.write_whole(pem.as_bytes()).context("--ca-file")?;
+    }
+    let told = announcement(args, &listens, &sandbox, given.is_none().then_some(password.as_str()));
+    match io::stdout().write_all(told.as_bytes()).and_then(|()| io::stdout().flush()) {
+        // Who closed it knows where to connect, or will not.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("writing to standard output")?,
+    }
+    let writing = log.map(Log::write).transpose().context("starting the log")?;
+    signals.forever().next();
+    sandbox.stop(STOP);
+    if let Some(lost) = writing.and_then(log::Writing::end) {
+        super::complain(&format!("{lost} line(s) of the log were lost: nobody read them"));
+    }
+    Ok(0)
+}
+
+/// Where to connect, and as whom. `made_up` is the password, unless it is somebody's own.
+fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_up: Option<&str>) -> String {
+    let mut told = String::new();
+    let first = args.user.first().map(String::as_str).unwrap_or_default();
+    for (listen, address) in listens.iter().zip(sandbox.addresses()) {
+        told += &format!("{}://{}@{address}\n", listen.scheme, utf8_percent_encode(first, &UNRESERVED));
+    }
+    for user in &args.user {
+        told += &format!("user      {user}\n");
+    }
+    told += &match (made_up, &args.password_file) {
+        (Some(password), _) => format!("password  {password}  (made up for this server, and gone with it)\n"),
+        (None, file) => format!("password  as in {}\n", file.as_deref().unwrap_or(Path::new("")).display()),
+    };
+    match &args.ca_file {
+        Some(file) => told += &format!("ca        {}\n", file.display()),
+        None if sandbox.ca_pem().is_some() => {
+            told += "ca        not written; name a --ca-file for clients that are to trust it\n";
+        }
+        None => {}
+    }
+    told
+}
+
+fn check_names(users: &[String]) -> Result<()> {
+    for (at, name) in users.iter().enumerate() {
+        ensure!(!name.is_empty(), "--user needs a name");
+        ensure!(!name.contains(|c: char| c.is_control()), "--user {name:?} holds a control character");
+        ensure!(!users[..at].contains(name), "--user {name}: named twice");
+    }
+    Ok(())
+}
+
+/// The first line of the file, which holds nothing else.
+fn password(path: &Path) -> Result<String> {
+    let named = || format!("--password-file {}", path.display());
+    let mut bytes = Vec::new();
+    // Not all of it: it may be a device that never ends.
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_PASSWORD as u64 + 1).read_to_end(&mut bytes))
+        .with_context(named)?;
+    ensure!(bytes.len() <= LONGEST_PASSWORD, "{}: too long for a password", named());
+    let text = String::from_utf8(bytes).ok().with_context(|| format!("{}: not UTF-8 text", named()))?;
+    let line = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
+    ensure!(!line.is_empty(), "{}: it is empty; put the password on its first line", named());
+    ensure!(!line.contains(['\r', '\n', '\0']), "{}: it must hold the password and nothing else", named());
+    Ok(line.to_owned())
+}
