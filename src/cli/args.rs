@@ -136,6 +136,32 @@ pub struct RunArgs {
     /// SMTP without a user does not sign in.
     #[arg(long, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
+    /// How to reach it.
+    #[command(flatten)]
+    pub reach: ServerArgs,
+
+    /// How long an operation may wait for its connection
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Deadlines")]
+    pub wait_timeout: Duration,
+
+    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
+    #[arg(long, value_enum, default_value = "table", help_heading = "Report")]
+    pub format: FormatArg,
+    /// Write the report to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
+    pub output: Option<PathBuf>,
+    /// List every operation in the table (the ndjson format always does)
+    #[arg(long, help_heading = "Report")]
+    pub each: bool,
+    /// Progress on standard error
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
+    pub progress: ProgressArg,
+}
+
+/// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
+/// server like any other.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
     /// Require STARTTLS, on loopback too
     #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
     pub starttls: bool,
@@ -167,22 +193,6 @@ pub struct RunArgs {
     /// How long an operation may take
     #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
     pub timeout: Duration,
-    /// How long an operation may wait for its connection
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Deadlines")]
-    pub wait_timeout: Duration,
-
-    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(long, value_enum, default_value = "table", help_heading = "Report")]
-    pub format: FormatArg,
-    /// Write the report to FILE instead of standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
-    /// List every operation in the table (the ndjson format always does)
-    #[arg(long, help_heading = "Report")]
-    pub each: bool,
-    /// Progress on standard error
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
-    pub progress: ProgressArg,
 }
 
 /// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 
-use super::args::{FormatArg, ProgressArg, RunArgs};
+use super::args::{FormatArg, ProgressArg, RunArgs, ServerArgs};
 use super::{secrets, workers};
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::protocol::{Credentials, EhloName, Endpoint, Protocol, Security, TlsSettings, Way};
@@ -91,7 +91,7 @@ impl Settings {
             !args.each || matches!(args.format, FormatArg::Table),
             "--each lists operations in the table; --format ndjson holds every operation, --format json none"
         );
-        let server = server(&args)?;
+        let server = server(args.server.as_deref(), "--server", &args.reach)?;
         let plan = plan(&args, server.protocol())?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
         output.writable()?;
@@ -100,9 +100,9 @@ impl Settings {
             plan,
             server,
             to: args.to.clone(),
-            ehlo: ehlo(&args)?,
-            connect_timeout: args.connect_timeout,
-            operation_timeout: args.timeout,
+            ehlo: ehlo(&args.reach)?,
+            connect_timeout: args.reach.connect_timeout,
+            operation_timeout: args.reach.timeout,
             wait_timeout: args.wait_timeout,
             max_connections: args.max_connections,
             format: args.format.into(),
@@ -160,7 +160,7 @@ fn mix(args: &RunArgs, protocol: Protocol) -> Result<Mix> {
 }
 
 /// A host name as SMTP has it (RFC 5321 §4.1.2): labels of letters, digits and hyphens; or an address literal.
-fn ehlo(args: &RunArgs) -> Result<EhloName> {
+pub fn ehlo(args: &ServerArgs) -> Result<EhloName> {
     let Some(name) = &args.ehlo else {
         return Ok(if args.ehlo_label { EhloName::Label } else { EhloName::Address });
     };
@@ -183,13 +183,17 @@ fn ehlo(args: &RunArgs) -> Result<EhloName> {
     Ok(EhloName::Name(name.clone()))
 }
 
-fn server(args: &RunArgs) -> Result<Server> {
+/// Whom to dial: the server of that address, else the environment's, else the sandbox. `flag` is how the address is given.
+///
+/// # Errors
+/// One line: what is wrong, and the cure.
+pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
     };
-    let (url, named_by) = match &args.server {
-        Some(url) => (url.clone(), "--server"),
+    let (url, named_by) = match url {
+        Some(url) => (url.to_owned(), flag),
         None => from_environment()?.map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
     };
     if url == "sandbox" {
@@ -222,10 +226,10 @@ fn server(args: &RunArgs) -> Result<Server> {
     Ok(Server::Real { endpoint, credentials, auth, tls })
 }
 
-fn sandbox(args: &RunArgs) -> Result<Server> {
+fn sandbox(args: &ServerArgs) -> Result<Server> {
     if args.starttls || args.ca_file.is_some() || !args.sign_in.is_empty() {
         bail!(
-            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file, --auth and the flags for passwords and tokens, or name a --server"
+            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file, --auth and the flags for passwords and tokens, or name another server"
         );
     }
     Ok(Server::Sandbox { connections: args.sandbox_connections, latency: args.sandbox_latency.unwrap_or_default() })
