@@ -32,6 +32,9 @@ pub struct Settings {
     pub run_id: String,
     /// SMTP: what each session calls itself.
     pub ehlo: EhloName,
+    /// Asks once more after the sign-in what the server offers, where it did not say: many offer more then. A command
+    /// more for each dial; SMTP's extensions do not depend on it (RFC 4954 §4), and are not asked for.
+    pub ask_again: bool,
     /// Hears of each dial while it is under way.
     pub watch: Option<DialWatch>,
 }
@@ -55,6 +58,7 @@ impl Settings {
             operation_timeout: Duration::from_secs(30),
             run_id: String::new(),
             ehlo: EhloName::default(),
+            ask_again: false,
             watch: None,
         }
     }

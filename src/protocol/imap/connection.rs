@@ -17,6 +17,7 @@ use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::live::Live;
 use crate::protocol::session::Established;
+use crate::protocol::settings::Settings;
 use crate::protocol::stream::Traffic;
 
 /// How many messages `fetch` reads, from the end of the mailbox.
@@ -68,11 +69,11 @@ impl ImapConnection {
     pub(super) fn introduce(
         &mut self,
         before: Capabilities,
-        run_id: &str,
+        settings: &Settings,
         session: SessionId,
     ) -> Result<Capabilities, Failure> {
         let mut after = self.parts.tap.lock().reader.tally.capabilities.take();
-        if after.is_none() && !before.has("ID") {
+        if after.is_none() && (settings.ask_again || !before.has("ID")) {
             self.tolerated("CAPABILITY")?;
             after = self.parts.tap.lock().reader.tally.capabilities.take();
         }
@@ -82,7 +83,7 @@ impl ImapConnection {
             let command = format!(
                 r#"ID ("name" "mailconn" "version" "{}" "x-mailconn-run" {} "x-mailconn-session" {})"#,
                 env!("CARGO_PKG_VERSION"),
-                text::quoted(run_id),
+                text::quoted(&settings.run_id),
                 text::quoted(&label)
             );
             if self.tolerated(&command)? {

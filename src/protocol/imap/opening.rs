@@ -67,7 +67,7 @@ impl Opening<'_> {
             operation_timeout: account.settings.operation_timeout,
         };
         let mut connection = ImapConnection::new(parts);
-        let offered = connection.introduce(offered, &account.settings.run_id, session)?;
+        let offered = connection.introduce(offered, &account.settings, session)?;
         self.tell(DialEvent::Offered(&offered));
         Ok(connection)
     }

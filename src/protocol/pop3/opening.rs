@@ -39,6 +39,10 @@ impl Opening<'_> {
         lines.set_stage(Stage::Auth);
         let offered = self.capa(&mut lines)?;
         let by = self.sign_in(&mut Pop3Carrier(&mut lines), &offered, started)?;
+        if settings.ask_again {
+            // Its limits may be this user's own now (RFC 2449 §6.5).
+            self.capa(&mut lines)?;
+        }
         let mut established = self.established(Some(by));
         established.commands = lines.commands().to_vec();
         Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))
