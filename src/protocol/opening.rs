@@ -98,6 +98,7 @@ impl<'account> Opening<'account> {
         let mut opening = Self::of(account);
         let mut opened = open(&mut opening);
         if opened.is_err() && opening.with_newer_token {
+            opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
         opened.map_err(|failure| opening.failed(failure))

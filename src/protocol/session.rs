@@ -50,6 +50,8 @@ pub enum DialEvent<'a> {
     Offered(&'a Capabilities),
     /// The sign-in begins, by that mechanism.
     SigningIn(&'static str),
+    /// The server refused the token as expired: all begins anew, with a newer one.
+    TokenRefused,
     /// The server accepted it.
     SignedIn,
 }
