@@ -1,6 +1,8 @@
-//! What happened: a [`Run`], its [`Summary`] in figures and the [`Verdict`] on it. All pure.
+//! What happened: a [`Run`], its [`Summary`] in figures and the [`Verdict`] on it; or a [`Check`] of one connection. All
+//! pure.
 
 mod agreement;
+mod check;
 mod findings;
 mod rules;
 mod run;
@@ -8,6 +10,7 @@ mod summary;
 mod verdict;
 
 pub use crate::protocol::{Failure, Phases, Stage};
+pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Role, Run, What,
     WitnessedCommand, WitnessedSession, WorkerId,

@@ -189,10 +189,10 @@ fn failed_first_dials(summary: &Summary) -> impl Iterator<Item = &OpenFailed> {
     })
 }
 
-const fn is_sign_in(kind: FailureKind) -> bool {
+pub(super) const fn is_sign_in(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::AuthInvalid | FailureKind::AuthUnsupported)
 }
 
-const fn is_limit(kind: FailureKind) -> bool {
+pub(super) const fn is_limit(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
 }
