@@ -1,8 +1,9 @@
 //! A run in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Run`](crate::record::Run) with its summary and its verdict, and knows of
-//! no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s.
+//! Every report is a function of plain data, a [`Run`](crate::record::Run) with its summary and its verdict or a
+//! [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s.
 
+mod check;
 mod json;
 mod ndjson;
 mod output;
@@ -11,6 +12,7 @@ mod shapes;
 mod table;
 mod words;
 
+pub use check::{check_begins, check_ends, check_json, check_step};
 pub use json::json;
 pub use ndjson::Ndjson;
 pub use output::{Output, Unwritable};

@@ -83,7 +83,7 @@ pub(super) fn grid(columns: &[Column], over: &[Over], rows: impl IntoIterator<It
 }
 
 /// Text behind a label, its later lines under its first.
-pub(super) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
+pub(in crate::report) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
     let mut table = bare();
     for (label, text) in rows {
         table.add_row([label, text]);
@@ -98,7 +98,7 @@ pub(super) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> Stri
 }
 
 /// Text that may need more than one line; the later ones are indented.
-pub(super) fn paragraph(text: &str) -> String {
+pub(in crate::report) fn paragraph(text: &str) -> String {
     let mut table = bare();
     table.add_row([text]);
     table.set_width(WIDTH - 2);

@@ -1,7 +1,7 @@
 //! The report for a person: what was asked, what came of it, who used what, and at the end what it all comes to.
 
 mod fold;
-mod grid;
+pub(super) mod grid;
 mod operations;
 mod sessions;
 mod verdict;

@@ -1,0 +1,163 @@
+//! A check as one JSON object.
+
+use serde::Serialize;
+
+use super::word;
+use crate::protocol::Capabilities;
+use crate::record::{Check, Happened, When};
+use crate::report::shapes::{FailureShape, SCHEMA_VERSION, TlsShape};
+use crate::report::words::{us, wall};
+
+/// The check as one JSON object, indented, with a newline at its end.
+///
+/// Scripts depend on its names: under one `schema_version` names are added, never renamed.
+#[must_use]
+pub fn check_json(check: &Check) -> Vec<u8> {
+    let header = &check.header;
+    let connected = check.connected();
+    let offered = |when| check.offered(when).map(|offers: &Capabilities| offers.iter().collect());
+    let conclusion = check.conclusion();
+    let report = Report {
+        schema_version: SCHEMA_VERSION,
+        tool_version: header.tool_version,
+        run_id: &header.run_id,
+        started: wall(header.started),
+        server: &header.server,
+        protocol: header.protocol.name(),
+        security: header.security.name(),
+        elapsed_us: us(check.elapsed),
+        interrupted: check.interrupted,
+        steps: check.steps.iter().filter(|step| is_told(check, &step.happened)).map(step).collect(),
+        addresses: check.addresses().iter().map(|address| address.ip().to_string()).collect(),
+        address: connected.map(|(address, _)| address.to_string()),
+        local_port: connected.map(|(_, port)| port),
+        tls: check.tls().map(Into::into),
+        greeting: check.greeting(),
+        capabilities: CapabilitiesShape {
+            before_tls: offered(When::BeforeTls),
+            before_sign_in: offered(When::BeforeSignIn),
+            after_sign_in: offered(When::AfterSignIn),
+        },
+        sign_in_tried_by: check.tried_by(),
+        signed_in: check.is_signed_in(),
+        label: check.label(),
+        matters: check
+            .matters()
+            .into_iter()
+            .map(|matter| MatterShape {
+                name: matter.name,
+                offered: matter.offered,
+                value: matter.value,
+                why: matter.why,
+            })
+            .collect(),
+        findings: check
+            .concerns()
+            .into_iter()
+            .map(|concern| ConcernShape { id: concern.id, severity: concern.weight.name(), sentence: concern.sentence })
+            .collect(),
+        failures: check.failures().map(Into::into).collect(),
+        exit_code: conclusion.exit_code(),
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "string keys and plain numbers: nothing in these shapes can fail to serialise"
+    )]
+    let mut bytes = serde_json::to_vec_pretty(&report).expect("the report serialises");
+    bytes.push(b'\n');
+    bytes
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema_version: u32,
+    tool_version: &'static str,
+    run_id: &'a str,
+    started: String,
+    server: &'a str,
+    protocol: &'static str,
+    security: &'static str,
+    elapsed_us: u64,
+    /// The number of the signal that ended it early; else null.
+    interrupted: Option<i32>,
+    steps: Vec<StepShape<'a>>,
+    addresses: Vec<String>,
+    /// Which of them answered, with its port.
+    address: Option<String>,
+    local_port: Option<u16>,
+    tls: Option<TlsShape<'a>>,
+    greeting: Option<&'a str>,
+    capabilities: CapabilitiesShape<'a>,
+    sign_in_tried_by: Option<&'static str>,
+    signed_in: bool,
+    /// The name by which the server's log knows the session.
+    label: Option<&'a str>,
+    matters: Vec<MatterShape>,
+    findings: Vec<ConcernShape>,
+    failures: Vec<FailureShape<'a>>,
+    exit_code: u8,
+}
+
+/// Each null if the server was not heard to offer anything at that time.
+#[derive(Serialize)]
+struct CapabilitiesShape<'a> {
+    before_tls: Option<Vec<&'a str>>,
+    before_sign_in: Option<Vec<&'a str>>,
+    after_sign_in: Option<Vec<&'a str>>,
+}
+
+#[derive(Serialize)]
+struct StepShape<'a> {
+    step: &'static str,
+    took_us: u64,
+    ok: bool,
+    /// Which operation, where the step is one that succeeded.
+    operation: Option<&'static str>,
+    /// How many items the server named.
+    items: Option<u32>,
+    failure: Option<FailureShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct MatterShape {
+    name: &'static str,
+    offered: bool,
+    /// What the keyword comes with: the sign-in mechanisms, the size.
+    value: Option<String>,
+    why: &'static str,
+}
+
+#[derive(Serialize)]
+struct ConcernShape {
+    id: &'static str,
+    severity: &'static str,
+    sentence: String,
+}
+
+/// A password needs no fetching, and a label is no step of its own: it stands in a field.
+fn is_told(check: &Check, happened: &Happened) -> bool {
+    match happened {
+        Happened::SigningIn(_) => check.header.by_token,
+        Happened::Labelled(_) => false,
+        _ => true,
+    }
+}
+
+fn step(step: &crate::record::Step) -> StepShape<'_> {
+    let failure = match &step.happened {
+        Happened::Failed(failure) => Some(failure),
+        _ => None,
+    };
+    let ran = match &step.happened {
+        Happened::Ran { operation, items, .. } => Some((operation.name(), *items)),
+        _ => None,
+    };
+    StepShape {
+        step: word(&step.happened),
+        took_us: us(step.took),
+        ok: failure.is_none() && !matches!(step.happened, Happened::TokenRefused),
+        operation: ran.map(|(name, _)| name),
+        items: ran.map(|(_, items)| items),
+        failure: failure.map(Into::into),
+    }
+}
