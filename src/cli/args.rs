@@ -30,6 +30,12 @@ pub enum Command {
     /// this process, whose record of every command is compared with ours.
     #[command(after_help = exit::HELP)]
     Run(Box<RunArgs>),
+    /// Open one connection and show it phase by phase: what the server offers, what is wrong, and the cure
+    ///
+    /// The name's resolution, the connect, TLS, the greeting, what the server offers before and after the sign-in, the
+    /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
+    #[command(after_help = exit::CHECK_HELP)]
+    Check(Box<CheckArgs>),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -77,6 +83,39 @@ pub struct SandboxArgs {
     /// Print a line for each session event: opened, encrypted, signed in, refused, delivered, closed
     #[arg(long, help_heading = "Behaviour")]
     pub log: bool,
+}
+
+/// The flags of `mailconn check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
+    /// sandbox]
+    ///
+    /// SMTP without a user does not sign in.
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+    /// How to reach it.
+    #[command(flatten)]
+    pub reach: ServerArgs,
+    /// The report: text as things happen, or one JSON document at the end
+    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
+    pub format: CheckFormatArg,
+}
+
+/// `--format` of a check.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CheckFormatArg {
+    /// For people, as it happens
+    Text,
+    /// One document, at the end
+    Json,
+}
+
+impl CheckFormatArg {
+    /// Whether it is JSON.
+    pub const fn is_json(self) -> bool {
+        matches!(self, Self::Json)
+    }
 }
 
 /// The flags of `mailconn run`.

@@ -16,6 +16,19 @@ Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
 speak of a connection's first dial: a later one that fails is a failed
 operation. A limit is 6 whenever it is met.";
 
+/// The codes, as the `--help` of a check prints them.
+pub const CHECK_HELP: &str = "\
+Exit codes:
+  0        it works
+  1        an operation or the goodbye failed
+  2        wrong usage, and nothing was dialled; or the report could not be written
+  4        could not connect, TLS or greeting
+  5        sign-in refused
+  6        refused by a connection limit
+  7        an invariant of mailconn's own is broken
+  130 143  interrupted by SIGINT, SIGTERM
+What the findings say changes none of them.";
+
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
 

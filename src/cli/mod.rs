@@ -1,6 +1,7 @@
 //! The command line: flags in, a report and an exit code out.
 
 mod args;
+mod check;
 mod descriptors;
 mod exit;
 mod interrupt;
@@ -32,6 +33,7 @@ pub fn run() -> ExitCode {
     let code = match cli.command {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
         Command::Sandbox(args) => sandbox::serve(&args),
+        Command::Check(args) => check::check(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&one_line(&without_passwords(format!("{error:#}"))));
@@ -53,16 +55,18 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.to_string();
+            let command = subcommand();
             if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
-                complain(
-                    "a server is named with --server URL, and a password never belongs in it; see mailconn run --help",
-                );
+                let named = if command == "check" { "by its URL" } else { "with --server URL" };
+                complain(&format!(
+                    "a server is named {named}, and a password never belongs in it; see mailconn {command} --help"
+                ));
                 return ExitCode::from(exit::USAGE);
             }
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
-            complain(&format!("{said}; see mailconn {} --help", subcommand()));
+            complain(&format!("{said}; see mailconn {command} --help"));
             ExitCode::from(exit::USAGE)
         }
     }

@@ -84,15 +84,22 @@ pub fn run(settings: Settings) -> Result<u8> {
     Ok(late().filter(|_| !complete).unwrap_or(verdict.conclusion.exit_code()))
 }
 
-/// Whom the run dials.
-struct Target {
-    account: protocol::Settings,
-    name: String,
-    sandbox: Option<Sandbox>,
+/// Whom to dial.
+pub struct Target {
+    /// The account; deadlines and names are the caller's.
+    pub account: protocol::Settings,
+    /// What it is called in reports.
+    pub name: String,
+    /// The server, where it is in the box: it serves as long as this lives.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Target {
-    fn of(server: Server) -> Result<Self> {
+    /// Starts the sandbox if that is the one; dials nobody.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn of(server: Server) -> Result<Self> {
         match server {
             Server::Real { endpoint, credentials, auth, tls } => {
                 let name = endpoint.to_string();
