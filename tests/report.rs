@@ -160,7 +160,7 @@ impl Sample {
                 opened.tls = Some(TlsDetails {
                     version: "TLSv1.3".to_owned(),
                     cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
-                    resumed: false,
+                    ..TlsDetails::default()
                 });
             }
         }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use mailconn::allocator::Mode;
-use mailconn::protocol::{Mechanism, Way};
+use mailconn::protocol::{Mechanism, TlsVersion, Way};
 use mailconn::report::Format;
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
@@ -207,9 +207,9 @@ pub struct ServerArgs {
     /// Allow a password in the clear, off loopback too
     #[arg(long, help_heading = "Server")]
     pub plaintext: bool,
-    /// Trust exactly the certificates of this PEM file, instead of the system's
-    #[arg(long, value_name = "FILE", help_heading = "Server")]
-    pub ca_file: Option<PathBuf>,
+    /// How to protect the connection.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignInArgs,
@@ -226,16 +226,17 @@ pub struct ServerArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
 
-    /// How long a dial may take, from the name's resolution to the sign-in
-    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "10s", help_heading = "Deadlines")]
-    pub connect_timeout: Duration,
+    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
+    /// for a locked maildrop]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
+    pub connect_timeout: Option<Duration>,
     /// How long an operation may take
     #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
     pub timeout: Duration,
 }
 
 /// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SignInArgs {
     /// Run this in a shell; the first line that it writes is the password
     #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
@@ -294,6 +295,49 @@ impl From<AuthArg> for Way {
             AuthArg::OAuthBearer => Self::Sasl(Mechanism::OAuthBearer),
             AuthArg::XOAuth2 => Self::Sasl(Mechanism::XOAuth2),
             AuthArg::UserPass => Self::Native,
+        }
+    }
+}
+
+/// The flags on TLS, the same for every command that dials.
+#[derive(Debug, Args)]
+pub struct TlsArgs {
+    /// Trust exactly the certificates of this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate to show to a server that asks for one, PEM, followed by those that lead to its authority
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub client_cert: Option<PathBuf>,
+    /// Its private key, PEM, unencrypted [default: in the file of --client-cert]
+    #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "TLS")]
+    pub client_key: Option<PathBuf>,
+    /// The name that the server's certificate must be for, also sent as SNI [default: the host of --server]
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    pub server_name: Option<String>,
+    /// The lowest version of TLS to accept [default: 1.2]
+    #[arg(long, value_enum, value_name = "VERSION", help_heading = "TLS")]
+    pub tls_min: Option<TlsMinArg>,
+    /// Accept any certificate: whoever is on the way can read and change everything, the password too
+    #[arg(long, conflicts_with = "ca_file", help_heading = "TLS")]
+    pub insecure: bool,
+}
+
+/// `--tls-min`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TlsMinArg {
+    /// TLS 1.2 or 1.3
+    #[value(name = "1.2")]
+    Tls12,
+    /// TLS 1.3 only
+    #[value(name = "1.3")]
+    Tls13,
+}
+
+impl From<TlsMinArg> for TlsVersion {
+    fn from(version: TlsMinArg) -> Self {
+        match version {
+            TlsMinArg::Tls12 => Self::Tls12,
+            TlsMinArg::Tls13 => Self::Tls13,
         }
     }
 }

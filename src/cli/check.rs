@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 
 use super::args::CheckArgs;
 use super::interrupt::Interrupts;
-use super::run::Target;
 use super::settings::{self, Server};
+use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::allocator::{ConnectionId, SessionId};
 use mailconn::protocol::{
@@ -42,6 +42,7 @@ const WRITING: &str = "writing the report";
 pub fn check(args: &CheckArgs) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
     let ehlo = settings::ehlo(&args.reach)?;
+    let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
     let by_token = matches!(&server, Server::Real { credentials: Some(Credentials::Token(_)), .. });
     let Target { account, name, sandbox } = Target::of(server)?;
     let endpoint = &account.endpoint;
@@ -66,7 +67,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let teller = Teller { clock: Instant::now(), told };
     let watch = teller.clone();
     let connector = Arc::new(MailConnector::new(protocol::Settings {
-        connect_timeout: args.reach.connect_timeout,
+        connect_timeout,
         operation_timeout: args.reach.timeout,
         run_id: header.run_id.clone(),
         ehlo,

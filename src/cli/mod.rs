@@ -9,6 +9,7 @@ mod run;
 mod sandbox;
 mod secrets;
 mod settings;
+mod target;
 mod testimony;
 mod workers;
 mod writer;

@@ -1,23 +1,21 @@
 //! `mailconn run`: one run, from its settings to its report.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use socket2::{Domain, Socket, Type};
 
 use super::descriptors;
 use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
+use super::target::Target;
 use super::testimony;
 use super::writer::{self, Writer};
-use mailconn::protocol::{self, Endpoint, MailConnector, Operation, Protocol, Secret, Security, Stationery};
+use mailconn::protocol::{self, MailConnector, Operation, Stationery};
 use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
-use mailconn::sandbox::{Options, Sandbox, User};
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 
 /// How long the sandbox may take to see that its clients are gone.
@@ -40,6 +38,10 @@ pub fn run(settings: Settings) -> Result<u8> {
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
     let writes = plan.mix.operations().any(Operation::writes);
     let Target { account, name, sandbox } = Target::of(settings.server)?;
+    let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
+    if insecure {
+        super::complain("WARNING: certificates are not verified (--insecure): anyone may be the server");
+    }
     let letters = writes
         .then(|| Stationery::new(&account.endpoint, settings.to.as_deref(), &run_id))
         .transpose()
@@ -61,7 +63,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         wait_timeout: settings.wait_timeout,
         max_connections: settings.max_connections,
         letters,
-        insecure: false,
+        insecure,
     };
     let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
@@ -82,57 +84,6 @@ pub fn run(settings: Settings) -> Result<u8> {
         super::complain("the report is incomplete: nobody read it");
     }
     Ok(late().filter(|_| !complete).unwrap_or(verdict.conclusion.exit_code()))
-}
-
-/// Whom to dial.
-pub struct Target {
-    /// The account; deadlines and names are the caller's.
-    pub account: protocol::Settings,
-    /// What it is called in reports.
-    pub name: String,
-    /// The server, where it is in the box: it serves as long as this lives.
-    pub sandbox: Option<Sandbox>,
-}
-
-impl Target {
-    /// Starts the sandbox if that is the one; dials nobody.
-    ///
-    /// # Errors
-    /// It does not start.
-    pub fn of(server: Server) -> Result<Self> {
-        match server {
-            Server::Real { endpoint, credentials, auth, tls } => {
-                let name = endpoint.to_string();
-                let account =
-                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
-                Ok(Self { account, name, sandbox: None })
-            }
-            Server::Sandbox { connections, latency } => {
-                let (user, password) = ("sandbox", format!("{:016x}", fastrand::u64(..)));
-                let users = vec![User::new(user, &password)];
-                let options = Options { users, connections_per_user: connections, latency, ..Options::default() };
-                let sandbox = Sandbox::start(loopback_listener()?, options).context("starting the sandbox")?;
-                let address = sandbox.address();
-                let endpoint = Endpoint {
-                    protocol: Protocol::Imap,
-                    security: Security::Plain,
-                    host: address.ip().to_string(),
-                    port: address.port(),
-                    user: user.to_owned(),
-                };
-                let account = protocol::Settings::new(endpoint, Secret::new(password).into());
-                Ok(Self { account, name: "sandbox".to_owned(), sandbox: Some(sandbox) })
-            }
-        }
-    }
-}
-
-/// std's listener holds 128 connections in its queue; thousands of workers start at once.
-fn loopback_listener() -> Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).context("binding the sandbox to loopback")?;
-    socket.listen(4096)?;
-    Ok(socket.into())
 }
 
 /// Tells of the run, while it goes on and when it is over.

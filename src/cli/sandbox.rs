@@ -1,6 +1,6 @@
 //! `mailconn sandbox`: the mail server in the box, until Ctrl-C.
 
-mod listen;
+pub mod listen;
 mod log;
 
 use std::fs::File;

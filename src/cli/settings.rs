@@ -1,16 +1,15 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::ClientConfig;
 
-use super::args::{FormatArg, ProgressArg, RunArgs, ServerArgs};
+use super::args::{FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::sandbox::listen::Listen;
 use super::{secrets, workers};
 use mailconn::allocator::{Mode, may_create_default};
-use mailconn::protocol::{Credentials, EhloName, Endpoint, Protocol, Security, TlsSettings, Way};
+use mailconn::protocol::{Credentials, EhloName, Endpoint, Protocol, Security, Tls, TlsSettings, Way};
 use mailconn::record::{Asked, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
@@ -54,6 +53,14 @@ pub struct Settings {
 pub enum Server {
     /// The one in the box.
     Sandbox {
+        /// As it was asked for: `sandbox+smtps`.
+        name: String,
+        /// What is spoken, how protected, and who signs in; its port is known when it listens.
+        endpoint: Endpoint,
+        /// The same, for the server.
+        listen: Listen,
+        /// How to sign in, if not by the strongest way.
+        auth: Option<Way>,
         /// Its limit on connections of a user.
         connections: Option<usize>,
         /// How late it replies.
@@ -67,16 +74,16 @@ pub enum Server {
         credentials: Option<Credentials>,
         /// How, if not by the strongest way.
         auth: Option<Way>,
-        /// Whom to trust; none in plaintext.
-        tls: Option<Arc<ClientConfig>>,
+        /// Whom to trust and as whom; none in plaintext.
+        tls: Option<Tls>,
     },
 }
 
 impl Server {
-    fn protocol(&self) -> Protocol {
+    /// What is spoken there.
+    pub fn protocol(&self) -> Protocol {
         match self {
-            Self::Sandbox { .. } => Protocol::Imap,
-            Self::Real { endpoint, .. } => endpoint.protocol,
+            Self::Sandbox { endpoint, .. } | Self::Real { endpoint, .. } => endpoint.protocol,
         }
     }
 }
@@ -92,6 +99,7 @@ impl Settings {
             "--each lists operations in the table; --format ndjson holds every operation, --format json none"
         );
         let server = server(args.server.as_deref(), "--server", &args.reach)?;
+        let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let plan = plan(&args, server.protocol())?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
         output.writable()?;
@@ -101,7 +109,7 @@ impl Settings {
             server,
             to: args.to.clone(),
             ehlo: ehlo(&args.reach)?,
-            connect_timeout: args.reach.connect_timeout,
+            connect_timeout,
             operation_timeout: args.reach.timeout,
             wait_timeout: args.wait_timeout,
             max_connections: args.max_connections,
@@ -196,8 +204,10 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
         Some(url) => (url.to_owned(), flag),
         None => from_environment()?.map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
     };
-    if url == "sandbox" {
-        return sandbox(args);
+    match url.strip_prefix("sandbox") {
+        Some("") => return sandbox("imap", &url, args),
+        Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], &url, args),
+        _ => {}
     }
     if args.sandbox_connections.is_some() || args.sandbox_latency.is_some() {
         bail!(
@@ -210,11 +220,10 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
         _ => None,
     };
     let endpoint = Endpoint::parse(&url, force).context(named_by)?;
-    let trust = TlsSettings { ca_file: args.ca_file.clone() };
-    let encrypted = endpoint.security != Security::Plain;
-    let tls = (encrypted || args.ca_file.is_some()).then(|| trust.client_config()).transpose()?;
+    let tls = tls(&args.tls, &endpoint)?;
     let credentials = if endpoint.signs_in() {
-        Some(secrets::credentials(&args.sign_in, &endpoint, &endpoint.user, args.connect_timeout)?)
+        let patience = connect_timeout(args, endpoint.protocol);
+        Some(secrets::credentials(&args.sign_in, &endpoint, &endpoint.user, patience)?)
     } else {
         ensure!(
             args.sign_in.is_empty(),
@@ -226,11 +235,76 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
     Ok(Server::Real { endpoint, credentials, auth, tls })
 }
 
-fn sandbox(args: &ServerArgs) -> Result<Server> {
-    if args.starttls || args.ca_file.is_some() || !args.sign_in.is_empty() {
-        bail!(
-            "the sandbox speaks plain IMAP on loopback and makes its own user: drop --starttls, --ca-file, --auth and the flags for passwords and tokens, or name another server"
-        );
+/// The one in the box, spoken to by that scheme.
+fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
+    let SignInArgs { auth, .. } = &args.sign_in;
+    ensure!(
+        SignInArgs { auth: None, ..args.sign_in.clone() }.is_empty(),
+        "the sandbox makes its own user: drop the flags for passwords and tokens, or name another server"
+    );
+    if let Some(flag) = given(&args.tls) {
+        bail!("the sandbox brings its own certificate, which is trusted: drop {flag}, or name another server");
     }
-    Ok(Server::Sandbox { connections: args.sandbox_connections, latency: args.sandbox_latency.unwrap_or_default() })
+    let force = args.starttls.then_some(Security::StartTls);
+    // Port 9 stands for the one that it will have.
+    let endpoint = Endpoint::parse(&format!("{scheme}://sandbox@127.0.0.1:9"), force);
+    let endpoint = endpoint.with_context(|| {
+        format!("{name}: there are sandbox, sandbox+imap, sandbox+imaps, and likewise smtp, smtps, pop3 and pop3s")
+    })?;
+    Ok(Server::Sandbox {
+        name: name.to_owned(),
+        endpoint,
+        listen: Listen::parse(scheme, args.starttls, false)?,
+        auth: auth.map(Way::from),
+        connections: args.sandbox_connections,
+        latency: args.sandbox_latency.unwrap_or_default(),
+    })
+}
+
+/// How long a dial may take. Servers wait ten seconds for a maildrop that another connection has locked, and then say so:
+/// that is worth waiting for.
+pub fn connect_timeout(args: &ServerArgs, protocol: Protocol) -> Duration {
+    args.connect_timeout.unwrap_or(Duration::from_secs(if protocol == Protocol::Pop3 { 15 } else { 10 }))
+}
+
+/// How to encrypt; none in plaintext.
+fn tls(args: &TlsArgs, endpoint: &Endpoint) -> Result<Option<Tls>> {
+    if endpoint.security == Security::Plain {
+        without_tls(args, &format!("{endpoint}"))?;
+        return Ok(None);
+    }
+    let settings = TlsSettings {
+        ca_file: args.ca_file.clone(),
+        ca_pem: None,
+        client_cert: args.client_cert.clone(),
+        client_key: args.client_key.clone(),
+        server_name: args.server_name.clone(),
+        min_version: args.tls_min.map(Into::into),
+        insecure: args.insecure,
+    };
+    Ok(Some(settings.client()?))
+}
+
+/// A flag on TLS where there is none promises a protection that nobody has.
+fn without_tls(args: &TlsArgs, server: &str) -> Result<()> {
+    match given(args) {
+        Some(flag) => bail!(
+            "{flag} is about TLS, and {server} is spoken to in plaintext; drop it, or name a --server with TLS (imaps://, \
+             or imap:// with --starttls)"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// A flag on TLS that was given.
+fn given(args: &TlsArgs) -> Option<&'static str> {
+    let TlsArgs { ca_file, client_cert, client_key: _, server_name, tls_min, insecure } = args;
+    let flags = [
+        ("--ca-file", ca_file.is_some()),
+        ("--client-cert", client_cert.is_some()),
+        ("--server-name", server_name.is_some()),
+        ("--tls-min", tls_min.is_some()),
+        ("--insecure", *insecure),
+    ];
+    flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
 }

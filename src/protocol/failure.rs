@@ -198,9 +198,12 @@ impl Failure {
         self
     }
 
-    /// What an I/O error means at that stage.
+    /// What an I/O error means at that stage. One that holds a failure means that failure.
     #[must_use]
     pub fn from_io(error: &io::Error, stage: Stage) -> Self {
+        if let Some(known) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return known.clone();
+        }
         let kind = io_kind(error, stage);
         let message = match kind {
             FailureKind::LocalResources => {

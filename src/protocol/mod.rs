@@ -43,4 +43,4 @@ pub use settings::Settings;
 pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector, SmtpOperation};
 pub use stream::{TlsDetails, Traffic};
-pub use tls::{TlsSettings, TlsSettingsError};
+pub use tls::{Certificate, PemFile, Tls, TlsSettings, TlsSettingsError, TlsVersion};

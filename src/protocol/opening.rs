@@ -4,8 +4,6 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
-
 use super::dial;
 use super::endpoint::{Protocol, Security};
 use super::failure::{Failure, FailureKind, Stage};
@@ -139,28 +137,22 @@ impl<'account> Opening<'account> {
     /// The whole TLS handshake. `started` is when its phase began: with STARTTLS, before that command.
     pub(super) fn handshake(&mut self, stream: &mut Stream, started: Instant) -> Result<(), Failure> {
         let settings = &self.account.settings;
-        let host = &settings.endpoint.host;
         let unusable = |message: String| Failure::new(FailureKind::TlsHandshake, Stage::Tls, message);
-        let config = settings.tls.as_ref().ok_or_else(|| {
+        let tls = settings.tls.as_ref().ok_or_else(|| {
             Failure::new(
                 FailureKind::Internal,
                 Stage::Tls,
                 "no TLS settings were given for an endpoint that needs them",
             )
         })?;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| unusable(format!("{host} cannot stand in a certificate: {error}")))?;
+        let name = tls.name_for(&settings.endpoint.host).map_err(unusable)?;
         stream.set_deadline(self.deadline);
-        let live = &self.account.live;
-        stream.start_tls(config, name).map_err(|error| {
-            if live.is_cancelled() {
-                cancelled(Stage::Tls)
-            } else {
-                handshake_failure(&error, host, settings.endpoint.protocol)
-            }
+        stream.start_tls(tls, name.clone()).map_err(|error| {
+            let failure = handshake_failure(&error, tls, &name, settings.endpoint.protocol);
+            if self.account.live.is_cancelled() { cancelled(Stage::Tls) } else { failure }
         })?;
         self.phases.tls = Some(started.elapsed());
-        self.tls = stream.tls_details();
+        self.tls = stream.tls_details(settings.watch.is_some());
         if let Some(tls) = &self.tls {
             self.tell(DialEvent::Secured(tls));
         }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
 use super::failure::Stage;
@@ -13,6 +11,7 @@ use super::sasl::Way;
 use super::session::DialWatch;
 use super::signin::SignInGate;
 use super::smtp::EhloName;
+use super::tls::Tls;
 
 /// Where, as whom, and how long anything may take.
 pub struct Settings {
@@ -22,8 +21,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// How to sign in; none: the strongest way that both sides know.
     pub auth: Option<Way>,
-    /// Whom to trust ([`TlsSettings::client_config`](super::TlsSettings::client_config)); not needed for plaintext.
-    pub tls: Option<Arc<ClientConfig>>,
+    /// Whom to trust and as whom ([`TlsSettings::client`](super::TlsSettings::client)); not needed for plaintext.
+    pub tls: Option<Tls>,
     /// The whole of a dial, from the name's resolution to the end of the sign-in.
     pub connect_timeout: Duration,
     /// The whole of a unit, however many commands it has.

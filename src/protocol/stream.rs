@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use rustls::{ClientConnection, HandshakeKind};
+
+use super::tls::{Certificate, Tls, late_refusal};
 
 /// What went over one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct Traffic {
 }
 
 /// What TLS agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsDetails {
     /// `TLSv1.3` or `TLSv1.2`.
     pub version: String,
@@ -31,6 +33,13 @@ pub struct TlsDetails {
     pub cipher: String,
     /// Whether an earlier session was taken up again, without a certificate exchange.
     pub resumed: bool,
+    /// The name that was asked for; it went to the server as SNI unless it is an address.
+    pub server_name: String,
+    /// Whether the certificate was verified for that name: not if the user waived it.
+    pub verified: bool,
+    /// What the server's certificate says; only where somebody watches the dial, because reading it takes time. Of a
+    /// session that was taken up again it is the earlier one's.
+    pub certificate: Option<Certificate>,
 }
 
 /// A TCP socket whose reads and writes all end by one deadline, however many there are.
@@ -103,6 +112,24 @@ impl Write for Socket {
     }
 }
 
+impl Socket {
+    /// Why the other side closed while we wrote, if it said so before: the answer to the write that failed is in the
+    /// queue for reading.
+    fn last_alert(&mut self, connection: &mut ClientConnection, failed: &io::Error) -> Option<rustls::Error> {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        if !matches!(failed.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) {
+            return None;
+        }
+        self.at_once = true;
+        let mut alert = None;
+        while alert.is_none() && matches!(connection.read_tls(self), Ok(1..)) {
+            alert = connection.process_new_packets().err();
+        }
+        self.at_once = false;
+        alert
+    }
+}
+
 fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
@@ -110,9 +137,29 @@ fn is_pause(error: &io::Error) -> bool {
 /// A connected stream, plain or TLS. Reads return 0 when the other side has closed, cleanly or not.
 pub(super) struct Stream {
     socket: Socket,
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Box<Secured>>,
     sent: u64,
     received: u64,
+}
+
+/// TLS over the socket.
+struct Secured {
+    connection: ClientConnection,
+    settings: Tls,
+    name: ServerName<'static>,
+    /// How much had been read when it began.
+    received_before: u64,
+}
+
+impl Secured {
+    /// The error, or what it means if the server has said nothing yet under TLS: it may refuse us only now.
+    fn meaning(&self, error: rustls::Error, received: u64) -> io::Error {
+        let silent = received == self.received_before;
+        match late_refusal(&error, &self.settings, &self.name).filter(|_| silent) {
+            Some(refusal) => io::Error::new(io::ErrorKind::InvalidData, refusal),
+            None => invalid(error),
+        }
+    }
 }
 
 impl Stream {
@@ -150,12 +197,15 @@ impl Stream {
     /// Runs the whole TLS handshake now, so that a bad certificate fails here and not in the first command.
     ///
     /// The caller has made sure that nothing read before remains unread.
-    pub(super) fn start_tls(&mut self, config: &Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<()> {
-        let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(invalid)?;
-        while tls.is_handshaking() || tls.wants_write() {
-            tls.complete_io(&mut self.socket)?;
+    pub(super) fn start_tls(&mut self, settings: &Tls, name: ServerName<'static>) -> io::Result<()> {
+        let mut connection = ClientConnection::new(Arc::clone(settings.config()), name.clone()).map_err(invalid)?;
+        while connection.is_handshaking() || connection.wants_write() {
+            if let Err(error) = connection.complete_io(&mut self.socket) {
+                return Err(self.socket.last_alert(&mut connection, &error).map_or(error, invalid));
+            }
         }
-        self.tls = Some(Box::new(tls));
+        let settings = settings.clone();
+        self.tls = Some(Box::new(Secured { connection, settings, name, received_before: self.received }));
         Ok(())
     }
 
@@ -167,12 +217,21 @@ impl Stream {
         read
     }
 
-    pub(super) fn tls_details(&self) -> Option<TlsDetails> {
-        let tls = self.tls.as_deref()?;
+    /// What TLS agreed on; the certificate is read only if it is wanted.
+    pub(super) fn tls_details(&self, certificate: bool) -> Option<TlsDetails> {
+        let Secured { connection, settings, name, .. } = self.tls.as_deref()?;
+        let version = connection.protocol_version();
+        let shown = connection.peer_certificates().and_then(<[_]>::first).filter(|_| certificate);
         Some(TlsDetails {
-            version: tls.protocol_version().map(|version| format!("{version:?}").replace('_', ".")).unwrap_or_default(),
-            cipher: tls.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
-            resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+            version: version.map(|version| format!("{version:?}").replace('_', ".")).unwrap_or_default(),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .map(|suite| format!("{:?}", suite.suite()))
+                .unwrap_or_default(),
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            server_name: name.to_str().into_owned(),
+            verified: settings.verifies(),
+            certificate: shown.and_then(|der| Certificate::read(der)),
         })
     }
 
@@ -180,9 +239,9 @@ impl Stream {
     pub(super) fn close(&mut self) {
         self.socket.deadline = Instant::now() + Duration::from_millis(100);
         if let Some(tls) = self.tls.as_deref_mut() {
-            tls.send_close_notify();
+            tls.connection.send_close_notify();
             // The session is over either way; this only spares the server a "truncated" in its log.
-            let _ = tls.write_tls(&mut self.socket);
+            let _ = tls.connection.write_tls(&mut self.socket);
         }
         let _ = self.socket.tcp.shutdown(Shutdown::Both);
     }
@@ -200,7 +259,8 @@ impl Read for Stream {
             return Ok(count);
         };
         loop {
-            match tls.reader().read(buffer) {
+            let connection = &mut tls.connection;
+            match connection.reader().read(buffer) {
                 Ok(count) => {
                     self.received += count as u64;
                     return Ok(count);
@@ -209,14 +269,14 @@ impl Read for Stream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(error),
             }
-            while tls.wants_write() {
-                tls.write_tls(&mut self.socket)?;
+            while connection.wants_write() {
+                connection.write_tls(&mut self.socket)?;
             }
-            tls.read_tls(&mut self.socket)?;
-            if let Err(error) = tls.process_new_packets() {
+            connection.read_tls(&mut self.socket)?;
+            if let Err(error) = connection.process_new_packets() {
                 // The alert that tells the other side why; the error stands either way.
-                let _ = tls.write_tls(&mut self.socket);
-                return Err(invalid(error));
+                let _ = connection.write_tls(&mut self.socket);
+                return Err(tls.meaning(error, self.received));
             }
         }
     }
@@ -228,9 +288,12 @@ impl Write for Stream {
         let count = match self.tls.as_deref_mut() {
             None => self.socket.write(buffer)?,
             Some(tls) => {
-                let count = tls.writer().write(buffer)?;
-                while tls.wants_write() {
-                    tls.write_tls(&mut self.socket)?;
+                let count = tls.connection.writer().write(buffer)?;
+                while tls.connection.wants_write() {
+                    if let Err(error) = tls.connection.write_tls(&mut self.socket) {
+                        let alert = self.socket.last_alert(&mut tls.connection, &error);
+                        return Err(alert.map_or(error, |alert| tls.meaning(alert, self.received)));
+                    }
                 }
                 count
             }

@@ -190,7 +190,28 @@ fn certificates_that_cannot_be_read_are_known_before_anything_runs() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca.pem");
     let name = path.to_str().unwrap();
-    server.refuses(&["--ca-file", name], "cannot be read");
+    server.refuses(&["--ca-file", name, "--starttls"], "cannot be read");
+    server.refuses(&["--client-cert", name, "--starttls"], "the client certificate");
     std::fs::write(&path, "no certificate").unwrap();
     server.refuses(&["--ca-file", name, "--starttls"], "BEGIN CERTIFICATE");
+}
+
+#[test]
+fn flags_on_tls_that_make_no_sense_say_so() {
+    let server = Unheard::new();
+    server.refuses(&["--starttls", "--client-key", "key.pem"], "--client-cert");
+    server.refuses(&["--starttls", "--server-name", "no name"], "\"no name\" cannot be a server's name");
+    server.refuses(&["--starttls", "--tls-min", "1.1"], "1.2, 1.3");
+    server.refuses(&["--starttls", "--insecure", "--ca-file", "ca.pem"], "cannot be used with");
+    for flags in [
+        &["--ca-file", "ca.pem"][..],
+        &["--client-cert", "cert.pem"],
+        &["--server-name", "mail.example.org"],
+        &["--tls-min", "1.3"],
+        &["--insecure"],
+    ] {
+        let why = format!("{} is about TLS, and {} is spoken to in plaintext", flags[0], server.url());
+        server.refuses(flags, &why);
+        is_refused(&end(&mut mailconn(["run"].iter().chain(flags))), "the sandbox is spoken to in plaintext");
+    }
 }

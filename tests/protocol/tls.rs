@@ -1,19 +1,25 @@
 //! Whom we trust, and what the refusal to says. Certificates are made here and now.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use mailconn::protocol::FailureKind::{Protocol, Timeout, TlsCertificate, TlsHandshake};
 use mailconn::protocol::{
-    DialFailure, ImapConnection, ImapConnector, ImapOperation, Security, Settings, Stage, TlsSettings,
+    Certificate, DialEvent, DialFailure, ImapConnection, ImapConnector, ImapOperation, Security, Settings, Stage,
+    TlsSettings, TlsVersion,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 use super::scripted::{Server, session, settings};
@@ -34,28 +40,61 @@ fn authority(name: &str) -> Authority {
 
 impl Authority {
     fn server(&self, adjust: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        self.strict_server(adjust, None, &[&TLS12, &TLS13])
+    }
+
+    /// One that speaks these versions, and only to clients that `clients` signed.
+    fn strict_server(
+        &self,
+        adjust: impl FnOnce(&mut CertificateParams),
+        clients: Option<&Self>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue(adjust);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).unwrap())
+    }
+
+    /// A certificate for localhost, unless it is adjusted, and its key in PEM.
+    fn issue(&self, adjust: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         adjust(&mut params);
-        let certificate: CertificateDer<'static> = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        Arc::new(config)
+        (params.signed_by(&key, &self.issuer).unwrap(), key.serialize_pem())
     }
 
     fn settings(&self, address: SocketAddr, security: Security) -> Settings {
+        self.settings_with(address, security, |_| {})
+    }
+
+    /// Whoever trusts this authority and is otherwise told to.
+    fn settings_with(
+        &self,
+        address: SocketAddr,
+        security: Security,
+        adjust: impl FnOnce(&mut TlsSettings),
+    ) -> Settings {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("ca.pem");
         fs::write(&path, &self.pem).unwrap();
         let mut settings = settings(address);
         settings.endpoint.security = security;
         settings.endpoint.host = "localhost".into();
-        settings.tls = Some(TlsSettings { ca_file: Some(path) }.client_config().unwrap());
+        let mut tls = TlsSettings { ca_file: Some(path), ..TlsSettings::default() };
+        adjust(&mut tls);
+        settings.tls = Some(tls.client().unwrap());
         settings
     }
 }
@@ -143,14 +182,244 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
         failure.failure.message
     };
     let message = failure(serve(theirs.server(|_| {}), &[]));
-    assert!(message.starts_with("unknown issuer"), "{message}");
-    let elsewhere = ours.server(|params| *params = CertificateParams::new(vec!["mx.example.org".to_owned()]).unwrap());
+    assert!(message.starts_with("unknown issuer (CN=theirs)") && message.contains("--ca-file"), "{message}");
+    let message = failure(serve(authority("ours").server(|_| {}), &[]));
+    assert!(message.starts_with("bad signature: an authority of that name (CN=ours)"), "{message}");
+    let names = ["mx.example.org", "*.example.com", "192.0.2.7", "2001:db8::7"].map(str::to_owned);
+    let elsewhere = ours.server(|params| *params = CertificateParams::new(names).unwrap());
     let message = failure(serve(elsewhere, &[]));
-    assert!(message.contains("expected localhost") && message.contains("mx.example.org"), "{message}");
+    let got = "expected localhost, the certificate is for mx.example.org, *.example.com, 192.0.2.7, 2001:db8::7; use";
+    assert!(message.starts_with("wrong name: ") && message.contains(got), "{message}");
+    let many = (0..20).map(|number| format!("mx{number}.example.org")).collect::<Vec<_>>();
+    let message = failure(serve(ours.server(|params| *params = CertificateParams::new(many).unwrap()), &[]));
+    assert!(message.contains("mx7.example.org and 12 more;"), "{message}");
+    let nameless = ours.server(|params| params.subject_alt_names.clear());
+    let message = failure(serve(nameless, &[]));
+    assert!(message.contains("the certificate is for no name;"), "{message}");
     let message = failure(serve(ours.server(|params| params.not_after = date_time_ymd(2020, 1, 1)), &[]));
-    assert!(message.starts_with("expired"), "{message}");
+    assert!(message.starts_with("expired (2020-01-01 00:00 UTC, and it is 20"), "{message}");
     let message = failure(serve(ours.server(|params| params.not_before = date_time_ymd(2300, 1, 1)), &[]));
-    assert!(message.starts_with("not yet valid"), "{message}");
+    assert!(message.starts_with("not yet valid (2300-01-01 00:00 UTC, and it is 20"), "{message}");
+}
+
+#[test]
+fn the_name_to_verify_can_be_another_than_the_host() {
+    let ours = authority("ours");
+    let elsewhere = |params: &mut CertificateParams| {
+        *params = CertificateParams::new(vec!["mx.example.org".to_owned()]).unwrap();
+    };
+    let address = serve(ours.server(elsewhere), &[]);
+    let named = |name: &str| {
+        let name = name.to_owned();
+        dial(ours.settings_with(address, Security::Tls, |tls| tls.server_name = Some(name)))
+    };
+    let connection = named("mx.example.org").unwrap();
+    let tls = connection.established().tls.as_ref().unwrap();
+    assert_eq!((tls.server_name.as_str(), tls.verified), ("mx.example.org", true));
+    let failure = named("other.example.org").err().unwrap();
+    assert!(failure.failure.message.contains("expected other.example.org"), "{failure}");
+    for name in ["", "no name", "a..b", "host:993"] {
+        let error = TlsSettings { server_name: Some(name.into()), ..TlsSettings::default() }.client().unwrap_err();
+        assert!(error.to_string().contains("give a host name or an address"), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_gets_it_or_the_failure_says_so() {
+    let (ours, theirs) = (authority("ours"), authority("theirs"));
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    for version in [&TLS12, &TLS13] {
+        let address = serve(ours.strict_server(|_| {}, Some(&theirs), &[version]), &[]);
+        let without = dial(ours.settings(address, Security::Tls)).err().unwrap();
+        assert_eq!((without.failure.kind, without.failure.stage), (TlsHandshake, Stage::Tls), "{without}");
+        assert!(without.failure.message.starts_with("the server requires a client certificate ("), "{without}");
+        assert!(without.failure.message.ends_with("give one with --client-cert and --client-key"), "{without}");
+        assert!(!without.sign_in_attempted);
+
+        let preface: &[&str] = &["* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", "a1 OK begin\r\n"];
+        let upgrading = serve(ours.strict_server(|_| {}, Some(&theirs), &[version]), preface);
+        // The server's alert races what we write: whichever is first, the reason is told.
+        for _ in 0..20 {
+            let without = dial(ours.settings(upgrading, Security::StartTls)).err().unwrap();
+            assert!(without.failure.message.starts_with("the server requires a client certificate ("), "{without}");
+        }
+
+        let with = |authority: &Authority| {
+            let (certificate, key) = authority.issue(|_| {});
+            let certificate = file("cert.pem", &certificate.pem());
+            let key = file("key.pem", &key);
+            dial(ours.settings_with(address, Security::Tls, |tls| {
+                (tls.client_cert, tls.client_key) = (Some(certificate), Some(key));
+            }))
+        };
+        assert!(with(&theirs).is_ok());
+        let refused = with(&ours).err().unwrap();
+        assert_eq!((refused.failure.kind, refused.failure.stage), (TlsHandshake, Stage::Tls), "{refused}");
+        assert!(refused.failure.message.starts_with("the server refused the client certificate ("), "{refused}");
+    }
+}
+
+#[test]
+fn a_client_certificate_that_cannot_be_used_is_one_clear_line_before_any_dial() {
+    let ours = authority("ours");
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let (certificate, key) = ours.issue(|_| {});
+    let certificate = certificate.pem();
+    let (_, other_key) = ours.issue(|_| {});
+    fs::write(path("cert.pem"), &certificate).unwrap();
+    fs::write(path("key.pem"), &key).unwrap();
+    fs::write(path("both.pem"), format!("{certificate}{key}")).unwrap();
+    fs::write(path("other.pem"), other_key).unwrap();
+    fs::write(path("empty.pem"), "").unwrap();
+    fs::write(path("broken.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    fs::write(path("nokey.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    fs::write(path("locked.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+        .unwrap();
+    fs::write(path("open.pem"), &key).unwrap();
+    for (name, mode) in [("key.pem", 0o600), ("both.pem", 0o600), ("other.pem", 0o600), ("open.pem", 0o620)] {
+        fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    let client = |certificate: Option<&str>, key: Option<&str>| {
+        let settings =
+            TlsSettings { client_cert: certificate.map(path), client_key: key.map(path), ..TlsSettings::default() };
+        settings.client()
+    };
+    assert!(client(Some("cert.pem"), Some("key.pem")).is_ok());
+    let both = client(Some("both.pem"), None).unwrap();
+    let shown = format!("{both:?}");
+    assert!(shown.contains("client_certificate: true") && shown.len() < 200, "{shown}");
+    for (certificate, key, said) in [
+        (Some("none.pem"), Some("key.pem"), "the client certificate"),
+        (Some("cert.pem"), Some("none.pem"), "the client key"),
+        (Some("empty.pem"), Some("key.pem"), "holds no certificate"),
+        (Some("cert.pem"), None, "or name the file that has it with --client-key"),
+        (Some("cert.pem"), Some("empty.pem"), "holds no private key"),
+        (Some("cert.pem"), Some("locked.pem"), "holds no private key; it must be PEM and unencrypted"),
+        (Some("cert.pem"), Some("nokey.pem"), "cannot be used"),
+        (Some("broken.pem"), Some("key.pem"), "broken certificate"),
+        (Some("cert.pem"), Some("other.pem"), "does not belong to the first certificate"),
+        (Some("cert.pem"), Some("open.pem"), "can be written by others"),
+        (Some("/dev/zero"), None, "longer than 1 MiB"),
+        (None, Some("key.pem"), "name it with --client-cert"),
+    ] {
+        let error = client(certificate, key).unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains('\n'), "{certificate:?} {key:?}: {error}");
+    }
+}
+
+#[test]
+fn a_version_that_is_too_low_says_whose_fault_it_is() {
+    let ours = authority("ours");
+    let address = serve(ours.strict_server(|_| {}, None, &[&TLS12]), &[]);
+    let at_least = |version| dial(ours.settings_with(address, Security::Tls, |tls| tls.min_version = version));
+    for version in [None, Some(TlsVersion::Tls12)] {
+        let connection = at_least(version).unwrap();
+        assert_eq!(connection.established().tls.as_ref().unwrap().version, "TLSv1.2");
+    }
+    let failure = at_least(Some(TlsVersion::Tls13)).err().unwrap();
+    assert_eq!((failure.failure.kind, failure.failure.stage), (TlsHandshake, Stage::Tls), "{failure}");
+    assert!(failure.failure.message.contains("allow TLS 1.2 with --tls-min 1.2"), "{failure}");
+
+    // A fatal alert, protocol_version: what a server with nothing newer than TLS 1.1 answers.
+    let server = Server::start(|peer| {
+        peer.send_bytes(b"\x15\x03\x01\x00\x02\x02\x46");
+    });
+    let failure = dial(ours.settings(server.address, Security::Tls)).err().unwrap();
+    assert!(failure.failure.message.contains("speaks neither TLS 1.3 nor 1.2"), "{failure}");
+}
+
+#[test]
+fn insecure_accepts_anyone_who_holds_the_key_and_the_session_says_so() {
+    let (ours, theirs) = (authority("ours"), authority("theirs"));
+    let expired = theirs.server(|params| {
+        *params = CertificateParams::new(vec!["mx.example.org".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2020, 1, 1);
+    });
+    let settings = ours.settings_with(serve(expired, &[]), Security::Tls, |tls| tls.insecure = true);
+    assert!(!settings.tls.as_ref().unwrap().verifies());
+    let connection = dial(settings).unwrap();
+    assert!(!connection.established().tls.as_ref().unwrap().verified);
+
+    let (certificate, _) = theirs.issue(|_| {});
+    let (_, other_key) = theirs.issue(|_| {});
+    let key =
+        rustls::crypto::ring::sign::any_supported_type(&PrivateKeyDer::from_pem_slice(other_key.as_bytes()).unwrap());
+    let stolen = rustls::sign::CertifiedKey::new(vec![certificate.der().clone()], key.unwrap());
+    for version in [&TLS12, &TLS13] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let resolver = rustls::sign::SingleCertAndKey::from(stolen.clone());
+        let config = config.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
+        let address = serve(Arc::new(config), &[]);
+        let failure = dial(ours.settings_with(address, Security::Tls, |tls| tls.insecure = true)).err().unwrap();
+        assert_eq!((failure.failure.kind, failure.failure.stage), (TlsCertificate, Stage::Tls), "{failure}");
+    }
+}
+
+#[test]
+fn insecure_is_said_at_the_start_and_in_the_report() {
+    let address = serve(authority("theirs").server(|_| {}), &[]);
+    let run = |flags: &[&str]| {
+        let url = format!("imaps://joe@{address}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
+        command.args(["run", "--server", &url, "-t", "1", "-n", "1", "--ops", "noop"]).args(flags);
+        let output = command.env("MAILCONN_PASSWORD", "s3cret").stdin(Stdio::null()).output().unwrap();
+        let (said, told) = (String::from_utf8(output.stderr).unwrap(), String::from_utf8(output.stdout).unwrap());
+        (output.status.code(), said, told)
+    };
+    let (code, said, told) = run(&["--format", "json"]);
+    assert_eq!((code, said.matches("WARNING").count()), (Some(4), 0), "{said}");
+    assert!(told.contains("unknown issuer (CN=theirs)") && told.contains("\"certificates_verified\": true"), "{told}");
+
+    let (code, said, told) = run(&["--format", "json", "--insecure"]);
+    let warning = "mailconn: WARNING: certificates are not verified (--insecure): anyone may be the server\n";
+    assert_eq!((code, said.starts_with(warning)), (Some(0), true), "{said}{told}");
+    assert!(told.contains("\"certificates_verified\": false"), "{told}");
+    let (code, _, told) = run(&["--insecure"]);
+    assert!(code == Some(0) && told.contains("WARNING: certificates were not verified (--insecure)"), "{told}");
+}
+
+#[test]
+fn whoever_watches_a_dial_is_told_what_the_certificate_says() {
+    let ours = authority("ours");
+    let (start, end) = (date_time_ymd(2020, 2, 3), date_time_ymd(2300, 4, 5));
+    let address = serve(
+        ours.server(|params| {
+            *params = CertificateParams::new(["localhost", "*.example.org", "127.0.0.1"].map(str::to_owned)).unwrap();
+            params.distinguished_name.push(DnType::CommonName, "mail\u{202e}");
+            (params.not_before, params.not_after) = (start, end);
+        }),
+        &[],
+    );
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut settings = ours.settings(address, Security::Tls);
+    let told = Arc::clone(&seen);
+    settings.watch = Some(Arc::new(move |event| {
+        if let DialEvent::Secured(tls) = event {
+            told.lock().unwrap().push((tls.certificate.clone(), tls.resumed));
+        }
+    }));
+    let connector = ImapConnector::new(settings);
+    for number in 0..2 {
+        connector.dial(session(number)).unwrap().run(ImapOperation::Noop, "").unwrap();
+    }
+    let expected = Certificate {
+        names: ["localhost", "*.example.org", "127.0.0.1"].map(str::to_owned).to_vec(),
+        subject: "CN=mail\\u{202e}".to_owned(),
+        issuer: "CN=ours".to_owned(),
+        not_before: start.into(),
+        not_after: end.into(),
+    };
+    assert_eq!(*seen.lock().unwrap(), [(Some(expected.clone()), false), (Some(expected), true)]);
+    let unwatched = dial(ours.settings(address, Security::Tls)).unwrap();
+    assert_eq!(unwatched.established().tls.as_ref().unwrap().certificate, None);
 }
 
 #[test]
@@ -229,10 +498,11 @@ fn a_ca_file_that_cannot_be_used_is_one_clear_line_before_any_dial() {
         if let Some(content) = content {
             fs::write(&path, content).unwrap();
         }
-        let error = TlsSettings { ca_file: Some(path) }.client_config().unwrap_err().to_string();
+        let error = TlsSettings { ca_file: Some(path), ..TlsSettings::default() }.client().unwrap_err().to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{error}");
     }
-    let endless = TlsSettings { ca_file: Some("/dev/zero".into()) }.client_config().unwrap_err().to_string();
+    let endless = TlsSettings { ca_file: Some("/dev/zero".into()), ..TlsSettings::default() };
+    let endless = endless.client().unwrap_err().to_string();
     assert_eq!(
         endless,
         "the CA file /dev/zero is longer than 1 MiB; name a file that holds only the authorities to trust"

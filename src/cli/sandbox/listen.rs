@@ -38,7 +38,8 @@ pub fn all(asked: &[String], starttls: bool, expose: bool) -> Result<Vec<Listen>
 }
 
 impl Listen {
-    fn parse(text: &str, starttls: bool, expose: bool) -> Result<Self> {
+    /// Reads `imap`, `imap=1143` or `imap=127.0.0.1:1143`.
+    pub fn parse(text: &str, starttls: bool, expose: bool) -> Result<Self> {
         let (name, address) = text.split_once('=').map_or((text, None), |(name, address)| (name, Some(address)));
         let Some(&(scheme, protocol, encrypts)) = SCHEMES.iter().find(|(scheme, ..)| *scheme == name) else {
             bail!("--listen {text:?}: there are imap, imaps, smtp, smtps, pop3 and pop3s, as in imap=127.0.0.1:1143");

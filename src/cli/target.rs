@@ -1,0 +1,48 @@
+//! Whom to dial: a real server, or the one in the box, started for the occasion.
+
+use anyhow::{Context, Result};
+
+use super::sandbox::listen::Listen;
+use super::settings::Server;
+use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
+use mailconn::sandbox::{Options, Sandbox, User};
+
+/// Whom to dial.
+pub struct Target {
+    /// The account; deadlines and names are the caller's.
+    pub account: protocol::Settings,
+    /// What it is called in reports.
+    pub name: String,
+    /// The server, where it is in the box: it serves as long as this lives.
+    pub sandbox: Option<Sandbox>,
+}
+
+impl Target {
+    /// Starts the sandbox if that is the one; dials nobody.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn of(server: Server) -> Result<Self> {
+        match server {
+            Server::Real { endpoint, credentials, auth, tls } => {
+                let name = endpoint.to_string();
+                let account =
+                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
+                Ok(Self { account, name, sandbox: None })
+            }
+            Server::Sandbox { name, endpoint, listen, auth, connections, latency } => {
+                let password = format!("{:016x}", fastrand::u64(..));
+                let users = vec![User::new(endpoint.user.clone(), &password)];
+                let options = Options { users, connections_per_user: connections, latency, ..Options::default() };
+                let sandbox = Sandbox::serve(vec![listen.bind()?], options).context("starting the sandbox")?;
+                let trust = |pem: &str| TlsSettings { ca_pem: Some(pem.to_owned()), ..TlsSettings::default() }.client();
+                let tls = sandbox.ca_pem().map(trust).transpose()?;
+                let endpoint = Endpoint { port: sandbox.address().port(), ..endpoint };
+                let credentials = Some(Credentials::Password(Secret::new(password)));
+                let account =
+                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
+                Ok(Self { account, name, sandbox: Some(sandbox) })
+            }
+        }
+    }
+}
