@@ -20,7 +20,7 @@ pub(super) struct Channel<'a> {
     outlet: Outlet,
     /// Whether the server is being stopped.
     stopping: &'a dyn Fn() -> bool,
-    /// In place of what the protocols allow, if set.
+    /// How long a client may say nothing, if not as long as it is allowed for the whole of what it has to say.
     idle_limit: Option<Duration>,
     /// How long the present wait may be: the system knows it too.
     patience: Duration,
@@ -56,10 +56,10 @@ impl<'a> Channel<'a> {
 
     /// The client has so much time from now on.
     pub fn allow(&mut self, time: Duration) -> io::Result<()> {
-        let time = self.idle_limit.unwrap_or(time);
-        if time != self.patience {
-            self.wire.set_patience(time)?;
-            self.patience = time;
+        let patience = self.idle_limit.map_or(time, |limit| limit.min(time));
+        if patience != self.patience {
+            self.wire.set_patience(patience)?;
+            self.patience = patience;
         }
         self.deadline = Instant::now() + time;
         Ok(())
@@ -88,6 +88,8 @@ impl<'a> Channel<'a> {
                 self.inlet.received(length);
                 Ok(Arrival::Bytes)
             }
+            // Part of a record: the deadline is looked at before the next one.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Arrival::Bytes),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 Ok(Arrival::Silence)
             }

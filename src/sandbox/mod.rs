@@ -17,6 +17,23 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! Any number of listeners share the accounts and the record:
+//!
+//! ```
+//! use std::{net::TcpListener, time::Duration};
+//! use mailconn::sandbox::{Listening, Options, Protocol, Sandbox, Security};
+//!
+//! let speaks = [(Protocol::Imap, Security::Tls), (Protocol::Smtp, Security::StartTls)];
+//! let listening = speaks.map(|(protocol, security)| {
+//!     Ok(Listening { listener: TcpListener::bind("127.0.0.1:0")?, protocol, security })
+//! });
+//! let listening = listening.into_iter().collect::<std::io::Result<Vec<_>>>()?;
+//! let server = Sandbox::serve(listening, Options::default())?;
+//! assert_eq!(server.addresses().len(), 2);
+//! assert!(server.ca_pem().is_some_and(|pem| pem.starts_with("-----BEGIN CERTIFICATE-----")));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # Layout
 //! - `server`: accepts, starts a thread per connection, stops and joins every one of them; `options`, `listening`: what
 //!   it is asked to be.
@@ -57,7 +74,7 @@ mod witness;
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Options, User};
 pub use server::Sandbox;
-pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord};
+pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord, Watch};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

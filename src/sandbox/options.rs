@@ -13,8 +13,8 @@ pub struct Options {
     pub connections_per_user: Option<usize>,
     /// How late each reply is.
     pub latency: Duration,
-    /// How long a client may be silent before the server ends the session; `None` for what the protocols ask of a
-    /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in).
+    /// How long a client may be silent before the server ends the session, if shorter than what the protocols ask of a
+    /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in). `None` for just that.
     pub idle_limit: Option<Duration>,
     /// Is told of every session event as it happens, by the thread it happens to: it must not block. It may ask for the
     /// record.

@@ -308,8 +308,8 @@ impl Session<'_> {
     }
 
     /// What is marked as deleted is removed now, and at no other end.
-    fn quit(&mut self) -> Reply {
-        if let Some(maildrop) = self.maildrop.take() {
+    fn quit(&self) -> Reply {
+        if let Some(maildrop) = &self.maildrop {
             maildrop.update();
         }
         Reply::ok("Logging out.").and_close(CloseCause::Logout)

@@ -49,7 +49,11 @@ pub(super) fn hold(
             }
         }
     };
-    witness.closed(cause.unwrap_or_else(|error| why(&error)));
+    witness.closed(match cause {
+        Ok(cause) => cause,
+        Err(_) if stopping() => CloseCause::Server,
+        Err(error) => why(&error),
+    });
     channel.close();
 }
 

@@ -83,21 +83,19 @@ impl Wire {
 }
 
 impl Read for Wire {
-    /// As with a socket, 0 is the end, said or not: many clients close TLS without a word.
+    /// As with a socket, 0 is the end, said or not: many clients close TLS without a word. Part of a TLS record is
+    /// `Interrupted`: a client that sends it byte by byte must not keep its reader from the clock.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return uninterrupted(|| (&*self.socket).read(buffer));
         };
-        loop {
-            match tls.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                result => return result,
-            }
-            uninterrupted(|| tls.read_tls(&mut &*self.socket))?;
-            digest(tls, &self.socket)?;
-            drain(tls, &self.socket)?;
+        if let Some(length) = decrypted(tls, buffer)? {
+            return Ok(length);
         }
+        uninterrupted(|| tls.read_tls(&mut &*self.socket))?;
+        digest(tls, &self.socket)?;
+        drain(tls, &self.socket)?;
+        decrypted(tls, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 }
 
@@ -113,6 +111,15 @@ impl Write for Wire {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What is there to be read, if anything is.
+fn decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match tls.reader().read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some(0)),
+        result => result.map(Some),
     }
 }
 

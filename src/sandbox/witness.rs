@@ -127,7 +127,7 @@ pub enum SessionEventKind {
 }
 
 /// Is told of every event as it happens, by the thread it happens to: it must not block.
-pub(super) type Watch = Arc<dyn Fn(&SessionEvent) + Send + Sync>;
+pub type Watch = Arc<dyn Fn(&SessionEvent) + Send + Sync>;
 
 /// The record of all sessions.
 ///

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
 
-use mailconn::sandbox::{CloseCause, SessionEvent, SessionEventKind};
+use mailconn::sandbox::{CloseCause, SessionEvent, SessionEventKind, Watch};
 
 /// So many lines may wait for the writer.
 const WAITING: usize = 4096;
@@ -40,7 +40,7 @@ impl Log {
     }
 
     /// What the sandbox tells its events to.
-    pub fn watch(&self) -> Arc<dyn Fn(&SessionEvent) + Send + Sync> {
+    pub fn watch(&self) -> Watch {
         let (queue, lost) = (self.queue.clone(), Arc::clone(&self.lost));
         Arc::new(move |event| {
             if let Err(TrySendError::Full(_)) = queue.try_send(line(SystemTime::now(), event)) {

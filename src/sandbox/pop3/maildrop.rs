@@ -73,8 +73,8 @@ impl Maildrop {
         }
     }
 
-    /// Removes what is marked as deleted.
-    pub fn update(self) {
+    /// Removes what is marked as deleted. The lock is held on.
+    pub fn update(&self) {
         let deleted: HashSet<_> = self.items.iter().filter(|item| item.deleted).map(|item| item.uid).collect();
         if let Some(validity) = self.validity.filter(|_| !deleted.is_empty()) {
             self.account.mail().expunge(validity, |letter| deleted.contains(&letter.uid));
