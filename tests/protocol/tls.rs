@@ -24,12 +24,12 @@ use tempfile::TempDir;
 
 use super::scripted::{Server, session, settings};
 
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
-fn authority(name: &str) -> Authority {
+pub fn authority(name: &str) -> Authority {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -39,7 +39,7 @@ fn authority(name: &str) -> Authority {
 }
 
 impl Authority {
-    fn server(&self, adjust: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+    pub fn server(&self, adjust: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
         self.strict_server(adjust, None, &[&TLS12, &TLS13])
     }
 
@@ -75,7 +75,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap(), key.serialize_pem())
     }
 
-    fn settings(&self, address: SocketAddr, security: Security) -> Settings {
+    pub fn settings(&self, address: SocketAddr, security: Security) -> Settings {
         self.settings_with(address, security, |_| {})
     }
 
@@ -100,7 +100,7 @@ impl Authority {
 }
 
 /// Signs everyone in over TLS; with `preface`, says that in plaintext first and hears one line after each part.
-fn serve(config: Arc<ServerConfig>, preface: &'static [&'static str]) -> SocketAddr {
+pub fn serve(config: Arc<ServerConfig>, preface: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -200,6 +200,33 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
     assert!(message.starts_with("expired (2020-01-01 00:00 UTC, and it is 20"), "{message}");
     let message = failure(serve(ours.server(|params| params.not_before = date_time_ymd(2300, 1, 1)), &[]));
     assert!(message.starts_with("not yet valid (2300-01-01 00:00 UTC, and it is 20"), "{message}");
+}
+
+#[test]
+fn a_self_signed_certificate_is_trusted_if_it_is_passed_and_no_authority() {
+    let self_signed = |is_ca: IsCa| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "localhost");
+        params.is_ca = is_ca;
+        let certificate = params.self_signed(&key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let private = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], private).unwrap();
+        (serve(Arc::new(config), &[]), Authority { issuer: Issuer::new(params, key), pem: certificate.pem() })
+    };
+    let (address, itself) = self_signed(IsCa::ExplicitNoCa);
+    assert!(dial(itself.settings(address, Security::Tls)).is_ok());
+    let failure = dial(authority("ours").settings(address, Security::Tls)).err().unwrap();
+    let expected = "unknown issuer (CN=localhost): the server's certificate is self-signed; ";
+    assert!(failure.failure.message.starts_with(expected), "{failure}");
+    let (address, itself) = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
+    for authority in [itself, authority("ours")] {
+        let failure = dial(authority.settings(address, Security::Tls)).err().unwrap();
+        assert_eq!(failure.failure.kind, TlsCertificate, "{failure}");
+        assert!(failure.failure.message.contains("marked as an authority's own (CA:TRUE)"), "{failure}");
+    }
 }
 
 #[test]
@@ -416,6 +443,7 @@ fn whoever_watches_a_dial_is_told_what_the_certificate_says() {
         issuer: "CN=ours".to_owned(),
         not_before: start.into(),
         not_after: end.into(),
+        is_authority: false,
     };
     assert_eq!(*seen.lock().unwrap(), [(Some(expected.clone()), false), (Some(expected), true)]);
     let unwatched = dial(ours.settings(address, Security::Tls)).unwrap();

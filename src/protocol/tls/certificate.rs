@@ -21,9 +21,17 @@ pub struct Certificate {
     pub not_before: SystemTime,
     /// Until when it is valid.
     pub not_after: SystemTime,
+    /// Whether it is marked as an authority's own (CA:TRUE), which is not accepted from a server.
+    pub is_authority: bool,
 }
 
 impl Certificate {
+    /// Whether nobody but itself vouches for it.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.issuer == self.subject
+    }
+
     /// `None` for what is no certificate.
     pub(in crate::protocol) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
@@ -36,6 +44,7 @@ impl Certificate {
             issuer: printable(certificate.issuer().to_string().as_bytes()),
             not_before: time(validity.not_before)?,
             not_after: time(validity.not_after)?,
+            is_authority: certificate.is_ca(),
         })
     }
 }

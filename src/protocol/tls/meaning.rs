@@ -138,7 +138,16 @@ fn too_old(tls: &Tls) -> String {
 fn of_certificate(error: &CertificateError, certificate: Option<&Certificate>, name: &str) -> String {
     use CertificateError as Bad;
     let issuer = certificate.map_or_else(String::new, |certificate| format!(" ({})", certificate.issuer));
+    let self_signed = certificate.is_some_and(Certificate::is_self_signed);
     match error {
+        Bad::UnknownIssuer if self_signed => format!(
+            "unknown issuer{issuer}: the server's certificate is self-signed; if you know that it is the server's, pass \
+             it with --ca-file"
+        ),
+        Bad::Other(_) if certificate.is_some_and(|certificate| certificate.is_authority) => format!(
+            "unfit certificate{issuer}: the server shows one that is marked as an authority's own (CA:TRUE); give it one \
+             with CA:FALSE, and pass that or its authority's with --ca-file"
+        ),
         Bad::UnknownIssuer => format!(
             "unknown issuer{issuer}: no trusted authority signed the server's certificate; pass the CA that did with \
              --ca-file, or mend the server's chain"
