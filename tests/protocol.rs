@@ -6,4 +6,5 @@ mod refusals;
 pub mod scripted;
 mod sign_in;
 mod sockets;
-mod tls;
+pub mod tls;
+mod transcripts;

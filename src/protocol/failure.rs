@@ -270,11 +270,16 @@ const MAX_SHOWN: usize = 500;
 /// A server's line made fit for a terminal: control characters and bytes that are not text escaped, and bounded.
 #[must_use]
 pub fn printable(line: &[u8]) -> String {
-    let mut shown = String::with_capacity(line.len().min(MAX_SHOWN));
+    escaped(line, MAX_SHOWN)
+}
+
+/// The same with another bound, in characters.
+pub(super) fn escaped(line: &[u8], bound: usize) -> String {
+    let mut shown = String::with_capacity(line.len().min(bound));
     let mut length = 0;
     let mut push = |piece: &str| {
         length += piece.chars().count();
-        let fits = length < MAX_SHOWN;
+        let fits = length < bound;
         shown.push_str(if fits { piece } else { "…" });
         fits
     };

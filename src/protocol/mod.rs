@@ -24,6 +24,7 @@ mod signin;
 pub mod smtp;
 mod stream;
 pub mod tls;
+pub mod transcript;
 
 pub use capabilities::Capabilities;
 pub use classify::refusal;
@@ -44,3 +45,4 @@ pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector, SmtpOperation};
 pub use stream::{TlsDetails, Traffic};
 pub use tls::{Certificate, PemFile, Tls, TlsSettings, TlsSettingsError, TlsVersion};
+pub use transcript::{Transcripts, TranscriptsError};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dial;
@@ -13,6 +15,7 @@ use super::session::{DialEvent, Established};
 use super::settings::Account;
 use super::stream::{Stream, TlsDetails};
 use super::tls::handshake_failure;
+use super::transcript::Transcript;
 
 /// How long a goodbye may take on the way out of a dial that failed.
 pub(super) const LEAVING: Duration = Duration::from_secs(1);
@@ -130,8 +133,20 @@ impl<'account> Opening<'account> {
         let lost = |error: io::Error| Failure::from_io(&error, Stage::Connect);
         let local_port = tcp.local_addr().map_err(lost)?.port();
         self.local_port = Some(local_port);
-        self.tell(DialEvent::Connected { address: tcp.peer_addr().map_err(lost)?, local_port });
-        Ok(Stream::new(tcp, self.deadline))
+        let address = tcp.peer_addr().map_err(lost)?;
+        self.tell(DialEvent::Connected { address, local_port });
+        let mut stream = Stream::new(tcp, self.deadline);
+        stream.set_transcript(self.transcript(address, local_port));
+        Ok(stream)
+    }
+
+    fn transcript(&self, address: SocketAddr, local_port: u16) -> Option<Transcript> {
+        let settings = &self.account.settings;
+        let transcripts = settings.transcripts.as_ref()?;
+        let mut transcript = Transcript::begin(transcripts, &format!("p{local_port}"), settings.endpoint.protocol)?;
+        transcript.set_mask(Arc::clone(&self.account.mask));
+        transcript.connected(address, local_port);
+        Some(transcript)
     }
 
     /// The whole TLS handshake. `started` is when its phase began: with STARTTLS, before that command.
@@ -149,12 +164,18 @@ impl<'account> Opening<'account> {
         stream.set_deadline(self.deadline);
         stream.start_tls(tls, name.clone()).map_err(|error| {
             let failure = handshake_failure(&error, tls, &name, settings.endpoint.protocol);
+            if let Some(transcript) = stream.transcript() {
+                transcript.broke("the TLS handshake", &error);
+            }
             if self.account.live.is_cancelled() { cancelled(Stage::Tls) } else { failure }
         })?;
         self.phases.tls = Some(started.elapsed());
         self.tls = stream.tls_details(settings.watch.is_some());
         if let Some(tls) = &self.tls {
             self.tell(DialEvent::Secured(tls));
+            if let Some(transcript) = stream.transcript() {
+                transcript.secured(tls);
+            }
         }
         Ok(())
     }

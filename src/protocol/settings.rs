@@ -12,6 +12,7 @@ use super::session::DialWatch;
 use super::signin::SignInGate;
 use super::smtp::EhloName;
 use super::tls::Tls;
+use super::transcript::Transcripts;
 
 /// Where, as whom, and how long anything may take.
 pub struct Settings {
@@ -36,6 +37,8 @@ pub struct Settings {
     pub ask_again: bool,
     /// Hears of each dial while it is under way.
     pub watch: Option<DialWatch>,
+    /// Where each session's lines go, to be read later.
+    pub transcripts: Option<Arc<Transcripts>>,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             ehlo: EhloName::default(),
             ask_again: false,
             watch: None,
+            transcripts: None,
         }
     }
 }

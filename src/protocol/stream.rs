@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, HandshakeKind};
 
 use super::tls::{Certificate, Tls, late_refusal};
+use super::transcript::Transcript;
 
 /// What went over one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +141,8 @@ pub(super) struct Stream {
     tls: Option<Box<Secured>>,
     sent: u64,
     received: u64,
+    /// Hears of all that is read and written, where somebody wants to read it later.
+    transcript: Option<Box<Transcript>>,
 }
 
 /// TLS over the socket.
@@ -173,7 +176,16 @@ impl Stream {
             receive_calls: 0,
             at_once: false,
         };
-        Self { socket, tls: None, sent: 0, received: 0 }
+        Self { socket, tls: None, sent: 0, received: 0, transcript: None }
+    }
+
+    /// From now on everything goes into that transcript too.
+    pub(super) fn set_transcript(&mut self, transcript: Option<Transcript>) {
+        self.transcript = transcript.map(Box::new);
+    }
+
+    pub(super) fn transcript(&mut self) -> Option<&mut Transcript> {
+        self.transcript.as_deref_mut()
     }
 
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
@@ -244,27 +256,17 @@ impl Stream {
             let _ = tls.connection.write_tls(&mut self.socket);
         }
         let _ = self.socket.tcp.shutdown(Shutdown::Both);
+        self.transcript = None;
     }
-}
 
-fn invalid(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = self.tls.as_deref_mut() else {
-            let count = self.socket.read(buffer)?;
-            self.received += count as u64;
-            return Ok(count);
+            return self.socket.read(buffer);
         };
         loop {
             let connection = &mut tls.connection;
             match connection.reader().read(buffer) {
-                Ok(count) => {
-                    self.received += count as u64;
-                    return Ok(count);
-                }
+                Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(error),
@@ -280,26 +282,54 @@ impl Read for Stream {
             }
         }
     }
+
+    fn send(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return self.socket.write(buffer);
+        };
+        let count = tls.connection.writer().write(buffer)?;
+        while tls.connection.wants_write() {
+            if let Err(error) = tls.connection.write_tls(&mut self.socket) {
+                let alert = self.socket.last_alert(&mut tls.connection, &error);
+                return Err(alert.map_or(error, |alert| tls.meaning(alert, self.received)));
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let done = self.receive(buffer);
+        self.received += *done.as_ref().unwrap_or(&0) as u64;
+        if let Some(transcript) = &mut self.transcript {
+            match &done {
+                Ok(0) if !buffer.is_empty() => transcript.closed_by_server(),
+                Ok(count) => transcript.heard(&buffer[..*count], *count < buffer.len()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => transcript.broke("reading", error),
+            }
+        }
+        done
+    }
 }
 
 impl Write for Stream {
     /// Returns only when the bytes are with the kernel: what was counted as written has left this process.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let count = match self.tls.as_deref_mut() {
-            None => self.socket.write(buffer)?,
-            Some(tls) => {
-                let count = tls.connection.writer().write(buffer)?;
-                while tls.connection.wants_write() {
-                    if let Err(error) = tls.connection.write_tls(&mut self.socket) {
-                        let alert = self.socket.last_alert(&mut tls.connection, &error);
-                        return Err(alert.map_or(error, |alert| tls.meaning(alert, self.received)));
-                    }
-                }
-                count
+        let done = self.send(buffer);
+        self.sent += *done.as_ref().unwrap_or(&0) as u64;
+        if let Some(transcript) = &mut self.transcript {
+            match &done {
+                Ok(count) => transcript.said(&buffer[..*count]),
+                Err(error) => transcript.broke("writing", error),
             }
-        };
-        self.sent += count as u64;
-        Ok(count)
+        }
+        done
     }
 
     fn flush(&mut self) -> io::Result<()> {
