@@ -192,6 +192,9 @@ pub struct RunArgs {
     /// List every operation in the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
+    /// Where the transcripts go.
+    #[command(flatten)]
+    pub transcripts: TranscriptArgs,
     /// Progress on standard error
     #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
     pub progress: ProgressArg,
@@ -320,6 +323,18 @@ pub struct TlsArgs {
     /// Accept any certificate: whoever is on the way can read and change everything, the password too
     #[arg(long, conflicts_with = "ca_file", help_heading = "TLS")]
     pub insecure: bool,
+}
+
+/// The flag on transcripts, the same for every command that dials.
+#[derive(Debug, Args)]
+pub struct TranscriptArgs {
+    /// Write all that goes over each session into a file of its own in DIR, both ways, passwords and tokens left out
+    ///
+    /// The directory is made if it is missing, for you alone; no file in it is written over. Each line has its time, C: for
+    /// ours, S: for the server's, -- for what happened. A file holds at most 64 MiB. One that cannot be written is named on
+    /// standard error at the end, and changes no exit code. Mail that is fetched or sent is in it.
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    pub transcript: Option<PathBuf>,
 }
 
 /// `--tls-min`.

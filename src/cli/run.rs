@@ -13,7 +13,7 @@ use super::settings::{Server, Settings};
 use super::target::Target;
 use super::testimony;
 use super::writer::{self, Writer};
-use mailconn::protocol::{self, MailConnector, Operation, Stationery};
+use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
 use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
@@ -34,8 +34,11 @@ const WRITING: &str = "writing the report";
 pub fn run(settings: Settings) -> Result<u8> {
     let Settings { plan, server, .. } = &settings;
     let most = settings.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
-    descriptors::make_room_for(most, matches!(server, Server::Sandbox { .. }))?;
+    let ends = if matches!(server, Server::Sandbox { .. }) { 2 } else { 1 };
+    descriptors::make_room_for(most, ends + u64::from(settings.transcripts.is_some()))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
+    let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));
+    let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let writes = plan.mix.operations().any(Operation::writes);
     let Target { account, name, sandbox } = Target::of(settings.server)?;
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
@@ -51,6 +54,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         operation_timeout: settings.operation_timeout,
         run_id: run_id.clone(),
         ehlo: settings.ehlo,
+        transcripts: transcripts.clone(),
         ..account
     }));
     let control = Arc::new(Control::default());
@@ -82,6 +86,9 @@ pub fn run(settings: Settings) -> Result<u8> {
     let complete = teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
+    }
+    if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
+        super::complain(&failure);
     }
     Ok(late().filter(|_| !complete).unwrap_or(verdict.conclusion.exit_code()))
 }

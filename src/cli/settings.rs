@@ -1,6 +1,7 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub each: bool,
     /// What is told meanwhile.
     pub progress: ProgressKind,
+    /// The directory of the sessions' transcripts, if they are wanted.
+    pub transcripts: Option<PathBuf>,
 }
 
 /// Whom to dial.
@@ -120,6 +123,7 @@ impl Settings {
                 ProgressArg::Auto => ProgressKind::Auto,
                 ProgressArg::Never => ProgressKind::Never,
             },
+            transcripts: args.transcripts.transcript,
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 
-use super::sandbox::listen::Listen;
 use super::settings::Server;
 use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
 use mailconn::sandbox::{Options, Sandbox, User};

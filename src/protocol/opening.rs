@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dial;
@@ -16,6 +15,7 @@ use super::settings::Account;
 use super::stream::{Stream, TlsDetails};
 use super::tls::handshake_failure;
 use super::transcript::Transcript;
+use crate::allocator::SessionId;
 
 /// How long a goodbye may take on the way out of a dial that failed.
 pub(super) const LEAVING: Duration = Duration::from_secs(1);
@@ -66,6 +66,7 @@ impl std::error::Error for DialFailure {
 /// One dial.
 pub(super) struct Opening<'account> {
     pub(super) account: &'account Account,
+    session: SessionId,
     pub(super) deadline: Instant,
     pub(super) phases: Phases,
     pub(super) local_port: Option<u16>,
@@ -78,9 +79,10 @@ pub(super) struct Opening<'account> {
 }
 
 impl<'account> Opening<'account> {
-    fn of(account: &'account Account) -> Self {
+    fn of(account: &'account Account, session: SessionId) -> Self {
         Self {
             account,
+            session,
             deadline: Instant::now() + account.settings.connect_timeout,
             phases: Phases::default(),
             local_port: None,
@@ -94,9 +96,10 @@ impl<'account> Opening<'account> {
     /// Opens a session; once more where the server refused the token and there is a newer one, all by the one deadline.
     pub(super) fn open<C>(
         account: &'account Account,
+        session: SessionId,
         open: impl Fn(&mut Self) -> Result<C, Failure>,
     ) -> Result<C, DialFailure> {
-        let mut opening = Self::of(account);
+        let mut opening = Self::of(account, session);
         let mut opened = open(&mut opening);
         if opened.is_err() && opening.with_newer_token {
             opening.tell(DialEvent::TokenRefused);
@@ -143,8 +146,8 @@ impl<'account> Opening<'account> {
     fn transcript(&self, address: SocketAddr, local_port: u16) -> Option<Transcript> {
         let settings = &self.account.settings;
         let transcripts = settings.transcripts.as_ref()?;
-        let mut transcript = Transcript::begin(transcripts, &format!("p{local_port}"), settings.endpoint.protocol)?;
-        transcript.set_mask(Arc::clone(&self.account.mask));
+        let name = format!("c{}-{}", self.session.connection.0, self.session.number);
+        let mut transcript = Transcript::begin(transcripts, &name, settings.endpoint.protocol)?;
         transcript.connected(address, local_port);
         Some(transcript)
     }

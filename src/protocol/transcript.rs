@@ -65,7 +65,7 @@ pub struct TranscriptsError {
 impl Transcripts {
     /// Makes sure that files can be created in the directory, which is made if it is missing, for its owner alone.
     ///
-    /// A file is named after the run and our port, which servers log: `f51a5eb98edb-p41210.txt`.
+    /// A file is named after the run and the session, here #3.2: `f51a5eb98edb-c3-2.txt`.
     ///
     /// # Errors
     /// [`TranscriptsError`] with the operating system's reason.

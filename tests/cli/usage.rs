@@ -197,6 +197,17 @@ fn certificates_that_cannot_be_read_are_known_before_anything_runs() {
 }
 
 #[test]
+fn transcripts_that_cannot_be_written_are_known_before_anything_runs() {
+    let server = Unheard::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "kept").unwrap();
+    let name = path.to_str().unwrap();
+    server.refuses(&["--transcript", name], &format!("--transcript: no transcript can be written to {name}: "));
+    server.refuses(&["--transcript", ""], "--transcript");
+}
+
+#[test]
 fn flags_on_tls_that_make_no_sense_say_so() {
     let server = Unheard::new();
     server.refuses(&["--starttls", "--client-key", "key.pem"], "--client-cert");

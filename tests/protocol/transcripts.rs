@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,10 +140,10 @@ fn only_the_owner_may_read_and_nothing_is_written_over() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
     let files = transcripts(&directory);
-    assert_eq!(files.len(), 3, "a session each");
-    for (path, text) in files {
-        assert_eq!(mode(&path), 0o600);
-        assert!(path.file_name().unwrap().to_str().unwrap().starts_with("run-1-"), "{}", path.display());
+    let names: Vec<_> = files.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["run-1-c3-1-2.txt", "run-1-c3-1-3.txt", "run-1-c3-1.txt"]);
+    for (path, text) in &files {
+        assert_eq!(mode(path), 0o600);
         assert_eq!(text.matches("LOGIN").count(), 1);
     }
 }
@@ -188,7 +189,7 @@ fn no_sign_in_of_any_protocol_leaves_its_password_in_a_transcript() {
     {
         let directory = TempDir::new().unwrap();
         let mut settings = with_transcripts(&server, directory.path());
-        settings.secret = Secret::new(PASSWORD.to_owned());
+        settings.credentials = Some(Secret::new(PASSWORD.to_owned()).into());
         settings.endpoint.protocol = protocol;
         let failure = match protocol {
             Protocol::Imap => ImapConnector::new(settings).dial(session(0)).err(),
@@ -258,4 +259,24 @@ fn a_transcript_that_cannot_be_written_is_told_and_changes_nothing_else() {
         assert!(error.starts_with(&expected) && !error.contains('\n'), "{error}");
     }
     assert_eq!(fs::read_to_string(file).unwrap(), "kept");
+}
+
+#[test]
+fn a_run_writes_a_transcript_of_each_session_whose_bytes_are_those_of_the_report() {
+    let directory = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
+    command.args(["run", "--server", "sandbox", "--mode", "use-default", "-t", "3", "-n", "20", "--format", "json"]);
+    let output = command.arg("--transcript").arg(directory.path()).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let files = transcripts(directory.path());
+    let sessions = report["sessions"].as_array().unwrap();
+    assert_eq!((files.len(), sessions.len()), (3, 3));
+    for session in sessions {
+        let from = format!(" from port {}\n", session["local_port"]);
+        let (_, text) = files.iter().find(|(_, text)| text.contains(&from)).unwrap();
+        assert_eq!(text.matches(" C: a1 LOGIN ***\n").count(), 1);
+        let sent = format!("{} bytes sent, {} received\n", session["bytes_sent"], session["bytes_received"]);
+        assert!(text.ends_with(&sent), "{session} against {}", text.lines().last().unwrap());
+    }
 }

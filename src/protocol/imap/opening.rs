@@ -23,7 +23,7 @@ use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 pub(super) fn open(account: &Account, session: SessionId) -> Result<ImapConnection, DialFailure> {
-    Opening::open(account, |opening| opening.imap(session))
+    Opening::open(account, session, |opening| opening.imap(session))
 }
 
 /// A stream that speaks, before the crate has it.

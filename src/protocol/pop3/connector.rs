@@ -31,8 +31,8 @@ impl Pop3Connector {
     ///
     /// # Errors
     /// [`DialFailure`], also when an earlier sign-in of this connector was refused: then no TCP connection is opened.
-    pub fn dial(&self, _session: SessionId) -> Result<Pop3Connection, DialFailure> {
-        opening::open(&self.0)
+    pub fn dial(&self, session: SessionId) -> Result<Pop3Connection, DialFailure> {
+        opening::open(&self.0, session)
     }
 }
 

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::connection::Pop3Connection;
 use super::reply;
+use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{Carrier, Turn};
 use crate::protocol::endpoint::Security;
@@ -18,8 +19,8 @@ use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
-pub(super) fn open(account: &Account) -> Result<Pop3Connection, DialFailure> {
-    Opening::open(account, Opening::pop3)
+pub(super) fn open(account: &Account, session: SessionId) -> Result<Pop3Connection, DialFailure> {
+    Opening::open(account, session, Opening::pop3)
 }
 
 impl Opening<'_> {

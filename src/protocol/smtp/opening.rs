@@ -22,7 +22,7 @@ use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 pub(super) fn open(account: &Account, session: SessionId) -> Result<SmtpConnection, DialFailure> {
-    Opening::open(account, |opening| opening.smtp(session))
+    Opening::open(account, session, |opening| opening.smtp(session))
 }
 
 impl Opening<'_> {
