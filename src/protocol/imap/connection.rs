@@ -140,13 +140,14 @@ impl ImapConnection {
         self.whole(|connection| connection.unit(operation, mailbox))
     }
 
-    /// Runs the unit that writes: makes the mailbox, which must not be there, puts the letter into it, removes it again;
-    /// 1 item. [`left_behind`](Self::left_behind) tells whether it could not be removed.
+    /// Runs the unit that writes: makes the mailbox, puts the letter into it, removes it again; 1 item. The mailbox must
+    /// not be there, unless an earlier unit, of whichever session, may have `left` it.
+    /// [`left_behind`](Self::left_behind) tells whether this one did.
     ///
     /// # Errors
     /// [`Failure`] at stage `operation`, as for [`run`](Self::run).
-    pub fn append(&mut self, scratch: &str, letter: &Letter) -> Result<u32, Failure> {
-        self.left_behind = false;
+    pub fn append(&mut self, scratch: &str, left: bool, letter: &Letter) -> Result<u32, Failure> {
+        self.left_behind = left;
         self.whole(|connection| connection.scratch_unit(scratch, letter)).map(|reply| reply.items)
     }
 
@@ -241,10 +242,10 @@ impl ImapConnection {
     fn scratch_unit(&mut self, mailbox: &str, letter: &Letter) -> Result<u32, Failure> {
         let name = text::mailbox(mailbox);
         if let Err(failure) = self.command(&format!("CREATE {name}")) {
-            // One that an earlier unit had to leave is as good as a new one.
-            let is_there = failure.server_line.as_ref().is_some_and(|line| line.contains("[ALREADYEXISTS]"));
-            if self.broken || !is_there {
-                self.left_behind = self.broken;
+            // One that an earlier unit had to leave is as good as a new one. Any other is not ours to remove.
+            let is_there = failure.server_line.as_ref().is_some_and(|line| line.starts_with("NO [ALREADYEXISTS]"));
+            if self.broken || !is_there || !self.left_behind {
+                self.left_behind |= self.broken;
                 return Err(failure);
             }
         }
@@ -261,7 +262,7 @@ impl ImapConnection {
     /// APPEND. The crate takes a refusal that comes in place of its `+` for a broken stream, though it is in step.
     fn append_to(&mut self, quoted: &str, letter: &Letter) -> Result<u32, Failure> {
         // The crate puts the quotes itself.
-        let bare = quoted.trim_matches('"');
+        let bare = quoted.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(quoted);
         self.parts.tap.lock().expect_reply();
         let session = &mut self.parts.session;
         let done = guarded(|| session.append(bare, &letter.message).finish());
