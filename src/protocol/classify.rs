@@ -12,7 +12,24 @@ use FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, Ser
 type Rows = &'static [(&'static str, FailureKind)];
 
 /// Response codes that leave nothing open: no text says more than they do. Counted at any stage.
-const CODES: Rows = &[("in-use", LimitConnections), ("throttled", LimitRate)];
+const CODES: Rows = &[("in-use", LimitConnections), ("throttled", LimitRate), ("login-delay", LimitRate)];
+
+/// There is no way to sign in like this, whatever code stands before it.
+const NO_WAY: Rows = &[
+    ("plaintext authentication disallowed", AuthUnsupported),
+    ("plaintext authentication not allowed", AuthUnsupported),
+    ("cleartext authentication disallowed", AuthUnsupported),
+    ("cleartext authentication not allowed", AuthUnsupported),
+    ("unsupported authentication mechanism", AuthUnsupported),
+    ("unrecognized authentication type", AuthUnsupported),
+    ("unrecognized authentication mechanism", AuthUnsupported),
+    ("smtpclientauthentication is disabled", AuthUnsupported),
+    ("basic authentication is disabled", AuthUnsupported),
+    ("authentication not enabled", AuthUnsupported),
+    ("auth command used when not advertised", AuthUnsupported),
+    ("must issue a starttls", AuthUnsupported),
+    ("use starttls", AuthUnsupported),
+];
 
 /// The same, for the answer to a sign-in.
 const SIGN_IN_CODES: Rows = &[
@@ -20,13 +37,53 @@ const SIGN_IN_CODES: Rows = &[
     ("authorizationfailed", AuthInvalid),
     ("expired", AuthInvalid),
     ("privacyrequired", AuthUnsupported),
+    // POP3 (RFC 3206).
+    ("auth", AuthInvalid),
 ];
 
-/// What providers say in these very words, at the start of the text and at any stage.
+/// What providers say in these very words, at the start of the text (behind an enhanced code) and at any stage.
 const SENTENCES: Rows = &[
     ("user is authenticated but not connected", LimitConnections),
     ("request is throttled", LimitRate),
     ("[overquota] account exceeded command or bandwidth limits", LimitRate),
+    // Exchange Online, of one that sends.
+    ("concurrent connections limit exceeded", LimitConnections),
+    ("storedrv.submission.exception:submissionquotaexceeded", LimitRate),
+    // Postfix.
+    ("error: too many connections", LimitConnections),
+    ("error: too much mail", LimitRate),
+    ("error: too many recipients from", LimitRate),
+    ("error: too many new tls sessions", LimitRate),
+    ("error: too many auth commands", LimitRate),
+    // Gmail.
+    ("daily user sending", LimitRate),
+    ("daily smtp relay", LimitRate),
+    ("peak smtp relay limit exceeded", LimitRate),
+    ("the user you are trying to contact is receiving mail", LimitRate),
+];
+
+/// A maildrop has one owner at a time (RFC 1939 §3), and each server says in its own words that somebody else is it:
+/// without RFC 2449's `[IN-USE]`, after the right password. Like [`LIMITS`], but with a cure of its own.
+const LOCKS: Rows = &[
+    ("[in-use]", LimitConnections),
+    ("lock maildrop", LimitConnections),
+    ("lock mailbox", LimitConnections),
+    ("maildrop lock", LimitConnections),
+    ("maildrop already locked", LimitConnections),
+    ("maildrop is already locked", LimitConnections),
+    ("maildrop is locked", LimitConnections),
+    ("maildrop in use", LimitConnections),
+    ("mailbox lock", LimitConnections),
+    ("mailbox already locked", LimitConnections),
+    ("mailbox is already locked", LimitConnections),
+    ("mailbox is locked", LimitConnections),
+    ("mailbox in use", LimitConnections),
+    ("mailbox is in use", LimitConnections),
+    ("mailbox already in use", LimitConnections),
+    ("mailbox is being used", LimitConnections),
+    ("lock busy", LimitConnections),
+    ("is another session active", LimitConnections),
+    ("another pop3 session", LimitConnections),
 ];
 
 /// Limits by their wording, found anywhere in a line: so only where no text of the user's, such as the name of a
@@ -45,7 +102,13 @@ const LIMITS: Rows = &[
     ("too many requests", LimitRate),
     ("too many commands", LimitRate),
     ("too many messages", LimitRate),
+    ("too many errors", LimitRate),
     ("submission rate", LimitRate),
+    ("unusual rate", LimitRate),
+    ("unexpected volume", LimitRate),
+    ("exceeded the login limit", LimitRate),
+    ("minimum time between", LimitRate),
+    ("too frequent", LimitRate),
     ("4.7.28", LimitRate),
     // Too many connections: Gmail, Dovecot, Exchange Online, Stalwart, Courier, Postfix and others.
     ("too many simultaneous", LimitConnections),
@@ -53,6 +116,9 @@ const LIMITS: Rows = &[
     ("too many connections", LimitConnections),
     ("too many open connections", LimitConnections),
     ("too many sessions", LimitConnections),
+    ("too many pop3 sessions", LimitConnections),
+    ("too many users", LimitConnections),
+    ("sender thread limit exceeded", LimitConnections),
     ("maximum number of connections", LimitConnections),
     ("maximum connections", LimitConnections),
     ("maximum number of concurrent", LimitConnections),
@@ -74,6 +140,7 @@ const VAGUE_CODES: Rows = &[
     ("serverbug", ServerNo),
     ("inuse", ServerNo),
     ("sys/temp", ServerNo),
+    ("sys/perm", ServerNo),
 ];
 
 /// The wordings of everything else that can be said to a sign-in.
@@ -83,17 +150,20 @@ const SIGN_IN_TEXTS: Rows = &[
     ("internal error", ServerNo),
     ("internal server error", ServerNo),
     ("try again later", ServerNo),
+    // qmail.
+    ("child crashed", ServerNo),
+    ("out of memory", ServerNo),
     // A wrong password even when the server hangs up with it, or calls it BAD.
     ("authentication failed", AuthInvalid),
     ("invalid credentials", AuthInvalid),
-    // There is no way to sign in like this.
-    ("plaintext authentication disallowed", AuthUnsupported),
-    ("plaintext authentication not allowed", AuthUnsupported),
-    ("cleartext authentication disallowed", AuthUnsupported),
-    ("cleartext authentication not allowed", AuthUnsupported),
-    ("unsupported authentication mechanism", AuthUnsupported),
-    ("unrecognized authentication type", AuthUnsupported),
+    // Gmail, which says with it which password it wants.
+    ("application-specific password required", AuthInvalid),
+    ("log in via your web browser", AuthInvalid),
 ];
+
+/// How `-ERR`, which may mean anything, begins where it ends the session.
+const FAREWELLS: [&str; 6] =
+    ["disconnected", "idle timeout", "autologout", "timeout", "connection is closed", "closing connection"];
 
 /// The failure that a server's refusal stands for: a tagged NO or BAD, an untagged BYE, a `-ERR`, a 4xx or 5xx reply.
 ///
@@ -122,70 +192,109 @@ fn starts_with_word(text: &[u8], word: &str) -> bool {
         && text.get(word.len()).is_none_or(|next| *next == b' ')
 }
 
+/// Whether the server ends the session with that line.
+pub(super) fn is_goodbye(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line).to_lowercase();
+    let (first, said) = words(&text);
+    match first {
+        "bye" | "421" => true,
+        // Gmail and qmail say so of an idle session; the enhanced code is RFC 3463's "bad connection".
+        "451" => text.contains("4.4.2"),
+        "-err" => FAREWELLS.iter().any(|farewell| said.starts_with(farewell)),
+        _ => false,
+    }
+}
+
+/// The first word of a lower-case line, which says how it is meant, and the text behind it.
+fn words(text: &str) -> (&str, &str) {
+    let words = text.strip_prefix("* ").unwrap_or(text);
+    words.split_once(' ').unwrap_or((words, ""))
+}
+
+/// The text of a reply of SMTP without its enhanced status code (RFC 2034).
+fn without_enhanced_code(said: &str) -> &str {
+    let Some((word, rest)) = said.split_once(' ') else { return said };
+    let is_code = word.starts_with(['4', '5'])
+        && word.contains('.')
+        && word.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+    if is_code { rest } else { said }
+}
+
+fn find(rows: Rows, matches: impl Fn(&str) -> bool) -> Option<FailureKind> {
+    rows.iter().find(|(piece, _)| matches(piece)).map(|(_, kind)| *kind)
+}
+
 fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
     let text = String::from_utf8_lossy(line).to_lowercase();
-    let words = text.strip_prefix("* ").unwrap_or(&text);
-    let (_, said) = words.split_once(' ').unwrap_or_default();
+    let (first, said) = words(&text);
     let code = said.strip_prefix('[').and_then(|code| code.split([']', ' ']).next()).unwrap_or_default();
-    let goodbye = starts_with_word(words.as_bytes(), "bye") || words.starts_with("421");
+    let said = without_enhanced_code(said);
+    let goodbye = is_goodbye(line);
     let signing_in = matches!(stage, Stage::Greeting | Stage::Auth);
-    let is_code = |rows: Rows| rows.iter().find(|(name, _)| *name == code);
-    let starts = |rows: Rows| rows.iter().find(|(sentence, _)| said.starts_with(sentence));
-    let contains = |rows: Rows| rows.iter().find(|(piece, _)| text.contains(piece));
-    let row = is_code(CODES)
+    let is_code = |rows| find(rows, |name| name == code);
+    let starts = |rows| find(rows, |sentence| said.starts_with(sentence));
+    let contains = |rows| find(rows, |piece| text.contains(piece));
+    let known = is_code(CODES)
+        .or_else(|| contains(NO_WAY).filter(|_| signing_in))
         .or_else(|| is_code(SIGN_IN_CODES).filter(|_| signing_in))
         .or_else(|| starts(SENTENCES))
         .or_else(|| contains(LIMITS).filter(|_| stage <= Stage::Auth || goodbye))
+        .or_else(|| contains(LOCKS).filter(|_| stage <= Stage::Auth))
         .or_else(|| is_code(VAGUE_CODES).filter(|_| signing_in))
         .or_else(|| contains(SIGN_IN_TEXTS).filter(|_| signing_in));
-    if let Some((_, kind)) = row {
-        return *kind;
-    }
-    if goodbye {
-        return ServerBye;
-    }
-    if starts_with_word(words.as_bytes(), "bad") {
-        return ServerBad;
-    }
-    if words.starts_with("432") {
-        return LimitConnections;
-    }
-    if stage == Stage::Auth {
-        return match words.as_bytes() {
-            [b'4', ..] => ServerNo,
-            [b'5', b'0', ..] => ServerBad,
-            _ if words.starts_with("534") || words.starts_with("538") => AuthUnsupported,
-            _ => AuthInvalid,
-        };
-    }
-    ServerNo
+    known.unwrap_or_else(|| match first {
+        _ if goodbye => ServerBye,
+        "bad" => ServerBad,
+        "432" => LimitConnections,
+        // RFC 4954 §6: a sign-in is missing, or TLS, or this way to sign in will not do.
+        "530" | "538" => AuthUnsupported,
+        "500" | "502" => ServerBad,
+        _ if stage != Stage::Auth => ServerNo,
+        "534" => AuthUnsupported,
+        code if code.starts_with("50") => ServerBad,
+        code if code.starts_with('4') => ServerNo,
+        _ => AuthInvalid,
+    })
 }
 
 fn advice(kind: FailureKind, stage: Stage, line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line).to_lowercase();
     match kind {
+        LimitConnections if stage <= Stage::Auth && find(LOCKS, |piece| text.contains(piece)).is_some() => {
+            "another connection has the maildrop, which has one owner at a time; use one connection, or wait until that \
+             one ends (the password is not the matter)"
+        }
         LimitConnections => {
             "the server allows no more connections; use fewer, or dispose those that idle (the password is not the \
              matter)"
-                .to_owned()
         }
-        LimitRate => match back_off(line) {
-            Some(milliseconds) => format!("the server throttles; wait {milliseconds} ms and ask for less at a time"),
-            None => "the server throttles; wait, and ask for less at a time".to_owned(),
-        },
+        LimitRate => {
+            return match back_off(&text) {
+                Some(milliseconds) => {
+                    format!("the server throttles; wait {milliseconds} ms and ask for less at a time")
+                }
+                None => "the server throttles; wait, and ask for less at a time".to_owned(),
+            };
+        }
         AuthInvalid => {
-            "the server refused the user or the password; check both (some providers want an app password)".to_owned()
+            "the server refused the user or the password; check both (some providers want an app password)"
         }
-        AuthUnsupported => "the server does not allow this way to sign in; use TLS, or another account".to_owned(),
-        ServerBye => "the server ended the session".to_owned(),
-        ServerBad => "the server did not accept the command".to_owned(),
-        _ if stage == Stage::Auth => "the server cannot sign anyone in just now; try again later".to_owned(),
-        _ => "the server refused the command; the connection goes on".to_owned(),
+        AuthUnsupported if stage == Stage::Operation => "the server wants TLS or a sign-in before it does that",
+        AuthUnsupported => "the server does not allow this way to sign in; use TLS, or another account",
+        ServerBye => "the server ended the session",
+        ServerBad => "the server did not accept the command",
+        _ => match stage {
+            Stage::Auth => "the server does not sign us in, and not for the password; see what it says",
+            Stage::Operation => "the server refused the command; the connection goes on",
+            Stage::Logout => "the server found something wrong when the session was signed out",
+            _ => "the server does not serve us; see what it says",
+        },
     }
+    .to_owned()
 }
 
 /// Exchange Online's "Suggested Backoff Time: N milliseconds".
-fn back_off(line: &[u8]) -> Option<u64> {
-    let text = String::from_utf8_lossy(line).to_lowercase();
+fn back_off(text: &str) -> Option<u64> {
     let (_, after) = text.split_once("backoff time:")?;
     after.trim_start().split(' ').next()?.parse().ok()
 }
