@@ -187,7 +187,7 @@ fn carry_out(connector: &MailConnector, protocol: Protocol, teller: &Teller) {
     }
     for &operation in first_operations(protocol) {
         let mailbox = operation.needs_mailbox().then_some(INBOX);
-        let job = Job { mailbox: mailbox.unwrap_or_default(), letter: None };
+        let job = Job { mailbox: mailbox.unwrap_or_default(), ..Job::default() };
         match connection.run(operation, &job) {
             Ok(items) => teller.tell(Happened::Ran { operation, mailbox, items }),
             Err(failure) => {

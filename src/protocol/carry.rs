@@ -12,6 +12,7 @@ use super::capabilities::Capabilities;
 use super::credentials::{Credentials, Presented};
 use super::endpoint::Security;
 use super::failure::{Failure, FailureKind, Stage};
+use super::lines::Lines;
 use super::live::cancelled;
 use super::opening::Opening;
 use super::sasl::{Exchange, Mechanism, Native, Offered, Way, choose};
@@ -30,17 +31,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) enum Turn {
     /// It asks, in base64.
     Asks(Vec<u8>),
-    /// It is content; with its last words, in base64, where the protocol lets it have some.
-    Accepts(Option<Vec<u8>>),
+    /// It is content.
+    Accepts,
 }
 
 /// One protocol's way to carry a sign-in. Lines are handed over in base64, without their end.
 pub(super) trait Carrier {
     /// The protocol's own command, if the server takes it here and it can carry both.
     fn native(&self, offered: &Capabilities, user: &str, secret: &Secret) -> Option<Native>;
-
-    /// Its name.
-    fn native_name(&self) -> &'static str;
 
     /// Signs in by it.
     fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure>;
@@ -53,13 +51,67 @@ pub(super) trait Carrier {
 
     /// Has that masked in every line that is shown from now on.
     fn mask(&mut self, mask: Arc<Mask>);
+}
 
-    /// Says goodbye, if the server still listens.
-    fn leave(&mut self);
+/// How SMTP (RFC 4954) and POP3 (RFC 5034) carry a sign-in: by AUTH, which is the same line in both.
+pub(super) struct LineCarrier<'lines> {
+    pub(super) lines: &'lines mut Lines,
+    /// The longest first answer that fits into a line with its command.
+    pub(super) longest_first: usize,
+    /// Reads what the server answers.
+    pub(super) turn: fn(&mut Lines) -> Result<Turn, Failure>,
+    /// Signs in by the protocol's own command, where it has one.
+    pub(super) user_pass: Option<UserPass>,
+}
+
+type UserPass = fn(&mut Lines, &str, &Secret) -> Result<(), Failure>;
+
+impl Carrier for LineCarrier<'_> {
+    fn native(&self, offered: &Capabilities, user: &str, secret: &Secret) -> Option<Native> {
+        let fits = |text: &str| !text.contains(['\r', '\n', '\0']) && text.len() <= 4096;
+        // A server that does not say what it can do knows the oldest way.
+        let knows = offered.has("USER") || offered.iter().next().is_none();
+        (self.user_pass.is_some() && knows && fits(user) && fits(secret.expose())).then_some(Native::UserPass)
+    }
+
+    fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure> {
+        let sign_in = self.user_pass.ok_or_else(|| {
+            let message = "the protocol has no command of its own to sign in by";
+            Failure::new(FailureKind::Internal, Stage::Auth, message)
+        })?;
+        sign_in(self.lines, user, secret)
+    }
+
+    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
+        let first = initial.filter(|initial| initial.len() <= self.longest_first);
+        match first {
+            // An empty one is written as "=".
+            Some(b"") => self.lines.say(&format!("AUTH {mechanism} =")),
+            Some(first) => {
+                let first = Zeroizing::new(String::from_utf8_lossy(first).into_owned());
+                self.lines.say(&Zeroizing::new(format!("AUTH {mechanism} {}", first.as_str())));
+            }
+            None => self.lines.say(&format!("AUTH {mechanism}")),
+        }
+        self.lines.send()?;
+        match ((self.turn)(self.lines)?, initial) {
+            (Turn::Asks(_), Some(initial)) if first.is_none() => self.answer(initial),
+            (turn, _) => Ok(turn),
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
+        self.lines.send_content(&Zeroizing::new([line, b"\r\n"].concat()))?;
+        (self.turn)(self.lines)
+    }
+
+    fn mask(&mut self, mask: Arc<Mask>) {
+        self.lines.set_mask(mask);
+    }
 }
 
 impl Opening<'_> {
-    /// Signs in, carefully (rule B6); says goodbye if that fails. `since` is when its phase began.
+    /// Signs in, carefully (rule B6). `since` is when its phase began. The goodbye after a failure is the caller's.
     ///
     /// Returns the name of the mechanism, or of the protocol's own command.
     pub(super) fn sign_in(
@@ -72,10 +124,7 @@ impl Opening<'_> {
         let account = self.account;
         let pass = match account.gate.enter(self.deadline) {
             Ok(pass) => pass,
-            Err(failure) => {
-                carrier.leave();
-                return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
-            }
+            Err(failure) => return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure }),
         };
         let started = Instant::now();
         match self.present(carrier, offered) {
@@ -89,9 +138,9 @@ impl Opening<'_> {
                 if self.distrusts {
                     pass.distrusted(&failure);
                 } else if !self.with_newer_token {
-                    pass.failed(&failure);
+                    let is_token = matches!(account.settings.credentials, Some(Credentials::Token(_)));
+                    pass.failed(&failure, if is_token { "token" } else { "password" });
                 }
-                carrier.leave();
                 Err(failure)
             }
         }
@@ -113,27 +162,20 @@ impl Opening<'_> {
         let mechanisms = Offered::read(offered.mechanisms(endpoint.protocol));
         let encrypted = endpoint.security != Security::Plain;
         let way = choose(credentials, &mechanisms, native, settings.auth, encrypted)?;
-        let (name, done) = match way {
-            Way::Native => {
-                let name = carrier.native_name();
+        let (name, done) = match (way, native) {
+            (Way::Native, native) => {
+                let name = native.map_or("", Native::name);
                 self.tell(DialEvent::SigningIn(name));
                 self.sign_in_attempted = true;
                 (name, carrier.sign_in_natively(&endpoint.user, &presented.secret))
             }
-            Way::Sasl(mechanism) => {
+            (Way::Sasl(mechanism), _) => {
                 self.tell(DialEvent::SigningIn(mechanism.name()));
                 (mechanism.name(), self.exchange(carrier, mechanism, &presented))
             }
         };
-        done.map(|()| name).map_err(|mut failure| {
-            if !is_password && failure.kind == FailureKind::AuthInvalid {
-                self.with_newer_token = credentials.expired(&presented);
-                failure.message = failure.message.replace(
-                    "the server refused the user or the password; check both (some providers want an app password)",
-                    "the server refused the token; it may have expired, or be meant for another user or use",
-                );
-            }
-            failure
+        done.map(|()| name).inspect_err(|failure| {
+            self.with_newer_token = failure.kind == FailureKind::AuthInvalid && credentials.expired(&presented);
         })
     }
 
@@ -150,6 +192,10 @@ impl Opening<'_> {
         let initial = initial.as_ref().map(|initial| initial.as_slice());
         let carried = self.carry(carrier, mechanism, &mut exchange, initial);
         carried.map_err(|mut failure| {
+            if failure.kind == FailureKind::AuthInvalid && mechanism.takes_token() {
+                let message = "the server refused the token; it may have expired, or be meant for another user or use";
+                message.clone_into(&mut failure.message);
+            }
             if let Some(why) = exchange.server_error() {
                 failure.message = format!("{} (it says: {why})", failure.message);
             }
@@ -167,10 +213,7 @@ impl Opening<'_> {
         let mut turn = carrier.start(mechanism, initial)?;
         for _ in 0..MOST_TURNS {
             turn = match turn {
-                Turn::Accepts(last_words) => {
-                    let last_words = last_words.map(|line| decoded(&line)).transpose()?;
-                    return exchange.finish(last_words.as_deref()).inspect_err(|_| self.distrusts = true);
-                }
+                Turn::Accepts => return exchange.finish().inspect_err(|_| self.distrusts = true),
                 Turn::Asks(line) => match decoded(&line).and_then(|challenge| exchange.step(&challenge)) {
                     Ok(answer) => carrier.answer(&encoded(&answer))?,
                     Err(failure) => {

@@ -4,10 +4,13 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::classify::refusal_shown_as;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::classify::{is_goodbye, refusal_shown_as};
 use super::command::{Command, Tag, Verb};
 use super::failure::{Failure, FailureKind, Stage};
 use super::live::{Live, cancelled};
+use super::opening::LEAVING;
 use super::secret::Mask;
 use super::settings::Account;
 use super::stream::{Stream, Traffic};
@@ -36,18 +39,22 @@ pub(super) struct Lines {
     /// What was read; what stands before `taken` was handed out.
     buffer: Vec<u8>,
     taken: usize,
-    /// Command lines that are still to be written.
-    out: Vec<u8>,
+    /// Command lines that are still to be written; a password may be among them.
+    out: Zeroizing<Vec<u8>>,
     heads: Heads,
     /// The unit's commands as they left on the socket.
     commands: Vec<Command>,
     received_before: u64,
     /// The first thing that went wrong with the stream: nothing is read or written after it.
     trouble: Option<Failure>,
+    unasked: Unasked,
 }
 
+/// Reads what a server says without being asked, and tells what that means; the lines are given up with it.
+pub(super) type Unasked = fn(&mut Lines) -> Failure;
+
 impl Lines {
-    pub(super) fn new(stream: Stream, account: &Account, deadline: Instant) -> Self {
+    pub(super) fn new(stream: Stream, account: &Account, deadline: Instant, unasked: Unasked) -> Self {
         Self {
             stream,
             live: Arc::clone(&account.live),
@@ -56,11 +63,12 @@ impl Lines {
             deadline,
             buffer: Vec::new(),
             taken: 0,
-            out: Vec::new(),
+            out: Zeroizing::default(),
             heads: Heads::default(),
             commands: Vec::new(),
             received_before: 0,
             trouble: None,
+            unasked,
         }
     }
 
@@ -69,7 +77,7 @@ impl Lines {
         self.stage = stage;
         self.deadline = deadline;
         self.commands.clear();
-        self.out.clear();
+        self.out.zeroize();
         self.received_before = self.stream.traffic().received;
     }
 
@@ -80,10 +88,6 @@ impl Lines {
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
-    }
-
-    pub(super) fn stage(&self) -> Stage {
-        self.stage
     }
 
     /// The unit's commands so far, as they left on the socket.
@@ -120,20 +124,22 @@ impl Lines {
         self.taken < self.buffer.len()
     }
 
-    /// A line that came without being asked for, if one is here already; does not wait.
+    /// Hears what came without being asked for, if something did; does not wait for it.
+    ///
+    /// A server that ends an idle session says so unasked: `421 Idle timeout` (lettre/lettre#743). That must not be taken
+    /// for the answer to the next command.
     ///
     /// # Errors
-    /// The server has closed, or the stream has broken otherwise.
-    pub(super) fn unasked(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    /// The server said something, has closed, or the stream has broken otherwise.
+    pub(super) fn expect_silence(&mut self) -> Result<(), Failure> {
         if !self.has_unread() {
             match self.fill(Wait::No) {
                 Ok(()) => {}
-                Err(Pump::Nothing) => return Ok(None),
+                Err(Pump::Nothing) => return Ok(()),
                 Err(Pump::Failed(failure)) => return Err(failure),
             }
         }
-        // Its rest is on its way, if it is not all here.
-        self.line().map(|line| Some(line.to_vec()))
+        Err((self.unasked)(self))
     }
 
     /// Adds a command line, which [`send`](Self::send) writes. The caller vouches that it holds no line end.
@@ -144,10 +150,10 @@ impl Lines {
 
     /// Writes the command lines, in one go.
     pub(super) fn send(&mut self) -> Result<(), Failure> {
-        let out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
         let done = self.write(&out, true);
+        out.zeroize();
         self.out = out;
-        self.out.clear();
         done
     }
 
@@ -160,6 +166,10 @@ impl Lines {
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
         }
+        if self.has_unread() {
+            // All replies were read: what is left would be taken for the next one.
+            return Err((self.unasked)(self));
+        }
         self.stream.set_deadline(self.deadline);
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -171,11 +181,21 @@ impl Lines {
                 }
                 Err(error) => {
                     self.hear_out();
-                    return Err(self.io_failed(&error));
+                    let has_last_words = self.buffer[self.taken..].contains(&b'\n');
+                    return Err(if has_last_words { (self.unasked)(self) } else { self.io_failed(&error) });
                 }
             }
         }
         Ok(())
+    }
+
+    /// QUIT before a session exists. Whether the server still answers is of no interest.
+    pub(super) fn leave(&mut self) {
+        if !self.is_broken() {
+            self.begin(Stage::Logout, Instant::now() + LEAVING);
+            self.say("QUIT");
+            let _ = self.send().and_then(|()| self.line().map(|_| ()));
+        }
     }
 
     /// The next line of the reply, without its line end.
@@ -234,9 +254,20 @@ impl Lines {
         self.give_up(failure)
     }
 
-    /// What a refusal means, fit to be shown.
-    pub(super) fn meaning(&self, line: &[u8]) -> Failure {
-        refusal_shown_as(line, &self.masked(line), self.stage)
+    /// What a refusal means, fit to be shown. With a goodbye the stream is given up.
+    pub(super) fn refused(&mut self, line: &[u8]) -> Failure {
+        let failure = refusal_shown_as(line, &self.masked(line), self.stage);
+        if is_goodbye(line) { self.give_up(failure) } else { failure }
+    }
+
+    /// What a refusal means that answers no command: the server ends the session with it.
+    pub(super) fn goodbye(&mut self, line: &[u8]) -> Failure {
+        let mut failure = self.refused(line);
+        if !matches!(failure.kind, FailureKind::LimitConnections | FailureKind::LimitRate) {
+            failure.kind = FailureKind::ServerBye;
+            "the server ended the session".clone_into(&mut failure.message);
+        }
+        self.give_up(failure)
     }
 
     /// The failure with a line of the server.

@@ -23,6 +23,15 @@ pub(super) const LEAVING: Duration = Duration::from_secs(1);
 /// Said where something came between the reply to STARTTLS and the handshake.
 pub(super) const INJECTED: &str = "plaintext followed the reply to STARTTLS; someone on the way may be injecting it";
 
+/// What was refused before anyone signed in was no password, however it reads.
+pub(super) fn before_sign_in(mut failure: Failure) -> Failure {
+    if failure.kind == FailureKind::AuthInvalid {
+        failure.kind = FailureKind::ServerNo;
+        "the server refused us before anyone signed in; see what it says".clone_into(&mut failure.message);
+    }
+    failure
+}
+
 /// How long each phase of a dial took; `None` for those that were not reached, or not needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
@@ -102,6 +111,9 @@ impl<'account> Opening<'account> {
         let mut opening = Self::of(account, session);
         let mut opened = open(&mut opening);
         if opened.is_err() && opening.with_newer_token {
+            // What is told of a failure is the second dial's alone.
+            opening.phases = Phases::default();
+            opening.local_port = None;
             opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
@@ -202,7 +214,8 @@ impl<'account> Opening<'account> {
             // CVE-2011-0411 and its kin: what was injected in the clear must not count as said under TLS.
             return Err(lines.unreadable(INJECTED));
         }
-        self.handshake(lines.stream(), started)
+        // After half a handshake nobody can tell what a further byte would mean.
+        self.handshake(lines.stream(), started).map_err(|failure| lines.give_up(failure))
     }
 
     /// The server offers no upgrade to TLS, and it is required.
@@ -220,7 +233,8 @@ impl<'account> Opening<'account> {
     /// What it means that the server refused the upgrade that it offered.
     pub(super) fn start_tls_refused(&self, mut failure: Failure) -> Failure {
         let protocol = self.account.settings.endpoint.protocol;
-        if matches!(failure.kind, FailureKind::ServerNo | FailureKind::ServerBad) {
+        use FailureKind::{AuthInvalid, AuthUnsupported, ServerBad, ServerNo};
+        if matches!(failure.kind, ServerNo | ServerBad | AuthInvalid | AuthUnsupported) {
             failure.kind = FailureKind::TlsHandshake;
             failure.message = format!("the server refused {}; use {}s://", protocol.start_tls(), protocol.name());
         }

@@ -49,7 +49,7 @@ impl Mechanism {
         }
     }
 
-    const fn takes_token(self) -> bool {
+    pub(super) const fn takes_token(self) -> bool {
         matches!(self, Self::OAuthBearer | Self::XOAuth2)
     }
 }
@@ -89,6 +89,16 @@ pub(super) enum Native {
     Login,
     /// POP3 (RFC 1939 §7).
     UserPass,
+}
+
+impl Native {
+    /// The command's name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "LOGIN",
+            Self::UserPass => "USER",
+        }
+    }
 }
 
 /// The mechanisms that a server names.
@@ -309,18 +319,13 @@ impl Exchange {
         Ok(answer)
     }
 
-    /// The server says that the sign-in succeeded, with these last words where the protocol lets it have some.
+    /// The server says that the sign-in succeeded.
     ///
     /// # Errors
     /// `protocol`: SCRAM was not brought to its end, so that the server may be anybody.
-    pub(super) fn finish(&mut self, success_data: Option<&[u8]>) -> Result<(), Failure> {
-        if self.mechanism != Mechanism::ScramSha256 {
-            return Ok(());
-        }
-        if let Some(last) = success_data.filter(|_| self.progress == Progress::Running) {
-            self.step(last)?;
-        }
-        if self.progress == Progress::Proven { Ok(()) } else { Err(unproven()) }
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        let proven = self.mechanism != Mechanism::ScramSha256 || self.progress == Progress::Proven;
+        if proven { Ok(()) } else { Err(unproven()) }
     }
 
     /// Why the server refuses, as it said within the exchange: for a token a JSON text with a status, for SCRAM

@@ -122,12 +122,13 @@ impl Pass<'_> {
     }
 
     /// The sign-in failed: if the server refused it nobody else shall try, and all are told the same.
-    pub(super) fn failed(self, failure: &Failure) {
+    /// `with` names what was presented, a password or a token.
+    pub(super) fn failed(self, failure: &Failure, with: &str) {
         if !ends_sign_ins(failure.kind) {
             return;
         }
-        let only = if failure.kind == FailureKind::AuthInvalid { " with this password" } else { "" };
-        self.end(failure, only);
+        let only = if failure.kind == FailureKind::AuthInvalid { format!(" with this {with}") } else { String::new() };
+        self.end(failure, &only);
     }
 
     fn end(self, failure: &Failure, only: &str) {

@@ -16,7 +16,7 @@ use crate::protocol::carry::{Carrier, Turn};
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
 use crate::protocol::live::Live;
-use crate::protocol::opening::{DialFailure, INJECTED, LEAVING, Opening};
+use crate::protocol::opening::{DialFailure, INJECTED, LEAVING, Opening, before_sign_in};
 use crate::protocol::sasl::{Mechanism, Native};
 use crate::protocol::secret::{Mask, Secret};
 use crate::protocol::session::DialEvent;
@@ -55,7 +55,11 @@ impl Opening<'_> {
             _ => {
                 let initial_response = offered.has("SASL-IR");
                 let mut carrier = ImapCarrier { spoken: &mut spoken, live, initial_response };
-                Some(self.sign_in(&mut carrier, &offered, started)?)
+                let signed_in = self.sign_in(&mut carrier, &offered, started);
+                if signed_in.is_err() {
+                    spoken.leave();
+                }
+                Some(signed_in?)
             }
         };
         let tap = Arc::clone(&spoken.tap);
@@ -159,6 +163,7 @@ impl Opening<'_> {
                 drop(tapped);
                 let failure = spoken.tap.lock().refused();
                 spoken.leave();
+                let failure = failure.map(before_sign_in);
                 Err(failure.unwrap_or_else(|| Failure::new(FailureKind::Protocol, Stage::Auth, "CAPABILITY failed")))
             }
         }
@@ -189,7 +194,7 @@ impl ImapCarrier<'_> {
         let mut tapped = tap.lock();
         match answered {
             Ok(None) => Ok(Turn::Asks(tapped.reader.continuation.take().unwrap_or_default())),
-            Ok(Some(Status::Ok)) if !tapped.is_broken() => Ok(Turn::Accepts(None)),
+            Ok(Some(Status::Ok)) if !tapped.is_broken() => Ok(Turn::Accepts),
             // The tagged refusal counts even if the server hangs up with it: a wrong password must shut the gate.
             Ok(Some(Status::No | Status::Bad)) => match tapped.refused() {
                 Some(failure) => Err(failure),
@@ -218,15 +223,11 @@ impl Carrier for ImapCarrier<'_> {
         (fits && !offered.has("LOGINDISABLED")).then_some(Native::Login)
     }
 
-    fn native_name(&self) -> &'static str {
-        "LOGIN"
-    }
-
     fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure> {
         let password = Zeroizing::new(text::quoted_whole(secret.expose()));
         let command = Zeroizing::new(format!("LOGIN {} {}", text::quoted_whole(user), password.as_str()));
         match self.command(&command)? {
-            Turn::Accepts(_) => Ok(()),
+            Turn::Accepts => Ok(()),
             Turn::Asks(_) => {
                 let mut tapped = self.spoken.tap.lock();
                 Err(tapped.broke(self.live, "the server asks for more after LOGIN, which has no more"))
@@ -255,10 +256,6 @@ impl Carrier for ImapCarrier<'_> {
 
     fn mask(&mut self, mask: Arc<Mask>) {
         self.spoken.tap.lock().set_mask(mask);
-    }
-
-    fn leave(&mut self) {
-        self.spoken.leave();
     }
 }
 

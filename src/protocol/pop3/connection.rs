@@ -54,14 +54,11 @@ impl Pop3Connection {
     /// [`Failure`] at stage `operation`. After `server-no` the session is usable: [`is_broken`](Self::is_broken) tells.
     pub fn run(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
         self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
-        self.expect_silence()?;
+        self.lines.expect_silence()?;
         match operation {
             Pop3Operation::Noop => reply::command(&mut self.lines, "NOOP").map(|_| 0),
             Pop3Operation::Stat => self.stat(),
-            Pop3Operation::List => {
-                reply::command(&mut self.lines, "LIST")?;
-                reply::rest(&mut self.lines, |_| {})
-            }
+            Pop3Operation::List => self.list(),
             Pop3Operation::Retrieve => self.retrieve(),
         }
     }
@@ -76,29 +73,33 @@ impl Pop3Connection {
             let message = "the session had broken; it was closed without QUIT";
             return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
         }
-        self.expect_silence()?;
+        self.lines.expect_silence()?;
         let done = reply::command(&mut self.lines, "QUIT").map(|_| ());
         let message = "the session was signed out";
         self.lines.give_up(Failure::new(FailureKind::Closed, Stage::Logout, message));
         done
     }
 
-    /// A server that ends an idle session may say so unasked: `-ERR Disconnected for inactivity.` That must not be taken
-    /// for the answer to the next command.
-    fn expect_silence(&mut self) -> Result<(), Failure> {
-        let Some(line) = self.lines.unasked()? else { return Ok(()) };
-        let mut failure = self.lines.meaning(&line);
-        if failure.kind == FailureKind::ServerNo {
-            failure.kind = FailureKind::ServerBye;
-            "the server ended the session".clone_into(&mut failure.message);
-        }
-        Err(self.lines.give_up(failure))
-    }
-
     fn stat(&mut self) -> Result<u32, Failure> {
         let line = reply::command(&mut self.lines, "STAT")?;
         let count = line.split(|byte| *byte == b' ').nth(1).and_then(number);
         count.ok_or_else(|| self.lines.unreadable_line("the reply to STAT holds no count", &line))
+    }
+
+    fn list(&mut self) -> Result<u32, Failure> {
+        reply::command(&mut self.lines, "LIST")?;
+        let mut strange = None;
+        let listed = reply::rest(&mut self.lines, |line| {
+            // The number of the message and its size, and whatever else the server adds (RFC 1939 §5).
+            let is_listing = line.split(|byte| *byte == b' ').take(2).filter_map(number).count() == 2;
+            if !is_listing {
+                strange.get_or_insert_with(|| line.to_vec());
+            }
+        })?;
+        match strange {
+            None => Ok(listed),
+            Some(line) => Err(self.lines.unreadable_line("a line of the reply to LIST is no listing", &line)),
+        }
     }
 
     fn retrieve(&mut self) -> Result<u32, Failure> {

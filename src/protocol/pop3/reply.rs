@@ -3,15 +3,10 @@
 use crate::protocol::failure::Failure;
 use crate::protocol::lines::Lines;
 
-/// One command and the first line of its reply.
+/// One command and the first line of its reply, if that is `+OK`.
 pub(super) fn command(lines: &mut Lines, command: &str) -> Result<Vec<u8>, Failure> {
     lines.say(command);
     lines.send()?;
-    status(lines)
-}
-
-/// `+OK …`, or what `-ERR …` means.
-pub(super) fn status(lines: &mut Lines) -> Result<Vec<u8>, Failure> {
     let line = lines.line()?.to_vec();
     judged(lines, &line).map(|()| line)
 }
@@ -22,9 +17,21 @@ pub(super) fn judged(lines: &mut Lines, line: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     if is_status(line, b"-ERR") {
-        return Err(lines.meaning(line));
+        return Err(lines.refused(line));
     }
     Err(lines.unreadable_line("a line of the reply is not POP3", line))
+}
+
+/// What it means that the server speaks without being asked.
+pub(super) fn unasked(lines: &mut Lines) -> Failure {
+    match lines.line().map(<[u8]>::to_vec) {
+        Ok(line) if is_status(&line, b"-ERR") => lines.goodbye(&line),
+        Ok(line) => {
+            let message = "the server spoke without being asked; its replies are out of step";
+            lines.unreadable_line(message, &line)
+        }
+        Err(failure) => failure,
+    }
 }
 
 /// The lines of a reply that has several, up to its dot; how many.

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use lettre::transport::smtp::commands::{Data, Mail, Noop, Quit, Rcpt, Rset};
-use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::commands::{Mail, Rcpt};
+use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
 
 use super::operation::SmtpOperation;
-use super::reply;
+use super::reply::{self, Reply};
+use crate::protocol::capabilities::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
@@ -21,11 +22,19 @@ pub struct SmtpConnection {
     operation_timeout: Duration,
     /// Whether commands may be sent in groups (RFC 2920).
     pipelining: bool,
+    /// Whether addresses may hold more than ASCII (RFC 6531).
+    utf8: bool,
 }
 
 impl SmtpConnection {
-    pub(super) fn new(lines: Lines, established: Established, operation_timeout: Duration, pipelining: bool) -> Self {
-        Self { lines, established, operation_timeout, pipelining }
+    pub(super) fn new(
+        lines: Lines,
+        established: Established,
+        operation_timeout: Duration,
+        offered: &Capabilities,
+    ) -> Self {
+        let (pipelining, utf8) = (offered.has("PIPELINING"), offered.has("SMTPUTF8"));
+        Self { lines, established, operation_timeout, pipelining, utf8 }
     }
 
     /// What the dial came to.
@@ -58,20 +67,16 @@ impl SmtpConnection {
     /// # Errors
     /// [`Failure`] at stage `operation`: [`is_broken`](Self::is_broken) tells whether the session can still be used.
     pub fn run(&mut self, operation: SmtpOperation) -> Result<u32, Failure> {
-        match operation {
-            SmtpOperation::Noop => {
-                self.begin()?;
-                self.one(&Noop)
-            }
-            SmtpOperation::Verify => {
-                self.begin()?;
-                self.one(&Rset)
-            }
+        let command = match operation {
+            SmtpOperation::Noop => "NOOP",
+            SmtpOperation::Verify => "RSET",
             SmtpOperation::Send => {
                 let message = "sending needs a letter";
-                Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
+                return Err(Failure::new(FailureKind::Internal, Stage::Operation, message));
             }
-        }
+        };
+        self.begin()?;
+        reply::command(&mut self.lines, command).map(|_| 0)
     }
 
     /// Sends one message to its recipient; 1 item. Whatever the server refuses of it, the session goes on without it.
@@ -80,21 +85,37 @@ impl SmtpConnection {
     /// [`Failure`] at stage `operation`: the first refusal, in the server's own words.
     pub fn send(&mut self, letter: &Letter) -> Result<u32, Failure> {
         self.begin()?;
-        let mail = command(&Mail::new(Some(letter.from.clone()), Vec::new()));
-        let rcpt = command(&Rcpt::new(letter.to.clone(), Vec::new()));
-        let data = command(&Data);
-        let go_ahead =
-            if self.pipelining { self.in_one_go([mail, rcpt, data]) } else { self.in_turn([mail, rcpt, data]) };
-        match go_ahead {
-            Ok(()) => {
-                self.lines.send_content(&on_the_wire(&letter.message))?;
-                reply::accepted(&mut self.lines).map(|_| 1)
-            }
+        let parameters = self.parameters(letter)?;
+        let commands = [
+            command(&Mail::new(Some(letter.from.clone()), parameters)),
+            command(&Rcpt::new(letter.to.clone(), Vec::new())),
+            "DATA".to_owned(),
+        ];
+        let sent = if self.pipelining { self.in_one_go(&commands) } else { self.in_turn(&commands) };
+        let sent = sent.and_then(|()| {
+            self.lines.send_content(&on_the_wire(&letter.message))?;
+            reply::expect(&mut self.lines, reply::is_done)
+        });
+        match sent {
+            Ok(_) => Ok(1),
             Err(failure) => {
                 self.forget();
                 Err(failure)
             }
         }
+    }
+
+    /// What the sender's command must say of addresses that are not ASCII.
+    fn parameters(&self, letter: &Letter) -> Result<Vec<MailParameter>, Failure> {
+        let is_ascii = |address: &lettre::Address| AsRef::<str>::as_ref(address).is_ascii();
+        if is_ascii(&letter.from) && is_ascii(&letter.to) {
+            return Ok(Vec::new());
+        }
+        if self.utf8 {
+            return Ok(vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)]);
+        }
+        let message = "an address holds more than ASCII, and the server offers no SMTPUTF8; use another address";
+        Err(Failure::new(FailureKind::ServerNo, Stage::Operation, message))
     }
 
     /// Signs out, by `deadline` at the latest. The session is of no use afterwards.
@@ -107,8 +128,8 @@ impl SmtpConnection {
             let message = "the session had broken; it was closed without QUIT";
             return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
         }
-        self.expect_silence()?;
-        let done = self.one(&Quit).map(|_| ());
+        self.lines.expect_silence()?;
+        let done = reply::command(&mut self.lines, "QUIT").map(|_| ());
         let message = "the session was signed out";
         self.lines.give_up(Failure::new(FailureKind::Closed, Stage::Logout, message));
         done
@@ -116,81 +137,55 @@ impl SmtpConnection {
 
     fn begin(&mut self) -> Result<(), Failure> {
         self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
-        self.expect_silence()
-    }
-
-    /// A server that ends an idle session says so unasked: `421 Idle timeout` (lettre/lettre#743). That must not be taken
-    /// for the answer to the next command.
-    fn expect_silence(&mut self) -> Result<(), Failure> {
-        let Some(line) = self.lines.unasked()? else { return Ok(()) };
-        let failure = if line.starts_with(b"421") {
-            self.lines.meaning(&line)
-        } else {
-            let message = "the server spoke without being asked; its replies are out of step";
-            let failure = Failure::new(FailureKind::Protocol, self.lines.stage(), message);
-            self.lines.with_line(failure, &line)
-        };
-        Err(self.lines.give_up(failure))
-    }
-
-    fn one(&mut self, verb: &impl std::fmt::Display) -> Result<u32, Failure> {
-        reply::command(&mut self.lines, &command(verb)).map(|_| 0)
+        self.lines.expect_silence()
     }
 
     /// Sender, recipient and DATA, each after the other was accepted.
-    fn in_turn(&mut self, [mail, rcpt, data]: [String; 3]) -> Result<(), Failure> {
-        reply::command(&mut self.lines, &mail)?;
-        reply::command(&mut self.lines, &rcpt)?;
-        let response = reply::command(&mut self.lines, &data)?;
-        self.expect_go_ahead(&response)
+    fn in_turn(&mut self, [mail, rcpt, data]: &[String; 3]) -> Result<(), Failure> {
+        reply::command(&mut self.lines, mail)?;
+        reply::command(&mut self.lines, rcpt)?;
+        reply::ask(&mut self.lines, data)?;
+        reply::expect(&mut self.lines, is_go_ahead).map(|_| ())
     }
 
     /// All three in one write (RFC 2920 §3.1): their replies are read whatever the first one says.
-    fn in_one_go(&mut self, commands: [String; 3]) -> Result<(), Failure> {
-        for command in &commands {
+    fn in_one_go(&mut self, commands: &[String; 3]) -> Result<(), Failure> {
+        for command in commands {
             self.lines.say(command);
         }
         self.lines.send()?;
-        let mail = self.answer()?;
-        let rcpt = self.answer()?;
-        let data = self.answer()?;
-        match (mail.and(rcpt), data) {
-            (Ok(_), Ok(response)) => self.expect_go_ahead(&response),
-            (Ok(_), Err(failure)) => Err(failure),
-            (Err(failure), Ok(response)) => {
-                // The server waits for a message that nobody is to receive: an empty one ends that (RFC 2920 §3.1).
-                self.expect_go_ahead(&response)?;
-                self.lines.send_content(b".\r\n")?;
-                let _ = self.answer()?;
-                Err(failure)
-            }
-            (Err(failure), Err(_)) => Err(failure),
+        let mail = self.answer(reply::is_done)?;
+        let rcpt = self.answer(reply::is_done)?;
+        let data = self.answer(is_go_ahead)?;
+        let Err(refused) = mail.and(rcpt) else { return data.map(|_| ()) };
+        if data.is_ok() {
+            // The server waits for a message that nobody is to receive: an empty one ends that (RFC 2920 §3.1).
+            self.lines.send_content(b".\r\n")?;
+            let _ = self.answer(reply::is_done)?;
         }
+        Err(refused)
     }
 
     /// One reply of several: `Err` outside when the session broke, inside when the server refused.
-    fn answer(&mut self) -> Result<Result<Response, Failure>, Failure> {
-        match reply::accepted(&mut self.lines) {
+    fn answer(&mut self, wanted: fn(u16) -> bool) -> Result<Result<Reply, Failure>, Failure> {
+        match reply::expect(&mut self.lines, wanted) {
             Err(failure) if self.lines.is_broken() => Err(failure),
             answered => Ok(answered),
         }
     }
 
-    fn expect_go_ahead(&mut self, response: &Response) -> Result<(), Failure> {
-        if response.has_code(354) {
-            return Ok(());
-        }
-        Err(self.lines.unreadable("the server answers DATA with neither 354 nor a refusal"))
-    }
-
     /// Forgets the message under way, so that the next one starts afresh. A session that cannot is given up.
     fn forget(&mut self) {
         if !self.lines.is_broken()
-            && let Err(failure) = self.one(&Rset)
+            && let Err(failure) = reply::command(&mut self.lines, "RSET")
         {
             self.lines.give_up(failure);
         }
     }
+}
+
+fn is_go_ahead(code: u16) -> bool {
+    code == 354
 }
 
 /// The crate's commands bring their line end along.

@@ -1,6 +1,7 @@
 //! SMTP's replies, over lines (RFC 5321 §4.2).
-
-use lettre::transport::smtp::response::{Response, Severity};
+//!
+//! Not by lettre's parser, which takes a code without a text for none, though clients ought to bear it, and so the codes
+//! past the RFC's that servers send, such as Exchange's 571.
 
 use crate::protocol::failure::Failure;
 use crate::protocol::lines::Lines;
@@ -8,77 +9,111 @@ use crate::protocol::lines::Lines;
 /// The most lines of one reply: EHLO's is the longest there is.
 const MOST_LINES: usize = 512;
 
-/// One command and its reply, if that is positive.
-pub(super) fn command(lines: &mut Lines, command: &str) -> Result<Response, Failure> {
-    lines.say(command);
-    lines.send()?;
-    accepted(lines)
+/// One reply.
+pub(super) struct Reply {
+    pub(super) code: u16,
+    /// Its text, line by line.
+    pub(super) texts: Vec<Vec<u8>>,
+    /// All of it in one line, as it is shown.
+    pub(super) shown: Vec<u8>,
 }
 
-/// The next reply if it is positive, final (2xx) or not (3xx); else what it means.
-pub(super) fn accepted(lines: &mut Lines) -> Result<Response, Failure> {
-    let (response, line) = reply(lines)?;
-    match response.code().severity {
-        Severity::PositiveCompletion | Severity::PositiveIntermediate => Ok(response),
-        Severity::TransientNegativeCompletion | Severity::PermanentNegativeCompletion => {
-            Err(refused(lines, &response, &line))
-        }
+impl Reply {
+    /// 4yz and 5yz.
+    pub(super) fn is_negative(&self) -> bool {
+        self.code >= 400
     }
 }
 
-/// What a negative reply means. With 421 the server ends the session (RFC 5321 §3.8).
-pub(super) fn refused(lines: &mut Lines, response: &Response, line: &[u8]) -> Failure {
-    let failure = lines.meaning(line);
-    if response.has_code(421) { lines.give_up(failure) } else { failure }
+/// One command and its reply, if that is 2yz.
+pub(super) fn command(lines: &mut Lines, command: &str) -> Result<Reply, Failure> {
+    ask(lines, command)?;
+    expect(lines, is_done)
 }
 
-/// The next reply, and its text in one line, as it is shown.
-pub(super) fn reply(lines: &mut Lines) -> Result<(Response, Vec<u8>), Failure> {
-    let mut text = Vec::new();
-    let mut shown: Vec<u8> = Vec::new();
+/// One command, whose reply is still to be read.
+pub(super) fn ask(lines: &mut Lines, command: &str) -> Result<(), Failure> {
+    lines.say(command);
+    lines.send()
+}
+
+pub(super) fn is_done(code: u16) -> bool {
+    (200..300).contains(&code)
+}
+
+/// The next reply if its code is wanted, or what it means that the server refused. Any other answers no command of ours.
+pub(super) fn expect(lines: &mut Lines, wanted: impl FnOnce(u16) -> bool) -> Result<Reply, Failure> {
+    let reply = read(lines)?;
+    if !reply.is_negative() && wanted(reply.code) { Ok(reply) } else { Err(not_done(lines, &reply)) }
+}
+
+/// What a reply means that is not the one that is wanted.
+pub(super) fn not_done(lines: &mut Lines, reply: &Reply) -> Failure {
+    if reply.is_negative() {
+        lines.refused(&reply.shown)
+    } else {
+        lines.unreadable_line("the reply does not answer the command; it is out of step", &reply.shown)
+    }
+}
+
+/// What it means that the server speaks without being asked.
+pub(super) fn unasked(lines: &mut Lines) -> Failure {
+    match read(lines) {
+        Ok(reply) if reply.is_negative() => lines.goodbye(&reply.shown),
+        Ok(reply) => {
+            let message = "the server spoke without being asked; its replies are out of step";
+            lines.unreadable_line(message, &reply.shown)
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// The next reply, whatever it says.
+pub(super) fn read(lines: &mut Lines) -> Result<Reply, Failure> {
+    let mut reply = Reply { code: 0, texts: Vec::new(), shown: Vec::new() };
     for _ in 0..MOST_LINES {
         let line = lines.line()?.to_vec();
-        let Some((code, last, said)) = cut(&line) else {
+        let Some((code, last, text)) = cut(&line).filter(|(code, ..)| reply.code == 0 || reply.code == *code) else {
             return Err(lines.unreadable_line("a line of the reply is not SMTP", &line));
         };
         // The code stands once in what is shown, and so does the enhanced one that repeats it (RFC 2034 §4).
-        if shown.is_empty() {
-            shown.extend_from_slice(code);
-            shown.push(b' ');
-            shown.extend_from_slice(said);
-        } else {
-            shown.push(b' ');
-            shown.extend_from_slice(without_enhanced_code(said));
+        if reply.code == 0 {
+            reply.shown.extend_from_slice(&line[..3]);
+            reply.code = code;
         }
-        text.extend_from_slice(&line);
-        text.extend_from_slice(b"\r\n");
+        let said = if reply.texts.is_empty() { text } else { without_enhanced_code(text) };
+        if !said.is_empty() {
+            reply.shown.push(b' ');
+            reply.shown.extend_from_slice(said);
+        }
+        reply.texts.push(text.to_vec());
         if last {
-            return match String::from_utf8_lossy(&text).parse() {
-                Ok(response) => Ok((response, shown)),
-                Err(_) => Err(lines.unreadable_line("a reply is not SMTP", &line)),
-            };
+            return Ok(reply);
         }
     }
     Err(lines.unreadable("a reply has more than 512 lines; this is no mail server, or a hostile one"))
 }
 
 /// `250-PIPELINING`: the code, whether this is the reply's last line, and its text.
-fn cut(line: &[u8]) -> Option<(&[u8], bool, &[u8])> {
-    let (code, rest) = line.split_at_checked(3)?;
-    let is_code = matches!(code[0], b'2'..=b'5') && code.iter().all(u8::is_ascii_digit);
+fn cut(line: &[u8]) -> Option<(u16, bool, &[u8])> {
+    let (digits, rest) = line.split_first_chunk::<3>()?;
+    if !matches!(digits[0], b'2'..=b'5') || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
     match rest {
-        _ if !is_code => None,
         [] => Some((code, true, rest)),
-        [b' ', said @ ..] => Some((code, true, said)),
-        [b'-', said @ ..] => Some((code, false, said)),
+        [b' ', text @ ..] => Some((code, true, text)),
+        [b'-', text @ ..] => Some((code, false, text)),
         _ => None,
     }
 }
 
 /// `5.7.8 Username and Password not accepted`, without its first word if that is such a code.
-fn without_enhanced_code(said: &[u8]) -> &[u8] {
-    let Some(space) = said.iter().position(|byte| *byte == b' ') else { return said };
-    let word = &said[..space];
-    let is_code = word.split(|byte| *byte == b'.').filter(|part| part.iter().all(u8::is_ascii_digit)).count() == 3;
-    if is_code { &said[space + 1..] } else { said }
+fn without_enhanced_code(text: &[u8]) -> &[u8] {
+    let Some(space) = text.iter().position(|byte| *byte == b' ') else { return text };
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = text[..space].split(|byte| *byte == b'.');
+    let is_code = parts.clone().count() == 3 && parts.all(is_number);
+    if is_code { &text[space + 1..] } else { text }
 }
