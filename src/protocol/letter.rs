@@ -29,21 +29,27 @@ pub struct Stationery {
     run_id: String,
 }
 
-/// Why no letter can be written: an address that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no address that mail can be sent to ({reason}); write user@domain")]
-pub struct LetterError {
-    /// What was given, or made of user and host.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: AddressError,
+/// Why no letter can be written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LetterError {
+    /// An address that is none.
+    #[error("{text:?} is no address that mail can be sent to ({reason}); write user@domain")]
+    NoAddress {
+        /// What was given, or made of user and host.
+        text: String,
+        /// What is wrong with it.
+        reason: AddressError,
+    },
+    /// There is neither a user nor a recipient.
+    #[error("nobody signs in, so there is nobody to send to; name a recipient")]
+    Nobody,
 }
 
 impl Stationery {
     /// From whoever signs in at the endpoint, to `to`, or to themselves. A user without a domain is one of that host.
     ///
     /// # Errors
-    /// The recipient, or the user, is no address.
+    /// The recipient, or the user, is no address; or there is neither.
     pub fn new(endpoint: &Endpoint, to: Option<&str>, run_id: &str) -> Result<Self, LetterError> {
         let host = match endpoint.host.parse::<std::net::IpAddr>() {
             Ok(std::net::IpAddr::V6(address)) => format!("[IPv6:{address}]"),
@@ -53,6 +59,7 @@ impl Stationery {
         let user = match (endpoint.user.as_str(), to) {
             // Who does not sign in sends to the recipient in the recipient's own name.
             ("", Some(to)) => to.to_owned(),
+            ("", None) => return Err(LetterError::Nobody),
             (user, _) if user.contains('@') => user.to_owned(),
             (user, _) => format!("{user}@{host}"),
         };
@@ -85,7 +92,7 @@ impl Stationery {
 }
 
 fn address(text: &str) -> Result<Address, LetterError> {
-    text.parse().map_err(|reason| LetterError { text: text.to_owned(), reason })
+    text.parse().map_err(|reason| LetterError::NoAddress { text: text.to_owned(), reason })
 }
 
 #[cfg(test)]

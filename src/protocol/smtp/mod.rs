@@ -1,6 +1,6 @@
 //! SMTP (RFC 5321) as mail is submitted by it (RFC 6409), over our own socket layer.
 //!
-//! Addresses, messages and the commands that hold them are the `lettre` crate's. Its transport is not used: that
+//! Addresses and the commands that hold them are the `lettre` crate's. Its transport is not used: that
 //! pools connections by itself, hides their sockets, and waits 44 ms for each message (Nagle's algorithm with delayed
 //! acknowledgements).
 
