@@ -83,6 +83,9 @@ impl Lines {
 
     /// From now on that is masked in the lines that are shown.
     pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
+        if let Some(transcript) = self.stream.transcript() {
+            transcript.set_mask(Arc::clone(&mask));
+        }
         self.mask = mask;
     }
 

@@ -96,7 +96,8 @@ fn flags_that_do_not_exist_or_do_not_fit_are_named() {
     server.refuses(&["--sandbox-connections", "3"], "names a real server");
     server.refuses(&["--server", &server.url()], "cannot be used multiple times");
     is_refused(&end(&mut mailconn(["frobnicate"])), "frobnicate");
-    is_refused(&end(&mut mailconn(["run", "--starttls"])), "drop --starttls");
+    is_refused(&end(&mut mailconn(["run", "--server", "sandbox+imaps", "--starttls"])), "TLS from the first byte");
+    is_refused(&end(&mut mailconn(["run", "--server", "sandbox+nntp"])), "there are sandbox, sandbox+imap");
 }
 
 #[test]
@@ -223,6 +224,9 @@ fn flags_on_tls_that_make_no_sense_say_so() {
     ] {
         let why = format!("{} is about TLS, and {} is spoken to in plaintext", flags[0], server.url());
         server.refuses(flags, &why);
-        is_refused(&end(&mut mailconn(["run"].iter().chain(flags))), "the sandbox is spoken to in plaintext");
+        is_refused(
+            &end(&mut mailconn(["run"].iter().chain(flags))),
+            &format!("drop {}, or name another server", flags[0]),
+        );
     }
 }

@@ -35,16 +35,226 @@ fn real_servers_refusals_mean_what_they_say() {
         ("a4 NO [NONEXISTENT] Unknown Mailbox", Operation, ServerNo),
         ("a4 BAD Error in IMAP command", Operation, ServerBad),
         ("* BYE Server shutting down.", Operation, ServerBye),
-        // SMTP and POP3, whose rooms will ask the same table.
-        ("421 4.7.0 mx.example.org Error: too many connections from 192.0.2.1", Greeting, LimitConnections),
-        ("432 4.3.2 Concurrent connections limit exceeded", Auth, LimitConnections),
-        ("421 4.4.2 Idle timeout", Operation, ServerBye),
-        ("535 5.7.8 Error: authentication failed", Auth, AuthInvalid),
-        ("-ERR [IN-USE] Unable to lock maildrop", Auth, LimitConnections),
-        ("-ERR [AUTH] Authentication failed.", Auth, AuthInvalid),
     ];
+    mean(table);
+}
+
+#[track_caller]
+fn mean(table: &[(&str, Stage, FailureKind)]) {
     for (line, stage, kind) in table {
-        assert_eq!(refusal(line.as_bytes(), *stage).kind, *kind, "{line}");
+        let failure = refusal(line.as_bytes(), *stage);
+        assert_eq!(failure.kind, *kind, "{line}");
+        let is_limit = matches!(kind, LimitConnections | LimitRate);
+        assert!(!is_limit || !failure.message.contains("check both"), "a limit is no wrong password: {failure}");
+    }
+}
+
+#[test]
+fn limits_of_smtp_servers_are_limits_simple_java_mail_387() {
+    mean(&[
+        // Postfix: smtpd_client_connection_count_limit and its kin.
+        ("421 4.7.0 mx.example.org Error: too many connections from 192.0.2.1", Greeting, LimitConnections),
+        ("450 4.7.1 Error: too much mail from 192.0.2.1", Operation, LimitRate),
+        ("450 4.7.1 Error: too many recipients from 192.0.2.1", Operation, LimitRate),
+        ("450 4.7.0 Error: too many AUTH commands from 192.0.2.1", Auth, LimitRate),
+        ("421 4.7.0 mx.example.org Error: too many errors", Operation, LimitRate),
+        // Exim: in2code-de/luxletter#247.
+        ("421 Too many concurrent SMTP connections; please try again later.", Greeting, LimitConnections),
+        (
+            "421 mx.example.org: Too many concurrent SMTP connections; please try again later.",
+            Greeting,
+            LimitConnections,
+        ),
+        // Exchange Online: nodemailer/nodemailer#1613, sabuhish/fastapi-mail#75.
+        (
+            "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more \
+             information. [Hostname=OS0PR01MB6099.jpnprd01.prod.outlook.com]",
+            Operation,
+            LimitConnections,
+        ),
+        ("432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", Operation, LimitConnections),
+        ("432 4.3.2 Concurrent connections limit exceeded", Auth, LimitConnections),
+        (
+            "421 4.3.2 The maximum number of concurrent server connections has exceeded a limit, closing transmission \
+             channel",
+            Greeting,
+            LimitConnections,
+        ),
+        ("421 4.4.2 Message submission rate for this client has exceeded the configured limit", Operation, LimitRate),
+        ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed", Operation, LimitRate),
+        // Gmail.
+        ("421 4.7.0 Too many login attempts, please try again later.", Auth, LimitRate),
+        ("454 4.7.0 Too many login attempts, please try again later. gsmtp", Auth, LimitRate),
+        (
+            "421 4.7.28 Our system has detected an unusual rate of unsolicited mail originating from your IP address.",
+            Operation,
+            LimitRate,
+        ),
+        ("550 5.4.5 Daily user sending limit exceeded. For more information on Gmail", Operation, LimitRate),
+        (
+            "450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+            Operation,
+            LimitRate,
+        ),
+        // Yahoo.
+        (
+            "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints",
+            Greeting,
+            LimitRate,
+        ),
+        // Dovecot's submission service, and Stalwart.
+        (
+            "421 4.7.0 Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            Auth,
+            LimitConnections,
+        ),
+        ("451 4.4.5 Rate limit exceeded, try again later.", Auth, LimitRate),
+        ("421 4.4.5 Too many concurrent connections.", Greeting, LimitConnections),
+    ]);
+}
+
+#[test]
+fn sign_ins_that_smtp_servers_refuse_mean_what_they_say() {
+    mean(&[
+        ("535 5.7.8 Error: authentication failed: UGFzc3dvcmQ6", Auth, AuthInvalid),
+        ("535 5.7.8 Username and Password not accepted. For more information, go to Google", Auth, AuthInvalid),
+        ("535 5.7.3 Authentication unsuccessful", Auth, AuthInvalid),
+        ("535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.", Auth, AuthInvalid),
+        ("535 Incorrect authentication data", Auth, AuthInvalid),
+        ("535 5.7.0 (#MBR1212) Incorrect username or password.", Auth, AuthInvalid),
+        ("534 5.7.9 Application-specific password required. Learn more at Google", Auth, AuthInvalid),
+        ("534 5.7.14 Please log in via your web browser and then try again.", Auth, AuthInvalid),
+        // simonrob/email-oauth2-proxy#193, nodemailer/nodemailer#189.
+        (
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit \
+             https://aka.ms/smtp_auth_disabled for more information.",
+            Auth,
+            AuthUnsupported,
+        ),
+        ("535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", Auth, AuthUnsupported),
+        ("504 5.7.4 Unrecognized authentication type", Auth, AuthUnsupported),
+        ("503 5.5.1 Error: authentication not enabled", Auth, AuthUnsupported),
+        ("503 AUTH command used when not advertised", Auth, AuthUnsupported),
+        ("534 5.7.9 Authentication mechanism is too weak", Auth, AuthUnsupported),
+        ("538 5.7.11 Encryption required for requested authentication mechanism", Auth, AuthUnsupported),
+        ("530 5.7.0 Must issue a STARTTLS command first", Auth, AuthUnsupported),
+        ("530 5.7.0 Must issue a STARTTLS command first", Operation, AuthUnsupported),
+        ("530 5.7.57 Client not authenticated to send mail.", Operation, AuthUnsupported),
+        ("530 5.5.1 Authentication Required. For more information, go to Google", Operation, AuthUnsupported),
+        ("454 4.7.0 Temporary authentication failure: Connection lost to authentication server", Auth, ServerNo),
+        ("454 4.7.0 Cannot authenticate due to a temporary system problem. Try again later", Auth, ServerNo),
+        ("435 Unable to authenticate at present", Auth, ServerNo),
+        ("451 4.7.0 Temporary server error. Please try again later. PRX4", Auth, ServerNo),
+        ("500 5.5.2 Error: bad syntax", Auth, ServerBad),
+        ("501 5.5.4 Syntax: AUTH mechanism", Auth, ServerBad),
+    ]);
+}
+
+#[test]
+fn what_is_refused_of_a_message_is_no_more_than_that() {
+    mean(&[
+        ("550 5.1.1 <connection.limit@example.org>: Recipient address rejected: User unknown", Operation, ServerNo),
+        ("550 5.1.1 <x@too-many-connections.org>: too many connections", Operation, ServerNo),
+        ("553 5.7.1 <a@b.org>: Sender address rejected: not owned by user joe", Operation, ServerNo),
+        ("550 5.7.60 SMTP; Client does not have permissions to send as this sender", Operation, ServerNo),
+        ("554 5.2.252 SendAsDenied; joe@example.org not allowed to send as ann@example.org", Operation, ServerNo),
+        ("501 5.1.3 Bad recipient address syntax", Operation, ServerNo),
+        ("504 5.5.2 <x>: Sender address rejected: need fully-qualified address", Operation, ServerNo),
+        ("452 4.2.2 The email account that you tried to reach is over quota.", Operation, ServerNo),
+        ("452 4.5.3 Error: too many recipients", Operation, ServerNo),
+        ("451 4.3.0 Error: queue file write error", Operation, ServerNo),
+        ("571 5.7.1 Delivery not authorized, message refused", Operation, ServerNo),
+        ("502 5.5.2 Error: command not recognized", Operation, ServerBad),
+        ("554 5.7.1 No SMTP service here", Greeting, ServerNo),
+    ]);
+}
+
+#[test]
+fn a_goodbye_is_one_in_each_protocol_lettre_743() {
+    mean(&[
+        ("421 4.4.2 mx.example.org Error: timeout exceeded", Operation, ServerBye),
+        ("421 4.4.2 Disconnected for inactivity.", Operation, ServerBye),
+        ("421 4.3.2 Service not available, closing transmission channel", Greeting, ServerBye),
+        ("451 4.4.2 Timeout - closing connection.", Operation, ServerBye),
+        ("451 timeout (#4.4.2)", Operation, ServerBye),
+        ("-ERR Disconnected for inactivity.", Operation, ServerBye),
+        ("-ERR Disconnected: Shutting down", Greeting, ServerBye),
+        ("-ERR Connection is closed. 13", Operation, ServerBye),
+        ("-ERR timeout", Operation, ServerBye),
+        ("-ERR Idle timeout, closing connection", Operation, ServerBye),
+        ("-ERR message 3 has been disconnected from its thread", Operation, ServerNo),
+    ]);
+}
+
+#[test]
+fn a_maildrop_with_another_owner_is_a_limit_in_every_servers_words_horms_perdition_4() {
+    for line in [
+        "-ERR [IN-USE] Unable to lock maildrop: Mailbox is locked by POP server",
+        "-ERR [IN-USE] mailbox already in use by pid 12345",
+        "-ERR [IN-USE] Couldn't open INBOX: Timeout while waiting for lock",
+        "-ERR [IN-USE] Mailbox Locked",
+        "-ERR [IN-USE] /var/spool/pop/.joe.pop lock busy! Is another session active? (11)",
+        "-ERR Maildrop already locked",
+        "-ERR maildrop already locked",
+        "-ERR unable to lock maildrop",
+        "-ERR unable to lock mailbox",
+        "-ERR Your mailbox is already locked",
+        "-ERR Mailbox is locked by another POP3 session",
+        "-ERR Maildrop lock busy! Is another session active?",
+    ] {
+        let failure = refusal(line.as_bytes(), Auth);
+        assert_eq!(failure.kind, LimitConnections, "{line}");
+        assert!(failure.message.contains("one owner at a time"), "{failure}");
+    }
+}
+
+#[test]
+fn refusals_of_pop3_servers_mean_what_they_say() {
+    mean(&[
+        // Dovecot.
+        ("-ERR [AUTH] Authentication failed.", Auth, AuthInvalid),
+        ("-ERR [SYS/TEMP] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
+        ("-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", Auth, AuthUnsupported),
+        (
+            "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            Auth,
+            LimitConnections,
+        ),
+        // Gmail, Outlook, Exchange, Yahoo.
+        ("-ERR [AUTH] Username and password not accepted.", Auth, AuthInvalid),
+        ("-ERR [AUTH] Application-specific password required", Auth, AuthInvalid),
+        ("-ERR [SYS/PERM] Your account is not enabled for POP access.", Auth, ServerNo),
+        ("-ERR [SYS/TEMP] Temporary system problem. Please try again later.", Auth, ServerNo),
+        ("-ERR Logon failure: unknown user name or bad password.", Auth, AuthInvalid),
+        ("-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests", Auth, LimitRate),
+        ("-ERR [SYS/TEMP] Server error - Please try again later.", Auth, ServerNo),
+        ("-ERR [AUTH] (#MBR1212) Incorrect username or password.", Auth, AuthInvalid),
+        // Courier, Cyrus, qmail-pop3d, qpopper.
+        ("-ERR Login failed.", Auth, AuthInvalid),
+        ("-ERR Maximum connection limit reached for ::ffff:192.0.2.1", Greeting, LimitConnections),
+        ("-ERR [AUTH] Invalid login", Auth, AuthInvalid),
+        ("-ERR authorization failed", Auth, AuthInvalid),
+        ("-ERR aack, child crashed", Auth, ServerNo),
+        ("-ERR [LOGIN-DELAY] minimum time between mail checks violation", Auth, LimitRate),
+        ("-ERR Too many connections from your IP address", Greeting, LimitConnections),
+        ("-ERR no such message", Operation, ServerNo),
+        ("-ERR [SYS/TEMP] mailbox is locked", Operation, ServerNo),
+    ]);
+}
+
+#[test]
+fn what_to_do_fits_where_it_was_said() {
+    for (line, stage, said) in [
+        ("554 5.7.1 No SMTP service here", Greeting, "does not serve us"),
+        ("550 5.1.1 no such user", Operation, "the connection goes on"),
+        ("-ERR some deleted messages not removed", Stage::Logout, "when the session was signed out"),
+        ("454 4.7.0 Temporary authentication failure", Auth, "not for the password"),
+        ("530 5.7.0 Authentication required", Operation, "wants TLS or a sign-in"),
+        ("421 4.4.2 Idle timeout", Operation, "ended the session"),
+    ] {
+        let failure = refusal(line.as_bytes(), stage);
+        assert!(failure.message.contains(said), "{failure}");
+        assert_eq!(failure.message.contains("goes on"), said.contains("goes on"), "{failure}");
     }
 }
 

@@ -255,6 +255,9 @@ impl Carrier for ImapCarrier<'_> {
     }
 
     fn mask(&mut self, mask: Arc<Mask>) {
+        if let Some(transcript) = self.spoken.wire.stream().transcript() {
+            transcript.set_mask(Arc::clone(&mask));
+        }
         self.spoken.tap.lock().set_mask(mask);
     }
 }

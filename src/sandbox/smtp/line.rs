@@ -1,6 +1,7 @@
 //! A command line, understood or not.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use smtp_proto::{Error, Request};
 
@@ -16,19 +17,33 @@ pub(super) fn verb(line: &[u8]) -> Option<&'static str> {
     VERBS.into_iter().find(|verb| word.eq_ignore_ascii_case(verb.as_bytes()))
 }
 
-/// The line with a domain put to a bare user's name in its path: whoever is named without one is a user here, as with
-/// Postfix. The parser knows addresses with a domain only.
+/// The line with a domain in its path where it has none, or has an address literal: whoever is named like that is a user
+/// here, as with Postfix. The parser knows addresses with a domain's name only.
 pub(super) fn qualified(line: &[u8]) -> Cow<'_, [u8]> {
-    let has_path = matches!(verb(line), Some("MAIL" | "RCPT"));
-    let path = has_path.then(|| {
-        let open = line.iter().position(|&byte| byte == b'<')?;
-        let close = open + line[open..].iter().position(|&byte| byte == b'>')?;
-        Some((open, close)).filter(|_| close > open + 1 && !line[open..close].iter().any(|byte| b"@\"".contains(byte)))
-    });
-    match path.flatten() {
-        Some((_, close)) => [&line[..close], b"@localhost", &line[close..]].concat().into(),
-        None => line.into(),
+    if !matches!(verb(line), Some("MAIL" | "RCPT")) {
+        return line.into();
     }
+    let Some(open) = line.iter().position(|&byte| byte == b'<') else { return line.into() };
+    let Some(length) = line[open..].iter().position(|&byte| byte == b'>') else { return line.into() };
+    let close = open + length;
+    let path = &line[open + 1..close];
+    if path.is_empty() || path.contains(&b'"') {
+        return line.into();
+    }
+    let user = match path.iter().position(|&byte| byte == b'@') {
+        None => path.len(),
+        Some(at) if is_literal(&path[at + 1..]) => at,
+        Some(_) => return line.into(),
+    };
+    [&line[..open + 1], &path[..user], b"@localhost", &line[close..]].concat().into()
+}
+
+/// `[192.0.2.1]`, `[IPv6:2001:db8::1]` (RFC 5321, 4.1.3).
+fn is_literal(domain: &[u8]) -> bool {
+    let inside = domain.strip_prefix(b"[").and_then(|domain| domain.strip_suffix(b"]"));
+    let Some(text) = inside.and_then(|inside| std::str::from_utf8(inside).ok()) else { return false };
+    let v6 = |text: &str| text.strip_prefix("IPv6:").is_some_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    text.parse::<Ipv4Addr>().is_ok() || v6(text)
 }
 
 /// Reads one line, with its line end.
@@ -60,10 +75,17 @@ mod tests {
 
     #[test]
     fn a_bare_name_is_a_user_here_and_nothing_else_is_touched() {
-        assert_eq!(&*qualified(b"RCPT TO:<user> X\r\n"), b"RCPT TO:<user@localhost> X\r\n");
-        for line in
-            ["MAIL FROM:<>\r\n", "RCPT TO:<a@b>\r\n", "RCPT TO:<\"a>b\"@c>\r\n", "EHLO <x>\r\n", "RCPT TO:>a<\r\n"]
-        {
+        for line in ["RCPT TO:<user> X\r\n", "RCPT TO:<user@[127.0.0.1]> X\r\n", "RCPT TO:<user@[IPv6:::1]> X\r\n"] {
+            assert_eq!(&*qualified(line.as_bytes()), b"RCPT TO:<user@localhost> X\r\n", "{line}");
+        }
+        for line in [
+            "MAIL FROM:<>\r\n",
+            "RCPT TO:<a@b>\r\n",
+            "RCPT TO:<\"a>b\"@c>\r\n",
+            "EHLO <x>\r\n",
+            "RCPT TO:>a<\r\n",
+            "RCPT TO:<a@[b]>\r\n",
+        ] {
             assert_eq!(&*qualified(line.as_bytes()), line.as_bytes());
         }
     }
