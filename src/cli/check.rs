@@ -116,7 +116,7 @@ fn follow(
         }
         match told {
             Ok(Told::Step(at, happened)) => {
-                check.add(at, happened);
+                check.add(at, *happened);
                 tell(check);
             }
             Ok(Told::Over) => return,
@@ -129,7 +129,7 @@ fn follow(
 /// What the thread that checks tells the one that writes.
 enum Told {
     /// Something happened, then.
-    Step(Duration, Happened),
+    Step(Duration, Box<Happened>),
     /// Nothing more will.
     Over,
 }
@@ -156,7 +156,7 @@ impl Drop for Ends<'_> {
 
 impl Teller {
     fn tell(&self, happened: Happened) {
-        let _ = self.told.send(Told::Step(self.clock.elapsed(), happened));
+        let _ = self.told.send(Told::Step(self.clock.elapsed(), Box::new(happened)));
     }
 
     fn dial(&self, event: DialEvent<'_>) {

@@ -63,7 +63,7 @@ fn nothing_that_was_said_before_tls_counts_after_it() {
         true,
         &[("EHLO", "250-mx\r\n250 AUTH PLAIN\r\n"), ("AUTH", "235 in\r\n"), ("NOOP", "250 ok\r\n")],
     );
-    let connection = server.dial_with(starttls(&server, Arc::clone(&client))).unwrap();
+    let connection = server.dial_with(starttls(&server, client.clone())).unwrap();
     assert_eq!(connection.established().signed_in_by, Some("PLAIN"), "LOGIN was offered in the clear alone");
     assert!(connection.established().tls.is_some());
     let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
@@ -106,7 +106,7 @@ fn without_the_upgrade_nothing_secret_is_sent() {
             "CAPA STLS QUIT",
         ),
     ] {
-        let failure = server.dial_with(starttls(&server, Arc::clone(&client))).err().unwrap();
+        let failure = server.dial_with(starttls(&server, client.clone())).err().unwrap();
         assert_eq!((failure.failure.kind, failure.failure.stage), (kind, Stage::Tls), "{failure}");
         assert!(!failure.sign_in_attempted);
         assert_eq!(server.verbs(), heard);
@@ -126,7 +126,7 @@ fn plaintext_injected_behind_the_agreement_is_refused_cve_2011_0411() {
         Server::pop3(&[("CAPA", "+OK\r\nSTLS\r\n.\r\n"), ("STLS", "+OK begin\r\n+OK\r\nUSER\r\n.\r\n")]),
         Server::pop3(&[("CAPA", "+OK\r\nSTLS\r\n.\r\n+OK begin\r\n")]),
     ] {
-        let failure = server.dial_with(starttls(&server, Arc::clone(&client))).err().unwrap();
+        let failure = server.dial_with(starttls(&server, client.clone())).err().unwrap();
         assert_eq!((failure.failure.kind, failure.failure.stage), (Protocol, Stage::Tls), "{failure}");
         let heard = server.verbs();
         assert!(!["AUTH", "USER", "PASS", "QUIT"].iter().any(|verb| heard.contains(verb)), "{heard}");
@@ -139,7 +139,7 @@ fn after_a_handshake_that_failed_no_byte_follows_in_the_clear() {
     let (_, distrusting) = trusted();
     for smtp in [true, false] {
         let server = upgrading(Arc::clone(&config), smtp, &[]);
-        let failure = server.dial_with(starttls(&server, Arc::clone(&distrusting))).err().unwrap();
+        let failure = server.dial_with(starttls(&server, distrusting.clone())).err().unwrap();
         assert_eq!((failure.failure.kind, failure.failure.stage), (TlsCertificate, Stage::Tls), "{failure}");
         assert!(!server.verbs().contains("QUIT"), "{}", server.verbs());
     }
@@ -148,7 +148,7 @@ fn after_a_handshake_that_failed_no_byte_follows_in_the_clear() {
         Server::smtp(&[("EHLO", "250-mx\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 go ahead\r\n")]),
         Server::pop3(&[("CAPA", "+OK\r\nSTLS\r\n.\r\n"), ("STLS", "+OK begin\r\n")]),
     ] {
-        let failure = server.dial_with(starttls(&server, Arc::clone(&distrusting))).err().unwrap();
+        let failure = server.dial_with(starttls(&server, distrusting.clone())).err().unwrap();
         assert!(matches!(failure.failure.kind, TlsHandshake | Closed), "{failure}");
         assert!(!failure.sign_in_attempted && !server.verbs().contains("QUIT"));
     }

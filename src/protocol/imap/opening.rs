@@ -273,8 +273,8 @@ impl Spoken {
             client.skip_tag();
         }
         tap.lock().pretend();
-        match guarded(|| client.login("", "")) {
-            Some(Ok(session)) => Ok(session),
+        match guarded(|| client.login("", "").ok()) {
+            Some(Some(session)) => Ok(session),
             _ => Err(tap.lock().broke(live, "the IMAP library could not take the session over")),
         }
     }
