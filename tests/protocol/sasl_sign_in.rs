@@ -126,8 +126,11 @@ fn dial(settings: Settings) -> Result<MailConnection, DialFailure> {
     MailConnector::new(settings).dial(session(3))
 }
 
+/// What a server met: whether an answer came with the command, and the answer.
+type Met = Arc<Mutex<Vec<(bool, String)>>>;
+
 /// Serves by PLAIN, and tells whether it came with the command.
-fn plain_server(protocol: Protocol, offered: &'static str) -> (Server, Arc<Mutex<Vec<(bool, String)>>>) {
+fn plain_server(protocol: Protocol, offered: &'static str) -> (Server, Met) {
     let met = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&met);
     let server = desk(protocol, move |desk| {

@@ -275,7 +275,7 @@ fn a_run_writes_a_transcript_of_each_session_whose_bytes_are_those_of_the_report
     for session in sessions {
         let from = format!(" from port {}\n", session["local_port"]);
         let (_, text) = files.iter().find(|(_, text)| text.contains(&from)).unwrap();
-        assert_eq!(text.matches(" C: a1 LOGIN ***\n").count(), 1);
+        assert_eq!(text.matches(" C: a1 AUTHENTICATE PLAIN ***\n").count(), 1);
         let sent = format!("{} bytes sent, {} received\n", session["bytes_sent"], session["bytes_received"]);
         assert!(text.ends_with(&sent), "{session} against {}", text.lines().last().unwrap());
     }
