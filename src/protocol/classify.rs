@@ -14,6 +14,13 @@ type Rows = &'static [(&'static str, FailureKind)];
 /// Response codes that leave nothing open: no text says more than they do. Counted at any stage.
 const CODES: Rows = &[("in-use", LimitConnections), ("throttled", LimitRate), ("login-delay", LimitRate)];
 
+/// What Dovecot puts behind `[IN-USE]` though nothing is in use: its sign-in service has failed.
+const MISCODED: Rows = &[
+    ("temporary authentication failure", ServerNo),
+    ("internal login failure", ServerNo),
+    ("internal error", ServerNo),
+];
+
 /// There is no way to sign in like this, whatever code stands before it.
 const NO_WAY: Rows = &[
     ("plaintext authentication disallowed", AuthUnsupported),
@@ -55,6 +62,8 @@ const SENTENCES: Rows = &[
     ("error: too many recipients from", LimitRate),
     ("error: too many new tls sessions", LimitRate),
     ("error: too many auth commands", LimitRate),
+    // Stalwart.
+    ("rate limit exceeded", LimitRate),
     // Gmail.
     ("daily user sending", LimitRate),
     ("daily smtp relay", LimitRate),
@@ -116,7 +125,8 @@ const LIMITS: Rows = &[
     ("too many connections", LimitConnections),
     ("too many open connections", LimitConnections),
     ("too many sessions", LimitConnections),
-    ("too many pop3 sessions", LimitConnections),
+    ("too many smtp", LimitConnections),
+    ("too many pop3", LimitConnections),
     ("too many users", LimitConnections),
     ("sender thread limit exceeded", LimitConnections),
     ("maximum number of connections", LimitConnections),
@@ -234,7 +244,9 @@ fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
     let is_code = |rows| find(rows, |name| name == code);
     let starts = |rows| find(rows, |sentence| said.starts_with(sentence));
     let contains = |rows| find(rows, |piece| text.contains(piece));
-    let known = is_code(CODES)
+    let known = contains(MISCODED)
+        .filter(|_| code == "in-use")
+        .or_else(|| is_code(CODES))
         .or_else(|| contains(NO_WAY).filter(|_| signing_in))
         .or_else(|| is_code(SIGN_IN_CODES).filter(|_| signing_in))
         .or_else(|| starts(SENTENCES))
@@ -259,8 +271,9 @@ fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
 
 fn advice(kind: FailureKind, stage: Stage, line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line).to_lowercase();
+    let has = |rows| find(rows, |piece| text.contains(piece)).is_some();
     match kind {
-        LimitConnections if stage <= Stage::Auth && find(LOCKS, |piece| text.contains(piece)).is_some() => {
+        LimitConnections if stage <= Stage::Auth && has(LOCKS) && !has(LIMITS) => {
             "another connection has the maildrop, which has one owner at a time; use one connection, or wait until that \
              one ends (the password is not the matter)"
         }

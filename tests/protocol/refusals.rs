@@ -102,14 +102,18 @@ fn limits_of_smtp_servers_are_limits_simple_java_mail_387() {
             Greeting,
             LimitRate,
         ),
-        // Dovecot's submission service, and Stalwart.
+        // Dovecot's submission service.
         (
             "421 4.7.0 Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
             Auth,
             LimitConnections,
         ),
-        ("451 4.4.5 Rate limit exceeded, try again later.", Auth, LimitRate),
-        ("421 4.4.5 Too many concurrent connections.", Greeting, LimitConnections),
+        // Stalwart, of a sender and of a recipient.
+        ("451 4.4.5 Rate limit exceeded, try again later.", Operation, LimitRate),
+        ("452 4.4.5 Rate limit exceeded, try again later.", Operation, LimitRate),
+        ("421 4.3.0 Too many authentication errors, disconnecting.", Auth, LimitRate),
+        // Sendmail.
+        ("421 4.4.5 Too many SMTP sessions for this host", Greeting, LimitConnections),
     ]);
 }
 
@@ -193,19 +197,23 @@ fn a_maildrop_with_another_owner_is_a_limit_in_every_servers_words_horms_perditi
         "-ERR [IN-USE] mailbox already in use by pid 12345",
         "-ERR [IN-USE] Couldn't open INBOX: Timeout while waiting for lock",
         "-ERR [IN-USE] Mailbox Locked",
-        "-ERR [IN-USE] /var/spool/pop/.joe.pop lock busy! Is another session active? (11)",
+        "-ERR [IN-USE] /var/spool/pop/.joe.pop lock busy!  Is another session active? (11)",
         "-ERR Maildrop already locked",
         "-ERR maildrop already locked",
         "-ERR unable to lock maildrop",
         "-ERR unable to lock mailbox",
         "-ERR Your mailbox is already locked",
+        "-ERR [IN-USE] Mailbox is already locked. POP access denied",
         "-ERR Mailbox is locked by another POP3 session",
-        "-ERR Maildrop lock busy! Is another session active?",
+        "-ERR Maildrop lock busy!  Is another session active?",
     ] {
         let failure = refusal(line.as_bytes(), Auth);
         assert_eq!(failure.kind, LimitConnections, "{line}");
         assert!(failure.message.contains("one owner at a time"), "{failure}");
     }
+    // Dovecot has one code for both.
+    let many = b"-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)";
+    assert!(!refusal(many, Auth).message.contains("owner"));
 }
 
 #[test]
@@ -214,6 +222,8 @@ fn refusals_of_pop3_servers_mean_what_they_say() {
         // Dovecot.
         ("-ERR [AUTH] Authentication failed.", Auth, AuthInvalid),
         ("-ERR [SYS/TEMP] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
+        ("-ERR [IN-USE] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
+        ("-ERR [IN-USE] Internal login failure. Refer to server log for more information.", Auth, ServerNo),
         ("-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", Auth, AuthUnsupported),
         (
             "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
@@ -231,11 +241,11 @@ fn refusals_of_pop3_servers_mean_what_they_say() {
         ("-ERR [AUTH] (#MBR1212) Incorrect username or password.", Auth, AuthInvalid),
         // Courier, Cyrus, qmail-pop3d, qpopper.
         ("-ERR Login failed.", Auth, AuthInvalid),
-        ("-ERR Maximum connection limit reached for ::ffff:192.0.2.1", Greeting, LimitConnections),
         ("-ERR [AUTH] Invalid login", Auth, AuthInvalid),
         ("-ERR authorization failed", Auth, AuthInvalid),
         ("-ERR aack, child crashed", Auth, ServerNo),
-        ("-ERR [LOGIN-DELAY] minimum time between mail checks violation", Auth, LimitRate),
+        ("-ERR [LOGIN-DELAY] Logins must be at least 5 minutes apart", Auth, LimitRate),
+        ("-ERR [SYS/PERM] Fatal error: word too long", Auth, ServerNo),
         ("-ERR Too many connections from your IP address", Greeting, LimitConnections),
         ("-ERR no such message", Operation, ServerNo),
         ("-ERR [SYS/TEMP] mailbox is locked", Operation, ServerNo),
