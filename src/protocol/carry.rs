@@ -214,7 +214,7 @@ impl Opening<'_> {
         for _ in 0..MOST_TURNS {
             turn = match turn {
                 Turn::Accepts => return exchange.finish().inspect_err(|_| self.distrusts = true),
-                Turn::Asks(line) => match decoded(&line).and_then(|challenge| exchange.step(&challenge)) {
+                Turn::Asks(line) => match decoded(&line, exchange).and_then(|challenge| exchange.step(&challenge)) {
                     Ok(answer) => carrier.answer(&encoded(&answer))?,
                     Err(failure) => {
                         self.distrusts = true;
@@ -239,9 +239,10 @@ fn encoded(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     line
 }
 
-fn decoded(line: &[u8]) -> Result<Vec<u8>, Failure> {
+fn decoded(line: &[u8], exchange: &Exchange) -> Result<Vec<u8>, Failure> {
     BASE64.decode(line.trim_ascii()).map_err(|_| {
         let message = "the server's challenge is not base64";
-        Failure::new(FailureKind::Protocol, Stage::Auth, message)
+        // Then it is a text, and no secret that both sides share.
+        Failure::new(FailureKind::Protocol, Stage::Auth, message).with_line(&exchange.masked(line))
     })
 }

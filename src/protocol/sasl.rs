@@ -336,7 +336,12 @@ impl Exchange {
 
     fn refused(&mut self, why: &[u8]) {
         self.progress = Progress::Refused;
-        self.server_error = Some(printable(&self.mask.cover(why, true, false)));
+        self.server_error = Some(printable(&self.masked(why)));
+    }
+
+    /// What the server says, without the secret where it repeats it.
+    pub(super) fn masked(&self, said: &[u8]) -> Vec<u8> {
+        self.mask.cover(said, true, false)
     }
 
     fn blank(&self) -> Zeroizing<Vec<u8>> {

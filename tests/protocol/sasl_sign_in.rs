@@ -126,10 +126,10 @@ fn dial(settings: Settings) -> Result<MailConnection, DialFailure> {
     MailConnector::new(settings).dial(session(3))
 }
 
-/// What a server met: whether an answer came with the command, and the answer.
+/// Each sign-in: whether its answer came with the command, and the answer.
 type Met = Arc<Mutex<Vec<(bool, String)>>>;
 
-/// Serves by PLAIN, and tells whether it came with the command.
+/// Serves by PLAIN.
 fn plain_server(protocol: Protocol, offered: &'static str) -> (Server, Met) {
     let met = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&met);
@@ -436,4 +436,22 @@ fn a_password_that_the_server_repeats_is_masked_in_each_protocol() {
         let failure = dial(server.settings()).err().unwrap();
         assert_eq!(failure.failure.server_line.as_deref(), Some(shown), "{failure}");
     }
+}
+
+#[test]
+fn a_challenge_that_is_no_base64_is_answered_only_where_nothing_was_to_be_asked() {
+    // Stalwart asks for the first answer in words.
+    let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer| {
+        peer.send("220 hi\r\n");
+        peer.answer("250-mx\r\n250 AUTH PLAIN\r\n");
+        peer.answer("334 Go ahead.\r\n");
+        peer.answer("235 2.7.0 Authentication succeeded.\r\n");
+        peer.wait_for_close();
+    });
+    dial(with_password(&server, &"p".repeat(1000))).unwrap();
+    let server = Server::smtp(&[("AUTH", "334 5.7.8 Missing TOTP token, try with 's3cret$totp_code'.\r\n")]);
+    let failure = dial(server.settings()).err().unwrap().failure;
+    assert_eq!((failure.kind, failure.stage), (FailureKind::Protocol, Stage::Auth), "{failure}");
+    assert_eq!(failure.server_line.as_deref(), Some("5.7.8 Missing TOTP token, try with '***$totp_code'."));
+    assert_eq!(server.verbs(), "EHLO AUTH * QUIT");
 }
