@@ -2,6 +2,7 @@
 
 mod append;
 mod endpoints;
+mod garbled;
 mod hostile;
 mod letters;
 mod pop3;

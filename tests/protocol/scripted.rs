@@ -19,7 +19,7 @@ pub const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 ID] ready\r\n";
 pub type Rules = &'static [(&'static str, &'static str)];
 
 /// A server that takes everything. What a test's own rules say comes first; so does its greeting, under `""`.
-const SMTP: Rules = &[
+pub const SMTP: Rules = &[
     ("", "220 mx.example.org ESMTP\r\n"),
     ("EHLO", "250-mx.example.org\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n"),
     ("AUTH", "235 2.7.0 in\r\n"),
@@ -33,7 +33,7 @@ const SMTP: Rules = &[
 ];
 
 /// The same, with two messages.
-const POP3: Rules = &[
+pub const POP3: Rules = &[
     ("", "+OK ready\r\n"),
     ("CAPA", "+OK\r\nTOP\r\nUSER\r\nSASL PLAIN\r\n.\r\n"),
     ("AUTH", "+OK in\r\n"),

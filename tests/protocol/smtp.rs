@@ -1,17 +1,18 @@
 //! SMTP, against servers that refuse, hang up and talk out of turn.
 
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::{ConnectionId, Connector, SessionId};
 use mailconn::protocol::FailureKind::{
-    self, AuthInvalid, AuthUnsupported, Closed, Greeting, LimitConnections, LimitRate, Protocol, ServerBad, ServerBye,
-    ServerNo, Timeout,
+    self, AuthInvalid, AuthUnsupported, Closed, Disposed, Greeting, LimitConnections, LimitRate, Protocol, ServerBad,
+    ServerBye, ServerNo, Timeout,
 };
 use mailconn::protocol::Verb::{Data, Mail, Noop, Rcpt, Rset};
 use mailconn::protocol::{
-    DialFailure, EhloName, Failure, Letter, Settings, SmtpConnection, SmtpConnector, SmtpOperation, Stage, Stationery,
-    Verb,
+    DialEvent, DialFailure, DialWatch, EhloName, Failure, Letter, MailConnector, Settings, SmtpConnection,
+    SmtpConnector, SmtpOperation, Stage, Stationery, Verb,
 };
 
 use super::scripted::{Rules, Server, session};
@@ -510,5 +511,64 @@ fn addresses_beyond_ascii_are_sent_only_to_servers_that_take_them() {
         let mail = server.heard().into_iter().find(|line| line.starts_with("MAIL"));
         assert_eq!(mail.is_some_and(|line| line.contains("SMTPUTF8") && line.contains("BODY=8BITMIME")), heard);
         goes_on(&mut connection);
+    }
+}
+
+#[test]
+fn cancelling_ends_what_waits_for_a_reply() {
+    for (protocol, greeting) in
+        [(mailconn::protocol::Protocol::Smtp, "220 hi\r\n"), (mailconn::protocol::Protocol::Pop3, "+OK hi\r\n")]
+    {
+        let server = Server::of(protocol, "127.0.0.1:0", move |peer| {
+            peer.send(greeting);
+            while peer.line().is_some() {}
+        });
+        let connector = MailConnector::new(server.settings());
+        let started = Instant::now();
+        thread::scope(|scope| {
+            let dial = scope.spawn(|| connector.dial(session(0)).err().unwrap());
+            while server.heard().is_empty() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            connector.cancel();
+            let failure = dial.join().unwrap().failure;
+            assert_eq!((failure.kind, failure.stage), (Disposed, Stage::Auth), "{failure}");
+        });
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_dial_tells_each_phase_as_it_happens() {
+    for (server, greeting, offered) in
+        [(Server::smtp(&[]), "220 mx.example.org ESMTP", 2), (Server::pop3(&[]), "+OK ready", 3)]
+    {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let watch: DialWatch = Arc::new(move |event| {
+            let text = match event {
+                DialEvent::Resolved(addresses) => format!("resolved {}", addresses.len()),
+                DialEvent::Connected { .. } => "connected".to_owned(),
+                DialEvent::Greeted(line) => format!("greeted {line}"),
+                DialEvent::Offered(offered) => format!("offered {}", offered.iter().count()),
+                DialEvent::SigningIn(by) => format!("signing in by {by}"),
+                DialEvent::SignedIn => "signed in".to_owned(),
+                other => format!("{other:?}"),
+            };
+            tell.lock().unwrap().push(text);
+        });
+        let settings = Settings { watch: Some(watch), ..server.settings() };
+        MailConnector::new(settings).dial(session(0)).unwrap();
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                "resolved 1".to_owned(),
+                "connected".to_owned(),
+                format!("greeted {greeting}"),
+                format!("offered {offered}"),
+                "signing in by PLAIN".to_owned(),
+                "signed in".to_owned(),
+            ]
+        );
     }
 }
