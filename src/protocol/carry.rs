@@ -169,10 +169,7 @@ impl Opening<'_> {
                 self.sign_in_attempted = true;
                 (name, carrier.sign_in_natively(&endpoint.user, &presented.secret))
             }
-            (Way::Sasl(mechanism), _) => {
-                self.tell(DialEvent::SigningIn(mechanism.name()));
-                (mechanism.name(), self.exchange(carrier, mechanism, &presented))
-            }
+            (Way::Sasl(mechanism), _) => (mechanism.name(), self.exchange(carrier, mechanism, &presented)),
         };
         done.map(|()| name).inspect_err(|failure| {
             self.with_newer_token = failure.kind == FailureKind::AuthInvalid && credentials.expired(&presented);
@@ -188,6 +185,7 @@ impl Opening<'_> {
         let endpoint = &self.account.settings.endpoint;
         let mut exchange = Exchange::new(mechanism, &endpoint.user, presented, &endpoint.host, endpoint.port)?;
         let initial = exchange.initial()?.map(|initial| encoded(&initial));
+        self.tell(DialEvent::SigningIn(mechanism.name()));
         self.sign_in_attempted = true;
         let initial = initial.as_ref().map(|initial| initial.as_slice());
         let carried = self.carry(carrier, mechanism, &mut exchange, initial);

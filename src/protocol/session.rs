@@ -48,7 +48,7 @@ pub enum DialEvent<'a> {
     Greeted(&'a str),
     /// What the server offers, told again when it offers something else: after TLS, after the sign-in.
     Offered(&'a Capabilities),
-    /// The sign-in begins, by that mechanism.
+    /// What signs in is there and goes to the server, by that mechanism or command.
     SigningIn(&'static str),
     /// The server refused the token as expired: all begins anew, with a newer one.
     TokenRefused,
