@@ -52,6 +52,15 @@ fn first_word(line: &str) -> &str {
     line.split(' ').next().unwrap_or(line)
 }
 
+impl<'a> FromIterator<&'a str> for Capabilities {
+    /// As a server that says these, one by one.
+    fn from_iter<T: IntoIterator<Item = &'a str>>(offered: T) -> Self {
+        let mut capabilities = Self::default();
+        offered.into_iter().for_each(|offered| capabilities.add(offered.as_bytes()));
+        capabilities
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ use super::scripted::{Server, session, settings};
 
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub pem: String,
 }
 
 pub fn authority(name: &str) -> Authority {

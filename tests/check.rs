@@ -1,0 +1,193 @@
+//! What a check makes of what it saw: findings, conclusion and text, from plain data.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use mailconn::protocol::{Capabilities, Failure, FailureKind, Protocol, Security, Stage, TlsDetails};
+use mailconn::record::{Check, CheckHeader, Conclusion, Happened, Weight, When};
+use mailconn::report::{check_ends, check_json, check_step};
+
+fn check(protocol: Protocol, security: Security) -> Check {
+    Check::new(CheckHeader {
+        tool_version: "0.0.0",
+        run_id: "run-1".into(),
+        started: SystemTime::UNIX_EPOCH,
+        server: "imap://joe@mail.example.org:143".into(),
+        protocol,
+        security,
+        signs_in: true,
+        by_token: false,
+    })
+}
+
+/// Adds these steps, ten milliseconds each.
+fn seen(mut check: Check, steps: impl IntoIterator<Item = Happened>) -> Check {
+    for happened in steps {
+        let at = check.elapsed + Duration::from_millis(10);
+        check.add(at, happened);
+    }
+    check
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn connected(to: &str) -> Happened {
+    Happened::Connected { address: address(to), local_port: 50_000 }
+}
+
+fn offers(words: &str) -> Happened {
+    Happened::Offered(offered(words))
+}
+
+fn offered(words: &str) -> Capabilities {
+    words.split(", ").collect()
+}
+
+fn tls(version: &str) -> Happened {
+    Happened::Secured(TlsDetails { version: version.into(), cipher: "TLS_X".into(), resumed: false })
+}
+
+fn ids(check: &Check) -> Vec<&'static str> {
+    check.concerns().iter().map(|concern| concern.id).collect()
+}
+
+const FAR: &str = "192.0.2.7:143";
+
+#[test]
+fn a_password_in_the_clear_is_worse_off_loopback() {
+    for (to, weight) in [(FAR, Weight::Warning), ("127.0.0.1:143", Weight::Advice), ("[::1]:143", Weight::Advice)] {
+        let steps = [connected(to), Happened::SigningIn("PLAIN"), Happened::SignedIn];
+        let check = seen(check(Protocol::Imap, Security::Plain), steps);
+        let concerns = check.concerns();
+        assert_eq!((concerns[0].id, concerns[0].weight), ("password-in-the-clear", weight), "{to}");
+    }
+    let proven = seen(check(Protocol::Imap, Security::Plain), [connected(FAR), Happened::SigningIn("SCRAM-SHA-256")]);
+    assert_eq!(ids(&proven), [""; 0], "SCRAM does not say it");
+    let hidden = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), Happened::SigningIn("PLAIN")]);
+    assert_eq!(ids(&hidden), [""; 0]);
+}
+
+#[test]
+fn a_server_that_takes_a_password_before_tls_is_told_of() {
+    for (protocol, before, found) in [
+        (Protocol::Imap, "IMAP4rev1, STARTTLS", true),
+        (Protocol::Imap, "IMAP4rev1, STARTTLS, LOGINDISABLED", false),
+        (Protocol::Smtp, "STARTTLS, AUTH PLAIN", true),
+        (Protocol::Smtp, "STARTTLS", false),
+        (Protocol::Pop3, "STLS, USER", true),
+        (Protocol::Pop3, "STLS, SASL SCRAM-SHA-256", false),
+    ] {
+        let steps = [connected(FAR), offers(before), tls("TLSv1.3"), offers("AUTH PLAIN, PIPELINING")];
+        let check = seen(check(protocol, Security::StartTls), steps);
+        assert_eq!(ids(&check).contains(&"password-before-tls"), found, "{protocol} {before}");
+        assert_eq!(check.offered(When::BeforeTls), Some(&offered(before)));
+    }
+}
+
+#[test]
+fn what_plaintext_leaves_out_is_told_off_loopback() {
+    let steps = || [connected(FAR), offers("IMAP4rev1, STARTTLS, LOGINDISABLED")];
+    assert_eq!(ids(&seen(check(Protocol::Imap, Security::Plain), steps())), ["starttls-unused", "login-disabled"]);
+    let steps = [connected("127.0.0.1:143"), offers("IMAP4rev1, STARTTLS")];
+    assert_eq!(ids(&seen(check(Protocol::Imap, Security::Plain), steps)), [""; 0]);
+}
+
+#[test]
+fn slow_steps_old_tls_and_deaf_addresses_are_told_with_the_cure() {
+    let mut check = seen(check(Protocol::Imap, Security::Tls), []);
+    let found = vec![address("[2001:db8::7]:993"), address("192.0.2.7:993")];
+    let mut at = Duration::ZERO;
+    for (seconds, happened) in [
+        (2, Happened::Resolved(found)),
+        (3, connected("192.0.2.7:993")),
+        (4, tls("TLSv1.2")),
+        (6, Happened::Greeted("* OK".into())),
+        (0, offers("IMAP4rev1, ID")),
+        (0, Happened::SigningIn("PLAIN")),
+        (5, Happened::SignedIn),
+        (0, offers("IMAP4rev1, ID")),
+        (0, Happened::SignedOut),
+    ] {
+        at += Duration::from_secs(seconds);
+        check.add(at, happened);
+    }
+    assert_eq!(
+        ids(&check),
+        [
+            "address-without-answer",
+            "slow-resolve",
+            "slow-connect",
+            "slow-tls",
+            "slow-greeting",
+            "slow-sign-in",
+            "tls-1.2",
+            "no-label"
+        ]
+    );
+    let sentences: Vec<String> = check.concerns().into_iter().map(|concern| concern.sentence).collect();
+    assert!(sentences[0].starts_with("2001:db8::7 did not take the connection, and 192.0.2.7 did"), "{sentences:?}");
+    assert!(sentences[4].starts_with("the greeting took 6.0 s: "), "{sentences:?}");
+    assert!(sentences[7].contains("refused our ID") && sentences[7].contains("50000"), "{sentences:?}");
+    assert_eq!(check.elapsed, at);
+}
+
+#[test]
+fn the_conclusion_is_a_runs_and_the_text_says_it() {
+    let fails = |kind, stage| Happened::Failed(Failure::new(kind, stage, "so it is"));
+    use FailureKind::{AuthInvalid, Closed, Dns, Internal, LimitConnections, ServerNo};
+    for (steps, interrupted, conclusion, said) in [
+        (vec![Happened::SignedOut], None, Conclusion::Held, "exit 0: it works"),
+        (
+            vec![fails(Dns, Stage::Resolve)],
+            None,
+            Conclusion::NotConnected,
+            "exit 4: could not connect (dns at resolve)",
+        ),
+        (vec![fails(Closed, Stage::Auth)], None, Conclusion::NotConnected, "exit 4: "),
+        (vec![fails(AuthInvalid, Stage::Auth)], None, Conclusion::SignInRefused, "exit 5: sign-in refused"),
+        (vec![fails(LimitConnections, Stage::Operation)], None, Conclusion::Limited, "exit 6: "),
+        (vec![fails(ServerNo, Stage::Operation), fails(Closed, Stage::Logout)], None, Conclusion::Failed, "exit 1: "),
+        (vec![fails(Internal, Stage::Auth)], None, Conclusion::Broken, "exit 7: "),
+        (vec![fails(Dns, Stage::Resolve)], Some(2), Conclusion::Interrupted(2), "exit 130: interrupted by SIGINT\n"),
+        (vec![], Some(15), Conclusion::Interrupted(15), "exit 143: interrupted by SIGTERM\n"),
+    ] {
+        let mut check = seen(check(Protocol::Imap, Security::Tls), steps);
+        check.interrupted = interrupted;
+        assert_eq!(check.conclusion(), conclusion);
+        assert!(check_ends(&check).contains(said), "{}", check_ends(&check));
+    }
+}
+
+#[test]
+fn a_step_is_shown_in_columns_that_stand_still() {
+    let mut shown = String::new();
+    let mut check = check(Protocol::Smtp, Security::StartTls);
+    let steps = [
+        (3, Happened::Resolved(vec![address("[2001:db8::7]:587"), address("192.0.2.7:587")])),
+        (2_000, connected("192.0.2.7:587")),
+        (65_000, Happened::Greeted(format!("220 {}", "mx ".repeat(40)))),
+        (65_001, offers("STARTTLS, SIZE 1000")),
+        (65_002, tls("TLSv1.3")),
+        (65_003, offers("STARTTLS, SIZE 1000")),
+        (65_004, Happened::SigningIn("PLAIN")),
+        (65_005, Happened::SignedIn),
+    ];
+    for (at, happened) in steps {
+        check.add(Duration::from_millis(at), happened);
+        shown += &check_step(&check);
+    }
+    let mut lines = shown.lines();
+    assert_eq!(lines.next(), Some("resolve     3.00 ms  2001:db8::7, 192.0.2.7"));
+    assert_eq!(lines.next(), Some("connect      2.00 s  192.0.2.7 port 587, from our port 50000"));
+    assert!(lines.next().unwrap().starts_with("greeting  1 min 3 s  220 mx mx"), "{shown}");
+    assert!(shown.lines().all(|line| line.len() <= 80 && (line.len() < 21 || &line[19..21] == "  ")), "{shown}");
+    for said in ["before STARTTLS: STARTTLS, SIZE 1000", "  after STARTTLS: the same", "sign-in     1.00 ms  by PLAIN"]
+    {
+        assert!(shown.contains(said), "{said:?} is missing: {shown}");
+    }
+    assert!(!shown.contains("token"), "a password needs no fetching");
+    let json: serde_json::Value = serde_json::from_slice(&check_json(&check)).unwrap();
+    assert_eq!(json["capabilities"]["before_tls"], json["capabilities"]["before_sign_in"]);
+}
