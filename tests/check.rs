@@ -134,6 +134,14 @@ fn slow_steps_old_tls_and_deaf_addresses_are_told_with_the_cure() {
 }
 
 #[test]
+fn what_imap4rev2_holds_needs_no_name_of_its_own() {
+    let steps = [offers("IMAP4rev2, AUTH=PLAIN, LOGINDISABLED"), Happened::SignedIn, offers("IMAP4rev2")];
+    let check = seen(check(Protocol::Imap, Security::Tls), steps);
+    let offered = check.matters().into_iter().filter(|matter| matter.offered);
+    assert_eq!(offered.map(|matter| matter.name).collect::<Vec<_>>(), ["AUTH", "SASL-IR", "IDLE", "LITERAL-"]);
+}
+
+#[test]
 fn the_conclusion_is_a_runs_and_the_text_says_it() {
     let fails = |kind, stage| Happened::Failed(Failure::new(kind, stage, "so it is"));
     use FailureKind::{AuthInvalid, Closed, Dns, Internal, LimitConnections, ServerNo};

@@ -26,6 +26,8 @@ use mailconn::workload::Control;
 const STEPS: usize = 256;
 /// How soon an interruption is noticed.
 const SLICE: Duration = Duration::from_millis(20);
+/// For how long an interruption waits for the dial: a command that fetches the token cannot be called back.
+const GRACE: Duration = Duration::from_secs(2);
 /// For how long the server may take to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// The mailbox that every account has (RFC 3501 §5.1).
@@ -110,9 +112,13 @@ fn follow(
 ) {
     loop {
         let told = steps.recv_timeout(SLICE);
-        if let (None, Some((signal, _))) = (check.interrupted, control.interrupted()) {
-            check.interrupted = Some(signal);
-            connector.cancel();
+        if let Some((signal, when)) = control.interrupted() {
+            if check.interrupted.replace(signal).is_none() {
+                connector.cancel();
+            }
+            if when.elapsed() > GRACE {
+                return;
+            }
         }
         match told {
             Ok(Told::Step(at, happened)) => {

@@ -214,7 +214,11 @@ fn the_json_report_holds_the_same() {
     assert!(json["capabilities"]["before_tls"].is_null());
     assert!(list(&json["capabilities"]["before_sign_in"]).contains(&"AUTH=PLAIN".into()));
     assert!(list(&json["capabilities"]["after_sign_in"]).contains(&"NAMESPACE".into()));
-    assert!(matters(&json).starts_with(&["no STARTTLS".to_owned(), "AUTH=PLAIN".to_owned(), "SASL-IR".to_owned()]));
+    assert!(matters(&json).starts_with(&[
+        "no STARTTLS".to_owned(),
+        "AUTH=PLAIN, the LOGIN command".to_owned(),
+        "SASL-IR".to_owned()
+    ]));
     assert_eq!(findings(&json), ["password-in-the-clear"]);
     assert_eq!(list(&json["findings"])[0]["severity"], "advice", "only this machine heard it");
     assert_eq!(list(&json["failures"]).len(), 0);
@@ -240,7 +244,16 @@ fn a_server_that_is_silent_about_it_is_asked_again_what_it_offers() {
     assert_eq!(verbs, ["LOGIN", "CAPABILITY", "ID", "NOOP", "STATUS", "LOGOUT"]);
     assert_eq!(
         matters(&json),
-        ["no STARTTLS", "no AUTH", "no SASL-IR", "ID", "IDLE", "no COMPRESS=DEFLATE", "no LITERAL+", "no QRESYNC"]
+        [
+            "no STARTTLS",
+            "AUTH=the LOGIN command",
+            "no SASL-IR",
+            "ID",
+            "IDLE",
+            "no COMPRESS=DEFLATE",
+            "no LITERAL+",
+            "no QRESYNC"
+        ]
     );
 }
 
@@ -390,7 +403,7 @@ fn smtp_is_checked_with_rset_and_without_a_user_by_nobody() {
     assert_eq!(findings(&signed_in), ["password-in-the-clear", "no-pipelining"]);
     assert_eq!(
         matters(&signed_in),
-        ["no STARTTLS", "AUTH=LOGIN PLAIN", "no PIPELINING", "no CHUNKING", "SIZE=1000", "no ENHANCEDSTATUSCODES"]
+        ["no STARTTLS", "AUTH=LOGIN, PLAIN", "no PIPELINING", "no CHUNKING", "SIZE=1000", "no ENHANCEDSTATUSCODES"]
     );
     assert_eq!(server.heard()[0], "EHLO client.example.org");
 
@@ -429,7 +442,7 @@ fn pop3_says_what_its_lock_and_its_delay_mean() {
         matters(&json),
         [
             "no STLS",
-            "no AUTH",
+            "AUTH=USER and PASS",
             "no PIPELINING",
             "no UIDL",
             "TOP",
@@ -525,6 +538,22 @@ fn imap_that_hangs() -> Server {
         peer.send(GREETING);
         while peer.line().is_some() {}
     })
+}
+
+#[test]
+fn a_command_that_fetches_no_token_does_not_hold_an_interruption_up() {
+    let server = imap("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] ready\r\n", &[]);
+    let url = format!("imap://joe@{}", server.address);
+    // It outlives us, and must not hold our streams open.
+    let fetch = "--token-command=exec 2>&-; exec sleep 9";
+    let mut running = start_unread(&mut check(&url, ["--connect-timeout=50s", fetch]));
+    let mut stdout = BufReader::new(running.stdout());
+    read_until(&mut stdout, "offers");
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, 130);
+    assert!(sent.elapsed() < Duration::from_secs(6), "{:?}", sent.elapsed());
 }
 
 #[test]

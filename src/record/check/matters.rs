@@ -55,6 +55,9 @@ const RARE: [Row; 5] = [
     ("LOGIN-DELAY", "seconds that must pass between two sign-ins: connections have to be kept, not opened anew"),
 ];
 
+/// What IMAP4rev2 holds already, so that a server need not name it (RFC 9051, appendix E).
+const IN_REV2: [&str; 3] = ["SASL-IR", "IDLE", "LITERAL-"];
+
 pub(super) fn of(check: &Check) -> Vec<Matter> {
     let protocol = check.header.protocol;
     let lists: Vec<(When, &Capabilities)> = check.offers().collect();
@@ -87,7 +90,9 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
         .collect();
     mechanisms.sort_unstable();
     mechanisms.dedup();
-    let value = (!mechanisms.is_empty()).then(|| mechanisms.join(" "));
+    let before = check.offered(When::BeforeSignIn).or_else(|| check.offered(When::BeforeTls));
+    mechanisms.extend(before.and_then(|offers| own_command(protocol, offers)));
+    let value = (!mechanisms.is_empty()).then(|| mechanisms.join(", "));
     matters.push(Matter { name: "AUTH", offered: value.is_some(), value, why: MECHANISMS });
 
     let rows: &[Row] = match protocol {
@@ -95,15 +100,26 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
         Protocol::Smtp => &SMTP,
         Protocol::Pop3 => &POP3,
     };
+    let rev2 = protocol == Protocol::Imap && arguments("IMAP4rev2").is_some();
     // IMAP servers say little to strangers: what is not among that may be offered all the same.
     let all_is_said = protocol != Protocol::Imap || check.offered(When::AfterSignIn).is_some();
     let rows = rows.iter().map(|row| (row, all_is_said)).chain(RARE.iter().map(|row| (row, false)));
     for (&(name, why), told_if_missing) in rows {
-        let arguments = arguments(name);
+        let arguments = arguments(name).or_else(|| (rev2 && IN_REV2.contains(&name)).then_some(""));
         if arguments.is_some() || told_if_missing {
             let value = arguments.filter(|value| !value.is_empty()).map(str::to_owned);
             matters.push(Matter { name, offered: arguments.is_some(), value, why });
         }
     }
     matters
+}
+
+/// The protocol's own command to sign in, where the server takes it.
+fn own_command(protocol: Protocol, offers: &Capabilities) -> Option<&'static str> {
+    match protocol {
+        Protocol::Imap => (!offers.has("LOGINDISABLED")).then_some("the LOGIN command"),
+        Protocol::Smtp => None,
+        // A server without CAPA knows USER and PASS.
+        Protocol::Pop3 => (offers.has("USER") || offers.iter().next().is_none()).then_some("USER and PASS"),
+    }
 }
