@@ -47,6 +47,9 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
     let by_token = matches!(&server, Server::Real { credentials: Some(Credentials::Token(_)), .. });
     let Target { account, name, sandbox } = Target::of(server)?;
+    if account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
+        super::complain(super::UNVERIFIED);
+    }
     let endpoint = &account.endpoint;
     let header = CheckHeader {
         tool_version: env!("CARGO_PKG_VERSION"),

@@ -24,6 +24,9 @@ use clap::{CommandFactory, Parser};
 use args::{Cli, Command};
 use settings::Settings;
 
+/// Said where certificates are not verified.
+const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): anyone may be the server";
+
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn run() -> ExitCode {

@@ -43,7 +43,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let Target { account, name, sandbox } = Target::of(settings.server)?;
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
     if insecure {
-        super::complain("WARNING: certificates are not verified (--insecure): anyone may be the server");
+        super::complain(super::UNVERIFIED);
     }
     let letters = writes
         .then(|| Stationery::new(&account.endpoint, settings.to.as_deref(), &run_id))

@@ -176,6 +176,14 @@ impl Check {
         })
     }
 
+    /// For how many whole days from the beginning of the check the server's certificate is still valid. None where there
+    /// is none, and where it has expired, which nobody accepts who looks.
+    #[must_use]
+    pub fn certificate_days(&self) -> Option<u64> {
+        let left = self.tls()?.certificate.as_ref()?.not_after.duration_since(self.header.started).ok()?;
+        Some(left.as_secs() / (24 * 60 * 60))
+    }
+
     /// The server's first line.
     #[must_use]
     pub fn greeting(&self) -> Option<&str> {

@@ -3,7 +3,7 @@
 mod json;
 
 use super::table::grid::{labelled, paragraph};
-use super::words::{conclusion, many, printable, span};
+use super::words::{conclusion, day, many, printable, span};
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, Stage,
     TlsDetails,
@@ -109,7 +109,7 @@ fn text(check: &Check, step: &Step) -> Option<String> {
         Happened::Connected { address, local_port } => {
             format!("{} port {}, from our port {local_port}", address.ip(), address.port())
         }
-        Happened::Secured(tls) => secured(tls),
+        Happened::Secured(tls) => secured(check, tls),
         Happened::Greeted(line) => printable(line),
         Happened::Offered(offers) => offered(check, offers),
         Happened::SigningIn(_) => return check.header.by_token.then(|| "fetched".to_owned()),
@@ -125,9 +125,30 @@ fn text(check: &Check, step: &Step) -> Option<String> {
     })
 }
 
-fn secured(tls: &TlsDetails) -> String {
-    let resumed = if tls.resumed { ", an earlier session taken up again" } else { "" };
-    format!("{}{resumed}", super::shapes::tls(tls))
+fn secured(check: &Check, tls: &TlsDetails) -> String {
+    const NAMES: usize = 4;
+    let mut text = super::shapes::tls(tls);
+    if tls.resumed {
+        text += ", an earlier session taken up again";
+    }
+    if let Some(certificate) = &tls.certificate {
+        let mut names: Vec<String> = certificate.names.iter().take(NAMES).map(|name| printable(name)).collect();
+        match certificate.names.len() {
+            0 => names.push("no name".to_owned()),
+            all if all > NAMES => names.push(format!("{} more", all - NAMES)),
+            _ => {}
+        }
+        let left = match check.certificate_days() {
+            Some(days) => format!("{} left", many(days, "day")),
+            None => "expired".to_owned(),
+        };
+        text += &format!("\ncertificate for {}, from {}", names.join(", "), printable(&certificate.issuer));
+        text += &format!("\nvalid until {} ({left})", day(certificate.not_after));
+    }
+    if !tls.verified {
+        text += "\nNOT VERIFIED (--insecure): anybody may have answered";
+    }
+    text
 }
 
 fn offered(check: &Check, offers: &Capabilities) -> String {

@@ -35,6 +35,13 @@ pub(super) fn wall(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
+/// The day of a wall-clock time, UTC.
+pub(super) fn day(time: SystemTime) -> String {
+    let mut day = wall(time);
+    day.truncate("2026-11-24".len());
+    day
+}
+
 /// `1,984 workers`: a count of things that take an `s`.
 pub(super) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })

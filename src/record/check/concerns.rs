@@ -42,6 +42,8 @@ pub(super) fn of(check: &Check) -> Vec<Concern> {
         clear_sign_in_offered(check),
         start_tls_unused(check),
         login_disabled(check),
+        anybody(check),
+        expiry(check),
         old_tls(check),
         no_auth(check),
         address_passed_over(check),
@@ -141,6 +143,38 @@ fn login_disabled(check: &Check) -> Option<Concern> {
         "the server takes no password on an unprotected connection (LOGINDISABLED); use imaps://, or imap:// with \
          --starttls",
     )
+}
+
+fn anybody(check: &Check) -> Option<Concern> {
+    if check.tls()?.verified {
+        return None;
+    }
+    warning(
+        "certificate-not-verified",
+        "nobody looked whether the certificate is the server's (--insecure): whoever is on the way may have answered, and \
+         read the password; leave the flag out, or trust the server's authority with --ca-file",
+    )
+}
+
+/// Those who issue for three months renew a month before the end: less than half of that left means that it failed.
+fn expiry(check: &Check) -> Option<Concern> {
+    const SOON: u64 = 30;
+    const AT_ONCE: u64 = 14;
+    let days = check.certificate_days()?;
+    let left = match days {
+        0 => "in less than a day".to_owned(),
+        1 => "in a day".to_owned(),
+        days => format!("in {days} days"),
+    };
+    let sentence = format!(
+        "the server's certificate expires {left}, and from then on no client connects; renew it, or see why that does not \
+         happen by itself"
+    );
+    match days {
+        ..AT_ONCE => warning("certificate-expires", sentence),
+        ..SOON => advice("certificate-expires", sentence),
+        _ => None,
+    }
 }
 
 fn old_tls(check: &Check) -> Option<Concern> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::word;
-use crate::protocol::Capabilities;
+use crate::protocol::{Capabilities, TlsDetails};
 use crate::record::{Check, Happened, When};
 use crate::report::shapes::{FailureShape, SCHEMA_VERSION, TlsShape};
 use crate::report::words::{us, wall};
@@ -31,7 +31,7 @@ pub fn check_json(check: &Check) -> Vec<u8> {
         addresses: check.addresses().iter().map(|address| address.ip().to_string()).collect(),
         address: connected.map(|(address, _)| address.to_string()),
         local_port: connected.map(|(_, port)| port),
-        tls: check.tls().map(Into::into),
+        tls: check.tls().map(tls),
         greeting: check.greeting(),
         capabilities: CapabilitiesShape {
             before_tls: offered(When::BeforeTls),
@@ -85,7 +85,7 @@ struct Report<'a> {
     /// Which of them answered, with its port.
     address: Option<String>,
     local_port: Option<u16>,
-    tls: Option<TlsShape<'a>>,
+    tls: Option<CheckedTlsShape<'a>>,
     greeting: Option<&'a str>,
     capabilities: CapabilitiesShape<'a>,
     sign_in_tried_by: Option<&'static str>,
@@ -96,6 +96,40 @@ struct Report<'a> {
     findings: Vec<ConcernShape>,
     failures: Vec<FailureShape<'a>>,
     exit_code: u8,
+}
+
+/// What TLS agreed on, and with whom.
+#[derive(Serialize)]
+struct CheckedTlsShape<'a> {
+    #[serde(flatten)]
+    agreed: TlsShape<'a>,
+    server_name: &'a str,
+    verified: bool,
+    certificate: Option<CertificateShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct CertificateShape<'a> {
+    names: &'a [String],
+    subject: &'a str,
+    issuer: &'a str,
+    not_before: String,
+    not_after: String,
+}
+
+fn tls(tls: &TlsDetails) -> CheckedTlsShape<'_> {
+    CheckedTlsShape {
+        agreed: tls.into(),
+        server_name: &tls.server_name,
+        verified: tls.verified,
+        certificate: tls.certificate.as_ref().map(|certificate| CertificateShape {
+            names: &certificate.names,
+            subject: &certificate.subject,
+            issuer: &certificate.issuer,
+            not_before: wall(certificate.not_before),
+            not_after: wall(certificate.not_after),
+        }),
+    }
 }
 
 /// Each null if the server was not heard to offer anything at that time.
