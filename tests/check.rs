@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use mailconn::protocol::{Capabilities, Failure, FailureKind, Protocol, Security, Stage, TlsDetails};
+use mailconn::protocol::{Capabilities, Certificate, Failure, FailureKind, Protocol, Security, Stage, TlsDetails};
 use mailconn::record::{Check, CheckHeader, Conclusion, Happened, Weight, When};
 use mailconn::report::{check_ends, check_json, check_step};
 
@@ -46,7 +46,8 @@ fn offered(words: &str) -> Capabilities {
 }
 
 fn tls(version: &str) -> Happened {
-    Happened::Secured(TlsDetails { version: version.into(), cipher: "TLS_X".into(), resumed: false })
+    let agreed = TlsDetails { version: version.into(), cipher: "TLS_X".into(), ..TlsDetails::default() };
+    Happened::Secured(TlsDetails { verified: true, ..agreed })
 }
 
 fn ids(check: &Check) -> Vec<&'static str> {
@@ -131,6 +132,41 @@ fn slow_steps_old_tls_and_deaf_addresses_are_told_with_the_cure() {
     assert!(sentences[4].starts_with("the greeting took 6.0 s: "), "{sentences:?}");
     assert!(sentences[7].contains("refused our ID") && sentences[7].contains("50000"), "{sentences:?}");
     assert_eq!(check.elapsed, at);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
+    let hours = |hours: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 60 * 60);
+    for (until, verified, found, said) in [
+        (hours(31 * 24), true, None, "until 1970-02-01 (31 days left)"),
+        (hours(29 * 24 + 23), true, Some(("certificate-expires", Weight::Advice)), "(29 days left)"),
+        (hours(14 * 24), true, Some(("certificate-expires", Weight::Advice)), "(14 days left)"),
+        (hours(25), true, Some(("certificate-expires", Weight::Warning)), "until 1970-01-02 (1 day left)"),
+        (hours(23), true, Some(("certificate-expires", Weight::Warning)), "(0 days left)"),
+        (hours(31 * 24), false, Some(("certificate-not-verified", Weight::Warning)), "NOT VERIFIED"),
+        (
+            SystemTime::UNIX_EPOCH - Duration::from_secs(1),
+            false,
+            Some(("certificate-not-verified", Weight::Warning)),
+            "(expired)",
+        ),
+    ] {
+        let certificate = Certificate {
+            names: (1..=6).map(|number| format!("mx{number}.example.org")).collect(),
+            subject: "CN=mx1.example.org".into(),
+            issuer: "CN=Some Authority".into(),
+            not_before: hours(0),
+            not_after: until,
+        };
+        let version = "TLSv1.3".to_owned();
+        let tls = TlsDetails { version, verified, certificate: Some(certificate), ..TlsDetails::default() };
+        let check = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), Happened::Secured(tls)]);
+        let concerns: Vec<_> = check.concerns().iter().map(|concern| (concern.id, concern.weight)).collect();
+        assert_eq!(concerns, Vec::from_iter(found), "{said}");
+        let shown = check_step(&check);
+        assert!(shown.contains(said), "{said:?} is missing: {shown}");
+        assert!(shown.contains("mx4.example.org, 2 more, from CN=Some"), "{shown}");
+    }
 }
 
 #[test]

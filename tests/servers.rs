@@ -3,6 +3,7 @@
 mod agreement;
 mod breakage;
 mod certificates;
+mod check;
 mod limits;
 mod locks;
 mod modes;

@@ -216,12 +216,38 @@ fn the_json_report_holds_the_same() {
     assert!(list(&json["capabilities"]["after_sign_in"]).contains(&"NAMESPACE".into()));
     assert!(matters(&json).starts_with(&[
         "no STARTTLS".to_owned(),
-        "AUTH=PLAIN, the LOGIN command".to_owned(),
+        "AUTH=LOGIN, PLAIN, the LOGIN command".to_owned(),
         "SASL-IR".to_owned()
     ]));
     assert_eq!(findings(&json), ["password-in-the-clear"]);
     assert_eq!(list(&json["findings"])[0]["severity"], "advice", "only this machine heard it");
     assert_eq!(list(&json["failures"]).len(), 0);
+}
+
+#[test]
+fn every_way_into_the_sandbox_works_and_shows_its_steps() {
+    let plain: &[&str] = &["resolve", "connect", "greeting", "offers", "sign-in"];
+    let upgraded: &[&str] = &["resolve", "connect", "greeting", "offers", "tls", "offers", "sign-in"];
+    let implicit: &[&str] = &["resolve", "connect", "tls", "greeting", "offers", "sign-in"];
+    for (protocol, after) in [
+        ("imap", &["offers", "operation", "operation", "logout"][..]),
+        ("smtp", &["operation", "logout"]),
+        ("pop3", &["offers", "operation", "logout"]),
+    ] {
+        for (ending, args, before, security) in
+            [("", "", plain, "plain"), ("", "--starttls", upgraded, "starttls"), ("s", "", implicit, "tls")]
+        {
+            let server = format!("sandbox+{protocol}{ending}");
+            let args = args.split_whitespace().chain(["--format", "json"]);
+            let json = json(&end(&mut mailconn(["check", &server].into_iter().chain(args))));
+            assert_eq!(json["exit_code"], 0, "{json:#}");
+            assert_eq!(steps(&json), [before, after].concat(), "{server} {security}");
+            assert_eq!((&json["protocol"], &json["security"]), (&protocol.into(), &security.into()));
+            assert_eq!(json["tls"]["verified"] == true, security != "plain", "{json:#}");
+            let in_the_clear = findings(&json).contains(&"password-in-the-clear");
+            assert_eq!(in_the_clear, security == "plain", "{json:#}");
+        }
+    }
 }
 
 #[test]
@@ -352,11 +378,16 @@ fn tls_is_shown_with_what_it_agreed_on() {
     let url = format!("imaps://joe@localhost:{}", address.port());
     let text = end(&mut check(&url, [&*trust]));
     assert_eq!(text.code, 0, "{}", text.stdout);
-    assert!(text.stdout.contains("  TLSv1.3, TLS13_"), "{}", text.stdout);
-    assert!(text.stdout.contains("\nFindings: none\n"), "{}", text.stdout);
+    for said in
+        ["  TLSv1.3, TLS13_", "  certificate for localhost, from CN=ours\n", " days left)\n", "\nFindings: none\n"]
+    {
+        assert!(text.stdout.contains(said), "{said:?} is missing: {}", text.stdout);
+    }
     let over_tls = json(&end(&mut check(&url, [&*trust, "--format=json"])));
     assert_eq!(steps(&over_tls)[..4], ["resolve", "connect", "tls", "greeting"]);
     assert_eq!((&over_tls["tls"]["version"], &over_tls["security"]), (&"TLSv1.3".into(), &"tls".into()));
+    assert_eq!(over_tls["tls"]["certificate"]["names"], serde_json::json!(["localhost"]));
+    assert_eq!((&over_tls["tls"]["verified"], &over_tls["tls"]["server_name"]), (&true.into(), &"localhost".into()));
     assert!(!matters(&over_tls).iter().any(|matter| matter.contains("STARTTLS")), "there is no need for it");
 
     let before: &[&str] = &["* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\r\n", "a1 OK begin\r\n"];
@@ -377,7 +408,10 @@ fn tls_that_fails_is_4_with_the_cure() {
     std::fs::write(&file, &ours.pem).unwrap();
     let trust = format!("--ca-file={}", file.display());
     let unknown = imap_with_tls(theirs.server(|_| {}), &[]);
-    fails("imaps", unknown, &trust, 4, "tls-certificate at tls", &["tls ", "unknown issuer: "]);
+    fails("imaps", unknown, &trust, 4, "tls-certificate at tls", &["tls ", "unknown issuer (CN=theirs): "]);
+    let waived = end(&mut on("imaps", unknown, "--insecure"));
+    assert_eq!(waived.code, 0, "{}", waived.stdout);
+    assert!(waived.stderr.contains("WARNING") && waived.stdout.contains("NOT VERIFIED"), "{}", waived.stdout);
     let plain = imap(GREETING, &[]);
     fails("imaps", plain.address, &trust, 4, "tls-handshake at tls", &["answered in plaintext, not TLS"]);
     let args = format!("--starttls {trust}");
@@ -582,10 +616,10 @@ fn wrong_usage_is_2_in_one_line() {
         (vec!["sandbox", &*secret], "a server is named by its URL, and a password never belongs in it"),
         (vec!["--format", "table", &*url], "text, json"),
         (vec!["--threads", "3", &*url], "see mailconn check --help"),
-        (vec!["--starttls", "sandbox"], "or name a URL"),
+        (vec!["--password-stdin", "sandbox"], "the sandbox"),
         (vec!["--sandbox-connections", "3", &*url], "URL names a real server"),
         (vec!["--ehlo", "not a name", &*url], "neither a host name nor an address literal"),
-        (vec!["--ca-file", "/nowhere/ca.pem", &*url], "cannot be read"),
+        (vec!["--ca-file", "/nowhere/ca.pem", "--starttls", &*url], "cannot be read"),
     ] {
         let ended = end(mailconn(["check"].iter().chain(&args)).env("MAILCONN_PASSWORD", PASSWORD));
         assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args:?}: {}", ended.stderr);

@@ -76,14 +76,17 @@ impl Tool {
 
     /// The same with nothing to sign in with yet.
     pub fn bare(protocol: Protocol, server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
-        let mut tool = Self::dialling(&protocol.url(server, user, protection));
+        Self::dialling(&protocol.url(server, user, protection)).protected(server, protection)
+    }
+
+    fn protected(mut self, server: &PrivateDovecot, protection: Protection) -> Self {
         if protection == Protection::StartTls {
-            tool.0.arg("--starttls");
+            self.0.arg("--starttls");
         }
         if protection != Protection::Plain {
-            tool.0.arg("--ca-file").arg(server.ca_file());
+            self.0.arg("--ca-file").arg(server.ca_file());
         }
-        tool
+        self
     }
 
     /// To any address, with no password yet.
@@ -91,6 +94,14 @@ impl Tool {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
         command.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["run", "--server", url]);
         Self(command)
+    }
+
+    /// `mailconn check` in place of a run, by any protocol, in the strongest way.
+    pub fn checking(protocol: Protocol, server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
+        let url = protocol.url(server, user, protection);
+        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
+        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["check", &url]);
+        tool.protected(server, protection).flag("--password-file", server.password_file())
     }
 
     /// More flags, as one would type them.
