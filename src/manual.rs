@@ -104,6 +104,30 @@
 //! | MC050 | advice | operations spent more time waiting for their connection than using it |
 //! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
 //!
+//! # What a check finds
+//! `mailconn check` opens one connection and says in plain sentences what is wrong with it. The names are for scripts; a
+//! warning is about secrets, mail or connections at risk, an advice about something that whoever opens connections should
+//! know.
+//!
+//! | id | severity | found when |
+//! |---|---|---|
+//! | `password-in-the-clear` | warning, advice on loopback | a password or token was said without TLS |
+//! | `password-before-tls` | warning | the server would take a password before STARTTLS |
+//! | `starttls-unused` | warning | STARTTLS was offered and not used |
+//! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |
+//! | `certificate-not-verified` | warning | nobody verified the certificate (`--insecure`) |
+//! | `certificate-expires` | warning under 14 days, advice under 30 | the certificate ends soon |
+//! | `tls-1.2` | advice | the server speaks no newer TLS than 1.2 |
+//! | `no-auth` | warning | SMTP: a user is to sign in, and there is no AUTH |
+//! | `nobody-signed-in` | advice | SMTP: no user was named |
+//! | `address-without-answer` | warning | the host's first address did not answer, another did |
+//! | `no-goodbye` | warning | LOGOUT or QUIT had no answer |
+//! | `no-label` | advice | IMAP: sessions cannot name themselves by ID |
+//! | `no-pipelining` | advice | SMTP: commands cannot be sent in groups |
+//! | `login-delay` | warning | POP3: sign-ins must keep a distance |
+//! | `one-owner` | advice | POP3: a maildrop has one owner at a time |
+//! | `slow-resolve` `slow-connect` `slow-tls` `slow-greeting` `slow-sign-in` | warning | a phase took longer than 1, 1, 2, 5, 2 s |
+//!
 //! # Choices where the rules are silent
 //! - **An implicit default whose first dial fails** leaves nothing behind, as one created by hand (C4): the thread's
 //!   next operation creates one again. A thread would otherwise be left with a default that never was open, and

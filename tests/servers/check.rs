@@ -17,9 +17,8 @@ fn is_logged(server: &PrivateDovecot, protocol: Protocol, protection: Protection
             server.wait_for_postfix(SOON, |log| log.on_port(port).is_some_and(|session| session.counts.is_some()));
         return log.on_port(port).unwrap().tls.is_some() == encrypted;
     }
-    let log = server
-        .wait_for(SOON, |log| log.sessions.iter().any(|session| session.client_port == port && session.end.is_some()));
-    let session = log.sessions.iter().find(|session| session.client_port == port).unwrap();
+    let log = server.wait_for(SOON, |log| log.on_port(port).is_some_and(|session| session.end.is_some()));
+    let session = log.on_port(port).unwrap();
     session.tls == encrypted && session.label("x-mailconn-session") == report["label"].as_str()
 }
 
