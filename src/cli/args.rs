@@ -88,8 +88,8 @@ pub struct SandboxArgs {
 /// The flags of `mailconn check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
-    /// sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtps and so on
+    /// [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(value_name = "URL")]

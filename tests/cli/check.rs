@@ -284,6 +284,16 @@ fn a_server_that_is_silent_about_it_is_asked_again_what_it_offers() {
 }
 
 #[test]
+fn a_server_that_signs_in_by_itself_needs_no_password() {
+    let server = imap("* PREAUTH [CAPABILITY IMAP4rev1 ID] joe it is\r\n", &[]);
+    let (text, json) = both("imap", server.address, "");
+    assert_eq!(text.code, 0, "{}", text.stdout);
+    assert!(text.stdout.contains("not needed, the server has done it already (PREAUTH)"), "{}", text.stdout);
+    assert_eq!((&json["sign_in_tried_by"], &json["signed_in"]), (&Value::Null, &true.into()));
+    assert_eq!((server.heard_verb("LOGIN"), findings(&json).len()), (0, 0));
+}
+
+#[test]
 fn a_wrong_password_is_5_with_the_servers_own_line_and_one_attempt() {
     let server = imap(GREETING, &[("LOGIN", "{t} NO [AUTHENTICATIONFAILED] Authentication failed.\r\n")]);
     let said = [

@@ -170,11 +170,8 @@ fn expiry(check: &Check) -> Option<Concern> {
         "the server's certificate expires {left}, and from then on no client connects; renew it, or see why that does not \
          happen by itself"
     );
-    match days {
-        ..AT_ONCE => warning("certificate-expires", sentence),
-        ..SOON => advice("certificate-expires", sentence),
-        _ => None,
-    }
+    let weight = if days < AT_ONCE { Weight::Warning } else { Weight::Advice };
+    (days < SOON).then_some(Concern { id: "certificate-expires", weight, sentence })
 }
 
 fn old_tls(check: &Check) -> Option<Concern> {
@@ -215,6 +212,10 @@ fn no_auth(check: &Check) -> Option<Concern> {
 
 fn address_passed_over(check: &Check) -> Option<Concern> {
     let (address, _) = check.connected()?;
+    if check.is_loopback() {
+        // Nothing is lost where the answer comes at once, and servers on ::1 are few.
+        return None;
+    }
     let first = check.addresses().first().filter(|first| **first != address)?;
     warning(
         "address-without-answer",
