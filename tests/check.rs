@@ -158,6 +158,7 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
             issuer: "CN=Some Authority".into(),
             not_before: hours(0),
             not_after: until,
+            is_authority: false,
         };
         let version = "TLSv1.3".to_owned();
         let tls = TlsDetails { version, verified, certificate: Some(certificate), ..TlsDetails::default() };

@@ -100,6 +100,9 @@ pub struct CheckArgs {
     /// The report: text as things happen, or one JSON document at the end
     #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
     pub format: CheckFormatArg,
+    /// Where the transcript goes.
+    #[command(flatten)]
+    pub transcripts: TranscriptArgs,
 }
 
 /// `--format` of a check.

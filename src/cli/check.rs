@@ -16,7 +16,7 @@ use super::writer::{self, Writer};
 use mailconn::allocator::{ConnectionId, SessionId};
 use mailconn::protocol::{
     self, Credentials, DialEvent, Failure, FailureKind, ImapOperation, Job, MailConnector, Operation, Pop3Operation,
-    Protocol, SmtpOperation, Stage,
+    Protocol, SmtpOperation, Stage, Transcripts,
 };
 use mailconn::record::{Check, CheckHeader, Happened};
 use mailconn::report::{self, Output};
@@ -46,6 +46,10 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let ehlo = settings::ehlo(&args.reach)?;
     let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
     let by_token = matches!(&server, Server::Real { credentials: Some(Credentials::Token(_)), .. });
+    let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
+    let directory = args.transcripts.transcript.as_deref();
+    let transcripts = directory.map(|directory| Transcripts::create(directory, &run_id));
+    let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let Target { account, name, sandbox } = Target::of(server)?;
     if account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
         super::complain(super::UNVERIFIED);
@@ -53,7 +57,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let endpoint = &account.endpoint;
     let header = CheckHeader {
         tool_version: env!("CARGO_PKG_VERSION"),
-        run_id: format!("{:012x}", fastrand::u64(..1 << 48)),
+        run_id,
         started: SystemTime::now(),
         server: if sandbox.is_some() { format!("{name} ({endpoint})") } else { name },
         protocol: endpoint.protocol,
@@ -77,6 +81,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         run_id: header.run_id.clone(),
         ehlo,
         ask_again: true,
+        transcripts: transcripts.clone(),
         watch: Some(Arc::new(move |event| watch.dial(event))),
         ..account
     }));
@@ -101,6 +106,9 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
             interrupts.end_at_the_next();
             Output::Stdout.write_whole(&report::check_json(&check)).context(WRITING)?;
         }
+    }
+    if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
+        super::complain(&failure);
     }
     Ok(check.conclusion().exit_code())
 }

@@ -251,6 +251,18 @@ fn every_way_into_the_sandbox_works_and_shows_its_steps() {
 }
 
 #[test]
+fn the_connection_can_be_transcribed_without_its_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = imap(GREETING, &[]);
+    let ended = end(&mut on("imap", server.address, &format!("--transcript {}", directory.path().display())));
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{}", ended.stdout);
+    let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "one connection, one file");
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    assert!(text.contains("LOGIN") && text.contains("NOOP") && !text.contains(PASSWORD), "{text}");
+}
+
+#[test]
 fn the_server_may_come_from_the_environment() {
     let server = imap(GREETING, &[]);
     let url = format!("imap://joe@{}", server.address);
