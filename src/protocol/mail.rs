@@ -95,8 +95,6 @@ pub struct Job<'a> {
     pub mailbox: &'a str,
     /// What `append` and `send` need.
     pub letter: Option<&'a Letter>,
-    /// IMAP: whether an earlier `append` may have [left the mailbox](ImapConnection::left_behind).
-    pub left_behind: bool,
 }
 
 /// Opens connections of one account, of whichever protocol its endpoint names. Sharing it shares the careful sign-in
@@ -202,7 +200,7 @@ impl MailConnection {
     pub fn run(&mut self, operation: Operation, job: &Job<'_>) -> Result<u32, Failure> {
         match (self, operation) {
             (Self::Imap(connection), Operation::Imap(ImapOperation::Append)) => {
-                connection.append(job.mailbox, job.left_behind, job.letter.ok_or_else(no_letter)?)
+                connection.append(job.mailbox, job.letter.ok_or_else(no_letter)?)
             }
             (Self::Imap(connection), Operation::Imap(operation)) => {
                 connection.run(operation, job.mailbox).map(|reply| reply.items)

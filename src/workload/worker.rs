@@ -201,13 +201,13 @@ fn serve(
     let letter = letters.map(|letters| letters.letter(operation.worker.0, number));
     let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", String::as_str) };
     let Recorded { mail, .. } = &mut *lease;
-    let outcome = mail.run(step.operation, &Job { mailbox, letter: letter.as_ref(), left_behind: scratch.left });
+    let outcome = mail.run(step.operation, &Job { mailbox, letter: letter.as_ref() });
     operation.service = floor.recorder.now() - leased_at;
     operation.outcome = outcome.map_err(Box::new);
     operation.local_port = Some(mail.established().local_port);
     operation.commands = commands(mail.commands());
     if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes()) {
-        scratch.left = imap.left_behind();
+        scratch.left = imap.left_behind().unwrap_or(scratch.left);
     }
 }
 

@@ -39,8 +39,8 @@ fn server(replies: &'static [&'static str]) -> Server {
     Server::start(move |peer| answering(peer, replies))
 }
 
-fn append(server: &Server, connection: &mut ImapConnection, left: bool) -> Result<u32, Failure> {
-    connection.append(SCRATCH, left, &letter(server))
+fn append(server: &Server, connection: &mut ImapConnection) -> Result<u32, Failure> {
+    connection.append(SCRATCH, &letter(server))
 }
 
 fn commands(connection: &ImapConnection) -> String {
@@ -53,9 +53,9 @@ const OK: &str = "{t} OK done\r\n";
 fn a_unit_makes_its_mailbox_writes_to_it_and_removes_it() {
     let server = server(&[OK, "+ go on\r\n", "literal {t} OK [APPENDUID 1 1] done\r\n", OK]);
     let mut connection = server.dial().unwrap();
-    assert_eq!(append(&server, &mut connection, false).unwrap(), 1);
+    assert_eq!(append(&server, &mut connection).unwrap(), 1);
     assert_eq!(commands(&connection), "CREATE APPEND DELETE");
-    assert!(!connection.left_behind() && !connection.is_broken());
+    assert!(connection.left_behind() == Some(false) && !connection.is_broken());
     let heard = server.heard();
     assert!(heard.contains(&format!("a3 CREATE \"{SCRATCH}\"")), "{heard:?}");
     assert!(heard.iter().any(|line| line.starts_with(&format!("a4 APPEND \"{SCRATCH}\" () {{"))), "{heard:?}");
@@ -73,9 +73,9 @@ fn what_the_server_says_before_it_asks_for_the_message_does_no_harm() {
         OK,
     ]);
     let mut connection = server.dial().unwrap();
-    assert_eq!(append(&server, &mut connection, false).unwrap(), 1);
+    assert_eq!(append(&server, &mut connection).unwrap(), 1);
     connection.run(ImapOperation::Noop, "").unwrap();
-    assert!(!connection.left_behind());
+    assert_eq!(connection.left_behind(), Some(false));
 }
 
 #[test]
@@ -87,11 +87,11 @@ fn where_the_message_is_refused_the_mailbox_is_removed_all_the_same() {
     ] {
         let server = server(replies);
         let mut connection = server.dial().unwrap();
-        let failure = append(&server, &mut connection, false).unwrap_err();
+        let failure = append(&server, &mut connection).unwrap_err();
         assert_eq!((failure.kind, failure.stage), (ServerNo, Stage::Operation), "{failure}");
         assert_eq!(failure.server_line.as_deref(), Some(shown));
         assert_eq!(commands(&connection), "CREATE APPEND DELETE");
-        assert!(!connection.left_behind());
+        assert_eq!(connection.left_behind(), Some(false));
         connection.run(ImapOperation::Noop, "").unwrap();
     }
 }
@@ -100,8 +100,8 @@ fn where_the_message_is_refused_the_mailbox_is_removed_all_the_same() {
 fn a_mailbox_that_could_not_be_removed_is_left_behind() {
     let server = server(&[OK, "+\r\n", "literal {t} OK\r\n", "{t} NO in use\r\n", OK]);
     let mut connection = server.dial().unwrap();
-    assert_eq!(append(&server, &mut connection, false).unwrap_err().server_line.as_deref(), Some("NO in use"));
-    assert!(connection.left_behind() && !connection.is_broken());
+    assert_eq!(append(&server, &mut connection).unwrap_err().server_line.as_deref(), Some("NO in use"));
+    assert!(connection.left_behind() == Some(true) && !connection.is_broken());
     connection.run(ImapOperation::Noop, "").unwrap();
 }
 
@@ -116,28 +116,25 @@ fn a_session_cut_after_the_mailbox_was_made_leaves_it_behind() {
     ] {
         let server = server(replies);
         let mut connection = server.dial().unwrap();
-        let failure = append(&server, &mut connection, false).unwrap_err();
+        let failure = append(&server, &mut connection).unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
-        assert!(connection.left_behind() && connection.is_broken());
-        append(&server, &mut connection, true).unwrap_err();
-        assert!(connection.left_behind(), "a unit that could do nothing changes nothing");
+        assert!(connection.left_behind() == Some(true) && connection.is_broken());
+        append(&server, &mut connection).unwrap_err();
+        assert_eq!(connection.left_behind(), None, "a unit that could do nothing changes nothing");
     }
 }
 
 #[test]
-fn only_a_mailbox_that_was_left_is_taken_as_it_is_found() {
-    const THERE: &str = "{t} NO [ALREADYEXISTS] Mailbox already exists\r\n";
-    let server = server(&[THERE, THERE, "{t} NO no\r\n", OK, OK]);
-    let mut connection = server.dial().unwrap();
-    let failure = append(&server, &mut connection, false).unwrap_err();
-    assert_eq!(failure.server_line.as_deref(), Some("NO [ALREADYEXISTS] Mailbox already exists"));
-    assert_eq!(commands(&connection), "CREATE");
-    assert!(!connection.left_behind() && !connection.is_broken(), "it is somebody else's");
-    let failure = append(&server, &mut connection, true).unwrap_err();
-    assert_eq!(failure.server_line.as_deref(), Some("NO no"));
-    assert_eq!(commands(&connection), "CREATE APPEND DELETE");
-    assert!(!connection.left_behind());
-    connection.run(ImapOperation::Noop, "").unwrap();
+fn a_mailbox_that_was_left_is_taken_as_it_is_found() {
+    for there in ["{t} NO [ALREADYEXISTS] Mailbox already exists\r\n", "{t} NO Mailbox exists.\r\n"] {
+        let server = Server::start(move |peer| answering(peer, &[there, "{t} NO no\r\n", OK, OK]));
+        let mut connection = server.dial().unwrap();
+        let failure = append(&server, &mut connection).unwrap_err();
+        assert_eq!(failure.server_line.as_deref(), Some("NO no"));
+        assert_eq!(commands(&connection), "CREATE APPEND DELETE");
+        assert_eq!(connection.left_behind(), Some(false));
+        connection.run(ImapOperation::Noop, "").unwrap();
+    }
 }
 
 #[test]
@@ -145,10 +142,10 @@ fn a_mailbox_that_cannot_be_made_is_not_written_to() {
     let server = server(&["{t} NO [NOPERM] Permission denied\r\n", OK]);
     let mut connection = MailConnection::Imap(server.dial().unwrap());
     let letter = letter(&server);
-    let job = Job { mailbox: SCRATCH, letter: Some(&letter), left_behind: true };
+    let job = Job { mailbox: SCRATCH, letter: Some(&letter) };
     let failure = connection.run(Operation::Imap(ImapOperation::Append), &job).unwrap_err();
     assert_eq!(failure.server_line.as_deref(), Some("NO [NOPERM] Permission denied"));
     assert!(!connection.is_broken());
     let MailConnection::Imap(connection) = connection else { unreachable!("it is one of IMAP") };
-    assert!(connection.left_behind(), "what an earlier unit left is there still");
+    assert_eq!(connection.left_behind(), None, "what an earlier unit left is there still");
 }

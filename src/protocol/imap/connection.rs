@@ -32,7 +32,7 @@ pub struct ImapConnection {
     broken: bool,
     /// The server's goodbye came behind a complete reply: no operation has failed for it yet, and the next one will.
     owes_goodbye: bool,
-    left_behind: bool,
+    left_behind: Option<bool>,
 }
 
 /// What a dial hands over.
@@ -58,7 +58,7 @@ impl ImapConnection {
             traffic: Traffic::default(),
             broken: false,
             owes_goodbye: false,
-            left_behind: false,
+            left_behind: None,
         };
         connection.end();
         connection
@@ -140,20 +140,21 @@ impl ImapConnection {
         self.whole(|connection| connection.unit(operation, mailbox))
     }
 
-    /// Runs the unit that writes: makes the mailbox, puts the letter into it, removes it again; 1 item. The mailbox must
-    /// not be there, unless an earlier unit, of whichever session, may have `left` it.
+    /// Runs the unit that writes: makes the mailbox, puts the letter into it, removes it again; 1 item. Its name must be
+    /// one that nobody else would use, for a mailbox that is there already is taken for one that an earlier unit left.
     /// [`left_behind`](Self::left_behind) tells whether this one did.
     ///
     /// # Errors
     /// [`Failure`] at stage `operation`, as for [`run`](Self::run).
-    pub fn append(&mut self, scratch: &str, left: bool, letter: &Letter) -> Result<u32, Failure> {
-        self.left_behind = left;
+    pub fn append(&mut self, scratch: &str, letter: &Letter) -> Result<u32, Failure> {
+        self.left_behind = None;
         self.whole(|connection| connection.scratch_unit(scratch, letter)).map(|reply| reply.items)
     }
 
-    /// Whether the last [`append`](Self::append) may have left its mailbox on the server.
+    /// Whether the last [`append`](Self::append) may have left its mailbox on the server; `None` where it came to nothing,
+    /// so that what an earlier one left is there still.
     #[must_use]
-    pub fn left_behind(&self) -> bool {
+    pub fn left_behind(&self) -> Option<bool> {
         self.left_behind
     }
 
@@ -241,21 +242,20 @@ impl ImapConnection {
     /// Makes the scratch mailbox, puts the message into it and removes it again.
     fn scratch_unit(&mut self, mailbox: &str, letter: &Letter) -> Result<u32, Failure> {
         let name = text::mailbox(mailbox);
-        if let Err(failure) = self.command(&format!("CREATE {name}")) {
-            // One that an earlier unit had to leave is as good as a new one. Any other is not ours to remove.
-            let is_there = failure.server_line.as_ref().is_some_and(|line| line.starts_with("NO [ALREADYEXISTS]"));
-            if self.broken || !is_there || !self.left_behind {
-                self.left_behind |= self.broken;
-                return Err(failure);
-            }
+        let created = self.command(&format!("CREATE {name}"));
+        if let Err(failure) = created
+            && (self.broken || !is_there(&failure))
+        {
+            self.left_behind = self.broken.then_some(true);
+            return Err(failure);
         }
-        self.left_behind = true;
+        self.left_behind = Some(true);
         let appended = self.append_to(&name, letter);
         if self.broken {
             return appended;
         }
         let deleted = self.command(&format!("DELETE {name}"));
-        self.left_behind = deleted.is_err();
+        self.left_behind = Some(deleted.is_err());
         appended.and_then(|items| deleted.map(|()| items))
     }
 
@@ -338,4 +338,11 @@ impl ImapConnection {
         self.commands.clone_from(&tapped.commands);
         self.traffic = tapped.traffic;
     }
+}
+
+/// Whether CREATE was refused because the mailbox is there. With several sessions at a time Dovecot says so even of the
+/// mailbox that this very command has made.
+fn is_there(failure: &Failure) -> bool {
+    let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
+    ["[alreadyexists]", "already exists", "mailbox exists"].iter().any(|words| line.contains(words))
 }
