@@ -204,7 +204,7 @@ fn a_maildrop_with_another_owner_is_a_limit_in_every_servers_words_horms_perditi
         "-ERR unable to lock mailbox",
         "-ERR Your mailbox is already locked",
         "-ERR [IN-USE] Mailbox is already locked. POP access denied",
-        "-ERR Mailbox is locked by another POP3 session",
+        "-ERR [IN-USE] Mailbox is locked by another POP3 session.",
         "-ERR Maildrop lock busy!  Is another session active?",
     ] {
         let failure = refusal(line.as_bytes(), Auth);
