@@ -35,7 +35,8 @@
 //! # Layout
 //! - [`allocator`]: the heart. Which connection an operation uses, in [`route`](allocator::route), and the plumbing
 //!   around it: places, leases, waiting, disposal. It knows nothing of servers beyond [`Connector`](allocator::Connector).
-//! - [`protocol`]: mail protocols on our own socket layer, each a `Connector`. It knows nothing of workloads or reports.
+//! - [`protocol`]: IMAP, SMTP and POP3 on our own socket layer, each a `Connector`; TLS, sign-in, transcripts. It knows
+//!   nothing of workloads or reports.
 //! - [`workload`]: what is run, and by whom.
 //! - [`record`]: what happened, as plain data; its figures; the verdict on it. It never asks the allocator.
 //! - [`report`]: a run in, bytes out. It never sees a client.

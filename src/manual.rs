@@ -153,5 +153,11 @@
 //! - **In a run, a server that does not answer** is waited for once: until a session has been opened, the first dial
 //!   that had no answer in time fails those that have not begun, too. Eight threads that share main would otherwise
 //!   each wait out their deadline, one after the other.
+//! - **By POP3, a dial may take 15 s**, not 10: servers wait ten seconds for a maildrop that another connection has locked
+//!   before they say so, and that answer is what was asked for.
+//! - **A refused token** is fetched once more, and the dial that held it is tried again, on a new connection and within
+//!   its one deadline: the old one has said what it had to say.
+//! - **A scratch mailbox** is made, filled and removed within each `append`; what could not be removed is named in the
+//!   report, and by no later run touched.
 //! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
 //!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.

@@ -74,6 +74,9 @@ fn protection(sessions: &[(&SessionRow, &Opened)]) -> String {
         let of = many(all, "session");
         text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(resumed)));
     }
+    if signed_in.keys().all(|by| *by == "nobody") {
+        return text + &paragraph("nobody signed in");
+    }
     let by: Vec<String> = signed_in.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
     text + &paragraph(&format!("signed in by {}", by.join(", ")))
 }
