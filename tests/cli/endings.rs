@@ -102,21 +102,39 @@ fn no_way_to_sign_in_is_5() {
     );
 }
 
-#[test]
-fn operations_that_fail_are_1() {
-    let after_sign_in = |reply: &'static str| {
-        move |peer: &mut Peer| {
-            peer.sign_in();
-            while let Some(line) = peer.line() {
-                let tag = line.split(' ').next().unwrap().to_owned();
-                if line.ends_with("LOGOUT") {
-                    peer.send(&format!("* BYE bye\r\n{tag} OK\r\n"));
-                } else if reply.is_empty() || !peer.send(&reply.replace("{t}", &tag)) {
-                    return;
-                }
+/// Signs everyone in, and answers each operation like that; without an answer it closes.
+fn after_sign_in(reply: &'static str) -> impl Fn(&mut Peer) + Send + Sync + 'static {
+    move |peer: &mut Peer| {
+        peer.sign_in();
+        while let Some(line) = peer.line() {
+            let tag = line.split(' ').next().unwrap().to_owned();
+            if line.ends_with("LOGOUT") {
+                peer.send(&format!("* BYE bye\r\n{tag} OK\r\n"));
+            } else if reply.is_empty() || !peer.send(&reply.replace("{t}", &tag)) {
+                return;
             }
         }
-    };
+    }
+}
+
+/// Exchange Online takes the sign-in and refuses the work (node-imap#523); Gmail says goodbye (imapsync/imapsync#61).
+#[test]
+fn a_limit_that_is_told_after_the_sign_in_is_6_too() {
+    for reply in [
+        "{t} BAD User is authenticated but not connected.\r\n",
+        "* BYE [ALERT] Too many simultaneous connections. (Failure)\r\n",
+    ] {
+        ends(after_sign_in(reply), 6, "limit-connections at operation");
+    }
+    ends(
+        after_sign_in("{t} BAD Request is throttled. Suggested Backoff Time: 5 milliseconds\r\n"),
+        6,
+        "limit-rate at operation",
+    );
+}
+
+#[test]
+fn operations_that_fail_are_1() {
     ends(after_sign_in("{t} NO not now\r\n"), 1, "server-no at operation");
     ends(after_sign_in("{t} BAD what?\r\n"), 1, "server-bad at operation");
     ends(after_sign_in("* BYE shutting down\r\n"), 1, "server-bye at operation");
