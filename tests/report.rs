@@ -149,6 +149,7 @@ impl Sample {
                 worker: row.owner,
                 local_port: Some(port(index as u32)),
                 phases: phases(true),
+                took: Duration::from_millis(7),
                 sign_in_attempted: true,
                 open: 3,
                 failure: refusal.clone(),
@@ -247,6 +248,7 @@ impl Sample {
                         worker: None,
                         local_port: None,
                         phases: Phases { connect: Some(Duration::from_secs(86_400)), ..phases(true) },
+                        took: Duration::from_millis(7),
                         sign_in_attempted: false,
                         open: usize::MAX,
                         failure: failure(FailureKind::LimitConnections, Stage::Operation),
@@ -429,7 +431,7 @@ mod table {
             text.lines().take(8).collect::<Vec<_>>(),
             [
                 "sandbox, use-default, 8 threads, 800 operations, seed 42",
-                "8 connections opened (peak 8), 100 operations each; main not used",
+                "8 connections opened (peak 8), 100 operations on each; main not used",
                 "800 operations ok, 0 failed; 1.23 s, 650 operations/s",
                 "",
                 "                                                       wait ms    service ms",
@@ -508,7 +510,7 @@ mod table {
         assert!(text.contains(&format!("\n5x {kind} at {stage}: too many connections are open\n")), "{text}");
         assert!(text.contains("   server: NO [LIMIT] Maximum number of connections from user+IP exceeded\n"));
         assert!(text.contains("\n300 operations ok, 5 failed, 495 not issued; "));
-        assert!(text.contains("\n#8       default w7  first  65528    3 16.9  "), "{text}");
+        assert!(text.contains("\n#8       default w7  first  65528    3 7.00  "), "{text}");
         assert!(text.contains("\nMC030 limit, 5 times: the server refused"));
         assert!(text.ends_with("\nexit 6: refused by a connection limit\n"));
     }
@@ -603,7 +605,7 @@ mod json {
                 keys(session),
                 names(
                     "connection session kind owner needed_by reason opened local_port label tls tls_details \
-                     signed_in_by dial_us operations bytes_sent bytes_received closed close_failure failure open_at_failure sign_in_attempted"
+                     signed_in_by dial_us operations failed_after_us bytes_sent bytes_received closed close_failure failure open_at_failure sign_in_attempted"
                 )
             );
             assert_eq!(keys(&session["dial_us"]), names("resolve connect tls greeting sign_in"));

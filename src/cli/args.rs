@@ -151,9 +151,10 @@ pub struct RunArgs {
     pub duration: Option<Duration>,
     /// Operations and their weights, like noop=3,fetch; a bare name counts 1 [default: depends on the protocol]
     ///
-    /// IMAP has noop, list, status, fetch, search and append (default noop=3,status=1,fetch=1); SMTP has noop, verify and
-    /// send (noop=3,verify=1); POP3 has noop, stat, list and retrieve (noop=3,stat=1,list=1). send and append need
-    /// --allow-writes.
+    /// IMAP has noop, list, status, fetch (EXAMINE, FETCH of headers), search (EXAMINE, SEARCH) and append (CREATE, APPEND,
+    /// DELETE of a mailbox of its own); default noop=3,status=1,fetch=1. SMTP has noop, verify (RSET) and send (MAIL, RCPT,
+    /// DATA); default noop=3,verify=1. POP3 has noop, stat, list and retrieve (STAT, TOP or RETR); default
+    /// noop=3,stat=1,list=1. send and append need --allow-writes.
     #[arg(long, value_name = "MIX", help_heading = "Work")]
     pub ops: Option<String>,
     /// Allow operations that write: send, and append to a scratch mailbox of its own
@@ -162,8 +163,8 @@ pub struct RunArgs {
     /// The recipient of send [default: the user who signs in]
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
     pub to: Option<String>,
-    /// A mailbox to work on; repeatable
-    #[arg(long, value_name = "NAME", default_value = "INBOX", help_heading = "Work")]
+    /// IMAP: a mailbox to work on; repeatable [default: INBOX]
+    #[arg(long, value_name = "NAME", help_heading = "Work")]
     pub mailbox: Vec<String>,
     /// A worker's rest between two operations
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Work")]
@@ -282,10 +283,10 @@ pub enum AuthArg {
     Plain,
     /// User and password, one after the other; with IMAP its LOGIN command, where the server knows no other LOGIN
     Login,
-    /// An access token, as RFC 7628 says it
+    /// An access token, as RFC 7628 says it; a password given with it is taken for one
     #[value(name = "oauthbearer")]
     OAuthBearer,
-    /// An access token, as Google and Microsoft say it
+    /// An access token, as Google and Microsoft say it; likewise
     #[value(name = "xoauth2")]
     XOAuth2,
     /// The protocol's own command: LOGIN of IMAP, USER and PASS of POP3

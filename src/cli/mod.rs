@@ -60,26 +60,26 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         _ => {
             let text = error.to_string();
             let command = subcommand();
+            let help =
+                command.as_ref().map_or_else(|| "mailconn --help".to_owned(), |it| format!("mailconn {it} --help"));
             if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
-                let named = if command == "check" { "by its URL" } else { "with --server URL" };
-                complain(&format!(
-                    "a server is named {named}, and a password never belongs in it; see mailconn {command} --help"
-                ));
+                let named = if command.as_deref() == Some("check") { "by its URL" } else { "with --server URL" };
+                complain(&format!("a server is named {named}, and a password never belongs in it; see {help}"));
                 return ExitCode::from(exit::USAGE);
             }
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
-            complain(&format!("{said}; see mailconn {command} --help"));
+            complain(&format!("{said}; see {help}"));
             ExitCode::from(exit::USAGE)
         }
     }
 }
 
-/// The subcommand that was meant.
-fn subcommand() -> String {
+/// The subcommand that was meant, if it is one.
+fn subcommand() -> Option<String> {
     let known = Cli::command();
-    arguments().find(|argument| known.find_subcommand(argument).is_some()).unwrap_or_else(|| "run".to_owned())
+    arguments().next().filter(|argument| known.find_subcommand(argument).is_some())
 }
 
 /// One line on stderr.

@@ -35,6 +35,9 @@ pub fn run(settings: Settings) -> Result<u8> {
     let Settings { plan, server, .. } = &settings;
     let most = settings.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
     let ends = if matches!(server, Server::Sandbox { .. }) { 2 } else { 1 };
+    let of_the_sandbox = if matches!(server, Server::Sandbox { .. }) { most } else { 0 };
+    let workers = u32::try_from(plan.workers.len()).unwrap_or(u32::MAX);
+    descriptors::make_room_for_threads(workers, of_the_sandbox)?;
     descriptors::make_room_for(most, ends + u64::from(settings.transcripts.is_some()))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
     let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));

@@ -145,7 +145,7 @@ fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
     ensure!(!line.contains(&b'\n') && !line.contains(&b'\r'), "it must hold the password and nothing else");
     let secret = first_line(line)?;
     if is_file && mode & 0o044 != 0 {
-        super::complain(&format!("--password-file {}: others can read it; chmod 600 it", path.display()));
+        super::complain(&format!("WARNING: --password-file {}: others can read it; chmod 600 it", path.display()));
     }
     Ok(secret)
 }

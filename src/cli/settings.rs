@@ -10,7 +10,9 @@ use super::args::{FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsAr
 use super::sandbox::listen::Listen;
 use super::{secrets, workers};
 use mailconn::allocator::{Mode, may_create_default};
-use mailconn::protocol::{Credentials, EhloName, Endpoint, Protocol, Security, Tls, TlsSettings, Way};
+use mailconn::protocol::{
+    Credentials, EhloName, Endpoint, Mechanism, Operation, Protocol, Security, SmtpOperation, Tls, TlsSettings, Way,
+};
 use mailconn::record::{Asked, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
@@ -104,6 +106,7 @@ impl Settings {
         let server = server(args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let plan = plan(&args, server.protocol())?;
+        only_where_they_matter(&args, &plan)?;
         let output = args.output.clone().map_or(Output::Stdout, Output::File);
         output.writable()?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
@@ -156,10 +159,25 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
             .collect(),
         asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
         mix: mix(args, protocol)?,
-        mailboxes: args.mailbox.clone(),
+        mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
     })
+}
+
+/// A flag that changes nothing was meant to change something.
+fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
+    let protocol = plan.protocol;
+    let named = args.reach.ehlo.is_some() || args.reach.ehlo_label;
+    ensure!(!named || protocol == Protocol::Smtp, "--ehlo and --ehlo-label are about SMTP, and this is {protocol}");
+    ensure!(args.mailbox.is_empty() || protocol == Protocol::Imap, "--mailbox is about IMAP, and this is {protocol}");
+    let sends = plan.mix.operations().any(|operation| operation == Operation::Smtp(SmtpOperation::Send));
+    ensure!(
+        args.to.is_none() || sends,
+        "--to is the recipient of send, which is not among the operations: add it to --ops"
+    );
+    ensure!(args.reach.sandbox_connections != Some(0), "--sandbox-connections 0 lets nobody in; give at least 1");
+    Ok(())
 }
 
 fn mix(args: &RunArgs, protocol: Protocol) -> Result<Mix> {
@@ -236,6 +254,13 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
         None
     };
     let auth = args.sign_in.auth.map(Way::from);
+    if let (Some(Credentials::Token(_)), Some(way)) = (&credentials, auth) {
+        ensure!(
+            matches!(way, Way::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2)),
+            "--token-command gets a token, and this --auth would send it as a password; use oauthbearer or xoauth2, or \
+             --password-command"
+        );
+    }
     Ok(Server::Real { endpoint, credentials, auth, tls })
 }
 
@@ -293,8 +318,8 @@ fn tls(args: &TlsArgs, endpoint: &Endpoint) -> Result<Option<Tls>> {
 fn without_tls(args: &TlsArgs, server: &str) -> Result<()> {
     match given(args) {
         Some(flag) => bail!(
-            "{flag} is about TLS, and {server} is spoken to in plaintext; drop it, or name a --server with TLS (imaps://, \
-             or imap:// with --starttls)"
+            "{flag} is about TLS, and {server} is spoken to in plaintext; drop it, or use TLS: an s behind the scheme \
+             (imaps://), or --starttls"
         ),
         None => Ok(()),
     }

@@ -124,7 +124,7 @@ impl Tokens {
                 Ok((secret, state.generation))
             }
             Err(why) => {
-                let failure = unsupported(format!("no token to sign in with: {why}; not tried again"));
+                let failure = unsupported(format!("no token to sign in with: {why}"));
                 state.failed = Some(failure.clone());
                 Err(failure)
             }
@@ -247,7 +247,7 @@ mod tests {
                     together.wait();
                     let failure = failure(present(&credentials));
                     assert_eq!((failure.kind, failure.stage), (FailureKind::AuthUnsupported, Stage::Auth));
-                    assert_eq!(failure.message, "no token to sign in with: it is not to be had; not tried again");
+                    assert_eq!(failure.message, "no token to sign in with: it is not to be had");
                 });
             }
         });

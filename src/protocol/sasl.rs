@@ -159,13 +159,14 @@ pub(super) fn choose(
         None => has(Mechanism::OAuthBearer).or_else(|| has(Mechanism::XOAuth2)),
     };
     way.ok_or_else(|| {
+        const NONE: &str = "no way to sign in";
         let command = match native {
             Some(Native::Login) => Some("the LOGIN command"),
             Some(Native::UserPass) => Some("USER and PASS"),
             None => None,
         };
         let offers: Vec<&str> = offered.names.iter().map(String::as_str).chain(command).collect();
-        let offers = if offers.is_empty() { "no way to sign in".to_owned() } else { offers.join(", ") };
+        let offers = if offers.is_empty() { NONE.to_owned() } else { offers.join(", ") };
         let takes_token = offered.known.iter().any(|mechanism| mechanism.takes_token());
         let takes_password = command.is_some() || offered.known.iter().any(|mechanism| !mechanism.takes_token());
         let cure = if forced.is_some() {
@@ -179,7 +180,13 @@ pub(super) fn choose(
         } else {
             "nothing that fits; see what the provider asks of the account"
         };
-        let message = format!("the server offers {offers}, {cure}");
+        let message = match (offers.as_str(), encrypted) {
+            (NONE, false) => "the server offers no way to sign in without TLS; use it (--starttls, or an s behind the \
+                              scheme, as in imaps://)"
+                .to_owned(),
+            (NONE, true) => "the server offers no way to sign in; see what the provider asks of the account".to_owned(),
+            _ => format!("the server offers {offers}, {cure}"),
+        };
         Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message)
     })
 }

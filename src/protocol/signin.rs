@@ -135,8 +135,10 @@ impl Pass<'_> {
         self.gate.shut(Failure {
             kind: failure.kind,
             stage: Stage::Auth,
-            // Whichever of them is told of first, it says what was refused and what to do.
-            message: format!("{}; not tried again{only}", failure.message),
+            // What to do is told by the one that was refused.
+            message: format!(
+                "not tried: an earlier sign-in to this account was refused, and another{only} would be too"
+            ),
             server_line: failure.server_line.clone(),
         });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::run::{HowClosed, OpenFailed, Run};
-use super::summary::{SessionRow, Summary};
+use super::summary::{SessionRow, Summary, WhyOpened};
 use super::verdict::{Finding, Severity};
 use crate::allocator::Kind;
 use crate::protocol::{Failure, FailureKind, Protocol};
@@ -110,9 +110,13 @@ fn main_shut_out(run: &Run, summary: &Summary) -> Option<Finding> {
 /// MC033.
 fn maildrop_locked(run: &Run, summary: &Summary) -> Option<Finding> {
     let refused: Vec<_> = refused_by_limit(summary).filter(|(_, failed)| is_lock(run, failed)).collect();
+    let cure = if refused.iter().all(|(_, failed)| failed.open == 0) {
+        "and none of ours was open: another client has it; wait for it, or close it"
+    } else {
+        "so connections of their own cannot work for several threads; share one (use-main), or use one thread"
+    };
     let sentence = format!(
-        "the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, so connections of \
-         their own cannot work for several threads; share one (use-main), or use one thread",
+        "the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, {cure}",
         refused.len()
     );
     finding("MC033", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
@@ -175,6 +179,9 @@ fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
         return None;
     }
     let cure = match run.header.max_connections {
+        _ if run.header.protocol == Protocol::Pop3 => {
+            "use fewer threads: POP3 gives a maildrop to one connection at a time".to_owned()
+        }
         Some(max) => format!("allow more than {max} connections (--max-connections), or use fewer threads"),
         None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
     };
@@ -185,7 +192,10 @@ fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
 /// MC051.
 fn no_reuse(summary: &Summary) -> Option<Finding> {
     let carried = usize::try_from(summary.carried()).unwrap_or(usize::MAX);
-    if carried < 2 || summary.opened < 2 || summary.opened.saturating_mul(2) <= carried {
+    // A session that broke, or that the server ended, was not given up by anybody here.
+    let again = summary.sessions.iter().filter(|row| row.why == WhyOpened::Again && row.dial.is_ok()).count();
+    let by_choice = summary.opened.saturating_sub(again);
+    if carried < 2 || by_choice < 2 || by_choice.saturating_mul(2) <= carried {
         return None;
     }
     let sentence = format!(

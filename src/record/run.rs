@@ -188,8 +188,10 @@ pub struct OpenFailed {
     pub worker: Option<WorkerId>,
     /// The client's port, if it came to have one.
     pub local_port: Option<u16>,
-    /// What each phase took, as far as it came.
+    /// What each phase took that was completed.
     pub phases: Phases,
+    /// What it took in all, the phase that failed included.
+    pub took: Duration,
     /// Whether credentials were sent.
     pub sign_in_attempted: bool,
     /// Connections of this client that were open then.

@@ -353,7 +353,11 @@ impl Counts {
 }
 
 fn count_failure(failures: &mut Vec<FailureRow>, failure: &Failure) {
-    let same = |row: &&mut FailureRow| row.kind == failure.kind && row.stage == failure.stage;
+    // What was not tried, since it had been tried before, is no refusal of its own.
+    let tried = |message: &str| !message.starts_with("not tried:");
+    let same = |row: &&mut FailureRow| {
+        row.kind == failure.kind && row.stage == failure.stage && tried(&row.message) == tried(&failure.message)
+    };
     match failures.iter_mut().find(same) {
         Some(row) => {
             row.count += 1;

@@ -55,7 +55,8 @@ fn rows(matters: &[Matter]) -> String {
         let offered = if matter.offered { "yes" } else { "no" };
         let text = match &matter.value {
             Some(value) => format!("{}; {}", printable(value), matter.why),
-            None => matter.why.to_owned(),
+            None if matter.offered => matter.why.to_owned(),
+            None => format!("if it were: {}", matter.why),
         };
         (format!("  {:<19} {offered:<3} ", matter.name), text)
     }))

@@ -116,6 +116,8 @@ struct SessionShape<'a> {
     close_failure: Option<FailureShape<'a>>,
     /// Why the dial failed, if it did.
     failure: Option<FailureShape<'a>>,
+    /// What a dial that failed took in all, the phase that failed included.
+    failed_after_us: Option<u64>,
     /// Connections of this client that were open when the dial failed.
     open_at_failure: Option<usize>,
     sign_in_attempted: bool,
@@ -158,6 +160,7 @@ fn session(row: &SessionRow) -> SessionShape<'_> {
             HowClosed::LoggedOut | HowClosed::Discarded => None,
         }),
         failure: failed.map(|failed| (&failed.failure).into()),
+        failed_after_us: failed.map(|failed| us(failed.took)),
         open_at_failure: failed.map(|failed| failed.open),
         sign_in_attempted: failed.is_none_or(|failed| failed.sign_in_attempted),
     }

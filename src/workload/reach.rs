@@ -1,8 +1,8 @@
 //! Whether the server answers at all.
 //!
 //! Threads that share one connection dial it in turn when it cannot be opened: each would wait its whole deadline for a
-//! server that is not there. So until a session has been opened, the first dial that found no answer in time speaks for
-//! those that have not begun.
+//! server that is not there. So until a session has been opened, the first dial that found no answer in time, or a
+//! certificate not to be trusted, speaks for those that have not begun.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,15 @@ impl Reach {
     }
 
     pub(super) fn failed(&self, failed: &DialFailure) {
-        if matches!(failed.failure.kind, FailureKind::Dns | FailureKind::ConnectTimeout | FailureKind::Timeout) {
+        use FailureKind::{ConnectTimeout, Dns, Timeout, TlsCertificate};
+        // A certificate does not get better from one thread to the next.
+        if matches!(failed.failure.kind, Dns | ConnectTimeout | Timeout | TlsCertificate) {
             self.unanswered.get_or_init(|| {
                 let mut failure = failed.failure.clone();
-                failure.message = format!("not tried: an earlier dial had no answer in time ({})", failure.message);
+                failure.message = match failure.kind {
+                    TlsCertificate => format!("not tried: an earlier dial met this certificate ({})", failure.message),
+                    _ => format!("not tried: an earlier dial had no answer in time ({})", failure.message),
+                };
                 DialFailure { failure, phases: Box::new(Phases::default()), local_port: None, sign_in_attempted: false }
             });
         }

@@ -53,6 +53,7 @@ impl Connector for Recording {
                     worker,
                     local_port: failed.local_port,
                     phases: *failed.phases,
+                    took: self.recorder.now().saturating_sub(began),
                     sign_in_attempted: failed.sign_in_attempted,
                     open: self.recorder.open.load(Ordering::Relaxed),
                     failure: failed.failure.clone(),

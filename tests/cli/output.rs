@@ -44,7 +44,7 @@ fn a_file_is_written_whole_and_replaces_the_old_one() {
 fn a_failed_run_still_writes_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("report.json");
-    let ended = run(&format!("-n 2 --sandbox-connections 0 --format json -o {}", path.display()));
+    let ended = run(&format!("-n 2 --mode use-default --sandbox-connections 1 --format json -o {}", path.display()));
     assert_eq!(ended.code, 6);
     let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(report["exit_code"], 6);

@@ -219,7 +219,8 @@ fn a_file_that_others_can_read_is_warned_of_and_one_that_they_can_write_is_refus
     for mode in [0o640, 0o604, 0o644] {
         let path = file(directory.path(), "password", CANARY, mode);
         let ended = signs_in(&server, &mut against(&url, &["--password-file", path.to_str().unwrap()]));
-        let warning = format!("mailconn: --password-file {}: others can read it; chmod 600 it\n", path.display());
+        let warning =
+            format!("mailconn: WARNING: --password-file {}: others can read it; chmod 600 it\n", path.display());
         assert_eq!(ended.stderr, warning, "{mode:o}");
     }
     let unheard = Unheard::new();

@@ -82,6 +82,7 @@ impl Written {
             worker: Some(WorkerId(0)),
             local_port: None,
             phases: Phases::default(),
+            took: Duration::from_millis(7),
             sign_in_attempted: true,
             open,
             failure: Failure::new(kind, Stage::Auth, "refused").with_line(b"NO because"),

@@ -351,7 +351,7 @@ fn where_nothing_fits_the_failure_says_what_is_offered_and_what_to_do() {
         ),
         (
             said(&password(), &[], None, None, false),
-            "the server offers no way to sign in, nothing that fits; most servers offer more under TLS",
+            "the server offers no way to sign in without TLS; use it (--starttls, or an s behind the scheme, as in imaps://)",
         ),
         (
             said(&password(), &["NTLM", "\x1b[2J", "A-NAME-OF-MORE-THAN-TWENTY"], None, None, true),

@@ -167,8 +167,8 @@ fn expiry(check: &Check) -> Option<Concern> {
         days => format!("in {days} days"),
     };
     let sentence = format!(
-        "the server's certificate expires {left}, and from then on no client connects; renew it, or see why that does not \
-         happen by itself"
+        "the server's certificate expires {left}, and from then on clients that verify it refuse the server; renew it, or see \
+         why that does not happen by itself"
     );
     let weight = if days < AT_ONCE { Weight::Warning } else { Weight::Advice };
     (days < SOON).then_some(Concern { id: "certificate-expires", weight, sentence })

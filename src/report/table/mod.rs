@@ -68,7 +68,7 @@ fn headline(run: &Run, summary: &Summary) -> String {
             0 => many(carried / opened, "operation"),
             _ => format!("{:.1} operations", carried as f64 / opened as f64),
         };
-        connections += &format!(" (peak {}), {each} each", count(summary.peak as u64));
+        connections += &format!(" (peak {}), {each} on each", count(summary.peak as u64));
     }
     connections += if summary.main_opened { "; main used" } else { "; main not used" };
     lines.push(connections);

@@ -162,7 +162,7 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| took(sessions[index].1));
+    let shown = fold(sessions.len(), most, |index| sessions[index].1.took);
     let columns = [
         words("dialled"),
         words("kind"),
@@ -180,7 +180,7 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
             why(row.why).to_owned(),
             dial.local_port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             figure(dial.open as u64),
-            ms(took(dial)),
+            ms(dial.took),
             could_not(dial),
         ]
     });
@@ -191,11 +191,6 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
         text += &paragraph(&format!("... {rest} that failed (--format json lists all)"));
     }
     text
-}
-
-fn took(dial: &OpenFailed) -> Duration {
-    let phases = &dial.phases;
-    [phases.resolve, phases.connect, phases.tls, phases.greeting, phases.sign_in].into_iter().flatten().sum()
 }
 
 /// Why a dial failed. One that stopped before the sign-in, since an earlier one was refused, cost the account nothing.
