@@ -67,6 +67,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
                 complain(&format!("a server is named {named}, and a password never belongs in it; see {help}"));
                 return ExitCode::from(exit::USAGE);
             }
+            let text = without_passwords(without_values_of_secrets(text));
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
@@ -96,18 +97,43 @@ fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
 }
 
-/// What stands before the host in an argument that is or holds a URL: a password, perhaps.
+/// What stands before the host in an argument that is or holds a URL, or was to be one: a password, perhaps.
 fn userinfo(argument: &str) -> Option<&str> {
-    let (_, rest) = argument.split_once("://")?;
+    let rest = match argument.split_once("://") {
+        Some((_, rest)) => rest,
+        None if argument.starts_with('-') => argument.split_once('=')?.1,
+        None => argument,
+    };
     rest.rsplit_once('@').map(|(userinfo, _)| userinfo)
 }
 
-/// No complaint repeats a password out of a URL, whatever flag it was given to.
+/// No complaint repeats a password out of a URL, whatever flag or variable it was given to.
 fn without_passwords(mut text: String) -> String {
-    for argument in arguments() {
+    let server = std::env::var_os(settings::SERVER).map(|url| url.to_string_lossy().into_owned());
+    for argument in arguments().chain(server) {
         if let Some(userinfo) = userinfo(&argument).filter(|userinfo| userinfo.contains(':')) {
             text = text.replace(userinfo, "…").replace(&*userinfo.escape_debug().to_string(), "…");
         }
+    }
+    text
+}
+
+/// Nor a value where none belongs, if its flag sounds like a secret's: `--password-stdin=…`, `--password-stdin …`.
+fn without_values_of_secrets(mut text: String) -> String {
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["pass", "pasw", "token", "secret"].iter().any(|word| name.contains(word))
+    };
+    let mut behind_secret = false;
+    for argument in arguments() {
+        let value = match argument.split_once('=') {
+            Some((name, value)) if is_secret(name) => Some(value),
+            _ => behind_secret.then_some(argument.as_str()),
+        };
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            text = text.replace(&format!("'{value}'"), "'…'").replace(&format!("={value}'"), "=…'");
+        }
+        behind_secret = argument.starts_with('-') && is_secret(&argument);
     }
     text
 }

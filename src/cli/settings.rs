@@ -18,7 +18,7 @@ use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
-const SERVER: &str = "MAILCONN_SERVER";
+pub const SERVER: &str = "MAILCONN_SERVER";
 /// A seed of our own choosing is short: it stands in the report's first line, and is typed again from there.
 const SEEDS: u64 = 1_000_000;
 /// Operations of a worker: those of all workers together can still be counted.
