@@ -1,6 +1,7 @@
 //! What a server says it can do, as it says it.
 
 use super::endpoint::Protocol;
+use super::secret::Mask;
 
 /// The most that is kept, whatever a server sends: several times what the most talkative ones offer.
 const MOST: usize = 256;
@@ -19,6 +20,13 @@ impl Capabilities {
         if self.0.len() < MOST && !offered.is_empty() && offered.len() <= LONGEST && plain {
             self.0.push(String::from_utf8_lossy(offered).into_owned());
         }
+    }
+
+    /// The same, without a secret that the server repeats among them.
+    pub(super) fn covered(&self, mask: &Mask) -> Self {
+        let cover =
+            |offered: &String| String::from_utf8_lossy(&mask.cover(offered.as_bytes(), false, false)).into_owned();
+        Self(self.0.iter().map(cover).collect())
     }
 
     /// All of them, in the server's order and spelling.

@@ -1,6 +1,5 @@
 //! Signing in over a protocol: when it is one's turn, which way, and the exchange carried to its end.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
@@ -16,7 +15,7 @@ use super::lines::Lines;
 use super::live::cancelled;
 use super::opening::Opening;
 use super::sasl::{Exchange, Mechanism, Native, Offered, Way, choose};
-use super::secret::{Mask, Secret};
+use super::secret::Secret;
 use super::session::DialEvent;
 
 /// A server that asks more often than any mechanism does wants something else.
@@ -48,9 +47,6 @@ pub(super) trait Carrier {
 
     /// Answers what the server asked.
     fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure>;
-
-    /// Has that masked in every line that is shown from now on.
-    fn mask(&mut self, mask: Arc<Mask>);
 }
 
 /// How SMTP (RFC 4954) and POP3 (RFC 5034) carry a sign-in: by AUTH, which is the same line in both.
@@ -104,10 +100,6 @@ impl Carrier for LineCarrier<'_> {
         self.lines.send_content(&Zeroizing::new([line, b"\r\n"].concat()))?;
         (self.turn)(self.lines)
     }
-
-    fn mask(&mut self, mask: Arc<Mask>) {
-        self.lines.set_mask(mask);
-    }
 }
 
 impl Opening<'_> {
@@ -154,12 +146,11 @@ impl Opening<'_> {
             let message = "nothing was given to sign in with";
             Failure::new(FailureKind::Internal, Stage::Auth, message)
         })?;
-        let presented = credentials.present(Some(&endpoint.user), self.deadline)?;
+        let presented = credentials.present(Some(&endpoint.user), &self.account.mask, self.deadline)?;
         self.account.live.check(Stage::Auth)?;
-        carrier.mask(Arc::clone(&presented.mask));
         let is_password = matches!(credentials, Credentials::Password(_));
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
-        let mechanisms = Offered::read(offered.mechanisms(endpoint.protocol));
+        let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));
         let encrypted = endpoint.security != Security::Plain;
         let way = choose(credentials, &mechanisms, native, settings.auth, encrypted)?;
         let (name, done) = match (way, native) {

@@ -48,19 +48,24 @@ struct State {
 /// What one sign-in presents.
 pub(super) struct Presented {
     pub(super) secret: Secret,
-    /// Finds it in every line of its session.
+    /// Finds it in every line of the account's sessions.
     pub(super) mask: Arc<Mask>,
     /// Which of the tokens it is.
     generation: u64,
 }
 
 impl Credentials {
-    /// What to sign in with now. A token may have to be fetched first, or waited for until another dial has fetched it.
+    /// What to sign in with now, which the mask learns. A token may have to be fetched first, or waited for until another dial has fetched it.
     ///
     /// # Errors
     /// `auth-unsupported` where user or secret cannot be sent, or no token could be had: that ends it for every dial
     /// of the connector, now and later. `timeout` where another dial's fetch took all the time until the deadline.
-    pub(super) fn present(&self, user: Option<&str>, deadline: Instant) -> Result<Presented, Failure> {
+    pub(super) fn present(
+        &self,
+        user: Option<&str>,
+        mask: &Arc<Mask>,
+        deadline: Instant,
+    ) -> Result<Presented, Failure> {
         let (secret, generation) = match self {
             Self::Password(secret) => (secret.share(), 0),
             Self::Token(tokens) => tokens.current(deadline)?,
@@ -69,8 +74,8 @@ impl Credentials {
         if user.contains('\0') || secret.expose().contains('\0') {
             return Err(unsupported("user or password holds a NUL character, which no way to sign in can carry"));
         }
-        let mask = Arc::new(Mask::new(user, &secret));
-        Ok(Presented { secret, mask, generation })
+        mask.learn(user, &secret);
+        Ok(Presented { secret, mask: Arc::clone(mask), generation })
     }
 
     /// The server refused what was presented: whether another attempt may be made, with a newer token.
@@ -193,7 +198,7 @@ mod tests {
     }
 
     fn present(credentials: &Credentials) -> Result<Presented, Failure> {
-        credentials.present(Some("joe"), soon())
+        credentials.present(Some("joe"), &Arc::default(), soon())
     }
 
     fn failure(presented: Result<Presented, Failure>) -> Failure {
@@ -278,7 +283,8 @@ mod tests {
         thread::scope(|scope| {
             let fetch = scope.spawn(|| present(&credentials).is_ok());
             started.wait();
-            let waited = failure(credentials.present(Some("joe"), Instant::now() + Duration::from_millis(20)));
+            let waited =
+                failure(credentials.present(Some("joe"), &Arc::default(), Instant::now() + Duration::from_millis(20)));
             assert_eq!((waited.kind, waited.stage), (FailureKind::Timeout, Stage::Auth));
             let_go.send(()).unwrap();
             assert!(fetch.join().unwrap(), "which does not disturb the fetch");
@@ -307,6 +313,9 @@ mod tests {
         assert_eq!(presented.mask.cover(b"NO s3cret", true, false), b"NO ***");
         let nul = Credentials::Password(Secret::new("a\0b".to_owned()));
         assert_eq!(failure(present(&nul)).kind, FailureKind::AuthUnsupported);
-        assert_eq!(failure(credentials.present(Some("j\0e"), soon())).kind, FailureKind::AuthUnsupported);
+        assert_eq!(
+            failure(credentials.present(Some("j\0e"), &Arc::default(), soon())).kind,
+            FailureKind::AuthUnsupported
+        );
     }
 }

@@ -58,7 +58,7 @@ impl Lines {
         Self {
             stream,
             live: Arc::clone(&account.live),
-            mask: Arc::default(),
+            mask: Arc::clone(&account.mask),
             stage: Stage::Greeting,
             deadline,
             buffer: Vec::new(),
@@ -79,14 +79,6 @@ impl Lines {
         self.commands.clear();
         self.out.zeroize();
         self.received_before = self.stream.traffic().received;
-    }
-
-    /// From now on that is masked in the lines that are shown.
-    pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
-        if let Some(transcript) = self.stream.transcript() {
-            transcript.set_mask(Arc::clone(&mask));
-        }
-        self.mask = mask;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {

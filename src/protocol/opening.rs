@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::capabilities::Capabilities;
 use super::dial;
 use super::endpoint::{Protocol, Security};
-use super::failure::{Failure, FailureKind, Stage};
+use super::failure::{Failure, FailureKind, Stage, printable};
 use super::lines::Lines;
 use super::live::cancelled;
 use super::session::{DialEvent, Established};
@@ -159,7 +161,8 @@ impl<'account> Opening<'account> {
         let settings = &self.account.settings;
         let transcripts = settings.transcripts.as_ref()?;
         let name = format!("c{}-{}", self.session.connection.0, self.session.number);
-        let mut transcript = Transcript::begin(transcripts, &name, settings.endpoint.protocol)?;
+        let mut transcript =
+            Transcript::begin(transcripts, &name, settings.endpoint.protocol, Arc::clone(&self.account.mask))?;
         transcript.connected(address, local_port);
         Some(transcript)
     }
@@ -270,6 +273,19 @@ impl<'account> Opening<'account> {
     pub(super) fn foreign_greeting(&self, lines: &mut Lines, line: &[u8]) -> Failure {
         let failure = lines.with_line(self.foreign(line), line);
         lines.give_up(failure)
+    }
+
+    /// The server's first line.
+    pub(super) fn tell_greeting(&self, line: &[u8]) {
+        if self.account.settings.watch.is_some() {
+            self.tell(DialEvent::Greeted(&printable(&self.account.mask.cover(line, false, false))));
+        }
+    }
+
+    pub(super) fn tell_offered(&self, offered: &Capabilities) {
+        if self.account.settings.watch.is_some() {
+            self.tell(DialEvent::Offered(&offered.covered(&self.account.mask)));
+        }
     }
 
     pub(super) fn tell(&self, event: DialEvent<'_>) {

@@ -1,6 +1,6 @@
 //! A password or a token, kept from every output.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -34,16 +34,31 @@ const MASKED: &[u8] = b"***";
 /// that give it away.
 const SHORTEST: usize = 4;
 
-/// Finds a password or a token in what a server sends back: some repeat the command that they refuse.
+/// So many bytes of a secret in a row are masked without the rest: servers break long lines, and tokens with them.
+const RUN: usize = 12;
+
+/// Finds passwords and tokens in what a server sends back: some repeat the command that they refuse.
 ///
-/// Like [`Secret`] it can be shown in no way, and its memory is cleared. By default it finds nothing.
+/// One for all sessions of an account, which learns each secret before it is first sent: a server may repeat to one
+/// session what it heard in another. Like [`Secret`] it can be shown in no way, and its memory is cleared. By default it
+/// finds nothing.
 #[derive(Default)]
-pub(super) struct Mask {
-    /// The secret in each form that it is sent in: never empty, and the longest first.
+pub(super) struct Mask(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Those whose forms these are.
+    secrets: Vec<Secret>,
+    /// Each secret in each form that it is sent in: never empty, and the longest first.
     forms: Vec<Form>,
-    /// A password that is too short to be masked wherever it stands; else empty.
-    short: Zeroizing<Vec<u8>>,
+    /// Every [`RUN`] of the forms, in order; of those in base64 apart.
+    runs: Runs,
+    runs_in_base64: Runs,
+    /// Passwords that are too short to be masked wherever they stand.
+    shorts: Vec<Zeroizing<Vec<u8>>>,
 }
+
+type Runs = Zeroizing<Vec<[u8; RUN]>>;
 
 struct Form {
     bytes: Zeroizing<Vec<u8>>,
@@ -66,86 +81,24 @@ pub(super) enum Confidential {
 }
 
 impl Mask {
-    pub(super) fn new(user: &str, secret: &Secret) -> Self {
-        let password = secret.expose();
-        let mut mask = Self::default();
-        if password.is_empty() {
-            return mask;
+    /// From now on finds that secret of the user too.
+    pub(super) fn learn(&self, user: &str, secret: &Secret) {
+        let is_known = |known: &Known| known.secrets.iter().any(|other| other.expose() == secret.expose());
+        if is_known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
         }
-        let escaped = Zeroizing::new(password.replace('\\', "\\\\").replace('"', "\\\""));
-        let alone = Zeroizing::new(STANDARD_NO_PAD.encode(password));
-        if password.len() < SHORTEST {
-            mask.add(format!("\"{}\"", escaped.as_str()).into_bytes(), false);
-            // Its base64 is a piece of many words too, unless it is taken with what stands before and behind it.
-            for around in [format!("\0{user}\0{password}"), format!("auth=Bearer {password}\x01")] {
-                mask.add_base64(Zeroizing::new(around).as_bytes());
-            }
-            let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
-            mask.add(whole.into_bytes(), false);
-            mask.short = Zeroizing::new(password.as_bytes().to_vec());
-        } else {
-            mask.add(password.as_bytes().to_vec(), false);
-            mask.add(escaped.as_bytes().to_vec(), false);
-            mask.add_base64(password.as_bytes());
-        }
-        mask.forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
-        mask
-    }
-
-    fn add(&mut self, bytes: Vec<u8>, in_base64: bool) {
-        self.forms.push(Form { bytes: Zeroizing::new(bytes), in_base64 });
-    }
-
-    /// The secret inside a longer base64 text. Three bytes make four characters, so it can begin at three places of a
-    /// group; the characters that it shares with its neighbours are left out.
-    fn add_base64(&mut self, secret: &[u8]) {
-        for (before, shared) in [(0, 0), (1, 2), (2, 3)] {
-            let text = Zeroizing::new([&[0; 2][..before], secret].concat());
-            let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(text.as_slice()));
-            self.add(encoded.as_bytes()[shared..text.len() * 8 / 6].to_vec(), true);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !is_known(&known) {
+            known.add_secret(user, secret.expose());
+            known.secrets.push(secret.share());
         }
     }
 
-    /// The line without the password. A short one is looked for only as a word of an answer to a sign-in, past the
-    /// line's first word, and between quotes. Where the line was `cut`, its end may be a password's beginning.
+    /// The line without the secrets, and without pieces of them that are long enough to be no chance. A short one is
+    /// looked for only as a word of an answer to a sign-in, past the line's first word, and between quotes. Where the
+    /// line was `cut`, its end may be a secret's beginning.
     pub(super) fn cover(&self, line: &[u8], signing_in: bool, cut: bool) -> Vec<u8> {
-        let first_word = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-        let is_word_at = |at: usize| {
-            let end = at + self.short.len();
-            let apart = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
-            at > first_word && apart(line.get(at - 1)) && apart(line.get(end))
-        };
-        let mut covered = Vec::with_capacity(line.len());
-        let mut at = 0;
-        while at < line.len() {
-            let rest = &line[at..];
-            let form = || {
-                let form = self.forms.iter().find(|form| rest.starts_with(&form.bytes));
-                form.map(|form| (form.bytes.len(), form.in_base64))
-            };
-            let short = || {
-                let found = signing_in && !self.short.is_empty() && rest.starts_with(&self.short) && is_word_at(at);
-                found.then_some((self.short.len(), false))
-            };
-            let beginning = || {
-                let cut = cut && rest.len() >= SHORTEST;
-                let form = self.forms.iter().find(|form| cut && form.bytes.starts_with(rest));
-                form.map(|form| (rest.len(), form.in_base64))
-            };
-            if let Some((length, in_base64)) = form().or_else(short).or_else(beginning) {
-                at += length;
-                if in_base64 {
-                    let kept = covered.iter().rposition(|byte| !is_base64(*byte)).map_or(0, |last| last + 1);
-                    covered.truncate(kept);
-                    at += line[at..].iter().take_while(|byte| is_base64(**byte)).count();
-                }
-                covered.extend_from_slice(MASKED);
-            } else {
-                covered.push(line[at]);
-                at += 1;
-            }
-        }
-        covered
+        self.0.read().unwrap_or_else(PoisonError::into_inner).cover(line, signing_in, cut)
     }
 
     /// A line of either side as a transcript may hold it, its line end kept.
@@ -166,6 +119,108 @@ impl Mask {
     }
 }
 
+impl Known {
+    fn add_secret(&mut self, user: &str, password: &str) {
+        if password.is_empty() {
+            return;
+        }
+        let escaped = Zeroizing::new(password.replace('\\', "\\\\").replace('"', "\\\""));
+        let alone = Zeroizing::new(STANDARD_NO_PAD.encode(password));
+        if password.len() < SHORTEST {
+            self.add(format!("\"{}\"", escaped.as_str()).into_bytes(), false);
+            // Its base64 is a piece of many words too, unless it is taken with what stands before and behind it.
+            for around in [format!("\0{user}\0{password}"), format!("auth=Bearer {password}\x01")] {
+                self.add_base64(Zeroizing::new(around).as_bytes());
+            }
+            let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
+            self.add(whole.into_bytes(), false);
+            self.shorts.push(Zeroizing::new(password.as_bytes().to_vec()));
+        } else {
+            self.add(password.as_bytes().to_vec(), false);
+            self.add(escaped.as_bytes().to_vec(), false);
+            self.add_base64(password.as_bytes());
+        }
+        self.forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
+        self.runs = runs(self.forms.iter().filter(|form| !form.in_base64));
+        self.runs_in_base64 = runs(self.forms.iter().filter(|form| form.in_base64));
+    }
+
+    fn add(&mut self, bytes: Vec<u8>, in_base64: bool) {
+        self.forms.push(Form { bytes: Zeroizing::new(bytes), in_base64 });
+    }
+
+    /// The secret inside a longer base64 text. Three bytes make four characters, so it can begin at three places of a
+    /// group; the characters that it shares with its neighbours are left out.
+    fn add_base64(&mut self, secret: &[u8]) {
+        for (before, shared) in [(0, 0), (1, 2), (2, 3)] {
+            let text = Zeroizing::new([&[0; 2][..before], secret].concat());
+            let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(text.as_slice()));
+            self.add(encoded.as_bytes()[shared..text.len() * 8 / 6].to_vec(), true);
+        }
+    }
+
+    fn cover(&self, line: &[u8], signing_in: bool, cut: bool) -> Vec<u8> {
+        let first_word = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        let is_word = |at: usize, length: usize| {
+            let end = at + length;
+            let apart = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+            at > first_word && apart(line.get(at - 1)) && apart(line.get(end))
+        };
+        let mut covered = Vec::with_capacity(line.len());
+        let mut at = 0;
+        while at < line.len() {
+            let rest = &line[at..];
+            let form = || {
+                let form = self.forms.iter().find(|form| rest.starts_with(&form.bytes));
+                form.map(|form| (form.bytes.len(), form.in_base64))
+            };
+            let run = || {
+                let plain = run_length(&self.runs, rest).map(|length| (length, false));
+                plain.or_else(|| run_length(&self.runs_in_base64, rest).map(|length| (length, true)))
+            };
+            let short = || {
+                let stands_here = |short: &&Zeroizing<Vec<u8>>| rest.starts_with(short) && is_word(at, short.len());
+                let short = self.shorts.iter().filter(|_| signing_in).find(stands_here);
+                short.map(|short| (short.len(), false))
+            };
+            let beginning = || {
+                let cut = cut && rest.len() >= SHORTEST;
+                let form = self.forms.iter().find(|form| cut && form.bytes.starts_with(rest));
+                form.map(|form| (rest.len(), form.in_base64))
+            };
+            if let Some((length, in_base64)) = form().or_else(run).or_else(short).or_else(beginning) {
+                at += length;
+                if in_base64 {
+                    let kept = covered.iter().rposition(|byte| !is_base64(*byte)).map_or(0, |last| last + 1);
+                    covered.truncate(kept);
+                    at += line[at..].iter().take_while(|byte| is_base64(**byte)).count();
+                }
+                covered.extend_from_slice(MASKED);
+            } else {
+                covered.push(line[at]);
+                at += 1;
+            }
+        }
+        covered
+    }
+}
+
+fn runs<'forms>(forms: impl Iterator<Item = &'forms Form> + Clone) -> Runs {
+    let of = |form: &'forms Form| form.bytes.windows(RUN).filter_map(|run| run.first_chunk::<RUN>().copied());
+    // As long as it will be: a list that grows leaves copies behind.
+    let mut runs = Zeroizing::new(Vec::with_capacity(forms.clone().map(|form| of(form).count()).sum()));
+    runs.extend(forms.flat_map(of));
+    runs.sort_unstable();
+    runs
+}
+
+/// How much of the text's beginning is a piece of a secret.
+fn run_length(runs: &Runs, text: &[u8]) -> Option<usize> {
+    let is_run = |piece: &&[u8]| runs.binary_search_by(|run| run.as_slice().cmp(piece)).is_ok();
+    let count = text.windows(RUN).take_while(is_run).count();
+    (count > 0).then(|| count + RUN - 1)
+}
+
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
 }
@@ -181,6 +236,12 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "ya29.Cafe-Tok3n_x";
+
+    fn mask_of<'secrets>(user: &str, secrets: impl IntoIterator<Item = &'secrets Secret>) -> Mask {
+        let mask = Mask::default();
+        secrets.into_iter().for_each(|secret| mask.learn(user, secret));
+        mask
+    }
 
     fn cover(mask: &Mask, line: &str) -> String {
         String::from_utf8(mask.cover(line.as_bytes(), true, false)).unwrap()
@@ -203,7 +264,7 @@ mod tests {
     fn every_base64_text_that_holds_the_secret_is_masked_whole() {
         for secret in [SECRET, "pass", "pässwörd", "0123456789"] {
             for user in ["", "j", "jo", "joe", "joe@example.org"] {
-                let mask = Mask::new(user, &Secret::new(secret.to_owned()));
+                let mask = mask_of(user, [&Secret::new(secret.to_owned())]);
                 for text in [
                     secret.to_owned(),
                     format!("\0{user}\0{secret}"),
@@ -223,7 +284,7 @@ mod tests {
     #[test]
     fn a_short_password_is_found_in_each_exchange_and_leaves_other_base64_alone() {
         for password in ["x", "no", "abc"] {
-            let mask = Mask::new("joe", &Secret::new(password.to_owned()));
+            let mask = mask_of("joe", [&Secret::new(password.to_owned())]);
             for text in [format!("\0joe\0{password}"), format!("user=joe\x01auth=Bearer {password}\x01\x01")] {
                 let shown = cover(&mask, &format!("NO {}", STANDARD.encode(&text)));
                 assert_eq!(shown.replace('=', ""), "NO ***");
@@ -235,7 +296,7 @@ mod tests {
 
     #[test]
     fn where_the_line_was_cut_the_beginning_is_masked_with_what_stands_before_it() {
-        let mask = Mask::new("joe", &Secret::new(SECRET.to_owned()));
+        let mask = mask_of("joe", [&Secret::new(SECRET.to_owned())]);
         let encoded = STANDARD.encode(format!("user=joe\x01auth=Bearer {SECRET}\x01\x01"));
         let secret_begins = "user=joe\x01auth=Bearer ".len() * 4 / 3 + 1;
         for end in secret_begins + 4..encoded.len() {
@@ -246,8 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn where_the_server_breaks_its_lines_no_long_piece_of_the_secret_is_left() {
+        let token = "ya29.a0AfH6SMBx-Cafe_Tok3n.".repeat(9);
+        let mask = mask_of("joe", [&Secret::new(token.clone())]);
+        let encoded = STANDARD.encode(format!("user=joe\x01auth=Bearer {token}\x01\x01"));
+        for text in [token, encoded] {
+            for (line, next) in [(40, 76), (76, 76), (17, 30)] {
+                let (first, rest) = text.split_at(line + 40);
+                for piece in [&first[40..], &rest[..next]] {
+                    assert_eq!(cover(&mask, &format!("NO {piece}")), "NO ***", "{piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_secrets_each_is_found() {
+        let [one, two, short] = ["ya29.first", "ya29.second", "abc"].map(|word| Secret::new(word.to_owned()));
+        let mask = mask_of("joe", [&one, &two, &short]);
+        assert_eq!(cover(&mask, "NO ya29.first, ya29.second, abc, abcd"), "NO ***, ***, ***, abcd");
+    }
+
+    #[test]
     fn a_transcript_holds_no_sign_in_whatever_its_words_are() {
-        let mask = Mask::new("joe", &Secret::new(SECRET.to_owned()));
+        let mask = mask_of("joe", [&Secret::new(SECRET.to_owned())]);
         let shown =
             |line: &str, confidential| String::from_utf8(mask.transcribe(line.as_bytes(), confidential, true)).unwrap();
         for (line, confidential, expected) in [
@@ -267,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_mask_for_nothing_finds_nothing() {
-        for mask in [Mask::default(), Mask::new("joe", &Secret::new(String::new()))] {
+        for mask in [Mask::default(), mask_of("joe", [&Secret::new(String::new())])] {
             assert_eq!(cover(&mask, "NO AGpvZQA= joe"), "NO AGpvZQA= joe");
         }
     }

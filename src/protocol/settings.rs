@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use super::failure::Stage;
 use super::live::{Live, cancelled};
 use super::sasl::Way;
+use super::secret::Mask;
 use super::session::DialWatch;
 use super::signin::SignInGate;
 use super::smtp::EhloName;
@@ -72,11 +73,18 @@ pub(super) struct Account {
     pub(super) settings: Settings,
     pub(super) gate: SignInGate,
     pub(super) live: Arc<Live>,
+    /// Finds the account's secrets in what servers say.
+    pub(super) mask: Arc<Mask>,
 }
 
 impl Account {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, gate: SignInGate::new(), live: Arc::default() }
+        let mask = Arc::<Mask>::default();
+        // Before the first dial: a server may have heard it from whoever signed in before us.
+        if let Some(Credentials::Password(password)) = &settings.credentials {
+            mask.learn(&settings.endpoint.user, password);
+        }
+        Self { settings, gate: SignInGate::new(), live: Arc::default(), mask }
     }
 
     /// Ends everything, from any thread.

@@ -129,6 +129,7 @@ pub(super) struct Transcript {
     written: u64,
     started: Instant,
     started_at: DateTime<Utc>,
+    /// Finds the account's secrets, wherever they stand. What a sign-in says is hidden without it, too.
     mask: Arc<Mask>,
     positions: Positions,
     client: Side,
@@ -153,7 +154,12 @@ enum From {
 
 impl Transcript {
     /// A transcript under that name, if its file can be made.
-    pub(super) fn begin(transcripts: &Arc<Transcripts>, name: &str, protocol: Protocol) -> Option<Self> {
+    pub(super) fn begin(
+        transcripts: &Arc<Transcripts>,
+        name: &str,
+        protocol: Protocol,
+        mask: Arc<Mask>,
+    ) -> Option<Self> {
         let (path, file) = transcripts.file(name)?;
         Some(Self {
             transcripts: Arc::clone(transcripts),
@@ -163,17 +169,12 @@ impl Transcript {
             written: 0,
             started: Instant::now(),
             started_at: SystemTime::now().into(),
-            mask: Arc::default(),
+            mask,
             positions: Positions::new(protocol),
             client: Side::default(),
             server: Side::default(),
             closed_by_server: false,
         })
-    }
-
-    /// Finds this session's secret, wherever it stands. What a sign-in says is hidden without it, too.
-    pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
-        self.mask = mask;
     }
 
     pub(super) fn connected(&mut self, address: SocketAddr, local_port: u16) {
@@ -321,7 +322,7 @@ mod tests {
 
     fn transcript(directory: &Path) -> (Arc<Transcripts>, Transcript) {
         let transcripts = Arc::new(Transcripts::create(directory, "run").unwrap());
-        let transcript = Transcript::begin(&transcripts, "c3-2", Protocol::Imap).unwrap();
+        let transcript = Transcript::begin(&transcripts, "c3-2", Protocol::Imap, Arc::default()).unwrap();
         (transcripts, transcript)
     }
 

@@ -14,11 +14,11 @@ use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{Carrier, Turn};
 use crate::protocol::endpoint::Security;
-use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
+use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::Live;
 use crate::protocol::opening::{DialFailure, INJECTED, LEAVING, Opening, before_sign_in};
 use crate::protocol::sasl::{Mechanism, Native};
-use crate::protocol::secret::{Mask, Secret};
+use crate::protocol::secret::Secret;
 use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
@@ -72,13 +72,13 @@ impl Opening<'_> {
         };
         let mut connection = ImapConnection::new(parts);
         let offered = connection.introduce(offered, &account.settings, session)?;
-        self.tell(DialEvent::Offered(&offered));
+        self.tell_offered(&offered);
         Ok(connection)
     }
 
     fn speak(&mut self) -> Result<Spoken, Failure> {
         let stream = self.connect()?;
-        let tap = Tap::new(self.deadline);
+        let tap = Tap::new(self.deadline, Arc::clone(&self.account.mask));
         let mut wire = Wire::new(stream, Arc::clone(&tap));
         if self.account.settings.endpoint.security == Security::Tls {
             self.handshake(wire.stream(), Instant::now())?;
@@ -102,7 +102,7 @@ impl Opening<'_> {
             Greeting::Foreign => return Err(tapped.with_line(self.foreign(line), line)),
         }
         self.phases.greeting = Some(started.elapsed());
-        self.tell(DialEvent::Greeted(&printable(line)));
+        self.tell_greeting(line);
         Ok(greeting)
     }
 
@@ -146,7 +146,7 @@ impl Opening<'_> {
     /// What the server can do: as it said already, or as it says when asked.
     fn capabilities(&self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
         let offered = self.offered(spoken)?;
-        self.tell(DialEvent::Offered(&offered));
+        self.tell_offered(&offered);
         Ok(offered)
     }
 
@@ -252,13 +252,6 @@ impl Carrier for ImapCarrier<'_> {
 
     fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
         self.turn(line)
-    }
-
-    fn mask(&mut self, mask: Arc<Mask>) {
-        if let Some(transcript) = self.spoken.wire.stream().transcript() {
-            transcript.set_mask(Arc::clone(&mask));
-        }
-        self.spoken.tap.lock().set_mask(mask);
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Tapped {
 }
 
 impl Tap {
-    pub(super) fn new(deadline: Instant) -> Arc<Self> {
+    pub(super) fn new(deadline: Instant, mask: Arc<Mask>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Tapped {
             deadline,
             stage: Stage::Greeting,
@@ -59,7 +59,7 @@ impl Tap {
             trouble: None,
             pretend: false,
             leaving: false,
-            mask: Arc::default(),
+            mask,
         })))
     }
 
@@ -81,11 +81,6 @@ impl Tapped {
     /// The next command of the unit: its tagged reply is still to come.
     pub(super) fn expect_reply(&mut self) {
         self.reader.tagged = None;
-    }
-
-    /// From now on that is masked in the lines that are shown.
-    pub(super) fn set_mask(&mut self, mask: Arc<Mask>) {
-        self.mask = mask;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {

@@ -10,11 +10,10 @@ use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{LineCarrier, Turn};
 use crate::protocol::endpoint::Security;
-use crate::protocol::failure::{Failure, FailureKind, Stage, printable};
+use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::lines::Lines;
 use crate::protocol::opening::{DialFailure, Opening};
 use crate::protocol::secret::Secret;
-use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 /// With its command, a first answer must fit into a line of 255 bytes (RFC 5034 §4).
@@ -66,7 +65,7 @@ impl Opening<'_> {
         }
         reply::judged(lines, &line)?;
         self.phases.greeting = Some(started.elapsed());
-        self.tell(DialEvent::Greeted(&printable(&line)));
+        self.tell_greeting(&line);
         Ok(())
     }
 
@@ -95,7 +94,7 @@ impl Opening<'_> {
                 }
             }
         }
-        self.tell(DialEvent::Offered(&offered));
+        self.tell_offered(&offered);
         Ok(offered)
     }
 }

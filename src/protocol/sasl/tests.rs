@@ -13,7 +13,7 @@ const TOKEN: &str = "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg==";
 
 fn present(secret: &str) -> Presented {
     let credentials = Credentials::Password(Secret::new(secret.to_owned()));
-    credentials.present(Some("joe"), Instant::now() + Duration::from_secs(1)).ok().unwrap()
+    credentials.present(Some("joe"), &Arc::default(), Instant::now() + Duration::from_secs(1)).ok().unwrap()
 }
 
 fn exchange(mechanism: Mechanism, user: &str, secret: &str) -> Exchange {

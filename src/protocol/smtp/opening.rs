@@ -10,10 +10,9 @@ use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{LineCarrier, Turn};
 use crate::protocol::endpoint::Security;
-use crate::protocol::failure::{Failure, Stage, printable};
+use crate::protocol::failure::{Failure, Stage};
 use crate::protocol::lines::Lines;
 use crate::protocol::opening::{DialFailure, Opening, before_sign_in};
-use crate::protocol::session::DialEvent;
 use crate::protocol::settings::Account;
 
 /// With its command, a first answer must fit into a line of 512 bytes, though servers take more (RFC 4954 §4).
@@ -71,7 +70,7 @@ impl Opening<'_> {
         }
         let greeting = reply::expect(lines, reply::is_done)?;
         self.phases.greeting = Some(started.elapsed());
-        self.tell(DialEvent::Greeted(&printable(&greeting.shown)));
+        self.tell_greeting(&greeting.shown);
         Ok(())
     }
 
@@ -102,7 +101,7 @@ impl Opening<'_> {
             }
             _ => return Err(before_sign_in(reply::not_done(lines, &answered))),
         }
-        self.tell(DialEvent::Offered(&offered));
+        self.tell_offered(&offered);
         Ok(offered)
     }
 }
