@@ -8,6 +8,6 @@ mod limits;
 mod many;
 mod output;
 pub mod process;
-mod secrets;
+pub mod secrets;
 mod stalled;
 mod usage;

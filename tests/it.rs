@@ -1,6 +1,7 @@
 //! All integration tests, one binary: it links once.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod canary;
 mod check;
 mod cli;
 mod protocol;

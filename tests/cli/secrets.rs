@@ -268,7 +268,7 @@ fn standard_input_must_hold_a_password() {
 
 /// The command on a terminal, which script(1) gives it. What it shows begins with the terminal's name and ends with the
 /// command's exit code.
-fn on_a_terminal(command: &Command) -> Command {
+pub fn on_a_terminal(command: &Command) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut script = Command::new("script");
