@@ -152,6 +152,7 @@ impl Sample {
                 took: Duration::from_millis(7),
                 sign_in_attempted: true,
                 open: 3,
+                dialling: 0,
                 failure: refusal.clone(),
             });
         }
@@ -251,6 +252,7 @@ impl Sample {
                         took: Duration::from_millis(7),
                         sign_in_attempted: false,
                         open: usize::MAX,
+                        dialling: 0,
                         failure: failure(FailureKind::LimitConnections, Stage::Operation),
                     });
                 }

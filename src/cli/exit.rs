@@ -7,7 +7,7 @@ Exit codes:
   1        operations failed, or a hazard, leak or fault was found
   2        wrong usage, and nothing was dialled; or the report could not be written
   3        (reserved for thresholds)
-  4        could not connect, TLS or greeting
+  4        no connection: network, TLS, greeting, or no answer to the sign-in
   5        sign-in refused
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken
@@ -22,7 +22,7 @@ Exit codes:
   0        it works
   1        an operation or the goodbye failed
   2        wrong usage, and nothing was dialled; or the report could not be written
-  4        could not connect, TLS or greeting
+  4        no connection: network, TLS, greeting, or no answer to the sign-in
   5        sign-in refused
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken

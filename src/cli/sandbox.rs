@@ -3,10 +3,9 @@
 pub mod listen;
 mod log;
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,13 +15,14 @@ use signal_hook::iterator::Signals;
 use self::listen::Listen;
 use self::log::Log;
 use super::args::SandboxArgs;
+use super::secrets;
 use mailconn::report::Output;
 use mailconn::sandbox::{Options, Sandbox, User};
 
 /// All sessions are over within this time.
 const STOP: Duration = Duration::from_millis(1500);
-/// A password file is no longer than this.
-const LONGEST_PASSWORD: usize = 64 * 1024;
+/// A password file that is a pipe may take so long to say something.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What stands as it is in a URL's user (RFC 3986, 2.3).
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -53,6 +53,8 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
         connections_per_user: args.connections,
         latency: args.latency,
         idle_limit: args.idle_limit,
+        // Nobody reads it, and clients come and go for days.
+        keeps_record: false,
         watch: log.as_ref().map(Log::watch),
     };
     let listening = listens.iter().map(Listen::bind).collect::<Result<Vec<_>>>()?;
@@ -110,16 +112,6 @@ fn check_names(users: &[String]) -> Result<()> {
 
 /// The first line of the file, which holds nothing else.
 fn password(path: &Path) -> Result<String> {
-    let named = || format!("--password-file {}", path.display());
-    let mut bytes = Vec::new();
-    // Not all of it: it may be a device that never ends.
-    File::open(path)
-        .and_then(|file| file.take(LONGEST_PASSWORD as u64 + 1).read_to_end(&mut bytes))
-        .with_context(named)?;
-    ensure!(bytes.len() <= LONGEST_PASSWORD, "{}: too long for a password", named());
-    let text = String::from_utf8(bytes).ok().with_context(|| format!("{}: not UTF-8 text", named()))?;
-    let line = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-    ensure!(!line.is_empty(), "{}: it is empty; put the password on its first line", named());
-    ensure!(!line.contains(['\r', '\n', '\0']), "{}: it must hold the password and nothing else", named());
-    Ok(line.to_owned())
+    let secret = secrets::from_file(path, Instant::now() + PATIENCE);
+    secret.map(|secret| secret.expose().to_owned()).with_context(|| format!("--password-file {}", path.display()))
 }

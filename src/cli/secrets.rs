@@ -10,6 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use signal_hook::SigId;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use zeroize::Zeroizing;
 
 use super::args::SignInArgs;
@@ -40,12 +44,16 @@ const SLICE: Duration = Duration::from_millis(10);
 pub fn credentials(args: &SignInArgs, server: impl Display, user: &str, patience: Duration) -> Result<Credentials> {
     let deadline = Instant::now() + patience;
     if let Some(command) = args.token_command.clone() {
-        let fetch =
-            move |deadline| output_of("--token-command", &command, deadline).map_err(|error| format!("{error:#}"));
+        let fetch = move |deadline, called_off: &dyn Fn() -> bool| {
+            output_of("--token-command", &command, deadline, called_off).map_err(|error| format!("{error:#}"))
+        };
         return Ok(Credentials::Token(Tokens::new(fetch)));
     }
     let secret = if let Some(command) = &args.password_command {
-        output_of("--password-command", command, deadline)?
+        let interrupted = Interrupted::listen().context("listening for signals")?;
+        let output = output_of("--password-command", command, deadline, &|| interrupted.is_set());
+        interrupted.end_by_it();
+        output?
     } else if let Some(path) = &args.password_file {
         from_file(path, deadline).with_context(|| format!("--password-file {}", path.display()))?
     } else if args.password_stdin {
@@ -66,7 +74,7 @@ pub fn credentials(args: &SignInArgs, server: impl Display, user: &str, patience
 }
 
 /// The first line that a command writes, which must end well and in time.
-fn output_of(flag: &str, command: &str, deadline: Instant) -> Result<Secret> {
+fn output_of(flag: &str, command: &str, deadline: Instant, called_off: &dyn Fn() -> bool) -> Result<Secret> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .env_remove(PASSWORD)
@@ -76,7 +84,7 @@ fn output_of(flag: &str, command: &str, deadline: Instant) -> Result<Secret> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("{flag}: no shell to run it"))?;
-    let watched = watch(&mut child, deadline);
+    let watched = watch(&mut child, deadline, called_off);
     if watched.is_err() {
         // Nobody has waited for it yet, so that its number is still its own. If it is gone, nobody is left to end.
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
@@ -85,6 +93,7 @@ fn output_of(flag: &str, command: &str, deadline: Instant) -> Result<Secret> {
     match watched {
         Ok(output) if status.success() => first_line(&output).with_context(|| flag.to_owned()),
         Ok(_) => bail!("{flag} failed ({status}); run it by hand to see why"),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("{flag} was stopped, as this run is"),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             bail!("{flag} took longer than --connect-timeout allows, and was stopped")
         }
@@ -93,7 +102,7 @@ fn output_of(flag: &str, command: &str, deadline: Instant) -> Result<Secret> {
 }
 
 /// All that a command writes until it ends. What it leaves running may keep its output open.
-fn watch(child: &mut Child, deadline: Instant) -> io::Result<Zeroizing<Vec<u8>>> {
+fn watch(child: &mut Child, deadline: Instant, called_off: &dyn Fn() -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut output = room();
     let mut stdout = child.stdout.take();
     loop {
@@ -114,6 +123,42 @@ fn watch(child: &mut Child, deadline: Instant) -> io::Result<Zeroizing<Vec<u8>>>
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
+        if called_off() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+    }
+}
+
+/// Whether Ctrl-C or SIGTERM came while a command was waited for: it has a group of its own, which the terminal does not
+/// reach, and must be ended first.
+struct Interrupted {
+    signal: Arc<AtomicUsize>,
+    registered: Vec<SigId>,
+}
+
+impl Interrupted {
+    fn listen() -> io::Result<Self> {
+        let signal = Arc::new(AtomicUsize::new(0));
+        let mut registered = Vec::new();
+        for (number, value) in [(SIGINT, 2), (SIGTERM, 15)] {
+            registered.push(signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?);
+        }
+        Ok(Self { signal, registered })
+    }
+
+    fn is_set(&self) -> bool {
+        self.signal.load(Ordering::SeqCst) != 0
+    }
+
+    /// Ends this process by the signal, if one came.
+    fn end_by_it(self) {
+        for id in self.registered {
+            signal_hook::low_level::unregister(id);
+        }
+        let number = self.signal.load(Ordering::SeqCst);
+        if let Ok(number @ 1..) = u8::try_from(number) {
+            std::process::exit(128 + i32::from(number));
+        }
     }
 }
 
@@ -130,7 +175,11 @@ fn has_ended(child: &Child) -> io::Result<bool> {
     }
 }
 
-fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
+/// The one line of a file. A warning is said where others can read it.
+///
+/// # Errors
+/// It cannot be read, others can write it, it is empty, or it holds more.
+pub fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
     // A FIFO that nobody writes to would hold the opening up for ever.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;

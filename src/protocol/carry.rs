@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::capabilities::Capabilities;
 use super::credentials::{Credentials, Presented};
-use super::endpoint::Security;
+use super::endpoint::{Protocol, Security};
 use super::failure::{Failure, FailureKind, Stage};
 use super::lines::Lines;
 use super::live::cancelled;
@@ -126,7 +126,13 @@ impl Opening<'_> {
                 self.tell(DialEvent::SignedIn);
                 Ok(by)
             }
-            Err(failure) => {
+            Err(mut failure) => {
+                let is_pop3 = self.account.settings.endpoint.protocol == Protocol::Pop3;
+                if is_pop3 && failure.kind == FailureKind::Timeout && self.sign_in_attempted {
+                    "no whole answer in time; another connection may have the maildrop (servers wait before they say so: \
+                     give it a longer --connect-timeout), or the server hangs"
+                        .clone_into(&mut failure.message);
+                }
                 if self.distrusts {
                     pass.distrusted(&failure);
                 } else if !self.with_newer_token {
@@ -146,7 +152,8 @@ impl Opening<'_> {
             let message = "nothing was given to sign in with";
             Failure::new(FailureKind::Internal, Stage::Auth, message)
         })?;
-        let presented = credentials.present(Some(&endpoint.user), &self.account.mask, self.deadline)?;
+        let presented =
+            credentials.present(Some(&endpoint.user), &self.account.mask, &self.account.live, self.deadline)?;
         self.account.live.check(Stage::Auth)?;
         let is_password = matches!(credentials, Credentials::Password(_));
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);

@@ -243,7 +243,7 @@ fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
     let signing_in = matches!(stage, Stage::Greeting | Stage::Auth);
     let is_code = |rows| find(rows, |name| name == code);
     let starts = |rows| find(rows, |sentence| said.starts_with(sentence));
-    let contains = |rows| find(rows, |piece| text.contains(piece));
+    let contains = |rows| find(rows, |piece| holds(&text, piece));
     let known = contains(MISCODED)
         .filter(|_| code == "in-use")
         .or_else(|| is_code(CODES))
@@ -269,9 +269,20 @@ fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
     })
 }
 
+/// Whether the text holds those words: not as a part of an address or of a host's name, which anybody may have chosen.
+fn holds(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let apart = !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '@'));
+        let rest = text[at + words.len()..].split(|c: char| c.is_whitespace()).next().unwrap_or_default();
+        let goes_on = rest.split_once('.').is_some_and(|(_, after)| after.starts_with(|c: char| c.is_alphanumeric()));
+        apart && !goes_on
+    })
+}
+
 fn advice(kind: FailureKind, stage: Stage, line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line).to_lowercase();
-    let has = |rows| find(rows, |piece| text.contains(piece)).is_some();
+    let has = |rows| find(rows, |piece| holds(&text, piece)).is_some();
     match kind {
         LimitConnections if stage <= Stage::Auth && has(LOCKS) && !has(LIMITS) => {
             "another connection has the maildrop, which has one owner at a time; use one connection, or wait until that \

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::failure::{Failure, FailureKind, Stage};
+use super::live::{Live, cancelled};
 use super::secret::{Mask, Secret};
 
 /// What an account signs in with. It can be shown in no way.
@@ -30,7 +31,10 @@ pub struct Tokens {
     changed: Condvar,
 }
 
-type Fetch = dyn Fn(Instant) -> Result<Secret, String> + Send + Sync;
+type Fetch = dyn Fn(Instant, &dyn Fn() -> bool) -> Result<Secret, String> + Send + Sync;
+
+/// How soon a wait for another dial's fetch notices that it was called off.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// A server that refuses a fresh token refuses the next one too.
 const REFETCHES: u64 = 1;
@@ -64,11 +68,12 @@ impl Credentials {
         &self,
         user: Option<&str>,
         mask: &Arc<Mask>,
+        live: &Live,
         deadline: Instant,
     ) -> Result<Presented, Failure> {
         let (secret, generation) = match self {
             Self::Password(secret) => (secret.share(), 0),
-            Self::Token(tokens) => tokens.current(deadline)?,
+            Self::Token(tokens) => tokens.current(live, deadline)?,
         };
         let user = user.unwrap_or_default();
         if user.contains('\0') || secret.expose().contains('\0') {
@@ -91,14 +96,14 @@ impl Credentials {
 }
 
 impl Tokens {
-    /// Tokens that `fetch` gets: it may take until the moment that it is given, and says in one line why there is none.
-    /// Nothing is fetched yet.
+    /// Tokens that `fetch` gets: it may take until the moment that it is given, or until what it is given besides says that
+    /// it was called off, and says in one line why there is none. Nothing is fetched yet.
     #[must_use]
-    pub fn new(fetch: impl Fn(Instant) -> Result<Secret, String> + Send + Sync + 'static) -> Self {
+    pub fn new(fetch: impl Fn(Instant, &dyn Fn() -> bool) -> Result<Secret, String> + Send + Sync + 'static) -> Self {
         Self { fetch: Box::new(fetch), state: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn current(&self, deadline: Instant) -> Result<(Secret, u64), Failure> {
+    fn current(&self, live: &Live, deadline: Instant) -> Result<(Secret, u64), Failure> {
         let mut state = self.lock();
         loop {
             if let Some(failure) = &state.failed {
@@ -115,19 +120,21 @@ impl Tokens {
                 let message = "an earlier sign-in to this account fetches the token, and took all the time there was";
                 return Err(Failure::new(FailureKind::Timeout, Stage::Auth, message));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            live.check(Stage::Auth)?;
+            state = self.changed.wait_timeout(state, left.min(SLICE)).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.fetching = true;
         drop(state);
         // Also by a panic: or the others would wait for it in vain.
         let ended = Ended(self);
-        let fetched = (self.fetch)(deadline);
+        let fetched = (self.fetch)(deadline, &|| live.is_cancelled());
         let mut state = self.lock();
         let current = match fetched {
             Ok(secret) => {
                 state.current = Some(secret.share());
                 Ok((secret, state.generation))
             }
+            Err(_) if live.is_cancelled() => Err(cancelled(Stage::Auth)),
             Err(why) => {
                 let failure = unsupported(format!("no token to sign in with: {why}"));
                 state.failed = Some(failure.clone());
@@ -178,7 +185,6 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
 
@@ -190,7 +196,7 @@ mod tests {
     fn counted(then: impl Fn(usize) -> Result<(), String> + Send + Sync + 'static) -> (Credentials, Arc<AtomicUsize>) {
         let fetched = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&fetched);
-        let tokens = Tokens::new(move |_| {
+        let tokens = Tokens::new(move |_, _| {
             let number = count.fetch_add(1, Ordering::SeqCst);
             then(number).map(|()| Secret::new(format!("token-{number}")))
         });
@@ -198,7 +204,7 @@ mod tests {
     }
 
     fn present(credentials: &Credentials) -> Result<Presented, Failure> {
-        credentials.present(Some("joe"), &Arc::default(), soon())
+        credentials.present(Some("joe"), &Arc::default(), &Live::default(), soon())
     }
 
     fn failure(presented: Result<Presented, Failure>) -> Failure {
@@ -283,8 +289,12 @@ mod tests {
         thread::scope(|scope| {
             let fetch = scope.spawn(|| present(&credentials).is_ok());
             started.wait();
-            let waited =
-                failure(credentials.present(Some("joe"), &Arc::default(), Instant::now() + Duration::from_millis(20)));
+            let waited = failure(credentials.present(
+                Some("joe"),
+                &Arc::default(),
+                &Live::default(),
+                Instant::now() + Duration::from_millis(20),
+            ));
             assert_eq!((waited.kind, waited.stage), (FailureKind::Timeout, Stage::Auth));
             let_go.send(()).unwrap();
             assert!(fetch.join().unwrap(), "which does not disturb the fetch");
@@ -314,7 +324,7 @@ mod tests {
         let nul = Credentials::Password(Secret::new("a\0b".to_owned()));
         assert_eq!(failure(present(&nul)).kind, FailureKind::AuthUnsupported);
         assert_eq!(
-            failure(credentials.present(Some("j\0e"), &Arc::default(), soon())).kind,
+            failure(credentials.present(Some("j\0e"), &Arc::default(), &Live::default(), soon())).kind,
             FailureKind::AuthUnsupported
         );
     }

@@ -193,6 +193,9 @@ pub(super) fn choose(
 
 /// A challenge is no longer than this, decoded: a SCRAM salt, or the reason why a token was refused.
 const LONGEST_CHALLENGE: usize = 8 * 1024;
+/// So many rounds of hashing a server has to ask for (RFC 7677 §4): with fewer, a proof gives the password away to whoever
+/// is there instead of it.
+const FEWEST_ROUNDS: u64 = 4096;
 /// So many rounds of hashing a server may ask for (recommended are 600,000): about a second, in which no deadline is
 /// looked at.
 const MOST_ROUNDS: u64 = 2_000_000;
@@ -378,6 +381,12 @@ fn within_scram(challenge: &[u8]) -> Result<(), Failure> {
     }
     let rounds = attributes.find_map(|attribute| attribute.strip_prefix(b"i="));
     let rounds = rounds.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    if rounds.is_some_and(|rounds| rounds < FEWEST_ROUNDS) {
+        return Err(protocol(format!(
+            "the server asks for fewer than {FEWEST_ROUNDS} rounds of hashing, so that whoever hears it can guess at the \
+             password; use --auth plain if it can be trusted with it"
+        )));
+    }
     if rounds.is_some_and(|rounds| rounds > MOST_ROUNDS) {
         return Err(protocol(format!(
             "the server asks for more than {MOST_ROUNDS} rounds of hashing; use --auth plain if it can be trusted with \

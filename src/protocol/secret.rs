@@ -66,6 +66,15 @@ struct Form {
     in_base64: bool,
 }
 
+impl Form {
+    /// Whether the text begins with it: as it is sent, or in other case, since servers shout commands back.
+    fn begins(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.bytes)
+            || (!self.in_base64
+                && text.get(..self.bytes.len()).is_some_and(|start| start.eq_ignore_ascii_case(&self.bytes)))
+    }
+}
+
 /// Which part of a line is confidential by its position, whatever stands there: for transcripts, which hold what the
 /// client sends too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +180,7 @@ impl Known {
         while at < line.len() {
             let rest = &line[at..];
             let form = || {
-                let form = self.forms.iter().find(|form| rest.starts_with(&form.bytes));
+                let form = self.forms.iter().find(|form| form.begins(rest));
                 form.map(|form| (form.bytes.len(), form.in_base64))
             };
             let run = || {

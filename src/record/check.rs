@@ -6,7 +6,7 @@ mod matters;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::verdict::{Conclusion, is_limit, is_sign_in};
+use super::verdict::{Conclusion, is_limit, is_refused_sign_in};
 use crate::protocol::{
     Capabilities, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails,
 };
@@ -245,7 +245,10 @@ impl Check {
             Conclusion::Interrupted(signal)
         } else if failed(|failure| failure.kind == FailureKind::Internal) {
             Conclusion::Broken
-        } else if failed(|failure| is_sign_in(failure.kind) && is_dial(failure)) {
+        } else if self
+            .failures()
+            .any(|failure| is_dial(failure) && is_refused_sign_in(failure, self.tried_by().is_some()))
+        {
             Conclusion::SignInRefused
         } else if failed(|failure| is_limit(failure.kind)) {
             Conclusion::Limited

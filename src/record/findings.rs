@@ -69,7 +69,11 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
         .filter(|(row, failed)| !shuts_main_out(run, row, failed) && !is_lock(run, failed))
         .collect();
     let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
+    let dialling = refused.iter().map(|(_, failed)| failed.dialling).max().unwrap_or(0);
     let cure = match open {
+        0 if dialling > 0 => format!(
+            "{dialling} more of ours were being opened, which it counts too: use fewer threads, or raise the server's limit"
+        ),
         0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
         open => format!(
             "stay at {open} connections (fewer threads, or use-main), or raise the server's limit; other clients may \

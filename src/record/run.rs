@@ -196,6 +196,8 @@ pub struct OpenFailed {
     pub sign_in_attempted: bool,
     /// Connections of this client that were open then.
     pub open: usize,
+    /// Other dials of this client that were under way then: a server counts those that it has answered.
+    pub dialling: usize,
     /// Why.
     pub failure: Failure,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::run::{OpenFailed, Run};
 use super::summary::Summary;
 use super::{agreement, findings, rules};
-use crate::protocol::FailureKind;
+use crate::protocol::{Failure, FailureKind, Stage};
 
 /// What a run proves.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub enum Conclusion {
     Held,
     /// 1: operations failed, or a hazard, leak or fault was found.
     Failed,
-    /// 4: could not connect: network, TLS or greeting.
+    /// 4: no connection came to be: network, TLS, greeting, or a sign-in that had no answer.
     NotConnected,
     /// 5: sign-in refused.
     SignInRefused,
@@ -131,7 +131,9 @@ impl Conclusion {
             Self::Interrupted(signal)
         } else if found(Severity::Broken) || kinds().any(|kind| kind == FailureKind::Internal) {
             Self::Broken
-        } else if first_dials().any(is_sign_in) {
+        } else if failed_first_dials(summary)
+            .any(|failed| is_refused_sign_in(&failed.failure, failed.sign_in_attempted))
+        {
             Self::SignInRefused
         } else if found(Severity::Limit) || kinds().any(is_limit) {
             Self::Limited
@@ -168,7 +170,7 @@ impl Conclusion {
         match self {
             Self::Held => "all held",
             Self::Failed => "operations failed, or a hazard, leak or fault was found",
-            Self::NotConnected => "could not connect",
+            Self::NotConnected => "no connection came to be",
             Self::SignInRefused => "sign-in refused",
             Self::Limited => "refused by a connection limit",
             Self::Broken => "an invariant of ours is broken",
@@ -189,8 +191,11 @@ fn failed_first_dials(summary: &Summary) -> impl Iterator<Item = &OpenFailed> {
     })
 }
 
-pub(super) const fn is_sign_in(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::AuthInvalid | FailureKind::AuthUnsupported)
+/// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
+pub(super) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
+    use FailureKind::{AuthInvalid, AuthUnsupported, ServerBad, ServerNo};
+    matches!(failure.kind, AuthInvalid | AuthUnsupported)
+        || (attempted && failure.stage == Stage::Auth && matches!(failure.kind, ServerNo | ServerBad))
 }
 
 pub(super) const fn is_limit(kind: FailureKind) -> bool {

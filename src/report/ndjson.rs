@@ -277,6 +277,7 @@ struct SessionRefused<'a> {
     took_us: u64,
     sign_in_attempted: bool,
     open: usize,
+    dialling: usize,
     failure: FailureShape<'a>,
 }
 
@@ -291,6 +292,7 @@ impl<'a> From<&'a OpenFailed> for SessionRefused<'a> {
             took_us: us(failed.took),
             sign_in_attempted: failed.sign_in_attempted,
             open: failed.open,
+            dialling: failed.dialling,
             failure: (&failed.failure).into(),
         }
     }

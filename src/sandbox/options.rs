@@ -16,19 +16,23 @@ pub struct Options {
     /// How long a client may be silent before the server ends the session, if shorter than what the protocols ask of a
     /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in). `None` for just that.
     pub idle_limit: Option<Duration>,
+    /// Whether the record is kept: what every session did, command by command, for as long as the server runs. Without it
+    /// there is no evidence, and the server's memory does not grow with what its clients say.
+    pub keeps_record: bool,
     /// Is told of every session event as it happens, by the thread it happens to: it must not block. It may ask for the
     /// record.
     pub watch: Option<Watch>,
 }
 
 impl Default for Options {
-    /// One user, `user` with the password `secret`; no limit, no latency, nobody watches.
+    /// One user, `user` with the password `secret`; no limit, no latency; the record is kept, nobody watches.
     fn default() -> Self {
         Self {
             users: vec![User::new("user", "secret")],
             connections_per_user: None,
             latency: Duration::ZERO,
             idle_limit: None,
+            keeps_record: true,
             watch: None,
         }
     }

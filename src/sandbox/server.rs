@@ -87,7 +87,7 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
             limits: Arc::new(Limits::new(options.connections_per_user)),
-            witness: Witness::new(options.watch),
+            witness: Witness::new(options.watch, options.keeps_record),
             latency: options.latency,
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
             identity,
@@ -142,7 +142,7 @@ impl Sandbox {
     /// Clients that keep a session from ending in its own way are cut off, so that all is over by the deadline.
     pub fn stop(mut self, deadline: Duration) -> Vec<SessionRecord> {
         self.end(deadline);
-        self.shared.witness.snapshot()
+        self.shared.witness.take()
     }
 
     fn end(&mut self, deadline: Duration) {

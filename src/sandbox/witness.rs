@@ -1,8 +1,8 @@
 //! What the server itself saw, as plain data.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::listening::Protocol;
@@ -131,11 +131,16 @@ pub type Watch = Arc<dyn Fn(&SessionEvent) + Send + Sync>;
 
 /// The record of all sessions.
 ///
-/// It grows for as long as the server runs: it is the evidence, and evidence is not dropped.
+/// It grows for as long as the server runs: it is the evidence, and evidence is not dropped. Whoever wants none has none
+/// kept.
 #[derive(Default)]
 pub(super) struct Witness {
     /// Written by the accepting threads, read by whoever asks for a snapshot.
     sessions: Mutex<Vec<Arc<Entry>>>,
+    /// Whether sessions are put there.
+    keeps: bool,
+    /// How many there were.
+    accepted: AtomicU64,
     /// Sessions accepted and not closed, so that asking for their number costs no lock.
     open: Arc<AtomicUsize>,
     watch: Option<Watch>,
@@ -145,6 +150,10 @@ struct Entry {
     /// Written by its session's thread alone; contended only by a snapshot.
     record: Mutex<SessionRecord>,
     open: Arc<AtomicUsize>,
+    /// Whether commands and messages are put on record.
+    keeps: bool,
+    /// How many commands there were.
+    commands: AtomicUsize,
 }
 
 /// A session's pen. Dropping it without [`SessionWitness::closed`], as a panic does, still ends the session on record.
@@ -162,13 +171,12 @@ struct Watched {
 }
 
 impl Witness {
-    pub fn new(watch: Option<Watch>) -> Self {
-        Self { watch, ..Self::default() }
+    pub fn new(watch: Option<Watch>, keeps: bool) -> Self {
+        Self { watch, keeps, ..Self::default() }
     }
 
     pub fn accepted(&self, peer: SocketAddr, protocol: Protocol) -> SessionWitness {
-        let mut sessions = lock(&self.sessions);
-        let number = sessions.len() as u64 + 1;
+        let number = self.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         let entry = Arc::new(Entry {
             record: Mutex::new(SessionRecord {
                 number,
@@ -183,10 +191,13 @@ impl Witness {
                 delivered: Vec::new(),
             }),
             open: Arc::clone(&self.open),
+            keeps: self.keeps,
+            commands: AtomicUsize::new(0),
         });
-        sessions.push(Arc::clone(&entry));
+        if self.keeps {
+            lock(&self.sessions).push(Arc::clone(&entry));
+        }
         self.open.fetch_add(1, Ordering::AcqRel);
-        drop(sessions);
         let watched = self.watch.clone().map(|watch| Watched { watch, protocol, peer });
         let witness = SessionWitness { number, entry, watched };
         witness.tell(|| SessionEventKind::Opened);
@@ -199,7 +210,21 @@ impl Witness {
 
     pub fn snapshot(&self) -> Vec<SessionRecord> {
         let sessions = lock(&self.sessions).clone();
-        sessions.iter().map(|entry| lock(&entry.record).clone()).collect()
+        let mut records: Vec<_> = sessions.iter().map(|entry| lock(&entry.record).clone()).collect();
+        records.sort_by_key(|record| record.number);
+        records
+    }
+
+    /// The whole record, handed over and not copied where its session is over.
+    pub fn take(&self) -> Vec<SessionRecord> {
+        let sessions = std::mem::take(&mut *lock(&self.sessions));
+        let owned = |entry: Arc<Entry>| match Arc::try_unwrap(entry) {
+            Ok(entry) => entry.record.into_inner().unwrap_or_else(PoisonError::into_inner),
+            Err(shared) => lock(&shared.record).clone(),
+        };
+        let mut records: Vec<_> = sessions.into_iter().map(owned).collect();
+        records.sort_by_key(|record| record.number);
+        records
     }
 }
 
@@ -228,11 +253,16 @@ impl SessionWitness {
     }
 
     pub fn command(&self, command: CommandRecord) {
-        lock(&self.entry.record).commands.push(command);
+        self.entry.commands.fetch_add(1, Ordering::Relaxed);
+        if self.entry.keeps {
+            lock(&self.entry.record).commands.push(command);
+        }
     }
 
     pub fn delivered(&self, message_id: &str, recipients: usize) {
-        lock(&self.entry.record).delivered.push(message_id.to_owned());
+        if self.entry.keeps {
+            lock(&self.entry.record).delivered.push(message_id.to_owned());
+        }
         self.tell(|| SessionEventKind::Delivered { message_id: message_id.to_owned(), recipients });
     }
 
@@ -242,7 +272,7 @@ impl SessionWitness {
         if record.closed.is_none() {
             record.closed = Some((Instant::now(), cause));
             self.entry.open.fetch_sub(1, Ordering::AcqRel);
-            let commands = record.commands.len();
+            let commands = self.entry.commands.load(Ordering::Relaxed);
             drop(record);
             self.tell(|| SessionEventKind::Closed { cause, commands });
         }

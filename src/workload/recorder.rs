@@ -31,6 +31,8 @@ pub(super) struct Recorder {
     operations: AtomicU64,
     /// Sessions open now, for the record of a refusal.
     pub(super) open: AtomicUsize,
+    /// Dials under way now, likewise.
+    pub(super) dialling: AtomicUsize,
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
 }
 
@@ -44,6 +46,7 @@ impl Recorder {
             recorded: AtomicU64::new(0),
             operations: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            dialling: AtomicUsize::new(0),
             workers: RwLock::new(HashMap::new()),
         }
     }

@@ -1,7 +1,7 @@
 //! A connector that writes down what it does: each session's dial and end, with what only the socket knows.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::reach::Reach;
@@ -21,6 +21,22 @@ pub(super) struct Recorded {
     pub(super) mail: MailConnection,
 }
 
+/// A dial under way, counted for as long as this lives.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Connector for Recording {
     type Connection = Recorded;
     type Error = DialFailure;
@@ -28,6 +44,7 @@ impl Connector for Recording {
     fn connect(&self, session: SessionId) -> Result<Recorded, DialFailure> {
         let worker = self.recorder.this_worker();
         let began = self.recorder.now();
+        let _under_way = UnderWay::one(&self.recorder.dialling);
         match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
             Ok(mail) => {
                 self.reach.answered();
@@ -56,6 +73,7 @@ impl Connector for Recording {
                     took: self.recorder.now().saturating_sub(began),
                     sign_in_attempted: failed.sign_in_attempted,
                     open: self.recorder.open.load(Ordering::Relaxed),
+                    dialling: self.recorder.dialling.load(Ordering::Relaxed).saturating_sub(1),
                     failure: failed.failure.clone(),
                 })));
                 Err(failed)

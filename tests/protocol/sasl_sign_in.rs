@@ -114,7 +114,7 @@ fn with_password(server: &Server, password: &str) -> Settings {
 fn with_tokens(server: &Server, length: usize) -> (Settings, Arc<AtomicUsize>) {
     let fetched = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&fetched);
-    let tokens = Tokens::new(move |_| {
+    let tokens = Tokens::new(move |_, _| {
         let number = count.fetch_add(1, Ordering::SeqCst);
         Ok(Secret::new(format!("{}token-{number}", "x".repeat(length))))
     });

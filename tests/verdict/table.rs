@@ -85,6 +85,7 @@ impl Written {
             took: Duration::from_millis(7),
             sign_in_attempted: true,
             open,
+            dialling: 0,
             failure: Failure::new(kind, Stage::Auth, "refused").with_line(b"NO because"),
         })));
     }

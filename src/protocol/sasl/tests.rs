@@ -13,7 +13,15 @@ const TOKEN: &str = "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg==";
 
 fn present(secret: &str) -> Presented {
     let credentials = Credentials::Password(Secret::new(secret.to_owned()));
-    credentials.present(Some("joe"), &Arc::default(), Instant::now() + Duration::from_secs(1)).ok().unwrap()
+    credentials
+        .present(
+            Some("joe"),
+            &Arc::default(),
+            &crate::protocol::live::Live::default(),
+            Instant::now() + Duration::from_secs(1),
+        )
+        .ok()
+        .unwrap()
 }
 
 fn exchange(mechanism: Mechanism, user: &str, secret: &str) -> Exchange {
@@ -241,7 +249,7 @@ fn no_challenge_makes_it_panic() {
     let mut random = fastrand::Rng::with_seed(7677);
     // No digits: what asks for many rounds and stays within the bound takes its time.
     let pieces = b"=,,rsivmep+/-\0\xff AZ";
-    let scram = Scram::new("s3cret", b"salt", 1);
+    let scram = Scram::new("s3cret", b"salt", 4096);
     for _ in 0..2_000 {
         let mut spoil = |text: String| {
             let mut bytes = text.into_bytes();
@@ -291,7 +299,7 @@ fn password() -> Credentials {
 }
 
 fn token() -> Credentials {
-    Credentials::Token(super::super::credentials::Tokens::new(|_| Err("nobody asks for it here".to_owned())))
+    Credentials::Token(super::super::credentials::Tokens::new(|_, _| Err("nobody asks for it here".to_owned())))
 }
 
 #[test]

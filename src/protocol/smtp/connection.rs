@@ -177,8 +177,11 @@ impl SmtpConnection {
     /// Forgets the message under way, so that the next one starts afresh. A session that cannot is given up.
     fn forget(&mut self) {
         if !self.lines.is_broken()
-            && let Err(failure) = reply::command(&mut self.lines, "RSET")
+            && let Err(mut failure) = reply::command(&mut self.lines, "RSET")
         {
+            "the server does not let go of the message that it refused; the session was signed out"
+                .clone_into(&mut failure.message);
+            self.lines.leave();
             self.lines.give_up(failure);
         }
     }

@@ -1,12 +1,13 @@
 //! The files that TLS needs, each read once and within a bound.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -159,9 +160,18 @@ struct Content {
 impl Content {
     fn read(file: PemFile, path: &Path) -> Result<Self, TlsSettingsError> {
         let mut bytes = Zeroizing::new(Vec::new());
-        let mode = File::open(path)
+        // A FIFO that nobody writes to would hold the opening up for ever.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mode = OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)
             .and_then(|opened| {
-                let mode = opened.metadata()?.permissions().mode();
+                let found = opened.metadata()?;
+                if !found.is_file() {
+                    return Err(io::Error::other("it is no regular file"));
+                }
+                let mode = found.permissions().mode();
                 opened.take(MAX + 1).read_to_end(&mut bytes)?;
                 Ok(mode)
             })

@@ -323,6 +323,12 @@ fn slow(check: &Check) -> impl Iterator<Item = Concern> {
                 "the greeting",
                 "the server holds it back on purpose (against spam), looks up our address in vain, or has no process free",
             ),
+            Happened::SignedIn if check.header.protocol == Protocol::Pop3 => (
+                "slow-sign-in",
+                seconds(2),
+                "the sign-in",
+                "another connection had the maildrop, which has one owner at a time, or the server delays sign-ins",
+            ),
             Happened::SignedIn => (
                 "slow-sign-in",
                 seconds(2),
