@@ -189,7 +189,7 @@ fn the_conclusion_is_a_runs_and_the_text_says_it() {
             vec![fails(Dns, Stage::Resolve)],
             None,
             Conclusion::NotConnected,
-            "exit 4: could not connect (dns at resolve)",
+            "exit 4: no connection came to be (dns at resolve)",
         ),
         (vec![fails(Closed, Stage::Auth)], None, Conclusion::NotConnected, "exit 4: "),
         (vec![fails(AuthInvalid, Stage::Auth)], None, Conclusion::SignInRefused, "exit 5: sign-in refused"),

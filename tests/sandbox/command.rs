@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::ChildStdout;
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,7 @@ fn the_log_has_a_line_for_each_session_event() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("password");
     fs::write(&file, "two words\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let args =
         ["--listen", "pop3", "--starttls", "--user", "bob@x", "--password-file", file.to_str().unwrap(), "--log"];
     let server = serving(&args, 4);
