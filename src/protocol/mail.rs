@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::command::Command;
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
-use super::imap::{ImapConnection, ImapConnector, ImapOperation};
+use super::imap::{Answer, ImapConnection, ImapConnector, ImapOperation};
 use super::letter::Letter;
 use super::opening::DialFailure;
 use super::pop3::{Pop3Connection, Pop3Connector, Pop3Operation};
@@ -73,6 +73,12 @@ impl Operation {
     #[must_use]
     pub const fn needs_mailbox(self) -> bool {
         matches!(self, Self::Imap(operation) if operation.needs_mailbox())
+    }
+
+    /// Whether it reads the messages of a mailbox that it has to select first.
+    #[must_use]
+    pub const fn selects(self) -> bool {
+        matches!(self, Self::Imap(ImapOperation::Fetch | ImapOperation::Search))
     }
 
     /// Whether it leaves something on the server, or does for a while: it needs leave to.
@@ -180,6 +186,15 @@ impl MailConnection {
             Self::Imap(connection) => connection.bytes(),
             Self::Smtp(connection) => connection.bytes(),
             Self::Pop3(connection) => connection.bytes(),
+        }
+    }
+
+    /// What the last reply proves of the mailbox that it came from; none if it read no mailbox's messages.
+    #[must_use]
+    pub fn answered_by(&self) -> Option<&Answer> {
+        match self {
+            Self::Imap(connection) => connection.answered_by(),
+            Self::Smtp(_) | Self::Pop3(_) => None,
         }
     }
 

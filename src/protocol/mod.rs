@@ -32,7 +32,7 @@ pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};
 pub use endpoint::{Endpoint, EndpointError, Protocol, Security};
 pub use failure::{Failure, FailureKind, Stage, printable};
-pub use imap::{ImapConnection, ImapConnector, ImapOperation, Reply};
+pub use imap::{Answer, ImapConnection, ImapConnector, ImapOperation, Reply};
 pub use letter::{Letter, LetterError, Stationery};
 pub use mail::{Job, MailConnection, MailConnector, Operation, UnknownOperation};
 pub use opening::{DialFailure, Phases};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use imap::{Error as CrateError, Session};
 
 use super::operation::ImapOperation;
-use super::reply::Reply;
+use super::reply::{Answer, Home, Reply};
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
@@ -33,6 +33,16 @@ pub struct ImapConnection {
     /// The server's goodbye came behind a complete reply: no operation has failed for it yet, and the next one will.
     owes_goodbye: bool,
     left_behind: Option<bool>,
+    /// The mailbox that is selected on the session now, as the reply to EXAMINE described it.
+    selected: Option<Selected>,
+    answer: Option<Answer>,
+}
+
+/// A selected mailbox.
+#[derive(Clone, Copy)]
+struct Selected {
+    messages: u32,
+    uid_validity: Option<u32>,
 }
 
 /// What a dial hands over.
@@ -59,6 +69,8 @@ impl ImapConnection {
             broken: false,
             owes_goodbye: false,
             left_behind: None,
+            selected: None,
+            answer: None,
         };
         connection.end();
         connection
@@ -158,7 +170,43 @@ impl ImapConnection {
         self.left_behind
     }
 
+    /// EXAMINE alone, the first half of a unit: what is read after it comes from this mailbox only as long as nobody else
+    /// selects another one on the session. That is how clients go wrong that lock a connection for each command; it is
+    /// here so that it can be seen. [`run`](Self::run) is the safe way.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`, as for [`run`](Self::run).
+    pub fn select(&mut self, mailbox: &str) -> Result<Reply, Failure> {
+        self.whole(|connection| connection.examine(mailbox))
+    }
+
+    /// FETCH alone, as [`ImapOperation::Fetch`] does it, from whichever mailbox is selected on the session, if any is.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`, as for [`run`](Self::run); the server's own where none is selected.
+    pub fn fetch_selected(&mut self) -> Result<Reply, Failure> {
+        self.whole(|connection| {
+            let messages = connection.selected.map_or(0, |selected| selected.messages);
+            connection.fetch_last(messages)
+        })
+    }
+
+    /// SEARCH alone, in whichever mailbox is selected on the session, if any is.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`, as for [`run`](Self::run); the server's own where none is selected.
+    pub fn search_selected(&mut self) -> Result<Reply, Failure> {
+        self.whole(Self::search_unseen)
+    }
+
+    /// What the last reply proves of the mailbox that it came from; none if it read no mailbox's messages.
+    #[must_use]
+    pub fn answered_by(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
     fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
+        self.answer = None;
         if self.broken {
             self.commands.clear();
             self.owes_goodbye = false;
@@ -217,20 +265,11 @@ impl ImapConnection {
             ImapOperation::Fetch => {
                 let messages = self.examine(mailbox)?;
                 // FETCH 1:* in an empty mailbox is BAD.
-                if messages > 0 {
-                    let first = messages.saturating_sub(LAST) + 1;
-                    self.command(&format!(
-                        "FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"
-                    ))?;
-                }
-                Ok(self.parts.tap.lock().reader.tally.fetched)
+                if messages == 0 { Ok(0) } else { self.fetch_last(messages) }
             }
             ImapOperation::Search => {
                 self.examine(mailbox)?;
-                self.parts.tap.lock().reader.tally.found = None;
-                self.command("SEARCH UNSEEN")?;
-                // Some servers say nothing when nothing was found.
-                Ok(self.parts.tap.lock().reader.tally.found.unwrap_or(0))
+                self.search_unseen()
             }
             ImapOperation::Append => {
                 let message = "appending needs a letter";
@@ -275,9 +314,47 @@ impl ImapConnection {
 
     /// Selects a mailbox read-only. Never through the crate's own call, which panics on an untagged NO or BAD.
     fn examine(&mut self, mailbox: &str) -> Result<u32, Failure> {
+        // Whether it succeeds or not, the one before is no longer selected (RFC 3501 §6.3.1).
+        self.selected = None;
         self.command(&format!("EXAMINE {}", text::mailbox(mailbox)))?;
-        let exists = self.parts.tap.lock().reader.tally.exists;
-        exists.ok_or_else(|| self.missing("the reply to EXAMINE does not say how many messages there are"))
+        let (exists, uid_validity) = {
+            let tapped = self.parts.tap.lock();
+            (tapped.reader.tally.exists, tapped.reader.tally.uid_validity)
+        };
+        let messages =
+            exists.ok_or_else(|| self.missing("the reply to EXAMINE does not say how many messages there are"))?;
+        self.selected = Some(Selected { messages, uid_validity });
+        Ok(messages)
+    }
+
+    /// Reads the flags and main headers of the last of so many messages.
+    fn fetch_last(&mut self, messages: u32) -> Result<u32, Failure> {
+        let first = messages.saturating_sub(LAST) + 1;
+        self.command(&format!(
+            "FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"
+        ))?;
+        let (fetched, home) = {
+            let tally = &mut self.parts.tap.lock().reader.tally;
+            (tally.fetched, std::mem::take(&mut tally.home))
+        };
+        self.answered(home);
+        Ok(fetched)
+    }
+
+    fn search_unseen(&mut self) -> Result<u32, Failure> {
+        self.parts.tap.lock().reader.tally.found = None;
+        self.command("SEARCH UNSEEN")?;
+        self.answered(Home::Unsaid);
+        // Some servers say nothing when nothing was found.
+        Ok(self.parts.tap.lock().reader.tally.found.unwrap_or(0))
+    }
+
+    fn answered(&mut self, home: Home) {
+        let mailbox = match home {
+            Home::Named(name) => Some(name),
+            Home::Unsaid | Home::Unclear => None,
+        };
+        self.answer = Some(Answer { mailbox, uid_validity: self.selected.and_then(|selected| selected.uid_validity) });
     }
 
     fn missing(&mut self, message: &str) -> Failure {

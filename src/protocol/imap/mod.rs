@@ -9,6 +9,7 @@
 
 mod connection;
 mod connector;
+mod home;
 mod opening;
 mod operation;
 mod reader;
@@ -20,4 +21,4 @@ mod written;
 pub use connection::ImapConnection;
 pub use connector::ImapConnector;
 pub use operation::ImapOperation;
-pub use reply::Reply;
+pub use reply::{Answer, Reply};

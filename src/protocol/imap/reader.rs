@@ -7,6 +7,9 @@ const MAX_LINE: usize = 4 << 20;
 /// What is kept of a line, in bytes.
 pub(super) const MAX_KEPT: usize = 2048;
 
+/// What is looked at of a fetched message, in bytes: the fields that were asked for.
+const MAX_LOOKED_AT: usize = 2048;
+
 /// What is kept of a continuation request, in bytes: no mechanism's challenge is longer, in base64.
 const MAX_CHALLENGE: usize = 16 << 10;
 
@@ -58,6 +61,10 @@ pub(super) struct Reader {
     line: Vec<u8>,
     /// Bytes of a literal still to pass over.
     literal_left: u64,
+    /// The beginning of the fetched message that the response under way brings; empty if it brings none.
+    message: Vec<u8>,
+    /// Whether the literal under way is one.
+    is_message: bool,
     pub(super) greeting: Option<Greeting>,
     pub(super) tally: Tally,
     /// The last complete line, as it came, without its line end.
@@ -97,6 +104,10 @@ impl Reader {
             if self.literal_left > 0 {
                 let skip = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(bytes.len());
                 self.literal_left -= skip as u64;
+                if self.is_message {
+                    let room = MAX_LOOKED_AT.saturating_sub(self.message.len());
+                    self.message.extend_from_slice(&bytes[..skip.min(room)]);
+                }
                 bytes = &bytes[skip..];
                 continue;
             }
@@ -116,6 +127,7 @@ impl Reader {
             match announced_literal(&self.line) {
                 Some(length) => {
                     self.literal_left = length;
+                    self.is_message = is_fetch(&self.line);
                     self.line.push(b' ');
                 }
                 None => self.complete()?,
@@ -147,6 +159,10 @@ impl Reader {
                 self.alert = Some(kept(line).to_vec());
             }
             self.tally.untagged(untagged);
+            if !self.message.is_empty() {
+                self.tally.message(&self.message);
+                self.message.clear();
+            }
             return Ok(());
         }
         if line.first() == Some(&b'+') {
@@ -200,6 +216,10 @@ fn announced_literal(line: &[u8]) -> Option<u64> {
     }
     // A length past all bounds stays one: the cap on a unit's bytes ends it.
     Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX))
+}
+
+fn is_fetch(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word.eq_ignore_ascii_case(b"FETCH"))
 }
 
 fn starts_with(text: &[u8], word: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! What a unit's reply held, counted while it passes; no line is kept.
 
+use super::home::home;
 use crate::protocol::capabilities::Capabilities;
 
 /// What one unit brought.
@@ -17,6 +18,27 @@ pub struct Reply {
     pub uid_validity: Option<u32>,
     /// Bytes of the protocol read during the unit.
     pub received: u64,
+}
+
+/// What a reply proves of the mailbox that it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The mailbox that each of its messages names as its own; none unless all of them name the same.
+    pub mailbox: Option<Box<str>>,
+    /// The UIDVALIDITY of the mailbox that was selected on the session.
+    pub uid_validity: Option<u32>,
+}
+
+/// The mailbox that the messages of a unit name.
+#[derive(Default)]
+pub(super) enum Home {
+    /// No message came.
+    #[default]
+    Unsaid,
+    /// All of them name this one.
+    Named(Box<str>),
+    /// They name none, or several: people's own mail, or copies.
+    Unclear,
 }
 
 fn capabilities<'word>(words: impl Iterator<Item = &'word [u8]>) -> Capabilities {
@@ -38,6 +60,7 @@ pub(super) struct Tally {
     /// `None` until a SEARCH or ESEARCH response came.
     pub(super) found: Option<u32>,
     pub(super) capabilities: Option<Capabilities>,
+    pub(super) home: Home,
 }
 
 impl Tally {
@@ -68,6 +91,16 @@ impl Tally {
             b"OK" | b"PREAUTH" => self.code(response),
             _ => {}
         }
+    }
+
+    /// The beginning of a fetched message.
+    pub(super) fn message(&mut self, beginning: &[u8]) {
+        let said = home(beginning);
+        self.home = match (std::mem::take(&mut self.home), said) {
+            (Home::Unsaid, Some(name)) => Home::Named(name.into()),
+            (Home::Named(known), Some(name)) if *known == *name => Home::Named(known),
+            _ => Home::Unclear,
+        };
     }
 
     /// A status response's code: `OK [UIDVALIDITY 7] …`, tagged or not.
