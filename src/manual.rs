@@ -95,6 +95,8 @@
 //! |---|---|---|
 //! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes; or its commands were not one unit (A7) |
 //! | MC002 | broken | the server's own record disagrees with ours |
+//! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
+//! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
 //! | MC030 | limit | the server refused a connection because too many are open |
 //! | MC031 | limit | the server throttled |
 //! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |

@@ -5,6 +5,7 @@ mod connections;
 mod endings;
 mod interrupts;
 mod limits;
+mod locks;
 mod many;
 mod output;
 pub mod process;

@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
 use mailconn::record::{
-    Agreement, Asked, Closed, Command, Conclusion, Counts, End, Entry, FailureRow, Finding, Header, HowClosed, Latency,
-    OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary, Verdict, What, WhyOpened,
-    WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
+    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, End, Entry, FailOn, FailureRow, Finding, Header,
+    HowClosed, Latency, Lock, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary, Verdict, What,
+    WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
 };
 use mailconn::report::{Format, Ndjson, Output, Progress, ProgressKind, TableOptions, Tally, Unwritable, json, table};
 use serde_json::Value;
@@ -48,6 +48,8 @@ impl Sample {
                     mailboxes: vec!["INBOX".to_owned(), "Archive".to_owned()],
                     seed: 42,
                     max_connections: None,
+                    lock: Lock::Unit,
+                    fail_on: FailOn::default(),
                 },
                 entries: Vec::new(),
                 end: End { elapsed: Duration::from_millis(1230), interrupted: None, still_open: 0 },
@@ -384,6 +386,8 @@ fn operation(worker: u32, number: u64, session: SessionId, reason: Reason) -> Op
         dial: if reason == Reason::DefaultCreated { Duration::from_micros(12_700) } else { Duration::ZERO },
         service: Duration::from_micros(480),
         outcome: Ok(20),
+        answered_by: Some(Answer { mailbox: Some("Archive".into()), uid_validity: Some(2) }),
+        relied_on: None,
     }
 }
 
@@ -582,7 +586,7 @@ mod json {
             keys(&report),
             names(
                 "schema_version tool_version run_id started server protocol certificates_verified mode threads seed \
-                 asked mix mailboxes max_connections left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
+                 asked mix mailboxes max_connections lock fail_on left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
                  total_service_us findings verdict exit_code failures workers sessions"
             )
         );
@@ -712,10 +716,14 @@ mod ndjson {
             keys(start),
             names(
                 "seq event at_us time schema_version tool_version run_id started server protocol \
-                 certificates_verified mode threads seed asked mix mailboxes max_connections workers"
+                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers"
             )
         );
         assert_eq!(start["max_connections"], 9);
+        assert_eq!(
+            (&start["lock"], &start["fail_on"]),
+            (&"unit".into(), &serde_json::json!(["hazard", "leak", "fault"]))
+        );
         assert_eq!(start["mailboxes"], serde_json::json!(["INBOX", "Archive"]));
         assert_eq!(
             start["workers"],
@@ -743,6 +751,7 @@ mod ndjson {
             "commands": [{"tag": "a3", "verb": "EXAMINE"}, {"tag": "a4", "verb": "FETCH"}],
             "issued_after": 1, "issued_at_us": 200, "wait_us": 0, "dial_us": 12_700, "service_us": 480,
             "outcome": "ok", "items": 20, "failure": null,
+            "answered_by": {"mailbox": "Archive", "uid_validity": 2}, "relied_on": null,
         });
         assert_eq!(*operations[0], first);
         let last = operations.last().unwrap();

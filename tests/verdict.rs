@@ -2,6 +2,7 @@
 
 mod doctored;
 mod findings;
+mod mailboxes;
 mod proxy;
 mod real;
 mod table;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 use mailconn::allocator::Mode;
 use mailconn::protocol::{Mechanism, TlsVersion, Way};
+use mailconn::record::Lock;
 use mailconn::report::Format;
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
@@ -136,6 +137,12 @@ pub struct RunArgs {
     /// Workers that create an independent connection and pass it with each operation (LIST as above)
     #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
     pub independent_for: String,
+    /// For how long an operation has its connection to itself
+    ///
+    /// command is the naive lock, to be seen failing: between one operation's EXAMINE and its FETCH another one may select
+    /// its own mailbox on the same connection, and the reply comes from there (MC020). It needs IMAP, and fetch or search.
+    #[arg(long, value_enum, default_value = "unit", help_heading = "Connections")]
+    pub lock: LockArg,
     /// The most connections open or being dialled at once; more wait
     ///
     /// Workers keep their connections until all are done: in use-default, with fewer than --threads, the others wait in
@@ -193,6 +200,18 @@ pub struct RunArgs {
     /// Write the report to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
+    /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
+    ///
+    /// Whatever is given here, a limit exits 6, a broken invariant 7, and operations that failed exit 1.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "hazard,leak,fault",
+        help_heading = "Report"
+    )]
+    pub fail_on: Vec<FailOnArg>,
     /// List every operation in the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
@@ -381,6 +400,39 @@ impl From<ModeArg> for Mode {
             ModeArg::UseMainOrDefault => Self::UseMainOrDefault,
         }
     }
+}
+
+/// `--lock`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LockArg {
+    /// From its first command to its last reply
+    Unit,
+    /// For each of its commands anew
+    Command,
+}
+
+impl From<LockArg> for Lock {
+    fn from(lock: LockArg) -> Self {
+        match lock {
+            LockArg::Unit => Self::Unit,
+            LockArg::Command => Self::Command,
+        }
+    }
+}
+
+/// One word of `--fail-on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOnArg {
+    /// Mail can be read from, or written to, the wrong place
+    Hazard,
+    /// A connection was left behind
+    Leak,
+    /// A connection was lost in the middle of something
+    Fault,
+    /// It works, at more cost than it needs
+    Advice,
+    /// No finding
+    None,
 }
 
 /// `--format`.

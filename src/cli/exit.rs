@@ -4,7 +4,7 @@
 pub const HELP: &str = "\
 Exit codes:
   0        all held
-  1        operations failed, or a hazard, leak or fault was found
+  1        operations failed, or a hazard, leak or fault was found (--fail-on)
   2        wrong usage, and nothing was dialled; or the report could not be written
   3        (reserved for thresholds)
   4        no connection: network, TLS, greeting, or no answer to the sign-in

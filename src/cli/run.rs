@@ -71,6 +71,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         max_connections: settings.max_connections,
         letters,
         insecure,
+        fail_on: settings.fail_on,
     };
     let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::args::{FailOnArg, FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::sandbox::listen::Listen;
 use super::{secrets, workers};
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Mechanism, Operation, Protocol, Security, SmtpOperation, Tls, TlsSettings, Way,
 };
-use mailconn::record::{Asked, Role};
+use mailconn::record::{Asked, FailOn, Lock, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
 
@@ -46,6 +46,8 @@ pub struct Settings {
     pub format: Format,
     /// Where it goes.
     pub output: Output,
+    /// Which findings fail the run.
+    pub fail_on: FailOn,
     /// Whether it lists every operation.
     pub each: bool,
     /// What is told meanwhile.
@@ -121,6 +123,7 @@ impl Settings {
             max_connections: args.max_connections,
             format: args.format.into(),
             output,
+            fail_on: fail_on(&args.fail_on)?,
             each: args.each,
             progress: match args.progress {
                 ProgressArg::Auto => ProgressKind::Auto,
@@ -150,6 +153,7 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     if default_for.contains(&true) {
         may_create_default(mode, None).map_err(|refusal| anyhow::anyhow!("--default-for: {refusal}"))?;
     }
+    let mix = mix(args, protocol)?;
     let roles = default_for.into_iter().zip(independent_for);
     Ok(Plan {
         protocol,
@@ -158,10 +162,35 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
             .map(|(creates_default, creates_independent)| Role { creates_default, creates_independent })
             .collect(),
         asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
-        mix: mix(args, protocol)?,
         mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
+        lock: lock(args, &mix)?,
+        mix,
+    })
+}
+
+fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
+    let lock = Lock::from(args.lock);
+    ensure!(
+        lock == Lock::Unit || mix.operations().any(Operation::selects),
+        "--lock command shows what comes between EXAMINE and the reading: give --ops fetch or search (IMAP has them), or \
+         leave it out"
+    );
+    Ok(lock)
+}
+
+fn fail_on(words: &[FailOnArg]) -> Result<FailOn> {
+    let has = |word| words.contains(&word);
+    ensure!(
+        !has(FailOnArg::None) || words.len() == 1,
+        "--fail-on: none stands alone; leave it out, or leave out the others"
+    );
+    Ok(FailOn {
+        hazard: has(FailOnArg::Hazard),
+        leak: has(FailOnArg::Leak),
+        fault: has(FailOnArg::Fault),
+        advice: has(FailOnArg::Advice),
     })
 }
 

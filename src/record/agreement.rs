@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::run::{Command, Entry, HowClosed, Operation, Run, What, WitnessedCommand, WitnessedSession};
+use super::run::{Command, Entry, HowClosed, Leased, Operation, Run, What, WitnessedCommand, WitnessedSession};
 use super::verdict::Agreement;
 use crate::allocator::SessionId;
 use crate::protocol::{FailureKind, Protocol};
@@ -163,32 +163,49 @@ impl<'a> Testimony<'a> {
     }
 
     fn confirm(&mut self, run: &Run, entry: &Entry, operation: &Operation) -> Confirmed {
-        let Some(session) = operation.session.filter(|_| !operation.commands.is_empty()) else {
-            return Confirmed::CannotTell;
-        };
+        let mut leases = operation.leases().peekable();
+        let mut confirmed = Confirmed::CannotTell;
+        while let Some(lease) = leases.next() {
+            // What a broken operation sent last may still be on its way to the server when we have given it up.
+            let may_be_lost = leases.peek().is_none() && broke(operation);
+            confirmed = self.confirm_lease(run, entry, operation, &lease, may_be_lost);
+            if matches!(confirmed, Confirmed::No(_)) {
+                break;
+            }
+        }
+        confirmed
+    }
+
+    fn confirm_lease(
+        &mut self,
+        run: &Run,
+        entry: &Entry,
+        operation: &Operation,
+        lease: &Leased<'_>,
+        may_be_lost: bool,
+    ) -> Confirmed {
+        let session = lease.session;
         let Some(seen) = self.sessions.get_mut(&session) else {
             return Confirmed::No(format!("the server never saw its session {session}"));
         };
-        if Some(seen.witnessed.peer_port) != operation.local_port {
+        if Some(seen.witnessed.peer_port) != lease.local_port {
             return Confirmed::No(format!(
                 "it went over port {}, the server has {session} on port {}",
-                operation.local_port.unwrap_or_default(),
+                lease.local_port.unwrap_or_default(),
                 seen.witnessed.peer_port
             ));
         }
-        let mailbox = operation.mailbox.and_then(|index| run.header.mailboxes.get(usize::from(index)));
-        let last = operation.commands.len() - 1;
-        for (at, command) in operation.commands.iter().enumerate() {
+        for (at, command) in lease.commands.iter().enumerate() {
+            let may_be_lost = may_be_lost && at + 1 == lease.commands.len();
             let witnessed = match seen.claim(command) {
                 Ok(witnessed) => witnessed,
-                Err(_) if at == last && broke(operation) => return Confirmed::CannotTell,
+                Err(_) if may_be_lost => return Confirmed::CannotTell,
                 Err(why) => return Confirmed::No(why),
             };
-            if let Some(wrong) = wrong_mailbox(command, witnessed, mailbox) {
+            if let Some(wrong) = wrong_mailbox(command, witnessed, worked_on(run, operation, command)) {
                 return Confirmed::No(wrong);
             }
-            // What a broken operation sent last may still be on its way to the server when we have given it up.
-            let by = if at == last && broke(operation) { Duration::MAX } else { entry.at };
+            let by = if may_be_lost { Duration::MAX } else { entry.at };
             if witnessed.at.is_some_and(|time| time < operation.issued_at || time > by) {
                 return Confirmed::No(format!("the server saw {} before or after the operation", name(witnessed)));
             }
@@ -238,15 +255,29 @@ fn broke(operation: &Operation) -> bool {
     kind.is_some_and(|kind| matches!(kind, Closed | Disposed | Internal | Protocol | ServerBye | Timeout))
 }
 
-/// The server's word on the mailbox, where the command works on the selected one. INBOX is case-insensitive (RFC 3501).
-fn wrong_mailbox(command: &Command, witnessed: &WitnessedCommand, mailbox: Option<&String>) -> Option<String> {
+/// The mailbox that a command of the operation worked on, by our record: the one that was asked for; or, where the
+/// operation relied on a selection that others could change, the one that its reply proves to be from (MC020 says what is
+/// wrong with that), if it proves any.
+fn worked_on<'a>(run: &'a Run, operation: &'a Operation, command: &Command) -> Option<&'a str> {
+    if operation.relied_on.is_some() && command.verb != "EXAMINE" {
+        operation.answered_by.as_ref()?.mailbox.as_deref()
+    } else {
+        run.header.mailboxes.get(usize::from(operation.mailbox?)).map(String::as_str)
+    }
+}
+
+/// The server's word on the mailbox, where the command works on the selected one.
+fn wrong_mailbox(command: &Command, witnessed: &WitnessedCommand, mailbox: Option<&str>) -> Option<String> {
     let mailbox = mailbox.filter(|_| matches!(command.verb, "EXAMINE" | "FETCH" | "SEARCH"))?;
     let selected = witnessed.selected.as_deref();
-    let same = selected.is_some_and(|name| {
-        name == mailbox || (name.eq_ignore_ascii_case("INBOX") && mailbox.eq_ignore_ascii_case("INBOX"))
-    });
+    let same = selected.is_some_and(|name| is_same_mailbox(name, mailbox));
     let refused = selected.is_none() && command.verb == "EXAMINE";
     (!same && !refused).then(|| {
         format!("it asked for {mailbox}, the server ran {} in {}", name(witnessed), selected.unwrap_or("no mailbox"))
     })
+}
+
+/// Whether both name one mailbox: INBOX is case-insensitive (RFC 3501 §5.1), all others are not.
+pub(super) fn is_same_mailbox(one: &str, other: &str) -> bool {
+    one == other || (one.eq_ignore_ascii_case("INBOX") && other.eq_ignore_ascii_case("INBOX"))
 }

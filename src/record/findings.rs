@@ -1,5 +1,7 @@
 //! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
 
+mod mailboxes;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         throttled(run, summary),
         main_shut_out(run, summary),
         maildrop_locked(run, summary),
+        mailboxes::wrong_mailbox(run),
+        mailboxes::state_of_another_session(run),
         left_behind(run, summary),
         cut_short(run),
         waiting(run, summary),

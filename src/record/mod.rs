@@ -9,11 +9,11 @@ mod run;
 mod summary;
 mod verdict;
 
-pub use crate::protocol::{Failure, Phases, Stage};
+pub use crate::protocol::{Answer, Failure, Phases, Stage};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
-    Asked, Closed, Command, End, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Role, Run, What,
-    WitnessedCommand, WitnessedSession, WorkerId,
+    Asked, Closed, Command, End, Entry, Header, HowClosed, Lock, OpenFailed, Opened, Operation, Role, Run, Selection,
+    What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
-pub use verdict::{Agreement, Conclusion, Finding, Severity, Verdict};
+pub use verdict::{Agreement, Conclusion, FailOn, Finding, Severity, Verdict};

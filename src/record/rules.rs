@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{Entry, Operation, Run, What, WorkerId};
+use super::run::{Entry, Header, Lock, Operation, Run, What, WorkerId};
 use super::verdict::Agreement;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::protocol::Protocol;
@@ -43,7 +43,7 @@ pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
     let mut broken = Vec::new();
     for (entry, operation) in run.operations() {
         agreement.checked += 1;
-        match ledger.judge(run.header.protocol, entry, operation) {
+        match ledger.judge(&run.header, entry, operation) {
             Ok(()) => agreement.held += 1,
             Err(wrong) => {
                 broken.push(format!("operation {} of {}: {wrong}", operation.number, operation.worker));
@@ -121,7 +121,8 @@ impl Ledger {
         ledger
     }
 
-    fn judge(&self, protocol: Protocol, entry: &Entry, operation: &Operation) -> Result<(), String> {
+    fn judge(&self, header: &Header, entry: &Entry, operation: &Operation) -> Result<(), String> {
+        let Header { protocol, lock, .. } = *header;
         let had = self.default_of(operation.worker, operation.issued_after);
         if operation.had_default != had.is_some() {
             return Err(format!("it claims had_default={}, the events say {had:?}", operation.had_default));
@@ -137,21 +138,29 @@ impl Ledger {
         if operation.outcome.is_ok() && (operation.local_port.is_none() || operation.commands.is_empty()) {
             return Err("it claims success, yet no socket carried a command of it".to_owned());
         }
-        is_one_unit(protocol, operation)?;
-        let used = match operation.local_port {
-            Some(port) => {
-                let session = self.carried_by(port, operation, entry.seq).ok_or_else(|| {
-                    format!("its bytes went over port {port}, which belonged to none of this run's sessions then")
-                })?;
-                if Some(session) != operation.session {
-                    let claimed = operation.session.map_or_else(|| "none".to_owned(), |session| session.to_string());
-                    return Err(format!("it claims session {claimed}, its bytes went over port {port}, {session}'s"));
-                }
-                Some(session.connection)
-            }
-            None => operation.session.map(|session| session.connection),
-        };
+        is_one_unit(protocol, lock, operation)?;
+        // A lease of its own that came before was due the same connection.
+        if let Some(earlier) = operation.relied_on.as_deref().filter(|selection| !selection.commands.is_empty()) {
+            self.carried(earlier.local_port, Some(earlier.session), operation, entry.seq)?;
+            self.is_due(due, earlier.session.connection, had, entry, operation)?;
+        }
+        if let Some(port) = operation.local_port {
+            self.carried(port, operation.session, operation, entry.seq)?;
+        }
+        let used = operation.session.map(|session| session.connection);
         used.map_or(Ok(()), |used| self.is_due(due, used, had, entry, operation))
+    }
+
+    /// Whether the session that the operation claims is the one that its bytes went over.
+    fn carried(&self, port: u16, claimed: Option<SessionId>, operation: &Operation, until: u64) -> Result<(), String> {
+        let session = self.carried_by(port, claimed, operation, until).ok_or_else(|| {
+            format!("its bytes went over port {port}, which belonged to none of this run's sessions then")
+        })?;
+        if Some(session) != claimed {
+            let claimed = claimed.map_or_else(|| "none".to_owned(), |session| session.to_string());
+            return Err(format!("it claims session {claimed}, its bytes went over port {port}, {session}'s"));
+        }
+        Ok(())
     }
 
     fn is_due(
@@ -202,24 +211,37 @@ impl Ledger {
 
     /// The session that had the port while the operation was under way. Two can have had it, one after the other: then
     /// the one that is claimed, if it is among them.
-    fn carried_by(&self, port: u16, operation: &Operation, until: u64) -> Option<SessionId> {
+    fn carried_by(
+        &self,
+        port: u16,
+        claimed: Option<SessionId>,
+        operation: &Operation,
+        until: u64,
+    ) -> Option<SessionId> {
         let had_it = |socket: &&Socket| socket.opened < until && socket.closed >= operation.issued_after;
         let mut sessions = self.sockets.get(&port)?.iter().filter(had_it).map(|socket| socket.session);
         let first = sessions.next()?;
-        let claimed = sessions.find(|session| Some(*session) == operation.session);
+        let claimed = sessions.find(|session| Some(*session) == claimed);
         Some(claimed.unwrap_or(first))
     }
 }
 
 /// A7: its commands are those of its unit, one right after the other on their connection. A broken unit may end early,
 /// and an empty mailbox has nothing to fetch.
-fn is_one_unit(protocol: Protocol, operation: &Operation) -> Result<(), String> {
+///
+/// Under the lock for a command others may come between, from lease to lease: that is what such a run shows, and MC020
+/// says what came of it.
+fn is_one_unit(protocol: Protocol, lock: Lock, operation: &Operation) -> Result<(), String> {
     let unit: &[&str] = match (protocol, operation.name) {
         (_, "noop") => &["NOOP"],
         (Protocol::Imap | Protocol::Pop3, "list") => &["LIST"],
         (Protocol::Imap, "status") => &["STATUS"],
         (Protocol::Imap, "fetch") => &["EXAMINE", "FETCH"],
         (Protocol::Imap, "search") => &["EXAMINE", "SEARCH"],
+        // The naive use, in halves.
+        (Protocol::Imap, "select") => &["EXAMINE"],
+        (Protocol::Imap, "fetch-selected") => &["FETCH"],
+        (Protocol::Imap, "search-selected") => &["SEARCH"],
         (Protocol::Imap, "append") => &["CREATE", "APPEND", "DELETE"],
         (Protocol::Smtp, "verify") => &["RSET"],
         (Protocol::Smtp, "send") => &["MAIL", "RCPT", "DATA"],
@@ -228,8 +250,9 @@ fn is_one_unit(protocol: Protocol, operation: &Operation) -> Result<(), String> 
         (protocol, other) => return Err(format!("{protocol} has no operation {other}")),
     };
     let failed = operation.outcome.is_err();
-    let may_be_short = failed || (matches!(operation.name, "fetch" | "retrieve") && operation.commands.len() == 1);
-    let mut sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
+    let all = || operation.leases().flat_map(|lease| lease.commands).map(|command| command.verb);
+    let may_be_short = failed || (matches!(operation.name, "fetch" | "retrieve") && all().count() == 1);
+    let mut sent: Vec<&str> = all().collect();
     match sent.last_mut() {
         // A message that was refused is forgotten within its unit.
         Some(&mut "RSET") if failed && operation.name == "send" => {
@@ -240,8 +263,11 @@ fn is_one_unit(protocol: Protocol, operation: &Operation) -> Result<(), String> 
         _ => {}
     }
     if !unit.starts_with(&sent) || (sent.len() < unit.len() && !may_be_short) {
-        let sent: Vec<&str> = operation.commands.iter().map(|command| command.verb).collect();
+        let sent: Vec<&str> = all().collect();
         return Err(format!("a {} is {}, it sent {}", operation.name, unit.join(" "), sent.join(" ")));
+    }
+    if lock == Lock::Unit && operation.leases().count() > 1 {
+        return Err("it gave its connection back between the commands of its unit (A7)".to_owned());
     }
     let tags = || operation.commands.iter().map(|command| command.tag);
     if tags().zip(tags().skip(1)).any(|(tag, next)| next != tag + 1) {

@@ -5,8 +5,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{Failure, Phases, Protocol, TlsDetails};
+use crate::protocol::{Answer, Failure, Phases, Protocol, TlsDetails};
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +61,31 @@ pub struct Header {
     pub seed: u64,
     /// The cap on connections, if one was set.
     pub max_connections: Option<usize>,
+    /// For how long an operation has its connection.
+    pub lock: Lock,
+    /// Which findings fail the run.
+    pub fail_on: FailOn,
+}
+
+/// For how long an operation has its connection to itself (rule A7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lock {
+    /// From its first command to its last reply: ours.
+    #[default]
+    Unit,
+    /// For each of its commands anew, the naive way: what it selected may not be selected any more when it reads.
+    Command,
+}
+
+impl Lock {
+    /// `unit` or `command`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Command => "command",
+        }
+    }
 }
 
 /// How a worker comes by its connection.
@@ -279,6 +305,45 @@ pub struct Operation {
     pub service: Duration,
     /// What came of it: how many items the server named, or why it failed.
     pub outcome: Result<u32, Box<Failure>>,
+    /// What its reply proves of the mailbox that it came from; none if it read no messages.
+    pub answered_by: Option<Answer>,
+    /// The selection that it relied on, if it was made while the operation did not have the connection to itself: before
+    /// it, or in an earlier lease of its own ([`Lock::Command`]). None if it selects for itself, as one unit.
+    pub relied_on: Option<Box<Selection>>,
+}
+
+/// A mailbox's selection on a session, as whoever made it knew it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// On which session.
+    pub session: SessionId,
+    /// The socket that carried it: its local port.
+    pub local_port: u16,
+    /// The commands that made it, if they are this operation's own; no other operation has them.
+    pub commands: Box<[Command]>,
+    /// The UIDVALIDITY of the mailbox that was selected.
+    pub uid_validity: Option<u32>,
+}
+
+impl Operation {
+    /// The commands of it that the sockets carried, lease by lease.
+    pub(super) fn leases(&self) -> impl Iterator<Item = Leased<'_>> {
+        let earlier = self.relied_on.as_deref().map(|selection| Leased {
+            session: selection.session,
+            local_port: Some(selection.local_port),
+            commands: &selection.commands,
+        });
+        let last =
+            self.session.map(|session| Leased { session, local_port: self.local_port, commands: &self.commands });
+        earlier.into_iter().chain(last).filter(|lease| !lease.commands.is_empty())
+    }
+}
+
+/// What one lease carried of an operation.
+pub(super) struct Leased<'a> {
+    pub(super) session: SessionId,
+    pub(super) local_port: Option<u16>,
+    pub(super) commands: &'a [Command],
 }
 
 /// A command as the socket carried it.

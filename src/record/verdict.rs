@@ -61,12 +61,54 @@ pub enum Severity {
     Advice,
 }
 
+/// Which findings fail a run that nothing else fails: hazards, leaks and faults, unless it was told otherwise. A limit and
+/// a broken invariant have conclusions of their own, whatever stands here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailOn {
+    /// Mail can be read from, or written to, the wrong place.
+    pub hazard: bool,
+    /// A connection was left behind.
+    pub leak: bool,
+    /// A connection was lost in the middle of something.
+    pub fault: bool,
+    /// It works, at more cost than it needs.
+    pub advice: bool,
+}
+
+impl Default for FailOn {
+    fn default() -> Self {
+        Self { hazard: true, leak: true, fault: true, advice: false }
+    }
+}
+
+impl FailOn {
+    /// No finding fails the run.
+    pub const NONE: Self = Self { hazard: false, leak: false, fault: false, advice: false };
+
+    /// Whether such a finding fails the run.
+    #[must_use]
+    pub const fn holds(self, severity: Severity) -> bool {
+        match severity {
+            Severity::Hazard => self.hazard,
+            Severity::Leak => self.leak,
+            Severity::Fault => self.fault,
+            Severity::Advice => self.advice,
+            Severity::Broken | Severity::Limit => false,
+        }
+    }
+
+    /// Their names, worst first.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Severity::ALL.into_iter().filter(move |severity| self.holds(*severity)).map(Severity::name)
+    }
+}
+
 /// What a run comes to, for whoever called it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// 0: all held.
     Held,
-    /// 1: operations failed, or a hazard, leak or fault was found.
+    /// 1: operations failed, or a finding fails the run ([`FailOn`]).
     Failed,
     /// 4: no connection came to be: network, TLS, greeting, or a sign-in that had no answer.
     NotConnected,
@@ -107,6 +149,9 @@ impl Verdict {
 }
 
 impl Severity {
+    /// Every severity, worst first.
+    pub const ALL: [Self; 6] = [Self::Broken, Self::Limit, Self::Hazard, Self::Leak, Self::Fault, Self::Advice];
+
     /// `broken`, `limit`, `hazard`, `leak`, `fault`, `advice`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -141,7 +186,7 @@ impl Conclusion {
             Self::NotConnected
         } else if summary.operations.failed > 0
             || !summary.failures.is_empty()
-            || [Severity::Hazard, Severity::Leak, Severity::Fault].into_iter().any(found)
+            || findings.iter().any(|finding| run.header.fail_on.holds(finding.severity))
         {
             Self::Failed
         } else {
@@ -169,7 +214,7 @@ impl Conclusion {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Held => "all held",
-            Self::Failed => "operations failed, or a hazard, leak or fault was found",
+            Self::Failed => "operations failed, or a finding fails the run",
             Self::NotConnected => "no connection came to be",
             Self::SignInRefused => "sign-in refused",
             Self::Limited => "refused by a connection limit",

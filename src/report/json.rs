@@ -29,6 +29,8 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
         mix: &header.mix,
         mailboxes: &header.mailboxes,
         max_connections: header.max_connections,
+        lock: header.lock.name(),
+        fail_on: header.fail_on.names().collect(),
         left_mailboxes: run.left_mailboxes().collect(),
         sessions: summary.sessions.iter().map(session).collect(),
         workers: summary
@@ -64,6 +66,8 @@ struct Report<'a> {
     mix: &'a str,
     mailboxes: &'a [String],
     max_connections: Option<usize>,
+    lock: &'static str,
+    fail_on: Vec<&'static str>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: Vec<&'a str>,
     #[serde(flatten)]

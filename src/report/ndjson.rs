@@ -160,6 +160,8 @@ struct RunStart<'a> {
     mix: &'a str,
     mailboxes: &'a [String],
     max_connections: Option<usize>,
+    lock: &'static str,
+    fail_on: Vec<&'static str>,
     workers: Vec<RoleShape>,
 }
 
@@ -187,6 +189,8 @@ impl<'a> RunStart<'a> {
             mix: &header.mix,
             mailboxes: &header.mailboxes,
             max_connections: header.max_connections,
+            lock: header.lock.name(),
+            fail_on: header.fail_on.names().collect(),
             workers: header
                 .workers
                 .iter()
@@ -349,6 +353,24 @@ struct OperationShape<'a> {
     outcome: &'static str,
     items: Option<u32>,
     failure: Option<FailureShape<'a>>,
+    /// What the reply proves of the mailbox that it came from; null if it read no messages.
+    answered_by: Option<AnswerShape<'a>>,
+    /// The selection that it relied on, if that was made before it had the connection; null if it selects for itself.
+    relied_on: Option<SelectionShape>,
+}
+
+#[derive(Serialize)]
+struct AnswerShape<'a> {
+    mailbox: Option<&'a str>,
+    uid_validity: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct SelectionShape {
+    session: String,
+    local_port: u16,
+    commands: Vec<CommandShape>,
+    uid_validity: Option<u32>,
 }
 
 impl<'a> OperationShape<'a> {
@@ -375,6 +397,16 @@ impl<'a> OperationShape<'a> {
             outcome: if operation.outcome.is_ok() { "ok" } else { "failed" },
             items: operation.outcome.as_ref().ok().copied(),
             failure: operation.outcome.as_ref().err().map(|failure| (&**failure).into()),
+            answered_by: operation
+                .answered_by
+                .as_ref()
+                .map(|answer| AnswerShape { mailbox: answer.mailbox.as_deref(), uid_validity: answer.uid_validity }),
+            relied_on: operation.relied_on.as_ref().map(|selection| SelectionShape {
+                session: selection.session.to_string(),
+                local_port: selection.local_port,
+                commands: commands(protocol, &selection.commands),
+                uid_validity: selection.uid_validity,
+            }),
         }
     }
 }

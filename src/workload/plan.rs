@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::allocator::Mode;
 use crate::protocol::{Operation, Protocol, UnknownOperation};
-use crate::record::{Asked, Role};
+use crate::record::{Asked, Lock, Role};
 
 /// What a run does.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Plan {
     pub seed: u64,
     /// A worker's rest between two operations.
     pub pause: Duration,
+    /// For how long an operation has its connection.
+    pub lock: Lock,
 }
 
 /// One operation to issue.

@@ -16,7 +16,7 @@ use super::recording::Recording;
 use super::worker::{Floor, work};
 use crate::allocator::Client;
 use crate::protocol::{Failure, FailureKind, MailConnector, Stage, Stationery};
-use crate::record::{End, Entry, Header, Run, What, WorkerId};
+use crate::record::{End, Entry, FailOn, Header, Run, What, WorkerId};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -42,6 +42,8 @@ pub struct Setup {
     pub letters: Option<Stationery>,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
+    /// Which findings fail the run.
+    pub fail_on: FailOn,
 }
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
@@ -162,6 +164,8 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         mailboxes: plan.mailboxes.clone(),
         seed: plan.seed,
         max_connections: setup.max_connections,
+        lock: plan.lock,
+        fail_on: setup.fail_on,
     }
 }
 

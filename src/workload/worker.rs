@@ -9,8 +9,8 @@ use super::recorder::Recorder;
 use super::recording::{Recorded, Recording, commands};
 use super::runner::Setup;
 use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal};
-use crate::protocol::{DialFailure, Failure, FailureKind, Job, MailConnection, Stage};
-use crate::record::{Asked, Operation, What, WorkerId};
+use crate::protocol::{self, DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, Stage};
+use crate::record::{Asked, Lock, Operation, Selection, What, WorkerId};
 
 /// What all workers of a run share.
 pub(super) struct Floor<'a> {
@@ -152,6 +152,8 @@ fn issue(
         dial: Duration::ZERO,
         service: Duration::ZERO,
         outcome: Ok(0),
+        answered_by: None,
+        relied_on: None,
     };
     // Asked before the lease: what the rule looked at counts even if no connection comes of it, and a client that is
     // closed meanwhile has no default connection any more.
@@ -160,30 +162,31 @@ fn issue(
         operation.had_default = had_default;
         operation.reason = Some(reason);
     }
-    let lease = match passed {
-        Some(connection) => floor.client.lease_on(connection),
-        None => floor.client.lease(),
-    };
-    let goes_on = match lease {
+    let goes_on = match lease(floor, passed) {
         // The time ran out while it stood in line: it is not begun, so it was not issued.
         Ok(lease) if !lease.assignment().opened && until.is_some_and(|until| Instant::now() >= until) => return false,
+        Ok(lease) if floor.plan.lock == Lock::Command && step.operation.selects() => {
+            serve_by_command(floor, step, lease, passed, &mut operation)
+        }
         Ok(lease) => {
             serve(floor, errand, lease, &mut operation, scratch);
             true
         }
-        Err(error) => not_served(floor, error, &mut operation),
+        Err(error) => not_served(floor, error, operation.issued_at, &mut operation),
     };
     floor.recorder.record(What::Operation(Box::new(operation)));
     goes_on
 }
 
-fn serve(
-    floor: &Floor<'_>,
-    errand: Errand,
-    mut lease: Lease<Recording>,
-    operation: &mut Operation,
-    scratch: &mut Scratch,
-) {
+fn lease(floor: &Floor<'_>, passed: Option<&Connection<Recording>>) -> Result<Lease<Recording>, Error<DialFailure>> {
+    match passed {
+        Some(connection) => floor.client.lease_on(connection),
+        None => floor.client.lease(),
+    }
+}
+
+/// Writes down what the operation was given, and looked at to be given it; returns when that was.
+fn assigned(floor: &Floor<'_>, lease: &Lease<Recording>, operation: &mut Operation) -> Duration {
     let assigned = *lease.assignment();
     operation.mode = assigned.mode;
     operation.had_default = assigned.had_default;
@@ -195,6 +198,77 @@ fn serve(
     if assigned.opened {
         operation.dial = (leased_at - operation.issued_at).saturating_sub(assigned.waited);
     }
+    leased_at
+}
+
+/// The naive way: selects in one lease and reads in the next, so that others select in between.
+fn serve_by_command(
+    floor: &Floor<'_>,
+    step: Step,
+    mut first: Lease<Recording>,
+    passed: Option<&Connection<Recording>>,
+    operation: &mut Operation,
+) -> bool {
+    let leased_at = assigned(floor, &first, operation);
+    let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
+    let Recorded { mail, .. } = &mut *first;
+    let MailConnection::Imap(imap) = mail else { return true };
+    let selected = imap.select(mailbox.map_or("", String::as_str));
+    operation.service = floor.recorder.now() - leased_at;
+    let (port, sent) = (imap.established().local_port, commands(imap.commands()));
+    operation.local_port = Some(port);
+    let reply = match selected {
+        Ok(reply) if !(reply.items == 0 && step.operation == protocol::Operation::Imap(ImapOperation::Fetch)) => reply,
+        // It failed, or there is nothing to fetch: no second command is sent.
+        ended => {
+            operation.commands = sent;
+            operation.outcome = ended.map(|_| 0).map_err(Box::new);
+            return true;
+        }
+    };
+    let session = first.assignment().session;
+    let selection = Selection { session, local_port: port, commands: sent, uid_validity: reply.uid_validity };
+    operation.relied_on = Some(Box::new(selection));
+    drop(first);
+    operation.local_port = None;
+    let before = floor.recorder.now();
+    let mut second = match lease(floor, passed) {
+        Ok(second) => second,
+        Err(error) => {
+            return not_served(floor, error, before, operation);
+        }
+    };
+    let again = *second.assignment();
+    // What the rule looked at stands as the first lease had it: the second is due the same connection.
+    let leased_at = floor.recorder.now();
+    operation.session = Some(again.session);
+    operation.wait += again.waited;
+    if again.opened {
+        operation.opened = true;
+        operation.dial += (leased_at - before).saturating_sub(again.waited);
+    }
+    let Recorded { mail, .. } = &mut *second;
+    let MailConnection::Imap(imap) = mail else { return true };
+    let read = match step.operation {
+        protocol::Operation::Imap(ImapOperation::Search) => imap.search_selected(),
+        _ => imap.fetch_selected(),
+    };
+    operation.service += floor.recorder.now() - leased_at;
+    operation.outcome = read.map(|reply| reply.items).map_err(Box::new);
+    operation.local_port = Some(imap.established().local_port);
+    operation.commands = commands(imap.commands());
+    operation.answered_by = imap.answered_by().cloned();
+    true
+}
+
+fn serve(
+    floor: &Floor<'_>,
+    errand: Errand,
+    mut lease: Lease<Recording>,
+    operation: &mut Operation,
+    scratch: &mut Scratch,
+) {
+    let leased_at = assigned(floor, &lease, operation);
     let Errand { step, number } = errand;
     let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
     let letters = floor.setup.letters.as_ref().filter(|_| step.operation.writes());
@@ -206,6 +280,7 @@ fn serve(
     operation.outcome = outcome.map_err(Box::new);
     operation.local_port = Some(mail.established().local_port);
     operation.commands = commands(mail.commands());
+    operation.answered_by = mail.answered_by().cloned();
     if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes()) {
         scratch.left = imap.left_behind().unwrap_or(scratch.left);
     }
@@ -213,17 +288,17 @@ fn serve(
 
 /// No connection was given. Whatever the reason, a dial that failed or found no room ends the worker: it would fare no
 /// better with the next operation, and would only burden the server.
-fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, operation: &mut Operation) -> bool {
+fn not_served(floor: &Floor<'_>, error: Error<DialFailure>, asked_at: Duration, operation: &mut Operation) -> bool {
     let goes_on = match &error {
         Error::Connect { session, waited, .. } => {
             operation.session = Some(*session);
             operation.opened = true;
-            operation.wait = *waited;
-            operation.dial = (floor.recorder.now() - operation.issued_at).saturating_sub(*waited);
+            operation.wait += *waited;
+            operation.dial += (floor.recorder.now() - asked_at).saturating_sub(*waited);
             false
         }
         Error::WaitTimeout { waited, awaited } => {
-            operation.wait = *waited;
+            operation.wait += *waited;
             matches!(awaited, crate::allocator::Awaited::Connection(_))
         }
         _ => false,

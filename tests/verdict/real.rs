@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use mailconn::allocator::Mode;
 use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
 use mailconn::record::{
-    Asked, Conclusion, Entry, Header, Operation, Role, Run, Summary, Verdict, What, WitnessedCommand, WitnessedSession,
+    Asked, Conclusion, Entry, FailOn, Header, Lock, Operation, Role, Run, Summary, Verdict, What, WitnessedCommand,
+    WitnessedSession,
 };
 use mailconn::sandbox::{CloseCause, Options, Sandbox, SessionRecord};
 use mailconn::workload::{self, Audience, Control, Mix, Plan, Setup, Tally};
@@ -31,6 +32,7 @@ pub fn plan(mode: Mode, workers: Vec<Role>, operations: u64, mix: &str) -> Plan 
         mailboxes: vec!["INBOX".into(), "Archive".into()],
         seed: 11,
         pause: Duration::ZERO,
+        lock: Lock::Unit,
     }
 }
 
@@ -64,6 +66,7 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Run 
         max_connections: None,
         letters: None,
         insecure: false,
+        fail_on: FailOn::default(),
     };
     let mut run = workload::run(plan, &connector, &setup, &Control::default(), &mut Nobody).unwrap();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage};
 use mailconn::record::{
-    Asked, Command, Conclusion, Entry, Header, OpenFailed, Opened, Operation, Role, Run, What, WorkerId,
+    Asked, Command, Conclusion, Entry, FailOn, Header, Lock, OpenFailed, Opened, Operation, Role, Run, What, WorkerId,
 };
 
 use super::real::{ids, verdict};
@@ -37,6 +37,8 @@ impl Written {
             mailboxes: vec!["INBOX".into()],
             seed: 0,
             max_connections: None,
+            lock: Lock::Unit,
+            fail_on: FailOn::default(),
         };
         Self(Run { header, entries: Vec::new(), end: Default::default(), witness: None })
     }
@@ -120,6 +122,8 @@ pub fn operation(connection: u32, issued_after: u64, mode: Mode, reason: Reason)
         dial: Duration::ZERO,
         service: Duration::from_micros(9),
         outcome: Ok(0),
+        answered_by: None,
+        relied_on: None,
     }
 }
 

@@ -330,9 +330,7 @@ impl ImapConnection {
     /// Reads the flags and main headers of the last of so many messages.
     fn fetch_last(&mut self, messages: u32) -> Result<u32, Failure> {
         let first = messages.saturating_sub(LAST) + 1;
-        self.command(&format!(
-            "FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"
-        ))?;
+        self.command(&format!("FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"))?;
         let (fetched, home) = {
             let tally = &mut self.parts.tap.lock().reader.tally;
             (tally.fetched, std::mem::take(&mut tally.home))

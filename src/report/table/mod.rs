@@ -8,7 +8,7 @@ mod verdict;
 mod workers;
 
 use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::record::{Asked, Run, Summary, Verdict};
+use crate::record::{Asked, Lock, Run, Summary, Verdict};
 
 /// How much the table shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,12 @@ fn headline(run: &Run, summary: &Summary) -> String {
     let mut lines = Vec::new();
     if let Some(number) = run.end.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
+    }
+
+    if run.header.lock == Lock::Command {
+        lines.push(
+            "lock: command (each command of an operation took the connection anew; --lock unit is safe)".to_owned(),
+        );
     }
 
     let opened = summary.opened as u64;

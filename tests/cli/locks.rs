@@ -1,0 +1,81 @@
+//! `--lock command`, the naive lock, beside `--lock unit`; and which findings make the exit code 1.
+
+use super::process::{Ended, end, findings, list, mailconn, number, of_kind, run};
+
+const SHARED: &str =
+    "--mode use-main -t 8 --ops fetch --mailbox INBOX --mailbox Archive --mailbox Sent --progress never";
+
+#[track_caller]
+fn is_refused(args: &str, cure: &str) {
+    let Ended { code, stdout, stderr, .. } = run(args);
+    assert_eq!((code, &*stdout), (2, ""), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains(cure), "{stderr}");
+}
+
+#[test]
+fn a_lock_for_each_command_reads_from_wrong_mailboxes_and_exits_1() {
+    let ended = run(&format!("--lock command {SHARED} --format json"));
+    let report = ended.json();
+    assert_eq!(ended.code, 1, "{report:#}");
+    assert_eq!(report["lock"], "command");
+    let finding = list(&report["findings"]).iter().find(|finding| finding["id"] == "MC020").expect("MC020");
+    let wrong = number(&finding["count"]);
+    assert!((100..700).contains(&wrong), "{wrong} of 800");
+    assert_eq!(report["operations"]["failed"], 0, "and nothing failed");
+    let table = run(&format!("--lock command {SHARED}")).stdout;
+    assert!(table.contains("\nlock: command (") && table.contains("\nMC020 hazard, "), "{table}");
+}
+
+#[test]
+fn its_ndjson_holds_what_proves_it() {
+    let ended = run(&format!("--lock command {SHARED} -n 20 --format ndjson"));
+    let events = ended.events();
+    assert_eq!(events[0]["lock"], "command");
+    let mut wrong = 0;
+    for operation in of_kind(&events, "operation") {
+        wrong += u64::from(operation["answered_by"]["mailbox"] != operation["mailbox"]);
+        assert_eq!(operation["relied_on"]["commands"][0]["verb"], "EXAMINE", "{operation}");
+        assert_eq!(operation["commands"][0]["verb"], "FETCH", "{operation}");
+    }
+    let end = events.last().unwrap();
+    let finding = list(&end["findings"]).iter().find(|finding| finding["id"] == "MC020").expect("MC020");
+    assert_eq!(number(&finding["count"]), wrong);
+}
+
+#[test]
+fn a_lock_for_the_unit_reads_none_wrong_in_twenty_thousand() {
+    let ended = run(&format!("--lock unit {SHARED} -n 2500 --format json"));
+    let report = ended.json();
+    assert_eq!((ended.code, number(&report["operations"]["ok"])), (0, 20_000));
+    assert!(findings(&report).iter().all(|id| *id == "MC050"), "{report:#}");
+}
+
+#[test]
+fn fail_on_says_which_findings_exit_1() {
+    let naive = format!("--lock command {SHARED} -n 50");
+    for (flag, code) in [
+        ("", 1),
+        ("--fail-on hazard", 1),
+        ("--fail-on advice,hazard", 1),
+        ("--fail-on leak,fault", 0),
+        ("--fail-on none", 0),
+    ] {
+        assert_eq!(run(&format!("{naive} {flag}")).code, code, "{flag}");
+    }
+    let waiting = "--mode use-main -t 8 -n 20 --sandbox-latency 1ms --format json";
+    for (flag, code) in [("", 0), ("--fail-on advice", 1)] {
+        let ended = run(&format!("{waiting} {flag}"));
+        assert_eq!((ended.code, findings(&ended.json())), (code, vec!["MC050"]), "{flag}");
+    }
+    let limited = run("--mode use-default -t 3 --sandbox-connections 1 --fail-on none");
+    assert_eq!(limited.code, 6, "a limit is no finding that one chooses");
+}
+
+#[test]
+fn what_makes_no_sense_says_so() {
+    is_refused("--lock command --ops noop", "--lock command shows what comes between EXAMINE and the reading");
+    is_refused("--lock command --server sandbox+pop3", "--lock command");
+    is_refused("--fail-on none,leak", "none stands alone");
+    is_refused("--fail-on limit", "hazard, leak, fault, advice, none");
+    assert_eq!(end(&mut mailconn(["run", "--fail-on", ""])).code, 2);
+}
