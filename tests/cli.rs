@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod endings;
+mod explain;
 mod interrupts;
 mod limits;
 mod locks;

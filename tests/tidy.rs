@@ -99,7 +99,9 @@ fn the_allocator_uses_std_alone() {
 fn route_is_asked_in_the_allocator_alone() {
     for path in files(&root().join("src"), ".rs") {
         let inside = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
-        if !inside.starts_with("allocator/") {
+        // It prints the table that the allocator decides by, and decides nothing.
+        let shows = inside == "report/explain/rules.rs";
+        if !inside.starts_with("allocator/") && !shows {
             let code = code(&fs::read_to_string(&path).unwrap());
             assert!(
                 !code.contains("route("),

@@ -46,6 +46,19 @@ pub enum Command {
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
+    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules
+    ///
+    /// Findings by their id, rules by their number, modes, failures and their stages, and what a check finds. rules prints
+    /// the truth table from the code that decides. Without a word, all there are. Nothing is dialled.
+    #[command(after_help = "Exit codes:\n  0  explained\n  2  there is no such word")]
+    Explain(ExplainArgs),
+}
+
+/// The flags of `mailconn explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The word to explain; upper and lower case are the same
+    pub word: Option<String>,
 }
 
 /// The flags of `mailconn sandbox`.

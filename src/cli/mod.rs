@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod descriptors;
 mod exit;
+mod explain;
 mod interrupt;
 mod run;
 mod sandbox;
@@ -38,6 +39,7 @@ pub fn run() -> ExitCode {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&one_line(&without_passwords(format!("{error:#}"))));

@@ -4,6 +4,7 @@
 //! [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s.
 
 mod check;
+mod explain;
 mod json;
 mod ndjson;
 mod output;
@@ -13,6 +14,7 @@ mod table;
 mod words;
 
 pub use check::{check_begins, check_ends, check_json, check_step};
+pub use explain::{Unexplained, explain, explained_words};
 pub use json::json;
 pub use ndjson::Ndjson;
 pub use output::{Output, Unwritable};

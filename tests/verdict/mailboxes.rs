@@ -130,7 +130,7 @@ fn session(number: u32) -> SessionId {
 }
 
 /// Archive was selected on `#0`, which broke; the reading ran on `#0.2`.
-fn after_a_break(outcome: Result<u32, Failure>, answered_by: Option<Answer>, name: &'static str) -> Run {
+pub fn after_a_break(outcome: Result<u32, Failure>, answered_by: Option<Answer>, name: &'static str) -> Run {
     let mut run = Written::new(Mode::UseMain);
     run.0.header.lock = Lock::Command;
     run.0.header.mailboxes = vec!["INBOX".into(), "Archive".into()];

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 pub(super) const WIDTH: u16 = 80;
 
 /// A column: its header, and what gives way when a row is too wide.
-pub(super) struct Column {
+pub(in crate::report) struct Column {
     name: &'static str,
     number: bool,
     /// Its words are names: other columns wrap, it does not.
@@ -31,7 +31,7 @@ pub(super) const fn words(name: &'static str) -> Column {
 }
 
 /// A column of names: to the left, and never broken.
-pub(super) const fn names(name: &'static str) -> Column {
+pub(in crate::report) const fn names(name: &'static str) -> Column {
     Column { name, number: false, whole: true, blanks: None }
 }
 
@@ -41,13 +41,17 @@ pub(super) const fn figures(name: &'static str) -> Column {
 }
 
 /// A title over several columns: what they have in common, and their unit.
-pub(super) struct Over {
+pub(in crate::report) struct Over {
     pub(super) columns: RangeInclusive<usize>,
     pub(super) title: &'static str,
 }
 
 /// Rows under headers. A header is one word, so that a title can be placed over it.
-pub(super) fn grid(columns: &[Column], over: &[Over], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(in crate::report) fn grid(
+    columns: &[Column],
+    over: &[Over],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
         return String::new();

@@ -1,0 +1,133 @@
+//! What the words of the reports mean: findings, rules, modes, failures; each with what to do about it.
+//!
+//! All of it is plain data, and the rules are the manual's own text. A test holds it complete: whatever word mailconn can
+//! say of a run or a check can be explained.
+
+mod checks;
+mod failures;
+mod findings;
+mod rules;
+mod words;
+
+use thiserror::Error;
+
+use super::table::grid::{labelled, paragraph};
+
+/// One word, explained.
+struct Article {
+    name: &'static str,
+    /// What it is, in one line.
+    title: &'static str,
+    means: &'static str,
+    /// As a report or a command line shows it; empty if there is nothing to show.
+    example: &'static str,
+    /// What to do about it.
+    cure: &'static str,
+    /// The rules behind it, by number.
+    rules: &'static [&'static str],
+    /// Public threads of people who met it: `owner/repository#number`.
+    met: &'static [&'static str],
+}
+
+/// No such word is explained.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("nothing is called \"{word}\"; did you mean {nearest}? mailconn explain lists all there is")]
+pub struct Unexplained {
+    /// The word that was asked for, fit to be shown.
+    pub word: String,
+    /// The one that looks most like it.
+    pub nearest: &'static str,
+}
+
+/// The truth table of the rules.
+const RULES: &str = "rules";
+
+/// What a word means: a finding's id, a rule's number, a mode, a failure's word or stage, or `rules` for the truth table.
+/// Upper and lower case are the same. Plain text, no line wider than 80 columns.
+///
+/// # Errors
+/// There is no such word.
+pub fn explain(word: &str) -> Result<String, Unexplained> {
+    let asked = word.trim();
+    if asked.eq_ignore_ascii_case(RULES) {
+        return Ok(rules::table());
+    }
+    if let Some(rule) = rules::RULES.iter().find(|rule| rule.number.eq_ignore_ascii_case(asked)) {
+        return Ok(rule_article(rule));
+    }
+    // A word can be two things: greeting is a failure, and the stage at which others happen.
+    let found: Vec<String> = articles().filter(|it| it.name.eq_ignore_ascii_case(asked)).map(article).collect();
+    if !found.is_empty() {
+        return Ok(found.join("\n"));
+    }
+    let lower = asked.to_lowercase();
+    let distance = |name: &&str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let nearest = explained().min_by_key(distance).unwrap_or(RULES);
+    Err(Unexplained { word: printable(asked), nearest })
+}
+
+/// Every word that can be explained, kind by kind.
+#[must_use]
+pub fn explained_words() -> String {
+    let list = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<Vec<_>>().join(" ");
+    let of = |articles: &'static [Article]| list(&mut articles.iter().map(|article| article.name));
+    let findings = findings::FINDINGS.iter().map(|article| (article.name.to_owned() + " ", article.title.to_owned()));
+    let others = [
+        ("rules ", format!("(the truth table) {}", list(&mut rules::RULES.iter().map(|rule| rule.number)))),
+        ("modes ", of(&words::MODES)),
+        ("words ", of(&words::WORDS)),
+        ("failures ", of(&failures::KINDS)),
+        ("stages ", of(&failures::STAGES)),
+        ("of a check ", of(&checks::CONCERNS)),
+    ];
+    paragraph("mailconn explain WORD explains one of these; nothing is dialled.")
+        + "\n"
+        + &labelled(findings)
+        + "\n"
+        + &labelled(others.map(|(label, text)| (label.to_owned(), text)))
+}
+
+fn articles() -> impl Iterator<Item = &'static Article> {
+    let (findings, modes, words) = (&findings::FINDINGS, &words::MODES, &words::WORDS);
+    findings.iter().chain(modes).chain(words).chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS)
+}
+
+fn explained() -> impl Iterator<Item = &'static str> {
+    let rules = rules::RULES.iter().map(|rule| rule.number);
+    articles().map(|article| article.name).chain(rules).chain([RULES])
+}
+
+fn article(article: &Article) -> String {
+    let mut rows = vec![row("it means", article.means)];
+    if !article.example.is_empty() {
+        rows.push(row("looks like", article.example));
+    }
+    rows.push(row("what to do", article.cure));
+    let mut label = if article.rules.len() == 1 { "rule" } else { "rules" };
+    for number in article.rules {
+        rows.push(row(label, &format!("{number}: {}", rules::text(number).unwrap_or_default())));
+        label = "";
+    }
+    rows.extend(met(article.met));
+    paragraph(&format!("{}  {}", article.name, article.title)) + "\n" + &labelled(rows)
+}
+
+fn rule_article(rule: &rules::Practice) -> String {
+    let mut rows = vec![row("it means", rule.means), row("see", &rule.see.join(", "))];
+    rows.extend(met(rule.met));
+    let text = rules::text(rule.number).unwrap_or_default();
+    paragraph(&format!("{}  {text}", rule.number)) + "\n" + &labelled(rows)
+}
+
+fn row(label: &str, text: &str) -> (String, String) {
+    (format!("{label:<11} "), text.to_owned())
+}
+
+fn met(threads: &[&str]) -> Option<(String, String)> {
+    (!threads.is_empty()).then(|| row("met in", &threads.join(", ")))
+}
+
+/// A word of the command line, fit to be repeated.
+fn printable(word: &str) -> String {
+    super::words::printable(word).chars().take(60).collect()
+}

@@ -1,0 +1,224 @@
+//! `mailconn explain`: whatever word a report can say is explained, and each explanation is whole.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mailconn::allocator::{Kind, Mode, Reason, route};
+use mailconn::protocol::{FailureKind, Stage};
+use mailconn::record::Lock;
+use mailconn::report::{explain, explained_words};
+
+use super::process::{end, mailconn, shell};
+
+fn source(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The string literals of the code in that folder, or file.
+fn literals(path: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if path.is_dir() {
+        let inside = std::fs::read_dir(&path).unwrap();
+        return inside.flat_map(|entry| literals(entry.unwrap().path().to_str().unwrap())).collect();
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// What the list of `mailconn explain` has behind that label.
+fn listed(label: &str) -> BTreeSet<String> {
+    let words = explained_words();
+    let (_, after) = words.split_once(&format!("\n{label} ")).unwrap_or_else(|| panic!("{label} is missing: {words}"));
+    let lines = after.lines().enumerate().take_while(|(number, line)| *number == 0 || line.starts_with("   "));
+    lines.flat_map(|(_, line)| line.split_whitespace()).map(str::to_owned).collect()
+}
+
+fn names(names: impl IntoIterator<Item = &'static str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn is_whole(word: &str) -> String {
+    let text = explain(word).unwrap();
+    assert!(text.starts_with(word), "{text}");
+    assert!(text.contains("\nit means "), "{text}");
+    let wide = text.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "{word}");
+    assert!(["`", "**", "]("].iter().all(|mark| !text.contains(mark)), "it is no markdown: {text}");
+    assert_eq!(explain(&word.to_uppercase()).unwrap(), text);
+    assert_eq!(explain(&format!(" {} ", word.to_lowercase())).unwrap(), text);
+    text
+}
+
+#[test]
+fn every_finding_that_the_code_can_emit_is_explained_with_an_example_a_cure_and_its_rule() {
+    let is_id = |text: &String| text.len() == 5 && text.starts_with("MC") && text[2..].parse::<u16>().is_ok();
+    let emitted: BTreeSet<String> = literals("src/record").into_iter().filter(is_id).collect();
+    assert!(emitted.len() >= 12, "{emitted:?}");
+    let words = explained_words();
+    for id in emitted.iter().map(String::as_str).chain(["MC010", "MC011"]) {
+        let text = is_whole(id);
+        for part in ["\nlooks like ", "\nwhat to do ", "\nrule"] {
+            assert!(text.contains(part), "{id} lacks {part:?}: {text}");
+        }
+        assert!(text.contains(&format!("\nlooks like   {id} ")), "its example is what the report shows: {text}");
+        assert!(words.contains(&format!("\n{id}  ")), "{id} is not in the list: {words}");
+    }
+}
+
+#[test]
+fn every_finding_has_the_severity_of_the_manual() {
+    let manual = source("src/manual.rs");
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("//! | MC"));
+    let mut checked = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let id = format!("MC{}", cells[0]);
+        let text = explain(&id).unwrap();
+        assert!(text.starts_with(&format!("{id}  {}: ", cells[1])), "{text}");
+        let example = text.split_once("\nlooks like ").unwrap().1.trim_start();
+        assert!(example.starts_with(&format!("{id} {}", cells[1])), "{example}");
+        checked += 1;
+    }
+    assert!(checked >= 12, "{checked}");
+}
+
+#[test]
+fn every_concern_of_a_check_is_explained() {
+    let is_name = |text: &String| {
+        let mut parts = text.split('-');
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+        let rest =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        text.contains('-') && parts.next().is_some_and(plain) && parts.all(rest)
+    };
+    let emitted: BTreeSet<String> = literals("src/record/check/concerns.rs").into_iter().filter(is_name).collect();
+    assert!(emitted.len() >= 20, "{emitted:?}");
+    assert_eq!(listed("of a check"), emitted);
+    emitted.iter().for_each(|name| drop(is_whole(name)));
+}
+
+#[test]
+fn every_rule_of_the_manual_is_explained_in_its_words() {
+    let manual = source("src/manual.rs");
+    let is_rule = |word: &&str| {
+        word.len() == 2 && word.starts_with(['K', 'A', 'W', 'C', 'D', 'M', 'H', 'B']) && word[1..].parse::<u8>().is_ok()
+    };
+    let numbers: BTreeSet<String> = manual.split("**").skip(1).step_by(2).filter(is_rule).map(str::to_owned).collect();
+    assert!(numbers.len() >= 30, "{numbers:?}");
+    let mut list = listed("rules");
+    for word in ["(the", "truth", "table)"] {
+        assert!(list.remove(word));
+    }
+    assert_eq!(list, numbers);
+    numbers.iter().for_each(|number| drop(is_whole(number)));
+    let unwrapped = |word| explain(word).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        unwrapped("C3")
+            .starts_with("C3 A second default for the same thread is refused; the first goes on working. it means ")
+    );
+    assert!(
+        unwrapped("A3").starts_with("A3 use-main-or-default, the default mode: if one was passed, the passed one; ")
+    );
+    assert!(unwrapped("H1").contains("even when the task panics: Client::thread_scope. it means"), "the last line too");
+}
+
+#[test]
+fn every_failure_stage_mode_kind_reason_and_lock_is_explained() {
+    let kinds = names(FailureKind::ALL.map(FailureKind::name));
+    let stages = names(Stage::ALL.map(Stage::name));
+    let modes = names(Mode::ALL.map(Mode::name));
+    let reasons = [Reason::Explicit, Reason::Main, Reason::Default, Reason::DefaultCreated].map(Reason::name);
+    let words = names([Kind::Main, Kind::Default, Kind::Independent].map(Kind::name).into_iter().chain(reasons))
+        .into_iter()
+        .chain([Lock::Unit, Lock::Command].map(|lock| lock.name().to_owned()))
+        .collect();
+    for (label, expected) in [("failures", kinds), ("stages", stages), ("modes", modes), ("words", words)] {
+        assert_eq!(listed(label), expected, "{label}");
+        expected.iter().for_each(|word| assert!(is_whole(word).contains("\nwhat to do "), "{word}"));
+    }
+    let greeting = explain("greeting").unwrap();
+    assert_eq!(greeting.matches("\nit means ").count(), 2, "it is a failure and a stage: {greeting}");
+}
+
+#[test]
+fn threads_are_cited_by_repository_and_number_alone_and_rules_that_are_named_exist() {
+    let is_thread = |text: &str| {
+        let (repository, number) = text.split_once('#').unwrap_or_default();
+        let named = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
+        let (owner, name) = repository.split_once('/').unwrap_or_default();
+        named(owner) && named(name) && !name.contains('/') && number.parse::<u32>().is_ok()
+    };
+    let mut cited = 0;
+    let words = explained_words();
+    for word in words.split_whitespace().filter(|word| explain(word).is_ok() && *word != "rules") {
+        let text = explain(word).unwrap();
+        assert!(!text.contains("://") || !text.contains("github"), "{word}");
+        if let Some((_, threads)) = text.split_once("\nmet in ") {
+            let threads = threads.split("\n\n").next().unwrap().split_whitespace();
+            for thread in threads.map(|thread| thread.trim_end_matches(',')) {
+                assert!(is_thread(thread), "{word}: {thread}");
+                cited += 1;
+            }
+        }
+        // Behind each rule's number stands its text.
+        assert!(!text.contains(": \n"), "{word} names a rule that the manual does not have: {text}");
+        if let Some((_, see)) = text.split_once("\nsee ") {
+            let see = see.lines().next().unwrap();
+            see.split(',').map(str::trim).for_each(|other| assert!(explain(other).is_ok(), "{word} refers to {other}"));
+        }
+    }
+    assert!(cited > 50, "{cited}");
+}
+
+#[test]
+fn rules_prints_the_table_by_which_the_code_decides() {
+    let text = explain("rules").unwrap();
+    let yes = |is| if is { "yes" } else { "no" };
+    let mut rows = 0;
+    for mode in Mode::ALL {
+        for (passed, has) in [(true, true), (true, false), (false, true), (false, false)] {
+            let reason = route(mode, has, passed).name();
+            let found = text.lines().any(|line| {
+                let cells: Vec<&str> = line.split_whitespace().collect();
+                cells.starts_with(&[mode.name(), yes(passed), yes(has)]) && cells.last() == Some(&reason)
+            });
+            assert!(found, "{mode} {passed} {has} {reason}: {text}");
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 12);
+    // The specification's own words for three of the cells.
+    for line in [
+        "use-default          no      no       a default, created first  default-created",
+        "use-main-or-default  no      no       main                      main",
+        "use-main-or-default  yes      refused (C3)",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+}
+
+#[test]
+fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
+    let ended = end(&mut mailconn(["explain", "mc020"]));
+    assert_eq!((ended.code, &*ended.stderr), (0, ""));
+    assert_eq!(ended.stdout, explain("MC020").unwrap());
+    assert_eq!(end(&mut mailconn(["explain"])).stdout, explained_words());
+    for (word, nearest) in [
+        ("MC21", "MC021"),
+        ("limit-conections", "limit-connections"),
+        ("use-defualt", "use-default"),
+        ("rule", "rules"),
+        ("A8", "A1"),
+        ("", "K1"),
+        ("\u{1b}[31mrules", "rules"),
+    ] {
+        let ended = end(&mut mailconn(["explain", word]));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{word}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{:?}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("did you mean {nearest}? ")), "{word}: {:?}", ended.stderr);
+        assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+    }
+    let closed = end(&mut shell("{} explain | true"));
+    assert_eq!((closed.code, &*closed.stderr), (0, ""));
+}
