@@ -73,7 +73,8 @@
 //! - **B2** Main's and a default's place survive: the next operation there opens a new session. A broken independent
 //!   connection counts as disposed.
 //! - **B3** Nothing is retried behind the user's back, and a new session never pretends to be the old one: the ledger
-//!   shows both, as `#3` and `#3.2`.
+//!   shows both, as `#3` and `#3.2`. An operation that relied on the old session's state, its selected mailbox, must
+//!   select again.
 //! - **B4** A server that refuses one more connection makes that operation fail as `limit-connections`, not as a wrong
 //!   password; there is no silent fall-back to main.
 //! - **B5** No operation, connect, wait or shutdown is unbounded in time. A deadline covers the whole of it, not each
@@ -89,7 +90,8 @@
 //! there is one, the server's own line.
 //!
 //! # Findings
-//! What a run can prove, each with its evidence and its cure.
+//! What a run can prove, each with its evidence and its cure; `mailconn explain MC020` says more of each. Hazards, leaks and
+//! faults make the exit code 1, unless `--fail-on` says otherwise.
 //!
 //! | id | severity | found when |
 //! |---|---|---|
@@ -131,6 +133,13 @@
 //! | `slow-resolve` `slow-connect` `slow-tls` `slow-greeting` `slow-sign-in` | warning | a phase took longer than 1, 1, 2, 5, 2 s |
 //!
 //! # Choices where the rules are silent
+//! - **Which mailbox answered** is read from the reply alone: mail of the sandbox, and of the tests' own Dovecot, names its
+//!   mailbox in subject and Message-ID, and a reply proves one where every message of it does so alike. Elsewhere the
+//!   UIDVALIDITY of the mailbox that was selected when the reply came is compared with the one that the operation's own
+//!   selection had; two mailboxes can have the same, so that finds less.
+//! - **Under `--lock command`** each command of fetch and search has a lease of its own, as clients do it that lock a
+//!   connection and not a unit (A7). Each lease must be on the connection that A1–A3 give; that others came between is
+//!   what such a run shows, and MC020 says what came of it. The rules count A7 as broken only under `--lock unit`.
 //! - **An implicit default whose first dial fails** leaves nothing behind, as one created by hand (C4): the thread's
 //!   next operation creates one again. A thread would otherwise be left with a default that never was open, and
 //!   switching to use-main-or-default would send it there instead of to main.
