@@ -1,6 +1,12 @@
 //! `--lock command`, the naive lock, beside `--lock unit`; and which findings make the exit code 1.
 
-use super::process::{Ended, end, findings, list, mailconn, number, of_kind, run};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::process::{Ended, end, failures, findings, list, mailconn, number, of_kind, run, run_against};
+use crate::protocol::scripted::Server;
 
 const SHARED: &str =
     "--mode use-main -t 8 --ops fetch --mailbox INBOX --mailbox Archive --mailbox Sent --progress never";
@@ -69,6 +75,37 @@ fn fail_on_says_which_findings_exit_1() {
     }
     let limited = run("--mode use-default -t 3 --sandbox-connections 1 --fail-on none");
     assert_eq!(limited.code, 6, "a limit is no finding that one chooses");
+}
+
+/// One thread has its mailbox selected, the other's command breaks the session, and the first one reads on in the next.
+#[test]
+fn who_relied_on_a_session_that_is_gone_is_told_by_mc021_and_reads_no_other_mailbox() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        if peer.number == 0 {
+            // So late that the other thread stands in line for the connection, and has it next.
+            let examine = peer.line().unwrap();
+            thread::sleep(Duration::from_millis(300));
+            let tag = examine.split(' ').next().unwrap();
+            peer.send(&format!("* 5 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n{tag} OK done\r\n"));
+            peer.line();
+            return;
+        }
+        while let Some(line) = peer.line() {
+            let (tag, command) = line.split_once(' ').unwrap();
+            let reply = if command.starts_with("FETCH") { "BAD No mailbox selected." } else { "OK done" };
+            peer.send(&format!("{tag} {reply}\r\n"));
+        }
+    });
+    let args = "--lock command --mode use-main -t 2 -n 1 --ops fetch --mailbox Archive --format json";
+    let ended = run_against(server.address, args);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, findings(&report)[0]), (1, "MC021"), "{report:#}");
+    let evidence = list(&list(&report["findings"])[0]["evidence"])[0].as_str().unwrap();
+    assert!(evidence.ends_with("had Archive selected on #0 and ran on #0.2: BAD No mailbox selected."), "{evidence}");
+    assert_eq!(report["verdict"]["rules"], serde_json::json!({"checked": 2, "held": 2}));
+    let failures = failures(&report);
+    assert_eq!(failures.keys().collect::<Vec<_>>(), ["closed at operation", "server-bad at operation"]);
 }
 
 #[test]

@@ -66,6 +66,21 @@ fn mc020_where_no_message_tells_the_selection_s_uidvalidity_does() {
     assert!(finding.evidence[0].contains("whose UIDVALIDITY is "), "{:?}", finding.evidence);
 }
 
+/// Mailboxes that were made in one second can have the same: then a right one proves nothing, and is not counted as told.
+#[test]
+fn a_uidvalidity_that_two_mailboxes_share_proves_nothing() {
+    let mut run = shared(Lock::Command, 30, "search");
+    for operation in operations(&mut run) {
+        operation.relied_on.as_mut().unwrap().uid_validity = Some(7);
+        operation.answered_by.as_mut().unwrap().uid_validity = Some(7);
+    }
+    assert!(!ids(&verdict(&run)).contains(&"MC020"));
+    operations(&mut run).next().unwrap().answered_by.as_mut().unwrap().uid_validity = Some(8);
+    let verdict = verdict(&run);
+    let finding = verdict.findings.iter().find(|finding| finding.id == "MC020").unwrap();
+    assert!(finding.sentence.starts_with("1 of the 1 replies that tell "), "{}", finding.sentence);
+}
+
 #[test]
 fn a_lock_for_the_unit_reads_none_wrong() {
     is_clean(&shared(Lock::Unit, 60, "fetch,search"));

@@ -4,30 +4,35 @@
 //! and in its Message-ID. So a reply with such messages proves which mailbox it came from, whatever was asked for.
 
 /// The mailbox that this header names, if it does so in both places. People write subjects like these; nobody writes the
-/// Message-ID that goes with them.
+/// Message-ID that goes with them. Every fetched message comes by here, so nothing is copied.
 pub(super) fn home(header: &[u8]) -> Option<&str> {
-    let subject = field(header, "subject")?;
-    let (number, mailbox) = numbered(subject)?;
-    let id = field(header, "message-id")?.to_ascii_lowercase();
-    let id = id.strip_prefix('<')?;
-    let name = mailbox.to_ascii_lowercase();
-    let begins = [format!("{number}.{name}."), format!("{name}.{number}.")];
-    begins.iter().any(|begin| id.starts_with(begin.as_str())).then_some(mailbox)
+    let (number, mailbox) = numbered(field(header, b"subject")?)?;
+    let id = field(header, b"message-id")?.strip_prefix('<')?;
+    let begins = |first: &str, second: &str| after(id, first).and_then(|rest| after(rest, second)).is_some();
+    (begins(number, mailbox) || begins(mailbox, number)).then_some(mailbox)
 }
 
-/// `message 7 of Archive`, or `Archive message 7 of ann`.
-fn numbered(subject: &str) -> Option<(u32, &str)> {
+/// `message 7 of Archive`, or `Archive message 7 of ann`: the number and the mailbox.
+fn numbered(subject: &str) -> Option<(&str, &str)> {
     let (before, after) = subject.split_once("message ")?;
     let (number, owner) = after.split_once(" of ")?;
     let mailbox = if before.is_empty() { owner } else { before.strip_suffix(' ')? };
-    Some((number.parse().ok()?, mailbox)).filter(|_| !mailbox.is_empty())
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !mailbox.is_empty()).then_some((number, mailbox))
+}
+
+/// What follows that part of an identifier and its dot.
+fn after<'id>(id: &'id str, part: &str) -> Option<&'id str> {
+    let (begin, rest) = id.split_at_checked(part.len())?;
+    rest.strip_prefix('.').filter(|_| begin.eq_ignore_ascii_case(part))
 }
 
 /// A field that stands on one line.
-fn field<'header>(header: &'header [u8], name: &str) -> Option<&'header str> {
+fn field<'header>(header: &'header [u8], name: &[u8]) -> Option<&'header str> {
     header.split(|byte| *byte == b'\n').find_map(|line| {
-        let (key, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then_some(value.trim())
+        let (key, rest) = line.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b":").filter(|_| key.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok().map(str::trim)
     })
 }
 

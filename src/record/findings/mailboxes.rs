@@ -1,7 +1,7 @@
 //! Which mailbox answered: replies that came from another one than was asked for, and reads on a session that had none
 //! selected because another session's selection was relied on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding;
 use crate::allocator::SessionId;
@@ -12,11 +12,12 @@ use crate::record::verdict::{Finding, Severity};
 
 /// MC020.
 pub(super) fn wrong_mailbox(run: &Run) -> Option<Finding> {
+    let shared = shared_validities(run);
     let mut told = 0_u64;
     let mut wrong = Vec::new();
     for (_, operation) in run.operations() {
         let Some((asked, answer)) = asked(run, operation).zip(operation.answered_by.as_ref()) else { continue };
-        let proof = Proof::of(operation, asked, answer);
+        let proof = Proof::of(operation, asked, answer, &shared);
         told += u64::from(!matches!(proof, Proof::None));
         match proof {
             Proof::Wrong(how) => wrong.push((operation, asked, how)),
@@ -93,8 +94,8 @@ enum Proof {
 }
 
 impl Proof {
-    /// The messages' own word counts before the selection's UIDVALIDITY: two mailboxes can have the same.
-    fn of(operation: &Operation, asked: &str, answer: &Answer) -> Self {
+    /// The messages' own word counts before the selection's UIDVALIDITY, which two mailboxes can share.
+    fn of(operation: &Operation, asked: &str, answer: &Answer, shared: &BTreeSet<u32>) -> Self {
         if let Some(mailbox) = answer.mailbox.as_deref() {
             return if is_same_mailbox(mailbox, asked) {
                 Self::Right
@@ -107,10 +108,24 @@ impl Proof {
             Some((expected, other)) if expected != other => Self::Wrong(format!(
                 "whose UIDVALIDITY is {expected}; the mailbox that was selected when it was answered has {other}"
             )),
-            Some(_) => Self::Right,
-            None => Self::None,
+            Some((expected, _)) if !shared.contains(&expected) => Self::Right,
+            _ => Self::None,
         }
     }
+}
+
+/// The UIDVALIDITYs that more than one of the run's mailboxes has: those made in one second often do.
+fn shared_validities(run: &Run) -> BTreeSet<u32> {
+    let mut owners: BTreeMap<u32, &str> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for (_, operation) in run.operations() {
+        let selection = operation.relied_on.as_ref().and_then(|selection| selection.uid_validity);
+        let Some((validity, asked)) = selection.zip(asked(run, operation)) else { continue };
+        if !is_same_mailbox(owners.entry(validity).or_insert(asked), asked) {
+            shared.insert(validity);
+        }
+    }
+    shared
 }
 
 /// Which operation selected what, by session and tag: a wrong reply came from the last one before it.
