@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mailconn::sandbox::{CloseCause, CommandStatus, Options, Sandbox, SessionRecord, User};
 
 mod command;
+mod faults;
 mod foreign;
 mod pop3;
 mod smtp;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 
-use super::faults::Outlet;
+use super::faults::{Cut, Outlet};
 use super::inlet::Inlet;
-use super::wire::Wire;
+use super::wire::{GLANCE, Wire};
 
 /// How long a handshake may take, whatever the client does meanwhile.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
@@ -22,15 +22,17 @@ pub(super) struct Channel<'a> {
     stopping: &'a dyn Fn() -> bool,
     /// How long a client may say nothing, if not as long as it is allowed for the whole of what it has to say.
     idle_limit: Option<Duration>,
-    /// How long the present wait may be: the system knows it too.
+    /// How long the present wait may be.
     patience: Duration,
+    /// What the system was told of it.
+    set: Duration,
     /// Looked at between reads, so that a client that sends a byte now and then has no more time.
     deadline: Instant,
 }
 
 /// What came of waiting.
 pub(super) enum Arrival {
-    /// Bytes; look again.
+    /// Bytes, or a reply that is no longer held back; look again.
     Bytes,
     /// The client closed its side.
     End,
@@ -42,8 +44,8 @@ pub(super) enum Arrival {
 
 impl<'a> Channel<'a> {
     pub fn new(wire: Wire, outlet: Outlet, stopping: &'a dyn Fn() -> bool, idle_limit: Option<Duration>) -> Self {
-        let (patience, deadline) = (Duration::ZERO, Instant::now());
-        Self { wire, inlet: Inlet::new(), outlet, stopping, idle_limit, patience, deadline }
+        let (patience, set, deadline) = (Duration::ZERO, Duration::ZERO, Instant::now());
+        Self { wire, inlet: Inlet::new(), outlet, stopping, idle_limit, patience, set, deadline }
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -56,32 +58,49 @@ impl<'a> Channel<'a> {
 
     /// The client has so much time from now on.
     pub fn allow(&mut self, time: Duration) -> io::Result<()> {
-        let patience = self.idle_limit.map_or(time, |limit| limit.min(time));
-        if patience != self.patience {
-            self.wire.set_patience(patience)?;
-            self.patience = patience;
-        }
+        self.patience = self.idle_limit.map_or(time, |limit| limit.min(time));
+        self.set_patience(self.patience)?;
         self.deadline = Instant::now() + time;
+        Ok(())
+    }
+
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        if patience != self.set {
+            self.wire.set_patience(patience)?;
+            self.set = patience;
+        }
         Ok(())
     }
 
     /// Takes one whole reply and leaves `reply` empty.
     pub fn pass(&mut self, reply: &mut Vec<u8>) -> io::Result<()> {
-        self.outlet.pass(reply, &mut self.wire)
+        self.outlet.pass(reply, self.deadline, &mut self.wire)
     }
 
-    /// Everything passed so far is sent.
+    /// Everything passed so far is sent, once it is not held back.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.outlet.flush(&mut self.wire)
+        self.outlet.flush(self.deadline, &mut self.wire)
     }
 
-    /// Sends what there is to send, then waits for more to read.
+    /// Says this instead of what was passed and not sent.
+    pub fn say_at_once(&mut self, line: Vec<u8>) -> io::Result<()> {
+        self.outlet.say_at_once(line, &mut self.wire)
+    }
+
+    /// Sends what there is to send and not held back, then waits for more to read.
     pub fn wait(&mut self) -> io::Result<Arrival> {
-        self.flush()?;
+        self.outlet.flush_unless_held(&mut self.wire)?;
         if Instant::now() > self.deadline {
             return Ok(Arrival::Silence);
         }
-        match self.wire.read(self.inlet.room()) {
+        let holds = self.outlet.holds();
+        self.set_patience(if holds { self.patience.min(GLANCE) } else { self.patience })?;
+        let read = self.wire.read(self.inlet.room());
+        if matches!(read, Ok(0)) {
+            // Whoever ends a session ends its reading first.
+            self.outlet.check()?;
+        }
+        match read {
             Ok(0) if self.is_stopping() => Ok(Arrival::Stop),
             Ok(0) => Ok(Arrival::End),
             Ok(length) => {
@@ -91,7 +110,7 @@ impl<'a> Channel<'a> {
             // Part of a record: the deadline is looked at before the next one.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Arrival::Bytes),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Ok(Arrival::Silence)
+                Ok(if holds { Arrival::Bytes } else { Arrival::Silence })
             }
             Err(error) => Err(error),
         }
@@ -104,12 +123,20 @@ impl<'a> Channel<'a> {
         self.inlet = Inlet::new();
         let time = self.idle_limit.map_or(HANDSHAKE_TIME, |limit| limit.min(HANDSHAKE_TIME));
         // The handshake has waits of its own: whoever goes on must allow a time anew.
-        self.patience = Duration::ZERO;
+        self.set = Duration::ZERO;
         self.wire.encrypt(config, Instant::now() + time)
     }
 
     /// The last word is said.
     pub fn close(self) {
         self.wire.linger(self.stopping);
+    }
+
+    /// No last word.
+    pub fn cut(self, how: Cut) {
+        match how {
+            Cut::Fin => self.wire.end(),
+            Cut::Rst => self.wire.reset(),
+        }
     }
 }

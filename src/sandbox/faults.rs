@@ -1,77 +1,152 @@
-//! The one place all replies pass on their way out: here they are late, and here they could be cut or replaced.
+//! The one place all replies pass on their way out: here they are late, held back or cut off.
 
-use std::io::{self, Write};
-use std::sync::Arc;
+mod grip;
+mod outlet;
+
+use std::collections::HashMap;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, Weak};
 
-/// A reply that the client does not take within this time breaks the connection.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) use self::grip::{Ending, Grip, is_struck};
+pub(super) use self::outlet::Outlet;
+use super::limits::Limits;
+use super::listening::Protocol;
+use super::lock;
 
-/// Replies to pipelined commands leave together, up to about this size.
-const BATCH: usize = 64 * 1024;
-
-/// A session's way out. A *reply* is all the server says to one thing the client said (untagged lines
-/// and the tagged one, or a continuation), so what happens to a reply happens to the whole of it.
-pub(super) struct Outlet {
-    latency: Duration,
-    /// Set by whoever stops the server, who then unparks this thread: a delay must not outlive the server.
-    stopping: Arc<AtomicBool>,
-    pending: Vec<u8>,
+/// How a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The server closes its side: what it has sent still arrives, then the stream ends. Under TLS it ends without
+    /// `close_notify`.
+    Fin,
+    /// The connection is reset: the client's next read or write fails, and what was under way may be lost.
+    Rst,
 }
 
-impl Outlet {
-    pub fn new(latency: Duration, stopping: Arc<AtomicBool>) -> Self {
-        Self { latency, stopping, pending: Vec::new() }
+/// What can be made to go wrong in a running [`Sandbox`](super::Sandbox), from any thread, while its sessions run.
+///
+/// A session is named by its client's port ([`SessionRecord::peer_port`](super::SessionRecord::peer_port)). Where
+/// several open sessions have it, from different addresses or on different listeners, all of them are meant. A session
+/// ended from here has [`CloseCause::Fault`](super::CloseCause::Fault) on record.
+///
+/// ```
+/// use std::{io::Read, net::{TcpListener, TcpStream}};
+/// use mailconn::sandbox::{Cut, Options, Sandbox};
+///
+/// let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options::default())?;
+/// let mut client = TcpStream::connect(server.address())?;
+/// let port = client.local_addr()?.port();
+/// client.read(&mut [0; 1])?;
+/// assert!(server.faults().cut(port, Cut::Fin));
+/// client.read_to_end(&mut Vec::new())?;
+/// assert!(!server.faults().cut(port, Cut::Fin), "it is over");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Faults(Arc<Board>);
+
+/// Every open session's grip.
+struct Board {
+    limits: Arc<Limits>,
+    /// Read by whoever accepts.
+    refuses: AtomicBool,
+    /// As many entries as there are sessions that have not closed their socket.
+    grips: Mutex<HashMap<u16, Vec<Arc<Grip>>>>,
+}
+
+/// A session's entry. It is dropped when the session's socket is closed, whatever closed it.
+pub(super) struct Entry {
+    board: Arc<Board>,
+    port: u16,
+    pub grip: Arc<Grip>,
+}
+
+impl Faults {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        Self(Arc::new(Board { limits, refuses: AtomicBool::new(false), grips: Mutex::default() }))
     }
 
-    /// Takes one whole reply and leaves `reply` empty. It is on the wire at the latest after [`Outlet::flush`].
-    pub fn pass(&mut self, reply: &mut Vec<u8>, stream: &mut impl Write) -> io::Result<()> {
-        self.delay();
-        if self.pending.is_empty() {
-            std::mem::swap(&mut self.pending, reply);
-        } else {
-            self.pending.append(reply);
-        }
-        // A delayed reply leaves at its own time; only prompt ones wait for their neighbours.
-        if self.latency.is_zero() && self.pending.len() < BATCH { Ok(()) } else { self.flush(stream) }
+    /// Cuts the connection, also under TLS or in the middle of a reply; replies that wait to be sent are lost. When this
+    /// returns, the end is on record and the cut made. A client that will not read a reply delays it by some
+    /// milliseconds. False if no open session has the port.
+    pub fn cut(&self, peer_port: u16, how: Cut) -> bool {
+        self.end(peer_port, &Ending::Cut(how))
     }
 
-    /// Everything passed so far goes out in one write, if the system takes it in one.
-    pub fn flush(&mut self, stream: &mut impl Write) -> io::Result<()> {
-        let mut rest = self.pending.as_slice();
-        let mut deadline = None;
-        while !rest.is_empty() {
-            match stream.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            if !rest.is_empty() && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + WRITE_PATIENCE) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        stream.flush()?;
-        self.pending.clear();
-        if self.pending.capacity() > 4 * BATCH {
-            self.pending.shrink_to(BATCH);
-        }
-        Ok(())
+    /// Holds the session's replies back until let go with `false`; commands are read, carried out and put on record
+    /// meanwhile. A reply under way is not interrupted. What cannot go on without its reply, such as a TLS handshake,
+    /// waits too. False if no open session has the port.
+    pub fn stall(&self, peer_port: u16, stalled: bool) -> bool {
+        let grips = self.of(peer_port);
+        grips.iter().for_each(|grip| grip.stall(stalled));
+        !grips.is_empty()
     }
 
-    fn delay(&self) {
-        if self.latency.is_zero() {
-            return;
-        }
-        let start = Instant::now();
-        while !self.stopping.load(Ordering::Acquire) {
-            let left = self.latency.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            thread::park_timeout(left);
-        }
+    /// Says goodbye unasked and closes: `* BYE text`, `421 4.3.2 text` or `-ERR text`. It is said between two replies,
+    /// in place of those that are late or held back; before a TLS handshake is over nothing can be said. `text` is one
+    /// line: what would break it becomes a space. False if no open session has the port.
+    pub fn goodbye(&self, peer_port: u16, text: &str) -> bool {
+        self.end(peer_port, &Ending::Goodbye(text.replace(char::is_control, " ")))
     }
+
+    /// From now on a new connection is reset as soon as it is accepted, until told otherwise.
+    ///
+    /// The system has shaken hands by then, so a client's connect succeeds; its first read, or the second write at the
+    /// latest, fails with `ECONNRESET` (or `EPIPE`). There is no greeting. On record it is a session without commands.
+    pub fn refuse_connections(&self, refuse: bool) {
+        self.0.refuses.store(refuse, Ordering::Release);
+    }
+
+    /// Changes [`Options::connections_per_user`](super::Options::connections_per_user) for those who come from now on;
+    /// nobody who is here has to leave.
+    pub fn limit(&self, connections: Option<usize>) {
+        self.0.limits.change(connections);
+    }
+
+    pub(super) fn refuses(&self) -> bool {
+        self.0.refuses.load(Ordering::Acquire)
+    }
+
+    pub(super) fn enter(&self, port: u16, socket: Weak<TcpStream>) -> Entry {
+        let grip = Arc::new(Grip::new(socket));
+        lock(&self.0.grips).entry(port).or_default().push(Arc::clone(&grip));
+        Entry { board: Arc::clone(&self.0), port, grip }
+    }
+
+    fn of(&self, port: u16) -> Vec<Arc<Grip>> {
+        lock(&self.0.grips).get(&port).cloned().unwrap_or_default()
+    }
+
+    fn end(&self, port: u16, ending: &Ending) -> bool {
+        let grips = self.of(port);
+        grips.iter().for_each(|grip| grip.end(ending.clone()));
+        grips.iter().for_each(|grip| grip.await_end());
+        !grips.is_empty()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut grips = lock(&self.board.grips);
+        if let Some(here) = grips.get_mut(&self.port) {
+            here.retain(|grip| !Arc::ptr_eq(grip, &self.grip));
+            if here.is_empty() {
+                grips.remove(&self.port);
+            }
+        }
+        drop(grips);
+        // Whoever waits for the end finds the session gone.
+        self.grip.over();
+    }
+}
+
+/// The last line of a session, said unasked.
+pub(super) fn farewell(protocol: Protocol, text: &str) -> Vec<u8> {
+    let before = match protocol {
+        Protocol::Imap => "* BYE",
+        Protocol::Smtp => "421 4.3.2",
+        Protocol::Pop3 => "-ERR",
+    };
+    format!("{before} {text}\r\n").into_bytes()
 }

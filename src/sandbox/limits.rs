@@ -12,10 +12,12 @@ use super::lock;
 type Holder = (Protocol, Option<Arc<str>>, IpAddr);
 
 /// The limit and who stands where.
-pub(super) struct Limits {
+pub(super) struct Limits(Mutex<Standing>);
+
+struct Standing {
     connections_per_user: Option<usize>,
     /// Entries leave at zero, so the map is as small as the number of those who are here.
-    admitted: Mutex<HashMap<Holder, usize>>,
+    admitted: HashMap<Holder, usize>,
 }
 
 /// One connection's place; dropping it gives the place back.
@@ -36,31 +38,36 @@ impl Full {
 
 impl Limits {
     pub fn new(connections_per_user: Option<usize>) -> Self {
-        Self { connections_per_user, admitted: Mutex::default() }
+        Self(Mutex::new(Standing { connections_per_user, admitted: HashMap::new() }))
+    }
+
+    /// Whoever is here stays, however many they are.
+    pub fn change(&self, connections_per_user: Option<usize>) {
+        lock(&self.0).connections_per_user = connections_per_user;
     }
 
     pub fn admit(self: &Arc<Self>, protocol: Protocol, user: Option<Arc<str>>, from: IpAddr) -> Result<Place, Full> {
         let holder = (protocol, user, from);
-        let mut admitted = lock(&self.admitted);
-        let count = admitted.get(&holder).copied().unwrap_or(0);
-        if let Some(limit) = self.connections_per_user
+        let mut standing = lock(&self.0);
+        let count = standing.admitted.get(&holder).copied().unwrap_or(0);
+        if let Some(limit) = standing.connections_per_user
             && count >= limit
         {
             return Err(Full(limit));
         }
-        admitted.insert(holder.clone(), count + 1);
-        drop(admitted);
+        standing.admitted.insert(holder.clone(), count + 1);
+        drop(standing);
         Ok(Place { limits: Arc::clone(self), holder })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut admitted = lock(&self.limits.admitted);
-        if let Some(count) = admitted.get_mut(&self.holder) {
+        let mut standing = lock(&self.limits.0);
+        if let Some(count) = standing.admitted.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
-                admitted.remove(&self.holder);
+                standing.admitted.remove(&self.holder);
             }
         }
     }

@@ -40,7 +40,7 @@
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
 //! - `witness`: what the server itself saw.
 //! - `limits`: how many connections an account may have; `surroundings`: who is let in; `sasl`: how a password is sent.
-//! - `faults`: the one place all replies pass on their way out.
+//! - `faults`: the one place all replies pass on their way out, and what can be done there from outside.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
 //! - `mailbox`, `message`, `seed`: accounts, their mailboxes, what is in them.
 //! - `imap`, `smtp`, `pop3`: one session's conversation.
@@ -71,6 +71,7 @@ mod tls;
 mod wire;
 mod witness;
 
+pub use faults::{Cut, Faults};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Options, User};
 pub use server::Sandbox;

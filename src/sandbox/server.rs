@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::faults::{Faults, Grip};
 use super::limits::Limits;
 use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
 use super::options::Options;
 use super::session;
 use super::tls::Identity;
-use super::witness::{SessionRecord, Witness};
+use super::wire;
+use super::witness::{CloseCause, SessionRecord, Witness};
 
 /// The pause after a connection could not be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -42,6 +44,7 @@ pub struct Sandbox {
 pub(super) struct Shared {
     pub accounts: Accounts,
     pub limits: Arc<Limits>,
+    pub faults: Faults,
     pub witness: Witness,
     pub latency: Duration,
     pub idle_limit: Option<Duration>,
@@ -58,9 +61,10 @@ struct Accepting {
     thread: JoinHandle<Vec<Running>>,
 }
 
-/// A session's thread, and a way to its socket that does not keep the socket open.
+/// A session's thread, and ways to wake it and to its socket that do not keep the socket open.
 struct Running {
     thread: JoinHandle<()>,
+    grip: Arc<Grip>,
     socket: Weak<TcpStream>,
 }
 
@@ -84,9 +88,11 @@ impl Sandbox {
         }
         let encrypts = listening.iter().any(|one| one.security != Security::Plain);
         let identity = encrypts.then(|| Identity::new(addresses.iter().map(SocketAddr::ip))).transpose()?;
+        let limits = Arc::new(Limits::new(options.connections_per_user));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
-            limits: Arc::new(Limits::new(options.connections_per_user)),
+            faults: Faults::new(Arc::clone(&limits)),
+            limits,
             witness: Witness::new(options.watch, options.keeps_record),
             latency: options.latency,
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
@@ -127,6 +133,11 @@ impl Sandbox {
         self.shared.identity.as_ref().map(|identity| identity.ca_pem.as_str())
     }
 
+    /// What can be made to go wrong in it.
+    pub fn faults(&self) -> Faults {
+        self.shared.faults.clone()
+    }
+
     /// The record so far, session by session in the order they were accepted.
     pub fn witness(&self) -> Vec<SessionRecord> {
         self.shared.witness.snapshot()
@@ -157,7 +168,7 @@ impl Sandbox {
         // Ends their reading but not their writing: they say goodbye themselves, between two replies.
         for session in &running {
             shut(&session.socket, Shutdown::Read);
-            session.thread.thread().unpark();
+            session.grip.wake();
         }
         let cut = Instant::now().checked_add(deadline / 5 * 4);
         while cut.is_none_or(|cut| Instant::now() < cut) && !running.iter().all(|session| session.thread.is_finished())
@@ -231,13 +242,21 @@ fn accept(listener: &TcpListener, speaks: (Protocol, Security), shared: &Arc<Sha
 /// Starts a session's thread. If the system has no thread to give, the connection is closed, and that is on record.
 fn serve(stream: TcpStream, peer: SocketAddr, speaks: (Protocol, Security), shared: &Arc<Shared>) -> Option<Running> {
     let witness = shared.witness.accepted(peer, speaks.0);
+    if shared.faults.refuses() {
+        witness.closed(CloseCause::Fault);
+        // If the system will not, the client sees the end of the stream at once.
+        let _ = wire::reset_when_dropped(&stream);
+        return None;
+    }
     let socket = Arc::new(stream);
     let weak = Arc::downgrade(&socket);
+    let entry = shared.faults.enter(peer.port(), Weak::clone(&weak));
+    let grip = Arc::clone(&entry.grip);
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new()
         .name("sandbox session".to_owned())
         .stack_size(STACK)
-        .spawn(move || session::hold(socket, peer, speaks, &shared, &witness))
+        .spawn(move || session::hold(socket, peer, speaks, &shared, entry, &witness))
         .ok()?;
-    Some(Running { thread, socket: weak })
+    Some(Running { thread, grip, socket: weak })
 }

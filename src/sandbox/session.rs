@@ -4,21 +4,17 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::channel::Channel;
-use super::faults::Outlet;
+use super::faults::{self, Ending, Entry, Outlet};
 use super::imap;
 use super::listening::{Protocol, Security};
 use super::pop3;
 use super::server::Shared;
 use super::smtp;
 use super::surroundings::Surroundings;
-use super::wire::Wire;
+use super::wire::{self, Wire};
 use super::witness::{CloseCause, SessionWitness};
-
-/// How long a write may wait for a client that does not read.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Holds a session to its end, which is on record before its socket closes.
 pub(super) fn hold(
@@ -26,13 +22,15 @@ pub(super) fn hold(
     peer: SocketAddr,
     (protocol, security): (Protocol, Security),
     shared: &Shared,
+    entry: Entry,
     witness: &SessionWitness,
 ) {
-    // Without these a reply is late or a write waits long, but the session works.
+    entry.grip.hold();
+    // Without these a reply is late or a write cannot be ended soon, but the session works.
     let _ = socket.set_nodelay(true);
-    let _ = socket.set_write_timeout(Some(WRITE_PATIENCE));
+    let _ = socket.set_write_timeout(Some(wire::GLANCE));
     let stopping = || shared.stopping.load(Ordering::Acquire);
-    let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping));
+    let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
     let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
     let around = Surroundings { accounts: &shared.accounts, limits: &shared.limits, protocol, security, tls, peer };
@@ -49,12 +47,22 @@ pub(super) fn hold(
             }
         }
     };
-    witness.closed(match cause {
-        Ok(cause) => cause,
+    let ending = entry.grip.ending();
+    witness.closed(match &cause {
+        Ok(cause) => *cause,
+        Err(_) if ending.is_some() => CloseCause::Fault,
         Err(_) if stopping() => CloseCause::Server,
-        Err(error) => why(&error),
+        Err(error) => why(error),
     });
-    channel.close();
+    match ending {
+        Some(Ending::Cut(how)) => channel.cut(how),
+        Some(Ending::Goodbye(text)) if cause.is_err_and(|error| faults::is_struck(&error)) => {
+            // The client may be gone.
+            let _ = channel.say_at_once(faults::farewell(protocol, &text));
+            channel.close();
+        }
+        _ => channel.close(),
+    }
 }
 
 fn why(error: &io::Error) -> CloseCause {

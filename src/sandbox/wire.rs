@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection};
+use socket2::SockRef;
 
 /// How long a TLS record may wait for a client that takes it piece by piece.
 const RECORD_TIME: Duration = Duration::from_secs(60);
+
+/// How long a write waits before it is seen whether it is still wanted.
+pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 /// How long a session that the server has ended waits for the client to close too.
 const LINGER: Duration = Duration::from_millis(500);
@@ -35,6 +39,22 @@ impl Wire {
         self.socket.set_read_timeout(Some(patience))
     }
 
+    /// The end of the stream, in the middle of whatever was said. Nothing that the client sent is left unread: then the
+    /// system would reset the connection.
+    pub fn end(self) {
+        if self.socket.shutdown(Shutdown::Write).is_ok() && self.socket.set_nonblocking(true).is_ok() {
+            let mut discarded = [0; 1024];
+            let deadline = Instant::now() + LINGER;
+            while matches!((&*self.socket).read(&mut discarded), Ok(1..)) && Instant::now() < deadline {}
+        }
+    }
+
+    /// Not even that: the socket's last owner resets the connection by dropping it.
+    pub fn reset(self) {
+        // If the system will not, the client sees the end of the stream.
+        let _ = reset_when_dropped(&self.socket);
+    }
+
     /// Shakes hands. Whatever the client sends from here on is under TLS, or ends the session. Changes the patience.
     pub fn encrypt(&mut self, config: &Arc<ServerConfig>, deadline: Instant) -> io::Result<()> {
         let mut tls = Box::new(ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?);
@@ -45,7 +65,7 @@ impl Wire {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if tls.wants_write() {
-                uninterrupted(|| tls.write_tls(&mut &*self.socket))?;
+                drain(&mut tls, &self.socket)?;
             } else {
                 self.set_patience(left)?;
                 if uninterrupted(|| tls.read_tls(&mut &*self.socket))? == 0 {
@@ -94,23 +114,32 @@ impl Read for Wire {
         }
         uninterrupted(|| tls.read_tls(&mut &*self.socket))?;
         digest(tls, &self.socket)?;
+        // What the client does not take now goes out with the next reply.
         drain(tls, &self.socket)?;
         decrypted(tls, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 }
 
 impl Write for Wire {
+    /// `WouldBlock` if the client takes nothing for [`GLANCE`].
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return (&*self.socket).write(buffer);
         };
+        if !drain(tls, &self.socket)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let written = tls.writer().write(buffer)?;
         drain(tls, &self.socket)?;
         Ok(written)
     }
 
+    /// Likewise.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        if drain(tls, &self.socket)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }
 
@@ -134,15 +163,26 @@ fn digest(tls: &mut ServerConnection, socket: &TcpStream) -> io::Result<()> {
     }
 }
 
-fn drain(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<()> {
+/// Sends what TLS has to send; false if the client did not take all of it.
+fn drain(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<bool> {
     let mut deadline = None;
     while tls.wants_write() {
         if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + RECORD_TIME) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        uninterrupted(|| tls.write_tls(&mut socket))?;
+        match uninterrupted(|| tls.write_tls(&mut socket)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Ok(false);
+            }
+            result => result?,
+        };
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Makes the socket's close a reset.
+pub(super) fn reset_when_dropped(socket: &TcpStream) -> io::Result<()> {
+    SockRef::from(socket).set_linger(Some(Duration::ZERO))
 }
 
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -77,6 +77,8 @@ pub enum CloseCause {
     Refused,
     /// The server ended it: it is stopping, or the client was silent, flooding or babbling.
     Server,
+    /// It was ended on purpose, through [`Faults`](super::Faults): the client may have done nothing wrong.
+    Fault,
 }
 
 /// Something that happened to a session, for those who watch.

@@ -84,6 +84,10 @@ impl Talk<TcpStream> {
 }
 
 impl Encrypted {
+    pub fn socket(&self) -> &TcpStream {
+        &self.0.get_ref().sock
+    }
+
     pub fn connection(&self) -> &ClientConnection {
         &self.0.get_ref().conn
     }
@@ -99,6 +103,15 @@ impl<S: Read + Write> Talk<S> {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         line
+    }
+
+    /// Hears a line, if one comes.
+    pub fn try_hear(&mut self, line: &mut String) -> std::io::Result<usize> {
+        self.0.read_line(line)
+    }
+
+    pub fn inner(&mut self) -> &mut impl Read {
+        &mut self.0
     }
 
     /// Says a line, hears a line.

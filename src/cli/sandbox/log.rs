@@ -115,6 +115,7 @@ fn words(kind: &SessionEventKind) -> String {
                 CloseCause::Reset => "the connection broke",
                 CloseCause::Refused => "too many connections",
                 CloseCause::Server => "ended by the server",
+                CloseCause::Fault => "ended by a fault that was asked for",
             };
             format!("closed: {cause}, {commands} command(s)")
         }
