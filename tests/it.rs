@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod protocol;
 mod readme;
+mod reference;
 mod report;
 mod sandbox;
 mod semantics;

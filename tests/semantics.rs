@@ -1,7 +1,7 @@
 //! The rules of connection assignment, one by one: each test is a sentence that begins with its rule's number.
 
 mod events;
-mod fake;
+pub mod fake;
 mod life;
 mod pools;
 mod sign_in;

@@ -1,0 +1,321 @@
+//! Steps, what must come of each, and both as the text of a scenario.
+
+use std::fmt::{self, Write};
+
+use mailconn::allocator::Mode;
+use mailconn::sandbox::Cut;
+use proptest::prelude::*;
+
+use super::model::{Client, Model, State};
+
+pub const CLIENTS: usize = 2;
+const LANES: usize = 3;
+/// The longest scenario, in steps.
+const LONGEST: usize = 40;
+
+/// A session's name: `#3`, and `#3.2` after a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    pub connection: u32,
+    pub number: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Create { thread: usize, client: usize, name: usize },
+    CreateDefault { thread: usize, client: usize, handle: usize },
+    Leave { thread: usize, client: usize, handle: usize },
+    DisposeHandle { thread: usize, client: usize, handle: usize },
+    DisposeDefault { thread: usize, client: usize },
+    Dispose { thread: usize, connection: usize },
+    Operate { thread: usize, client: usize, via: Option<usize> },
+    SetMode { thread: usize, client: usize, mode: Mode },
+    Exit { thread: usize },
+    Cut { client: usize, session: Session, victim: Victim, how: Cut },
+    Refuse(bool),
+    Close { client: usize },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Victim {
+    Main,
+    DefaultOf(usize),
+    Independent(usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// By hand.
+    Opened(Session),
+    Used {
+        session: Session,
+        reason: &'static str,
+        opened: bool,
+    },
+    /// The operation failed, for its connection was cut.
+    Broke {
+        session: Session,
+        reason: &'static str,
+        word: &'static str,
+    },
+    /// The dial failed.
+    NotOpened(Session),
+    /// By one of these rules, and which connection it names.
+    Refused(&'static [&'static str], Option<u32>),
+    Disposed(Option<u32>),
+    Done,
+}
+
+/// A step, and what is true after it.
+pub struct Line {
+    pub step: Step,
+    pub outcome: Outcome,
+    pub after: [After; CLIENTS],
+}
+
+/// What is true of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct After {
+    /// The sessions that the server has open.
+    pub open: Vec<Session>,
+    /// How many the client counts: with those that were cut, which it cannot know yet.
+    pub held: usize,
+    pub mode: Mode,
+}
+
+pub struct Scenario {
+    pub modes: [Mode; CLIENTS],
+    pub lines: Vec<Line>,
+}
+
+/// A step whose names are numbers: what they mean depends on what is there by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw {
+    verb: Verb,
+    lane: usize,
+    client: usize,
+    pick: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Verb {
+    Operate,
+    OperateVia,
+    Create,
+    CreateDefault,
+    Leave,
+    DisposeHandle,
+    DisposeDefault,
+    Dispose,
+    SetMode,
+    Exit,
+    Cut,
+    Refuse,
+    Accept,
+    Close,
+}
+
+/// What a scenario is made from.
+#[derive(Clone)]
+pub struct Seed {
+    modes: [Mode; CLIENTS],
+    raw: Vec<Raw>,
+}
+
+pub fn seeds() -> impl Strategy<Value = Seed> {
+    let verb = prop_oneof![
+        30 => Just(Verb::Operate),
+        12 => Just(Verb::OperateVia),
+        8 => Just(Verb::Create),
+        12 => Just(Verb::CreateDefault),
+        4 => Just(Verb::Leave),
+        4 => Just(Verb::DisposeHandle),
+        6 => Just(Verb::DisposeDefault),
+        4 => Just(Verb::Dispose),
+        9 => Just(Verb::SetMode),
+        5 => Just(Verb::Exit),
+        10 => Just(Verb::Cut),
+        2 => Just(Verb::Refuse),
+        3 => Just(Verb::Accept),
+        1 => Just(Verb::Close),
+    ];
+    let raw = (verb, 0..LANES, 0..CLIENTS, 0_usize..60).prop_map(|(verb, lane, client, pick)| Raw {
+        verb,
+        lane,
+        client,
+        pick,
+    });
+    let mode = || prop::sample::select(Mode::ALL.to_vec());
+    ([mode(), mode()], prop::collection::vec(raw, 1..=LONGEST)).prop_map(|(modes, raw)| Seed { modes, raw })
+}
+
+impl Seed {
+    /// The model runs the steps; one that makes no sense where it stands is left out.
+    pub fn scenario(&self) -> Scenario {
+        let mut model = Model { clients: self.modes.map(Client::new).into(), ..Model::default() };
+        let mut lanes: [usize; LANES] = std::array::from_fn(|lane| lane + 1);
+        let mut lines = Vec::new();
+        for (count, raw) in self.raw.iter().enumerate() {
+            let Some(step) = raw.step(count, &model, &lanes) else { continue };
+            if let Step::Exit { .. } = step {
+                lanes[raw.lane] = lanes.iter().max().unwrap() + 1;
+            }
+            let outcome = model.step(&step);
+            let after = std::array::from_fn(|client| {
+                let its: &Client = &model.clients[client];
+                let open = its.sessions(State::Open);
+                let held = open.len() + its.sessions(State::Cut).len();
+                After { open, held, mode: its.mode }
+            });
+            lines.push(Line { step, outcome, after });
+        }
+        Scenario { modes: self.modes, lines }
+    }
+}
+
+impl Raw {
+    /// `count` makes new names.
+    fn step(self, count: usize, model: &Model, lanes: &[usize]) -> Option<Step> {
+        let Self { verb, lane, client, pick } = self;
+        let thread = lanes[lane];
+        let a_connection = || picked(model.named.keys().copied(), pick);
+        let a_handle = || {
+            let its = model.handles.iter().filter(|(_, (of, ..))| *of == thread);
+            picked(its.map(|(handle, (_, client, _))| (*handle, *client)), pick)
+        };
+        Some(match verb {
+            Verb::Operate => Step::Operate { thread, client, via: None },
+            Verb::OperateVia => {
+                let via = a_connection()?;
+                // Mostly with its own client.
+                let client = if pick % 5 == 0 { client } else { model.named[&via].0 };
+                Step::Operate { thread, client, via: Some(via) }
+            }
+            Verb::Create => Step::Create { thread, client, name: count },
+            Verb::CreateDefault => Step::CreateDefault { thread, client, handle: count },
+            Verb::Leave => {
+                let (handle, client) = a_handle()?;
+                Step::Leave { thread, client, handle }
+            }
+            Verb::DisposeHandle => {
+                let (handle, client) = a_handle()?;
+                Step::DisposeHandle { thread, client, handle }
+            }
+            Verb::DisposeDefault => Step::DisposeDefault { thread, client },
+            Verb::Dispose => Step::Dispose { thread, connection: a_connection()? },
+            Verb::SetMode => Step::SetMode { thread, client, mode: Mode::ALL[pick % 3] },
+            Verb::Exit => Step::Exit { thread },
+            Verb::Cut => {
+                let session = picked(model.clients[client].sessions(State::Open).into_iter(), pick)?;
+                let how = if pick % 2 == 0 { Cut::Fin } else { Cut::Rst };
+                Step::Cut { client, session, victim: model.victim(client, session.connection), how }
+            }
+            Verb::Refuse if !model.refuses => Step::Refuse(true),
+            Verb::Accept if model.refuses => Step::Refuse(false),
+            Verb::Close if !model.clients[client].closed => Step::Close { client },
+            Verb::Refuse | Verb::Accept | Verb::Close => return None,
+        })
+    }
+}
+
+fn picked<T>(from: impl Iterator<Item = T>, pick: usize) -> Option<T> {
+    let all: Vec<T> = from.collect();
+    let count = all.len();
+    all.into_iter().nth(pick % count.max(1))
+}
+
+/// The scenario that failed, whole and as small as it could be made: what a test prints.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scenario = self.scenario();
+        writeln!(f, "\n{}", scenario.text(scenario.lines.len()))
+    }
+}
+
+impl Scenario {
+    /// The first `lines` of it in the language of `mailconn scenario`.
+    pub fn text(&self, lines: usize) -> String {
+        let mut text = String::new();
+        for (client, mode) in self.modes.iter().enumerate() {
+            writeln!(text, "client {} {mode}", letter(client)).unwrap();
+        }
+        for line in &self.lines[..lines] {
+            let step = line.step.text();
+            let result = line.outcome.text();
+            writeln!(text, "{}", format!("{step:<44} {result}").trim_end()).unwrap();
+        }
+        text
+    }
+}
+
+fn letter(client: usize) -> char {
+    ['A', 'B'][client]
+}
+
+impl Step {
+    fn text(&self) -> String {
+        match *self {
+            Self::Create { thread, client, name } => format!("T{thread} create k{name} on {}", letter(client)),
+            Self::CreateDefault { thread, client, handle } => {
+                format!("T{thread} create-default d{handle} on {}", letter(client))
+            }
+            Self::Leave { thread, client, handle } => format!("T{thread} leave d{handle} on {}", letter(client)),
+            Self::DisposeHandle { thread, client, handle } => {
+                format!("T{thread} dispose d{handle} on {}", letter(client))
+            }
+            Self::DisposeDefault { thread, client } => format!("T{thread} dispose-default on {}", letter(client)),
+            Self::Dispose { thread, connection } => format!("T{thread} dispose k{connection}"),
+            Self::Operate { thread, client, via: None } => format!("T{thread} noop on {}", letter(client)),
+            Self::Operate { thread, client, via: Some(via) } => {
+                format!("T{thread} noop via k{via} on {}", letter(client))
+            }
+            Self::SetMode { thread, client, mode } => format!("T{thread} mode {mode} on {}", letter(client)),
+            Self::Exit { thread } => format!("T{thread} exit"),
+            Self::Cut { client, victim, how, .. } => {
+                let how = if how == Cut::Fin { "fin" } else { "rst" };
+                match victim {
+                    Victim::Main => format!("server cuts main on {} by {how}", letter(client)),
+                    Victim::DefaultOf(thread) => {
+                        format!("server cuts default of T{thread} on {} by {how}", letter(client))
+                    }
+                    Victim::Independent(name) => format!("server cuts k{name} by {how}"),
+                }
+            }
+            Self::Refuse(true) => "server refuses connections".to_owned(),
+            Self::Refuse(false) => "server accepts connections".to_owned(),
+            Self::Close { client } => format!("close {}", letter(client)),
+        }
+    }
+}
+
+impl Outcome {
+    /// As a scenario expects it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Opened(_) => "=> opened".to_owned(),
+            Self::Used { session, reason, .. } => format!("=> {reason} session {}", session.number),
+            Self::Broke { word, .. } => format!("=> fails {word}"),
+            Self::NotOpened(_) => "=> fails".to_owned(),
+            Self::Refused(rules, _) => format!("=> refused {}", rules.join(" or refused ")),
+            Self::Disposed(Some(_)) => "=> disposed".to_owned(),
+            Self::Disposed(None) => "=> nothing".to_owned(),
+            Self::Done => String::new(),
+        }
+    }
+}
+
+impl Session {
+    pub fn parse(name: &str) -> Self {
+        let (connection, number) = name.trim_start_matches('#').split_once('.').unwrap_or((&name[1..], "1"));
+        Self { connection: connection.parse().unwrap(), number: number.parse().unwrap() }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            1 => write!(f, "#{}", self.connection),
+            number => write!(f, "#{}.{number}", self.connection),
+        }
+    }
+}
