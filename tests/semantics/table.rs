@@ -1,7 +1,7 @@
 //! The truth table, cell by cell, as the rules give it: every answer is a literal, and each cell has a test that dies
 //! alone with it.
 
-use mailconn::allocator::{ConnectionId, Mode, Reason, Refusal, may_create_default, route};
+use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, Refusal, may_create_default, route};
 
 const PASSED: bool = true;
 const NOT_PASSED: bool = false;
@@ -51,4 +51,15 @@ cells! {
 #[test]
 fn a3_use_main_or_default_is_the_default_mode() {
     assert_eq!(Mode::default(), Mode::UseMainOrDefault);
+}
+
+#[test]
+fn a6_modes_kinds_and_reasons_are_called_what_the_rules_call_them() {
+    let written = |words: &[&dyn ToString]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+    let modes = ["use-main", "use-default", "use-main-or-default"];
+    assert_eq!(Mode::ALL.map(Mode::name), modes);
+    assert_eq!(written(&[&Mode::UseMain, &Mode::UseDefault, &Mode::UseMainOrDefault]), modes);
+    assert_eq!(written(&[&Kind::Main, &Kind::Default, &Kind::Independent]), ["main", "default", "independent"]);
+    let reasons = [&Reason::Explicit as &dyn ToString, &Reason::Main, &Reason::Default, &Reason::DefaultCreated];
+    assert_eq!(written(&reasons), ["explicit", "main", "default", "default-created"]);
 }
