@@ -34,12 +34,12 @@ fn hold_to_the_model<W: World>(config: Config, world: impl Fn() -> W) {
 
 #[test]
 fn every_client_does_what_the_model_says_in_memory() {
-    hold_to_the_model(cases(3000, 1), InMemory::new);
+    hold_to_the_model(cases(2000, 1), InMemory::new);
 }
 
 #[test]
 fn every_client_does_what_the_model_says_on_the_sandbox() {
-    hold_to_the_model(cases(200, 10), OnSandbox::new);
+    hold_to_the_model(cases(120, 10), OnSandbox::new);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mailconn::allocator::{Client, Connection, Connector, DefaultConnection, Error, Mode, Refusal};
 
-use super::scenario::{After, CLIENTS, Line, Outcome, Scenario, Session, Step};
+use super::scenario::{After, CLIENTS, Line, Outcome, Scenario, Session, Step, letter};
 
 /// Nothing here waits for anything; what does nevertheless is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl<W: World> Player<'_, W> {
             let open = self.world.open(client, &expected.open);
             let after = After { open, held: its.open_connections(), mode: its.mode() };
             if after != *expected {
-                return Err(format!("of client {client} expected {expected:?}, there is {after:?}"));
+                return Err(format!("of {} expected {expected:?}, there is {after:?}", letter(client)));
             }
         }
         Ok(())

@@ -71,6 +71,8 @@ pub struct Line {
     pub step: Step,
     pub outcome: Outcome,
     pub after: [After; CLIENTS],
+    /// What is open then, in the scenario's words.
+    open: [String; CLIENTS],
 }
 
 /// What is true of a client.
@@ -167,7 +169,8 @@ impl Seed {
                 let held = open.len() + its.sessions(State::Cut).len();
                 After { open, held, mode: its.mode }
             });
-            lines.push(Line { step, outcome, after });
+            let open = std::array::from_fn(|client| open(&model, client));
+            lines.push(Line { step, outcome, after, open });
         }
         Scenario { modes: self.modes, lines }
     }
@@ -218,6 +221,26 @@ impl Raw {
     }
 }
 
+/// `main k3 1-default`
+fn open(model: &Model, client: usize) -> String {
+    let sessions = model.clients[client].sessions(State::Open);
+    let mut defaults = 0;
+    let mut words = Vec::new();
+    for session in &sessions {
+        match model.victim(client, session.connection) {
+            Victim::Main => words.push("main".to_owned()),
+            Victim::DefaultOf(_) => defaults += 1,
+            Victim::Independent(name) => words.push(format!("k{name}")),
+        }
+    }
+    match defaults {
+        0 if words.is_empty() => words.push("nothing".to_owned()),
+        0 => {}
+        _ => words.push(format!("{defaults}-default")),
+    }
+    words.join(" ")
+}
+
 fn picked<T>(from: impl Iterator<Item = T>, pick: usize) -> Option<T> {
     let all: Vec<T> = from.collect();
     let count = all.len();
@@ -244,11 +267,16 @@ impl Scenario {
             let result = line.outcome.text();
             writeln!(text, "{}", format!("{step:<44} {result}").trim_end()).unwrap();
         }
+        if let Some(last) = self.lines[..lines].last() {
+            for (client, open) in last.open.iter().enumerate() {
+                writeln!(text, "expect open: {open} on {}", letter(client)).unwrap();
+            }
+        }
         text
     }
 }
 
-fn letter(client: usize) -> char {
+pub fn letter(client: usize) -> char {
     ['A', 'B'][client]
 }
 
