@@ -71,7 +71,7 @@ pub struct Line {
     pub step: Step,
     pub outcome: Outcome,
     pub after: [After; CLIENTS],
-    /// What is open then, in the scenario's words.
+    /// What is open then, in the scenario's words: by what the client can know.
     open: [String; CLIENTS],
 }
 
@@ -223,7 +223,8 @@ impl Raw {
 
 /// `main k3 1-default`
 fn open(model: &Model, client: usize) -> String {
-    let sessions = model.clients[client].sessions(State::Open);
+    let its = &model.clients[client];
+    let sessions = [State::Open, State::Cut].map(|state| its.sessions(state)).concat();
     let mut defaults = 0;
     let mut words = Vec::new();
     for session in &sessions {
