@@ -9,6 +9,7 @@ mod readme;
 mod reference;
 mod report;
 mod sandbox;
+mod scenarios;
 mod semantics;
 mod servers;
 mod servers_selftest;

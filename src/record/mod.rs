@@ -1,11 +1,12 @@
-//! What happened: a [`Run`], its [`Summary`] in figures and the [`Verdict`] on it; or a [`Check`] of one connection. All
-//! pure.
+//! What happened: a [`Run`], its [`Summary`] in figures and the [`Verdict`] on it; or a [`Check`] of one connection; or
+//! a [`Scenario`] with what was expected of it. All pure.
 
 mod agreement;
 mod check;
 mod findings;
 mod rules;
 mod run;
+mod scenario;
 mod summary;
 mod verdict;
 
@@ -15,5 +16,6 @@ pub use run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, Lock, OpenFailed, Opened, Operation, Role, Run, Selection,
     What, WitnessedCommand, WitnessedSession, WorkerId,
 };
+pub use scenario::{Did, FindingExpected, Outcome, Scenario, StepDone, Used};
 pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
 pub use verdict::{Agreement, Conclusion, FailOn, Finding, Severity, Verdict};

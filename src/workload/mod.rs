@@ -1,4 +1,4 @@
-//! What is run, and by whom: a [`Plan`], driven through a client by [`run`].
+//! What is run, and by whom: a [`Plan`], driven through a client by [`run`]; or a [`scenario`].
 
 mod control;
 mod gate;
@@ -7,6 +7,7 @@ mod reach;
 mod recorder;
 mod recording;
 mod runner;
+pub mod scenario;
 mod worker;
 
 pub use control::Control;

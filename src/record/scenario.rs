@@ -1,0 +1,246 @@
+//! What came of a scenario: each of its steps with what it did and whether that was expected, and one [`Run`] for each of
+//! its clients, to be judged like any other.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::run::{Run, WitnessedSession};
+use super::summary::Summary;
+use super::verdict::{Finding, Severity, Verdict};
+use crate::allocator::{ConnectionId, Reason, SessionId};
+use crate::protocol::{Failure, Protocol};
+
+/// A step that was done.
+#[derive(Clone, Debug)]
+pub struct StepDone {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// As it was written, without its comment.
+    pub text: String,
+    /// The thread that did it, as the scenario names it; of a pool `P.2`.
+    pub thread: Option<String>,
+    /// The task that did it there, on a pool: 1, 2, ….
+    pub task: Option<u32>,
+    /// When it began, since the start.
+    pub at: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// What it did, action by action.
+    pub did: Vec<Did>,
+    /// What was expected of it, as written, or understood where nothing was written; none if nothing is.
+    pub expected: Option<String>,
+    /// What happened instead of what was expected.
+    pub instead: Option<String>,
+}
+
+impl StepDone {
+    /// Whether what was expected happened.
+    #[must_use]
+    pub const fn held(&self) -> bool {
+        self.instead.is_none()
+    }
+}
+
+/// What one action did.
+#[derive(Clone, Debug)]
+pub enum Did {
+    /// Nothing that has a result: in a few words.
+    Noted(String),
+    /// An operation ran on a connection.
+    Used(Box<Used>),
+    /// A connection was created by hand.
+    Created {
+        /// The connection.
+        connection: ConnectionId,
+        /// The name that the scenario gives it.
+        name: Option<String>,
+    },
+    /// A connection was disposed.
+    Disposed {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// There was nothing to dispose, or to leave.
+    Nothing,
+    /// The rules refused it.
+    Refused {
+        /// The rule's number.
+        rule: &'static str,
+        /// The rule and the cure.
+        message: String,
+    },
+    /// It came to no connection.
+    Failed {
+        /// The session that was dialled in vain, if one was.
+        session: Option<SessionId>,
+        /// Why.
+        failure: Failure,
+    },
+    /// It panicked, with that message.
+    Panicked(String),
+}
+
+/// An operation that ran.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// Its protocol's word for it; `select` and `fetch-selected` are IMAP's halves of one.
+    pub operation: &'static str,
+    /// Where it ran.
+    pub session: SessionId,
+    /// The name that the scenario gives that connection.
+    pub name: Option<String>,
+    /// Why there.
+    pub reason: Reason,
+    /// The mailbox that answered: the one that the session has selected.
+    pub from: Option<String>,
+    /// How many items the server named, or why it failed.
+    pub outcome: Result<u32, Failure>,
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noted(text) => f.write_str(text),
+            Self::Used(used) => used.fmt(f),
+            Self::Created { connection, .. } => write!(f, "opened {connection}"),
+            Self::Disposed { connection } => write!(f, "disposed {connection}"),
+            Self::Nothing => f.write_str("nothing"),
+            // The message begins with the rule.
+            Self::Refused { message, .. } => f.write_str(message),
+            Self::Failed { session: Some(session), failure } => write!(f, "{session} fails: {failure}"),
+            Self::Failed { session: None, failure } => write!(f, "fails: {failure}"),
+            Self::Panicked(message) => write!(f, "panics: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, session, reason, .. } = self;
+        write!(f, "{operation} on {session}, {reason}")?;
+        match &self.outcome {
+            Ok(items) => {
+                if *items > 0 {
+                    write!(f, ": {items} items")?;
+                }
+                self.from.as_ref().map_or(Ok(()), |mailbox| write!(f, " from {mailbox}"))
+            }
+            Err(failure) => write!(f, " fails: {failure}"),
+        }
+    }
+}
+
+/// A finding that should be there at the end, or should not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingExpected {
+    /// The line that says so, from 1.
+    pub line: usize,
+    /// As it was written.
+    pub text: String,
+    /// Which; any but advice, if none.
+    pub id: Option<String>,
+    /// Whether it should be there.
+    pub there: bool,
+}
+
+/// A scenario that was run, whole.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: String,
+    /// The server, without secrets.
+    pub server: String,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Its steps, in order, as far as it came.
+    pub steps: Vec<StepDone>,
+    /// What is judged when all is over.
+    pub findings: Vec<FindingExpected>,
+    /// Each client's run, with its name; empty if it has none.
+    pub clients: Vec<(String, Run)>,
+    /// The signal that ended it early.
+    pub interrupted: Option<i32>,
+}
+
+/// What a scenario comes to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The verdict on each client's run, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// The expectations of findings, as steps at the end.
+    pub findings: Vec<StepDone>,
+    /// Expectations that did not hold, those of findings among them.
+    pub failed: usize,
+    /// The process's exit code: 0 as expected, 1 not, 7 if an invariant of ours is broken, 130 or 143 interrupted.
+    pub exit_code: u8,
+}
+
+impl Scenario {
+    /// Gives the server's own record to the clients whose sessions it saw. One that nobody claims goes to the first client,
+    /// whose verdict then says so.
+    pub fn witnessed(&mut self, sessions: Vec<WitnessedSession>) {
+        let mut shares: Vec<Vec<WitnessedSession>> = self.clients.iter().map(|_| Vec::new()).collect();
+        for session in sessions {
+            let of = |run: &Run| match &session.run_id {
+                Some(run_id) => *run_id == run.header.run_id,
+                None => run.dialled_from(session.peer_port),
+            };
+            let owner = self.clients.iter().position(|(_, run)| of(run)).unwrap_or(0);
+            if let Some(share) = shares.get_mut(owner) {
+                share.push(session);
+            }
+        }
+        for ((_, run), share) in self.clients.iter_mut().zip(shares) {
+            run.witness = Some(share);
+        }
+    }
+
+    /// Judges it: each client's run by the rules, and what was expected of the findings.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let verdicts: Vec<Verdict> = self.clients.iter().map(|(_, run)| Verdict::on(run, &Summary::of(run))).collect();
+        let found: Vec<&Finding> = verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
+        let at = self.clients.iter().map(|(_, run)| run.end.elapsed).max().unwrap_or_default();
+        let findings: Vec<StepDone> = if self.interrupted.is_some() {
+            Vec::new()
+        } else {
+            self.findings.iter().map(|expected| expected.judge(&found, at)).collect()
+        };
+        let failed = self.steps.iter().chain(&findings).filter(|step| !step.held()).count();
+        let broken = |verdict: &Verdict| verdict.findings.iter().any(|finding| finding.severity == Severity::Broken);
+        let exit_code = match self.interrupted {
+            Some(15) => 143,
+            Some(_) => 130,
+            None if verdicts.iter().any(broken) => 7,
+            None => u8::from(failed > 0),
+        };
+        Outcome { verdicts, findings, failed, exit_code }
+    }
+}
+
+impl FindingExpected {
+    fn judge(&self, found: &[&Finding], at: Duration) -> StepDone {
+        let ids: Vec<&str> = match &self.id {
+            Some(_) => found.iter().map(|finding| finding.id).collect(),
+            // How much was waited, or how often a connection was used again, is no matter of a few steps.
+            None => found.iter().filter(|it| it.severity != Severity::Advice).map(|finding| finding.id).collect(),
+        };
+        let there = self.id.as_ref().map_or(!ids.is_empty(), |id| ids.contains(&id.as_str()));
+        let all = if ids.is_empty() { "no findings".to_owned() } else { format!("found {}", ids.join(", ")) };
+        StepDone {
+            line: self.line,
+            text: self.text.clone(),
+            thread: None,
+            task: None,
+            at,
+            took: Duration::ZERO,
+            did: vec![Did::Noted(all.clone())],
+            expected: Some(match (&self.id, self.there) {
+                (Some(id), true) => id.clone(),
+                (Some(id), false) => format!("no {id}"),
+                (None, _) => "no findings".to_owned(),
+            }),
+            instead: (there != self.there).then_some(all),
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Runs a scenario: tells each thread its next step when its line is reached, waits for what comes of it, and judges that.
+
+mod expectations;
+mod ledger;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::lane::{Floor, Order, Report, Room, work};
+use super::script::{ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
+use crate::allocator::{Client, Mode};
+use crate::protocol::{FailureKind, MailConnector, Stationery};
+use crate::record::{Asked, Did, End, Entry, FailOn, FindingExpected, Header, Lock, Role, Run, Scenario, StepDone};
+use crate::workload::control::Control;
+use crate::workload::reach::Reach;
+use crate::workload::recorder::Recorder;
+use crate::workload::recording::Recording;
+use crate::workload::runner::RunError;
+
+/// Whoever waits looks around this often for an interruption.
+const TICK: Duration = Duration::from_millis(50);
+/// A step may take as long as its client's own deadlines together, and this much more.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How long closing a client may take.
+const CLOSE: Duration = Duration::from_secs(5);
+/// A thread that ends signs out within a second (D3); a busy machine may take longer to run it.
+const EXIT: Duration = Duration::from_secs(5);
+/// So many steps of one thread wait in a parallel block; more than a file has lines.
+const QUEUE: usize = 2048;
+
+/// A server that can be told to misbehave: the sandbox. A session is known by the client's port.
+pub trait Provocateur {
+    /// Cuts the session's connection; false if there is none.
+    fn cut(&self, port: u16, how: Cut) -> bool;
+    /// The session says nothing more, or goes on; false if there is none.
+    fn stall(&self, port: u16, stalled: bool) -> bool;
+    /// The session says goodbye with that text, and ends; false if there is none.
+    fn goodbye(&self, port: u16, text: &str) -> bool;
+    /// New connections are refused, or taken again.
+    fn refuse_connections(&self, refuse: bool);
+    /// The limit on connections, from now on.
+    fn limit(&self, connections: Option<usize>);
+    /// How many sessions the server has open now.
+    fn open_sessions(&self) -> usize;
+}
+
+/// What a scenario is performed on.
+pub struct Stage<'a> {
+    /// The server's name in reports.
+    pub server: String,
+    /// Certificates are not verified, as was asked for.
+    pub insecure: bool,
+    /// Names the runs: the first client's; the others' follow from it. 12 hexadecimal digits.
+    pub run_id: String,
+    /// When it begins: every time counts from here.
+    pub clock: Instant,
+    /// A connector for a client: its run's name, whether its password is wrong, and its own deadlines for a dial and an
+    /// operation in place of `connect_timeout` and `operation_timeout`.
+    pub connector: &'a dyn Fn(&str, bool, Option<Duration>, Option<Duration>) -> MailConnector,
+    /// How long a dial may take.
+    pub connect_timeout: Duration,
+    /// How long an operation may take.
+    pub operation_timeout: Duration,
+    /// How long an operation may wait for its connection.
+    pub wait_timeout: Duration,
+    /// What `send` is to send; a scenario may have such steps only with it.
+    pub letters: Option<Stationery>,
+    /// The server, where it can be told to misbehave.
+    pub provocateur: Option<&'a dyn Provocateur>,
+}
+
+/// Performs the scenario to its end, or until `control` interrupts it; `told` hears of each step when it is done. Every
+/// thread has ended when it returns, and every connection is closed.
+///
+/// # Errors
+/// The threads could not all be started; then nothing was dialled.
+pub fn perform(
+    script: &Script,
+    stage: &Stage<'_>,
+    control: &Arc<Control>,
+    told: &mut dyn FnMut(&StepDone),
+) -> Result<Scenario, RunError> {
+    let floor = Arc::new(Floor {
+        clients: script.clients.iter().map(|_| OnceLock::new()).collect(),
+        connections: script.connections.iter().map(|_| Mutex::default()).collect(),
+        selected: Mutex::default(),
+        letters: stage.letters.clone(),
+        control: Arc::clone(control),
+        script: script.clone(),
+    });
+    let (lanes, reports) = Lanes::start(&floor)?;
+    let mut conductor = Conductor {
+        stage,
+        patience: script.clients.iter().map(|plan| patience(plan, stage)).max().unwrap_or(MARGIN),
+        floor: &floor,
+        lanes,
+        reports,
+        arrived: HashMap::new(),
+        given: 0,
+        begun: HashMap::new(),
+        entries: script.clients.iter().map(|_| Vec::new()).collect(),
+        lost: false,
+        steps: Vec::new(),
+        findings: Vec::new(),
+        told,
+    };
+    for step in &floor.script.steps {
+        if conductor.lost || control.interrupted().is_some() {
+            break;
+        }
+        conductor.perform(step);
+    }
+    Ok(conductor.end())
+}
+
+/// How long one step may take: whatever it does has deadlines, and these are all of them.
+fn patience(plan: &ClientPlan, stage: &Stage<'_>) -> Duration {
+    plan.connect_timeout.unwrap_or(stage.connect_timeout)
+        + plan.operation_timeout.unwrap_or(stage.operation_timeout)
+        + plan.wait_timeout.unwrap_or(stage.wait_timeout)
+        + CLOSE
+        + MARGIN
+}
+
+/// A scenario's threads.
+struct Lanes(Vec<Option<Lane>>);
+
+struct Lane {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Lanes {
+    fn start(floor: &Arc<Floor>) -> Result<(Self, Receiver<Report>), RunError> {
+        let (reports, receiver) = channel();
+        let mut lanes = Self(Vec::new());
+        let names = &floor.script.threads;
+        for (number, name) in names.iter().enumerate() {
+            let (orders, taken) = sync_channel(QUEUE);
+            let (floor, reports) = (Arc::clone(floor), reports.clone());
+            let thread =
+                thread::Builder::new().name(name.clone()).spawn(move || work(&floor, number, &taken, &reports));
+            match thread {
+                Ok(thread) => lanes.0.push(Some(Lane { orders, thread })),
+                Err(source) => {
+                    let started = lanes.0.len();
+                    lanes.join_all();
+                    return Err(RunError::Threads { started, asked: names.len(), source });
+                }
+            }
+        }
+        Ok((lanes, receiver))
+    }
+
+    /// Ends one thread: nobody can tell it anything any more. True if it was joined in time.
+    fn exit(&mut self, number: usize, by: Instant) -> bool {
+        let Some(Lane { orders, thread }) = self.0.get_mut(number).and_then(Option::take) else { return true };
+        drop(orders);
+        while !thread.is_finished() && Instant::now() < by {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let in_time = thread.is_finished();
+        // Its own variables are gone only then. A panic of its own was caught, and told, where it happened.
+        let _ = thread.join();
+        in_time
+    }
+
+    fn join_all(&mut self) {
+        let all: Vec<Lane> = self.0.iter_mut().filter_map(Option::take).collect();
+        let threads: Vec<JoinHandle<()>> = all.into_iter().map(|lane| lane.thread).collect();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Conductor<'a> {
+    stage: &'a Stage<'a>,
+    /// How long any step may take.
+    patience: Duration,
+    floor: &'a Arc<Floor>,
+    lanes: Lanes,
+    reports: Receiver<Report>,
+    /// Reports that nobody has asked for yet.
+    arrived: HashMap<usize, Report>,
+    /// Orders given so far: the next one's number.
+    given: usize,
+    /// What each thread began and has not finished.
+    begun: HashMap<usize, usize>,
+    /// What each client's recorder held so far.
+    entries: Vec<Vec<Entry>>,
+    /// A thread did not answer in time: nothing is known any more.
+    lost: bool,
+    steps: Vec<StepDone>,
+    findings: Vec<FindingExpected>,
+    told: &'a mut dyn FnMut(&StepDone),
+}
+
+impl Conductor<'_> {
+    fn perform(&mut self, step: &Step) {
+        let (at, began) = (self.stage.clock.elapsed(), Instant::now());
+        let (did, judged) = match &step.deed {
+            Deed::Named(text) => (vec![Did::Noted(text.clone())], Judged::held()),
+            Deed::MakeClient(client) => (vec![Did::Noted(self.make(*client))], Judged::held()),
+            Deed::Lane(lane) => {
+                let number = self.order(lane);
+                return self.finish(step, at, number, lane.expected.as_ref());
+            }
+            Deed::Begin(lane) => {
+                let number = self.order(lane);
+                self.begun.insert(lane.thread, number);
+                (vec![Did::Noted("begun".to_owned())], Judged::held())
+            }
+            Deed::Finish { thread, expected } => {
+                let number = self.begun.remove(thread).unwrap_or(usize::MAX);
+                return self.finish(step, at, number, expected.as_ref());
+            }
+            Deed::Parallel(steps) => return self.parallel(steps),
+            Deed::SetMode { clients, mode } => (vec![Did::Noted(self.set_mode(clients, *mode))], Judged::held()),
+            Deed::Exit { thread } => self.exit(*thread),
+            Deed::Close { client } => self.close(*client),
+            Deed::Pause(pause) => {
+                self.floor.control.rest(*pause);
+                (vec![Did::Noted(String::new())], Judged::held())
+            }
+            Deed::Server(deed) => self.provoke(deed),
+            Deed::Expect(Expectation::Finding { id, there }) => {
+                let (id, there) = (Some(id.clone()), *there);
+                self.findings.push(FindingExpected { line: step.line, text: step.text.clone(), id, there });
+                return;
+            }
+            Deed::Expect(Expectation::NoFindings) => {
+                let (line, text) = (step.line, step.text.clone());
+                self.findings.push(FindingExpected { line, text, id: None, there: false });
+                return;
+            }
+            Deed::Expect(expectation) => self.expect(expectation),
+        };
+        self.done(step, at, began.elapsed(), did, judged);
+    }
+
+    fn done(&mut self, step: &Step, at: Duration, took: Duration, did: Vec<Did>, judged: Judged) {
+        let Judged { expected, instead } = judged;
+        let (thread, task) = match &step.deed {
+            Deed::Lane(lane) | Deed::Begin(lane) => (Some(lane.thread), lane.task),
+            Deed::Finish { thread, .. } | Deed::Exit { thread } => (Some(*thread), None),
+            _ => (None, None),
+        };
+        let thread = thread.and_then(|thread| self.floor.script.threads.get(thread).cloned());
+        let (line, text) = (step.line, step.text.clone());
+        let done = StepDone { line, text, thread, task, at, took, did, expected, instead };
+        (self.told)(&done);
+        self.steps.push(done);
+    }
+
+    /// Gives a thread its step; what comes of it is known by that number.
+    fn order(&mut self, step: &LaneStep) -> usize {
+        let number = self.given;
+        self.given += 1;
+        if let Some(Some(lane)) = self.lanes.0.get(step.thread) {
+            // A thread that is gone is found missing when its report is waited for.
+            let given = lane.orders.try_send(Order { number, step: step.clone() });
+            self.lost |= matches!(given, Err(TrySendError::Full(_)));
+        }
+        number
+    }
+
+    /// Waits for a report; none if it did not come in time, or the scenario was interrupted.
+    fn report(&mut self, number: usize) -> Option<Report> {
+        let by = Instant::now() + self.patience;
+        loop {
+            if let Some(report) = self.arrived.remove(&number) {
+                return Some(report);
+            }
+            match self.reports.recv_timeout(TICK) {
+                Ok(report) => {
+                    self.arrived.insert(report.number, report);
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < by && self.floor.control.interrupted().is_none() => {
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for what comes of a step, judges it and tells of it.
+    fn finish(&mut self, step: &Step, at: Duration, number: usize, expected: Option<&Expected>) {
+        let Some(report) = self.report(number) else {
+            if self.floor.control.interrupted().is_none() {
+                self.lost = true;
+                let instead = format!("no answer within {:.1?}", self.patience);
+                let judged = Judged { expected: Some("an answer".to_owned()), instead: Some(instead) };
+                self.done(step, at, self.patience, Vec::new(), judged);
+            }
+            return;
+        };
+        let judged = self.judge(&report.did, expected);
+        self.done(step, at, report.took, report.did, judged);
+    }
+
+    /// All at once: each thread has its steps before any is waited for.
+    fn parallel(&mut self, steps: &[Step]) {
+        let at = self.stage.clock.elapsed();
+        let lanes = steps.iter().filter_map(|step| match &step.deed {
+            Deed::Lane(lane) => Some((step, lane)),
+            _ => None,
+        });
+        let given: Vec<(&Step, usize, Option<&Expected>)> =
+            lanes.map(|(step, lane)| (step, self.order(lane), lane.expected.as_ref())).collect();
+        for (step, number, expected) in given {
+            if !self.lost {
+                self.finish(step, at, number, expected);
+            }
+        }
+    }
+
+    fn make(&mut self, number: usize) -> String {
+        let Some(plan) = self.floor.script.clients.get(number) else { return String::new() };
+        let run_id = self.run_id(number);
+        let (dial, operation) = (plan.connect_timeout, plan.operation_timeout);
+        let connector = Arc::new((self.stage.connector)(&run_id, plan.wrong_password, dial, operation));
+        let recorder = Arc::new(Recorder::new(self.stage.clock));
+        let recording =
+            Recording { connector: Arc::clone(&connector), recorder: Arc::clone(&recorder), reach: Reach::default() };
+        let builder = Client::builder(recording)
+            .mode(plan.mode)
+            .lease_timeout(plan.wait_timeout.unwrap_or(self.stage.wait_timeout))
+            .observer(Arc::clone(&recorder));
+        let client = match plan.max_connections {
+            Some(max) => builder.max_connections(max),
+            None => builder,
+        }
+        .build();
+        if let Some(place) = self.floor.clients.get(number) {
+            // Each client has one line.
+            let _ = place.set(Room { client, recorder, connector, run_id, held: AtomicUsize::new(0) });
+        }
+        String::new()
+    }
+
+    /// Each client is a run of its own, so that servers and the verdict can tell them apart.
+    fn run_id(&self, client: usize) -> String {
+        if client == 0 {
+            return self.stage.run_id.clone();
+        }
+        let first = u64::from_str_radix(&self.stage.run_id, 16).unwrap_or_default();
+        format!("{:012x}", first.wrapping_add(client as u64) & ((1 << 48) - 1))
+    }
+
+    fn room(&self, client: usize) -> Option<&Room> {
+        self.floor.clients.get(client)?.get()
+    }
+
+    fn set_mode(&self, clients: &[usize], mode: Mode) -> String {
+        let rooms = clients.iter().filter_map(|client| self.room(*client));
+        rooms.for_each(|room| room.client.set_mode(mode));
+        mode.to_string()
+    }
+
+    fn exit(&mut self, thread: usize) -> (Vec<Did>, Judged) {
+        let in_time = self.lanes.exit(thread, Instant::now() + EXIT);
+        let judged = if in_time {
+            Judged::held()
+        } else {
+            Judged::not("the thread's end", format!("it took longer than {EXIT:.1?}"))
+        };
+        (vec![Did::Noted("ended".to_owned())], judged)
+    }
+
+    fn close(&mut self, client: usize) -> (Vec<Did>, Judged) {
+        let Some(room) = self.room(client) else { return (vec![Did::Nothing], Judged::held()) };
+        let held = room.held.load(Ordering::SeqCst);
+        // What a thread keeps is closed when it lets go: there is nothing to wait for.
+        let patience = if held > 0 { Duration::from_millis(200) } else { CLOSE };
+        let open = room.client.clone().close(Instant::now() + patience);
+        let text = match open {
+            0 => "closed".to_owned(),
+            open => format!("closed but for {open} in use"),
+        };
+        let judged = if open <= held { Judged::held() } else { Judged::not("all closed", text.clone()) };
+        (vec![Did::Noted(text)], judged)
+    }
+
+    fn provoke(&mut self, deed: &ServerDeed) -> (Vec<Did>, Judged) {
+        let Some(server) = self.stage.provocateur else {
+            return (Vec::new(), Judged::not("the sandbox", "a real server, which cannot be told to"));
+        };
+        let on = |conductor: &mut Self, victim: &Victim, act: &dyn Fn(u16) -> bool| match conductor.port_of(victim) {
+            Some((session, port)) if act(port) => (vec![Did::Noted(format!("{session}, port {port}"))], Judged::held()),
+            Some((session, _)) => {
+                (Vec::new(), Judged::not("an open session", format!("the server has closed {session}")))
+            }
+            None => (Vec::new(), Judged::not("an open session", "none is open there")),
+        };
+        match deed {
+            ServerDeed::Cut { victim, by } => on(self, victim, &|port| server.cut(port, *by)),
+            ServerDeed::Stall { victim, stalled } => on(self, victim, &|port| server.stall(port, *stalled)),
+            ServerDeed::Bye { victim, text } => on(self, victim, &|port| server.goodbye(port, text)),
+            ServerDeed::Refuse(refuse) => {
+                server.refuse_connections(*refuse);
+                (vec![Did::Noted(String::new())], Judged::held())
+            }
+            ServerDeed::Limit(limit) => {
+                server.limit(*limit);
+                (vec![Did::Noted(String::new())], Judged::held())
+            }
+        }
+    }
+
+    /// Ends every thread, closes every client, and hands over what there is.
+    fn end(mut self) -> Scenario {
+        let interrupted = self.floor.control.interrupted();
+        if self.lost || interrupted.is_some() {
+            // Whatever waits for a server waits no longer.
+            for room in self.floor.clients.iter().filter_map(OnceLock::get) {
+                room.recorder.lift();
+                room.connector.cancel();
+            }
+        }
+        self.lanes.join_all();
+        let mut clients = Vec::new();
+        for (number, plan) in self.floor.script.clients.iter().enumerate() {
+            let Some(room) = self.room(number) else { continue };
+            let still_open = room.client.clone().close(Instant::now() + CLOSE);
+            let header = self.header(plan, room);
+            self.collect(number);
+            let entries = self.entries.get_mut(number).map(std::mem::take).unwrap_or_default();
+            let elapsed = self.stage.clock.elapsed();
+            let end = End { elapsed, interrupted: interrupted.map(|(signal, _)| signal), still_open };
+            clients.push((plan.name.clone(), Run { header, entries, end, witness: None }));
+        }
+        Scenario {
+            name: self.floor.script.name.clone(),
+            server: self.stage.server.clone(),
+            protocol: self.floor.script.protocol,
+            steps: self.steps,
+            findings: self.findings,
+            clients,
+            interrupted: interrupted.map(|(signal, _)| signal),
+        }
+    }
+
+    fn header(&self, plan: &ClientPlan, room: &Room) -> Header {
+        Header {
+            run_id: room.run_id.clone(),
+            tool_version: env!("CARGO_PKG_VERSION"),
+            started: SystemTime::now() - self.stage.clock.elapsed(),
+            server: self.stage.server.clone(),
+            protocol: self.floor.script.protocol,
+            insecure: self.stage.insecure,
+            mode: plan.mode,
+            workers: vec![Role::default(); self.floor.script.threads.len()],
+            // No number was asked of each thread: as many operations as the scenario has.
+            asked: Asked::Duration(self.stage.clock.elapsed()),
+            mix: String::new(),
+            mailboxes: self.floor.script.mailboxes.clone(),
+            seed: 0,
+            max_connections: plan.max_connections,
+            lock: Lock::Unit,
+            fail_on: FailOn::default(),
+        }
+    }
+}
+
+/// What was expected, and what happened instead if it did not.
+struct Judged {
+    expected: Option<String>,
+    instead: Option<String>,
+}
+
+impl Judged {
+    const fn held() -> Self {
+        Self { expected: None, instead: None }
+    }
+
+    fn not(expected: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self { expected: Some(expected.into()), instead: Some(instead.into()) }
+    }
+}
+
+/// Whether a failure of that kind is what the scenario means by it.
+fn is_kind(kind: FailureKind, wanted: Option<FailureKind>) -> bool {
+    wanted.is_none_or(|wanted| wanted == kind)
+}

@@ -1,0 +1,476 @@
+//! One thread of a scenario: does what it is told, one step after the other, and says what came of it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::script::{Act, Action, LaneStep, Script, Unit};
+use crate::allocator::{
+    Client, Connection, ConnectionId, Decision, DefaultConnection, Error, Lease, Refusal, SessionId,
+};
+use crate::protocol::{
+    DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
+    Stationery,
+};
+use crate::record::{self, Did, Selection, Used, What, WorkerId};
+use crate::workload::control::Control;
+use crate::workload::recorder::Recorder;
+use crate::workload::recording::{Recorded, Recording, commands};
+
+/// What all threads of a scenario share.
+pub(super) struct Floor {
+    pub(super) script: Script,
+    /// Each client once its line was reached.
+    pub(super) clients: Vec<OnceLock<Room>>,
+    /// Independent connections, from their creation on, whichever thread created them; disposed ones too.
+    pub(super) connections: Vec<Mutex<Option<Arc<Connection<Recording>>>>>,
+    /// What each session of each client has selected: every command that selects is one of ours.
+    pub(super) selected: Mutex<HashMap<(usize, SessionId), u16>>,
+    pub(super) letters: Option<Stationery>,
+    pub(super) control: Arc<Control>,
+}
+
+/// A client, and where what it does is written down.
+pub(super) struct Room {
+    pub(super) client: Client<Recording>,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) connector: Arc<MailConnector>,
+    pub(super) run_id: String,
+    /// Leases that threads keep: a close cannot close these.
+    pub(super) held: AtomicUsize,
+}
+
+/// One thing to do.
+pub(super) struct Order {
+    pub(super) number: usize,
+    pub(super) step: LaneStep,
+}
+
+/// What came of it.
+pub(super) struct Report {
+    pub(super) number: usize,
+    pub(super) did: Vec<Did>,
+    pub(super) took: Duration,
+}
+
+impl Floor {
+    pub(super) fn connection(&self, number: usize) -> Option<Arc<Connection<Recording>>> {
+        self.connections.get(number).and_then(|place| locked(place).clone())
+    }
+
+    /// The scenario's name for a client's independent connection.
+    fn name_of(&self, client: usize, id: ConnectionId) -> Option<String> {
+        let mut owned = self.script.connections.iter().zip(&self.script.owners).enumerate();
+        let found = owned.find(|(number, (_, owner))| {
+            **owner == client && self.connection(*number).is_some_and(|connection| connection.id() == id)
+        });
+        found.map(|(_, (name, _))| name.clone())
+    }
+
+    fn mailbox(&self, index: u16) -> &str {
+        self.script.mailboxes.get(usize::from(index)).map_or("", String::as_str)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Safe(operation, _) => operation.name(),
+            Self::Select(_) => "select",
+            Self::FetchSelected => "fetch-selected",
+        }
+    }
+
+    const fn mailbox(self) -> Option<u16> {
+        match self {
+            Self::Safe(_, mailbox) => mailbox,
+            Self::Select(mailbox) => Some(mailbox),
+            Self::FetchSelected => None,
+        }
+    }
+
+    /// Whether it leaves its mailbox selected.
+    const fn selects(self) -> bool {
+        match self {
+            Self::Select(_) => true,
+            Self::FetchSelected => false,
+            Self::Safe(operation, _) => {
+                matches!(operation, Operation::Imap(ImapOperation::Fetch | ImapOperation::Search))
+            }
+        }
+    }
+}
+
+/// Does what it is told until nobody can tell it anything more.
+pub(super) fn work(floor: &Floor, thread: usize, orders: &Receiver<Order>, reports: &Sender<Report>) {
+    let worker = WorkerId(u32::try_from(thread).unwrap_or(u32::MAX));
+    let mut lane = Lane {
+        floor,
+        worker,
+        introduced: vec![false; floor.clients.len()],
+        defaults: Vec::new(),
+        held: Vec::new(),
+        believed: HashMap::new(),
+        issued: 0,
+    };
+    while let Ok(Order { number, step }) = orders.recv() {
+        let began = Instant::now();
+        let did = lane.step(&step);
+        if reports.send(Report { number, did, took: began.elapsed() }).is_err() {
+            break;
+        }
+    }
+    lane.let_go();
+}
+
+struct Lane<'a> {
+    floor: &'a Floor,
+    worker: WorkerId,
+    /// To which clients' recorders.
+    introduced: Vec<bool>,
+    /// The defaults it created and did not leave.
+    defaults: Vec<Kept>,
+    /// The leases it keeps, with their clients.
+    held: Vec<(usize, Lease<Recording>)>,
+    /// What it selected last with each client, and takes for selected still.
+    believed: HashMap<usize, (u16, Selection)>,
+    issued: u64,
+}
+
+struct Kept {
+    client: usize,
+    name: Option<String>,
+    handle: DefaultConnection<Recording>,
+}
+
+impl<'a> Lane<'a> {
+    fn step(&mut self, step: &LaneStep) -> Vec<Did> {
+        let mut did = Vec::with_capacity(step.actions.len());
+        let done = catch_unwind(AssertUnwindSafe(|| self.actions(&step.actions, &mut did)));
+        if let Err(panic) = done {
+            did.push(Did::Panicked(words_of(&*panic)));
+        }
+        if step.lets_go {
+            self.let_go();
+        }
+        did
+    }
+
+    fn actions(&mut self, actions: &[Action], did: &mut Vec<Did>) {
+        // Dropped at the line's end, by a panic too: that is what it is for.
+        let scope = match actions.first() {
+            Some(Action { client, what: Act::Scope }) => self.room(*client).map(|room| room.client.thread_scope()),
+            _ => None,
+        };
+        for action in actions {
+            let done = self.act(action);
+            did.push(done);
+        }
+        drop(scope);
+    }
+
+    /// The client; none before its line, where nothing can name it.
+    fn room(&mut self, client: usize) -> Option<&'a Room> {
+        let room = self.floor.clients.get(client)?.get()?;
+        if let Some(introduced) = self.introduced.get_mut(client)
+            && !std::mem::replace(introduced, true)
+        {
+            room.recorder.introduce(self.worker);
+        }
+        Some(room)
+    }
+
+    fn act(&mut self, action: &Action) -> Did {
+        let client = action.client;
+        match &action.what {
+            Act::Pause(pause) => {
+                self.floor.control.rest(*pause);
+                return Did::Noted(String::new());
+            }
+            Act::Panic => resume_unwind(Box::new("as the scenario asks")),
+            _ => {}
+        }
+        let Some(room) = self.room(client) else { return Did::Nothing };
+        match &action.what {
+            Act::Create(number) => match room.client.create_connection() {
+                Ok(connection) => {
+                    let id = connection.id();
+                    if let Some(place) = self.floor.connections.get(*number) {
+                        *locked(place) = Some(Arc::new(connection));
+                    }
+                    Did::Created { connection: id, name: self.floor.script.connections.get(*number).cloned() }
+                }
+                Err(error) => not_given(error),
+            },
+            Act::CreateDefault(name) => match room.client.create_default_connection() {
+                Ok(handle) => {
+                    let connection = handle.id();
+                    self.defaults.push(Kept { client, name: name.clone(), handle });
+                    Did::Created { connection, name: name.clone() }
+                }
+                Err(error) => not_given(error),
+            },
+            Act::Leave(name) => {
+                let left = self.take_defaults(client, name.as_ref());
+                let ids: Vec<String> = left.iter().map(|kept| kept.handle.id().to_string()).collect();
+                left.into_iter().for_each(|kept| kept.handle.leave());
+                if ids.is_empty() { Did::Nothing } else { Did::Noted(format!("left {}", ids.join(", "))) }
+            }
+            Act::Dispose(number) => match self.floor.connection(*number) {
+                Some(connection) => {
+                    connection.dispose();
+                    Did::Disposed { connection: connection.id() }
+                }
+                None => Did::Nothing,
+            },
+            Act::DisposeHandle(name) => match self.take_defaults(client, Some(name)).pop() {
+                Some(kept) => {
+                    let connection = kept.handle.id();
+                    kept.handle.dispose();
+                    Did::Disposed { connection }
+                }
+                None => Did::Nothing,
+            },
+            Act::DisposeDefault => match room.client.dispose_default_connection() {
+                Some(connection) => Did::Disposed { connection },
+                None => Did::Nothing,
+            },
+            Act::Unit { unit, via } => self.operate(client, room, *unit, *via).0,
+            Act::Hold { unit, via } => {
+                let (did, lease) = self.operate(client, room, *unit, *via);
+                if let (Did::Used(used), Some(lease)) = (&did, lease)
+                    && used.outcome.is_ok()
+                {
+                    room.held.fetch_add(1, Ordering::SeqCst);
+                    self.held.push((client, lease));
+                }
+                did
+            }
+            Act::Release => match self.release() {
+                0 => Did::Nothing,
+                _ => Did::Noted("released".to_owned()),
+            },
+            Act::SetMode(mode) => {
+                room.client.set_mode(*mode);
+                Did::Noted(mode.to_string())
+            }
+            Act::Scope | Act::Pause(_) | Act::Panic => Did::Noted(String::new()),
+        }
+    }
+
+    /// Takes the handles of that client's defaults out of this thread's keeping: the named one, or all.
+    fn take_defaults(&mut self, client: usize, name: Option<&String>) -> Vec<Kept> {
+        let (taken, kept) = std::mem::take(&mut self.defaults)
+            .into_iter()
+            .partition(|kept| kept.client == client && name.is_none_or(|name| kept.name.as_ref() == Some(name)));
+        self.defaults = kept;
+        taken
+    }
+
+    /// Ends the leases that this thread keeps; how many.
+    fn release(&mut self) -> usize {
+        let held = std::mem::take(&mut self.held);
+        let number = held.len();
+        for (client, lease) in held {
+            drop(lease);
+            if let Some(room) = self.room(client) {
+                room.held.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        number
+    }
+
+    fn let_go(&mut self) {
+        self.release();
+        self.defaults.clear();
+        self.believed.clear();
+    }
+
+    /// Issues one operation and writes it down; gives the lease back to be kept, or dropped.
+    fn operate(
+        &mut self,
+        client: usize,
+        room: &Room,
+        unit: Unit,
+        via: Option<usize>,
+    ) -> (Did, Option<Lease<Recording>>) {
+        let passed = match via.map(|number| self.floor.connection(number)) {
+            // Its creation failed: there is nothing to pass.
+            Some(None) => return (Did::Nothing, None),
+            Some(connection) => connection,
+            None => None,
+        };
+        self.issued += 1;
+        let mut operation = record::Operation {
+            worker: self.worker,
+            number: 0,
+            name: unit.name(),
+            mailbox: unit.mailbox(),
+            issued_after: room.recorder.recorded(),
+            issued_at: room.recorder.now(),
+            mode: room.client.mode(),
+            had_default: false,
+            passed: passed.as_deref().map(Connection::id),
+            reason: None,
+            session: None,
+            opened: false,
+            local_port: None,
+            commands: Box::default(),
+            wait: Duration::ZERO,
+            dial: Duration::ZERO,
+            service: Duration::ZERO,
+            outcome: Ok(0),
+            answered_by: None,
+            relied_on: None,
+        };
+        if unit == Unit::FetchSelected
+            && let Some((mailbox, selection)) = self.believed.get(&client)
+        {
+            operation.mailbox = Some(*mailbox);
+            operation.relied_on = Some(Box::new(selection.clone()));
+        }
+        // Asked before the lease: what the rule looked at counts even if no connection comes of it.
+        if let Ok(Decision { mode, had_default, reason }) = room.client.decide(passed.is_some()) {
+            operation.mode = mode;
+            operation.had_default = had_default;
+            operation.reason = Some(reason);
+        }
+        let lease = match &passed {
+            Some(connection) => room.client.lease_on(connection),
+            None => room.client.lease(),
+        };
+        let given = match lease {
+            Ok(lease) => {
+                let (did, lease) = self.serve(client, room, unit, lease, &mut operation);
+                (did, Some(lease))
+            }
+            Err(error) => {
+                if let Error::Connect { session, waited, .. } = &error {
+                    operation.session = Some(*session);
+                    operation.opened = true;
+                    operation.wait = *waited;
+                    operation.dial = (room.recorder.now() - operation.issued_at).saturating_sub(*waited);
+                }
+                operation.outcome = Err(Box::new(failure_of(&error)));
+                (not_given(error), None)
+            }
+        };
+        room.recorder.record(What::Operation(Box::new(operation)));
+        given
+    }
+
+    fn serve(
+        &mut self,
+        client: usize,
+        room: &Room,
+        unit: Unit,
+        mut lease: Lease<Recording>,
+        operation: &mut record::Operation,
+    ) -> (Did, Lease<Recording>) {
+        let assigned = *lease.assignment();
+        operation.mode = assigned.mode;
+        operation.had_default = assigned.had_default;
+        operation.reason = Some(assigned.reason);
+        operation.session = Some(assigned.session);
+        operation.opened = assigned.opened;
+        operation.wait = assigned.waited;
+        let leased_at = room.recorder.now();
+        if assigned.opened {
+            operation.dial = (leased_at - operation.issued_at).saturating_sub(assigned.waited);
+        }
+        let Recorded { mail, .. } = &mut *lease;
+        let outcome = self.run(mail, unit);
+        operation.service = room.recorder.now() - leased_at;
+        operation.local_port = Some(mail.established().local_port);
+        operation.commands = commands(mail.commands());
+        operation.answered_by = mail.answered_by().cloned();
+        if let (Unit::Select(mailbox), Ok(reply)) = (unit, &outcome) {
+            // The commands are the selecting operation's own: whoever relies on them later does not have them.
+            let (session, local_port) = (assigned.session, mail.established().local_port);
+            let uid_validity = reply.uid_validity;
+            let selection = Selection { session, local_port, commands: Box::default(), uid_validity };
+            self.believed.insert(client, (mailbox, selection));
+        }
+        let outcome = outcome.map(|reply| reply.items);
+        operation.outcome = outcome.clone().map_err(Box::new);
+        let proven = mail.answered_by().and_then(|answer| answer.mailbox.as_deref()).map(str::to_owned);
+        let selected = self.answered((client, assigned.session), unit, outcome.is_ok());
+        let used = Used {
+            operation: unit.name(),
+            session: assigned.session,
+            name: self.floor.name_of(client, assigned.session.connection),
+            reason: assigned.reason,
+            from: proven.or(selected),
+            outcome,
+        };
+        (Did::Used(Box::new(used)), lease)
+    }
+
+    fn run(&self, mail: &mut MailConnection, unit: Unit) -> Result<Reply, Failure> {
+        let mailbox = unit.mailbox().map_or("", |index| self.floor.mailbox(index));
+        match (unit, mail) {
+            (Unit::Safe(operation, _), mail) => {
+                let letters = self.floor.letters.as_ref().filter(|_| operation.writes());
+                let letter = letters.map(|letters| letters.letter(self.worker.0, self.issued));
+                let done = mail.run(operation, &Job { mailbox, letter: letter.as_ref() });
+                done.map(|items| Reply { items, ..Reply::default() })
+            }
+            (Unit::Select(_), MailConnection::Imap(imap)) => imap.select(mailbox),
+            (Unit::FetchSelected, MailConnection::Imap(imap)) => imap.fetch_selected(),
+            (unit, _) => {
+                let message = format!("{} is no operation of this connection's protocol", unit.name());
+                Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
+            }
+        }
+    }
+
+    /// The mailbox that must have answered, where the reply's messages do not say which: what the session has selected, by
+    /// all that was said on it.
+    fn answered(&self, session: (usize, SessionId), unit: Unit, done: bool) -> Option<String> {
+        let mut selected = locked(&self.floor.selected);
+        match unit.mailbox().filter(|_| unit.selects()) {
+            Some(mailbox) if done => {
+                selected.insert(session, mailbox);
+            }
+            // A mailbox that cannot be selected leaves none selected (RFC 3501 §6.3.1).
+            Some(_) => {
+                selected.remove(&session);
+            }
+            None if unit != Unit::FetchSelected => return None,
+            None => {}
+        }
+        selected.get(&session).map(|mailbox| self.floor.mailbox(*mailbox).to_owned())
+    }
+}
+
+fn not_given(error: Error<DialFailure>) -> Did {
+    match error {
+        Error::Refused(refusal) => Did::Refused { rule: refusal.rule(), message: refusal.to_string() },
+        Error::Connect { session, error, .. } => Did::Failed { session: Some(session), failure: error.failure },
+        Error::WaitTimeout { .. } => Did::Failed { session: None, failure: failure_of(&error) },
+    }
+}
+
+/// The failure that the record has of an operation which got no connection.
+fn failure_of(error: &Error<DialFailure>) -> Failure {
+    let kind = match error {
+        Error::Connect { error, .. } => return error.failure.clone(),
+        Error::WaitTimeout { .. } => FailureKind::WaitTimeout,
+        Error::Refused(Refusal::Disposed { .. } | Refusal::ClientClosed) => FailureKind::Disposed,
+        Error::Refused(_) => FailureKind::Refused,
+    };
+    Failure::new(kind, Stage::Wait, error.to_string())
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
+}

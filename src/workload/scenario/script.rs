@@ -1,0 +1,255 @@
+//! A scenario that was read: its names are numbers, its lines are steps, and whatever can be wrong in a text was not.
+
+use std::time::Duration;
+
+use crate::allocator::Mode;
+use crate::protocol::{FailureKind, Operation, Protocol};
+
+/// A scenario, read and checked; see [`GRAMMAR`](super::GRAMMAR).
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(super) name: String,
+    pub(super) protocol: Protocol,
+    /// Threads by their names, pools' among them (`P.1`): a lane each.
+    pub(super) threads: Vec<String>,
+    pub(super) clients: Vec<ClientPlan>,
+    /// The names of independent connections, one for each `create`.
+    pub(super) connections: Vec<String>,
+    /// Which client creates each of them.
+    pub(super) owners: Vec<usize>,
+    pub(super) mailboxes: Vec<String>,
+    pub(super) steps: Vec<Step>,
+    /// The first line that only the sandbox can serve.
+    pub(super) needs_sandbox: Option<usize>,
+    pub(super) writes: bool,
+}
+
+/// A client as it is to be made.
+#[derive(Clone, Debug)]
+pub(super) struct ClientPlan {
+    pub(super) name: String,
+    pub(super) mode: Mode,
+    pub(super) max_connections: Option<usize>,
+    pub(super) wait_timeout: Option<Duration>,
+    pub(super) operation_timeout: Option<Duration>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) wrong_password: bool,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) line: usize,
+    /// As it was written, without its comment.
+    pub(super) text: String,
+    pub(super) deed: Deed,
+}
+
+/// What a line does.
+#[derive(Clone, Debug)]
+pub(super) enum Deed {
+    /// It only names something; this is what to say of it.
+    Named(String),
+    MakeClient(usize),
+    Lane(LaneStep),
+    /// The lane does it while the scenario goes on.
+    Begin(LaneStep),
+    /// Waits for what that thread began.
+    Finish {
+        thread: usize,
+        expected: Option<Expected>,
+    },
+    Parallel(Vec<Step>),
+    SetMode {
+        clients: Vec<usize>,
+        mode: Mode,
+    },
+    Exit {
+        thread: usize,
+    },
+    Close {
+        client: usize,
+    },
+    Pause(Duration),
+    Server(ServerDeed),
+    Expect(Expectation),
+}
+
+/// What one thread does in one step.
+#[derive(Clone, Debug)]
+pub(super) struct LaneStep {
+    pub(super) thread: usize,
+    /// The task that does it, on a pool's thread.
+    pub(super) task: Option<u32>,
+    /// The task is over afterwards, or on another thread: this one lets go of the handles and leases it keeps.
+    pub(super) lets_go: bool,
+    pub(super) actions: Vec<Action>,
+    pub(super) expected: Option<Expected>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Action {
+    pub(super) client: usize,
+    pub(super) what: Act,
+}
+
+/// What a thread can be told to do. Connections and mailboxes are indices into the script's.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Create(usize),
+    CreateDefault(Option<String>),
+    /// The named default, or every one that this thread holds.
+    Leave(Option<String>),
+    Dispose(usize),
+    /// The handle of a default, by its name.
+    DisposeHandle(String),
+    DisposeDefault,
+    Unit {
+        unit: Unit,
+        via: Option<usize>,
+    },
+    /// A unit whose connection is kept.
+    Hold {
+        unit: Unit,
+        via: Option<usize>,
+    },
+    Release,
+    SetMode(Mode),
+    Pause(Duration),
+    /// From here to the end of the line; first in it.
+    Scope,
+    Panic,
+}
+
+/// What is done on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// A whole unit of the protocol.
+    Safe(Operation, Option<u16>),
+    /// IMAP: selects a mailbox, and no more.
+    Select(u16),
+    /// IMAP: fetches from whatever is selected.
+    FetchSelected,
+}
+
+/// What should come of a step: one of these, and what else was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// As it was written.
+    pub(super) text: String,
+    pub(super) any_of: Vec<Wanted>,
+    /// The mailbox that answered.
+    pub(super) from: Option<String>,
+    /// Which session of its connection it ran on, from 1.
+    pub(super) session: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Ok,
+    Main,
+    Default,
+    DefaultCreated,
+    Explicit,
+    Connection(usize),
+    Opened,
+    Disposed,
+    Nothing,
+    Panics,
+    /// By that rule, or any.
+    Refused(Option<&'static str>),
+    /// For that reason, or any.
+    Fails(Option<FailureKind>),
+}
+
+/// What the server is told to do to us.
+#[derive(Clone, Debug)]
+pub(super) enum ServerDeed {
+    Cut { victim: Victim, by: Cut },
+    Stall { victim: Victim, stalled: bool },
+    Bye { victim: Victim, text: String },
+    Refuse(bool),
+    Limit(Option<usize>),
+}
+
+/// How a connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// In order, as a server that closes does (FIN).
+    Fin,
+    /// At once (RST).
+    Rst,
+}
+
+/// Whose open session.
+#[derive(Clone, Debug)]
+pub(super) struct Victim {
+    pub(super) client: usize,
+    pub(super) which: Which,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    Main,
+    Connection(usize),
+    DefaultOf(usize),
+}
+
+/// What should be true when the line is reached.
+#[derive(Clone, Debug)]
+pub(super) enum Expectation {
+    Open {
+        client: usize,
+        main: bool,
+        connections: Vec<usize>,
+        defaults: usize,
+    },
+    /// Of all clients together, as the server counts where it can be asked.
+    Sessions(usize),
+    Opened {
+        client: usize,
+        sessions: usize,
+    },
+    SignIns {
+        client: usize,
+        tried: usize,
+    },
+    Mode {
+        client: usize,
+        mode: Mode,
+    },
+    /// Threads in the order in which their last operations ended.
+    Order(Vec<usize>),
+    /// Judged when all is over: the finding that must be there, or must not.
+    Finding {
+        id: String,
+        there: bool,
+    },
+    NoFindings,
+}
+
+impl Script {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first line that needs the sandbox, since it asks the server for a fault.
+    #[must_use]
+    pub const fn needs_sandbox(&self) -> Option<usize> {
+        self.needs_sandbox
+    }
+
+    /// Whether it leaves something on the server.
+    #[must_use]
+    pub const fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// The most connections that can be open at once: no step opens more than one.
+    #[must_use]
+    pub fn most_connections(&self) -> usize {
+        self.connections.len() + (self.threads.len() + 1) * self.clients.len()
+    }
+}

@@ -1,0 +1,3 @@
+//! Scenarios: what can be said in one, and what the shipped ones show.
+
+mod grammar;

@@ -1,0 +1,217 @@
+//! What a scenario's text may hold, and what is said of one that holds something else: nothing of it is run.
+
+use mailconn::protocol::Protocol;
+use mailconn::workload::scenario::{GRAMMAR, Script};
+
+fn imap(text: &str) -> Result<Script, String> {
+    Script::parse("file", text, Protocol::Imap).map_err(|error| error.to_string())
+}
+
+/// The message, which must begin with that place.
+#[track_caller]
+fn mistake(text: &str, place: &str) -> String {
+    let said = imap(text).expect_err(text);
+    let rest = said.strip_prefix(&format!("file:{place}: "));
+    rest.unwrap_or_else(|| panic!("{place} is wrong in {text:?}, it says {said}")).to_owned()
+}
+
+/// The same after a line that makes a client: places count from the line after it.
+#[track_caller]
+fn in_client(text: &str, column: usize) -> String {
+    mistake(&format!("client use-main-or-default\n{text}"), &format!("2:{column}"))
+}
+
+#[test]
+fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
+    let text = r#"
+        protocols: imap smtp
+        client A use-main-or-default cap=5 wait=200ms timeout=1s connect=2s   # several settings
+        client B use-main
+        pool P threads=2
+        task J1 on P
+        J1 noop on A; create-default d on A; leave d on A
+        J1 moves to P.2
+        J1 ends
+        P.2 noop on A => main or default
+        T1 create k on A => opened
+        T1 noop; noop via k => k
+        T1 begins noop via k
+        T1 finishes => k session 1
+        parallel
+          T1 noop on B
+          T2 fetch "Sent Items" on B => main from "Sent Items"
+        end
+        A mode use-main
+        all mode use-default
+        T2 hold on B; release; mode use-main on A; pause 20ms
+        T2 select Archive on B; fetch-selected on B => main from Archive
+        P scope on A; create-default on A; panic => panics
+        T3 dispose k => disposed
+        T3 noop via k => refused D2
+        T3 dispose-default on B => nothing
+        T3 exit
+        pause 20ms
+        expect open: main k 2-default on A
+        expect open: nothing on B
+        expect sessions: 3
+        expect opened: 3 on A
+        expect sign-ins: 3 on A
+        expect mode use-default on A
+        expect order: T1 T2
+        expect finding MC010
+        expect no finding MC020
+        expect no findings
+        server cuts main on A
+        server cuts k by rst
+        server stalls default of T1 on A
+        server resumes k
+        server says bye to main "going down" on B
+        server refuses connections
+        server accepts connections
+        server limits connections to 3
+        server lifts the limit
+        close A
+    "#;
+    let text = text.replace("T3 noop via k", "T4 noop via k").replace("T1 noop; noop", "T1 noop on B; noop");
+    let text = text.replace("\"going down\" on B", "\"going down\"").replace("bye to main", "bye to main on B");
+    let script = imap(&text).unwrap();
+    assert_eq!(script.needs_sandbox(), Some(39), "the first line that asks the server for a fault");
+    for word in ["protocols:", "begins", "moves to", "scope", "expect order:", "server says bye to", "lifts the limit"]
+    {
+        assert!(GRAMMAR.contains(word), "the grammar does not tell of {word}");
+    }
+    assert!(GRAMMAR.lines().all(|line| line.chars().count() <= 80), "80 columns do");
+}
+
+#[test]
+fn nonsense_is_told_with_its_line_and_column() {
+    assert!(mistake("", "1:1").contains("no step"));
+    assert!(mistake("# nothing but a comment", "1:1").contains("no step"));
+    assert!(mistake("frobnicate", "1:1").contains("`frobnicate` stands where the beginning of a step"));
+    assert!(mistake("T1 noop", "1:8").contains("there is no client yet"));
+    assert!(mistake("client use-everything", "1:8").contains("use-main-or-default"));
+    assert!(mistake("client use-main cap=0", "1:17").contains("cap=2"));
+    assert!(in_client("  T1 dance", 6).contains("`dance` is no action"));
+    assert!(in_client("T1 stat", 4).contains("noop, list, status, fetch"), "POP3 has it, IMAP does not");
+    assert!(in_client("T1 noop via k", 13).contains("independent connection"));
+    assert!(in_client("T1 noop => loud", 12).contains("what is expected"));
+    assert!(in_client("T1 noop => refused C9", 20).contains("a rule that refuses"));
+    assert!(in_client("T1 noop => fails badly", 18).contains("a word for failure"));
+    assert!(in_client("T1 noop => main main", 17).contains("too much"));
+    assert!(in_client("T1 noop;", 9).contains("the line ends where an action"));
+    assert!(in_client("T1 fetch \"Sent", 10).contains("not closed"));
+    assert!(in_client("T1 append", 4).contains("mailconn run"));
+    assert!(in_client("T1 leave => opened", 10).contains("nothing in this line has a result"));
+    assert!(in_client("expect finding MC1", 16).contains("MC010"));
+    assert!(in_client("server cuts nobody", 13).contains("whose connection"));
+    assert!(in_client("pause 0s", 7).contains("20ms"));
+    assert!(in_client("é\u{7}", 1).contains("stands where the beginning of a step"));
+    assert!(in_client("T1 \u{7}", 4).contains("control character"));
+}
+
+#[test]
+fn names_mean_one_thing_each() {
+    assert!(in_client("pool client threads=1", 6).contains("capital"));
+    assert!(in_client("T1 create K", 11).contains("small letters"));
+    assert!(in_client("T1 create main", 11).contains("already means something else"));
+    assert!(mistake("client A use-main\npool A threads=1", "2:6").contains("already means something else"));
+    assert!(mistake("client A use-main\nclient use-main", "2:8").contains("has a name"));
+    assert!(mistake("client A use-main\nclient B use-main\nT1 noop", "3:8").contains("say which one"));
+    assert!(in_client("task J on P", 11).contains("a pool"));
+    assert!(in_client("T1 noop, noop", 4).contains("`noop,` is no action"));
+}
+
+#[test]
+fn what_cannot_be_done_by_then_is_a_mistake_in_the_text() {
+    assert!(mistake("client use-main\nT1 exit\nT1 noop", "3:1").contains("T1 has exited"));
+    assert!(
+        mistake("client use-main\nT1 begins noop\nT1 noop", "3:1").contains("has not finished what it began in line 2")
+    );
+    assert!(mistake("client use-main\nT1 begins noop", "2:1").contains("never finishes"));
+    assert!(mistake("client use-main\nT1 finishes", "2:1").contains("has begun nothing"));
+    assert!(in_client("T1 begins noop => main", 16).contains("T1 finishes => …"));
+    assert!(mistake("client use-main\npool P threads=1\nP.1 exit", "3:5").contains("keeps its threads"));
+    assert!(mistake("client use-main\npool P threads=1\nP.2 noop", "3:1").contains("threads 1 to 1"));
+    assert!(mistake("client use-main\npool P threads=1\ntask J on P\nP noop", "4:1").contains("has not ended"));
+    let ended = "client use-main\npool P threads=1\ntask J on P\nJ ends\nJ noop";
+    assert!(mistake(ended, "5:1").contains("has ended"));
+    assert!(in_client("end", 1).contains("no parallel block"));
+    assert!(mistake("client use-main\nparallel\nT1 noop", "2:1").contains("never closed"));
+    assert!(mistake("client use-main\nparallel\nall mode use-main", "3:1").contains("only what threads and tasks do"));
+    assert!(mistake("client use-main\nprotocols: imap", "2:1").contains("before the first step"));
+    assert!(
+        mistake("protocols: smtp pop3\nclient use-main", "1:1").contains("for smtp, pop3, and the server speaks imap")
+    );
+    assert!(in_client("T1 noop; scope", 1).contains("first in its line"));
+}
+
+#[test]
+fn a_text_without_end_is_not_read_to_its_end() {
+    assert!(mistake(&"x".repeat(300_000), "1:1").contains("at most 262144 bytes"));
+    assert!(mistake(&"pause 1ms\n".repeat(2001), "2001:1").contains("at most 2000 lines"));
+    assert!(mistake(&format!("client use-main {}", "x".repeat(2000)), "1:1000").contains("longer than 1000"));
+    let threads: String = (0..70).map(|number| format!("T{number} noop\n")).collect();
+    assert!(mistake(&format!("client use-main\n{threads}"), "66:1").contains("at most 64 threads"));
+    assert!(mistake("client use-main\npool P threads=4000000000", "2:8").contains("at most 64 threads"));
+}
+
+/// Whatever stands in a text, reading it ends in a script or a message.
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let words = [
+        "client",
+        "use-main",
+        "T1",
+        "P",
+        "P.1",
+        "pool",
+        "threads=1",
+        "task",
+        "on",
+        "J",
+        "noop",
+        "via",
+        "k",
+        "create",
+        ";",
+        "=>",
+        "main",
+        "or",
+        "from",
+        "session",
+        "1",
+        "parallel",
+        "end",
+        "begins",
+        "finishes",
+        "moves",
+        "to",
+        "ends",
+        "exit",
+        "\"",
+        "#",
+        "é",
+        ".",
+        "=",
+        "expect",
+        "open:",
+        "server",
+        "cuts",
+        "default",
+        "of",
+        "close",
+        "pause",
+        "1ms",
+        "\n",
+        "\n",
+        "\n",
+    ];
+    let mut choose = fastrand::Rng::with_seed(7);
+    for _ in 0..20_000 {
+        let text: Vec<&str> = (0..choose.usize(1..40)).map(|_| words[choose.usize(0..words.len())]).collect();
+        let text = format!("client use-main\n{}", text.join(" "));
+        if let Err(error) = Script::parse("file", &text, Protocol::Imap) {
+            assert!(error.line >= 1 && error.column >= 1 && !error.message.is_empty(), "{error}");
+        }
+    }
+}
