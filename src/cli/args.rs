@@ -10,6 +10,7 @@ use mailconn::allocator::Mode;
 use mailconn::protocol::{Mechanism, TlsVersion, Way};
 use mailconn::record::Lock;
 use mailconn::report::Format;
+use mailconn::workload::scenario::GRAMMAR;
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
 /// server in the box.
@@ -37,6 +38,12 @@ pub enum Command {
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
     #[command(after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
+    /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
+    ///
+    /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
+    /// own, in this process. One that asks the server for nothing runs on any.
+    #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{GRAMMAR}\n{}", exit::SCENARIO_HELP))]
+    Scenario(Box<ScenarioArgs>),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -133,6 +140,52 @@ impl CheckFormatArg {
     pub const fn is_json(self) -> bool {
         matches!(self, Self::Json)
     }
+}
+
+/// The flags of `mailconn scenario`.
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// Scenarios: files, or the names of shipped ones
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub files: Vec<PathBuf>,
+    /// List the shipped scenarios: their names, what they show, which protocols they can speak
+    #[arg(long, conflicts_with = "files")]
+    pub list: bool,
+
+    /// Allow steps that write to a real server: send
+    #[arg(long, help_heading = "Work")]
+    pub allow_writes: bool,
+    /// The recipient of send [default: the user who signs in]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
+    pub to: Option<String>,
+
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtp and so on
+    /// [default: $MAILCONN_SERVER, else sandbox]
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    pub server: Option<String>,
+    /// How to reach it.
+    #[command(flatten)]
+    pub reach: ServerArgs,
+
+    /// How long an operation may wait for its connection, where the scenario does not say
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Deadlines")]
+    pub wait_timeout: Duration,
+
+    /// The report: text as things happen, or a line of JSON for each step as it happens
+    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
+    pub format: ScenarioFormatArg,
+    /// Where the transcripts go.
+    #[command(flatten)]
+    pub transcripts: TranscriptArgs,
+}
+
+/// `--format` of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScenarioFormatArg {
+    /// For people
+    Text,
+    /// One line for each step
+    Ndjson,
 }
 
 /// The flags of `mailconn run`.

@@ -232,19 +232,19 @@ const fn first_operations(protocol: Protocol) -> &'static [Operation] {
 }
 
 /// Standard output, written to as things happen.
-struct Screen {
+pub(super) struct Screen {
     /// None once writing failed: the check goes on all the same, and ends in order.
     out: Option<Writer>,
     failed: Option<io::Error>,
 }
 
 impl Screen {
-    fn open(control: &Arc<Control>) -> Result<Self> {
+    pub(super) fn open(control: &Arc<Control>) -> Result<Self> {
         let out = Writer::open(&Output::Stdout, control).context("opening the report")?;
         Ok(Self { out: Some(out), failed: None })
     }
 
-    fn show(&mut self, text: &str) {
+    pub(super) fn show(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -257,7 +257,7 @@ impl Screen {
     }
 
     /// Waits until all is written. A reader that went away is no failure.
-    fn close(self) -> Result<()> {
+    pub(super) fn close(self) -> Result<()> {
         let written = match (self.failed, self.out) {
             (Some(error), _) => Err(error),
             (None, Some(out)) => out.finish(),

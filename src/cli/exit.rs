@@ -29,6 +29,17 @@ Exit codes:
   130 143  interrupted by SIGINT, SIGTERM
 What the findings say changes none of them.";
 
+/// The codes, as the `--help` of scenarios prints them.
+pub const SCENARIO_HELP: &str = "\
+Exit codes:
+  0        all was as expected
+  1        something was not as expected
+  2        wrong usage, or a mistake in a scenario, and nothing was dialled
+  7        an invariant of mailconn's own is broken
+  130 143  interrupted by SIGINT, SIGTERM
+Of several scenarios the first of 130/143, 7, 1 counts. Findings change none of
+them, but for those that a scenario expects.";
+
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
 

@@ -8,6 +8,7 @@ mod explain;
 mod interrupt;
 mod run;
 mod sandbox;
+mod scenario;
 mod secrets;
 mod settings;
 mod target;
@@ -40,6 +41,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Scenario(args) => scenario::scenario(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&one_line(&without_passwords(format!("{error:#}"))));

@@ -25,7 +25,7 @@ impl From<Secret> for Credentials {
 /// Bearer tokens: fetched when the first sign-in needs one, shared by all dials of a connector, and fetched once more
 /// when the server refuses the first as expired.
 pub struct Tokens {
-    fetch: Box<Fetch>,
+    fetch: Arc<Fetch>,
     state: Mutex<State>,
     /// Woken when a fetch has ended.
     changed: Condvar,
@@ -59,7 +59,21 @@ pub(super) struct Presented {
 }
 
 impl Credentials {
-    /// What to sign in with now, which the mask learns. A token may have to be fetched first, or waited for until another dial has fetched it.
+    /// The same for another connector: the same password, or tokens got in the same way, each connector its own.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        match self {
+            Self::Password(secret) => Self::Password(secret.share()),
+            Self::Token(tokens) => Self::Token(Tokens {
+                fetch: Arc::clone(&tokens.fetch),
+                state: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// What to sign in with now, which the mask learns. A token may have to be fetched first, or waited for until another
+    /// dial has fetched it.
     ///
     /// # Errors
     /// `auth-unsupported` where user or secret cannot be sent, or no token could be had: that ends it for every dial
@@ -100,7 +114,7 @@ impl Tokens {
     /// it was called off, and says in one line why there is none. Nothing is fetched yet.
     #[must_use]
     pub fn new(fetch: impl Fn(Instant, &dyn Fn() -> bool) -> Result<Secret, String> + Send + Sync + 'static) -> Self {
-        Self { fetch: Box::new(fetch), state: Mutex::default(), changed: Condvar::new() }
+        Self { fetch: Arc::new(fetch), state: Mutex::default(), changed: Condvar::new() }
     }
 
     fn current(&self, live: &Live, deadline: Instant) -> Result<(Secret, u64), Failure> {

@@ -9,6 +9,7 @@ mod json;
 mod ndjson;
 mod output;
 mod progress;
+mod scenario;
 mod shapes;
 mod table;
 mod words;
@@ -19,6 +20,7 @@ pub use json::json;
 pub use ndjson::Ndjson;
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind, Tally};
+pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
 

@@ -128,9 +128,15 @@ pub(super) struct FindingShape<'a> {
 }
 
 #[derive(Serialize)]
-struct AgreementShape {
+pub(super) struct AgreementShape {
     checked: u64,
     held: u64,
+}
+
+impl From<Agreement> for AgreementShape {
+    fn from(agreement: Agreement) -> Self {
+        Self { checked: agreement.checked, held: agreement.held }
+    }
 }
 
 #[derive(Serialize)]
@@ -188,16 +194,13 @@ impl<'a> TotalsShape<'a> {
             total_wait_us: us(summary.total_wait),
             total_service_us: us(summary.total_service),
             findings: verdict.findings.iter().map(finding).collect(),
-            verdict: VerdictShape {
-                rules: AgreementShape { checked: verdict.rules.checked, held: verdict.rules.held },
-                witness: witness(verdict.witness),
-            },
+            verdict: VerdictShape { rules: verdict.rules.into(), witness: witness(verdict.witness) },
             exit_code: verdict.conclusion.exit_code(),
         }
     }
 }
 
-fn finding(finding: &Finding) -> FindingShape<'_> {
+pub(super) fn finding(finding: &Finding) -> FindingShape<'_> {
     FindingShape {
         id: finding.id,
         severity: finding.severity.name(),
