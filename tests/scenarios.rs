@@ -1,3 +1,5 @@
 //! Scenarios: what can be said in one, and what the shipped ones show.
 
 mod grammar;
+pub mod shipped;
+mod telling;

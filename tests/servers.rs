@@ -10,6 +10,7 @@ mod modes;
 mod passwords;
 mod protocols;
 mod relay;
+mod scenarios;
 mod sending;
 mod sign_in;
 mod signals;

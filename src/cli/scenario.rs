@@ -21,7 +21,7 @@ use mailconn::record::{Outcome, Scenario, StepDone};
 use mailconn::report::{self, Output, ScenarioLines};
 use mailconn::sandbox::{self, Faults, Sandbox};
 use mailconn::workload::Control;
-use mailconn::workload::scenario::{Cut, Provocateur, Script, Stage, perform};
+use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
@@ -133,8 +133,8 @@ impl Theatre<'_> {
         let letters = letters
             .transpose()
             .context("what is sent needs an address for its sender and its recipient: name one with --to")?;
-        let connector = |run_id: &str, wrong_password: bool, dial: Option<Duration>, operation: Option<Duration>| {
-            let credentials = account.credentials.as_ref().map(|right| match wrong_password {
+        let connector = |dialling: &Dialling<'_>| {
+            let credentials = account.credentials.as_ref().map(|right| match dialling.wrong_password {
                 true => Credentials::Password(Secret::new("not-the-password".to_owned())),
                 false => right.share(),
             });
@@ -142,9 +142,9 @@ impl Theatre<'_> {
                 credentials,
                 auth: account.auth,
                 tls: account.tls.clone(),
-                connect_timeout: dial.unwrap_or(self.connect_timeout),
-                operation_timeout: operation.unwrap_or(self.args.reach.timeout),
-                run_id: run_id.to_owned(),
+                connect_timeout: dialling.connect_timeout,
+                operation_timeout: dialling.operation_timeout,
+                run_id: dialling.run_id.to_owned(),
                 ehlo: self.ehlo.clone(),
                 transcripts: self.transcripts.clone(),
                 ..protocol::Settings::without_sign_in(account.endpoint.clone())

@@ -2,14 +2,17 @@
 
 mod ndjson;
 
-use super::table::grid::paragraph;
+use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
-use crate::record::{Agreement, Outcome, Scenario, Severity, StepDone, Verdict};
+use crate::protocol::Failure;
+use crate::record::{Agreement, Did, Outcome, Scenario, Severity, StepDone, Verdict};
 
 pub use ndjson::ScenarioLines;
 
 /// What a step did begins in this column.
-const BESIDE: usize = 52;
+const BESIDE: usize = 56;
+/// What stands below a step begins so far to the right.
+const BELOW: &str = "         ";
 
 /// The first line, before anything happens.
 #[must_use]
@@ -17,25 +20,62 @@ pub fn scenario_begins(name: &str, server: &str) -> String {
     paragraph(&format!("scenario {} on {}", printable(name), printable(server)))
 }
 
-/// A step as it was written, and beside it what it did; below it, where that is not what was expected, both.
+/// A step as it was written, and beside it what it did; below it why, where it failed, and what was expected, where that
+/// is not what happened.
 #[must_use]
 pub fn scenario_step(step: &StepDone) -> String {
-    let did: Vec<String> =
-        step.did.iter().map(|did| printable(&did.to_string())).filter(|did| !did.is_empty()).collect();
+    let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
     let mark = if step.held() { ' ' } else { '!' };
-    let written = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
-    let mut text = written;
+    let mut text = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
     if !did.is_empty() {
         let width = text.chars().count();
         text.push_str(&" ".repeat(BESIDE.saturating_sub(width).max(2)));
         text.push_str(&did.join("; "));
     }
     text.push('\n');
+    for why in step.did.iter().filter_map(why) {
+        text.push_str(&labelled([(BELOW.to_owned(), printable(&why))]));
+    }
     if let Some(instead) = &step.instead {
         let expected = step.expected.as_deref().unwrap_or("success");
-        text.push_str(&format!("       expected: {}\n       happened: {}\n", printable(expected), printable(instead)));
+        for (label, what) in [("expected:", expected), ("happened:", instead)] {
+            text.push_str(&labelled([(format!("{BELOW}{label}"), printable(what))]));
+        }
     }
     text
+}
+
+/// What an action did, so short that it fits beside it.
+fn in_short(did: &Did) -> String {
+    let failed = |failure: &Failure| format!("fails {}", failure.kind);
+    match did {
+        Did::Used(used) => {
+            let on = match &used.name {
+                Some(name) => format!("{} ({name})", used.session),
+                None => format!("{}, {}", used.session, used.reason),
+            };
+            let from = used.from.as_ref().map(|mailbox| format!(", from {}", printable(mailbox))).unwrap_or_default();
+            match &used.outcome {
+                Ok(_) => format!("{on}{from}"),
+                Err(failure) => format!("{on}: {}", failed(failure)),
+            }
+        }
+        Did::Refused { rule, .. } => format!("refused {rule}"),
+        Did::Failed { session: Some(session), failure } => format!("{session}: {}", failed(failure)),
+        Did::Failed { session: None, failure } => failed(failure),
+        Did::Panicked(_) => "panics".to_owned(),
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => printable(&did.to_string()),
+    }
+}
+
+/// Why it was not done: the rule and its cure, the server's own line.
+fn why(did: &Did) -> Option<String> {
+    match did {
+        Did::Refused { message, .. } | Did::Panicked(message) => Some(message.clone()),
+        Did::Failed { failure, .. } => Some(failure.to_string()),
+        Did::Used(used) => used.outcome.as_ref().err().map(Failure::to_string),
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => None,
+    }
 }
 
 /// What it comes to.
@@ -50,7 +90,7 @@ pub fn scenario_ends(scenario: &Scenario, outcome: &Outcome) -> String {
         for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Advice) {
             let (id, severity) = (finding.id, finding.severity.name());
             text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
-            text.extend(finding.evidence.iter().map(|line| paragraph(&format!("  {}", printable(line)))));
+            text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
         }
     }
     let steps = many((scenario.steps.len() + outcome.findings.len()) as u64, "step");

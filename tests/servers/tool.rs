@@ -104,6 +104,15 @@ impl Tool {
         tool.protected(server, protection).flag("--password-file", server.password_file())
     }
 
+    /// `mailconn scenario` with those names.
+    pub fn performing(names: &[&str], protocol: Protocol, server: &PrivateDovecot, user: &str) -> Self {
+        let url = protocol.url(server, user, Protection::Plain);
+        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
+        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD");
+        tool.0.arg("scenario").args(names).args(["--server", &url]);
+        tool.flag("--password-file", server.password_file())
+    }
+
     /// More flags, as one would type them.
     pub fn with(mut self, flags: &str) -> Self {
         self.0.args(flags.split_whitespace());

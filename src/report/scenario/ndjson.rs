@@ -103,7 +103,7 @@ impl<'a> From<&'a StepDone> for StepShape<'a> {
     }
 }
 
-/// Each with `what`: `used`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panicked`, `noted`.
+/// Each with `what`: `used`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
 #[derive(Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 enum DidShape<'a> {
@@ -133,7 +133,7 @@ enum DidShape<'a> {
         session: Option<String>,
         failure: FailureShape<'a>,
     },
-    Panicked {
+    Panics {
         message: &'a str,
     },
     Noted {
@@ -164,7 +164,7 @@ impl<'a> From<&'a Did> for DidShape<'a> {
             Did::Failed { session, failure } => {
                 Self::Failed { session: session.map(|session| session.to_string()), failure: shape(failure) }
             }
-            Did::Panicked(message) => Self::Panicked { message },
+            Did::Panicked(message) => Self::Panics { message },
             Did::Noted(text) => Self::Noted { text },
         }
     }

@@ -58,9 +58,8 @@ pub struct Stage<'a> {
     pub run_id: String,
     /// When it begins: every time counts from here.
     pub clock: Instant,
-    /// A connector for a client: its run's name, whether its password is wrong, and its own deadlines for a dial and an
-    /// operation in place of `connect_timeout` and `operation_timeout`.
-    pub connector: &'a dyn Fn(&str, bool, Option<Duration>, Option<Duration>) -> MailConnector,
+    /// Makes a client's connector.
+    pub connector: &'a dyn Fn(&Dialling<'_>) -> MailConnector,
     /// How long a dial may take.
     pub connect_timeout: Duration,
     /// How long an operation may take.
@@ -71,6 +70,19 @@ pub struct Stage<'a> {
     pub letters: Option<Stationery>,
     /// The server, where it can be told to misbehave.
     pub provocateur: Option<&'a dyn Provocateur>,
+}
+
+/// How one client is to reach the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialling<'a> {
+    /// Names its run in labels.
+    pub run_id: &'a str,
+    /// It signs in with a password that is not the right one.
+    pub wrong_password: bool,
+    /// How long a dial may take.
+    pub connect_timeout: Duration,
+    /// How long an operation may take.
+    pub operation_timeout: Duration,
 }
 
 /// Performs the scenario to its end, or until `control` interrupts it; `told` hears of each step when it is done. Every
@@ -321,8 +333,12 @@ impl Conductor<'_> {
     fn make(&mut self, number: usize) -> String {
         let Some(plan) = self.floor.script.clients.get(number) else { return String::new() };
         let run_id = self.run_id(number);
-        let (dial, operation) = (plan.connect_timeout, plan.operation_timeout);
-        let connector = Arc::new((self.stage.connector)(&run_id, plan.wrong_password, dial, operation));
+        let connector = Arc::new((self.stage.connector)(&Dialling {
+            run_id: &run_id,
+            wrong_password: plan.wrong_password,
+            connect_timeout: plan.connect_timeout.unwrap_or(self.stage.connect_timeout),
+            operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
+        }));
         let recorder = Arc::new(Recorder::new(self.stage.clock));
         let recording =
             Recording { connector: Arc::clone(&connector), recorder: Arc::clone(&recorder), reach: Reach::default() };

@@ -10,7 +10,7 @@ mod parse;
 mod script;
 mod words;
 
-pub use conductor::{Provocateur, Stage, perform};
+pub use conductor::{Dialling, Provocateur, Stage, perform};
 pub use error::ScriptError;
 pub use script::{Cut, Script};
 

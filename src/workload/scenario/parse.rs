@@ -533,12 +533,12 @@ impl<'a> Parser<'a> {
             "hold" => {
                 let noop = Operation::parse(self.script.protocol, "noop");
                 let noop = noop.map_err(|unknown| Wrong::at(verb.column, unknown.to_string()))?;
-                let (client, via) = self.route(words)?;
+                let (client, via) = self.on_which(words)?;
                 Ok(Action { client, what: Act::Hold { unit: Unit::Safe(noop, None), via } })
             }
             name => {
                 let unit = self.unit(name, &verb, words)?;
-                let (client, via) = self.route(words)?;
+                let (client, via) = self.on_which(words)?;
                 Ok(Action { client, what: Act::Unit { unit, via } })
             }
         }
@@ -597,7 +597,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `via k` and `on A`, in any order.
-    fn route(&mut self, words: &mut Words<'a>) -> Result<(usize, Option<usize>), Wrong> {
+    fn on_which(&mut self, words: &mut Words<'a>) -> Result<(usize, Option<usize>), Wrong> {
         let mut via = None;
         let mut on = None;
         loop {

@@ -1,0 +1,196 @@
+//! What is said of a scenario while it goes on, and how it ends.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, obey, start};
+use crate::protocol::scripted::{GREETING, Server};
+
+/// The scenario with that text, and more flags.
+fn perform(text: &str, flags: &str) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("it.txt");
+    fs::write(&file, text).unwrap();
+    let mut command = mailconn(["scenario", "it.txt"].into_iter().chain(flags.split_whitespace()));
+    end(command.env("MAILCONN_PASSWORD", PASSWORD).current_dir(dir.path()))
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn an_expectation_that_does_not_hold_says_expected_and_happened_and_the_exit_code_is_1() {
+    let ended = perform("client use-main\nT1  noop  => default\nT1  noop  => main\n", "");
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    let said = words(&ended.stdout);
+    assert!(
+        said.contains("! 2 T1 noop => default #0, main expected: default happened: noop on #0, main 3 T1"),
+        "{said}"
+    );
+    assert!(said.ends_with("exit 1: 3 steps, 1 not as expected"), "{said}");
+}
+
+#[test]
+fn each_kind_of_expectation_can_fail() {
+    let wrong = [
+        "T1 create k => nothing",
+        "T1 noop => refused C3",
+        "T1 noop => fails",
+        "T1 fetch Archive => main from INBOX",
+        "T1 noop => main session 2",
+        "T1 create k => opened\nT1 create l => opened\nT1 noop via k => l",
+        "T1 create-default => opened\nT1 create-default => refused C2",
+        "T1 create-default => opened\nT1 create-default",
+        "T1 dispose-default",
+        "T1 dispose-default => disposed",
+        "T1 panic",
+        "expect open: main",
+        "T1 noop\nexpect open: nothing",
+        "T1 create k\nexpect open: nothing",
+        "T1 create-default; leave\nexpect open: nothing",
+        "expect sessions: 1",
+        "T1 noop\nexpect opened: 2",
+        "T1 noop\nexpect sign-ins: 0",
+        "expect mode use-main",
+        "T1 noop\nT2 noop\nexpect order: T2 T1",
+        "expect finding MC010",
+        "T1 select Sent\nT2 select INBOX\nT1 fetch-selected\nexpect no finding MC020",
+        "T1 select Sent\nT2 select INBOX\nT1 fetch-selected\nexpect no findings",
+        "server cuts main",
+    ];
+    for text in wrong {
+        let ended = perform(&format!("client use-main-or-default\n{text}\n"), "--format ndjson");
+        let steps: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let failed: Vec<&Value> = steps.iter().filter(|step| step["held"] == false).collect();
+        assert_eq!((ended.code, failed.len()), (1, 1), "{text}: {}", ended.stdout);
+        assert!(failed[0]["expected"].is_string() && failed[0]["happened"].is_string(), "{}", failed[0]);
+    }
+}
+
+#[test]
+fn a_mistake_names_file_line_and_column_and_nothing_is_dialled() {
+    let ended = perform("client use-main\nT1  noop via k\n", "--server imap://joe@127.0.0.1:1");
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.starts_with("mailconn: it.txt:2:14: `k` stands where"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_no_scenario_is_told_in_one_line() {
+    for (args, said) in [
+        (&["scenario"][..], "FILE"),
+        (&["scenario", "no-such-thing"], "no such scenario is shipped (see --list)"),
+        (&["scenario", "/"], "is no file that a scenario fits in"),
+        (&["scenario", "--list", "pool-hazard"], "--list"),
+        (
+            &["scenario", "a7-a-unit-has-its-connection-to-itself", "--server", "sandbox+smtp"],
+            "this scenario is for imap",
+        ),
+    ] {
+        let ended = end(&mut mailconn(args));
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.lines().count()), (2, "", 1), "{args:?}");
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_real_server_is_asked_for_no_fault_and_for_no_mail_that_nobody_allowed() {
+    let server = Server::start(|_| panic!("nothing is dialled"));
+    let dir = tempfile::tempdir().unwrap();
+    for (scheme, text, said) in [
+        ("imap", "client use-main\nT1 noop\nserver cuts main\n", "it.txt:3:1: this line needs the sandbox"),
+        ("imap", "client use-main wrong-password\nT1 noop\n", "it.txt:1:1: this line needs the sandbox"),
+        ("smtp", "client use-main\nT1 send\n", "allow it with --allow-writes"),
+    ] {
+        fs::write(dir.path().join("it.txt"), text).unwrap();
+        let url = format!("{scheme}://joe@{}", server.address);
+        let mut command = mailconn(["scenario", "it.txt", "--server", &url]);
+        let ended = end(command.env("MAILCONN_PASSWORD", PASSWORD).current_dir(dir.path()));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{text}");
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn mail_can_be_sent_in_the_sandbox() {
+    let ended = perform(
+        "protocols: smtp\nclient use-main\nT1 send => main\nT2 send; verify => main\n",
+        "--server sandbox+smtp",
+    );
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert!(ended.stdout.contains("the server's own record agrees on 3 of 3"), "{}", ended.stdout);
+}
+
+#[test]
+fn several_clients_are_judged_each_for_itself() {
+    let text = "client A use-main\nclient B use-default\nT1 noop on A => main\nT1 noop on B => default-created\n";
+    for protocol in ["imap", "smtp"] {
+        let ended = perform(text, &format!("--server sandbox+{protocol}"));
+        assert_eq!(ended.code, 0, "{}", ended.stdout);
+        let said = words(&ended.stdout);
+        for name in ["A", "B"] {
+            let judged =
+                format!("{name}: the rules held in 1 of 1 operations; the server's own record agrees on 1 of 1");
+            assert!(said.contains(&judged), "{said}");
+        }
+    }
+}
+
+#[test]
+fn an_interruption_ends_a_step_that_waits_for_the_server() {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let server = Server::start(move |peer| {
+        peer.send(GREETING);
+        peer.answer("{t} OK [CAPABILITY IMAP4rev1] in\r\n");
+        while peer.line().is_some() {
+            seen.store(true, Ordering::SeqCst);
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("it.txt"), "client use-main\nT1 noop\nT2 noop\n").unwrap();
+    let url = format!("imap://joe@{}", server.address);
+    let mut command = mailconn(["scenario", "it.txt", "--server", &url]);
+    let running = start(command.env("MAILCONN_PASSWORD", PASSWORD).current_dir(dir.path()));
+    eventually("the first step is under way", || asked.load(Ordering::SeqCst));
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, 130, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.took < Duration::from_secs(15), "{:?}", ended.took);
+    assert!(ended.stdout.contains("interrupted by SIGINT: this is as far as it came"), "{}", ended.stdout);
+}
+
+#[test]
+fn on_a_real_server_the_same_is_said_but_for_the_servers_own_record() {
+    let first = AtomicBool::new(true);
+    let server = Server::start(move |peer| {
+        peer.send(GREETING);
+        peer.answer("{t} OK [CAPABILITY IMAP4rev1] in\r\n");
+        if first.swap(false, Ordering::SeqCst) {
+            peer.line();
+            return;
+        }
+        obey(peer);
+    });
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("it.txt"), "client use-main\nT1 noop => fails closed\nT1 noop => main session 2\n")
+        .unwrap();
+    let url = format!("imap://joe@{}", server.address);
+    let mut command = mailconn(["scenario", "it.txt", "--server", &url]);
+    let ended = end(command.env("MAILCONN_PASSWORD", PASSWORD).current_dir(dir.path()));
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("the rules held in 2 of 2 operations\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_help_prints_the_grammar() {
+    let ended = end(&mut mailconn(["scenario", "--help"]));
+    assert_eq!(ended.code, 0);
+    for words in ["protocols: imap smtp", "T1 begins noop", "server cuts main by rst", "Exit codes:"] {
+        assert!(ended.stdout.contains(words), "{words}");
+    }
+}

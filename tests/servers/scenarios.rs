@@ -1,0 +1,32 @@
+//! The shipped scenarios that ask the server for no fault, unchanged on a real one.
+
+use super::tool::{Finished, Protocol, Tool};
+use crate::scenarios::shipped::{Shipped, all_held};
+use crate::support::dovecot::PrivateDovecot;
+
+fn on(server: &PrivateDovecot, protocol: Protocol, user: &str, least: usize) {
+    let name = format!("{protocol:?}").to_lowercase();
+    let all = Shipped::all();
+    let names: Vec<&str> =
+        all.iter().filter(|it| it.speaks(&name) && !it.needs_sandbox()).map(|it| it.name.as_str()).collect();
+    assert!(names.len() >= least, "{names:?}");
+    let tool = Tool::performing(&names, protocol, server, user).with("--format ndjson");
+    let Finished { code, stdout, stderr } = tool.finish();
+    all_held(&stdout, &names, false);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn shipped_scenarios_without_faults_pass_on_dovecot_over_imap() {
+    on(&PrivateDovecot::start(), Protocol::Imap, "u1", 30);
+}
+
+#[test]
+fn shipped_scenarios_without_faults_pass_on_postfix_over_smtp() {
+    on(&PrivateDovecot::builder().postfix().start(), Protocol::Smtp, "u1", 25);
+}
+
+#[test]
+fn shipped_scenarios_without_faults_pass_on_dovecot_over_pop3_where_a_maildrop_has_one_owner() {
+    on(&PrivateDovecot::builder().pop3_lock().start(), Protocol::Pop3, "u1", 12);
+}
