@@ -170,5 +170,7 @@
 //!   its one deadline: the old one has said what it had to say.
 //! - **A scratch mailbox** is made, filled and removed within each `append`; what could not be removed is named in the
 //!   report, and by no later run touched.
+//! - **In a scenario** each client is a run of its own, with a name of its own in labels. A handle that a thread keeps
+//!   and has not left is dropped when the thread exits, or its task ends or moves: a handle does not leave its thread.
 //! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
 //!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.

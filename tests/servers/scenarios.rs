@@ -10,10 +10,13 @@ fn on(server: &PrivateDovecot, protocol: Protocol, user: &str, least: usize) {
     let names: Vec<&str> =
         all.iter().filter(|it| it.speaks(&name) && !it.needs_sandbox()).map(|it| it.name.as_str()).collect();
     assert!(names.len() >= least, "{names:?}");
-    let tool = Tool::performing(&names, protocol, server, user).with("--format ndjson");
-    let Finished { code, stdout, stderr } = tool.finish();
-    all_held(&stdout, &names, false);
-    assert_eq!((code, stderr.as_str()), (0, ""));
+    // A call has so much time; a locked maildrop alone takes ten seconds.
+    for names in names.chunks(8) {
+        let tool = Tool::performing(names, protocol, server, user).with("--format ndjson");
+        let Finished { code, stdout, stderr } = tool.finish();
+        all_held(&stdout, names, false);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+    }
 }
 
 #[test]

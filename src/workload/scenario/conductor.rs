@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::lane::{Floor, Order, Report, Room, work};
-use super::script::{ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
+use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
 use crate::allocator::{Client, Mode};
 use crate::protocol::{FailureKind, MailConnector, Stationery};
 use crate::record::{Asked, Did, End, Entry, FailOn, FindingExpected, Header, Lock, Role, Run, Scenario, StepDone};
@@ -23,7 +23,7 @@ use crate::workload::runner::RunError;
 
 /// Whoever waits looks around this often for an interruption.
 const TICK: Duration = Duration::from_millis(50);
-/// A step may take as long as its client's own deadlines together, and this much more.
+/// An action may take as long as its client's own deadlines together, and this much more.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -113,6 +113,7 @@ pub fn perform(
         reports,
         arrived: HashMap::new(),
         given: 0,
+        allowed: HashMap::new(),
         begun: HashMap::new(),
         entries: script.clients.iter().map(|_| Vec::new()).collect(),
         lost: false,
@@ -129,7 +130,7 @@ pub fn perform(
     Ok(conductor.end())
 }
 
-/// How long one step may take: whatever it does has deadlines, and these are all of them.
+/// How long one action may take: whatever it does has deadlines, and these are all of them.
 fn patience(plan: &ClientPlan, stage: &Stage<'_>) -> Duration {
     plan.connect_timeout.unwrap_or(stage.connect_timeout)
         + plan.operation_timeout.unwrap_or(stage.operation_timeout)
@@ -192,7 +193,7 @@ impl Lanes {
 
 struct Conductor<'a> {
     stage: &'a Stage<'a>,
-    /// How long any step may take.
+    /// How long any action may take.
     patience: Duration,
     floor: &'a Arc<Floor>,
     lanes: Lanes,
@@ -201,6 +202,8 @@ struct Conductor<'a> {
     arrived: HashMap<usize, Report>,
     /// Orders given so far: the next one's number.
     given: usize,
+    /// How long each order may take that has not been reported.
+    allowed: HashMap<usize, Duration>,
     /// What each thread began and has not finished.
     begun: HashMap<usize, usize>,
     /// What each client's recorder held so far.
@@ -273,6 +276,11 @@ impl Conductor<'_> {
     fn order(&mut self, step: &LaneStep) -> usize {
         let number = self.given;
         self.given += 1;
+        let allowed = step.actions.iter().map(|action| match action.what {
+            Act::Pause(pause) => pause,
+            _ => self.patience,
+        });
+        self.allowed.insert(number, allowed.sum::<Duration>().max(self.patience));
         if let Some(Some(lane)) = self.lanes.0.get(step.thread) {
             // A thread that is gone is found missing when its report is waited for.
             let given = lane.orders.try_send(Order { number, step: step.clone() });
@@ -283,13 +291,15 @@ impl Conductor<'_> {
 
     /// Waits for a report; none if it did not come in time, or the scenario was interrupted.
     fn report(&mut self, number: usize) -> Option<Report> {
-        let by = Instant::now() + self.patience;
+        // It may stand behind all the others.
+        let by = Instant::now() + self.allowed.values().sum::<Duration>();
         loop {
             if let Some(report) = self.arrived.remove(&number) {
                 return Some(report);
             }
             match self.reports.recv_timeout(TICK) {
                 Ok(report) => {
+                    self.allowed.remove(&report.number);
                     self.arrived.insert(report.number, report);
                 }
                 Err(RecvTimeoutError::Timeout) if Instant::now() < by && self.floor.control.interrupted().is_none() => {
@@ -304,9 +314,9 @@ impl Conductor<'_> {
         let Some(report) = self.report(number) else {
             if self.floor.control.interrupted().is_none() {
                 self.lost = true;
-                let instead = format!("no answer within {:.1?}", self.patience);
-                let judged = Judged { expected: Some("an answer".to_owned()), instead: Some(instead) };
-                self.done(step, at, self.patience, Vec::new(), judged);
+                let waited = self.stage.clock.elapsed().saturating_sub(at);
+                let judged = Judged::not("an answer", format!("no answer within {waited:.1?}"));
+                self.done(step, at, waited, Vec::new(), judged);
             }
             return;
         };
