@@ -44,6 +44,13 @@ pub enum Command {
     /// own, in this process. One that asks the server for nothing runs on any.
     #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{GRAMMAR}\n{}", exit::SCENARIO_HELP))]
     Scenario(Box<ScenarioArgs>),
+    /// Check the file of a run: does what it says hold, by itself and against the server's record?
+    ///
+    /// From the NDJSON of a run alone (mailconn run --format ndjson) the report is computed again and compared with what the
+    /// file says, every operation's connection is checked against the rules and the server's record, and the record
+    /// against itself: no event can be taken out, put in, moved or changed without contradicting others.
+    #[command(after_help = exit::VERIFY_HELP)]
+    Verify(VerifyArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -126,10 +133,21 @@ pub struct CheckArgs {
     pub transcripts: TranscriptArgs,
 }
 
+/// The flags of `mailconn verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The file, or - for standard input
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// The report: text for people, or one JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: CheckFormatArg,
+}
+
 /// `--format` of a check.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CheckFormatArg {
-    /// For people, as it happens
+    /// For people
     Text,
     /// One document, at the end
     Json,

@@ -40,6 +40,16 @@ Exit codes:
 Of several scenarios the first of 130/143, 7, 1 counts. Findings change none of
 them, but for those that a scenario expects.";
 
+/// The codes, as the `--help` of a verification prints them.
+pub const VERIFY_HELP: &str = "\
+Exit codes:
+  0  the trace is sound: it says what happened, whatever that was
+  2  wrong usage, no trace, or it cannot be read; or the report could not be
+     written
+  7  something in it does not hold
+What the run itself came to (a limit, failed operations, an interruption) is
+shown, and changes none of them.";
+
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
 

@@ -13,6 +13,7 @@ mod secrets;
 mod settings;
 mod target;
 mod testimony;
+mod verify;
 mod workers;
 mod writer;
 
@@ -42,6 +43,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
+        Command::Verify(args) => verify::verify(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&one_line(&without_passwords(format!("{error:#}"))));

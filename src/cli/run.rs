@@ -85,6 +85,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         }
     }
     run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
+    let run = run.in_microseconds();
     let summary = Summary::of(&run);
     let verdict = Verdict::on(&run, &summary);
     let complete = teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;

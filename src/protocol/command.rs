@@ -147,6 +147,12 @@ impl Verb {
         }
     }
 
+    /// The verb of that [`name`](Self::name); none if there is no such.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::KNOWN.into_iter().chain([Self::Other]).find(|verb| verb.name() == name)
+    }
+
     pub(super) fn read(word: &[u8]) -> Self {
         Self::KNOWN.into_iter().find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word)).unwrap_or(Self::Other)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::run::{Command, Entry, HowClosed, Leased, Operation, Run, What, WitnessedCommand, WitnessedSession};
-use super::verdict::Agreement;
+use super::verdict::{Agreement, Wrong};
 use crate::allocator::SessionId;
 use crate::protocol::{FailureKind, Protocol};
 
@@ -32,7 +32,7 @@ const SIGN_IN: [&str; 15] = [
 ];
 
 /// How many operations the server's record confirms, and where it disagrees. None if there is no such record.
-pub(super) fn check(run: &Run) -> Option<(Agreement, Vec<String>)> {
+pub(super) fn check(run: &Run) -> Option<(Agreement, Vec<Wrong>)> {
     let mut testimony = Testimony::of(run, run.witness.as_ref()?);
     let mut agreement = Agreement::default();
     for (entry, operation) in run.operations() {
@@ -43,8 +43,8 @@ pub(super) fn check(run: &Run) -> Option<(Agreement, Vec<String>)> {
             }
             Confirmed::No(why) => {
                 agreement.checked += 1;
-                let line = format!("operation {} of {}: {why}", operation.number, operation.worker);
-                testimony.disagreements.push(line);
+                let sentence = format!("operation {} of {}: {why}", operation.number, operation.worker);
+                testimony.disagreements.push(Wrong { entry: Some(entry.seq), sentence });
             }
             Confirmed::CannotTell => {}
         }
@@ -64,7 +64,7 @@ struct Testimony<'a> {
     protocol: Protocol,
     /// What the server saw of each of our sessions.
     sessions: BTreeMap<SessionId, Seen<'a>>,
-    disagreements: Vec<String>,
+    disagreements: Vec<Wrong>,
 }
 
 struct Seen<'a> {
@@ -102,7 +102,7 @@ impl<'a> Testimony<'a> {
                     let commands = seen.map(|seen| seen.commands.as_slice()).unwrap_or_default();
                     for command in commands.iter().filter(|command| !SIGN_IN.contains(&&*command.verb)) {
                         let line = format!("{} failed to open, yet the server saw {}", failed.session, name(command));
-                        testimony.disagreements.push(line);
+                        testimony.disagreements.push(line.into());
                     }
                 }
                 What::Closed(closed) => testimony.closed(closed.session, &closed.how, &closed.commands),
@@ -112,7 +112,7 @@ impl<'a> Testimony<'a> {
         // Whoever connects to the server and says nothing is no session of anybody's.
         for session in by_port.into_values().flatten().filter(|session| session.spoke()) {
             let line = format!("the server saw a session on port {} that we never opened", session.peer_port);
-            testimony.disagreements.push(line);
+            testimony.disagreements.push(line.into());
         }
         testimony
     }
@@ -126,12 +126,12 @@ impl<'a> Testimony<'a> {
         seen: Option<&'a WitnessedSession>,
     ) {
         let Some(witnessed) = seen else {
-            self.disagreements.push(format!("{session}: the server saw no session on port {port}"));
+            self.disagreements.push(format!("{session}: the server saw no session on port {port}").into());
             return;
         };
         if label != witnessed.label.as_deref() {
             let said = witnessed.label.as_deref().unwrap_or("none");
-            self.disagreements.push(format!("{session}: the server has the label {said} on port {port}"));
+            self.disagreements.push(format!("{session}: the server has the label {said} on port {port}").into());
         }
         let by_tag = witnessed.commands.iter().enumerate().map(|(at, command)| (&*command.tag, at)).collect();
         let seen = Seen { protocol: self.protocol, witnessed, by_tag, claimed: vec![false; witnessed.commands.len()] };
@@ -143,7 +143,7 @@ impl<'a> Testimony<'a> {
         if matches!(how, HowClosed::LoggedOut) {
             self.claim_all(session, commands);
             if self.sessions.get(&session).is_some_and(|seen| !seen.witnessed.logged_out) {
-                self.disagreements.push(format!("{session}: we logged out, the server does not say so"));
+                self.disagreements.push(format!("{session}: we logged out, the server does not say so").into());
             }
         } else if let Some(seen) = self.sessions.get_mut(&session) {
             // The goodbye failed: the server may have read it or not.
@@ -157,7 +157,7 @@ impl<'a> Testimony<'a> {
         let Some(seen) = self.sessions.get_mut(&session) else { return };
         for command in commands {
             if let Err(why) = seen.claim(command) {
-                self.disagreements.push(format!("{session}: {why}"));
+                self.disagreements.push(format!("{session}: {why}").into());
             }
         }
     }
@@ -221,7 +221,7 @@ impl<'a> Testimony<'a> {
             for (command, _) in unclaimed {
                 if !(interrupted && command.verb == self.protocol.goodbye()) {
                     let line = format!("{session}: the server saw {}, which no operation sent", name(command));
-                    self.disagreements.push(line);
+                    self.disagreements.push(line.into());
                 }
             }
         }

@@ -2,8 +2,10 @@
 //! a [`Scenario`] with what was expected of it. All pure.
 
 mod agreement;
+mod audit;
 mod check;
 mod findings;
+mod grain;
 mod rules;
 mod run;
 mod scenario;
@@ -11,6 +13,8 @@ mod summary;
 mod verdict;
 
 pub use crate::protocol::{Answer, Failure, Phases, Stage};
+pub use audit::{Audit, Doubt, RULES, Rule, Tested};
+pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, Lock, OpenFailed, Opened, Operation, Role, Run, Selection,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::run::{Entry, Header, Lock, Operation, Run, What, WorkerId};
-use super::verdict::Agreement;
+use super::verdict::{Agreement, Wrong};
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::protocol::Protocol;
 
@@ -37,7 +37,7 @@ const TABLE: [(Mode, bool, bool, Due, &str); 12] = [
 ];
 
 /// How many operations had the right connection, and what is wrong with the others.
-pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
+pub(super) fn check(run: &Run) -> (Agreement, Vec<Wrong>) {
     let ledger = Ledger::of(run);
     let mut agreement = Agreement::default();
     let mut broken = Vec::new();
@@ -46,7 +46,8 @@ pub(super) fn check(run: &Run) -> (Agreement, Vec<String>) {
         match ledger.judge(&run.header, entry, operation) {
             Ok(()) => agreement.held += 1,
             Err(wrong) => {
-                broken.push(format!("operation {} of {}: {wrong}", operation.number, operation.worker));
+                let sentence = format!("operation {} of {}: {wrong}", operation.number, operation.worker);
+                broken.push(Wrong { entry: Some(entry.seq), sentence });
             }
         }
     }

@@ -29,6 +29,18 @@ pub struct Agreement {
     pub held: u64,
 }
 
+/// What does not hold, and at which entry, if it is one's.
+pub(super) struct Wrong {
+    pub(super) entry: Option<u64>,
+    pub(super) sentence: String,
+}
+
+impl From<String> for Wrong {
+    fn from(sentence: String) -> Self {
+        Self { entry: None, sentence }
+    }
+}
+
 /// Something that the run proves, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -131,14 +143,14 @@ impl Verdict {
         let mut found: Vec<Finding> = findings::broken(
             "MC001",
             "operations did not run on the connection that the rules give them; this is mailconn's own fault",
-            broken,
+            broken.into_iter().map(|wrong| wrong.sentence).collect(),
         )
         .into_iter()
         .chain(findings::broken(
             "MC002",
             "the server's own record disagrees with ours; something between us and the server mixed connections up, or \
              one of the records is wrong",
-            disagreements.unwrap_or_default(),
+            disagreements.unwrap_or_default().into_iter().map(|wrong| wrong.sentence).collect(),
         ))
         .chain(findings::find(run, summary))
         .collect();

@@ -12,6 +12,7 @@ mod progress;
 mod scenario;
 mod shapes;
 mod table;
+mod trace;
 mod words;
 
 pub use check::{check_begins, check_ends, check_json, check_step};
@@ -23,6 +24,7 @@ pub use progress::{Progress, ProgressKind, Tally};
 pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
+pub use trace::{NoTrace, Trace, Verification, verification_json, verification_text};
 
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

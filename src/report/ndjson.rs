@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::json::AskedShape;
 use super::shapes::{CommandShape, DialShape, FailureShape, SCHEMA_VERSION, TlsShape, TotalsShape, commands, tls};
-use super::words::{us, wall};
+use super::words::{to_the_microsecond, us, wall};
 use crate::protocol::Protocol;
 use crate::record::{
     Closed, Entry, Header, HowClosed, OpenFailed, Opened, Operation, Run, Summary, Verdict, What, WitnessedSession,
@@ -39,7 +39,7 @@ impl<W: Write> Ndjson<W> {
     pub fn start(out: W, header: &Header) -> io::Result<Self> {
         let mut file = Self {
             out,
-            started: header.started,
+            started: to_the_microsecond(header.started),
             mailboxes: header.mailboxes.clone(),
             protocol: header.protocol,
             next: 0,

@@ -58,11 +58,13 @@ impl Recorder {
             let full = |fresh: &mut Vec<Entry>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
             fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
         }
+        // Before it counts: whoever knows of an entry does so after the time that stands in it.
+        let at = self.started.elapsed();
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
         if let What::Operation(operation) = &mut what {
             operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1;
         }
-        fresh.push(Entry { seq, at: self.started.elapsed(), what });
+        fresh.push(Entry { seq, at, what });
     }
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still

@@ -1,0 +1,483 @@
+//! What became of connections: created, opened, used, closed, disposed, each in its time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, TURNS, WITNESS};
+use crate::allocator::{ConnectionId, Disposal, Kind, Reason, SessionId};
+use crate::protocol::{Failure, FailureKind, Phases, Protocol};
+use crate::record::run::{Closed, Command, Entry, HowClosed, Operation, Run, What, WorkerId};
+
+/// What is lost when a time is cut to whole microseconds, twice.
+const GRAIN: Duration = Duration::from_micros(2);
+
+pub(super) fn check(run: &Run, audit: &mut Audit) {
+    let mut ledger = Ledger::of(run);
+    for entry in &run.entries {
+        ledger.entry(entry, audit);
+    }
+    ledger.places_end(audit);
+    ledger.sessions_end(audit);
+    ledger.operations_dialled(audit);
+    ledger.was_seen(audit);
+}
+
+struct Ledger<'a> {
+    run: &'a Run,
+    protocol: Protocol,
+    places: BTreeMap<ConnectionId, Place>,
+    sessions: BTreeMap<SessionId, Session<'a>>,
+    /// The operations of each worker, in order.
+    issued: BTreeMap<WorkerId, Vec<(&'a Entry, &'a Operation)>>,
+    /// Why each worker could not create its connection.
+    stopped: BTreeMap<WorkerId, &'a Failure>,
+    open: BTreeSet<SessionId>,
+    mode: crate::allocator::Mode,
+}
+
+struct Place {
+    kind: Kind,
+    worker: Option<WorkerId>,
+    by_hand: bool,
+    created: Option<u64>,
+    disposed: Option<(u64, Disposal)>,
+    /// Sessions dialled so far.
+    dials: u32,
+    /// The last of them, if it is not seen to have ended.
+    live: Option<SessionId>,
+}
+
+/// What is known of a session that was opened.
+struct Session<'a> {
+    opened: &'a Entry,
+    setup: &'a [Command],
+    closed: Option<(&'a Entry, &'a Closed)>,
+    operations: Vec<(&'a Entry, &'a Operation)>,
+}
+
+impl<'a> Ledger<'a> {
+    fn of(run: &'a Run) -> Self {
+        let main = Place {
+            kind: Kind::Main,
+            worker: None,
+            by_hand: false,
+            created: Some(0),
+            disposed: None,
+            dials: 0,
+            live: None,
+        };
+        let mut ledger = Self {
+            run,
+            protocol: run.header.protocol,
+            places: BTreeMap::from([(ConnectionId::MAIN, main)]),
+            sessions: BTreeMap::new(),
+            issued: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            open: BTreeSet::new(),
+            mode: run.header.mode,
+        };
+        // What a dial belongs to comes after it.
+        for entry in &run.entries {
+            match &entry.what {
+                What::Operation(operation) => {
+                    ledger.issued.entry(operation.worker).or_default().push((entry, operation));
+                }
+                What::Stopped { worker, failure: Some(failure), .. } => {
+                    ledger.stopped.insert(*worker, failure);
+                }
+                _ => {}
+            }
+        }
+        ledger
+    }
+
+    fn entry(&mut self, entry: &'a Entry, audit: &mut Audit) {
+        let seq = Some(entry.seq);
+        match &entry.what {
+            What::Created { connection, kind, worker, by_hand } => {
+                let new = !self.places.contains_key(connection);
+                audit.check(CONNECTIONS, seq, new, || format!("{connection} had been created before"));
+                audit.check(CONNECTIONS, seq, *kind != Kind::Main && worker.is_some(), || {
+                    format!("{connection} was created by nobody")
+                });
+                let owned =
+                    |place: &Place| (place.kind, place.worker) == (Kind::Default, *worker) && place.disposed.is_none();
+                let second = *kind == Kind::Default && self.places.values().any(owned);
+                audit.check(CONNECTIONS, seq, !second, || {
+                    format!("{connection} is a second default of its thread (C3)")
+                });
+                self.needed(entry, *connection, *worker, *by_hand, audit);
+                let place = Place {
+                    kind: *kind,
+                    worker: *worker,
+                    by_hand: *by_hand,
+                    created: seq,
+                    disposed: None,
+                    dials: 0,
+                    live: None,
+                };
+                self.places.insert(*connection, place);
+            }
+            What::Disposed { connection, cause } => self.disposed(entry, *connection, *cause, audit),
+            What::Opened(opened) => {
+                self.dialled(entry, opened.session, opened.worker, audit);
+                self.phases(entry, opened.session, &opened.phases, Some(opened.began), audit);
+                if let Some(place) = self.places.get_mut(&opened.session.connection) {
+                    place.live = Some(opened.session);
+                }
+                let label = opened.label.as_ref().is_none_or(|label| {
+                    let named = opened.session.to_string();
+                    *label == named || self.protocol == Protocol::Smtp
+                });
+                audit.check(SESSIONS, seq, label, || format!("{} carries another's label", opened.session));
+                let tls = opened.tls.is_some() == opened.phases.tls.is_some();
+                audit.check(SESSIONS, seq, tls, || format!("{} has TLS without its handshake", opened.session));
+                self.open.insert(opened.session);
+                let (open, max) = (self.open.len(), self.run.header.max_connections);
+                if let Some(max) = max {
+                    audit.check(CAP, seq, open <= max, || format!("{open} are open, {max} are allowed"));
+                }
+                let session = Session { opened: entry, setup: &opened.commands, closed: None, operations: Vec::new() };
+                self.sessions.insert(opened.session, session);
+            }
+            What::OpenFailed(failed) => {
+                self.dialled(entry, failed.session, failed.worker, audit);
+                self.phases(entry, failed.session, &failed.phases, None, audit);
+            }
+            What::Closed(closed) => self.closed(entry, closed, audit),
+            What::ModeChanged { from, to } => {
+                let was = std::mem::replace(&mut self.mode, *to);
+                audit.check(CONNECTIONS, seq, was == *from, || format!("the mode was {was}, it says {from}"));
+            }
+            What::Operation(operation) => self.operation(entry, operation, audit),
+            _ => {}
+        }
+    }
+
+    /// An implicit default is created for an operation, a connection by hand before any.
+    fn needed(
+        &self,
+        entry: &Entry,
+        connection: ConnectionId,
+        worker: Option<WorkerId>,
+        by_hand: bool,
+        audit: &mut Audit,
+    ) {
+        let next = self.next_of(worker, entry.seq);
+        let holds = if by_hand {
+            next.is_none_or(|(_, operation)| operation.issued_after > entry.seq)
+        } else {
+            next.is_some_and(|(_, operation)| {
+                operation.issued_after <= entry.seq
+                    && operation.issued_at <= entry.at
+                    && operation.reason == Some(Reason::DefaultCreated)
+            })
+        };
+        audit.check(DIALS, Some(entry.seq), holds, || {
+            let how = if by_hand { "by hand, in the middle of an operation" } else { "for no operation" };
+            format!("{connection} was created {how}")
+        });
+    }
+
+    /// The first operation of a worker that ended after that entry.
+    fn next_of(&self, worker: Option<WorkerId>, seq: u64) -> Option<(&'a Entry, &'a Operation)> {
+        let issued = self.issued.get(&worker?)?;
+        issued.get(issued.partition_point(|(entry, _)| entry.seq <= seq)).copied()
+    }
+
+    fn dialled(&mut self, entry: &Entry, session: SessionId, worker: Option<WorkerId>, audit: &mut Audit) {
+        let seq = Some(entry.seq);
+        let place = self.places.get_mut(&session.connection);
+        audit.check(SESSIONS, seq, place.is_some(), || format!("{} was never created", session.connection));
+        let Some(place) = place else { return };
+        place.dials += 1;
+        let (due, live) = (place.dials, place.live.take());
+        let (by_hand, owner, kind) = (place.by_hand, place.worker, place.kind);
+        audit.check(SESSIONS, seq, session.number == due, || {
+            format!("this is dial {due} of {}, it says {session}", session.connection)
+        });
+        audit.check(SESSIONS, seq, live.is_none(), || format!("{session} was dialled while its connection was open"));
+        audit.check(SESSIONS, seq, kind != Kind::Default || owner == worker, || {
+            format!("{session} is another thread's default, dialled by {}", name(worker))
+        });
+        let next = self.next_of(worker, entry.seq);
+        let for_it = next.filter(|(_, operation)| operation.opened && operation.session == Some(session));
+        let since = self.places.get(&session.connection).and_then(|place| place.created).unwrap_or_default();
+        let holds = match for_it {
+            Some((_, operation)) => operation.issued_after <= entry.seq,
+            // By hand: between the creation and the thread's next operation.
+            None => {
+                by_hand
+                    && session.number == 1
+                    && owner == worker
+                    && next.is_none_or(|(_, operation)| operation.issued_after > entry.seq)
+                    && since < entry.seq
+            }
+        };
+        audit.check(DIALS, seq, holds, || {
+            format!("{session} was dialled by {}, which no operation of it says", name(worker))
+        });
+        if let What::OpenFailed(failed) = &entry.what {
+            let told = match for_it {
+                Some((_, operation)) => operation.outcome.as_ref().err().map(|failure| &**failure),
+                None => worker.and_then(|worker| self.stopped.get(&worker).copied()),
+            };
+            // What was interrupted is told in the words of the interruption.
+            let holds = told.is_some_and(|told| *told == failed.failure) || self.run.end.interrupted.is_some();
+            audit.check(DIALS, seq, holds, || {
+                let told = told.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                format!("{session} failed with {}, whoever needed it says {told}", failed.failure)
+            });
+        }
+    }
+
+    fn phases(&self, entry: &Entry, session: SessionId, phases: &Phases, began: Option<Duration>, audit: &mut Audit) {
+        let Phases { resolve, connect, tls, greeting, sign_in } = phases;
+        let took = [resolve, connect, tls, greeting, sign_in].into_iter().flatten().sum::<Duration>();
+        let ends = began.unwrap_or_default().saturating_add(took);
+        audit.check(DIALS, Some(entry.seq), ends <= entry.at, || {
+            format!("{session} was opened at {:?}, its phases end at {ends:?}", entry.at)
+        });
+    }
+
+    fn disposed(&mut self, entry: &Entry, connection: ConnectionId, cause: Disposal, audit: &mut Audit) {
+        let seq = Some(entry.seq);
+        let first = SessionId { connection, number: 0 };
+        let opened = self.sessions.range(first..).next().is_some_and(|(session, _)| session.connection == connection);
+        let place = self.places.get_mut(&connection);
+        audit.check(CONNECTIONS, seq, place.is_some(), || format!("{connection} was never created"));
+        let Some(place) = place else { return };
+        let before = place.disposed.replace((entry.seq, cause));
+        audit.check(CONNECTIONS, seq, before.is_none(), || format!("{connection} had been disposed before"));
+        let kind = place.kind;
+        let holds = match cause {
+            Disposal::ByHand | Disposal::ThreadExit => kind != Kind::Main,
+            Disposal::ClientClosed => true,
+            Disposal::NeverOpened => kind != Kind::Main && !opened,
+            Disposal::Broken => kind == Kind::Independent,
+        };
+        audit.check(CONNECTIONS, seq, holds, || format!("{connection}, a {kind} one, was disposed: {}", cause.name()));
+    }
+
+    fn closed(&mut self, entry: &'a Entry, closed: &'a Closed, audit: &mut Audit) {
+        let seq = Some(entry.seq);
+        let session = closed.session;
+        self.open.remove(&session);
+        if let Some(place) = self.places.get_mut(&session.connection) {
+            place.live = place.live.filter(|live| *live != session);
+            // What is healthy is closed because its place is no more.
+            let healthy = !matches!(closed.how, HowClosed::Discarded);
+            if healthy && self.run.end.interrupted.is_none() {
+                audit.check(SESSIONS, seq, place.disposed.is_some(), || {
+                    format!("{session} was closed before {} was disposed", session.connection)
+                });
+            }
+        }
+        let known = self.sessions.get_mut(&session);
+        audit.check(SESSIONS, seq, known.is_some(), || format!("{session} ended, and was never opened"));
+        let Some(known) = known else { return };
+        let before = known.closed.replace((entry, closed));
+        audit.check(SESSIONS, seq, before.is_none(), || format!("{session} had ended before"));
+    }
+
+    fn operation(&mut self, entry: &'a Entry, operation: &'a Operation, audit: &mut Audit) {
+        let seq = Some(entry.seq);
+        let number = operation.number;
+        let Some(session) = operation.session.filter(|_| operation.local_port.is_some()) else { return };
+        let known = self.sessions.get_mut(&session);
+        audit.check(SESSIONS, seq, known.is_some(), || {
+            format!("operation {number} ran on {session}, which was not open")
+        });
+        if let Some(known) = known {
+            known.operations.push((entry, operation));
+        }
+    }
+
+    fn places_end(&self, audit: &mut Audit) {
+        let mut due = 0;
+        for (connection, place) in &self.places {
+            let seq = place.created.filter(|_| *connection != ConnectionId::MAIN);
+            audit.check(CONNECTIONS, seq, connection.0 == due, || format!("#{due} is missing before {connection}"));
+            due = connection.0 + 1;
+            audit.check(CONNECTIONS, seq, place.disposed.is_some(), || format!("{connection} was never disposed"));
+            let never = matches!(place.disposed, Some((_, Disposal::NeverOpened)));
+            let opened = self.sessions.contains_key(&SessionId { connection: *connection, number: 1 });
+            if place.by_hand {
+                let failed = place.worker.is_some_and(|worker| self.stopped.contains_key(&worker));
+                audit.check(DIALS, seq, opened != (never || failed) || (opened && failed && !never), || {
+                    format!("{connection} was created by hand, and neither opened nor failed to")
+                });
+            }
+        }
+    }
+
+    fn sessions_end(&mut self, audit: &mut Audit) {
+        let interrupted = self.run.end.interrupted.is_some();
+        let mut unclosed = 0;
+        for (session, known) in &mut self.sessions {
+            let first = |operation: &Operation| operation.commands.first().map_or(u32::MAX, |command| command.tag);
+            known.operations.sort_by_key(|(entry, operation)| (first(operation), entry.seq));
+            known.tags(*session, audit);
+            known.turns(*session, audit);
+            match known.closed {
+                None => unclosed += 1,
+                Some((entry, closed)) => {
+                    known.bytes(self.protocol, closed, audit);
+                    for (used, operation) in &known.operations {
+                        let broke = matches!(closed.how, HowClosed::Discarded);
+                        let holds = interrupted
+                            || if broke { operation.issued_after <= entry.seq } else { used.seq < entry.seq };
+                        audit.check(SESSIONS, Some(entry.seq), holds, || {
+                            format!("{session} ended before operation {} on it", operation.number)
+                        });
+                    }
+                    if let Some((used, operation)) = known.operations.last().filter(|(_, it)| breaks(it)) {
+                        // Whoever finds it broken drops it before anything else.
+                        let holds = !matches!(closed.how, HowClosed::Discarded) || entry.seq < used.seq;
+                        audit.check(SESSIONS, Some(entry.seq), holds, || {
+                            format!("operation {} broke {session}, which ended only later", operation.number)
+                        });
+                    }
+                }
+            }
+        }
+        let still_open = self.run.end.still_open;
+        audit.check(SESSIONS, None, unclosed <= still_open, || {
+            format!("{still_open} were still open at the end, {unclosed} never ended")
+        });
+    }
+
+    /// An operation that says it opened its session did.
+    fn operations_dialled(&self, audit: &mut Audit) {
+        let mut dials: BTreeMap<SessionId, &Entry> = BTreeMap::new();
+        for entry in &self.run.entries {
+            match &entry.what {
+                What::Opened(opened) => drop(dials.insert(opened.session, entry)),
+                What::OpenFailed(failed) => drop(dials.insert(failed.session, entry)),
+                _ => {}
+            }
+        }
+        for (entry, operation) in self.run.operations().filter(|(_, operation)| operation.opened) {
+            let Some(session) = operation.session else { continue };
+            let dial = dials.get(&session);
+            let began = |dial: &Entry| match &dial.what {
+                What::Opened(opened) => opened.began,
+                _ => operation.issued_at,
+            };
+            let leased = operation.issued_at + operation.wait + operation.dial + GRAIN;
+            let holds = dial.is_some_and(|dial| {
+                (operation.issued_after..entry.seq).contains(&dial.seq)
+                    && began(dial) >= operation.issued_at
+                    && dial.at <= leased
+            });
+            audit.check(DIALS, Some(entry.seq), holds, || {
+                format!("operation {} opened {session}; there is no such dial in its time", operation.number)
+            });
+        }
+        for (entry, operation) in self.run.operations().filter(|(_, it)| it.reason == Some(Reason::DefaultCreated)) {
+            let created = operation.session.and_then(|session| self.places.get(&session.connection)?.created);
+            let holds = created.is_none_or(|created| (operation.issued_after..entry.seq).contains(&created));
+            audit.check(DIALS, Some(entry.seq), holds, || {
+                format!("operation {} created its default connection, which is older", operation.number)
+            });
+        }
+    }
+
+    /// A dial that the server answered is in its record, whatever came of it.
+    fn was_seen(&self, audit: &mut Audit) {
+        let Some(witness) = self.run.witness.as_ref().filter(|_| self.run.end.interrupted.is_none()) else { return };
+        let mut seen: BTreeMap<u16, usize> = BTreeMap::new();
+        for session in witness {
+            *seen.entry(session.peer_port).or_default() += 1;
+        }
+        for entry in &self.run.entries {
+            let port = match &entry.what {
+                What::Opened(opened) => Some(opened.local_port),
+                What::OpenFailed(failed) if failed.sign_in_attempted || failed.phases.greeting.is_some() => {
+                    failed.local_port
+                }
+                _ => None,
+            };
+            if let Some(port) = port {
+                let left = seen.entry(port).or_default();
+                audit
+                    .check(WITNESS, Some(entry.seq), *left > 0, || format!("the server saw no session on port {port}"));
+                *left = left.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    /// From 1, through the set-up, the operations and the goodbye.
+    fn tags(&self, session: SessionId, audit: &mut Audit) {
+        let mut due = 1;
+        let mut follow = |entry: &Entry, commands: &[Command], what: &str| {
+            for command in commands {
+                let (tag, verb) = (command.tag, command.verb);
+                audit.check(TAGS, Some(entry.seq), tag == due, || {
+                    format!("command {due} of {session} is due, {verb} of {what} is number {tag}")
+                });
+                due = tag.saturating_add(1);
+            }
+        };
+        follow(self.opened, self.setup, "the sign-in");
+        for (entry, operation) in &self.operations {
+            follow(entry, &operation.commands, &format!("operation {}", operation.number));
+        }
+        if let Some((entry, closed)) = self.closed {
+            follow(entry, &closed.commands, "the goodbye");
+        }
+    }
+
+    /// Each operation began when the one before had ended, as far as the times tell.
+    fn turns(&self, session: SessionId, audit: &mut Audit) {
+        let mut free = self.opened.at;
+        for (entry, operation) in &self.operations {
+            let began = entry.at.saturating_sub(operation.service) + GRAIN;
+            audit.check(TURNS, Some(entry.seq), free <= began, || {
+                format!(
+                    "operation {} had {session} from {began:?} at the latest, it was taken until {free:?}",
+                    operation.number
+                )
+            });
+            free = operation.issued_at + operation.wait + operation.dial + operation.service;
+        }
+        if let Some((entry, _)) = self.closed {
+            audit.check(TURNS, Some(entry.seq), free <= entry.at, || {
+                format!("{session} ended at {:?}, it was in use until {free:?}", entry.at)
+            });
+        }
+    }
+
+    fn bytes(&self, protocol: Protocol, closed: &Closed, audit: &mut Audit) {
+        let operations = self.operations.iter().flat_map(|(_, operation)| &operation.commands);
+        let commands = self.setup.iter().chain(operations).chain(&closed.commands);
+        let (mut sent, mut received) = (0, 0);
+        for command in commands {
+            let tag = if protocol == Protocol::Imap { protocol.tag(command.tag).len() as u64 + 1 } else { 0 };
+            sent += tag + command.verb.len() as u64 + 2;
+            received += 3;
+        }
+        // What a broken one sent last may never have left, and never been answered.
+        let whole = !matches!(closed.how, HowClosed::Discarded);
+        let session = closed.session;
+        let entry = self.closed.map(|(entry, _)| entry.seq);
+        audit.check(BYTES, entry, !whole || closed.sent >= sent, || {
+            format!("{session} sent {} bytes, its commands take {sent}", closed.sent)
+        });
+        audit.check(BYTES, entry, !whole || closed.received + 3 >= received, || {
+            format!("{session} received {} bytes, the replies take {received}", closed.received)
+        });
+    }
+}
+
+fn breaks(operation: &Operation) -> bool {
+    use FailureKind::{Closed, Protocol, ServerBye, Timeout};
+    let kind = operation.outcome.as_ref().err().map(|failure| failure.kind);
+    kind.is_some_and(|kind| matches!(kind, Closed | Protocol | ServerBye | Timeout))
+}
+
+fn name(worker: Option<WorkerId>) -> String {
+    worker.map_or_else(|| "nobody".to_owned(), |worker| worker.to_string())
+}

@@ -1,0 +1,216 @@
+//! What workers did: as much as was asked, of the kind that was asked, one thing after the other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
+use crate::allocator::{ConnectionId, Disposal, Kind};
+use crate::protocol::{self, FailureKind, Stage};
+use crate::record::run::{Asked, Entry, Operation, Run, What, WorkerId};
+
+pub(super) fn check(run: &Run, audit: &mut Audit) {
+    let mut order = Order { run, audit, workers: BTreeMap::new(), owners: BTreeMap::new(), operations: 0 };
+    for entry in &run.entries {
+        order.entry(entry);
+    }
+    order.as_much_as_asked();
+}
+
+struct Order<'a> {
+    run: &'a Run,
+    audit: &'a mut Audit,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Who created each connection.
+    owners: BTreeMap<ConnectionId, (Kind, Option<WorkerId>)>,
+    operations: u64,
+}
+
+/// Where a worker stands.
+#[derive(Default)]
+struct Worker {
+    issued: u64,
+    not_issued: u64,
+    stopped: u32,
+    /// It stopped because a connection of its own could not be created.
+    created_nothing: bool,
+    panicked: bool,
+    left: u32,
+    default: bool,
+    independent: Option<ConnectionId>,
+    /// How many entries there were when it ended what it did last, and when that was.
+    known: u64,
+    last: Duration,
+}
+
+impl Order<'_> {
+    fn entry(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Created { connection, kind, worker, by_hand } => {
+                self.owners.insert(*connection, (*kind, *worker));
+                if let (Some(worker), true) = (worker, by_hand) {
+                    self.created_by_hand(entry, *worker, *connection, *kind);
+                }
+            }
+            What::Disposed { connection, cause: Disposal::ByHand } => {
+                // Only its own thread can have done it: what that thread issues afterwards, it issues afterwards.
+                if let Some((_, Some(worker))) = self.owners.get(connection) {
+                    self.workers.entry(*worker).or_default().known = entry.seq + 1;
+                }
+            }
+            What::Operation(operation) => self.operation(entry, operation),
+            What::Stopped { worker, not_issued, failure } => {
+                self.knows(entry, *worker);
+                let state = self.workers.entry(*worker).or_default();
+                let panicked = failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Internal);
+                state.panicked |= panicked;
+                state.created_nothing |= failure.is_some() && !panicked;
+                state.not_issued = state.not_issued.saturating_add(*not_issued);
+                state.stopped += u32::from(!panicked);
+                let once = state.stopped <= 1;
+                let idle = state.issued == 0 || failure.is_none() || panicked;
+                self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} stopped before"));
+                self.audit.check(ASKED, Some(entry.seq), idle, || {
+                    format!("{worker} could not create its connection, yet it had issued operations")
+                });
+            }
+            What::LeftMailbox { worker, mailbox } => {
+                self.knows(entry, *worker);
+                let state = self.workers.entry(*worker).or_default();
+                state.left += 1;
+                let once = state.left == 1;
+                let due = format!("mailconn-{}-{worker}", self.run.header.run_id);
+                self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} left its mailbox behind before"));
+                self.audit.check(HEADER, Some(entry.seq), *mailbox == due, || {
+                    format!("{worker}'s scratch mailbox is {due}, not {mailbox}")
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn knows(&mut self, entry: &Entry, worker: WorkerId) {
+        let known = (worker.0 as usize) < self.run.header.workers.len();
+        let workers = self.run.header.workers.len();
+        self.audit.check(HEADER, Some(entry.seq), known, || format!("there are {workers} workers, and no {worker}"));
+    }
+
+    fn created_by_hand(&mut self, entry: &Entry, worker: WorkerId, connection: ConnectionId, kind: Kind) {
+        self.knows(entry, worker);
+        let role = self.run.header.workers.get(worker.0 as usize).copied().unwrap_or_default();
+        let state = self.workers.entry(worker).or_default();
+        let asked = match kind {
+            Kind::Default => {
+                state.default = true;
+                role.creates_default
+            }
+            Kind::Independent => {
+                state.independent = Some(connection);
+                role.creates_independent
+            }
+            Kind::Main => false,
+        };
+        state.known = entry.seq + 1;
+        self.audit.check(HEADER, Some(entry.seq), asked, || {
+            format!("{worker} was not asked to create a connection of that kind ({kind}), yet it created {connection}")
+        });
+    }
+
+    fn operation(&mut self, entry: &Entry, operation: &Operation) {
+        let seq = Some(entry.seq);
+        let Operation { worker, number, .. } = *operation;
+        self.knows(entry, worker);
+        self.operations += 1;
+        let due = self.operations;
+        self.audit.check(NUMBERS, seq, number == due, || format!("this is operation {due}, it says {number}"));
+        self.of_the_kind_asked(entry, operation);
+        self.outcome(entry, operation);
+        let state = self.workers.entry(worker).or_default();
+        state.issued += 1;
+        let (known, last) = (state.known, state.last);
+        (state.known, state.last) = (entry.seq + 1, entry.at);
+        let rested = state.stopped == 0 && state.left == 0;
+        let issued = (operation.issued_after, operation.issued_at);
+        self.audit.check(THREADS, seq, rested, || format!("{worker} had stopped before operation {number}"));
+        self.audit.check(THREADS, seq, issued.0 >= known && issued.1 >= last, || {
+            format!(
+                "{worker} issued operation {number} after line {} at {:?}, yet it did something else until line {} at {last:?}",
+                issued.0 + 1,
+                issued.1,
+                known + 1,
+            )
+        });
+        let told = usize::try_from(issued.0).ok().and_then(|count| self.run.entries.get(count.checked_sub(1)?));
+        let in_order = issued.0 <= entry.seq && told.is_none_or(|told| told.at <= issued.1);
+        self.audit.check(THREADS, seq, in_order, || {
+            format!("operation {number} was issued at {:?}, and knows of line {} that is later", issued.1, issued.0 + 1)
+        });
+        let took = operation.wait.saturating_add(operation.dial).saturating_add(operation.service);
+        let ended = issued.1.saturating_add(took);
+        self.audit.check(THREADS, seq, ended <= entry.at, || {
+            format!("operation {number} was issued at {:?} and took {took:?}, yet it ended at {:?}", issued.1, entry.at)
+        });
+    }
+
+    fn of_the_kind_asked(&mut self, entry: &Entry, operation: &Operation) {
+        let header = &self.run.header;
+        let seq = Some(entry.seq);
+        let Operation { worker, number, name, .. } = *operation;
+        let in_mix = header.mix.split(',').any(|part| {
+            let (asked, weight) = part.split_once('=').unwrap_or((part, "1"));
+            asked.trim() == name && weight.trim() != "0"
+        });
+        self.audit.check(HEADER, seq, in_mix, || format!("{} was asked for, operation {number} is {name}", header.mix));
+        let known = protocol::Operation::parse(header.protocol, name);
+        let needs = known.is_ok_and(protocol::Operation::needs_mailbox);
+        let holds = operation.mailbox.is_some() == needs;
+        let works = if needs { "works on a mailbox" } else { "works on no mailbox" };
+        self.audit.check(HEADER, seq, holds, || format!("{name} {works}, operation {number} says otherwise"));
+        let role = header.workers.get(worker.0 as usize).copied().unwrap_or_default();
+        let own = self.workers.get(&worker).and_then(|state| state.independent);
+        let passed = operation.passed.is_some() == role.creates_independent && operation.passed == own;
+        self.audit.check(HEADER, seq, passed, || {
+            let say = |id: Option<ConnectionId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            format!("{worker} has {} to pass, operation {number} was passed {}", say(own), say(operation.passed))
+        });
+    }
+
+    fn outcome(&mut self, entry: &Entry, operation: &Operation) {
+        let served = operation.local_port.is_some();
+        let number = operation.number;
+        let mut must = |holds: bool, sentence: &str| {
+            self.audit.check(OUTCOMES, Some(entry.seq), holds, || format!("operation {number} {sentence}"));
+        };
+        must(served || operation.commands.is_empty(), "sent commands over no port");
+        must(served || operation.outcome.is_err(), "succeeded without a connection");
+        must(served || operation.service.is_zero(), "was served without a connection");
+        must(!served || operation.session.is_some(), "has a port, and no session");
+        must(operation.opened || operation.dial.is_zero(), "took time to dial, and opened nothing");
+        must(!operation.opened || operation.session.is_some(), "opened a session, and does not say which");
+        must(served || operation.session.is_none() || operation.opened, "has a session that did not serve it");
+        if let Err(failure) = &operation.outcome {
+            let at_work = matches!(failure.stage, Stage::Operation);
+            must(served == at_work || failure.kind == FailureKind::Internal, "failed at a stage that it was not at");
+        }
+    }
+
+    fn as_much_as_asked(self) {
+        let Self { run, audit, mut workers, .. } = self;
+        for (number, role) in (0u32..).zip(&run.header.workers) {
+            let worker = WorkerId(number);
+            let state = workers.remove(&worker).unwrap_or_default();
+            let created =
+                (state.default || !role.creates_default) && (state.independent.is_some() || !role.creates_independent);
+            audit.check(ASKED, None, created || state.created_nothing || state.panicked, || {
+                format!("{worker} was to create a connection by hand; there is none, nor a reason")
+            });
+            if let Asked::Operations(asked) = run.header.asked {
+                let Worker { issued, not_issued, .. } = state;
+                let sum = issued.saturating_add(not_issued);
+                let says_so = (not_issued > 0) == (state.stopped > 0) || (asked == 0 && not_issued == 0);
+                audit.check(ASKED, None, state.panicked || (sum == asked && says_so), || {
+                    format!("{worker} was asked for {asked}: {issued} were issued, and {not_issued} said not to be")
+                });
+            }
+        }
+    }
+}
