@@ -16,3 +16,4 @@ mod servers_selftest;
 mod support;
 mod tidy;
 mod verdict;
+mod verify;

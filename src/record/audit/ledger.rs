@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, TURNS, WITNESS};
-use crate::allocator::{ConnectionId, Disposal, Kind, Reason, SessionId};
+use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, THREADS, TURNS, WITNESS};
+use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Phases, Protocol};
 use crate::record::run::{Closed, Command, Entry, HowClosed, Operation, Run, What, WorkerId};
 
@@ -30,9 +30,11 @@ struct Ledger<'a> {
     /// The operations of each worker, in order.
     issued: BTreeMap<WorkerId, Vec<(&'a Entry, &'a Operation)>>,
     /// Why each worker could not create its connection.
-    stopped: BTreeMap<WorkerId, &'a Failure>,
+    stopped: BTreeMap<WorkerId, (u64, &'a Failure)>,
     open: BTreeSet<SessionId>,
-    mode: crate::allocator::Mode,
+    mode: Mode,
+    /// The client's close has begun.
+    client_closed: bool,
 }
 
 struct Place {
@@ -45,6 +47,15 @@ struct Place {
     dials: u32,
     /// The last of them, if it is not seen to have ended.
     live: Option<SessionId>,
+    /// When the last of them ended.
+    ended: Duration,
+}
+
+impl Place {
+    /// Disposed by a call, which returns when its session is closed.
+    fn is_being_closed_by_hand(&self) -> bool {
+        self.live.is_some() && matches!(self.disposed, Some((_, Disposal::ByHand)))
+    }
 }
 
 /// What is known of a session that was opened.
@@ -65,6 +76,7 @@ impl<'a> Ledger<'a> {
             disposed: None,
             dials: 0,
             live: None,
+            ended: Duration::ZERO,
         };
         let mut ledger = Self {
             run,
@@ -75,6 +87,7 @@ impl<'a> Ledger<'a> {
             stopped: BTreeMap::new(),
             open: BTreeSet::new(),
             mode: run.header.mode,
+            client_closed: false,
         };
         // What a dial belongs to comes after it.
         for entry in &run.entries {
@@ -83,7 +96,7 @@ impl<'a> Ledger<'a> {
                     ledger.issued.entry(operation.worker).or_default().push((entry, operation));
                 }
                 What::Stopped { worker, failure: Some(failure), .. } => {
-                    ledger.stopped.insert(*worker, failure);
+                    ledger.stopped.insert(*worker, (entry.seq, failure));
                 }
                 _ => {}
             }
@@ -93,6 +106,7 @@ impl<'a> Ledger<'a> {
 
     fn entry(&mut self, entry: &'a Entry, audit: &mut Audit) {
         let seq = Some(entry.seq);
+        self.before_the_client_was_closed(entry, audit);
         match &entry.what {
             What::Created { connection, kind, worker, by_hand } => {
                 let new = !self.places.contains_key(connection);
@@ -107,6 +121,13 @@ impl<'a> Ledger<'a> {
                     format!("{connection} is a second default of its thread (C3)")
                 });
                 self.needed(entry, *connection, *worker, *by_hand, audit);
+                let waiting = self.places.iter().find(|(_, place)| {
+                    place.by_hand && place.worker == *worker && place.dials == 0 && place.disposed.is_none()
+                });
+                audit.check(DIALS, seq, waiting.is_none(), || {
+                    let other = waiting.map_or(*connection, |(other, _)| *other);
+                    format!("{connection} was created before {other}, of the same thread, was opened")
+                });
                 let place = Place {
                     kind: *kind,
                     worker: *worker,
@@ -115,6 +136,7 @@ impl<'a> Ledger<'a> {
                     disposed: None,
                     dials: 0,
                     live: None,
+                    ended: Duration::ZERO,
                 };
                 self.places.insert(*connection, place);
             }
@@ -151,6 +173,30 @@ impl<'a> Ledger<'a> {
             }
             What::Operation(operation) => self.operation(entry, operation, audit),
             _ => {}
+        }
+    }
+
+    /// A run that is not interrupted closes its client when every thread has ended.
+    fn before_the_client_was_closed(&mut self, entry: &Entry, audit: &mut Audit) {
+        let by_a_thread = match &entry.what {
+            What::Created { .. } | What::Opened(_) | What::OpenFailed(_) | What::Operation(_) => true,
+            What::LeftMailbox { .. } | What::ModeChanged { .. } => true,
+            What::Stopped { failure, .. } => failure.as_ref().is_none_or(|it| it.kind != FailureKind::Internal),
+            What::Disposed { cause: Disposal::ClientClosed, .. } => {
+                let closing = self.places.iter().find(|(_, place)| place.is_being_closed_by_hand());
+                audit.check(THREADS, Some(entry.seq), self.run.end.interrupted.is_some() || closing.is_none(), || {
+                    let connection = closing.map_or(ConnectionId::MAIN, |(connection, _)| *connection);
+                    format!("the client was closed while a thread was still closing {connection}")
+                });
+                self.client_closed = true;
+                return;
+            }
+            What::Disposed { cause, .. } => *cause != Disposal::ThreadExit,
+            _ => false,
+        };
+        if by_a_thread {
+            let holds = !self.client_closed || self.run.end.interrupted.is_some();
+            audit.check(THREADS, Some(entry.seq), holds, || "a thread did it after the client was closed".to_owned());
         }
     }
 
@@ -192,7 +238,16 @@ impl<'a> Ledger<'a> {
         let Some(place) = place else { return };
         place.dials += 1;
         let (due, live) = (place.dials, place.live.take());
-        let (by_hand, owner, kind) = (place.by_hand, place.worker, place.kind);
+        let (by_hand, owner, kind, gone) = (place.by_hand, place.worker, place.kind, place.disposed.is_some());
+        if self.run.end.interrupted.is_none() {
+            audit.check(SESSIONS, seq, !gone, || format!("{session} was dialled when its connection was disposed"));
+        }
+        let ended = place.ended;
+        if let What::Opened(opened) = &entry.what {
+            audit.check(SESSIONS, seq, ended <= opened.began, || {
+                format!("the dial of {session} began at {:?}, the session before ended at {ended:?}", opened.began)
+            });
+        }
         audit.check(SESSIONS, seq, session.number == due, || {
             format!("this is dial {due} of {}, it says {session}", session.connection)
         });
@@ -220,7 +275,7 @@ impl<'a> Ledger<'a> {
         if let What::OpenFailed(failed) = &entry.what {
             let told = match for_it {
                 Some((_, operation)) => operation.outcome.as_ref().err().map(|failure| &**failure),
-                None => worker.and_then(|worker| self.stopped.get(&worker).copied()),
+                None => worker.and_then(|worker| self.stopped.get(&worker)).map(|(_, failure)| *failure),
             };
             // What was interrupted is told in the words of the interruption.
             let holds = told.is_some_and(|told| *told == failed.failure) || self.run.end.interrupted.is_some();
@@ -249,14 +304,39 @@ impl<'a> Ledger<'a> {
         let Some(place) = place else { return };
         let before = place.disposed.replace((entry.seq, cause));
         audit.check(CONNECTIONS, seq, before.is_none(), || format!("{connection} had been disposed before"));
-        let kind = place.kind;
+        let (kind, interrupted) = (place.kind, self.run.end.interrupted.is_some());
         let holds = match cause {
             Disposal::ByHand | Disposal::ThreadExit => kind != Kind::Main,
             Disposal::ClientClosed => true,
             Disposal::NeverOpened => kind != Kind::Main && !opened,
-            Disposal::Broken => kind == Kind::Independent,
+            // It is dropped as soon as its place is no more.
+            Disposal::Broken => kind == Kind::Independent && (place.live.is_some() || interrupted),
         };
         audit.check(CONNECTIONS, seq, holds, || format!("{connection}, a {kind} one, was disposed: {}", cause.name()));
+        let (worker, by_hand) = (place.worker, place.by_hand);
+        if cause == Disposal::NeverOpened {
+            let seq = entry.seq;
+            let next = self.next_of(worker, seq);
+            let stopped = worker.and_then(|worker| self.stopped.get(&worker));
+            let holds = match by_hand {
+                true => stopped.is_some_and(|(stopped, _)| *stopped > seq),
+                false => next.is_some_and(|(_, operation)| {
+                    operation.issued_after <= seq && operation.reason == Some(Reason::DefaultCreated)
+                }),
+            };
+            audit.check(CONNECTIONS, Some(seq), holds || self.run.end.interrupted.is_some(), || {
+                format!("{connection} was never opened, and {} does not say so", name(worker))
+            });
+        }
+        let closing = self
+            .places
+            .iter()
+            .find(|(other, place)| **other != connection && place.worker == worker && place.is_being_closed_by_hand());
+        let holds = cause != Disposal::ByHand || closing.is_none() || self.run.end.interrupted.is_some();
+        audit.check(CONNECTIONS, seq, holds, || {
+            let other = closing.map_or(connection, |(other, _)| *other);
+            format!("{connection} was disposed before {other}, of the same thread, was closed")
+        });
     }
 
     fn closed(&mut self, entry: &'a Entry, closed: &'a Closed, audit: &mut Audit) {
@@ -265,6 +345,7 @@ impl<'a> Ledger<'a> {
         self.open.remove(&session);
         if let Some(place) = self.places.get_mut(&session.connection) {
             place.live = place.live.filter(|live| *live != session);
+            place.ended = entry.at;
             // What is healthy is closed because its place is no more.
             let healthy = !matches!(closed.how, HowClosed::Discarded);
             if healthy && self.run.end.interrupted.is_none() {
@@ -331,13 +412,22 @@ impl<'a> Ledger<'a> {
                             format!("{session} ended before operation {} on it", operation.number)
                         });
                     }
-                    if let Some((used, operation)) = known.operations.last().filter(|(_, it)| breaks(it)) {
-                        // Whoever finds it broken drops it before anything else.
-                        let holds = !matches!(closed.how, HowClosed::Discarded) || entry.seq < used.seq;
-                        audit.check(SESSIONS, Some(entry.seq), holds, || {
-                            format!("operation {} broke {session}, which ended only later", operation.number)
-                        });
-                    }
+                    // Whoever finds it broken drops it before anything else; or it is found when it is to be closed.
+                    let disposed = self.places.get(&session.connection).and_then(|place| place.disposed);
+                    let to_be_closed =
+                        disposed.is_some_and(|(seq, cause)| seq < entry.seq && cause != Disposal::Broken);
+                    let last = known.operations.last();
+                    let by_last = last.is_some_and(|(used, operation)| {
+                        let during = operation.issued_after..used.seq;
+                        let broken =
+                            disposed.is_none_or(|(seq, cause)| cause != Disposal::Broken || during.contains(&seq));
+                        during.contains(&entry.seq) && broken && operation.outcome.is_err()
+                    });
+                    let broke = last.is_some_and(|(_, operation)| breaks(operation));
+                    let holds = by_last || (to_be_closed && !broke) || !matches!(closed.how, HowClosed::Discarded);
+                    audit.check(SESSIONS, Some(entry.seq), interrupted || holds, || {
+                        format!("{session} was discarded, neither by the operation that broke it nor at its end")
+                    });
                 }
             }
         }

@@ -66,7 +66,7 @@ impl Order<'_> {
                 state.created_nothing |= failure.is_some() && !panicked;
                 state.not_issued = state.not_issued.saturating_add(*not_issued);
                 state.stopped += u32::from(!panicked);
-                let once = state.stopped <= 1;
+                let once = state.stopped <= 1 && state.left == 0;
                 let idle = state.issued == 0 || failure.is_none() || panicked;
                 self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} stopped before"));
                 self.audit.check(ASKED, Some(entry.seq), idle, || {

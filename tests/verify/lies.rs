@@ -1,0 +1,271 @@
+//! Twenty lies, each told with care: numbers, counts and sums are right, and `run-end` says what the lie comes to.
+
+use serde_json::{Value, json};
+
+use super::traces::{doctored, doubts, mixed, number, trace_of};
+
+/// The lie is found out by that rule, whatever else it offends.
+#[track_caller]
+fn is_caught_by(rule: &str, trace: Vec<Value>, lie: impl FnOnce(&mut Vec<Value>)) {
+    assert_eq!(doubts(&trace), Vec::<String>::new(), "before the lie");
+    let mut told = trace.clone();
+    lie(&mut told);
+    assert_ne!(told, trace, "it is a lie");
+    let said = doubts(&doctored(told));
+    assert!(said.iter().any(|doubt| doubt.starts_with(&format!("{rule}: "))), "{rule}: {said:#?}");
+}
+
+#[track_caller]
+fn find(trace: &mut [Value], what: impl Fn(&Value) -> bool) -> &mut Value {
+    trace.iter_mut().find(|event| what(event)).expect("the run has such an event")
+}
+
+fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
+    move |event| event["event"] == kind
+}
+
+/// The last operation whose connection was chosen for that reason.
+#[track_caller]
+fn because<'a>(trace: &'a mut [Value], reason: &str) -> &'a mut Value {
+    trace.iter_mut().rfind(|event| event["event"] == "operation" && event["reason"] == reason).expect("such a reason")
+}
+
+/// Without what the server saw: the file must stand by itself.
+fn unwitnessed(trace: Vec<Value>) -> Vec<Value> {
+    let mut trace: Vec<Value> = trace.into_iter().filter(|event| event["event"] != "witness-session").collect();
+    trace[0]["server"] = json!("imap://ann@mail.example.org");
+    let end = trace.last_mut().unwrap();
+    end["verdict"]["witness"]["available"] = json!(false);
+    doctored(trace)
+}
+
+#[test]
+fn that_an_operation_on_its_default_ran_on_main() {
+    is_caught_by("A1-A3, A7", unwitnessed(mixed()), |trace| {
+        let opened = trace.iter().find(|event| event["event"] == "session-opened" && event["session"] == "#0");
+        let port = opened.unwrap()["local_port"].clone();
+        let operation = because(trace, "default");
+        (operation["connection"], operation["session"], operation["local_port"]) = (json!("#0"), json!("#0"), port);
+    });
+}
+
+#[test]
+fn that_an_operation_on_main_was_passed_its_connection() {
+    is_caught_by("A1-A3, A7", unwitnessed(mixed()), |trace| because(trace, "main")["reason"] = json!("explicit"));
+}
+
+#[test]
+fn that_a_thread_had_no_default() {
+    is_caught_by("A1-A3, A7", unwitnessed(mixed()), |trace| because(trace, "default")["had_default"] = json!(false));
+}
+
+#[test]
+fn that_another_mode_was_in_force() {
+    is_caught_by("A1-A3, A7", unwitnessed(mixed()), |trace| because(trace, "main")["mode"] = json!("use-main"));
+}
+
+#[test]
+fn that_a_fetch_did_without_its_examine() {
+    is_caught_by("A1-A3, A7", trace_of("-n 3 -t 1 --ops fetch"), |trace| {
+        drop(find(trace, is("operation"))["commands"].as_array_mut().unwrap().remove(0));
+    });
+}
+
+#[test]
+fn that_a_default_belongs_to_another_thread() {
+    is_caught_by("sessions", unwitnessed(mixed()), |trace| {
+        let other = json!("w3");
+        find(trace, |event| event["event"] == "connection-created" && event["kind"] == "default")["worker"] = other;
+    });
+}
+
+#[test]
+fn that_an_operation_read_another_mailbox() {
+    is_caught_by("witness", trace_of("-n 4 -t 2 --ops fetch --mailbox INBOX --mailbox Archive"), |trace| {
+        let operation = find(trace, is("operation"));
+        operation["mailbox"] = json!(if operation["mailbox"] == "INBOX" { "Archive" } else { "INBOX" });
+    });
+}
+
+#[test]
+fn that_an_operation_was_another_one() {
+    is_caught_by("witness", trace_of("-n 6 -t 1 --ops noop,list"), |trace| {
+        let operation = find(trace, |event| event["operation"] == "noop");
+        operation["operation"] = json!("list");
+        operation["commands"][0]["verb"] = json!("LIST");
+    });
+}
+
+#[test]
+fn that_an_operation_of_another_kind_was_asked_for() {
+    is_caught_by("header", unwitnessed(trace_of("-n 6 -t 1 --ops noop")), |trace| {
+        let operation = find(trace, is("operation"));
+        operation["operation"] = json!("list");
+        operation["commands"][0]["verb"] = json!("LIST");
+    });
+}
+
+#[test]
+fn that_an_operation_never_was() {
+    is_caught_by("tags", unwitnessed(trace_of("--duration 40ms --pause 5ms -t 1")), |trace| {
+        let at = trace.iter().position(is("operation")).unwrap();
+        trace.remove(at);
+        for event in trace.iter_mut().filter(|event| event["event"] == "operation") {
+            event["issued_after"] = json!(number(event, "issued_after") - 1);
+        }
+    });
+}
+
+#[test]
+fn that_less_was_asked_for() {
+    is_caught_by("asked", unwitnessed(mixed()), |trace| {
+        let asked = &mut trace[0]["asked"]["operations_per_worker"];
+        *asked = json!(asked.as_u64().unwrap() - 1);
+    });
+}
+
+#[test]
+fn that_a_worker_was_to_create_nothing() {
+    is_caught_by("header", unwitnessed(mixed()), |trace| {
+        let roles = trace[0]["workers"].as_array_mut().unwrap();
+        for role in roles {
+            (role["creates_default"], role["creates_independent"]) = (json!(false), json!(false));
+        }
+    });
+}
+
+#[test]
+fn that_an_operation_was_served_sooner() {
+    is_caught_by("threads", unwitnessed(trace_of("-n 4 -t 1")), |trace| {
+        let operation = trace.iter_mut().rfind(|event| event["event"] == "operation").unwrap();
+        operation["issued_at_us"] = json!(0);
+    });
+}
+
+#[test]
+fn that_waiting_took_longer() {
+    is_caught_by("threads", unwitnessed(mixed()), |trace| {
+        let operation = because(trace, "main");
+        operation["wait_us"] = json!(number(operation, "wait_us") + 1_000_000);
+    });
+}
+
+#[test]
+fn that_two_operations_shared_a_session_at_once() {
+    is_caught_by(
+        "turns",
+        unwitnessed(trace_of("-n 4 -t 2 --mode use-main --sandbox-latency 3ms --ops noop")),
+        |trace| {
+            // As if none of them had waited: each was served from its issue on.
+            for operation in trace.iter_mut().filter(|event| event["event"] == "operation") {
+                let wait = number(operation, "wait_us");
+                operation["service_us"] = json!(number(operation, "service_us") + wait);
+                operation["wait_us"] = json!(0);
+            }
+        },
+    );
+}
+
+#[test]
+fn that_a_session_was_never_closed() {
+    is_caught_by("sessions", unwitnessed(mixed()), |trace| {
+        let at = trace.iter().position(is("session-closed")).unwrap();
+        trace.remove(at);
+    });
+}
+
+#[test]
+fn that_an_operation_succeeded_without_a_connection() {
+    is_caught_by("outcomes", unwitnessed(trace_of("-n 1 -t 1 --timeout 10ms --sandbox-latency 15ms")), |trace| {
+        let operation = find(trace, is("operation"));
+        (operation["outcome"], operation["items"], operation["failure"]) = (json!("ok"), json!(0), Value::Null);
+        operation["local_port"] = Value::Null;
+    });
+}
+
+#[test]
+fn that_a_refused_dial_failed_otherwise_than_whoever_needed_it_says() {
+    is_caught_by("dials", trace_of("-n 2 -t 3 --mode use-default --sandbox-connections 1"), |trace| {
+        let refused = find(trace, is("session-refused"));
+        refused["failure"]["kind"] = json!("auth-invalid");
+    });
+}
+
+#[test]
+fn that_a_dial_was_quicker_than_its_phases() {
+    is_caught_by("dials", unwitnessed(mixed()), |trace| {
+        let opened = find(trace, is("session-opened"));
+        opened["began_us"] = opened["at_us"].clone();
+    });
+}
+
+#[test]
+fn that_a_session_carried_nothing() {
+    is_caught_by("bytes", unwitnessed(mixed()), |trace| find(trace, is("session-closed"))["bytes_sent"] = json!(0));
+}
+
+#[test]
+fn that_more_connections_were_open_than_allowed() {
+    is_caught_by("W2", unwitnessed(mixed()), |trace| trace[0]["max_connections"] = json!(2));
+}
+
+#[test]
+fn that_a_connection_was_disposed_by_the_client() {
+    is_caught_by("threads", unwitnessed(mixed()), |trace| {
+        let disposed = find(trace, |event| event["cause"] == "by-hand");
+        disposed["cause"] = json!("client-closed");
+    });
+}
+
+#[test]
+fn that_the_run_was_of_another_day() {
+    is_caught_by("clock", unwitnessed(mixed()), |trace| trace[0]["started"] = json!("2026-01-01T00:00:00.000000Z"));
+}
+
+#[test]
+fn that_the_server_kept_no_record() {
+    is_caught_by("witness", mixed(), |trace| {
+        trace.retain(|event| event["event"] != "witness-session");
+        trace.last_mut().unwrap()["verdict"]["witness"]["available"] = json!(false);
+    });
+}
+
+#[test]
+fn that_it_came_to_less_than_it_did() {
+    let trace = trace_of("-n 2 -t 3 --mode use-default --sandbox-connections 1");
+    for (name, value) in [("exit_code", json!(0)), ("findings", json!([])), ("total_wait_us", json!(77))] {
+        let mut told = trace.clone();
+        told.last_mut().unwrap()[name] = value;
+        let said = doubts(&told);
+        assert!(!said.is_empty() && said.iter().all(|doubt| doubt.starts_with("run-end: ")), "{name}: {said:#?}");
+    }
+}
+
+#[test]
+fn an_event_of_a_later_version_is_not_understood_and_a_field_of_one_is_passed_over() {
+    let mut trace = mixed();
+    for event in &mut trace {
+        event["of_a_later_version"] = json!({ "some": ["thing"] });
+    }
+    assert_eq!(doubts(&trace), Vec::<String>::new());
+    find(&mut trace, is("session-closed"))["event"] = json!("session-slept");
+    let said = doubts(&doctored(trace)).join("\n");
+    assert!(said.contains(r#"lines: not understood by this version: an event "session-slept""#), "{said}");
+}
+
+#[test]
+fn what_is_no_trace_is_said_to_be_none() {
+    use mailconn::report::{NoTrace, Trace};
+    assert!(matches!(Trace::read(&b""[..]), Err(NoTrace::Empty)));
+    assert!(matches!(Trace::read(&b"hello\n"[..]), Err(NoTrace::NoStart(_))));
+    assert!(matches!(Trace::read(std::io::repeat(b' ')), Err(NoTrace::TooLong { line: 1, .. })));
+    let mut later = mixed();
+    later[0]["schema_version"] = json!(2);
+    assert!(matches!(Trace::read(&*super::traces::bytes(&later)), Err(NoTrace::Version { found: 2 })));
+    let whole = super::traces::bytes(&mixed());
+    // Cut anywhere, it is no trace, or does not hold.
+    for end in (1..whole.len() - 1).step_by(97) {
+        let read = Trace::read(&whole[..end]).map(mailconn::report::Verification::of);
+        assert!(read.is_err() || read.is_ok_and(|verification| !verification.holds()), "cut at {end}");
+    }
+}

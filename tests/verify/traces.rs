@@ -1,0 +1,90 @@
+//! Files of real runs, and the tool that doctors them: whoever changes one puts its numbers, counts and sums right too.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use mailconn::report::{NoTrace, Trace, Verification, verification_json};
+use serde_json::{Value, json};
+
+use crate::cli::process::run;
+
+/// Runs of each mode, protocol and trouble that a file can be of; small, since each line of them is tried in turn.
+pub const RUNS: [&str; 16] = [
+    "-n 4 --mode use-main -t 3",
+    "-n 4 --mode use-default -t 3",
+    "-n 3 -t 4 --default-for w0-w1 --independent-for w1-w2 --mailbox INBOX --mailbox Archive --ops noop,list,status,fetch,search",
+    "--duration 30ms --pause 8ms -t 2 --mode use-main",
+    "-n 3 -t 3 --mode use-default --server sandbox+smtp",
+    "-n 3 -t 2 --mode use-main --server sandbox+smtps --allow-writes --ops send,verify,noop",
+    "-n 4 -t 3 --mode use-main --server sandbox+pop3 --ops noop,stat,list,retrieve",
+    "-n 2 -t 3 --mode use-default --server sandbox+pop3 --connect-timeout 500ms",
+    "-n 2 -t 2 --mode use-default --server sandbox+imaps",
+    "-n 3 -t 2 --mode use-default --allow-writes --ops append,noop",
+    "-n 2 -t 4 --mode use-default --sandbox-connections 2",
+    "-n 2 -t 3 --default-for all --independent-for w2 --sandbox-connections 2",
+    "-n 2 -t 3 --mode use-default --max-connections 1 --wait-timeout 20ms",
+    "-n 2 -t 3 --mode use-main --wait-timeout 2ms --sandbox-latency 4ms",
+    "-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms",
+    "-n 3 -t 2 --independent-for all --timeout 10ms --sandbox-latency 15ms",
+];
+
+/// The file of such a run, the same one for all tests.
+pub fn trace_of(args: &'static str) -> Vec<Value> {
+    static TRACES: OnceLock<Mutex<BTreeMap<&'static str, Vec<Value>>>> = OnceLock::new();
+    let mut traces = TRACES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || run(&format!("{args} --seed 5 --format ndjson")).events();
+    traces.entry(args).or_insert_with(make).clone()
+}
+
+/// A run with every kind of connection.
+pub fn mixed() -> Vec<Value> {
+    trace_of(RUNS[2])
+}
+
+pub fn bytes(events: &[Value]) -> Vec<u8> {
+    events.iter().flat_map(|event| format!("{event}\n").into_bytes()).collect()
+}
+
+pub fn read(events: &[Value]) -> Result<Verification, NoTrace> {
+    Trace::read(&*bytes(events)).map(Verification::of)
+}
+
+/// Puts right whatever a careful hand would: lines are numbered anew, operations too, each `run-end` says what the events
+/// come to.
+pub fn doctored(mut events: Vec<Value>) -> Vec<Value> {
+    let mut operations = 0;
+    for (seq, event) in events.iter_mut().enumerate() {
+        event["seq"] = json!(seq);
+        if event["event"] == "operation" {
+            operations += 1;
+            event["number"] = json!(operations);
+        }
+    }
+    if let Ok(verification) = read(&events) {
+        let report: Value = serde_json::from_slice(&verification_json(&verification)).unwrap();
+        for end in events.iter_mut().filter(|event| event["event"] == "run-end") {
+            for (name, due) in report["recomputed"].as_object().unwrap() {
+                end[name] = due.clone();
+            }
+        }
+    }
+    events
+}
+
+/// What does not hold, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.
+pub fn doubts(events: &[Value]) -> Vec<String> {
+    match read(events) {
+        Err(error) => vec![format!("no trace: {error}")],
+        Ok(verification) => {
+            let doubts = &verification.audit.doubts;
+            let said: Vec<String> = doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence)).collect();
+            assert_eq!(said.is_empty(), verification.holds());
+            assert_eq!(verification.exit_code(), if said.is_empty() { 0 } else { 7 });
+            said
+        }
+    }
+}
+
+pub fn number(event: &Value, name: &str) -> u64 {
+    event[name].as_u64().unwrap_or_else(|| panic!("{name} of {event}"))
+}
