@@ -132,6 +132,32 @@
 //! | `one-owner` | advice | POP3: a maildrop has one owner at a time |
 //! | `slow-resolve` `slow-connect` `slow-tls` `slow-greeting` `slow-sign-in` | warning | a phase took longer than 1, 1, 2, 5, 2 s |
 //!
+//! # What a verification checks
+//! `mailconn verify` reads the file of a run (`run --format ndjson`) and asks whether what it says can have been so. What it
+//! names as not holding, it names by rule, line and both sides. Events that concern neither the same thread nor the same
+//! connection may change places within the time that each of them took: no record could tell.
+//!
+//! | rule | what it says |
+//! |---|---|
+//! | `lines` | each line is one event, whole and understood, at its place in the file |
+//! | `sequence` | lines are numbered from 0, without a gap or a repeat |
+//! | `clock` | time goes forward, and the wall clock with it |
+//! | `A1-A3, A7` | each operation ran on the connection that the table gives it, as one unit |
+//! | `witness` | the server's own record agrees, command by command |
+//! | `header` | what was done is of the kind that was asked for |
+//! | `asked` | each worker did as much as was asked of it, or said that it stopped |
+//! | `numbers` | operations are numbered from 1, in the order of their ends |
+//! | `threads` | what one thread did, it did one after the other, in the time it had |
+//! | `connections` | each connection was created, then disposed, once |
+//! | `sessions` | each session was opened before its use, and ended once |
+//! | `dials` | each dial was needed by one operation or creation, which says so |
+//! | `tags` | the commands of a session follow each other without a hole |
+//! | `turns` | a session served one operation at a time (A7) |
+//! | `bytes` | a session carried at least what its commands take |
+//! | `outcomes` | an operation's outcome is one that its course allows |
+//! | `W2` | never more connections than --max-connections |
+//! | `run-end` | figures, findings and exit code are those that the events come to |
+//!
 //! # Choices where the rules are silent
 //! - **Which mailbox answered** is read from the reply alone: mail of the sandbox, and of the tests' own Dovecot, names its
 //!   mailbox in subject and Message-ID, and a reply proves one where every message of it does so alike. Elsewhere the

@@ -13,3 +13,4 @@ pub mod process;
 pub mod secrets;
 mod stalled;
 mod usage;
+mod verify;

@@ -158,6 +158,14 @@ fn every_finding_is_in_the_manual() {
 }
 
 #[test]
+fn every_rule_of_a_verification_is_in_the_manual_in_its_words() {
+    let manual = read("src/manual.rs");
+    for rule in mailconn::record::RULES {
+        assert!(manual.contains(&format!("//! | `{}` | {} |", rule.name, rule.says)), "{}", rule.name);
+    }
+}
+
+#[test]
 fn exit_codes_are_the_same_in_help_and_readme() {
     let readme = read("README.md");
     let help = read("src/cli/exit.rs");

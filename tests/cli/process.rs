@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use std::os::unix::process::ExitStatusExt;
 
+use mailconn::report::{Trace, Verification};
 use serde_json::Value;
 
 use crate::protocol::scripted::Peer;
@@ -189,7 +190,15 @@ pub fn events(text: &str) -> Vec<Value> {
     assert_eq!(of_kind(&events, "operation").count() as u64, number(&end["issued"]));
     let not_issued: u64 = of_kind(&events, "worker-stopped").map(|event| number(&event["not_issued"])).sum();
     assert_eq!(not_issued, number(&end["not_issued"]), "whoever stopped says what it left undone");
+    is_sound(text);
     events
+}
+
+/// Every file of a run is: its own record bears out all it says.
+#[track_caller]
+pub fn is_sound(text: &str) {
+    let verification = Verification::of(Trace::read(text.as_bytes()).unwrap());
+    assert!(verification.holds(), "{:#?}\n{text}", verification.audit.doubts);
 }
 
 pub fn of_kind<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {

@@ -1,5 +1,6 @@
 //! The command itself, run on a private server by a user who reads its streamed report.
 
+use crate::cli::process::is_sound;
 use crate::support::dovecot::{PrivateDovecot, signal};
 use crate::support::dovecot_log::Session;
 use serde_json::Value;
@@ -214,6 +215,7 @@ impl Report {
             assert_eq!(line["seq"], number, "a line is missing");
         }
         assert_eq!(lines[lines.len() - 1]["event"], "run-end");
+        is_sound(text);
         Self(lines)
     }
 

@@ -1,0 +1,160 @@
+//! `mailconn verify`: what it accepts, what it does not, and how it says so.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::process::{Ended, against, end, eventually, is_sound, list, mailconn, number, obey, run, shell, start};
+use crate::protocol::scripted::Server;
+
+/// `mailconn verify` of that text on its standard input.
+fn verify(text: &str, args: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trace");
+    std::fs::write(&path, text).unwrap();
+    end(mailconn(["verify", "-"].iter().chain(args)).stdin(Stdio::from(std::fs::File::open(path).unwrap())))
+}
+
+#[test]
+fn runs_of_every_kind_are_sound_whatever_they_came_to() {
+    for (args, code) in [
+        ("-n 30 -t 6 --mode use-main", 0),
+        ("-n 30 -t 6 --mode use-default", 0),
+        (
+            "-n 20 -t 6 --default-for w0-w3 --independent-for w3-w4 --ops noop,list,status,fetch,search --mailbox Sent",
+            0,
+        ),
+        ("--duration 200ms -t 3 --pause 2ms", 0),
+        ("-n 20 --server sandbox+smtps --mode use-default --allow-writes --ops send,verify,noop", 0),
+        ("-n 20 --server sandbox+smtp --starttls --ehlo-label", 0),
+        ("-n 20 --server sandbox+pop3s --mode use-main --ops noop,stat,list,retrieve", 0),
+        ("-n 3 --server sandbox+pop3 --mode use-default --connect-timeout 1s", 6),
+        ("-n 10 --mode use-default --allow-writes --ops append", 0),
+        ("-n 10 --mode use-default -t 6 --sandbox-connections 3", 6),
+        ("-n 10 -t 3 --sandbox-connections 0", 6),
+        ("-n 10 -t 3 --default-for all --sandbox-connections 2", 6),
+        ("-n 10 -t 6 --mode use-default --max-connections 2 --wait-timeout 50ms", 1),
+        ("-n 10 -t 6 --mode use-main --wait-timeout 1ms --sandbox-latency 3ms", 1),
+        ("-n 5 -t 3 --mode use-main --timeout 30ms --sandbox-latency 60ms", 1),
+        ("-n 5 -t 3 --independent-for all --timeout 30ms --sandbox-latency 60ms", 1),
+    ] {
+        let ran = run(&format!("{args} --format ndjson"));
+        assert_eq!((ran.code, &*ran.stderr), (code, ""), "{args}");
+        let verified = verify(&ran.stdout, &[]);
+        assert_eq!((verified.code, &*verified.stderr), (0, ""), "{args}: {}", verified.stdout);
+        assert!(verified.stdout.contains(&format!("came to exit {code}:")), "{}", verified.stdout);
+        assert!(
+            verified.stdout.ends_with("exit 0: the trace is sound: it says what happened\n"),
+            "{}",
+            verified.stdout
+        );
+    }
+}
+
+#[test]
+fn a_run_that_met_nobody_or_a_server_of_few_words_is_sound() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = end(&mut against(nobody, "-n 3 -t 3 --format ndjson"));
+    assert_eq!(refused.code, 4);
+    is_sound(&refused.stdout);
+    for hangs_up_after in 0..6 {
+        let server = Server::start(move |peer| {
+            peer.sign_in();
+            for _ in 0..hangs_up_after {
+                let Some(line) = peer.line() else { return };
+                let tag = line.split(' ').next().unwrap();
+                peer.send(&format!("{tag} OK done\r\n"));
+            }
+        });
+        for mode in ["--mode use-main", "--mode use-default", "--independent-for all"] {
+            let args = format!("-n 3 -t 2 --ops noop --format ndjson {mode}");
+            is_sound(&end(&mut against(server.address, &args)).stdout);
+        }
+    }
+    let obedient = Server::start(|peer| {
+        peer.sign_in();
+        obey(peer);
+    });
+    let ended = end(&mut against(obedient.address, "-n 3 -t 2 --ops noop --format ndjson"));
+    let verified = verify(&ended.stdout, &[]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert!(verified.stdout.contains("holds no record of the server's own"), "{}", verified.stdout);
+}
+
+#[test]
+fn an_interrupted_run_is_sound() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        while peer.line().is_some() {}
+    });
+    for (mode, held_up) in [("use-default", 3), ("use-main", 1)] {
+        let heard = server.heard_verb("NOOP");
+        let args = format!("--mode {mode} --threads 3 -n 7 --ops noop --timeout 50s --format ndjson");
+        let running = start(&mut against(server.address, &args));
+        eventually("operations are held up", || server.heard_verb("NOOP") == heard + held_up);
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, 130);
+        is_sound(&ended.stdout);
+    }
+    for mode in ["use-default", "use-main"] {
+        let args = format!("run --mode {mode} --threads 4 --duration 50s --format ndjson --sandbox-latency 1ms");
+        let running = start(&mut mailconn(args.split(' ')));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        running.signal("TERM");
+        let ended = running.end();
+        assert_eq!(ended.code, 143);
+        is_sound(&ended.stdout);
+    }
+}
+
+#[test]
+fn what_does_not_hold_is_told_with_its_line_and_its_rule_and_both_sides() {
+    let trace = run("-n 4 -t 1 --seed 7 --ops noop --format ndjson").stdout;
+    let lie = trace.replacen(r#""number":3,"#, r#""number":8,"#, 1);
+    let told = verify(&lie, &[]);
+    assert_eq!((told.code, &*told.stderr), (7, ""));
+    assert!(told.stdout.contains("line 5      numbers       this is operation 3, it says 8\n"), "{}", told.stdout);
+    assert!(told.stdout.contains(" 3 of 4  NOT HELD: operations are numbered"), "{}", told.stdout);
+    assert!(told.stdout.ends_with("exit 7: something in the trace does not hold\n"), "{}", told.stdout);
+    assert!(told.stdout.lines().all(|line| line.chars().count() <= 80), "{}", told.stdout);
+
+    let told = verify(&lie, &["--format", "json"]);
+    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!((told.code, number(&report["exit_code"]), &report["holds"]), (7, 7, &Value::Bool(false)));
+    let doubts: Vec<_> =
+        list(&report["doubts"]).iter().map(|it| (number(&it["line"]), it["rule"].as_str().unwrap())).collect();
+    assert_eq!(doubts, [(5, "numbers")]);
+    assert_eq!(report["recomputed"]["operations"]["ok"], 4);
+
+    let cut = &trace[..trace.len() - 40];
+    let told = verify(cut, &[]);
+    assert_eq!(told.code, 7);
+    assert!(told.stdout.contains("there is no run-end"), "{}", told.stdout);
+    let unfinished: String = trace.lines().take(4).map(|line| format!("{line}\n")).collect();
+    assert_eq!(verify(&unfinished, &[]).code, 7);
+}
+
+#[test]
+fn what_cannot_be_verified_is_one_line_and_exit_code_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    for arg in [missing.to_str().unwrap(), directory.path().to_str().unwrap(), "/dev/null", "Cargo.toml"] {
+        let ended = end(&mut mailconn(["verify", arg]));
+        assert_eq!((ended.code, &*ended.stdout, ended.stderr.lines().count()), (2, "", 1), "{arg}: {}", ended.stderr);
+    }
+    assert_eq!(end(&mut mailconn(["verify"])).code, 2);
+    let endless = end(&mut shell("head -c 50000000 /dev/zero | {} verify -"));
+    assert_eq!((endless.code, endless.stderr.lines().count()), (2, 1), "{}", endless.stderr);
+    let table = verify(&run("-n 2").stdout, &[]);
+    assert_eq!(table.code, 2);
+    assert!(table.stderr.contains("run-start line of `mailconn run --format ndjson`"), "{}", table.stderr);
+}
+
+#[test]
+fn a_run_is_verified_through_a_pipe() {
+    let ended = end(&mut shell("{} run -n 5 --format ndjson | {} verify - --format json; exit ${PIPESTATUS[1]}"));
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let help = end(&mut mailconn(["verify", "--help"]));
+    assert!(help.stdout.contains("7  something in it does not hold"), "{}", help.stdout);
+}
