@@ -156,6 +156,7 @@
 //! | `bytes` | a session carried at least what its commands take |
 //! | `outcomes` | an operation's outcome is one that its course allows |
 //! | `W2` | never more connections than --max-connections |
+//! | `server-log` | the server's log agrees, session by session |
 //! | `run-end` | figures, findings and exit code are those that the events come to |
 //!
 //! # Choices where the rules are silent

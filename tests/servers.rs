@@ -16,3 +16,4 @@ mod sign_in;
 mod signals;
 mod threads;
 mod tool;
+mod verify;

@@ -142,6 +142,17 @@ pub struct VerifyArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_enum, default_value = "text")]
     pub format: CheckFormatArg,
+    /// Compare with the log of the Dovecot that the run was on, too
+    ///
+    /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
+    /// login_log_format_elements with user=<%u> method=%m rport=%{rport} mpid=%e %c session=<%{session}>, and
+    /// mail_log_prefix = "%s(%u)<%p><%{session}>: "; bytes are compared with imap_logout_format = in=%i out=%o. What cannot
+    /// be joined is said.
+    #[arg(long, value_name = "FILE")]
+    pub dovecot_log: Option<PathBuf>,
+    /// And with the transcripts in its rawlog_dir, command by command
+    #[arg(long, value_name = "DIR", requires = "dovecot_log")]
+    pub rawlog: Option<PathBuf>,
 }
 
 /// `--format` of a check.

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod descriptors;
+mod dovecot_log;
 mod exit;
 mod explain;
 mod interrupt;

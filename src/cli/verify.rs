@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use anyhow::{Context, Result};
 
 use super::args::VerifyArgs;
+use super::dovecot_log;
+use mailconn::record::Audit;
 use mailconn::report::{self, Output, Trace, Verification};
 
 /// Checks the file, tells, and says with what code to exit.
@@ -20,7 +22,12 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
         Box::new(File::open(&args.trace).with_context(|| format!("cannot read {name}"))?)
     };
     let trace = Trace::read(file).with_context(|| format!("{name} cannot be verified"))?;
-    let verification = Verification::of(trace);
+    let mut verification = Verification::of(trace);
+    if let Some(log) = &args.dovecot_log {
+        let sessions = dovecot_log::read(log, args.rawlog.as_deref()).context("reading the server's log")?;
+        let (audit, joined) = Audit::against_log(verification.run(), &sessions);
+        verification.join(audit, joined);
+    }
     let bytes = if args.format.is_json() {
         report::verification_json(&verification)
     } else {

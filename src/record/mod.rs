@@ -13,7 +13,7 @@ mod summary;
 mod verdict;
 
 pub use crate::protocol::{Answer, Failure, Phases, Stage};
-pub use audit::{Audit, Doubt, RULES, Rule, Tested};
+pub use audit::{Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{

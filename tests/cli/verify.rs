@@ -115,7 +115,7 @@ fn what_does_not_hold_is_told_with_its_line_and_its_rule_and_both_sides() {
     let told = verify(&lie, &[]);
     assert_eq!((told.code, &*told.stderr), (7, ""));
     assert!(told.stdout.contains("line 5      numbers       this is operation 3, it says 8\n"), "{}", told.stdout);
-    assert!(told.stdout.contains(" 3 of 4  NOT HELD: operations are numbered"), "{}", told.stdout);
+    assert!(told.stdout.contains(" 3 of 4   NOT HELD: operations are numbered"), "{}", told.stdout);
     assert!(told.stdout.ends_with("exit 7: something in the trace does not hold\n"), "{}", told.stdout);
     assert!(told.stdout.lines().all(|line| line.chars().count() <= 80), "{}", told.stdout);
 

@@ -197,7 +197,13 @@ impl PrivateDovecot {
 
     /// The server's record as it is now. It's written a little after the client has seen its reply: see `wait_for`.
     pub fn log(&self) -> Log {
-        Log::read(Path::new(self.value("LOG")), Path::new(self.value("RAWLOG")))
+        let (log, rawlog) = self.record();
+        Log::read(log, rawlog)
+    }
+
+    /// Where that record is: the log, and the directory of raw logs.
+    pub fn record(&self) -> (&Path, &Path) {
+        (Path::new(self.value("LOG")), Path::new(self.value("RAWLOG")))
     }
 
     /// The server's record as soon as it satisfies `holds`. Panics at the deadline, showing what there was instead.

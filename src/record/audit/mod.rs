@@ -5,6 +5,7 @@
 //! too. The two rules that any report rests on, the specification's table and the server's record, are asked here again.
 
 mod ledger;
+mod log;
 mod order;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use super::run::Run;
 use super::verdict::Wrong;
 use super::{agreement, rules};
+
+pub use log::LoggedSession;
 
 /// A rule that a record is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ rules! {
     OUTCOMES "outcomes" "an operation's outcome is one that its course allows"
     /// The cap.
     CAP "W2" "never more connections than --max-connections"
+    /// A real server's log.
+    LOG "server-log" "the server's log agrees, session by session"
     /// What the file says of itself.
     RUN_END "run-end" "figures, findings and exit code are those that the events come to"
 }
