@@ -32,6 +32,10 @@ struct Ledger<'a> {
     /// Why each worker could not create its connection.
     stopped: BTreeMap<WorkerId, (u64, &'a Failure)>,
     open: BTreeSet<SessionId>,
+    /// The places that each worker has created, and nobody disposed.
+    alive: BTreeMap<WorkerId, BTreeSet<ConnectionId>>,
+    /// Those that were disposed by a call which has not returned: their session is not closed.
+    closing: BTreeSet<ConnectionId>,
     mode: Mode,
     /// The client's close has begun.
     client_closed: bool,
@@ -49,13 +53,6 @@ struct Place {
     live: Option<SessionId>,
     /// When the last of them ended.
     ended: Duration,
-}
-
-impl Place {
-    /// Disposed by a call, which returns when its session is closed.
-    fn is_being_closed_by_hand(&self) -> bool {
-        self.live.is_some() && matches!(self.disposed, Some((_, Disposal::ByHand)))
-    }
 }
 
 /// What is known of a session that was opened.
@@ -86,6 +83,8 @@ impl<'a> Ledger<'a> {
             issued: BTreeMap::new(),
             stopped: BTreeMap::new(),
             open: BTreeSet::new(),
+            alive: BTreeMap::new(),
+            closing: BTreeSet::new(),
             mode: run.header.mode,
             client_closed: false,
         };
@@ -114,18 +113,17 @@ impl<'a> Ledger<'a> {
                 audit.check(CONNECTIONS, seq, *kind != Kind::Main && worker.is_some(), || {
                     format!("{connection} was created by nobody")
                 });
-                let owned =
-                    |place: &Place| (place.kind, place.worker) == (Kind::Default, *worker) && place.disposed.is_none();
-                let second = *kind == Kind::Default && self.places.values().any(owned);
+                let alive = worker.and_then(|worker| self.alive.get(&worker)).into_iter().flatten();
+                let mut others = alive.filter_map(|other| Some((*other, self.places.get(other)?)));
+                let waiting =
+                    others.clone().find(|(_, place)| place.by_hand && place.dials == 0).map(|(other, _)| other);
+                let second = *kind == Kind::Default && others.any(|(_, place)| place.kind == Kind::Default);
                 audit.check(CONNECTIONS, seq, !second, || {
                     format!("{connection} is a second default of its thread (C3)")
                 });
                 self.needed(entry, *connection, *worker, *by_hand, audit);
-                let waiting = self.places.iter().find(|(_, place)| {
-                    place.by_hand && place.worker == *worker && place.dials == 0 && place.disposed.is_none()
-                });
                 audit.check(DIALS, seq, waiting.is_none(), || {
-                    let other = waiting.map_or(*connection, |(other, _)| *other);
+                    let other = waiting.unwrap_or(*connection);
                     format!("{connection} was created before {other}, of the same thread, was opened")
                 });
                 let place = Place {
@@ -139,6 +137,9 @@ impl<'a> Ledger<'a> {
                     ended: Duration::ZERO,
                 };
                 self.places.insert(*connection, place);
+                if let Some(worker) = worker {
+                    self.alive.entry(*worker).or_default().insert(*connection);
+                }
             }
             What::Disposed { connection, cause } => self.disposed(entry, *connection, *cause, audit),
             What::Opened(opened) => {
@@ -183,9 +184,9 @@ impl<'a> Ledger<'a> {
             What::LeftMailbox { .. } | What::ModeChanged { .. } => true,
             What::Stopped { failure, .. } => failure.as_ref().is_none_or(|it| it.kind != FailureKind::Internal),
             What::Disposed { cause: Disposal::ClientClosed, .. } => {
-                let closing = self.places.iter().find(|(_, place)| place.is_being_closed_by_hand());
-                audit.check(THREADS, Some(entry.seq), self.run.end.interrupted.is_some() || closing.is_none(), || {
-                    let connection = closing.map_or(ConnectionId::MAIN, |(connection, _)| *connection);
+                let closing = self.closing.first().filter(|_| self.run.end.interrupted.is_none());
+                audit.check(THREADS, Some(entry.seq), closing.is_none(), || {
+                    let connection = closing.copied().unwrap_or(ConnectionId::MAIN);
                     format!("the client was closed while a thread was still closing {connection}")
                 });
                 self.client_closed = true;
@@ -313,7 +314,7 @@ impl<'a> Ledger<'a> {
             Disposal::Broken => kind == Kind::Independent && (place.live.is_some() || interrupted),
         };
         audit.check(CONNECTIONS, seq, holds, || format!("{connection}, a {kind} one, was disposed: {}", cause.name()));
-        let (worker, by_hand) = (place.worker, place.by_hand);
+        let (worker, by_hand, live) = (place.worker, place.by_hand, place.live.is_some());
         if cause == Disposal::NeverOpened {
             let seq = entry.seq;
             let next = self.next_of(worker, seq);
@@ -328,15 +329,19 @@ impl<'a> Ledger<'a> {
                 format!("{connection} was never opened, and {} does not say so", name(worker))
             });
         }
-        let closing = self
-            .places
-            .iter()
-            .find(|(other, place)| **other != connection && place.worker == worker && place.is_being_closed_by_hand());
+        let same_thread = |other: &&ConnectionId| self.places.get(other).is_some_and(|place| place.worker == worker);
+        let closing = self.closing.iter().find(same_thread).copied();
         let holds = cause != Disposal::ByHand || closing.is_none() || self.run.end.interrupted.is_some();
         audit.check(CONNECTIONS, seq, holds, || {
-            let other = closing.map_or(connection, |(other, _)| *other);
+            let other = closing.unwrap_or(connection);
             format!("{connection} was disposed before {other}, of the same thread, was closed")
         });
+        if let Some(alive) = worker.and_then(|worker| self.alive.get_mut(&worker)) {
+            alive.remove(&connection);
+        }
+        if cause == Disposal::ByHand && live {
+            self.closing.insert(connection);
+        }
     }
 
     fn closed(&mut self, entry: &'a Entry, closed: &'a Closed, audit: &mut Audit) {
@@ -346,6 +351,7 @@ impl<'a> Ledger<'a> {
         if let Some(place) = self.places.get_mut(&session.connection) {
             place.live = place.live.filter(|live| *live != session);
             place.ended = entry.at;
+            self.closing.remove(&session.connection);
             // What is healthy is closed because its place is no more.
             let healthy = !matches!(closed.how, HowClosed::Discarded);
             if healthy && self.run.end.interrupted.is_none() {

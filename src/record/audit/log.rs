@@ -1,6 +1,6 @@
 //! A real server's log, joined to a run: what it wrote down of each session, as plain rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Audit, LOG};
 use crate::allocator::SessionId;
@@ -46,22 +46,27 @@ impl Audit {
         let mut said = Vec::new();
         let mut ours = sessions(run);
         let is_of_run = |logged: &&LoggedSession| logged.run_id.as_ref() == Some(&run.header.run_id);
-        let labelled = log.iter().filter(is_of_run).count();
+        let mut labels: BTreeMap<&str, Vec<&LoggedSession>> = BTreeMap::new();
+        let mut ports: BTreeMap<u16, Vec<&LoggedSession>> = BTreeMap::new();
+        for logged in log {
+            if is_of_run(&logged) {
+                labels.entry(logged.label.as_deref().unwrap_or_default()).or_default().push(logged);
+            } else if logged.run_id.is_none() {
+                ports.entry(logged.port).or_default().push(logged);
+            }
+        }
         let (mut by_label, mut by_port) = (0, 0);
         for (session, ours) in &mut ours {
             let named = session.to_string();
-            let by_name: Vec<&LoggedSession> =
-                log.iter().filter(is_of_run).filter(|logged| logged.label.as_deref() == Some(&named)).collect();
             // A label that the log does not have cannot be told from a log without labels.
-            let on_port =
-                || log.iter().filter(|logged| logged.port == ours.opened.local_port && logged.run_id.is_none());
-            let found: Vec<&LoggedSession> = if by_name.is_empty() { on_port().collect() } else { by_name.clone() };
-            match found[..] {
+            let by_name = labels.get(&*named);
+            let found = by_name.or_else(|| ports.get(&ours.opened.local_port)).map(Vec::as_slice).unwrap_or_default();
+            match *found {
                 [logged] => {
-                    *(if by_name.is_empty() { &mut by_port } else { &mut by_label }) += 1;
+                    *(if by_name.is_none() { &mut by_port } else { &mut by_label }) += 1;
                     compare(&mut audit, run.header.protocol, *session, ours, logged);
                 }
-                [] if labelled > 0 && ours.opened.label.is_some() => {
+                [] if !labels.is_empty() && ours.opened.label.is_some() => {
                     let seq = Some(ours.entry.seq);
                     audit.check(LOG, seq, false, || {
                         format!("the log has this run, and no session of it called {named}")
@@ -75,8 +80,9 @@ impl Audit {
                 )),
             }
         }
+        let names: BTreeSet<String> = ours.keys().map(ToString::to_string).collect();
         for logged in log.iter().filter(is_of_run) {
-            let known = ours.keys().any(|session| logged.label.as_deref() == Some(&*session.to_string()));
+            let known = logged.label.as_deref().is_some_and(|label| names.contains(label));
             audit.check(LOG, None, known, || {
                 let label = logged.label.as_deref().unwrap_or("no name");
                 format!("the log has a session of this run, {label} on port {}, that the trace has not", logged.port)

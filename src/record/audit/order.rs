@@ -13,7 +13,7 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
     for entry in &run.entries {
         order.entry(entry);
     }
-    order.as_much_as_asked();
+    order.did_what_was_asked();
 }
 
 struct Order<'a> {
@@ -193,7 +193,7 @@ impl Order<'_> {
         }
     }
 
-    fn as_much_as_asked(self) {
+    fn did_what_was_asked(self) {
         let Self { run, audit, mut workers, .. } = self;
         for (number, role) in (0u32..).zip(&run.header.workers) {
             let worker = WorkerId(number);
