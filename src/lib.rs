@@ -38,8 +38,9 @@
 //! - [`protocol`]: IMAP, SMTP and POP3 on our own socket layer, each a `Connector`; TLS, sign-in, transcripts. It knows
 //!   nothing of workloads or reports.
 //! - [`workload`]: what is run, and by whom.
-//! - [`record`]: what happened, as plain data; its figures; the verdict on it. It never asks the allocator.
-//! - [`report`]: a run in, bytes out. It never sees a client.
+//! - [`record`]: what happened, as plain data; its figures; the verdict on it, and whether it can have been so. It never asks
+//!   the allocator.
+//! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
 //! - `cli`, in the binary: flags in, an exit code out.
 //!

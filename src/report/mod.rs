@@ -1,7 +1,8 @@
 //! A run in, bytes out.
 //!
 //! Every report is a function of plain data, a [`Run`](crate::record::Run) with its summary and its verdict or a
-//! [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s.
+//! [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
+//! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
 mod check;
 mod explain;
