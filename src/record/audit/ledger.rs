@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, THREADS, TURNS, WITNESS};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Phases, Protocol};
-use crate::record::run::{Closed, Command, Entry, HowClosed, Operation, Run, What, WorkerId};
+use crate::record::run::{Closed, Command, Entry, HowClosed, Operation, Run, Selection, What, WorkerId};
 
 /// What is lost when a time is cut to whole microseconds, twice.
 const GRAIN: Duration = Duration::from_micros(2);
@@ -61,6 +61,8 @@ struct Session<'a> {
     setup: &'a [Command],
     closed: Option<(&'a Entry, &'a Closed)>,
     operations: Vec<(&'a Entry, &'a Operation)>,
+    /// What operations selected there in a lease of its own (`--lock command`), before the one that read.
+    selections: Vec<(&'a Entry, &'a Operation, &'a Selection)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -160,7 +162,13 @@ impl<'a> Ledger<'a> {
                 if let Some(max) = max {
                     audit.check(CAP, seq, open <= max, || format!("{open} are open, {max} are allowed"));
                 }
-                let session = Session { opened: entry, setup: &opened.commands, closed: None, operations: Vec::new() };
+                let session = Session {
+                    opened: entry,
+                    setup: &opened.commands,
+                    closed: None,
+                    operations: Vec::new(),
+                    selections: Vec::new(),
+                };
                 self.sessions.insert(opened.session, session);
             }
             What::OpenFailed(failed) => {
@@ -370,6 +378,15 @@ impl<'a> Ledger<'a> {
     fn operation(&mut self, entry: &'a Entry, operation: &'a Operation, audit: &mut Audit) {
         let seq = Some(entry.seq);
         let number = operation.number;
+        if let Some(earlier) = operation.relied_on.as_deref() {
+            let known = self.sessions.get_mut(&earlier.session);
+            audit.check(SESSIONS, seq, known.is_some(), || {
+                format!("operation {number} relied on {}, which was not open", earlier.session)
+            });
+            if let Some(known) = known.filter(|_| !earlier.commands.is_empty()) {
+                known.selections.push((entry, operation, earlier));
+            }
+        }
         let Some(session) = operation.session.filter(|_| operation.local_port.is_some()) else { return };
         let known = self.sessions.get_mut(&session);
         audit.check(SESSIONS, seq, known.is_some(), || {
@@ -518,18 +535,24 @@ impl Session<'_> {
             }
         };
         follow(self.opened, self.setup, "the sign-in");
-        for (entry, operation) in &self.operations {
-            follow(entry, &operation.commands, &format!("operation {}", operation.number));
+        let last = self.operations.iter().map(|(entry, operation)| (*entry, *operation, &*operation.commands));
+        let earlier = self.selections.iter().map(|(entry, operation, it)| (*entry, *operation, &*it.commands));
+        let mut leases: Vec<_> = last.chain(earlier).collect();
+        leases.sort_by_key(|(entry, _, commands)| (commands.first().map_or(u32::MAX, |it| it.tag), entry.seq));
+        for (entry, operation, commands) in leases {
+            follow(entry, commands, &format!("operation {}", operation.number));
         }
         if let Some((entry, closed)) = self.closed {
             follow(entry, &closed.commands, "the goodbye");
         }
     }
 
-    /// Each operation began when the one before had ended, as far as the times tell.
+    /// Each operation began when the one before had ended, as far as the times tell: they tell of operations, not of each
+    /// lease of one that has several.
     fn turns(&self, session: SessionId, audit: &mut Audit) {
         let mut free = self.opened.at;
-        for (entry, operation) in &self.operations {
+        let whole = self.operations.iter().filter(|_| self.selections.is_empty());
+        for (entry, operation) in whole {
             let began = entry.at.saturating_sub(operation.service) + GRAIN;
             audit.check(TURNS, Some(entry.seq), free <= began, || {
                 format!(
@@ -548,7 +571,8 @@ impl Session<'_> {
 
     fn bytes(&self, protocol: Protocol, closed: &Closed, audit: &mut Audit) {
         let operations = self.operations.iter().flat_map(|(_, operation)| &operation.commands);
-        let commands = self.setup.iter().chain(operations).chain(&closed.commands);
+        let selections = self.selections.iter().flat_map(|(_, _, earlier)| &earlier.commands);
+        let commands = self.setup.iter().chain(operations).chain(selections).chain(&closed.commands);
         let (mut sent, mut received) = (0, 0);
         for command in commands {
             let tag = if protocol == Protocol::Imap { protocol.tag(command.tag).len() as u64 + 1 } else { 0 };
