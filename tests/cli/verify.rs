@@ -31,7 +31,7 @@ fn runs_of_every_kind_are_sound_whatever_they_came_to() {
         ("-n 3 --server sandbox+pop3 --mode use-default --connect-timeout 1s", 6),
         ("-n 10 --mode use-default --allow-writes --ops append", 0),
         ("-n 10 --mode use-default -t 6 --sandbox-connections 3", 6),
-        ("-n 20 -t 6 --lock command", 1),
+        ("-n 40 -t 6 --mode use-main --lock command --sandbox-latency 1ms", 1),
         ("-n 20 -t 6 --lock command --fail-on none", 0),
         ("-n 20 -t 6 --mode use-default --lock command", 0),
         ("-n 10 -t 3 --default-for all --sandbox-connections 2", 6),
