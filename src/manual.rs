@@ -63,7 +63,8 @@
 //!
 //! # Threads, pools, tasks: the hazard
 //! - **H1** With a pool the thread outlives the task, so a later task inherits the default connection of an earlier
-//!   one. The cure is a scope that disposes the thread's default at the end of the task, even when the task panics:
+//!   one. With asynchronous tasks one task can find itself on another thread, and so on another connection. The cure is a
+//!   scope that disposes the thread's default at the end of the task, even when the task panics:
 //!   [`Client::thread_scope`](crate::allocator::Client::thread_scope).
 //!
 //! # When things break
@@ -97,6 +98,8 @@
 //! |---|---|---|
 //! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes; or its commands were not one unit (A7) |
 //! | MC002 | broken | the server's own record disagrees with ours |
+//! | MC010 | hazard | a task's operation ran on a default connection that another task had created before (H1) |
+//! | MC011 | hazard | one task's operations ran on several default connections because it changed threads (H1) |
 //! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
 //! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
 //! | MC030 | limit | the server refused a connection because too many are open |
@@ -199,5 +202,13 @@
 //!   report, and by no later run touched.
 //! - **In a scenario** each client is a run of its own, with a name of its own in labels. A handle that a thread keeps
 //!   and has not left is dropped when the thread exits, or its task ends or moves: a handle does not leave its thread.
+//! - **In a run of tasks** (`--executor pool` or `tasks`), a task that is to create its default and finds one on its thread
+//!   is refused (C3) and goes on with what is there: that is evidence of the hazard, and no failure. What is left on a
+//!   thread is disposed when the thread ends (D3).
+//! - **Asynchronous tasks** run each operation as Tokio's manual wants blocking work, in a `spawn_blocking` of its own, and
+//!   await it before the next: the threads with names are the blocking ones, and a task is on any of them from one
+//!   operation to the next. A blocking thread is kept for the whole run; Tokio would let it go after ten seconds without
+//!   work, and its default with it. `--dispose task` gives each task one blocking section for all of its work: a scope
+//!   belongs to its thread, so it cannot be held across an await.
 //! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
 //!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.

@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod endings;
+mod executors;
 mod explain;
 mod interrupts;
 mod limits;
@@ -12,5 +13,6 @@ mod output;
 pub mod process;
 pub mod secrets;
 mod stalled;
+mod switches;
 mod usage;
 mod verify;

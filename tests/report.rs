@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
 use mailconn::record::{
-    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, End, Entry, FailOn, FailureRow, Finding, Header,
-    HowClosed, Latency, Lock, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary, Verdict, What,
-    WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
+    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, Dispose, End, Entry, Executor, FailOn, FailureRow,
+    Finding, Header, HowClosed, Latency, Lock, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary,
+    TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
 };
 use mailconn::report::{Format, Ndjson, Output, Progress, ProgressKind, TableOptions, Tally, Unwritable, json, table};
 use serde_json::Value;
@@ -42,7 +42,11 @@ impl Sample {
                     protocol: Protocol::Imap,
                     insecure: false,
                     mode: Mode::UseDefault,
+                    switches: Vec::new(),
                     workers: vec![Role::default(); threads as usize],
+                    executor: Executor::Threads,
+                    tasks: Vec::new(),
+                    dispose: Dispose::Never,
                     asked: Asked::Operations(operations),
                     mix: "noop=3,status=1,fetch=1".to_owned(),
                     mailboxes: vec!["INBOX".to_owned(), "Archive".to_owned()],
@@ -58,6 +62,8 @@ impl Sample {
             summary: Summary {
                 operations: counts(asked),
                 workers: Vec::new(),
+                tasks: Vec::new(),
+                sections: Vec::new(),
                 sessions: Vec::new(),
                 failures: Vec::new(),
                 opened: threads as usize,
@@ -83,6 +89,7 @@ impl Sample {
                 connection: session.connection,
                 kind: Kind::Default,
                 worker: Some(WorkerId(worker)),
+                task: None,
                 by_hand: false,
             });
             sample.push(What::Opened(Box::new(opened.clone())));
@@ -369,6 +376,7 @@ fn closed(session: SessionId, how: HowClosed) -> Closed {
 fn operation(worker: u32, number: u64, session: SessionId, reason: Reason) -> Operation {
     Operation {
         worker: WorkerId(worker),
+        task: None,
         number,
         name: "fetch",
         mailbox: Some(1),
@@ -587,7 +595,7 @@ mod json {
             names(
                 "schema_version tool_version run_id started server protocol certificates_verified mode threads seed \
                  asked mix mailboxes max_connections lock fail_on left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
-                 total_service_us findings verdict exit_code failures workers sessions"
+                 total_service_us findings verdict exit_code failures workers executor dispose operations_on tasks sections sessions"
             )
         );
         assert_eq!(keys(&report["operations"]), names(COUNTS));
@@ -716,7 +724,7 @@ mod ndjson {
             keys(start),
             names(
                 "seq event at_us time schema_version tool_version run_id started server protocol \
-                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers"
+                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers executor dispose tasks switches"
             )
         );
         assert_eq!(start["max_connections"], 9);
@@ -745,7 +753,7 @@ mod ndjson {
         let operations: Vec<&Value> = lines.iter().filter(|line| line["event"] == "operation").collect();
         let first = serde_json::json!({
             "seq": 3, "event": "operation", "at_us": 750, "time": "2026-09-21T14:13:20.250750Z",
-            "number": 1, "worker": "w0", "operation": "fetch", "mailbox": "Archive",
+            "number": 1, "worker": "w0", "task": null, "operation": "fetch", "mailbox": "Archive",
             "mode": "use-default", "had_default": false, "passed": null, "reason": "default-created",
             "connection": "#1", "session": "#1", "opened": true, "local_port": 65_535,
             "commands": [{"tag": "a3", "verb": "EXAMINE"}, {"tag": "a4", "verb": "FETCH"}],
@@ -780,6 +788,11 @@ mod ndjson {
         let mut sample = Sample::limited();
         sample.push(What::ModeChanged { from: Mode::UseDefault, to: Mode::UseMain });
         sample.push(What::Closed(Box::new(closed(first_session(9), HowClosed::WithoutLogout(limit())))));
+        let (task, worker) = (TaskId(0), WorkerId(0));
+        sample.push(What::TaskStarted { task, worker });
+        sample.push(What::DefaultRefused { task, worker, existing: ConnectionId(3) });
+        sample.push(What::TaskStopped { task, not_issued: 2, failure: Some(Box::new(limit())) });
+        sample.push(What::TaskEnded { task });
         sample.run.witness = Sample::new(1, 1).run.witness;
         let lines = sample.ndjson();
         let events: BTreeSet<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
@@ -787,9 +800,14 @@ mod ndjson {
             events,
             names(
                 "run-start connection-created session-opened session-refused session-closed connection-disposed \
-                 mode-changed operation worker-stopped witness-session run-end"
+                 mode-changed operation worker-stopped task-started default-refused task-stopped task-ended \
+                 witness-session run-end"
             )
         );
+        let tasks: Vec<&Value> = lines.iter().filter(|line| !line["task"].is_null()).collect();
+        assert_eq!((&tasks[0]["task"], &tasks[0]["worker"]), (&"t0".into(), &"w0".into()));
+        assert_eq!((&tasks[1]["existing"], &tasks[1]["rule"]), (&"#3".into(), &"C3".into()));
+        assert_eq!((&tasks[2]["not_issued"], &tasks[2]["failure"]["server_line"]), (&2.into(), &DOVECOT.into()));
         let witness = &lines[lines.len() - 2];
         assert_eq!(
             witness["commands"][0],

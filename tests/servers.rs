@@ -14,6 +14,7 @@ mod scenarios;
 mod sending;
 mod sign_in;
 mod signals;
+mod tasks;
 mod threads;
 mod tool;
 mod verify;

@@ -6,4 +6,6 @@ mod findings;
 mod mailboxes;
 mod proxy;
 mod real;
+mod switches;
 mod table;
+mod tasks;

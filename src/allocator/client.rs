@@ -179,8 +179,17 @@ impl<C: Connector> Client<C> {
     /// Refused by a rule, not free in time, or not to be opened.
     #[inline]
     pub fn lease(&self) -> Result<Lease<C>, Error<C::Error>> {
+        self.lease_under(self.mode())
+    }
+
+    /// The same under `mode`, whatever the mode is by now: for an operation that was issued, and decided
+    /// ([`Client::decide`]), before another mode was set (M1).
+    ///
+    /// # Errors
+    /// Those of [`Client::lease`].
+    #[inline]
+    pub fn lease_under(&self, mode: Mode) -> Result<Lease<C>, Error<C::Error>> {
         let (thread, default) = self.look()?;
-        let mode = self.mode();
         let had_default = default.is_some();
         let reason = route(mode, had_default, false);
         let inputs = Inputs { thread, mode, had_default, passed: None, reason };

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 use mailconn::allocator::Mode;
 use mailconn::protocol::{Mechanism, TlsVersion, Way};
-use mailconn::record::Lock;
+use mailconn::record::{Dispose, Executor, Lock, Switch};
 use mailconn::report::Format;
 use mailconn::workload::scenario::GRAMMAR;
 
@@ -223,10 +223,26 @@ pub struct RunArgs {
     /// Which connection operations use
     #[arg(long, value_enum, default_value = "use-main-or-default", help_heading = "Connections")]
     pub mode: ModeArg,
+    /// Set the mode when so many operations were issued by all workers together, as in 500=use-main; repeatable, ascending
+    #[arg(long, value_name = "N=MODE", value_parser = switch, help_heading = "Connections")]
+    pub switch_mode: Vec<Switch>,
+    /// Who does the work
+    ///
+    /// A pool's threads, and those that asynchronous operations block, outlive their tasks: what a task leaves on its thread
+    /// is there for the next one.
+    #[arg(long, value_enum, default_value = "threads", help_heading = "Connections")]
+    pub executor: ExecutorArg,
     /// Workers, a thread each
     #[arg(short, long, value_name = "N", default_value_t = 4, help_heading = "Connections")]
     pub threads: u32,
-    /// Workers that create their default connection by hand: all, none, half, or a list like w0,w2-w5
+    /// With --executor pool or tasks: tasks, each of which does --operations [default: 10 for each thread]
+    #[arg(long, value_name = "N", help_heading = "Connections")]
+    pub tasks: Option<u32>,
+    /// With --executor pool or tasks: what becomes of the default connection at a task's end [default: never]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Connections")]
+    pub dispose: Option<DisposeArg>,
+    /// Workers that create their default connection by hand: all, none, half, or a list like w0,w2-w5; where there are
+    /// tasks, each does at its start: all, none, half, or t0,t2-t5
     #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
     pub default_for: String,
     /// Workers that create an independent connection and pass it with each operation (LIST as above)
@@ -245,7 +261,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub max_connections: Option<usize>,
 
-    /// Operations for each worker [default: 100]
+    /// Operations for each worker, or each task [default: 100]
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
     pub operations: Option<u64>,
     /// Work for so long instead, like 10s or 2m
@@ -530,6 +546,45 @@ pub enum FailOnArg {
     None,
 }
 
+/// `--executor`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExecutorArg {
+    /// A thread for each worker, from the start to the end
+    Threads,
+    /// A thread pool: each of its threads does one task after the other
+    Pool,
+    /// Asynchronous tasks, each operation in a blocking section of its own, on any of the threads
+    Tasks,
+}
+
+impl From<ExecutorArg> for Executor {
+    fn from(executor: ExecutorArg) -> Self {
+        match executor {
+            ExecutorArg::Threads => Self::Threads,
+            ExecutorArg::Pool => Self::Pool,
+            ExecutorArg::Tasks => Self::Tasks,
+        }
+    }
+}
+
+/// `--dispose`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DisposeArg {
+    /// It is left to the thread, and serves the next task there
+    Never,
+    /// The task disposes it, even if it panics; an asynchronous one then does all of its work in one blocking section
+    Task,
+}
+
+impl From<DisposeArg> for Dispose {
+    fn from(dispose: DisposeArg) -> Self {
+        match dispose {
+            DisposeArg::Never => Self::Never,
+            DisposeArg::Task => Self::Task,
+        }
+    }
+}
+
 /// `--format`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum FormatArg {
@@ -558,6 +613,17 @@ pub enum ProgressArg {
     Auto,
     /// None
     Never,
+}
+
+/// `500=use-main`.
+fn switch(text: &str) -> Result<Switch, String> {
+    let (after, mode) = text.split_once('=').ok_or_else(|| "write N=MODE, like 500=use-main".to_owned())?;
+    let after = after.parse().ok().filter(|after| *after > 0);
+    let after =
+        after.ok_or_else(|| "N is a number of operations, at least 1; --mode sets the first mode".to_owned())?;
+    let mode = Mode::ALL.into_iter().find(|known| known.name() == mode);
+    let mode = mode.ok_or_else(|| format!("the modes are {}", Mode::ALL.map(Mode::name).join(", ")))?;
+    Ok(Switch { after, mode })
 }
 
 /// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.

@@ -14,7 +14,7 @@ use super::target::Target;
 use super::testimony;
 use super::writer::{self, Writer};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::record::{Asked, Entry, Header, Run, Summary, Verdict};
+use mailconn::record::{Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 
@@ -118,13 +118,9 @@ impl Teller {
         progress: report::ProgressKind,
         control: &Arc<Control>,
     ) -> Result<Self> {
-        let asked = match plan.asked {
-            Asked::Operations(each) => Some(each.saturating_mul(plan.workers.len() as u64)),
-            Asked::Duration(_) => None,
-        };
         let streams = matches!(format, Format::Ndjson);
         let sink = streams.then(|| Writer::open(output, control)).transpose().context("opening the report")?;
-        Ok(Self { progress: Progress::new(progress, asked), format, sink, stream: None, failed: None })
+        Ok(Self { progress: Progress::new(progress, plan.operations()), format, sink, stream: None, failed: None })
     }
 
     /// Goes on streaming, unless it failed; a reader that went away is no failure.

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{FailOnArg, FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::sandbox::listen::Listen;
-use super::{secrets, workers};
+use super::secrets;
+use super::workers::{self, Who};
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Mechanism, Operation, Protocol, Security, SmtpOperation, Tls, TlsSettings, Way,
 };
-use mailconn::record::{Asked, FailOn, Lock, Role};
+use mailconn::record::{Asked, Dispose, Executor, FailOn, Lock, Role};
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::workload::{Mix, Plan};
 
@@ -23,6 +24,11 @@ pub const SERVER: &str = "MAILCONN_SERVER";
 const SEEDS: u64 = 1_000_000;
 /// Operations of a worker: those of all workers together can still be counted.
 const MOST_OPERATIONS: u64 = 1_000_000_000_000;
+
+/// As many threads as rayon gives a pool, and more than tokio was tried with.
+const MOST_POOLED: u32 = 65_535;
+/// Tasks stand in line from the start, all of them.
+const MOST_TASKS: u32 = 100_000;
 
 /// Everything a run needs to know.
 pub struct Settings {
@@ -148,26 +154,88 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
         );
     }
     let mode = Mode::from(args.mode);
-    let default_for = workers::parse(&args.default_for, args.threads).context("--default-for")?;
-    let independent_for = workers::parse(&args.independent_for, args.threads).context("--independent-for")?;
+    let executor = Executor::from(args.executor);
+    let tasks = tasks(args, executor)?;
+    let (who, total) = tasks.map_or((Who::Workers, args.threads), |tasks| (Who::Tasks, tasks));
+    let default_for = workers::parse(&args.default_for, who, total).context("--default-for")?;
+    let independent_for = workers::parse(&args.independent_for, who, total).context("--independent-for")?;
     if default_for.contains(&true) {
         may_create_default(mode, None).map_err(|refusal| anyhow::anyhow!("--default-for: {refusal}"))?;
     }
     let mix = mix(args, protocol)?;
+    if tasks.is_some() && default_for.contains(&true) {
+        // Those that begin after the switch create theirs under its mode.
+        let refused = args.switch_mode.iter().find_map(|switch| may_create_default(switch.mode, None).err());
+        if let Some(refusal) = refused {
+            bail!("--switch-mode with --default-for: tasks that begin after it could not create theirs: {refusal}");
+        }
+    }
     let roles = default_for.into_iter().zip(independent_for);
-    Ok(Plan {
+    let roles = roles.map(|(creates_default, creates_independent)| Role { creates_default, creates_independent });
+    let (workers, tasks) = match tasks {
+        None => (roles.collect(), Vec::new()),
+        Some(_) => (vec![Role::default(); args.threads as usize], roles.collect()),
+    };
+    let plan = Plan {
         protocol,
         mode,
-        workers: roles
-            .map(|(creates_default, creates_independent)| Role { creates_default, creates_independent })
-            .collect(),
+        switches: args.switch_mode.clone(),
+        workers,
+        executor,
+        tasks,
+        dispose: args.dispose.map_or(Dispose::Never, Dispose::from),
         asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
         mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
         lock: lock(args, &mix)?,
         mix,
-    })
+    };
+    switches(&plan)?;
+    Ok(plan)
+}
+
+/// Each must come after the one before it, and before the last operation.
+fn switches(plan: &Plan) -> Result<()> {
+    let all = plan.operations().unwrap_or(u64::MAX);
+    let mut before = 0;
+    for switch in &plan.switches {
+        let named = format!("--switch-mode {}={}", switch.after, switch.mode);
+        ensure!(
+            switch.after > before,
+            "{named} comes after {before}=…; give them in ascending order, each number once"
+        );
+        ensure!(
+            switch.after < all,
+            "{named}: the run issues {all} operation(s), so none would follow; give a number below it"
+        );
+        before = switch.after;
+    }
+    Ok(())
+}
+
+/// How many tasks; none if the workers do the work themselves.
+fn tasks(args: &RunArgs, executor: Executor) -> Result<Option<u32>> {
+    let name = executor.name();
+    if executor == Executor::Threads {
+        let cure = "its threads do the work themselves; add --executor pool or tasks, or leave it out";
+        ensure!(args.tasks.is_none(), "--tasks says how many tasks, and --executor threads has none: {cure}");
+        ensure!(
+            args.dispose.is_none(),
+            "--dispose is about the end of a task, and --executor threads has none: {cure}"
+        );
+        return Ok(None);
+    }
+    ensure!(
+        args.duration.is_none(),
+        "--duration is for workers that work side by side, and --executor {name} has tasks that may wait for each other: \
+         give --tasks and --operations"
+    );
+    ensure!(args.threads <= MOST_POOLED, "--executor {name} has at most {MOST_POOLED} --threads");
+    let tasks = args.tasks.unwrap_or_else(|| args.threads.saturating_mul(10).min(MOST_TASKS));
+    ensure!(tasks >= 1, "--tasks 0 leaves nothing to do; give at least 1");
+    ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than can stand in line; give at most {MOST_TASKS}");
+    Ok(Some(tasks))
 }
 
 fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {

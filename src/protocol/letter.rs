@@ -68,23 +68,23 @@ impl Stationery {
         Ok(Self { from, to, run_id: run_id.to_owned() })
     }
 
-    /// The letter of that worker's operation, the worker's `number`th.
+    /// The letter of an operation, the `number`th of `who`: `w3`.
     #[must_use]
-    pub fn letter(&self, worker: u32, number: u64) -> Letter {
+    pub fn letter(&self, who: &str, number: u64) -> Letter {
         let Self { from, to, run_id } = self;
         // Not through the crate's builder: that reads the header back, and takes user@[192.0.2.1] for no address.
         let mut header = Headers::new();
         header.set(Date::now());
         header.set(From::from(Mailboxes::new().with(Mailbox::new(Some("mailconn".to_owned()), from.clone()))));
         header.set(To::from(Mailboxes::new().with(Mailbox::new(None, to.clone()))));
-        header.set(Subject::from(format!("mailconn run {run_id}, w{worker}, operation {number}")));
-        header.set(MessageId::from(format!("<{run_id}.w{worker}.{number}@{DOMAIN}>")));
+        header.set(Subject::from(format!("mailconn run {run_id}, {who}, operation {number}")));
+        header.set(MessageId::from(format!("<{run_id}.{who}.{number}@{DOMAIN}>")));
         header.set(MIME_VERSION_1_0);
         header.set(ContentType::TEXT_PLAIN);
         header.set(ContentTransferEncoding::SevenBit);
         let text = format!(
             "mailconn wrote this message to see which connection it would take.\r\n\
-             It is operation {number} of worker w{worker} in run {run_id}, and may be deleted.\r\n"
+             It is operation {number} of {who} in run {run_id}, and may be deleted.\r\n"
         );
         let message = format!("{header}\r\n{text}").into_bytes();
         Letter { from: from.clone(), to: to.clone(), message }
@@ -102,7 +102,7 @@ mod tests {
     #[track_caller]
     fn letter(url: &str, to: Option<&str>) -> String {
         let endpoint = Endpoint::parse(url, None).unwrap();
-        let letter = Stationery::new(&endpoint, to, "0123456789ab").unwrap().letter(3, 17);
+        let letter = Stationery::new(&endpoint, to, "0123456789ab").unwrap().letter("w3", 17);
         String::from_utf8(letter.message).unwrap()
     }
 

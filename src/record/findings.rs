@@ -1,6 +1,7 @@
 //! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
 
 mod mailboxes;
+mod tasks;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         waiting(run, summary),
         no_reuse(summary),
     ];
-    found.into_iter().flatten().collect()
+    found.into_iter().flatten().chain(tasks::find(summary)).collect()
 }
 
 fn finding(id: &'static str, severity: Severity, sentence: String, evidence: Vec<String>) -> Option<Finding> {

@@ -9,7 +9,9 @@ mod grain;
 mod rules;
 mod run;
 mod scenario;
+mod sections;
 mod summary;
+mod tasks;
 mod verdict;
 
 pub use crate::protocol::{Answer, Failure, Phases, Stage};
@@ -17,9 +19,11 @@ pub use audit::{Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
-    Asked, Closed, Command, End, Entry, Header, HowClosed, Lock, OpenFailed, Opened, Operation, Role, Run, Selection,
-    What, WitnessedCommand, WitnessedSession, WorkerId,
+    Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Lock, OpenFailed, Opened, Operation,
+    Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 pub use scenario::{Did, FindingExpected, Outcome, Scenario, StepDone, Used};
+pub use sections::SectionRow;
 pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
+pub use tasks::{TaskRow, TaskUse, Whose};
 pub use verdict::{Agreement, Conclusion, FailOn, Finding, Severity, Verdict};

@@ -90,7 +90,7 @@ impl Ledger {
         let mut ports: BTreeMap<SessionId, u16> = BTreeMap::new();
         for entry in &run.entries {
             match &entry.what {
-                What::Created { connection, kind, worker, by_hand } => {
+                What::Created { connection, kind, worker, by_hand, .. } => {
                     let place = Place { kind: *kind, worker: *worker, by_hand: *by_hand, created: entry.seq };
                     ledger.places.insert(*connection, place);
                     if let (Kind::Default, Some(worker)) = (kind, worker) {
@@ -116,7 +116,15 @@ impl Ledger {
                     }
                 }
                 What::ModeChanged { to, .. } => ledger.modes.push((entry.seq + 1, *to)),
-                What::OpenFailed(_) | What::Operation(_) | What::LeftMailbox { .. } | What::Stopped { .. } => {}
+                // What a thread's default is remains a question of the thread, whichever task it serves.
+                What::TaskStarted { .. }
+                | What::DefaultRefused { .. }
+                | What::TaskStopped { .. }
+                | What::TaskEnded { .. }
+                | What::OpenFailed(_)
+                | What::Operation(_)
+                | What::LeftMailbox { .. }
+                | What::Stopped { .. } => {}
             }
         }
         ledger

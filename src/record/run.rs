@@ -19,6 +19,61 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// A task's number, where workers serve tasks: `t0`, `t1`, ….
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub u32);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("t{}", self.0))
+    }
+}
+
+/// Who does the work of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Executor {
+    /// A thread for each worker, from the run's start to its end.
+    #[default]
+    Threads,
+    /// The threads of a pool, each of which serves one task after the other.
+    Pool,
+    /// Asynchronous tasks, whose operations run on threads that block in their place.
+    Tasks,
+}
+
+/// What becomes of a thread's default connection when a task ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dispose {
+    /// It is left to the thread.
+    #[default]
+    Never,
+    /// The task disposes it, even by a panic.
+    Task,
+}
+
+impl Executor {
+    /// The executor's name, as in flags: `threads`, `pool`, `tasks`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Threads => "threads",
+            Self::Pool => "pool",
+            Self::Tasks => "tasks",
+        }
+    }
+}
+
+impl Dispose {
+    /// `never`, `task`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Task => "task",
+        }
+    }
+}
+
 /// One run, whole.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -49,8 +104,16 @@ pub struct Header {
     pub insecure: bool,
     /// The mode at the start.
     pub mode: Mode,
+    /// When it was to be set anew, ascending.
+    pub switches: Vec<Switch>,
     /// What each worker was told to do; their number is the number of threads.
     pub workers: Vec<Role>,
+    /// Who does the work.
+    pub executor: Executor,
+    /// What each task was told to do; none if the workers do the work themselves.
+    pub tasks: Vec<Role>,
+    /// What becomes of a thread's default connection when a task ends.
+    pub dispose: Dispose,
     /// How much was asked for.
     pub asked: Asked,
     /// The weights of the operations, as given: `noop=3,status=1,fetch=1`.
@@ -88,7 +151,7 @@ impl Lock {
     }
 }
 
-/// How a worker comes by its connection.
+/// How a worker or a task comes by its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Role {
     /// It creates its default connection by hand, first.
@@ -97,10 +160,19 @@ pub struct Role {
     pub creates_independent: bool,
 }
 
+/// A change of the mode in the course of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// When so many operations were issued, of all workers together: those keep their mode.
+    pub after: u64,
+    /// The mode of those that follow.
+    pub mode: Mode,
+}
+
 /// How much was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// So many operations of each worker.
+    /// So many operations of each worker, or of each task.
     Operations(u64),
     /// As many as fit.
     Duration(Duration),
@@ -139,6 +211,8 @@ pub enum What {
         kind: Kind,
         /// Its owner (default) or creator (independent).
         worker: Option<WorkerId>,
+        /// The task that created it.
+        task: Option<TaskId>,
         /// By a call, not by an operation's need.
         by_hand: bool,
     },
@@ -179,6 +253,36 @@ pub enum What {
         not_issued: u64,
         /// Why, if a connection of its own could not be created by hand: no operation carries that failure.
         failure: Option<Box<Failure>>,
+    },
+    /// A task began.
+    TaskStarted {
+        /// The task.
+        task: TaskId,
+        /// The thread it began on; it may go on elsewhere.
+        worker: WorkerId,
+    },
+    /// A task was to create its thread's default connection, and the thread had one already (C3): it goes on with that.
+    DefaultRefused {
+        /// The task.
+        task: TaskId,
+        /// The thread.
+        worker: WorkerId,
+        /// The default connection that the thread had.
+        existing: ConnectionId,
+    },
+    /// A task ended before it had done all it was asked to, or was never begun.
+    TaskStopped {
+        /// The task.
+        task: TaskId,
+        /// Operations asked of it that were not issued.
+        not_issued: u64,
+        /// Why, if no operation carries that failure: a connection of its own could not be created, or it panicked.
+        failure: Option<Box<Failure>>,
+    },
+    /// A task ended, and has nothing left to give back.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
     },
 }
 
@@ -269,8 +373,10 @@ impl HowClosed {
 /// One operation, from its request for a connection to its last reply.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Who issued it.
+    /// The thread that issued it.
     pub worker: WorkerId,
+    /// The task it belongs to, where workers serve tasks.
+    pub task: Option<TaskId>,
     /// Its number among the run's operations, in the order of their ends, from 1.
     pub number: u64,
     /// Its protocol's word for it: `noop`, `fetch`, `send`, ….

@@ -6,16 +6,22 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::run::{Asked, Closed, Entry, OpenFailed, Opened, Operation, Run, What, WorkerId};
+use super::sections::{self, SectionRow};
+use super::tasks::{self, TaskRow};
 use crate::allocator::{ConnectionId, Kind, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// A run in figures.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Operations in all.
+    /// Operations in all: the sum of the tasks' where there are tasks, else of the workers'.
     pub operations: Counts,
     /// A row for each worker, in their order.
     pub workers: Vec<WorkerRow>,
+    /// A row for each task, in their order; none if the workers do the work themselves.
+    pub tasks: Vec<TaskRow>,
+    /// A row for each stretch of the run between two changes of the mode, in their order: one if there was none.
+    pub sections: Vec<SectionRow>,
     /// A row for each session that was dialled, in the order of their dials.
     pub sessions: Vec<SessionRow>,
     /// Each way of failing, most frequent first.
@@ -56,7 +62,7 @@ pub struct Counts {
 pub struct WorkerRow {
     /// The worker.
     pub worker: WorkerId,
-    /// Its operations.
+    /// Its operations. Where it serves tasks, nothing is asked of the worker itself.
     pub operations: Counts,
     /// The connections they ran on, with what each is.
     pub connections: BTreeMap<ConnectionId, Kind>,
@@ -196,7 +202,7 @@ struct WorkerTally {
 impl Tally {
     fn add(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Created { connection, kind, worker, by_hand } => {
+            What::Created { connection, kind, worker, by_hand, .. } => {
                 self.kinds.insert(*connection, Place { kind: *kind, owner: *worker, by_hand: *by_hand });
             }
             What::Opened(opened) => {
@@ -227,7 +233,14 @@ impl Tally {
                     count_failure(&mut self.failures, failure);
                 }
             }
-            What::Disposed { .. } | What::ModeChanged { .. } | What::LeftMailbox { .. } => {}
+            What::TaskStopped { failure: Some(failure), .. } => count_failure(&mut self.failures, failure),
+            What::TaskStarted { .. }
+            | What::DefaultRefused { .. }
+            | What::TaskStopped { failure: None, .. }
+            | What::TaskEnded { .. }
+            | What::Disposed { .. }
+            | What::ModeChanged { .. }
+            | What::LeftMailbox { .. } => {}
         }
     }
 
@@ -293,18 +306,27 @@ impl Tally {
     }
 
     fn finish(mut self, run: &Run) -> Summary {
+        let tasks = tasks::rows(run);
         let each = match run.header.asked {
-            Asked::Operations(each) => Some(each),
-            Asked::Duration(_) => None,
+            Asked::Operations(each) if tasks.is_empty() => Some(each),
+            Asked::Operations(_) | Asked::Duration(_) => None,
         };
         let workers: Vec<WorkerRow> = (0u32..)
             .zip(&run.header.workers)
             .map(|(number, _)| {
                 let worker = WorkerId(number);
-                self.workers.remove(&worker).unwrap_or_default().row(worker, each)
+                let mut tally = self.workers.remove(&worker).unwrap_or_default();
+                // A task that stops leaves its thread to the next one.
+                tally.stopped = tally.stopped.filter(|_| tasks.is_empty());
+                tally.row(worker, each)
             })
             .collect();
-        let operations = workers.iter().fold(Counts::default(), |sum, row| sum.plus(row.operations));
+        let add = |sum: Counts, counts| sum.plus(counts);
+        let operations = if tasks.is_empty() {
+            workers.iter().map(|row| row.operations).fold(Counts::default(), add)
+        } else {
+            tasks.iter().map(|row| row.operations).fold(Counts::default(), add)
+        };
         self.failures.sort_by_key(|row| std::cmp::Reverse(row.count));
         Summary {
             operations,
@@ -312,6 +334,8 @@ impl Tally {
             peak: self.peak,
             main_opened: self.sessions.iter().any(|row| row.kind == Kind::Main && row.dial.is_ok()),
             workers,
+            tasks,
+            sections: sections::rows(run),
             sessions: self.sessions,
             failures: self.failures,
             wait: self.wait.latency(),

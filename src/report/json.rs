@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::shapes::{CountsShape, DialShape, FailureShape, LatencyShape, SCHEMA_VERSION, TlsShape, TotalsShape, tls};
 use super::words::{us, wall};
-use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, Verdict, WorkerRow};
+use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
 
 /// The report as one JSON object, indented, with a newline at its end.
 ///
@@ -32,6 +32,10 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
         lock: header.lock.name(),
         fail_on: header.fail_on.names().collect(),
         left_mailboxes: run.left_mailboxes().collect(),
+        executor: header.executor.name(),
+        dispose: header.dispose.name(),
+        operations_on: OperationsOn::of(&summary.tasks),
+        tasks: summary.tasks.iter().map(TaskShape::from).collect(),
         sessions: summary.sessions.iter().map(session).collect(),
         workers: summary
             .workers
@@ -74,6 +78,12 @@ struct Report<'a> {
     totals: TotalsShape<'a>,
     failures: Vec<FailureRowShape<'a>>,
     workers: Vec<WorkerShape<'a>>,
+    executor: &'static str,
+    dispose: &'static str,
+    /// How many of the tasks' operations ran on whose connections.
+    operations_on: OperationsOn,
+    /// None if the workers do the work themselves.
+    tasks: Vec<TaskShape<'a>>,
     sessions: Vec<SessionShape<'a>>,
 }
 
@@ -200,6 +210,60 @@ fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
         wait_us: (&row.wait).into(),
         service_us: (&row.service).into(),
         stopped: row.stopped.as_ref().map(Into::into),
+    }
+}
+
+/// Operations of one task, or of all, by whose connection carried them.
+#[derive(Serialize)]
+struct OperationsOn {
+    main: u64,
+    own_default: u64,
+    /// A default connection that another task had created.
+    inherited_default: u64,
+    /// A default connection that no task created.
+    thread_default: u64,
+    independent: u64,
+}
+
+impl OperationsOn {
+    fn of(rows: &[TaskRow]) -> Self {
+        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
+        Self {
+            main: on(|whose| whose == Whose::Main),
+            own_default: on(|whose| whose == Whose::Own),
+            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
+            thread_default: on(|whose| whose == Whose::Thread),
+            independent: on(|whose| whose == Whose::Independent),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TaskShape<'a> {
+    task: String,
+    /// The threads that its operations ran on.
+    workers: Vec<String>,
+    operations: CountsShape,
+    operations_on: OperationsOn,
+    /// How many operations each connection carried.
+    connections: BTreeMap<String, u64>,
+    /// The default connection that its thread had already when it was to create one (C3).
+    default_refused: Option<String>,
+    /// Why it stopped early, if it did.
+    stopped: Option<FailureShape<'a>>,
+}
+
+impl<'a> From<&'a TaskRow> for TaskShape<'a> {
+    fn from(row: &'a TaskRow) -> Self {
+        Self {
+            task: row.task.to_string(),
+            workers: row.workers.iter().map(ToString::to_string).collect(),
+            operations: (&row.operations).into(),
+            operations_on: OperationsOn::of(std::slice::from_ref(row)),
+            connections: row.used.iter().map(|(connection, used)| (connection.to_string(), used.operations)).collect(),
+            default_refused: row.refused.map(|connection| connection.to_string()),
+            stopped: row.stopped.as_ref().map(Into::into),
+        }
     }
 }
 

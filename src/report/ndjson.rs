@@ -80,11 +80,12 @@ impl<W: Write> Ndjson<W> {
     fn entry(&mut self, entry: &Entry) -> io::Result<()> {
         let at = entry.at;
         match &entry.what {
-            What::Created { connection, kind, worker, by_hand } => {
+            What::Created { connection, kind, worker, task, by_hand } => {
                 let body = ConnectionCreated {
                     connection: connection.to_string(),
                     kind: kind.name(),
                     worker: worker.map(|worker| worker.to_string()),
+                    task: task.map(|task| task.to_string()),
                     by_hand: *by_hand,
                 };
                 self.line("connection-created", at, &body)
@@ -114,6 +115,28 @@ impl<W: Write> Ndjson<W> {
                 };
                 self.line("worker-stopped", at, &body)
             }
+            What::TaskStarted { task, worker } => {
+                let body = TaskStarted { task: task.to_string(), worker: worker.to_string() };
+                self.line("task-started", at, &body)
+            }
+            What::DefaultRefused { task, worker, existing } => {
+                let body = DefaultRefused {
+                    task: task.to_string(),
+                    worker: worker.to_string(),
+                    existing: existing.to_string(),
+                    rule: "C3",
+                };
+                self.line("default-refused", at, &body)
+            }
+            What::TaskStopped { task, not_issued, failure } => {
+                let body = TaskStopped {
+                    task: task.to_string(),
+                    not_issued: *not_issued,
+                    failure: failure.as_deref().map(Into::into),
+                };
+                self.line("task-stopped", at, &body)
+            }
+            What::TaskEnded { task } => self.line("task-ended", at, &TaskEnded { task: task.to_string() }),
         }
     }
 
@@ -163,6 +186,23 @@ struct RunStart<'a> {
     lock: &'static str,
     fail_on: Vec<&'static str>,
     workers: Vec<RoleShape>,
+    executor: &'static str,
+    dispose: &'static str,
+    tasks: Vec<TaskRoleShape>,
+    switches: Vec<SwitchShape>,
+}
+
+#[derive(Serialize)]
+struct SwitchShape {
+    after: u64,
+    mode: &'static str,
+}
+
+#[derive(Serialize)]
+struct TaskRoleShape {
+    task: String,
+    creates_default: bool,
+    creates_independent: bool,
 }
 
 #[derive(Serialize)]
@@ -201,6 +241,23 @@ impl<'a> RunStart<'a> {
                     creates_independent: role.creates_independent,
                 })
                 .collect(),
+            switches: header
+                .switches
+                .iter()
+                .map(|switch| SwitchShape { after: switch.after, mode: switch.mode.name() })
+                .collect(),
+            executor: header.executor.name(),
+            dispose: header.dispose.name(),
+            tasks: header
+                .tasks
+                .iter()
+                .enumerate()
+                .map(|(number, role)| TaskRoleShape {
+                    task: format!("t{number}"),
+                    creates_default: role.creates_default,
+                    creates_independent: role.creates_independent,
+                })
+                .collect(),
         }
     }
 }
@@ -210,6 +267,7 @@ struct ConnectionCreated {
     connection: String,
     kind: &'static str,
     worker: Option<String>,
+    task: Option<String>,
     by_hand: bool,
 }
 
@@ -236,6 +294,32 @@ struct WorkerStopped<'a> {
     worker: String,
     not_issued: u64,
     failure: Option<FailureShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct TaskStarted {
+    task: String,
+    worker: String,
+}
+
+#[derive(Serialize)]
+struct DefaultRefused {
+    task: String,
+    worker: String,
+    existing: String,
+    rule: &'static str,
+}
+
+#[derive(Serialize)]
+struct TaskStopped<'a> {
+    task: String,
+    not_issued: u64,
+    failure: Option<FailureShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct TaskEnded {
+    task: String,
 }
 
 #[derive(Serialize)]
@@ -334,6 +418,7 @@ impl<'a> SessionClosed<'a> {
 struct OperationShape<'a> {
     number: u64,
     worker: String,
+    task: Option<String>,
     operation: &'static str,
     mailbox: Option<String>,
     mode: &'static str,
@@ -378,6 +463,7 @@ impl<'a> OperationShape<'a> {
         Self {
             number: operation.number,
             worker: operation.worker.to_string(),
+            task: operation.task.map(|task| task.to_string()),
             operation: operation.name,
             mailbox,
             mode: operation.mode.name(),

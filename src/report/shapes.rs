@@ -3,11 +3,13 @@
 //! They stand here and not on the record's types, so that a field renamed there renames nothing in a script. Durations are
 //! whole microseconds with the unit in the name; connections, sessions and workers go by their printed names.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::words::us;
 use crate::protocol::{Protocol, TlsDetails};
-use crate::record::{Agreement, Command, Counts, Failure, Finding, Latency, Phases, Run, Summary, Verdict};
+use crate::record::{Agreement, Command, Counts, Failure, Finding, Latency, Phases, Run, SectionRow, Summary, Verdict};
 
 /// The version of the JSON formats' shape. Fields may be added under one number; none is renamed or taken away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -172,13 +174,50 @@ pub(super) struct TotalsShape<'a> {
     service_us: LatencyShape,
     total_wait_us: u64,
     total_service_us: u64,
+    /// One for each mode that was in force, in order.
+    sections: Vec<SectionShape<'a>>,
     findings: Vec<FindingShape<'a>>,
     verdict: VerdictShape,
     exit_code: u8,
 }
 
+#[derive(Serialize)]
+struct SectionShape<'a> {
+    mode: &'static str,
+    /// When the mode came into force.
+    began_us: u64,
+    operations: SectionCounts,
+    /// How many operations each connection was given to.
+    connections: BTreeMap<String, u64>,
+    /// How many operations had each reason.
+    reasons: &'a BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct SectionCounts {
+    issued: u64,
+    ok: u64,
+    failed: u64,
+}
+
+impl<'a> From<&'a SectionRow> for SectionShape<'a> {
+    fn from(row: &'a SectionRow) -> Self {
+        Self {
+            mode: row.mode.name(),
+            began_us: us(row.began),
+            operations: SectionCounts { issued: row.issued(), ok: row.ok, failed: row.failed },
+            connections: row
+                .connections
+                .iter()
+                .map(|(connection, (_, given))| (connection.to_string(), *given))
+                .collect(),
+            reasons: &row.reasons,
+        }
+    }
+}
+
 impl<'a> TotalsShape<'a> {
-    pub(super) fn new(run: &Run, summary: &Summary, verdict: &'a Verdict) -> Self {
+    pub(super) fn new(run: &Run, summary: &'a Summary, verdict: &'a Verdict) -> Self {
         Self {
             elapsed_us: us(run.end.elapsed),
             interrupted: run.end.interrupted,
@@ -193,6 +232,7 @@ impl<'a> TotalsShape<'a> {
             service_us: (&summary.service).into(),
             total_wait_us: us(summary.total_wait),
             total_service_us: us(summary.total_service),
+            sections: summary.sections.iter().map(Into::into).collect(),
             findings: verdict.findings.iter().map(finding).collect(),
             verdict: VerdictShape { rules: verdict.rules.into(), witness: witness(verdict.witness) },
             exit_code: verdict.conclusion.exit_code(),

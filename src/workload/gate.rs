@@ -1,6 +1,6 @@
-//! Where workers meet: to start together, and to keep what they hold until all are done.
+//! Where workers meet: to start together, and to keep what they hold until all are done. Tasks only come and go.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Each wait has a condition variable of its own that is told once, when what it waits for has come: thousands of workers
@@ -49,8 +49,8 @@ impl Meeting {
     }
 
     /// This worker is done, now or when the returned value is dropped.
-    pub(super) fn attend(&self) -> Attendance<'_> {
-        Attendance { meeting: self, done: false }
+    pub(super) fn attend(self: &Arc<Self>) -> Attendance {
+        Attendance { meeting: Arc::clone(self), done: false }
     }
 
     /// Sends home whoever waits for the others: the run was interrupted.
@@ -80,12 +80,12 @@ impl Meeting {
 }
 
 /// One worker's presence; a panic ends it too, so that nobody waits for the dead.
-pub(super) struct Attendance<'a> {
-    meeting: &'a Meeting,
+pub(super) struct Attendance {
+    meeting: Arc<Meeting>,
     done: bool,
 }
 
-impl Attendance<'_> {
+impl Attendance {
     /// Waits until all workers are done, or the meeting is dissolved.
     pub(super) fn wait_for_all(&mut self) {
         self.done = true;
@@ -96,7 +96,7 @@ impl Attendance<'_> {
     }
 }
 
-impl Drop for Attendance<'_> {
+impl Drop for Attendance {
     fn drop(&mut self) {
         if !self.done {
             self.meeting.one_is_done();

@@ -1,6 +1,7 @@
 //! What is run, and by whom: a [`Plan`], driven through a client by [`run`]; or a [`scenario`].
 
 mod control;
+mod executor;
 mod gate;
 mod plan;
 mod reach;
@@ -8,6 +9,9 @@ mod recorder;
 mod recording;
 mod runner;
 pub mod scenario;
+mod shift;
+mod switching;
+mod task;
 mod worker;
 
 pub use control::Control;

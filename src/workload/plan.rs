@@ -6,18 +6,27 @@ use thiserror::Error;
 
 use crate::allocator::Mode;
 use crate::protocol::{Operation, Protocol, UnknownOperation};
-use crate::record::{Asked, Lock, Role};
+use crate::record::{Asked, Dispose, Executor, Lock, Role, Switch};
 
 /// What a run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What is spoken.
     pub protocol: Protocol,
-    /// The mode of the client.
+    /// The mode of the client at the start.
     pub mode: Mode,
-    /// How each worker comes by its connection; their number is the number of threads.
+    /// When it is set anew; ascending.
+    pub switches: Vec<Switch>,
+    /// How each worker comes by its connection; their number is the number of threads. Where they serve tasks, each has
+    /// the role of none.
     pub workers: Vec<Role>,
-    /// How much each worker does.
+    /// Who does the work.
+    pub executor: Executor,
+    /// How each task comes by its connection; empty under [`Executor::Threads`], and only there.
+    pub tasks: Vec<Role>,
+    /// What becomes of the thread's default connection when a task ends.
+    pub dispose: Dispose,
+    /// How much each worker does, or each task: these are asked for a number of operations.
     pub asked: Asked,
     /// Which operations, how often.
     pub mix: Mix,
@@ -70,7 +79,7 @@ pub enum MixError {
 }
 
 impl Plan {
-    /// What worker `number` does, in order; endless: the plan's `asked` says when to stop.
+    /// What worker or task `number` does, in order; endless: the plan's `asked` says when to stop.
     pub fn steps(&self, number: u32) -> impl Iterator<Item = Step> + use<> {
         // Neighbouring seeds give unrelated sequences: the generator is itself seeded through a hash of both.
         let mut choose = fastrand::Rng::with_seed(self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -82,13 +91,41 @@ impl Plan {
         })
     }
 
+    /// How many operations all workers together are asked for; none if it is a duration.
+    #[must_use]
+    pub fn operations(&self) -> Option<u64> {
+        let doers = if self.executor == Executor::Threads { &self.workers } else { &self.tasks };
+        match self.asked {
+            Asked::Operations(each) => Some(each.saturating_mul(doers.len() as u64)),
+            Asked::Duration(_) => None,
+        }
+    }
+
     /// How many connections the plan can have open at once.
     #[must_use]
     pub fn most_connections(&self) -> usize {
-        let own = |role: &&Role| role.creates_default || role.creates_independent || self.mode == Mode::UseDefault;
-        let both = |role: &&Role| role.creates_default && role.creates_independent;
-        let main = usize::from(self.mode != Mode::UseDefault);
+        if self.executor != Executor::Threads {
+            return self.most_connections_of_tasks();
+        }
+        let own_by_need = self.modes().any(|mode| mode == Mode::UseDefault);
+        let own = |role: &&Role| role.creates_default || role.creates_independent || own_by_need;
+        let both = |role: &&Role| (role.creates_default || own_by_need) && role.creates_independent;
+        let main = usize::from(self.modes().any(|mode| mode != Mode::UseDefault));
         self.workers.iter().filter(own).count() + self.workers.iter().filter(both).count() + main
+    }
+
+    /// Every mode that will be in force.
+    fn modes(&self) -> impl Iterator<Item = Mode> {
+        std::iter::once(self.mode).chain(self.switches.iter().map(|switch| switch.mode))
+    }
+
+    /// A default connection for each thread, and main. A pool's threads do one task each at a time; asynchronous tasks are
+    /// all under way at once, each with what it created.
+    fn most_connections_of_tasks(&self) -> usize {
+        let threads = self.workers.len();
+        let independent = self.tasks.iter().filter(|role| role.creates_independent).count();
+        let at_once = if self.executor == Executor::Pool { independent.min(threads) } else { independent };
+        threads + at_once + 1
     }
 }
 

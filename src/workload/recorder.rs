@@ -3,6 +3,7 @@
 //! Threads only append to a list; one collector takes the list away now and then and does the slow work. So recording
 //! costs an operation a lock and a push, and wakes nobody.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -10,13 +11,35 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::allocator::{Event, Observer};
-use crate::record::{Entry, What, WorkerId};
+use crate::record::{Entry, TaskId, What, WorkerId};
 
 /// So many entries may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
 /// which is shorter, or when the bound is lifted.
 const BOUND: usize = 1 << 18;
 /// The longest wait all the same: a collector that is gone must not keep the workers for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+thread_local! {
+    /// The task that this thread serves now: what is created here is created for it.
+    static TASK: Cell<Option<TaskId>> = const { Cell::new(None) };
+}
+
+/// This thread serves a task until the value is dropped.
+pub(super) struct Serving {
+    before: Option<TaskId>,
+}
+
+impl Serving {
+    pub(super) fn task(task: TaskId) -> Self {
+        Self { before: TASK.replace(Some(task)) }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        TASK.set(self.before);
+    }
+}
 
 pub(super) struct Recorder {
     started: Instant,
@@ -105,6 +128,16 @@ impl Recorder {
         self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread::current().id()).copied()
     }
 
+    /// The same, where a runtime makes the threads: one that is not known yet is the next worker from now on.
+    pub(super) fn worker_here(&self) -> WorkerId {
+        self.this_worker().unwrap_or_else(|| {
+            let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+            let next = WorkerId(u32::try_from(workers.len()).unwrap_or(u32::MAX));
+            workers.insert(thread::current().id(), next);
+            next
+        })
+    }
+
     fn fresh(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +149,9 @@ impl Observer for std::sync::Arc<Recorder> {
         let what = match *event {
             // Told on the thread that creates it: a default's owner, an independent one's creator.
             Event::Created { connection, kind, by_hand, .. } => {
-                What::Created { connection, kind, worker: self.this_worker(), by_hand }
+                // While a thread ends, its own variables are gone; then it serves no task either.
+                let task = TASK.try_with(Cell::get).unwrap_or_default();
+                What::Created { connection, kind, worker: self.this_worker(), task, by_hand }
             }
             Event::Disposed { connection, cause } => What::Disposed { connection, cause },
             Event::ModeChanged { from, to } => What::ModeChanged { from, to },

@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
 use super::control::Control;
+use super::executor::execute;
 use super::gate::Meeting;
 use super::plan::Plan;
 use super::reach::Reach;
 use super::recorder::Recorder;
 use super::recording::Recording;
-use super::worker::{Floor, work};
+use super::switching::Switching;
+use super::worker::Floor;
 use crate::allocator::Client;
-use crate::protocol::{Failure, FailureKind, MailConnector, Stage, Stationery};
-use crate::record::{End, Entry, FailOn, Header, Run, What, WorkerId};
+use crate::protocol::{MailConnector, Stationery};
+use crate::record::{End, Entry, Executor, FailOn, Header, Run, What};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -92,7 +93,7 @@ pub fn run(
     plan: &Plan,
     connector: &Arc<MailConnector>,
     setup: &Setup,
-    control: &Control,
+    control: &Arc<Control>,
     audience: &mut dyn Audience,
 ) -> Result<Run, RunError> {
     let clock = setup.clock;
@@ -100,33 +101,22 @@ pub fn run(
     let recorder = Arc::new(Recorder::new(clock));
     let header = header(plan, setup, started);
     let client = client(plan, connector, setup, &recorder);
-    let meeting = Meeting::of(plan.workers.len());
-    let floor = Floor { plan, setup, client: &client, recorder: &recorder, control, meeting: &meeting };
+    let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
+    let floor = Arc::new(Floor {
+        plan: plan.clone(),
+        setup: setup.clone(),
+        client: client.clone(),
+        switching: Switching::of(&plan.switches),
+        recorder: Arc::clone(&recorder),
+        control: Arc::clone(control),
+        meeting: Arc::new(Meeting::of(doers)),
+    });
     let mut collected = Collected { entries: Vec::new(), tally: Tally::default(), spare: Vec::new() };
     audience.begins(&header);
-    thread::scope(|scope| {
-        let floor = &floor;
-        let mut workers = Vec::with_capacity(plan.workers.len());
-        for (number, _) in (0u32..).zip(&plan.workers) {
-            match thread::Builder::new().name(format!("w{number}")).spawn_scoped(scope, move || work(floor, number)) {
-                Ok(worker) => workers.push((WorkerId(number), worker)),
-                Err(source) => {
-                    meeting.start(false);
-                    return Err(RunError::Threads { started: workers.len(), asked: plan.workers.len(), source });
-                }
-            }
-        }
-        meeting.start(true);
+    execute(&floor, || {
         let bound = Bound(&recorder);
-        collect_until_gone(floor, connector, &mut collected, audience);
+        collect_until_gone(&floor, connector, &mut collected, audience);
         drop(bound);
-        // Joined one by one: only then have the threads' own variables been dropped too.
-        for (worker, thread) in workers {
-            if thread.join().is_err() {
-                recorder.record(What::Stopped { worker, not_issued: 0, failure: Some(Box::new(panicked(worker))) });
-            }
-        }
-        Ok(())
     })?;
     let interrupted = control.interrupted();
     let by = interrupted.map_or_else(|| Instant::now() + CLOSE, |(_, when)| when + GRACE);
@@ -158,7 +148,11 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         protocol: plan.protocol,
         insecure: setup.insecure,
         mode: plan.mode,
+        switches: plan.switches.clone(),
         workers: plan.workers.clone(),
+        executor: plan.executor,
+        tasks: plan.tasks.clone(),
+        dispose: plan.dispose,
         asked: plan.asked,
         mix: plan.mix.to_string(),
         mailboxes: plan.mailboxes.clone(),
@@ -196,14 +190,14 @@ impl Collected {
 /// Collects while the workers work. An interrupted run gets [`GRACE`] to sign out; then its sockets are shut down, which
 /// ends every call that is still waiting for the server.
 fn collect_until_gone(
-    floor: &Floor<'_>,
+    floor: &Floor,
     connector: &MailConnector,
     collected: &mut Collected,
     audience: &mut dyn Audience,
 ) {
     let mut shut_down = false;
     while !floor.meeting.all_gone(TICK) {
-        collected.take(floor.recorder, audience);
+        collected.take(&floor.recorder, audience);
         if let Some((_, when)) = floor.control.interrupted()
             && !shut_down
         {
@@ -223,9 +217,4 @@ impl Drop for Bound<'_> {
     fn drop(&mut self) {
         self.0.lift();
     }
-}
-
-fn panicked(worker: WorkerId) -> Failure {
-    let message = format!("worker {worker} panicked; this is a defect of mailconn");
-    Failure::new(FailureKind::Internal, Stage::Operation, message)
 }

@@ -155,14 +155,16 @@ impl Ended {
         assert_eq!(report["exit_code"], self.code, "{report:#}");
         balanced(&report["operations"]);
         let mut sum = BTreeMap::new();
-        for worker in list(&report["workers"]) {
-            balanced(&worker["operations"]);
-            for (name, value) in worker["operations"].as_object().unwrap() {
+        let tasks = list(&report["tasks"]);
+        // Where there are tasks, it is them that operations are asked of.
+        for doer in if tasks.is_empty() { list(&report["workers"]) } else { tasks } {
+            balanced(&doer["operations"]);
+            for (name, value) in doer["operations"].as_object().unwrap() {
                 *sum.entry(name.as_str()).or_insert(0) += number(value);
             }
         }
         for (name, value) in report["operations"].as_object().unwrap() {
-            assert_eq!(number(value), sum[name.as_str()], "{name}: the workers' rows must add up");
+            assert_eq!(number(value), sum[name.as_str()], "{name}: the rows of workers or tasks must add up");
         }
         assert_eq!(report["verdict"]["rules"]["checked"], report["operations"]["issued"]);
         assert_eq!(report["verdict"]["rules"]["held"], report["operations"]["issued"], "{report:#}");
@@ -188,7 +190,8 @@ pub fn events(text: &str) -> Vec<Value> {
     let end = &events.last().unwrap()["operations"];
     balanced(end);
     assert_eq!(of_kind(&events, "operation").count() as u64, number(&end["issued"]));
-    let not_issued: u64 = of_kind(&events, "worker-stopped").map(|event| number(&event["not_issued"])).sum();
+    let stopped = of_kind(&events, "worker-stopped").chain(of_kind(&events, "task-stopped"));
+    let not_issued: u64 = stopped.map(|event| number(&event["not_issued"])).sum();
     assert_eq!(not_issued, number(&end["not_issued"]), "whoever stopped says what it left undone");
     is_sound(text);
     events

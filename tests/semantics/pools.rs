@@ -268,6 +268,33 @@ fn h1_a_task_that_panics_leaves_its_default_behind_too() {
 }
 
 #[test]
+fn h1_a_task_that_changes_threads_finds_another_default_there_and_may_not_create_its_own() {
+    let server = Server::new();
+    let client = server.client(Mode::UseMainOrDefault);
+    let threads = [Pool::new(), Pool::new()];
+    for (thread, created) in threads.iter().zip(["#1", "#2"]) {
+        let client = client.clone();
+        let left = thread.run(move || {
+            let default = client.create_default_connection().unwrap();
+            let name = default.id().to_string();
+            default.leave();
+            name
+        });
+        assert_eq!(left.unwrap(), created);
+    }
+    // One task, whose steps are run here and there.
+    let step = |thread: &Pool| {
+        let client = client.clone();
+        thread.run(move || (served(&client), client.create_default_connection().is_err())).unwrap()
+    };
+    assert_eq!(step(&threads[0]), ("#1 default".to_owned(), true));
+    assert_eq!(step(&threads[1]), ("#2 default".to_owned(), true));
+    assert_eq!(step(&threads[0]), ("#1 default".to_owned(), true));
+    threads.into_iter().for_each(Pool::end);
+    assert_eq!(server.open(), [""; 0], "when the threads end, so do their defaults");
+}
+
+#[test]
 fn h1_a_scope_disposes_the_threads_default_at_the_end_of_the_task() {
     let server = Server::new();
     let client = server.client(Mode::UseDefault);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use mailconn::allocator::Mode;
 use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
 use mailconn::record::{
-    Asked, Conclusion, Entry, FailOn, Header, Lock, Operation, Role, Run, Summary, Verdict, What, WitnessedCommand,
-    WitnessedSession,
+    Asked, Conclusion, Dispose, Entry, Executor, FailOn, Header, Lock, Operation, Role, Run, Summary, Verdict, What,
+    WitnessedCommand, WitnessedSession,
 };
 use mailconn::sandbox::{CloseCause, Options, Sandbox, SessionRecord};
 use mailconn::workload::{self, Audience, Control, Mix, Plan, Setup, Tally};
@@ -26,7 +26,11 @@ pub fn plan(mode: Mode, workers: Vec<Role>, operations: u64, mix: &str) -> Plan 
     Plan {
         protocol: Protocol::Imap,
         mode,
+        switches: Vec::new(),
         workers,
+        executor: Executor::Threads,
+        tasks: Vec::new(),
+        dispose: Dispose::Never,
         asked: Asked::Operations(operations),
         mix: Mix::parse(Protocol::Imap, mix).unwrap(),
         mailboxes: vec!["INBOX".into(), "Archive".into()],
@@ -68,7 +72,7 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Run 
         insecure: false,
         fail_on: FailOn::default(),
     };
-    let mut run = workload::run(plan, &connector, &setup, &Control::default(), &mut Nobody).unwrap();
+    let mut run = workload::run(plan, &connector, &setup, &Arc::new(Control::default()), &mut Nobody).unwrap();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
     }

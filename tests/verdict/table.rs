@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage};
 use mailconn::record::{
-    Asked, Command, Conclusion, Entry, FailOn, Header, Lock, OpenFailed, Opened, Operation, Role, Run, What, WorkerId,
+    Asked, Command, Conclusion, Dispose, Entry, Executor, FailOn, Header, Lock, OpenFailed, Opened, Operation, Role,
+    Run, What, WorkerId,
 };
 
 use super::real::{ids, verdict};
@@ -31,7 +32,11 @@ impl Written {
             protocol: Protocol::Imap,
             insecure: false,
             mode,
+            switches: Vec::new(),
             workers: vec![Role::default(); 2],
+            executor: Executor::Threads,
+            tasks: Vec::new(),
+            dispose: Dispose::Never,
             asked: Asked::Duration(Duration::from_secs(1)),
             mix: "noop=1".into(),
             mailboxes: vec!["INBOX".into()],
@@ -51,7 +56,7 @@ impl Written {
 
     pub fn create(&mut self, connection: u32, kind: Kind, worker: u32, by_hand: bool) {
         let (connection, worker) = (ConnectionId(connection), Some(WorkerId(worker)));
-        self.enter(What::Created { connection, kind, worker, by_hand });
+        self.enter(What::Created { connection, kind, worker, task: None, by_hand });
     }
 
     pub fn open(&mut self, connection: u32) {
@@ -105,6 +110,7 @@ pub fn port(connection: u32) -> u16 {
 pub fn operation(connection: u32, issued_after: u64, mode: Mode, reason: Reason) -> Operation {
     Operation {
         worker: WorkerId(0),
+        task: None,
         number: 1,
         name: "noop",
         mailbox: None,

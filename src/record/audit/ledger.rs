@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, THREADS, TURNS, WITNESS};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Phases, Protocol};
-use crate::record::run::{Closed, Command, Entry, HowClosed, Operation, Run, Selection, What, WorkerId};
+use crate::record::run::{Closed, Command, Entry, Executor, HowClosed, Operation, Run, Selection, What, WorkerId};
 
 /// What is lost when a time is cut to whole microseconds, twice.
 const GRAIN: Duration = Duration::from_micros(2);
@@ -29,8 +29,8 @@ struct Ledger<'a> {
     sessions: BTreeMap<SessionId, Session<'a>>,
     /// The operations of each worker, in order.
     issued: BTreeMap<WorkerId, Vec<(&'a Entry, &'a Operation)>>,
-    /// Why each worker could not create its connection.
-    stopped: BTreeMap<WorkerId, (u64, &'a Failure)>,
+    /// Why each worker, or the tasks that began there, could not create its connection; in order.
+    stopped: BTreeMap<WorkerId, Vec<(u64, &'a Failure)>>,
     open: BTreeSet<SessionId>,
     /// The places that each worker has created, and nobody disposed.
     alive: BTreeMap<WorkerId, BTreeSet<ConnectionId>>,
@@ -90,6 +90,7 @@ impl<'a> Ledger<'a> {
             mode: run.header.mode,
             client_closed: false,
         };
+        let mut began_on = BTreeMap::new();
         // What a dial belongs to comes after it.
         for entry in &run.entries {
             match &entry.what {
@@ -97,7 +98,15 @@ impl<'a> Ledger<'a> {
                     ledger.issued.entry(operation.worker).or_default().push((entry, operation));
                 }
                 What::Stopped { worker, failure: Some(failure), .. } => {
-                    ledger.stopped.insert(*worker, (entry.seq, failure));
+                    ledger.stopped.entry(*worker).or_default().push((entry.seq, failure));
+                }
+                What::TaskStarted { task, worker } => {
+                    began_on.insert(*task, *worker);
+                }
+                What::TaskStopped { task, failure: Some(failure), .. } => {
+                    if let Some(worker) = began_on.get(task) {
+                        ledger.stopped.entry(*worker).or_default().push((entry.seq, failure));
+                    }
                 }
                 _ => {}
             }
@@ -109,7 +118,7 @@ impl<'a> Ledger<'a> {
         let seq = Some(entry.seq);
         self.before_the_client_was_closed(entry, audit);
         match &entry.what {
-            What::Created { connection, kind, worker, by_hand } => {
+            What::Created { connection, kind, worker, by_hand, .. } => {
                 let new = !self.places.contains_key(connection);
                 audit.check(CONNECTIONS, seq, new, || format!("{connection} had been created before"));
                 audit.check(CONNECTIONS, seq, *kind != Kind::Main && worker.is_some(), || {
@@ -240,6 +249,17 @@ impl<'a> Ledger<'a> {
         issued.get(issued.partition_point(|(entry, _)| entry.seq <= seq)).copied()
     }
 
+    /// Why the worker, or the first task to stop after that entry of those that began there, did.
+    fn stop_after(&self, worker: Option<WorkerId>, seq: u64) -> Option<&'a Failure> {
+        let stops = self.stopped.get(&worker?)?;
+        stops.iter().find(|(stopped, _)| *stopped > seq).map(|(_, failure)| *failure)
+    }
+
+    /// Whether only its creator's thread can dispose it by hand: an asynchronous task takes its own along.
+    fn stays_on_its_thread(&self, kind: Kind) -> bool {
+        kind == Kind::Default || self.run.header.executor != Executor::Tasks
+    }
+
     fn dialled(&mut self, entry: &Entry, session: SessionId, worker: Option<WorkerId>, audit: &mut Audit) {
         let seq = Some(entry.seq);
         let place = self.places.get_mut(&session.connection);
@@ -284,7 +304,7 @@ impl<'a> Ledger<'a> {
         if let What::OpenFailed(failed) = &entry.what {
             let told = match for_it {
                 Some((_, operation)) => operation.outcome.as_ref().err().map(|failure| &**failure),
-                None => worker.and_then(|worker| self.stopped.get(&worker)).map(|(_, failure)| *failure),
+                None => self.stop_after(worker, entry.seq),
             };
             // What was interrupted is told in the words of the interruption.
             let holds = told.is_some_and(|told| *told == failed.failure) || self.run.end.interrupted.is_some();
@@ -326,9 +346,9 @@ impl<'a> Ledger<'a> {
         if cause == Disposal::NeverOpened {
             let seq = entry.seq;
             let next = self.next_of(worker, seq);
-            let stopped = worker.and_then(|worker| self.stopped.get(&worker));
+            let stopped = self.stop_after(worker, seq);
             let holds = match by_hand {
-                true => stopped.is_some_and(|(stopped, _)| *stopped > seq),
+                true => stopped.is_some(),
                 false => next.is_some_and(|(_, operation)| {
                     operation.issued_after <= seq && operation.reason == Some(Reason::DefaultCreated)
                 }),
@@ -337,7 +357,11 @@ impl<'a> Ledger<'a> {
                 format!("{connection} was never opened, and {} does not say so", name(worker))
             });
         }
-        let same_thread = |other: &&ConnectionId| self.places.get(other).is_some_and(|place| place.worker == worker);
+        let stays = self.stays_on_its_thread(kind);
+        let same_thread = |other: &&ConnectionId| {
+            let of_it = |place: &Place| place.worker == worker && self.stays_on_its_thread(place.kind);
+            stays && self.places.get(other).is_some_and(of_it)
+        };
         let closing = self.closing.iter().find(same_thread).copied();
         let holds = cause != Disposal::ByHand || closing.is_none() || self.run.end.interrupted.is_some();
         audit.check(CONNECTIONS, seq, holds, || {

@@ -1,4 +1,4 @@
-//! What workers did: as much as was asked, of the kind that was asked, one thing after the other.
+//! What workers and tasks did: as much as was asked, of the kind that was asked, one thing after the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
 use crate::allocator::{ConnectionId, Disposal, Kind};
 use crate::protocol::{self, FailureKind, Stage};
-use crate::record::run::{Asked, Entry, Operation, Run, What, WorkerId};
+use crate::record::run::{Asked, Entry, Executor, Operation, Role, Run, TaskId, What, WorkerId};
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {
-    let mut order = Order { run, audit, workers: BTreeMap::new(), owners: BTreeMap::new(), operations: 0 };
+    let mut order =
+        Order { run, audit, workers: BTreeMap::new(), tasks: BTreeMap::new(), owners: BTreeMap::new(), operations: 0 };
     for entry in &run.entries {
         order.entry(entry);
     }
@@ -19,15 +20,20 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
 struct Order<'a> {
     run: &'a Run,
     audit: &'a mut Audit,
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: BTreeMap<WorkerId, Doer>,
+    /// Where they do the work.
+    tasks: BTreeMap<TaskId, Doer>,
     /// Who created each connection.
     owners: BTreeMap<ConnectionId, (Kind, Option<WorkerId>)>,
     operations: u64,
 }
 
-/// Where a worker stands.
+/// Where a worker or a task stands.
 #[derive(Default)]
-struct Worker {
+struct Doer {
+    /// A task's beginning and end are written down.
+    began: bool,
+    ended: bool,
     issued: u64,
     not_issued: u64,
     stopped: u32,
@@ -42,18 +48,33 @@ struct Worker {
     last: Duration,
 }
 
+impl Doer {
+    /// It stopped early. Whether it did so once, and whether it had done nothing where it could not create its connection.
+    fn stops(&mut self, not_issued: u64, failure: Option<FailureKind>) -> (bool, bool) {
+        let panicked = failure == Some(FailureKind::Internal);
+        self.panicked |= panicked;
+        self.created_nothing |= failure.is_some() && !panicked;
+        self.not_issued = self.not_issued.saturating_add(not_issued);
+        self.stopped += u32::from(!panicked);
+        let once = self.stopped <= 1 && self.left == 0;
+        (once, self.issued == 0 || failure.is_none() || panicked)
+    }
+}
+
 impl Order<'_> {
     fn entry(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Created { connection, kind, worker, by_hand } => {
+            What::Created { connection, kind, worker, task, by_hand } => {
                 self.owners.insert(*connection, (*kind, *worker));
                 if let (Some(worker), true) = (worker, by_hand) {
-                    self.created_by_hand(entry, *worker, *connection, *kind);
+                    self.created_by_hand(entry, *worker, *task, *connection, *kind);
                 }
             }
             What::Disposed { connection, cause: Disposal::ByHand } => {
                 // Only its own thread can have done it: what that thread issues afterwards, it issues afterwards.
-                if let Some((_, Some(worker))) = self.owners.get(connection) {
+                // An asynchronous task takes along what it passes, and disposes it anywhere.
+                let stays = |kind| kind == Kind::Default || self.run.header.executor != Executor::Tasks;
+                if let Some((_, Some(worker))) = self.owners.get(connection).filter(|(kind, _)| stays(*kind)) {
                     self.workers.entry(*worker).or_default().known = entry.seq + 1;
                 }
             }
@@ -61,17 +82,59 @@ impl Order<'_> {
             What::Stopped { worker, not_issued, failure } => {
                 self.knows(entry, *worker);
                 let state = self.workers.entry(*worker).or_default();
-                let panicked = failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Internal);
-                state.panicked |= panicked;
-                state.created_nothing |= failure.is_some() && !panicked;
-                state.not_issued = state.not_issued.saturating_add(*not_issued);
-                state.stopped += u32::from(!panicked);
-                let once = state.stopped <= 1 && state.left == 0;
-                let idle = state.issued == 0 || failure.is_none() || panicked;
+                let (once, idle) = state.stops(*not_issued, failure.as_ref().map(|failure| failure.kind));
                 self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} stopped before"));
                 self.audit.check(ASKED, Some(entry.seq), idle, || {
                     format!("{worker} could not create its connection, yet it had issued operations")
                 });
+            }
+            What::TaskStarted { task, worker } => {
+                self.knows(entry, *worker);
+                let first = !std::mem::replace(&mut self.task(entry, *task).began, true);
+                self.audit.check(ASKED, Some(entry.seq), first, || format!("{task} began before"));
+            }
+            What::DefaultRefused { task, worker, existing } => {
+                self.knows(entry, *worker);
+                let asked = self.role_of_task(*task).creates_default;
+                let had = self.owners.get(existing) == Some(&(Kind::Default, Some(*worker)));
+                // It goes on with what is there.
+                self.task(entry, *task).default = true;
+                self.audit.check(HEADER, Some(entry.seq), asked, || {
+                    format!("{task} was not asked to create a default connection, yet it was refused one")
+                });
+                self.audit.check(THREADS, Some(entry.seq), had, || {
+                    format!("{task} was refused a default because of {existing}, which is no default of {worker}")
+                });
+            }
+            What::TaskStopped { task, not_issued, failure } => {
+                let state = self.task(entry, *task);
+                let (once, idle) = state.stops(*not_issued, failure.as_ref().map(|failure| failure.kind));
+                self.audit.check(ASKED, Some(entry.seq), once, || format!("{task} stopped before"));
+                self.audit.check(ASKED, Some(entry.seq), idle, || {
+                    format!("{task} could not create its connection, yet it had issued operations")
+                });
+            }
+            What::TaskEnded { task } => {
+                let state = self.task(entry, *task);
+                let holds = state.began && !state.ended;
+                state.ended = true;
+                self.audit.check(ASKED, Some(entry.seq), holds, || {
+                    format!("{task} ended, and had ended before or never begun")
+                });
+            }
+            What::LeftMailbox { mailbox, .. } if self.run.header.executor != Executor::Threads => {
+                let prefix = format!("mailconn-{}-t", self.run.header.run_id);
+                let number = mailbox.strip_prefix(&prefix).and_then(|number| number.parse().ok());
+                let task = number.map(TaskId).filter(|task| format!("{prefix}{}", task.0) == *mailbox);
+                self.audit.check(HEADER, Some(entry.seq), task.is_some(), || {
+                    format!("{mailbox} is no task's scratch mailbox")
+                });
+                if let Some(task) = task {
+                    let state = self.task(entry, task);
+                    state.left += 1;
+                    let once = state.left == 1;
+                    self.audit.check(ASKED, Some(entry.seq), once, || format!("{task} left its mailbox behind before"));
+                }
             }
             What::LeftMailbox { worker, mailbox } => {
                 self.knows(entry, *worker);
@@ -94,10 +157,36 @@ impl Order<'_> {
         self.audit.check(HEADER, Some(entry.seq), known, || format!("there are {workers} workers, and no {worker}"));
     }
 
-    fn created_by_hand(&mut self, entry: &Entry, worker: WorkerId, connection: ConnectionId, kind: Kind) {
+    /// Where the task stands, of those that there are.
+    fn task(&mut self, entry: &Entry, task: TaskId) -> &mut Doer {
+        let tasks = self.run.header.tasks.len();
+        let known = (task.0 as usize) < tasks;
+        self.audit.check(HEADER, Some(entry.seq), known, || format!("there are {tasks} tasks, and no {task}"));
+        self.tasks.entry(task).or_default()
+    }
+
+    fn role_of_task(&self, task: TaskId) -> Role {
+        self.run.header.tasks.get(task.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn created_by_hand(
+        &mut self,
+        entry: &Entry,
+        worker: WorkerId,
+        task: Option<TaskId>,
+        connection: ConnectionId,
+        kind: Kind,
+    ) {
         self.knows(entry, worker);
-        let role = self.run.header.workers.get(worker.0 as usize).copied().unwrap_or_default();
-        let state = self.workers.entry(worker).or_default();
+        self.workers.entry(worker).or_default().known = entry.seq + 1;
+        let role = match task {
+            Some(task) => self.role_of_task(task),
+            None => self.run.header.workers.get(worker.0 as usize).copied().unwrap_or_default(),
+        };
+        let state = match task {
+            Some(task) => self.task(entry, task),
+            None => self.workers.entry(worker).or_default(),
+        };
         let asked = match kind {
             Kind::Default => {
                 state.default = true;
@@ -109,7 +198,6 @@ impl Order<'_> {
             }
             Kind::Main => false,
         };
-        state.known = entry.seq + 1;
         self.audit.check(HEADER, Some(entry.seq), asked, || {
             format!("{worker} was not asked to create a connection of that kind ({kind}), yet it created {connection}")
         });
@@ -124,6 +212,7 @@ impl Order<'_> {
         self.audit.check(NUMBERS, seq, number == due, || format!("this is operation {due}, it says {number}"));
         self.of_the_kind_asked(entry, operation);
         self.outcome(entry, operation);
+        self.of_its_task(entry, operation);
         let state = self.workers.entry(worker).or_default();
         state.issued += 1;
         let (known, last) = (state.known, state.last);
@@ -151,6 +240,25 @@ impl Order<'_> {
         });
     }
 
+    /// Where there are tasks, each operation is of one of them, and after what that one did before, whichever the thread.
+    fn of_its_task(&mut self, entry: &Entry, operation: &Operation) {
+        let seq = Some(entry.seq);
+        let number = operation.number;
+        let due = self.run.header.executor != Executor::Threads;
+        self.audit.check(HEADER, seq, operation.task.is_some() == due, || {
+            format!("operation {number} is {} task", if due { "of no" } else { "of a" })
+        });
+        let Some(task) = operation.task else { return };
+        let state = self.task(entry, task);
+        state.issued += 1;
+        let under_way = state.began && !state.ended && state.stopped == 0 && state.left == 0;
+        let holds = under_way && operation.issued_after >= state.known && operation.issued_at >= state.last;
+        (state.known, state.last) = (entry.seq + 1, entry.at);
+        self.audit.check(THREADS, seq, holds, || {
+            format!("operation {number} is of {task}, which was not under way or in another operation")
+        });
+    }
+
     fn of_the_kind_asked(&mut self, entry: &Entry, operation: &Operation) {
         let header = &self.run.header;
         let seq = Some(entry.seq);
@@ -165,8 +273,11 @@ impl Order<'_> {
         let holds = operation.mailbox.is_some() == needs;
         let works = if needs { "works on a mailbox" } else { "works on no mailbox" };
         self.audit.check(HEADER, seq, holds, || format!("{name} {works}, operation {number} says otherwise"));
-        let role = header.workers.get(worker.0 as usize).copied().unwrap_or_default();
-        let own = self.workers.get(&worker).and_then(|state| state.independent);
+        let (role, state) = match operation.task {
+            Some(task) => (self.role_of_task(task), self.tasks.get(&task)),
+            None => (header.workers.get(worker.0 as usize).copied().unwrap_or_default(), self.workers.get(&worker)),
+        };
+        let own = state.and_then(|state| state.independent);
         let passed = operation.passed.is_some() == role.creates_independent && operation.passed == own;
         self.audit.check(HEADER, seq, passed, || {
             let say = |id: Option<ConnectionId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
@@ -194,21 +305,29 @@ impl Order<'_> {
     }
 
     fn did_what_was_asked(self) {
-        let Self { run, audit, mut workers, .. } = self;
-        for (number, role) in (0u32..).zip(&run.header.workers) {
-            let worker = WorkerId(number);
-            let state = workers.remove(&worker).unwrap_or_default();
+        let Self { run, audit, mut workers, mut tasks, .. } = self;
+        let tasked = run.header.executor != Executor::Threads;
+        let roles = if tasked { &run.header.tasks } else { &run.header.workers };
+        for (number, role) in (0u32..).zip(roles) {
+            let (worker, task) = (WorkerId(number), TaskId(number));
+            let (doer, state) = match tasked {
+                true => (task.to_string(), tasks.remove(&task).unwrap_or_default()),
+                false => (worker.to_string(), workers.remove(&worker).unwrap_or_default()),
+            };
             let created =
                 (state.default || !role.creates_default) && (state.independent.is_some() || !role.creates_independent);
-            audit.check(ASKED, None, created || state.created_nothing || state.panicked, || {
-                format!("{worker} was to create a connection by hand; there is none, nor a reason")
+            // An interruption finds tasks that have not begun.
+            let never_began = tasked && !state.began && run.end.interrupted.is_some();
+            audit.check(ASKED, None, created || state.created_nothing || state.panicked || never_began, || {
+                format!("{doer} was to create a connection by hand; there is none, nor a reason")
             });
+            audit.check(ASKED, None, state.began == state.ended, || format!("{doer} began, and did not end"));
             if let Asked::Operations(asked) = run.header.asked {
-                let Worker { issued, not_issued, .. } = state;
+                let Doer { issued, not_issued, .. } = state;
                 let sum = issued.saturating_add(not_issued);
                 let says_so = (not_issued > 0) == (state.stopped > 0) || (asked == 0 && not_issued == 0);
                 audit.check(ASKED, None, state.panicked || (sum == asked && says_so), || {
-                    format!("{worker} was asked for {asked}: {issued} were issued, and {not_issued} said not to be")
+                    format!("{doer} was asked for {asked}: {issued} were issued, and {not_issued} said not to be")
                 });
             }
         }

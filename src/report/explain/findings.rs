@@ -38,9 +38,11 @@ pub(super) const FINDINGS: [Article; 14] = [
         means: "A default connection belongs to a thread. In a pool the thread outlives the task, so the next task there finds \
                 the connection of the one before: with whatever that one selected, signed in as whoever it was. Nothing \
                 fails. A task that creates its own default is refused by C3, because the thread has one already.",
-        example: "MC010 hazard, 90 times: 90 operation(s) of 36 task(s) ran on 4 default connection(s) that another task had \
-                  created before: a thread outlives its task and keeps its default for the next one (H1)\n- t4: 10 \
-                  operation(s) on #1, left on w0 by t0; refused one of its own by C3",
+        example: "MC010 hazard, 360 times: 360 operation(s) of 36 task(s) ran on 4 default connection(s) that another task had \
+                  created before: a thread outlives its task and keeps its default for the next one (H1); 36 of these tasks \
+                  asked for one of their own and were refused (C3); dispose the default at the end of the task that created \
+                  it (--dispose task; in code Client::thread_scope), or pass independent connections\n- t4: 10 operation(s) \
+                  on #1, left on w0 by t0; refused one of its own by C3",
         cure: "Dispose the default at the end of the task that created it, even when the task panics: in code \
                Client::thread_scope, in a run --dispose task. Or pass an independent connection to each operation. Whoever \
                runs the mail server sees the hazard as sessions that outlive the work they were opened for.",
@@ -54,8 +56,9 @@ pub(super) const FINDINGS: [Article; 14] = [
                 alone, so the task finds another connection there, or none, and what it knew of the first (a selected \
                 mailbox, an open transaction) is not true of the second.",
         example: "MC011 hazard, 12 times: 120 operation(s) of 12 task(s) were spread over several default connections, up to 3 \
-                  for one task: it changed threads between operations, and a default belongs to a thread (H1)\n- t3: \
-                  operations 6 on #1 on w0, 4 on #3 on w2",
+                  for one task: it changed threads between operations, and a default belongs to a thread (H1); do a task's \
+                  operations in one blocking section (--dispose task does), or pass an independent connection along with the \
+                  task\n- t3: operations 6 on #1 on w0, 4 on #3 on w2",
         cure: "Give the task an independent connection and pass it with each operation: it goes where the task goes. Or do all \
                operations of the task in one blocking section, on one thread.",
         rules: &["H1", "K2", "K3"],

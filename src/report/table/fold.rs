@@ -20,8 +20,9 @@ pub(super) fn fold<W: Ord>(total: usize, most: Option<usize>, weight: impl Fn(us
     (0..total).filter(|&row| shown[row]).collect()
 }
 
-/// `w0-w3, w7`: numbers in ascending order, neighbours together; beyond a dozen pieces only how many more.
-pub(super) fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
+/// `w0-w3, w7`: numbers in ascending order behind their letter, neighbours together; beyond a dozen pieces only how many
+/// more.
+pub(super) fn ranges(letter: char, numbers: impl IntoIterator<Item = u32>) -> String {
     const MOST: usize = 12;
     let mut pieces: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
@@ -35,9 +36,9 @@ pub(super) fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
         .iter()
         .take(MOST)
         .map(|&(start, end)| match end - start {
-            0 => format!("w{start}"),
-            1 => format!("w{start}, w{end}"),
-            _ => format!("w{start}-w{end}"),
+            0 => format!("{letter}{start}"),
+            1 => format!("{letter}{start}, {letter}{end}"),
+            _ => format!("{letter}{start}-{letter}{end}"),
         })
         .collect();
     if rest > 0 {

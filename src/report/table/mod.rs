@@ -3,12 +3,14 @@
 mod fold;
 pub(super) mod grid;
 mod operations;
+mod sections;
 mod sessions;
+mod tasks;
 mod verdict;
 mod workers;
 
 use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::record::{Asked, Lock, Run, Summary, Verdict};
+use crate::record::{Asked, Executor, Lock, Run, Summary, Verdict};
 
 /// How much the table shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,28 +30,37 @@ impl Default for TableOptions {
 /// The report for a person: plain text, no line wider than 80 columns.
 #[must_use]
 pub fn table(run: &Run, summary: &Summary, verdict: &Verdict, options: &TableOptions) -> String {
-    let mut sections = vec![heading(run) + &headline(run, summary), workers::section(summary, options.rows)];
-    sections.extend(sessions::sections(summary, options.rows));
-    sections.push(failures(summary));
+    let mut parts = vec![heading(run) + &headline(run, summary), workers::section(summary, options.rows)];
+    parts.push(sections::section(summary, options.rows));
+    parts.push(tasks::section(summary));
+    parts.extend(sessions::sections(summary, options.rows));
+    parts.push(failures(summary));
     if options.each {
-        sections.push(operations::section(run, summary, options.rows));
+        parts.push(operations::section(run, summary, options.rows));
     }
-    sections.push(verdict::section(verdict));
-    sections.retain(|section| !section.is_empty());
-    sections.join("\n")
+    parts.push(verdict::section(verdict));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
 }
 
 /// What was asked for.
 fn heading(run: &Run) -> String {
     let header = &run.header;
-    let threads = header.workers.len() as u64;
+    let (threads, tasks) = (header.workers.len() as u64, header.tasks.len() as u64);
     let asked = match header.asked {
-        Asked::Operations(each) => many(threads.saturating_mul(each), "operation"),
+        Asked::Operations(each) => many(if tasks > 0 { tasks } else { threads }.saturating_mul(each), "operation"),
         Asked::Duration(duration) => span(duration),
     };
+    let switches: String =
+        header.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
     let (server, mode, threads) = (printable(&header.server), header.mode, many(threads, "thread"));
+    let tasks = match header.executor {
+        Executor::Threads => String::new(),
+        Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
+        Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
+    };
     let seed = header.seed;
-    grid::paragraph(&format!("{server}, {mode}, {threads}, {asked}, seed {seed}"))
+    grid::paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}, {asked}, seed {seed}"))
 }
 
 /// What came of it.

@@ -5,6 +5,9 @@ use super::grid::{Over, figures, grid, names, paragraph, words};
 use crate::record::{Operation, Run, Summary};
 use crate::report::words::{count, many, ms};
 
+/// Where tasks have their column, if there are any.
+const TASK: usize = 2;
+
 pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> String {
     let operations: Vec<&Operation> = run.operations().map(|(_, operation)| operation).collect();
     if operations.is_empty() {
@@ -14,9 +17,10 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
         let operation = operations[index];
         (operation.outcome.is_err(), operation.wait + operation.dial + operation.service)
     });
-    let columns = [
+    let mut columns = vec![
         figures("no"),
         words("worker"),
+        words("task"),
         words("op"),
         words("session"),
         names("reason"),
@@ -25,8 +29,20 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
         figures("service"),
         words("outcome"),
     ];
-    let over = [Over { columns: 5..=7, title: "ms" }];
-    let mut text = grid(&columns, &over, shown.iter().map(|&index| row(operations[index])));
+    let tasks = !run.header.tasks.is_empty();
+    if !tasks {
+        columns.remove(TASK);
+    }
+    let last = columns.len() - 2;
+    let over = [Over { columns: last - 2..=last, title: "ms" }];
+    let rows = shown.iter().map(|&index| {
+        let mut cells = row(operations[index]);
+        if !tasks {
+            cells.remove(TASK);
+        }
+        cells
+    });
+    let mut text = grid(&columns, &over, rows);
     let rest = operations.len() - shown.len();
     if rest > 0 {
         let failed = shown.iter().filter(|&&index| operations[index].outcome.is_err()).count() as u64;
@@ -42,6 +58,7 @@ fn row(operation: &Operation) -> Vec<String> {
     vec![
         operation.number.to_string(),
         operation.worker.to_string(),
+        operation.task.map_or_else(none, |task| task.to_string()),
         operation.name.to_owned(),
         operation.session.map_or_else(none, |session| session.to_string()),
         operation.reason.map_or_else(none, |reason| reason.to_string()),

@@ -111,6 +111,6 @@ fn stops(workers: &[WorkerRow]) -> String {
             0 => String::new(),
             number => format!("; {} not issued", many(number, "operation")),
         };
-        ("stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges(numbers)))
+        ("stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges('w', numbers)))
     }))
 }

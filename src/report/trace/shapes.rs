@@ -9,8 +9,9 @@ use super::shape;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, FailureKind, Mechanism, Protocol, TlsDetails, Verb};
 use crate::record::{
-    Answer, Asked, Closed, Command, End, FailOn, Failure, Header, HowClosed, Lock, OpenFailed, Opened, Operation,
-    Phases, Role, Selection, Severity, Stage, What, WitnessedCommand, WitnessedSession, WorkerId,
+    Answer, Asked, Closed, Command, Dispose, End, Executor, FailOn, Failure, Header, HowClosed, Lock, OpenFailed,
+    Opened, Operation, Phases, Role, Selection, Severity, Stage, Switch, TaskId, What, WitnessedCommand,
+    WitnessedSession, WorkerId,
 };
 
 /// What every line has.
@@ -48,6 +49,25 @@ pub(super) struct RunStart {
     /// Files written before there was a choice do not say; they did as is done by default.
     lock: Option<String>,
     fail_on: Option<Vec<String>>,
+    executor: Option<String>,
+    dispose: Option<String>,
+    #[serde(default)]
+    tasks: Vec<TaskRoleShape>,
+    #[serde(default)]
+    switches: Vec<SwitchShape>,
+}
+
+#[derive(Deserialize)]
+struct TaskRoleShape {
+    task: String,
+    creates_default: bool,
+    creates_independent: bool,
+}
+
+#[derive(Deserialize)]
+struct SwitchShape {
+    after: u64,
+    mode: String,
 }
 
 #[derive(Deserialize)]
@@ -73,11 +93,14 @@ impl RunStart {
             _ => return Err("asked: operations or a duration, one of the two".to_owned()),
         };
         let numbered = (0u32..).zip(&self.workers).all(|(number, role)| role.worker == format!("w{number}"));
+        let tasks_numbered = (0u32..).zip(&self.tasks).all(|(number, role)| role.task == format!("t{number}"));
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         let odd = if self.threads != self.workers.len() {
             Some(format!("{} threads, and {} workers", self.threads, self.workers.len()))
         } else if !numbered {
             Some("workers are not numbered from w0".to_owned())
+        } else if !tasks_numbered {
+            Some("tasks are not numbered from t0".to_owned())
         } else if self.run_id.len() != 12 || !self.run_id.chars().all(hex) {
             Some("run_id is not 12 hexadecimal digits".to_owned())
         } else {
@@ -87,6 +110,17 @@ impl RunStart {
             creates_default: role.creates_default,
             creates_independent: role.creates_independent,
         };
+        let task_role = |role: TaskRoleShape| Role {
+            creates_default: role.creates_default,
+            creates_independent: role.creates_independent,
+        };
+        let switch = |switch: SwitchShape| {
+            Ok::<_, String>(Switch { after: switch.after, mode: named(Mode::ALL, Mode::name, &switch.mode)? })
+        };
+        let executors = [Executor::Threads, Executor::Pool, Executor::Tasks];
+        let executor = self.executor.map(|name| named(executors, Executor::name, &name)).transpose()?;
+        let dispose =
+            self.dispose.map(|name| named([Dispose::Never, Dispose::Task], Dispose::name, &name)).transpose()?;
         let header = Header {
             run_id: self.run_id,
             // The record's own field is of who makes the record, and that is this version now.
@@ -96,7 +130,11 @@ impl RunStart {
             protocol: named(Protocol::ALL, Protocol::name, &self.protocol)?,
             insecure: !self.certificates_verified,
             mode: named(Mode::ALL, Mode::name, &self.mode)?,
+            switches: self.switches.into_iter().map(switch).collect::<Result<_, _>>()?,
             workers: self.workers.into_iter().map(role).collect(),
+            executor: executor.unwrap_or_default(),
+            tasks: self.tasks.into_iter().map(task_role).collect(),
+            dispose: dispose.unwrap_or_default(),
             asked,
             mix: self.mix,
             mailboxes: self.mailboxes,
@@ -153,6 +191,10 @@ pub(super) fn what(header: &Header, event: &str, line: &[u8]) -> Result<What, St
         "operation" => shape::<OperationShape>(line)?.what(header),
         "mailbox-left" => shape::<MailboxLeft>(line)?.what(),
         "worker-stopped" => shape::<WorkerStopped>(line)?.what(),
+        "task-started" => shape::<TaskStarted>(line)?.what(),
+        "default-refused" => shape::<DefaultRefused>(line)?.what(),
+        "task-stopped" => shape::<TaskStopped>(line)?.what(),
+        "task-ended" => Ok(What::TaskEnded { task: task(&shape::<TaskEnded>(line)?.task)? }),
         other => Err(format!("not understood by this version: an event {other:?}")),
     }
 }
@@ -162,6 +204,7 @@ struct ConnectionCreated {
     connection: String,
     kind: String,
     worker: Option<String>,
+    task: Option<String>,
     by_hand: bool,
 }
 
@@ -171,6 +214,7 @@ impl ConnectionCreated {
             connection: connection(&self.connection)?,
             kind: named([Kind::Main, Kind::Default, Kind::Independent], Kind::name, &self.kind)?,
             worker: self.worker.as_deref().map(worker).transpose()?,
+            task: self.task.as_deref().map(task).transpose()?,
             by_hand: self.by_hand,
         })
     }
@@ -231,6 +275,58 @@ impl WorkerStopped {
             failure: self.failure.map(FailureShape::failure).transpose()?.map(Box::new),
         })
     }
+}
+
+#[derive(Deserialize)]
+struct TaskStarted {
+    task: String,
+    worker: String,
+}
+
+impl TaskStarted {
+    fn what(self) -> Result<What, String> {
+        Ok(What::TaskStarted { task: task(&self.task)?, worker: worker(&self.worker)? })
+    }
+}
+
+#[derive(Deserialize)]
+struct DefaultRefused {
+    task: String,
+    worker: String,
+    existing: String,
+    rule: String,
+}
+
+impl DefaultRefused {
+    fn what(self) -> Result<What, String> {
+        if self.rule != "C3" {
+            return Err(format!("a default is refused by C3, not by {:?}", self.rule));
+        }
+        let (task, worker) = (task(&self.task)?, worker(&self.worker)?);
+        Ok(What::DefaultRefused { task, worker, existing: connection(&self.existing)? })
+    }
+}
+
+#[derive(Deserialize)]
+struct TaskStopped {
+    task: String,
+    not_issued: u64,
+    failure: Option<FailureShape>,
+}
+
+impl TaskStopped {
+    fn what(self) -> Result<What, String> {
+        Ok(What::TaskStopped {
+            task: task(&self.task)?,
+            not_issued: self.not_issued,
+            failure: self.failure.map(FailureShape::failure).transpose()?.map(Box::new),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct TaskEnded {
+    task: String,
 }
 
 #[derive(Deserialize)]
@@ -334,6 +430,7 @@ impl SessionClosed {
 struct OperationShape {
     number: u64,
     worker: String,
+    task: Option<String>,
     operation: String,
     mailbox: Option<String>,
     mode: String,
@@ -402,6 +499,7 @@ impl OperationShape {
         let name = protocol::Operation::parse(header.protocol, &self.operation).map_err(|error| error.to_string())?;
         Ok(What::Operation(Box::new(Operation {
             worker: worker(&self.worker)?,
+            task: self.task.as_deref().map(task).transpose()?,
             number: self.number,
             name: name.name(),
             mailbox,
@@ -582,4 +680,10 @@ fn session(of: &str, name: &str) -> Result<SessionId, String> {
 fn worker(name: &str) -> Result<WorkerId, String> {
     let id = name.strip_prefix('w').and_then(number).map(WorkerId).filter(|id| id.to_string() == name);
     id.ok_or_else(|| format!("{name:?} is no worker's name"))
+}
+
+/// `t3`.
+fn task(name: &str) -> Result<TaskId, String> {
+    let id = name.strip_prefix('t').and_then(number).map(TaskId).filter(|id| id.to_string() == name);
+    id.ok_or_else(|| format!("{name:?} is no task's name"))
 }

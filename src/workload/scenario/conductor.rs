@@ -14,7 +14,9 @@ use super::lane::{Floor, Order, Report, Room, work};
 use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
 use crate::allocator::{Client, Mode};
 use crate::protocol::{FailureKind, MailConnector, Stationery};
-use crate::record::{Asked, Did, End, Entry, FailOn, FindingExpected, Header, Lock, Role, Run, Scenario, StepDone};
+use crate::record::{
+    Asked, Did, Dispose, End, Entry, Executor, FailOn, FindingExpected, Header, Lock, Role, Run, Scenario, StepDone,
+};
 use crate::workload::control::Control;
 use crate::workload::reach::Reach;
 use crate::workload::recorder::Recorder;
@@ -479,7 +481,11 @@ impl Conductor<'_> {
             protocol: self.floor.script.protocol,
             insecure: self.stage.insecure,
             mode: plan.mode,
+            switches: Vec::new(),
             workers: vec![Role::default(); self.floor.script.threads.len()],
+            executor: Executor::Threads,
+            tasks: Vec::new(),
+            dispose: Dispose::Never,
             // No number was asked of each thread: as many operations as the scenario has.
             asked: Asked::Duration(self.stage.clock.elapsed()),
             mix: String::new(),

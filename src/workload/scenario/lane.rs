@@ -311,6 +311,7 @@ impl<'a> Lane<'a> {
         self.issued += 1;
         let mut operation = record::Operation {
             worker: self.worker,
+            task: None,
             number: 0,
             name: unit.name(),
             mailbox: unit.mailbox(),
@@ -419,7 +420,7 @@ impl<'a> Lane<'a> {
         match (unit, mail) {
             (Unit::Safe(operation, _), mail) => {
                 let letters = self.floor.letters.as_ref().filter(|_| operation.writes());
-                let letter = letters.map(|letters| letters.letter(self.worker.0, self.issued));
+                let letter = letters.map(|letters| letters.letter(&self.worker.to_string(), self.issued));
                 let done = mail.run(operation, &Job { mailbox, letter: letter.as_ref() });
                 done.map(|items| Reply { items, ..Reply::default() })
             }

@@ -1,0 +1,152 @@
+//! Who does the work: a thread for each worker, a pool's threads, or asynchronous tasks.
+//!
+//! Each starts what it needs, lets `collect` collect until all are gone, and joins every thread it started: only then have
+//! the threads' own variables been dropped too, and with them the default connections that were left there (D3).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rayon::ThreadPoolBuilder;
+use tokio::runtime;
+
+use super::runner::RunError;
+use super::task::Task;
+use super::worker::{Floor, work};
+use crate::protocol::{Failure, FailureKind, Stage};
+use crate::record::{Dispose, Executor, TaskId, What, WorkerId};
+
+/// A thread that waits for its next operation is kept: its default connection is what a run of tasks is about. (Tokio lets
+/// a blocking thread go after ten seconds without work.)
+const KEPT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Does the plan's work.
+pub(super) fn execute(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
+    match floor.plan.executor {
+        Executor::Threads => threads(floor, collect),
+        Executor::Pool => pool(floor, collect),
+        Executor::Tasks => tasks(floor, collect),
+    }
+}
+
+fn threads(floor: &Floor, collect: impl FnOnce()) -> Result<(), RunError> {
+    thread::scope(|scope| {
+        let asked = floor.plan.workers.len();
+        let mut workers = Vec::with_capacity(asked);
+        for (number, _) in (0u32..).zip(&floor.plan.workers) {
+            match thread::Builder::new().name(format!("w{number}")).spawn_scoped(scope, move || work(floor, number)) {
+                Ok(worker) => workers.push((WorkerId(number), worker)),
+                Err(source) => {
+                    floor.meeting.start(false);
+                    return Err(RunError::Threads { started: workers.len(), asked, source });
+                }
+            }
+        }
+        floor.meeting.start(true);
+        collect();
+        for (worker, thread) in workers {
+            if thread.join().is_err() {
+                floor.recorder.record(What::Stopped {
+                    worker,
+                    not_issued: 0,
+                    failure: Some(Box::new(panicked(worker))),
+                });
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Rayon's pool: of those there are it alone has its threads made by whoever builds it, so that each can be joined.
+fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
+    let asked = floor.plan.workers.len();
+    let mut threads = Vec::with_capacity(asked);
+    let built = ThreadPoolBuilder::new()
+        .num_threads(asked)
+        .spawn_handler(|thread| {
+            let worker = WorkerId(u32::try_from(thread.index()).unwrap_or(u32::MAX));
+            let recorder = Arc::clone(&floor.recorder);
+            let made = thread::Builder::new().name(worker.to_string()).spawn(move || {
+                recorder.introduce(worker);
+                thread.run();
+            })?;
+            threads.push(made);
+            Ok(())
+        })
+        .build();
+    let made = threads.len();
+    let built = built.map(|pool| {
+        for (number, _) in (0u32..).zip(&floor.plan.tasks) {
+            let floor = Arc::clone(floor);
+            pool.spawn_fifo(move || {
+                // Written down by the task itself; the thread goes on with the next one, as a pool's do.
+                let _ = catch_unwind(AssertUnwindSafe(|| Task::new(&floor, TaskId(number)).run()));
+            });
+        }
+        collect();
+    });
+    // The pool is gone, so its threads end.
+    for thread in threads {
+        // None of them panics: each task's panic was caught.
+        let _ = thread.join();
+    }
+    built.map_err(|error| RunError::Threads { started: made, asked, source: std::io::Error::other(error) })
+}
+
+/// Tokio's runtime, with operations as its manual wants blocking work: each in a `spawn_blocking` of its own, awaited
+/// before the next. The task is thereby on any of the blocking threads from one operation to the next, and `w0`, `w1`, …
+/// are those threads.
+///
+/// A task that disposes its default does the whole of its work in one such section: a scope belongs to a thread, so it
+/// cannot be held across an await (it is not `Send`: the compiler says so).
+fn tasks(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
+    let asked = floor.plan.workers.len();
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(thread::available_parallelism().map_or(1, usize::from).min(asked))
+        .max_blocking_threads(asked)
+        .thread_keep_alive(KEPT)
+        .thread_name("mailconn-tasks")
+        .enable_time()
+        .build()
+        .map_err(|source| RunError::Threads { started: 0, asked, source })?;
+    for (number, _) in (0u32..).zip(&floor.plan.tasks) {
+        let task = Task::new(floor, TaskId(number));
+        match floor.plan.dispose {
+            Dispose::Task => drop(runtime.spawn_blocking(move || task.run())),
+            Dispose::Never => drop(runtime.spawn(scattered(Arc::clone(floor), task))),
+        }
+    }
+    collect();
+    // Waits for its threads' end, and joins them.
+    drop(runtime);
+    Ok(())
+}
+
+/// A task whose operations go wherever there is a thread.
+async fn scattered(floor: Arc<Floor>, task: Task) {
+    let Some((mut task, mut goes_on)) = blocking(task, Task::begin).await else { return };
+    while goes_on {
+        let Some(next) = blocking(task, Task::step).await else { return };
+        (task, goes_on) = next;
+        let pause = task.pause();
+        if !(pause.is_zero() || floor.control.rest_asynchronously(pause).await) {
+            break;
+        }
+    }
+    task.returned();
+}
+
+/// A blocking section of a task; none if it panicked there, which is written down by then.
+async fn blocking(mut task: Task, section: fn(&mut Task) -> bool) -> Option<(Task, bool)> {
+    let section = tokio::task::spawn_blocking(move || {
+        let goes_on = section(&mut task);
+        (task, goes_on)
+    });
+    section.await.ok()
+}
+
+fn panicked(worker: WorkerId) -> Failure {
+    let message = format!("worker {worker} panicked; this is a defect of mailconn");
+    Failure::new(FailureKind::Internal, Stage::Operation, message)
+}

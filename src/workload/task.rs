@@ -1,0 +1,130 @@
+//! One task: a share of the work that is not bound to a thread. It creates its default connection where it begins, issues
+//! its operations where it is run, and leaves the thread to the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gate::Attendance;
+use super::recorder::Serving;
+use super::shift::{Shift, failure_of};
+use super::worker::Floor;
+use crate::allocator::{Error, Refusal};
+use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
+use crate::record::{Dispose, TaskId, What};
+
+/// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
+pub(super) struct Task {
+    id: TaskId,
+    shift: Shift,
+    began: bool,
+    /// Why it stopped early: none if an operation carries that failure, or if it has not stopped.
+    failure: Option<Failure>,
+    /// It came to its end by itself.
+    returned: bool,
+    floor: Arc<Floor>,
+    /// Dropped last: who waits for all tasks waits for their records too.
+    _attendance: Attendance,
+}
+
+impl Task {
+    pub(super) fn new(floor: &Arc<Floor>, id: TaskId) -> Self {
+        let attendance = floor.meeting.attend();
+        Self {
+            id,
+            shift: Shift::new(floor, id.0, id),
+            began: false,
+            failure: None,
+            returned: false,
+            floor: Arc::clone(floor),
+            _attendance: attendance,
+        }
+    }
+
+    /// Begins on this thread: comes by its connections as its role says. False if it cannot go on.
+    pub(super) fn begin(&mut self) -> bool {
+        if self.floor.control.interrupted().is_some() {
+            return false;
+        }
+        let _serving = Serving::task(self.id);
+        self.began = true;
+        let worker = self.floor.recorder.worker_here();
+        self.floor.recorder.record(What::TaskStarted { task: self.id, worker });
+        let created = self.create_own();
+        self.failure = created.err().map(|error| failure_of(&self.floor, error));
+        self.failure.is_none()
+    }
+
+    fn create_own(&mut self) -> Result<(), Error<DialFailure>> {
+        let role = self.floor.plan.tasks.get(self.id.0 as usize).copied().unwrap_or_default();
+        if role.creates_default {
+            match self.floor.client.create_default_connection() {
+                // Left to the thread, for whoever runs there: that is the hazard which a run of tasks is to show (H1).
+                Ok(default) => default.leave(),
+                Err(Error::Refused(Refusal::DefaultExists { existing })) => {
+                    let worker = self.floor.recorder.worker_here();
+                    self.floor.recorder.record(What::DefaultRefused { task: self.id, worker, existing });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if role.creates_independent {
+            self.shift.independent = Some(self.floor.client.create_connection()?);
+        }
+        Ok(())
+    }
+
+    /// Issues its next operation on this thread; false if it was the last, or got no connection.
+    pub(super) fn step(&mut self) -> bool {
+        let Self { id, shift, floor, .. } = self;
+        let _serving = Serving::task(*id);
+        shift.goes_on(floor) && shift.issue(floor, floor.recorder.worker_here(), Some(*id)) && shift.goes_on(floor)
+    }
+
+    /// The rest before its next operation.
+    pub(super) fn pause(&self) -> Duration {
+        self.shift.pause(&self.floor)
+    }
+
+    /// Over: nothing of it was cut short by a panic.
+    pub(super) fn returned(mut self) {
+        self.returned = true;
+    }
+
+    /// The whole of it, on this thread.
+    pub(super) fn run(mut self) {
+        let floor = Arc::clone(&self.floor);
+        let scope = (floor.plan.dispose == Dispose::Task).then(|| floor.client.thread_scope());
+        if self.begin() {
+            while self.step() {
+                let pause = self.pause();
+                if !(pause.is_zero() || floor.control.rest(pause)) {
+                    break;
+                }
+            }
+        }
+        drop(scope);
+        self.returned();
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // Disposed before the task's end is told, and with it.
+        self.shift.independent = None;
+        if !self.returned {
+            let message = format!("task {} panicked; this is a defect of mailconn", self.id);
+            self.failure = Some(Failure::new(FailureKind::Internal, Stage::Operation, message));
+        }
+        let (task, recorder) = (self.id, &self.floor.recorder);
+        let failure = self.failure.take().map(Box::new);
+        if self.shift.missing() > 0 || failure.is_some() {
+            recorder.record(What::TaskStopped { task, not_issued: self.shift.missing(), failure });
+        }
+        if let Some(mailbox) = self.shift.left_mailbox() {
+            recorder.record(What::LeftMailbox { worker: recorder.worker_here(), mailbox });
+        }
+        if self.began {
+            recorder.record(What::TaskEnded { task });
+        }
+    }
+}
