@@ -37,7 +37,7 @@
 //!   around it: places, leases, waiting, disposal. It knows nothing of servers beyond [`Connector`](allocator::Connector).
 //! - [`protocol`]: IMAP, SMTP and POP3 on our own socket layer, each a `Connector`; TLS, sign-in, transcripts. It knows
 //!   nothing of workloads or reports.
-//! - [`workload`]: what is run, and by whom.
+//! - [`workload`]: what is run, and by whom: a thread for each worker, a pool, or asynchronous tasks.
 //! - [`record`]: what happened, as plain data; its figures; the verdict on it, and whether it can have been so. It never asks
 //!   the allocator.
 //! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.

@@ -202,6 +202,9 @@
 //!   report, and by no later run touched.
 //! - **In a scenario** each client is a run of its own, with a name of its own in labels. A handle that a thread keeps
 //!   and has not left is dropped when the thread exits, or its task ends or moves: a handle does not leave its thread.
+//! - **In a run whose mode is set anew** (`--switch-mode 500=use-main`), 500 operations have the mode before, to the last
+//!   one: an operation's mode is decided when it is issued, and one that stands in line then is under way (M1). With
+//!   `--duration`, one that ran out of time in that line was counted, and is not reported.
 //! - **In a run of tasks** (`--executor pool` or `tasks`), a task that is to create its default and finds one on its thread
 //!   is refused (C3) and goes on with what is there: that is evidence of the hazard, and no failure. What is left on a
 //!   thread is disposed when the thread ends (D3).

@@ -406,6 +406,19 @@ fn m1_an_operation_that_stands_in_line_when_the_mode_changes_is_under_way() {
 }
 
 #[test]
+fn m1_an_operation_that_was_decided_before_the_mode_was_set_is_leased_by_what_was_decided() {
+    let server = Server::new();
+    let client = server.client(Mode::UseMain);
+    let decided = client.decide(false).unwrap();
+    client.set_mode(Mode::UseDefault);
+    let lease = client.lease_under(decided.mode).unwrap();
+    assert_eq!((lease.assignment().mode, lease.assignment().reason), (decided.mode, decided.reason));
+    assert_eq!(lease.session.to_string(), "#0");
+    drop(lease);
+    assert_eq!(served(&client), "#1 default-created", "the next one has the new mode");
+}
+
+#[test]
 fn m2_switching_to_use_main_keeps_defaults_open_but_unused_and_switching_back_uses_them_again() {
     let server = Server::new();
     let client = server.client(Mode::UseDefault);

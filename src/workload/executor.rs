@@ -62,6 +62,7 @@ fn threads(floor: &Floor, collect: impl FnOnce()) -> Result<(), RunError> {
 fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
     let asked = floor.plan.workers.len();
     let mut threads = Vec::with_capacity(asked);
+    let mut refused = None;
     let built = ThreadPoolBuilder::new()
         .num_threads(asked)
         .spawn_handler(|thread| {
@@ -70,9 +71,9 @@ fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
             let made = thread::Builder::new().name(worker.to_string()).spawn(move || {
                 recorder.introduce(worker);
                 thread.run();
-            })?;
-            threads.push(made);
-            Ok(())
+            });
+            // Its own error holds the system's, and says it twice.
+            made.map(|made| threads.push(made)).map_err(|error| refused.insert(error).kind().into())
         })
         .build();
     let made = threads.len();
@@ -91,7 +92,10 @@ fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
         // None of them panics: each task's panic was caught.
         let _ = thread.join();
     }
-    built.map_err(|error| RunError::Threads { started: made, asked, source: std::io::Error::other(error) })
+    built.map_err(|error| {
+        let source = refused.unwrap_or_else(|| std::io::Error::other(error));
+        RunError::Threads { started: made, asked, source }
+    })
 }
 
 /// Tokio's runtime, with operations as its manual wants blocking work: each in a `spawn_blocking` of its own, awaited
