@@ -4,7 +4,7 @@
 
 mod model;
 mod player;
-mod scenario;
+pub mod scenario;
 mod worlds;
 
 use std::collections::BTreeSet;

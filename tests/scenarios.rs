@@ -1,5 +1,6 @@
 //! Scenarios: what can be said in one, and what the shipped ones show.
 
 mod grammar;
+mod random;
 pub mod shipped;
 mod telling;
