@@ -19,7 +19,7 @@ pub struct StepDone {
     pub text: String,
     /// The thread that did it, as the scenario names it; of a pool `P.2`.
     pub thread: Option<String>,
-    /// The task that did it there, on a pool: 1, 2, ….
+    /// The task that did it there, on a pool: 0, 1, ….
     pub task: Option<u32>,
     /// When it began, since the start.
     pub at: Duration,

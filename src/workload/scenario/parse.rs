@@ -61,7 +61,6 @@ pub(super) struct Parser<'a> {
     names: HashMap<&'a str, Name>,
     lanes: Vec<Lane>,
     tasks: Vec<Task>,
-    task_numbers: u32,
     line: usize,
     /// The parallel block that is open: its line, and its steps.
     block: Option<(usize, Vec<Step>)>,
@@ -107,6 +106,7 @@ impl<'a> Parser<'a> {
                 connections: Vec::new(),
                 owners: Vec::new(),
                 mailboxes: Vec::new(),
+                tasks: 0,
                 steps: Vec::new(),
                 needs_sandbox: None,
                 writes: false,
@@ -114,7 +114,6 @@ impl<'a> Parser<'a> {
             names: HashMap::new(),
             lanes: Vec::new(),
             tasks: Vec::new(),
-            task_numbers: 0,
             line: 0,
             block: None,
             begun: false,
@@ -291,9 +290,9 @@ impl<'a> Parser<'a> {
             (pool, None) => (pool, self.free_thread(pool, &word)?),
         };
         self.idle(thread, &word)?;
-        self.task_numbers += 1;
         let number = self.tasks.len();
-        self.tasks.push(Task { number: self.task_numbers, thread: Some(thread), pool });
+        let task = Task { number: self.next_task(), thread: Some(thread), pool };
+        self.tasks.push(task);
         self.lanes[thread].task = Some(number);
         self.names.insert(name, Name::Task(number));
         Ok(Deed::Named(format!("runs on {}", self.script.threads[thread])))
@@ -481,8 +480,9 @@ impl<'a> Parser<'a> {
     }
 
     fn next_task(&mut self) -> u32 {
-        self.task_numbers += 1;
-        self.task_numbers
+        let number = self.script.tasks;
+        self.script.tasks += 1;
+        number
     }
 
     fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {

@@ -18,6 +18,8 @@ pub struct Script {
     /// Which client creates each of them.
     pub(super) owners: Vec<usize>,
     pub(super) mailboxes: Vec<String>,
+    /// How many tasks there are, those of a single line too.
+    pub(super) tasks: u32,
     pub(super) steps: Vec<Step>,
     /// The first line that only the sandbox can serve.
     pub(super) needs_sandbox: Option<usize>,
