@@ -47,7 +47,7 @@ pub enum Did {
     /// Nothing that has a result: in a few words.
     Noted(String),
     /// An operation ran on a connection.
-    Used(Box<Used>),
+    Ran(Box<Ran>),
     /// A connection was created by hand.
     Created {
         /// The connection.
@@ -82,7 +82,7 @@ pub enum Did {
 
 /// An operation that ran.
 #[derive(Clone, Debug)]
-pub struct Used {
+pub struct Ran {
     /// Its protocol's word for it; `select` and `fetch-selected` are IMAP's halves of one.
     pub operation: &'static str,
     /// Where it ran.
@@ -101,7 +101,7 @@ impl fmt::Display for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Noted(text) => f.write_str(text),
-            Self::Used(used) => used.fmt(f),
+            Self::Ran(used) => used.fmt(f),
             Self::Created { connection, .. } => write!(f, "opened {connection}"),
             Self::Disposed { connection } => write!(f, "disposed {connection}"),
             Self::Nothing => f.write_str("nothing"),
@@ -114,7 +114,7 @@ impl fmt::Display for Did {
     }
 }
 
-impl fmt::Display for Used {
+impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, session, reason, .. } = self;
         write!(f, "{operation} on {session}, {reason}")?;

@@ -49,7 +49,7 @@ pub fn scenario_step(step: &StepDone) -> String {
 fn in_short(did: &Did) -> String {
     let failed = |failure: &Failure| format!("fails {}", failure.kind);
     match did {
-        Did::Used(used) => {
+        Did::Ran(used) => {
             let on = match &used.name {
                 Some(name) => format!("{} ({name})", used.session),
                 None => format!("{}, {}", used.session, used.reason),
@@ -73,7 +73,7 @@ fn why(did: &Did) -> Option<String> {
     match did {
         Did::Refused { message, .. } | Did::Panicked(message) => Some(message.clone()),
         Did::Failed { failure, .. } => Some(failure.to_string()),
-        Did::Used(used) => used.outcome.as_ref().err().map(Failure::to_string),
+        Did::Ran(used) => used.outcome.as_ref().err().map(Failure::to_string),
         Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => None,
     }
 }

@@ -103,11 +103,11 @@ impl<'a> From<&'a StepDone> for StepShape<'a> {
     }
 }
 
-/// Each with `what`: `used`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
+/// Each with `what`: `ran`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
 #[derive(Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 enum DidShape<'a> {
-    Used {
+    Ran {
         operation: &'static str,
         connection: String,
         session: String,
@@ -145,7 +145,7 @@ impl<'a> From<&'a Did> for DidShape<'a> {
     fn from(did: &'a Did) -> Self {
         let shape = |failure: &'a Failure| FailureShape::from(failure);
         match did {
-            Did::Used(used) => Self::Used {
+            Did::Ran(used) => Self::Ran {
                 operation: used.operation,
                 connection: used.session.connection.to_string(),
                 session: used.session.to_string(),

@@ -16,7 +16,7 @@ use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
 };
-use crate::record::{self, Did, Selection, Used, What, WorkerId};
+use crate::record::{self, Did, Ran, Selection, What, WorkerId};
 use crate::workload::control::Control;
 use crate::workload::recorder::Recorder;
 use crate::workload::recording::{Recorded, Recording, commands};
@@ -246,7 +246,7 @@ impl<'a> Lane<'a> {
             Act::Unit { unit, via } => self.operate(client, room, *unit, *via).0,
             Act::Hold { unit, via } => {
                 let (did, lease) = self.operate(client, room, *unit, *via);
-                if let (Did::Used(used), Some(lease)) = (&did, lease)
+                if let (Did::Ran(used), Some(lease)) = (&did, lease)
                     && used.outcome.is_ok()
                 {
                     room.held.fetch_add(1, Ordering::SeqCst);
@@ -404,7 +404,7 @@ impl<'a> Lane<'a> {
         operation.outcome = outcome.clone().map_err(Box::new);
         let proven = mail.answered_by().and_then(|answer| answer.mailbox.as_deref()).map(str::to_owned);
         let selected = self.answered((client, assigned.session), unit, outcome.is_ok());
-        let used = Used {
+        let used = Ran {
             operation: unit.name(),
             session: assigned.session,
             name: self.floor.name_of(client, assigned.session.connection),
@@ -412,7 +412,7 @@ impl<'a> Lane<'a> {
             from: proven.or(selected),
             outcome,
         };
-        (Did::Used(Box::new(used)), lease)
+        (Did::Ran(Box::new(used)), lease)
     }
 
     fn run(&self, mail: &mut MailConnection, unit: Unit) -> Result<Reply, Failure> {

@@ -32,7 +32,7 @@ impl Conductor<'_> {
     }
 
     fn is(&self, did: &Did, wanted: &Wanted) -> bool {
-        let ran = |reason: Reason| matches!(did, Did::Used(used) if used.outcome.is_ok() && used.reason == reason);
+        let ran = |reason: Reason| matches!(did, Did::Ran(used) if used.outcome.is_ok() && used.reason == reason);
         match wanted {
             Wanted::Ok => succeeded(did),
             Wanted::Main => ran(Reason::Main),
@@ -41,7 +41,7 @@ impl Conductor<'_> {
             Wanted::Explicit => ran(Reason::Explicit),
             Wanted::Connection(number) => {
                 let id = self.floor.connection(*number).map(|connection| connection.id());
-                ran(Reason::Explicit) && matches!(did, Did::Used(used) if Some(used.session.connection) == id)
+                ran(Reason::Explicit) && matches!(did, Did::Ran(used) if Some(used.session.connection) == id)
             }
             Wanted::Opened => matches!(did, Did::Created { .. }),
             Wanted::Disposed => matches!(did, Did::Disposed { .. }),
@@ -52,7 +52,7 @@ impl Conductor<'_> {
             }
             Wanted::Fails(kind) => match did {
                 Did::Failed { failure, .. } => is_kind(failure.kind, *kind),
-                Did::Used(used) => used.outcome.as_ref().is_err_and(|failure| is_kind(failure.kind, *kind)),
+                Did::Ran(used) => used.outcome.as_ref().is_err_and(|failure| is_kind(failure.kind, *kind)),
                 _ => false,
             },
         }
@@ -158,7 +158,7 @@ fn list(main: bool, independent: Vec<String>, defaults: usize) -> String {
 fn succeeded(did: &Did) -> bool {
     match did {
         Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } => true,
-        Did::Used(used) => used.outcome.is_ok(),
+        Did::Ran(used) => used.outcome.is_ok(),
         Did::Nothing | Did::Refused { .. } | Did::Failed { .. } | Did::Panicked(_) => false,
     }
 }
@@ -168,7 +168,7 @@ fn is_where(did: &Did, expected: &Expected) -> bool {
     let same = |from: &String, mailbox: &String| {
         from == mailbox || (from.eq_ignore_ascii_case("INBOX") && mailbox.eq_ignore_ascii_case("INBOX"))
     };
-    let Did::Used(used) = did else { return expected.from.is_none() && expected.session.is_none() };
+    let Did::Ran(used) = did else { return expected.from.is_none() && expected.session.is_none() };
     expected.session.is_none_or(|session| session == used.session.number)
         && expected.from.as_ref().is_none_or(|mailbox| used.from.as_ref().is_some_and(|from| same(from, mailbox)))
 }
