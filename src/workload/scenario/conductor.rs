@@ -483,8 +483,8 @@ impl Conductor<'_> {
             mode: plan.mode,
             switches: Vec::new(),
             workers: vec![Role::default(); self.floor.script.threads.len()],
-            executor: Executor::Threads,
-            tasks: Vec::new(),
+            executor: if self.floor.script.tasks == 0 { Executor::Threads } else { Executor::Pool },
+            tasks: vec![Role::default(); self.floor.script.tasks as usize],
             dispose: Dispose::Never,
             // No number was asked of each thread: as many operations as the scenario has.
             asked: Asked::Duration(self.stage.clock.elapsed()),

@@ -16,9 +16,9 @@ use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
 };
-use crate::record::{self, Did, Ran, Selection, What, WorkerId};
+use crate::record::{self, Did, Ran, Selection, TaskId, What, WorkerId};
 use crate::workload::control::Control;
-use crate::workload::recorder::Recorder;
+use crate::workload::recorder::{Recorder, Serving};
 use crate::workload::recording::{Recorded, Recording, commands};
 
 /// What all threads of a scenario share.
@@ -119,6 +119,7 @@ pub(super) fn work(floor: &Floor, thread: usize, orders: &Receiver<Order>, repor
         defaults: Vec::new(),
         held: Vec::new(),
         believed: HashMap::new(),
+        task: None,
         issued: 0,
     };
     while let Ok(Order { number, step }) = orders.recv() {
@@ -142,6 +143,8 @@ struct Lane<'a> {
     held: Vec<(usize, Lease<Recording>)>,
     /// What it selected last with each client, and takes for selected still.
     believed: HashMap<usize, (u16, Selection)>,
+    /// The task that it serves, on a pool.
+    task: Option<TaskId>,
     issued: u64,
 }
 
@@ -153,6 +156,8 @@ struct Kept {
 
 impl<'a> Lane<'a> {
     fn step(&mut self, step: &LaneStep) -> Vec<Did> {
+        self.task = step.task.map(TaskId);
+        let _serving = self.task.map(Serving::task);
         let mut did = Vec::with_capacity(step.actions.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.actions(&step.actions, &mut did)));
         if let Err(panic) = done {
@@ -216,7 +221,13 @@ impl<'a> Lane<'a> {
                     self.defaults.push(Kept { client, name: name.clone(), handle });
                     Did::Created { connection, name: name.clone() }
                 }
-                Err(error) => not_given(error),
+                Err(error) => {
+                    if let (Error::Refused(Refusal::DefaultExists { existing }), Some(task)) = (&error, self.task) {
+                        let (worker, existing) = (self.worker, *existing);
+                        room.recorder.record(What::DefaultRefused { task, worker, existing });
+                    }
+                    not_given(error)
+                }
             },
             Act::Leave(name) => {
                 let left = self.take_defaults(client, name.as_ref());
@@ -311,7 +322,7 @@ impl<'a> Lane<'a> {
         self.issued += 1;
         let mut operation = record::Operation {
             worker: self.worker,
-            task: None,
+            task: self.task,
             number: 0,
             name: unit.name(),
             mailbox: unit.mailbox(),
