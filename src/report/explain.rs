@@ -31,12 +31,16 @@ struct Article {
 
 /// No such word is explained.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("nothing is called \"{word}\"; did you mean {nearest}? mailconn explain lists all there is")]
+#[error("nothing is called \"{word}\"{} mailconn explain lists all there is", meant(.nearest))]
 pub struct Unexplained {
     /// The word that was asked for, fit to be shown.
     pub word: String,
-    /// The one that looks most like it.
-    pub nearest: &'static str,
+    /// Those that begin like it, or else the one that looks most like it, if there is one.
+    pub nearest: Vec<&'static str>,
+}
+
+fn meant(nearest: &[&'static str]) -> String {
+    if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {}?", nearest.join(" or ")) }
 }
 
 /// The truth table of the rules.
@@ -60,10 +64,18 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
     if !found.is_empty() {
         return Ok(found.join("\n"));
     }
-    let lower = asked.to_lowercase();
-    let distance = |name: &&str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-    let nearest = explained().min_by_key(distance).unwrap_or(RULES);
-    Err(Unexplained { word: printable(asked), nearest })
+    Err(Unexplained { word: printable(asked), nearest: nearest(&asked.to_lowercase()) })
+}
+
+/// What begins with that, up to six words; else the nearest one, if at least half of it is right.
+fn nearest(lower: &str) -> Vec<&'static str> {
+    let begin_so: Vec<_> = explained().filter(|name| name.to_lowercase().starts_with(lower)).collect();
+    if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
+        return begin_so;
+    }
+    let alike = |name: &&str| strsim::normalized_damerau_levenshtein(lower, &name.to_lowercase());
+    let nearest = explained().min_by(|one, other| alike(other).total_cmp(&alike(one)));
+    nearest.filter(|name| alike(name) >= 0.5).into_iter().collect()
 }
 
 /// Every word that can be explained, kind by kind.
@@ -76,6 +88,8 @@ pub fn explained_words() -> String {
         ("rules ", format!("(the truth table) {}", list(&mut rules::RULES.iter().map(|rule| rule.number)))),
         ("modes ", of(&words::MODES)),
         ("words ", of(&words::WORDS)),
+        ("severities ", of(&words::SEVERITIES)),
+        ("of reports ", of(&words::OF_REPORTS)),
         ("failures ", of(&failures::KINDS)),
         ("stages ", of(&failures::STAGES)),
         ("of a check ", of(&checks::CONCERNS)),
@@ -88,8 +102,8 @@ pub fn explained_words() -> String {
 }
 
 fn articles() -> impl Iterator<Item = &'static Article> {
-    let (findings, modes, words) = (&findings::FINDINGS, &words::MODES, &words::WORDS);
-    findings.iter().chain(modes).chain(words).chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS)
+    let words = words::MODES.iter().chain(&words::WORDS).chain(&words::SEVERITIES).chain(&words::OF_REPORTS);
+    findings::FINDINGS.iter().chain(words).chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS)
 }
 
 fn explained() -> impl Iterator<Item = &'static str> {

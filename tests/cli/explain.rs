@@ -76,6 +76,8 @@ fn every_finding_has_the_severity_of_the_manual() {
         let id = format!("MC{}", cells[0]);
         let text = explain(&id).unwrap();
         assert!(text.starts_with(&format!("{id}  {}: ", cells[1])), "{text}");
+        assert!(is_whole(cells[1]).contains("  severity: "), "{}", cells[1]);
+        assert!(listed("severities").contains(cells[1]), "{}", cells[1]);
         let example = text.split_once("\nlooks like ").unwrap().1.trim_start();
         assert!(example.starts_with(&format!("{id} {}", cells[1])), "{example}");
         checked += 1;
@@ -210,7 +212,8 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
         ("use-defualt", "use-default"),
         ("rule", "rules"),
         ("A8", "A1"),
-        ("", "K1"),
+        ("MC02", "MC020 or MC021"),
+        ("sess", "session"),
         ("\u{1b}[31mrules", "rules"),
     ] {
         let ended = end(&mut mailconn(["explain", word]));
@@ -218,6 +221,11 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
         assert_eq!(ended.stderr.lines().count(), 1, "{:?}", ended.stderr);
         assert!(ended.stderr.contains(&format!("did you mean {nearest}? ")), "{word}: {:?}", ended.stderr);
         assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+    }
+    for word in ["", "kubernetes"] {
+        let ended = end(&mut mailconn(["explain", word]));
+        let expected = format!("nothing is called \"{word}\"; mailconn explain lists all there is\n");
+        assert!(ended.code == 2 && ended.stderr.ends_with(&expected), "{:?}", ended.stderr);
     }
     let closed = end(&mut shell("{} explain | true"));
     assert_eq!((closed.code, &*closed.stderr), (0, ""));

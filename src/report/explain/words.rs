@@ -117,3 +117,132 @@ pub(super) const WORDS: [Article; 7] = [
         &["postalsys/imapflow#304", "mustang-im/mustang#276"],
     ),
 ];
+
+pub(super) const OF_REPORTS: [Article; 7] = [
+    word(
+        "connection",
+        "what an operation is given: #0 is main, #1 and up are defaults and independent ones, in the order of their creation",
+        "A place, filled by one session after the other: if it breaks, the place survives (but for an independent one) and the \
+         next operation there opens a new session.",
+        "w1-w3  #0 main  main",
+        "Who opened it and why stands in the sessions' table.",
+        &["K1", "K2", "K3", "B2"],
+        &[],
+    ),
+    word(
+        "session",
+        "one TCP connection to the server, from its dial to its close: #3, and after a break #3.2",
+        "A new one knows nothing of the old one: not its selected mailbox, not its transaction. Its label and port are those that \
+         the server's log is searched by.",
+        "#0.2  main  first  49022",
+        "Where there is a .2, find out in the failures why the first one broke.",
+        &["B1", "B2", "B3"],
+        &[],
+    ),
+    word(
+        "first",
+        "why a session was opened: its connection's first use, or the first one after a break",
+        "Main and the default of use-default open when an operation needs them, which pays for the dial.",
+        "#0  main  first  43538",
+        "To pay before the first operation, create the default by hand.",
+        &["C4", "A2"],
+        &[],
+    ),
+    word(
+        "hand",
+        "why a session was opened: its connection was created by hand",
+        "It is open when the call returns, or the call fails and leaves nothing behind.",
+        "#1  independent w3  hand   43542",
+        "Whoever creates by hand disposes by hand.",
+        &["C1", "C2", "C4", "D1"],
+        &[],
+    ),
+    word(
+        "task",
+        "a piece of work that some thread of a pool, or of an asynchronous runtime, does: t0, t1",
+        "The thread outlives it, and so does the default connection that it leaves on the thread. An asynchronous one may go on on \
+         another thread, with another default.",
+        "mailconn run --executor pool --threads 4 --tasks 40 --default-for all",
+        "Dispose the default at the end of the task (--dispose task, Client::thread_scope in the library); see MC010 and MC011.",
+        &["H1"],
+        &[],
+    ),
+    word(
+        "witness",
+        "the server's own record of a run, which each operation's connection is compared with",
+        "The sandbox writes down every command that it received, by the client's port. A real server's record is its log: \
+         mailconn verify --dovecot-log joins it.",
+        "the server's own record agrees for 80 of 80",
+        "Where it disagrees, mailconn itself is wrong: MC002.",
+        &["A6"],
+        &[],
+    ),
+    word(
+        "seed",
+        "the number from which a run's operations are drawn",
+        "The same seed, mix and number of workers issue the same operations; which thread comes first is up to the machine.",
+        "sandbox, use-main, 8 threads, 800 operations, seed 681297",
+        "Name it when you report what a run did.",
+        &[],
+        &[],
+    ),
+];
+
+pub(super) const SEVERITIES: [Article; 6] = [
+    word(
+        "broken",
+        "severity: mailconn contradicts its own rules, or the server's record",
+        "Never the server's doing, nor that of the program under study. Exit 7.",
+        "MC001 broken: ..",
+        "Report it, with the run's NDJSON.",
+        &["A1", "A6"],
+        &[],
+    ),
+    word(
+        "limit",
+        "severity: the server would not have that many connections or sign-ins",
+        "Exit 6, whatever --fail-on says: the run could not do what it was asked for.",
+        "MC030 limit: ..",
+        "Fewer connections: fewer threads, use-main, or --max-connections at the server's limit.",
+        &["B4", "W2"],
+        &[],
+    ),
+    word(
+        "hazard",
+        "severity: nothing failed, and yet mail may be read from the wrong place or by the wrong connection",
+        "What no client notices by itself. Exit 1, unless --fail-on leaves it out.",
+        "MC010 hazard: ..",
+        "Each has a cure of its own: MC010, MC011, MC020, MC021.",
+        &["A7", "B3", "H1"],
+        &[],
+    ),
+    word(
+        "leak",
+        "severity: a connection outlived its use, or ended without a goodbye",
+        "The server counts it until its own idle time is over, half an hour in IMAP. Exit 1, unless --fail-on leaves it out. A run \
+         closes all that it opened, so what a pool's tasks merely leave behind is MC010; a scenario's expect open: shows what is \
+         open at any moment.",
+        "MC040 leak: ..",
+        "Dispose what is no longer needed (D1), and close the client with a deadline (D4).",
+        &["D1", "D3", "D4"],
+        &[],
+    ),
+    word(
+        "fault",
+        "severity: a connection broke in the middle of a reply",
+        "It was discarded: what is left of the reply would be taken for the next one's. Exit 1, unless --fail-on leaves it out.",
+        "MC041 fault: ..",
+        "The failure's own word says what broke it: timeout, closed, protocol.",
+        &["B1"],
+        &[],
+    ),
+    word(
+        "advice",
+        "severity: all is right, and could be cheaper",
+        "Exit 0, unless --fail-on names it.",
+        "MC050 advice: ..",
+        "MC050 says where threads wait for each other, MC051 where connections are not used again.",
+        &["W1"],
+        &[],
+    ),
+];

@@ -19,6 +19,7 @@ pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
             Err(dial) => failed.push((row, dial)),
         }
     }
+    opened.sort_by_key(|(row, _)| row.session);
     [open_section(&opened, most), failed_section(&failed, most)]
 }
 
