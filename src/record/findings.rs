@@ -191,7 +191,7 @@ fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
         _ if run.header.protocol == Protocol::Pop3 => {
             "use fewer threads: POP3 gives a maildrop to one connection at a time".to_owned()
         }
-        Some(max) => format!("allow more than {max} connections (--max-connections), or use fewer threads"),
+        Some(max) => format!("use fewer threads, or more than {max} connections if the server allows them"),
         None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
     };
     let sentence = format!("operations waited {wait:.1?} for their connection and used it {service:.1?}; {cure}");

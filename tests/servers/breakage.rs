@@ -20,7 +20,7 @@ enum End {
 fn run_through(end: End, flags: &str, sessions: usize) -> (PrivateDovecot, Report) {
     let server = PrivateDovecot::start();
     let tool = Tool::on(&server, "u1", Protection::Plain).with(flags);
-    let running = tool.with("-n 60 --pause 20ms --mailbox INBOX --mailbox Sent --format ndjson").start();
+    let running = tool.with("-n 60 --pause 40ms --mailbox INBOX --mailbox Sent --format ndjson").start();
     // Each has sent its label and something else.
     let at_work = |session: &&Session| session.commands.len() > 2;
     let log = server.wait_for(SOON, |log| log.sessions.iter().filter(at_work).count() == sessions);

@@ -262,11 +262,15 @@ pub fn hold_up(server: &PrivateDovecot, sessions: &[&Session]) {
         signal(session.pid, "STOP");
     }
     for session in sessions {
+        // On a busy machine it takes a while until the process gets to run at all.
+        let mut moment = Duration::from_millis(3);
         while !has_unread_command(server, session, Duration::from_millis(200)) {
+            assert!(is_alive(session.pid), "the run was over before port {} could be held up", session.client_port);
             assert!(Instant::now() < until, "no command comes on port {}", session.client_port);
             signal(session.pid, "CONT");
-            std::thread::sleep(Duration::from_millis(3));
+            std::thread::sleep(moment);
             signal(session.pid, "STOP");
+            moment = (moment * 2).min(Duration::from_millis(50));
         }
     }
 }
@@ -282,6 +286,10 @@ fn has_unread_command(server: &PrivateDovecot, session: &Session, patience: Dura
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn is_alive(pid: u32) -> bool {
+    std::path::Path::new("/proc").join(pid.to_string()).exists()
 }
 
 fn is_suspended(pid: u32) -> bool {

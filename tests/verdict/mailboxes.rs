@@ -45,7 +45,7 @@ fn mc020_a_lock_for_each_command_reads_from_wrong_mailboxes_and_both_records_say
         operation.answered_by.as_ref().unwrap().mailbox.as_deref() != Some(&**asked)
     });
     assert_eq!(finding.count, wrong.count() as u64);
-    assert!(finding.sentence.starts_with(&format!("{} of the 240 replies that tell", finding.count)));
+    assert!(finding.sentence.starts_with(&format!("{} of the 240 replies that show their mailbox", finding.count)));
     let first = &finding.evidence[0];
     assert!(
         first.contains("each message of its reply says that it is in ") && first.contains("there in between"),
@@ -78,7 +78,7 @@ fn a_uidvalidity_that_two_mailboxes_share_proves_nothing() {
     operations(&mut run).next().unwrap().answered_by.as_mut().unwrap().uid_validity = Some(8);
     let verdict = verdict(&run);
     let finding = verdict.findings.iter().find(|finding| finding.id == "MC020").unwrap();
-    assert!(finding.sentence.starts_with("1 of the 1 replies that tell "), "{}", finding.sentence);
+    assert!(finding.sentence.starts_with("1 of the 1 replies that show their mailbox "), "{}", finding.sentence);
 }
 
 #[test]

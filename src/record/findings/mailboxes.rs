@@ -39,7 +39,7 @@ pub(super) fn wrong_mailbox(run: &Run) -> Option<Finding> {
         })
         .collect();
     let sentence = format!(
-        "{} of the {told} replies that tell came from a mailbox other than the one that was asked for, and nothing failed; \
+        "{} of the {told} replies that show their mailbox came from a mailbox other than the one that was asked for, and nothing failed; \
          hold the connection for the whole unit, from its EXAMINE to its last reply (--lock unit), or give each thread a \
          connection of its own (use-default)",
         evidence.len()

@@ -72,7 +72,7 @@ pub(super) const FINDINGS: [Article; 14] = [
                 the reply is complete, well-formed, and from the wrong mailbox. A client that stores it has filed mail under \
                 the wrong folder. The proof is in the reply: mail of the sandbox names its mailbox; elsewhere the UIDVALIDITY \
                 of the selection tells.",
-        example: "MC020 hazard, 501 times: 501 of the 800 replies that tell came from a mailbox other than the one that was \
+        example: "MC020 hazard, 501 times: 501 of the 800 replies that show their mailbox came from a mailbox other than the one that was \
                   asked for, and nothing failed; hold the connection for the whole unit, from its EXAMINE to its last reply \
                   (--lock unit), or give each thread a connection of its own (use-default)\n- operation 3 of w7 on #0 asked for \
                   Sent, each message of its reply says that it is in Archive; operation 8 of w2 had selected Archive there in \

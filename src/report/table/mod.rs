@@ -85,7 +85,10 @@ fn headline(run: &Run, summary: &Summary) -> String {
             0 => many(carried / opened, "operation"),
             _ => format!("{:.1} operations", carried as f64 / opened as f64),
         };
-        connections += &format!(" (peak {}), {each} on each", count(summary.peak as u64));
+        connections += &match opened {
+            1 => format!(", {each} on it"),
+            _ => format!(" (peak {}), {each} on each", count(summary.peak as u64)),
+        };
     }
     connections += if summary.main_opened { "; main used" } else { "; main not used" };
     lines.push(connections);
