@@ -239,6 +239,20 @@ fn a_step_is_shown_in_columns_that_stand_still() {
 }
 
 #[test]
+fn a_dial_that_begins_anew_speaks_of_starttls_only_where_there_was_one() {
+    let lists = |security| {
+        let (mut check, mut shown) = (check(Protocol::Imap, security), String::new());
+        for happened in [offers("IMAP4rev1"), Happened::SigningIn("XOAUTH2"), offers("IMAP4rev1")] {
+            check.add(Duration::ZERO, happened);
+            shown += &check_step(&check);
+        }
+        shown
+    };
+    let shown = lists(Security::Tls);
+    assert!(shown.contains("the same") && !shown.contains("STARTTLS"), "{shown}");
+}
+
+#[test]
 fn everything_a_check_may_find_is_in_the_manual() {
     let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let is_name = |text: &&str| {

@@ -158,7 +158,8 @@ fn offered(check: &Check, offers: &Capabilities) -> String {
     let start_tls = check.header.protocol.start_tls();
     let then = match when {
         When::BeforeTls => format!("before {start_tls}: "),
-        When::BeforeSignIn if lists.len() > 1 => format!("after {start_tls}: "),
+        // A dial that begins anew, with a newer token, has a list of its own.
+        When::BeforeSignIn if lists.iter().any(|(when, _)| *when == When::BeforeTls) => format!("after {start_tls}: "),
         When::BeforeSignIn => String::new(),
         When::AfterSignIn => "after the sign-in: ".to_owned(),
     };
