@@ -58,6 +58,11 @@ impl Capacity {
         lock(&self.state).taken
     }
 
+    /// How many stand in line for room.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).line.len()
+    }
+
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;

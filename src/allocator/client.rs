@@ -123,6 +123,13 @@ impl<C: Connector> Client<C> {
         self.shared().capacity.taken()
     }
 
+    /// How many requests stand in line right now, for a connection that others use (W1) or for room under
+    /// `max_connections` (W2). One that is being dialled waits for the server, and stands in no line.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.owner.main.slot.waiting() + self.shared().waiting() + self.shared().capacity.waiting()
+    }
+
     /// Creates an independent connection (C1), open when the call returns (C4).
     ///
     /// # Errors

@@ -50,6 +50,11 @@ impl<T> Line<T> {
         Self { waiting: VecDeque::new() }
     }
 
+    /// How many stand in it.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn join(&mut self, thread: ThreadId) -> Arc<Ticket<T>> {
         let ticket = Arc::new(Ticket { thread, answer: Mutex::new(None), turn: Condvar::new() });
         self.waiting.push_back(Arc::clone(&ticket));

@@ -130,6 +130,12 @@ impl<C: Connector> Shared<C> {
         !places.closed
     }
 
+    /// How many stand in line for any of the places but main.
+    pub(super) fn waiting(&self) -> usize {
+        let members: Vec<_> = lock(&self.places).open.values().cloned().collect();
+        members.iter().map(|member| member.slot.waiting()).sum()
+    }
+
     /// Refuses new places from now on, and hands over those there are.
     pub(super) fn close_places(&self) -> Vec<Arc<Member<C>>> {
         let mut places = lock(&self.places);

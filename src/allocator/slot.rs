@@ -77,6 +77,11 @@ impl<C: Connector> Slot<C> {
         self.disposed.load(Ordering::Acquire)
     }
 
+    /// How many stand in line for the seat.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).line.len()
+    }
+
     /// Takes the seat, in turn.
     #[inline]
     pub(super) fn take(&self, thread: ThreadId, patience: &mut Patience) -> Result<Seat<C>, NoSeat> {

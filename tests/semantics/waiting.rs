@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mailconn::allocator::{Awaited, ConnectionId, Error, Mode, Refusal};
 
-use super::fake::{Deed, Gate, LONG, Server, Trouble, in_line, lock, refusal, served};
+use super::fake::{Deed, Gate, LONG, Server, Trouble, in_line, lock, refusal, served, until};
 
 /// Long enough to be waited for, short enough for a test.
 const SHORT: Duration = Duration::from_millis(60);
@@ -32,6 +32,33 @@ fn w1_whoever_waits_is_served_first_come_first_served() {
         assert!(!waiter.join().unwrap().is_zero(), "how long it stood in line is part of the answer");
     }
     assert_eq!(*lock(&order), [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn w1_those_in_line_are_counted_for_a_connection_and_for_room() {
+    let server = Server::new();
+    let client = server.builder().max_connections(2).build();
+    let independent = Arc::new(client.create_connection().unwrap());
+    let (main, passed) = (client.lease().unwrap(), client.lease_on(&independent).unwrap());
+    assert_eq!(client.waiting(), 0);
+    let others = [(); 3].map(|()| client.clone());
+    let [for_main, for_passed, for_room] = others;
+    let via = Arc::clone(&independent);
+    let waiters = [
+        thread::spawn(move || for_main.lease().map(drop).unwrap()),
+        thread::spawn(move || for_passed.lease_on(&via).map(drop).unwrap()),
+        thread::spawn(move || drop(for_room.create_connection().unwrap())),
+    ];
+    until(|| client.waiting() == 3);
+    drop(main);
+    until(|| client.waiting() == 2);
+    drop(passed);
+    until(|| client.waiting() == 1);
+    drop(independent);
+    for waiter in waiters {
+        waiter.join().unwrap();
+    }
+    assert_eq!(client.waiting(), 0);
 }
 
 #[test]
