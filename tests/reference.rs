@@ -5,6 +5,7 @@
 mod model;
 mod player;
 pub mod scenario;
+mod turns;
 mod worlds;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use worlds::{InMemory, OnSandbox};
 fn cases(usual: u32, share: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse::<u32>().ok());
     let cases = asked.map_or(usual, |cases| (cases / share).max(1));
-    Config { cases, failure_persistence: None, max_shrink_time: 20_000, ..Config::default() }
+    Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() }
 }
 
 fn hold_to_the_model<W: World>(config: Config, world: impl Fn() -> W) {
@@ -45,11 +46,16 @@ fn every_client_does_what_the_model_says_on_the_sandbox() {
 #[test]
 fn the_scenarios_reach_whatever_the_model_can_say() {
     let mut runner = TestRunner::deterministic();
-    let mut reached = BTreeSet::new();
+    let (mut reached, mut longest) = (BTreeSet::new(), 0);
     for _ in 0..500 {
         let scenario = scenario::seeds().new_tree(&mut runner).unwrap().current().scenario();
-        reached.extend(scenario.lines.iter().map(|line| line.outcome.text()));
+        for line in &scenario.lines {
+            reached.insert(line.outcome.text());
+            reached.extend(line.finished.iter().map(|(_, outcome)| format!("finishes {}", outcome.text())));
+            longest = longest.max(line.after.iter().map(|after| after.waiting).max().unwrap_or_default());
+        }
     }
+    assert_eq!(longest, scenario::LANES, "all threads wait at once, as they do where none makes room");
     for expected in [
         "=> opened",
         "=> explicit session 1",
@@ -67,6 +73,18 @@ fn the_scenarios_reach_whatever_the_model_can_say() {
         "=> refused D4",
         "=> refused D6",
         "=> refused D6 or refused D4",
+        "=> refused W3",
+        "=> fails wait-timeout",
+        "finishes => opened",
+        "finishes => main session 1",
+        "finishes => main session 2",
+        "finishes => default session 2",
+        "finishes => default-created session 1",
+        "finishes => explicit session 1",
+        "finishes => fails",
+        "finishes => fails closed",
+        "finishes => refused D2",
+        "finishes => refused D4",
         "=> disposed",
         "=> nothing",
         "",

@@ -1,12 +1,13 @@
 //! What must happen, by the specification alone: no threads, no I/O, and nothing of the client but the modes' names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use mailconn::allocator::Mode;
 
-use super::scenario::{Outcome, Session, Step, Victim};
+use super::scenario::{Outcome, Session, Step, Terms, Victim};
+use super::turns::{Aim, Request};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     pub clients: Vec<Client>,
     /// Independent connections by the order of their creation: whose, and its number there. A creation that failed has none.
@@ -15,21 +16,38 @@ pub struct Model {
     pub handles: BTreeMap<usize, (usize, usize, u32)>,
     /// New connections are refused.
     pub refuses: bool,
+    /// New connections are not answered.
+    pub hangs: bool,
+    /// Whose dials nobody has answered.
+    pub hanging: Vec<Request>,
+    /// What has come, in this step, of those that had to wait before: which thread, and what.
+    pub finished: Vec<(usize, Outcome)>,
 }
 
+#[derive(Clone)]
 pub struct Client {
+    pub terms: Terms,
     pub mode: Mode,
     pub closed: bool,
     /// Numbers given so far: main has 0.
-    created: u32,
+    pub created: u32,
     pub places: BTreeMap<u32, Place>,
+    /// Who waits for room, in the order of asking.
+    pub room: VecDeque<Request>,
 }
 
+#[derive(Clone)]
 pub struct Place {
     pub kind: Kind,
     /// Sessions dialled for it.
     pub dialled: u32,
     pub state: State,
+    /// No one can ask for it any more; what is in use there goes at its end.
+    pub disposed: bool,
+    /// The thread that uses it.
+    pub holder: Option<usize>,
+    /// Who waits for it, in the order of asking.
+    pub line: VecDeque<Request>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,50 +61,40 @@ pub enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Unopened,
+    Dialling,
     Open,
     /// The server has ended it, and nobody has asked for it since.
     Cut,
-    Disposed,
+}
+
+impl Place {
+    fn new(kind: Kind) -> Self {
+        Self { kind, dialled: 0, state: State::Unopened, disposed: false, holder: None, line: VecDeque::new() }
+    }
 }
 
 impl Client {
-    pub fn new(mode: Mode) -> Self {
+    pub fn new(terms: Terms) -> Self {
         // K1
-        let main = Place { kind: Kind::Main, dialled: 0, state: State::Unopened };
-        Self { mode, closed: false, created: 0, places: BTreeMap::from([(0, main)]) }
+        let places = BTreeMap::from([(0, Place::new(Kind::Main))]);
+        Self { terms, mode: terms.mode, closed: false, created: 0, places, room: VecDeque::new() }
     }
 
     fn add(&mut self, kind: Kind) -> u32 {
         self.created += 1;
-        self.places.insert(self.created, Place { kind, dialled: 0, state: State::Unopened });
+        self.places.insert(self.created, Place::new(kind));
         self.created
     }
 
     /// C5
     pub fn default_of(&self, thread: usize) -> Option<u32> {
-        let its = |place: &Place| place.kind == Kind::Default(thread) && place.state != State::Disposed;
+        let its = |place: &Place| place.kind == Kind::Default(thread) && !place.disposed;
         self.places.iter().find(|(_, place)| its(place)).map(|(number, _)| *number)
     }
 
-    fn place(&mut self, number: u32) -> &mut Place {
-        self.places.get_mut(&number).unwrap()
-    }
-
-    fn dispose(&mut self, number: u32) {
-        self.place(number).state = State::Disposed;
-    }
-
-    /// Dials; a place that came into being for this is gone again if nobody answers (C4).
-    fn open(&mut self, number: u32, refused: bool, new: bool) -> Result<Session, Outcome> {
-        let place = self.place(number);
-        place.dialled += 1;
-        let session = Session { connection: number, number: place.dialled };
-        match (refused, new) {
-            (false, _) => place.state = State::Open,
-            (true, true) => place.state = State::Disposed,
-            (true, false) => {}
-        }
-        if refused { Err(Outcome::NotOpened(session)) } else { Ok(session) }
+    /// W2: how many connections there are, those being dialled among them.
+    pub fn taken(&self) -> usize {
+        self.places.values().filter(|place| place.state != State::Unopened).count()
     }
 
     /// The sessions in that state, in order.
@@ -94,24 +102,23 @@ impl Client {
         let open = self.places.iter().filter(|(_, place)| place.state == state);
         open.map(|(&connection, place)| Session { connection, number: place.dialled }).collect()
     }
+
+    /// Those in its lines.
+    pub fn waiting(&self) -> impl Iterator<Item = &Request> {
+        self.room.iter().chain(self.places.values().flat_map(|place| &place.line))
+    }
 }
 
 impl Model {
     pub fn step(&mut self, step: &Step) -> Outcome {
         match *step {
             // C1, C4
-            Step::Create { client, name, .. } => {
+            Step::Create { thread, client, name } => {
                 if self.clients[client].closed {
                     return Outcome::Refused(&["D4"], None);
                 }
                 let number = self.clients[client].add(Kind::Independent);
-                match self.clients[client].open(number, self.refuses, true) {
-                    Ok(session) => {
-                        self.named.insert(name, (client, number));
-                        Outcome::Opened(session)
-                    }
-                    Err(outcome) => outcome,
-                }
+                self.ask(Request { thread, client, number, aim: Aim::Create { name } })
             }
             // C2, C3, C4
             Step::CreateDefault { thread, client, handle } => {
@@ -125,13 +132,7 @@ impl Model {
                     (Mode::UseMainOrDefault, false, None) => {}
                 }
                 let number = its.add(Kind::Default(thread));
-                match its.open(number, self.refuses, true) {
-                    Ok(session) => {
-                        self.handles.insert(handle, (thread, client, number));
-                        Outcome::Opened(session)
-                    }
-                    Err(outcome) => outcome,
-                }
+                self.ask(Request { thread, client, number, aim: Aim::CreateDefault { handle } })
             }
             // D1: a default stays with its thread
             Step::Leave { handle, .. } => {
@@ -141,13 +142,13 @@ impl Model {
             // D1: a stale handle never disposes its successor
             Step::DisposeHandle { handle, .. } => {
                 let (_, client, number) = self.handles.remove(&handle).unwrap();
-                self.clients[client].dispose(number);
+                self.dispose(client, number);
                 Outcome::Done
             }
             // D1
             Step::DisposeDefault { thread, client } => match self.clients[client].default_of(thread) {
                 Some(number) => {
-                    self.clients[client].dispose(number);
+                    self.dispose(client, number);
                     Outcome::Disposed(Some(number))
                 }
                 None => Outcome::Disposed(None),
@@ -155,44 +156,56 @@ impl Model {
             // D2
             Step::Dispose { connection, .. } => {
                 let (client, number) = self.named[&connection];
-                self.clients[client].dispose(number);
+                self.dispose(client, number);
                 Outcome::Done
             }
-            Step::Operate { thread, client, via } => self.operate(thread, client, via),
+            Step::Operate { thread, client, via } => self.operate(thread, client, via, false),
+            Step::Hold { thread, client, via } => self.operate(thread, client, via, true),
+            Step::Release { thread } => {
+                self.release(thread);
+                Outcome::Done
+            }
             // M1
             Step::SetMode { client, mode, .. } => {
                 self.clients[client].mode = mode;
                 Outcome::Done
             }
-            // D3; its handles go with it
+            // D3; what it keeps goes with it
             Step::Exit { thread } => {
+                self.release(thread);
                 self.handles.retain(|_, (of, ..)| *of != thread);
-                for client in &mut self.clients {
-                    if let Some(number) = client.default_of(thread) {
-                        client.dispose(number);
+                for client in 0..self.clients.len() {
+                    if let Some(number) = self.clients[client].default_of(thread) {
+                        self.dispose(client, number);
                     }
                 }
                 Outcome::Done
             }
             Step::Cut { client, session, .. } => {
-                self.clients[client].place(session.connection).state = State::Cut;
+                self.clients[client].places.get_mut(&session.connection).unwrap().state = State::Cut;
                 Outcome::Done
             }
             Step::Refuse(refuses) => {
                 self.refuses = refuses;
                 Outcome::Done
             }
-            // D4
+            Step::Hang(hangs) => {
+                self.hangs = hangs;
+                for request in std::mem::take(&mut self.hanging) {
+                    let outcome = self.answered(request);
+                    self.comes_of(request, outcome);
+                }
+                Outcome::Done
+            }
             Step::Close { client } => {
-                self.clients[client].closed = true;
-                self.clients[client].places.values_mut().for_each(|place| place.state = State::Disposed);
+                self.close(client);
                 Outcome::Done
             }
         }
     }
 
-    /// A1 to A3, and what becomes of the connection.
-    fn operate(&mut self, thread: usize, client: usize, via: Option<usize>) -> Outcome {
+    /// A1 to A3
+    fn operate(&mut self, thread: usize, client: usize, via: Option<usize>, keep: bool) -> Outcome {
         let passed = via.map(|name| self.named[&name]);
         let its = &mut self.clients[client];
         if let Some((_, number)) = passed.filter(|(owner, _)| *owner != client) {
@@ -203,7 +216,7 @@ impl Model {
             return Outcome::Refused(&["D4"], None);
         }
         let (number, reason) = match (passed, its.mode, its.default_of(thread)) {
-            (Some((_, number)), ..) if its.place(number).state == State::Disposed => {
+            (Some((_, number)), ..) if its.places[&number].disposed => {
                 return Outcome::Refused(&["D2"], Some(number));
             }
             (Some((_, number)), ..) => (number, "explicit"),
@@ -212,21 +225,22 @@ impl Model {
             (None, Mode::UseDefault, None) => (its.add(Kind::Default(thread)), "default-created"),
             (None, Mode::UseMainOrDefault, None) => (0, "main"),
         };
-        let place = its.place(number);
-        let session = Session { connection: number, number: place.dialled };
-        match (place.state, place.kind) {
-            (State::Open, _) => Outcome::Used { session, reason, opened: false },
-            // B1; B2: a place survives, an independent connection counts as disposed.
-            (State::Cut, kind) => {
-                place.state = if kind == Kind::Independent { State::Disposed } else { State::Unopened };
-                Outcome::Broke { session, reason, word: "closed" }
-            }
-            // B3: the next session has the next number.
-            _ => match its.open(number, self.refuses, reason == "default-created") {
-                Ok(session) => Outcome::Used { session, reason, opened: true },
-                Err(outcome) => outcome,
-            },
-        }
+        self.ask(Request { thread, client, number, aim: Aim::Use { reason, keep } })
+    }
+
+    /// It stands in a line, or its dial hangs.
+    pub fn waits(&self, thread: usize) -> bool {
+        let waiting = self.clients.iter().flat_map(Client::waiting).chain(&self.hanging);
+        waiting.into_iter().any(|request| request.thread == thread)
+    }
+
+    /// What it uses: whose, and which.
+    pub fn held_by(&self, thread: usize) -> Vec<(usize, u32)> {
+        let of = |(client, its): (usize, &Client)| {
+            let held = its.places.iter().filter(|(_, place)| place.holder == Some(thread));
+            held.map(|(number, _)| (client, *number)).collect::<Vec<_>>()
+        };
+        self.clients.iter().enumerate().flat_map(of).collect()
     }
 
     /// Whose connection that is.

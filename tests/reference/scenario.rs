@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::model::{Client, Model, State};
 
 pub const CLIENTS: usize = 2;
-const LANES: usize = 3;
+pub const LANES: usize = 4;
 /// The longest scenario, in steps.
 const LONGEST: usize = 40;
 
@@ -22,18 +22,69 @@ pub struct Session {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    Create { thread: usize, client: usize, name: usize },
-    CreateDefault { thread: usize, client: usize, handle: usize },
-    Leave { thread: usize, client: usize, handle: usize },
-    DisposeHandle { thread: usize, client: usize, handle: usize },
-    DisposeDefault { thread: usize, client: usize },
-    Dispose { thread: usize, connection: usize },
-    Operate { thread: usize, client: usize, via: Option<usize> },
-    SetMode { thread: usize, client: usize, mode: Mode },
-    Exit { thread: usize },
-    Cut { client: usize, session: Session, victim: Victim, how: Cut },
+    Create {
+        thread: usize,
+        client: usize,
+        name: usize,
+    },
+    CreateDefault {
+        thread: usize,
+        client: usize,
+        handle: usize,
+    },
+    Leave {
+        thread: usize,
+        client: usize,
+        handle: usize,
+    },
+    DisposeHandle {
+        thread: usize,
+        client: usize,
+        handle: usize,
+    },
+    DisposeDefault {
+        thread: usize,
+        client: usize,
+    },
+    Dispose {
+        thread: usize,
+        connection: usize,
+    },
+    Operate {
+        thread: usize,
+        client: usize,
+        via: Option<usize>,
+    },
+    /// An operation whose connection the thread keeps.
+    Hold {
+        thread: usize,
+        client: usize,
+        via: Option<usize>,
+    },
+    /// Of all that the thread keeps.
+    Release {
+        thread: usize,
+    },
+    SetMode {
+        thread: usize,
+        client: usize,
+        mode: Mode,
+    },
+    Exit {
+        thread: usize,
+    },
+    Cut {
+        client: usize,
+        session: Session,
+        victim: Victim,
+        how: Cut,
+    },
     Refuse(bool),
-    Close { client: usize },
+    /// Dials are not answered, until they are again.
+    Hang(bool),
+    Close {
+        client: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +114,28 @@ pub enum Outcome {
     /// By one of these rules, and which connection it names.
     Refused(&'static [&'static str], Option<u32>),
     Disposed(Option<u32>),
+    /// No turn in time: for that connection, or for room.
+    TimedOut(Option<u32>),
+    /// Its turn has not come.
+    Waits,
     Done,
+}
+
+/// What a client is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub mode: Mode,
+    pub cap: Option<usize>,
+    /// Without patience whatever would have to wait fails.
+    pub patient: bool,
 }
 
 /// A step, and what is true after it.
 pub struct Line {
     pub step: Step,
     pub outcome: Outcome,
+    /// What comes, by this step, of those that had to wait before: which thread, and what.
+    pub finished: Vec<(usize, Outcome)>,
     pub after: [After; CLIENTS],
     /// What is open then, in the scenario's words: by what the client can know.
     open: [String; CLIENTS],
@@ -80,13 +146,15 @@ pub struct Line {
 pub struct After {
     /// The sessions that the server has open.
     pub open: Vec<Session>,
-    /// How many the client counts: with those that were cut, which it cannot know yet.
+    /// How many the client counts: with those that were cut, which it cannot know yet, and those being dialled.
     pub held: usize,
+    /// How many stand in line.
+    pub waiting: usize,
     pub mode: Mode,
 }
 
 pub struct Scenario {
-    pub modes: [Mode; CLIENTS],
+    pub terms: [Terms; CLIENTS],
     pub lines: Vec<Line>,
 }
 
@@ -103,6 +171,9 @@ pub struct Raw {
 enum Verb {
     Operate,
     OperateVia,
+    Hold,
+    HoldVia,
+    Release,
     Create,
     CreateDefault,
     Leave,
@@ -114,13 +185,15 @@ enum Verb {
     Cut,
     Refuse,
     Accept,
+    Hang,
+    Answer,
     Close,
 }
 
 /// What a scenario is made from.
 #[derive(Clone)]
 pub struct Seed {
-    modes: [Mode; CLIENTS],
+    terms: [Terms; CLIENTS],
     raw: Vec<Raw>,
 }
 
@@ -128,6 +201,9 @@ pub fn seeds() -> impl Strategy<Value = Seed> {
     let verb = prop_oneof![
         30 => Just(Verb::Operate),
         12 => Just(Verb::OperateVia),
+        12 => Just(Verb::Hold),
+        10 => Just(Verb::HoldVia),
+        14 => Just(Verb::Release),
         8 => Just(Verb::Create),
         12 => Just(Verb::CreateDefault),
         4 => Just(Verb::Leave),
@@ -139,6 +215,8 @@ pub fn seeds() -> impl Strategy<Value = Seed> {
         10 => Just(Verb::Cut),
         2 => Just(Verb::Refuse),
         3 => Just(Verb::Accept),
+        3 => Just(Verb::Hang),
+        5 => Just(Verb::Answer),
         1 => Just(Verb::Close),
     ];
     let raw = (verb, 0..LANES, 0..CLIENTS, 0_usize..60).prop_map(|(verb, lane, client, pick)| Raw {
@@ -147,14 +225,17 @@ pub fn seeds() -> impl Strategy<Value = Seed> {
         client,
         pick,
     });
-    let mode = || prop::sample::select(Mode::ALL.to_vec());
-    ([mode(), mode()], prop::collection::vec(raw, 1..=LONGEST)).prop_map(|(modes, raw)| Seed { modes, raw })
+    let mode = prop::sample::select(Mode::ALL.to_vec());
+    let cap = prop::option::of(1..=4_usize);
+    // Shrinks to those that never have to wait.
+    let terms = (mode, cap, prop::bool::weighted(0.8)).prop_map(|(mode, cap, patient)| Terms { mode, cap, patient });
+    ([terms.clone(), terms], prop::collection::vec(raw, 1..=LONGEST)).prop_map(|(terms, raw)| Seed { terms, raw })
 }
 
 impl Seed {
-    /// The model runs the steps; one that makes no sense where it stands is left out.
+    /// The model runs the steps; one that makes no sense where it stands is left out. In the end nobody waits.
     pub fn scenario(&self) -> Scenario {
-        let mut model = Model { clients: self.modes.map(Client::new).into(), ..Model::default() };
+        let mut model = Model { clients: self.terms.map(Client::new).into(), ..Model::default() };
         let mut lanes: [usize; LANES] = std::array::from_fn(|lane| lane + 1);
         let mut lines = Vec::new();
         for (count, raw) in self.raw.iter().enumerate() {
@@ -162,18 +243,47 @@ impl Seed {
             if let Step::Exit { .. } = step {
                 lanes[raw.lane] = lanes.iter().max().unwrap() + 1;
             }
-            let outcome = model.step(&step);
-            let after = std::array::from_fn(|client| {
-                let its: &Client = &model.clients[client];
-                let open = its.sessions(State::Open);
-                let held = open.len() + its.sessions(State::Cut).len();
-                After { open, held, mode: its.mode }
-            });
-            let open = std::array::from_fn(|client| open(&model, client));
-            lines.push(Line { step, outcome, after, open });
+            lines.push(Line::new(&mut model, step));
         }
-        Scenario { modes: self.modes, lines }
+        while let Some(step) = unwind(&model, &lanes) {
+            lines.push(Line::new(&mut model, step));
+        }
+        Scenario { terms: self.terms, lines }
     }
+}
+
+impl Line {
+    fn new(model: &mut Model, step: Step) -> Self {
+        // Who waits keeps what it gets: so each turn is a step of its own, and none depends on which thread is faster.
+        let step = match step {
+            Step::Operate { thread, client, via } if model.clone().step(&step) == Outcome::Waits => {
+                Step::Hold { thread, client, via }
+            }
+            step => step,
+        };
+        let outcome = model.step(&step);
+        let finished = std::mem::take(&mut model.finished);
+        let after = std::array::from_fn(|client| {
+            let its: &Client = &model.clients[client];
+            After { open: its.sessions(State::Open), held: its.taken(), waiting: its.waiting().count(), mode: its.mode }
+        });
+        let open = std::array::from_fn(|client| open(model, client));
+        Self { step, outcome, finished, after, open }
+    }
+}
+
+/// The next step towards an end in which nobody waits and nobody keeps anything.
+fn unwind(model: &Model, lanes: &[usize]) -> Option<Step> {
+    if model.hangs {
+        return Some(Step::Hang(false));
+    }
+    let keeps = |thread: &&usize| !model.waits(**thread) && !model.held_by(**thread).is_empty();
+    if let Some(thread) = lanes.iter().find(keeps) {
+        return Some(Step::Release { thread: *thread });
+    }
+    // They wait for room that nobody will make, or for each other.
+    let stuck = model.clients.iter().position(|client| client.waiting().next().is_some());
+    stuck.map(|client| Step::Close { client })
 }
 
 impl Raw {
@@ -186,14 +296,25 @@ impl Raw {
             let its = model.handles.iter().filter(|(_, (of, ..))| *of == thread);
             picked(its.map(|(handle, (_, client, _))| (*handle, *client)), pick)
         };
+        let of_a_thread =
+            !matches!(verb, Verb::Cut | Verb::Refuse | Verb::Accept | Verb::Hang | Verb::Answer | Verb::Close);
+        if of_a_thread && model.waits(thread) {
+            return None;
+        }
         Some(match verb {
             Verb::Operate => Step::Operate { thread, client, via: None },
-            Verb::OperateVia => {
+            Verb::Hold => Step::Hold { thread, client, via: None },
+            Verb::OperateVia | Verb::HoldVia => {
                 let via = a_connection()?;
                 // Mostly with its own client.
                 let client = if pick % 5 == 0 { client } else { model.named[&via].0 };
-                Step::Operate { thread, client, via: Some(via) }
+                match verb {
+                    Verb::HoldVia => Step::Hold { thread, client, via: Some(via) },
+                    _ => Step::Operate { thread, client, via: Some(via) },
+                }
             }
+            Verb::Release if model.held_by(thread).is_empty() => return None,
+            Verb::Release => Step::Release { thread },
             Verb::Create => Step::Create { thread, client, name: count },
             Verb::CreateDefault => Step::CreateDefault { thread, client, handle: count },
             Verb::Leave => {
@@ -209,14 +330,21 @@ impl Raw {
             Verb::SetMode => Step::SetMode { thread, client, mode: Mode::ALL[pick % 3] },
             Verb::Exit => Step::Exit { thread },
             Verb::Cut => {
-                let session = picked(model.clients[client].sessions(State::Open).into_iter(), pick)?;
+                let its = &model.clients[client];
+                let mut open = its.sessions(State::Open);
+                // Once it is disposed it has no name.
+                open.retain(|session| !its.places[&session.connection].disposed);
+                let session = picked(open.into_iter(), pick)?;
                 let how = if pick % 2 == 0 { Cut::Fin } else { Cut::Rst };
                 Step::Cut { client, session, victim: model.victim(client, session.connection), how }
             }
-            Verb::Refuse if !model.refuses => Step::Refuse(true),
+            Verb::Refuse if !model.refuses && !model.hangs => Step::Refuse(true),
             Verb::Accept if model.refuses => Step::Refuse(false),
-            Verb::Close if !model.clients[client].closed => Step::Close { client },
-            Verb::Refuse | Verb::Accept | Verb::Close => return None,
+            Verb::Hang if !model.hangs && !model.refuses => Step::Hang(true),
+            Verb::Answer if model.hangs => Step::Hang(false),
+            // What becomes of a dial that is under way then is left open.
+            Verb::Close if !model.clients[client].closed && model.hanging.is_empty() => Step::Close { client },
+            Verb::Refuse | Verb::Accept | Verb::Hang | Verb::Answer | Verb::Close => return None,
         })
     }
 }
@@ -260,13 +388,26 @@ impl Scenario {
     /// The first `lines` of it in the language of `mailconn scenario`.
     pub fn text(&self, lines: usize) -> String {
         let mut text = String::new();
-        for (client, mode) in self.modes.iter().enumerate() {
-            writeln!(text, "client {} {mode}", letter(client)).unwrap();
+        for (client, Terms { mode, cap, patient }) in self.terms.iter().enumerate() {
+            let cap = cap.map_or(String::new(), |cap| format!(" cap={cap}"));
+            let wait = if *patient { "" } else { " wait=1ns" };
+            writeln!(text, "client {} {mode}{cap}{wait}", letter(client)).unwrap();
         }
+        let mut write = |step: &str, result: &str| {
+            writeln!(text, "{}", format!("{step:<44} {result}").trim_end()).unwrap();
+        };
         for line in &self.lines[..lines] {
             let step = line.step.text();
-            let result = line.outcome.text();
-            writeln!(text, "{}", format!("{step:<44} {result}").trim_end()).unwrap();
+            match line.outcome {
+                Outcome::Waits => {
+                    write(&step.replacen(' ', " begins ", 1), "");
+                    write("pause 60ms", "");
+                }
+                _ => write(&step, &line.outcome.text()),
+            }
+            for (thread, outcome) in &line.finished {
+                write(&format!("T{thread} finishes"), &outcome.text());
+            }
         }
         if let Some(last) = self.lines[..lines].last() {
             for (client, open) in last.open.iter().enumerate() {
@@ -298,6 +439,9 @@ impl Step {
             Self::Operate { thread, client, via: Some(via) } => {
                 format!("T{thread} noop via k{via} on {}", letter(client))
             }
+            Self::Hold { thread, client, via: None } => format!("T{thread} hold on {}", letter(client)),
+            Self::Hold { thread, client, via: Some(via) } => format!("T{thread} hold via k{via} on {}", letter(client)),
+            Self::Release { thread } => format!("T{thread} release"),
             Self::SetMode { thread, client, mode } => format!("T{thread} mode {mode} on {}", letter(client)),
             Self::Exit { thread } => format!("T{thread} exit"),
             Self::Cut { client, victim, how, .. } => {
@@ -312,6 +456,9 @@ impl Step {
             }
             Self::Refuse(true) => "server refuses connections".to_owned(),
             Self::Refuse(false) => "server accepts connections".to_owned(),
+            // The sandbox does not: what begins meanwhile only takes its time, and all comes out the same.
+            Self::Hang(true) => "# nobody answers new connections".to_owned(),
+            Self::Hang(false) => "# new connections are answered again".to_owned(),
             Self::Close { client } => format!("close {}", letter(client)),
         }
     }
@@ -328,7 +475,8 @@ impl Outcome {
             Self::Refused(rules, _) => format!("=> refused {}", rules.join(" or refused ")),
             Self::Disposed(Some(_)) => "=> disposed".to_owned(),
             Self::Disposed(None) => "=> nothing".to_owned(),
-            Self::Done => String::new(),
+            Self::TimedOut(_) => "=> fails wait-timeout".to_owned(),
+            Self::Waits | Self::Done => String::new(),
         }
     }
 }
