@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shapes::{CountsShape, DialShape, FailureShape, LatencyShape, SCHEMA_VERSION, TlsShape, TotalsShape, tls};
-use super::words::{us, wall};
+use super::shapes::{CountsShape, DialShape, FailureShape, Head, LatencyShape, TlsShape, TotalsShape, indented, tls};
+use super::words::us;
 use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
 
 /// The report as one JSON object, indented, with a newline at its end.
@@ -15,12 +15,7 @@ use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary
 pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
     let header = &run.header;
     let report = Report {
-        schema_version: SCHEMA_VERSION,
-        tool_version: header.tool_version,
-        run_id: &header.run_id,
-        started: wall(header.started),
-        server: &header.server,
-        protocol: header.protocol.name(),
+        head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
         certificates_verified: !header.insecure,
         mode: header.mode.name(),
         threads: header.workers.len(),
@@ -45,23 +40,13 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
         failures: summary.failures.iter().map(failure).collect(),
         totals: TotalsShape::new(run, summary, verdict),
     };
-    #[expect(
-        clippy::expect_used,
-        reason = "string keys and plain numbers: nothing in these shapes can fail to serialise"
-    )]
-    let mut bytes = serde_json::to_vec_pretty(&report).expect("the report serialises");
-    bytes.push(b'\n');
-    bytes
+    indented(&report)
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
-    schema_version: u32,
-    tool_version: &'static str,
-    run_id: &'a str,
-    started: String,
-    server: &'a str,
-    protocol: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     certificates_verified: bool,
     mode: &'static str,
     threads: usize,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::word;
 use crate::protocol::{Capabilities, TlsDetails};
 use crate::record::{Check, Happened, When};
-use crate::report::shapes::{FailureShape, SCHEMA_VERSION, TlsShape};
+use crate::report::shapes::{FailureShape, Head, TlsShape, indented};
 use crate::report::words::{us, wall};
 
 /// The check as one JSON object, indented, with a newline at its end.
@@ -18,12 +18,7 @@ pub fn check_json(check: &Check) -> Vec<u8> {
     let offered = |when| check.offered(when).map(|offers: &Capabilities| offers.iter().collect());
     let conclusion = check.conclusion();
     let report = Report {
-        schema_version: SCHEMA_VERSION,
-        tool_version: header.tool_version,
-        run_id: &header.run_id,
-        started: wall(header.started),
-        server: &header.server,
-        protocol: header.protocol.name(),
+        head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
         security: header.security.name(),
         elapsed_us: us(check.elapsed),
         interrupted: check.interrupted,
@@ -59,23 +54,13 @@ pub fn check_json(check: &Check) -> Vec<u8> {
         failures: check.failures().map(Into::into).collect(),
         exit_code: conclusion.exit_code(),
     };
-    #[expect(
-        clippy::expect_used,
-        reason = "string keys and plain numbers: nothing in these shapes can fail to serialise"
-    )]
-    let mut bytes = serde_json::to_vec_pretty(&report).expect("the report serialises");
-    bytes.push(b'\n');
-    bytes
+    indented(&report)
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
-    schema_version: u32,
-    tool_version: &'static str,
-    run_id: &'a str,
-    started: String,
-    server: &'a str,
-    protocol: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     security: &'static str,
     elapsed_us: u64,
     /// The number of the signal that ended it early; else null.
