@@ -193,6 +193,23 @@ impl Lines {
         }
     }
 
+    /// The end of a session: `quit` says QUIT and hears the reply, by `deadline`. The stream is of no use afterwards.
+    pub(super) fn sign_out(
+        &mut self,
+        deadline: Instant,
+        quit: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let closed = |message| Failure::new(FailureKind::Closed, Stage::Logout, message);
+        self.begin(Stage::Logout, deadline);
+        if self.is_broken() {
+            return Err(closed("the session had broken; it was closed without QUIT"));
+        }
+        self.expect_silence()?;
+        let done = quit(self);
+        self.give_up(closed("the session was signed out"));
+        done
+    }
+
     /// The next line of the reply, without its line end.
     pub(super) fn line(&mut self) -> Result<&[u8], Failure> {
         let mut searched = self.taken;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::operation::Pop3Operation;
 use super::reply;
 use crate::protocol::command::Command;
-use crate::protocol::failure::{Failure, FailureKind, Stage};
+use crate::protocol::failure::{Failure, Stage};
 use crate::protocol::lines::Lines;
 use crate::protocol::session::Established;
 use crate::protocol::stream::Traffic;
@@ -68,16 +68,7 @@ impl Pop3Connection {
     /// # Errors
     /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
     pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
-        self.lines.begin(Stage::Logout, deadline);
-        if self.lines.is_broken() {
-            let message = "the session had broken; it was closed without QUIT";
-            return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
-        }
-        self.lines.expect_silence()?;
-        let done = reply::command(&mut self.lines, "QUIT").map(|_| ());
-        let message = "the session was signed out";
-        self.lines.give_up(Failure::new(FailureKind::Closed, Stage::Logout, message));
-        done
+        self.lines.sign_out(deadline, |lines| reply::command(lines, "QUIT").map(|_| ()))
     }
 
     fn stat(&mut self) -> Result<u32, Failure> {

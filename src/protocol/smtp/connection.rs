@@ -123,16 +123,7 @@ impl SmtpConnection {
     /// # Errors
     /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
     pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
-        self.lines.begin(Stage::Logout, deadline);
-        if self.lines.is_broken() {
-            let message = "the session had broken; it was closed without QUIT";
-            return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
-        }
-        self.lines.expect_silence()?;
-        let done = reply::command(&mut self.lines, "QUIT").map(|_| ());
-        let message = "the session was signed out";
-        self.lines.give_up(Failure::new(FailureKind::Closed, Stage::Logout, message));
-        done
+        self.lines.sign_out(deadline, |lines| reply::command(lines, "QUIT").map(|_| ()))
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
