@@ -30,20 +30,14 @@ use super::limits::Place;
 use super::listening::Security;
 use super::mailbox::Account;
 use super::sasl::{Exchange, Step};
-use super::surroundings::{Denied, Surroundings};
+use super::surroundings::{Denied, MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
-
-/// How long a client may take to sign in.
-const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
 
 /// How long a signed-in client may be silent (RFC 3501, 5.4: no less than 30 minutes).
 const IDLE_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Said to a client that took too long, to sign in or over a command.
 const INACTIVE: &str = "Disconnected for inactivity.";
-
-/// This many bad commands in a row are no client's work.
-const MAX_BAD: u32 = 20;
 
 /// The most fields a client may send with ID (RFC 2971, 3.3).
 const MAX_LABEL: usize = 30;
@@ -154,12 +148,8 @@ impl Session<'_> {
 
     fn shake_hands(&mut self, channel: &mut Channel<'_>) -> io::Result<()> {
         self.shakes_hands = false;
-        if let Some(tls) = self.around.tls {
-            channel.encrypt(tls)?;
-            channel.allow(SIGN_IN_TIME)?;
-            self.encrypted = true;
-            self.witness.encrypted();
-        }
+        self.around.shake_hands(channel, self.witness)?;
+        self.encrypted = channel.is_encrypted();
         Ok(())
     }
 

@@ -16,17 +16,11 @@ use super::channel::{Arrival, Channel};
 use super::inlet::{MAX_SASL_LINE, Progress};
 use super::limits::Place;
 use super::sasl::{self, Exchange, Step};
-use super::surroundings::{Denied, Surroundings};
+use super::surroundings::{Denied, MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
-
-/// How long a client may take to sign in.
-const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
 
 /// How long a signed-in client may be silent (RFC 1939, 3: no less than 10 minutes).
 const IDLE_TIME: Duration = Duration::from_secs(10 * 60);
-
-/// This many bad commands in a row are no client's work.
-const MAX_BAD: u32 = 20;
 
 /// Said to whom TLS is on offer, and who would do without.
 const ENCRYPT_FIRST: &str = "Plaintext authentication disallowed on non-secure (SSL/TLS) connections.";
@@ -124,14 +118,10 @@ impl Session<'_> {
 
     fn shake_hands(&mut self, channel: &mut Channel<'_>) -> io::Result<()> {
         self.shakes_hands = false;
-        if let Some(tls) = self.around.tls {
-            channel.encrypt(tls)?;
-            channel.allow(SIGN_IN_TIME)?;
-            self.encrypted = true;
-            // What was said in the clear does not count (RFC 2595, 4).
-            self.name = None;
-            self.witness.encrypted();
-        }
+        self.around.shake_hands(channel, self.witness)?;
+        self.encrypted = channel.is_encrypted();
+        // What was said in the clear does not count (RFC 2595, 4).
+        self.name = None;
         Ok(())
     }
 

@@ -22,23 +22,17 @@ use super::inlet::{MAX_SASL_LINE, Progress};
 use super::limits::Place;
 use super::mailbox::Account;
 use super::sasl::{self, Exchange, Step};
-use super::surroundings::Surroundings;
+use super::surroundings::{MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
 
 /// What the server calls itself.
 const HOST: &str = "localhost";
-
-/// How long a client may take to sign in.
-const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
 
 /// How long a server waits for the next command (RFC 5321, 4.5.3.2.7).
 const COMMAND_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// How long a whole message may take.
 const MESSAGE_TIME: Duration = Duration::from_secs(10 * 60);
-
-/// This many bad commands in a row are no client's work.
-const MAX_BAD: u32 = 20;
 
 /// Holds the conversation to its end, and says why it ended.
 pub(super) fn converse(
@@ -187,15 +181,11 @@ impl Session<'_> {
 
     fn shake_hands(&mut self, channel: &mut Channel<'_>) -> io::Result<()> {
         self.shakes_hands = false;
-        if let Some(tls) = self.around.tls {
-            channel.encrypt(tls)?;
-            channel.allow(SIGN_IN_TIME)?;
-            self.encrypted = true;
-            // What the client said of itself in the clear does not count (RFC 3207, 4.2).
-            self.hello = None;
-            self.transaction = None;
-            self.witness.encrypted();
-        }
+        self.around.shake_hands(channel, self.witness)?;
+        self.encrypted = channel.is_encrypted();
+        // What the client said of itself in the clear does not count (RFC 3207, 4.2).
+        self.hello = None;
+        self.transaction = None;
         Ok(())
     }
 

@@ -1,13 +1,23 @@
 //! What a session needs to know of the server it belongs to.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::channel::Channel;
 use super::limits::{Full, Limits, Place};
 use super::listening::{Protocol, Security};
 use super::mailbox::{Account, Accounts};
+use super::witness::SessionWitness;
+
+/// How long a client may take to sign in, whatever it speaks.
+pub(super) const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
+
+/// This many bad commands in a row are no client's work.
+pub(super) const MAX_BAD: u32 = 20;
 
 /// The server, as one session sees it.
 pub(super) struct Surroundings<'a> {
@@ -34,6 +44,16 @@ impl Surroundings<'_> {
         let user = Some(Arc::clone(account.name()));
         let place = self.limits.admit(self.protocol, user, self.peer.ip()).map_err(Denied::Full)?;
         Ok((Arc::clone(account), place))
+    }
+
+    /// What the client asked for in the clear, and was promised. It has time to sign in anew.
+    pub fn shake_hands(&self, channel: &mut Channel<'_>, witness: &SessionWitness) -> io::Result<()> {
+        if let Some(tls) = self.tls {
+            channel.encrypt(tls)?;
+            channel.allow(SIGN_IN_TIME)?;
+            witness.encrypted();
+        }
+        Ok(())
     }
 
     /// The TLS that is on offer to a client that still speaks in the clear.
