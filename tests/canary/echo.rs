@@ -43,10 +43,7 @@ pub enum Manner {
     Closed,
 }
 
-use Manner::{
-    Asking, Babbling, Behind, Breaking, Closed, Dismissing, Greeting, Grudging, Leaving, Offering, OfferingNext,
-    Refusing, Stalling, Wrapping,
-};
+use Manner::*;
 
 pub const MANNERS: [Manner; 18] = [
     Refusing,
