@@ -68,6 +68,8 @@ fn fail_on_says_which_findings_exit_1() {
     ] {
         assert_eq!(run(&format!("{naive} {flag}")).code, code, "{flag}");
     }
+    let passed = run(&format!("{SHARED} --lock command -n 50 --fail-on none")).stdout;
+    assert!(passed.ends_with("\nexit 0: nothing failed; MC020 fails no run with this --fail-on\n"), "{passed}");
     let waiting = "--mode use-main -t 8 -n 20 --sandbox-latency 1ms --format json";
     for (flag, code) in [("", 0), ("--fail-on advice", 1)] {
         let ended = run(&format!("{waiting} {flag}"));

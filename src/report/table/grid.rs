@@ -6,6 +6,8 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 /// No line of the report is wider.
 pub(super) const WIDTH: u16 = 80;
+/// A word that is no longer is not broken by its column: reasons, modes, how sessions ended.
+const WORD: usize = 20;
 
 /// A column: its header, and what gives way when a row is too wide.
 pub(in crate::report) struct Column {
@@ -52,10 +54,25 @@ pub(in crate::report) fn grid(
     over: &[Over],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
-    let mut rows = rows.into_iter().peekable();
-    if rows.peek().is_none() {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    if rows.is_empty() {
         return String::new();
     }
+    let whole_words = arranged(columns, &rows, WORD);
+    let fits = whole_words.lines().all(|line| line.chars().count() <= usize::from(WIDTH));
+    let body = if fits { whole_words } else { arranged(columns, &rows, 0) };
+    match body.lines().next().and_then(|header| titles(header, columns.len(), over)) {
+        Some(titles) => format!("{titles}\n{body}"),
+        None => body,
+    }
+}
+
+/// Columns in which no word is broken that is not longer than that.
+fn arranged(columns: &[Column], rows: &[Vec<String>], whole: usize) -> String {
+    let longest = |index: usize| {
+        let words = rows.iter().filter_map(|row| row.get(index)).flat_map(|cell| cell.split_whitespace());
+        words.map(|word| word.chars().count()).filter(|length| *length <= whole).max().unwrap_or(0)
+    };
     let mut table = bare();
     table.set_header(columns.iter().map(|column| column.name));
     for row in rows {
@@ -75,15 +92,11 @@ pub(in crate::report) fn grid(
         if column.whole {
             shape.set_constraint(ColumnConstraint::ContentWidth);
         } else {
-            let header = u16::try_from(column.name.len()).unwrap_or(WIDTH);
-            shape.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(header + gap)));
+            let word = u16::try_from(column.name.len().max(longest(index))).unwrap_or(WIDTH);
+            shape.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word + gap)));
         }
     }
-    let body = trimmed(&table);
-    match body.lines().next().and_then(|header| titles(header, columns.len(), over)) {
-        Some(titles) => format!("{titles}\n{body}"),
-        None => body,
-    }
+    trimmed(&table)
 }
 
 /// Text behind a label, its later lines under its first.

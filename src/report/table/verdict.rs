@@ -1,7 +1,7 @@
 //! What the run proves.
 
 use super::grid::{labelled, paragraph};
-use crate::record::{Agreement, Finding, Verdict};
+use crate::record::{Agreement, Conclusion, Finding, Severity, Verdict};
 use crate::report::words::{conclusion, count, many, printable};
 
 pub(super) fn section(verdict: &Verdict) -> String {
@@ -16,8 +16,24 @@ pub(super) fn section(verdict: &Verdict) -> String {
             format!("the server's own record agrees for {} of {}", count(held), count(checked))
         }
     };
-    let end = format!("exit {}: {}", verdict.conclusion.exit_code(), conclusion(verdict.conclusion));
+    let end = format!("exit {}: {}", verdict.conclusion.exit_code(), concluded(verdict));
     paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
+}
+
+/// What the run came to: not that all held if something was found that this run was told to pass.
+fn concluded(verdict: &Verdict) -> String {
+    let passed: Vec<&str> = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Advice)
+        .map(|finding| finding.id)
+        .collect();
+    match verdict.conclusion {
+        Conclusion::Held if !passed.is_empty() => {
+            format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
+        }
+        other => conclusion(other),
+    }
 }
 
 fn finding(finding: &Finding) -> (String, String) {
