@@ -3,3 +3,4 @@
 mod lies;
 mod moved;
 mod traces;
+mod written;

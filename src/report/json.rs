@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shapes::{CountsShape, DialShape, FailureShape, Head, LatencyShape, TlsShape, TotalsShape, indented, tls};
+use super::shapes::{
+    AskedShape, CountsShape, DialShape, FailureShape, Head, LatencyShape, TlsShape, TotalsShape, indented, tls,
+};
 use super::words::us;
-use crate::record::{Asked, FailureRow, HowClosed, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
+use crate::record::{FailureRow, HowClosed, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
 
 /// The report as one JSON object, indented, with a newline at its end.
 ///
@@ -70,22 +72,6 @@ struct Report<'a> {
     /// None if the workers do the work themselves.
     tasks: Vec<TaskShape<'a>>,
     sessions: Vec<SessionShape<'a>>,
-}
-
-/// How much was asked for: one of the two.
-#[derive(Serialize)]
-pub(super) struct AskedShape {
-    operations_per_worker: Option<u64>,
-    duration_us: Option<u64>,
-}
-
-impl From<Asked> for AskedShape {
-    fn from(asked: Asked) -> Self {
-        match asked {
-            Asked::Operations(operations) => Self { operations_per_worker: Some(operations), duration_us: None },
-            Asked::Duration(duration) => Self { operations_per_worker: None, duration_us: Some(us(duration)) },
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -5,8 +5,10 @@
 //! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
 mod check;
+mod events;
 mod explain;
 mod json;
+mod names;
 mod ndjson;
 mod output;
 mod progress;

@@ -1,16 +1,19 @@
 //! Serialised shapes that the JSON formats share.
 //!
 //! They stand here and not on the record's types, so that a field renamed there renames nothing in a script. Durations are
-//! whole microseconds with the unit in the name; connections, sessions and workers go by their printed names.
+//! whole microseconds with the unit in the name; connections, sessions and workers go by their printed names. What a run's
+//! file has of them is read back by the same shape that wrote it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::names::{Named, Us};
 use super::words::{us, wall};
-use crate::protocol::{Protocol, TlsDetails};
-use crate::record::{Agreement, Command, Counts, Failure, Finding, Latency, Phases, Run, SectionRow, Summary, Verdict};
+use crate::protocol::{FailureKind, Protocol, Stage, TlsDetails};
+use crate::record::{Agreement, Asked, Counts, Failure, Finding, Latency, Phases, Run, SectionRow, Summary, Verdict};
 
 /// The version of the JSON formats' shape. Fields may be added under one number; none is renamed or taken away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -50,76 +53,130 @@ impl<'a> Head<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct FailureShape<'a> {
-    kind: &'static str,
-    stage: &'static str,
-    message: &'a str,
-    server_line: Option<&'a str>,
+    kind: Named<FailureKind>,
+    stage: Named<Stage>,
+    message: Cow<'a, str>,
+    server_line: Option<Cow<'a, str>>,
 }
 
 impl<'a> From<&'a Failure> for FailureShape<'a> {
     fn from(failure: &'a Failure) -> Self {
         Self {
-            kind: failure.kind.name(),
-            stage: failure.stage.name(),
-            message: &failure.message,
-            server_line: failure.server_line.as_deref(),
+            kind: Named(failure.kind),
+            stage: Named(failure.stage),
+            message: Cow::Borrowed(&failure.message),
+            server_line: failure.server_line.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl From<FailureShape<'_>> for Failure {
+    fn from(shape: FailureShape<'_>) -> Self {
+        Self {
+            kind: shape.kind.0,
+            stage: shape.stage.0,
+            message: shape.message.into_owned(),
+            server_line: shape.server_line.map(Cow::into_owned),
         }
     }
 }
 
 /// What each phase of a dial took; null for a phase that it did not come to, or does not have.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct DialShape {
-    resolve: Option<u64>,
-    connect: Option<u64>,
-    tls: Option<u64>,
-    greeting: Option<u64>,
-    sign_in: Option<u64>,
+    resolve: Option<Us>,
+    connect: Option<Us>,
+    tls: Option<Us>,
+    greeting: Option<Us>,
+    sign_in: Option<Us>,
 }
 
 impl From<&Phases> for DialShape {
     fn from(phases: &Phases) -> Self {
         Self {
-            resolve: phases.resolve.map(us),
-            connect: phases.connect.map(us),
-            tls: phases.tls.map(us),
-            greeting: phases.greeting.map(us),
-            sign_in: phases.sign_in.map(us),
+            resolve: phases.resolve.map(Us),
+            connect: phases.connect.map(Us),
+            tls: phases.tls.map(Us),
+            greeting: phases.greeting.map(Us),
+            sign_in: phases.sign_in.map(Us),
         }
     }
 }
 
-/// A command, its tag as the server saw it.
-#[derive(Serialize)]
-pub(super) struct CommandShape {
-    tag: String,
-    verb: &'static str,
-}
-
-pub(super) fn commands(protocol: Protocol, commands: &[Command]) -> Vec<CommandShape> {
-    let shape = |command: &Command| CommandShape { tag: protocol.tag(command.tag), verb: command.verb };
-    commands.iter().map(shape).collect()
+impl From<DialShape> for Phases {
+    fn from(shape: DialShape) -> Self {
+        let time = |phase: Option<Us>| phase.map(|us| us.0);
+        Self {
+            resolve: time(shape.resolve),
+            connect: time(shape.connect),
+            tls: time(shape.tls),
+            greeting: time(shape.greeting),
+            sign_in: time(shape.sign_in),
+        }
+    }
 }
 
 /// What TLS agreed on.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct TlsShape<'a> {
-    version: &'a str,
-    cipher: &'a str,
+    version: Cow<'a, str>,
+    cipher: Cow<'a, str>,
     resumed: bool,
 }
 
 impl<'a> From<&'a TlsDetails> for TlsShape<'a> {
     fn from(tls: &'a TlsDetails) -> Self {
-        Self { version: &tls.version, cipher: &tls.cipher, resumed: tls.resumed }
+        Self { version: Cow::Borrowed(&tls.version), cipher: Cow::Borrowed(&tls.cipher), resumed: tls.resumed }
+    }
+}
+
+impl From<TlsShape<'_>> for TlsDetails {
+    fn from(shape: TlsShape<'_>) -> Self {
+        // The shape says no more of it.
+        Self {
+            version: shape.version.into_owned(),
+            cipher: shape.cipher.into_owned(),
+            resumed: shape.resumed,
+            server_name: String::new(),
+            verified: false,
+            certificate: None,
+        }
     }
 }
 
 /// The same in one line: `TLSv1_3, TLS13_AES_256_GCM_SHA384`.
 pub(super) fn tls(tls: &TlsDetails) -> String {
     format!("{}, {}", tls.version, tls.cipher)
+}
+
+/// How much was asked for: one of the two.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AskedShape {
+    operations_per_worker: Option<u64>,
+    duration_us: Option<Us>,
+}
+
+impl From<Asked> for AskedShape {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Operations(operations) => Self { operations_per_worker: Some(operations), duration_us: None },
+            Asked::Duration(duration) => Self { operations_per_worker: None, duration_us: Some(Us(duration)) },
+        }
+    }
+}
+
+impl TryFrom<AskedShape> for Asked {
+    type Error = String;
+
+    fn try_from(shape: AskedShape) -> Result<Self, String> {
+        match (shape.operations_per_worker, shape.duration_us) {
+            (Some(operations), None) => Ok(Self::Operations(operations)),
+            (None, Some(Us(duration))) => Ok(Self::Duration(duration)),
+            _ => Err("asked: operations or a duration, one of the two".to_owned()),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use mailconn::report::{NoTrace, Trace, Verification, verification_json};
 use serde_json::{Value, json};
 
-use crate::cli::process::run;
+use crate::cli::process::{events, run};
 
 /// Runs of each mode, protocol and trouble that a file can be of; small, since each line of them is tried in turn.
 pub const RUNS: [&str; 16] = [
@@ -29,11 +29,15 @@ pub const RUNS: [&str; 16] = [
 ];
 
 /// The file of such a run, the same one for all tests.
+pub fn file_of(args: &'static str) -> String {
+    static FILES: OnceLock<Mutex<BTreeMap<&'static str, String>>> = OnceLock::new();
+    let mut files = FILES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    files.entry(args).or_insert_with(|| run(&format!("{args} --seed 5 --format ndjson")).stdout).clone()
+}
+
+/// Its events.
 pub fn trace_of(args: &'static str) -> Vec<Value> {
-    static TRACES: OnceLock<Mutex<BTreeMap<&'static str, Vec<Value>>>> = OnceLock::new();
-    let mut traces = TRACES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let make = || run(&format!("{args} --seed 5 --format ndjson")).events();
-    traces.entry(args).or_insert_with(make).clone()
+    events(&file_of(args))
 }
 
 /// A run with every kind of connection.

@@ -4,17 +4,15 @@
 //! understood is told of and passed over; so a file that was cut, or written by a later version, is still checked as far as
 //! it goes.
 
-mod shapes;
 mod verification;
 
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use self::shapes::{Envelope, RunStart, WitnessSession};
-use super::shapes::SCHEMA_VERSION;
+use super::events::{self, Envelope, Event, RunStart, WitnessSession};
+use super::shapes::{SCHEMA_VERSION, TotalsShape};
 use super::words::{us, wall};
 use crate::record::{Audit, CLOCK, End, Entry, LINES, Run, SEQUENCE};
 
@@ -78,15 +76,16 @@ impl Trace {
         let mut lines = Lines { from: io::BufReader::new(from), line: Vec::new(), number: 0 };
         let first = lines.next(FIRST)?.ok_or(NoTrace::Empty)?;
         let no_start = |error: &dyn std::fmt::Display| NoTrace::NoStart(error.to_string());
-        let envelope = Envelope::read(first).map_err(|error| no_start(&error))?;
-        if envelope.event != "run-start" {
+        let envelope: Envelope<'_> = events::read(first).map_err(|error| no_start(&error))?;
+        if envelope.event != RunStart::NAME {
             return Err(no_start(&format!("the first line is {:?}", envelope.event)));
         }
-        let start: RunStart = serde_json::from_slice(first).map_err(|error| no_start(&error))?;
-        if start.schema_version != u64::from(SCHEMA_VERSION) {
-            return Err(NoTrace::Version { found: start.schema_version });
+        let start: RunStart<'_> = events::read(first).map_err(|error| no_start(&error))?;
+        if start.schema_version != SCHEMA_VERSION {
+            return Err(NoTrace::Version { found: u64::from(start.schema_version) });
         }
-        let (header, tool_version, odd) = start.header().map_err(|error| no_start(&error))?;
+        let (tool_version, odd) = (start.tool_version.to_string(), start.odd());
+        let header = start.header().map_err(|error| no_start(&error))?;
         let started = header.started;
         let run = Run { header, entries: Vec::new(), end: End::default(), witness: None };
         let mut trace = Self { tool_version, run, lines: 0, claims: None, form: Audit::default() };
@@ -98,8 +97,8 @@ impl Trace {
         }
         trace.lines = lines.number;
         if let Some(claims) = &trace.claims {
-            trace.run.end = shapes::end(claims);
-            if shapes::says_witness(claims) {
+            trace.run.end = end(claims);
+            if says_witness(claims) {
                 trace.run.witness.get_or_insert_default();
             }
         }
@@ -158,7 +157,7 @@ impl Reading {
     fn line(&mut self, trace: &mut Trace, line: &[u8]) {
         // The record's entry n is line n + 1, from 0.
         let seq = self.next - 1;
-        let envelope = match Envelope::read(line) {
+        let envelope: Envelope<'_> = match events::read(line) {
             Ok(envelope) => envelope,
             Err(error) => {
                 trace.form.check(LINES, Some(seq), false, || format!("no event: {error}"));
@@ -172,13 +171,13 @@ impl Reading {
     }
 
     /// Its number and its time.
-    fn place(&mut self, trace: &mut Trace, envelope: &Envelope) {
+    fn place(&mut self, trace: &mut Trace, envelope: &Envelope<'_>) {
         let (due, seq) = (self.next, self.next.checked_sub(1));
         self.next += 1;
         trace
             .form
             .check(SEQUENCE, seq, envelope.seq == due, || format!("number {due} is due, it says {}", envelope.seq));
-        let at = Duration::from_micros(envelope.at_us);
+        let at = envelope.at_us.0;
         let last = self.last;
         self.last = at.max(last);
         trace.form.check(CLOCK, seq, at >= last, || format!("it is of {at:?}, a line before it of {last:?}"));
@@ -188,11 +187,11 @@ impl Reading {
         });
     }
 
-    fn event(&mut self, trace: &mut Trace, envelope: &Envelope, line: &[u8], seq: u64) -> Result<(), String> {
+    fn event(&mut self, trace: &mut Trace, envelope: &Envelope<'_>, line: &[u8], seq: u64) -> Result<(), String> {
         let part = match &*envelope.event {
-            "run-start" => return Err("the run begins a second time".to_owned()),
-            "run-end" => Part::End,
-            "witness-session" => Part::Witness,
+            RunStart::NAME => return Err("the run begins a second time".to_owned()),
+            TotalsShape::NAME => Part::End,
+            WitnessSession::NAME => Part::Witness,
             _ => Part::Entries,
         };
         let before = self.part;
@@ -204,26 +203,37 @@ impl Reading {
             Part::End if before == Part::End => return Err("the run ends a second time".to_owned()),
             Part::End => {
                 let claims: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-                let elapsed = us(shapes::end(&claims).elapsed);
-                trace.form.check(CLOCK, Some(seq), elapsed == envelope.at_us, || {
-                    format!("it is of {} µs, the run took {elapsed} µs", envelope.at_us)
-                });
+                let (at, elapsed) = (us(envelope.at_us.0), us(end(&claims).elapsed));
+                trace
+                    .form
+                    .check(CLOCK, Some(seq), elapsed == at, || format!("it is of {at} µs, the run took {elapsed} µs"));
                 trace.claims = Some(claims);
             }
             Part::Witness => {
-                let session = serde_json::from_slice::<WitnessSession>(line).map_err(|error| error.to_string())?;
+                let session = events::read::<WitnessSession<'_>>(line)?;
                 trace.run.witness.get_or_insert_default().push(session.into());
             }
             _ => {
-                let what = shapes::what(&trace.run.header, &envelope.event, line)?;
-                trace.run.entries.push(Entry { seq, at: Duration::from_micros(envelope.at_us), what });
+                let what = events::what(&trace.run.header, &envelope.event, line)?;
+                trace.run.entries.push(Entry { seq, at: envelope.at_us.0, what });
             }
         }
         Ok(())
     }
 }
 
-/// A shape, of a line's bytes.
-fn shape<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| error.to_string())
+/// How the run ended, as far as its last line says.
+fn end(claims: &Value) -> End {
+    End {
+        elapsed: Duration::from_micros(claims["elapsed_us"].as_u64().unwrap_or_default()),
+        interrupted: claims["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok()),
+        still_open: claims["connections"]["still_open"]
+            .as_u64()
+            .map_or(0, |open| usize::try_from(open).unwrap_or(usize::MAX)),
+    }
+}
+
+/// Whether there was a server's record, be it empty.
+fn says_witness(claims: &Value) -> bool {
+    claims["verdict"]["witness"]["available"] == Value::Bool(true)
 }
