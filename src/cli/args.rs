@@ -10,6 +10,7 @@ use mailconn::allocator::Mode;
 use mailconn::protocol::{Mechanism, TlsVersion, Way};
 use mailconn::record::{Dispose, Executor, Lock, Switch};
 use mailconn::report::Format;
+use mailconn::sandbox::Maildrops;
 use mailconn::workload::scenario::GRAMMAR;
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
@@ -54,8 +55,8 @@ pub enum Command {
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
-    /// SMTP delivers, IMAP and POP3 see. A maildrop is locked by the POP3 session that has it open. It prints its URLs,
-    /// its users and their password, and makes a certificate of its own at each start.
+    /// SMTP delivers, IMAP and POP3 see. It prints its URLs, its users and their password, and makes a certificate of its
+    /// own at each start.
     #[command(
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
@@ -102,6 +103,9 @@ pub struct SandboxArgs {
     /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP
     #[arg(long, value_name = "N", help_heading = "Behaviour")]
     pub connections: Option<usize>,
+    /// Whether a POP3 session has its maildrop to itself
+    #[arg(long, value_enum, value_name = "HOW", default_value = "locked", help_heading = "Behaviour")]
+    pub maildrops: MaildropsArg,
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
@@ -359,6 +363,9 @@ pub struct ServerArgs {
     /// The sandbox's limit on connections of a user
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
+    /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Server")]
+    pub sandbox_maildrops: Option<MaildropsArg>,
     /// How late the sandbox sends each reply
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
@@ -487,6 +494,24 @@ impl From<TlsMinArg> for TlsVersion {
         match version {
             TlsMinArg::Tls12 => Self::Tls12,
             TlsMinArg::Tls13 => Self::Tls13,
+        }
+    }
+}
+
+/// `--sandbox-maildrops`, and `--maildrops` of `mailconn sandbox`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MaildropsArg {
+    /// It has, and the next one is refused, as RFC 1939 asks
+    Locked,
+    /// Any number have it open at a time, as Dovecot does unless told otherwise
+    Shared,
+}
+
+impl From<MaildropsArg> for Maildrops {
+    fn from(maildrops: MaildropsArg) -> Self {
+        match maildrops {
+            MaildropsArg::Locked => Self::Locked,
+            MaildropsArg::Shared => Self::Shared,
         }
     }
 }

@@ -51,6 +51,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
         connections_per_user: args.connections,
+        maildrops: args.maildrops.into(),
         latency: args.latency,
         idle_limit: args.idle_limit,
         // Nobody reads it, and clients come and go for days.

@@ -189,7 +189,8 @@ fn waiting(run: &Run, summary: &Summary) -> Option<Finding> {
     }
     let cure = match run.header.max_connections {
         _ if run.header.protocol == Protocol::Pop3 => {
-            "use fewer threads: POP3 gives a maildrop to one connection at a time".to_owned()
+            "use fewer threads, or connections of their own (use-default) where the server does not lock the maildrop"
+                .to_owned()
         }
         Some(max) => format!("use fewer threads, or more than {max} connections if the server allows them"),
         None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),

@@ -13,6 +13,7 @@ pub(super) use self::outlet::Outlet;
 use super::limits::Limits;
 use super::listening::Protocol;
 use super::lock;
+use super::options::Maildrops;
 
 /// How a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +52,8 @@ struct Board {
     limits: Arc<Limits>,
     /// Read by whoever accepts.
     refuses: AtomicBool,
+    /// Read by whoever signs in by POP3.
+    locks_maildrops: AtomicBool,
     /// As many entries as there are sessions that have not closed their socket.
     grips: Mutex<HashMap<u16, Vec<Arc<Grip>>>>,
 }
@@ -63,8 +66,10 @@ pub(super) struct Entry {
 }
 
 impl Faults {
-    pub(super) fn new(limits: Arc<Limits>) -> Self {
-        Self(Arc::new(Board { limits, refuses: AtomicBool::new(false), grips: Mutex::default() }))
+    pub(super) fn new(limits: Arc<Limits>, maildrops: Maildrops) -> Self {
+        let locks_maildrops = AtomicBool::new(maildrops == Maildrops::Locked);
+        let (refuses, grips) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Board { limits, refuses, locks_maildrops, grips }))
     }
 
     /// Cuts the connection, also under TLS or in the middle of a reply; replies that wait to be sent are lost. When this
@@ -102,6 +107,16 @@ impl Faults {
     /// nobody who is here has to leave.
     pub fn limit(&self, connections: Option<usize>) {
         self.0.limits.change(connections);
+    }
+
+    /// Changes [`Options::maildrops`](super::Options::maildrops) for those who sign in from now on; a session keeps the lock
+    /// that it has, and one that came without goes on without, in nobody's way.
+    pub fn maildrops(&self, maildrops: Maildrops) {
+        self.0.locks_maildrops.store(maildrops == Maildrops::Locked, Ordering::Release);
+    }
+
+    pub(super) fn locks_maildrops(&self) -> bool {
+        self.0.locks_maildrops.load(Ordering::Acquire)
     }
 
     pub(super) fn refuses(&self) -> bool {

@@ -30,7 +30,7 @@ pub(super) struct Account {
     /// One lock for all of the account's mail, so that COPY, MOVE and RENAME are whole or not at all.
     /// It is held to look and to change, never to send.
     mail: Mutex<Mail>,
-    /// Whether a POP3 session has the maildrop open (RFC 1939, 4). IMAP and SMTP do not ask.
+    /// Whether a POP3 session has the maildrop to itself (RFC 1939, 4). IMAP and SMTP do not ask.
     maildrop_in_use: AtomicBool,
 }
 

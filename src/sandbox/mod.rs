@@ -73,7 +73,7 @@ mod witness;
 
 pub use faults::{Cut, Faults};
 pub use listening::{Listening, Protocol, Security};
-pub use options::{Options, User};
+pub use options::{Maildrops, Options, User};
 pub use server::Sandbox;
 pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord, Watch};
 

@@ -11,6 +11,8 @@ pub struct Options {
     /// How many connections a user may have open from one address, in each protocol; in SMTP, where the user is not
     /// known when the connection is made, how many connections one address may have. `None` for no limit.
     pub connections_per_user: Option<usize>,
+    /// Whether a POP3 session has its maildrop to itself.
+    pub maildrops: Maildrops,
     /// How late each reply is.
     pub latency: Duration,
     /// How long a client may be silent before the server ends the session, if shorter than what the protocols ask of a
@@ -25,17 +27,28 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One user, `user` with the password `secret`; no limit, no latency; the record is kept, nobody watches.
+    /// One user, `user` with the password `secret`; no limit, maildrops are locked, no latency; the record is kept, nobody watches.
     fn default() -> Self {
         Self {
             users: vec![User::new("user", "secret")],
             connections_per_user: None,
+            maildrops: Maildrops::Locked,
             latency: Duration::ZERO,
             idle_limit: None,
             keeps_record: true,
             watch: None,
         }
     }
+}
+
+/// How many POP3 sessions may have the same maildrop open at a time. Servers differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Maildrops {
+    /// One (RFC 1939, 3): whoever comes second is refused, `-ERR [IN-USE]`.
+    Locked,
+    /// Any number, as Dovecot has it unless told otherwise (`pop3_lock_session=no`). Each sees what was there when it signed
+    /// in, and what one deletes is gone for those who come later.
+    Shared,
 }
 
 /// Someone who may sign in. There is no way to get the password out again.

@@ -1,4 +1,4 @@
-//! One POP3 session (RFC 1939, with 2449, 2595 and 5034): a maildrop, locked by whoever has it open.
+//! One POP3 session (RFC 1939, with 2449, 2595 and 5034): a maildrop, locked by whoever has it open, unless they are shared.
 
 mod command;
 mod maildrop;
@@ -276,7 +276,7 @@ impl Session<'_> {
 
     fn sign_in(&mut self, user: &[u8], password: &[u8]) -> Reply {
         match self.around.sign_in(user, password) {
-            Ok((account, place)) => match Maildrop::open(Arc::clone(&account)) {
+            Ok((account, place)) => match Maildrop::open(Arc::clone(&account), self.around.faults.locks_maildrops()) {
                 Some(maildrop) => {
                     self.witness.signed_in(account.name());
                     self.maildrop = Some(maildrop);

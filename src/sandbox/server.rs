@@ -91,7 +91,7 @@ impl Sandbox {
         let limits = Arc::new(Limits::new(options.connections_per_user));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
-            faults: Faults::new(Arc::clone(&limits)),
+            faults: Faults::new(Arc::clone(&limits), options.maildrops),
             limits,
             witness: Witness::new(options.watch, options.keeps_record),
             latency: options.latency,

@@ -33,7 +33,8 @@ pub(super) fn hold(
     let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
     let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
-    let around = Surroundings { accounts: &shared.accounts, limits: &shared.limits, protocol, security, tls, peer };
+    let (accounts, limits, faults) = (&shared.accounts, &shared.limits, &shared.faults);
+    let around = Surroundings { accounts, limits, faults, protocol, security, tls, peer };
     let cause = match tls.filter(|_| security == Security::Tls).map(|tls| channel.encrypt(tls)) {
         Some(Err(error)) => Err(error),
         encrypted => {

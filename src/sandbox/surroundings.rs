@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use super::channel::Channel;
+use super::faults::Faults;
 use super::limits::{Full, Limits, Place};
 use super::listening::{Protocol, Security};
 use super::mailbox::{Account, Accounts};
@@ -23,6 +24,7 @@ pub(super) const MAX_BAD: u32 = 20;
 pub(super) struct Surroundings<'a> {
     pub accounts: &'a Accounts,
     pub limits: &'a Arc<Limits>,
+    pub faults: &'a Faults,
     pub protocol: Protocol,
     pub security: Security,
     /// Set if any listener speaks TLS.

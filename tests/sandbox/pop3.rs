@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, CommandStatus, Options, Protocol, Sandbox, Security, User};
+use mailconn::sandbox::{CloseCause, CommandStatus, Maildrops, Options, Protocol, Sandbox, Security, User};
 
 use super::PATIENCE;
 use super::talk::{Talk, eventually, serving, speaking, trust};
@@ -188,6 +188,40 @@ fn of_many_who_open_the_same_maildrop_at_once_one_does() {
     });
     assert_eq!(talks.iter().filter(|(_, said)| said.starts_with("+OK")).count(), 1);
     assert_eq!(talks.iter().filter(|(_, said)| said.starts_with("-ERR [IN-USE]")).count(), 15);
+}
+
+#[test]
+fn a_shared_maildrop_is_open_to_several_and_each_sees_what_was_there_when_it_came() {
+    let options = Options { maildrops: Maildrops::Shared, ..Options::default() };
+    let server = serving(&[(Protocol::Pop3, Security::Plain)], options);
+    let (mut one, mut other) = (signed_in(server.address()), signed_in(server.address()));
+    let before = one.ask("STAT");
+    one.ask("DELE 3");
+    other.ask("DELE 3");
+    other.ask("DELE 4");
+    assert_eq!(one.ask("QUIT"), "+OK Logging out.\r\n");
+    assert!(ask_all(&mut other, "RETR 5").contains("This is message 5 of INBOX"));
+    other.ask("RSET");
+    assert_eq!(other.ask("STAT"), before, "gone elsewhere, still here");
+    other.ask("DELE 3");
+    assert_eq!(other.ask("QUIT"), "+OK Logging out.\r\n", "who deletes what is gone has it gone");
+    let mut next = signed_in(server.address());
+    assert!(ask_all(&mut next, "RETR 3").contains("This is message 4 of INBOX"), "one message is gone, once");
+}
+
+#[test]
+fn maildrops_can_be_locked_and_shared_while_sessions_run() {
+    let server = plain();
+    let mut owner = signed_in(server.address());
+    server.faults().maildrops(Maildrops::Shared);
+    let _guest = signed_in(server.address());
+    server.faults().maildrops(Maildrops::Locked);
+    let mut late = greeted(server.address());
+    late.ask("USER user");
+    assert!(late.ask("PASS secret").starts_with("-ERR [IN-USE]"), "the first one's lock stands");
+    owner.ask("QUIT");
+    late.ask("USER user");
+    assert_eq!(late.ask("PASS secret"), "+OK Logged in.\r\n", "a guest is in nobody's way");
 }
 
 #[test]

@@ -155,7 +155,8 @@ pub(super) const FINDINGS: [Article; 14] = [
         title: "limit: a POP3 maildrop is locked by another connection",
         means: "POP3 gives a maildrop to one session at a time (RFC 1939 section 3): the second one is refused, -ERR [IN-USE], \
                 often after the server has waited some seconds for the lock. So a connection for each thread cannot work, \
-                however generous the server is. It stands in place of MC030.",
+                however generous the server is otherwise. Not every server locks: Dovecot does if pop3_lock_session is \
+                yes. It stands in place of MC030.",
         example: "MC033 limit, 2 times: the maildrop was locked by another connection, 2 time(s): POP3 gives it one owner at a \
                   time, so connections of their own cannot work for several threads; share one (use-main), or use one \
                   thread\n- #3 with 1 open: -ERR [IN-USE] Mailbox is locked by another POP3 session.",

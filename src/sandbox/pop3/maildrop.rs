@@ -12,8 +12,8 @@ pub(super) struct Maildrop {
     account: Arc<Account>,
     validity: Option<Validity>,
     items: Vec<Item>,
-    /// Held to the end: nobody else has this maildrop open meanwhile.
-    _lock: Lock,
+    /// Held to the end: nobody else has this maildrop open meanwhile. None where maildrops are shared.
+    _lock: Option<Lock>,
 }
 
 /// One message.
@@ -28,9 +28,9 @@ pub(super) struct Item {
 }
 
 impl Maildrop {
-    /// `None` while another session has it open.
-    pub fn open(account: Arc<Account>) -> Option<Self> {
-        let lock = Account::lock_maildrop(&account)?;
+    /// `None` if it is to be locked, while another session has it so.
+    pub fn open(account: Arc<Account>, locks: bool) -> Option<Self> {
+        let lock = if locks { Some(Account::lock_maildrop(&account)?) } else { None };
         let mut validity = None;
         let mut letters = Vec::new();
         if let Some((_, inbox)) = account.mail().find("INBOX") {
