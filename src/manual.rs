@@ -196,6 +196,9 @@
 //!   each wait out their deadline, one after the other.
 //! - **By POP3, a dial may take 15 s**, not 10: servers wait ten seconds for a maildrop that another connection has locked
 //!   before they say so, and that answer is what was asked for.
+//! - **In a scenario by POP3 the sandbox's maildrops are shared**: the rules speak of several connections, and are to be seen
+//!   by POP3 too, as on a Dovecot that was not told to lock. `server locks maildrops` asks for the other. In a run they are
+//!   locked, as RFC 1939 says, so that MC033 is met here first; `--sandbox-maildrops` changes either.
 //! - **A refused token** is fetched once more, and the dial that held it is tried again, on a new connection and within
 //!   its one deadline: the old one has said what it had to say.
 //! - **A scratch mailbox** is made, filled and removed within each `append`; what could not be removed is named in the

@@ -20,6 +20,7 @@ use mailconn::protocol::{
 };
 use mailconn::record::{Check, CheckHeader, Happened};
 use mailconn::report::{self, Output};
+use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
 /// More than the steps of any check: who dials never waits for who writes.
@@ -50,7 +51,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let directory = args.transcripts.transcript.as_deref();
     let transcripts = directory.map(|directory| Transcripts::create(directory, &run_id));
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
-    let Target { account, name, sandbox } = Target::of(server)?;
+    let Target { account, name, sandbox } = Target::of(server, Maildrops::Locked)?;
     if account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
         super::complain(super::UNVERIFIED);
     }

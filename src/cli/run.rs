@@ -16,6 +16,7 @@ use super::writer::{self, Writer};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
 use mailconn::record::{Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
+use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 
 /// How long the sandbox may take to see that its clients are gone.
@@ -43,7 +44,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let writes = plan.mix.operations().any(Operation::writes);
-    let Target { account, name, sandbox } = Target::of(settings.server)?;
+    let Target { account, name, sandbox } = Target::of(settings.server, Maildrops::Locked)?;
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
     if insecure {
         super::complain(super::UNVERIFIED);

@@ -19,7 +19,7 @@ use super::testimony;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::record::{Outcome, Scenario, StepDone};
 use mailconn::report::{self, Output, ScenarioLines};
-use mailconn::sandbox::{self, Faults, Sandbox};
+use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
 use mailconn::workload::Control;
 use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 
@@ -27,6 +27,10 @@ use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, pe
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// A scenario's file may be so long, in bytes; what is longer is not read.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// What speaks of several connections is to be seen by POP3 too, as on a real server that locks no maildrop. A scenario that
+/// is about the lock asks for it.
+const MAILDROPS: Maildrops = Maildrops::Shared;
 
 /// Performs scenarios, or lists the shipped ones.
 ///
@@ -62,7 +66,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         screen: &mut screen,
     };
     let in_the_box = matches!(server, Server::Sandbox { .. });
-    let mut target = Target::of(server)?;
+    let mut target = Target::of(server, MAILDROPS)?;
     if target.account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
         super::complain(super::UNVERIFIED);
     }
@@ -70,7 +74,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     for (number, script) in scripts.iter().enumerate() {
         // In the box, each begins with a server that nothing has happened to.
         if number > 0 && in_the_box {
-            target = Target::of(whom()?)?;
+            target = Target::of(whom()?, MAILDROPS)?;
         }
         worst = worst.max(theatre.play(script, &mut target)?);
         if theatre.control.interrupted().is_some() {
@@ -233,6 +237,10 @@ impl Provocateur for Provoked<'_> {
 
     fn limit(&self, connections: Option<usize>) {
         self.faults.limit(connections);
+    }
+
+    fn lock_maildrops(&self, lock: bool) {
+        self.faults.maildrops(if lock { Maildrops::Locked } else { Maildrops::Shared });
     }
 
     fn open_sessions(&self) -> usize {

@@ -16,6 +16,7 @@ use mailconn::protocol::{
 };
 use mailconn::record::{Asked, Dispose, Executor, FailOn, Lock, Role};
 use mailconn::report::{Format, Output, ProgressKind};
+use mailconn::sandbox::Maildrops;
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
@@ -76,6 +77,8 @@ pub enum Server {
         auth: Option<Way>,
         /// Its limit on connections of a user.
         connections: Option<usize>,
+        /// Whether a POP3 session has its maildrop to itself, if that was said.
+        maildrops: Option<Maildrops>,
         /// How late it replies.
         latency: Duration,
     },
@@ -328,10 +331,13 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
         Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], &url, args),
         _ => {}
     }
-    if args.sandbox_connections.is_some() || args.sandbox_latency.is_some() {
-        bail!(
-            "--sandbox-connections and --sandbox-latency shape the sandbox, but {named_by} names a real server; leave one out"
-        );
+    let shapes = [
+        ("--sandbox-connections", args.sandbox_connections.is_some()),
+        ("--sandbox-maildrops", args.sandbox_maildrops.is_some()),
+        ("--sandbox-latency", args.sandbox_latency.is_some()),
+    ];
+    if let Some((flag, _)) = shapes.into_iter().find(|(_, given)| *given) {
+        bail!("{flag} shapes the sandbox, but {named_by} names a real server; leave one out");
     }
     let force = match (args.starttls, args.plaintext) {
         (true, _) => Some(Security::StartTls),
@@ -383,6 +389,7 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         listen: Listen::parse(scheme, args.starttls, false)?,
         auth: auth.map(Way::from),
         connections: args.sandbox_connections,
+        maildrops: args.sandbox_maildrops.map(Maildrops::from),
         latency: args.sandbox_latency.unwrap_or_default(),
     })
 }

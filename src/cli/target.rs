@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::settings::Server;
 use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
-use mailconn::sandbox::{Options, Sandbox, User};
+use mailconn::sandbox::{Maildrops, Options, Sandbox, User};
 
 /// Whom to dial.
 pub struct Target {
@@ -17,11 +17,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// Starts the sandbox if that is the one; dials nobody.
+    /// Starts the sandbox if that is the one, with such maildrops unless it was asked for others; dials nobody.
     ///
     /// # Errors
     /// It does not start.
-    pub fn of(server: Server) -> Result<Self> {
+    pub fn of(server: Server, usual: Maildrops) -> Result<Self> {
         match server {
             Server::Real { endpoint, credentials, auth, tls } => {
                 let name = endpoint.to_string();
@@ -29,10 +29,12 @@ impl Target {
                     protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
                 Ok(Self { account, name, sandbox: None })
             }
-            Server::Sandbox { name, endpoint, listen, auth, connections, latency } => {
+            Server::Sandbox { name, endpoint, listen, auth, connections, maildrops, latency } => {
                 let password = format!("{:016x}", fastrand::u64(..));
                 let users = vec![User::new(endpoint.user.clone(), &password)];
-                let options = Options { users, connections_per_user: connections, latency, ..Options::default() };
+                let maildrops = maildrops.unwrap_or(usual);
+                let options =
+                    Options { users, connections_per_user: connections, maildrops, latency, ..Options::default() };
                 let sandbox = Sandbox::serve(vec![listen.bind()?], options).context("starting the sandbox")?;
                 let trust = |pem: &str| TlsSettings { ca_pem: Some(pem.to_owned()), ..TlsSettings::default() }.client();
                 let tls = sandbox.ca_pem().map(trust).transpose()?;

@@ -94,6 +94,7 @@ fn flags_that_do_not_exist_or_do_not_fit_are_named() {
     server.refuses(&["surplus"], "surplus");
     server.refuses(&["--starttls", "--plaintext"], "cannot be used with");
     server.refuses(&["--sandbox-connections", "3"], "names a real server");
+    server.refuses(&["--sandbox-maildrops", "shared"], "--sandbox-maildrops shapes the sandbox");
     server.refuses(&["--server", &server.url()], "cannot be used multiple times");
     is_refused(&end(&mut mailconn(["frobnicate"])), "frobnicate");
     is_refused(&end(&mut mailconn(["run", "--server", "sandbox+imaps", "--starttls"])), "TLS from the first byte");

@@ -104,6 +104,7 @@ fn nonsense_is_told_with_its_line_and_column() {
     assert!(in_client("T1 leave => opened", 10).contains("nothing in this line has a result"));
     assert!(in_client("expect finding MC1", 16).contains("MC010"));
     assert!(in_client("server cuts nobody", 13).contains("whose connection"));
+    assert!(in_client("server locks maildrops", 8).contains("only POP3 has maildrops"));
     assert!(in_client("pause 0s", 7).contains("20ms"));
     assert!(in_client("é\u{7}", 1).contains("stands where the beginning of a step"));
     assert!(in_client("T1 \u{7}", 4).contains("control character"));

@@ -79,7 +79,7 @@ pub fn all_held(stdout: &str, scenarios: &[&str], witnessed: bool) {
 fn in_the_box(protocol: &str) {
     let all = Shipped::all();
     let names: Vec<&str> = all.iter().filter(|it| it.speaks(protocol)).map(|it| it.name.as_str()).collect();
-    assert!(names.len() >= 15, "{names:?}");
+    assert!(names.len() >= 40, "{names:?}");
     let server = format!("sandbox+{protocol}");
     let flags = ["--server", &server, "--format", "ndjson"];
     let Ended { code, stdout, stderr, .. } =

@@ -116,6 +116,24 @@ fn a_real_server_is_asked_for_no_fault_and_for_no_mail_that_nobody_allowed() {
 }
 
 #[test]
+fn maildrops_are_shared_unless_the_scenario_or_a_flag_says_otherwise() {
+    let threads = "client use-default\nT1 noop => default-created\nT2 noop";
+    let refused = format!("{threads} => fails limit-connections\nexpect finding MC033\n");
+    let locked = refused.replace("T1", "server locks maildrops\nT1");
+    let given_back = locked.clone() + "server shares maildrops\nT3 noop => default-created\n";
+    for (text, flags) in [
+        (format!("{threads} => default-created\nexpect no findings\n"), ""),
+        (refused, "--sandbox-maildrops locked"),
+        (locked, ""),
+        // The first one has its lock still, which is in nobody's way.
+        (given_back, "--sandbox-maildrops shared"),
+    ] {
+        let ended = perform(&text, &format!("--server sandbox+pop3 {flags}"));
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    }
+}
+
+#[test]
 fn mail_can_be_sent_in_the_sandbox() {
     let ended = perform(
         "protocols: smtp\nclient use-main\nT1 send => main\nT2 send; verify => main\n",

@@ -46,6 +46,8 @@ pub trait Provocateur {
     fn refuse_connections(&self, refuse: bool);
     /// The limit on connections, from now on.
     fn limit(&self, connections: Option<usize>);
+    /// A POP3 session has its maildrop to itself, from the next one on, or shares it.
+    fn lock_maildrops(&self, lock: bool);
     /// How many sessions the server has open now.
     fn open_sessions(&self) -> usize;
 }
@@ -434,6 +436,10 @@ impl Conductor<'_> {
             }
             ServerDeed::Limit(limit) => {
                 server.limit(*limit);
+                (vec![Did::Noted(String::new())], Judged::held())
+            }
+            ServerDeed::LockMaildrops(lock) => {
+                server.lock_maildrops(*lock);
                 (vec![Did::Noted(String::new())], Judged::held())
             }
         }

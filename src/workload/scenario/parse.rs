@@ -661,7 +661,8 @@ impl<'a> Parser<'a> {
 
     fn server(&mut self, column: usize, words: &mut Words<'a>) -> Result<ServerDeed, Wrong> {
         self.needs_sandbox();
-        const WHAT: &str = "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits or lifts)";
+        const WHAT: &str =
+            "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits, lifts, locks or shares)";
         let verb = words.take(WHAT)?;
         if self.block.is_some() {
             return Err(Wrong::at(column, "the server does nothing inside a parallel block; begin steps instead"));
@@ -700,6 +701,12 @@ impl<'a> Parser<'a> {
                 words.must("limit")?;
                 Ok(ServerDeed::Limit(None))
             }
+            "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(Wrong::at(
+                verb.column,
+                "only POP3 has maildrops: write `protocols: pop3` above, and name such a --server",
+            )),
+            "locks" => words.must("maildrops").map(|()| ServerDeed::LockMaildrops(true)),
+            "shares" => words.must("maildrops").map(|()| ServerDeed::LockMaildrops(false)),
             _ => Err(verb.is_no(WHAT)),
         }
     }

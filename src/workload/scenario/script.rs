@@ -172,6 +172,7 @@ pub(super) enum ServerDeed {
     Bye { victim: Victim, text: String },
     Refuse(bool),
     Limit(Option<usize>),
+    LockMaildrops(bool),
 }
 
 /// How a connection is cut.
