@@ -3,6 +3,7 @@
 mod control;
 mod executor;
 mod gate;
+mod issued;
 mod plan;
 mod reach;
 mod recorder;

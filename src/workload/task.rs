@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gate::Attendance;
+use super::issued::failure_of;
 use super::recorder::Serving;
-use super::shift::{Shift, failure_of};
+use super::shift::Shift;
 use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
@@ -50,7 +51,7 @@ impl Task {
         let worker = self.floor.recorder.worker_here();
         self.floor.recorder.record(What::TaskStarted { task: self.id, worker });
         let created = self.create_own();
-        self.failure = created.err().map(|error| failure_of(&self.floor, error));
+        self.failure = created.err().map(|error| failure_of(&self.floor.control, &error));
         self.failure.is_none()
     }
 

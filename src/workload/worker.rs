@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::gate::Meeting;
+use super::issued::failure_of;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::recording::Recording;
 use super::runner::Setup;
-use super::shift::{Shift, failure_of};
+use super::shift::Shift;
 use super::switching::Switching;
 use crate::allocator::{Client, Error};
 use crate::protocol::{DialFailure, Failure};
@@ -36,7 +37,7 @@ pub(super) fn work(floor: &Floor, number: u32) {
     let mut shift = Shift::new(floor, number, worker);
     match create_own(floor, number, &mut shift) {
         Ok(()) => issue_all(floor, worker, &mut shift),
-        Err(error) => stopped(floor, worker, 0, Some(failure_of(floor, error))),
+        Err(error) => stopped(floor, worker, 0, Some(failure_of(&floor.control, &error))),
     }
     // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
     attendance.wait_for_all();

@@ -9,17 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::script::{Act, Action, LaneStep, Script, Unit};
-use crate::allocator::{
-    Client, Connection, ConnectionId, Decision, DefaultConnection, Error, Lease, Refusal, SessionId,
-};
+use crate::allocator::{Client, Connection, ConnectionId, DefaultConnection, Error, Lease, Refusal, SessionId};
 use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
 };
-use crate::record::{self, Did, Ran, Selection, TaskId, What, WorkerId};
+use crate::record::{Did, Ran, Selection, TaskId, What, WorkerId};
 use crate::workload::control::Control;
+use crate::workload::issued::{Issued, Issuer, failure_of};
 use crate::workload::recorder::{Recorder, Serving};
-use crate::workload::recording::{Recorded, Recording, commands};
+use crate::workload::recording::{Recorded, Recording};
 
 /// What all threads of a scenario share.
 pub(super) struct Floor {
@@ -213,7 +212,7 @@ impl<'a> Lane<'a> {
                     }
                     Did::Created { connection: id, name: self.floor.script.connections.get(*number).cloned() }
                 }
-                Err(error) => not_given(error),
+                Err(error) => not_given(&self.floor.control, &error),
             },
             Act::CreateDefault(name) => match room.client.create_default_connection() {
                 Ok(handle) => {
@@ -226,7 +225,7 @@ impl<'a> Lane<'a> {
                         let (worker, existing) = (self.worker, *existing);
                         room.recorder.record(What::DefaultRefused { task, worker, existing });
                     }
-                    not_given(error)
+                    not_given(&self.floor.control, &error)
                 }
             },
             Act::Leave(name) => {
@@ -320,90 +319,39 @@ impl<'a> Lane<'a> {
             None => None,
         };
         self.issued += 1;
-        let mut operation = record::Operation {
-            worker: self.worker,
-            task: self.task,
-            number: 0,
-            name: unit.name(),
-            mailbox: unit.mailbox(),
-            issued_after: room.recorder.recorded(),
-            issued_at: room.recorder.now(),
-            mode: room.client.mode(),
-            had_default: false,
-            passed: passed.as_deref().map(Connection::id),
-            reason: None,
-            session: None,
-            opened: false,
-            local_port: None,
-            commands: Box::default(),
-            wait: Duration::ZERO,
-            dial: Duration::ZERO,
-            service: Duration::ZERO,
-            outcome: Ok(0),
-            answered_by: None,
-            relied_on: None,
-        };
+        let (recorder, control) = (&*room.recorder, &*self.floor.control);
+        let issuer = Issuer { client: &room.client, recorder, control, worker: self.worker, task: self.task };
+        let mut issued = issuer.issue(unit.name(), unit.mailbox(), passed.as_deref());
         if unit == Unit::FetchSelected
             && let Some((mailbox, selection)) = self.believed.get(&client)
         {
-            operation.mailbox = Some(*mailbox);
-            operation.relied_on = Some(Box::new(selection.clone()));
+            issued.operation.mailbox = Some(*mailbox);
+            issued.operation.relied_on = Some(Box::new(selection.clone()));
         }
-        // Asked before the lease: what the rule looked at counts even if no connection comes of it.
-        if let Ok(Decision { mode, had_default, reason }) = room.client.decide(passed.is_some()) {
-            operation.mode = mode;
-            operation.had_default = had_default;
-            operation.reason = Some(reason);
-        }
-        let lease = match &passed {
-            Some(connection) => room.client.lease_on(connection),
-            None => room.client.lease(),
-        };
-        let given = match lease {
-            Ok(lease) => {
-                let (did, lease) = self.serve(client, room, unit, lease, &mut operation);
-                (did, Some(lease))
-            }
+        let given = match issued.lease() {
+            Ok(mut lease) => (self.serve(client, recorder, unit, &mut lease, &mut issued), Some(lease)),
             Err(error) => {
-                if let Error::Connect { session, waited, .. } = &error {
-                    operation.session = Some(*session);
-                    operation.opened = true;
-                    operation.wait = *waited;
-                    operation.dial = (room.recorder.now() - operation.issued_at).saturating_sub(*waited);
-                }
-                operation.outcome = Err(Box::new(failure_of(&error)));
-                (not_given(error), None)
+                let did = not_given(control, &error);
+                issued.not_served(&error);
+                (did, None)
             }
         };
-        room.recorder.record(What::Operation(Box::new(operation)));
+        issued.record();
         given
     }
 
     fn serve(
         &mut self,
         client: usize,
-        room: &Room,
+        recorder: &Recorder,
         unit: Unit,
-        mut lease: Lease<Recording>,
-        operation: &mut record::Operation,
-    ) -> (Did, Lease<Recording>) {
+        lease: &mut Lease<Recording>,
+        issued: &mut Issued<'_>,
+    ) -> Did {
+        let leased_at = recorder.now();
         let assigned = *lease.assignment();
-        operation.mode = assigned.mode;
-        operation.had_default = assigned.had_default;
-        operation.reason = Some(assigned.reason);
-        operation.session = Some(assigned.session);
-        operation.opened = assigned.opened;
-        operation.wait = assigned.waited;
-        let leased_at = room.recorder.now();
-        if assigned.opened {
-            operation.dial = (leased_at - operation.issued_at).saturating_sub(assigned.waited);
-        }
-        let Recorded { mail, .. } = &mut *lease;
+        let Recorded { mail, .. } = &mut **lease;
         let outcome = self.run(mail, unit);
-        operation.service = room.recorder.now() - leased_at;
-        operation.local_port = Some(mail.established().local_port);
-        operation.commands = commands(mail.commands());
-        operation.answered_by = mail.answered_by().cloned();
         if let (Unit::Select(mailbox), Ok(reply)) = (unit, &outcome) {
             // The commands are the selecting operation's own: whoever relies on them later does not have them.
             let (session, local_port) = (assigned.session, mail.established().local_port);
@@ -412,18 +360,17 @@ impl<'a> Lane<'a> {
             self.believed.insert(client, (mailbox, selection));
         }
         let outcome = outcome.map(|reply| reply.items);
-        operation.outcome = outcome.clone().map_err(Box::new);
+        issued.served(leased_at, mail, outcome.clone());
         let proven = mail.answered_by().and_then(|answer| answer.mailbox.as_deref()).map(str::to_owned);
         let selected = self.answered((client, assigned.session), unit, outcome.is_ok());
-        let used = Ran {
+        Did::Ran(Box::new(Ran {
             operation: unit.name(),
             session: assigned.session,
             name: self.floor.name_of(client, assigned.session.connection),
             reason: assigned.reason,
             from: proven.or(selected),
             outcome,
-        };
-        (Did::Ran(Box::new(used)), lease)
+        }))
     }
 
     fn run(&self, mail: &mut MailConnection, unit: Unit) -> Result<Reply, Failure> {
@@ -463,23 +410,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-fn not_given(error: Error<DialFailure>) -> Did {
+fn not_given(control: &Control, error: &Error<DialFailure>) -> Did {
     match error {
         Error::Refused(refusal) => Did::Refused { rule: refusal.rule(), message: refusal.to_string() },
-        Error::Connect { session, error, .. } => Did::Failed { session: Some(session), failure: error.failure },
-        Error::WaitTimeout { .. } => Did::Failed { session: None, failure: failure_of(&error) },
+        Error::Connect { session, .. } => Did::Failed { session: Some(*session), failure: failure_of(control, error) },
+        Error::WaitTimeout { .. } => Did::Failed { session: None, failure: failure_of(control, error) },
     }
-}
-
-/// The failure that the record has of an operation which got no connection.
-fn failure_of(error: &Error<DialFailure>) -> Failure {
-    let kind = match error {
-        Error::Connect { error, .. } => return error.failure.clone(),
-        Error::WaitTimeout { .. } => FailureKind::WaitTimeout,
-        Error::Refused(Refusal::Disposed { .. } | Refusal::ClientClosed) => FailureKind::Disposed,
-        Error::Refused(_) => FailureKind::Refused,
-    };
-    Failure::new(kind, Stage::Wait, error.to_string())
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {
