@@ -221,7 +221,8 @@ fn tasks_that_write_have_a_scratch_mailbox_each_and_leave_none() {
 
 #[test]
 fn a_task_that_gets_no_connection_stops_and_the_next_one_is_begun() {
-    let args = "--threads 2 --tasks 5 -n 3 --independent-for all --sandbox-connections 1 --format json";
+    let args =
+        "--threads 2 --tasks 5 -n 3 --independent-for all --sandbox-connections 1 --sandbox-latency 3ms --format json";
     for executor in ["pool", "tasks"] {
         let ended = run(&format!("--executor {executor} {args}"));
         let report = ended.json();
