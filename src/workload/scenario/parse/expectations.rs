@@ -1,6 +1,7 @@
 //! What should come of a step, and what should be true at a line.
 
-use super::{Name, Parser, mode, number};
+use super::values::{mode, number};
+use super::{Name, Parser};
 use crate::protocol::FailureKind;
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};

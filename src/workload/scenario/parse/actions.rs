@@ -1,0 +1,153 @@
+//! What a thread can be told to do.
+
+use super::names::is_lower_name;
+use super::values::{mode, time};
+use super::{Name, Parser};
+use crate::protocol::{Operation, Protocol};
+use crate::workload::scenario::error::Wrong;
+use crate::workload::scenario::script::{Act, Action, Unit};
+use crate::workload::scenario::words::{Word, Words};
+
+impl<'a> Parser<'a> {
+    pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
+        const WHAT: &str = "an action";
+        let verb = words.take(WHAT)?;
+        if verb.quoted {
+            return Err(verb.is_no(WHAT));
+        }
+        match verb.text {
+            "create" => {
+                let name = self.new_name(words, false)?;
+                let client = self.client_after(words, None)?;
+                let connection = self.script.connections.len();
+                self.script.connections.push(name.to_owned());
+                self.script.owners.push(client);
+                self.names.insert(name, Name::Connection(connection));
+                Ok(Action { client, what: Act::Create(connection) })
+            }
+            "create-default" => {
+                let named = words.peek().is_some_and(is_lower_name);
+                let name = if named { Some(self.fresh_handle(words)?) } else { None };
+                Ok(Action { client: self.client_after(words, None)?, what: Act::CreateDefault(name) })
+            }
+            "leave" => {
+                let named = words.peek().is_some_and(is_lower_name);
+                let name = if named { Some(words.take("a default")?.text.to_owned()) } else { None };
+                Ok(Action { client: self.client_after(words, None)?, what: Act::Leave(name) })
+            }
+            "dispose" => {
+                let word = words.take("a connection")?;
+                let what = match self.names.get(word.text) {
+                    Some(Name::Connection(connection)) => Act::Dispose(*connection),
+                    _ => Act::DisposeHandle(word.text.to_owned()),
+                };
+                let owner =
+                    if let Act::Dispose(connection) = what { Some(self.script.owners[connection]) } else { None };
+                Ok(Action { client: self.client_after(words, owner)?, what })
+            }
+            "dispose-default" => Ok(Action { client: self.client_after(words, None)?, what: Act::DisposeDefault }),
+            "release" => Ok(Action { client: self.client_after(words, Some(0))?, what: Act::Release }),
+            "scope" => Ok(Action { client: self.client_after(words, None)?, what: Act::Scope }),
+            "mode" => {
+                let mode = mode(words)?;
+                Ok(Action { client: self.client_after(words, None)?, what: Act::SetMode(mode) })
+            }
+            "pause" => Ok(Action { client: 0, what: Act::Pause(time(words)?) }),
+            "panic" => Ok(Action { client: 0, what: Act::Panic }),
+            "hold" => {
+                let noop = Operation::parse(self.script.protocol, "noop");
+                let noop = noop.map_err(|unknown| Wrong::at(verb.column, unknown.to_string()))?;
+                let (client, via) = self.on_which(words)?;
+                Ok(Action { client, what: Act::Hold { unit: Unit::Safe(noop, None), via } })
+            }
+            name => {
+                let unit = self.unit(name, &verb, words)?;
+                let (client, via) = self.on_which(words)?;
+                Ok(Action { client, what: Act::Unit { unit, via } })
+            }
+        }
+    }
+
+    fn unit(&mut self, name: &str, verb: &Word<'a>, words: &mut Words<'a>) -> Result<Unit, Wrong> {
+        let imap = self.script.protocol == Protocol::Imap;
+        match name {
+            "select" if imap => Ok(Unit::Select(self.mailbox(words)?)),
+            "fetch-selected" if imap => Ok(Unit::FetchSelected),
+            "append" => Err(Wrong::at(
+                verb.column,
+                "`append` makes a mailbox of its own, and is no step; `mailconn run` has it",
+            )),
+            _ => {
+                let unknown = |_| {
+                    let units =
+                        Operation::all(self.script.protocol).map(Operation::name).filter(|name| *name != "append");
+                    let units: Vec<&str> = units.chain(imap.then_some("select, fetch-selected")).collect();
+                    Wrong::at(
+                        verb.column,
+                        format!(
+                            "`{name}` is no action; there are create, create-default, leave, dispose, dispose-default, hold, \
+                             release, mode, pause, scope, panic, and with {} {}",
+                            self.script.protocol.name(),
+                            units.join(", ")
+                        ),
+                    )
+                };
+                let operation = Operation::parse(self.script.protocol, name).map_err(unknown)?;
+                self.script.writes |= operation.writes();
+                let mailbox = operation.needs_mailbox().then(|| self.mailbox(words)).transpose()?;
+                Ok(Unit::Safe(operation, mailbox))
+            }
+        }
+    }
+
+    /// The mailbox that is named next, else INBOX.
+    fn mailbox(&mut self, words: &mut Words<'a>) -> Result<u16, Wrong> {
+        let named = !words.is_over() && !matches!(words.peek(), Some("via" | "on" | ";" | "=>"));
+        let (name, column) = if named {
+            let word = words.take("a mailbox")?;
+            (word.text, word.column)
+        } else {
+            ("INBOX", words.column())
+        };
+        if name.is_empty() || name.contains(char::is_control) {
+            return Err(Wrong::at(column, "no server has such a mailbox"));
+        }
+        let known = self.script.mailboxes.iter().position(|mailbox| mailbox == name);
+        let index = known.unwrap_or_else(|| {
+            self.script.mailboxes.push(name.to_owned());
+            self.script.mailboxes.len() - 1
+        });
+        u16::try_from(index).map_err(|_| Wrong::at(column, "a scenario names fewer mailboxes"))
+    }
+
+    /// `via k` and `on A`, in any order.
+    fn on_which(&mut self, words: &mut Words<'a>) -> Result<(usize, Option<usize>), Wrong> {
+        let mut via = None;
+        let mut on = None;
+        loop {
+            match words.peek() {
+                Some("via") if via.is_none() => {
+                    words.must("via")?;
+                    via = Some(self.connection(words)?);
+                }
+                Some("on") if on.is_none() => {
+                    words.must("on")?;
+                    on = Some(self.client_named(words)?);
+                }
+                _ => break,
+            }
+        }
+        match (on, via) {
+            (Some(client), via) => Ok((client, via)),
+            (None, Some(connection)) => Ok((self.script.owners[connection], via)),
+            (None, None) => Ok((self.some_client(words.column())?, None)),
+        }
+    }
+}
+
+impl Act {
+    /// Whether something comes of it that can be expected.
+    pub(super) const fn has_result(&self) -> bool {
+        !matches!(self, Self::Leave(_) | Self::Release | Self::SetMode(_) | Self::Pause(_) | Self::Scope)
+    }
+}

@@ -1,0 +1,63 @@
+//! A client, and how it is to be made.
+
+use super::values::{mode, time_of};
+use super::{MOST_CLIENTS, Name, Parser};
+use crate::workload::scenario::error::Wrong;
+use crate::workload::scenario::script::{ClientPlan, Deed};
+use crate::workload::scenario::words::Words;
+
+impl<'a> Parser<'a> {
+    pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+        let column = words.column();
+        let named = words.peek().is_some_and(|word| word.starts_with(|c: char| c.is_uppercase()));
+        let name = if named { self.new_name(words, true)? } else { "" };
+        if (!named || self.script.clients.iter().any(|client| client.name.is_empty()))
+            && !self.script.clients.is_empty()
+        {
+            return Err(Wrong::at(column, "of several clients each has a name: `client A use-main`"));
+        }
+        if self.script.clients.len() == MOST_CLIENTS {
+            return Err(Wrong::at(column, format!("a scenario has at most {MOST_CLIENTS} clients")));
+        }
+        let mut plan = ClientPlan {
+            name: name.to_owned(),
+            mode: mode(words)?,
+            max_connections: None,
+            wait_timeout: None,
+            operation_timeout: None,
+            connect_timeout: None,
+            wrong_password: false,
+        };
+        while !words.is_over() {
+            self.client_setting(words, &mut plan)?;
+        }
+        let number = self.script.clients.len();
+        if named {
+            self.names.insert(name, Name::Client(number));
+        }
+        self.script.clients.push(plan);
+        Ok(Deed::MakeClient(number))
+    }
+
+    fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<(), Wrong> {
+        const WHAT: &str = "a setting (cap=N, wait=TIME, timeout=TIME, connect=TIME or wrong-password)";
+        let word = words.take(WHAT)?;
+        if word.text == "wrong-password" {
+            self.needs_sandbox();
+            plan.wrong_password = true;
+            return Ok(());
+        }
+        let (key, value) = word.text.split_once('=').ok_or_else(|| word.is_no(WHAT))?;
+        match key {
+            "cap" => {
+                let cap = value.parse().ok().filter(|cap| *cap >= 1);
+                plan.max_connections = Some(cap.ok_or_else(|| word.is_no("a number of connections, like cap=2"))?);
+            }
+            "wait" => plan.wait_timeout = Some(time_of(&word, value)?),
+            "timeout" => plan.operation_timeout = Some(time_of(&word, value)?),
+            "connect" => plan.connect_timeout = Some(time_of(&word, value)?),
+            _ => return Err(word.is_no(WHAT)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Names: what may be one, and which client or connection it stands for.
+
+use super::{Name, Parser};
+use crate::workload::scenario::error::Wrong;
+use crate::workload::scenario::words::{Word, Words};
+
+/// Words that an expectation knows, so that no connection can have them.
+const RESERVED: [&str; 20] = [
+    "main",
+    "default",
+    "default-created",
+    "explicit",
+    "ok",
+    "opened",
+    "disposed",
+    "nothing",
+    "panics",
+    "refused",
+    "fails",
+    "from",
+    "session",
+    "or",
+    "on",
+    "via",
+    "of",
+    "by",
+    "to",
+    "end",
+];
+
+impl<'a> Parser<'a> {
+    /// A name that nothing has yet: with a capital for whoever does something, without for a connection.
+    pub(super) fn new_name(&self, words: &mut Words<'a>, capital: bool) -> Result<&'a str, Wrong> {
+        let what = if capital { "a new name, with a capital letter," } else { "a new name, in small letters," };
+        let word = words.take(what)?;
+        let first_is_right = word.text.starts_with(|c: char| if capital { c.is_uppercase() } else { c.is_lowercase() });
+        if word.quoted || !first_is_right {
+            return Err(word.is_no(what));
+        }
+        plain(&word)?;
+        if self.names.contains_key(word.text) || RESERVED.contains(&word.text) {
+            return Err(Wrong::at(word.column, format!("`{}` already means something else", word.text)));
+        }
+        Ok(word.text)
+    }
+
+    pub(super) fn fresh_handle(&self, words: &mut Words<'a>) -> Result<String, Wrong> {
+        self.new_name(words, false).map(str::to_owned)
+    }
+
+    pub(super) fn connection(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
+        const WHAT: &str = "an independent connection, as `create k` names it,";
+        let word = words.take(WHAT)?;
+        match self.names.get(word.text) {
+            Some(Name::Connection(connection)) if !word.quoted => Ok(*connection),
+            _ => Err(word.is_no(WHAT)),
+        }
+    }
+
+    /// The client behind `on`, else `usual`, else the only one.
+    pub(super) fn client_after(&self, words: &mut Words<'a>, usual: Option<usize>) -> Result<usize, Wrong> {
+        if words.takes("on") {
+            return self.client_named(words);
+        }
+        usual.filter(|client| *client < self.script.clients.len()).map_or_else(|| self.some_client(words.column()), Ok)
+    }
+
+    pub(super) fn client_named_or_only(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
+        if words.is_over() { self.some_client(words.column()) } else { self.client_named(words) }
+    }
+
+    pub(super) fn client_named(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
+        const WHAT: &str = "a client, as `client A use-main` names it,";
+        let word = words.take(WHAT)?;
+        match self.names.get(word.text) {
+            Some(Name::Client(client)) => Ok(*client),
+            _ => Err(word.is_no(WHAT)),
+        }
+    }
+
+    /// The only client.
+    pub(super) fn some_client(&self, column: usize) -> Result<usize, Wrong> {
+        match self.script.clients.len() {
+            1 => Ok(0),
+            0 => Err(Wrong::at(column, "there is no client yet; begin with one, like `client use-main-or-default`")),
+            _ => Err(Wrong::at(column, "there are several clients: say which one, like `on A`")),
+        }
+    }
+}
+
+/// A name is letters, digits, hyphens and underscores.
+pub(super) fn plain(word: &Word<'_>) -> Result<(), Wrong> {
+    let fits =
+        word.text.chars().count() <= 40 && word.text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    if fits { Ok(()) } else { Err(word.is_no("a name (letters, digits, - and _, at most 40)")) }
+}
+
+pub(super) fn is_lower_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_lowercase()) && word != "on"
+}
