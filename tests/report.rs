@@ -13,8 +13,8 @@ use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId}
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
 use mailconn::record::{
     Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, Dispose, End, Entry, Executor, FailOn, FailureRow,
-    Finding, Header, HowClosed, Latency, Lock, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity, Summary,
-    TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
+    Finding, Header, HowClosed, Latency, Lock, Names, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity,
+    Summary, TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
 };
 use mailconn::report::{Format, Ndjson, Output, Progress, ProgressKind, TableOptions, Tally, Unwritable, json, table};
 use serde_json::Value;
@@ -54,6 +54,7 @@ impl Sample {
                     max_connections: None,
                     lock: Lock::Unit,
                     fail_on: FailOn::default(),
+                    names: Names::default(),
                 },
                 entries: Vec::new(),
                 end: End { elapsed: Duration::from_millis(1230), interrupted: None, still_open: 0 },

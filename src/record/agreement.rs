@@ -43,7 +43,8 @@ pub(super) fn check(run: &Run) -> Option<(Agreement, Vec<Wrong>)> {
             }
             Confirmed::No(why) => {
                 agreement.checked += 1;
-                let sentence = format!("operation {} of {}: {why}", operation.number, operation.worker);
+                let sentence =
+                    format!("operation {} of {}: {why}", operation.number, run.header.names.worker(operation.worker));
                 testimony.disagreements.push(Wrong { entry: Some(entry.seq), sentence });
             }
             Confirmed::CannotTell => {}

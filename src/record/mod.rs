@@ -19,8 +19,8 @@ pub use audit::{Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
-    Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Lock, OpenFailed, Opened, Operation,
-    Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
+    Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Lock, Names, OpenFailed, Opened,
+    Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 pub use scenario::{Did, FindingExpected, Outcome, Ran, Scenario, StepDone};
 pub use sections::SectionRow;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{Entry, Header, Lock, Operation, Run, What, WorkerId};
+use super::run::{Entry, Header, Lock, Names, Operation, Run, What, WorkerId};
 use super::verdict::{Agreement, Wrong};
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::protocol::Protocol;
@@ -46,7 +46,8 @@ pub(super) fn check(run: &Run) -> (Agreement, Vec<Wrong>) {
         match ledger.judge(&run.header, entry, operation) {
             Ok(()) => agreement.held += 1,
             Err(wrong) => {
-                let sentence = format!("operation {} of {}: {wrong}", operation.number, operation.worker);
+                let sentence =
+                    format!("operation {} of {}: {wrong}", operation.number, run.header.names.worker(operation.worker));
                 broken.push(Wrong { entry: Some(entry.seq), sentence });
             }
         }
@@ -62,6 +63,7 @@ struct Ledger {
     /// Each worker's default connection, from that entry on.
     defaults: BTreeMap<WorkerId, Vec<(u64, Option<ConnectionId>)>>,
     sockets: BTreeMap<u16, Vec<Socket>>,
+    names: Names,
 }
 
 struct Place {
@@ -86,6 +88,7 @@ impl Ledger {
             places: BTreeMap::from([(ConnectionId::MAIN, main)]),
             defaults: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            names: run.header.names.clone(),
         };
         let mut ports: BTreeMap<SessionId, u16> = BTreeMap::new();
         for entry in &run.entries {
@@ -202,7 +205,7 @@ impl Ledger {
         if holds {
             return Ok(());
         }
-        let owner = place.worker.map(|worker| format!(" of {worker}")).unwrap_or_default();
+        let owner = place.worker.map(|worker| format!(" of {}", self.names.worker(worker))).unwrap_or_default();
         Err(format!("{} wants {expected}, it ran on {used} ({}{owner})", operation.mode, place.kind))
     }
 

@@ -128,6 +128,46 @@ pub struct Header {
     pub lock: Lock,
     /// Which findings fail the run.
     pub fail_on: FailOn,
+    /// What workers and tasks are called, where somebody named them.
+    pub names: Names,
+}
+
+/// What workers and tasks are called, each list in the order of their numbers; empty where they go by these: `w0`, `t0`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The workers.
+    pub workers: Vec<String>,
+    /// The tasks.
+    pub tasks: Vec<String>,
+}
+
+impl Names {
+    /// What that worker is called.
+    #[must_use]
+    pub fn worker(&self, worker: WorkerId) -> impl fmt::Display {
+        Called { name: self.workers.get(worker.0 as usize).map(String::as_str), number: worker }
+    }
+
+    /// What that task is called.
+    #[must_use]
+    pub fn task(&self, task: TaskId) -> impl fmt::Display {
+        Called { name: self.tasks.get(task.0 as usize).map(String::as_str), number: task }
+    }
+}
+
+/// By its name if it has one.
+struct Called<'a, T> {
+    name: Option<&'a str>,
+    number: T,
+}
+
+impl<T: fmt::Display> fmt::Display for Called<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => f.pad(name),
+            None => self.number.fmt(f),
+        }
+    }
 }
 
 /// For how long an operation has its connection to itself (rule A7).

@@ -19,8 +19,8 @@ pub struct StepDone {
     pub text: String,
     /// The thread that did it, as the scenario names it; of a pool `P.2`.
     pub thread: Option<String>,
-    /// The task that did it there, on a pool: 0, 1, ….
-    pub task: Option<u32>,
+    /// The task that did it there, on a pool, as the scenario names it; one without a name after its line: `P:8`.
+    pub task: Option<String>,
     /// When it began, since the start.
     pub at: Duration,
     /// How long it took.

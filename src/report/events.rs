@@ -12,7 +12,7 @@ use super::words::wall;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Mechanism, Protocol, TlsDetails, Verb};
 use crate::record::{
-    Answer, Closed, Command, Dispose, Executor, FailOn, Failure, Header, HowClosed, Lock, OpenFailed, Opened,
+    Answer, Closed, Command, Dispose, Executor, FailOn, Failure, Header, HowClosed, Lock, Names, OpenFailed, Opened,
     Operation, Role, Selection, Severity, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 
@@ -214,6 +214,7 @@ impl<'a> RunStart<'a> {
             max_connections: self.max_connections,
             lock: or_default(self.lock),
             fail_on: self.fail_on.map_or(Ok(FailOn::default()), fail_on)?,
+            names: Names::default(),
         })
     }
 }

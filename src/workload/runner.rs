@@ -17,7 +17,7 @@ use super::switching::Switching;
 use super::worker::Floor;
 use crate::allocator::Client;
 use crate::protocol::{MailConnector, Stationery};
-use crate::record::{End, Entry, Executor, FailOn, Header, Run, What};
+use crate::record::{End, Entry, Executor, FailOn, Header, Names, Run, What};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -160,6 +160,7 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         max_connections: setup.max_connections,
         lock: plan.lock,
         fail_on: setup.fail_on,
+        names: Names::default(),
     }
 }
 

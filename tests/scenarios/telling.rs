@@ -158,6 +158,28 @@ fn several_clients_are_judged_each_for_itself() {
     }
 }
 
+/// Nobody who wrote a scenario knows what w0 is.
+#[test]
+fn whoever_is_named_in_a_finding_or_a_step_has_the_name_that_the_scenario_gives() {
+    let text = "client use-main-or-default\npool P threads=2\nT1 select Sent; select INBOX\nT2 select Archive\n\
+                T1 fetch-selected => main from Archive\nP.1 create-default; leave\nP.1 noop => default\ntask J on P.2\n\
+                J create-default; leave\nJ moves to P.1\nJ noop\nJ moves to P.2\nJ noop\nJ ends\n";
+    let said = words(&perform(text, "").stdout);
+    for evidence in [
+        "operation 4 of T1 on #0 asked for INBOX, each message of its reply says that it is in Archive; operation 3 of T2 \
+         had selected Archive",
+        "P.1:7: 1 operation(s) on #1, left on P.1 by P.1:6",
+        "J: operations 1 on #1 on P.1, 1 on #2 on P.2",
+    ] {
+        assert!(said.contains(evidence), "{evidence}: {said}");
+    }
+    let ended = perform(text, "--format ndjson");
+    let tasks: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_line = |line: usize| tasks.iter().find(|step| step["line"] == line).unwrap();
+    assert_eq!((&of_line(7)["thread"], &of_line(7)["task"]), (&"P.1".into(), &"P.1:7".into()));
+    assert_eq!((&of_line(11)["thread"], &of_line(11)["task"]), (&"P.1".into(), &"J".into()));
+}
+
 #[test]
 fn an_interruption_ends_a_step_that_waits_for_the_server() {
     let asked = Arc::new(AtomicBool::new(false));

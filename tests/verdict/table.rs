@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage};
 use mailconn::record::{
-    Asked, Command, Conclusion, Dispose, Entry, Executor, FailOn, Header, Lock, OpenFailed, Opened, Operation, Role,
-    Run, What, WorkerId,
+    Asked, Command, Conclusion, Dispose, Entry, Executor, FailOn, Header, Lock, Names, OpenFailed, Opened, Operation,
+    Role, Run, What, WorkerId,
 };
 
 use super::real::{ids, verdict};
@@ -44,6 +44,7 @@ impl Written {
             max_connections: None,
             lock: Lock::Unit,
             fail_on: FailOn::default(),
+            names: Names::default(),
         };
         Self(Run { header, entries: Vec::new(), end: Default::default(), witness: None })
     }

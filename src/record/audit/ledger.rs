@@ -255,6 +255,10 @@ impl<'a> Ledger<'a> {
         stops.iter().find(|(stopped, _)| *stopped > seq).map(|(_, failure)| *failure)
     }
 
+    fn name(&self, worker: Option<WorkerId>) -> String {
+        worker.map_or_else(|| "nobody".to_owned(), |worker| self.run.header.names.worker(worker).to_string())
+    }
+
     /// Whether only its creator's thread can dispose it by hand: an asynchronous task takes its own along.
     fn stays_on_its_thread(&self, kind: Kind) -> bool {
         kind == Kind::Default || self.run.header.executor != Executor::Tasks
@@ -282,7 +286,7 @@ impl<'a> Ledger<'a> {
         });
         audit.check(SESSIONS, seq, live.is_none(), || format!("{session} was dialled while its connection was open"));
         audit.check(SESSIONS, seq, kind != Kind::Default || owner == worker, || {
-            format!("{session} is another thread's default, dialled by {}", name(worker))
+            format!("{session} is another thread's default, dialled by {}", self.name(worker))
         });
         let next = self.next_of(worker, entry.seq);
         let for_it = next.filter(|(_, operation)| operation.opened && operation.session == Some(session));
@@ -299,7 +303,7 @@ impl<'a> Ledger<'a> {
             }
         };
         audit.check(DIALS, seq, holds, || {
-            format!("{session} was dialled by {}, which no operation of it says", name(worker))
+            format!("{session} was dialled by {}, which no operation of it says", self.name(worker))
         });
         if let What::OpenFailed(failed) = &entry.what {
             let told = match for_it {
@@ -354,7 +358,7 @@ impl<'a> Ledger<'a> {
                 }),
             };
             audit.check(CONNECTIONS, Some(seq), holds || self.run.end.interrupted.is_some(), || {
-                format!("{connection} was never opened, and {} does not say so", name(worker))
+                format!("{connection} was never opened, and {} does not say so", self.name(worker))
             });
         }
         let stays = self.stays_on_its_thread(kind);
@@ -620,8 +624,4 @@ fn breaks(operation: &Operation) -> bool {
     use FailureKind::{Closed, Protocol, ServerBye, Timeout};
     let kind = operation.outcome.as_ref().err().map(|failure| failure.kind);
     kind.is_some_and(|kind| matches!(kind, Closed | Protocol | ServerBye | Timeout))
-}
-
-fn name(worker: Option<WorkerId>) -> String {
-    worker.map_or_else(|| "nobody".to_owned(), |worker| worker.to_string())
 }

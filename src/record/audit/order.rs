@@ -63,6 +63,7 @@ impl Doer {
 
 impl Order<'_> {
     fn entry(&mut self, entry: &Entry) {
+        let names = &self.run.header.names;
         match &entry.what {
             What::Created { connection, kind, worker, task, by_hand } => {
                 self.owners.insert(*connection, (*kind, *worker));
@@ -83,15 +84,15 @@ impl Order<'_> {
                 self.knows(entry, *worker);
                 let state = self.workers.entry(*worker).or_default();
                 let (once, idle) = state.stops(*not_issued, failure.as_ref().map(|failure| failure.kind));
-                self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} stopped before"));
+                self.audit.check(ASKED, Some(entry.seq), once, || format!("{} stopped before", names.worker(*worker)));
                 self.audit.check(ASKED, Some(entry.seq), idle, || {
-                    format!("{worker} could not create its connection, yet it had issued operations")
+                    format!("{} could not create its connection, yet it had issued operations", names.worker(*worker))
                 });
             }
             What::TaskStarted { task, worker } => {
                 self.knows(entry, *worker);
                 let first = !std::mem::replace(&mut self.task(entry, *task).began, true);
-                self.audit.check(ASKED, Some(entry.seq), first, || format!("{task} began before"));
+                self.audit.check(ASKED, Some(entry.seq), first, || format!("{} began before", names.task(*task)));
             }
             What::DefaultRefused { task, worker, existing } => {
                 self.knows(entry, *worker);
@@ -100,18 +101,25 @@ impl Order<'_> {
                 // It goes on with what is there.
                 self.task(entry, *task).default = true;
                 self.audit.check(HEADER, Some(entry.seq), asked, || {
-                    format!("{task} was not asked to create a default connection, yet it was refused one")
+                    format!(
+                        "{} was not asked to create a default connection, yet it was refused one",
+                        names.task(*task)
+                    )
                 });
                 self.audit.check(THREADS, Some(entry.seq), had, || {
-                    format!("{task} was refused a default because of {existing}, which is no default of {worker}")
+                    format!(
+                        "{} was refused a default because of {existing}, which is no default of {}",
+                        names.task(*task),
+                        names.worker(*worker)
+                    )
                 });
             }
             What::TaskStopped { task, not_issued, failure } => {
                 let state = self.task(entry, *task);
                 let (once, idle) = state.stops(*not_issued, failure.as_ref().map(|failure| failure.kind));
-                self.audit.check(ASKED, Some(entry.seq), once, || format!("{task} stopped before"));
+                self.audit.check(ASKED, Some(entry.seq), once, || format!("{} stopped before", names.task(*task)));
                 self.audit.check(ASKED, Some(entry.seq), idle, || {
-                    format!("{task} could not create its connection, yet it had issued operations")
+                    format!("{} could not create its connection, yet it had issued operations", names.task(*task))
                 });
             }
             What::TaskEnded { task } => {
@@ -119,7 +127,7 @@ impl Order<'_> {
                 let holds = state.began && !state.ended;
                 state.ended = true;
                 self.audit.check(ASKED, Some(entry.seq), holds, || {
-                    format!("{task} ended, and had ended before or never begun")
+                    format!("{} ended, and had ended before or never begun", names.task(*task))
                 });
             }
             What::LeftMailbox { mailbox, .. } if self.run.header.executor != Executor::Threads => {
@@ -177,6 +185,7 @@ impl Order<'_> {
         connection: ConnectionId,
         kind: Kind,
     ) {
+        let names = &self.run.header.names;
         self.knows(entry, worker);
         self.workers.entry(worker).or_default().known = entry.seq + 1;
         let role = match task {
@@ -199,11 +208,15 @@ impl Order<'_> {
             Kind::Main => false,
         };
         self.audit.check(HEADER, Some(entry.seq), asked, || {
-            format!("{worker} was not asked to create a connection of that kind ({kind}), yet it created {connection}")
+            format!(
+                "{} was not asked to create a connection of that kind ({kind}), yet it created {connection}",
+                names.worker(worker)
+            )
         });
     }
 
     fn operation(&mut self, entry: &Entry, operation: &Operation) {
+        let names = &self.run.header.names;
         let seq = Some(entry.seq);
         let Operation { worker, number, .. } = *operation;
         self.knows(entry, worker);
@@ -219,10 +232,12 @@ impl Order<'_> {
         (state.known, state.last) = (entry.seq + 1, entry.at);
         let rested = state.stopped == 0 && state.left == 0;
         let issued = (operation.issued_after, operation.issued_at);
-        self.audit.check(THREADS, seq, rested, || format!("{worker} had stopped before operation {number}"));
+        self.audit
+            .check(THREADS, seq, rested, || format!("{} had stopped before operation {number}", names.worker(worker)));
         self.audit.check(THREADS, seq, issued.0 >= known && issued.1 >= last, || {
             format!(
-                "{worker} issued operation {number} after line {} at {:?}, yet it did something else until line {} at {last:?}",
+                "{} issued operation {number} after line {} at {:?}, yet it did something else until line {} at {last:?}",
+                names.worker(worker),
                 issued.0 + 1,
                 issued.1,
                 known + 1,
@@ -242,6 +257,7 @@ impl Order<'_> {
 
     /// Where there are tasks, each operation is of one of them, and after what that one did before, whichever the thread.
     fn of_its_task(&mut self, entry: &Entry, operation: &Operation) {
+        let names = &self.run.header.names;
         let seq = Some(entry.seq);
         let number = operation.number;
         let due = self.run.header.executor != Executor::Threads;
@@ -255,11 +271,12 @@ impl Order<'_> {
         let holds = under_way && operation.issued_after >= state.known && operation.issued_at >= state.last;
         (state.known, state.last) = (entry.seq + 1, entry.at);
         self.audit.check(THREADS, seq, holds, || {
-            format!("operation {number} is of {task}, which was not under way or in another operation")
+            format!("operation {number} is of {}, which was not under way or in another operation", names.task(task))
         });
     }
 
     fn of_the_kind_asked(&mut self, entry: &Entry, operation: &Operation) {
+        let names = &self.run.header.names;
         let header = &self.run.header;
         let seq = Some(entry.seq);
         let Operation { worker, number, name, .. } = *operation;
@@ -281,7 +298,12 @@ impl Order<'_> {
         let passed = operation.passed.is_some() == role.creates_independent && operation.passed == own;
         self.audit.check(HEADER, seq, passed, || {
             let say = |id: Option<ConnectionId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-            format!("{worker} has {} to pass, operation {number} was passed {}", say(own), say(operation.passed))
+            format!(
+                "{} has {} to pass, operation {number} was passed {}",
+                names.worker(worker),
+                say(own),
+                say(operation.passed)
+            )
         });
     }
 

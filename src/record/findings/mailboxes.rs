@@ -31,11 +31,16 @@ pub(super) fn wrong_mailbox(run: &Run) -> Option<Finding> {
     let evidence: Vec<String> = wrong
         .into_iter()
         .map(|(operation, asked, how)| {
+            let whose = |worker| run.header.names.worker(worker);
             let between = selections.last_before(operation).map_or_else(String::new, |(number, worker, mailbox)| {
-                format!("; operation {number} of {worker} had selected {mailbox} there in between")
+                format!("; operation {number} of {} had selected {mailbox} there in between", whose(worker))
             });
             let session = operation.session.map(|session| format!(" on {session}")).unwrap_or_default();
-            format!("operation {} of {}{session} asked for {asked}, {how}{between}", operation.number, operation.worker)
+            format!(
+                "operation {} of {}{session} asked for {asked}, {how}{between}",
+                operation.number,
+                whose(operation.worker)
+            )
         })
         .collect();
     let sentence = format!(
@@ -60,7 +65,7 @@ pub(super) fn state_of_another_session(run: &Run) -> Option<Finding> {
                 format!(
                     "operation {} of {} had {mailbox} selected on {relied_on} and ran on {session}: {}",
                     operation.number,
-                    operation.worker,
+                    run.header.names.worker(operation.worker),
                     came_of_it(operation)
                 )
             })

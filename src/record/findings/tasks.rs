@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::EVIDENCE;
+use crate::record::run::Names;
 use crate::record::summary::Summary;
 use crate::record::tasks::{TaskRow, Whose};
 use crate::record::verdict::{Finding, Severity};
 
-pub(super) fn find(summary: &Summary) -> impl Iterator<Item = Finding> {
-    [inherited(&summary.tasks), scattered(&summary.tasks)].into_iter().flatten()
+pub(super) fn find(summary: &Summary, names: &Names) -> impl Iterator<Item = Finding> {
+    [inherited(&summary.tasks, names), scattered(&summary.tasks, names)].into_iter().flatten()
 }
 
 /// MC010.
-fn inherited(tasks: &[TaskRow]) -> Option<Finding> {
+fn inherited(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
     let mut operations = 0;
     let (mut heirs, mut refused) = (0_u64, 0_u64);
     let mut left = BTreeSet::new();
@@ -24,11 +25,13 @@ fn inherited(tasks: &[TaskRow]) -> Option<Finding> {
             operations += used.operations;
             left.insert(connection);
             if evidence.len() < EVIDENCE {
-                let thread = used.owner.map(|worker| format!(" on {worker}")).unwrap_or_default();
+                let thread = used.owner.map(|worker| format!(" on {}", names.worker(worker))).unwrap_or_default();
                 let own = if row.refused == Some(connection) { "; refused one of its own by C3" } else { "" };
                 evidence.push(format!(
-                    "{}: {} operation(s) on {connection}, left{thread} by {creator}{own}",
-                    row.task, used.operations
+                    "{}: {} operation(s) on {connection}, left{thread} by {}{own}",
+                    names.task(row.task),
+                    used.operations,
+                    names.task(creator)
                 ));
             }
         }
@@ -54,7 +57,7 @@ fn inherited(tasks: &[TaskRow]) -> Option<Finding> {
 }
 
 /// MC011.
-fn scattered(tasks: &[TaskRow]) -> Option<Finding> {
+fn scattered(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
     let (mut count, mut operations, mut most) = (0_u64, 0_u64, 0);
     let mut evidence = Vec::new();
     for row in tasks {
@@ -67,10 +70,10 @@ fn scattered(tasks: &[TaskRow]) -> Option<Finding> {
         most = most.max(row.defaults().count());
         if evidence.len() < EVIDENCE {
             let places = row.defaults().map(|(connection, used)| {
-                let thread = used.owner.map(|worker| format!(" on {worker}")).unwrap_or_default();
+                let thread = used.owner.map(|worker| format!(" on {}", names.worker(worker))).unwrap_or_default();
                 format!("{} on {connection}{thread}", used.operations)
             });
-            evidence.push(format!("{}: operations {}", row.task, places.collect::<Vec<_>>().join(", ")));
+            evidence.push(format!("{}: operations {}", names.task(row.task), places.collect::<Vec<_>>().join(", ")));
         }
     }
     let sentence = format!(

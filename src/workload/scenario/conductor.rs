@@ -15,7 +15,8 @@ use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep,
 use crate::allocator::{Client, Mode};
 use crate::protocol::{FailureKind, MailConnector, Stationery};
 use crate::record::{
-    Asked, Did, Dispose, End, Entry, Executor, FailOn, FindingExpected, Header, Lock, Role, Run, Scenario, StepDone,
+    Asked, Did, Dispose, End, Entry, Executor, FailOn, FindingExpected, Header, Lock, Names, Role, Run, Scenario,
+    StepDone,
 };
 use crate::workload::control::Control;
 use crate::workload::reach::Reach;
@@ -104,6 +105,7 @@ pub fn perform(
         clients: script.clients.iter().map(|_| OnceLock::new()).collect(),
         connections: script.connections.iter().map(|_| Mutex::default()).collect(),
         selected: Mutex::default(),
+        tasks: Mutex::default(),
         letters: stage.letters.clone(),
         control: Arc::clone(control),
         script: script.clone(),
@@ -269,7 +271,9 @@ impl Conductor<'_> {
             Deed::Finish { thread, .. } | Deed::Exit { thread } => (Some(*thread), None),
             _ => (None, None),
         };
-        let thread = thread.and_then(|thread| self.floor.script.threads.get(thread).cloned());
+        let script = &self.floor.script;
+        let thread = thread.and_then(|thread| script.threads.get(thread).cloned());
+        let task = task.and_then(|task| script.tasks.get(task as usize).cloned());
         let (line, text) = (step.line, step.text.clone());
         let done = StepDone { line, text, thread, task, at, took, did, expected, instead };
         (self.told)(&done);
@@ -456,6 +460,7 @@ impl Conductor<'_> {
             }
         }
         self.lanes.join_all();
+        self.floor.end_tasks();
         let mut clients = Vec::new();
         for (number, plan) in self.floor.script.clients.iter().enumerate() {
             let Some(room) = self.room(number) else { continue };
@@ -479,27 +484,29 @@ impl Conductor<'_> {
     }
 
     fn header(&self, plan: &ClientPlan, room: &Room) -> Header {
+        let script = &self.floor.script;
         Header {
             run_id: room.run_id.clone(),
             tool_version: env!("CARGO_PKG_VERSION"),
             started: SystemTime::now() - self.stage.clock.elapsed(),
             server: self.stage.server.clone(),
-            protocol: self.floor.script.protocol,
+            protocol: script.protocol,
             insecure: self.stage.insecure,
             mode: plan.mode,
             switches: Vec::new(),
-            workers: vec![Role::default(); self.floor.script.threads.len()],
-            executor: if self.floor.script.tasks == 0 { Executor::Threads } else { Executor::Pool },
-            tasks: vec![Role::default(); self.floor.script.tasks as usize],
+            workers: vec![Role::default(); script.threads.len()],
+            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
+            tasks: vec![Role::default(); script.tasks.len()],
             dispose: Dispose::Never,
             // No number was asked of each thread: as many operations as the scenario has.
             asked: Asked::Duration(self.stage.clock.elapsed()),
             mix: String::new(),
-            mailboxes: self.floor.script.mailboxes.clone(),
+            mailboxes: script.mailboxes.clone(),
             seed: 0,
             max_connections: plan.max_connections,
             lock: Lock::Unit,
             fail_on: FailOn::default(),
+            names: Names { workers: script.threads.clone(), tasks: script.tasks.clone() },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One thread of a scenario: does what it is told, one step after the other, and says what came of it.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -29,6 +29,8 @@ pub(super) struct Floor {
     pub(super) connections: Vec<Mutex<Option<Arc<Connection<Recording>>>>>,
     /// What each session of each client has selected: every command that selects is one of ours.
     pub(super) selected: Mutex<HashMap<(usize, SessionId), u16>>,
+    /// Where each task that is not over is on record: it begins there when it first comes to the client.
+    pub(super) tasks: Mutex<BTreeMap<TaskId, BTreeSet<usize>>>,
     pub(super) letters: Option<Stationery>,
     pub(super) control: Arc<Control>,
 }
@@ -68,6 +70,27 @@ impl Floor {
             **owner == client && self.connection(*number).is_some_and(|connection| connection.id() == id)
         });
         found.map(|(_, (name, _))| name.clone())
+    }
+
+    /// The task comes to that client, on that thread.
+    fn begins(&self, task: TaskId, worker: WorkerId, client: usize, room: &Room) {
+        if locked(&self.tasks).entry(task).or_default().insert(client) {
+            room.recorder.record(What::TaskStarted { task, worker });
+        }
+    }
+
+    /// The task is over, wherever it was.
+    fn ends(&self, task: TaskId) {
+        let clients = locked(&self.tasks).remove(&task).unwrap_or_default();
+        for room in clients.into_iter().filter_map(|client| self.clients.get(client)?.get()) {
+            room.recorder.record(What::TaskEnded { task });
+        }
+    }
+
+    /// Tasks that no line has ended are over when their threads are.
+    pub(super) fn end_tasks(&self) {
+        let left: Vec<TaskId> = locked(&self.tasks).keys().copied().collect();
+        left.into_iter().for_each(|task| self.ends(task));
     }
 
     fn mailbox(&self, index: u16) -> &str {
@@ -165,6 +188,9 @@ impl<'a> Lane<'a> {
         if step.lets_go {
             self.let_go();
         }
+        if let Some(task) = self.task.filter(|_| step.ends) {
+            self.floor.ends(task);
+        }
         did
     }
 
@@ -188,6 +214,9 @@ impl<'a> Lane<'a> {
             && !std::mem::replace(introduced, true)
         {
             room.recorder.introduce(self.worker);
+        }
+        if let Some(task) = self.task {
+            self.floor.begins(task, self.worker, client, room);
         }
         Some(room)
     }

@@ -112,7 +112,7 @@ impl<'a> Parser<'a> {
                 connections: Vec::new(),
                 owners: Vec::new(),
                 mailboxes: Vec::new(),
-                tasks: 0,
+                tasks: Vec::new(),
                 steps: Vec::new(),
                 needs_sandbox: None,
                 writes: false,

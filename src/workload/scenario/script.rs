@@ -18,8 +18,8 @@ pub struct Script {
     /// Which client creates each of them.
     pub(super) owners: Vec<usize>,
     pub(super) mailboxes: Vec<String>,
-    /// How many tasks there are, those of a single line too.
-    pub(super) tasks: u32,
+    /// Tasks by their names; those of a single line are called after their pool and line: `P:8`.
+    pub(super) tasks: Vec<String>,
     pub(super) steps: Vec<Step>,
     /// The first line that only the sandbox can serve.
     pub(super) needs_sandbox: Option<usize>,
@@ -85,6 +85,8 @@ pub(super) struct LaneStep {
     pub(super) task: Option<u32>,
     /// The task is over afterwards, or on another thread: this one lets go of the handles and leases it keeps.
     pub(super) lets_go: bool,
+    /// The task is over afterwards.
+    pub(super) ends: bool,
     pub(super) actions: Vec<Action>,
     pub(super) expected: Option<Expected>,
 }

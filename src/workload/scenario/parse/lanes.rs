@@ -32,7 +32,7 @@ impl<'a> Parser<'a> {
         };
         self.idle(thread, &word)?;
         let number = self.tasks.len();
-        let task = Task { number: self.next_task(), thread: Some(thread), pool };
+        let task = Task { number: self.next_task(name.to_owned()), thread: Some(thread), pool };
         self.tasks.push(task);
         self.lanes[thread].task = Some(number);
         self.names.insert(name, Name::Task(number));
@@ -112,7 +112,7 @@ impl<'a> Parser<'a> {
                 self.lanes[thread].task = None;
                 let actions = Vec::new();
                 let task = Some(self.tasks[task].number);
-                Ok(Deed::Lane(LaneStep { thread, task, lets_go: true, actions, expected: None }))
+                Ok(Deed::Lane(LaneStep { thread, task, lets_go: true, ends: true, actions, expected: None }))
             }
             Name::Thread(thread) if words.peek() == Some("exit") => {
                 let word = words.take("exit")?;
@@ -147,6 +147,7 @@ impl<'a> Parser<'a> {
             thread: from,
             task: Some(self.tasks[task].number),
             lets_go: true,
+            ends: false,
             actions: Vec::new(),
             expected: None,
         }))
@@ -175,15 +176,18 @@ impl<'a> Parser<'a> {
 
     /// Actions of one thread.
     fn lane(&mut self, name: Name, first: &Word<'a>, words: &mut Words<'a>) -> Result<Deed, Wrong> {
-        let (thread, task, lets_go) = match name {
+        let of_this_line = format!("{}:{}", first.text, self.line);
+        let (thread, task, ends) = match name {
             Name::Thread(thread) if !self.lanes[thread].pooled => (thread, None, false),
             Name::Thread(thread) => {
                 if self.lanes[thread].task.is_some() {
                     return Err(Wrong::at(first.column, format!("{} has a task that has not ended", first.text)));
                 }
-                (thread, Some(self.next_task()), true)
+                (thread, Some(self.next_task(of_this_line)), true)
             }
-            Name::Pool(from, threads) => (self.free_thread((from, threads), first)?, Some(self.next_task()), true),
+            Name::Pool(from, threads) => {
+                (self.free_thread((from, threads), first)?, Some(self.next_task(of_this_line)), true)
+            }
             Name::Task(task) => (self.thread_of(task, first)?, Some(self.tasks[task].number), false),
             Name::Client(_) | Name::Connection(_) => return Err(first.is_no("a thread")),
         };
@@ -212,18 +216,17 @@ impl<'a> Parser<'a> {
                 return Err(Wrong::at(arrow, message));
             }
             self.lanes[thread].begun = Some(self.line);
-            return Ok(Deed::Begin(LaneStep { thread, task, lets_go, actions, expected }));
+            return Ok(Deed::Begin(LaneStep { thread, task, lets_go: ends, ends, actions, expected }));
         }
         if expected.is_some() && !actions.iter().any(|action| action.what.has_result()) {
             return Err(Wrong::at(arrow, "nothing in this line has a result to be expected"));
         }
-        Ok(Deed::Lane(LaneStep { thread, task, lets_go, actions, expected }))
+        Ok(Deed::Lane(LaneStep { thread, task, lets_go: ends, ends, actions, expected }))
     }
 
-    fn next_task(&mut self) -> u32 {
-        let number = self.script.tasks;
-        self.script.tasks += 1;
-        number
+    fn next_task(&mut self, name: String) -> u32 {
+        self.script.tasks.push(name);
+        u32::try_from(self.script.tasks.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The thread of that name, or of that task, or of that pool if it has one alone.
