@@ -282,17 +282,8 @@ impl<'a> Lane<'a> {
                 Some(connection) => Did::Disposed { connection },
                 None => Did::Nothing,
             },
-            Act::Unit { unit, via } => self.operate(client, room, *unit, *via).0,
-            Act::Hold { unit, via } => {
-                let (did, lease) = self.operate(client, room, *unit, *via);
-                if let (Did::Ran(used), Some(lease)) = (&did, lease)
-                    && used.outcome.is_ok()
-                {
-                    room.held.fetch_add(1, Ordering::SeqCst);
-                    self.held.push((client, lease));
-                }
-                did
-            }
+            Act::Unit { unit, via } => self.operate(client, room, *unit, *via, false),
+            Act::Hold { unit, via } => self.operate(client, room, *unit, *via, true),
             Act::Release => match self.release() {
                 0 => Did::Nothing,
                 _ => Did::Noted("released".to_owned()),
@@ -333,17 +324,11 @@ impl<'a> Lane<'a> {
         self.believed.clear();
     }
 
-    /// Issues one operation and writes it down; gives the lease back to be kept, or dropped.
-    fn operate(
-        &mut self,
-        client: usize,
-        room: &Room,
-        unit: Unit,
-        via: Option<usize>,
-    ) -> (Did, Option<Lease<Recording>>) {
+    /// Issues one operation and writes it down, when its connection is given back: unless that is to be kept, and fit for it.
+    fn operate(&mut self, client: usize, room: &Room, unit: Unit, via: Option<usize>, keep: bool) -> Did {
         let passed = match via.map(|number| self.floor.connection(number)) {
             // Its creation failed: there is nothing to pass.
-            Some(None) => return (Did::Nothing, None),
+            Some(None) => return Did::Nothing,
             Some(connection) => connection,
             None => None,
         };
@@ -357,16 +342,22 @@ impl<'a> Lane<'a> {
             issued.operation.mailbox = Some(*mailbox);
             issued.operation.relied_on = Some(Box::new(selection.clone()));
         }
-        let given = match issued.lease() {
-            Ok(mut lease) => (self.serve(client, recorder, unit, &mut lease, &mut issued), Some(lease)),
+        let did = match issued.lease() {
+            Ok(mut lease) => {
+                let did = self.serve(client, recorder, unit, &mut lease, &mut issued);
+                if keep && issued.operation.outcome.is_ok() {
+                    room.held.fetch_add(1, Ordering::SeqCst);
+                    self.held.push((client, lease));
+                }
+                did
+            }
             Err(error) => {
-                let did = not_given(control, &error);
                 issued.not_served(&error);
-                (did, None)
+                not_given(control, &error)
             }
         };
         issued.record();
-        given
+        did
     }
 
     fn serve(
