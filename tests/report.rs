@@ -55,6 +55,7 @@ impl Sample {
                     lock: Lock::Unit,
                     fail_on: FailOn::default(),
                     names: Names::default(),
+                    scripted: false,
                 },
                 entries: Vec::new(),
                 end: End { elapsed: Duration::from_millis(1230), interrupted: None, still_open: 0 },

@@ -130,6 +130,9 @@ pub struct Header {
     pub fail_on: FailOn,
     /// What workers and tasks are called, where somebody named them.
     pub names: Names,
+    /// A scenario said what to do, step by step: nothing was asked of the workers in advance, and they may do whatever the
+    /// rules allow.
+    pub scripted: bool,
 }
 
 /// What workers and tasks are called, each list in the order of their numbers; empty where they go by these: `w0`, `t0`.

@@ -215,6 +215,7 @@ impl<'a> RunStart<'a> {
             lock: or_default(self.lock),
             fail_on: self.fail_on.map_or(Ok(FailOn::default()), fail_on)?,
             names: Names::default(),
+            scripted: false,
         })
     }
 }

@@ -161,6 +161,7 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         lock: plan.lock,
         fail_on: setup.fail_on,
         names: Names::default(),
+        scripted: false,
     }
 }
 

@@ -45,6 +45,7 @@ impl Written {
             lock: Lock::Unit,
             fail_on: FailOn::default(),
             names: Names::default(),
+            scripted: false,
         };
         Self(Run { header, entries: Vec::new(), end: Default::default(), witness: None })
     }

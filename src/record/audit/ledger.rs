@@ -37,8 +37,8 @@ struct Ledger<'a> {
     /// Those that were disposed by a call which has not returned: their session is not closed.
     closing: BTreeSet<ConnectionId>,
     mode: Mode,
-    /// The client's close has begun.
-    client_closed: bool,
+    /// The entry by which the client's close had begun.
+    client_closed: Option<u64>,
 }
 
 struct Place {
@@ -88,7 +88,7 @@ impl<'a> Ledger<'a> {
             alive: BTreeMap::new(),
             closing: BTreeSet::new(),
             mode: run.header.mode,
-            client_closed: false,
+            client_closed: None,
         };
         let mut began_on = BTreeMap::new();
         // What a dial belongs to comes after it.
@@ -197,6 +197,11 @@ impl<'a> Ledger<'a> {
     /// A run that is not interrupted closes its client when every thread has ended.
     fn before_the_client_was_closed(&mut self, entry: &Entry, audit: &mut Audit) {
         let by_a_thread = match &entry.what {
+            // In a scenario threads go on, and are refused; what they had begun before may end.
+            What::Operation(operation) if self.run.header.scripted => {
+                operation.outcome.is_ok() && self.client_closed.is_some_and(|closed| operation.issued_after > closed)
+            }
+            What::ModeChanged { .. } | What::Opened(_) | What::Disposed { .. } if self.run.header.scripted => false,
             What::Created { .. } | What::Opened(_) | What::OpenFailed(_) | What::Operation(_) => true,
             What::LeftMailbox { .. } | What::ModeChanged { .. } => true,
             What::Stopped { failure, .. } => failure.as_ref().is_none_or(|it| it.kind != FailureKind::Internal),
@@ -206,14 +211,15 @@ impl<'a> Ledger<'a> {
                     let connection = closing.copied().unwrap_or(ConnectionId::MAIN);
                     format!("the client was closed while a thread was still closing {connection}")
                 });
-                self.client_closed = true;
-                return;
+                false
             }
             What::Disposed { cause, .. } => *cause != Disposal::ThreadExit,
             _ => false,
         };
-        if by_a_thread {
-            let holds = !self.client_closed || self.run.end.interrupted.is_some();
+        if let What::Disposed { cause: Disposal::ClientClosed, .. } = &entry.what {
+            self.client_closed.get_or_insert(entry.seq);
+        } else if by_a_thread {
+            let holds = self.client_closed.is_none() || self.run.end.interrupted.is_some();
             audit.check(THREADS, Some(entry.seq), holds, || "a thread did it after the client was closed".to_owned());
         }
     }
@@ -308,6 +314,7 @@ impl<'a> Ledger<'a> {
         if let What::OpenFailed(failed) = &entry.what {
             let told = match for_it {
                 Some((_, operation)) => operation.outcome.as_ref().err().map(|failure| &**failure),
+                None if self.run.header.scripted => Some(&failed.failure),
                 None => self.stop_after(worker, entry.seq),
             };
             // What was interrupted is told in the words of the interruption.
@@ -352,7 +359,8 @@ impl<'a> Ledger<'a> {
             let next = self.next_of(worker, seq);
             let stopped = self.stop_after(worker, seq);
             let holds = match by_hand {
-                true => stopped.is_some(),
+                // A step of the scenario says so, in the record of its steps.
+                true => stopped.is_some() || self.run.header.scripted,
                 false => next.is_some_and(|(_, operation)| {
                     operation.issued_after <= seq && operation.reason == Some(Reason::DefaultCreated)
                 }),
@@ -375,7 +383,8 @@ impl<'a> Ledger<'a> {
         if let Some(alive) = worker.and_then(|worker| self.alive.get_mut(&worker)) {
             alive.remove(&connection);
         }
-        if cause == Disposal::ByHand && live {
+        // In a scenario another thread may have it still, and close it when it gives it back (D5).
+        if cause == Disposal::ByHand && live && !self.run.header.scripted {
             self.closing.insert(connection);
         }
     }
@@ -476,7 +485,9 @@ impl<'a> Ledger<'a> {
                     });
                     let broke = last.is_some_and(|(_, operation)| breaks(operation));
                     let holds = by_last || (to_be_closed && !broke) || !matches!(closed.how, HowClosed::Discarded);
-                    audit.check(SESSIONS, Some(entry.seq), interrupted || holds, || {
+                    // A scenario's thread that keeps its connection finds it broken when it gives it back.
+                    let kept = self.run.header.scripted && !broke;
+                    audit.check(SESSIONS, Some(entry.seq), interrupted || holds || kept, || {
                         format!("{session} was discarded, neither by the operation that broke it nor at its end")
                     });
                 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
 use crate::allocator::{ConnectionId, Disposal, Kind};
-use crate::protocol::{self, FailureKind, Stage};
-use crate::record::run::{Asked, Entry, Executor, Operation, Role, Run, TaskId, What, WorkerId};
+use crate::protocol::{self, FailureKind, Protocol, Stage};
+use crate::record::run::{Asked, Entry, Executor, Header, Operation, Role, Run, TaskId, What, WorkerId};
+
+/// A scenario's halves of a unit: to select, and to read what is selected.
+const HALVES: [&str; 2] = ["select", "fetch-selected"];
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {
     let mut order =
@@ -74,7 +77,9 @@ impl Order<'_> {
             What::Disposed { connection, cause: Disposal::ByHand } => {
                 // Only its own thread can have done it: what that thread issues afterwards, it issues afterwards.
                 // An asynchronous task takes along what it passes, and disposes it anywhere.
-                let stays = |kind| kind == Kind::Default || self.run.header.executor != Executor::Tasks;
+                // In a scenario any thread does.
+                let Header { executor, scripted, .. } = self.run.header;
+                let stays = |kind| kind == Kind::Default || !(executor == Executor::Tasks || scripted);
                 if let Some((_, Some(worker))) = self.owners.get(connection).filter(|(kind, _)| stays(*kind)) {
                     self.workers.entry(*worker).or_default().known = entry.seq + 1;
                 }
@@ -96,7 +101,7 @@ impl Order<'_> {
             }
             What::DefaultRefused { task, worker, existing } => {
                 self.knows(entry, *worker);
-                let asked = self.role_of_task(*task).creates_default;
+                let asked = self.run.header.scripted || self.role_of_task(*task).creates_default;
                 let had = self.owners.get(existing) == Some(&(Kind::Default, Some(*worker)));
                 // It goes on with what is there.
                 self.task(entry, *task).default = true;
@@ -207,7 +212,7 @@ impl Order<'_> {
             }
             Kind::Main => false,
         };
-        self.audit.check(HEADER, Some(entry.seq), asked, || {
+        self.audit.check(HEADER, Some(entry.seq), asked || self.run.header.scripted, || {
             format!(
                 "{} was not asked to create a connection of that kind ({kind}), yet it created {connection}",
                 names.worker(worker)
@@ -261,9 +266,10 @@ impl Order<'_> {
         let seq = Some(entry.seq);
         let number = operation.number;
         let due = self.run.header.executor != Executor::Threads;
-        self.audit.check(HEADER, seq, operation.task.is_some() == due, || {
-            format!("operation {number} is {} task", if due { "of no" } else { "of a" })
-        });
+        // A scenario has threads beside its pools.
+        let holds = operation.task.is_some() == due || (due && self.run.header.scripted);
+        self.audit
+            .check(HEADER, seq, holds, || format!("operation {number} is {} task", if due { "of no" } else { "of a" }));
         let Some(task) = operation.task else { return };
         let state = self.task(entry, task);
         state.issued += 1;
@@ -280,6 +286,16 @@ impl Order<'_> {
         let header = &self.run.header;
         let seq = Some(entry.seq);
         let Operation { worker, number, name, .. } = *operation;
+        if header.scripted {
+            let selects = name == "select" || operation.relied_on.is_some();
+            let known = protocol::Operation::parse(header.protocol, name);
+            let needs = known.as_ref().is_ok_and(|known| known.needs_mailbox());
+            let is_one = known.is_ok() || (header.protocol == Protocol::Imap && HALVES.contains(&name));
+            let holds = is_one && operation.mailbox.is_some() == (needs || selects);
+            self.audit
+                .check(HEADER, seq, holds, || format!("operation {number}, {name}, is none that a scenario knows"));
+            return;
+        }
         let in_mix = header.mix.split(',').any(|part| {
             let (asked, weight) = part.split_once('=').unwrap_or((part, "1"));
             asked.trim() == name && weight.trim() != "0"

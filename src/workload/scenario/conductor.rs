@@ -507,6 +507,7 @@ impl Conductor<'_> {
             lock: Lock::Unit,
             fail_on: FailOn::default(),
             names: Names { workers: script.threads.clone(), tasks: script.tasks.clone() },
+            scripted: true,
         }
     }
 }
