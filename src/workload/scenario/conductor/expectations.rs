@@ -1,10 +1,11 @@
 //! Holds what happened against what was expected, and says both.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::ledger::{defaults, open};
 use super::{Conductor, Judged, is_kind};
-use crate::allocator::{ConnectionId, Reason};
+use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::record::{Did, What, WorkerId};
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 
@@ -121,21 +122,49 @@ impl Conductor<'_> {
     }
 
     fn order_of(&mut self, threads: &[usize]) -> (String, String) {
-        let mut last: Vec<(u64, usize)> = Vec::new();
+        let mut last: Vec<LastOperation> = Vec::new();
         for client in 0..self.entries.len() {
             for entry in self.entries(client) {
                 let What::Operation(operation) = &entry.what else { continue };
                 let Some(&thread) = threads.iter().find(|thread| is_worker(**thread, operation.worker)) else {
                     continue;
                 };
-                last.retain(|(_, other)| *other != thread);
-                last.push((entry.seq, thread));
+                last.retain(|other| other.thread != thread);
+                let session = operation.session.map(|session| (client, session));
+                let first = session.zip(operation.commands.first().map(|command| command.tag));
+                last.push(LastOperation { seq: entry.seq, thread, first });
             }
         }
-        last.sort_unstable();
+        in_order(&mut last);
         let name = |thread: &usize| self.floor.script.threads.get(*thread).cloned().unwrap_or_default();
         let names = |threads: Vec<&usize>| threads.into_iter().map(name).collect::<Vec<_>>().join(" ");
-        (names(threads.iter().collect()), names(last.iter().map(|(_, thread)| thread).collect()))
+        (names(threads.iter().collect()), names(last.iter().map(|last| &last.thread).collect()))
+    }
+}
+
+/// A thread's last operation.
+struct LastOperation {
+    seq: u64,
+    thread: usize,
+    /// Its first command, if it sent any: its client's session, and its tag there.
+    first: Option<((usize, SessionId), u32)>,
+}
+
+/// In the order of their ends. Operations are written down when they have given their connection back, and the next one
+/// there may be faster: those of one session go by what went over its wire.
+fn in_order(operations: &mut [LastOperation]) {
+    operations.sort_by_key(|operation| operation.seq);
+    let sessions: BTreeSet<(usize, SessionId)> =
+        operations.iter().filter_map(|it| it.first).map(|(session, _)| session).collect();
+    for session in sessions {
+        let tag = |operation: &LastOperation| operation.first.filter(|(on, _)| *on == session).map(|(_, tag)| tag);
+        let places: Vec<usize> = (0..operations.len()).filter(|&place| tag(&operations[place]).is_some()).collect();
+        let mut carried: Vec<(Option<u32>, usize)> =
+            places.iter().map(|&place| (tag(&operations[place]), operations[place].thread)).collect();
+        carried.sort_unstable();
+        for (place, (_, thread)) in places.into_iter().zip(carried) {
+            operations[place].thread = thread;
+        }
     }
 }
 
