@@ -32,7 +32,7 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         waiting(run, summary),
         no_reuse(summary),
     ];
-    found.into_iter().flatten().chain(tasks::find(summary, &run.header.names)).collect()
+    found.into_iter().flatten().chain(tasks::find(run, summary)).collect()
 }
 
 fn finding(id: &'static str, severity: Severity, sentence: String, evidence: Vec<String>) -> Option<Finding> {

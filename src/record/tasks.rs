@@ -33,6 +33,8 @@ pub struct TaskUse {
     pub owner: Option<WorkerId>,
     /// The task's operations that it carried.
     pub operations: u64,
+    /// The numbers of the first and the last of them.
+    pub numbers: (u64, u64),
 }
 
 /// Whose a connection is, as one task sees it.
@@ -141,8 +143,11 @@ impl Tally {
             (Kind::Default, Some(creator)) => Whose::Inherited(creator),
             (Kind::Default, None) => Whose::Thread,
         };
-        let used = TaskUse { whose, owner: origin.worker, operations: 0 };
-        self.used.entry(session.connection).or_insert(used).operations += 1;
+        let number = operation.number;
+        let used = TaskUse { whose, owner: origin.worker, operations: 0, numbers: (number, number) };
+        let used = self.used.entry(session.connection).or_insert(used);
+        used.operations += 1;
+        used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
     }
 
     fn row(self, task: TaskId, each: Option<u64>) -> TaskRow {

@@ -168,8 +168,8 @@ fn whoever_is_named_in_a_finding_or_a_step_has_the_name_that_the_scenario_gives(
     for evidence in [
         "operation 4 of T1 on #0 asked for INBOX, each message of its reply says that it is in Archive; operation 3 of T2 \
          had selected Archive",
-        "P.1:7: 1 operation(s) on #1, left on P.1 by P.1:6",
-        "J: operations 1 on #1 on P.1, 1 on #2 on P.2",
+        "P.1:7: 1 operation(s) (number 5) on #1, created on P.1 by P.1:6",
+        "J: 1 operation(s) (number 6) on #1 on P.1, 1 operation(s) (number 7) on #2 on P.2",
     ] {
         assert!(said.contains(evidence), "{evidence}: {said}");
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::mailboxes::after_a_break;
 use super::real::{last_of, mixed, plan, run_on, sandbox, verdict, witness};
 use super::table::{Written, operation};
-use super::tasks::scattered;
+use super::tasks::{inherited, scattered};
 
 /// A text without its figures and line ends.
 fn shape(text: &str) -> String {
@@ -75,7 +75,7 @@ fn each_example_of_explain_says_what_the_report_says() {
     for (id, run) in [
         ("MC001", wrong_socket),
         ("MC002", lost_command),
-        ("MC010", scattered()),
+        ("MC010", inherited()),
         ("MC011", scattered()),
         ("MC020", naive()),
         ("MC021", after_a_break(Ok(20), Some(answer), "fetch-selected")),

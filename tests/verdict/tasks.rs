@@ -142,6 +142,15 @@ pub fn scattered() -> Run {
     on_two_threads().0.0
 }
 
+/// A task on another one's default, that had asked for one of its own.
+pub fn inherited() -> Run {
+    let mut run = Two::new();
+    run.0.0.header.executor = Executor::Pool;
+    run.operation(1, 0);
+    run.0.enter(What::DefaultRefused { task: TaskId(1), worker: WorkerId(0), existing: ConnectionId(1) });
+    run.0.0
+}
+
 #[test]
 fn a_task_on_its_own_default_is_no_hazard() {
     let mut run = Two::new();
@@ -157,19 +166,27 @@ fn a_task_on_another_ones_default_alone_is_mc010_and_not_mc011() {
     for task in [0, 1, 0, 1] {
         run.operation(task, 0);
     }
-    assert_eq!(run.hazards(), [("MC010", 2, vec!["t1: 2 operation(s) on #1, left on w0 by t0".to_owned()])]);
+    assert_eq!(
+        run.hazards(),
+        [("MC010", 2, vec!["t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0".to_owned()])]
+    );
 
     let (task, worker, existing) = (TaskId(1), WorkerId(0), ConnectionId(1));
     run.0.enter(What::DefaultRefused { task, worker, existing });
-    let evidence = "t1: 2 operation(s) on #1, left on w0 by t0; refused one of its own by C3".to_owned();
+    let evidence =
+        "t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0; refused one of its own by C3".to_owned();
     assert_eq!(run.hazards(), [("MC010", 2, vec![evidence])]);
 }
 
 #[test]
 fn a_task_on_two_defaults_of_two_threads_is_mc011_too() {
     let run = on_two_threads();
-    let inherited = ("MC010", 1, vec!["t0: 1 operation(s) on #2, left on w1 by t1".to_owned()]);
-    let scattered = ("MC011", 1, vec!["t0: operations 1 on #1 on w0, 1 on #2 on w1".to_owned()]);
+    let inherited = ("MC010", 1, vec!["t0: 1 operation(s) (number 7) on #2, created on w1 by t1".to_owned()]);
+    let scattered = (
+        "MC011",
+        1,
+        vec!["t0: 1 operation(s) (number 6) on #1 on w0, 1 operation(s) (number 7) on #2 on w1".to_owned()],
+    );
     assert_eq!(run.hazards(), [inherited, scattered]);
 }
 

@@ -3,22 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::EVIDENCE;
-use crate::record::run::Names;
+use crate::record::run::{Executor, Run};
 use crate::record::summary::Summary;
-use crate::record::tasks::{TaskRow, Whose};
+use crate::record::tasks::{TaskUse, Whose};
 use crate::record::verdict::{Finding, Severity};
 
-pub(super) fn find(summary: &Summary, names: &Names) -> impl Iterator<Item = Finding> {
-    [inherited(&summary.tasks, names), scattered(&summary.tasks, names)].into_iter().flatten()
+pub(super) fn find(run: &Run, summary: &Summary) -> impl Iterator<Item = Finding> {
+    [inherited(run, summary), scattered(run, summary)].into_iter().flatten()
+}
+
+/// The operations' numbers, by which they are found in the record.
+fn numbers(used: &TaskUse) -> String {
+    match used.numbers {
+        (first, last) if first == last => format!("number {first}"),
+        (first, last) => format!("numbers {first} to {last}"),
+    }
 }
 
 /// MC010.
-fn inherited(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
+fn inherited(run: &Run, summary: &Summary) -> Option<Finding> {
+    let names = &run.header.names;
     let mut operations = 0;
     let (mut heirs, mut refused) = (0_u64, 0_u64);
     let mut left = BTreeSet::new();
     let mut evidence = Vec::new();
-    for row in tasks {
+    for row in &summary.tasks {
         let before = operations;
         for (connection, used) in row.defaults() {
             let Whose::Inherited(creator) = used.whose else { continue };
@@ -28,9 +37,10 @@ fn inherited(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
                 let thread = used.owner.map(|worker| format!(" on {}", names.worker(worker))).unwrap_or_default();
                 let own = if row.refused == Some(connection) { "; refused one of its own by C3" } else { "" };
                 evidence.push(format!(
-                    "{}: {} operation(s) on {connection}, left{thread} by {}{own}",
+                    "{}: {} operation(s) ({}) on {connection}, created{thread} by {}{own}",
                     names.task(row.task),
                     used.operations,
+                    numbers(used),
                     names.task(creator)
                 ));
             }
@@ -40,10 +50,18 @@ fn inherited(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
             refused += u64::from(row.refused.is_some());
         }
     }
+    let denied = match refused {
+        0 => String::new(),
+        _ => format!("{refused} of these tasks asked for one of their own and were refused (C3); "),
+    };
+    let cure = match run.header.executor {
+        // Several tasks are under way at once, and take turns on each thread.
+        Executor::Tasks => "do each task's operations in one blocking section that disposes its default at the end",
+        Executor::Threads | Executor::Pool => "dispose the default at the end of the task that created it",
+    };
     let sentence = format!(
         "{operations} operation(s) of {heirs} task(s) ran on {} default connection(s) that another task had created \
-         before: a thread outlives its task and keeps its default for the next one (H1); {refused} of these tasks asked \
-         for one of their own and were refused (C3); dispose the default at the end of the task that created it \
+         before: a thread outlives its task and keeps its default for the next one (H1); {denied}{cure} \
          (--dispose task; in code Client::thread_scope), or pass independent connections",
         left.len()
     );
@@ -57,10 +75,11 @@ fn inherited(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
 }
 
 /// MC011.
-fn scattered(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
+fn scattered(run: &Run, summary: &Summary) -> Option<Finding> {
+    let names = &run.header.names;
     let (mut count, mut operations, mut most) = (0_u64, 0_u64, 0);
     let mut evidence = Vec::new();
-    for row in tasks {
+    for row in &summary.tasks {
         let owners: BTreeSet<_> = row.defaults().filter_map(|(_, used)| used.owner).collect();
         if owners.len() < 2 {
             continue;
@@ -71,9 +90,9 @@ fn scattered(tasks: &[TaskRow], names: &Names) -> Option<Finding> {
         if evidence.len() < EVIDENCE {
             let places = row.defaults().map(|(connection, used)| {
                 let thread = used.owner.map(|worker| format!(" on {}", names.worker(worker))).unwrap_or_default();
-                format!("{} on {connection}{thread}", used.operations)
+                format!("{} operation(s) ({}) on {connection}{thread}", used.operations, numbers(used))
             });
-            evidence.push(format!("{}: operations {}", names.task(row.task), places.collect::<Vec<_>>().join(", ")));
+            evidence.push(format!("{}: {}", names.task(row.task), places.collect::<Vec<_>>().join(", ")));
         }
     }
     let sentence = format!(

@@ -15,7 +15,7 @@ pub(super) const FINDINGS: [Article; 14] = [
         cure: "Do not trust the rest of the report. Run it again with --format ndjson, keep that file, and report it: each line \
                holds what the rule looked at, so the fault can be found from it. The exit code is 7.",
         rules: &["A1", "A2", "A3", "A7"],
-        met: &[],
+        met: &["redis/redis-py#2632", "vert-x3/vertx-redis-client#394"],
     },
     Article {
         name: "MC002",
@@ -30,7 +30,7 @@ pub(super) const FINDINGS: [Article; 14] = [
         cure: "Take what is between out of the way and run it again. If it stays, keep the run's --format ndjson and report it. \
                The exit code is 7.",
         rules: &["A6", "A7"],
-        met: &[],
+        met: &["phpredis/phpredis#2336"],
     },
     Article {
         name: "MC010",
@@ -42,12 +42,12 @@ pub(super) const FINDINGS: [Article; 14] = [
                   created before: a thread outlives its task and keeps its default for the next one (H1); 36 of these tasks \
                   asked for one of their own and were refused (C3); dispose the default at the end of the task that created \
                   it (--dispose task; in code Client::thread_scope), or pass independent connections\n- t4: 10 operation(s) \
-                  on #1, left on w0 by t0; refused one of its own by C3",
+                  (numbers 41 to 62) on #1, created on w0 by t0; refused one of its own by C3",
         cure: "Dispose the default at the end of the task that created it, even when the task panics: in code \
                Client::thread_scope, in a run --dispose task. Or pass an independent connection to each operation. Whoever \
                runs the mail server sees the hazard as sessions that outlive the work they were opened for.",
         rules: &["H1", "C3", "D1"],
-        met: &[],
+        met: &["thehyve/fairspace#1582", "chinabugotech/hutool#292", "orientechnologies/orientdb#3006"],
     },
     Article {
         name: "MC011",
@@ -58,11 +58,11 @@ pub(super) const FINDINGS: [Article; 14] = [
         example: "MC011 hazard, 12 times: 120 operation(s) of 12 task(s) were spread over several default connections, up to 3 \
                   for one task: it changed threads between operations, and a default belongs to a thread (H1); do a task's \
                   operations in one blocking section (--dispose task does), or pass an independent connection along with the \
-                  task\n- t3: operations 6 on #1 on w0, 4 on #3 on w2",
+                  task\n- t3: 6 operation(s) (numbers 31 to 44) on #1 on w0, 4 operation(s) (numbers 33 to 47) on #3 on w2",
         cure: "Give the task an independent connection and pass it with each operation: it goes where the task goes. Or do all \
                operations of the task in one blocking section, on one thread.",
         rules: &["H1", "K2", "K3"],
-        met: &[],
+        met: &["django/django#18408", "PostHog/posthog#57839"],
     },
     Article {
         name: "MC020",
