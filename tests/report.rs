@@ -252,6 +252,7 @@ impl Sample {
                         sent: u64::MAX,
                         received: u64::MAX,
                         commands: Box::default(),
+                        carried: 1,
                     });
                 }
                 1 => {
@@ -372,7 +373,14 @@ fn opened(session: SessionId, worker: u32) -> Opened {
 }
 
 fn closed(session: SessionId, how: HowClosed) -> Closed {
-    Closed { session, how, sent: 4_112, received: 88_340, commands: Box::new([Command { tag: 104, verb: "LOGOUT" }]) }
+    Closed {
+        session,
+        how,
+        sent: 4_112,
+        received: 88_340,
+        commands: Box::new([Command { tag: 104, verb: "LOGOUT" }]),
+        carried: 104,
+    }
 }
 
 fn operation(worker: u32, number: u64, session: SessionId, reason: Reason) -> Operation {
@@ -794,7 +802,8 @@ mod ndjson {
         sample.push(What::TaskStarted { task, worker });
         sample.push(What::DefaultRefused { task, worker, existing: ConnectionId(3) });
         sample.push(What::TaskStopped { task, not_issued: 2, failure: Some(Box::new(limit())) });
-        sample.push(What::TaskEnded { task });
+        sample.push(What::TaskEnded { task, operations: Some(3), left_mailbox: false });
+        sample.push(What::WorkerEnded { worker, operations: 3, not_begun: 0, left_mailbox: false });
         sample.run.witness = Sample::new(1, 1).run.witness;
         let lines = sample.ndjson();
         let events: BTreeSet<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
@@ -803,7 +812,7 @@ mod ndjson {
             names(
                 "run-start connection-created session-opened session-refused session-closed connection-disposed \
                  mode-changed operation worker-stopped task-started default-refused task-stopped task-ended \
-                 witness-session run-end"
+                 worker-ended witness-session run-end"
             )
         );
         let tasks: Vec<&Value> = lines.iter().filter(|line| !line["task"].is_null()).collect();

@@ -124,6 +124,7 @@ impl Ledger {
                 | What::DefaultRefused { .. }
                 | What::TaskStopped { .. }
                 | What::TaskEnded { .. }
+                | What::WorkerEnded { .. }
                 | What::OpenFailed(_)
                 | What::Operation(_)
                 | What::LeftMailbox { .. }

@@ -326,6 +326,21 @@ pub enum What {
     TaskEnded {
         /// The task.
         task: TaskId,
+        /// How many operations it wrote down; none where nobody counts, in a scenario.
+        operations: Option<u64>,
+        /// Its scratch mailbox may still be on the server.
+        left_mailbox: bool,
+    },
+    /// A worker that did the work itself ended, and has nothing left to give back.
+    WorkerEnded {
+        /// The worker.
+        worker: WorkerId,
+        /// How many operations it wrote down.
+        operations: u64,
+        /// Operations that were issued and not begun, as the time ran out while they stood in line: 1 at most.
+        not_begun: u64,
+        /// Its scratch mailbox may still be on the server.
+        left_mailbox: bool,
     },
 }
 
@@ -388,6 +403,8 @@ pub struct Closed {
     pub received: u64,
     /// The commands that ended it: LOGOUT or QUIT, if it was sent.
     pub commands: Box<[Command]>,
+    /// How many commands it carried in all: the last one's tag.
+    pub carried: u32,
 }
 
 /// How a session ended.

@@ -238,6 +238,7 @@ impl Tally {
             | What::DefaultRefused { .. }
             | What::TaskStopped { failure: None, .. }
             | What::TaskEnded { .. }
+            | What::WorkerEnded { .. }
             | What::Disposed { .. }
             | What::ModeChanged { .. }
             | What::LeftMailbox { .. } => {}

@@ -45,6 +45,7 @@ events! {
     DefaultRefused<'_>, "default-refused";
     TaskStopped<'_>, "task-stopped";
     TaskEnded, "task-ended";
+    WorkerEnded, "worker-ended";
     WitnessSession<'_>, "witness-session";
     TotalsShape<'_>, "run-end";
 }
@@ -79,6 +80,7 @@ pub(super) fn what(header: &Header, event: &str, line: &[u8]) -> Result<What, St
         DefaultRefused::NAME => read::<DefaultRefused<'_>>(line)?.what(),
         TaskStopped::NAME => Ok(read::<TaskStopped<'_>>(line)?.into()),
         TaskEnded::NAME => Ok(read::<TaskEnded>(line)?.into()),
+        WorkerEnded::NAME => Ok(read::<WorkerEnded>(line)?.into()),
         other => Err(format!("not understood by this version: an event {other:?}")),
     }
 }
@@ -360,11 +362,29 @@ impl From<TaskStopped<'_>> for What {
 #[derive(Serialize, Deserialize)]
 pub(super) struct TaskEnded {
     pub(super) task: Named<TaskId>,
+    pub(super) operations: Option<u64>,
+    pub(super) left_mailbox: bool,
 }
 
 impl From<TaskEnded> for What {
     fn from(shape: TaskEnded) -> Self {
-        Self::TaskEnded { task: shape.task.0 }
+        let TaskEnded { task: Named(task), operations, left_mailbox } = shape;
+        Self::TaskEnded { task, operations, left_mailbox }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct WorkerEnded {
+    pub(super) worker: Named<WorkerId>,
+    pub(super) operations: u64,
+    pub(super) not_begun: u64,
+    pub(super) left_mailbox: bool,
+}
+
+impl From<WorkerEnded> for What {
+    fn from(shape: WorkerEnded) -> Self {
+        let WorkerEnded { worker: Named(worker), operations, not_begun, left_mailbox } = shape;
+        Self::WorkerEnded { worker, operations, not_begun, left_mailbox }
     }
 }
 
@@ -479,6 +499,8 @@ pub(super) struct SessionClosed<'a> {
     bytes_sent: u64,
     bytes_received: u64,
     commands: Vec<CommandShape<'a>>,
+    /// How many commands it carried in all.
+    carried: u32,
     failure: Option<FailureShape<'a>>,
 }
 
@@ -491,6 +513,7 @@ impl<'a> SessionClosed<'a> {
             bytes_sent: closed.sent,
             bytes_received: closed.received,
             commands: CommandShape::of(protocol, &closed.commands),
+            carried: closed.carried,
             failure: match &closed.how {
                 HowClosed::WithoutLogout(failure) => Some(failure.into()),
                 HowClosed::LoggedOut | HowClosed::Discarded => None,
@@ -514,6 +537,7 @@ impl<'a> SessionClosed<'a> {
             sent: self.bytes_sent,
             received: self.bytes_received,
             commands: CommandShape::read(protocol, self.commands)?,
+            carried: self.carried,
         })))
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::events::{
     ConnectionCreated, ConnectionDisposed, DefaultRefused, Envelope, Event, MailboxLeft, ModeChanged, OperationShape,
     RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessSession,
-    WorkerStopped,
+    WorkerEnded, WorkerStopped,
 };
 use super::names::{Named, Us};
 use super::shapes::TotalsShape;
@@ -128,7 +128,19 @@ impl<W: Write> Ndjson<W> {
                 let failure = failure.as_deref().map(Into::into);
                 self.line(at, &TaskStopped { task: Named(*task), not_issued: *not_issued, failure })
             }
-            What::TaskEnded { task } => self.line(at, &TaskEnded { task: Named(*task) }),
+            What::TaskEnded { task, operations, left_mailbox } => {
+                let (operations, left_mailbox) = (*operations, *left_mailbox);
+                self.line(at, &TaskEnded { task: Named(*task), operations, left_mailbox })
+            }
+            What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
+                let body = WorkerEnded {
+                    worker: Named(*worker),
+                    operations: *operations,
+                    not_begun: *not_begun,
+                    left_mailbox: *left_mailbox,
+                };
+                self.line(at, &body)
+            }
         }
     }
 

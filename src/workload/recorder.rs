@@ -52,9 +52,9 @@ pub(super) struct Recorder {
     recorded: AtomicU64,
     /// How many of them are operations; changed under the lock of `fresh`.
     operations: AtomicU64,
-    /// Sessions open now, for the record of a refusal.
-    pub(super) open: AtomicUsize,
-    /// Dials under way now, likewise.
+    /// Sessions open now: what was recorded of them comes to that. Changed under the lock of `fresh`.
+    open: AtomicUsize,
+    /// Dials under way now, for the record of a refusal.
     pub(super) dialling: AtomicUsize,
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
 }
@@ -84,8 +84,12 @@ impl Recorder {
         // Before it counts: whoever knows of an entry does so after the time that stands in it.
         let at = self.started.elapsed();
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
-        if let What::Operation(operation) = &mut what {
-            operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1;
+        match &mut what {
+            What::Operation(operation) => operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1,
+            What::Opened(_) => drop(self.open.fetch_add(1, Ordering::Relaxed)),
+            What::Closed(_) => drop(self.open.fetch_sub(1, Ordering::Relaxed)),
+            What::OpenFailed(failed) => failed.open = self.open(),
+            _ => {}
         }
         fresh.push(Entry { seq, at, what });
     }
@@ -97,6 +101,11 @@ impl Recorder {
         self.lifted.store(true, Ordering::Relaxed);
         drop(fresh);
         self.drained.notify_all();
+    }
+
+    /// How many sessions are open now.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// How many entries there are now: what an operation issued now can know of.

@@ -19,6 +19,15 @@ pub(super) struct Recording {
 pub(super) struct Recorded {
     session: SessionId,
     pub(super) mail: MailConnection,
+    /// The last command's tag, as far as it was looked at: the connection knows those of its last unit only.
+    carried: u32,
+}
+
+impl Recorded {
+    fn look(&mut self) {
+        let last = self.mail.commands().last().map_or(0, |command| command.tag.0);
+        self.carried = self.carried.max(last);
+    }
 }
 
 /// A dial under way, counted for as long as this lives.
@@ -48,7 +57,6 @@ impl Connector for Recording {
         match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
             Ok(mail) => {
                 self.reach.answered();
-                self.recorder.open.fetch_add(1, Ordering::Relaxed);
                 let established = mail.established();
                 self.recorder.record(What::Opened(Box::new(Opened {
                     session,
@@ -61,7 +69,8 @@ impl Connector for Recording {
                     signed_in_by: established.signed_in_by,
                     commands: commands(&established.commands),
                 })));
-                Ok(Recorded { session, mail })
+                let carried = established.commands.last().map_or(0, |command| command.tag.0);
+                Ok(Recorded { session, mail, carried })
             }
             Err(failed) => {
                 self.reach.failed(&failed);
@@ -72,7 +81,7 @@ impl Connector for Recording {
                     phases: *failed.phases,
                     took: self.recorder.now().saturating_sub(began),
                     sign_in_attempted: failed.sign_in_attempted,
-                    open: self.recorder.open.load(Ordering::Relaxed),
+                    open: 0,
                     dialling: self.recorder.dialling.load(Ordering::Relaxed).saturating_sub(1),
                     failure: failed.failure.clone(),
                 })));
@@ -82,6 +91,7 @@ impl Connector for Recording {
     }
 
     fn has_broken(&self, connection: &mut Recorded) -> bool {
+        connection.look();
         connection.mail.is_broken()
     }
 
@@ -101,21 +111,22 @@ impl Connector for Recording {
 }
 
 impl Recording {
-    fn ended(&self, connection: Recorded, how: HowClosed) {
-        let Recorded { session, mail } = connection;
+    fn ended(&self, mut connection: Recorded, how: HowClosed) {
+        connection.look();
+        let Recorded { session, mail, carried } = connection;
         let sent_last = match how {
             HowClosed::Discarded => Box::default(),
             _ => commands(mail.commands()),
         };
         let traffic = mail.bytes();
         drop(mail);
-        self.recorder.open.fetch_sub(1, Ordering::Relaxed);
         self.recorder.record(What::Closed(Box::new(Closed {
             session,
             how,
             sent: traffic.sent,
             received: traffic.received,
             commands: sent_last,
+            carried,
         })));
     }
 }

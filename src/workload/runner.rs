@@ -1,7 +1,6 @@
 //! Drives a plan through a client: starts the workers, collects what they record, ends in time whatever happens.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
@@ -182,7 +181,7 @@ impl Collected {
                 self.tally.failed += u64::from(operation.outcome.is_err());
             }
         }
-        self.tally.open = recorder.open.load(Ordering::Relaxed);
+        self.tally.open = recorder.open();
         audience.goes_on(&fresh, &self.tally);
         self.entries.append(&mut fresh);
         self.spare = fresh;

@@ -20,6 +20,8 @@ pub(super) struct Shift {
     most: u64,
     until: Option<Instant>,
     issued: u64,
+    /// Of these, one whose time ran out while it stood in line.
+    not_begun: u64,
     /// Passed with every operation.
     pub(super) independent: Option<Connection<Recording>>,
     scratch: Scratch,
@@ -46,6 +48,7 @@ impl Shift {
             most,
             until,
             issued: 0,
+            not_begun: 0,
             independent: None,
             scratch: Scratch { mailbox, left: false },
         }
@@ -60,6 +63,11 @@ impl Shift {
     /// How many operations were issued.
     pub(super) const fn issued(&self) -> u64 {
         self.issued
+    }
+
+    /// How many of these were not begun, so not written down.
+    pub(super) const fn not_begun(&self) -> u64 {
+        self.not_begun
     }
 
     /// How many may still be issued.
@@ -90,8 +98,9 @@ impl Shift {
             .switching
             .issue(|mode| client.set_mode(mode), || issuer.issue(step.operation.name(), step.mailbox, passed));
         let goes_on = match issued.lease() {
-            // The time ran out while it stood in line: it is not begun, so it was not issued.
+            // The time ran out while it stood in line: it is not begun, and not written down.
             Ok(lease) if !lease.assignment().opened && self.until.is_some_and(|until| Instant::now() >= until) => {
+                self.not_begun += 1;
                 return false;
             }
             Ok(lease) if floor.plan.lock == Lock::Command && step.operation.selects() => {

@@ -121,11 +121,13 @@ impl Drop for Task {
         if self.shift.missing() > 0 || failure.is_some() {
             recorder.record(What::TaskStopped { task, not_issued: self.shift.missing(), failure });
         }
-        if let Some(mailbox) = self.shift.left_mailbox() {
+        let left = self.shift.left_mailbox();
+        let left_mailbox = left.is_some();
+        if let Some(mailbox) = left {
             recorder.record(What::LeftMailbox { worker: recorder.worker_here(), mailbox });
         }
         if self.began {
-            recorder.record(What::TaskEnded { task });
+            recorder.record(What::TaskEnded { task, operations: Some(self.shift.issued()), left_mailbox });
         }
     }
 }

@@ -169,6 +169,7 @@ pub fn after_a_break(outcome: Result<u32, Failure>, answered_by: Option<Answer>,
         sent: 1,
         received: 1,
         commands: Box::default(),
+        carried: 1,
     };
     run.enter(What::Closed(Box::new(closed)));
     run.0

@@ -82,6 +82,7 @@ impl Written {
             sent: 1,
             received: 1,
             commands: Box::default(),
+            carried: 1,
         })));
     }
 

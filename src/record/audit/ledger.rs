@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, SESSIONS, TAGS, THREADS, TURNS, WITNESS};
+use super::{Audit, BYTES, CAP, CONNECTIONS, DIALS, HEADER, SESSIONS, TAGS, THREADS, TURNS, WITNESS};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{Failure, FailureKind, Phases, Protocol};
-use crate::record::run::{Closed, Command, Entry, Executor, HowClosed, Operation, Run, Selection, What, WorkerId};
+use crate::record::run::{
+    Closed, Command, Dispose, Entry, Executor, Header, HowClosed, Operation, Run, Selection, TaskId, What, WorkerId,
+};
 
 /// What is lost when a time is cut to whole microseconds, twice.
 const GRAIN: Duration = Duration::from_micros(2);
@@ -44,6 +46,8 @@ struct Ledger<'a> {
 struct Place {
     kind: Kind,
     worker: Option<WorkerId>,
+    /// The task that it was created for.
+    task: Option<TaskId>,
     by_hand: bool,
     created: Option<u64>,
     disposed: Option<(u64, Disposal)>,
@@ -70,6 +74,7 @@ impl<'a> Ledger<'a> {
         let main = Place {
             kind: Kind::Main,
             worker: None,
+            task: None,
             by_hand: false,
             created: Some(0),
             disposed: None,
@@ -118,7 +123,7 @@ impl<'a> Ledger<'a> {
         let seq = Some(entry.seq);
         self.before_the_client_was_closed(entry, audit);
         match &entry.what {
-            What::Created { connection, kind, worker, by_hand, .. } => {
+            What::Created { connection, kind, worker, task, by_hand } => {
                 let new = !self.places.contains_key(connection);
                 audit.check(CONNECTIONS, seq, new, || format!("{connection} had been created before"));
                 audit.check(CONNECTIONS, seq, *kind != Kind::Main && worker.is_some(), || {
@@ -132,7 +137,7 @@ impl<'a> Ledger<'a> {
                 audit.check(CONNECTIONS, seq, !second, || {
                     format!("{connection} is a second default of its thread (C3)")
                 });
-                self.needed(entry, *connection, *worker, *by_hand, audit);
+                self.needed(entry, *connection, *worker, *task, *by_hand, audit);
                 audit.check(DIALS, seq, waiting.is_none(), || {
                     let other = waiting.unwrap_or(*connection);
                     format!("{connection} was created before {other}, of the same thread, was opened")
@@ -140,6 +145,7 @@ impl<'a> Ledger<'a> {
                 let place = Place {
                     kind: *kind,
                     worker: *worker,
+                    task: *task,
                     by_hand: *by_hand,
                     created: seq,
                     disposed: None,
@@ -183,6 +189,10 @@ impl<'a> Ledger<'a> {
             What::OpenFailed(failed) => {
                 self.dialled(entry, failed.session, failed.worker, audit);
                 self.phases(entry, failed.session, &failed.phases, None, audit);
+                let open = self.open.len();
+                audit.check(DIALS, seq, failed.open == open, || {
+                    format!("{} failed when {open} were open, it says {}", failed.session, failed.open)
+                });
             }
             What::Closed(closed) => self.closed(entry, closed, audit),
             What::ModeChanged { from, to } => {
@@ -190,8 +200,34 @@ impl<'a> Ledger<'a> {
                 audit.check(CONNECTIONS, seq, was == *from, || format!("the mode was {was}, it says {from}"));
             }
             What::Operation(operation) => self.operation(entry, operation, audit),
+            What::WorkerEnded { worker, .. } => {
+                self.gave_back(entry, |place| place.worker == Some(*worker), audit);
+            }
+            What::TaskEnded { task, .. } => {
+                let disposes = self.run.header.dispose == Dispose::Task;
+                let its_own = |place: &Place| place.task == Some(*task);
+                self.gave_back(entry, |place| its_own(place) && (disposes || place.kind == Kind::Independent), audit);
+            }
+            What::DefaultRefused { worker, existing, .. } => {
+                let alive = self.alive.get(worker).is_some_and(|alive| alive.contains(existing));
+                audit.check(CONNECTIONS, seq, alive, || {
+                    format!("a default was refused because of {existing}, which was no more")
+                });
+            }
             _ => {}
         }
+    }
+
+    /// Whoever ends has nothing left: what it is to give back is disposed, and closed.
+    fn gave_back(&self, entry: &Entry, its_own: impl Fn(&Place) -> bool, audit: &mut Audit) {
+        let kept = self.places.iter().find(|(connection, place)| {
+            its_own(place) && (place.disposed.is_none() || self.closing.contains(connection))
+        });
+        let holds = kept.is_none() || self.run.end.interrupted.is_some() || self.run.header.scripted;
+        audit.check(CONNECTIONS, Some(entry.seq), holds, || {
+            let connection = kept.map_or(ConnectionId::MAIN, |(connection, _)| *connection);
+            format!("whoever was to dispose {connection} ended without")
+        });
     }
 
     /// A run that is not interrupted closes its client when every thread has ended.
@@ -204,6 +240,10 @@ impl<'a> Ledger<'a> {
             What::ModeChanged { .. } | What::Opened(_) | What::Disposed { .. } if self.run.header.scripted => false,
             What::Created { .. } | What::Opened(_) | What::OpenFailed(_) | What::Operation(_) => true,
             What::LeftMailbox { .. } | What::ModeChanged { .. } => true,
+            What::TaskStarted { .. }
+            | What::DefaultRefused { .. }
+            | What::TaskEnded { .. }
+            | What::WorkerEnded { .. } => !self.run.header.scripted,
             What::Stopped { failure, .. } => failure.as_ref().is_none_or(|it| it.kind != FailureKind::Internal),
             What::Disposed { cause: Disposal::ClientClosed, .. } => {
                 let closing = self.closing.first().filter(|_| self.run.end.interrupted.is_none());
@@ -230,6 +270,7 @@ impl<'a> Ledger<'a> {
         entry: &Entry,
         connection: ConnectionId,
         worker: Option<WorkerId>,
+        task: Option<TaskId>,
         by_hand: bool,
         audit: &mut Audit,
     ) {
@@ -241,6 +282,7 @@ impl<'a> Ledger<'a> {
                 operation.issued_after <= entry.seq
                     && operation.issued_at <= entry.at
                     && operation.reason == Some(Reason::DefaultCreated)
+                    && operation.task == task
             })
         };
         audit.check(DIALS, Some(entry.seq), holds, || {
@@ -354,6 +396,11 @@ impl<'a> Ledger<'a> {
         };
         audit.check(CONNECTIONS, seq, holds, || format!("{connection}, a {kind} one, was disposed: {}", cause.name()));
         let (worker, by_hand, live) = (place.worker, place.by_hand, place.live.is_some());
+        let Header { executor, dispose, scripted, .. } = self.run.header;
+        let left = executor != Executor::Threads && dispose == Dispose::Never && !scripted;
+        audit.check(HEADER, seq, !(left && kind == Kind::Default && cause == Disposal::ByHand), || {
+            format!("{connection} was to be left to its thread, and was disposed by hand")
+        });
         if cause == Disposal::NeverOpened {
             let seq = entry.seq;
             let next = self.next_of(worker, seq);
@@ -583,6 +630,9 @@ impl Session<'_> {
         }
         if let Some((entry, closed)) = self.closed {
             follow(entry, &closed.commands, "the goodbye");
+            audit.check(TAGS, Some(entry.seq), closed.carried.checked_add(1) == Some(due), || {
+                format!("{session} carried {} commands, {} are written down", closed.carried, due - 1)
+            });
         }
     }
 

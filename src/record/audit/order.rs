@@ -6,14 +6,21 @@ use std::time::Duration;
 use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
 use crate::allocator::{ConnectionId, Disposal, Kind};
 use crate::protocol::{self, FailureKind, Protocol, Stage};
-use crate::record::run::{Asked, Entry, Executor, Header, Operation, Role, Run, TaskId, What, WorkerId};
+use crate::record::run::{Asked, Dispose, Entry, Executor, Header, Operation, Role, Run, TaskId, What, WorkerId};
 
 /// A scenario's halves of a unit: to select, and to read what is selected.
 const HALVES: [&str; 2] = ["select", "fetch-selected"];
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {
-    let mut order =
-        Order { run, audit, workers: BTreeMap::new(), tasks: BTreeMap::new(), owners: BTreeMap::new(), operations: 0 };
+    let mut order = Order {
+        run,
+        audit,
+        workers: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        owners: BTreeMap::new(),
+        busy: BTreeMap::new(),
+        operations: 0,
+    };
     for entry in &run.entries {
         order.entry(entry);
     }
@@ -28,14 +35,17 @@ struct Order<'a> {
     tasks: BTreeMap<TaskId, Doer>,
     /// Who created each connection.
     owners: BTreeMap<ConnectionId, (Kind, Option<WorkerId>)>,
+    /// Which task has a thread, where a task has one from its beginning to its end.
+    busy: BTreeMap<WorkerId, TaskId>,
     operations: u64,
 }
 
 /// Where a worker or a task stands.
 #[derive(Default)]
 struct Doer {
-    /// A task's beginning and end are written down.
+    /// A task's beginning is written down, and where that was.
     began: bool,
+    on: Option<WorkerId>,
     ended: bool,
     issued: u64,
     not_issued: u64,
@@ -70,8 +80,17 @@ impl Order<'_> {
         match &entry.what {
             What::Created { connection, kind, worker, task, by_hand } => {
                 self.owners.insert(*connection, (*kind, *worker));
+                self.created_for_a_task(entry, *connection, *worker, *task, *by_hand);
                 if let (Some(worker), true) = (worker, by_hand) {
                     self.created_by_hand(entry, *worker, *task, *connection, *kind);
+                }
+            }
+            What::Disposed { connection, cause: Disposal::ThreadExit } => {
+                if let Some((_, Some(worker))) = self.owners.get(connection) {
+                    // Its last.
+                    let state = self.workers.entry(*worker).or_default();
+                    state.known = entry.seq + 1;
+                    state.ended = true;
                 }
             }
             What::Disposed { connection, cause: Disposal::ByHand } => {
@@ -89,22 +108,33 @@ impl Order<'_> {
                 self.knows(entry, *worker);
                 let state = self.workers.entry(*worker).or_default();
                 let (once, idle) = state.stops(*not_issued, failure.as_ref().map(|failure| failure.kind));
+                let once = once && !state.ended;
                 self.audit.check(ASKED, Some(entry.seq), once, || format!("{} stopped before", names.worker(*worker)));
                 self.audit.check(ASKED, Some(entry.seq), idle, || {
                     format!("{} could not create its connection, yet it had issued operations", names.worker(*worker))
                 });
             }
             What::TaskStarted { task, worker } => {
-                self.knows(entry, *worker);
-                let first = !std::mem::replace(&mut self.task(entry, *task).began, true);
-                self.audit.check(ASKED, Some(entry.seq), first, || format!("{} began before", names.task(*task)));
+                self.task_begins(entry, *task, *worker);
             }
             What::DefaultRefused { task, worker, existing } => {
                 self.knows(entry, *worker);
-                let asked = self.run.header.scripted || self.role_of_task(*task).creates_default;
+                let scripted = self.run.header.scripted;
+                let asked = scripted || self.role_of_task(*task).creates_default;
                 let had = self.owners.get(existing) == Some(&(Kind::Default, Some(*worker)));
                 // It goes on with what is there.
-                self.task(entry, *task).default = true;
+                let state = self.task(entry, *task);
+                let first = !std::mem::replace(&mut state.default, true) && state.issued == 0;
+                let holds = scripted || (first && state.began && !state.ended && state.on == Some(*worker));
+                state.known = entry.seq + 1;
+                self.workers.entry(*worker).or_default().known = entry.seq + 1;
+                self.audit.check(THREADS, Some(entry.seq), holds, || {
+                    format!(
+                        "{} was refused a default, and was not at its beginning on {}",
+                        names.task(*task),
+                        names.worker(*worker)
+                    )
+                });
                 self.audit.check(HEADER, Some(entry.seq), asked, || {
                     format!(
                         "{} was not asked to create a default connection, yet it was refused one",
@@ -127,12 +157,53 @@ impl Order<'_> {
                     format!("{} could not create its connection, yet it had issued operations", names.task(*task))
                 });
             }
-            What::TaskEnded { task } => {
+            What::TaskEnded { task, operations, left_mailbox } => {
+                let scripted = self.run.header.scripted;
                 let state = self.task(entry, *task);
                 let holds = state.began && !state.ended;
                 state.ended = true;
+                let on = state.on;
+                let did = (state.issued, state.left > 0);
+                let counted = if scripted { None } else { Some(did.0) };
+                // What it was at when it panicked is not written down.
+                let said = state.panicked || (*operations, *left_mailbox) == (counted, did.1);
                 self.audit.check(ASKED, Some(entry.seq), holds, || {
                     format!("{} ended, and had ended before or never begun", names.task(*task))
+                });
+                self.audit.check(ASKED, Some(entry.seq), said, || {
+                    let left = |left| if left { "left a mailbox" } else { "left none" };
+                    let operations = operations.map_or_else(|| "no".to_owned(), |count| count.to_string());
+                    let (said, did) = ((operations, left(*left_mailbox)), (did.0, left(did.1)));
+                    let task = names.task(*task);
+                    format!("{task} says {} operations, and {}; there are {}, and it {}", said.0, said.1, did.0, did.1)
+                });
+                if let Some(worker) = on.filter(|_| self.keeps_its_thread()) {
+                    self.busy.remove(&worker);
+                    self.workers.entry(worker).or_default().known = entry.seq + 1;
+                }
+            }
+            What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
+                self.knows(entry, *worker);
+                let threads = self.run.header.executor == Executor::Threads;
+                let may_miss = u64::from(matches!(self.run.header.asked, Asked::Duration(_)));
+                let state = self.workers.entry(*worker).or_default();
+                let first = !std::mem::replace(&mut state.ended, true) && threads && !state.panicked;
+                let did = (state.issued, state.left > 0);
+                self.audit.check(ASKED, Some(entry.seq), first, || {
+                    let worker = names.worker(*worker);
+                    format!("{worker} ended, and had ended before or is none that does the work itself")
+                });
+                self.audit.check(ASKED, Some(entry.seq), did == (*operations, *left_mailbox), || {
+                    let left = |left| if left { "left a mailbox" } else { "left none" };
+                    let (said, did) = ((*operations, left(*left_mailbox)), (did.0, left(did.1)));
+                    let worker = names.worker(*worker);
+                    format!(
+                        "{worker} says {} operations, and {}; there are {}, and it {}",
+                        said.0, said.1, did.0, did.1
+                    )
+                });
+                self.audit.check(ASKED, Some(entry.seq), *not_begun <= may_miss, || {
+                    format!("{} says that it did not begin {not_begun}", names.worker(*worker))
                 });
             }
             What::LeftMailbox { mailbox, .. } if self.run.header.executor != Executor::Threads => {
@@ -145,7 +216,7 @@ impl Order<'_> {
                 if let Some(task) = task {
                     let state = self.task(entry, task);
                     state.left += 1;
-                    let once = state.left == 1;
+                    let once = state.left == 1 && !state.ended;
                     self.audit.check(ASKED, Some(entry.seq), once, || format!("{task} left its mailbox behind before"));
                 }
             }
@@ -153,7 +224,7 @@ impl Order<'_> {
                 self.knows(entry, *worker);
                 let state = self.workers.entry(*worker).or_default();
                 state.left += 1;
-                let once = state.left == 1;
+                let once = state.left == 1 && !state.ended;
                 let due = format!("mailconn-{}-{worker}", self.run.header.run_id);
                 self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} left its mailbox behind before"));
                 self.audit.check(HEADER, Some(entry.seq), *mailbox == due, || {
@@ -176,6 +247,64 @@ impl Order<'_> {
         let known = (task.0 as usize) < tasks;
         self.audit.check(HEADER, Some(entry.seq), known, || format!("there are {tasks} tasks, and no {task}"));
         self.tasks.entry(task).or_default()
+    }
+
+    /// Whether a task has the thread it began on to itself, and does all its work there.
+    fn keeps_its_thread(&self) -> bool {
+        let Header { executor, dispose, scripted, .. } = self.run.header;
+        !scripted && (executor == Executor::Pool || dispose == Dispose::Task)
+    }
+
+    fn task_begins(&mut self, entry: &Entry, task: TaskId, worker: WorkerId) {
+        let seq = Some(entry.seq);
+        let names = &self.run.header.names;
+        self.knows(entry, worker);
+        let state = self.task(entry, task);
+        let first = !std::mem::replace(&mut state.began, true);
+        (state.on, state.known, state.last) = (Some(worker), entry.seq + 1, entry.at);
+        self.audit.check(ASKED, seq, first, || format!("{} began before", names.task(task)));
+        let state = self.workers.entry(worker).or_default();
+        let ended = state.ended;
+        state.known = entry.seq + 1;
+        self.audit.check(THREADS, seq, !ended, || {
+            format!("{} began on {}, which had ended", names.task(task), names.worker(worker))
+        });
+        if self.keeps_its_thread() {
+            let other = self.busy.insert(worker, task);
+            self.audit.check(THREADS, seq, other.is_none(), || {
+                let other = names.task(other.unwrap_or(task));
+                format!("{} began on {}, which had {other} to do", names.task(task), names.worker(worker))
+            });
+        }
+    }
+
+    /// A connection is created for the task that its thread serves, if it serves any.
+    fn created_for_a_task(
+        &mut self,
+        entry: &Entry,
+        connection: ConnectionId,
+        worker: Option<WorkerId>,
+        task: Option<TaskId>,
+        by_hand: bool,
+    ) {
+        if self.run.header.scripted {
+            return;
+        }
+        let seq = Some(entry.seq);
+        let names = &self.run.header.names;
+        let due = self.run.header.executor != Executor::Threads;
+        self.audit.check(HEADER, seq, task.is_some() == due, || {
+            format!("{connection} was created for {} task", if due { "no" } else { "a" })
+        });
+        let Some(task) = task else { return };
+        let there = self.keeps_its_thread() || by_hand;
+        let state = self.task(entry, task);
+        let place = !there || state.on == worker;
+        let holds = state.began && !state.ended && place && !(by_hand && state.issued > 0);
+        self.audit.check(THREADS, seq, holds, || {
+            let task = names.task(task);
+            format!("{connection} was created for {task}, which was not under way there, or not at its beginning")
+        });
     }
 
     fn role_of_task(&self, task: TaskId) -> Role {
@@ -201,11 +330,10 @@ impl Order<'_> {
             Some(task) => self.task(entry, task),
             None => self.workers.entry(worker).or_default(),
         };
+        state.known = entry.seq + 1;
         let asked = match kind {
-            Kind::Default => {
-                state.default = true;
-                role.creates_default
-            }
+            // One that it was refused it does not create.
+            Kind::Default => !std::mem::replace(&mut state.default, true) && role.creates_default,
             Kind::Independent => {
                 state.independent = Some(connection);
                 role.creates_independent
@@ -235,7 +363,7 @@ impl Order<'_> {
         state.issued += 1;
         let (known, last) = (state.known, state.last);
         (state.known, state.last) = (entry.seq + 1, entry.at);
-        let rested = state.stopped == 0 && state.left == 0;
+        let rested = state.stopped == 0 && state.left == 0 && !state.ended;
         let issued = (operation.issued_after, operation.issued_at);
         self.audit
             .check(THREADS, seq, rested, || format!("{} had stopped before operation {number}", names.worker(worker)));
@@ -271,13 +399,22 @@ impl Order<'_> {
         self.audit
             .check(HEADER, seq, holds, || format!("operation {number} is {} task", if due { "of no" } else { "of a" }));
         let Some(task) = operation.task else { return };
+        let stays = self.keeps_its_thread();
         let state = self.task(entry, task);
+        let there = !stays || state.on == Some(operation.worker);
         state.issued += 1;
         let under_way = state.began && !state.ended && state.stopped == 0 && state.left == 0;
         let holds = under_way && operation.issued_after >= state.known && operation.issued_at >= state.last;
         (state.known, state.last) = (entry.seq + 1, entry.at);
         self.audit.check(THREADS, seq, holds, || {
             format!("operation {number} is of {}, which was not under way or in another operation", names.task(task))
+        });
+        self.audit.check(THREADS, seq, there, || {
+            format!(
+                "operation {number} is of {}, which was not on {}",
+                names.task(task),
+                names.worker(operation.worker)
+            )
         });
     }
 
@@ -359,7 +496,11 @@ impl Order<'_> {
             audit.check(ASKED, None, created || state.created_nothing || state.panicked || never_began, || {
                 format!("{doer} was to create a connection by hand; there is none, nor a reason")
             });
-            audit.check(ASKED, None, state.began == state.ended, || format!("{doer} began, and did not end"));
+            let ended = match tasked {
+                true => state.began == state.ended,
+                false => state.ended || state.panicked || run.header.scripted,
+            };
+            audit.check(ASKED, None, ended, || format!("{doer} began, and did not end"));
             if let Asked::Operations(asked) = run.header.asked {
                 let Doer { issued, not_issued, .. } = state;
                 let sum = issued.saturating_add(not_issued);
