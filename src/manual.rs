@@ -150,6 +150,7 @@
 //! | `header` | what was done is of the kind that was asked for |
 //! | `asked` | each worker did as much as was asked of it, or said that it stopped |
 //! | `numbers` | operations are numbered from 1, in the order of their ends |
+//! | `M1` | the mode changed when it was to, and at no other time |
 //! | `threads` | what one thread did, it did one after the other, in the time it had |
 //! | `connections` | each connection was created, then disposed, once |
 //! | `sessions` | each session was opened before its use, and ended once |

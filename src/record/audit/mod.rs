@@ -7,6 +7,7 @@
 mod ledger;
 mod log;
 mod order;
+mod switches;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,8 @@ rules! {
     ASKED "asked" "each worker did as much as was asked of it, or said that it stopped"
     /// Operations' numbers.
     NUMBERS "numbers" "operations are numbered from 1, in the order of their ends"
+    /// The mode.
+    SWITCHES "M1" "the mode changed when it was to, and at no other time"
     /// The order of each thread.
     THREADS "threads" "what one thread did, it did one after the other, in the time it had"
     /// Places.
@@ -116,6 +119,7 @@ impl Audit {
             audit.told(WITNESS, witness.checked, wrong);
         }
         order::check(run, &mut audit);
+        switches::check(run, &mut audit);
         ledger::check(run, &mut audit);
         audit
     }
