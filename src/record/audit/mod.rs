@@ -7,6 +7,7 @@
 mod ledger;
 mod log;
 mod order;
+mod selections;
 mod switches;
 
 use std::collections::BTreeMap;
@@ -121,6 +122,7 @@ impl Audit {
         order::check(run, &mut audit);
         switches::check(run, &mut audit);
         ledger::check(run, &mut audit);
+        selections::check(run, &mut audit);
         audit
     }
 

@@ -1,0 +1,53 @@
+//! Which mailbox was selected when a naive unit read: the last one that was selected on its session, whoever did.
+
+use std::collections::BTreeMap;
+
+use super::{Audit, OUTCOMES};
+use crate::allocator::SessionId;
+use crate::record::agreement::is_same_mailbox;
+use crate::record::run::{Lock, Operation, Run};
+
+/// A selection, as whoever made it knows it.
+struct Made<'a> {
+    by: u64,
+    mailbox: &'a str,
+    uid_validity: Option<u32>,
+}
+
+/// Only where others can come between selecting and reading; a unit is [`TABLE`](super::TABLE)'s.
+pub(super) fn check(run: &Run, audit: &mut Audit) {
+    if run.header.lock != Lock::Command {
+        return;
+    }
+    let mut selections: BTreeMap<(SessionId, u32), Option<Made<'_>>> = BTreeMap::new();
+    for (_, operation) in run.operations() {
+        let mailbox = asked(run, operation);
+        for lease in operation.leases() {
+            for command in lease.commands.iter().filter(|command| command.verb == "EXAMINE") {
+                // One that may have failed leaves it open what is selected.
+                let selection = operation.relied_on.as_deref();
+                let sure = selection.is_some() || operation.outcome.is_ok();
+                let uid_validity = selection.and_then(|selection| selection.uid_validity);
+                let made = mailbox.filter(|_| sure);
+                let made = made.map(|mailbox| Made { by: operation.number, mailbox, uid_validity });
+                selections.insert((lease.session, command.tag), made);
+            }
+        }
+    }
+    for (entry, operation) in run.operations() {
+        let Some(answer) = &operation.answered_by else { continue };
+        let Some((session, reading)) = operation.session.zip(operation.commands.last()) else { continue };
+        let last = selections.range((session, 0)..(session, reading.tag)).next_back();
+        let Some((_, Some(made))) = last else { continue };
+        let mailbox = answer.mailbox.as_deref().is_none_or(|mailbox| is_same_mailbox(mailbox, made.mailbox));
+        let validity = answer.uid_validity.zip(made.uid_validity).is_none_or(|(answered, made)| answered == made);
+        audit.check(OUTCOMES, Some(entry.seq), mailbox && validity, || {
+            let (number, by) = (operation.number, made.by);
+            format!("operation {number} was answered from another mailbox than {}, which operation {by} had selected on {session} last", made.mailbox)
+        });
+    }
+}
+
+fn asked<'a>(run: &'a Run, operation: &Operation) -> Option<&'a str> {
+    run.header.mailboxes.get(usize::from(operation.mailbox?)).map(String::as_str)
+}
