@@ -1,5 +1,6 @@
 //! The file of a run, doctored: no event can be taken out, put in, moved or changed without being noticed.
 
+mod hazards;
 mod lies;
 mod moved;
 mod traces;

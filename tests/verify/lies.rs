@@ -1,4 +1,4 @@
-//! Twenty lies, each told with care: numbers, counts and sums are right, and `run-end` says what the lie comes to.
+//! Lies, each told with care: numbers, counts and sums are right, and `run-end` says what the lie comes to.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::traces::{doctored, doubts, mixed, number, trace_of};
 
 /// The lie is found out by that rule, whatever else it offends.
 #[track_caller]
-fn is_caught_by(rule: &str, trace: Vec<Value>, lie: impl FnOnce(&mut Vec<Value>)) {
+pub fn is_caught_by(rule: &str, trace: Vec<Value>, lie: impl FnOnce(&mut Vec<Value>)) {
     assert_eq!(doubts(&trace), Vec::<String>::new(), "before the lie");
     let mut told = trace.clone();
     lie(&mut told);
@@ -16,22 +16,22 @@ fn is_caught_by(rule: &str, trace: Vec<Value>, lie: impl FnOnce(&mut Vec<Value>)
 }
 
 #[track_caller]
-fn find(trace: &mut [Value], what: impl Fn(&Value) -> bool) -> &mut Value {
+pub fn find(trace: &mut [Value], what: impl Fn(&Value) -> bool) -> &mut Value {
     trace.iter_mut().find(|event| what(event)).expect("the run has such an event")
 }
 
-fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
+pub fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
     move |event| event["event"] == kind
 }
 
 /// The last operation whose connection was chosen for that reason.
 #[track_caller]
-fn because<'a>(trace: &'a mut [Value], reason: &str) -> &'a mut Value {
+pub fn because<'a>(trace: &'a mut [Value], reason: &str) -> &'a mut Value {
     trace.iter_mut().rfind(|event| event["event"] == "operation" && event["reason"] == reason).expect("such a reason")
 }
 
 /// Without what the server saw: the file must stand by itself.
-fn unwitnessed(trace: Vec<Value>) -> Vec<Value> {
+pub fn unwitnessed(trace: Vec<Value>) -> Vec<Value> {
     let mut trace: Vec<Value> = trace.into_iter().filter(|event| event["event"] != "witness-session").collect();
     trace[0]["server"] = json!("imap://ann@mail.example.org");
     let end = trace.last_mut().unwrap();

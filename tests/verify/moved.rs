@@ -95,6 +95,9 @@ fn two_events_that_change_places_are_noticed_unless_it_could_have_been_so() {
 /// written down only after the connection was given on); if the second, an operation or a dial, was not over yet at the time of the
 /// first; if the second was issued by somebody who knew of the first; if the first's thread had gone on to its next unit, or its
 /// dial's unit to its service, before the second; or if the second's unit had not begun at the first. The client is closed when all threads have ended.
+///
+/// What is said of threads holds of tasks too. And a change of the mode is bound to whatever comes between it and an operation
+/// that was issued before or after it.
 fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     let kinds = (first["event"].as_str().unwrap(), second["event"].as_str().unwrap());
     if kinds == ("witness-session", "witness-session") {
@@ -107,7 +110,20 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     let (threads, connections) = (subjects(trace, first), subjects(trace, second));
     // A thread may say that it stops before or after it gives back what it holds.
     let farewell = ["worker-stopped", "mailbox-left"].contains(&kinds.0) && second["cause"] == "by-hand";
-    let one_thread = !threads.0.is_disjoint(&connections.0) && !farewell;
+    let switched = [first, second].into_iter().filter(|it| it["event"] == "mode-changed").any(|change| {
+        operations(trace).any(|unit| {
+            let known = number(unit, "issued_after");
+            let before = known < number(change, "seq") && number(unit, "issued_at_us") > number(first, "at_us");
+            known == number(first, "seq") || before
+        })
+    });
+    // Where tasks go from thread to thread, of two that begin on one thread one after the other either can be the first.
+    // But a thread does nothing else until a task that begins there has what it creates.
+    let creates =
+        |it: &Value| it["task"] == second["task"] && (it["event"] == "default-refused" || it["by_hand"] == true);
+    let two_begin = kinds == ("task-started", "task-started") && first["task"] != second["task"];
+    let begin = two_begin && !stays(trace) && !trace.iter().any(creates);
+    let one_thread = !threads.0.is_disjoint(&connections.0) && !farewell && !begin;
     let one_connection = !threads.1.is_disjoint(&connections.1) && !units;
     let over = match kinds.1 {
         "operation" => end_of_unit(second).max(seen_by(trace, second)),
@@ -125,7 +141,8 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     let within = |event: &Value, threads: &BTreeSet<String>| {
         let kinds = ["connection-created", "session-opened", "session-refused"];
         let of_a_unit = kinds.contains(&event["event"].as_str()?) || event["cause"] == "never-opened";
-        let unit = next_unit(trace, threads.first().map(String::as_str), number(event, "seq"))?;
+        let worker = threads.iter().find(|name| name.starts_with('w'));
+        let unit = next_unit(trace, worker.map(String::as_str), number(event, "seq"))?;
         (of_a_unit && number(unit, "issued_after") < number(event, "seq")).then_some(unit)
     };
     let begun = within(second, &connections.0).is_none_or(|unit| {
@@ -141,8 +158,19 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
             known || number(next, "issued_at_us") < number(second, "at_us")
         }),
     };
+    // A refusal says how many were open then.
+    let counted = matches!(
+        kinds,
+        ("session-refused", "session-opened" | "session-closed")
+            | ("session-opened" | "session-closed", "session-refused")
+    );
     let joined = second["cause"] == "client-closed" && !threads.0.is_empty();
-    in_turn && begun && !joined && !went_on && !one_thread && !one_connection && over <= number(first, "at_us") && !knew
+    let bound = joined || counted || went_on || one_thread || one_connection || knew || switched;
+    in_turn && begun && !bound && over <= number(first, "at_us")
+}
+
+fn operations(trace: &[Value]) -> impl Iterator<Item = &Value> {
+    trace.iter().filter(|event| event["event"] == "operation")
 }
 
 /// When it was over, at the earliest.
@@ -173,30 +201,53 @@ fn seen_by(trace: &[Value], operation: &Value) -> u64 {
     its_own.map(|seen| number(seen, "at_us")).max().unwrap_or_default()
 }
 
-/// The thread's first unit that ended after that line.
-fn next_unit<'a>(trace: &'a [Value], worker: Option<&str>, seq: u64) -> Option<&'a Value> {
-    let mut later = trace.iter().filter(|it| it["event"] == "operation" && number(it, "seq") > seq);
-    worker.and_then(|worker| later.find(|it| it["worker"] == worker))
+/// The thread's, or the task's, first unit that ended after that line.
+fn next_unit<'a>(trace: &'a [Value], who: Option<&str>, seq: u64) -> Option<&'a Value> {
+    let mut later = operations(trace).filter(|it| number(it, "seq") > seq);
+    who.and_then(|who| later.find(|it| it["worker"] == who || it["task"] == who))
 }
 
 fn phases(event: &Value) -> u64 {
     event["dial_us"].as_object().unwrap().values().filter_map(Value::as_u64).sum()
 }
 
-/// The threads that did it, and the connections that it concerns.
+/// Whether a task does all its work on the thread that it began on; else it takes what it passes along.
+fn stays(trace: &[Value]) -> bool {
+    trace[0]["executor"] != "tasks" || trace[0]["dispose"] == "task"
+}
+
+/// The threads and tasks that did it, and the connections that it concerns.
 fn subjects(trace: &[Value], event: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
-    let connection = event["connection"].as_str();
-    let created = |it: &&Value| it["event"] == "connection-created" && it["connection"].as_str() == connection;
-    let by_its_thread = match event["event"].as_str().unwrap() {
-        "connection-disposed" => event["cause"] == "by-hand" || event["cause"] == "never-opened",
-        "session-closed" => trace.iter().any(|it| {
-            it["event"] == "connection-disposed" && it["connection"] == event["connection"] && it["cause"] == "by-hand"
-        }),
-        _ => false,
+    let connection = event["connection"].as_str().or(event["existing"].as_str());
+    let find = |kind: &str| {
+        trace
+            .iter()
+            .find(|it| it["event"] == kind && !it["connection"].is_null() && it["connection"].as_str() == connection)
     };
-    let owner = trace.iter().find(created).filter(|_| by_its_thread).and_then(|it| it["worker"].as_str());
-    let threads = event["worker"].as_str().into_iter().chain(owner).map(str::to_owned).collect();
-    (threads, connection.into_iter().map(str::to_owned).collect())
+    let kind = event["event"].as_str().unwrap();
+    let cause = match kind {
+        "connection-disposed" => event["cause"].as_str(),
+        "session-closed" => {
+            find("connection-disposed").and_then(|it| it["cause"].as_str()).filter(|it| *it != "never-opened")
+        }
+        _ => None,
+    };
+    let stays = stays(trace);
+    let by_its_thread = matches!(cause, Some("by-hand" | "never-opened" | "thread-exit"));
+    let made = find("connection-created").filter(|_| by_its_thread);
+    let (owner, creator) = (made.and_then(|it| it["worker"].as_str()), made.and_then(|it| it["task"].as_str()));
+    let there = stays || made.is_some_and(|it| it["kind"] == "default") || cause == Some("never-opened");
+    let ends = ["task-ended", "task-stopped"].contains(&kind) && stays;
+    let home = trace.iter().find(|it| ends && it["event"] == "task-started" && it["task"] == event["task"]);
+    let doers = [
+        event["worker"].as_str(),
+        event["task"].as_str(),
+        owner.filter(|_| there),
+        creator.filter(|_| cause != Some("thread-exit")),
+        home.and_then(|it| it["worker"].as_str()),
+    ];
+    let doers = doers.into_iter().flatten().map(str::to_owned).collect();
+    (doers, connection.into_iter().map(str::to_owned).collect())
 }
 
 fn know(events: &mut [Value], change: impl Fn(u64) -> u64) {

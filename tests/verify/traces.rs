@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::process::{events, run};
 
 /// Runs of each mode, protocol and trouble that a file can be of; small, since each line of them is tried in turn.
-pub const RUNS: [&str; 16] = [
+pub const RUNS: [&str; 26] = [
     "-n 4 --mode use-main -t 3",
     "-n 4 --mode use-default -t 3",
     "-n 3 -t 4 --default-for w0-w1 --independent-for w1-w2 --mailbox INBOX --mailbox Archive --ops noop,list,status,fetch,search",
@@ -26,7 +26,36 @@ pub const RUNS: [&str; 16] = [
     "-n 2 -t 3 --mode use-main --wait-timeout 2ms --sandbox-latency 4ms",
     "-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms",
     "-n 3 -t 2 --independent-for all --timeout 10ms --sandbox-latency 15ms",
+    BROKEN,
+    LEFT,
+    SWITCHED,
+    ALIKE,
+    NAIVE,
+    POOLED,
+    SCATTERED,
+    DISPOSED,
+    "-n 2 -t 2 --tasks 5 --executor tasks --default-for t1-t2 --independent-for t0-t1 --ops noop",
+    "-n 2 -t 2 --tasks 5 --executor pool --dispose task --mode use-default --allow-writes --ops append,noop",
 ];
+/// Every session breaks in its first operation, and nobody is asked for a number of them.
+pub const BROKEN: &str =
+    "--duration 40ms --pause 4ms -t 2 --mode use-default --ops noop --timeout 6ms --sandbox-latency 9ms";
+/// A scratch mailbox stays behind.
+pub const LEFT: &str = "-n 1 -t 2 --mode use-default --allow-writes --ops append --timeout 10ms --sandbox-latency 15ms";
+/// Another mode comes, under which nothing is decided otherwise.
+pub const ALIKE: &str = "-n 4 -t 2 --mode use-main --switch-mode 3=use-main-or-default --ops noop";
+/// The mode changes twice.
+pub const SWITCHED: &str = "-n 6 -t 3 --mode use-default --switch-mode 7=use-main --switch-mode 12=use-main-or-default";
+/// Selects in one lease and reads in the next, so that some read from the wrong mailbox.
+pub const NAIVE: &str =
+    "-n 6 -t 4 --mode use-main --lock command --ops fetch --mailbox INBOX --mailbox Archive --sandbox-latency 1ms";
+/// Tasks that leave their default to a pool's thread, and the next one there finds it.
+pub const POOLED: &str = "-n 2 -t 2 --tasks 5 --executor pool --default-for all --ops noop --sandbox-latency 1ms";
+/// Tasks whose operations are now on one thread, now on another.
+pub const SCATTERED: &str = "-n 4 -t 3 --tasks 4 --executor tasks --mode use-default --ops noop --sandbox-latency 1ms";
+/// Tasks that dispose what they create.
+pub const DISPOSED: &str =
+    "-n 2 -t 2 --tasks 5 --executor tasks --dispose task --default-for all --independent-for t3 --ops noop";
 
 /// The file of such a run, the same one for all tests.
 pub fn file_of(args: &'static str) -> String {

@@ -203,6 +203,18 @@ impl<'a> Ledger<'a> {
             What::WorkerEnded { worker, .. } => {
                 self.gave_back(entry, |place| place.worker == Some(*worker), audit);
             }
+            What::TaskStarted { task, worker } => {
+                let first = |connection| SessionId { connection, number: 1 };
+                let waiting = self.alive.get(worker).into_iter().flatten().find(|connection| {
+                    let by_hand = self.places.get(connection).is_some_and(|place| place.by_hand);
+                    by_hand && !self.sessions.contains_key(&first(**connection))
+                });
+                audit.check(DIALS, seq, waiting.is_none(), || {
+                    let connection = waiting.copied().unwrap_or(ConnectionId::MAIN);
+                    let (task, worker) = (self.run.header.names.task(*task), self.name(Some(*worker)));
+                    format!("{task} began on {worker} before {connection}, which was being created there, was opened")
+                });
+            }
             What::TaskEnded { task, .. } => {
                 let disposes = self.run.header.dispose == Dispose::Task;
                 let its_own = |place: &Place| place.task == Some(*task);
@@ -253,7 +265,7 @@ impl<'a> Ledger<'a> {
                 });
                 false
             }
-            What::Disposed { cause, .. } => *cause != Disposal::ThreadExit,
+            What::Disposed { .. } => true,
             _ => false,
         };
         if let What::Disposed { cause: Disposal::ClientClosed, .. } = &entry.what {
@@ -309,7 +321,8 @@ impl<'a> Ledger<'a> {
 
     /// Whether only its creator's thread can dispose it by hand: an asynchronous task takes its own along.
     fn stays_on_its_thread(&self, kind: Kind) -> bool {
-        kind == Kind::Default || self.run.header.executor != Executor::Tasks
+        let header = &self.run.header;
+        kind == Kind::Default || header.executor != Executor::Tasks || header.dispose == Dispose::Task
     }
 
     fn dialled(&mut self, entry: &Entry, session: SessionId, worker: Option<WorkerId>, audit: &mut Audit) {
@@ -431,7 +444,8 @@ impl<'a> Ledger<'a> {
             alive.remove(&connection);
         }
         // In a scenario another thread may have it still, and close it when it gives it back (D5).
-        if cause == Disposal::ByHand && live && !self.run.header.scripted {
+        let by_its_thread = matches!(cause, Disposal::ByHand | Disposal::ThreadExit);
+        if by_its_thread && live && !self.run.header.scripted {
             self.closing.insert(connection);
         }
     }

@@ -18,7 +18,9 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
         workers: BTreeMap::new(),
         tasks: BTreeMap::new(),
         owners: BTreeMap::new(),
+        creators: BTreeMap::new(),
         busy: BTreeMap::new(),
+        latest: BTreeMap::new(),
         operations: 0,
     };
     for entry in &run.entries {
@@ -35,8 +37,12 @@ struct Order<'a> {
     tasks: BTreeMap<TaskId, Doer>,
     /// Who created each connection.
     owners: BTreeMap<ConnectionId, (Kind, Option<WorkerId>)>,
+    /// For which task.
+    creators: BTreeMap<ConnectionId, TaskId>,
     /// Which task has a thread, where a task has one from its beginning to its end.
     busy: BTreeMap<WorkerId, TaskId>,
+    /// Which task began there last: until it has what it creates, the thread does nothing else.
+    latest: BTreeMap<WorkerId, TaskId>,
     operations: u64,
 }
 
@@ -98,9 +104,14 @@ impl Order<'_> {
                 // An asynchronous task takes along what it passes, and disposes it anywhere.
                 // In a scenario any thread does.
                 let Header { executor, scripted, .. } = self.run.header;
-                let stays = |kind| kind == Kind::Default || !(executor == Executor::Tasks || scripted);
+                let taken = (executor == Executor::Tasks && !self.keeps_its_thread()) || scripted;
+                let stays = |kind| kind == Kind::Default || !taken;
                 if let Some((_, Some(worker))) = self.owners.get(connection).filter(|(kind, _)| stays(*kind)) {
                     self.workers.entry(*worker).or_default().known = entry.seq + 1;
+                }
+                // And only its own task.
+                if let Some(task) = self.creators.get(connection) {
+                    self.tasks.entry(*task).or_default().known = entry.seq + 1;
                 }
             }
             What::Operation(operation) => self.operation(entry, operation),
@@ -123,9 +134,10 @@ impl Order<'_> {
                 let asked = scripted || self.role_of_task(*task).creates_default;
                 let had = self.owners.get(existing) == Some(&(Kind::Default, Some(*worker)));
                 // It goes on with what is there.
+                let begins = self.latest.get(worker) == Some(task);
                 let state = self.task(entry, *task);
                 let first = !std::mem::replace(&mut state.default, true) && state.issued == 0;
-                let holds = scripted || (first && state.began && !state.ended && state.on == Some(*worker));
+                let holds = scripted || (first && begins && !state.ended);
                 state.known = entry.seq + 1;
                 self.workers.entry(*worker).or_default().known = entry.seq + 1;
                 self.audit.check(THREADS, Some(entry.seq), holds, || {
@@ -179,7 +191,12 @@ impl Order<'_> {
                 });
                 if let Some(worker) = on.filter(|_| self.keeps_its_thread()) {
                     self.busy.remove(&worker);
-                    self.workers.entry(worker).or_default().known = entry.seq + 1;
+                    let state = self.workers.entry(worker).or_default();
+                    state.known = entry.seq + 1;
+                    let ended = state.ended;
+                    self.audit.check(THREADS, Some(entry.seq), !ended, || {
+                        format!("{} ended on {}, which had ended", names.task(*task), names.worker(worker))
+                    });
                 }
             }
             What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
@@ -263,6 +280,7 @@ impl Order<'_> {
         let first = !std::mem::replace(&mut state.began, true);
         (state.on, state.known, state.last) = (Some(worker), entry.seq + 1, entry.at);
         self.audit.check(ASKED, seq, first, || format!("{} began before", names.task(task)));
+        self.latest.insert(worker, task);
         let state = self.workers.entry(worker).or_default();
         let ended = state.ended;
         state.known = entry.seq + 1;
@@ -297,9 +315,11 @@ impl Order<'_> {
             format!("{connection} was created for {} task", if due { "no" } else { "a" })
         });
         let Some(task) = task else { return };
-        let there = self.keeps_its_thread() || by_hand;
+        self.creators.insert(connection, task);
+        let stays = self.keeps_its_thread();
+        let begins = worker.is_some_and(|worker| self.latest.get(&worker) == Some(&task));
         let state = self.task(entry, task);
-        let place = !there || state.on == worker;
+        let place = if by_hand { begins } else { !stays || state.on == worker };
         let holds = state.began && !state.ended && place && !(by_hand && state.issued > 0);
         self.audit.check(THREADS, seq, holds, || {
             let task = names.task(task);

@@ -1,6 +1,6 @@
 //! Which mailbox was selected when a naive unit read: the last one that was selected on its session, whoever did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Audit, OUTCOMES};
 use crate::allocator::SessionId;
@@ -19,6 +19,7 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
     if run.header.lock != Lock::Command {
         return;
     }
+    has_its_own_validity(run, audit);
     let mut selections: BTreeMap<(SessionId, u32), Option<Made<'_>>> = BTreeMap::new();
     for (_, operation) in run.operations() {
         let mailbox = asked(run, operation);
@@ -44,6 +45,29 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
         audit.check(OUTCOMES, Some(entry.seq), mailbox && validity, || {
             let (number, by) = (operation.number, made.by);
             format!("operation {number} was answered from another mailbox than {}, which operation {by} had selected on {session} last", made.mailbox)
+        });
+    }
+}
+
+/// A mailbox does not have another one's UIDVALIDITY beside its own. (Two can share theirs from the start.)
+fn has_its_own_validity(run: &Run, audit: &mut Audit) {
+    let mut told: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    let selections = || {
+        run.operations().filter_map(|(entry, operation)| {
+            let validity = operation.relied_on.as_deref()?.uid_validity?;
+            Some((entry, operation.number, asked(run, operation)?, validity))
+        })
+    };
+    for (_, _, mailbox, validity) in selections() {
+        told.entry(mailbox).or_default().insert(validity);
+    }
+    for (entry, number, mailbox, validity) in selections() {
+        let own = told.get(mailbox).is_some_and(|validities| validities.len() > 1);
+        let mut others = told.iter().filter(|(other, _)| !is_same_mailbox(other, mailbox));
+        let other = others.find(|(_, validities)| own && validities.contains(&validity));
+        audit.check(OUTCOMES, Some(entry.seq), other.is_none(), || {
+            let other = other.map_or("another", |(other, _)| other);
+            format!("operation {number} selected {mailbox} with the UIDVALIDITY of {other}, {validity}")
         });
     }
 }
