@@ -140,6 +140,12 @@
 //! names as not holding, it names by rule, line and both sides. Events that concern neither the same thread nor the same
 //! connection may change places within the time that each of them took: no record could tell.
 //!
+//! The file of a scenario (`scenario --format ndjson`) holds its steps, then each client's run, line for line as in a run's
+//! file, but that each line names the client, and workers and tasks go by the scenario's names. All is checked in it that
+//! does not rest on what a run was asked for in advance. What a step says that a thread did has to be in the record of that
+//! thread, and nothing in the record without a step; whether it was as expected is judged again from what is written. A step
+//! that touched no connection leaves no trace elsewhere: if it is taken out, nothing misses it.
+//!
 //! | rule | what it says |
 //! |---|---|
 //! | `lines` | each line is one event, whole and understood, at its place in the file |
@@ -161,6 +167,7 @@
 //! | `outcomes` | an operation's outcome is one that its course allows |
 //! | `W2` | never more connections than --max-connections |
 //! | `server-log` | the server's log agrees, session by session |
+//! | `steps` | each step of a scenario did what the record says, and was judged by that |
 //! | `run-end` | figures, findings and exit code are those that the events come to |
 //!
 //! # Choices where the rules are silent

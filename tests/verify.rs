@@ -3,5 +3,6 @@
 mod hazards;
 mod lies;
 mod moved;
+pub mod scenarios;
 mod traces;
 mod written;

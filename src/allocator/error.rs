@@ -76,6 +76,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The numbers of all rules that refuse something.
+    pub const RULES: [&'static str; 7] = ["C2", "C3", "D2", "D3", "D4", "D6", "W3"];
+
     /// The number of the rule that refuses.
     #[must_use]
     pub const fn rule(&self) -> &'static str {

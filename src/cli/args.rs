@@ -45,10 +45,10 @@ pub enum Command {
     /// own, in this process. One that asks the server for nothing runs on any.
     #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{GRAMMAR}\n{}", exit::SCENARIO_HELP))]
     Scenario(Box<ScenarioArgs>),
-    /// Check the file of a run: does what it says hold, by itself and against the server's record?
+    /// Check the file of a run or a scenario: does what it says hold, by itself and against the server's record?
     ///
     /// From the NDJSON of a run alone (mailconn run --format ndjson) the report is computed again and compared with what the
-    /// file says, every operation's connection is checked against the rules and the server's record, and the record
+    /// file says (so it is of a scenario: each client's run, and the steps against what the threads did), every operation's connection is checked against the rules and the server's record, and the record
     /// against itself: no event can be taken out, put in, moved or changed without contradicting others.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),

@@ -176,6 +176,7 @@ impl Theatre<'_> {
         if let Some(sandbox) = sandbox.take() {
             scenario.witnessed(testimony::of(sandbox, clock, SANDBOX_STOP));
         }
+        let scenario = scenario.in_microseconds();
         let outcome = scenario.outcome();
         self.screen.show(&teller.ends(&scenario, &outcome));
         Ok(outcome.exit_code)

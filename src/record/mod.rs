@@ -22,7 +22,7 @@ pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Lock, Names, OpenFailed, Opened,
     Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
-pub use scenario::{Did, FindingExpected, Outcome, Ran, Scenario, StepDone};
+pub use scenario::{Did, FindingExpected, HALVES, Outcome, Ran, Scenario, StepDone};
 pub use sections::SectionRow;
 pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
 pub use tasks::{TaskRow, TaskUse, Whose};

@@ -10,6 +10,9 @@ use super::verdict::{Finding, Severity, Verdict};
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::protocol::{Failure, Protocol};
 
+/// A scenario's halves of an IMAP unit: to select, and to read what is selected.
+pub const HALVES: [&str; 2] = ["select", "fetch-selected"];
+
 /// A step that was done.
 #[derive(Clone, Debug)]
 pub struct StepDone {
@@ -193,6 +196,13 @@ impl Scenario {
         for ((_, run), share) in self.clients.iter_mut().zip(shares) {
             run.witness = Some(share);
         }
+    }
+
+    /// The same scenario, every time in it cut to whole microseconds.
+    #[must_use]
+    pub fn in_microseconds(mut self) -> Self {
+        self.clients = self.clients.into_iter().map(|(name, run)| (name, run.in_microseconds())).collect();
+        self
     }
 
     /// Judges it: each client's run by the rules, and what was expected of the findings.

@@ -12,8 +12,8 @@ use super::words::wall;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Mechanism, Protocol, TlsDetails, Verb};
 use crate::record::{
-    Answer, Closed, Command, Dispose, Executor, FailOn, Failure, Header, HowClosed, Lock, Names, OpenFailed, Opened,
-    Operation, Role, Selection, Severity, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
+    Answer, Closed, Command, Dispose, Executor, FailOn, Failure, HALVES, Header, HowClosed, Lock, Names, OpenFailed,
+    Opened, Operation, Role, Selection, Severity, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 
 /// A line's shape.
@@ -64,6 +64,12 @@ pub(super) struct Envelope<'a> {
     pub(super) time: Cow<'a, str>,
 }
 
+/// The record's word for an operation: its protocol's, or a scenario's for half a unit.
+pub(super) fn operation(protocol: Protocol, said: &str) -> Result<&'static str, String> {
+    let half = HALVES.into_iter().find(|half| *half == said && protocol == Protocol::Imap);
+    half.map_or_else(|| Ok(protocol::Operation::parse(protocol, said).map_err(|error| error.to_string())?.name()), Ok)
+}
+
 /// What the line of an entry says.
 pub(super) fn what(header: &Header, event: &str, line: &[u8]) -> Result<What, String> {
     match event {
@@ -111,6 +117,9 @@ pub(super) struct RunStart<'a> {
     tasks: Vec<TaskRole>,
     #[serde(default)]
     switches: Vec<SwitchShape>,
+    /// A scenario said what to do, step by step.
+    #[serde(default)]
+    scripted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +178,7 @@ impl<'a> RunStart<'a> {
             dispose: Some(Named(header.dispose)),
             tasks: (0..).zip(&header.tasks).map(task).collect(),
             switches: header.switches.iter().map(switch).collect(),
+            scripted: header.scripted,
         }
     }
 
@@ -217,7 +227,7 @@ impl<'a> RunStart<'a> {
             lock: or_default(self.lock),
             fail_on: self.fail_on.map_or(Ok(FailOn::default()), fail_on)?,
             names: Names::default(),
-            scripted: false,
+            scripted: self.scripted,
         })
     }
 }
@@ -654,12 +664,12 @@ impl<'a> OperationShape<'a> {
             (Some(connection), Some(of_it)) => Some(session(connection, of_it)?),
             _ => return Err("a connection without its session, or a session without its connection".to_owned()),
         };
-        let name = protocol::Operation::parse(protocol, &self.operation).map_err(|error| error.to_string())?;
+        let name = operation(protocol, &self.operation)?;
         Ok(What::Operation(Box::new(Operation {
             worker: self.worker.0,
             task: plain(self.task),
             number: self.number,
-            name: name.name(),
+            name,
             mailbox: self.mailbox.map(mailbox).transpose()?,
             issued_after: self.issued_after,
             issued_at: self.issued_at_us.0,

@@ -27,7 +27,10 @@ pub use progress::{Progress, ProgressKind, Tally};
 pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
-pub use trace::{NoTrace, Trace, Verification, verification_json, verification_text};
+pub use trace::{
+    NoTrace, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_verification_json,
+    scenario_verification_text, verification_json, verification_text,
+};
 
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -11,11 +11,11 @@ use super::events::{
     RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessSession,
     WorkerEnded, WorkerStopped,
 };
-use super::names::{Named, Us};
+use super::names::{self, Named, Us};
 use super::shapes::TotalsShape;
 use super::words::{to_the_microsecond, wall};
 use crate::protocol::Protocol;
-use crate::record::{Entry, Header, Run, Summary, Verdict, What};
+use crate::record::{Entry, Header, Names, Run, Summary, Verdict, What};
 
 /// Writes a run as it happens, each line a JSON object with `seq`, `event`, `at_us` (since the start, monotonic) and
 /// `time` (wall).
@@ -29,10 +29,21 @@ pub struct Ndjson<W> {
     started: SystemTime,
     mailboxes: Vec<String>,
     protocol: Protocol,
+    /// The number of its `run-start`.
+    first: u64,
     /// The next line's number.
     next: u64,
+    /// Whose run it is, where it is one of a scenario's clients.
+    client: Option<Client>,
     /// A batch is written in one go: no reader sees half a line, and a line costs no system call of its own.
     batch: Vec<u8>,
+}
+
+/// One of a scenario's clients, and what the scenario calls its workers and tasks.
+#[derive(Debug)]
+struct Client {
+    name: String,
+    names: Names,
 }
 
 impl<W: Write> Ndjson<W> {
@@ -41,12 +52,24 @@ impl<W: Write> Ndjson<W> {
     /// # Errors
     /// What `out` answers; whether a reader that has gone away matters is the caller's to say.
     pub fn start(out: W, header: &Header) -> io::Result<Self> {
+        Self::begin(out, header, 0, None)
+    }
+
+    /// Begins the part of a scenario's file that is the run of that client: the same lines, numbered from `first`, each
+    /// with the client's name, and workers and tasks called as the scenario calls them.
+    pub(super) fn part(out: W, header: &Header, first: u64, client: &str) -> io::Result<Self> {
+        Self::begin(out, header, first, Some(Client { name: client.to_owned(), names: header.names.clone() }))
+    }
+
+    fn begin(out: W, header: &Header, first: u64, client: Option<Client>) -> io::Result<Self> {
         let mut file = Self {
             out,
             started: to_the_microsecond(header.started),
             mailboxes: header.mailboxes.clone(),
             protocol: header.protocol,
-            next: 0,
+            first,
+            next: first,
+            client,
             batch: Vec::new(),
         };
         file.line(Duration::ZERO, &RunStart::new(header))?;
@@ -60,7 +83,7 @@ impl<W: Write> Ndjson<W> {
     /// What `out` answers.
     pub fn entries(&mut self, entries: &[Entry]) -> io::Result<()> {
         for entry in entries {
-            self.next = entry.seq + 1;
+            self.next = self.first + entry.seq + 1;
             self.entry(entry)?;
         }
         self.flush()
@@ -147,8 +170,15 @@ impl<W: Write> Ndjson<W> {
     fn line<E: Event + Serialize>(&mut self, at: Duration, body: &E) -> io::Result<()> {
         let time = self.started.checked_add(at).unwrap_or(self.started);
         let (event, time) = (Cow::Borrowed(E::NAME), Cow::Owned(wall(time)));
-        let line = Line { envelope: Envelope { seq: self.next, event, at_us: Us(at), time }, body };
-        serde_json::to_writer(&mut self.batch, &line)?;
+        let envelope = Envelope { seq: self.next, event, at_us: Us(at), time };
+        match &self.client {
+            None => serde_json::to_writer(&mut self.batch, &Line { envelope, client: None, body })?,
+            Some(Client { name, names }) => {
+                let mut body = serde_json::to_value(body)?;
+                names::call(&mut body, names);
+                serde_json::to_writer(&mut self.batch, &Line { envelope, client: Some(name), body: &body })?;
+            }
+        }
         self.batch.push(b'\n');
         self.next += 1;
         Ok(())
@@ -166,6 +196,8 @@ impl<W: Write> Ndjson<W> {
 struct Line<'a, E> {
     #[serde(flatten)]
     envelope: Envelope<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
     #[serde(flatten)]
     body: &'a E,
 }

@@ -157,6 +157,38 @@ fn what_cannot_be_verified_is_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn scenarios_are_verified_one_after_the_other_whatever_they_came_to() {
+    let ran = end(&mut mailconn(["scenario", "pool-hazard", "c5-two-clients-on-one-thread", "--format", "ndjson"]));
+    assert_eq!(ran.code, 0);
+    let verified = verify(&ran.stdout, &[]);
+    assert_eq!((verified.code, &*verified.stderr), (0, ""), "{}", verified.stdout);
+    for said in ["verify scenario pool-hazard of mailconn", "verify scenario c5-two-clients-on-one-thread", "2 clients"]
+    {
+        let words: Vec<&str> = verified.stdout.split_whitespace().collect();
+        assert!(words.join(" ").contains(said), "{}", verified.stdout);
+    }
+    assert!(verified.stdout.lines().all(|line| line.chars().count() <= 80), "{}", verified.stdout);
+
+    let lie = ran.stdout.replace(r#""had_default":true"#, r#""had_default":false"#);
+    let told = verify(&lie, &[]);
+    assert_eq!(told.code, 7);
+    assert!(told.stdout.contains("operation 2 of P.1: it claims had_default=false"), "{}", told.stdout);
+    // Lines are counted through the whole file.
+    let changed = ran.stdout.lines().zip(lie.lines()).enumerate().filter(|(_, (was, is))| was != is);
+    for (at, _) in changed {
+        assert!(told.stdout.contains(&format!("line {} ", at + 1)), "{}: {}", at + 1, told.stdout);
+    }
+
+    let json = verify(&ran.stdout, &["--format", "json"]);
+    let mut reports = serde_json::Deserializer::from_str(&json.stdout).into_iter::<Value>();
+    let names: Vec<Value> = reports.by_ref().map(|report| report.unwrap()["trace"]["scenario"].clone()).collect();
+    assert_eq!(names, ["pool-hazard", "c5-two-clients-on-one-thread"]);
+
+    let cut = &ran.stdout[..ran.stdout.len() - 40];
+    assert!(verify(cut, &[]).stdout.contains("there is no scenario-end"));
+}
+
+#[test]
 fn a_run_is_verified_through_a_pipe() {
     let ended = end(&mut shell("{} run -n 5 --format ndjson | {} verify - --format json; exit ${PIPESTATUS[1]}"));
     assert_eq!(ended.code, 0, "{}", ended.stdout);

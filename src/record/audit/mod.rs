@@ -8,11 +8,13 @@ mod ledger;
 mod log;
 mod order;
 mod selections;
+mod steps;
 mod switches;
 
 use std::collections::BTreeMap;
 
 use super::run::Run;
+use super::scenario::Scenario;
 use super::verdict::Wrong;
 use super::{agreement, rules};
 
@@ -74,6 +76,8 @@ rules! {
     CAP "W2" "never more connections than --max-connections"
     /// A real server's log.
     LOG "server-log" "the server's log agrees, session by session"
+    /// A scenario's steps.
+    STEPS "steps" "each step of a scenario did what the record says, and was judged by that"
     /// What the file says of itself.
     RUN_END "run-end" "figures, findings and exit code are those that the events come to"
 }
@@ -124,6 +128,23 @@ impl Audit {
         ledger::check(run, &mut audit);
         selections::check(run, &mut audit);
         audit
+    }
+
+    /// Checks what a scenario's steps say against the records of its clients; doubts are of a step, by its place.
+    #[must_use]
+    pub fn of_steps(scenario: &Scenario) -> Self {
+        let mut audit = Self::default();
+        steps::check(scenario, &mut audit);
+        audit
+    }
+
+    /// The same, of entries that have other numbers elsewhere.
+    #[must_use]
+    pub fn renumbered(mut self, elsewhere: impl Fn(u64) -> u64) -> Self {
+        for doubt in &mut self.doubts {
+            doubt.entry = doubt.entry.map(&elsewhere);
+        }
+        self
     }
 
     /// How often each rule was checked, in the order of [`RULES`]; those that had nothing to check are left out.

@@ -6,10 +6,8 @@ use std::time::Duration;
 use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
 use crate::allocator::{ConnectionId, Disposal, Kind};
 use crate::protocol::{self, FailureKind, Protocol, Stage};
+use crate::record::HALVES;
 use crate::record::run::{Asked, Dispose, Entry, Executor, Header, Operation, Role, Run, TaskId, What, WorkerId};
-
-/// A scenario's halves of a unit: to select, and to read what is selected.
-const HALVES: [&str; 2] = ["select", "fetch-selected"];
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {
     let mut order = Order {

@@ -4,18 +4,22 @@
 //! understood is told of and passed over; so a file that was cut, or written by a later version, is still checked as far as
 //! it goes.
 
+mod scenario;
 mod verification;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use super::events::{self, Envelope, Event, RunStart, WitnessSession};
+use super::names;
 use super::shapes::{SCHEMA_VERSION, TotalsShape};
 use super::words::{us, wall};
-use crate::record::{Audit, CLOCK, End, Entry, LINES, Run, SEQUENCE};
+use crate::record::{Audit, CLOCK, End, Entry, LINES, Names, Run, SEQUENCE};
 
+pub use scenario::{ScenarioTrace, ScenarioVerification, scenario_verification_json, scenario_verification_text};
 pub use verification::{Verification, verification_json, verification_text};
 
 /// The longest first line: a run of hundreds of thousands of workers. Whatever is no trace is told from one in so much.
@@ -30,8 +34,10 @@ pub struct Trace {
     pub tool_version: String,
     /// The run, as far as it was understood.
     pub run: Run,
-    /// How many lines the file has.
+    /// How many lines it has.
     pub lines: u64,
+    /// The number of its first line, from 0.
+    first: u64,
     /// What the file says that it all came to; none if the file has no such line.
     claims: Option<Value>,
     /// What was found wrong with the file's form.
@@ -49,7 +55,9 @@ pub enum NoTrace {
     #[error("it is empty")]
     Empty,
     /// It does not begin as one.
-    #[error("it does not begin with a run-start line of `mailconn run --format ndjson`: {0}")]
+    #[error(
+        "it does not begin with a run-start line of `mailconn run --format ndjson`, nor with the scenario-start line of a scenario: {0}"
+    )]
     NoStart(String),
     /// Of another form.
     #[error("it is of schema version {found}, this mailconn reads version {SCHEMA_VERSION}")]
@@ -73,40 +81,128 @@ impl Trace {
     /// # Errors
     /// It is none, or cannot be read. A line that is wrong is no error: the verification tells of it.
     pub fn read(from: impl Read) -> Result<Self, NoTrace> {
-        let mut lines = Lines { from: io::BufReader::new(from), line: Vec::new(), number: 0 };
-        let first = lines.next(FIRST)?.ok_or(NoTrace::Empty)?;
+        match Recorded::read(from)? {
+            Recorded::Run(trace) => Ok(*trace),
+            Recorded::Scenarios(_) => Err(NoTrace::NoStart("it is a scenario's".to_owned())),
+        }
+    }
+
+    /// Begins with its `run-start`, the line with that number; as the part of a scenario's file, whose workers and tasks go
+    /// by names.
+    fn begin(line: &[u8], first: u64, in_scenario: bool) -> Result<(Self, Reading), NoTrace> {
         let no_start = |error: &dyn std::fmt::Display| NoTrace::NoStart(error.to_string());
-        let envelope: Envelope<'_> = events::read(first).map_err(|error| no_start(&error))?;
+        let envelope: Envelope<'_> = events::read(line).map_err(|error| no_start(&error))?;
         if envelope.event != RunStart::NAME {
             return Err(no_start(&format!("the first line is {:?}", envelope.event)));
         }
-        let start: RunStart<'_> = events::read(first).map_err(|error| no_start(&error))?;
+        let client = in_scenario.then(|| Client::of(line)).transpose().map_err(|error| no_start(&error))?;
+        let counted =
+            client.as_ref().map(|client| client.counted(line)).transpose().map_err(|error| no_start(&error))?;
+        let line = counted.as_deref().unwrap_or(line);
+        let start: RunStart<'_> = events::read(line).map_err(|error| no_start(&error))?;
         if start.schema_version != SCHEMA_VERSION {
             return Err(NoTrace::Version { found: u64::from(start.schema_version) });
         }
         let (tool_version, odd) = (start.tool_version.to_string(), start.odd());
-        let header = start.header().map_err(|error| no_start(&error))?;
+        let mut header = start.header().map_err(|error| no_start(&error))?;
+        let odd = odd.or_else(|| {
+            let beyond = header.scripted != in_scenario;
+            beyond.then(|| "it is scripted if and only if it is a scenario's".to_owned())
+        });
+        if let Some(client) = &client {
+            header.names = client.names.clone();
+        }
         let started = header.started;
         let run = Run { header, entries: Vec::new(), end: End::default(), witness: None };
-        let mut trace = Self { tool_version, run, lines: 0, claims: None, form: Audit::default() };
-        trace.form.check(LINES, None, odd.is_none(), || format!("line 1: {}", odd.unwrap_or_default()));
-        let mut reading = Reading { started, next: 0, last: Duration::ZERO, part: Part::Start };
+        let mut trace = Self { tool_version, run, first, lines: 1, claims: None, form: Audit::default() };
+        let at = first.checked_sub(1);
+        trace.form.check(LINES, at, odd.is_none(), || format!("run-start: {}", odd.unwrap_or_default()));
+        let mut reading = Reading { started, next: first, first, last: Duration::ZERO, part: Part::Start, client };
         reading.place(&mut trace, &envelope);
+        Ok((trace, reading))
+    }
+
+    /// It has that many lines.
+    fn ends(&mut self, lines: u64) {
+        self.lines = lines;
+        if let Some(claims) = &self.claims {
+            self.run.end = end(claims);
+            if says_witness(claims) {
+                self.run.witness.get_or_insert_default();
+            }
+        }
+        let ended = self.claims.is_some();
+        self.form.check(LINES, None, ended, || {
+            "there is no run-end: the file ends before its run, or what came after is missing".to_owned()
+        });
+    }
+}
+
+/// What a file is of.
+#[derive(Debug)]
+pub enum Recorded {
+    /// A run.
+    Run(Box<Trace>),
+    /// Scenarios that were performed one after the other, at least one.
+    Scenarios(Vec<ScenarioTrace>),
+}
+
+impl Recorded {
+    /// Reads a run's or a scenario's file to its end.
+    ///
+    /// # Errors
+    /// It is neither, or cannot be read. A line that is wrong is no error: the verification tells of it.
+    pub fn read(from: impl Read) -> Result<Self, NoTrace> {
+        let mut lines = Lines { from: io::BufReader::new(from), line: Vec::new(), number: 0 };
+        let first = lines.next(FIRST)?.ok_or(NoTrace::Empty)?;
+        let envelope: Envelope<'_> = events::read(first).map_err(NoTrace::NoStart)?;
+        if envelope.event == scenario::START {
+            let mut scenarios = Vec::new();
+            let mut goes_on = true;
+            while goes_on {
+                let (scenario, another) = ScenarioTrace::read(&mut lines)?;
+                scenarios.push(scenario);
+                goes_on = another;
+            }
+            return Ok(Self::Scenarios(scenarios));
+        }
+        let (mut trace, mut reading) = Trace::begin(first, 0, false)?;
         while let Some(line) = lines.next(LONGEST)? {
             reading.line(&mut trace, line);
         }
-        trace.lines = lines.number;
-        if let Some(claims) = &trace.claims {
-            trace.run.end = end(claims);
-            if says_witness(claims) {
-                trace.run.witness.get_or_insert_default();
-            }
+        trace.ends(lines.number);
+        Ok(Self::Run(Box::new(trace)))
+    }
+}
+
+/// One of a scenario's clients: its name, and what the scenario calls its workers and tasks.
+struct Client {
+    name: Value,
+    names: Names,
+}
+
+impl Client {
+    /// As its `run-start` says.
+    fn of(line: &[u8]) -> Result<Self, String> {
+        let mut start: Value = events::read(line)?;
+        let names = names::given(&start);
+        let called = |all: &[String]| {
+            all.iter().all(|name| !name.is_empty()) && all.iter().collect::<BTreeSet<_>>().len() == all.len()
+        };
+        if !called(&names.workers) || !called(&names.tasks) {
+            return Err("each worker and each task of a scenario has a name of its own".to_owned());
         }
-        let ended = trace.claims.is_some();
-        trace.form.check(LINES, None, ended, || {
-            "there is no run-end: the file ends before its run, or what came after is missing".to_owned()
-        });
-        Ok(trace)
+        Ok(Self { name: start["client"].take(), names })
+    }
+
+    /// The line as a run of its own would have it.
+    fn counted(&self, line: &[u8]) -> Result<Vec<u8>, String> {
+        let mut line: Value = events::read(line)?;
+        if line["client"] != self.name {
+            return Err(format!("it is of the client {}, in the run of {}", line["client"], self.name));
+        }
+        names::count(&mut line, &self.names);
+        serde_json::to_vec(&line).map_err(|error| error.to_string())
     }
 }
 
@@ -147,16 +243,27 @@ enum Part {
 /// Where the reading stands.
 struct Reading {
     started: SystemTime,
-    /// The next line's number, from 0.
+    /// The next line's number, from 0; and that of the first.
     next: u64,
+    first: u64,
     last: Duration,
     part: Part,
+    /// Where it is a part of a scenario's file.
+    client: Option<Client>,
 }
 
 impl Reading {
     fn line(&mut self, trace: &mut Trace, line: &[u8]) {
         // The record's entry n is line n + 1, from 0.
         let seq = self.next - 1;
+        let counted = self.client.as_ref().map(|client| client.counted(line)).transpose();
+        let line = match &counted {
+            Ok(counted) => counted.as_deref().unwrap_or(line),
+            Err(error) => {
+                trace.form.check(LINES, Some(seq), false, || error.clone());
+                line
+            }
+        };
         let envelope: Envelope<'_> = match events::read(line) {
             Ok(envelope) => envelope,
             Err(error) => {
@@ -215,7 +322,7 @@ impl Reading {
             }
             _ => {
                 let what = events::what(&trace.run.header, &envelope.event, line)?;
-                trace.run.entries.push(Entry { seq, at: envelope.at_us.0, what });
+                trace.run.entries.push(Entry { seq: seq - self.first, at: envelope.at_us.0, what });
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Trace;
-use crate::record::{Audit, Doubt, RUN_END, Run, Summary, Verdict, WITNESS};
+use crate::record::{Audit, Doubt, RUN_END, Rule, Run, Summary, Tested, Verdict, WITNESS};
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
 use crate::report::table::grid::{labelled, paragraph};
 use crate::report::words::{conclusion, count, many, printable};
@@ -27,15 +27,15 @@ impl Verification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: Trace) -> Self {
-        let Trace { tool_version, run, lines, claims, form } = trace;
+        let Trace { tool_version, run, first, lines, claims, form } = trace;
         let mut audit = form;
-        audit.add(Audit::of(&run));
+        audit.add(Audit::of(&run).renumbered(|entry| entry + first));
         let summary = Summary::of(&run);
         let verdict = Verdict::on(&run, &summary);
         if let Some(claims) = &claims {
             // What is as it was recomputed is as it must be; what stands beside it a later version may have added.
             match serde_json::to_value(TotalsShape::new(&run, &summary, &verdict)) {
-                Ok(due) => compare(&mut audit, lines.checked_sub(2), "", &due, claims),
+                Ok(due) => compare(&mut audit, (first + lines).checked_sub(2), "", &due, claims),
                 Err(error) => audit.check(RUN_END, None, false, || error.to_string()),
             }
             let by_sandbox = run.header.server.starts_with("sandbox");
@@ -51,6 +51,11 @@ impl Verification {
     #[must_use]
     pub const fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// What its `run-end` must say.
+    pub(super) fn totals(&self) -> TotalsShape<'_> {
+        TotalsShape::new(&self.run, &self.summary, &self.verdict)
     }
 
     /// Adds what a comparison with a real server's log came to: what it checked, and in words what was joined and what not.
@@ -73,7 +78,7 @@ impl Verification {
 }
 
 /// Every figure that is due must be claimed.
-fn compare(audit: &mut Audit, entry: Option<u64>, at: &str, due: &Value, claimed: &Value) {
+pub(super) fn compare(audit: &mut Audit, entry: Option<u64>, at: &str, due: &Value, claimed: &Value) {
     match due {
         Value::Object(fields) => {
             for (name, due) in fields {
@@ -126,34 +131,43 @@ pub fn verification_text(verification: &Verification) -> String {
         conclusion(verdict.conclusion),
     ));
     text.push('\n');
-    let rows = audit.tested().map(|(rule, tested)| {
-        let held = format!("{} of {}", count(tested.held), count(tested.checked));
-        let mark = if tested.held == tested.checked { "" } else { "NOT HELD: " };
-        (format!("  {:<11} {held:>15}  ", rule.name), format!("{mark}{}", rule.says))
-    });
-    text += &labelled(rows);
+    text += &checks(audit);
     if run.witness.is_none() && joined.is_empty() {
         text += &paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
     }
     for line in joined {
         text += &paragraph(&printable(line));
     }
-    if !audit.doubts.is_empty() {
-        text.push('\n');
-        text += &paragraph("What does not hold:");
-        let rows = audit.doubts.iter().map(|doubt| {
-            let at = line(doubt).map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
-            (format!("  {at:<11} {:<12} ", doubt.rule), printable(&doubt.sentence))
-        });
-        text += &labelled(rows);
+    text += &doubts(audit);
+    text + &conclusion_of(verification.holds(), verification.exit_code())
+}
+
+/// How often each rule was checked, and held.
+pub(super) fn checks(audit: &Audit) -> String {
+    let rows = audit.tested().map(|(rule, tested)| {
+        let held = format!("{} of {}", count(tested.held), count(tested.checked));
+        let mark = if tested.held == tested.checked { "" } else { "NOT HELD: " };
+        (format!("  {:<11} {held:>15}  ", rule.name), format!("{mark}{}", rule.says))
+    });
+    labelled(rows)
+}
+
+/// What does not hold, if anything does not.
+pub(super) fn doubts(audit: &Audit) -> String {
+    if audit.doubts.is_empty() {
+        return String::new();
     }
-    text.push('\n');
-    let outcome = if verification.holds() {
-        "the trace is sound: it says what happened"
-    } else {
-        "something in the trace does not hold"
-    };
-    text + &paragraph(&format!("exit {}: {outcome}", verification.exit_code()))
+    let rows = audit.doubts.iter().map(|doubt| {
+        let at = line(doubt).map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
+        (format!("  {at:<11} {:<12} ", doubt.rule), printable(&doubt.sentence))
+    });
+    format!("\n{}{}", paragraph("What does not hold:"), labelled(rows))
+}
+
+pub(super) fn conclusion_of(holds: bool, exit_code: u8) -> String {
+    let outcome =
+        if holds { "the trace is sound: it says what happened" } else { "something in the trace does not hold" };
+    format!("\n{}", paragraph(&format!("exit {exit_code}: {outcome}")))
 }
 
 #[derive(Serialize)]
@@ -178,7 +192,7 @@ struct TraceShape<'a> {
 }
 
 #[derive(Serialize)]
-struct CheckShape {
+pub(super) struct CheckShape {
     rule: &'static str,
     says: &'static str,
     checked: u64,
@@ -186,10 +200,16 @@ struct CheckShape {
 }
 
 #[derive(Serialize)]
-struct DoubtShape<'a> {
+pub(super) struct DoubtShape<'a> {
     rule: &'static str,
     line: Option<u64>,
     sentence: &'a str,
+}
+
+impl From<(Rule, Tested)> for CheckShape {
+    fn from((rule, tested): (Rule, Tested)) -> Self {
+        Self { rule: rule.name, says: rule.says, checked: tested.checked, held: tested.held }
+    }
 }
 
 impl<'a> From<&'a Doubt> for DoubtShape<'a> {
@@ -202,18 +222,12 @@ impl<'a> From<&'a Doubt> for DoubtShape<'a> {
 #[must_use]
 pub fn verification_json(verification: &Verification) -> Vec<u8> {
     let Verification { audit, run, summary, verdict, tool_version, lines, joined } = verification;
-    let check = |(rule, tested): (crate::record::Rule, crate::record::Tested)| CheckShape {
-        rule: rule.name,
-        says: rule.says,
-        checked: tested.checked,
-        held: tested.held,
-    };
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
         trace: TraceShape { run_id: &run.header.run_id, tool_version, server: &run.header.server, lines: *lines },
         holds: verification.holds(),
-        checks: audit.tested().map(check).collect(),
+        checks: audit.tested().map(Into::into).collect(),
         doubts: audit.doubts.iter().map(Into::into).collect(),
         joined,
         recomputed: TotalsShape::new(run, summary, verdict),

@@ -2,13 +2,11 @@
 
 use super::values::{mode, number};
 use super::{Name, Parser};
+use crate::allocator::Refusal;
 use crate::protocol::FailureKind;
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 use crate::workload::scenario::words::Words;
-
-/// The rules that can refuse a use.
-const REFUSING: [&str; 7] = ["C2", "C3", "D2", "D3", "D4", "D6", "W3"];
 
 impl<'a> Parser<'a> {
     /// `=> …`, if it is there.
@@ -47,9 +45,11 @@ impl<'a> Parser<'a> {
             "disposed" => Wanted::Disposed,
             "nothing" => Wanted::Nothing,
             "panics" => Wanted::Panics,
-            "refused" => {
-                Wanted::Refused(one_of(words, REFUSING.into_iter().map(|rule| (rule, rule)), "a rule that refuses")?)
-            }
+            "refused" => Wanted::Refused(one_of(
+                words,
+                Refusal::RULES.into_iter().map(|rule| (rule, rule)),
+                "a rule that refuses",
+            )?),
             "fails" => {
                 let kinds = FailureKind::ALL.into_iter().map(|kind| (kind.name(), kind));
                 Wanted::Fails(one_of(words, kinds, "a word for failure")?)

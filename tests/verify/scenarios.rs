@@ -1,0 +1,214 @@
+//! Files of scenarios: what each thread did is told twice, by the steps and by each client's record, and neither can be
+//! changed alone; nor both, since the record has to agree with itself and with the server.
+
+use std::fs;
+
+use mailconn::report::{Recorded, ScenarioVerification, scenario_verification_json};
+use serde_json::{Value, json};
+
+use super::traces::{bytes, number};
+use crate::cli::process::{end, mailconn};
+
+/// What does not hold in the file of one or several scenarios, as `rule: sentence`; none if all does.
+pub fn doubts(file: &[u8]) -> Vec<String> {
+    let verifications = match Recorded::read(file) {
+        Err(error) => return vec![format!("no trace: {error}")],
+        Ok(Recorded::Run(_)) => return vec!["it is a run's".to_owned()],
+        Ok(Recorded::Scenarios(all)) => all.into_iter().map(ScenarioVerification::of),
+    };
+    let told = verifications.flat_map(|verification| {
+        let told = verification.audit.doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence));
+        let told: Vec<String> = told.collect();
+        assert_eq!((told.is_empty(), verification.holds()), (verification.holds(), verification.exit_code() == 0));
+        told
+    });
+    told.collect()
+}
+
+/// The file of the scenario with that text.
+fn file_of(text: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("it.txt"), text).unwrap();
+    let ended = end(mailconn(["scenario", "it.txt", "--format", "ndjson"]).current_dir(folder.path()));
+    let events: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(doubts(&bytes(&events)), [""; 0], "{text}");
+    events
+}
+
+/// Puts right whatever a careful hand would: lines and operations are numbered anew, the ends say what the events come to.
+fn doctored(mut events: Vec<Value>) -> Vec<Value> {
+    let mut operations = 0;
+    for (seq, event) in events.iter_mut().enumerate() {
+        event["seq"] = json!(seq);
+        operations = if event["event"] == "run-start" { 0 } else { operations };
+        if event["event"] == "operation" {
+            operations += 1;
+            event["number"] = json!(operations);
+        }
+    }
+    let Ok(Recorded::Scenarios(mut all)) = Recorded::read(&*bytes(&events)) else {
+        panic!("it is no scenario any more")
+    };
+    let verification = ScenarioVerification::of(all.remove(0));
+    let report: Value = serde_json::from_slice(&scenario_verification_json(&verification)).unwrap();
+    for event in &mut events {
+        let due = match event["event"].as_str().unwrap() {
+            "run-end" => &report["runs"][event["client"].as_str().unwrap_or_default()],
+            "scenario-end" => &report["recomputed"],
+            _ => continue,
+        };
+        for (name, due) in due.as_object().into_iter().flatten() {
+            event[name] = due.clone();
+        }
+    }
+    events
+}
+
+/// The lie is caught by that rule; without it, the doctor's work is not seen.
+#[track_caller]
+fn is_caught(by: &str, text: &str, lie: impl FnOnce(&mut Vec<Value>)) {
+    let mut events = file_of(text);
+    assert_eq!(doubts(&bytes(&doctored(events.clone()))), [""; 0], "the doctor leaves no trace");
+    lie(&mut events);
+    let doubts = doubts(&bytes(&doctored(events)));
+    assert!(doubts.iter().any(|doubt| doubt.starts_with(by)), "{by} did not catch it: {doubts:#?}");
+}
+
+/// The step in that line.
+#[track_caller]
+fn step(events: &mut [Value], line: usize) -> &mut Value {
+    events.iter_mut().find(|event| event["event"] == "step" && event["line"] == line).unwrap()
+}
+
+/// The nth operation.
+#[track_caller]
+fn operation(events: &mut [Value], nth: usize) -> &mut Value {
+    events.iter_mut().filter(|event| event["event"] == "operation").nth(nth).unwrap()
+}
+
+const NAIVE: &str = "client use-main\nT1 select Sent\nT2 select INBOX\nT1 fetch-selected => main from Sent\n";
+const TWO_DEFAULTS: &str = "client use-default\nT1 noop => default-created\nT2 noop => default-created\n\
+                            T1 noop => default\nT2 noop => default\n";
+
+#[test]
+fn a_step_that_did_not_hold_is_told_as_one_that_did() {
+    is_caught("steps", NAIVE, |events| {
+        let step = step(events, 4);
+        assert_eq!(step["held"], false);
+        step["held"] = json!(true);
+        step["happened"] = Value::Null;
+    });
+}
+
+#[test]
+fn the_reply_came_from_the_mailbox_that_was_wanted_as_the_step_alone_tells_it() {
+    is_caught("steps", NAIVE, |events| {
+        let step = step(events, 4);
+        step["held"] = json!(true);
+        step["happened"] = Value::Null;
+        step["did"][0]["from"] = json!("Sent");
+    });
+}
+
+#[test]
+fn an_operation_ran_on_the_other_threads_default_by_step_and_record() {
+    is_caught("A1-A3", TWO_DEFAULTS, |events| {
+        let other = operation(events, 3).clone();
+        let lie = operation(events, 2);
+        for name in ["connection", "session", "local_port"] {
+            lie[name] = other[name].clone();
+        }
+        for name in ["connection", "session"] {
+            step(events, 4)["did"][0][name] = other[name].clone();
+        }
+    });
+}
+
+#[test]
+fn another_thread_did_it_by_step_and_record() {
+    is_caught("A1-A3", TWO_DEFAULTS, |events| {
+        operation(events, 2)["worker"] = json!("T2");
+        step(events, 4)["thread"] = json!("T2");
+    });
+}
+
+#[test]
+fn what_a_step_did_is_told_by_no_step() {
+    is_caught("steps", TWO_DEFAULTS, |events| events.retain(|event| event["line"] != 4));
+}
+
+#[test]
+fn a_hazard_is_left_out_of_the_findings_and_of_what_was_expected_of_them() {
+    let text = NAIVE.replace(" => main from Sent", "") + "expect no finding MC020\n";
+    let mut lie = file_of(&text);
+    let step = step(&mut lie, 5);
+    (step["held"], step["happened"]) = (json!(true), Value::Null);
+    for event in &mut lie {
+        for findings in ["/findings", "/clients/0/findings"] {
+            if let Some(findings) = event.pointer_mut(findings) {
+                findings.as_array_mut().unwrap().retain(|finding| finding["id"] != "MC020");
+            }
+        }
+        event["exit_code"] = json!(0);
+    }
+    let doubts = doubts(&bytes(&lie));
+    for told in ["expect no finding MC020: the events come to", "findings: the events come to", "exit_code"] {
+        assert!(doubts.iter().any(|doubt| doubt.starts_with("run-end") && doubt.contains(told)), "{told}: {doubts:#?}");
+    }
+}
+
+#[test]
+fn an_operation_of_one_client_is_put_down_to_another() {
+    let text = "client A use-main\nclient B use-main\nT1 noop on A\nT1 noop on B\nT1 noop on A\n";
+    is_caught("lines", text, |events| operation(events, 1)["client"] = json!("B"));
+    is_caught("tags", text, |events| {
+        let from = events.iter().rposition(|event| event["event"] == "operation" && event["client"] == "A").unwrap();
+        let mut moved = events.remove(from);
+        moved["client"] = json!("B");
+        let to = events.iter().rposition(|event| event["event"] == "operation").unwrap();
+        events.insert(to + 1, moved);
+    });
+}
+
+#[test]
+fn a_name_that_the_scenario_does_not_give_is_nobodys() {
+    let mut events = file_of(TWO_DEFAULTS);
+    operation(&mut events, 0)["worker"] = json!("w0");
+    assert!(doubts(&bytes(&events)).iter().any(|doubt| doubt.starts_with("lines") && doubt.contains("?w0")));
+}
+
+/// A step that did nothing on a connection leaves nothing behind; each that did, and each line of a record, is missed.
+#[test]
+fn whatever_is_dropped_or_doubled_of_a_scenario_is_missed() {
+    let text = "client use-main-or-default\npool P threads=2\nT1 create k => opened\nT1 noop via k => k\ntask J on P\n\
+                J create-default; leave => opened\nJ noop => default\nJ moves to P.2\nJ noop => main\nJ ends\n\
+                P.1 create-default => refused C3\nall mode use-main\nT1 noop => main\nT1 exit\n";
+    let events = file_of(text);
+    for at in 0..events.len() {
+        let event = &events[at];
+        let did = event["did"].as_array().into_iter().flatten();
+        let leaves_nothing =
+            event["event"] == "step" && !did.clone().any(|did| did["what"] == "ran" || did["what"] == "created");
+        if at == 0 || leaves_nothing {
+            continue;
+        }
+        let mut dropped = events.clone();
+        dropped.remove(at);
+        let mut doubled = events.clone();
+        doubled.insert(at, event.clone());
+        for (mut lie, what) in [(dropped, "dropped"), (doubled, "doubled")] {
+            // Whoever knows of later lines knows of one more, or one less.
+            for (seq, event) in lie.iter_mut().enumerate() {
+                event["seq"] = json!(seq);
+                if event["event"] == "operation" && event["issued_after"].is_u64() {
+                    let first = events.iter().position(|event| event["event"] == "run-start").unwrap() as u64;
+                    let known = number(event, "issued_after");
+                    let beyond = at as u64 > first && known > at as u64 - first - 1;
+                    let more = if what == "dropped" { known.saturating_sub(1) } else { known + 1 };
+                    event["issued_after"] = json!(if beyond { more } else { known });
+                }
+            }
+            assert_ne!(doubts(&bytes(&doctored(lie))), [""; 0], "{what}: {event}");
+        }
+    }
+}
