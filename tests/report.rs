@@ -734,7 +734,7 @@ mod ndjson {
             keys(start),
             names(
                 "seq event at_us time schema_version tool_version run_id started server protocol \
-                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers executor dispose tasks switches"
+                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers executor dispose tasks scripted switches"
             )
         );
         assert_eq!(start["max_connections"], 9);

@@ -32,7 +32,11 @@ pub(super) fn check(scenario: &Scenario, audit: &mut Audit) {
         }
     }
     for (name, thread) in &threads {
-        let left = [thread.operations.len(), thread.created.len(), thread.refused.len()];
+        let left = [
+            thread.operations.len(),
+            thread.created.iter().filter(|made| !made.may_have_failed).count(),
+            thread.refused.len(),
+        ];
         audit.check(STEPS, None, !whole || left == [0; 3], || {
             let [operations, created, refused] = left;
             format!(
@@ -47,36 +51,49 @@ pub(super) fn check(scenario: &Scenario, audit: &mut Audit) {
 #[derive(Default)]
 struct Thread<'a> {
     operations: Vec<(&'a Run, &'a Operation)>,
-    created: Vec<ConnectionId>,
+    created: Vec<Made>,
     /// The defaults that were in the way of another one for a task.
     refused: Vec<ConnectionId>,
 }
 
+/// A connection that was created by hand.
+struct Made {
+    connection: ConnectionId,
+    /// Its client was closed before it was open.
+    may_have_failed: bool,
+}
+
 /// Of all clients together, in the order of time.
 fn threads(scenario: &Scenario) -> BTreeMap<String, Thread<'_>> {
-    let mut operations: BTreeMap<String, Vec<(Duration, &Run, &Operation)>> = BTreeMap::new();
-    let mut created: BTreeMap<String, Vec<(Duration, ConnectionId)>> = BTreeMap::new();
+    let mut operations: BTreeMap<String, Vec<(Duration, (&Run, &Operation))>> = BTreeMap::new();
+    let mut created: BTreeMap<String, Vec<(Duration, Made)>> = BTreeMap::new();
     let mut refused: BTreeMap<String, Vec<(Duration, ConnectionId)>> = BTreeMap::new();
     for (_, run) in &scenario.clients {
-        let never: Vec<ConnectionId> = run
-            .entries
-            .iter()
-            .filter_map(|entry| match entry.what {
-                What::Disposed { connection, cause: Disposal::NeverOpened } => Some(connection),
+        let disposed = |of: ConnectionId| {
+            run.entries.iter().find_map(|entry| match entry.what {
+                What::Disposed { connection, cause } if connection == of => Some(cause),
                 _ => None,
             })
-            .collect();
+        };
+        let closing = |what: &What| matches!(what, What::Disposed { cause: Disposal::ClientClosed, .. });
+        let before_the_close = || run.entries.iter().take_while(|entry| !closing(&entry.what));
+        let opened_in_time = |of: ConnectionId| {
+            before_the_close()
+                .any(|entry| matches!(&entry.what, What::Opened(opened) if opened.session.connection == of))
+        };
         let name = |worker| run.header.names.worker(worker).to_string();
         for entry in &run.entries {
             match &entry.what {
                 What::Operation(operation) if operation.local_port.is_some() => {
                     let of_it = operations.entry(name(operation.worker)).or_default();
-                    of_it.push((operation.issued_at, run, operation));
+                    of_it.push((operation.issued_at, (run, operation)));
                 }
                 What::Created { connection, kind, worker: Some(worker), by_hand: true, .. }
-                    if *kind != Kind::Main && !never.contains(connection) =>
+                    if *kind != Kind::Main && disposed(*connection) != Some(Disposal::NeverOpened) =>
                 {
-                    created.entry(name(*worker)).or_default().push((entry.at, *connection));
+                    let may_have_failed = !opened_in_time(*connection);
+                    let made = Made { connection: *connection, may_have_failed };
+                    created.entry(name(*worker)).or_default().push((entry.at, made));
                 }
                 What::DefaultRefused { worker, existing, .. } => {
                     refused.entry(name(*worker)).or_default().push((entry.at, *existing));
@@ -86,15 +103,9 @@ fn threads(scenario: &Scenario) -> BTreeMap<String, Thread<'_>> {
         }
     }
     let mut threads: BTreeMap<String, Thread<'_>> = BTreeMap::new();
-    for (name, mut of_it) in operations {
-        of_it.sort_by_key(|(at, ..)| *at);
-        let last_first = of_it.into_iter().rev().map(|(_, run, operation)| (run, operation));
-        threads.entry(name).or_default().operations = last_first.collect();
+    for (name, of_it) in operations {
+        threads.entry(name).or_default().operations = last_first(of_it);
     }
-    let last_first = |mut of_it: Vec<(Duration, ConnectionId)>| -> Vec<ConnectionId> {
-        of_it.sort_by_key(|(at, _)| *at);
-        of_it.into_iter().rev().map(|(_, connection)| connection).collect()
-    };
     for (name, of_it) in created {
         threads.entry(name).or_default().created = last_first(of_it);
     }
@@ -102,6 +113,11 @@ fn threads(scenario: &Scenario) -> BTreeMap<String, Thread<'_>> {
         threads.entry(name).or_default().refused = last_first(of_it);
     }
     threads
+}
+
+fn last_first<T>(mut of_it: Vec<(Duration, T)>) -> Vec<T> {
+    of_it.sort_by_key(|(at, _)| *at);
+    of_it.into_iter().rev().map(|(_, it)| it).collect()
 }
 
 impl Thread<'_> {
@@ -119,10 +135,13 @@ impl Thread<'_> {
                 }
                 same(ran, operation)
             }
-            Did::Created { connection, .. } => match self.created.pop() {
-                Some(created) if created == *connection => Ok(()),
-                Some(created) => Err(format!("it created {connection}, the record has {created}")),
-                None => Err(format!("it created {connection}, the record has none")),
+            Did::Created { connection, .. } => loop {
+                match self.created.pop() {
+                    Some(made) if made.connection == *connection => break Ok(()),
+                    Some(made) if made.may_have_failed => {}
+                    Some(made) => break Err(format!("it created {connection}, the record has {}", made.connection)),
+                    None => break Err(format!("it created {connection}, the record has none")),
+                }
             },
             // A thread that serves no task has it on record in its steps alone; a line that finishes something may be of either.
             Did::Refused { rule: "C3", message } => match self.refused.pop() {
