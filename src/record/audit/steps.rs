@@ -63,11 +63,14 @@ struct Made {
     may_have_failed: bool,
 }
 
+/// What threads did, by their names, each thing with its time.
+type Timed<T> = BTreeMap<String, Vec<(Duration, T)>>;
+
 /// Of all clients together, in the order of time.
 fn threads(scenario: &Scenario) -> BTreeMap<String, Thread<'_>> {
-    let mut operations: BTreeMap<String, Vec<(Duration, (&Run, &Operation))>> = BTreeMap::new();
-    let mut created: BTreeMap<String, Vec<(Duration, Made)>> = BTreeMap::new();
-    let mut refused: BTreeMap<String, Vec<(Duration, ConnectionId)>> = BTreeMap::new();
+    let mut operations: Timed<(&Run, &Operation)> = BTreeMap::new();
+    let mut created: Timed<Made> = BTreeMap::new();
+    let mut refused: Timed<ConnectionId> = BTreeMap::new();
     for (_, run) in &scenario.clients {
         let disposed = |of: ConnectionId| {
             run.entries.iter().find_map(|entry| match entry.what {
