@@ -8,6 +8,9 @@ use crate::record::summary::Summary;
 use crate::record::tasks::{TaskUse, Whose};
 use crate::record::verdict::{Finding, Severity};
 
+/// So many of a task's connections are listed.
+const PLACES: usize = 3;
+
 pub(super) fn find(run: &Run, summary: &Summary) -> impl Iterator<Item = Finding> {
     [inherited(run, summary), scattered(run, summary)].into_iter().flatten()
 }
@@ -92,7 +95,13 @@ fn scattered(run: &Run, summary: &Summary) -> Option<Finding> {
                 let thread = used.owner.map(|worker| format!(" on {}", names.worker(worker))).unwrap_or_default();
                 format!("{} operation(s) ({}) on {connection}{thread}", used.operations, numbers(used))
             });
-            evidence.push(format!("{}: {}", names.task(row.task), places.collect::<Vec<_>>().join(", ")));
+            let mut places: Vec<String> = places.collect();
+            let more = places.len().saturating_sub(PLACES);
+            places.truncate(PLACES);
+            if more > 0 {
+                places.push(format!("and on {more} more"));
+            }
+            evidence.push(format!("{}: {}", names.task(row.task), places.join(", ")));
         }
     }
     let sentence = format!(
