@@ -312,7 +312,7 @@ pub struct RunArgs {
     /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
     #[arg(long, value_enum, default_value = "table", help_heading = "Report")]
     pub format: FormatArg,
-    /// Write the report to FILE instead of standard output
+    /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
     /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none

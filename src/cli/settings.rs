@@ -118,7 +118,7 @@ impl Settings {
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let plan = plan(&args, server.protocol())?;
         only_where_they_matter(&args, &plan)?;
-        let output = args.output.clone().map_or(Output::Stdout, Output::File);
+        let output = args.output.clone().filter(|path| path.as_os_str() != "-").map_or(Output::Stdout, Output::File);
         output.writable()?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {

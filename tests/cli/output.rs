@@ -41,6 +41,16 @@ fn a_file_is_written_whole_and_replaces_the_old_one() {
 }
 
 #[test]
+fn a_dash_is_standard_output_and_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = super::process::mailconn("run -n 1 --format ndjson -o -".split_whitespace());
+    let ended = super::process::end(command.current_dir(directory.path()));
+    assert_eq!(ended.code, 0);
+    drop(events(&ended.stdout));
+    assert_eq!(names(directory.path()), [""; 0]);
+}
+
+#[test]
 fn a_failed_run_still_writes_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("report.json");
