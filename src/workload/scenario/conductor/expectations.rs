@@ -13,19 +13,16 @@ use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Conductor<'_> {
-    /// Whatever was not expected must have succeeded.
+    /// Whatever was not expected must have succeeded, before a panic too: what it was to prove came before it.
     pub(super) fn judge(&self, did: &[Did], expected: Option<&Expected>) -> Judged {
         let last = did.iter().rposition(|did| !matches!(did, Did::Noted(_)));
-        let panicked = did.last().filter(|did| matches!(did, Did::Panicked(_)));
         let unexpected =
             did.iter().enumerate().find(|(at, did)| !succeeded(did) && (expected.is_none() || Some(*at) != last));
-        if let (Some((_, did)), None) = (unexpected, panicked) {
+        if let Some((_, did)) = unexpected {
             return Judged::not("success", did.to_string());
         }
-        let Some(expected) = expected else {
-            return panicked.map_or_else(Judged::held, |did| Judged::not("success", did.to_string()));
-        };
-        let did = panicked.or_else(|| last.and_then(|last| did.get(last)));
+        let Some(expected) = expected else { return Judged::held() };
+        let did = last.and_then(|last| did.get(last));
         let holds =
             did.is_some_and(|did| expected.any_of.iter().any(|wanted| self.is(did, wanted)) && is_where(did, expected));
         let happened = || did.map_or_else(|| "nothing".to_owned(), ToString::to_string);
