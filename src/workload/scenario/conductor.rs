@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::asking::{Asking, Come};
 use super::lane::{Floor, Order, Report, Room, work};
 use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
 use crate::allocator::{Client, Mode};
@@ -106,6 +107,7 @@ pub fn perform(
         connections: script.connections.iter().map(|_| Mutex::default()).collect(),
         selected: Mutex::default(),
         tasks: Mutex::default(),
+        asking: Asking::new(script.threads.len()),
         letters: stage.letters.clone(),
         control: Arc::clone(control),
         script: script.clone(),
@@ -232,9 +234,14 @@ impl Conductor<'_> {
                 return self.finish(step, at, number, lane.expected.as_ref());
             }
             Deed::Begin(lane) => {
+                self.floor.asking.told(lane.thread);
                 let number = self.order(lane);
                 self.begun.insert(lane.thread, number);
-                (vec![Did::Noted("begun".to_owned())], Judged::held())
+                let judged = match self.has_begun(lane.thread, number) {
+                    true => Judged::held(),
+                    false => Judged::not("an answer", format!("it had not begun within {:.1?}", self.patience)),
+                };
+                (vec![Did::Noted("begun".to_owned())], judged)
             }
             Deed::Finish { thread, expected } => {
                 let number = self.begun.remove(thread).unwrap_or(usize::MAX);
@@ -314,6 +321,35 @@ impl Conductor<'_> {
                 }
                 Err(_) => return None,
             }
+        }
+    }
+
+    /// Waits until that thread has its connection or is on the way to it, in line or dialling: what the next line does
+    /// comes after that. False if it did not come so far in time.
+    fn has_begun(&mut self, thread: usize, number: usize) -> bool {
+        let by = Instant::now() + self.patience;
+        loop {
+            while let Ok(report) = self.reports.try_recv() {
+                self.allowed.remove(&report.number);
+                self.arrived.insert(report.number, report);
+            }
+            let come = match self.floor.asking.come(thread) {
+                Come::No => false,
+                Come::Yes => true,
+                // Each that asks stands in line or dials, and nobody moved meanwhile: so does this one. From the line one
+                // comes to the dial, so that dials are counted first, and none twice.
+                Come::Asks { client, together, changes } => self.room(client).is_some_and(|room| {
+                    let dialling = room.recorder.dialling.load(Ordering::SeqCst);
+                    dialling + room.client.waiting() >= together && self.floor.asking.stood_still(changes)
+                }),
+            };
+            if come || self.arrived.contains_key(&number) || self.floor.control.interrupted().is_some() {
+                return true;
+            }
+            if Instant::now() >= by {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

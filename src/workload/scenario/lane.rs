@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::asking::Asking;
 use super::script::{Act, Action, LaneStep, Script, Unit};
 use crate::allocator::{Client, Connection, ConnectionId, DefaultConnection, Error, Lease, Refusal, SessionId};
 use crate::protocol::{
@@ -31,6 +32,8 @@ pub(super) struct Floor {
     pub(super) selected: Mutex<HashMap<(usize, SessionId), u16>>,
     /// Where each task that is not over is on record: it begins there when it first comes to the client.
     pub(super) tasks: Mutex<BTreeMap<TaskId, BTreeSet<usize>>>,
+    /// Who asks for a connection.
+    pub(super) asking: Asking,
     pub(super) letters: Option<Stationery>,
     pub(super) control: Arc<Control>,
 }
@@ -222,6 +225,19 @@ impl<'a> Lane<'a> {
     }
 
     fn act(&mut self, action: &Action) -> Did {
+        let lane = self.worker.0 as usize;
+        match action.what {
+            Act::Create(_) | Act::CreateDefault(_) | Act::Unit { .. } | Act::Hold { .. } => {
+                self.floor.asking.asks(lane, action.client);
+            }
+            _ => self.floor.asking.works(lane),
+        }
+        let did = self.do_it(action);
+        self.floor.asking.works(lane);
+        did
+    }
+
+    fn do_it(&mut self, action: &Action) -> Did {
         let client = action.client;
         match &action.what {
             Act::Pause(pause) => {
@@ -342,7 +358,9 @@ impl<'a> Lane<'a> {
             issued.operation.mailbox = Some(*mailbox);
             issued.operation.relied_on = Some(Box::new(selection.clone()));
         }
-        let did = match issued.lease() {
+        let leased = issued.lease();
+        self.floor.asking.works(self.worker.0 as usize);
+        let did = match leased {
             Ok(mut lease) => {
                 let did = self.serve(client, recorder, unit, &mut lease, &mut issued);
                 if keep && issued.operation.outcome.is_ok() {

@@ -3,6 +3,7 @@
 //! [`Script::parse`] reads one; [`perform`] runs it on real threads against a real connector. What comes of it is a
 //! [`Scenario`](crate::record::Scenario): each step beside what it did, and a run for each client.
 
+mod asking;
 mod conductor;
 mod error;
 mod lane;
