@@ -56,6 +56,14 @@ pub struct Finding {
     pub evidence: Vec<String>,
 }
 
+impl Finding {
+    /// All there can be, by their names.
+    pub const IDS: [&str; 14] = [
+        "MC001", "MC002", "MC010", "MC011", "MC020", "MC021", "MC030", "MC031", "MC032", "MC033", "MC040", "MC041",
+        "MC050", "MC051",
+    ];
+}
+
 /// How bad a finding is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {

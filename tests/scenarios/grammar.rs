@@ -87,18 +87,18 @@ fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
 fn nonsense_is_told_with_its_line_and_column() {
     assert!(mistake("", "1:1").contains("no step"));
     assert!(mistake("# nothing but a comment", "1:1").contains("no step"));
-    assert!(mistake("frobnicate", "1:1").contains("`frobnicate` stands where the beginning of a step"));
+    assert!(mistake("frobnicate", "1:1").contains("`frobnicate` found; the beginning of a step (client, "));
     assert!(mistake("T1 noop", "1:8").contains("there is no client yet"));
     assert!(mistake("client use-everything", "1:8").contains("use-main-or-default"));
     assert!(mistake("client use-main cap=0", "1:17").contains("cap=2"));
     assert!(in_client("  T1 dance", 6).contains("`dance` is no action"));
     assert!(in_client("T1 stat", 4).contains("noop, list, status, fetch"), "POP3 has it, IMAP does not");
     assert!(in_client("T1 noop via k", 13).contains("independent connection"));
-    assert!(in_client("T1 noop => loud", 12).contains("what is expected"));
+    assert!(in_client("T1 noop => loud", 12).contains("one of main, default"));
     assert!(in_client("T1 noop => refused C9", 20).contains("a rule that refuses"));
     assert!(in_client("T1 noop => fails badly", 18).contains("a word for failure"));
     assert!(in_client("T1 noop => main main", 17).contains("too much"));
-    assert!(in_client("T1 noop;", 9).contains("the line ends where an action"));
+    assert!(in_client("T1 noop;", 9).contains("the line ends here; an action is expected"));
     assert!(in_client("T1 fetch \"Sent", 10).contains("not closed"));
     assert!(in_client("T1 append", 4).contains("mailconn run"));
     assert!(in_client("T1 leave => opened", 10).contains("nothing in this line has a result"));
@@ -106,7 +106,7 @@ fn nonsense_is_told_with_its_line_and_column() {
     assert!(in_client("server cuts nobody", 13).contains("whose connection"));
     assert!(in_client("server locks maildrops", 8).contains("only POP3 has maildrops"));
     assert!(in_client("pause 0s", 7).contains("20ms"));
-    assert!(in_client("é\u{7}", 1).contains("stands where the beginning of a step"));
+    assert!(in_client("é\u{7}", 1).contains("found; the beginning of a step"));
     assert!(in_client("T1 \u{7}", 4).contains("control character"));
 }
 
@@ -117,7 +117,7 @@ fn names_mean_one_thing_each() {
     assert!(in_client("T1 create main", 11).contains("already means something else"));
     assert!(mistake("client A use-main\npool A threads=1", "2:6").contains("already means something else"));
     assert!(mistake("client A use-main\nclient use-main", "2:8").contains("has a name"));
-    assert!(mistake("client A use-main\nclient B use-main\nT1 noop", "3:8").contains("say which one"));
+    assert!(mistake("client A use-main\nclient B use-main\nT1 noop", "3:8").contains("like `T1 noop on A`"));
     assert!(in_client("task J on P", 11).contains("a pool"));
     assert!(in_client("T1 noop, noop", 4).contains("`noop,` is no action"));
 }
@@ -154,6 +154,68 @@ fn a_text_without_end_is_not_read_to_its_end() {
     let threads: String = (0..70).map(|number| format!("T{number} noop\n")).collect();
     assert!(mistake(&format!("client use-main\n{threads}"), "66:1").contains("at most 64 threads"));
     assert!(mistake("client use-main\npool P threads=4000000000", "2:8").contains("at most 64 threads"));
+}
+
+#[test]
+fn a_finding_that_there_is_not_is_a_mistake_in_the_text() {
+    for (text, column) in [("expect finding MC999", 16), ("expect no finding MC099", 19), ("expect finding mc010", 16)]
+    {
+        let said = in_client(text, column);
+        assert!(said.contains("is no finding; there are MC001, MC002, MC010"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_disposed_or_left_was_named_above() {
+    assert!(in_client("T1 dispose zz => nothing", 12).contains("`zz` found; a connection, as `create k`"));
+    assert!(in_client("T1 leave zz", 10).contains("a default, as `create-default d`"));
+    assert!(in_client("T1 create-default d; create d", 29).contains("already means a default"));
+    imap("client use-main-or-default\nT1 create-default d; leave d\nT2 create-default d; dispose d").unwrap();
+}
+
+#[test]
+fn what_contradicts_itself_is_a_mistake_in_the_text() {
+    assert!(in_client("expect open: nothing main", 22).contains("`nothing` stands alone"));
+    assert!(in_client("expect open: main nothing", 19).contains("`nothing` stands alone"));
+    assert!(mistake("client use-main\nT1 create k\nexpect open: k k", "3:16").contains("`k` is named twice"));
+    assert!(in_client("expect open: main main", 19).contains("`main` is named twice"));
+    assert!(mistake("client use-main cap=1 cap=2", "1:23").contains("`cap` is set twice"));
+    assert!(in_client("T1 fetch => main from INBOX from Sent", 29).contains("`from` stands twice"));
+    assert!(in_client("T1 noop => main session 1 session 2", 27).contains("`session` stands twice"));
+}
+
+#[test]
+fn an_expectation_where_none_can_be_is_told_what_it_is_for() {
+    assert!(mistake("client use-main\nT1 noop\nclose => ok", "3:7").contains("`close` takes no expectation"));
+    assert!(in_client("pause 1ms => ok", 11).contains("`pause` takes no expectation"));
+    assert!(mistake("client use-main\nT1 noop\nT1 exit => ok", "3:9").contains("only what a thread does has a result"));
+    assert!(in_client("T1 noop => main; noop", 16).contains("`=>` and what it expects come last"));
+    assert!(in_client("T1 noop => main => default", 17).contains("`or` stands between"));
+    let two = "client A use-main\nclient B use-main\n";
+    assert!(mistake(&format!("{two}expect open: A"), "3:14").contains("`A` found; one of nothing, main"));
+    assert!(mistake(&format!("{two}expect A"), "3:8").contains("`A` found; one of open:, sessions:"));
+}
+
+#[test]
+fn of_several_clients_the_whole_line_is_shown_that_says_which() {
+    let two = "client A use-main\nclient B use-main\n";
+    for (line, column, cure) in [
+        ("expect open: main", 18, "expect open: main on A"),
+        ("T1 fetch Sent => main", 15, "T1 fetch Sent on A => main"),
+        ("T1 noop; noop on B", 8, "T1 noop on A; noop on B"),
+        ("server cuts main by rst", 18, "server cuts main on A by rst"),
+        ("close", 6, "close A"),
+    ] {
+        let said = mistake(&format!("{two}{line}"), &format!("3:{column}"));
+        assert!(said.ends_with(&format!("say which one, like `{cure}`")), "{said}");
+        imap(&format!("{two}{cure}")).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_of_the_encoding_before_the_first_line_is_none_of_it() {
+    imap("\u{feff}client use-main\nT1 noop").unwrap();
+    assert!(mistake("\u{feff}client use-maybe", "1:8").contains("a mode"));
 }
 
 /// Whatever stands in a text, reading it ends in a script or a message.

@@ -73,10 +73,77 @@ fn each_kind_of_expectation_can_fail() {
 }
 
 #[test]
+fn a_panic_that_is_expected_hides_no_failure_before_it() {
+    for (mode, line) in [
+        ("use-main", "T1 create-default; fetch NOSUCH; dispose-default; panic => panics"),
+        ("use-main-or-default", "T1 fetch NOSUCH; panic => panics"),
+        ("use-main-or-default", "T1 dispose-default; panic => panics"),
+        ("use-main", "pool P threads=1\nP scope; create-default; panic => panics"),
+    ] {
+        let ended = perform(&format!("client {mode}\n{line}\n"), "");
+        assert_eq!(ended.code, 1, "{line}: {}", ended.stdout);
+        assert!(words(&ended.stdout).contains("expected: success happened: "), "{}", ended.stdout);
+    }
+    let ended = perform("client use-main-or-default\nT1 create-default; noop; panic => panics\n", "");
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+}
+
+/// No step is given before the one that was begun has its connection, or stands in line for it.
+#[test]
+fn whatever_comes_after_a_begun_step_finds_it_begun() {
+    let stalled = "client use-main timeout=300ms\nT1 noop\nserver stalls main\nT1 begins noop\nclose\n\
+                   T1 finishes => fails timeout\n";
+    let in_line = "client use-main\nT1 hold\nT2 begins noop\nT3 begins noop\nT4 begins noop\nclose\n\
+                   T2 finishes => refused D4\nT3 finishes => refused D4\nT4 finishes => refused D4\n";
+    let for_room = "client use-default cap=1\nT1 noop\nT2 begins noop\nT3 begins create k\nT1 exit\nT2 finishes\n\
+                    T2 exit\nT3 finishes => opened\n";
+    let refused = "client use-main\nT1 begins create-default\nT1 finishes => refused C2\nT1 begins pause 10ms; noop\n\
+                   T1 finishes => main\nT1 begins panic\nT1 finishes => panics\n";
+    for text in [stalled, in_line, for_room, refused] {
+        for _ in 0..3 {
+            let ended = perform(text, "");
+            assert_eq!(ended.code, 0, "{}", ended.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_task_has_the_first_idle_thread_of_its_pool() {
+    let text = "client use-default\npool P threads=2\nP noop\nP noop\nparallel\nP noop\nP noop\nP noop\nend\n\
+                P noop\nP begins noop\nP noop\nP finishes\ntask J on P\nP noop\nJ ends\nP noop\n";
+    let ended = perform(text, "--format ndjson");
+    let steps: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let on: Vec<(u64, &str)> = steps
+        .iter()
+        .filter(|step| step["event"] == "step")
+        .filter_map(|step| Some((step["line"].as_u64()?, step["thread"].as_str()?)))
+        .collect();
+    let expected = [
+        (3, "P.1"),
+        (4, "P.1"),
+        (6, "P.1"),
+        (7, "P.2"),
+        (8, "P.1"),
+        (10, "P.1"),
+        (11, "P.1"),
+        (12, "P.2"),
+        (13, "P.1"),
+        (15, "P.2"),
+        (16, "P.1"),
+        (17, "P.1"),
+    ];
+    assert_eq!(on, expected, "{}", ended.stdout);
+}
+
+#[test]
 fn a_mistake_names_file_line_and_column_and_nothing_is_dialled() {
     let ended = perform("client use-main\nT1  noop via k\n", "--server imap://joe@127.0.0.1:1");
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert!(ended.stderr.starts_with("mailconn: it.txt:2:14: `k` stands where"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.starts_with("mailconn: it.txt:2:14: `k` found; an independent connection"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

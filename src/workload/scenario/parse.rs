@@ -12,7 +12,7 @@ mod names;
 mod server;
 mod values;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use self::values::{mode, time};
@@ -50,7 +50,7 @@ struct Lane {
     begun: Option<usize>,
     /// The named task that has it.
     task: Option<usize>,
-    /// Lines it has in this parallel block.
+    /// Lines it has in the parallel block that is open.
     lines: usize,
 }
 
@@ -65,6 +65,8 @@ struct Task {
 pub(super) struct Parser<'a> {
     script: Script,
     names: HashMap<&'a str, Name>,
+    /// Names of defaults' handles: threads may have handles of the same name.
+    handles: HashSet<&'a str>,
     lanes: Vec<Lane>,
     tasks: Vec<Task>,
     line: usize,
@@ -87,6 +89,8 @@ impl Script {
             return Err(wrong(1, Wrong::at(1, message)));
         }
         let mut parser = Parser::new(file, protocol);
+        // Some editors begin every file with a mark of its encoding, which nobody sees.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             parser.line = number;
             if number > MOST_LINES {
@@ -118,6 +122,7 @@ impl<'a> Parser<'a> {
                 writes: false,
             },
             names: HashMap::new(),
+            handles: HashSet::new(),
             lanes: Vec::new(),
             tasks: Vec::new(),
             line: 0,
@@ -151,6 +156,11 @@ impl<'a> Parser<'a> {
 
     /// None for a line that is no step of its own.
     fn deed(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<Deed>, Wrong> {
+        let takes_none = ["client", "pool", "task", "all", "close", "pause", "server", "expect"].contains(&first.text);
+        if let Some(arrow) = words.arrow().filter(|_| takes_none && !first.quoted) {
+            let message = format!("`{}` takes no expectation: only what a thread does has a result", first.text);
+            return Err(Wrong::at(arrow, message));
+        }
         let deed = match first.text {
             _ if first.quoted => return Err(first.is_no("the beginning of a step")),
             "protocols:" => return self.protocols(first, words).map(|()| None),
@@ -163,19 +173,19 @@ impl<'a> Parser<'a> {
                 words.must("mode")?;
                 let mode = mode(words)?;
                 if self.script.clients.is_empty() {
-                    self.some_client(first.column)?;
+                    self.some_client(words)?;
                 }
                 Deed::SetMode { clients: (0..self.script.clients.len()).collect(), mode }
             }
-            "close" => Deed::Close { client: self.client_named_or_only(words)? },
+            "close" => Deed::Close { client: self.client_to_close(words)? },
             "pause" => Deed::Pause(time(words)?),
             "server" => Deed::Server(self.server(first.column, words)?),
             "expect" => Deed::Expect(self.expect(words)?),
             name if name.starts_with(|c: char| c.is_uppercase()) => self.subject(first, words)?,
             _ => {
                 return Err(first.is_no(
-                    "the beginning of a step (client, pool, task, parallel, end, all, close, pause, server, expect, or a \
-                     thread's name, which begins with a capital letter)",
+                    "the beginning of a step (client, pool, task, parallel, end, all, close, pause, server, expect; or the \
+                     name of a thread, which has a capital letter)",
                 ));
             }
         };
@@ -209,13 +219,13 @@ impl<'a> Parser<'a> {
         if let Some((line, _)) = self.block {
             return Err(Wrong::at(first.column, format!("the parallel block of line {line} is still open")));
         }
-        self.lanes.iter_mut().for_each(|lane| lane.lines = 0);
         self.block = Some((self.line, Vec::new()));
         Ok(())
     }
 
     fn close_block(&mut self, first: &Word<'a>) -> Result<Deed, Wrong> {
         let (_, steps) = self.block.take().ok_or_else(|| Wrong::at(first.column, "no parallel block is open here"))?;
+        self.lanes.iter_mut().for_each(|lane| lane.lines = 0);
         Ok(Deed::Parallel(steps))
     }
 

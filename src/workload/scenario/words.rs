@@ -76,7 +76,9 @@ impl<'a> Words<'a> {
     pub(super) fn take(&mut self, what: &str) -> Result<Word<'a>, Wrong> {
         let word = self.words.get(self.at).cloned();
         self.at += 1;
-        word.ok_or_else(|| Wrong::at(self.end(), format!("the line ends where {what} should stand")))
+        word.ok_or_else(|| {
+            Wrong::at(self.end(), format!("the line ends here; {} is expected", what.trim_end_matches(',')))
+        })
     }
 
     /// Takes the next word if it is that one.
@@ -96,6 +98,15 @@ impl<'a> Words<'a> {
     pub(super) fn must_be_over(&self) -> Result<(), Wrong> {
         match self.words.get(self.at) {
             None => Ok(()),
+            Some(word) if word.text == ";" && self.words[..self.at].iter().any(Word::is_arrow) => {
+                Err(Wrong::at(word.column, "`=>` and what it expects come last in the line; no action follows it"))
+            }
+            Some(word) if word.is_arrow() && self.words[..self.at].iter().any(Word::is_arrow) => {
+                Err(Wrong::at(word.column, "there is one `=>` in a line; `or` stands between what may come of it"))
+            }
+            Some(word) if word.is_arrow() => {
+                Err(Wrong::at(word.column, "no expectation can be added here: only what a thread does has a result"))
+            }
             Some(word) => {
                 Err(Wrong::at(word.column, format!("`{}` is too much: the step is over before it", word.text)))
             }
@@ -107,6 +118,19 @@ impl<'a> Words<'a> {
         self.words.get(self.at).map_or_else(|| self.end(), |word| word.column)
     }
 
+    /// The line with that in it, where the next word stands.
+    pub(super) fn with_here(&self, what: &str) -> String {
+        let at = self.text.char_indices().nth(self.column() - 1).map_or(self.text.len(), |(at, _)| at);
+        let (before, after) = self.text.split_at(at);
+        let line = format!("{} {what} {after}", before.trim_end());
+        line.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ;", ";")
+    }
+
+    /// Where `=>` stands, in what is left.
+    pub(super) fn arrow(&self) -> Option<usize> {
+        self.words.iter().skip(self.at).find(|word| word.is_arrow()).map(|word| word.column)
+    }
+
     fn end(&self) -> usize {
         self.text.chars().count() + 1
     }
@@ -115,7 +139,12 @@ impl<'a> Words<'a> {
 impl Word<'_> {
     /// The error that this word is not what should stand here.
     pub(super) fn is_no(&self, what: &str) -> Wrong {
-        Wrong::at(self.column, format!("`{}` stands where {what} should", self.text))
+        let what = what.trim_end_matches(',');
+        Wrong::at(self.column, format!("`{}` found; {what} is expected here", self.text))
+    }
+
+    fn is_arrow(&self) -> bool {
+        self.text == "=>" && !self.quoted
     }
 }
 

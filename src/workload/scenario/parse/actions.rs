@@ -17,7 +17,11 @@ impl<'a> Parser<'a> {
         }
         match verb.text {
             "create" => {
+                let column = words.column();
                 let name = self.new_name(words, false)?;
+                if self.handles.contains(name) {
+                    return Err(Wrong::at(column, format!("`{name}` already means a default")));
+                }
                 let client = self.client_after(words, None)?;
                 let connection = self.script.connections.len();
                 self.script.connections.push(name.to_owned());
@@ -32,14 +36,21 @@ impl<'a> Parser<'a> {
             }
             "leave" => {
                 let named = words.peek().is_some_and(is_lower_name);
-                let name = if named { Some(words.take("a default")?.text.to_owned()) } else { None };
+                let name = if named {
+                    let word = words.take("a default")?;
+                    Some(self.handle(&word, "a default, as `create-default d` names it,")?)
+                } else {
+                    None
+                };
                 Ok(Action { client: self.client_after(words, None)?, what: Act::Leave(name) })
             }
             "dispose" => {
                 let word = words.take("a connection")?;
                 let what = match self.names.get(word.text) {
                     Some(Name::Connection(connection)) => Act::Dispose(*connection),
-                    _ => Act::DisposeHandle(word.text.to_owned()),
+                    _ => Act::DisposeHandle(
+                        self.handle(&word, "a connection, as `create k` or `create-default d` names it,")?,
+                    ),
                 };
                 let owner =
                     if let Act::Dispose(connection) = what { Some(self.script.owners[connection]) } else { None };
@@ -140,7 +151,7 @@ impl<'a> Parser<'a> {
         match (on, via) {
             (Some(client), via) => Ok((client, via)),
             (None, Some(connection)) => Ok((self.script.owners[connection], via)),
-            (None, None) => Ok((self.some_client(words.column())?, None)),
+            (None, None) => Ok((self.some_client(words)?, None)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A client, and how it is to be made.
 
+use std::collections::HashSet;
+
 use super::values::{mode, time_of};
 use super::{MOST_CLIENTS, Name, Parser};
 use crate::workload::scenario::error::Wrong;
@@ -28,8 +30,13 @@ impl<'a> Parser<'a> {
             connect_timeout: None,
             wrong_password: false,
         };
+        let mut set = HashSet::new();
         while !words.is_over() {
-            self.client_setting(words, &mut plan)?;
+            let column = words.column();
+            let setting = self.client_setting(words, &mut plan)?;
+            if !set.insert(setting) {
+                return Err(Wrong::at(column, format!("`{setting}` is set twice; a client has one of it")));
+            }
         }
         let number = self.script.clients.len();
         if named {
@@ -39,13 +46,14 @@ impl<'a> Parser<'a> {
         Ok(Deed::MakeClient(number))
     }
 
-    fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<(), Wrong> {
+    /// What is set, by its name.
+    fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<&'a str, Wrong> {
         const WHAT: &str = "a setting (cap=N, wait=TIME, timeout=TIME, connect=TIME or wrong-password)";
         let word = words.take(WHAT)?;
         if word.text == "wrong-password" {
             self.needs_sandbox();
             plan.wrong_password = true;
-            return Ok(());
+            return Ok(word.text);
         }
         let (key, value) = word.text.split_once('=').ok_or_else(|| word.is_no(WHAT))?;
         match key {
@@ -58,6 +66,6 @@ impl<'a> Parser<'a> {
             "connect" => plan.connect_timeout = Some(time_of(&word, value)?),
             _ => return Err(word.is_no(WHAT)),
         }
-        Ok(())
+        Ok(key)
     }
 }

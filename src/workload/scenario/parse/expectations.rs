@@ -4,9 +4,10 @@ use super::values::{mode, number};
 use super::{Name, Parser};
 use crate::allocator::Refusal;
 use crate::protocol::FailureKind;
+use crate::record::Finding;
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
-use crate::workload::scenario::words::Words;
+use crate::workload::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     /// `=> …`, if it is there.
@@ -20,9 +21,17 @@ impl<'a> Parser<'a> {
             expected.any_of.push(self.wanted(words)?);
         }
         loop {
+            let column = words.column();
+            let twice = |word| Err(Wrong::at(column, format!("`{word}` stands twice in what is expected")));
             if words.takes("from") {
+                if expected.from.is_some() {
+                    return twice("from");
+                }
                 expected.from = Some(words.take("a mailbox")?.text.to_owned());
             } else if words.takes("session") {
+                if expected.session.is_some() {
+                    return twice("session");
+                }
                 let session = number(words, "a session's number")?;
                 expected.session = Some(u32::try_from(session).unwrap_or(u32::MAX));
             } else {
@@ -32,8 +41,8 @@ impl<'a> Parser<'a> {
     }
 
     fn wanted(&self, words: &mut Words<'a>) -> Result<Wanted, Wrong> {
-        const WHAT: &str = "what is expected (main, default, default-created, explicit, a connection's name, opened, disposed, \
-                            nothing, refused, fails, panics or ok)";
+        const WHAT: &str = "one of main, default, default-created, explicit, a connection's name, opened, disposed, nothing, \
+                            refused, fails, panics, ok";
         let word = words.take(WHAT)?;
         Ok(match word.text {
             "ok" => Wanted::Ok,
@@ -62,8 +71,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn expect(&mut self, words: &mut Words<'a>) -> Result<Expectation, Wrong> {
-        const WHAT: &str = "what is expected (open:, sessions:, opened:, sign-ins:, mode, order:, finding, no finding or no \
-                            findings)";
+        const WHAT: &str =
+            "one of open:, sessions:, opened:, sign-ins:, mode, order:, finding, no finding, no findings";
         let word = words.take(WHAT)?;
         match word.text {
             "open:" => self.open(words),
@@ -100,9 +109,10 @@ impl<'a> Parser<'a> {
     /// `nothing`, or any of `main`, independent connections' names and `2-default`.
     fn open(&self, words: &mut Words<'a>) -> Result<Expectation, Wrong> {
         const WHAT: &str =
-            "what is open (nothing, main, an independent connection's name, or a number of defaults like 2-default)";
-        let (mut main, mut connections, mut defaults) = (false, Vec::new(), 0);
+            "one of nothing, main, an independent connection's name, a number of defaults like 2-default";
+        let (mut nothing, mut main, mut connections, mut defaults) = (false, false, Vec::new(), 0);
         let mut owner = None;
+        let twice = |word: &Word<'_>| Err(Wrong::at(word.column, format!("`{}` is named twice", word.text)));
         if words.is_over() {
             words.take(WHAT)?;
         }
@@ -110,17 +120,23 @@ impl<'a> Parser<'a> {
             let word = words.take(WHAT)?;
             let count = word.text.strip_suffix("-default").or_else(|| word.text.strip_suffix("-defaults"));
             match (word.text, count.and_then(|count| count.parse::<usize>().ok())) {
-                ("nothing", _) => {}
+                ("nothing", _) if nothing => return twice(&word),
+                ("nothing", _) => nothing = true,
+                ("main", _) if main => return twice(&word),
                 ("main", _) => main = true,
                 ("default", _) => defaults += 1,
                 (_, Some(count)) => defaults += count,
                 (name, None) => match self.names.get(name) {
+                    Some(Name::Connection(connection)) if connections.contains(connection) => return twice(&word),
                     Some(Name::Connection(connection)) => {
                         owner = owner.or(Some(self.script.owners[*connection]));
                         connections.push(*connection);
                     }
                     _ => return Err(word.is_no(WHAT)),
                 },
+            }
+            if nothing && (main || defaults > 0 || !connections.is_empty()) {
+                return Err(Wrong::at(word.column, "`nothing` stands alone: either nothing is open, or what is named"));
             }
         }
         let client = self.client_after(words, owner)?;
@@ -142,9 +158,10 @@ fn one_of<T>(
 }
 
 fn finding(words: &mut Words<'_>) -> Result<String, Wrong> {
-    const WHAT: &str = "a finding's name, like MC010";
-    let word = words.take(WHAT)?;
-    let digits = word.text.strip_prefix("MC").filter(|digits| digits.len() == 3);
-    let is_id = digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_id { Ok(word.text.to_owned()) } else { Err(word.is_no(WHAT)) }
+    let word = words.take("a finding's name, like MC010")?;
+    if Finding::IDS.contains(&word.text) {
+        return Ok(word.text.to_owned());
+    }
+    let message = format!("`{}` is no finding; there are {}", word.text, Finding::IDS.join(", "));
+    Err(Wrong::at(word.column, message))
 }

@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
         Ok(((first, threads), Some(first + number - 1)))
     }
 
-    /// The pool's first thread that has nothing to do; in a parallel block the one with the fewest lines in it.
+    /// The pool's first thread that has nothing to do; in a parallel block the first of those with the fewest lines in it.
     fn free_thread(&self, (first, threads): (usize, usize), word: &Word<'a>) -> Result<usize, Wrong> {
         let free = (first..first + threads)
             .filter(|&thread| self.lanes[thread].task.is_none() && self.lanes[thread].begun.is_none());
@@ -203,7 +203,9 @@ impl<'a> Parser<'a> {
         if actions.iter().skip(1).any(|action| matches!(action.what, Act::Scope)) {
             return Err(Wrong::at(first.column, "`scope` comes first in its line: it lasts to the line's end"));
         }
-        self.lanes[thread].lines += 1;
+        if self.block.is_some() {
+            self.lanes[thread].lines += 1;
+        }
         let arrow = words.column();
         let expected = self.expected(words)?;
         if begins {

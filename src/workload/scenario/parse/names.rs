@@ -44,8 +44,19 @@ impl<'a> Parser<'a> {
         Ok(word.text)
     }
 
-    pub(super) fn fresh_handle(&self, words: &mut Words<'a>) -> Result<String, Wrong> {
-        self.new_name(words, false).map(str::to_owned)
+    /// The name of a default's handle: new, or another thread's handle has it too.
+    pub(super) fn fresh_handle(&mut self, words: &mut Words<'a>) -> Result<String, Wrong> {
+        let name = self.new_name(words, false)?;
+        self.handles.insert(name);
+        Ok(name.to_owned())
+    }
+
+    /// The name of a default's handle, as a line above gives it.
+    pub(super) fn handle(&self, word: &Word<'a>, what: &str) -> Result<String, Wrong> {
+        match self.handles.get(word.text) {
+            Some(name) if !word.quoted => Ok((*name).to_owned()),
+            _ => Err(word.is_no(what)),
+        }
     }
 
     pub(super) fn connection(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
@@ -62,11 +73,7 @@ impl<'a> Parser<'a> {
         if words.takes("on") {
             return self.client_named(words);
         }
-        usual.filter(|client| *client < self.script.clients.len()).map_or_else(|| self.some_client(words.column()), Ok)
-    }
-
-    pub(super) fn client_named_or_only(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
-        if words.is_over() { self.some_client(words.column()) } else { self.client_named(words) }
+        usual.filter(|client| *client < self.script.clients.len()).map_or_else(|| self.some_client(words), Ok)
     }
 
     pub(super) fn client_named(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
@@ -79,11 +86,27 @@ impl<'a> Parser<'a> {
     }
 
     /// The only client.
-    pub(super) fn some_client(&self, column: usize) -> Result<usize, Wrong> {
-        match self.script.clients.len() {
-            1 => Ok(0),
-            0 => Err(Wrong::at(column, "there is no client yet; begin with one, like `client use-main-or-default`")),
-            _ => Err(Wrong::at(column, "there are several clients: say which one, like `on A`")),
+    pub(super) fn some_client(&self, words: &Words<'a>) -> Result<usize, Wrong> {
+        let column = words.column();
+        match &self.script.clients[..] {
+            [_] => Ok(0),
+            [] => Err(Wrong::at(column, "there is no client yet; begin with one, like `client use-main-or-default`")),
+            [first, ..] => {
+                let message = "there are several clients: say which one, like";
+                Err(Wrong::at(column, format!("{message} `{}`", words.with_here(&format!("on {}", first.name)))))
+            }
+        }
+    }
+
+    /// The client that a `close` names, or the only one.
+    pub(super) fn client_to_close(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
+        match &self.script.clients[..] {
+            [first, _, ..] if words.is_over() => {
+                let message = format!("there are several clients: say which one, like `close {}`", first.name);
+                Err(Wrong::at(words.column(), message))
+            }
+            _ if words.is_over() => self.some_client(words),
+            _ => self.client_named(words),
         }
     }
 }
