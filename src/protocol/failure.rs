@@ -34,7 +34,7 @@ pub enum FailureKind {
     ServerBad,
     /// The server said goodbye, with its reason.
     ServerBye,
-    /// The server closed the connection without a word.
+    /// The server closed the connection without a word, or it was reset once it was open; the message says which.
     Closed,
     /// No whole answer in time.
     Timeout,
@@ -211,6 +211,11 @@ impl Failure {
             }
             FailureKind::Timeout => {
                 "no whole answer in time; the server or the network is slow, or it hangs".to_owned()
+            }
+            FailureKind::Closed
+                if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted) =>
+            {
+                "the connection was reset: the server, or something on the way, dropped it at once".to_owned()
             }
             FailureKind::Closed => "the server closed the connection without a word".to_owned(),
             FailureKind::ConnectTimeout => "the host did not answer in time; check host, port and firewall".to_owned(),

@@ -301,3 +301,15 @@ fn the_help_prints_the_grammar() {
         assert!(ended.stdout.contains(words), "{words}");
     }
 }
+
+#[test]
+fn a_reset_is_told_as_one_and_a_close_as_a_close() {
+    for protocol in ["imap", "smtp", "pop3", "imaps"] {
+        for (by, said) in [("rst", "the connection was reset"), ("fin", "the server closed the connection")] {
+            let text = format!("client use-main\nT1 noop\nserver cuts main by {by}\nT1 noop => fails closed\n");
+            let ended = perform(&text, &format!("--server sandbox+{protocol}"));
+            assert_eq!(ended.code, 0, "{}", ended.stdout);
+            assert!(words(&ended.stdout).contains(&format!("closed at operation: {said}")), "{}", ended.stdout);
+        }
+    }
+}

@@ -147,7 +147,7 @@ pub(super) const KINDS: [Article; 22] = [
     ),
     word(
         "closed",
-        "the server closed the connection without a word",
+        "the server closed the connection without a word, or it was reset",
         "The other end of the socket is gone: a restart, a crash, a middlebox that forgot the connection. mailconn notices at \
          the next operation, at once, instead of waiting for a timeout.",
         "Issue the operation again: it gets a new session. If it comes after a rest each time, something on the way drops idle \
