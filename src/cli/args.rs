@@ -178,7 +178,7 @@ impl CheckFormatArg {
 /// The flags of `mailconn scenario`.
 #[derive(Debug, Args)]
 pub struct ScenarioArgs {
-    /// Scenarios: files, or the names of shipped ones
+    /// Scenarios: files, - for standard input, or the names of shipped ones
     #[arg(value_name = "FILE", required_unless_present = "list")]
     pub files: Vec<PathBuf>,
     /// List the shipped scenarios: their names, what they show, which protocols they can speak
@@ -193,7 +193,7 @@ pub struct ScenarioArgs {
     pub to: Option<String>,
 
     /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtp and so on
-    /// [default: $MAILCONN_SERVER, else sandbox]
+    /// [default: $MAILCONN_SERVER, else the sandbox, by the first protocol that the scenario names]
     #[arg(long, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
     /// How to reach it.
@@ -207,6 +207,19 @@ pub struct ScenarioArgs {
     /// The report: text as things happen, or a line of JSON for each step as it happens
     #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
     pub format: ScenarioFormatArg,
+    /// Write the report to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
+    pub output: Option<PathBuf>,
+    /// Which findings make a scenario exit 1 that did not expect them
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "none",
+        help_heading = "Report"
+    )]
+    pub fail_on: Vec<FailOnArg>,
     /// Where the transcripts go.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,

@@ -68,7 +68,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     };
     let control = Arc::new(Control::default());
     let interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = (!args.format.is_json()).then(|| Screen::open(&control)).transpose()?;
+    let mut screen = (!args.format.is_json()).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
         screen.show(&report::check_begins(&header));
     }
@@ -240,8 +240,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn open(control: &Arc<Control>) -> Result<Self> {
-        let out = Writer::open(&Output::Stdout, control).context("opening the report")?;
+    pub(super) fn open(output: &Output, control: &Arc<Control>) -> Result<Self> {
+        let out = Writer::open(output, control).context("opening the report")?;
         Ok(Self { out: Some(out), failed: None })
     }
 

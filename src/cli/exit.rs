@@ -33,12 +33,12 @@ What the findings say changes none of them.";
 pub const SCENARIO_HELP: &str = "\
 Exit codes:
   0        all was as expected
-  1        something was not as expected
+  1        something was not as expected, or --fail-on names what was found
   2        wrong usage, or a mistake in a scenario, and nothing was dialled
   7        an invariant of mailconn's own is broken
   130 143  interrupted by SIGINT, SIGTERM
 Of several scenarios the first of 130/143, 7, 1 counts. Findings change none of
-them, but for those that a scenario expects.";
+them, but for those that a scenario expects, or expects not, and --fail-on.";
 
 /// The codes, as the `--help` of a verification prints them.
 pub const VERIFY_HELP: &str = "\

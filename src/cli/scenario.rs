@@ -2,7 +2,9 @@
 
 mod shipped;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +19,7 @@ use super::settings::{self, Server};
 use super::target::Target;
 use super::testimony;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::record::{Outcome, Scenario, StepDone};
+use mailconn::record::{FailOn, Outcome, Scenario, StepDone};
 use mailconn::report::{self, Output, ScenarioLines};
 use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
 use mailconn::workload::Control;
@@ -41,42 +43,63 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         Output::Stdout.write_whole(shipped::list().as_bytes()).context("writing the list")?;
         return Ok(0);
     }
-    let whom = || settings::server(args.server.as_deref(), "--server", &args.reach);
-    let server = whom()?;
-    let scripts = args.files.iter().map(|file| read(file, server.protocol())).collect::<Result<Vec<_>>>()?;
-    for script in &scripts {
-        possible(script, &server, args)?;
+    let fail_on = settings::fail_on(&args.fail_on)?;
+    let output = args.output.clone().map_or(Output::Stdout, Output::File);
+    output.writable()?;
+    let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
+    let mut server = whom(Protocol::Imap)?;
+    let in_the_box = matches!(server, Server::Sandbox { .. });
+    let texts = args.files.iter().zip(1..).map(|(file, number)| {
+        let is_again = args.files.iter().take(number - 1).any(|other| is_stdin(other));
+        ensure!(!(is_stdin(file) && is_again), "- is standard input, and can be read once");
+        read(file)
+    });
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let mut scripts = Vec::with_capacity(texts.len());
+    for (name, text) in &texts {
+        // In the box, each has a server that speaks what it needs.
+        if in_the_box {
+            server = whom(Script::first_protocol(text).unwrap_or(Protocol::Imap))?;
+        }
+        let script = Script::parse(name, text, server.protocol())?;
+        possible(&script, &server, args)?;
+        scripts.push(script);
     }
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
     let transcripts = args.transcripts.transcript.as_deref();
     let transcripts = transcripts.map(|directory| Transcripts::create(directory, &run_id)).transpose();
     let transcripts = transcripts.context("--transcript")?.map(Arc::new);
     let most = scripts.iter().map(Script::most_connections).max().unwrap_or(0);
-    let ends = if matches!(server, Server::Sandbox { .. }) { 2 } else { 1 };
+    let ends = if in_the_box { 2 } else { 1 };
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()))?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = Screen::open(&control)?;
+    let mut screen = Screen::open(&output, &control)?;
     let mut theatre = Theatre {
         args,
         ehlo: settings::ehlo(&args.reach)?,
-        connect_timeout: settings::connect_timeout(&args.reach, server.protocol()),
+        fail_on,
         transcripts: transcripts.clone(),
         control,
         screen: &mut screen,
     };
-    let in_the_box = matches!(server, Server::Sandbox { .. });
-    let mut target = Target::of(server, MAILDROPS)?;
-    if target.account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
+    let mut real = if in_the_box { None } else { Some(Target::of(server, MAILDROPS)?) };
+    if real.as_ref().and_then(|target| target.account.tls.as_ref()).is_some_and(|tls| !tls.verifies()) {
         super::complain(super::UNVERIFIED);
     }
     let mut worst = 0;
-    for (number, script) in scripts.iter().enumerate() {
-        // In the box, each begins with a server that nothing has happened to.
-        if number > 0 && in_the_box {
-            target = Target::of(whom()?, MAILDROPS)?;
-        }
-        worst = worst.max(theatre.play(script, &mut target)?);
+    for script in &scripts {
+        let mut boxed;
+        let target = match &mut real {
+            Some(target) => target,
+            // In the box, each begins with a server that nothing has happened to.
+            None => {
+                let users: Vec<&str> = script.users().map(|(_, user)| user).collect();
+                boxed = Target::with_users(whom(script.protocol())?, MAILDROPS, &users)?;
+                &mut boxed
+            }
+        };
+        worst = worst.max(theatre.play(script, target)?);
         if theatre.control.interrupted().is_some() {
             break;
         }
@@ -88,27 +111,47 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     Ok(worst)
 }
 
-/// The shipped scenario of that name, else the file.
-fn read(file: &Path, protocol: Protocol) -> Result<Script> {
-    let name = file.display().to_string();
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// The shipped scenario of that name, else the file: what it is called, and its text.
+fn read(file: &Path) -> Result<(String, String)> {
+    let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
     if let Some(text) = shipped::text(&name) {
-        return Ok(Script::parse(&name, text, protocol)?);
+        return Ok((name, text.to_owned()));
     }
-    let size = fs::metadata(file)
-        .with_context(|| format!("{name}: no such scenario is shipped (see --list), and as a file"))?;
-    ensure!(size.is_file() && size.len() <= MOST_BYTES, "{name} is no file that a scenario fits in");
-    let text = fs::read(file).with_context(|| format!("reading {name}"))?;
+    let source: Box<dyn Read> = if is_stdin(file) {
+        Box::new(io::stdin().lock())
+    } else {
+        let found = fs::metadata(file)
+            .with_context(|| format!("{name}: no such scenario is shipped (see --list), and as a file"))?;
+        ensure!(!found.is_dir(), "{name} is a directory; name a file in it");
+        ensure!(found.is_file() || found.file_type().is_fifo(), "{name} is neither a file nor a pipe");
+        Box::new(File::open(file).with_context(|| format!("reading {name}"))?)
+    };
+    let mut text = Vec::new();
+    source.take(MOST_BYTES + 1).read_to_end(&mut text).with_context(|| format!("reading {name}"))?;
+    ensure!(
+        u64::try_from(text.len()).is_ok_and(|length| length <= MOST_BYTES),
+        "{name} is too big for a scenario: more than {MOST_BYTES} bytes"
+    );
     let text = String::from_utf8(text).with_context(|| format!("{name} is no UTF-8 text"))?;
-    Ok(Script::parse(&name, &text, protocol)?)
+    Ok((name, text))
 }
 
 /// Whether that server can be asked what the scenario asks of it.
 fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()> {
-    if matches!(server, Server::Sandbox { .. }) {
-        return Ok(());
-    }
+    let Server::Real { endpoint, .. } = server else { return Ok(()) };
     if let Some(line) = script.needs_sandbox() {
         bail!("{}:{line}:1: this line needs the sandbox: a real server does nothing wrong at our word", script.name());
+    }
+    if let Some((line, user)) = script.users().find(|(_, user)| *user != endpoint.user) {
+        bail!(
+            "{}:{line}:1: user={user} needs the sandbox, or --server with that user; this one signs everybody in as {:?}",
+            script.name(),
+            endpoint.user
+        );
     }
     ensure!(
         !script.writes() || args.allow_writes,
@@ -122,7 +165,7 @@ fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()>
 struct Theatre<'a> {
     args: &'a ScenarioArgs,
     ehlo: EhloName,
-    connect_timeout: Duration,
+    fail_on: FailOn,
     transcripts: Option<Arc<Transcripts>>,
     control: Arc<Control>,
     screen: &'a mut Screen,
@@ -138,6 +181,10 @@ impl Theatre<'_> {
             .transpose()
             .context("what is sent needs an address for its sender and its recipient: name one with --to")?;
         let connector = |dialling: &Dialling<'_>| {
+            let mut endpoint = account.endpoint.clone();
+            if let Some(user) = dialling.user {
+                endpoint.user = user.to_owned();
+            }
             let credentials = account.credentials.as_ref().map(|right| match dialling.wrong_password {
                 true => Credentials::Password(Secret::new("not-the-password".to_owned())),
                 false => right.share(),
@@ -151,7 +198,7 @@ impl Theatre<'_> {
                 run_id: dialling.run_id.to_owned(),
                 ehlo: self.ehlo.clone(),
                 transcripts: self.transcripts.clone(),
-                ..protocol::Settings::without_sign_in(account.endpoint.clone())
+                ..protocol::Settings::without_sign_in(endpoint)
             })
         };
         let clock = Instant::now();
@@ -162,10 +209,11 @@ impl Theatre<'_> {
             run_id,
             clock,
             connector: &connector,
-            connect_timeout: self.connect_timeout,
+            connect_timeout: settings::connect_timeout(&self.args.reach, account.endpoint.protocol),
             operation_timeout: self.args.reach.timeout,
             wait_timeout: self.args.wait_timeout,
             letters,
+            fail_on: self.fail_on,
             provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
         };
         let mut teller = Teller {

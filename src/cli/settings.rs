@@ -251,7 +251,7 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     Ok(lock)
 }
 
-fn fail_on(words: &[FailOnArg]) -> Result<FailOn> {
+pub fn fail_on(words: &[FailOnArg]) -> Result<FailOn> {
     let has = |word| words.contains(&word);
     ensure!(
         !has(FailOnArg::None) || words.len() == 1,
@@ -318,6 +318,14 @@ pub fn ehlo(args: &ServerArgs) -> Result<EhloName> {
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+    server_speaking(Protocol::Imap, url, flag, args)
+}
+
+/// The same; where nothing names a protocol, the sandbox speaks that one.
+///
+/// # Errors
+/// One line: what is wrong, and the cure.
+pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
@@ -327,6 +335,7 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
         None => from_environment()?.map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
     };
     match url.strip_prefix("sandbox") {
+        Some("") if usual != Protocol::Imap => return sandbox(usual.name(), &format!("{url}+{}", usual.name()), args),
         Some("") => return sandbox("imap", &url, args),
         Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], &url, args),
         _ => {}

@@ -22,6 +22,14 @@ impl Target {
     /// # Errors
     /// It does not start.
     pub fn of(server: Server, usual: Maildrops) -> Result<Self> {
+        Self::with_users(server, usual, &[])
+    }
+
+    /// The same; the sandbox has those users too, with the same password.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn with_users(server: Server, usual: Maildrops, more: &[&str]) -> Result<Self> {
         match server {
             Server::Real { endpoint, credentials, auth, tls } => {
                 let name = endpoint.to_string();
@@ -31,7 +39,8 @@ impl Target {
             }
             Server::Sandbox { name, endpoint, listen, auth, connections, maildrops, latency } => {
                 let password = format!("{:016x}", fastrand::u64(..));
-                let users = vec![User::new(endpoint.user.clone(), &password)];
+                let users = more.iter().copied().chain([endpoint.user.as_str()]);
+                let users = users.map(|user| User::new(user, &password)).collect();
                 let maildrops = maildrops.unwrap_or(usual);
                 let options =
                     Options { users, connections_per_user: connections, maildrops, latency, ..Options::default() };

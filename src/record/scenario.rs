@@ -30,6 +30,8 @@ pub struct StepDone {
     pub took: Duration,
     /// What it did, action by action.
     pub did: Vec<Did>,
+    /// Whose connections each action was about, where there are several clients.
+    pub whose: Vec<Option<String>>,
     /// What was expected of it, as written, or understood where nothing was written; none if nothing is.
     pub expected: Option<String>,
     /// What happened instead of what was expected.
@@ -100,27 +102,48 @@ pub struct Ran {
     pub outcome: Result<u32, Failure>,
 }
 
+/// What an action did, in words: `noop on #0, main`; of several clients `noop on A #0, main`.
+struct Told<'a> {
+    did: &'a Did,
+    client: Option<&'a str>,
+}
+
+impl Did {
+    /// In words, with the name of the client whose connection it was, if there is one.
+    #[must_use]
+    pub fn of<'a>(&'a self, client: Option<&'a str>) -> impl fmt::Display {
+        Told { did: self, client }
+    }
+}
+
 impl fmt::Display for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Noted(text) => f.write_str(text),
-            Self::Ran(used) => used.fmt(f),
-            Self::Created { connection, .. } => write!(f, "opened {connection}"),
-            Self::Disposed { connection } => write!(f, "disposed {connection}"),
-            Self::Nothing => f.write_str("nothing"),
+        self.of(None).fmt(f)
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = self.client.map_or_else(String::new, |client| format!("{client} "));
+        match self.did {
+            Did::Noted(text) => f.write_str(text),
+            Did::Ran(ran) => ran.told(&of, f),
+            Did::Created { connection, .. } => write!(f, "opened {of}{connection}"),
+            Did::Disposed { connection } => write!(f, "disposed {of}{connection}"),
+            Did::Nothing => f.write_str("nothing"),
             // The message begins with the rule.
-            Self::Refused { message, .. } => f.write_str(message),
-            Self::Failed { session: Some(session), failure } => write!(f, "{session} fails: {failure}"),
-            Self::Failed { session: None, failure } => write!(f, "fails: {failure}"),
-            Self::Panicked(message) => write!(f, "panics: {message}"),
+            Did::Refused { message, .. } => f.write_str(message),
+            Did::Failed { session: Some(session), failure } => write!(f, "{of}{session} fails: {failure}"),
+            Did::Failed { session: None, failure } => write!(f, "fails: {failure}"),
+            Did::Panicked(message) => write!(f, "panics: {message}"),
         }
     }
 }
 
-impl fmt::Display for Ran {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ran {
+    fn told(&self, of: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, session, reason, .. } = self;
-        write!(f, "{operation} on {session}, {reason}")?;
+        write!(f, "{operation} on {of}{session}, {reason}")?;
         match &self.outcome {
             Ok(items) => {
                 if *items > 0 {
@@ -130,6 +153,12 @@ impl fmt::Display for Ran {
             }
             Err(failure) => write!(f, " fails: {failure}"),
         }
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.told("", f)
     }
 }
 
@@ -174,7 +203,7 @@ pub struct Outcome {
     pub findings: Vec<StepDone>,
     /// Expectations that did not hold, those of findings among them.
     pub failed: usize,
-    /// The process's exit code: 0 as expected, 1 not, 7 if an invariant of ours is broken, 130 or 143 interrupted.
+    /// The process's exit code: 0 as expected, 1 not, or a finding fails it that nobody expected, 7 if an invariant of ours is broken, 130 or 143 interrupted.
     pub exit_code: u8,
 }
 
@@ -205,6 +234,15 @@ impl Scenario {
         self
     }
 
+    /// Whether a finding was found that fails it: one that was to be found fails nothing.
+    fn fails_on_a_finding(&self, verdicts: &[Verdict]) -> bool {
+        let is_expected = |id| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
+        self.clients.iter().zip(verdicts).any(|((_, run), verdict)| {
+            let fails = |finding: &Finding| run.header.fail_on.holds(finding.severity) && !is_expected(finding.id);
+            verdict.findings.iter().any(fails)
+        })
+    }
+
     /// Judges it: each client's run by the rules, and what was expected of the findings.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -222,7 +260,7 @@ impl Scenario {
             Some(15) => 143,
             Some(_) => 130,
             None if verdicts.iter().any(broken) => 7,
-            None => u8::from(failed > 0),
+            None => u8::from(failed > 0 || self.fails_on_a_finding(&verdicts)),
         };
         Outcome { verdicts, findings, failed, exit_code }
     }
@@ -245,6 +283,7 @@ impl FindingExpected {
             at,
             took: Duration::ZERO,
             did: vec![Did::Noted(all.clone())],
+            whose: Vec::new(),
             expected: Some(match (&self.id, self.there) {
                 (Some(id), true) => id.clone(),
                 (Some(id), false) => format!("no {id}"),

@@ -25,7 +25,13 @@ pub fn scenario_begins(name: &str, server: &str) -> String {
 /// is not what happened.
 #[must_use]
 pub fn scenario_step(step: &StepDone) -> String {
-    let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
+    let did: Vec<String> = step
+        .did
+        .iter()
+        .enumerate()
+        .map(|(at, did)| in_short(did, whose(step, at)))
+        .filter(|did| !did.is_empty())
+        .collect();
     let mark = if step.held() { ' ' } else { '!' };
     let mut text = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
     if !did.is_empty() {
@@ -34,7 +40,9 @@ pub fn scenario_step(step: &StepDone) -> String {
         text.push_str(&did.join("; "));
     }
     text.push('\n');
-    for why in step.did.iter().filter_map(why) {
+    // What happened instead says it too.
+    let told = |why: &String| step.instead.as_ref().is_some_and(|instead| instead.contains(why));
+    for why in step.did.iter().filter_map(why).filter(|why| !told(why)) {
         text.push_str(&labelled([(BELOW.to_owned(), printable(&why))]));
     }
     if let Some(instead) = &step.instead {
@@ -46,14 +54,20 @@ pub fn scenario_step(step: &StepDone) -> String {
     text
 }
 
+/// The client of that action, where there are several.
+fn whose(step: &StepDone, at: usize) -> Option<&str> {
+    step.whose.get(at)?.as_deref()
+}
+
 /// What an action did, so short that it fits beside it.
-fn in_short(did: &Did) -> String {
+fn in_short(did: &Did, client: Option<&str>) -> String {
+    let of = client.map_or_else(String::new, |client| format!("{} ", printable(client)));
     let failed = |failure: &Failure| format!("fails {}", failure.kind);
     match did {
         Did::Ran(used) => {
             let on = match &used.name {
-                Some(name) => format!("{} ({name})", used.session),
-                None => format!("{}, {}", used.session, used.reason),
+                Some(name) => format!("{of}{} ({name})", used.session),
+                None => format!("{of}{}, {}", used.session, used.reason),
             };
             let from = used.from.as_ref().map(|mailbox| format!(", from {}", printable(mailbox))).unwrap_or_default();
             match &used.outcome {
@@ -62,10 +76,12 @@ fn in_short(did: &Did) -> String {
             }
         }
         Did::Refused { rule, .. } => format!("refused {rule}"),
-        Did::Failed { session: Some(session), failure } => format!("{session}: {}", failed(failure)),
+        Did::Failed { session: Some(session), failure } => format!("{of}{session}: {}", failed(failure)),
         Did::Failed { session: None, failure } => failed(failure),
         Did::Panicked(_) => "panics".to_owned(),
-        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => printable(&did.to_string()),
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => {
+            printable(&did.of(client).to_string())
+        }
     }
 }
 
@@ -97,6 +113,7 @@ pub fn scenario_ends(scenario: &Scenario, outcome: &Outcome) -> String {
     let steps = many((scenario.steps.len() + outcome.findings.len()) as u64, "step");
     let held = match (outcome.failed, scenario.interrupted) {
         (_, Some(number)) => format!("interrupted by {}: this is as far as it came", signal(number)),
+        (0, None) if outcome.exit_code == 1 => "all as expected, but a finding that --fail-on names".to_owned(),
         (0, None) => "all as expected".to_owned(),
         (failed, None) => format!("{failed} not as expected"),
     };

@@ -25,7 +25,7 @@ fn in_client(text: &str, column: usize) -> String {
 fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
     let text = r#"
         protocols: imap smtp
-        client A use-main-or-default cap=5 wait=200ms timeout=1s connect=2s   # several settings
+        client A use-main-or-default user=u1 cap=5 wait=200ms timeout=1s connect=2s   # several settings
         client B use-main
         pool P threads=2
         task J1 on P
@@ -90,9 +90,12 @@ fn nonsense_is_told_with_its_line_and_column() {
     assert!(mistake("frobnicate", "1:1").contains("`frobnicate` found; the beginning of a step (client, "));
     assert!(mistake("T1 noop", "1:8").contains("there is no client yet"));
     assert!(mistake("client use-everything", "1:8").contains("use-main-or-default"));
+    assert!(mistake("client use-main user=", "1:17").contains("user=u2"));
     assert!(mistake("client use-main cap=0", "1:17").contains("cap=2"));
     assert!(in_client("  T1 dance", 6).contains("`dance` is no action"));
-    assert!(in_client("T1 stat", 4).contains("noop, list, status, fetch"), "POP3 has it, IMAP does not");
+    assert!(in_client("T1 dance", 4).contains("with imap noop, list, status, fetch"));
+    assert!(in_client("T1 stat", 4).contains("`stat` is an action of pop3"), "IMAP has none");
+    assert!(in_client("T1 send", 4).contains("begin it with `protocols: smtp`"));
     assert!(in_client("T1 noop via k", 13).contains("independent connection"));
     assert!(in_client("T1 noop => loud", 12).contains("one of main, default"));
     assert!(in_client("T1 noop => refused C9", 20).contains("a rule that refuses"));

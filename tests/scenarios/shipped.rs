@@ -113,7 +113,8 @@ fn the_list_names_what_is_in_the_folder_and_what_it_shows() {
     let listed: BTreeSet<&str> =
         stdout.lines().filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap()).collect();
     let all = Shipped::all();
-    assert_eq!(listed, all.iter().map(|it| it.name.as_str()).collect());
+    assert_eq!(listed, all.iter().map(|it| it.name.as_str()).chain(["pool-hazard"]).collect());
+    assert!(stdout.contains("    the same as h1-a-pool-thread-hands-its-default-to-the-next-task\n"), "{stdout}");
     for shipped in &all {
         let about = shipped.text.lines().next().unwrap().strip_prefix("# ").unwrap();
         assert!(stdout.contains(&format!("    {about}\n")), "{}", shipped.name);

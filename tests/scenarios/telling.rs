@@ -1,6 +1,7 @@
 //! What is said of a scenario while it goes on, and how it ends.
 
 use std::fs;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, obey, start};
 use crate::protocol::scripted::{GREETING, Server};
+use crate::verify::scenarios::doubts;
 
 /// The scenario with that text, and more flags.
 fn perform(text: &str, flags: &str) -> Ended {
@@ -151,7 +153,11 @@ fn what_is_no_scenario_is_told_in_one_line() {
     for (args, said) in [
         (&["scenario"][..], "FILE"),
         (&["scenario", "no-such-thing"], "no such scenario is shipped (see --list)"),
-        (&["scenario", "/"], "is no file that a scenario fits in"),
+        (&["scenario", "/"], "/ is a directory; name a file in it"),
+        (&["scenario", "/dev/null"], "/dev/null is neither a file nor a pipe"),
+        (&["scenario", "-", "-"], "- is standard input, and can be read once"),
+        (&["scenario", "pool-hazard", "--fail-on", "none,hazard"], "none stands alone"),
+        (&["scenario", "pool-hazard", "-o", "/"], "cannot write to /"),
         (&["scenario", "--list", "pool-hazard"], "--list"),
         (
             &["scenario", "a7-a-unit-has-its-connection-to-itself", "--server", "sandbox+smtp"],
@@ -311,5 +317,124 @@ fn a_reset_is_told_as_one_and_a_close_as_a_close() {
             assert_eq!(ended.code, 0, "{}", ended.stdout);
             assert!(words(&ended.stdout).contains(&format!("closed at operation: {said}")), "{}", ended.stdout);
         }
+    }
+}
+
+#[test]
+fn a_scenario_is_read_from_standard_input_and_from_pipes() {
+    let text = "\u{feff}client use-main\nT1 noop => main\n";
+    for (file, name) in [("-", "standard input"), ("/dev/stdin", "/dev/stdin")] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        drop(writer);
+        let ended = end(mailconn(["scenario", file]).stdin(reader));
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+        assert!(ended.stdout.starts_with(&format!("scenario {name} on sandbox\n")), "{}", ended.stdout);
+    }
+    let big = perform(&"#".repeat((1 << 20) + 1), "");
+    assert_eq!((big.code, big.stderr.contains("it.txt is too big for a scenario")), (2, true), "{}", big.stderr);
+}
+
+#[test]
+fn the_sandbox_speaks_the_first_protocol_that_a_scenario_names() {
+    let send = "protocols: smtp\nclient use-main\nT1 send => main\n";
+    for flags in ["", "--server sandbox"] {
+        let ended = perform(send, flags);
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.starts_with("scenario it.txt on sandbox+smtp\n"), "{}", ended.stdout);
+    }
+    assert_eq!(perform(send, "--server sandbox+imap").code, 2);
+    // Each its own, in one call.
+    let args = ["scenario", "b4-a-maildrop-has-one-owner", "a7-a-unit-has-its-connection-to-itself"];
+    let ended = end(&mut mailconn(args));
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(words(&ended.stdout).contains("a-unit-has-its-connection-to-itself on sandbox "), "{}", ended.stdout);
+    assert!(words(&ended.stdout).contains("a-maildrop-has-one-owner on sandbox+pop3 "), "{}", ended.stdout);
+}
+
+#[test]
+fn the_report_goes_to_the_file_that_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for format in ["text", "ndjson"] {
+        let args = ["scenario", "pool-hazard", "-o", "it.out", "--format", format];
+        let ended = end(mailconn(args).current_dir(dir.path()));
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "", ""));
+        let told = fs::read_to_string(dir.path().join("it.out")).unwrap();
+        assert!(told.contains("create-default; leave"), "{told}");
+    }
+}
+
+#[test]
+fn a_finding_fails_a_scenario_where_that_is_asked_for_and_nobody_expected_it() {
+    let hazard = "client use-main\nT1 select Sent\nT2 select INBOX\nT1 fetch-selected\n";
+    let expected = format!("{hazard}expect finding MC020\n");
+    for (text, flags, code) in [
+        (hazard, "", 0),
+        (hazard, "--fail-on none", 0),
+        (hazard, "--fail-on leak,fault", 0),
+        (hazard, "--fail-on leak,hazard", 1),
+        (&expected, "--fail-on hazard", 0),
+    ] {
+        let ended = perform(text, flags);
+        assert_eq!(ended.code, code, "{flags}: {}", ended.stdout);
+        let said = words(&ended.stdout).contains("all as expected, but a finding that --fail-on names");
+        assert_eq!(said, code == 1, "{}", ended.stdout);
+        let ended = perform(text, &format!("--format ndjson {flags}"));
+        assert_eq!((ended.code, doubts(ended.stdout.as_bytes())), (code, Vec::new()), "{flags}");
+    }
+}
+
+#[test]
+fn clients_sign_in_as_the_users_that_the_scenario_names_in_the_sandbox_alone() {
+    // Each user may have one connection: what the other one has does not count. (By SMTP addresses are counted.)
+    let text = "client A use-main user=u1\nclient B use-main user=u2\nT1 noop on A => main\nT1 noop on B => main\n\
+                T1 create k on B => fails limit-connections\n";
+    for protocol in ["imap", "pop3"] {
+        let ended = perform(text, &format!("--server sandbox+{protocol} --sandbox-connections 1"));
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    }
+    let server = Server::start(|_| panic!("nothing is dialled"));
+    let ended = perform(text, &format!("--server imap://u1@{}", server.address));
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.lines().count()), (2, "", 1));
+    assert!(ended.stderr.contains("it.txt:2:1: user=u2 needs the sandbox"), "{}", ended.stderr);
+    drop(server);
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        peer.answer("{t} OK [CAPABILITY IMAP4rev1] in\r\n");
+        obey(peer);
+    });
+    let ended =
+        perform("client use-main user=u1\nT1 noop => main\n", &format!("--server imap://u1@{}", server.address));
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn of_several_clients_a_connection_is_told_with_its_clients_name() {
+    let text = "client A use-main user=u1\nclient B use-main user=u2\nT1 noop on A\nT1 noop on B => explicit\n\
+                T1 create k on A; noop via k on B => refused D6\nserver cuts main on B\nT1 dispose k\n";
+    let ended = perform(text, "");
+    let said = words(&ended.stdout);
+    for told in [
+        "T1 noop on A A #0, main",
+        "B #0, main expected: explicit happened: noop on B #0, main",
+        "opened A #1; refused D6 refused (D6): A #1 belongs to another client",
+        "server cuts main on B B #0, port",
+        "disposed A #1",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let ended = perform(text, "--format ndjson");
+    let steps: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_line = |line: usize| &steps.iter().find(|step| step["line"] == line).unwrap()["did"];
+    assert_eq!((&of_line(3)[0]["client"], &of_line(4)[0]["client"]), (&"A".into(), &"B".into()));
+    assert_eq!(doubts(ended.stdout.as_bytes()), [""; 0]);
+}
+
+#[test]
+fn a_failure_is_told_once() {
+    let ended = perform("client use-main\nT1 create-default\nT1 fetch NOSUCH => main\nT1 noop; panic\n", "");
+    let said = words(&ended.stdout);
+    for once in ["use-main has no default connections", "NO [NONEXISTENT]", "as the scenario asks"] {
+        assert_eq!(said.matches(once).count(), 1, "{once}: {said}");
     }
 }

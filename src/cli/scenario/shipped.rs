@@ -75,9 +75,12 @@ pub fn text(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| *text)
 }
 
-/// All of them: a line with the name and the protocols, and below it what it shows.
+/// All of them, the other names first: a line with the name and the protocols, and below it what it shows.
 pub fn list() -> String {
-    SHIPPED.iter().map(|(name, text)| format!("{name} ({})\n    {}\n", protocols(text), about(text))).collect()
+    let listed = |name: &str, text: &str, about: &str| format!("{name} ({})\n    {about}\n", protocols(text));
+    let aliases =
+        ALIASES.iter().filter_map(|(alias, name)| Some(listed(alias, text(name)?, &format!("the same as {name}"))));
+    aliases.chain(SHIPPED.iter().map(|(name, text)| listed(name, text, about(text)))).collect()
 }
 
 /// Its first comment.

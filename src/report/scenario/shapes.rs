@@ -58,7 +58,7 @@ pub(in crate::report) struct StepShape<'a> {
     expected: Option<Cow<'a, str>>,
     /// What happened instead.
     happened: Option<Cow<'a, str>>,
-    did: Vec<DidShape<'a>>,
+    did: Vec<Whose<'a>>,
 }
 
 impl<'a> From<&'a StepDone> for StepShape<'a> {
@@ -73,7 +73,15 @@ impl<'a> From<&'a StepDone> for StepShape<'a> {
             held: step.held(),
             expected: said(&step.expected),
             happened: said(&step.instead),
-            did: step.did.iter().map(DidShape::from).collect(),
+            did: step
+                .did
+                .iter()
+                .enumerate()
+                .map(|(at, did)| Whose {
+                    client: step.whose.get(at).and_then(|whose| whose.as_deref()).map(Cow::Borrowed),
+                    did: DidShape::from(did),
+                })
+                .collect(),
         }
     }
 }
@@ -85,6 +93,9 @@ impl StepShape<'_> {
             return Err("a step that did not hold says what happened instead, and no other does".to_owned());
         }
         let said = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        let (whose, did): (Vec<_>, Vec<_>) = self.did.into_iter().map(|Whose { client, did }| (client, did)).unzip();
+        let whose = whose.into_iter().map(said).collect();
+        let did = did.into_iter().map(|did| did.did(protocol)).collect::<Result<_, _>>()?;
         Ok(StepDone {
             line: self.line,
             text: self.text.into_owned(),
@@ -92,7 +103,8 @@ impl StepShape<'_> {
             task: said(self.task),
             at,
             took: self.took_us.0,
-            did: self.did.into_iter().map(|did| did.did(protocol)).collect::<Result<_, _>>()?,
+            did,
+            whose,
             expected: said(self.expected),
             instead: said(self.happened),
         })
@@ -109,6 +121,14 @@ pub(in crate::report) fn finding_expected(step: &StepDone) -> Option<FindingExpe
         _ => return None,
     };
     Some(FindingExpected { line: step.line, text: step.text.clone(), id, there })
+}
+
+/// What an action did, and with which client, where there are several.
+#[derive(Serialize, Deserialize)]
+struct Whose<'a> {
+    client: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    did: DidShape<'a>,
 }
 
 /// Each with `what`: `ran`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.

@@ -74,6 +74,8 @@ pub struct Stage<'a> {
     pub wait_timeout: Duration,
     /// What `send` is to send; a scenario may have such steps only with it.
     pub letters: Option<Stationery>,
+    /// Which findings fail it, though none was expected of them.
+    pub fail_on: FailOn,
     /// The server, where it can be told to misbehave.
     pub provocateur: Option<&'a dyn Provocateur>,
 }
@@ -83,6 +85,8 @@ pub struct Stage<'a> {
 pub struct Dialling<'a> {
     /// Names its run in labels.
     pub run_id: &'a str,
+    /// Whom it signs in as, if not as the server's usual user.
+    pub user: Option<&'a str>,
     /// It signs in with a password that is not the right one.
     pub wrong_password: bool,
     /// How long a dial may take.
@@ -268,10 +272,17 @@ impl Conductor<'_> {
             }
             Deed::Expect(expectation) => self.expect(expectation),
         };
-        self.done(step, at, began.elapsed(), did, judged);
+        self.done(step, at, began.elapsed(), (did, Vec::new()), judged);
     }
 
-    fn done(&mut self, step: &Step, at: Duration, took: Duration, did: Vec<Did>, judged: Judged) {
+    fn done(
+        &mut self,
+        step: &Step,
+        at: Duration,
+        took: Duration,
+        (did, whose): (Vec<Did>, Vec<Option<String>>),
+        judged: Judged,
+    ) {
         let Judged { expected, instead } = judged;
         let (thread, task) = match &step.deed {
             Deed::Lane(lane) | Deed::Begin(lane) => (Some(lane.thread), lane.task),
@@ -282,7 +293,7 @@ impl Conductor<'_> {
         let thread = thread.and_then(|thread| script.threads.get(thread).cloned());
         let task = task.and_then(|task| script.tasks.get(task as usize).cloned());
         let (line, text) = (step.line, step.text.clone());
-        let done = StepDone { line, text, thread, task, at, took, did, expected, instead };
+        let done = StepDone { line, text, thread, task, at, took, did, whose, expected, instead };
         (self.told)(&done);
         self.steps.push(done);
     }
@@ -360,12 +371,13 @@ impl Conductor<'_> {
                 self.lost = true;
                 let waited = self.stage.clock.elapsed().saturating_sub(at);
                 let judged = Judged::not("an answer", format!("no answer within {waited:.1?}"));
-                self.done(step, at, waited, Vec::new(), judged);
+                self.done(step, at, waited, (Vec::new(), Vec::new()), judged);
             }
             return;
         };
-        let judged = self.judge(&report.did, expected);
-        self.done(step, at, report.took, report.did, judged);
+        let whose: Vec<Option<String>> = report.clients.iter().map(|client| self.floor.script.whose(*client)).collect();
+        let judged = self.judge(&report.did, &whose, expected);
+        self.done(step, at, report.took, (report.did, whose), judged);
     }
 
     /// All at once: each thread has its steps before any is waited for.
@@ -389,6 +401,7 @@ impl Conductor<'_> {
         let run_id = self.run_id(number);
         let connector = Arc::new((self.stage.connector)(&Dialling {
             run_id: &run_id,
+            user: plan.user.as_deref(),
             wrong_password: plan.wrong_password,
             connect_timeout: plan.connect_timeout.unwrap_or(self.stage.connect_timeout),
             operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
@@ -460,7 +473,11 @@ impl Conductor<'_> {
             return (Vec::new(), Judged::not("the sandbox", "a real server, which cannot be told to"));
         };
         let on = |conductor: &mut Self, victim: &Victim, act: &dyn Fn(u16) -> bool| match conductor.port_of(victim) {
-            Some((session, port)) if act(port) => (vec![Did::Noted(format!("{session}, port {port}"))], Judged::held()),
+            Some((session, port)) if act(port) => {
+                let whose =
+                    conductor.floor.script.whose(victim.client).map_or_else(String::new, |name| format!("{name} "));
+                (vec![Did::Noted(format!("{whose}{session}, port {port}"))], Judged::held())
+            }
             Some((session, _)) => {
                 (Vec::new(), Judged::not("an open session", format!("the server has closed {session}")))
             }
@@ -541,7 +558,7 @@ impl Conductor<'_> {
             seed: 0,
             max_connections: plan.max_connections,
             lock: Lock::Unit,
-            fail_on: FailOn::default(),
+            fail_on: self.stage.fail_on,
             names: Names { workers: script.threads.clone(), tasks: script.tasks.clone() },
             scripted: true,
         }

@@ -58,6 +58,8 @@ pub(super) struct Order {
 pub(super) struct Report {
     pub(super) number: usize,
     pub(super) did: Vec<Did>,
+    /// The client of each action that was done.
+    pub(super) clients: Vec<usize>,
     pub(super) took: Duration,
 }
 
@@ -150,7 +152,8 @@ pub(super) fn work(floor: &Floor, thread: usize, orders: &Receiver<Order>, repor
     while let Ok(Order { number, step }) = orders.recv() {
         let began = Instant::now();
         let did = lane.step(&step);
-        if reports.send(Report { number, did, took: began.elapsed() }).is_err() {
+        let clients = step.actions.iter().map(|action| action.client).take(did.len()).collect();
+        if reports.send(Report { number, did, clients, took: began.elapsed() }).is_err() {
             break;
         }
     }
@@ -248,6 +251,23 @@ impl<'a> Lane<'a> {
             _ => {}
         }
         let Some(room) = self.room(client) else { return Did::Nothing };
+        let did = self.with(client, room, action);
+        match (did, self.floor.script.whose(self.owner_of(action))) {
+            // The rules speak of a client's connections by their numbers, which others have too.
+            (Did::Refused { rule, message }, Some(owner)) => {
+                Did::Refused { rule, message: message.replace('#', &format!("{owner} #")) }
+            }
+            (did, _) => did,
+        }
+    }
+
+    /// The client whose connection it is about: the one that was passed may be another's (D6).
+    fn owner_of(&self, action: &Action) -> usize {
+        let (Act::Unit { via, .. } | Act::Hold { via, .. }) = action.what else { return action.client };
+        via.and_then(|via| self.floor.script.owners.get(via).copied()).unwrap_or(action.client)
+    }
+
+    fn with(&mut self, client: usize, room: &'a Room, action: &Action) -> Did {
         match &action.what {
             Act::Create(number) => match room.client.create_connection() {
                 Ok(connection) => {
@@ -275,7 +295,8 @@ impl<'a> Lane<'a> {
             },
             Act::Leave(name) => {
                 let left = self.take_defaults(client, name.as_ref());
-                let ids: Vec<String> = left.iter().map(|kept| kept.handle.id().to_string()).collect();
+                let whose = self.floor.script.whose(client).map_or_else(String::new, |name| format!("{name} "));
+                let ids: Vec<String> = left.iter().map(|kept| format!("{whose}{}", kept.handle.id())).collect();
                 left.into_iter().for_each(|kept| kept.handle.leave());
                 if ids.is_empty() { Did::Nothing } else { Did::Noted(format!("left {}", ids.join(", "))) }
             }

@@ -26,6 +26,8 @@ pub(super) const MOST_BYTES: usize = 256 * 1024;
 const MOST_LINES: usize = 2000;
 const MOST_THREADS: usize = 64;
 const MOST_CLIENTS: usize = 16;
+/// Some editors begin every file with a mark of its encoding, which nobody sees.
+const MARK: char = '\u{feff}';
 /// The longest pause or deadline.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -77,6 +79,15 @@ pub(super) struct Parser<'a> {
 }
 
 impl Script {
+    /// The first protocol that its text says it can speak, if it says so; the text may be wrong otherwise.
+    #[must_use]
+    pub fn first_protocol(text: &str) -> Option<Protocol> {
+        let text = text.strip_prefix(MARK).unwrap_or(text);
+        let named = text.lines().find_map(|line| line.trim_start().strip_prefix("protocols:"))?;
+        let first = named.split_whitespace().next()?;
+        Protocol::ALL.into_iter().find(|protocol| protocol.name() == first)
+    }
+
     /// Reads a scenario for that protocol; `file` is what it is called in messages.
     ///
     /// # Errors
@@ -89,8 +100,7 @@ impl Script {
             return Err(wrong(1, Wrong::at(1, message)));
         }
         let mut parser = Parser::new(file, protocol);
-        // Some editors begin every file with a mark of its encoding, which nobody sees.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = text.strip_prefix(MARK).unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             parser.line = number;
             if number > MOST_LINES {
@@ -120,6 +130,7 @@ impl<'a> Parser<'a> {
                 steps: Vec::new(),
                 needs_sandbox: None,
                 writes: false,
+                users: Vec::new(),
             },
             names: HashMap::new(),
             handles: HashSet::new(),

@@ -24,6 +24,8 @@ pub struct Script {
     /// The first line that only the sandbox can serve.
     pub(super) needs_sandbox: Option<usize>,
     pub(super) writes: bool,
+    /// The users that clients sign in as, with the lines that say so.
+    pub(super) users: Vec<(usize, String)>,
 }
 
 /// A client as it is to be made.
@@ -36,6 +38,8 @@ pub(super) struct ClientPlan {
     pub(super) operation_timeout: Option<Duration>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) wrong_password: bool,
+    /// Whom it signs in as, if not as the server's usual user.
+    pub(super) user: Option<String>,
 }
 
 /// One line.
@@ -234,6 +238,12 @@ pub(super) enum Expectation {
 }
 
 impl Script {
+    /// The client's name, where there are several: their connections have the same numbers.
+    pub(super) fn whose(&self, client: usize) -> Option<String> {
+        let several = self.clients.len() > 1;
+        self.clients.get(client).filter(|_| several).map(|plan| plan.name.clone())
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -244,6 +254,17 @@ impl Script {
     #[must_use]
     pub const fn needs_sandbox(&self) -> Option<usize> {
         self.needs_sandbox
+    }
+
+    /// The users that its clients ask for, each with the line that does: a real server's URL names one alone.
+    pub fn users(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.users.iter().map(|(line, user)| (*line, user.as_str()))
+    }
+
+    /// What it is to be performed by.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Whether it leaves something on the server.

@@ -14,18 +14,20 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 impl Conductor<'_> {
     /// Whatever was not expected must have succeeded, before a panic too: what it was to prove came before it.
-    pub(super) fn judge(&self, did: &[Did], expected: Option<&Expected>) -> Judged {
+    pub(super) fn judge(&self, did: &[Did], whose: &[Option<String>], expected: Option<&Expected>) -> Judged {
+        let told = |at: usize, did: &Did| did.of(whose.get(at).and_then(Option::as_deref)).to_string();
         let last = did.iter().rposition(|did| !matches!(did, Did::Noted(_)));
         let unexpected =
             did.iter().enumerate().find(|(at, did)| !succeeded(did) && (expected.is_none() || Some(*at) != last));
-        if let Some((_, did)) = unexpected {
-            return Judged::not("success", did.to_string());
+        if let Some((at, did)) = unexpected {
+            return Judged::not("success", told(at, did));
         }
         let Some(expected) = expected else { return Judged::held() };
-        let did = last.and_then(|last| did.get(last));
-        let holds =
-            did.is_some_and(|did| expected.any_of.iter().any(|wanted| self.is(did, wanted)) && is_where(did, expected));
-        let happened = || did.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let last = last.and_then(|last| Some((last, did.get(last)?)));
+        let holds = last.is_some_and(|(_, did)| {
+            expected.any_of.iter().any(|wanted| self.is(did, wanted)) && is_where(did, expected)
+        });
+        let happened = || last.map_or_else(|| "nothing".to_owned(), |(at, did)| told(at, did));
         Judged { expected: Some(expected.text.clone()), instead: (!holds).then(happened) }
     }
 

@@ -90,6 +90,17 @@ impl<'a> Parser<'a> {
             )),
             _ => {
                 let unknown = |_| {
+                    let mut others = Protocol::ALL.into_iter().filter(|other| *other != self.script.protocol);
+                    if let Some(other) = others.find(|other| Operation::parse(*other, name).is_ok()) {
+                        let (other, this) = (other.name(), self.script.protocol.name());
+                        return Wrong::at(
+                            verb.column,
+                            format!(
+                                "`{name}` is an action of {other}, and this scenario is performed by {this}: begin it with \
+                                 `protocols: {other}`, and name such a --server, like sandbox+{other}"
+                            ),
+                        );
+                    }
                     let units =
                         Operation::all(self.script.protocol).map(Operation::name).filter(|name| *name != "append");
                     let units: Vec<&str> = units.chain(imap.then_some("select, fetch-selected")).collect();

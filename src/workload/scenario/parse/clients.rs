@@ -29,6 +29,7 @@ impl<'a> Parser<'a> {
             operation_timeout: None,
             connect_timeout: None,
             wrong_password: false,
+            user: None,
         };
         let mut set = HashSet::new();
         while !words.is_over() {
@@ -48,7 +49,7 @@ impl<'a> Parser<'a> {
 
     /// What is set, by its name.
     fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<&'a str, Wrong> {
-        const WHAT: &str = "a setting (cap=N, wait=TIME, timeout=TIME, connect=TIME or wrong-password)";
+        const WHAT: &str = "a setting (user=NAME, cap=N, wait=TIME, timeout=TIME, connect=TIME or wrong-password)";
         let word = words.take(WHAT)?;
         if word.text == "wrong-password" {
             self.needs_sandbox();
@@ -60,6 +61,13 @@ impl<'a> Parser<'a> {
             "cap" => {
                 let cap = value.parse().ok().filter(|cap| *cap >= 1);
                 plan.max_connections = Some(cap.ok_or_else(|| word.is_no("a number of connections, like cap=2"))?);
+            }
+            "user" => {
+                if value.is_empty() || value.contains(char::is_control) {
+                    return Err(word.is_no("a user's name, like user=u2"));
+                }
+                plan.user = Some(value.to_owned());
+                self.script.users.push((self.line, value.to_owned()));
             }
             "wait" => plan.wait_timeout = Some(time_of(&word, value)?),
             "timeout" => plan.operation_timeout = Some(time_of(&word, value)?),
