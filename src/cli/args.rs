@@ -207,7 +207,7 @@ pub struct ScenarioArgs {
     /// The report: text as things happen, or a line of JSON for each step as it happens
     #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
     pub format: ScenarioFormatArg,
-    /// Write the report to FILE instead of standard output
+    /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
     /// Which findings make a scenario exit 1 that did not expect them

@@ -44,8 +44,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         return Ok(0);
     }
     let fail_on = settings::fail_on(&args.fail_on)?;
-    let output = args.output.clone().map_or(Output::Stdout, Output::File);
-    output.writable()?;
+    let output = settings::output(args.output.as_deref())?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });

@@ -1,7 +1,7 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -118,8 +118,7 @@ impl Settings {
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let plan = plan(&args, server.protocol())?;
         only_where_they_matter(&args, &plan)?;
-        let output = args.output.clone().filter(|path| path.as_os_str() != "-").map_or(Output::Stdout, Output::File);
-        output.writable()?;
+        let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
             plan,
@@ -263,6 +262,16 @@ pub fn fail_on(words: &[FailOnArg]) -> Result<FailOn> {
         fault: has(FailOnArg::Fault),
         advice: has(FailOnArg::Advice),
     })
+}
+
+/// Where the report goes: `-` is standard output.
+///
+/// # Errors
+/// It cannot be written there.
+pub fn output(file: Option<&Path>) -> Result<Output> {
+    let output = file.filter(|path| path.as_os_str() != "-").map_or(Output::Stdout, |path| Output::File(path.into()));
+    output.writable()?;
+    Ok(output)
 }
 
 /// A flag that changes nothing was meant to change something.

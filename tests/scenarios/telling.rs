@@ -362,6 +362,8 @@ fn the_report_goes_to_the_file_that_is_named() {
         let told = fs::read_to_string(dir.path().join("it.out")).unwrap();
         assert!(told.contains("create-default; leave"), "{told}");
     }
+    let ended = end(&mut mailconn(["scenario", "pool-hazard", "-o", "-"]));
+    assert!(ended.stdout.contains("create-default; leave"), "{}", ended.stdout);
 }
 
 #[test]
