@@ -101,6 +101,16 @@ fn a_step_that_did_not_hold_is_told_as_one_that_did() {
 }
 
 #[test]
+fn what_failed_before_an_expected_panic_is_told_as_held() {
+    is_caught("steps", "client use-main\nT1 create-default; noop; panic => panics\n", |events| {
+        let step = step(events, 2);
+        assert_eq!(step["held"], false);
+        step["held"] = json!(true);
+        step["happened"] = Value::Null;
+    });
+}
+
+#[test]
 fn the_reply_came_from_the_mailbox_that_was_wanted_as_the_step_alone_tells_it() {
     is_caught("steps", NAIVE, |events| {
         let step = step(events, 4);

@@ -236,13 +236,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// Whether the last action that has a result came to one of these, and all others succeeded.
 fn met(did: &[Did], expected: &[String]) -> bool {
-    let panicked = did.last().filter(|did| matches!(did, Did::Panicked(_)));
     let last = did.iter().rposition(|did| !matches!(did, Did::Noted(_)));
     let others = did.iter().enumerate().all(|(at, did)| succeeded(did) || Some(at) == last);
-    let Some(did) = panicked.or_else(|| last.and_then(|last| did.get(last))) else { return false };
-    if panicked.is_none() && !others {
-        return false;
-    }
+    let Some(did) = last.and_then(|last| did.get(last)).filter(|_| others) else { return false };
     let where_from = expected.iter().position(|word| word == "from" || word == "session").unwrap_or(expected.len());
     let (any_of, place) = expected.split_at(where_from);
     any_of.split(|word| word == "or").any(|wanted| is(did, wanted)) && place.chunks(2).all(|at| is_at(did, at))
