@@ -11,13 +11,15 @@ use super::shift::Shift;
 use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
-use crate::record::{Dispose, TaskId, What};
+use crate::record::{Dispose, TaskId, What, WorkerId};
 
 /// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
 pub(super) struct Task {
     id: TaskId,
     shift: Shift,
     began: bool,
+    /// The thread that it ran on last: one of an asynchronous runtime may drop it, which is none of those that do the work.
+    last: Option<WorkerId>,
     /// Why it stopped early: none if an operation carries that failure, or if it has not stopped.
     failure: Option<Failure>,
     /// It came to its end by itself.
@@ -34,6 +36,7 @@ impl Task {
             id,
             shift: Shift::new(floor, id.0, id),
             began: false,
+            last: None,
             failure: None,
             returned: false,
             floor: Arc::clone(floor),
@@ -49,6 +52,7 @@ impl Task {
         let _serving = Serving::task(self.id);
         self.began = true;
         let worker = self.floor.recorder.worker_here();
+        self.last = Some(worker);
         self.floor.recorder.record(What::TaskStarted { task: self.id, worker });
         let created = self.create_own();
         self.failure = created.err().map(|error| failure_of(&self.floor.control, &error));
@@ -76,9 +80,11 @@ impl Task {
 
     /// Issues its next operation on this thread; false if it was the last, or got no connection.
     pub(super) fn step(&mut self) -> bool {
-        let Self { id, shift, floor, .. } = self;
+        let Self { id, shift, floor, last, .. } = self;
         let _serving = Serving::task(*id);
-        shift.goes_on(floor) && shift.issue(floor, floor.recorder.worker_here(), Some(*id)) && shift.goes_on(floor)
+        let worker = floor.recorder.worker_here();
+        *last = Some(worker);
+        shift.goes_on(floor) && shift.issue(floor, worker, Some(*id)) && shift.goes_on(floor)
     }
 
     /// The rest before its next operation.
@@ -121,10 +127,10 @@ impl Drop for Task {
         if self.shift.missing() > 0 || failure.is_some() {
             recorder.record(What::TaskStopped { task, not_issued: self.shift.missing(), failure });
         }
-        let left = self.shift.left_mailbox();
+        let left = self.shift.left_mailbox().zip(self.last);
         let left_mailbox = left.is_some();
-        if let Some(mailbox) = left {
-            recorder.record(What::LeftMailbox { worker: recorder.worker_here(), mailbox });
+        if let Some((mailbox, worker)) = left {
+            recorder.record(What::LeftMailbox { worker, mailbox });
         }
         if self.began {
             recorder.record(What::TaskEnded { task, operations: Some(self.shift.issued()), left_mailbox });
