@@ -164,6 +164,7 @@
 //! | `tags` | the commands of a session follow each other without a hole |
 //! | `turns` | a session served one operation at a time (A7) |
 //! | `bytes` | a session carried at least what its commands take |
+//! | `B4` | what the server refused is called what its own line means |
 //! | `outcomes` | an operation's outcome is one that its course allows |
 //! | `W2` | never more connections than --max-connections |
 //! | `server-log` | the server's log agrees, session by session |

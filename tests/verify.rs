@@ -1,5 +1,6 @@
-//! The file of a run, doctored: no event can be taken out, put in, moved or changed without being noticed.
+//! The file of a run, doctored: what other events contradict is noticed.
 
+mod causes;
 mod hazards;
 mod lies;
 mod moved;

@@ -138,7 +138,8 @@ impl Ledger {
         let Header { protocol, lock, .. } = *header;
         let had = self.default_of(operation.worker, operation.issued_after);
         if operation.had_default != had.is_some() {
-            return Err(format!("it claims had_default={}, the events say {had:?}", operation.had_default));
+            let had = had.map_or_else(|| "none".to_owned(), |had| had.to_string());
+            return Err(format!("it claims had_default={}, the events say {had}", operation.had_default));
         }
         if !self.mode_was(operation.mode, operation.issued_after, entry.seq) {
             return Err(format!("it claims the mode {}, which was not in force", operation.mode));
@@ -146,7 +147,8 @@ impl Ledger {
         let (due, reason) = due(operation.mode, had.is_some(), operation.passed.is_some())
             .ok_or_else(|| "the table has no such row".to_owned())?;
         if operation.reason.map(|reason| reason.name()) != Some(reason) {
-            return Err(format!("the reason must be {reason}, it says {:?}", operation.reason.map(|it| it.name())));
+            let said = operation.reason.map_or("none", |it| it.name());
+            return Err(format!("the reason must be {reason}, it says {said}"));
         }
         if operation.outcome.is_ok() && (operation.local_port.is_none() || operation.commands.is_empty()) {
             return Err("it claims success, yet no socket carried a command of it".to_owned());

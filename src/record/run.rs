@@ -492,6 +492,11 @@ pub struct Selection {
 }
 
 impl Operation {
+    /// What it selected in a lease of its own, before the one in which it was to read ([`Lock::Command`]).
+    pub(super) fn selected(&self) -> Option<&Selection> {
+        self.relied_on.as_deref().filter(|selection| !selection.commands.is_empty())
+    }
+
     /// The commands of it that the sockets carried, lease by lease.
     pub(super) fn leases(&self) -> impl Iterator<Item = Leased<'_>> {
         let earlier = self.relied_on.as_deref().map(|selection| Leased {

@@ -327,8 +327,12 @@ fn that_no_mailbox_stayed_behind() {
 
 #[test]
 fn that_fewer_connections_were_open_at_a_refusal() {
-    is_caught_by("dials", unwitnessed(trace_of("-n 2 -t 4 --mode use-default --sandbox-connections 2")), |trace| {
-        let refused = find(trace, |event| event["event"] == "session-refused" && event["open"] != 0);
-        refused["open"] = json!(number(refused, "open") - 1);
-    });
+    is_caught_by(
+        "dials",
+        unwitnessed(trace_of("-n 2 -t 1 --default-for all --independent-for all --sandbox-connections 1")),
+        |trace| {
+            let refused = find(trace, |event| event["event"] == "session-refused" && event["open"] != 0);
+            refused["open"] = json!(number(refused, "open") - 1);
+        },
+    );
 }

@@ -94,7 +94,8 @@ fn two_events_that_change_places_are_noticed_unless_it_could_have_been_so() {
 /// thread did both, or both concern one connection (but for two units on it, of two threads: they are ordered by their tags, and
 /// written down only after the connection was given on); if the second, an operation or a dial, was not over yet at the time of the
 /// first; if the second was issued by somebody who knew of the first; if the first's thread had gone on to its next unit, or its
-/// dial's unit to its service, before the second; or if the second's unit had not begun at the first. The client is closed when all threads have ended.
+/// dial's unit to its service, before the second; if the first is a creation, or the end of a session under a cap, and a dial that needs it had begun before the second, or the
+/// second is a refused dial that would have begun too soon; or if the second's unit had not begun at the first. The client is closed when all threads have ended.
 ///
 /// What is said of threads holds of tasks too. And a change of the mode is bound to whatever comes between it and an operation
 /// that was issued before or after it.
@@ -158,6 +159,20 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
             known || number(next, "issued_at_us") < number(second, "at_us")
         }),
     };
+    // A refused dial began so long before its line as it took: not before its connection was there, nor before its unit was issued.
+    let early = kinds.1 == "session-refused" && {
+        let created = |it: &&Value| it["event"] == "connection-created" && it["connection"] == second["connection"];
+        let created = trace.iter().find(created).map_or(0, |it| number(it, "at_us"));
+        let issued = within(second, &connections.0).map_or(0, |unit| number(unit, "issued_at_us"));
+        number(first, "at_us") + 2 < number(second, "took_us") + created.max(issued)
+    };
+    // Under a cap a dial waits for another session's end.
+    let capped = kinds.0 == "session-closed" && trace[0]["max_connections"].is_u64() && {
+        let between = number(first, "at_us")..number(second, "at_us");
+        trace.iter().any(|it| it["began_us"].as_u64().is_some_and(|began| between.contains(&began)))
+    };
+    let dialled =
+        kinds.0 == "connection-created" && first_dial(trace, first).is_some_and(|at| number(second, "at_us") > at + 2);
     // A refusal says how many were open then.
     let counted = matches!(
         kinds,
@@ -165,8 +180,16 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
             | ("session-opened" | "session-closed", "session-refused")
     );
     let joined = second["cause"] == "client-closed" && !threads.0.is_empty();
-    let bound = joined || counted || went_on || one_thread || one_connection || knew || switched;
+    let bound =
+        dialled || early || capped || joined || counted || went_on || one_thread || one_connection || knew || switched;
     in_turn && begun && !bound && over <= number(first, "at_us")
+}
+
+/// When the first dial of what was created began.
+fn first_dial(trace: &[Value], created: &Value) -> Option<u64> {
+    let of_it = |it: &&Value| it["dial_us"].is_object() && it["session"] == created["connection"];
+    let dial = trace.iter().find(of_it)?;
+    Some(dial["began_us"].as_u64().unwrap_or_else(|| number(dial, "at_us") - number(dial, "took_us")))
 }
 
 fn operations(trace: &[Value]) -> impl Iterator<Item = &Value> {
@@ -239,9 +262,12 @@ fn subjects(trace: &[Value], event: &Value) -> (BTreeSet<String>, BTreeSet<Strin
     let there = stays || made.is_some_and(|it| it["kind"] == "default") || cause == Some("never-opened");
     let ends = ["task-ended", "task-stopped"].contains(&kind) && stays;
     let home = trace.iter().find(|it| ends && it["event"] == "task-started" && it["task"] == event["task"]);
+    // A task's mailbox bears its name; the thread is the one that it was on last, and may do something else by then.
+    let scratch = event["mailbox"].as_str().filter(|_| kind == "mailbox-left" && trace[0]["executor"] != "threads");
     let doers = [
-        event["worker"].as_str(),
+        event["worker"].as_str().filter(|_| scratch.is_none() || stays),
         event["task"].as_str(),
+        scratch.and_then(|mailbox| mailbox.rsplit('-').next()),
         owner.filter(|_| there),
         creator.filter(|_| cause != Some("thread-exit")),
         home.and_then(|it| it["worker"].as_str()),

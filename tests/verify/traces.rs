@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::process::{events, run};
 
 /// Runs of each mode, protocol and trouble that a file can be of; small, since each line of them is tried in turn.
-pub const RUNS: [&str; 26] = [
+pub const RUNS: [&str; 29] = [
     "-n 4 --mode use-main -t 3",
     "-n 4 --mode use-default -t 3",
     "-n 3 -t 4 --default-for w0-w1 --independent-for w1-w2 --mailbox INBOX --mailbox Archive --ops noop,list,status,fetch,search",
@@ -31,11 +31,14 @@ pub const RUNS: [&str; 26] = [
     SWITCHED,
     ALIKE,
     NAIVE,
+    "-n 3 -t 4 --mode use-main --lock command --ops fetch --wait-timeout 4ms --sandbox-latency 2ms",
+    "-n 2 -t 3 --lock command --independent-for all --ops fetch,noop --timeout 5ms --sandbox-latency 8ms",
     POOLED,
     SCATTERED,
     DISPOSED,
     "-n 2 -t 2 --tasks 5 --executor tasks --default-for t1-t2 --independent-for t0-t1 --ops noop",
     "-n 2 -t 2 --tasks 5 --executor pool --dispose task --mode use-default --allow-writes --ops append,noop",
+    "-n 2 -t 2 --tasks 3 --executor tasks --mode use-default --allow-writes --ops append --timeout 10ms --sandbox-latency 15ms",
 ];
 /// Every session breaks in its first operation, and nobody is asked for a number of them.
 pub const BROKEN: &str =

@@ -22,6 +22,7 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
     ledger.sessions_end(audit);
     ledger.operations_dialled(audit);
     ledger.was_seen(audit);
+    ledger.within_the_cap(audit);
 }
 
 struct Ledger<'a> {
@@ -50,6 +51,8 @@ struct Place {
     task: Option<TaskId>,
     by_hand: bool,
     created: Option<u64>,
+    /// When that was.
+    since: Duration,
     disposed: Option<(u64, Disposal)>,
     /// Sessions dialled so far.
     dials: u32,
@@ -77,6 +80,7 @@ impl<'a> Ledger<'a> {
             task: None,
             by_hand: false,
             created: Some(0),
+            since: Duration::ZERO,
             disposed: None,
             dials: 0,
             live: None,
@@ -148,6 +152,7 @@ impl<'a> Ledger<'a> {
                     task: *task,
                     by_hand: *by_hand,
                     created: seq,
+                    since: entry.at,
                     disposed: None,
                     dials: 0,
                     live: None,
@@ -170,11 +175,16 @@ impl<'a> Ledger<'a> {
                     *label == named || self.protocol == Protocol::Smtp
                 });
                 audit.check(SESSIONS, seq, label, || format!("{} carries another's label", opened.session));
+                let way = signed_in_as_sent(opened.signed_in_by, &opened.commands);
+                audit.check(SESSIONS, seq, way, || {
+                    let said = opened.signed_in_by.unwrap_or("nothing");
+                    format!("{} signed in by {said}, its commands say otherwise", opened.session)
+                });
                 let tls = opened.tls.is_some() == opened.phases.tls.is_some();
                 audit.check(SESSIONS, seq, tls, || format!("{} has TLS without its handshake", opened.session));
                 self.open.insert(opened.session);
-                let (open, max) = (self.open.len(), self.run.header.max_connections);
-                if let Some(max) = max {
+                if let Some(max) = self.run.header.max_connections {
+                    let open = self.open.len();
                     audit.check(CAP, seq, open <= max, || format!("{open} are open, {max} are allowed"));
                 }
                 let session = Session {
@@ -333,6 +343,7 @@ impl<'a> Ledger<'a> {
         place.dials += 1;
         let (due, live) = (place.dials, place.live.take());
         let (by_hand, owner, kind, gone) = (place.by_hand, place.worker, place.kind, place.disposed.is_some());
+        let since = place.since;
         if self.run.end.interrupted.is_none() {
             audit.check(SESSIONS, seq, !gone, || format!("{session} was dialled when its connection was disposed"));
         }
@@ -349,8 +360,12 @@ impl<'a> Ledger<'a> {
         audit.check(SESSIONS, seq, kind != Kind::Default || owner == worker, || {
             format!("{session} is another thread's default, dialled by {}", self.name(worker))
         });
+        let began = began(entry);
+        audit.check(DIALS, seq, since <= began + GRAIN, || {
+            format!("the dial of {session} began at {began:?}, its connection was created at {since:?}")
+        });
         let next = self.next_of(worker, entry.seq);
-        let for_it = next.filter(|(_, operation)| operation.opened && operation.session == Some(session));
+        let for_it = next.filter(|(_, operation)| operation.opened && asked_for(operation, session));
         let since = self.places.get(&session.connection).and_then(|place| place.created).unwrap_or_default();
         let holds = match for_it {
             Some((_, operation)) => operation.issued_after <= entry.seq,
@@ -401,8 +416,11 @@ impl<'a> Ledger<'a> {
         audit.check(CONNECTIONS, seq, before.is_none(), || format!("{connection} had been disposed before"));
         let (kind, interrupted) = (place.kind, self.run.end.interrupted.is_some());
         let holds = match cause {
-            Disposal::ByHand | Disposal::ThreadExit => kind != Kind::Main,
-            Disposal::ClientClosed => true,
+            Disposal::ByHand => kind != Kind::Main,
+            // An independent one is no thread's (K3).
+            Disposal::ThreadExit => kind == Kind::Default,
+            // Every thread has ended by then, and taken its own along (D3).
+            Disposal::ClientClosed => kind == Kind::Main || interrupted || self.run.header.scripted,
             Disposal::NeverOpened => kind != Kind::Main && !opened,
             // It is dropped as soon as its place is no more.
             Disposal::Broken => kind == Kind::Independent && (place.live.is_some() || interrupted),
@@ -542,14 +560,17 @@ impl<'a> Ledger<'a> {
                     let disposed = self.places.get(&session.connection).and_then(|place| place.disposed);
                     let to_be_closed =
                         disposed.is_some_and(|(seq, cause)| seq < entry.seq && cause != Disposal::Broken);
-                    let last = known.operations.last();
+                    let last = known.last();
                     let by_last = last.is_some_and(|(used, operation)| {
                         let during = operation.issued_after..used.seq;
                         let broken =
                             disposed.is_none_or(|(seq, cause)| cause != Disposal::Broken || during.contains(&seq));
-                        during.contains(&entry.seq) && broken && operation.outcome.is_err()
+                        // A naive one that selected there may have gone on elsewhere.
+                        let gave_up = operation.outcome.is_err() || operation.session != Some(*session);
+                        during.contains(&entry.seq) && broken && gave_up
                     });
-                    let broke = last.is_some_and(|(_, operation)| breaks(operation));
+                    let broke =
+                        last.is_some_and(|(_, operation)| operation.session == Some(*session) && breaks(operation));
                     let holds = by_last || (to_be_closed && !broke) || !matches!(closed.how, HowClosed::Discarded);
                     // A scenario's thread that keeps its connection finds it broken when it gives it back.
                     let kept = self.run.header.scripted && !broke;
@@ -577,16 +598,12 @@ impl<'a> Ledger<'a> {
         }
         for (entry, operation) in self.run.operations().filter(|(_, operation)| operation.opened) {
             let Some(session) = operation.session else { continue };
-            let dial = dials.get(&session);
-            let began = |dial: &Entry| match &dial.what {
-                What::Opened(opened) => opened.began,
-                _ => operation.issued_at,
-            };
-            let leased = operation.issued_at + operation.wait + operation.dial + GRAIN;
-            let holds = dial.is_some_and(|dial| {
-                (operation.issued_after..entry.seq).contains(&dial.seq)
-                    && began(dial) >= operation.issued_at
-                    && dial.at <= leased
+            let holds = asked(operation).any(|(session, leased)| {
+                dials.get(&session).is_some_and(|dial| {
+                    let during = operation.issued_after..entry.seq;
+                    let after_issue = began(dial) + GRAIN >= operation.issued_at;
+                    during.contains(&dial.seq) && after_issue && leased.is_none_or(|leased| dial.at <= leased)
+                })
             });
             audit.check(DIALS, Some(entry.seq), holds, || {
                 format!("operation {} opened {session}; there is no such dial in its time", operation.number)
@@ -597,6 +614,33 @@ impl<'a> Ledger<'a> {
             let holds = created.is_none_or(|created| (operation.issued_after..entry.seq).contains(&created));
             audit.check(DIALS, Some(entry.seq), holds, || {
                 format!("operation {} created its default connection, which is older", operation.number)
+            });
+        }
+    }
+
+    /// Connections being dialled count as those that are open do.
+    fn within_the_cap(&self, audit: &mut Audit) {
+        let Some(max) = self.run.header.max_connections else { return };
+        let mut begun = Vec::new();
+        let mut over = Vec::new();
+        for entry in &self.run.entries {
+            match &entry.what {
+                What::Opened(_) => begun.push((began(entry), entry.seq)),
+                // Reckoned, so to within that: see `began`.
+                What::OpenFailed(_) => {
+                    begun.push((began(entry) + GRAIN, entry.seq));
+                    over.push(entry.at);
+                }
+                What::Closed(_) => over.push(entry.at),
+                _ => {}
+            }
+        }
+        begun.sort_unstable();
+        for (count, (at, seq)) in (1..).zip(&begun) {
+            // In the order of entries they are by time.
+            let taken = count - over.partition_point(|over| over <= at).min(count);
+            audit.check(CAP, Some(*seq), taken <= max, || {
+                format!("a dial began at {at:?}: then {taken} were open or being dialled, {max} are allowed")
             });
         }
     }
@@ -626,7 +670,16 @@ impl<'a> Ledger<'a> {
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// The operation that had it last.
+    fn last(&self) -> Option<(&'a Entry, &'a Operation)> {
+        let first = |commands: &[Command]| commands.first().map_or(u32::MAX, |command| command.tag);
+        let whole = self.operations.iter().map(|(entry, operation)| (first(&operation.commands), *entry, *operation));
+        let earlier = self.selections.iter().map(|(entry, operation, it)| (first(&it.commands), *entry, *operation));
+        let last = whole.chain(earlier).max_by_key(|(tag, entry, _)| (*tag, entry.seq));
+        last.map(|(_, entry, operation)| (entry, operation))
+    }
+
     /// From 1, through the set-up, the operations and the goodbye.
     fn tags(&self, session: SessionId, audit: &mut Audit) {
         let mut due = 1;
@@ -659,7 +712,9 @@ impl Session<'_> {
     /// lease of one that has several.
     fn turns(&self, session: SessionId, audit: &mut Audit) {
         let mut free = self.opened.at;
-        let whole = self.operations.iter().filter(|_| self.selections.is_empty());
+        let naive = |(_, operation): &(&Entry, &Operation)| operation.selected().is_some();
+        let naive = !self.selections.is_empty() || self.operations.iter().any(naive);
+        let whole = self.operations.iter().filter(|_| !naive);
         for (entry, operation) in whole {
             let began = entry.at.saturating_sub(operation.service) + GRAIN;
             audit.check(TURNS, Some(entry.seq), free <= began, || {
@@ -698,6 +753,38 @@ impl Session<'_> {
             format!("{session} received {} bytes, the replies take {received}", closed.received)
         });
     }
+}
+
+/// A mechanism goes with the command that carries one, the protocol's own command by itself.
+fn signed_in_as_sent(by: Option<&str>, commands: &[Command]) -> bool {
+    let sent = |verbs: &[&str]| commands.iter().any(|command| verbs.contains(&command.verb));
+    let carried = sent(&["AUTHENTICATE", "AUTH"]);
+    by.map_or_else(|| !carried && !sent(&["LOGIN", "USER"]), |by| carried || sent(&[by]))
+}
+
+/// When the dial that the entry is of began: that of a refused one is reckoned from what it took, to within [`GRAIN`].
+fn began(dial: &Entry) -> Duration {
+    match &dial.what {
+        What::Opened(opened) => opened.began,
+        What::OpenFailed(failed) => dial.at.saturating_sub(failed.took),
+        _ => dial.at,
+    }
+}
+
+/// The sessions that an operation asked for, and when it had each at the latest, if its times tell. A naive one asks a second
+/// time, when it has selected: what passes between its leases nobody measures.
+fn asked(operation: &Operation) -> impl Iterator<Item = (SessionId, Option<Duration>)> {
+    let leased = operation.issued_at + operation.wait + operation.dial + GRAIN;
+    let selected = operation.selected();
+    let last = operation.session.map(|session| {
+        let once = selected.is_none_or(|first| first.session == session && operation.local_port.is_some());
+        (session, once.then_some(leased))
+    });
+    selected.map(|first| (first.session, Some(leased))).into_iter().chain(last)
+}
+
+fn asked_for(operation: &Operation, session: SessionId) -> bool {
+    asked(operation).any(|(asked, _)| asked == session)
 }
 
 fn breaks(operation: &Operation) -> bool {

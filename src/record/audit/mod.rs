@@ -7,6 +7,7 @@
 mod ledger;
 mod log;
 mod order;
+mod refusals;
 mod selections;
 mod steps;
 mod switches;
@@ -70,6 +71,8 @@ rules! {
     TURNS "turns" "a session served one operation at a time (A7)"
     /// Traffic.
     BYTES "bytes" "a session carried at least what its commands take"
+    /// What a server's line means.
+    REFUSALS "B4" "what the server refused is called what its own line means"
     /// Outcomes.
     OUTCOMES "outcomes" "an operation's outcome is one that its course allows"
     /// The cap.
@@ -124,6 +127,7 @@ impl Audit {
             audit.told(WITNESS, witness.checked, wrong);
         }
         order::check(run, &mut audit);
+        refusals::check(run, &mut audit);
         switches::check(run, &mut audit);
         ledger::check(run, &mut audit);
         selections::check(run, &mut audit);

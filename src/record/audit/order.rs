@@ -50,6 +50,8 @@ struct Doer {
     /// A task's beginning is written down, and where that was.
     began: bool,
     on: Option<WorkerId>,
+    /// Where a task was last.
+    latest: Option<WorkerId>,
     ended: bool,
     issued: u64,
     not_issued: u64,
@@ -221,7 +223,8 @@ impl Order<'_> {
                     format!("{} says that it did not begin {not_begun}", names.worker(*worker))
                 });
             }
-            What::LeftMailbox { mailbox, .. } if self.run.header.executor != Executor::Threads => {
+            What::LeftMailbox { worker, mailbox } if self.run.header.executor != Executor::Threads => {
+                self.knows(entry, *worker);
                 let prefix = format!("mailconn-{}-t", self.run.header.run_id);
                 let number = mailbox.strip_prefix(&prefix).and_then(|number| number.parse().ok());
                 let task = number.map(TaskId).filter(|task| format!("{prefix}{}", task.0) == *mailbox);
@@ -232,7 +235,11 @@ impl Order<'_> {
                     let state = self.task(entry, task);
                     state.left += 1;
                     let once = state.left == 1 && !state.ended;
+                    let there = state.latest == Some(*worker);
                     self.audit.check(ASKED, Some(entry.seq), once, || format!("{task} left its mailbox behind before"));
+                    self.audit.check(THREADS, Some(entry.seq), there, || {
+                        format!("{task} left its mailbox behind on {worker}, where it was not last")
+                    });
                 }
             }
             What::LeftMailbox { worker, mailbox } => {
@@ -277,6 +284,7 @@ impl Order<'_> {
         let state = self.task(entry, task);
         let first = !std::mem::replace(&mut state.began, true);
         (state.on, state.known, state.last) = (Some(worker), entry.seq + 1, entry.at);
+        state.latest = Some(worker);
         self.audit.check(ASKED, seq, first, || format!("{} began before", names.task(task)));
         self.latest.insert(worker, task);
         let state = self.workers.entry(worker).or_default();
@@ -420,6 +428,7 @@ impl Order<'_> {
         let stays = self.keeps_its_thread();
         let state = self.task(entry, task);
         let there = !stays || state.on == Some(operation.worker);
+        state.latest = Some(operation.worker);
         state.issued += 1;
         let under_way = state.began && !state.ended && state.stopped == 0 && state.left == 0;
         let holds = under_way && operation.issued_after >= state.known && operation.issued_at >= state.last;
@@ -486,11 +495,16 @@ impl Order<'_> {
         };
         must(served || operation.commands.is_empty(), "sent commands over no port");
         must(served || operation.outcome.is_err(), "succeeded without a connection");
-        must(served || operation.service.is_zero(), "was served without a connection");
+        // A naive one may have selected, and not come to read.
+        let selected = operation.selected().is_some();
+        must(served || selected || operation.service.is_zero(), "was served without a connection");
         must(!served || operation.session.is_some(), "has a port, and no session");
         must(operation.opened || operation.dial.is_zero(), "took time to dial, and opened nothing");
         must(!operation.opened || operation.session.is_some(), "opened a session, and does not say which");
-        must(served || operation.session.is_none() || operation.opened, "has a session that did not serve it");
+        must(
+            served || selected || operation.session.is_none() || operation.opened,
+            "has a session that did not serve it",
+        );
         if let Err(failure) = &operation.outcome {
             let at_work = matches!(failure.stage, Stage::Operation);
             must(served == at_work || failure.kind == FailureKind::Internal, "failed at a stage that it was not at");

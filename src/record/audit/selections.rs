@@ -19,6 +19,7 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
     if run.header.lock != Lock::Command {
         return;
     }
+    gave_its_connection_back(run, audit);
     has_its_own_validity(run, audit);
     let mut selections: BTreeMap<(SessionId, u32), Option<Made<'_>>> = BTreeMap::new();
     for (_, operation) in run.operations() {
@@ -45,6 +46,17 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
         audit.check(OUTCOMES, Some(entry.seq), mailbox && validity, || {
             let (number, by) = (operation.number, made.by);
             format!("operation {number} was answered from another mailbox than {}, which operation {by} had selected on {session} last", made.mailbox)
+        });
+    }
+}
+
+/// Whoever selects under a naive lock has the connection for no command more. (A scenario's steps are units beside others.)
+fn gave_its_connection_back(run: &Run, audit: &mut Audit) {
+    for (entry, operation) in run.operations().filter(|_| !run.header.scripted) {
+        let [first, .., last] = &*operation.commands else { continue };
+        let unit = first.verb == "EXAMINE" && ["FETCH", "SEARCH"].contains(&last.verb);
+        audit.check(OUTCOMES, Some(entry.seq), !unit, || {
+            format!("operation {} selected and read in one lease, under a lock for each command", operation.number)
         });
     }
 }

@@ -1,0 +1,48 @@
+//! What the server refused is called what its own line means: a limit is no wrong password (B4).
+
+use super::{Audit, REFUSALS};
+use crate::protocol::{Failure, FailureKind, refusal};
+use crate::record::run::{Entry, HowClosed, Run, What};
+
+pub(super) fn check(run: &Run, audit: &mut Audit) {
+    for entry in &run.entries {
+        if let Some(failure) = failure(entry) {
+            judge(entry, failure, audit);
+        }
+    }
+}
+
+fn failure(entry: &Entry) -> Option<&Failure> {
+    match &entry.what {
+        What::OpenFailed(failed) => Some(&failed.failure),
+        What::Operation(operation) => operation.outcome.as_ref().err().map(|failure| &**failure),
+        What::Stopped { failure, .. } | What::TaskStopped { failure, .. } => failure.as_deref(),
+        What::Closed(closed) => match &closed.how {
+            HowClosed::WithoutLogout(failure) => Some(failure),
+            HowClosed::LoggedOut | HowClosed::Discarded => None,
+        },
+        _ => None,
+    }
+}
+
+fn judge(entry: &Entry, failure: &Failure, audit: &mut Audit) {
+    use FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo};
+    let seq = Some(entry.seq);
+    let kind = failure.kind;
+    // Nobody but the server says so.
+    let its_own = matches!(kind, AuthInvalid | LimitConnections | LimitRate);
+    let Some(line) = &failure.server_line else {
+        audit.check(REFUSALS, seq, !its_own, || format!("{kind} is a server's answer, and there is none of its lines"));
+        return;
+    };
+    // Of a line that was cut the end is not known; other kinds are told from more than the line.
+    let refused = its_own || matches!(kind, AuthUnsupported | ServerNo | ServerBad | ServerBye);
+    if !refused || line.ends_with('…') {
+        return;
+    }
+    let means = refusal(line.as_bytes(), failure.stage).kind;
+    // A goodbye is one whatever its words, and nothing is a wrong password before anybody signed in; but a limit is a limit.
+    let limit = matches!(means, LimitConnections | LimitRate);
+    let holds = means == kind || !(its_own || limit);
+    audit.check(REFUSALS, seq, holds, || format!("it is called {kind}, the server's line means {means}: {line}"));
+}
