@@ -138,7 +138,9 @@
 //! # What a verification checks
 //! `mailconn verify` reads the file of a run (`run --format ndjson`) and asks whether what it says can have been so. What it
 //! names as not holding, it names by rule, line and both sides. Events that concern neither the same thread nor the same
-//! connection may change places within the time that each of them took: no record could tell.
+//! connection may change places within the time that each of them took: no record could tell. Nor can the file alone show what
+//! nothing else in it depends on; `mailconn verify --help` names that. A server's log that has no session of the run bears out
+//! nothing: that is exit code 2, never 0.
 //!
 //! The file of a scenario (`scenario --format ndjson`) holds its steps, then each client's run, line for line as in a run's
 //! file, but that each line names the client, and workers and tasks go by the scenario's names. All is checked in it that

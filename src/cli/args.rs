@@ -48,8 +48,16 @@ pub enum Command {
     /// Check the file of a run or a scenario: does what it says hold, by itself and against the server's record?
     ///
     /// From the NDJSON of a run alone (mailconn run --format ndjson) the report is computed again and compared with what the
-    /// file says (so it is of a scenario: each client's run, and the steps against what the threads did), every operation's connection is checked against the rules and the server's record, and the record
-    /// against itself: no event can be taken out, put in, moved or changed without contradicting others.
+    /// file says (of a scenario: each client's run, and the steps against what the threads did), every operation's connection
+    /// is checked against the rules, and against the sandbox's record if that was
+    /// the server, and the events against each other: which connection was created, opened, used, closed and disposed, for
+    /// whom, why, in what order, by which commands, and what the server's refusals mean. A line that is missing, doubled or
+    /// at another place is found, unless the events were such that nobody could tell.
+    ///
+    /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
+    /// took, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
+    /// certificates were verified, fail_on, how it signed in and as whom, and of which executor tasks were that never left
+    /// their thread. A file in which everything was invented alike is no contradiction: only a server's record is one.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
@@ -150,11 +158,15 @@ pub struct VerifyArgs {
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
     /// login_log_format_elements with user=<%u> method=%m rport=%{rport} mpid=%e %c session=<%{session}>, and
-    /// mail_log_prefix = "%s(%u)<%p><%{session}>: "; bytes are compared with imap_logout_format = in=%i out=%o. What cannot
-    /// be joined is said.
+    /// mail_log_prefix = "%s(%u)<%p><%{session}>: "; bytes are compared with imap_logout_format = in=%i out=%o. Compared are
+    /// each session's name, port, user, way to sign in, TLS, end, bytes (what the sign-in takes is only bounded) and day (the
+    /// log does not say its time zone). A session that signed in and is not in a log that has others of the run does not
+    /// hold; where none is in it nothing could be compared, which is exit code 2.
     #[arg(long, value_name = "FILE")]
     pub dovecot_log: Option<PathBuf>,
-    /// And with the transcripts in its rawlog_dir, command by command
+    /// And with the transcripts in its rawlog_dir, command by command after the sign-in
+    ///
+    /// It is exit code 2 if it has none of the run's sessions, and does not hold if it has some of them only.
     #[arg(long, value_name = "DIR", requires = "dovecot_log")]
     pub rawlog: Option<PathBuf>,
 }

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::time::SystemTime;
 
+use chrono::NaiveDateTime;
 use mailconn::record::LoggedSession;
 
 /// What the reader of a log line needs of it; a longer one is cut.
@@ -28,11 +30,14 @@ pub fn read(log: &Path, rawlog: Option<&Path>) -> io::Result<Vec<LoggedSession>>
             let path = entry?.path();
             // 20261122-202134.9021.1.in
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let [_, pid, _, "in"] = name.split('.').collect::<Vec<_>>()[..] else { continue };
-            let Some(of) = pid.parse().ok().and_then(|pid: u32| sessions.by_process.get(&pid)) else { continue };
-            let imap = sessions.imap.get(*of).copied().unwrap_or_default();
+            let [began, pid, _, "in"] = name.split('.').collect::<Vec<_>>()[..] else { continue };
+            let Some(of) = pid.parse().ok().and_then(|pid| sessions.of_process(pid, time(began, "%Y%m%d-%H%M%S")))
+            else {
+                continue;
+            };
+            let imap = sessions.imap.get(of).copied().unwrap_or_default();
             let commands = commands(BufReader::new(File::open(&path)?), imap)?;
-            if let Some(row) = sessions.rows.get_mut(*of) {
+            if let Some(row) = sessions.rows.get_mut(of) {
                 row.commands = Some(commands);
             }
         }
@@ -47,7 +52,8 @@ struct Sessions {
     imap: Vec<bool>,
     /// By Dovecot's own name of the session.
     by_name: HashMap<String, usize>,
-    by_process: HashMap<u32, usize>,
+    /// A process can serve several, one after the other, and its number can come again.
+    by_process: HashMap<u32, Vec<usize>>,
     /// What came of a session before its sign-in did: two processes write in no order.
     early: HashMap<String, LoggedSession>,
 }
@@ -57,7 +63,11 @@ impl Sessions {
     /// `… imap(u1)<9021><5h47OeNg5Kd/AAAB>: Info: ID sent: x-mailconn-run=…, x-mailconn-session=#1`.
     fn line(&mut self, line: &str) {
         if let Some((service, message)) = line.split_once("-login: Info: Login: ") {
-            self.login(service.ends_with("imap"), message);
+            self.login(
+                service.ends_with("imap"),
+                time(line.get(..19).unwrap_or_default(), "%Y-%m-%d %H:%M:%S"),
+                message,
+            );
         } else if let Some((before, message)) = line.split_once(">: Info: ")
             && let Some((_, name)) = before.rsplit_once('<')
         {
@@ -69,10 +79,11 @@ impl Sessions {
         }
     }
 
-    fn login(&mut self, imap: bool, message: &str) {
+    fn login(&mut self, imap: bool, at: Option<SystemTime>, message: &str) {
         let Some(name) = element(message, "session").map(str::to_owned) else { return };
         let Some(port) = element(message, "rport").and_then(|port| port.parse().ok()) else { return };
         let row = LoggedSession {
+            at,
             port,
             user: element(message, "user").unwrap_or_default().to_owned(),
             method: element(message, "method").map(str::to_owned),
@@ -80,13 +91,23 @@ impl Sessions {
             tls: Some(message.split(", ").any(|element| element == "TLS")),
             ..self.early.remove(&name).unwrap_or_default()
         };
-        let at = self.rows.len();
+        let index = self.rows.len();
         if let Some(pid) = element(message, "mpid").and_then(|pid| pid.parse().ok()) {
-            self.by_process.insert(pid, at);
+            self.by_process.entry(pid).or_default().push(index);
         }
-        self.by_name.insert(name, at);
+        self.by_name.insert(name, index);
         self.rows.push(row);
         self.imap.push(imap);
+    }
+
+    /// The session of that process that signed in nearest to that time.
+    fn of_process(&self, pid: u32, at: Option<SystemTime>) -> Option<usize> {
+        let all = self.by_process.get(&pid)?;
+        let apart = |index: &&usize| {
+            let (one, other) = (self.rows.get(**index)?.at?, at?);
+            Some(one.duration_since(other).unwrap_or_else(|earlier| earlier.duration()))
+        };
+        all.iter().min_by_key(apart).copied()
     }
 
     fn says(&mut self, name: &str, message: &str) {
@@ -109,6 +130,11 @@ impl Sessions {
             row.end = Some(reason.to_owned());
         }
     }
+}
+
+/// A time as somebody's local clock shows it, as if that were UTC.
+fn time(text: &str, format: &str) -> Option<SystemTime> {
+    NaiveDateTime::parse_from_str(text, format).ok().map(|time| time.and_utc().into())
 }
 
 /// The value of an element of `login_log_format_elements`.

@@ -44,8 +44,8 @@ them, but for those that a scenario expects, or expects not, and --fail-on.";
 pub const VERIFY_HELP: &str = "\
 Exit codes:
   0  the trace is sound: it says what happened, whatever that was
-  2  wrong usage, no trace, or it cannot be read; or the report could not be
-     written
+  2  wrong usage, no trace, or it cannot be read; or the server's log has nothing
+     of the run to compare; or the report could not be written
   7  something in it does not hold
 What the run itself came to (a limit, failed operations, an interruption) is
 shown, and changes none of them.";

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::args::VerifyArgs;
 use super::dovecot_log;
-use mailconn::record::{Audit, LoggedSession};
+use mailconn::record::{AgainstLog, Audit, LoggedSession};
 use mailconn::report::{self, Output, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification};
 
 /// Checks the file, tells, and says with what code to exit.
@@ -22,14 +23,18 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
         Box::new(File::open(&args.trace).with_context(|| format!("cannot read {name}"))?)
     };
     let recorded = Recorded::read(file).with_context(|| format!("{name} cannot be verified"))?;
-    let log = args.dovecot_log.as_deref().map(|log| dovecot_log::read(log, args.rawlog.as_deref())).transpose();
-    let log = log.context("reading the server's log")?;
+    let rawlog = args.rawlog.as_deref();
+    let sessions = args.dovecot_log.as_deref().map(|log| dovecot_log::read(log, rawlog)).transpose();
+    let sessions = sessions.context("reading the server's log")?;
+    let log = sessions.as_deref().map(|sessions| Log { sessions, transcripts: rawlog.is_some() });
+    let mut compared = AgainstLog::default();
+    let json = args.format.is_json();
     let (bytes, code) = match recorded {
-        Recorded::Run(trace) => of_run(*trace, log.as_deref(), args.format.is_json()),
+        Recorded::Run(trace) => of_run(*trace, log, &mut compared, json),
         Recorded::Scenarios(all) => {
-            let told = all.into_iter().map(|trace| of_scenario(trace, log.as_deref(), args.format.is_json()));
+            let told = all.into_iter().map(|trace| of_scenario(trace, log, &mut compared, json));
             told.fold((Vec::new(), 0), |(mut all, worst), (bytes, code)| {
-                if !all.is_empty() && !args.format.is_json() {
+                if !all.is_empty() && !json {
                     all.push(b'\n');
                 }
                 all.extend(bytes);
@@ -37,15 +42,29 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
             })
         }
     };
+    if let Some((path, sessions)) = args.dovecot_log.as_deref().zip(sessions.as_deref())
+        && let Some(why) = nothing_compared(&compared, sessions.len(), path, rawlog)
+    {
+        bail!("nothing could be compared: {why}");
+    }
     Output::Stdout.write_whole(&bytes).context("writing the report")?;
     Ok(code)
 }
 
-fn of_run(trace: Trace, log: Option<&[LoggedSession]>, json: bool) -> (Vec<u8>, u8) {
+/// What a server wrote down, read.
+#[derive(Clone, Copy)]
+struct Log<'a> {
+    sessions: &'a [LoggedSession],
+    /// Transcripts were to be read too.
+    transcripts: bool,
+}
+
+fn of_run(trace: Trace, log: Option<Log<'_>>, compared: &mut AgainstLog, json: bool) -> (Vec<u8>, u8) {
     let mut verification = Verification::of(trace);
-    if let Some(sessions) = log {
-        let (audit, joined) = Audit::against_log(verification.run(), sessions);
-        verification.join(audit, joined);
+    if let Some(Log { sessions, transcripts }) = log {
+        let against = Audit::against_log(verification.run(), sessions);
+        compared.add(against.clone());
+        verification.join(against, transcripts);
     }
     let bytes = match json {
         true => report::verification_json(&verification),
@@ -54,17 +73,36 @@ fn of_run(trace: Trace, log: Option<&[LoggedSession]>, json: bool) -> (Vec<u8>, 
     (bytes, verification.exit_code())
 }
 
-fn of_scenario(trace: ScenarioTrace, log: Option<&[LoggedSession]>, json: bool) -> (Vec<u8>, u8) {
+fn of_scenario(trace: ScenarioTrace, log: Option<Log<'_>>, compared: &mut AgainstLog, json: bool) -> (Vec<u8>, u8) {
     let mut verification = ScenarioVerification::of(trace);
-    if let Some(sessions) = log {
-        let compared: Vec<_> = verification.runs().map(|run| Audit::against_log(run, sessions)).collect();
-        for (audit, joined) in compared {
-            verification.join(audit, joined);
-        }
+    if let Some(Log { sessions, transcripts }) = log {
+        let mut against = AgainstLog::default();
+        verification.runs().for_each(|run| against.add(Audit::against_log(run, sessions)));
+        compared.add(against.clone());
+        verification.join(against, transcripts);
     }
     let bytes = match json {
         true => report::scenario_verification_json(&verification),
         false => report::scenario_verification_text(&verification).into_bytes(),
     };
     (bytes, verification.exit_code())
+}
+
+/// Why a server's record says nothing about the run, if it does not: then nothing is borne out by it.
+fn nothing_compared(against: &AgainstLog, logged: usize, log: &Path, rawlog: Option<&Path>) -> Option<String> {
+    let log = log.display();
+    if !against.audit.holds() {
+        None
+    } else if logged == 0 {
+        Some(format!("{log} shows no sign-in; it must be a Dovecot's log, set up as `mailconn verify --help` says"))
+    } else if against.sessions == 0 {
+        Some(format!(
+            "none of the {} sessions of the run that signed in is among the {logged} of {log}; it is of another server \
+             or of another time",
+            against.signed_in
+        ))
+    } else {
+        let rawlog = rawlog.filter(|_| against.transcripts == 0)?.display();
+        Some(format!("{rawlog} has no transcript of any session of the run"))
+    }
 }

@@ -15,7 +15,7 @@ mod tasks;
 mod verdict;
 
 pub use crate::protocol::{Answer, Failure, Phases, Stage};
-pub use audit::{Audit, Doubt, LoggedSession, RULES, Rule, Tested};
+pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{

@@ -195,3 +195,68 @@ fn a_run_is_verified_through_a_pipe() {
     let help = end(&mut mailconn(["verify", "--help"]));
     assert!(help.stdout.contains("7  something in it does not hold"), "{}", help.stdout);
 }
+
+#[test]
+fn what_the_file_says_is_told_as_what_the_file_says() {
+    let ran = run("-n 2 -t 4 --mode use-default --sandbox-connections 2 --format ndjson");
+    assert_eq!(ran.code, 6);
+    let (entries, end) = ran.stdout.trim_end().rsplit_once('\n').unwrap();
+    let told = verify(&format!("{entries}\n{}\n", end.replace(r#""exit_code":6"#, r#""exit_code":0"#)), &[]);
+    let said = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(told.code, 7);
+    assert!(said.contains("the file says that the run came to exit 0, its events come to 6:"), "{said}");
+
+    let one = verify(&run("-n 2 -t 1 --format ndjson").stdout, &[]).stdout;
+    assert!(one.contains("2 operations ran on 1 session;"), "{one}");
+    let lines = one.split(" line").next().unwrap().rsplit(' ').next().unwrap();
+    assert!(one.contains(&format!("{lines} of {lines}   each line is one event")), "{one}");
+}
+
+#[test]
+fn a_rule_that_no_record_of_the_server_was_there_for_is_not_said_to_hold() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        obey(peer);
+    });
+    let trace = end(&mut against(server.address, "-n 3 -t 2 --ops noop --format ndjson")).stdout;
+    let text = verify(&trace, &[]).stdout;
+    assert!(text.contains("  witness       not available   the server's own record"), "{text}");
+    let report: Value = serde_json::from_str(&verify(&trace, &["--format", "json"]).stdout).unwrap();
+    assert_eq!(report["trace"]["witness"], false);
+    assert!(list(&report["checks"]).iter().all(|check| check["rule"] != "witness"));
+}
+
+#[test]
+fn a_line_that_is_missing_is_told_of_before_what_follows_from_it() {
+    let trace = run("-n 20 -t 3 --mode use-default --format ndjson").stdout;
+    let without: String =
+        trace.lines().enumerate().filter(|(at, _)| *at != 4).map(|(_, line)| format!("{line}\n")).collect();
+    let told = verify(&without, &[]);
+    let (_, doubts) = told.stdout.split_once("What does not hold:\n").unwrap();
+    let mut lines = doubts.lines();
+    assert_eq!(lines.next(), Some("  line 5      sequence      number 4 is missing before it, it says 5"));
+    assert!(lines.next().unwrap().contains("more that may follow from the file not being whole"), "{doubts}");
+    assert!(told.stdout.contains("sequence"), "{}", told.stdout);
+    assert!(!told.stdout.contains("Some("), "{}", told.stdout);
+}
+
+/// The server ends each session after so many commands: between the selection and the reading, too.
+#[test]
+fn a_naive_run_whose_sessions_end_between_its_leases_is_sound() {
+    for hangs_up_after in 1..7 {
+        let server = Server::start(move |peer| {
+            peer.sign_in();
+            for _ in 0..hangs_up_after {
+                let Some(line) = peer.line() else { return };
+                let mut words = line.split(' ');
+                let (tag, verb) = (words.next().unwrap(), words.next().unwrap());
+                let answer = if verb == "EXAMINE" { "* 1 EXISTS\r\n" } else { "" };
+                peer.send(&format!("{answer}{tag} OK done\r\n"));
+            }
+        });
+        for flags in ["--mode use-main", "--mode use-default", "--independent-for all --mailbox Archive"] {
+            let flags = format!("-n 4 -t 4 --lock command --ops fetch,noop --format ndjson {flags}");
+            is_sound(&end(&mut against(server.address, &flags)).stdout);
+        }
+    }
+}

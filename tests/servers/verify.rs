@@ -1,6 +1,10 @@
 //! `mailconn verify --dovecot-log`: a run's file against what a real server wrote down.
 
-use super::tool::{Finished, Protection, Protocol, SOON, Tool};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::tool::{Finished, Protection, Protocol, Report, SOON, Tool};
 use crate::cli::process::{Ended, end, mailconn};
 use crate::support::dovecot::PrivateDovecot;
 
@@ -8,13 +12,35 @@ use crate::support::dovecot::PrivateDovecot;
 fn trace(server: &PrivateDovecot, protocol: Protocol, protection: Protection, flags: &str) -> String {
     let (finished, report): (Finished, _) = Tool::speaking(protocol, server, "u1", protection).with(flags).streamed();
     assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    written_down(server, &report);
+    finished.stdout
+}
+
+/// The same under a naive lock, whatever it comes to; while it runs, sessions are ended that many times.
+fn naive(server: &PrivateDovecot, flags: &str, ended: usize) -> String {
+    let flags = format!(
+        "--lock command --mode use-main -t 6 --ops fetch --mailbox INBOX --mailbox Archive --format ndjson {flags}"
+    );
+    let running = Tool::speaking(Protocol::Imap, server, "u1", Protection::Plain).with(&flags).start();
+    for _ in 0..ended {
+        std::thread::sleep(Duration::from_millis(120));
+        for pid in server.imap_pids() {
+            // It may have ended by itself.
+            drop(Command::new("kill").arg(pid.to_string()).status());
+        }
+    }
+    let finished = running.finish();
+    written_down(server, &finished.report());
+    finished.stdout
+}
+
+fn written_down(server: &PrivateDovecot, report: &Report) {
     let opened: Vec<u64> = report.events("session-opened").map(|it| it["local_port"].as_u64().unwrap()).collect();
     server.wait_for(SOON, |log| {
         let ended =
             |port: &u64| log.on_port(u16::try_from(*port).unwrap()).is_some_and(|session| session.end.is_some());
         opened.iter().all(ended)
     });
-    finished.stdout
 }
 
 fn verify(server: &PrivateDovecot, trace: &str) -> Ended {
@@ -83,11 +109,120 @@ fn what_the_servers_log_knows_better_does_not_hold() {
     assert!(words(&verb_lie.stdout).contains("the server's transcript of it has"), "{}", verb_lie.stdout);
 }
 
+/// `mailconn verify` with that log and those transcripts.
+fn against(trace: &str, log: &Path, rawlog: Option<&Path>) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trace");
+    std::fs::write(&path, trace).unwrap();
+    let mut command = mailconn(["verify"]);
+    command.arg(path).arg("--dovecot-log").arg(log);
+    if let Some(rawlog) = rawlog {
+        command.arg("--rawlog").arg(rawlog);
+    }
+    end(&mut command)
+}
+
 #[test]
-fn a_log_of_others_joins_nothing_and_says_so() {
+fn a_record_that_says_nothing_of_the_run_bears_out_nothing() {
+    let (server, other) = (PrivateDovecot::start(), PrivateDovecot::start());
+    let flags = "--mode use-default -t 3 -n 3 --ops noop";
+    let trace_there = trace(&server, Protocol::Imap, Protection::Plain, flags);
+    trace(&other, Protocol::Imap, Protection::Plain, flags);
+    let sandboxed = end(&mut mailconn("run -n 2 -t 1 --format ndjson".split(' '))).stdout;
+    let empty = tempfile::tempdir().unwrap();
+    let (log, rawlog) = server.record();
+    for (what, trace, log, rawlog, why) in [
+        ("no log", &trace_there, Path::new("/dev/null"), None, "shows no sign-in"),
+        ("another text", &trace_there, Path::new("Cargo.toml"), None, "shows no sign-in"),
+        ("another server", &trace_there, other.record().0, None, "none of the 3 sessions of the run that signed in"),
+        ("the sandbox's run", &sandboxed, log, None, "none of the 1 sessions of the run that signed in"),
+        ("no transcripts", &trace_there, log, Some(empty.path()), "has no transcript of any session"),
+    ] {
+        let verified = against(trace, log, rawlog);
+        let lines = verified.stderr.lines().count();
+        assert_eq!((verified.code, &*verified.stdout, lines), (2, "", 1), "{what}: {}", verified.stderr);
+        assert!(verified.stderr.contains(why), "{what}: {}", verified.stderr);
+    }
+
+    // Of one session the log, or the directory, has nothing; of the others it has.
+    let port = trace_there.split(r#""local_port":"#).nth(1).unwrap().split(',').next().unwrap();
+    let text = std::fs::read_to_string(log).unwrap();
+    let (its_own, others): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.contains(&format!("rport={port},")));
+    let shorter = empty.path().join("log");
+    std::fs::write(&shorter, others.join("\n") + "\n").unwrap();
+    assert_eq!(against(&trace_there, &shorter, None).code, 7);
+    let unlabelled: Vec<&str> = others.into_iter().filter(|line| !line.contains("ID sent: ")).collect();
+    std::fs::write(&shorter, unlabelled.join("\n") + "\n").unwrap();
+    let verified = against(&trace_there, &shorter, None);
+    assert_eq!(verified.code, 7, "{}", verified.stdout);
+    assert!(words(&verified.stdout).contains("is not in the log, which has others of this run"), "{}", verified.stdout);
+    let pid = its_own[0].split("mpid=").nth(1).unwrap().split(',').next().unwrap();
+    for entry in std::fs::read_dir(rawlog).unwrap().map(Result::unwrap) {
+        if !entry.file_name().to_string_lossy().contains(&format!(".{pid}.")) {
+            std::fs::copy(entry.path(), empty.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let verified = against(&trace_there, log, Some(empty.path()));
+    assert_eq!(verified.code, 7, "{}", verified.stdout);
+    assert!(words(&verified.stdout).contains("of the 3 that were joined, 2 were compared with their transcripts"));
+    assert!(words(&verified.stdout).contains("has no transcript, and other sessions"), "{}", verified.stdout);
+}
+
+#[test]
+fn who_signed_in_how_much_passed_and_on_which_day_the_log_knows() {
     let server = PrivateDovecot::start();
-    let ended = end(&mut mailconn("run -n 2 -t 1 --format ndjson".split(' ')));
-    let verified = verify(&server, &ended.stdout);
+    let trace = trace(&server, Protocol::Imap, Protection::Plain, "--mode use-default -t 2 -n 4 --ops noop");
+    let number = |name: &str| trace.split(&format!(r#""{name}":"#)).nth(1).unwrap().split([',', '}']).next().unwrap();
+    let inflated =
+        |name: &str| trace.replacen(&format!(r#""{name}":{}"#, number(name)), &format!(r#""{name}":{}"#, 1_000_000), 1);
+    for (lie, said) in [
+        (trace.replacen("imap://u1@", "imap://u3@", 1), "is one of u3, the log has u1 sign in"),
+        (inflated("bytes_sent"), "after the sign-in, which takes"),
+        (inflated("bytes_received"), "after the sign-in, which takes"),
+        (two_days_earlier(&trace), "hours from the log's"),
+    ] {
+        let verified = verify(&server, &lie);
+        assert_eq!(verified.code, 7, "{said}: {}", verified.stdout);
+        assert!(words(&verified.stdout).contains(said), "{said}: {}", verified.stdout);
+    }
+}
+
+/// With every date two days before its own.
+fn two_days_earlier(trace: &str) -> String {
+    let earlier = |time: &str| {
+        let time = humantime::parse_rfc3339(time).unwrap() - Duration::from_secs(2 * 86_400);
+        humantime::format_rfc3339_micros(time).to_string()
+    };
+    trace
+        .lines()
+        .map(|line| {
+            let mut line = line.to_owned();
+            for name in ["started", "time"] {
+                let key = format!(r#""{name}":""#);
+                if let Some((before, after)) = line.clone().split_once(&key) {
+                    let (time, rest) = after.split_once('"').unwrap();
+                    line = format!("{before}{key}{}\"{rest}", earlier(time));
+                }
+            }
+            line + "\n"
+        })
+        .collect()
+}
+
+/// Whose commands come from several leases, on sessions that the server ends one after the other.
+#[test]
+fn a_naive_lock_is_borne_out_also_where_sessions_were_replaced() {
+    let server = PrivateDovecot::start();
+    let whole = naive(&server, "-n 20", 0);
+    let verified = verify(&server, &whole);
     assert_eq!(verified.code, 0, "{}", verified.stdout);
-    assert!(words(&verified.stdout).contains("is not in the log"), "{}", verified.stdout);
+    let said = words(&verified.stdout);
+    assert!(said.contains("of the 1 that were joined, 1 was compared with their transcripts: 24"), "{said}");
+    let replaced = naive(&server, "--duration 1500ms", 8);
+    let sessions = replaced.matches(r#""event":"session-opened""#).count();
+    assert!(sessions > 2, "{sessions} sessions");
+    let verified = verify(&server, &replaced);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert!(words(&verified.stdout).contains("witness not available"), "{}", verified.stdout);
 }

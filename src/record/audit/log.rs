@@ -1,15 +1,18 @@
 //! A real server's log, joined to a run: what it wrote down of each session, as plain rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use super::{Audit, LOG};
 use crate::allocator::SessionId;
-use crate::protocol::Protocol;
+use crate::protocol::{Endpoint, Protocol};
 use crate::record::run::{Closed, Command, Entry, HowClosed, Opened, Run, What};
 
 /// A session as a server's log has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoggedSession {
+    /// When it signed in, by the server's clock in the server's zone, as if that were UTC; none if the log does not say.
+    pub at: Option<SystemTime>,
     /// The client's port.
     pub port: u16,
     /// Who signed in.
@@ -38,13 +41,35 @@ struct Ours<'a> {
     commands: Vec<Command>,
 }
 
+/// What a comparison with a server's log came to.
+#[derive(Clone, Debug, Default)]
+pub struct AgainstLog {
+    /// What was checked, and what does not hold.
+    pub audit: Audit,
+    /// Sessions of the run that signed in.
+    pub signed_in: u64,
+    /// Those of its sessions that were found in the log, so compared.
+    pub sessions: u64,
+    /// Those of them of which the server kept a transcript.
+    pub transcripts: u64,
+    /// The commands in these.
+    pub commands: u64,
+    /// In words: what was joined, and what could not be.
+    pub said: Vec<String>,
+}
+
+/// What a sign-in may take of bytes, for each command that it needs: a token of OAuth has a few thousand.
+const BEFORE: u64 = 8 << 10;
+
+/// From the last time zone to the first, and an hour: so far apart can two clocks be that show the same time.
+const ZONES: Duration = Duration::from_secs(15 * 3600);
+
 impl Audit {
-    /// Compares a run with a server's log. In words beside it: what was joined, and what could not be.
+    /// Compares a run with a server's log.
     #[must_use]
-    pub fn against_log(run: &Run, log: &[LoggedSession]) -> (Self, Vec<String>) {
-        let mut audit = Self::default();
-        let mut said = Vec::new();
-        let mut ours = sessions(run);
+    pub fn against_log(run: &Run, log: &[LoggedSession]) -> AgainstLog {
+        let mut against = AgainstLog::default();
+        let ours = sessions(run);
         let is_of_run = |logged: &&LoggedSession| logged.run_id.as_ref() == Some(&run.header.run_id);
         let mut labels: BTreeMap<&str, Vec<&LoggedSession>> = BTreeMap::new();
         let mut ports: BTreeMap<u16, Vec<&LoggedSession>> = BTreeMap::new();
@@ -56,44 +81,66 @@ impl Audit {
             }
         }
         let (mut by_label, mut by_port) = (0, 0);
-        for (session, ours) in &mut ours {
+        let (mut missing, mut without) = (Vec::new(), Vec::new());
+        for (session, ours) in &ours {
             let named = session.to_string();
+            against.signed_in += u64::from(ours.opened.signed_in_by.is_some());
             // A label that the log does not have cannot be told from a log without labels.
             let by_name = labels.get(&*named);
             let found = by_name.or_else(|| ports.get(&ours.opened.local_port)).map(Vec::as_slice).unwrap_or_default();
             match *found {
                 [logged] => {
                     *(if by_name.is_none() { &mut by_port } else { &mut by_label }) += 1;
-                    compare(&mut audit, run.header.protocol, *session, ours, logged);
+                    against.compare(run, *session, ours, logged);
+                    if logged.commands.is_none() {
+                        without.push((ours.entry.seq, *session));
+                    }
                 }
                 [] if !labels.is_empty() && ours.opened.label.is_some() => {
                     let seq = Some(ours.entry.seq);
-                    audit.check(LOG, seq, false, || {
+                    against.audit.check(LOG, seq, false, || {
                         format!("the log has this run, and no session of it called {named}")
                     });
                 }
-                [] => said.push(format!("{named} (port {}) is not in the log", ours.opened.local_port)),
-                _ => said.push(format!(
-                    "{named} cannot be joined: the log has {} sessions on port {}",
+                [] => missing.push((ours, *session)),
+                _ => against.said.push(format!(
+                    "{named} was not compared: the log has {} sessions on its port, {}",
                     found.len(),
                     ours.opened.local_port
                 )),
             }
         }
+        against.sessions = by_label + by_port;
+        // Where some are in it, it is that server's log of that time.
+        for (ours, session) in missing {
+            let line = format!("{session} (port {}) is not in the log", ours.opened.local_port);
+            if against.sessions > 0 && ours.opened.signed_in_by.is_some() {
+                against
+                    .audit
+                    .check(LOG, Some(ours.entry.seq), false, || format!("{line}, which has others of this run"));
+            } else {
+                against.said.push(line);
+            }
+        }
+        for (seq, session) in without.iter().filter(|_| against.transcripts > 0) {
+            against.audit.check(LOG, Some(*seq), false, || {
+                format!("{session} has no transcript, and other sessions of this run have one")
+            });
+        }
         let names: BTreeSet<String> = ours.keys().map(ToString::to_string).collect();
         for logged in log.iter().filter(is_of_run) {
             let known = logged.label.as_deref().is_some_and(|label| names.contains(label));
-            audit.check(LOG, None, known, || {
+            against.audit.check(LOG, None, known, || {
                 let label = logged.label.as_deref().unwrap_or("no name");
                 format!("the log has a session of this run, {label} on port {}, that the trace has not", logged.port)
             });
         }
         let (opened, in_all) = (ours.len(), log.len());
-        said.insert(0, format!(
+        against.said.insert(0, format!(
             "the server's log has {in_all} sessions; of the run's {opened}, {by_label} were joined by their label and \
              {by_port} by their port alone"
         ));
-        (audit, said)
+        against
     }
 }
 
@@ -106,8 +153,10 @@ fn sessions(run: &Run) -> BTreeMap<SessionId, Ours<'_>> {
                 sessions.insert(opened.session, Ours { entry, opened, closed: None, commands });
             }
             What::Operation(operation) => {
-                if let Some(ours) = operation.session.and_then(|session| sessions.get_mut(&session)) {
-                    ours.commands.extend_from_slice(&operation.commands);
+                for lease in operation.leases() {
+                    if let Some(ours) = sessions.get_mut(&lease.session) {
+                        ours.commands.extend_from_slice(lease.commands);
+                    }
                 }
             }
             What::Closed(closed) => {
@@ -125,12 +174,46 @@ fn sessions(run: &Run) -> BTreeMap<SessionId, Ours<'_>> {
     sessions
 }
 
-fn compare(audit: &mut Audit, protocol: Protocol, session: SessionId, ours: &Ours<'_>, logged: &LoggedSession) {
+impl AgainstLog {
+    /// Adds what another one came to: of another client's run.
+    pub fn add(&mut self, other: Self) {
+        self.audit.add(other.audit);
+        self.signed_in += other.signed_in;
+        self.sessions += other.sessions;
+        self.transcripts += other.transcripts;
+        self.commands += other.commands;
+        self.said.extend(other.said);
+    }
+
+    fn compare(&mut self, run: &Run, session: SessionId, ours: &Ours<'_>, logged: &LoggedSession) {
+        let protocol = run.header.protocol;
+        compare(&mut self.audit, run, session, ours, logged);
+        if let Some(seen) = &logged.commands {
+            self.transcripts += 1;
+            self.commands += seen.len() as u64;
+            transcript(&mut self.audit, protocol, session, ours, seen);
+        }
+    }
+}
+
+fn compare(audit: &mut Audit, run: &Run, session: SessionId, ours: &Ours<'_>, logged: &LoggedSession) {
     let seq = Some(ours.entry.seq);
     let opened = ours.opened;
     audit.check(LOG, seq, logged.port == opened.local_port, || {
         format!("{session} went over port {}, the log has it on port {}", opened.local_port, logged.port)
     });
+    if let Ok(Endpoint { user, .. }) = Endpoint::parse(&run.header.server, None) {
+        audit.check(LOG, seq, is_same_user(&user, &logged.user), || {
+            format!("{session} is one of {user}, the log has {} sign in", logged.user)
+        });
+    }
+    if let (Some(there), Some(here)) = (logged.at, run.header.started.checked_add(ours.entry.at)) {
+        let apart = there.duration_since(here).unwrap_or_else(|earlier| earlier.duration());
+        audit.check(LOG, seq, apart <= ZONES, || {
+            let hours = apart.as_secs() / 3600;
+            format!("{session} signed in at a time that is {hours} hours from the log's: no time zone explains that")
+        });
+    }
     if let Some(tls) = logged.tls {
         audit.check(LOG, seq, tls == opened.tls.is_some(), || {
             let words = |tls| if tls { "under TLS" } else { "in the clear" };
@@ -149,24 +232,42 @@ fn compare(audit: &mut Audit, protocol: Protocol, session: SessionId, ours: &Our
         audit.check(LOG, seq, end.starts_with("Logged out"), || format!("{session} logged out, the log says: {end}"));
     }
     if let (Some(closed), Some((received, sent))) = (ours.closed.filter(|_| healthy), logged.bytes) {
-        audit.check(LOG, seq, received <= closed.sent && sent <= closed.received, || {
+        let before = BEFORE.saturating_mul(opened.commands.len() as u64 + 1);
+        let holds = |ours: u64, theirs: u64| (theirs..=theirs.saturating_add(before)).contains(&ours);
+        audit.check(LOG, seq, holds(closed.sent, received) && holds(closed.received, sent), || {
             format!(
-                "{session} sent {} bytes and received {} in all; the log has {received} and {sent} after the sign-in alone",
+                "{session} sent {} bytes and received {} in all; the log has {received} and {sent} after the sign-in, \
+                 which takes {before} at most",
                 closed.sent, closed.received
             )
         });
     }
-    if let Some(seen) = logged.commands.as_ref().filter(|_| healthy) {
-        // The server's transcript begins after the sign-in: what it has are the last of ours.
-        let skipped = ours.commands.len().saturating_sub(seen.len());
-        let units = ours.commands.len() - skipped;
-        let set_up = skipped <= opened.commands.len();
-        let same = ours.commands.iter().skip(skipped).zip(seen).all(|(ours, (tag, verb))| {
-            (protocol == Protocol::Pop3 || *tag == protocol.tag(ours.tag)) && verb == ours.verb
-        });
-        audit.check(LOG, seq, set_up && same && units == seen.len(), || {
-            let all = ours.commands.len();
-            format!("{session} sent {all} commands, the server's transcript of it has {} others", seen.len())
-        });
-    }
+}
+
+/// A domain may have been put behind the name, or taken away, and its letters made small.
+fn is_same_user(ours: &str, theirs: &str) -> bool {
+    let local = |user: &str| user.split('@').next().unwrap_or_default().to_lowercase();
+    let domain = |user: &str| user.split_once('@').map(|(_, domain)| domain.to_lowercase());
+    let domains = domain(ours).zip(domain(theirs));
+    local(ours) == local(theirs) && domains.is_none_or(|(ours, theirs)| ours == theirs)
+}
+
+/// The server's transcript begins after the sign-in: of a session that went well it has the last of our commands. What a broken
+/// one sent last may never have been read.
+fn transcript(audit: &mut Audit, protocol: Protocol, session: SessionId, ours: &Ours<'_>, seen: &[(String, String)]) {
+    let healthy = ours.closed.is_some_and(|closed| matches!(closed.how, HowClosed::LoggedOut));
+    let same = |sent: &[Command]| {
+        sent.len() == seen.len()
+            && sent.iter().zip(seen).all(|(ours, (tag, verb))| {
+                (protocol == Protocol::Pop3 || *tag == protocol.tag(ours.tag)) && verb == ours.verb
+            })
+    };
+    let all = ours.commands.len();
+    let holds = (0..=ours.opened.commands.len()).any(|skipped| {
+        let end = skipped + seen.len();
+        (end == all || !healthy) && ours.commands.get(skipped..end).is_some_and(same)
+    });
+    audit.check(LOG, Some(ours.entry.seq), holds, || {
+        format!("{session} sent {all} commands, the server's transcript of it has {} others", seen.len())
+    });
 }

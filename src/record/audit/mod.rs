@@ -19,7 +19,7 @@ use super::scenario::Scenario;
 use super::verdict::Wrong;
 use super::{agreement, rules};
 
-pub use log::LoggedSession;
+pub use log::{AgainstLog, LoggedSession};
 
 /// A rule that a record is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

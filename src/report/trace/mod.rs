@@ -117,7 +117,8 @@ impl Trace {
         let mut trace = Self { tool_version, run, first, lines: 1, claims: None, form: Audit::default() };
         let at = first.checked_sub(1);
         trace.form.check(LINES, at, odd.is_none(), || format!("run-start: {}", odd.unwrap_or_default()));
-        let mut reading = Reading { started, next: first, first, last: Duration::ZERO, part: Part::Start, client };
+        let mut reading =
+            Reading { started, next: first, first, due: first, last: Duration::ZERO, part: Part::Start, client };
         reading.place(&mut trace, &envelope);
         Ok((trace, reading))
     }
@@ -131,10 +132,10 @@ impl Trace {
                 self.run.witness.get_or_insert_default();
             }
         }
-        let ended = self.claims.is_some();
-        self.form.check(LINES, None, ended, || {
-            "there is no run-end: the file ends before its run, or what came after is missing".to_owned()
-        });
+        if self.claims.is_none() {
+            let missing = "there is no run-end: the file ends before its run, or what came after is missing";
+            self.form.check(LINES, None, false, || missing.to_owned());
+        }
     }
 }
 
@@ -246,6 +247,8 @@ struct Reading {
     /// The next line's number, from 0; and that of the first.
     next: u64,
     first: u64,
+    /// What it must say, as far as the lines before it tell: a gap is told of once.
+    due: u64,
     last: Duration,
     part: Part,
     /// Where it is a part of a scenario's file.
@@ -269,6 +272,7 @@ impl Reading {
             Err(error) => {
                 trace.form.check(LINES, Some(seq), false, || format!("no event: {error}"));
                 self.next += 1;
+                self.due += 1;
                 return;
             }
         };
@@ -279,11 +283,14 @@ impl Reading {
 
     /// Its number and its time.
     fn place(&mut self, trace: &mut Trace, envelope: &Envelope<'_>) {
-        let (due, seq) = (self.next, self.next.checked_sub(1));
+        let (due, seq) = (self.due, self.next.checked_sub(1));
         self.next += 1;
-        trace
-            .form
-            .check(SEQUENCE, seq, envelope.seq == due, || format!("number {due} is due, it says {}", envelope.seq));
+        self.due = envelope.seq.max(due.saturating_sub(1)).saturating_add(1);
+        trace.form.check(SEQUENCE, seq, envelope.seq == due, || match envelope.seq {
+            said if said == due + 1 => format!("number {due} is missing before it, it says {said}"),
+            said if said > due => format!("numbers {due} to {} are missing before it, it says {said}", said - 1),
+            said => format!("number {due} is due, it says {said}"),
+        });
         let at = envelope.at_us.0;
         let last = self.last;
         self.last = at.max(last);

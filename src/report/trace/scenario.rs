@@ -7,10 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::verification::{CheckShape, DoubtShape, Verification, checks, compare, conclusion_of, doubts};
+use super::verification::{
+    CheckShape, DoubtShape, LogShape, Verification, came_to, checks, compare, conclusion_of, doubts, joined,
+};
 use super::{FIRST, LONGEST, Lines, NoTrace, Reading, Trace};
 use crate::protocol::Protocol;
-use crate::record::{Audit, CLOCK, FindingExpected, LINES, Outcome, RUN_END, Run, SEQUENCE, Scenario, StepDone};
+use crate::record::{
+    AgainstLog, Audit, CLOCK, FindingExpected, LINES, Outcome, RUN_END, Run, SEQUENCE, Scenario, StepDone,
+};
 use crate::report::events::{self, Envelope, Event, RunStart};
 use crate::report::scenario::shapes::{EndShape, Start, StepShape, finding_expected};
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
@@ -164,8 +168,11 @@ pub struct ScenarioVerification {
     clients: Vec<Verification>,
     tool_version: String,
     lines: u64,
+    /// What the file says that the scenario came to.
+    said_exit_code: Option<u64>,
     /// What the server's own log was joined to, and what it was not, in words.
     joined: Vec<String>,
+    log: Option<LogShape>,
 }
 
 impl ScenarioVerification {
@@ -228,7 +235,8 @@ impl ScenarioVerification {
             }
         }
         let audit = audit.renumbered(|entry| entry + first);
-        Self { audit, scenario, outcome, clients, tool_version, lines, joined: Vec::new() }
+        let said_exit_code = claims.as_ref().and_then(|(_, claims)| claims["exit_code"].as_u64());
+        Self { audit, scenario, outcome, clients, tool_version, lines, said_exit_code, joined: Vec::new(), log: None }
     }
 
     /// The runs of its clients.
@@ -236,10 +244,11 @@ impl ScenarioVerification {
         self.scenario.clients.iter().map(|(_, run)| run)
     }
 
-    /// Adds what a comparison with a real server's log came to: what it checked, and in words what was joined and what not.
-    pub fn join(&mut self, audit: Audit, joined: Vec<String>) {
-        self.audit.add(audit);
-        self.joined.extend(joined);
+    /// Adds what a comparison with a real server's log came to, with its transcripts if there were to be any.
+    pub fn join(&mut self, against: AgainstLog, transcripts: bool) {
+        self.log = Some(LogShape::of(&against));
+        self.joined.extend(joined(&against, transcripts));
+        self.audit.add(against.audit);
     }
 
     /// Whether everything holds.
@@ -271,14 +280,19 @@ pub fn scenario_verification_text(verification: &ScenarioVerification) -> String
     ));
     let operations: u64 = scenario.clients.iter().map(|(_, run)| run.operations().count() as u64).sum();
     text += &paragraph(&format!(
-        "{} ran; as recorded the scenario came to exit {}: {} not as expected",
+        "{} ran; {}",
         many(operations, "operation"),
-        outcome.exit_code,
-        many(outcome.failed as u64, "step"),
+        came_to(
+            "scenario",
+            verification.said_exit_code,
+            outcome.exit_code,
+            &format!("{} not as expected", many(outcome.failed as u64, "step")),
+        ),
     ));
     text.push('\n');
-    text += &checks(audit);
-    if scenario.clients.iter().all(|(_, run)| run.witness.is_none()) && joined.is_empty() {
+    let witnessed = scenario.clients.iter().any(|(_, run)| run.witness.is_some());
+    text += &checks(audit, witnessed);
+    if !witnessed && joined.is_empty() {
         text += &paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
     }
     for line in joined {
@@ -297,6 +311,8 @@ struct VerificationShape<'a> {
     checks: Vec<CheckShape>,
     doubts: Vec<DoubtShape<'a>>,
     joined: &'a [String],
+    /// Null if there was no log to compare with.
+    server_log: Option<&'a LogShape>,
     recomputed: EndShape<'a>,
     /// What each client's `run-end` must say, by its name.
     runs: BTreeMap<&'a str, TotalsShape<'a>>,
@@ -309,20 +325,29 @@ struct TraceShape<'a> {
     tool_version: &'a str,
     server: &'a str,
     lines: u64,
+    exit_code: Option<u64>,
 }
 
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `scenario-end` must say.
 #[must_use]
 pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8> {
-    let ScenarioVerification { audit, scenario, outcome, clients, tool_version, lines, joined } = verification;
+    let ScenarioVerification { audit, scenario, outcome, clients, tool_version, lines, said_exit_code, joined, log } =
+        verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
-        trace: TraceShape { scenario: &scenario.name, tool_version, server: &scenario.server, lines: *lines },
+        trace: TraceShape {
+            scenario: &scenario.name,
+            tool_version,
+            server: &scenario.server,
+            lines: *lines,
+            exit_code: *said_exit_code,
+        },
         holds: verification.holds(),
         checks: audit.tested().map(Into::into).collect(),
         doubts: audit.doubts.iter().map(Into::into).collect(),
         joined,
+        server_log: log.as_ref(),
         recomputed: EndShape::new(scenario, outcome),
         runs: scenario.clients.iter().zip(clients).map(|((name, _), client)| (&**name, client.totals())).collect(),
         exit_code: verification.exit_code(),

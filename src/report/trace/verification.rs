@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Trace;
-use crate::record::{Audit, Doubt, RUN_END, Rule, Run, Summary, Tested, Verdict, WITNESS};
+use crate::record::{
+    AgainstLog, Audit, Doubt, LINES, RULES, RUN_END, Rule, Run, SEQUENCE, Summary, Tested, Verdict, WITNESS,
+};
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
 use crate::report::table::grid::{labelled, paragraph};
 use crate::report::words::{conclusion, count, many, printable};
@@ -19,8 +21,11 @@ pub struct Verification {
     verdict: Verdict,
     tool_version: String,
     lines: u64,
+    /// What the file says that the run came to.
+    said_exit_code: Option<u64>,
     /// What the server's own log was joined to, and what it was not, in words.
     joined: Vec<String>,
+    log: Option<LogShape>,
 }
 
 impl Verification {
@@ -39,12 +44,15 @@ impl Verification {
                 Err(error) => audit.check(RUN_END, None, false, || error.to_string()),
             }
             let by_sandbox = run.header.server.starts_with("sandbox");
-            audit.check(WITNESS, None, by_sandbox == run.witness.is_some(), || {
+            if by_sandbox != run.witness.is_some() {
                 let server = printable(&run.header.server);
-                format!("the server was {server}: its own record must be there if and only if it is the sandbox")
-            });
+                audit.check(WITNESS, None, false, || {
+                    format!("the server was {server}: its own record must be there if and only if it is the sandbox")
+                });
+            }
         }
-        Self { audit, run, summary, verdict, tool_version, lines, joined: Vec::new() }
+        let said_exit_code = claims.as_ref().and_then(|claims| claims["exit_code"].as_u64());
+        Self { audit, run, summary, verdict, tool_version, lines, said_exit_code, joined: Vec::new(), log: None }
     }
 
     /// The run that the file is of.
@@ -58,10 +66,11 @@ impl Verification {
         TotalsShape::new(&self.run, &self.summary, &self.verdict)
     }
 
-    /// Adds what a comparison with a real server's log came to: what it checked, and in words what was joined and what not.
-    pub fn join(&mut self, audit: Audit, joined: Vec<String>) {
-        self.audit.add(audit);
-        self.joined.extend(joined);
+    /// Adds what a comparison with a real server's log came to, with its transcripts if there were to be any.
+    pub fn join(&mut self, against: AgainstLog, transcripts: bool) {
+        self.log = Some(LogShape::of(&against));
+        self.joined.extend(joined(&against, transcripts));
+        self.audit.add(against.audit);
     }
 
     /// Whether everything holds.
@@ -112,7 +121,7 @@ const fn line(doubt: &Doubt) -> Option<u64> {
 /// For people, at most 80 columns wide.
 #[must_use]
 pub fn verification_text(verification: &Verification) -> String {
-    let Verification { audit, run, summary, verdict, tool_version, lines, joined } = verification;
+    let Verification { audit, run, summary, verdict, tool_version, lines, joined, .. } = verification;
     let header = &run.header;
     let mut text = paragraph(&format!(
         "verify run {} of mailconn {}: {}, {}, {}, {}",
@@ -124,14 +133,13 @@ pub fn verification_text(verification: &Verification) -> String {
         many(*lines, "line"),
     ));
     text += &paragraph(&format!(
-        "{} ran on {} sessions; as recorded the run came to exit {}: {}",
+        "{} ran on {}; {}",
         many(summary.operations.issued, "operation"),
-        count(summary.opened as u64),
-        verdict.conclusion.exit_code(),
-        conclusion(verdict.conclusion),
+        many(summary.opened as u64, "session"),
+        came_to("run", verification.said_exit_code, verdict.conclusion.exit_code(), &conclusion(verdict.conclusion)),
     ));
     text.push('\n');
-    text += &checks(audit);
+    text += &checks(audit, run.witness.is_some());
     if run.witness.is_none() && joined.is_empty() {
         text += &paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
     }
@@ -142,32 +150,77 @@ pub fn verification_text(verification: &Verification) -> String {
     text + &conclusion_of(verification.holds(), verification.exit_code())
 }
 
-/// How often each rule was checked, and held.
-pub(super) fn checks(audit: &Audit) -> String {
-    let rows = audit.tested().map(|(rule, tested)| {
+/// How often each rule was checked, and held; of a run without a server's record that there is none.
+pub(super) fn checks(audit: &Audit, witnessed: bool) -> String {
+    let mut text = paragraph(
+        "How often each rule was asked, about a line, an operation, a session or a figure, and how often it held:",
+    );
+    let rows = RULES.into_iter().filter_map(|rule| {
+        let tested = audit.of_rule(rule.name);
+        if tested.checked == 0 {
+            return (rule.name == WITNESS && !witnessed).then(|| row(rule, "not available", ""));
+        }
         let held = format!("{} of {}", count(tested.held), count(tested.checked));
-        let mark = if tested.held == tested.checked { "" } else { "NOT HELD: " };
-        (format!("  {:<11} {held:>15}  ", rule.name), format!("{mark}{}", rule.says))
+        Some(row(rule, &held, if tested.held == tested.checked { "" } else { "NOT HELD: " }))
     });
-    labelled(rows)
-}
-
-/// What does not hold, if anything does not.
-pub(super) fn doubts(audit: &Audit) -> String {
-    if audit.doubts.is_empty() {
-        return String::new();
-    }
-    let rows = audit.doubts.iter().map(|doubt| {
-        let at = line(doubt).map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
-        (format!("  {at:<11} {:<12} ", doubt.rule), printable(&doubt.sentence))
-    });
-    format!("\n{}{}", paragraph("What does not hold:"), labelled(rows))
+    text += &labelled(rows);
+    text
 }
 
 pub(super) fn conclusion_of(holds: bool, exit_code: u8) -> String {
     let outcome =
         if holds { "the trace is sound: it says what happened" } else { "something in the trace does not hold" };
     format!("\n{}", paragraph(&format!("exit {exit_code}: {outcome}")))
+}
+
+fn row(rule: Rule, held: &str, mark: &str) -> (String, String) {
+    (format!("  {:<11} {held:>15}  ", rule.name), format!("{mark}{}", rule.says))
+}
+
+/// What the file says that it came to, and what its events come to if that is something else.
+pub(super) fn came_to(what: &str, said: Option<u64>, due: u8, sentence: &str) -> String {
+    match said {
+        Some(said) if said == u64::from(due) => format!("as recorded the {what} came to exit {due}: {sentence}"),
+        Some(said) => {
+            format!("the file says that the {what} came to exit {said}, its events come to {due}: {sentence}")
+        }
+        None => format!("the file does not say what the {what} came to, its events come to exit {due}: {sentence}"),
+    }
+}
+
+/// So many are told of; the others are counted.
+const TOLD: usize = 12;
+
+/// What does not hold, if anything does not: of a file that is not whole that alone, since the rest may follow from it.
+pub(super) fn doubts(audit: &Audit) -> String {
+    if audit.doubts.is_empty() {
+        return String::new();
+    }
+    let broken: u64 = audit.tested().map(|(_, tested)| tested.checked - tested.held).sum();
+    let of = |rules: &[&str]| audit.doubts.iter().filter(|doubt| rules.contains(&doubt.rule)).collect::<Vec<_>>();
+    let gaps = of(&[LINES, SEQUENCE]);
+    let whole = gaps.is_empty();
+    let figures = of(&[RUN_END]);
+    let mut told = match whole {
+        true => audit.doubts.iter().filter(|doubt| doubt.rule != RUN_END).collect(),
+        false => gaps,
+    };
+    if told.is_empty() {
+        told = figures;
+    }
+    told.truncate(TOLD);
+    let rows = told.iter().map(|doubt| {
+        let at = line(doubt).map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
+        (format!("  {at:<11} {:<12} ", doubt.rule), printable(&doubt.sentence))
+    });
+    let mut text = format!("\n{}{}", paragraph("What does not hold:"), labelled(rows));
+    let more = broken.saturating_sub(told.len() as u64);
+    if more > 0 {
+        let cause = if whole { "those" } else { "the file not being whole" };
+        text +=
+            &paragraph(&format!("and {} more that may follow from {cause} (all of them: --format json)", count(more)));
+    }
+    text
 }
 
 #[derive(Serialize)]
@@ -179,6 +232,8 @@ struct VerificationShape<'a> {
     checks: Vec<CheckShape>,
     doubts: Vec<DoubtShape<'a>>,
     joined: &'a [String],
+    /// Null if there was no log to compare with.
+    server_log: Option<&'a LogShape>,
     recomputed: TotalsShape<'a>,
     exit_code: u8,
 }
@@ -189,6 +244,39 @@ struct TraceShape<'a> {
     tool_version: &'a str,
     server: &'a str,
     lines: u64,
+    exit_code: Option<u64>,
+    /// Whether it holds the server's own record.
+    witness: bool,
+}
+
+/// How much of the run a server's log bears out.
+#[derive(Debug, Serialize)]
+pub(super) struct LogShape {
+    signed_in: u64,
+    sessions: u64,
+    transcripts: u64,
+    commands: u64,
+}
+
+impl LogShape {
+    pub(super) fn of(against: &AgainstLog) -> Self {
+        let AgainstLog { signed_in, sessions, transcripts, commands, .. } = *against;
+        Self { signed_in, sessions, transcripts, commands }
+    }
+}
+
+/// What was joined with a server's log, in words, and how much of it with its transcripts if there were to be any.
+pub(super) fn joined(against: &AgainstLog, transcripts: bool) -> Vec<String> {
+    let mut said = against.said.clone();
+    if transcripts {
+        said.push(format!(
+            "of the {} that were joined, {} compared with their transcripts: {}",
+            count(against.sessions),
+            if against.transcripts == 1 { "1 was".to_owned() } else { format!("{} were", count(against.transcripts)) },
+            many(against.commands, "command"),
+        ));
+    }
+    said
 }
 
 #[derive(Serialize)]
@@ -221,15 +309,23 @@ impl<'a> From<&'a Doubt> for DoubtShape<'a> {
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `run-end` must say.
 #[must_use]
 pub fn verification_json(verification: &Verification) -> Vec<u8> {
-    let Verification { audit, run, summary, verdict, tool_version, lines, joined } = verification;
+    let Verification { audit, run, summary, verdict, tool_version, lines, said_exit_code, joined, log } = verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
-        trace: TraceShape { run_id: &run.header.run_id, tool_version, server: &run.header.server, lines: *lines },
+        trace: TraceShape {
+            run_id: &run.header.run_id,
+            tool_version,
+            server: &run.header.server,
+            lines: *lines,
+            exit_code: *said_exit_code,
+            witness: run.witness.is_some(),
+        },
         holds: verification.holds(),
         checks: audit.tested().map(Into::into).collect(),
         doubts: audit.doubts.iter().map(Into::into).collect(),
         joined,
+        server_log: log.as_ref(),
         recomputed: TotalsShape::new(run, summary, verdict),
         exit_code: verification.exit_code(),
     };
