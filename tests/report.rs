@@ -802,7 +802,7 @@ mod ndjson {
         sample.push(What::TaskStarted { task, worker });
         sample.push(What::DefaultRefused { task, worker, existing: ConnectionId(3) });
         sample.push(What::TaskStopped { task, not_issued: 2, failure: Some(Box::new(limit())) });
-        sample.push(What::TaskEnded { task, operations: Some(3), left_mailbox: false });
+        sample.push(What::TaskEnded { task, worker: Some(worker), operations: Some(3), left_mailbox: false });
         sample.push(What::WorkerEnded { worker, operations: 3, not_begun: 0, left_mailbox: false });
         sample.run.witness = Sample::new(1, 1).run.witness;
         let lines = sample.ndjson();

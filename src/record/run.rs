@@ -326,6 +326,8 @@ pub enum What {
     TaskEnded {
         /// The task.
         task: TaskId,
+        /// The thread that it had to itself from its beginning; none if it went from thread to thread.
+        worker: Option<WorkerId>,
         /// How many operations it wrote down; none where nobody counts, in a scenario.
         operations: Option<u64>,
         /// Its scratch mailbox may still be on the server.

@@ -372,14 +372,15 @@ impl From<TaskStopped<'_>> for What {
 #[derive(Serialize, Deserialize)]
 pub(super) struct TaskEnded {
     pub(super) task: Named<TaskId>,
+    pub(super) worker: Option<Named<WorkerId>>,
     pub(super) operations: Option<u64>,
     pub(super) left_mailbox: bool,
 }
 
 impl From<TaskEnded> for What {
     fn from(shape: TaskEnded) -> Self {
-        let TaskEnded { task: Named(task), operations, left_mailbox } = shape;
-        Self::TaskEnded { task, operations, left_mailbox }
+        let TaskEnded { task: Named(task), worker, operations, left_mailbox } = shape;
+        Self::TaskEnded { task, worker: plain(worker), operations, left_mailbox }
     }
 }
 

@@ -151,9 +151,9 @@ impl<W: Write> Ndjson<W> {
                 let failure = failure.as_deref().map(Into::into);
                 self.line(at, &TaskStopped { task: Named(*task), not_issued: *not_issued, failure })
             }
-            What::TaskEnded { task, operations, left_mailbox } => {
+            What::TaskEnded { task, worker, operations, left_mailbox } => {
                 let (operations, left_mailbox) = (*operations, *left_mailbox);
-                self.line(at, &TaskEnded { task: Named(*task), operations, left_mailbox })
+                self.line(at, &TaskEnded { task: Named(*task), worker: worker.map(Named), operations, left_mailbox })
             }
             What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
                 let body = WorkerEnded {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::gate::Attendance;
 use super::issued::failure_of;
+use super::plan::Plan;
 use super::recorder::Serving;
 use super::shift::Shift;
 use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
-use crate::record::{Dispose, TaskId, What, WorkerId};
+use crate::record::{Dispose, Executor, TaskId, What, WorkerId};
 
 /// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
 pub(super) struct Task {
@@ -133,7 +134,9 @@ impl Drop for Task {
             recorder.record(What::LeftMailbox { worker, mailbox });
         }
         if self.began {
-            recorder.record(What::TaskEnded { task, operations: Some(self.shift.issued()), left_mailbox });
+            let Plan { executor, dispose, .. } = self.floor.plan;
+            let worker = self.last.filter(|_| executor == Executor::Pool || dispose == Dispose::Task);
+            recorder.record(What::TaskEnded { task, worker, operations: Some(self.shift.issued()), left_mailbox });
         }
     }
 }

@@ -144,6 +144,7 @@ fn that_tasks_were_to_dispose_or_to_leave_what_they_did_not() {
         told[0]["dispose"] = json!(dispose);
         assert!(!doubts(&super::traces::doctored(told)).is_empty(), "{args}: {dispose}");
     }
+    is_caught_by("header", unwitnessed(trace_of(POOLED)), |trace| trace[0]["executor"] = json!("tasks"));
     // Its tasks went from thread to thread.
     is_caught_by("threads", unwitnessed(trace_of(SCATTERED)), |trace| trace[0]["executor"] = json!("pool"));
 }

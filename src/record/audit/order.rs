@@ -169,8 +169,9 @@ impl Order<'_> {
                     format!("{} could not create its connection, yet it had issued operations", names.task(*task))
                 });
             }
-            What::TaskEnded { task, operations, left_mailbox } => {
+            What::TaskEnded { task, worker, operations, left_mailbox } => {
                 let scripted = self.run.header.scripted;
+                let stays = self.keeps_its_thread();
                 let state = self.task(entry, *task);
                 let holds = state.began && !state.ended;
                 state.ended = true;
@@ -181,6 +182,13 @@ impl Order<'_> {
                 let said = state.panicked || (*operations, *left_mailbox) == (counted, did.1);
                 self.audit.check(ASKED, Some(entry.seq), holds, || {
                     format!("{} ended, and had ended before or never begun", names.task(*task))
+                });
+                let home = on.filter(|_| stays);
+                self.audit.check(HEADER, Some(entry.seq), *worker == home, || {
+                    let on = |worker: Option<WorkerId>| {
+                        worker.map_or_else(|| "on no one thread".to_owned(), |worker| format!("on {worker}"))
+                    };
+                    format!("{} was {}, it says that it was {}", names.task(*task), on(home), on(*worker))
                 });
                 self.audit.check(ASKED, Some(entry.seq), said, || {
                     let left = |left| if left { "left a mailbox" } else { "left none" };

@@ -88,7 +88,7 @@ impl Floor {
     fn ends(&self, task: TaskId) {
         let clients = locked(&self.tasks).remove(&task).unwrap_or_default();
         for room in clients.into_iter().filter_map(|client| self.clients.get(client)?.get()) {
-            room.recorder.record(What::TaskEnded { task, operations: None, left_mailbox: false });
+            room.recorder.record(What::TaskEnded { task, worker: None, operations: None, left_mailbox: false });
         }
     }
 
