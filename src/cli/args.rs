@@ -49,15 +49,16 @@ pub enum Command {
     ///
     /// From the NDJSON of a run alone (mailconn run --format ndjson) the report is computed again and compared with what the
     /// file says (of a scenario: each client's run, and the steps against what the threads did), every operation's connection
-    /// is checked against the rules, and against the sandbox's record if that was
-    /// the server, and the events against each other: which connection was created, opened, used, closed and disposed, for
-    /// whom, why, in what order, by which commands, and what the server's refusals mean. A line that is missing, doubled or
-    /// at another place is found, unless the events were such that nobody could tell.
+    /// is checked against the rules, and against the sandbox's record if that was the server, and the events against each
+    /// other: which connection was created, opened, used, closed and disposed, for whom, why, in what order, by which
+    /// commands, and what the server's refusals mean. A line that is missing, doubled or at another place is found, unless
+    /// the events were such that nobody could tell.
     ///
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
     /// took, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
-    /// certificates were verified, fail_on, how it signed in and as whom, and of which executor tasks were that each had a thread
-    /// to itself and disposed what they created. A file in which everything was invented alike is no contradiction: only a server's record is one.
+    /// certificates were verified, fail_on, how it signed in and as whom, and of which executor tasks were that each had a
+    /// thread to itself and disposed what they created. A file in which everything was invented alike is no contradiction:
+    /// only a server's record is one.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
