@@ -87,7 +87,7 @@ fn shared(out: &mut String, mail: &[Round]) -> Result<()> {
 }
 
 fn sending(out: &mut String, sent: &[send::Round]) -> Result<()> {
-    writeln!(out, "\n{:<33}{:>10}{:>21}", "Messages to smtp-sink, 8 sessions", "messages/s", "of smtp-source")?;
+    writeln!(out, "\n{:<33}{:>10}{:>21}", "Messages to smtp-sink, 8 threads", "messages/s", "of smtp-source")?;
     for (row, name) in [
         (send::Row::SmtpSource, "Postfix's smtp-source -d"),
         (send::Row::Run, "mailconn run --ops send"),
