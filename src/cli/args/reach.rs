@@ -1,0 +1,188 @@
+//! How to reach a server and sign in there, whichever command does it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{duration, positive};
+use mailconn::protocol::{Mechanism, TlsVersion, Way};
+use mailconn::sandbox::Maildrops;
+
+/// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
+/// server like any other.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Require STARTTLS, on loopback too
+    #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
+    pub starttls: bool,
+    /// Allow a password in the clear, off loopback too
+    #[arg(long, help_heading = "Server")]
+    pub plaintext: bool,
+    /// How to protect the connection.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
+    /// What SMTP sessions call themselves, a host name [default: the address of their own end]
+    #[arg(long, value_name = "NAME", conflicts_with = "ehlo_label", help_heading = "Server")]
+    pub ehlo: Option<String>,
+    /// SMTP sessions call themselves by a name made of session and run, which the server's log then shows
+    #[arg(long, help_heading = "Server")]
+    pub ehlo_label: bool,
+    /// The sandbox's limit on connections of a user
+    #[arg(long, value_name = "N", help_heading = "Server")]
+    pub sandbox_connections: Option<usize>,
+    /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Server")]
+    pub sandbox_maildrops: Option<MaildropsArg>,
+    /// How late the sandbox sends each reply
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
+    pub sandbox_latency: Option<Duration>,
+
+    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
+    /// for a locked maildrop]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
+    pub connect_timeout: Option<Duration>,
+    /// How long an operation may take
+    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
+    pub timeout: Duration,
+}
+
+/// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.
+#[derive(Clone, Debug, Args)]
+pub struct SignInArgs {
+    /// Run this in a shell; the first line that it writes is the password
+    #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
+    pub password_command: Option<String>,
+    /// Read the password from this file; without any such flag it is $MAILCONN_PASSWORD, else asked for on a terminal
+    #[arg(long, value_name = "FILE", group = "secret", help_heading = "Server")]
+    pub password_file: Option<PathBuf>,
+    /// Read the password from the first line of standard input
+    #[arg(long, group = "secret", help_heading = "Server")]
+    pub password_stdin: bool,
+    /// Sign in by OAuth: run this in a shell; the first line that it writes is the access token
+    ///
+    /// It is run when the first connection signs in, and once more if the server refuses the token as expired.
+    #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
+    pub token_command: Option<String>,
+    /// Sign in this way [default: the strongest that the server offers]
+    #[arg(long, value_enum, value_name = "WAY", ignore_case = true, help_heading = "Server")]
+    pub auth: Option<AuthArg>,
+}
+
+impl SignInArgs {
+    /// Whether none of them was given.
+    pub fn is_empty(&self) -> bool {
+        let Self { password_command, password_file, password_stdin, token_command, auth } = self;
+        let commands = password_command.is_none() && token_command.is_none();
+        commands && password_file.is_none() && !password_stdin && auth.is_none()
+    }
+}
+
+/// `--auth`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AuthArg {
+    /// Proves the password without saying it
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    /// User and password at once
+    Plain,
+    /// User and password, one after the other; with IMAP its LOGIN command, where the server knows no other LOGIN
+    Login,
+    /// An access token, as RFC 7628 says it; a password given with it is taken for one
+    #[value(name = "oauthbearer")]
+    OAuthBearer,
+    /// An access token, as Google and Microsoft say it; likewise
+    #[value(name = "xoauth2")]
+    XOAuth2,
+    /// The protocol's own command: LOGIN of IMAP, USER and PASS of POP3
+    UserPass,
+}
+
+impl From<AuthArg> for Way {
+    fn from(way: AuthArg) -> Self {
+        match way {
+            AuthArg::ScramSha256 => Self::Sasl(Mechanism::ScramSha256),
+            AuthArg::Plain => Self::Sasl(Mechanism::Plain),
+            AuthArg::Login => Self::Sasl(Mechanism::Login),
+            AuthArg::OAuthBearer => Self::Sasl(Mechanism::OAuthBearer),
+            AuthArg::XOAuth2 => Self::Sasl(Mechanism::XOAuth2),
+            AuthArg::UserPass => Self::Native,
+        }
+    }
+}
+
+/// The flags on TLS, the same for every command that dials.
+#[derive(Debug, Args)]
+pub struct TlsArgs {
+    /// Trust exactly the certificates of this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate to show to a server that asks for one, PEM, followed by those that lead to its authority
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub client_cert: Option<PathBuf>,
+    /// Its private key, PEM, unencrypted [default: in the file of --client-cert]
+    #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "TLS")]
+    pub client_key: Option<PathBuf>,
+    /// The name that the server's certificate must be for, also sent as SNI [default: the host of --server]
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    pub server_name: Option<String>,
+    /// The lowest version of TLS to accept [default: 1.2]
+    #[arg(long, value_enum, value_name = "VERSION", help_heading = "TLS")]
+    pub tls_min: Option<TlsMinArg>,
+    /// Accept any certificate: whoever is on the way can read and change everything, the password too
+    #[arg(long, conflicts_with = "ca_file", help_heading = "TLS")]
+    pub insecure: bool,
+}
+
+/// The flag on transcripts, the same for every command that dials.
+#[derive(Debug, Args)]
+pub struct TranscriptArgs {
+    /// Write all that goes over each session into a file of its own in DIR, both ways, passwords and tokens left out
+    ///
+    /// The directory is made if it is missing, for you alone; no file in it is written over. Each line has its time, C: for
+    /// ours, S: for the server's, -- for what happened. A file holds at most 64 MiB. One that cannot be written is named on
+    /// standard error at the end, and changes no exit code. Mail that is fetched or sent is in it.
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    pub transcript: Option<PathBuf>,
+}
+
+/// `--tls-min`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TlsMinArg {
+    /// TLS 1.2 or 1.3
+    #[value(name = "1.2")]
+    Tls12,
+    /// TLS 1.3 only
+    #[value(name = "1.3")]
+    Tls13,
+}
+
+impl From<TlsMinArg> for TlsVersion {
+    fn from(version: TlsMinArg) -> Self {
+        match version {
+            TlsMinArg::Tls12 => Self::Tls12,
+            TlsMinArg::Tls13 => Self::Tls13,
+        }
+    }
+}
+
+/// `--sandbox-maildrops`, and `--maildrops` of `mailconn sandbox`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MaildropsArg {
+    /// It has, and the next one is refused, as RFC 1939 asks
+    Locked,
+    /// Any number have it open at a time, as Dovecot does unless told otherwise
+    Shared,
+}
+
+impl From<MaildropsArg> for Maildrops {
+    fn from(maildrops: MaildropsArg) -> Self {
+        match maildrops {
+            MaildropsArg::Locked => Self::Locked,
+            MaildropsArg::Shared => Self::Shared,
+        }
+    }
+}
