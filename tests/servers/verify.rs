@@ -122,6 +122,35 @@ fn against(trace: &str, log: &Path, rawlog: Option<&Path>) -> Ended {
     end(&mut command)
 }
 
+/// Stopped by its administrator in that moment: the client has its BYE, and takes it for the reply to LOGOUT.
+#[test]
+fn a_server_that_ended_a_session_as_it_signed_out_has_not_read_the_logout() {
+    let server = PrivateDovecot::start();
+    let trace = trace(&server, Protocol::Imap, Protection::Plain, "--mode use-main -t 1 -n 4 --ops noop");
+    let (log, rawlog) = server.record();
+    let directory = tempfile::tempdir().unwrap();
+    let stopped = directory.path().join("dovecot.log");
+    let text = std::fs::read_to_string(log).unwrap();
+    assert!(text.contains("Disconnected: Logged out"), "{text}");
+    std::fs::write(&stopped, text.replace("Disconnected: Logged out", "Disconnected: Server shutting down.")).unwrap();
+    // Its last command is LOGOUT, the ones before it are NOOPs.
+    for (unread, code) in [(0, 0), (1, 0), (2, 7)] {
+        let raw = directory.path().join(format!("rawlog{unread}"));
+        std::fs::create_dir(&raw).unwrap();
+        for entry in std::fs::read_dir(rawlog).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            if path.extension().is_some_and(|extension| extension == "in") {
+                lines.truncate(lines.len() - unread);
+            }
+            std::fs::write(raw.join(path.file_name().unwrap()), lines.concat()).unwrap();
+        }
+        let verified = against(&trace, &stopped, Some(&raw));
+        assert_eq!(verified.code, code, "{unread}: {}{}", verified.stdout, verified.stderr);
+    }
+}
+
 #[test]
 fn a_record_that_says_nothing_of_the_run_bears_out_nothing() {
     let (server, other) = (PrivateDovecot::start(), PrivateDovecot::start());
@@ -219,7 +248,7 @@ fn a_naive_lock_is_borne_out_also_where_sessions_were_replaced() {
     assert_eq!(verified.code, 0, "{}", verified.stdout);
     let said = words(&verified.stdout);
     assert!(said.contains("of the 1 that were joined, 1 was compared with their transcripts: 24"), "{said}");
-    let replaced = naive(&server, "--duration 1500ms", 8);
+    let replaced = naive(&server, "--duration 3s", 8);
     let sessions = replaced.matches(r#""event":"session-opened""#).count();
     assert!(sessions > 2, "{sessions} sessions");
     let verified = verify(&server, &replaced);

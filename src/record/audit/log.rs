@@ -137,7 +137,7 @@ impl Audit {
         }
         let (opened, in_all) = (ours.len(), log.len());
         against.said.insert(0, format!(
-            "the server's log has {in_all} sessions; of the run's {opened}, {by_label} were joined by their label and \
+            "the server's log has {in_all} session(s); of the run's {opened}, {by_label} were joined by their label and \
              {by_port} by their port alone"
         ));
         against
@@ -191,7 +191,7 @@ impl AgainstLog {
         if let Some(seen) = &logged.commands {
             self.transcripts += 1;
             self.commands += seen.len() as u64;
-            transcript(&mut self.audit, protocol, session, ours, seen);
+            transcript(&mut self.audit, protocol, session, ours, logged, seen);
         }
     }
 }
@@ -229,7 +229,8 @@ fn compare(audit: &mut Audit, run: &Run, session: SessionId, ours: &Ours<'_>, lo
     }
     let healthy = ours.closed.is_some_and(|closed| matches!(closed.how, HowClosed::LoggedOut));
     if let Some(end) = logged.end.as_ref().filter(|_| healthy) {
-        audit.check(LOG, seq, end.starts_with("Logged out"), || format!("{session} logged out, the log says: {end}"));
+        let agrees = end.starts_with("Logged out") || has_crossed(logged);
+        audit.check(LOG, seq, agrees, || format!("{session} logged out, the log says: {end}"));
     }
     if let (Some(closed), Some((received, sent))) = (ours.closed.filter(|_| healthy), logged.bytes) {
         let before = BEFORE.saturating_mul(opened.commands.len() as u64 + 1);
@@ -244,6 +245,12 @@ fn compare(audit: &mut Audit, run: &Run, session: SessionId, ours: &Ours<'_>, lo
     }
 }
 
+/// The server said goodbye by itself (it was stopped, or an administrator ended the session). If our LOGOUT was on its way
+/// then, its BYE was taken for the reply.
+fn has_crossed(logged: &LoggedSession) -> bool {
+    logged.end.as_ref().is_some_and(|end| end.starts_with("Server shutting down"))
+}
+
 /// A domain may have been put behind the name, or taken away, and its letters made small.
 fn is_same_user(ours: &str, theirs: &str) -> bool {
     let local = |user: &str| user.split('@').next().unwrap_or_default().to_lowercase();
@@ -254,7 +261,14 @@ fn is_same_user(ours: &str, theirs: &str) -> bool {
 
 /// The server's transcript begins after the sign-in: of a session that went well it has the last of our commands. What a broken
 /// one sent last may never have been read.
-fn transcript(audit: &mut Audit, protocol: Protocol, session: SessionId, ours: &Ours<'_>, seen: &[(String, String)]) {
+fn transcript(
+    audit: &mut Audit,
+    protocol: Protocol,
+    session: SessionId,
+    ours: &Ours<'_>,
+    logged: &LoggedSession,
+    seen: &[(String, String)],
+) {
     let healthy = ours.closed.is_some_and(|closed| matches!(closed.how, HowClosed::LoggedOut));
     let same = |sent: &[Command]| {
         sent.len() == seen.len()
@@ -265,7 +279,9 @@ fn transcript(audit: &mut Audit, protocol: Protocol, session: SessionId, ours: &
     let all = ours.commands.len();
     let holds = (0..=ours.opened.commands.len()).any(|skipped| {
         let end = skipped + seen.len();
-        (end == all || !healthy) && ours.commands.get(skipped..end).is_some_and(same)
+        let goodbye = ours.commands.last().is_some_and(|last| ["LOGOUT", "QUIT"].contains(&last.verb));
+        let is_whole = end == all || (end + 1 == all && goodbye && has_crossed(logged));
+        (is_whole || !healthy) && ours.commands.get(skipped..end).is_some_and(same)
     });
     audit.check(LOG, Some(ours.entry.seq), holds, || {
         format!("{session} sent {all} commands, the server's transcript of it has {} others", seen.len())
