@@ -12,17 +12,6 @@ fn on(server: &PrivateDovecot, protocol: Protocol, user: &str, least: usize) {
     let names: Vec<&str> =
         all.iter().filter(|it| it.speaks(&name) && !it.needs_sandbox()).map(|it| it.name.as_str()).collect();
     assert!(names.len() >= least, "{names:?}");
-    // Who signs in as another user does so in the sandbox alone: here all are one.
-    let dir = tempfile::tempdir().unwrap();
-    let one_user = |shipped: &Shipped| {
-        let text = shipped.text.lines().map(|line| line.split(" user=").next().unwrap());
-        let path = dir.path().join(&shipped.name);
-        fs::write(&path, text.collect::<Vec<_>>().join("\n")).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let of = |name: &&str| all.iter().find(|it| it.name == **name).filter(|it| it.text.contains(" user="));
-    let names: Vec<String> = names.iter().map(|name| of(name).map_or_else(|| (*name).to_owned(), one_user)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // A call has so much time.
     for names in names.chunks(8) {
         let tool = Tool::performing(names, protocol, server, user).with("--format ndjson");

@@ -34,6 +34,7 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "d4-closing-the-client-closes-everything"
     "d5-disposal-waits-for-the-operation"
     "d6-another-clients-connection-is-refused"
+    "d6-another-accounts-mail-is-not-read"
     "m1-the-mode-decides-the-next-operation"
     "m2-defaults-wait-out-use-main"
     "h1-a-pool-thread-hands-its-default-to-the-next-task"
