@@ -22,8 +22,14 @@ pub enum FailureKind {
     Greeting,
     /// The server refused the user or the password.
     AuthInvalid,
+    /// The server does not let this account in, or not this way: access switched off, an app password wanted, blocked.
+    AuthPolicy,
+    /// The server refused the sign-in and does not say why.
+    AuthRefused,
     /// Client and server share no way to sign in.
     AuthUnsupported,
+    /// The server has trouble of its own: busy, overloaded, its user database does not answer.
+    ServerUnavailable,
     /// The server allows no more connections.
     LimitConnections,
     /// The server throttles: too much in too short a time.
@@ -54,7 +60,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the taxonomy.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Dns,
         Self::ConnectRefused,
         Self::ConnectTimeout,
@@ -63,7 +69,10 @@ impl FailureKind {
         Self::TlsCertificate,
         Self::Greeting,
         Self::AuthInvalid,
+        Self::AuthPolicy,
+        Self::AuthRefused,
         Self::AuthUnsupported,
+        Self::ServerUnavailable,
         Self::LimitConnections,
         Self::LimitRate,
         Self::ServerNo,
@@ -91,7 +100,10 @@ impl FailureKind {
             Self::TlsCertificate => "tls-certificate",
             Self::Greeting => "greeting",
             Self::AuthInvalid => "auth-invalid",
+            Self::AuthPolicy => "auth-policy",
+            Self::AuthRefused => "auth-refused",
             Self::AuthUnsupported => "auth-unsupported",
+            Self::ServerUnavailable => "server-unavailable",
             Self::LimitConnections => "limit-connections",
             Self::LimitRate => "limit-rate",
             Self::ServerNo => "server-no",

@@ -27,7 +27,7 @@ pub(super) const INJECTED: &str = "plaintext followed the reply to STARTTLS; som
 
 /// What was refused before anyone signed in was no password, however it reads.
 pub(super) fn before_sign_in(mut failure: Failure) -> Failure {
-    if failure.kind == FailureKind::AuthInvalid {
+    if matches!(failure.kind, FailureKind::AuthInvalid | FailureKind::AuthPolicy | FailureKind::AuthRefused) {
         failure.kind = FailureKind::ServerNo;
         "the server refused us before anyone signed in; see what it says".clone_into(&mut failure.message);
     }
@@ -236,8 +236,8 @@ impl<'account> Opening<'account> {
     /// What it means that the server refused the upgrade that it offered.
     pub(super) fn start_tls_refused(&self, mut failure: Failure) -> Failure {
         let protocol = self.account.settings.endpoint.protocol;
-        use FailureKind::{AuthInvalid, AuthUnsupported, ServerBad, ServerNo};
-        if matches!(failure.kind, ServerNo | ServerBad | AuthInvalid | AuthUnsupported) {
+        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad, ServerNo};
+        if matches!(failure.kind, ServerNo | ServerBad | AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported) {
             failure.kind = FailureKind::TlsHandshake;
             failure.message = format!("the server refused {}; use {}s://", protocol.start_tls(), protocol.name());
         }

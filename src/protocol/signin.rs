@@ -104,8 +104,13 @@ impl SignInGate {
 /// Whatever a server objects to, it answers the next attempt alike, or locks the account for it. Not so a limit on
 /// connections, which passes when one closes; and where nothing was said to user and password, nothing was refused.
 const fn ends_sign_ins(kind: FailureKind) -> bool {
-    use FailureKind::{AuthInvalid, AuthUnsupported, LimitRate, ServerBad, ServerNo};
-    matches!(kind, AuthInvalid | AuthUnsupported | LimitRate | ServerNo | ServerBad)
+    use FailureKind::{
+        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitRate, ServerBad, ServerNo, ServerUnavailable,
+    };
+    matches!(
+        kind,
+        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | LimitRate | ServerNo | ServerBad | ServerUnavailable
+    )
 }
 
 impl Pass<'_> {

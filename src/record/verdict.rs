@@ -258,8 +258,8 @@ fn failed_first_dials(summary: &Summary) -> impl Iterator<Item = &OpenFailed> {
 
 /// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
 pub(super) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
-    use FailureKind::{AuthInvalid, AuthUnsupported, ServerBad, ServerNo};
-    matches!(failure.kind, AuthInvalid | AuthUnsupported)
+    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad, ServerNo};
+    matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
         || (attempted && failure.stage == Stage::Auth && matches!(failure.kind, ServerNo | ServerBad))
 }
 

@@ -14,7 +14,7 @@ const fn word(
     Article { name, title, means, example: "", cure, rules, met }
 }
 
-pub(super) const KINDS: [Article; 22] = [
+pub(super) const KINDS: [Article; 25] = [
     word(
         "dns",
         "the host name did not resolve",
@@ -91,6 +91,25 @@ pub(super) const KINDS: [Article; 22] = [
         &["nextcloud/mail#9156", "thunderbird/thunderbird-android#1694"],
     ),
     word(
+        "auth-policy",
+        "the server does not let this account in, or not this way",
+        "Access by this protocol is switched off, the provider wants a sign-in on its web page, an app password or a token, or \
+         the account is blocked, locked, suspended or over quota. The password may be right.",
+        "Read the server's line and follow it: allow the protocol in the account's settings, use an app password or \
+         --token-command, or ask the provider.",
+        &["B6"],
+        &["barbushin/php-imap#87", "nodemailer/nodemailer#1714"],
+    ),
+    word(
+        "auth-refused",
+        "the server refused the sign-in and does not say why",
+        "The words and the code of the refusal name no cause, or name several. The password may be wrong, but nothing proves \
+         it. mailconn ends all further sign-ins of the run to that account.",
+        "Check the user and the password, then the account's settings with the provider; the server's own log has the cause.",
+        &["B6"],
+        &[],
+    ),
+    word(
         "auth-unsupported",
         "client and server share no way to sign in",
         "The server offers no mechanism that the given secret fits, or forbids passwords without TLS (LOGINDISABLED), or wants \
@@ -98,6 +117,15 @@ pub(super) const KINDS: [Article; 22] = [
         "Use TLS; see what is offered with mailconn check; choose a way with --auth.",
         &["B6"],
         &[],
+    ),
+    word(
+        "server-unavailable",
+        "the server has trouble of its own",
+        "It is busy, overloaded, or lost its authentication server or its mail store. The user and the password are not the \
+         cause.",
+        "Try again later. If it lasts, tell the server's operator the line.",
+        &["B6"],
+        &["mailpile/Mailpile#2242", "neomutt/neomutt#2690", "jstedfast/MailKit#1100"],
     ),
     word(
         "limit-connections",
