@@ -17,12 +17,14 @@
 //!
 //! - **A4** In use-default, main is never opened and never used. An operation with a passed connection creates no
 //!   default for its thread.
-//! - **A5** Main and another thread's default cannot be passed: no handle for them exists.
+//! - **A5** Main and a default, another thread's or the thread's own, cannot be passed: no handle for that exists; nor can
+//!   one thread dispose another's default.
 //! - **A6** The reason is part of the answer (`explicit`, `main`, `default`, `default-created`) and is recorded with
 //!   each operation.
 //! - **A7** An operation is a *unit*: it has its connection to itself from its first command to its last reply.
 //!   EXAMINE and FETCH are one unit; with a lock taken for each command, a quarter of the fetches of eight threads
-//!   silently read another thread's mailbox.
+//!   silently read another thread's mailbox. A new session has nothing selected. A unit leaves its mailbox selected, and
+//!   that is then what its thread has selected there: known for each connection that it passes, and once for all others.
 //!
 //! The table is [`route`](crate::allocator::route), C2 and C3 are
 //! [`may_create_default`](crate::allocator::may_create_default); nothing else decides.
@@ -51,7 +53,8 @@
 //! - **D2** An independent connection that was disposed cannot be used: refused, naming the connection.
 //! - **D3** A thread that ends disposes its default: LOGOUT, closed, within a second, whatever the server does.
 //! - **D4** Disposing the client disposes main, every thread's default and every independent connection, each with
-//!   LOGOUT, within a deadline. Use after that is refused.
+//!   LOGOUT or QUIT, within a deadline. Use after that is refused, by D4 before any other rule. The last holder's letting
+//!   go of a client disposes it.
 //! - **D5** Disposal while an operation is under way on that connection takes effect when the operation ends.
 //! - **D6** A connection of another client is refused.
 //!

@@ -19,7 +19,8 @@ use super::thread::{self, Own, Place};
 
 /// A mail client: one main connection, at most one default connection for each thread, any number of independent ones.
 ///
-/// Cloning it gives another handle to the same client. When the last one goes, the client is closed (rule D4).
+/// Cloning it gives another handle to the same client. When the last one goes, the client is closed (rule D4): that drop
+/// takes [`Builder::close_timeout`] at most, and what a lease has in use then is closed when the lease ends.
 pub struct Client<C: Connector> {
     owner: Arc<Owner<C>>,
 }
@@ -170,14 +171,36 @@ impl<C: Connector> Client<C> {
     }
 
     /// What the rule would look at, and answer, for this thread's next operation; `passed` says whether a connection
-    /// will be passed with it. Nothing is opened or used.
+    /// will be passed with it. Nothing is opened or used, and whether the connection is free is not asked.
+    ///
+    /// # Errors
+    /// The client is closed (D4), or the thread is ending.
+    pub fn decide(&self, passed: bool) -> Result<Decision, Error<C::Error>> {
+        // Main's place lives as long as the client (K1).
+        if self.owner.main.slot.is_disposed() {
+            return Err(Refusal::ClientClosed.into());
+        }
+        self.rule(passed)
+    }
+
+    /// The same of a closed client too, for a record of the operation: it says what the rule looked at, whatever refuses it.
     ///
     /// # Errors
     /// The thread is ending.
-    pub fn decide(&self, passed: bool) -> Result<Decision, Error<C::Error>> {
+    pub fn rule(&self, passed: bool) -> Result<Decision, Error<C::Error>> {
         let (_, default) = self.look()?;
         let (mode, had_default) = (self.mode(), default.is_some());
         Ok(Decision { mode, had_default, reason: route(mode, had_default, passed) })
+    }
+
+    /// The same for an operation with which `on` will be passed.
+    ///
+    /// # Errors
+    /// Those of [`Client::decide`]; `on` is another client's (D6), or it was disposed (D2).
+    pub fn decide_on(&self, on: &Connection<C>) -> Result<Decision, Error<C::Error>> {
+        let decided = self.decide(true)?;
+        self.passed(on).map_err(|refusal| self.shared().first_rule(refusal))?;
+        Ok(decided)
     }
 
     /// The connection that the mode assigns to this thread's next operation (A1–A3), to itself until the lease ends.
@@ -226,14 +249,8 @@ impl<C: Connector> Client<C> {
         let had_default = default.is_some();
         let inputs =
             Inputs { thread, mode, had_default, passed: Some(on.id()), reason: route(mode, had_default, true) };
-        let connection = on.id();
-        if !on.is_of(self.shared()) {
-            return Err(self.shared().refuse(Refusal::ForeignConnection { connection }, thread));
-        }
-        match on.member() {
-            Some(member) => self.lease_at(lease::Home::Common(Arc::clone(&member.slot)), inputs),
-            None => Err(self.shared().refuse(self.shared().gone(connection), thread)),
-        }
+        let member = self.passed(on).map_err(|refusal| self.shared().refuse(refusal, thread))?;
+        self.lease_at(lease::Home::Common(Arc::clone(&member.slot)), inputs)
     }
 
     /// Runs one unit of work on the connection that the mode assigns; see [`Client::lease`].
@@ -257,14 +274,23 @@ impl<C: Connector> Client<C> {
     }
 
     /// Closes the client (D4): main, every thread's default connection and every independent one are signed out and
-    /// closed, side by side; whoever waits is refused, and so is every later use. A connection in use is closed when
-    /// its operation ends (D5), which is waited for until `deadline`.
+    /// closed, side by side; whoever waits is refused, and so is every later use, by D4 before any other rule. A
+    /// connection in use is closed when its operation ends (D5), which is waited for until `deadline`.
     ///
     /// Returns how many connections were still in use or closing then: 0 if all are closed.
     pub fn close(self, deadline: Instant) -> usize {
         self.owner.close(deadline);
         let capacity = &self.shared().capacity;
         if capacity.wait_until_empty(deadline) { 0 } else { capacity.taken() }
+    }
+
+    /// The place of a connection that is passed.
+    fn passed(&self, on: &Connection<C>) -> Result<Arc<Member<C>>, Refusal> {
+        let connection = on.id();
+        if !on.is_of(self.shared()) {
+            return Err(Refusal::ForeignConnection { connection });
+        }
+        on.member().filter(|member| !member.slot.is_disposed()).ok_or(Refusal::Disposed { connection })
     }
 
     fn shared(&self) -> &Arc<Shared<C>> {
@@ -297,7 +323,7 @@ impl<C: Connector> Client<C> {
         put_down(&member.slot, seat);
         // The client may have been closed during the dial; then the connection was closed just now, unused (D5).
         if member.slot.is_disposed() {
-            return Err(self.shared().refuse(self.shared().gone(member.slot.id), thread));
+            return Err(self.shared().refuse(Refusal::Disposed { connection: member.slot.id }, thread));
         }
         Ok(())
     }

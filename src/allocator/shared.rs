@@ -91,9 +91,16 @@ impl<C: Connector> Shared<C> {
         }
     }
 
+    /// Refuses by that rule; of a closed client by D4, which comes before any other.
     pub(super) fn refuse(&self, refusal: Refusal, thread: ThreadId) -> Error<C::Error> {
+        let refusal = self.first_rule(refusal);
         self.tell(&Event::Refused { refusal, thread });
         Error::Refused(refusal)
+    }
+
+    /// The rule that refuses where `refusal` would: D4 once the client is closed.
+    pub(super) fn first_rule(&self, refusal: Refusal) -> Refusal {
+        if lock(&self.places).closed { Refusal::ClientClosed } else { refusal }
     }
 
     pub(super) fn close_by(&self) -> Instant {
@@ -141,11 +148,6 @@ impl<C: Connector> Shared<C> {
         let mut places = lock(&self.places);
         places.closed = true;
         std::mem::take(&mut places.open).into_values().collect()
-    }
-
-    /// Why a place that is no more cannot be used.
-    pub(super) fn gone(&self, connection: ConnectionId) -> Refusal {
-        if lock(&self.places).closed { Refusal::ClientClosed } else { Refusal::Disposed { connection } }
     }
 
     /// What names this client for as long as any of its places lives.
@@ -199,7 +201,7 @@ impl<C: Connector> Shared<C> {
     fn no_seat(&self, connection: ConnectionId, no: &NoSeat, thread: ThreadId, patience: &Patience) -> Error<C::Error> {
         match no {
             NoSeat::AlreadyLeased => self.refuse(Refusal::AlreadyLeased { connection }, thread),
-            NoSeat::Disposed => self.refuse(self.gone(connection), thread),
+            NoSeat::Disposed => self.refuse(Refusal::Disposed { connection }, thread),
             NoSeat::Timeout => {
                 Error::WaitTimeout { awaited: Awaited::Connection(connection), waited: patience.waited() }
             }

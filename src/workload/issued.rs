@@ -61,7 +61,7 @@ impl<'a> Issuer<'a> {
         };
         // Asked before the lease: what the rule looked at counts even if no connection comes of it, and a client that is
         // closed meanwhile has no default connection any more.
-        if let Ok(Decision { mode, had_default, reason }) = self.client.decide(passed.is_some()) {
+        if let Ok(Decision { mode, had_default, reason }) = self.client.rule(passed.is_some()) {
             operation.mode = mode;
             operation.had_default = had_default;
             operation.reason = Some(reason);

@@ -125,9 +125,8 @@ impl Model {
                 let its = &mut self.clients[client];
                 match (its.mode, its.closed, its.default_of(thread)) {
                     (Mode::UseMain | Mode::UseDefault, false, _) => return Outcome::Refused(&["C2"], None),
-                    // Which of the two forbids it is left open.
-                    (Mode::UseMain | Mode::UseDefault, true, _) => return Outcome::Refused(&["C2", "D4"], None),
-                    (Mode::UseMainOrDefault, true, _) => return Outcome::Refused(&["D4"], None),
+                    // D4 comes before any other rule.
+                    (_, true, _) => return Outcome::Refused(&["D4"], None),
                     (Mode::UseMainOrDefault, false, Some(has)) => return Outcome::Refused(&["C3"], Some(has)),
                     (Mode::UseMainOrDefault, false, None) => {}
                 }
@@ -208,12 +207,12 @@ impl Model {
     fn operate(&mut self, thread: usize, client: usize, via: Option<usize>, keep: bool) -> Outcome {
         let passed = via.map(|name| self.named[&name]);
         let its = &mut self.clients[client];
-        if let Some((_, number)) = passed.filter(|(owner, _)| *owner != client) {
-            // D6; of a closed client it is left open which of the two forbids it.
-            return Outcome::Refused(if its.closed { &["D6", "D4"] } else { &["D6"] }, Some(number));
-        }
         if its.closed {
             return Outcome::Refused(&["D4"], None);
+        }
+        if let Some((_, number)) = passed.filter(|(owner, _)| *owner != client) {
+            // D6
+            return Outcome::Refused(&["D6"], Some(number));
         }
         let (number, reason) = match (passed, its.mode, its.default_of(thread)) {
             (Some((_, number)), ..) if its.places[&number].disposed => {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::allocator::{ConnectionId, Mode, Refusal};
+use mailconn::allocator::{ConnectionId, Mode, Reason, Refusal};
 
 use super::fake::{Client, Deed, Gate, LONG, Server, Trouble, in_line, on_a_thread, refusal, served, served_on};
 
@@ -166,6 +166,55 @@ fn d4_every_use_after_the_close_is_refused() {
     assert_eq!(refusal(client.create_default_connection()), Refusal::ClientClosed);
     assert_eq!(client.dispose_default_connection(), None);
     assert_eq!(client.clone().close(Instant::now()), 0, "a second close finds nothing to do");
+    assert_eq!(server.all(Deed::Connected), ["#1"]);
+}
+
+/// Whatever else would forbid the use.
+#[test]
+fn d4_comes_before_any_other_rule() {
+    let (server, others) = (Server::new(), Server::new());
+    let client = server.client(Mode::UseMainOrDefault);
+    let foreign = others.client(Mode::UseMain);
+    let (kept, gone) = (client.create_connection().unwrap(), client.create_connection().unwrap());
+    let theirs = foreign.create_connection().unwrap();
+    gone.dispose();
+    client.create_default_connection().unwrap().leave();
+    client.set_mode(Mode::UseMain);
+    let main = client.lease().unwrap();
+    let on_kept = client.lease_on(&kept).unwrap();
+    assert_eq!(client.clone().close(Instant::now()), 2, "both are in use");
+    for mode in Mode::ALL {
+        client.set_mode(mode);
+        // C2 and C3, W3, D2, D6: each would have a word to say.
+        assert_eq!(refusal(client.create_default_connection()), Refusal::ClientClosed, "{mode}");
+        assert_eq!(refusal(client.lease()), Refusal::ClientClosed, "{mode}");
+        for passed in [&kept, &gone, &theirs] {
+            assert_eq!(refusal(client.lease_on(passed)), Refusal::ClientClosed, "{mode}: {passed:?}");
+            assert_eq!(refusal(client.decide_on(passed)), Refusal::ClientClosed, "{mode}: {passed:?}");
+        }
+        assert_eq!(refusal(client.decide(false)), Refusal::ClientClosed, "{mode}");
+        assert_eq!(refusal(client.decide(true)), Refusal::ClientClosed, "{mode}");
+    }
+    drop((main, on_kept));
+    assert_eq!(server.open(), [""; 0]);
+    assert_eq!(served_on(&foreign, &theirs), "#1 explicit");
+}
+
+#[test]
+fn a6_what_would_be_used_is_said_and_nothing_is_opened() {
+    let (server, others) = (Server::new(), Server::new());
+    let client = server.client(Mode::UseMainOrDefault);
+    let foreign = others.client(Mode::UseMain).create_connection().unwrap();
+    let would = || client.decide(false).unwrap().reason;
+    assert_eq!(would(), Reason::Main);
+    client.set_mode(Mode::UseDefault);
+    assert_eq!(would(), Reason::DefaultCreated);
+    assert_eq!(server.all(Deed::Connected), [""; 0]);
+    let passed = client.create_connection().unwrap();
+    assert_eq!(client.decide_on(&passed).unwrap().reason, Reason::Explicit);
+    passed.dispose();
+    assert_eq!(refusal(client.decide_on(&passed)), Refusal::Disposed { connection: ConnectionId(1) });
+    assert_eq!(refusal(client.decide_on(&foreign)), Refusal::ForeignConnection { connection: ConnectionId(1) });
     assert_eq!(server.all(Deed::Connected), ["#1"]);
 }
 
