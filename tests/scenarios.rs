@@ -2,5 +2,6 @@
 
 mod grammar;
 mod random;
+mod selected;
 pub mod shipped;
 mod telling;

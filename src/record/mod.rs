@@ -19,7 +19,7 @@ pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use run::{
-    Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Lock, Names, OpenFailed, Opened,
+    Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,
     Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 pub use scenario::{Did, FindingExpected, HALVES, Outcome, Ran, Scenario, StepDone};

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{Answer, Failure, Phases, Protocol, TlsDetails};
+use crate::protocol::{Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -493,7 +493,35 @@ pub struct Selection {
     pub uid_validity: Option<u32>,
 }
 
+/// What an operation leaves selected on the session that it ran on (rule A7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// Its own mailbox, an index into the header's.
+    Selected(u16),
+    /// No mailbox: one that cannot be selected takes the one before with it (RFC 3501 §6.3.1).
+    Nothing,
+    /// What was selected before: it selected none, or the session broke before it had.
+    Before,
+}
+
 impl Operation {
+    /// What it leaves selected where it ran.
+    #[must_use]
+    pub fn leaves(&self) -> Leaves {
+        use FailureKind::{Closed, Disposed, Internal, Protocol, ServerBye, Timeout};
+        let [first, rest @ ..] = &*self.commands else { return Leaves::Before };
+        let Some(mailbox) = self.mailbox.filter(|_| first.verb == "EXAMINE") else { return Leaves::Before };
+        match &self.outcome {
+            Ok(_) => Leaves::Selected(mailbox),
+            // It came to read, so it had selected.
+            Err(_) if !rest.is_empty() => Leaves::Selected(mailbox),
+            Err(failure) => match failure.kind {
+                Closed | Disposed | Internal | Protocol | ServerBye | Timeout => Leaves::Before,
+                _ => Leaves::Nothing,
+            },
+        }
+    }
+
     /// What it selected in a lease of its own, before the one in which it was to read ([`Lock::Command`]).
     pub(super) fn selected(&self) -> Option<&Selection> {
         self.relied_on.as_deref().filter(|selection| !selection.commands.is_empty())

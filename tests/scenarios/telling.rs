@@ -13,7 +13,7 @@ use crate::protocol::scripted::{GREETING, Server};
 use crate::verify::scenarios::doubts;
 
 /// The scenario with that text, and more flags.
-fn perform(text: &str, flags: &str) -> Ended {
+pub fn perform(text: &str, flags: &str) -> Ended {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("it.txt");
     fs::write(&file, text).unwrap();
@@ -21,7 +21,7 @@ fn perform(text: &str, flags: &str) -> Ended {
     end(command.env("MAILCONN_PASSWORD", PASSWORD).current_dir(dir.path()))
 }
 
-fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -100,6 +100,22 @@ fn a_step_that_did_not_hold_is_told_as_one_that_did() {
     });
 }
 
+/// What a thread reads from is what it selected there, not what hides a hazard.
+#[test]
+fn what_a_reading_relied_on_is_said_to_be_another_selection() {
+    let text = "client use-main\nT1 create k; select Sent; select Archive via k\nT2 select INBOX\nT1 fetch-selected\n";
+    let reading = |events: &[Value]| events.iter().rposition(|event| event["event"] == "operation").unwrap();
+    is_caught("outcomes", text, |events| {
+        let at = reading(events);
+        (events[at]["mailbox"], events[at]["relied_on"]) = (Value::Null, Value::Null);
+    });
+    is_caught("outcomes", text, |events| {
+        let (at, other) = (reading(events), operation(events, 2).clone());
+        assert_ne!(events[at]["mailbox"], other["mailbox"]);
+        events[at]["mailbox"] = other["mailbox"].clone();
+    });
+}
+
 #[test]
 fn what_failed_before_an_expected_panic_is_told_as_held() {
     is_caught("steps", "client use-main\nT1 create-default; noop; panic => panics\n", |events| {

@@ -18,6 +18,7 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "a5-nobody-can-pass-main-or-anothers-default"
     "a6-the-reason-is-part-of-the-answer"
     "a7-a-unit-has-its-connection-to-itself"
+    "a7-what-a-thread-selected-is-known-by-connection"
     "w1-first-come-first-served"
     "w1-who-waits-too-long-leaves-the-line"
     "w2-the-cap-is-kept-and-the-server-never-hears-of-it"

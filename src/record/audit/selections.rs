@@ -1,11 +1,13 @@
-//! Which mailbox was selected when a naive unit read: the last one that was selected on its session, whoever did.
+//! Which mailbox was selected when it was read: under a naive lock the last one that was selected on the session, whoever
+//! did; and in a scenario which one the thread takes for selected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Audit, OUTCOMES};
-use crate::allocator::SessionId;
+use crate::allocator::{ConnectionId, SessionId};
 use crate::record::agreement::is_same_mailbox;
-use crate::record::run::{Lock, Operation, Run};
+use crate::record::run::{Leaves, Lock, Operation, Run, WorkerId};
+use crate::record::scenario::HALVES;
 
 /// A selection, as whoever made it knows it.
 struct Made<'a> {
@@ -16,6 +18,9 @@ struct Made<'a> {
 
 /// Only where others can come between selecting and reading; a unit is [`TABLE`](super::TABLE)'s.
 pub(super) fn check(run: &Run, audit: &mut Audit) {
+    if run.header.scripted {
+        relies_on_its_own(run, audit);
+    }
     if run.header.lock != Lock::Command {
         return;
     }
@@ -47,6 +52,32 @@ pub(super) fn check(run: &Run, audit: &mut Audit) {
             let (number, by) = (operation.number, made.by);
             format!("operation {number} was answered from another mailbox than {}, which operation {by} had selected on {session} last", made.mailbox)
         });
+    }
+}
+
+/// A scenario's thread that reads what is selected relies on what it selected last: on the connection that it passes, or on
+/// any of those that it does not pass (A7).
+fn relies_on_its_own(run: &Run, audit: &mut Audit) {
+    let mut selected: BTreeMap<(WorkerId, Option<ConnectionId>), (u16, SessionId)> = BTreeMap::new();
+    for (entry, operation) in run.operations() {
+        let place = (operation.worker, operation.passed);
+        let due = selected.get(&place).copied().filter(|_| operation.name == HALVES[1]);
+        let said = operation.relied_on.as_deref().map(|selection| selection.session);
+        let holds = due.map(|(_, session)| session) == said
+            && (operation.name != HALVES[1] || due.map(|(mailbox, _)| mailbox) == operation.mailbox);
+        audit.check(OUTCOMES, Some(entry.seq), holds, || {
+            let mailbox = due.and_then(|(mailbox, _)| run.header.mailboxes.get(usize::from(mailbox)));
+            let due = due.zip(mailbox).map_or_else(
+                || "nothing that it had selected".to_owned(),
+                |((_, session), mailbox)| format!("{mailbox}, which its thread had selected on {session}"),
+            );
+            format!("operation {} relies on {due}; it says otherwise", operation.number)
+        });
+        match (operation.leaves(), operation.session) {
+            (Leaves::Selected(mailbox), Some(session)) => drop(selected.insert(place, (mailbox, session))),
+            (Leaves::Nothing, _) => drop(selected.remove(&place)),
+            _ => {}
+        }
     }
 }
 

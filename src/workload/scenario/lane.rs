@@ -15,7 +15,7 @@ use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
 };
-use crate::record::{Did, Ran, Selection, TaskId, What, WorkerId};
+use crate::record::{Did, Leaves, Ran, Selection, TaskId, What, WorkerId};
 use crate::workload::control::Control;
 use crate::workload::issued::{Issued, Issuer, failure_of};
 use crate::workload::recorder::{Recorder, Serving};
@@ -124,11 +124,10 @@ impl Unit {
         }
     }
 
-    /// Whether it leaves its mailbox selected.
-    const fn selects(self) -> bool {
+    /// Whether its reply comes from the mailbox that is selected.
+    const fn is_of_the_selected(self) -> bool {
         match self {
-            Self::Select(_) => true,
-            Self::FetchSelected => false,
+            Self::Select(_) | Self::FetchSelected => true,
             Self::Safe(operation, _) => {
                 matches!(operation, Operation::Imap(ImapOperation::Fetch | ImapOperation::Search))
             }
@@ -169,8 +168,9 @@ struct Lane<'a> {
     defaults: Vec<Kept>,
     /// The leases it keeps, with their clients.
     held: Vec<(usize, Lease<Recording>)>,
-    /// What it selected last with each client, and takes for selected still.
-    believed: HashMap<usize, (u16, Selection)>,
+    /// What it has selected (rule A7), by client and passed connection, and once for all that are not passed: what it
+    /// takes for selected still. A thread keeps it from task to task, as it keeps its default.
+    believed: HashMap<(usize, Option<usize>), (u16, Selection)>,
     /// The task that it serves, on a pool.
     task: Option<TaskId>,
     issued: u64,
@@ -358,7 +358,6 @@ impl<'a> Lane<'a> {
     fn let_go(&mut self) {
         self.release();
         self.defaults.clear();
-        self.believed.clear();
     }
 
     /// Issues one operation and writes it down, when its connection is given back: unless that is to be kept, and fit for it.
@@ -374,7 +373,7 @@ impl<'a> Lane<'a> {
         let issuer = Issuer { client: &room.client, recorder, control, worker: self.worker, task: self.task };
         let mut issued = issuer.issue(unit.name(), unit.mailbox(), passed.as_deref());
         if unit == Unit::FetchSelected
-            && let Some((mailbox, selection)) = self.believed.get(&client)
+            && let Some((mailbox, selection)) = self.believed.get(&(client, via))
         {
             issued.operation.mailbox = Some(*mailbox);
             issued.operation.relied_on = Some(Box::new(selection.clone()));
@@ -383,7 +382,7 @@ impl<'a> Lane<'a> {
         self.floor.asking.works(self.worker.0 as usize);
         let did = match leased {
             Ok(mut lease) => {
-                let did = self.serve(client, recorder, unit, &mut lease, &mut issued);
+                let did = self.serve((client, via), recorder, unit, &mut lease, &mut issued);
                 if keep && issued.operation.outcome.is_ok() {
                     room.held.fetch_add(1, Ordering::SeqCst);
                     self.held.push((client, lease));
@@ -401,7 +400,7 @@ impl<'a> Lane<'a> {
 
     fn serve(
         &mut self,
-        client: usize,
+        asked: (usize, Option<usize>),
         recorder: &Recorder,
         unit: Unit,
         lease: &mut Lease<Recording>,
@@ -411,23 +410,37 @@ impl<'a> Lane<'a> {
         let assigned = *lease.assignment();
         let Recorded { mail, .. } = &mut **lease;
         let outcome = self.run(mail, unit);
-        if let (Unit::Select(mailbox), Ok(reply)) = (unit, &outcome) {
-            // The commands are the selecting operation's own: whoever relies on them later does not have them.
-            let (session, local_port) = (assigned.session, mail.established().local_port);
-            let uid_validity = reply.uid_validity;
-            let selection = Selection { session, local_port, commands: Box::default(), uid_validity };
-            self.believed.insert(client, (mailbox, selection));
-        }
+        let told = outcome.as_ref().ok().and_then(|reply| reply.uid_validity);
         let outcome = outcome.map(|reply| reply.items);
         issued.served(leased_at, mail, outcome.clone());
+        let session = assigned.session;
+        let mut selected = locked(&self.floor.selected);
+        match issued.operation.leaves() {
+            Leaves::Selected(mailbox) => {
+                // The commands are the selecting operation's own: whoever relies on them later does not have them.
+                let local_port = mail.established().local_port;
+                let uid_validity = told.or(mail.answered_by().and_then(|answer| answer.uid_validity));
+                let selection = Selection { session, local_port, commands: Box::default(), uid_validity };
+                self.believed.insert(asked, (mailbox, selection));
+                selected.insert((asked.0, session), mailbox);
+            }
+            Leaves::Nothing => {
+                self.believed.remove(&asked);
+                selected.remove(&(asked.0, session));
+            }
+            Leaves::Before => {}
+        }
+        // By all that was said on the session, where the reply's messages do not say which it was.
+        let there = selected.get(&(asked.0, session)).filter(|_| outcome.is_ok() && unit.is_of_the_selected());
+        let there = there.map(|mailbox| self.floor.mailbox(*mailbox).to_owned());
+        drop(selected);
         let proven = mail.answered_by().and_then(|answer| answer.mailbox.as_deref()).map(str::to_owned);
-        let selected = self.answered((client, assigned.session), unit, outcome.is_ok());
         Did::Ran(Box::new(Ran {
             operation: unit.name(),
-            session: assigned.session,
-            name: self.floor.name_of(client, assigned.session.connection),
+            session,
+            name: self.floor.name_of(asked.0, session.connection),
             reason: assigned.reason,
-            from: proven.or(selected),
+            from: proven.or(there),
             outcome,
         }))
     }
@@ -448,24 +461,6 @@ impl<'a> Lane<'a> {
                 Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
             }
         }
-    }
-
-    /// The mailbox that must have answered, where the reply's messages do not say which: what the session has selected, by
-    /// all that was said on it.
-    fn answered(&self, session: (usize, SessionId), unit: Unit, done: bool) -> Option<String> {
-        let mut selected = locked(&self.floor.selected);
-        match unit.mailbox().filter(|_| unit.selects()) {
-            Some(mailbox) if done => {
-                selected.insert(session, mailbox);
-            }
-            // A mailbox that cannot be selected leaves none selected (RFC 3501 §6.3.1).
-            Some(_) => {
-                selected.remove(&session);
-            }
-            None if unit != Unit::FetchSelected => return None,
-            None => {}
-        }
-        selected.get(&session).map(|mailbox| self.floor.mailbox(*mailbox).to_owned())
     }
 }
 
