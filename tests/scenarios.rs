@@ -5,3 +5,4 @@ mod random;
 mod selected;
 pub mod shipped;
 mod telling;
+mod words;

@@ -287,6 +287,10 @@ impl Provocateur for Provoked<'_> {
         self.faults.limit(connections);
     }
 
+    fn delay(&self, by: Duration) {
+        self.faults.delay(by);
+    }
+
     fn lock_maildrops(&self, lock: bool) {
         self.faults.maildrops(if lock { Maildrops::Locked } else { Maildrops::Shared });
     }

@@ -65,6 +65,13 @@ pub enum Did {
         /// The connection.
         connection: ConnectionId,
     },
+    /// It would use that connection: nothing was used.
+    Would {
+        /// The rule's answer.
+        reason: Reason,
+        /// The connection that would be passed, and the name that the scenario gives it.
+        passed: Option<(ConnectionId, Option<String>)>,
+    },
     /// There was nothing to dispose, or to leave.
     Nothing,
     /// The rules refused it.
@@ -130,6 +137,8 @@ impl fmt::Display for Told<'_> {
             Did::Ran(ran) => ran.told(&of, f),
             Did::Created { connection, .. } => write!(f, "opened {of}{connection}"),
             Did::Disposed { connection } => write!(f, "disposed {of}{connection}"),
+            Did::Would { reason, passed: Some((connection, _)) } => write!(f, "would use {of}{connection}, {reason}"),
+            Did::Would { reason, passed: None } => write!(f, "would use {reason}"),
             Did::Nothing => f.write_str("nothing"),
             // The message begins with the rule.
             Did::Refused { message, .. } => f.write_str(message),

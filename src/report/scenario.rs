@@ -79,7 +79,8 @@ fn in_short(did: &Did, client: Option<&str>) -> String {
         Did::Failed { session: Some(session), failure } => format!("{of}{session}: {}", failed(failure)),
         Did::Failed { session: None, failure } => failed(failure),
         Did::Panicked(_) => "panics".to_owned(),
-        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => {
+        Did::Would { passed: Some((connection, Some(name))), .. } => format!("would use {of}{connection} ({name})"),
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Would { .. } | Did::Nothing => {
             printable(&did.of(client).to_string())
         }
     }
@@ -91,7 +92,7 @@ fn why(did: &Did) -> Option<String> {
         Did::Refused { message, .. } | Did::Panicked(message) => Some(message.clone()),
         Did::Failed { failure, .. } => Some(failure.to_string()),
         Did::Ran(used) => used.outcome.as_ref().err().map(Failure::to_string),
-        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Nothing => None,
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Would { .. } | Did::Nothing => None,
     }
 }
 

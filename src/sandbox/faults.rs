@@ -5,8 +5,9 @@ mod outlet;
 
 use std::collections::HashMap;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 pub(super) use self::grip::{Ending, Grip, is_struck};
 pub(super) use self::outlet::Outlet;
@@ -50,12 +51,26 @@ pub struct Faults(Arc<Board>);
 /// Every open session's grip.
 struct Board {
     limits: Arc<Limits>,
+    latency: Arc<Latency>,
     /// Read by whoever accepts.
     refuses: AtomicBool,
     /// Read by whoever signs in by POP3.
     locks_maildrops: AtomicBool,
     /// As many entries as there are sessions that have not closed their socket.
     grips: Mutex<HashMap<u16, Vec<Arc<Grip>>>>,
+}
+
+/// How late each reply is, of all sessions.
+pub(super) struct Latency(AtomicU64);
+
+impl Latency {
+    fn set(&self, latency: Duration) {
+        self.0.store(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Acquire))
+    }
 }
 
 /// A session's entry. It is dropped when the session's socket is closed, whatever closed it.
@@ -66,10 +81,12 @@ pub(super) struct Entry {
 }
 
 impl Faults {
-    pub(super) fn new(limits: Arc<Limits>, maildrops: Maildrops) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, maildrops: Maildrops, late: Duration) -> Self {
+        let latency = Arc::new(Latency(AtomicU64::new(0)));
+        latency.set(late);
         let locks_maildrops = AtomicBool::new(maildrops == Maildrops::Locked);
         let (refuses, grips) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Board { limits, refuses, locks_maildrops, grips }))
+        Self(Arc::new(Board { limits, latency, refuses, locks_maildrops, grips }))
     }
 
     /// Cuts the connection, also under TLS or in the middle of a reply; replies that wait to be sent are lost. When this
@@ -107,6 +124,15 @@ impl Faults {
     /// nobody who is here has to leave.
     pub fn limit(&self, connections: Option<usize>) {
         self.0.limits.change(connections);
+    }
+
+    /// Changes [`Options::latency`](super::Options::latency) for each reply that is begun from now on, of any session.
+    pub fn delay(&self, latency: Duration) {
+        self.0.latency.set(latency);
+    }
+
+    pub(super) fn latency(&self) -> Arc<Latency> {
+        Arc::clone(&self.0.latency)
     }
 
     /// Changes [`Options::maildrops`](super::Options::maildrops) for those who sign in from now on; a session keeps the lock

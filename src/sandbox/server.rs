@@ -46,7 +46,6 @@ pub(super) struct Shared {
     pub limits: Arc<Limits>,
     pub faults: Faults,
     pub witness: Witness,
-    pub latency: Duration,
     pub idle_limit: Option<Duration>,
     /// Made if any listener speaks TLS.
     pub identity: Option<Identity>,
@@ -91,10 +90,9 @@ impl Sandbox {
         let limits = Arc::new(Limits::new(options.connections_per_user));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
-            faults: Faults::new(Arc::clone(&limits), options.maildrops),
+            faults: Faults::new(Arc::clone(&limits), options.maildrops, options.latency),
             limits,
             witness: Witness::new(options.watch, options.keeps_record),
-            latency: options.latency,
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
             identity,
             stopping: Arc::default(),

@@ -30,7 +30,7 @@ pub(super) fn hold(
     let _ = socket.set_nodelay(true);
     let _ = socket.set_write_timeout(Some(wire::GLANCE));
     let stopping = || shared.stopping.load(Ordering::Acquire);
-    let outlet = Outlet::new(shared.latency, Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
+    let outlet = Outlet::new(shared.faults.latency(), Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
     let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
     let (accounts, limits, faults) = (&shared.accounts, &shared.limits, &shared.faults);

@@ -272,6 +272,24 @@ impl Line {
     }
 }
 
+impl Line {
+    /// The question which connection the operation would use, asked before it, and the answer, where its outcome says that.
+    fn would(&self) -> Option<(String, String)> {
+        let (Step::Operate { thread, client, via } | Step::Hold { thread, client, via }) = self.step else {
+            return None;
+        };
+        let via = via.map_or_else(String::new, |via| format!(" via k{via}"));
+        let answer = match &self.outcome {
+            Outcome::Used { reason, .. } | Outcome::Broke { reason, .. } => format!("=> {reason}"),
+            // Whether the connection is free is not asked.
+            Outcome::Refused(["W3"], _) => return None,
+            Outcome::Refused(..) => self.outcome.text(),
+            _ => return None,
+        };
+        Some((format!("T{thread} would{via} on {}", letter(client)), answer))
+    }
+}
+
 /// The next step towards an end in which nobody waits and nobody keeps anything.
 fn unwind(model: &Model, lanes: &[usize]) -> Option<Step> {
     if model.hangs {
@@ -398,6 +416,9 @@ impl Scenario {
         };
         for line in &self.lines[..lines] {
             let step = line.step.text();
+            if let Some((asked, answer)) = line.would() {
+                write(&asked, &answer);
+            }
             match line.outcome {
                 Outcome::Waits => {
                     write(&step.replacen(' ', " begins ", 1), "");

@@ -46,6 +46,8 @@ fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
         T2 hold on B; release; mode use-main on A; pause 20ms
         T2 select Archive on B; fetch-selected on B => main from Archive
         P scope on A; create-default on A; panic => panics
+        T1 would on A => main or default
+        T1 would via k => explicit
         T3 dispose k => disposed
         T3 noop via k => refused D2
         T3 dispose-default on B => nothing
@@ -70,14 +72,28 @@ fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
         server accepts connections
         server limits connections to 3
         server lifts the limit
+        server delays 10ms
+        server answers at once
         close A
+        drop A
     "#;
     let text = text.replace("T3 noop via k", "T4 noop via k").replace("T1 noop; noop", "T1 noop on B; noop");
     let text = text.replace("\"going down\" on B", "\"going down\"").replace("bye to main", "bye to main on B");
     let script = imap(&text).unwrap();
-    assert_eq!(script.needs_sandbox(), Some(39), "the first line that asks the server for a fault");
-    for word in ["protocols:", "begins", "moves to", "scope", "expect order:", "server says bye to", "lifts the limit"]
-    {
+    assert_eq!(script.needs_sandbox(), Some(41), "the first line that asks the server for a fault");
+    for word in [
+        "protocols:",
+        "begins",
+        "moves to",
+        "scope",
+        "expect order:",
+        "server says bye to",
+        "lifts the limit",
+        "would",
+        "drop A",
+        "server delays 10ms",
+        "server answers at once",
+    ] {
         assert!(GRAMMAR.contains(word), "the grammar does not tell of {word}");
     }
     assert!(GRAMMAR.lines().all(|line| line.chars().count() <= 80), "80 columns do");
@@ -221,6 +237,49 @@ fn a_mark_of_the_encoding_before_the_first_line_is_none_of_it() {
     assert!(mistake("\u{feff}client use-maybe", "1:8").contains("a mode"));
 }
 
+/// Main and defaults have no handle that could be passed (A5).
+#[test]
+fn what_has_no_handle_cannot_be_passed() {
+    for (line, column) in [
+        ("T1 noop via main", 13),
+        ("T1 would via main", 14),
+        ("T1 create-default d; noop via d", 31),
+        ("T1 create-default d\nT2 hold via d", 13),
+        ("T1 noop via default", 13),
+    ] {
+        let place = if line.contains('\n') { 3 } else { 2 };
+        let said = mistake(&format!("client use-main-or-default\n{line}"), &format!("{place}:{column}"));
+        assert!(said.ends_with("no handle passes main or a default (A5)"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn whoever_was_dropped_can_be_asked_nothing_and_handles_can() {
+    for (line, column) in [
+        ("T1 noop", 4),
+        ("T1 would", 4),
+        ("T1 create l", 4),
+        ("T1 create-default", 4),
+        ("T1 dispose-default", 4),
+        ("T1 mode use-main", 4),
+        ("T1 scope; noop", 4),
+        ("T1 pause 1ms; noop via k", 15),
+        ("drop", 5),
+        ("close", 6),
+        ("expect mode use-main", 21),
+    ] {
+        let said = mistake(&format!("client use-main\nT1 create k\ndrop\n{line}"), &format!("4:{column}"));
+        assert_eq!(said, "nobody holds the client any more, so nobody can ask it: line 3 drops it", "{line}");
+    }
+    let both = "client A use-main\nclient B use-main\nT1 create k on A; create-default d on A\ndrop A\n";
+    assert!(mistake(&format!("{both}T1 noop via k"), "5:4").contains("nobody holds A any more"));
+    assert!(mistake(&format!("{both}A mode use-main"), "5:1").contains("nobody holds A any more"));
+    imap(&format!(
+        "{both}T1 dispose k; leave d on A; release on A; noop on B\nall mode use-default\nexpect open: nothing on A"
+    ))
+    .unwrap();
+}
+
 /// Whatever stands in a text, reading it ends in a script or a message.
 #[test]
 fn no_text_makes_the_reader_panic() {
@@ -266,6 +325,9 @@ fn no_text_makes_the_reader_panic() {
         "default",
         "of",
         "close",
+        "drop",
+        "would",
+        "delays",
         "pause",
         "1ms",
         "\n",

@@ -215,7 +215,7 @@ fn judged(step: &StepDone) -> Result<(), String> {
 
 fn succeeded(did: &Did) -> bool {
     match did {
-        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } => true,
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Would { .. } => true,
         Did::Ran(ran) => ran.outcome.is_ok(),
         Did::Nothing | Did::Refused { .. } | Did::Failed { .. } | Did::Panicked(_) => false,
     }
@@ -245,7 +245,16 @@ fn met(did: &[Did], expected: &[String]) -> bool {
 }
 
 fn is(did: &Did, wanted: &[String]) -> bool {
-    let ran = |reason| matches!(did, Did::Ran(ran) if ran.outcome.is_ok() && ran.reason == reason);
+    let ran = |reason| match did {
+        Did::Ran(ran) => ran.outcome.is_ok() && ran.reason == reason,
+        Did::Would { reason: would, .. } => *would == reason,
+        _ => false,
+    };
+    let named = || match did {
+        Did::Ran(ran) => ran.name.as_deref(),
+        Did::Would { passed, .. } => passed.as_ref().and_then(|(_, name)| name.as_deref()),
+        _ => None,
+    };
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     match wanted[..] {
         ["ok"] => succeeded(did),
@@ -267,7 +276,7 @@ fn is(did: &Did, wanted: &[String]) -> bool {
             };
             failure.is_some_and(|failure| kind.first().is_none_or(|kind| *kind == failure.kind.name()))
         }
-        [name] => ran(Reason::Explicit) && matches!(did, Did::Ran(ran) if ran.name.as_deref() == Some(name)),
+        [name] => ran(Reason::Explicit) && named() == Some(name),
         _ => false,
     }
 }

@@ -131,7 +131,7 @@ struct Whose<'a> {
     did: DidShape<'a>,
 }
 
-/// Each with `what`: `ran`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
+/// Each with `what`: `ran`, `would`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 enum DidShape<'a> {
@@ -144,6 +144,11 @@ enum DidShape<'a> {
         from: Option<Cow<'a, str>>,
         items: Option<u32>,
         failure: Option<FailureShape<'a>>,
+    },
+    Would {
+        reason: Named<Reason>,
+        connection: Option<Named<ConnectionId>>,
+        name: Option<Cow<'a, str>>,
     },
     Created {
         connection: Named<ConnectionId>,
@@ -184,6 +189,11 @@ impl<'a> From<&'a Did> for DidShape<'a> {
                 items: used.outcome.as_ref().ok().copied(),
                 failure: used.outcome.as_ref().err().map(shape),
             },
+            Did::Would { reason, passed } => Self::Would {
+                reason: Named(*reason),
+                connection: passed.as_ref().map(|(connection, _)| Named(*connection)),
+                name: passed.as_ref().and_then(|(_, name)| said(name)),
+            },
             Did::Created { connection, name } => Self::Created { connection: Named(*connection), name: said(name) },
             Did::Disposed { connection } => Self::Disposed { connection: Named(*connection) },
             Did::Nothing => Self::Nothing,
@@ -211,6 +221,12 @@ impl DidShape<'_> {
                 let operation = events::operation(protocol, &operation)?;
                 let (name, from, reason, session) = (said(name), said(from), reason.0, session.0);
                 Did::Ran(Box::new(Ran { operation, session, name, reason, from, outcome }))
+            }
+            Self::Would { reason, connection, name } => {
+                if connection.is_some() != (reason.0 == Reason::Explicit) || (name.is_some() && connection.is_none()) {
+                    return Err("a connection is passed exactly where the reason is explicit".to_owned());
+                }
+                Did::Would { reason: reason.0, passed: connection.map(|connection| (connection.0, said(name))) }
             }
             Self::Created { connection, name } => Did::Created { connection: connection.0, name: said(name) },
             Self::Disposed { connection } => Did::Disposed { connection: connection.0 },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Grip;
+use super::{Grip, Latency};
 
 /// A reply that the client does not take within this time breaks the connection.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const MAX_HELD: usize = 16 * BATCH;
 /// A *reply* is all the server says to one thing the client said (untagged lines and the tagged one, or a
 /// continuation), so what happens to a reply happens to the whole of it.
 pub struct Outlet {
-    latency: Duration,
+    latency: Arc<Latency>,
     /// Set by whoever stops the server, who then wakes the grip: nothing is late or held back longer than that.
     stopping: Arc<AtomicBool>,
     grip: Arc<Grip>,
@@ -27,7 +27,7 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    pub fn new(latency: Duration, stopping: Arc<AtomicBool>, grip: Arc<Grip>) -> Self {
+    pub fn new(latency: Arc<Latency>, stopping: Arc<AtomicBool>, grip: Arc<Grip>) -> Self {
         Self { latency, stopping, grip, pending: Vec::new() }
     }
 
@@ -40,7 +40,7 @@ impl Outlet {
             self.pending.append(reply);
         }
         // A delayed reply leaves at its own time; only prompt ones wait for their neighbours.
-        if self.latency.is_zero() && self.pending.len() < BATCH {
+        if self.latency.get().is_zero() && self.pending.len() < BATCH {
             Ok(())
         } else if self.pending.len() < MAX_HELD {
             self.flush_unless_held(stream)
@@ -116,8 +116,9 @@ impl Outlet {
     fn delay(&self) -> io::Result<()> {
         let start = Instant::now();
         self.grip.pause(|_| {
-            let late = !self.latency.is_zero() && !self.stopping.load(Ordering::Acquire);
-            late.then(|| self.latency.saturating_sub(start.elapsed()))
+            let latency = self.latency.get();
+            let late = !latency.is_zero() && !self.stopping.load(Ordering::Acquire);
+            late.then(|| latency.saturating_sub(start.elapsed()))
         })
     }
 }

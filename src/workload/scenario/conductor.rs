@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::ledger::open;
 use super::asking::{Asking, Come};
 use super::lane::{Floor, Order, Report, Room, work};
 use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
 use crate::allocator::{Client, Mode};
-use crate::protocol::{FailureKind, MailConnector, Stationery};
+use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
 use crate::record::{
     Asked, Did, Dispose, End, Entry, Executor, FailOn, FindingExpected, Header, Lock, Names, Role, Run, Scenario,
     StepDone,
@@ -48,6 +49,8 @@ pub trait Provocateur {
     fn refuse_connections(&self, refuse: bool);
     /// The limit on connections, from now on.
     fn limit(&self, connections: Option<usize>);
+    /// Every reply is so late from now on.
+    fn delay(&self, by: Duration);
     /// A POP3 session has its maildrop to itself, from the next one on, or shares it.
     fn lock_maildrops(&self, lock: bool);
     /// How many sessions the server has open now.
@@ -255,6 +258,7 @@ impl Conductor<'_> {
             Deed::SetMode { clients, mode } => (vec![Did::Noted(self.set_mode(clients, *mode))], Judged::held()),
             Deed::Exit { thread } => self.exit(*thread),
             Deed::Close { client } => self.close(*client),
+            Deed::Drop { client } => self.let_go_of(*client),
             Deed::Pause(pause) => {
                 self.floor.control.rest(*pause);
                 (vec![Did::Noted(String::new())], Judged::held())
@@ -351,7 +355,9 @@ impl Conductor<'_> {
                 // comes to the dial, so that dials are counted first, and none twice.
                 Come::Asks { client, together, changes } => self.room(client).is_some_and(|room| {
                     let dialling = room.recorder.dialling.load(Ordering::SeqCst);
-                    dialling + room.client.waiting() >= together && self.floor.asking.stood_still(changes)
+                    // A thread that asks a client which was dropped is known to have begun before.
+                    let waiting = room.client().map_or(together, |client| client.waiting());
+                    dialling + waiting >= together && self.floor.asking.stood_still(changes)
                 }),
             };
             if come || self.arrived.contains_key(&number) || self.floor.control.interrupted().is_some() {
@@ -376,7 +382,7 @@ impl Conductor<'_> {
             return;
         };
         let whose: Vec<Option<String>> = report.clients.iter().map(|client| self.floor.script.whose(*client)).collect();
-        let judged = self.judge(&report.did, &whose, expected);
+        let judged = self.judge(&report, &whose, expected);
         self.done(step, at, report.took, (report.did, whose), judged);
     }
 
@@ -420,7 +426,14 @@ impl Conductor<'_> {
         .build();
         if let Some(place) = self.floor.clients.get(number) {
             // Each client has one line.
-            let _ = place.set(Room { client, recorder, connector, run_id, held: AtomicUsize::new(0) });
+            let _ = place.set(Room {
+                client: Mutex::new(Some(client)),
+                recorder,
+                connector,
+                run_id,
+                held: AtomicUsize::new(0),
+                users: AtomicUsize::new(0),
+            });
         }
         String::new()
     }
@@ -440,7 +453,7 @@ impl Conductor<'_> {
 
     fn set_mode(&self, clients: &[usize], mode: Mode) -> String {
         let rooms = clients.iter().filter_map(|client| self.room(*client));
-        rooms.for_each(|room| room.client.set_mode(mode));
+        rooms.filter_map(Room::client).for_each(|client| client.set_mode(mode));
         mode.to_string()
     }
 
@@ -455,16 +468,33 @@ impl Conductor<'_> {
     }
 
     fn close(&mut self, client: usize) -> (Vec<Did>, Judged) {
-        let Some(room) = self.room(client) else { return (vec![Did::Nothing], Judged::held()) };
+        let found = self.room(client).and_then(|room| Some((room, room.client()?)));
+        let Some((room, client)) = found else { return (vec![Did::Nothing], Judged::held()) };
         let held = room.held.load(Ordering::SeqCst);
         // What a thread keeps is closed when it lets go: there is nothing to wait for.
         let patience = if held > 0 { Duration::from_millis(200) } else { CLOSE };
-        let open = room.client.clone().close(Instant::now() + patience);
+        let open = client.close(Instant::now() + patience);
         let text = match open {
             0 => "closed".to_owned(),
             open => format!("closed but for {open} in use"),
         };
         let judged = if open <= held { Judged::held() } else { Judged::not("all closed", text.clone()) };
+        (vec![Did::Noted(text)], judged)
+    }
+
+    /// Whoever uses it then is its last holder; if nobody does, this closes it.
+    fn let_go_of(&mut self, client: usize) -> (Vec<Did>, Judged) {
+        let Some(room) = self.room(client) else { return (vec![Did::Nothing], Judged::held()) };
+        let mine = room.let_go();
+        let (held, users) = (room.held.load(Ordering::SeqCst), room.users.load(Ordering::SeqCst));
+        drop(mine);
+        let open = open(self.entries(client)).len();
+        let (text, holds) = match open {
+            _ if users > 0 => ("let go; a thread holds it still".to_owned(), true),
+            0 => ("let go, and closed".to_owned(), true),
+            open => (format!("let go, and closed but for {open} in use"), open <= held),
+        };
+        let judged = if holds { Judged::held() } else { Judged::not("all closed", text.clone()) };
         (vec![Did::Noted(text)], judged)
     }
 
@@ -493,6 +523,13 @@ impl Conductor<'_> {
             }
             ServerDeed::Limit(limit) => {
                 server.limit(*limit);
+                // Whoever signs in is known by name; by SMTP the limit comes before that.
+                let each = if self.floor.script.protocol == Protocol::Smtp { "address" } else { "user" };
+                let whose = limit.map_or_else(String::new, |limit| format!("{limit} for each {each}"));
+                (vec![Did::Noted(whose)], Judged::held())
+            }
+            ServerDeed::Delay(by) => {
+                server.delay(*by);
                 (vec![Did::Noted(String::new())], Judged::held())
             }
             ServerDeed::LockMaildrops(lock) => {
@@ -517,9 +554,10 @@ impl Conductor<'_> {
         let mut clients = Vec::new();
         for (number, plan) in self.floor.script.clients.iter().enumerate() {
             let Some(room) = self.room(number) else { continue };
-            let still_open = room.client.clone().close(Instant::now() + CLOSE);
+            let closed = room.client().map(|client| client.close(Instant::now() + CLOSE));
             let header = self.header(plan, room);
-            self.collect(number);
+            let open = open(self.entries(number)).len();
+            let still_open = closed.unwrap_or(open);
             let entries = self.entries.get_mut(number).map(std::mem::take).unwrap_or_default();
             let elapsed = self.stage.clock.elapsed();
             let end = End { elapsed, interrupted: interrupted.map(|(signal, _)| signal), still_open };

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::asking::Asking;
 use super::script::{Act, Action, LaneStep, Script, Unit};
-use crate::allocator::{Client, Connection, ConnectionId, DefaultConnection, Error, Lease, Refusal, SessionId};
+use crate::allocator::{
+    Client, Connection, ConnectionId, Decision, DefaultConnection, Error, Lease, Refusal, SessionId,
+};
 use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
@@ -40,12 +42,51 @@ pub(super) struct Floor {
 
 /// A client, and where what it does is written down.
 pub(super) struct Room {
-    pub(super) client: Client<Recording>,
+    /// None once the scenario has let go of it.
+    pub(super) client: Mutex<Option<Client<Recording>>>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) connector: Arc<MailConnector>,
     pub(super) run_id: String,
     /// Leases that threads keep: a close cannot close these.
     pub(super) held: AtomicUsize,
+    /// Threads that have it for as long as their step lasts.
+    pub(super) users: AtomicUsize,
+}
+
+impl Room {
+    /// One more handle to the client, if there is any.
+    pub(super) fn client(&self) -> Option<Client<Recording>> {
+        locked(&self.client).clone()
+    }
+
+    /// The scenario's own handle, which it has no more.
+    pub(super) fn let_go(&self) -> Option<Client<Recording>> {
+        locked(&self.client).take()
+    }
+}
+
+/// A thread's handle to a client, for a step.
+struct Using<'a> {
+    number: usize,
+    /// None only while it is dropped.
+    client: Option<Client<Recording>>,
+    room: &'a Room,
+}
+
+impl<'a> Using<'a> {
+    fn of(number: usize, room: &'a Room) -> Option<Self> {
+        room.users.fetch_add(1, Ordering::SeqCst);
+        let using = Self { number, client: room.client(), room };
+        using.client.is_some().then_some(using)
+    }
+}
+
+impl Drop for Using<'_> {
+    fn drop(&mut self) {
+        // It may be the last one: then this closes the client.
+        drop(self.client.take());
+        self.room.users.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// One thing to do.
@@ -60,6 +101,8 @@ pub(super) struct Report {
     pub(super) did: Vec<Did>,
     /// The client of each action that was done.
     pub(super) clients: Vec<usize>,
+    /// The words for the actions of the step.
+    pub(super) names: Vec<&'static str>,
     pub(super) took: Duration,
 }
 
@@ -108,7 +151,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Unit {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Safe(operation, _) => operation.name(),
             Self::Select(_) => "select",
@@ -144,6 +187,7 @@ pub(super) fn work(floor: &Floor, thread: usize, orders: &Receiver<Order>, repor
         introduced: vec![false; floor.clients.len()],
         defaults: Vec::new(),
         held: Vec::new(),
+        using: Vec::new(),
         believed: HashMap::new(),
         task: None,
         issued: 0,
@@ -152,7 +196,8 @@ pub(super) fn work(floor: &Floor, thread: usize, orders: &Receiver<Order>, repor
         let began = Instant::now();
         let did = lane.step(&step);
         let clients = step.actions.iter().map(|action| action.client).take(did.len()).collect();
-        if reports.send(Report { number, did, clients, took: began.elapsed() }).is_err() {
+        let names = step.actions.iter().map(|action| action.what.name()).collect();
+        if reports.send(Report { number, did, clients, names, took: began.elapsed() }).is_err() {
             break;
         }
     }
@@ -168,6 +213,8 @@ struct Lane<'a> {
     defaults: Vec<Kept>,
     /// The leases it keeps, with their clients.
     held: Vec<(usize, Lease<Recording>)>,
+    /// The clients that its step is about: it holds them until the step is over.
+    using: Vec<Using<'a>>,
     /// What it has selected (rule A7), by client and passed connection, and once for all that are not passed: what it
     /// takes for selected still. A thread keeps it from task to task, as it keeps its default.
     believed: HashMap<(usize, Option<usize>), (u16, Selection)>,
@@ -186,6 +233,12 @@ impl<'a> Lane<'a> {
     fn step(&mut self, step: &LaneStep) -> Vec<Did> {
         self.task = step.task.map(TaskId);
         let _serving = self.task.map(Serving::task);
+        for Action { client, what } in &step.actions {
+            if what.asks_the_client() && self.using.iter().all(|using| using.number != *client) {
+                let room = self.floor.clients.get(*client).and_then(OnceLock::get);
+                self.using.extend(room.and_then(|room| Using::of(*client, room)));
+            }
+        }
         let mut did = Vec::with_capacity(step.actions.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.actions(&step.actions, &mut did)));
         if let Err(panic) = done {
@@ -194,6 +247,7 @@ impl<'a> Lane<'a> {
         if step.lets_go {
             self.let_go();
         }
+        self.using.clear();
         if let Some(task) = self.task.filter(|_| step.ends) {
             self.floor.ends(task);
         }
@@ -202,15 +256,27 @@ impl<'a> Lane<'a> {
 
     fn actions(&mut self, actions: &[Action], did: &mut Vec<Did>) {
         // Dropped at the line's end, by a panic too: that is what it is for.
-        let scope = match actions.first() {
-            Some(Action { client, what: Act::Scope }) => self.room(*client).map(|room| room.client.thread_scope()),
+        let scoped = match actions.first() {
+            Some(Action { client, what: Act::Scope }) => self.room(*client).and_then(|_| self.client(*client)),
             _ => None,
         };
+        let scope = scoped.as_ref().map(Client::thread_scope);
         for action in actions {
-            let done = self.act(action);
+            let done = match (self.act(action), &action.what) {
+                // What is missing goes with what was refused before it.
+                (Did::Nothing, Act::Leave(_) | Act::Release) if did.iter().any(came_to_nothing) => {
+                    Did::Noted(format!("nothing to {}", action.what.name()))
+                }
+                (done, _) => done,
+            };
             did.push(done);
         }
         drop(scope);
+    }
+
+    /// The handle that this step holds.
+    fn client(&self, number: usize) -> Option<Client<Recording>> {
+        self.using.iter().find(|using| using.number == number)?.client.clone()
     }
 
     /// The client; none before its line, where nothing can name it.
@@ -263,36 +329,22 @@ impl<'a> Lane<'a> {
 
     /// The client whose connection it is about: the one that was passed may be another's (D6).
     fn owner_of(&self, action: &Action) -> usize {
-        let (Act::Unit { via, .. } | Act::Hold { via, .. }) = action.what else { return action.client };
+        let (Act::Unit { via, .. } | Act::Would { via } | Act::Hold { via, .. }) = action.what else {
+            return action.client;
+        };
         via.and_then(|via| self.floor.script.owners.get(via).copied()).unwrap_or(action.client)
     }
 
     fn with(&mut self, client: usize, room: &'a Room, action: &Action) -> Did {
+        match self.client(client).filter(|_| action.what.asks_the_client()) {
+            Some(handle) => self.ask(client, &handle, room, action),
+            None => self.by_handle(client, action),
+        }
+    }
+
+    /// What is done with a handle of a connection, or with none.
+    fn by_handle(&mut self, client: usize, action: &Action) -> Did {
         match &action.what {
-            Act::Create(number) => match room.client.create_connection() {
-                Ok(connection) => {
-                    let id = connection.id();
-                    if let Some(place) = self.floor.connections.get(*number) {
-                        *locked(place) = Some(Arc::new(connection));
-                    }
-                    Did::Created { connection: id, name: self.floor.script.connections.get(*number).cloned() }
-                }
-                Err(error) => not_given(&self.floor.control, &error),
-            },
-            Act::CreateDefault(name) => match room.client.create_default_connection() {
-                Ok(handle) => {
-                    let connection = handle.id();
-                    self.defaults.push(Kept { client, name: name.clone(), handle });
-                    Did::Created { connection, name: name.clone() }
-                }
-                Err(error) => {
-                    if let (Error::Refused(Refusal::DefaultExists { existing }), Some(task)) = (&error, self.task) {
-                        let (worker, existing) = (self.worker, *existing);
-                        room.recorder.record(What::DefaultRefused { task, worker, existing });
-                    }
-                    not_given(&self.floor.control, &error)
-                }
-            },
             Act::Leave(name) => {
                 let left = self.take_defaults(client, name.as_ref());
                 let whose = self.floor.script.whose(client).map_or_else(String::new, |name| format!("{name} "));
@@ -315,21 +367,70 @@ impl<'a> Lane<'a> {
                 }
                 None => Did::Nothing,
             },
-            Act::DisposeDefault => match room.client.dispose_default_connection() {
-                Some(connection) => Did::Disposed { connection },
-                None => Did::Nothing,
-            },
-            Act::Unit { unit, via } => self.operate(client, room, *unit, *via, false),
-            Act::Hold { unit, via } => self.operate(client, room, *unit, *via, true),
             Act::Release => match self.release() {
                 0 => Did::Nothing,
                 _ => Did::Noted("released".to_owned()),
             },
+            _ => Did::Nothing,
+        }
+    }
+
+    fn ask(&mut self, client: usize, handle: &Client<Recording>, room: &'a Room, action: &Action) -> Did {
+        match &action.what {
+            Act::Create(number) => match handle.create_connection() {
+                Ok(connection) => {
+                    let id = connection.id();
+                    if let Some(place) = self.floor.connections.get(*number) {
+                        *locked(place) = Some(Arc::new(connection));
+                    }
+                    Did::Created { connection: id, name: self.floor.script.connections.get(*number).cloned() }
+                }
+                Err(error) => not_given(&self.floor.control, &error),
+            },
+            Act::CreateDefault(name) => match handle.create_default_connection() {
+                Ok(handle) => {
+                    let connection = handle.id();
+                    self.defaults.push(Kept { client, name: name.clone(), handle });
+                    Did::Created { connection, name: name.clone() }
+                }
+                Err(error) => {
+                    if let (Error::Refused(Refusal::DefaultExists { existing }), Some(task)) = (&error, self.task) {
+                        let (worker, existing) = (self.worker, *existing);
+                        room.recorder.record(What::DefaultRefused { task, worker, existing });
+                    }
+                    not_given(&self.floor.control, &error)
+                }
+            },
+            Act::DisposeDefault => match handle.dispose_default_connection() {
+                Some(connection) => Did::Disposed { connection },
+                None => Did::Nothing,
+            },
+            Act::Unit { unit, via } => self.operate((client, *via), handle, room, *unit, false),
+            Act::Hold { unit, via } => self.operate((client, *via), handle, room, *unit, true),
+            Act::Would { via } => self.would((client, *via), handle),
             Act::SetMode(mode) => {
-                room.client.set_mode(*mode);
+                handle.set_mode(*mode);
                 Did::Noted(mode.to_string())
             }
-            Act::Scope | Act::Pause(_) | Act::Panic => Did::Noted(String::new()),
+            _ => Did::Noted(String::new()),
+        }
+    }
+
+    /// What the rule answers now.
+    fn would(&self, (client, via): (usize, Option<usize>), handle: &Client<Recording>) -> Did {
+        let passed = via.map(|number| self.floor.connection(number));
+        let decided = match &passed {
+            // Its creation failed: there is nothing to pass.
+            Some(None) => return Did::Nothing,
+            Some(Some(connection)) => handle.decide_on(connection),
+            None => handle.decide(false),
+        };
+        match decided {
+            Ok(Decision { reason, .. }) => {
+                let passed = passed.flatten().map(|connection| connection.id());
+                Did::Would { reason, passed: passed.map(|id| (id, self.floor.name_of(client, id))) }
+            }
+            Err(error) => not_given(&self.floor.control, &error),
         }
     }
 
@@ -361,7 +462,14 @@ impl<'a> Lane<'a> {
     }
 
     /// Issues one operation and writes it down, when its connection is given back: unless that is to be kept, and fit for it.
-    fn operate(&mut self, client: usize, room: &Room, unit: Unit, via: Option<usize>, keep: bool) -> Did {
+    fn operate(
+        &mut self,
+        (client, via): (usize, Option<usize>),
+        handle: &Client<Recording>,
+        room: &Room,
+        unit: Unit,
+        keep: bool,
+    ) -> Did {
         let passed = match via.map(|number| self.floor.connection(number)) {
             // Its creation failed: there is nothing to pass.
             Some(None) => return Did::Nothing,
@@ -370,7 +478,7 @@ impl<'a> Lane<'a> {
         };
         self.issued += 1;
         let (recorder, control) = (&*room.recorder, &*self.floor.control);
-        let issuer = Issuer { client: &room.client, recorder, control, worker: self.worker, task: self.task };
+        let issuer = Issuer { client: handle, recorder, control, worker: self.worker, task: self.task };
         let mut issued = issuer.issue(unit.name(), unit.mailbox(), passed.as_deref());
         if unit == Unit::FetchSelected
             && let Some((mailbox, selection)) = self.believed.get(&(client, via))
@@ -461,6 +569,15 @@ impl<'a> Lane<'a> {
                 Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
             }
         }
+    }
+}
+
+/// Whether an action of the same line that came before did not do what it was told.
+const fn came_to_nothing(did: &Did) -> bool {
+    match did {
+        Did::Refused { .. } | Did::Failed { .. } | Did::Nothing | Did::Panicked(_) => true,
+        Did::Ran(ran) => ran.outcome.is_err(),
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Would { .. } => false,
     }
 }
 

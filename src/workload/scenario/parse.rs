@@ -69,6 +69,8 @@ pub(super) struct Parser<'a> {
     names: HashMap<&'a str, Name>,
     /// Names of defaults' handles: threads may have handles of the same name.
     handles: HashSet<&'a str>,
+    /// Clients that were dropped, with the lines that did.
+    dropped: HashMap<usize, usize>,
     lanes: Vec<Lane>,
     tasks: Vec<Task>,
     line: usize,
@@ -134,6 +136,7 @@ impl<'a> Parser<'a> {
             },
             names: HashMap::new(),
             handles: HashSet::new(),
+            dropped: HashMap::new(),
             lanes: Vec::new(),
             tasks: Vec::new(),
             line: 0,
@@ -167,7 +170,8 @@ impl<'a> Parser<'a> {
 
     /// None for a line that is no step of its own.
     fn deed(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<Deed>, Wrong> {
-        let takes_none = ["client", "pool", "task", "all", "close", "pause", "server", "expect"].contains(&first.text);
+        let takes_none =
+            ["client", "pool", "task", "all", "close", "drop", "pause", "server", "expect"].contains(&first.text);
         if let Some(arrow) = words.arrow().filter(|_| takes_none && !first.quoted) {
             let message = format!("`{}` takes no expectation: only what a thread does has a result", first.text);
             return Err(Wrong::at(arrow, message));
@@ -186,17 +190,23 @@ impl<'a> Parser<'a> {
                 if self.script.clients.is_empty() {
                     self.some_client(words)?;
                 }
-                Deed::SetMode { clients: (0..self.script.clients.len()).collect(), mode }
+                let clients = 0..self.script.clients.len();
+                Deed::SetMode { clients: clients.filter(|client| !self.dropped.contains_key(client)).collect(), mode }
             }
-            "close" => Deed::Close { client: self.client_to_close(words)? },
+            "close" => Deed::Close { client: self.client_to_end("close", words)? },
+            "drop" => {
+                let client = self.client_to_end("drop", words)?;
+                self.dropped.insert(client, self.line);
+                Deed::Drop { client }
+            }
             "pause" => Deed::Pause(time(words)?),
             "server" => Deed::Server(self.server(first.column, words)?),
             "expect" => Deed::Expect(self.expect(words)?),
             name if name.starts_with(|c: char| c.is_uppercase()) => self.subject(first, words)?,
             _ => {
                 return Err(first.is_no(
-                    "the beginning of a step (client, pool, task, parallel, end, all, close, pause, server, expect; or the \
-                     name of a thread, which has a capital letter)",
+                    "the beginning of a step (client, pool, task, parallel, end, all, close, drop, pause, server, expect; or \
+                     the name of a thread, which has a capital letter)",
                 ));
             }
         };

@@ -76,6 +76,10 @@ pub(super) enum Deed {
     Close {
         client: usize,
     },
+    /// The scenario lets go of it: threads that use it are its last holders.
+    Drop {
+        client: usize,
+    },
     Pause(Duration),
     Server(ServerDeed),
     Expect(Expectation),
@@ -114,6 +118,10 @@ pub(super) enum Act {
     DisposeDefault,
     Unit {
         unit: Unit,
+        via: Option<usize>,
+    },
+    /// Asks which connection a unit would use, and uses none.
+    Would {
         via: Option<usize>,
     },
     /// A unit whose connection is kept.
@@ -178,6 +186,7 @@ pub(super) enum ServerDeed {
     Bye { victim: Victim, text: String },
     Refuse(bool),
     Limit(Option<usize>),
+    Delay(Duration),
     LockMaildrops(bool),
 }
 

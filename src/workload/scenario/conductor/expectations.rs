@@ -7,6 +7,7 @@ use super::ledger::{defaults, open};
 use super::{Conductor, Judged, is_kind};
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::record::{Did, What, WorkerId};
+use crate::workload::scenario::lane::{Report, Room};
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 
 /// A closed connection reaches the server's thread a moment later.
@@ -14,13 +15,25 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 impl Conductor<'_> {
     /// Whatever was not expected must have succeeded, before a panic too: what it was to prove came before it.
-    pub(super) fn judge(&self, did: &[Did], whose: &[Option<String>], expected: Option<&Expected>) -> Judged {
-        let told = |at: usize, did: &Did| did.of(whose.get(at).and_then(Option::as_deref)).to_string();
+    pub(super) fn judge(&self, report: &Report, whose: &[Option<String>], expected: Option<&Expected>) -> Judged {
+        let Report { did, names, .. } = report;
+        let name = |at: usize| names.get(at).copied().unwrap_or_default();
+        let told = |at: usize, did: &Did| {
+            let told = did.of(whose.get(at).and_then(Option::as_deref)).to_string();
+            // Of several actions it must be seen which one it was.
+            match did {
+                Did::Nothing | Did::Refused { .. } | Did::Failed { .. } if names.len() > 1 => {
+                    format!("{}: {told}", name(at))
+                }
+                _ => told,
+            }
+        };
         let last = did.iter().rposition(|did| !matches!(did, Did::Noted(_)));
         let unexpected =
             did.iter().enumerate().find(|(at, did)| !succeeded(did) && (expected.is_none() || Some(*at) != last));
         if let Some((at, did)) = unexpected {
-            return Judged::not("success", told(at, did));
+            let other = expected.and(last).map(|last| format!("; => speaks of {}", name(last))).unwrap_or_default();
+            return Judged::not("success", told(at, did) + &other);
         }
         let Some(expected) = expected else { return Judged::held() };
         let last = last.and_then(|last| Some((last, did.get(last)?)));
@@ -32,7 +45,11 @@ impl Conductor<'_> {
     }
 
     fn is(&self, did: &Did, wanted: &Wanted) -> bool {
-        let ran = |reason: Reason| matches!(did, Did::Ran(used) if used.outcome.is_ok() && used.reason == reason);
+        let ran = |reason: Reason| match did {
+            Did::Ran(used) => used.outcome.is_ok() && used.reason == reason,
+            Did::Would { reason: would, .. } => *would == reason,
+            _ => false,
+        };
         match wanted {
             Wanted::Ok => succeeded(did),
             Wanted::Main => ran(Reason::Main),
@@ -41,7 +58,12 @@ impl Conductor<'_> {
             Wanted::Explicit => ran(Reason::Explicit),
             Wanted::Connection(number) => {
                 let id = self.floor.connection(*number).map(|connection| connection.id());
-                ran(Reason::Explicit) && matches!(did, Did::Ran(used) if Some(used.session.connection) == id)
+                let on = match did {
+                    Did::Ran(used) => Some(used.session.connection),
+                    Did::Would { passed, .. } => passed.as_ref().map(|(connection, _)| *connection),
+                    _ => None,
+                };
+                ran(Reason::Explicit) && on == id
             }
             Wanted::Opened => matches!(did, Did::Created { .. }),
             Wanted::Disposed => matches!(did, Did::Disposed { .. }),
@@ -77,7 +99,7 @@ impl Conductor<'_> {
                 (many(*tried, "sign-in"), many(tries.count(), "sign-in"))
             }
             Expectation::Mode { client, mode } => {
-                let set = self.room(*client).map(|room| room.client.mode().to_string());
+                let set = self.room(*client).and_then(Room::client).map(|client| client.mode().to_string());
                 (mode.to_string(), set.unwrap_or_default())
             }
             Expectation::Order(threads) => self.order_of(threads),
@@ -185,7 +207,7 @@ fn list(main: bool, independent: Vec<String>, defaults: usize) -> String {
 /// Whether it did what it was told, of its own account.
 fn succeeded(did: &Did) -> bool {
     match did {
-        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } => true,
+        Did::Noted(_) | Did::Created { .. } | Did::Disposed { .. } | Did::Would { .. } => true,
         Did::Ran(used) => used.outcome.is_ok(),
         Did::Nothing | Did::Refused { .. } | Did::Failed { .. } | Did::Panicked(_) => false,
     }

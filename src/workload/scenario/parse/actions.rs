@@ -10,6 +10,15 @@ use crate::workload::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
+        let column = words.column();
+        let action = self.any_action(words)?;
+        if action.what.asks_the_client() {
+            self.is_held(action.client, column)?;
+        }
+        Ok(action)
+    }
+
+    fn any_action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
         const WHAT: &str = "an action";
         let verb = words.take(WHAT)?;
         if verb.quoted {
@@ -65,6 +74,10 @@ impl<'a> Parser<'a> {
             }
             "pause" => Ok(Action { client: 0, what: Act::Pause(time(words)?) }),
             "panic" => Ok(Action { client: 0, what: Act::Panic }),
+            "would" => {
+                let (client, via) = self.on_which(words)?;
+                Ok(Action { client, what: Act::Would { via } })
+            }
             "hold" => {
                 let noop = Operation::parse(self.script.protocol, "noop");
                 let noop = noop.map_err(|unknown| Wrong::at(verb.column, unknown.to_string()))?;
@@ -107,8 +120,8 @@ impl<'a> Parser<'a> {
                     Wrong::at(
                         verb.column,
                         format!(
-                            "`{name}` is no action; there are create, create-default, leave, dispose, dispose-default, hold, \
-                             release, mode, pause, scope, panic, and with {} {}",
+                            "`{name}` is no action; there are create, create-default, leave, dispose, dispose-default, would, \
+                             hold, release, mode, pause, scope, panic, and with {} {}",
                             self.script.protocol.name(),
                             units.join(", ")
                         ),
@@ -168,6 +181,45 @@ impl<'a> Parser<'a> {
 }
 
 impl Act {
+    /// Whether it asks the client itself, not a handle of one of its connections.
+    pub(in crate::workload::scenario) const fn asks_the_client(&self) -> bool {
+        match self {
+            Self::Create(_)
+            | Self::CreateDefault(_)
+            | Self::DisposeDefault
+            | Self::Unit { .. }
+            | Self::Would { .. }
+            | Self::Hold { .. }
+            | Self::SetMode(_)
+            | Self::Scope => true,
+            Self::Leave(_)
+            | Self::Dispose(_)
+            | Self::DisposeHandle(_)
+            | Self::Release
+            | Self::Pause(_)
+            | Self::Panic => false,
+        }
+    }
+
+    /// The word for it.
+    pub(in crate::workload::scenario) const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::CreateDefault(_) => "create-default",
+            Self::Leave(_) => "leave",
+            Self::Dispose(_) | Self::DisposeHandle(_) => "dispose",
+            Self::DisposeDefault => "dispose-default",
+            Self::Unit { unit, .. } => unit.name(),
+            Self::Would { .. } => "would",
+            Self::Hold { .. } => "hold",
+            Self::Release => "release",
+            Self::SetMode(_) => "mode",
+            Self::Pause(_) => "pause",
+            Self::Scope => "scope",
+            Self::Panic => "panic",
+        }
+    }
+
     /// Whether something comes of it that can be expected.
     pub(super) const fn has_result(&self) -> bool {
         !matches!(self, Self::Leave(_) | Self::Release | Self::SetMode(_) | Self::Pause(_) | Self::Scope)

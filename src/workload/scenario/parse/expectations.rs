@@ -87,7 +87,10 @@ impl<'a> Parser<'a> {
             }
             "mode" => {
                 let mode = mode(words)?;
-                Ok(Expectation::Mode { client: self.client_after(words, None)?, mode })
+                let column = words.column();
+                let client = self.client_after(words, None)?;
+                self.is_held(client, column)?;
+                Ok(Expectation::Mode { client, mode })
             }
             "order:" => {
                 let mut threads = Vec::new();

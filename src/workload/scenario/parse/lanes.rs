@@ -96,6 +96,7 @@ impl<'a> Parser<'a> {
         };
         if let Name::Client(client) = name {
             words.must("mode")?;
+            self.is_held(client, first.column)?;
             return Ok(Deed::SetMode { clients: vec![client], mode: mode(words)? });
         }
         if words.takes("finishes") {

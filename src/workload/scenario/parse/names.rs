@@ -64,6 +64,10 @@ impl<'a> Parser<'a> {
         let word = words.take(WHAT)?;
         match self.names.get(word.text) {
             Some(Name::Connection(connection)) if !word.quoted => Ok(*connection),
+            _ if ["main", "default"].contains(&word.text) || self.handles.contains(word.text) => {
+                let message = format!("{WHAT} is expected here: no handle passes main or a default (A5)");
+                Err(Wrong::at(word.column, format!("`{}` found; {message}", word.text)))
+            }
             _ => Err(word.is_no(WHAT)),
         }
     }
@@ -98,15 +102,29 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The client that a `close` names, or the only one.
-    pub(super) fn client_to_close(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
-        match &self.script.clients[..] {
+    /// The client that a `close` or a `drop` names, or the only one.
+    pub(super) fn client_to_end(&self, verb: &str, words: &mut Words<'a>) -> Result<usize, Wrong> {
+        let column = words.column();
+        let client = match &self.script.clients[..] {
             [first, _, ..] if words.is_over() => {
-                let message = format!("there are several clients: say which one, like `close {}`", first.name);
-                Err(Wrong::at(words.column(), message))
+                let message = format!("there are several clients: say which one, like `{verb} {}`", first.name);
+                return Err(Wrong::at(column, message));
             }
-            _ if words.is_over() => self.some_client(words),
-            _ => self.client_named(words),
+            _ if words.is_over() => self.some_client(words)?,
+            _ => self.client_named(words)?,
+        };
+        self.is_held(client, column).map(|()| client)
+    }
+
+    /// Somebody has that client still, and can ask it.
+    pub(super) fn is_held(&self, client: usize, column: usize) -> Result<(), Wrong> {
+        match self.dropped.get(&client) {
+            None => Ok(()),
+            Some(line) => {
+                let whose = self.script.whose(client).unwrap_or_else(|| "the client".to_owned());
+                let message = format!("nobody holds {whose} any more, so nobody can ask it: line {line} drops it");
+                Err(Wrong::at(column, message))
+            }
         }
     }
 }

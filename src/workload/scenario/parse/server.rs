@@ -1,6 +1,8 @@
 //! What the server is told to do, and to whom.
 
-use super::values::number;
+use std::time::Duration;
+
+use super::values::{number, time};
 use super::{Name, Parser};
 use crate::protocol::Protocol;
 use crate::workload::scenario::error::Wrong;
@@ -10,8 +12,8 @@ use crate::workload::scenario::words::Words;
 impl<'a> Parser<'a> {
     pub(super) fn server(&mut self, column: usize, words: &mut Words<'a>) -> Result<ServerDeed, Wrong> {
         self.needs_sandbox();
-        const WHAT: &str =
-            "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits, lifts, locks or shares)";
+        const WHAT: &str = "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits, lifts, delays, answers, locks or \
+             shares)";
         let verb = words.take(WHAT)?;
         if self.block.is_some() {
             return Err(Wrong::at(column, "the server does nothing inside a parallel block; begin steps instead"));
@@ -49,6 +51,12 @@ impl<'a> Parser<'a> {
                 words.must("the")?;
                 words.must("limit")?;
                 Ok(ServerDeed::Limit(None))
+            }
+            "delays" => Ok(ServerDeed::Delay(time(words)?)),
+            "answers" => {
+                words.must("at")?;
+                words.must("once")?;
+                Ok(ServerDeed::Delay(Duration::ZERO))
             }
             "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(Wrong::at(
                 verb.column,
