@@ -197,7 +197,7 @@ pub struct ScenarioArgs {
     /// Scenarios: files, - for standard input, or the names of shipped ones
     #[arg(value_name = "FILE", required_unless_present = "list")]
     pub files: Vec<PathBuf>,
-    /// List the shipped scenarios: their names, what they show, which protocols they can speak
+    /// List the shipped scenarios: their names, what they show, which protocols they can speak; into a pipe a line each
     #[arg(long, conflicts_with = "files")]
     pub list: bool,
 

@@ -33,7 +33,8 @@ What the findings say changes none of them.";
 pub const SCENARIO_HELP: &str = "\
 Exit codes:
   0        all was as expected
-  1        something was not as expected, or --fail-on names what was found
+  1        a step was not as expected, or the findings were not; or --fail-on
+           names what was found
   2        wrong usage, or a mistake in a scenario, and nothing was dialled
   7        an invariant of mailconn's own is broken
   130 143  interrupted by SIGINT, SIGTERM

@@ -3,7 +3,7 @@
 mod shipped;
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,8 @@ const MAILDROPS: Maildrops = Maildrops::Shared;
 /// A scenario cannot be read, or nothing could be run, or the report could not be written: one line.
 pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     if args.list {
-        Output::Stdout.write_whole(shipped::list().as_bytes()).context("writing the list")?;
+        let list = shipped::list(io::stdout().is_terminal());
+        Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
         return Ok(0);
     }
     let fail_on = settings::fail_on(&args.fail_on)?;

@@ -1,6 +1,7 @@
 //! What came of a scenario: each of its steps with what it did and whether that was expected, and one [`Run`] for each of
 //! its clients, to be judged like any other.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -212,6 +213,9 @@ pub struct Outcome {
     pub findings: Vec<StepDone>,
     /// Expectations that did not hold, those of findings among them.
     pub failed: usize,
+    /// The findings that fail it though nobody expected them, by their names: an invariant of ours is broken, or they are
+    /// of those that were to fail it.
+    pub failing: Vec<&'static str>,
     /// The process's exit code: 0 as expected, 1 not, or a finding fails it that nobody expected, 7 if an invariant of ours is broken, 130 or 143 interrupted.
     pub exit_code: u8,
 }
@@ -243,13 +247,17 @@ impl Scenario {
         self
     }
 
-    /// Whether a finding was found that fails it: one that was to be found fails nothing.
-    fn fails_on_a_finding(&self, verdicts: &[Verdict]) -> bool {
+    /// The findings that fail it: one that was to be found fails nothing, unless it is a broken invariant.
+    fn failing(&self, verdicts: &[Verdict]) -> BTreeSet<&'static str> {
         let is_expected = |id| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
-        self.clients.iter().zip(verdicts).any(|((_, run), verdict)| {
-            let fails = |finding: &Finding| run.header.fail_on.holds(finding.severity) && !is_expected(finding.id);
-            verdict.findings.iter().any(fails)
-        })
+        let all = self.clients.iter().zip(verdicts).flat_map(|((_, run), verdict)| {
+            let fails = move |finding: &&Finding| {
+                let asked_for = run.header.fail_on.holds(finding.severity) && !is_expected(finding.id);
+                finding.severity == Severity::Broken || asked_for
+            };
+            verdict.findings.iter().filter(fails).map(|finding| finding.id)
+        });
+        all.collect()
     }
 
     /// Judges it: each client's run by the rules, and what was expected of the findings.
@@ -264,14 +272,15 @@ impl Scenario {
             self.findings.iter().map(|expected| expected.judge(&found, at)).collect()
         };
         let failed = self.steps.iter().chain(&findings).filter(|step| !step.held()).count();
+        let failing = self.failing(&verdicts);
         let broken = |verdict: &Verdict| verdict.findings.iter().any(|finding| finding.severity == Severity::Broken);
         let exit_code = match self.interrupted {
             Some(15) => 143,
             Some(_) => 130,
             None if verdicts.iter().any(broken) => 7,
-            None => u8::from(failed > 0 || self.fails_on_a_finding(&verdicts)),
+            None => u8::from(failed > 0 || !failing.is_empty()),
         };
-        Outcome { verdicts, findings, failed, exit_code }
+        Outcome { verdicts, findings, failed, failing: failing.into_iter().collect(), exit_code }
     }
 }
 

@@ -112,13 +112,36 @@ pub fn scenario_ends(scenario: &Scenario, outcome: &Outcome) -> String {
         }
     }
     let steps = many((scenario.steps.len() + outcome.findings.len()) as u64, "step");
-    let held = match (outcome.failed, scenario.interrupted) {
-        (_, Some(number)) => format!("interrupted by {}: this is as far as it came", signal(number)),
-        (0, None) if outcome.exit_code == 1 => "all as expected, but a finding that --fail-on names".to_owned(),
-        (0, None) => "all as expected".to_owned(),
-        (failed, None) => format!("{failed} not as expected"),
+    text + &paragraph(&format!("exit {}: {steps}, {}", outcome.exit_code, why_so(scenario, outcome)))
+}
+
+/// What its exit code is for: steps, what was expected of the findings, the findings themselves.
+pub(super) fn why_so(scenario: &Scenario, outcome: &Outcome) -> String {
+    if let Some(number) = scenario.interrupted {
+        return format!("interrupted by {}: this is as far as it came", signal(number));
+    }
+    let steps = scenario.steps.iter().filter(|step| !step.held()).count();
+    let at_the_end = outcome.findings.iter().filter(|step| !step.held()).count();
+    let mut why = Vec::new();
+    if steps > 0 {
+        why.push(format!("{steps} not as expected"));
+    }
+    if at_the_end > 0 {
+        why.push(format!("{} of the findings not met", many(at_the_end as u64, "expectation")));
+    }
+    let all = if why.is_empty() { "all as expected, but " } else { "" };
+    let is_broken = |id: &str| {
+        let mut found = outcome.verdicts.iter().flat_map(|verdict| &verdict.findings);
+        found.any(|finding| finding.id == id && finding.severity == Severity::Broken)
     };
-    text + &paragraph(&format!("exit {}: {steps}, {held}", outcome.exit_code))
+    let (broken, named): (Vec<&str>, Vec<&str>) = outcome.failing.iter().partition(|id| is_broken(id));
+    for (what, ids) in [("an invariant of mailconn's own is broken", broken), ("a finding that --fail-on names", named)]
+    {
+        if !ids.is_empty() {
+            why.push(format!("{what}: {}", ids.join(", ")));
+        }
+    }
+    if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 
 /// `rules held in 7 of 7 operations; the server's own record agrees on 7 of 7`.

@@ -112,14 +112,13 @@ fn every_shipped_scenario_passes_in_the_sandbox_over_pop3() {
 fn the_list_names_what_is_in_the_folder_and_what_it_shows() {
     let Ended { code, stdout, .. } = end(&mut mailconn(["scenario", "--list"]));
     assert_eq!(code, 0);
-    let listed: BTreeSet<&str> =
-        stdout.lines().filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap()).collect();
+    let listed: BTreeSet<&str> = stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
     let all = Shipped::all();
     assert_eq!(listed, all.iter().map(|it| it.name.as_str()).chain(["pool-hazard"]).collect());
-    assert!(stdout.contains("    the same as h1-a-pool-thread-hands-its-default-to-the-next-task\n"), "{stdout}");
+    assert!(stdout.contains("  the same as h1-a-pool-thread-hands-its-default-to-the-next-task  "), "{stdout}");
     for shipped in &all {
         let about = shipped.text.lines().next().unwrap().strip_prefix("# ").unwrap();
-        assert!(stdout.contains(&format!("    {about}\n")), "{}", shipped.name);
+        assert!(stdout.contains(&format!("  {about}  ")), "{}", shipped.name);
         match shipped.rule() {
             Some(rule) => {
                 assert!(about.starts_with(&format!("{rule}: ")), "{}: it cites its rule: {about}", shipped.name)

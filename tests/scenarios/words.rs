@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::telling::{perform, words};
+use crate::cli::process::{end, mailconn, shell};
 use crate::verify::scenarios::doubts;
 
 /// As expected over that protocol, and the file of it holds.
@@ -103,6 +104,38 @@ fn of_several_actions_the_one_that_is_blamed_is_named() {
 }
 
 #[test]
+fn the_last_line_says_what_the_exit_code_is_for() {
+    let hazard = "client use-main\nT1 select Sent\nT2 select INBOX\nT1 fetch-selected\n";
+    let wrong_step = "T1 noop => default\n";
+    let wrong_end = "expect finding MC010\nexpect no finding MC020\n";
+    let named = "a finding that --fail-on names: MC020";
+    for (text, flags, said) in [
+        (hazard.to_owned(), "", "4 steps, all as expected".to_owned()),
+        (hazard.to_owned(), "--fail-on hazard", format!("4 steps, all as expected, but {named}")),
+        (format!("{hazard}{wrong_step}"), "", "5 steps, 1 not as expected".to_owned()),
+        (format!("{hazard}{wrong_end}"), "", "6 steps, 2 expectations of the findings not met".to_owned()),
+        (
+            format!("{hazard}{wrong_step}{wrong_end}"),
+            "--fail-on hazard",
+            format!("7 steps, 1 not as expected, 2 expectations of the findings not met, {named}"),
+        ),
+    ] {
+        let code = i32::from(said != "4 steps, all as expected");
+        let ended = perform(&text, flags);
+        assert_eq!(ended.code, code, "{}", ended.stdout);
+        assert!(words(&ended.stdout).ends_with(&format!("exit {code}: {said}")), "{said}: {}", ended.stdout);
+        // And whoever reads the file again says the same.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("it.ndjson"), perform(&text, &format!("--format ndjson {flags}")).stdout)
+            .unwrap();
+        let verified = end(mailconn(["verify", "it.ndjson"]).current_dir(folder.path()));
+        let why = said.split_once(", ").unwrap().1;
+        assert!(words(&verified.stdout).contains(&format!("came to exit {code}: {why}")), "{}", verified.stdout);
+        assert!(!verified.stdout.contains("0 steps not"), "{}", verified.stdout);
+    }
+}
+
+#[test]
 fn every_reply_is_late_until_they_come_at_once_again() {
     for protocol in PROTOCOLS {
         let text = "client use-main\nT1 noop\nT1 noop\nserver delays 300ms\nT1 noop\nT1 create k\nserver answers at once\nT1 noop via k\n";
@@ -131,4 +164,20 @@ fn a_limit_on_connections_says_whose() {
         assert_eq!(ended.code, 0, "{protocol}: {}", ended.stdout);
         assert!(words(&ended.stdout).contains(said), "{protocol}: {}", ended.stdout);
     }
+}
+
+#[test]
+fn a_list_is_a_line_each_in_a_pipe_and_two_on_a_terminal() {
+    let piped = end(&mut mailconn(["scenario", "--list"])).stdout;
+    let line = "d2-a-disposed-connection-cannot-be-used  D2: an independent connection that was disposed is refused, whoever \
+                passes it  (imap smtp pop3)";
+    assert!(piped.lines().any(|listed| listed == line), "{piped}");
+    for listed in piped.lines() {
+        let [name, about, protocols] = listed.split("  ").collect::<Vec<_>>()[..] else { panic!("{listed}") };
+        assert!(!name.contains(' ') && !about.is_empty() && protocols.starts_with('('), "{listed}");
+    }
+    let terminal = end(&mut shell("script -qec '{} scenario --list' /dev/null < /dev/null")).stdout.replace('\r', "");
+    let two = "d2-a-disposed-connection-cannot-be-used (imap smtp pop3)\n    D2: an independent connection that was";
+    assert!(terminal.contains(two), "{terminal}");
+    assert_eq!(terminal.lines().count(), 2 * piped.lines().count());
 }

@@ -81,9 +81,13 @@ pub fn text(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| *text)
 }
 
-/// All of them, the other names first: a line with the name and the protocols, and below it what it shows.
-pub fn list() -> String {
-    let listed = |name: &str, text: &str, about: &str| format!("{name} ({})\n    {about}\n", protocols(text));
+/// All of them, the other names first. For people: a line with the name and the protocols, and below it what it shows; else
+/// a line each, for programs.
+pub fn list(for_people: bool) -> String {
+    let listed = |name: &str, text: &str, about: &str| match (for_people, protocols(text)) {
+        (true, protocols) => format!("{name} ({protocols})\n    {about}\n"),
+        (false, protocols) => format!("{name}  {about}  ({protocols})\n"),
+    };
     let aliases =
         ALIASES.iter().filter_map(|(alias, name)| Some(listed(alias, text(name)?, &format!("the same as {name}"))));
     aliases.chain(SHIPPED.iter().map(|(name, text)| listed(name, text, about(text)))).collect()

@@ -17,6 +17,7 @@ use crate::record::{
 };
 use crate::report::events::{self, Envelope, Event, RunStart};
 use crate::report::scenario::shapes::{EndShape, Start, StepShape, finding_expected};
+use crate::report::scenario::why_so;
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
 use crate::report::table::grid::paragraph;
 use crate::report::words::{many, printable, wall};
@@ -282,12 +283,7 @@ pub fn scenario_verification_text(verification: &ScenarioVerification) -> String
     text += &paragraph(&format!(
         "{} ran; {}",
         many(operations, "operation"),
-        came_to(
-            "scenario",
-            verification.said_exit_code,
-            outcome.exit_code,
-            &format!("{} not as expected", many(outcome.failed as u64, "step")),
-        ),
+        came_to("scenario", verification.said_exit_code, outcome.exit_code, &why_so(scenario, outcome),),
     ));
     text.push('\n');
     let witnessed = scenario.clients.iter().any(|(_, run)| run.witness.is_some());
