@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::tls::broke_off;
+
 /// What went wrong. The names are the words of every output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureKind {
@@ -232,7 +234,10 @@ impl Failure {
             FailureKind::Closed => "the server closed the connection without a word".to_owned(),
             FailureKind::ConnectTimeout => "the host did not answer in time; check host, port and firewall".to_owned(),
             FailureKind::ConnectRefused => format!("{error}; check host and port"),
-            _ => error.to_string(),
+            _ => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(tls) => broke_off(tls),
+                None => error.to_string(),
+            },
         };
         Self::new(kind, stage, message)
     }

@@ -1,18 +1,15 @@
 //! What it means that a handshake failed: what was expected, what came, and what to do.
 
+use std::fmt::Debug;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::DateTime;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, Error as TlsError, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
+use super::untrusted::of_certificate;
 use super::{Certificate, Tls, TlsVersion};
 use crate::protocol::endpoint::Protocol;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
-
-/// So many of a certificate's names are shown.
-const NAMES: usize = 8;
 
 /// What a handshake's error means. It must be asked on the thread of the handshake.
 pub(in crate::protocol) fn handshake_failure(
@@ -33,7 +30,7 @@ pub(in crate::protocol) fn handshake_failure(
     let (kind, message) = match reason {
         TlsError::InvalidCertificate(reason) => {
             let certificate = refused.and_then(|der| Certificate::read(&der));
-            (FailureKind::TlsCertificate, of_certificate(reason, certificate.as_ref(), &name.to_str()))
+            (FailureKind::TlsCertificate, of_certificate(reason, certificate.as_ref(), &name.to_str(), tls.own_roots))
         }
         TlsError::NoCertificatesPresented => {
             (FailureKind::TlsCertificate, "the server presented no certificate".to_owned())
@@ -51,7 +48,7 @@ pub(in crate::protocol) fn handshake_failure(
         TlsError::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => (FailureKind::TlsHandshake, too_old(tls)),
-        other => (FailureKind::TlsHandshake, format!("the TLS handshake failed: {other}")),
+        other => (FailureKind::TlsHandshake, broke_off(other)),
     };
     Failure::new(kind, Stage::Tls, message)
 }
@@ -105,15 +102,57 @@ fn of_alert(alert: AlertDescription, tls: &Tls, name: &str) -> String {
             "the server found no cipher or key to agree on ({}); it is too old, or set up too strictly",
             words(alert)
         ),
+        Alert::Unknown(number) => {
+            format!("the server ended the TLS handshake (alert {number}, which has no name); its log says why")
+        }
         _ => format!("the server ended the TLS handshake ({}); its log says why", words(alert)),
     }
 }
 
-/// The alert's name in RFC 8446 §6.2 words: `certificate required`.
-fn words(alert: AlertDescription) -> String {
+/// What it means that TLS broke off, in or after the handshake, where neither certificates nor versions are to blame.
+pub(in crate::protocol) fn broke_off(error: &TlsError) -> String {
+    const BROKEN: &str = "the server, or something on the way (a proxy, a virus scanner), is broken";
+    match error {
+        TlsError::AlertReceived(alert) => format!("the server ended TLS ({}); its log says why", words(*alert)),
+        TlsError::InvalidMessage(why) => {
+            format!("the server sent what cannot be read as TLS ({}); see that this port speaks it", words(why))
+        }
+        TlsError::PeerIncompatible(why) => {
+            format!(
+                "the server and mailconn share no way to speak TLS ({}); it is too old, or set up too strictly",
+                words(why)
+            )
+        }
+        TlsError::PeerMisbehaved(PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported) => {
+            "the server knows TLS 1.3 and was made to use 1.2: something on the way meddles with the connection"
+                .to_owned()
+        }
+        TlsError::PeerMisbehaved(why) => {
+            format!("the server does not keep to the rules of TLS ({}); {BROKEN}", words(why))
+        }
+        TlsError::InappropriateMessage { .. } | TlsError::InappropriateHandshakeMessage { .. } => {
+            format!("the server sent a message of TLS that is not due; {BROKEN}")
+        }
+        TlsError::DecryptError => format!("what the server sent cannot be decrypted; {BROKEN}"),
+        TlsError::PeerSentOversizedRecord => {
+            "the server sent a record that is longer than TLS allows; see that this port speaks it".to_owned()
+        }
+        TlsError::FailedToGetCurrentTime => "this machine's clock cannot be read; set it".to_owned(),
+        TlsError::FailedToGetRandomBytes => "this machine gives no random numbers; TLS cannot do without".to_owned(),
+        TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented => {
+            "the server did not prove who it is; mailconn check says more".to_owned()
+        }
+        other => format!("TLS failed ({}); the server's log may say why", words(other)),
+    }
+}
+
+/// A variant's name as words, without what it carries: `certificate required`, as RFC 8446 §6.2 calls it.
+fn words(variant: impl Debug) -> String {
+    let name = format!("{variant:?}");
+    let bare = name.split(['(', ' ', '{']).next().unwrap_or_default();
     let mut words = String::new();
     let mut before = ' ';
-    for letter in format!("{alert:?}").chars() {
+    for letter in bare.chars() {
         if letter.is_ascii_uppercase() && before.is_ascii_lowercase() {
             words.push(' ');
         }
@@ -135,69 +174,185 @@ fn too_old(tls: &Tls) -> String {
     .to_owned()
 }
 
-fn of_certificate(error: &CertificateError, certificate: Option<&Certificate>, name: &str) -> String {
-    use CertificateError as Bad;
-    let issuer = certificate.map_or_else(String::new, |certificate| format!(" ({})", certificate.issuer));
-    let self_signed = certificate.is_some_and(Certificate::is_self_signed);
-    match error {
-        Bad::UnknownIssuer if self_signed => format!(
-            "unknown issuer{issuer}: the server's certificate is self-signed; if you know that it is the server's, pass \
-             it with --ca-file"
-        ),
-        Bad::Other(_) if certificate.is_some_and(|certificate| certificate.is_authority) => format!(
-            "unfit certificate{issuer}: the server shows one that is marked as an authority's own (CA:TRUE); give it one \
-             with CA:FALSE, and pass that or its authority's with --ca-file"
-        ),
-        Bad::UnknownIssuer => format!(
-            "unknown issuer{issuer}: no trusted authority signed the server's certificate; pass the CA that did with \
-             --ca-file, or mend the server's chain"
-        ),
-        Bad::BadSignature => format!(
-            "bad signature: an authority of that name{issuer} is trusted, but another key signed the server's \
-             certificate; pass the CA that did with --ca-file"
-        ),
-        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-            let names = certificate.map_or_else(|| "another".to_owned(), |certificate| listed(&certificate.names));
-            format!(
-                "wrong name: expected {name}, the certificate is for {names}; use a name that it is for, or give \
-                 it with --server-name"
-            )
-        }
-        Bad::Expired | Bad::ExpiredContext { .. } => {
-            let dates = certificate.map_or_else(String::new, |certificate| dates(certificate.not_after));
-            format!(
-                "expired{dates}: the server's certificate is no longer valid; renew it, or check this machine's clock"
-            )
-        }
-        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-            let dates = certificate.map_or_else(String::new, |certificate| dates(certificate.not_before));
-            format!("not yet valid{dates}: the server's certificate starts later; check this machine's clock")
-        }
-        other => format!("the server's certificate{issuer} was not accepted: {other}"),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
 
-fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        return "no name".to_owned();
-    }
-    let shown = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMES) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-/// ` (2020-01-01 00:00 UTC, and it is 2026-11-24 06:20 UTC)`: got against expected.
-fn dates(limit: SystemTime) -> String {
-    format!(" ({}, and it is {})", minute(limit), minute(SystemTime::now()))
-}
-
-fn minute(time: SystemTime) -> String {
-    let seconds = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_secs()).ok(),
-        Err(before) => i64::try_from(before.duration().as_secs()).ok().map(|seconds| -seconds),
+    use rustls::pki_types::UnixTime;
+    use rustls::{
+        CertRevocationListError, CertificateError, ContentType, ExtendedKeyPurpose, HandshakeType, InconsistentKeys,
+        OtherError,
     };
-    let moment = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    moment.map_or_else(|| "another age".to_owned(), |moment| moment.format("%Y-%m-%d %H:%M UTC").to_string())
+    use webpki::Error as WebPki;
+
+    use super::*;
+    use crate::protocol::tls::TlsSettings;
+
+    /// What is said of that error, checked: words of people, and no text that only the library's authors understand.
+    #[track_caller]
+    fn said(error: &TlsError) -> String {
+        let tls = TlsSettings::default().client().unwrap();
+        let name = ServerName::try_from("mail.example.org").unwrap();
+        let failure = handshake_failure(&io::Error::other(error.clone()), &tls, &name, Protocol::Imap);
+        let late = Failure::from_io(&io::Error::new(io::ErrorKind::InvalidData, error.clone()), Stage::Operation);
+        for message in [&failure.message, &late.message] {
+            let is_name = |word: &str| {
+                let inner = word.chars().zip(word.chars().skip(1));
+                word != "subjectAltName"
+                    && word.chars().all(|letter| letter.is_ascii_alphanumeric())
+                    && inner.filter(|(one, next)| one.is_lowercase() && next.is_uppercase()).count() > 0
+            };
+            let words = message.split(|letter: char| !letter.is_ascii_alphanumeric());
+            assert!(!words.clone().any(is_name), "{error:?}: {message}");
+            assert!(!message.contains(['{', '[', '"', '\n']) && message.len() > 30, "{error:?}: {message}");
+        }
+        failure.message
+    }
+
+    fn certificates() -> Vec<CertificateError> {
+        use CertificateError as Bad;
+        let (time, other) = (UnixTime::since_unix_epoch(Duration::from_secs(9)), ServerName::try_from("a.b").unwrap());
+        vec![
+            Bad::BadEncoding,
+            Bad::Expired,
+            Bad::ExpiredContext { time, not_after: time },
+            Bad::NotValidYet,
+            Bad::NotValidYetContext { time, not_before: time },
+            Bad::Revoked,
+            Bad::UnhandledCriticalExtension,
+            Bad::UnknownIssuer,
+            Bad::UnknownRevocationStatus,
+            Bad::ExpiredRevocationList,
+            Bad::ExpiredRevocationListContext { time, next_update: time },
+            Bad::BadSignature,
+            Bad::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04\x05\x00".to_vec(),
+                supported_algorithms: Vec::new(),
+            },
+            Bad::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: vec![42, 3],
+                public_key_algorithm_id: vec![42, 4],
+            },
+            Bad::NotValidForName,
+            Bad::NotValidForNameContext { expected: other, presented: vec!["DnsName(\"x\")".to_owned()] },
+            Bad::InvalidPurpose,
+            Bad::InvalidPurposeContext {
+                required: ExtendedKeyPurpose::ServerAuth,
+                presented: vec![ExtendedKeyPurpose::ClientAuth, ExtendedKeyPurpose::Other(vec![1, 3, 6])],
+            },
+            Bad::InvalidOcspResponse,
+            Bad::ApplicationVerificationFailure,
+            Bad::Other(OtherError(Arc::new(io::Error::other("SomethingElse { odd: 1 }")))),
+        ]
+    }
+
+    #[test]
+    fn each_error_of_a_certificate_has_a_sentence_that_begins_with_what_is_wrong() {
+        let mut all: Vec<String> =
+            certificates().into_iter().map(|error| said(&TlsError::InvalidCertificate(error))).collect();
+        let unfit = [
+            WebPki::CaUsedAsEndEntity,
+            WebPki::EndEntityUsedAsCa,
+            WebPki::UnsupportedCertVersion,
+            WebPki::UnsupportedCriticalExtension,
+            WebPki::NameConstraintViolation,
+            WebPki::PathLenConstraintViolated,
+            WebPki::MaximumPathDepthExceeded,
+            WebPki::MaximumPathBuildCallsExceeded,
+            WebPki::MaximumSignatureChecksExceeded,
+            WebPki::MaximumNameConstraintComparisonsExceeded,
+            WebPki::SignatureAlgorithmMismatch,
+            WebPki::EmptyEkuExtension,
+            WebPki::UnsupportedNameType,
+            WebPki::MalformedExtensions,
+            WebPki::ExtensionValueInvalid,
+            WebPki::MalformedNameConstraint,
+            WebPki::InvalidSerialNumber,
+            WebPki::BadDer,
+            WebPki::CertDistrusted,
+        ];
+        all.extend(
+            unfit
+                .map(|error| said(&TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error)))))),
+        );
+        for message in all {
+            let (what, cure) = message.split_once(": ").unwrap_or_default();
+            assert!(!what.is_empty() && cure.contains([';', ':']), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_authority_of_the_same_name_and_an_old_signature_are_named() {
+        let bad = |error| said(&TlsError::InvalidCertificate(error));
+        assert!(bad(CertificateError::BadSignature).contains("2048 bits"));
+        for (der, name) in [
+            (&b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04\x05\x00"[..], "(MD5)"),
+            (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05\x05\x00", "(SHA-1)"),
+            (b"\x06\x03\x2b\x65\x71", "(1.3.101.113)"),
+        ] {
+            let message = bad(CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: der.to_vec(),
+                supported_algorithms: Vec::new(),
+            });
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_breaks_a_handshake_is_said_in_words() {
+        let misbehaved = [
+            PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported,
+            PeerMisbehaved::SelectedUnofferedCipherSuite,
+            PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme,
+            PeerMisbehaved::TooManyRenegotiationRequests,
+        ];
+        let incompatible = [
+            PeerIncompatible::NoCipherSuitesInCommon,
+            PeerIncompatible::NoKxGroupsInCommon,
+            PeerIncompatible::NoSignatureSchemesInCommon,
+            PeerIncompatible::ExtendedMasterSecretExtensionRequired,
+            PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            PeerIncompatible::ServerRejectedEncryptedClientHello(None),
+        ];
+        let unreadable = [
+            InvalidMessage::InvalidContentType,
+            InvalidMessage::UnknownProtocolVersion,
+            InvalidMessage::MessageTooLarge,
+            InvalidMessage::MissingData("ServerHelloPayload"),
+            InvalidMessage::UnsupportedCurveType,
+            InvalidMessage::DuplicateExtension(7),
+        ];
+        let others = [
+            TlsError::InappropriateMessage {
+                expect_types: vec![ContentType::Handshake],
+                got_type: ContentType::ApplicationData,
+            },
+            TlsError::InappropriateHandshakeMessage {
+                expect_types: vec![HandshakeType::ServerHello],
+                got_type: HandshakeType::Finished,
+            },
+            TlsError::NoCertificatesPresented,
+            TlsError::UnsupportedNameType,
+            TlsError::DecryptError,
+            TlsError::EncryptError,
+            TlsError::General("an odd thing happened".to_owned()),
+            TlsError::FailedToGetCurrentTime,
+            TlsError::FailedToGetRandomBytes,
+            TlsError::HandshakeNotComplete,
+            TlsError::PeerSentOversizedRecord,
+            TlsError::NoApplicationProtocol,
+            TlsError::BadMaxFragmentSize,
+            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch),
+            TlsError::InvalidCertRevocationList(CertRevocationListError::ParseError),
+            TlsError::Other(OtherError(Arc::new(io::Error::other("SomethingElse { odd: 1 }")))),
+        ];
+        let alerts = (0..=255).map(|number: u8| TlsError::AlertReceived(AlertDescription::from(number)));
+        let all = misbehaved.into_iter().map(TlsError::PeerMisbehaved);
+        let all = all.chain(incompatible.into_iter().map(TlsError::PeerIncompatible));
+        let all = all.chain(unreadable.into_iter().map(TlsError::InvalidMessage)).chain(others).chain(alerts);
+        all.for_each(|error| drop(said(&error)));
+        assert!(said(&TlsError::AlertReceived(AlertDescription::Unknown(200))).contains("alert 200"));
+    }
 }

@@ -4,6 +4,7 @@ mod certificate;
 mod identity;
 mod meaning;
 mod pem;
+mod untrusted;
 mod verifier;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use identity::Identity;
 use verifier::Verifier;
 
 pub use certificate::Certificate;
-pub(super) use meaning::{handshake_failure, late_refusal};
+pub(super) use meaning::{broke_off, handshake_failure, late_refusal};
 pub use pem::{PemFile, TlsSettingsError};
 
 /// What the TLS connections of one account have in common. A clone is the same one: sessions of either resume those of
@@ -33,6 +34,8 @@ pub struct Tls {
     /// The name to verify and to ask for, where it is not the endpoint's host.
     server_name: Option<ServerName<'static>>,
     min_version: TlsVersion,
+    /// The authorities are those of a file that somebody named.
+    own_roots: bool,
 }
 
 impl Tls {
@@ -142,7 +145,8 @@ impl TlsSettings {
             .dangerous()
             .with_custom_certificate_verifier(Arc::<Verifier>::clone(&verifier))
             .with_client_cert_resolver(Arc::<Identity>::clone(&identity));
-        Ok(Tls { config: Arc::new(config), verifier, identity, server_name, min_version })
+        let own_roots = self.ca_file.is_some();
+        Ok(Tls { config: Arc::new(config), verifier, identity, server_name, min_version, own_roots })
     }
 }
 

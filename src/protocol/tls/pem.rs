@@ -15,6 +15,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, RootCertStore};
 use zeroize::Zeroizing;
 
+use super::untrusted::{of_file, of_pem};
+
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PemFile {
@@ -182,13 +184,13 @@ impl Content {
         Ok(Self { file, path: path.to_owned(), bytes, others_may_write: mode & 0o022 != 0 })
     }
 
-    fn broken(&self, reason: &dyn fmt::Display) -> TlsSettingsError {
-        TlsSettingsError::Invalid { file: self.file, path: self.path.clone(), reason: reason.to_string() }
+    fn broken(&self, reason: impl Into<String>) -> TlsSettingsError {
+        TlsSettingsError::Invalid { file: self.file, path: self.path.clone(), reason: reason.into() }
     }
 
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsSettingsError> {
         let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
-        let all = all.map_err(|error| self.broken(&error))?;
+        let all = all.map_err(|error| self.broken(of_pem(&error)))?;
         if all.is_empty() {
             return Err(TlsSettingsError::NoCertificate { file: self.file, path: self.path.clone() });
         }
@@ -202,7 +204,7 @@ impl Content {
                 return Err(TlsSettingsError::NoKey { file: self.file, path: self.path.clone() });
             }
             Err(error) => {
-                return Err(TlsSettingsError::InvalidKey { path: self.path.clone(), reason: error.to_string() });
+                return Err(TlsSettingsError::InvalidKey { path: self.path.clone(), reason: of_pem(&error) });
             }
         };
         if self.others_may_write {
@@ -216,7 +218,7 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsSettingsError> {
     let content = Content::read(PemFile::Ca, path)?;
     let mut roots = RootCertStore::empty();
     for certificate in content.certificates()? {
-        roots.add(certificate).map_err(|error| content.broken(&error))?;
+        roots.add(certificate).map_err(|error| content.broken(of_file(&error)))?;
     }
     Ok(roots)
 }
@@ -225,7 +227,7 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsSettingsError> {
 pub(super) fn roots_of(pem: &str) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(|error| TlsError::General(error.to_string()))?)?;
+        roots.add(certificate.map_err(|error| TlsError::General(of_pem(&error)))?)?;
     }
     Ok(roots)
 }
@@ -243,12 +245,16 @@ pub(super) fn client_key(
         None => content.private_key()?,
     };
     let key = key.unwrap_or(certificate).to_owned();
-    let together = CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+    let together = CertifiedKey::from_der(chain, private, provider).map_err(|error| match &error {
         TlsError::InconsistentKeys(_) => {
             TlsSettingsError::KeyMismatch { certificate: certificate.to_owned(), key: key.clone() }
         }
-        TlsError::InvalidCertificate(reason) => content.broken(&reason),
-        other => TlsSettingsError::InvalidKey { path: key.clone(), reason: other.to_string() },
+        TlsError::InvalidCertificate(_) => content.broken(of_file(&error)),
+        TlsError::General(reason) => TlsSettingsError::InvalidKey { path: key.clone(), reason: reason.clone() },
+        _ => TlsSettingsError::InvalidKey {
+            path: key.clone(),
+            reason: "it is of a kind that is not known here; use RSA, ECDSA or Ed25519".to_owned(),
+        },
     })?;
     Ok(Arc::new(together))
 }
