@@ -25,4 +25,4 @@ pub use event::{Disposal, Event, Observer};
 pub use handle::{Connection, DefaultConnection, ThreadScope};
 pub use id::{ConnectionId, SessionId};
 pub use lease::{Assignment, Decision, Lease};
-pub use mode::{Kind, Mode, Reason, may_create_default, route};
+pub use mode::{Kind, Mode, Reason, UnknownMode, may_create_default, route};

@@ -3,6 +3,9 @@
 //! Three modes × (does this thread have a default connection?) × (was a connection passed?), written once, as two pure
 //! functions. Nothing else in the crate decides.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::error::Refusal;
 use super::id::ConnectionId;
 
@@ -87,6 +90,43 @@ impl Mode {
             Self::UseDefault => "use-default",
             Self::UseMainOrDefault => "use-main-or-default",
         }
+    }
+
+    /// The name in the reference.
+    const fn reference(self) -> &'static str {
+        match self {
+            Self::UseMain => "UseMain",
+            Self::UseDefault => "UseDefault",
+            Self::UseMainOrDefault => "UseMainOrDefault",
+        }
+    }
+}
+
+/// No mode has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownMode;
+
+impl fmt::Display for UnknownMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the modes are use-main, use-default and use-main-or-default")
+    }
+}
+
+impl std::error::Error for UnknownMode {}
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    /// By its [`name`](Self::name), or as the reference spells it: `UseMain`, `ConnectionAsgmtType.UseMain`. Upper and lower
+    /// case are the same.
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        const TYPE: &str = "ConnectionAsgmtType.";
+        let bare = match text.split_at_checked(TYPE.len()) {
+            Some((start, name)) if start.eq_ignore_ascii_case(TYPE) => name,
+            _ => text,
+        };
+        let spelt = |mode: &Self| mode.name().eq_ignore_ascii_case(bare) || mode.reference().eq_ignore_ascii_case(bare);
+        Self::ALL.into_iter().find(spelt).ok_or(UnknownMode)
     }
 }
 

@@ -254,7 +254,7 @@ pub enum ScenarioFormatArg {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Which connection operations use
-    #[arg(long, value_enum, default_value = "use-main-or-default", help_heading = "Connections")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "use-main-or-default", help_heading = "Connections")]
     pub mode: ModeArg,
     /// Set the mode when so many operations were issued by all workers together, as in 500=use-main; repeatable, ascending
     #[arg(long, value_name = "N=MODE", value_parser = switch, help_heading = "Connections")]

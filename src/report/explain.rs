@@ -52,7 +52,7 @@ const RULES: &str = "rules";
 /// # Errors
 /// There is no such word.
 pub fn explain(word: &str) -> Result<String, Unexplained> {
-    let asked = word.trim();
+    let asked = words::canonical(word.trim()).unwrap_or(word.trim());
     if asked.eq_ignore_ascii_case(RULES) {
         return Ok(rules::table());
     }
@@ -88,6 +88,7 @@ pub fn explained_words() -> String {
         ("rules ", format!("(the truth table) {}", list(&mut rules::RULES.iter().map(|rule| rule.number)))),
         ("modes ", of(&words::MODES)),
         ("words ", of(&words::WORDS)),
+        ("of programs ", of(&words::OF_PROGRAMS)),
         ("severities ", of(&words::SEVERITIES)),
         ("of reports ", of(&words::OF_REPORTS)),
         ("failures ", of(&failures::KINDS)),
@@ -102,7 +103,8 @@ pub fn explained_words() -> String {
 }
 
 fn articles() -> impl Iterator<Item = &'static Article> {
-    let words = words::MODES.iter().chain(&words::WORDS).chain(&words::SEVERITIES).chain(&words::OF_REPORTS);
+    let words = words::MODES.iter().chain(&words::WORDS).chain(&words::OF_PROGRAMS);
+    let words = words.chain(&words::SEVERITIES).chain(&words::OF_REPORTS);
     findings::FINDINGS.iter().chain(words).chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS)
 }
 

@@ -68,6 +68,37 @@ fn every_finding_that_the_code_can_emit_is_explained_with_an_example_a_cure_and_
 }
 
 #[test]
+fn what_readers_of_the_reference_type_is_explained() {
+    for (typed, name) in [
+        ("create", "create"),
+        ("CreateConnection", "create"),
+        ("EmailClient.CreateConnection()", "create"),
+        ("createAsDefaultConnection", "create"),
+        ("pool", "pool"),
+        ("ConnectionPool", "pool"),
+        ("thread pool", "pool"),
+        ("dispose", "dispose"),
+        ("scope", "scope"),
+        ("Client::thread_scope", "scope"),
+        ("ConnectionAsgmtMode", "mode"),
+        ("EmailClient.ConnectionAsgmtMode", "mode"),
+        ("ConnectionAsgmtType", "mode"),
+        ("ConnectionAsgmtType.UseMain", "use-main"),
+        ("UseDefault", "use-default"),
+        ("usemainordefault", "use-main-or-default"),
+        ("main connection", "main"),
+        ("Default  connection", "default"),
+        ("independent connections", "independent"),
+    ] {
+        let text = explain(typed).unwrap();
+        assert!(text.starts_with(&format!("{name}  ")), "{typed}: {text}");
+        assert_eq!(is_whole(name), text, "{typed}");
+        let ended = end(&mut mailconn(["explain", typed]));
+        assert_eq!((ended.code, ended.stdout), (0, text), "{typed}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn every_finding_has_the_severity_of_the_manual() {
     let manual = source("src/manual.rs");
     let rows = manual.lines().filter_map(|line| line.strip_prefix("//! | MC"));

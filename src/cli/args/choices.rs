@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use mailconn::allocator::Mode;
+use mailconn::allocator::{Mode, UnknownMode};
 use mailconn::record::{Dispose, Executor, Lock, Switch};
 use mailconn::report::Format;
 
@@ -11,10 +11,13 @@ use mailconn::report::Format;
 #[expect(clippy::enum_variant_names, reason = "the flag's words are the field's: use-main, use-default, …")]
 pub enum ModeArg {
     /// Every thread shares the main connection
+    #[value(aliases = ["UseMain", "ConnectionAsgmtType.UseMain"])]
     UseMain,
     /// Each thread has a default connection of its own
+    #[value(aliases = ["UseDefault", "ConnectionAsgmtType.UseDefault"])]
     UseDefault,
     /// A thread's default connection if it created one, else main
+    #[value(aliases = ["UseMainOrDefault", "ConnectionAsgmtType.UseMainOrDefault"])]
     UseMainOrDefault,
 }
 
@@ -136,7 +139,6 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
     let after = after.parse().ok().filter(|after| *after > 0);
     let after =
         after.ok_or_else(|| "N is a number of operations, at least 1; --mode sets the first mode".to_owned())?;
-    let mode = Mode::ALL.into_iter().find(|known| known.name() == mode);
-    let mode = mode.ok_or_else(|| format!("the modes are {}", Mode::ALL.map(Mode::name).join(", ")))?;
+    let mode = mode.parse().map_err(|unknown: UnknownMode| unknown.to_string())?;
     Ok(Switch { after, mode })
 }

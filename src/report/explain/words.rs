@@ -1,6 +1,48 @@
 //! The words of the flags and of the report's columns.
 
 use super::Article;
+use crate::allocator::Mode;
+
+/// Words that people bring along, from the reference and from other clients, in lower case; and what they are called here.
+const OTHER_NAMES: [(&str, &str); 25] = [
+    ("connectionasgmtmode", "mode"),
+    ("connectionasgmttype", "mode"),
+    ("modes", "mode"),
+    ("createconnection", "create"),
+    ("createasdefaultconnection", "create"),
+    ("create-connection", "create"),
+    ("create-default", "create"),
+    ("main-connection", "main"),
+    ("default-connection", "default"),
+    ("default-connections", "default"),
+    ("independent-connection", "independent"),
+    ("independent-connections", "independent"),
+    ("explicit-connection", "explicit"),
+    ("dispose-default", "dispose"),
+    ("disposed-default", "dispose"),
+    ("dispose-connection", "dispose"),
+    ("dispose_default_connection", "dispose"),
+    ("thread-scope", "scope"),
+    ("thread_scope", "scope"),
+    ("thread-pool", "pool"),
+    ("threadpool", "pool"),
+    ("connectionpool", "pool"),
+    ("tasks", "task"),
+    ("async", "task"),
+    ("truth-table", "rules"),
+];
+
+/// What a word is called here, where it is a name from elsewhere: `EmailClient.CreateConnection()`, `UseMainOrDefault`,
+/// `default connection`.
+pub(super) fn canonical(word: &str) -> Option<&'static str> {
+    if let Ok(mode) = word.parse::<Mode>() {
+        return Some(mode.name());
+    }
+    let bare = word.strip_suffix("()").unwrap_or(word);
+    let last = bare.rsplit(['.', ':']).next().unwrap_or(bare);
+    let plain = last.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase();
+    OTHER_NAMES.into_iter().find(|(other, _)| *other == plain).map(|(_, name)| name)
+}
 
 const fn word(
     name: &'static str,
@@ -115,6 +157,63 @@ pub(super) const WORDS: [Article; 7] = [
         "Do not build this; see MC020.",
         &["A7"],
         &["postalsys/imapflow#304", "mustang-im/mustang#276"],
+    ),
+];
+
+/// What programs do with connections, here and in the reference.
+pub(super) const OF_PROGRAMS: [Article; 5] = [
+    word(
+        "mode",
+        "flag: which connection an operation uses where none is passed (ConnectionAsgmtMode)",
+        "use-main, use-default or use-main-or-default, which is the default; UseMain and so on are taken too. It can be read and \
+         set at any time, and decides the next operation.",
+        "mailconn run --mode use-default --threads 8",
+        "mailconn explain rules shows what each mode does, mailconn explain use-main what it is good for.",
+        &["A1", "A2", "A3", "M1"],
+        &[],
+    ),
+    word(
+        "create",
+        "step, and call of the library: opens a connection by hand (CreateConnection)",
+        "An independent one (CreateConnection(), create k in a scenario, --independent-for, Client::create_connection), in every \
+         mode; or this thread's default (CreateConnection(true), create-default, --default-for, \
+         Client::create_default_connection), only in use-main-or-default, and once. It is open when the call returns.",
+        "T1 create k; noop via k; dispose k",
+        "Where a default is refused: in use-default leave it out, the first operation makes one; in use-main create an \
+         independent one and pass it.",
+        &["C1", "C2", "C3", "C4"],
+        &[],
+    ),
+    word(
+        "dispose",
+        "step, call of the library, and flag: gives up a connection that was created",
+        "LOGOUT or QUIT, and the socket is closed. A thread whose default was disposed is as if it never had one; an independent \
+         connection cannot be used again. Main goes with the client. Dropping a handle does the same; a default's handle can also \
+         be left to its thread (leave). --dispose task does it at the end of each task.",
+        "mailconn run --executor pool --default-for all --dispose task",
+        "Whoever creates by hand disposes by hand, in a pool at the end of each task.",
+        &["D1", "D2", "D3", "D4", "D5"],
+        &[],
+    ),
+    word(
+        "scope",
+        "step, and call of the library (Client::thread_scope): the thread's default is disposed at its end, even by a panic",
+        "What runs in a scope may create a default or be given one; whatever becomes of it, the thread has none when the scope \
+         ends. It is the cure of the hazard of pools.",
+        "let _scope = client.thread_scope();",
+        "Put each task of a pool into one (mailconn run --executor pool --dispose task).",
+        &["H1", "D1"],
+        &[],
+    ),
+    word(
+        "pool",
+        "executor: threads that outlive their tasks",
+        "A thread does one task after the other, and what one leaves on it, a default connection above all, is there for the next \
+         one: the hazard that the reference warns of (ConnectionPool, Task).",
+        "mailconn run --executor pool --threads 4 --tasks 40 --default-for all",
+        "Dispose the default at the end of each task: --dispose task, a scope, or dispose; see MC010.",
+        &["H1", "D1"],
+        &[],
     ),
 ];
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::values::{mode, time_of};
 use super::{MOST_CLIENTS, Name, Parser};
+use crate::allocator::Mode;
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{ClientPlan, Deed};
 use crate::workload::scenario::words::Words;
@@ -11,7 +12,9 @@ use crate::workload::scenario::words::Words;
 impl<'a> Parser<'a> {
     pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {
         let column = words.column();
-        let named = words.peek().is_some_and(|word| word.starts_with(|c: char| c.is_uppercase()));
+        // `UseMain` is a mode too.
+        let is_name = |word: &str| word.starts_with(|c: char| c.is_uppercase()) && word.parse::<Mode>().is_err();
+        let named = words.peek().is_some_and(is_name);
         let name = if named { self.new_name(words, true)? } else { "" };
         if (!named || self.script.clients.iter().any(|client| client.name.is_empty()))
             && !self.script.clients.is_empty()

@@ -10,7 +10,7 @@ use crate::workload::scenario::words::{Word, Words};
 pub(super) fn mode(words: &mut Words<'_>) -> Result<Mode, Wrong> {
     const WHAT: &str = "a mode (use-main, use-default or use-main-or-default)";
     let word = words.take(WHAT)?;
-    Mode::ALL.into_iter().find(|mode| mode.name() == word.text).ok_or_else(|| word.is_no(WHAT))
+    word.text.parse().map_err(|_| word.is_no(WHAT))
 }
 
 pub(super) fn number(words: &mut Words<'_>, what: &str) -> Result<usize, Wrong> {
