@@ -125,6 +125,7 @@
 //! | `password-before-tls` | warning | the server would take a password before STARTTLS |
 //! | `starttls-unused` | warning | STARTTLS was offered and not used |
 //! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |
+//! | `first-answer-refused` | warning | the server did not understand a sign-in with the client's first answer (SASL-IR) |
 //! | `certificate-not-verified` | warning | nobody verified the certificate (`--insecure`) |
 //! | `certificate-expires` | warning under 14 days, advice under 30 | the certificate ends soon |
 //! | `tls-1.2` | advice | the server speaks no newer TLS than 1.2 |

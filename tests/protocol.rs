@@ -5,6 +5,7 @@ mod endpoints;
 mod garbled;
 mod hostile;
 mod letters;
+mod literals;
 mod naive;
 mod pop3;
 mod refusals;

@@ -185,6 +185,7 @@ impl Teller {
             DialEvent::Greeted(line) => Happened::Greeted(line.to_owned()),
             DialEvent::Offered(offers) => Happened::Offered(offers.clone()),
             DialEvent::SigningIn(by) => Happened::SigningIn(by),
+            DialEvent::FirstAnswerRefused(failure) => Happened::FirstAnswerRefused(failure.server_line.clone()),
             DialEvent::TokenRefused => Happened::TokenRefused,
             DialEvent::SignedIn => Happened::SignedIn,
             // What comes to be told is of no use here until it has a line of its own.

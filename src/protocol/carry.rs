@@ -42,8 +42,11 @@ pub(super) trait Carrier {
     /// Signs in by it.
     fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure>;
 
-    /// Begins a SASL exchange; with the client's first answer, where the mechanism has one.
-    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure>;
+    /// Whether the command that begins a SASL exchange can carry that first answer.
+    fn takes(&self, first: &[u8]) -> bool;
+
+    /// Begins a SASL exchange; with the client's first answer, where one is given.
+    fn start(&mut self, mechanism: Mechanism, first: Option<&[u8]>) -> Result<Turn, Failure>;
 
     /// Answers what the server asked.
     fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure>;
@@ -78,8 +81,11 @@ impl Carrier for LineCarrier<'_> {
         sign_in(self.lines, user, secret)
     }
 
-    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
-        let first = initial.filter(|initial| initial.len() <= self.longest_first);
+    fn takes(&self, first: &[u8]) -> bool {
+        first.len() <= self.longest_first
+    }
+
+    fn start(&mut self, mechanism: Mechanism, first: Option<&[u8]>) -> Result<Turn, Failure> {
         match first {
             // An empty one is written as "=".
             Some(b"") => self.lines.say(&format!("AUTH {mechanism} =")),
@@ -90,10 +96,7 @@ impl Carrier for LineCarrier<'_> {
             None => self.lines.say(&format!("AUTH {mechanism}")),
         }
         self.lines.send()?;
-        match ((self.turn)(self.lines)?, initial) {
-            (Turn::Asks(_), Some(initial)) if first.is_none() => self.answer(initial),
-            (turn, _) => Ok(turn),
-        }
+        (self.turn)(self.lines)
     }
 
     fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
@@ -199,6 +202,30 @@ impl Opening<'_> {
         })
     }
 
+    /// Begins the exchange, and gives the first answer. A server that does not understand the two at once (BAD, 501) is
+    /// asked once more without the answer: nothing was refused yet, so rule B6 is kept. A broken session refuses that too.
+    fn begin(
+        &mut self,
+        carrier: &mut impl Carrier,
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+    ) -> Result<Turn, Failure> {
+        let turn = match initial.filter(|initial| carrier.takes(initial)) {
+            None => carrier.start(mechanism, None)?,
+            at_once => match carrier.start(mechanism, at_once) {
+                Err(failure) if failure.kind == FailureKind::ServerBad => {
+                    self.tell(DialEvent::FirstAnswerRefused(&failure));
+                    carrier.start(mechanism, None)?
+                }
+                answered => return answered,
+            },
+        };
+        match (turn, initial) {
+            (Turn::Asks(_), Some(initial)) => carrier.answer(initial),
+            (turn, _) => Ok(turn),
+        }
+    }
+
     fn carry(
         &mut self,
         carrier: &mut impl Carrier,
@@ -206,7 +233,7 @@ impl Opening<'_> {
         exchange: &mut Exchange,
         initial: Option<&[u8]>,
     ) -> Result<(), Failure> {
-        let mut turn = carrier.start(mechanism, initial)?;
+        let mut turn = self.begin(carrier, mechanism, initial)?;
         for _ in 0..MOST_TURNS {
             turn = match turn {
                 Turn::Accepts => return exchange.finish().inspect_err(|_| self.distrusts = true),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::capabilities::Capabilities;
 use super::command::Command;
 use super::endpoint::Security;
+use super::failure::Failure;
 use super::opening::Phases;
 use super::stream::TlsDetails;
 
@@ -50,6 +51,9 @@ pub enum DialEvent<'a> {
     Offered(&'a Capabilities),
     /// What signs in is there and goes to the server, by that mechanism or command.
     SigningIn(&'static str),
+    /// The server did not understand the sign-in's command with the client's first answer: it gets the command alone, in the
+    /// same session.
+    FirstAnswerRefused(&'a Failure),
     /// The server refused the token as expired: all begins anew, with a newer one.
     TokenRefused,
     /// The server accepted it.

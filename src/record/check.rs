@@ -77,6 +77,9 @@ pub enum Happened {
     Offered(Capabilities),
     /// The sign-in begins, by that mechanism: what is to be presented is there.
     SigningIn(&'static str),
+    /// The server did not understand the sign-in with the client's first answer, in these words; it was asked once more
+    /// without.
+    FirstAnswerRefused(Option<String>),
     /// The server refused the token, and is dialled once more with a newer one.
     TokenRefused,
     /// The server accepted it.

@@ -91,7 +91,7 @@ fn word(happened: &Happened) -> &'static str {
         Happened::Greeted(_) => "greeting",
         Happened::Offered(_) => "offers",
         Happened::SigningIn(_) => "token",
-        Happened::SignedIn | Happened::TokenRefused => "sign-in",
+        Happened::SignedIn | Happened::TokenRefused | Happened::FirstAnswerRefused(_) => "sign-in",
         Happened::Labelled(_) => "label",
         Happened::Ran { .. } => "operation",
         Happened::SignedOut => "logout",
@@ -118,6 +118,12 @@ fn text(check: &Check, step: &Step) -> Option<String> {
             Some(by) => format!("by {by}"),
             None => "not needed, the server has done it already (PREAUTH)".to_owned(),
         },
+        Happened::FirstAnswerRefused(line) => {
+            let said = line.as_ref().map(|line| format!("\nthe server said: {}", printable(line))).unwrap_or_default();
+            let by = check.tried_by().unwrap_or_default();
+            let name = if check.header.protocol == Protocol::Imap { " (SASL-IR)" } else { "" };
+            format!("{by} with its first answer{name} was not understood; once more without{said}")
+        }
         Happened::TokenRefused => "the token was refused; once more with a newer one".to_owned(),
         Happened::Labelled(label) => labelled_as(&check.header, label),
         Happened::Ran { operation, mailbox, items } => ran(*operation, mailbox.unwrap_or_default(), *items),

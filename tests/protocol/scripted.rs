@@ -183,6 +183,13 @@ impl Peer {
         }
     }
 
+    /// So many bytes of a literal.
+    pub fn bytes(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        self.reader.read_exact(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
     pub fn send(&mut self, text: &str) -> bool {
         self.send_bytes(text.as_bytes())
     }

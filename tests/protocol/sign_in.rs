@@ -198,10 +198,8 @@ fn credentials_never_break_a_line() {
     assert_eq!(heard[1], "AGpvZQBww6Rzc3dvcnQ=");
 
     let refused = Err((AuthUnsupported, false));
-    for (password, capabilities) in
-        [("pässwort", "IMAP4rev1"), ("a\r\na2 DELETE x", "IMAP4rev1"), ("a\0b", "IMAP4rev1 AUTH=PLAIN")]
-    {
-        let (done, heard) = heard_with("joe", password, capabilities);
+    for capabilities in ["IMAP4rev1", "IMAP4rev1 AUTH=PLAIN"] {
+        let (done, heard) = heard_with("joe", "a\0b", capabilities);
         assert_eq!((done, heard), (refused, vec!["a1 LOGOUT".to_owned()]));
     }
 }

@@ -54,7 +54,8 @@ impl Opening<'_> {
             }
             _ => {
                 let initial_response = offered.has("SASL-IR");
-                let mut carrier = ImapCarrier { spoken: &mut spoken, live, initial_response };
+                let literals = Literals::of(&offered);
+                let mut carrier = ImapCarrier { spoken: &mut spoken, live, initial_response, literals };
                 let signed_in = self.sign_in(&mut carrier, &offered, started);
                 if signed_in.is_err() {
                     spoken.leave();
@@ -184,6 +185,32 @@ struct ImapCarrier<'dial> {
     live: &'dial Live,
     /// Whether the first answer may come with the command (RFC 4959).
     initial_response: bool,
+    literals: Literals,
+}
+
+/// Which literals may come without the server's go-ahead (RFC 7888).
+#[derive(Clone, Copy)]
+enum Literals {
+    Asked,
+    /// These are not longer than 4096 bytes.
+    Minus,
+    Plus,
+}
+
+impl Literals {
+    fn of(offered: &Capabilities) -> Self {
+        if offered.has("LITERAL+") {
+            Self::Plus
+        } else if offered.has("LITERAL-") || offered.has("IMAP4rev2") {
+            Self::Minus
+        } else {
+            Self::Asked
+        }
+    }
+
+    const fn takes_at_once(self, length: usize) -> bool {
+        matches!((self, length), (Self::Plus, _) | (Self::Minus, ..=4096))
+    }
 }
 
 impl ImapCarrier<'_> {
@@ -224,9 +251,18 @@ impl Carrier for ImapCarrier<'_> {
     }
 
     fn sign_in_natively(&mut self, user: &str, secret: &Secret) -> Result<(), Failure> {
-        let password = Zeroizing::new(text::quoted_whole(secret.expose()));
-        let command = Zeroizing::new(format!("LOGIN {} {}", text::quoted_whole(user), password.as_str()));
-        match self.command(&command)? {
+        let mut pieces = login(user, secret.expose(), self.literals).into_iter();
+        let mut turn = self.command(&pieces.next().unwrap_or_default())?;
+        for piece in pieces {
+            turn = match turn {
+                Turn::Asks(_) => self.turn(piece.as_bytes())?,
+                Turn::Accepts => {
+                    let mut tapped = self.spoken.tap.lock();
+                    return Err(tapped.broke(self.live, "the server accepts LOGIN before it has the password"));
+                }
+            };
+        }
+        match turn {
             Turn::Accepts => Ok(()),
             Turn::Asks(_) => {
                 let mut tapped = self.spoken.tap.lock();
@@ -235,24 +271,49 @@ impl Carrier for ImapCarrier<'_> {
         }
     }
 
-    fn start(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Result<Turn, Failure> {
-        match initial.filter(|_| self.initial_response) {
+    fn takes(&self, _: &[u8]) -> bool {
+        self.initial_response
+    }
+
+    fn start(&mut self, mechanism: Mechanism, first: Option<&[u8]>) -> Result<Turn, Failure> {
+        match first {
             // An empty one is written as "=".
             Some(b"") => self.command(&format!("AUTHENTICATE {mechanism} =")),
             Some(first) => {
                 let first = Zeroizing::new(String::from_utf8_lossy(first).into_owned());
                 self.command(&Zeroizing::new(format!("AUTHENTICATE {mechanism} {}", first.as_str())))
             }
-            None => match (self.command(&format!("AUTHENTICATE {mechanism}"))?, initial) {
-                (Turn::Asks(_), Some(initial)) => self.answer(initial),
-                (turn, _) => Ok(turn),
-            },
+            None => self.command(&format!("AUTHENTICATE {mechanism}")),
         }
     }
 
     fn answer(&mut self, line: &[u8]) -> Result<Turn, Failure> {
         self.turn(line)
     }
+}
+
+/// LOGIN's line, cut where the server's go-ahead for a literal is waited for.
+fn login(user: &str, password: &str, literals: Literals) -> Vec<Zeroizing<String>> {
+    // Room for all of it: a string that grows leaves a copy behind.
+    let blank = || Zeroizing::new(String::with_capacity(2 * (user.len() + password.len()) + 64));
+    let (mut pieces, mut piece) = (Vec::new(), blank());
+    piece.push_str("LOGIN");
+    for text in [user, password] {
+        let length = text.len();
+        if text::fits_quotes(text) {
+            piece.push(' ');
+            piece.push_str(&Zeroizing::new(text::quoted_whole(text)));
+        } else if literals.takes_at_once(length) {
+            piece.push_str(&format!(" {{{length}+}}\r\n"));
+            piece.push_str(text);
+        } else {
+            piece.push_str(&format!(" {{{length}}}"));
+            pieces.push(std::mem::replace(&mut piece, blank()));
+            piece.push_str(text);
+        }
+    }
+    pieces.push(piece);
+    pieces
 }
 
 impl Spoken {

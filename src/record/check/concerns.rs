@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Check, Happened, When};
+use super::{Check, Happened, Step, When};
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
 
 /// Something that a check found.
@@ -45,6 +45,7 @@ pub(super) fn of(check: &Check) -> Vec<Concern> {
         anybody(check),
         expiry(check),
         old_tls(check),
+        first_answer_refused(check),
         no_auth(check),
         address_passed_over(check),
         no_goodbye(check),
@@ -183,6 +184,25 @@ fn old_tls(check: &Check) -> Option<Concern> {
         "tls-1.2",
         "the server knows no newer TLS than 1.2: each connection costs a round trip more than with 1.3; ask its operator \
          to allow 1.3",
+    )
+}
+
+fn first_answer_refused(check: &Check) -> Option<Concern> {
+    let refused = |step: &Step| matches!(step.happened, Happened::FirstAnswerRefused(_));
+    check.steps.iter().find(|step| refused(step))?;
+    let by = check.tried_by().unwrap_or_default();
+    warning(
+        "first-answer-refused",
+        match check.header.protocol {
+            Protocol::Imap => format!(
+                "the server offers SASL-IR, and does not understand AUTHENTICATE {by} with a first answer: clients that \
+                 believe it cannot sign in; administrator: do not offer SASL-IR"
+            ),
+            Protocol::Smtp | Protocol::Pop3 => format!(
+                "the server does not understand AUTH {by} with a first answer, as the protocol asks: many clients cannot \
+                 sign in; administrator: update it"
+            ),
+        },
     )
 }
 

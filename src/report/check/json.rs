@@ -174,7 +174,7 @@ fn step(step: &crate::record::Step) -> StepShape<'_> {
     StepShape {
         step: word(&step.happened),
         took_us: us(step.took),
-        ok: failure.is_none() && !matches!(step.happened, Happened::TokenRefused),
+        ok: failure.is_none() && !matches!(step.happened, Happened::TokenRefused | Happened::FirstAnswerRefused(_)),
         operation: ran.map(|(name, _)| name),
         items: ran.map(|(_, items)| items),
         failure: failure.map(Into::into),

@@ -6,7 +6,7 @@ const fn concern(name: &'static str, title: &'static str, means: &'static str, c
     Article { name, title, means, example: "", cure, rules: &[], met: &[] }
 }
 
-pub(super) const CONCERNS: [Article; 20] = [
+pub(super) const CONCERNS: [Article; 21] = [
     concern(
         "password-in-the-clear",
         "warning of a check, advice on loopback: a password or token was said without TLS",
@@ -32,6 +32,15 @@ pub(super) const CONCERNS: [Article; 20] = [
         "warning of a check: the server takes no password without TLS (LOGINDISABLED)",
         "The server protects its users: the sign-in is refused whatever the password.",
         "Use imaps://, or imap:// with --starttls.",
+    ),
+    concern(
+        "first-answer-refused",
+        "warning of a check: the server did not understand a sign-in with the client's first answer",
+        "Where IMAP's SASL-IR is offered, and always in SMTP and POP3, the command that begins a sign-in may carry the first \
+         answer. This server answers that with BAD (SMTP: 501), and takes the answer when it comes on a line of its own. \
+         mailconn then does that, in the same session; after NO it never does, which is a refused sign-in.",
+        "Nothing is to be done here. Administrator: do not offer SASL-IR, or update the server. Other clients: switch the first \
+         answer off, or use the LOGIN command (mailconn: --auth user-pass).",
     ),
     concern(
         "certificate-not-verified",
