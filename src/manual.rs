@@ -216,8 +216,13 @@
 //!   locked, as RFC 1939 says, so that MC033 is met here first; `--sandbox-maildrops` changes either.
 //! - **A refused token** is fetched once more, and the dial that held it is tried again, on a new connection and within
 //!   its one deadline: the old one has said what it had to say.
+//! - **A sign-in's first answer** goes with its command where that may carry it (IMAP: where SASL-IR is offered). If the
+//!   server does not understand that (BAD, 501), it gets the command alone and then the answer, in the same session. After
+//!   NO, or any refusal that has a reason, it never does: that is a refused sign-in (B6).
 //! - **A scratch mailbox** is made, filled and removed within each `append`; what could not be removed is named in the
-//!   report, and by no later run touched.
+//!   report, and by no later run touched. It is made in the personal namespace, which each dial of such a run asks for where
+//!   the server offers NAMESPACE; or under the mailbox of `--scratch-under`, and then each dial asks for the delimiter
+//!   (`LIST "" ""`).
 //! - **In a scenario** each client is a run of its own, with a name of its own in labels. A handle that a thread keeps
 //!   and has not left is dropped when the thread exits, or its task ends or moves: a handle does not leave its thread.
 //! - **In a run whose mode is set anew** (`--switch-mode 500=use-main`), 500 operations have the mode before, to the last

@@ -11,6 +11,7 @@ mod locks;
 mod many;
 mod output;
 pub mod process;
+mod reach;
 pub mod secrets;
 mod stalled;
 mod switches;

@@ -204,6 +204,9 @@ pub struct ScenarioArgs {
     /// Allow steps that write to a real server: send
     #[arg(long, help_heading = "Work")]
     pub allow_writes: bool,
+    /// The sender of send, on the envelope and in the message [default: the user who signs in]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
+    pub from: Option<String>,
     /// The recipient of send [default: the user who signs in]
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
     pub to: Option<String>,
@@ -311,12 +314,18 @@ pub struct RunArgs {
     /// Allow operations that write: send, and append to a scratch mailbox of its own
     #[arg(long, help_heading = "Work")]
     pub allow_writes: bool,
+    /// The sender of send, on the envelope and in the message [default: the user who signs in]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
+    pub from: Option<String>,
     /// The recipient of send [default: the user who signs in]
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
     pub to: Option<String>,
     /// IMAP: a mailbox to work on; repeatable [default: INBOX]
     #[arg(long, value_name = "NAME", help_heading = "Work")]
     pub mailbox: Vec<String>,
+    /// IMAP: append makes its mailbox under NAME [default: in the personal namespace, if the server has one]
+    #[arg(long, value_name = "NAME", help_heading = "Work")]
+    pub scratch_under: Option<String>,
     /// A worker's rest between two operations
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Work")]
     pub pause: Duration,

@@ -50,14 +50,15 @@ pub fn run(settings: Settings) -> Result<u8> {
         super::complain(super::UNVERIFIED);
     }
     let letters = writes
-        .then(|| Stationery::new(&account.endpoint, settings.to.as_deref(), &run_id))
+        .then(|| Stationery::new(&account.endpoint, settings.from.as_deref(), settings.to.as_deref(), &run_id))
         .transpose()
-        .context("what is sent needs an address for its sender and its recipient: name one with --to")?;
+        .context("what is sent needs an address for its sender and its recipient: name them with --from and --to")?;
     let connector = Arc::new(MailConnector::new(protocol::Settings {
         connect_timeout: settings.connect_timeout,
         operation_timeout: settings.operation_timeout,
         run_id: run_id.clone(),
         ehlo: settings.ehlo,
+        scratch: settings.scratch,
         transcripts: transcripts.clone(),
         ..account
     }));

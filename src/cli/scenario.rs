@@ -176,10 +176,12 @@ impl Theatre<'_> {
     fn play(&mut self, script: &Script, target: &mut Target) -> Result<u8> {
         let Target { account, name, sandbox } = target;
         let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
-        let letters = script.writes().then(|| Stationery::new(&account.endpoint, self.args.to.as_deref(), &run_id));
-        let letters = letters
-            .transpose()
-            .context("what is sent needs an address for its sender and its recipient: name one with --to")?;
+        let letters = script
+            .writes()
+            .then(|| Stationery::new(&account.endpoint, self.args.from.as_deref(), self.args.to.as_deref(), &run_id));
+        let letters = letters.transpose().context(
+            "what is sent needs an address for its sender and its recipient: name them with --from and --to",
+        )?;
         let connector = |dialling: &Dialling<'_>| {
             let mut endpoint = account.endpoint.clone();
             if let Some(user) = dialling.user {
@@ -192,6 +194,7 @@ impl Theatre<'_> {
             MailConnector::new(protocol::Settings {
                 credentials,
                 auth: account.auth,
+                family: account.family,
                 tls: account.tls.clone(),
                 connect_timeout: dialling.connect_timeout,
                 operation_timeout: dialling.operation_timeout,

@@ -12,7 +12,8 @@ use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::protocol::{
-    Credentials, EhloName, Endpoint, Mechanism, Operation, Protocol, Security, SmtpOperation, Tls, TlsSettings, Way,
+    Credentials, EhloName, Endpoint, Family, ImapOperation, Mechanism, Operation, Protocol, Scratch, Security,
+    SmtpOperation, Tls, TlsSettings, Way,
 };
 use mailconn::record::{Asked, Dispose, Executor, FailOn, Lock, Role};
 use mailconn::report::{Format, Output, ProgressKind};
@@ -37,8 +38,12 @@ pub struct Settings {
     pub plan: Plan,
     /// To whom.
     pub server: Server,
+    /// The sender of what is sent; none: whoever signs in.
+    pub from: Option<String>,
     /// The recipient of what is sent; none: whoever signs in.
     pub to: Option<String>,
+    /// Where append makes its mailboxes.
+    pub scratch: Scratch,
     /// What SMTP sessions call themselves.
     pub ehlo: EhloName,
     /// For how long a dial may take.
@@ -90,6 +95,8 @@ pub enum Server {
         credentials: Option<Credentials>,
         /// How, if not by the strongest way.
         auth: Option<Way>,
+        /// Which of its addresses are dialled, if not all.
+        family: Option<Family>,
         /// Whom to trust and as whom; none in plaintext.
         tls: Option<Tls>,
     },
@@ -118,12 +125,15 @@ impl Settings {
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let plan = plan(&args, server.protocol())?;
         only_where_they_matter(&args, &plan)?;
+        let scratch = scratch(&args, &plan)?;
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
             plan,
             server,
+            from: args.from.clone(),
             to: args.to.clone(),
+            scratch,
             ehlo: ehlo(&args.reach)?,
             connect_timeout,
             operation_timeout: args.reach.timeout,
@@ -149,11 +159,7 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     ensure!(args.operations <= Some(MOST_OPERATIONS), "--operations: give at most {MOST_OPERATIONS}, or a --duration");
     ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
     for name in &args.mailbox {
-        ensure!(!name.is_empty(), "--mailbox needs a name");
-        ensure!(
-            !name.contains(|c: char| c.is_control()),
-            "--mailbox {name:?} holds a control character; no server has such a mailbox"
-        );
+        a_mailbox("--mailbox", name)?;
     }
     let mode = Mode::from(args.mode);
     let executor = Executor::from(args.executor);
@@ -195,6 +201,31 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     };
     switches(&plan)?;
     Ok(plan)
+}
+
+fn a_mailbox(flag: &str, name: &str) -> Result<()> {
+    ensure!(!name.is_empty(), "{flag} needs a name");
+    ensure!(
+        !name.contains(|c: char| c.is_control()),
+        "{flag} {name:?} holds a control character; no server has such a mailbox"
+    );
+    Ok(())
+}
+
+/// Nobody is asked for namespaces who has no use for them.
+fn scratch(args: &RunArgs, plan: &Plan) -> Result<Scratch> {
+    let appends = plan.mix.operations().any(|operation| operation == Operation::Imap(ImapOperation::Append));
+    match &args.scratch_under {
+        Some(name) => {
+            a_mailbox("--scratch-under", name)?;
+            ensure!(
+                appends,
+                "--scratch-under is about the mailbox of append, which is not among the operations: add it to --ops"
+            );
+            Ok(Scratch::Under(name.clone()))
+        }
+        None => Ok(if appends { Scratch::Personal } else { Scratch::Top }),
+    }
 }
 
 /// Each must come after the one before it, and before the last operation.
@@ -281,10 +312,12 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
     ensure!(!named || protocol == Protocol::Smtp, "--ehlo and --ehlo-label are about SMTP, and this is {protocol}");
     ensure!(args.mailbox.is_empty() || protocol == Protocol::Imap, "--mailbox is about IMAP, and this is {protocol}");
     let sends = plan.mix.operations().any(|operation| operation == Operation::Smtp(SmtpOperation::Send));
-    ensure!(
-        args.to.is_none() || sends,
-        "--to is the recipient of send, which is not among the operations: add it to --ops"
-    );
+    for (flag, who, given) in [("--from", "sender", &args.from), ("--to", "recipient", &args.to)] {
+        ensure!(
+            given.is_none() || sends,
+            "{flag} is the {who} of send, which is not among the operations: add it to --ops"
+        );
+    }
     ensure!(args.reach.sandbox_connections != Some(0), "--sandbox-connections 0 lets nobody in; give at least 1");
     Ok(())
 }
@@ -363,6 +396,14 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
         _ => None,
     };
     let endpoint = Endpoint::parse(&url, force).context(named_by)?;
+    let family = family(args);
+    if let (Some(family), Ok(address)) = (family, endpoint.host.parse()) {
+        ensure!(
+            family.has(address),
+            "-{} asks for {family} alone, and {address} is no {family} address; leave one out",
+            if family == Family::V4 { 4 } else { 6 }
+        );
+    }
     let tls = tls(&args.tls, &endpoint)?;
     let credentials = if endpoint.signs_in() {
         let patience = connect_timeout(args, endpoint.protocol);
@@ -382,7 +423,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
              --password-command"
         );
     }
-    Ok(Server::Real { endpoint, credentials, auth, tls })
+    Ok(Server::Real { endpoint, credentials, auth, family, tls })
 }
 
 /// The one in the box, spoken to by that scheme.
@@ -392,6 +433,7 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         SignInArgs { auth: None, ..args.sign_in.clone() }.is_empty(),
         "the sandbox makes its own user: drop the flags for passwords and tokens, or name another server"
     );
+    ensure!(!args.ipv6, "the sandbox listens on 127.0.0.1, and -6 asks for IPv6 alone; leave it out, or name a server");
     if let Some(flag) = given(&args.tls) {
         bail!("the sandbox brings its own certificate, which is trusted: drop {flag}, or name another server");
     }
@@ -416,6 +458,14 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
 /// that is worth waiting for.
 pub fn connect_timeout(args: &ServerArgs, protocol: Protocol) -> Duration {
     args.connect_timeout.unwrap_or(Duration::from_secs(if protocol == Protocol::Pop3 { 15 } else { 10 }))
+}
+
+const fn family(args: &ServerArgs) -> Option<Family> {
+    match (args.ipv4, args.ipv6) {
+        (true, _) => Some(Family::V4),
+        (_, true) => Some(Family::V6),
+        _ => None,
+    }
 }
 
 /// How to encrypt; none in plaintext.

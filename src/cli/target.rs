@@ -31,10 +31,15 @@ impl Target {
     /// It does not start.
     pub fn with_users(server: Server, usual: Maildrops, more: &[&str]) -> Result<Self> {
         match server {
-            Server::Real { endpoint, credentials, auth, tls } => {
+            Server::Real { endpoint, credentials, auth, family, tls } => {
                 let name = endpoint.to_string();
-                let account =
-                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
+                let account = protocol::Settings {
+                    credentials,
+                    auth,
+                    family,
+                    tls,
+                    ..protocol::Settings::without_sign_in(endpoint)
+                };
                 Ok(Self { account, name, sandbox: None })
             }
             Server::Sandbox { name, endpoint, listen, auth, connections, maildrops, latency } => {

@@ -25,6 +25,8 @@ pub enum Verb {
     Noop,
     /// The mailboxes of IMAP, the messages of POP3.
     List,
+    /// Where names may begin (RFC 2342).
+    Namespace,
     /// A mailbox's counters.
     Status,
     /// Selecting a mailbox, read-only.
@@ -76,7 +78,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    const KNOWN: [Self; 30] = [
+    const KNOWN: [Self; 31] = [
         Self::Capability,
         Self::StartTls,
         Self::Login,
@@ -84,6 +86,7 @@ impl Verb {
         Self::Id,
         Self::Noop,
         Self::List,
+        Self::Namespace,
         Self::Status,
         Self::Examine,
         Self::Fetch,
@@ -120,6 +123,7 @@ impl Verb {
             Self::Id => "ID",
             Self::Noop => "NOOP",
             Self::List => "LIST",
+            Self::Namespace => "NAMESPACE",
             Self::Status => "STATUS",
             Self::Examine => "EXAMINE",
             Self::Fetch => "FETCH",

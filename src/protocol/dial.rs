@@ -1,5 +1,6 @@
 //! From a host name to a connected socket, within one deadline and at any time cancellable.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -17,15 +18,70 @@ use super::live::Live;
 /// How soon a dial notices its cancellation.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// The addresses of a host. Numeric hosts ask no resolver.
+/// Which addresses are dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Those of IPv4.
+    V4,
+    /// Those of IPv6.
+    V6,
+}
+
+impl Family {
+    /// Whether the address is of this family.
+    #[must_use]
+    pub const fn has(self, address: IpAddr) -> bool {
+        matches!((self, address), (Self::V4, IpAddr::V4(_)) | (Self::V6, IpAddr::V6(_)))
+    }
+
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::V4 => "-4",
+            Self::V6 => "-6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// The addresses of a host, of that family alone where one is given. Numeric hosts ask no resolver.
 ///
 /// `getaddrinfo` knows no deadline and cannot be cancelled: it runs in a thread of its own, which is left behind if
 /// it outlives the deadline and ends with the resolver's own timeout.
-pub(super) fn resolve(host: &str, port: u16, deadline: Instant, live: &Live) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) fn resolve(
+    host: &str,
+    port: u16,
+    family: Option<Family>,
+    deadline: Instant,
+    live: &Live,
+) -> Result<Vec<SocketAddr>, Failure> {
     live.check(Stage::Resolve)?;
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => of_name(host, port, deadline, live)?,
+    };
+    let Some(family) = family else { return Ok(addresses) };
+    let (fit, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| family.has(address.ip()));
+    match others.first() {
+        Some(other) if fit.is_empty() => {
+            let (flag, other) = (family.flag(), other.ip());
+            let message = format!(
+                "{host} has no {family} address ({other} is none), and {flag} allows no other; leave {flag} out"
+            );
+            Err(Failure::new(FailureKind::Dns, Stage::Resolve, message))
+        }
+        _ => Ok(fit),
     }
+}
+
+fn of_name(host: &str, port: u16, deadline: Instant, live: &Live) -> Result<Vec<SocketAddr>, Failure> {
     let (answer, answered) = mpsc::sync_channel(1);
     let name = host.to_owned();
     thread::Builder::new()

@@ -46,11 +46,12 @@ pub enum LetterError {
 }
 
 impl Stationery {
-    /// From whoever signs in at the endpoint, to `to`, or to themselves. A user without a domain is one of that host.
+    /// From `from`, or whoever signs in at the endpoint; to `to`, or whoever signs in. A user without a domain is one of
+    /// that host.
     ///
     /// # Errors
-    /// The recipient, or the user, is no address; or there is neither.
-    pub fn new(endpoint: &Endpoint, to: Option<&str>, run_id: &str) -> Result<Self, LetterError> {
+    /// Sender or recipient is no address; or there is neither a user nor a recipient.
+    pub fn new(endpoint: &Endpoint, from: Option<&str>, to: Option<&str>, run_id: &str) -> Result<Self, LetterError> {
         let host = match endpoint.host.parse::<std::net::IpAddr>() {
             Ok(std::net::IpAddr::V6(address)) => format!("[IPv6:{address}]"),
             Ok(address) => format!("[{address}]"),
@@ -63,8 +64,8 @@ impl Stationery {
             (user, _) if user.contains('@') => user.to_owned(),
             (user, _) => format!("{user}@{host}"),
         };
-        let from = address(&user)?;
-        let to = to.map_or_else(|| Ok(from.clone()), address)?;
+        let from = address(from.unwrap_or(&user))?;
+        let to = address(to.unwrap_or(&user))?;
         Ok(Self { from, to, run_id: run_id.to_owned() })
     }
 
@@ -100,22 +101,26 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn letter(url: &str, to: Option<&str>) -> String {
+    fn letter(url: &str, from: Option<&str>, to: Option<&str>) -> String {
         let endpoint = Endpoint::parse(url, None).unwrap();
-        let letter = Stationery::new(&endpoint, to, "0123456789ab").unwrap().letter("w3", 17);
+        let letter = Stationery::new(&endpoint, from, to, "0123456789ab").unwrap().letter("w3", 17);
         String::from_utf8(letter.message).unwrap()
     }
 
     #[test]
     fn a_letter_names_its_run_worker_and_operation_whatever_the_host_is_called() {
-        for (url, to, from_line, to_line) in [
-            ("smtp://ann@localhost", None, "mailconn <ann@localhost>", "ann@localhost"),
-            ("smtp://ann@127.0.0.1", None, "mailconn <ann@[127.0.0.1]>", "ann@[127.0.0.1]"),
-            ("imaps://ann@[::1]", None, "mailconn <ann@[IPv6:::1]>", "ann@[IPv6:::1]"),
-            ("smtps://ann%40example.org@mx", Some("bob@x.org"), "mailconn <ann@example.org>", "bob@x.org"),
-            ("smtp://127.0.0.1", Some("bob@x.org"), "mailconn <bob@x.org>", "bob@x.org"),
+        let (bob, eve) = (Some("bob@x.org"), Some("eve@y.org"));
+        for (url, from, to, from_line, to_line) in [
+            ("smtp://ann@localhost", None, None, "mailconn <ann@localhost>", "ann@localhost"),
+            ("smtp://ann@127.0.0.1", None, None, "mailconn <ann@[127.0.0.1]>", "ann@[127.0.0.1]"),
+            ("imaps://ann@[::1]", None, None, "mailconn <ann@[IPv6:::1]>", "ann@[IPv6:::1]"),
+            ("smtps://ann%40example.org@mx", None, bob, "mailconn <ann@example.org>", "bob@x.org"),
+            ("smtp://127.0.0.1", None, bob, "mailconn <bob@x.org>", "bob@x.org"),
+            ("smtp://ann@localhost", eve, None, "mailconn <eve@y.org>", "ann@localhost"),
+            ("smtp://ann@localhost", eve, bob, "mailconn <eve@y.org>", "bob@x.org"),
+            ("smtp://127.0.0.1", eve, bob, "mailconn <eve@y.org>", "bob@x.org"),
         ] {
-            let letter = letter(url, to);
+            let letter = letter(url, from, to);
             let (header, text) = letter.split_once("\r\n\r\n").unwrap();
             let field = |name: &str| header.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
             assert_eq!((field("From:"), field("To:")), (from_line, to_line), "{url}: {letter}");
@@ -129,8 +134,10 @@ mod tests {
     fn an_address_that_is_none_is_said_in_one_line() {
         let endpoint = Endpoint::parse("smtp://ann@localhost", None).unwrap();
         for to in ["", "bob", "bob@", "@x.org", "a b@x.org", "bob@x.org\r\nBcc: all@x.org"] {
-            let error = Stationery::new(&endpoint, Some(to), "run").unwrap_err().to_string();
-            assert!(error.contains("user@domain") && !error.contains('\n'), "{error}");
+            for (from, to) in [(None, Some(to)), (Some(to), None)] {
+                let error = Stationery::new(&endpoint, from, to, "run").unwrap_err().to_string();
+                assert!(error.contains("user@domain") && !error.contains('\n'), "{error}");
+            }
         }
     }
 }

@@ -141,7 +141,8 @@ impl<'account> Opening<'account> {
         }
         let endpoint = &self.account.settings.endpoint;
         let started = Instant::now();
-        let addresses = dial::resolve(&endpoint.host, endpoint.port, self.deadline, live)?;
+        let addresses =
+            dial::resolve(&endpoint.host, endpoint.port, self.account.settings.family, self.deadline, live)?;
         self.phases.resolve = Some(started.elapsed());
         self.tell(DialEvent::Resolved(&addresses));
         let started = Instant::now();

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::dial::Family;
 use super::endpoint::Endpoint;
 use super::failure::Stage;
+use super::imap::Scratch;
 use super::live::{Live, cancelled};
 use super::sasl::Way;
 use super::secret::Mask;
@@ -23,6 +25,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// How to sign in; none: the strongest way that both sides know.
     pub auth: Option<Way>,
+    /// Which of the host's addresses are dialled; none: all of them, in the resolver's order.
+    pub family: Option<Family>,
     /// Whom to trust and as whom ([`TlsSettings::client`](super::TlsSettings::client)); not needed for plaintext.
     pub tls: Option<Tls>,
     /// The whole of a dial, from the name's resolution to the end of the sign-in.
@@ -33,6 +37,8 @@ pub struct Settings {
     pub run_id: String,
     /// SMTP: what each session calls itself.
     pub ehlo: EhloName,
+    /// IMAP: where `append` makes its mailboxes.
+    pub scratch: Scratch,
     /// Asks once more after the sign-in what the server offers, where it did not say: many offer more then. A command
     /// more for each dial; SMTP's extensions do not depend on it (RFC 4954 §4), and are not asked for.
     pub ask_again: bool,
@@ -56,11 +62,13 @@ impl Settings {
             endpoint,
             credentials: None,
             auth: None,
+            family: None,
             tls: None,
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
             run_id: String::new(),
             ehlo: EhloName::default(),
+            scratch: Scratch::default(),
             ask_again: false,
             watch: None,
             transcripts: None,

@@ -13,7 +13,7 @@ use crate::allocator::SessionId;
 use crate::protocol::{FailureKind, Protocol};
 
 /// Verbs that carry no operation: a dial that failed may have sent any of them.
-const SIGN_IN: [&str; 15] = [
+const SIGN_IN: [&str; 17] = [
     "CAPABILITY",
     "STARTTLS",
     "LOGIN",
@@ -21,6 +21,8 @@ const SIGN_IN: [&str; 15] = [
     "ID",
     "LOGOUT",
     "NOOP",
+    "NAMESPACE",
+    "LIST",
     "EHLO",
     "HELO",
     "AUTH",

@@ -30,8 +30,8 @@ pub(super) struct Shift {
 /// The mailbox that appends make and remove.
 struct Scratch {
     mailbox: String,
-    /// The last append could not remove it.
-    left: bool,
+    /// Its whole name, where the last append could not remove it.
+    left: Option<String>,
 }
 
 impl Shift {
@@ -50,7 +50,7 @@ impl Shift {
             issued: 0,
             not_begun: 0,
             independent: None,
-            scratch: Scratch { mailbox, left: false },
+            scratch: Scratch { mailbox, left: None },
         }
     }
 
@@ -83,7 +83,7 @@ impl Shift {
 
     /// The scratch mailbox, if it may still be on the server.
     pub(super) fn left_mailbox(&self) -> Option<String> {
-        self.scratch.left.then(|| self.scratch.mailbox.clone())
+        self.scratch.left.clone()
     }
 
     /// Issues the next operation on this thread, that worker's, and writes it down; false if it got no connection, and
@@ -133,8 +133,10 @@ fn serve(
     let Recorded { mail, .. } = &mut *lease;
     let outcome = mail.run(step.operation, &Job { mailbox, letter });
     issued.served(leased_at, mail, outcome);
-    if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes()) {
-        scratch.left = imap.left_behind().unwrap_or(scratch.left);
+    if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes())
+        && let Some(left) = imap.left_behind()
+    {
+        scratch.left = left.then(|| imap.scratch_mailbox(&scratch.mailbox));
     }
 }
 

@@ -10,7 +10,7 @@ use super::scripted::{Peer, Server};
 const SCRATCH: &str = "mailconn-run-1-w0";
 
 fn letter(server: &Server) -> Letter {
-    Stationery::new(&server.settings().endpoint, None, "run-1").unwrap().letter("w0", 0)
+    Stationery::new(&server.settings().endpoint, None, None, "run-1").unwrap().letter("w0", 0)
 }
 
 /// Answers command after command with these replies; a reply with a `+` takes a literal and the next reply answers it.

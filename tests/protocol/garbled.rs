@@ -51,7 +51,7 @@ fn garbling(protocol: Protocol, rules: Rules) -> Server {
 
 /// One session after the other that runs every operation until it breaks.
 fn sessions(server: &Server, settings: impl Fn() -> Settings, count: u32) {
-    let letter = Stationery::new(&settings().endpoint, Some("ann@example.org"), "run-1").unwrap().letter("w0", 0);
+    let letter = Stationery::new(&settings().endpoint, None, Some("ann@example.org"), "run-1").unwrap().letter("w0", 0);
     let job = Job { letter: Some(&letter), ..Job::default() };
     let sound = |failure: &Failure| assert_ne!(failure.kind, FailureKind::Internal, "{failure}");
     for number in 0..count {

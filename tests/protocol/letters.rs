@@ -6,7 +6,7 @@ use super::scripted::Server;
 
 fn addresses(url: &str, to: Option<&str>) -> Result<(String, String), String> {
     let endpoint = Endpoint::parse(url, None).unwrap();
-    let stationery = Stationery::new(&endpoint, to, "9f2c41d07a6b").map_err(|error| error.to_string())?;
+    let stationery = Stationery::new(&endpoint, None, to, "9f2c41d07a6b").map_err(|error| error.to_string())?;
     let server = Server::smtp(&[]);
     server.dial_smtp().send(&stationery.letter("w3", 12)).unwrap();
     let heard = server.heard();

@@ -20,7 +20,7 @@ use super::scripted::{Rules, Server, session};
 const ONE_BY_ONE: (&str, &str) = ("EHLO", "250-mx\r\n250 AUTH PLAIN\r\n");
 
 fn letter(server: &Server) -> Letter {
-    let stationery = Stationery::new(&server.settings().endpoint, Some("ann@example.org"), "run-1").unwrap();
+    let stationery = Stationery::new(&server.settings().endpoint, None, Some("ann@example.org"), "run-1").unwrap();
     stationery.letter("w2", 7)
 }
 
@@ -505,7 +505,8 @@ fn addresses_beyond_ascii_are_sent_only_to_servers_that_take_them() {
     ] {
         let server = Server::smtp(vec![("EHLO", ehlo)].leak());
         let mut connection = server.dial_smtp();
-        let stationery = Stationery::new(&server.settings().endpoint, Some("jürgen@example.org"), "run-1").unwrap();
+        let stationery =
+            Stationery::new(&server.settings().endpoint, None, Some("jürgen@example.org"), "run-1").unwrap();
         let sent = connection.send(&stationery.letter("w0", 0));
         assert_eq!(sent.is_ok(), heard, "{sent:?}");
         let mail = server.heard().into_iter().find(|line| line.starts_with("MAIL"));

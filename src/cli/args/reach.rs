@@ -19,6 +19,12 @@ pub struct ServerArgs {
     /// Allow a password in the clear, off loopback too
     #[arg(long, help_heading = "Server")]
     pub plaintext: bool,
+    /// Dial the host's IPv4 addresses only
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "Server")]
+    pub ipv4: bool,
+    /// Dial the host's IPv6 addresses only
+    #[arg(short = '6', long, help_heading = "Server")]
+    pub ipv6: bool,
     /// How to protect the connection.
     #[command(flatten)]
     pub tls: TlsArgs,

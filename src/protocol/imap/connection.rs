@@ -8,6 +8,7 @@ use imap::{Error as CrateError, Session};
 
 use super::operation::ImapOperation;
 use super::reply::{Answer, Home, Reply};
+use super::scratch::{self, Scratch};
 use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
@@ -33,6 +34,8 @@ pub struct ImapConnection {
     /// The server's goodbye came behind a complete reply: no operation has failed for it yet, and the next one will.
     owes_goodbye: bool,
     left_behind: Option<bool>,
+    /// What stands before the name of a scratch mailbox.
+    scratch_prefix: String,
     /// The mailbox that is selected on the session now, as the reply to EXAMINE described it.
     selected: Option<Selected>,
     answer: Option<Answer>,
@@ -69,6 +72,7 @@ impl ImapConnection {
             broken: false,
             owes_goodbye: false,
             left_behind: None,
+            scratch_prefix: String::new(),
             selected: None,
             answer: None,
         };
@@ -102,9 +106,27 @@ impl ImapConnection {
                 self.parts.established.label = Some(label);
             }
         }
+        self.scratch_prefix = self.scratch_prefix(&settings.scratch, &offered)?;
         self.end();
         self.parts.established.commands = std::mem::take(&mut self.commands);
         Ok(offered)
+    }
+
+    /// What stands before the name of a scratch mailbox. A server that does not say is asked for one at the top.
+    fn scratch_prefix(&mut self, scratch: &Scratch, offered: &Capabilities) -> Result<String, Failure> {
+        match scratch {
+            Scratch::Personal if offered.has("NAMESPACE") || offered.has("IMAP4rev2") => {
+                let asked = self.tolerated("NAMESPACE")?;
+                let namespace = self.parts.tap.lock().reader.tally.namespace.take();
+                Ok(namespace.filter(|_| asked).map(|namespace| namespace.prefix()).unwrap_or_default())
+            }
+            Scratch::Top | Scratch::Personal => Ok(String::new()),
+            Scratch::Under(mailbox) => {
+                let asked = self.tolerated(r#"LIST "" ""#)?;
+                let delimiter = self.parts.tap.lock().reader.tally.delimiter.take();
+                Ok(scratch::under(mailbox, delimiter.filter(|_| asked)))
+            }
+        }
     }
 
     /// Whether the server took a command that it may as well refuse.
@@ -160,7 +182,15 @@ impl ImapConnection {
     /// [`Failure`] at stage `operation`, as for [`run`](Self::run).
     pub fn append(&mut self, scratch: &str, letter: &Letter) -> Result<u32, Failure> {
         self.left_behind = None;
-        self.whole(|connection| connection.scratch_unit(scratch, letter)).map(|reply| reply.items)
+        let scratch = self.scratch_mailbox(scratch);
+        self.whole(|connection| connection.scratch_unit(&scratch, letter)).map(|reply| reply.items)
+    }
+
+    /// The whole name of a scratch mailbox, as people write it: in the personal namespace, or under the mailbox that the
+    /// settings name.
+    #[must_use]
+    pub fn scratch_mailbox(&self, scratch: &str) -> String {
+        format!("{}{scratch}", self.scratch_prefix)
     }
 
     /// Whether the last [`append`](Self::append) may have left its mailbox on the server; `None` where it came to nothing,

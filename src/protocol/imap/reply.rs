@@ -1,6 +1,7 @@
 //! What a unit's reply held, counted while it passes; no line is kept.
 
 use super::home::home;
+use super::scratch::{self, Namespace};
 use crate::protocol::capabilities::Capabilities;
 
 /// What one unit brought.
@@ -61,6 +62,9 @@ pub(super) struct Tally {
     pub(super) found: Option<u32>,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) home: Home,
+    pub(super) namespace: Option<Namespace>,
+    /// The hierarchy's delimiter, by the last LIST response.
+    pub(super) delimiter: Option<char>,
 }
 
 impl Tally {
@@ -80,7 +84,11 @@ impl Tally {
             return;
         }
         match first.to_ascii_uppercase().as_slice() {
-            b"LIST" => self.listed = self.listed.saturating_add(1),
+            b"LIST" => {
+                self.listed = self.listed.saturating_add(1);
+                self.delimiter = scratch::listed_delimiter(&response[first.len()..]);
+            }
+            b"NAMESPACE" => self.namespace = Namespace::read(&response[first.len()..]),
             b"SEARCH" => {
                 let found = u32::try_from(words.filter(|word| number(word).is_some()).count()).unwrap_or(u32::MAX);
                 self.found = Some(self.found.unwrap_or(0).saturating_add(found));

@@ -234,8 +234,9 @@ impl Order<'_> {
             What::LeftMailbox { worker, mailbox } if self.run.header.executor != Executor::Threads => {
                 self.knows(entry, *worker);
                 let prefix = format!("mailconn-{}-t", self.run.header.run_id);
-                let number = mailbox.strip_prefix(&prefix).and_then(|number| number.parse().ok());
-                let task = number.map(TaskId).filter(|task| format!("{prefix}{}", task.0) == *mailbox);
+                // Before it may stand the namespace that it is in.
+                let number = mailbox.rsplit_once(&prefix).and_then(|(_, number)| number.parse().ok());
+                let task = number.map(TaskId).filter(|task| mailbox.ends_with(&format!("{prefix}{}", task.0)));
                 self.audit.check(HEADER, Some(entry.seq), task.is_some(), || {
                     format!("{mailbox} is no task's scratch mailbox")
                 });
@@ -257,7 +258,8 @@ impl Order<'_> {
                 let once = state.left == 1 && !state.ended;
                 let due = format!("mailconn-{}-{worker}", self.run.header.run_id);
                 self.audit.check(ASKED, Some(entry.seq), once, || format!("{worker} left its mailbox behind before"));
-                self.audit.check(HEADER, Some(entry.seq), *mailbox == due, || {
+                // Before it may stand the namespace that it is in.
+                self.audit.check(HEADER, Some(entry.seq), mailbox.ends_with(&due), || {
                     format!("{worker}'s scratch mailbox is {due}, not {mailbox}")
                 });
             }
