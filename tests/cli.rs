@@ -1,5 +1,6 @@
 //! The command itself, as a person or a script runs it: arguments in, a report and an exit code out.
 
+mod bytes;
 mod check;
 mod connections;
 mod endings;

@@ -234,13 +234,15 @@ impl Failure {
             FailureKind::Closed => "the server closed the connection without a word".to_owned(),
             FailureKind::ConnectTimeout => "the host did not answer in time; check host, port and firewall".to_owned(),
             FailureKind::ConnectRefused => format!("{error}; check host and port"),
-            _ => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(tls) => broke_off(tls),
-                None => error.to_string(),
-            },
+            _ => why(error),
         };
         Self::new(kind, stage, message)
     }
+}
+
+/// What an I/O error says, in words of people where it comes from TLS.
+pub(super) fn why(error: &io::Error) -> String {
+    error.get_ref().and_then(|inner| inner.downcast_ref()).map_or_else(|| error.to_string(), broke_off)
 }
 
 fn io_kind(error: &io::Error, stage: Stage) -> FailureKind {
@@ -305,22 +307,37 @@ pub(super) fn escaped(line: &[u8], bound: usize) -> String {
         shown.push_str(if fits { piece } else { "…" });
         fits
     };
-    for chunk in line.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let direction =
-                matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let fits = if character.is_control() || direction || character == '\u{2028}' || character == '\u{2029}' {
-                push(&character.escape_default().to_string())
-            } else {
-                push(character.encode_utf8(&mut [0; 4]))
-            };
-            if !fits {
-                return shown;
+    let mut rest = line;
+    while let Some(first) = rest.first() {
+        let end = rest.iter().position(|byte| byte.is_ascii() != first.is_ascii()).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        rest = after;
+        // A text of another coding has pairs of bytes that look like a character: beside bytes that are none they are none
+        // either. A line that ends within a character may have been cut there.
+        let is_text = match std::str::from_utf8(run) {
+            Ok(_) => true,
+            Err(error) => error.error_len().is_none() && after.is_empty(),
+        };
+        for chunk in run.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let direction =
+                    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+                let fits = if character.is_control() || direction || character == '\u{2028}' || character == '\u{2029}'
+                {
+                    push(&character.escape_default().to_string())
+                } else if character.len_utf8() == 2 && !is_text {
+                    character.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&format!("\\x{byte:02x}")))
+                } else {
+                    push(character.encode_utf8(&mut [0; 4]))
+                };
+                if !fits {
+                    return shown;
+                }
             }
-        }
-        for byte in chunk.invalid() {
-            if !push(&format!("\\x{byte:02x}")) {
-                return shown;
+            for byte in chunk.invalid() {
+                if !push(&format!("\\x{byte:02x}")) {
+                    return shown;
+                }
             }
         }
     }

@@ -184,7 +184,7 @@ impl<'account> Opening<'account> {
         stream.start_tls(tls, name.clone()).map_err(|error| {
             let failure = handshake_failure(&error, tls, &name, settings.endpoint.protocol);
             if let Some(transcript) = stream.transcript() {
-                transcript.broke("the TLS handshake", &error);
+                transcript.broke("the TLS handshake", &failure.message);
             }
             if self.account.live.is_cancelled() { cancelled(Stage::Tls) } else { failure }
         })?;

@@ -9,6 +9,7 @@ use rustix::net::{RecvFlags, recv};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, HandshakeKind};
 
+use super::failure::why;
 use super::tls::{Certificate, Tls, late_refusal};
 use super::transcript::Transcript;
 
@@ -311,7 +312,7 @@ impl Read for Stream {
                 Ok(0) if !buffer.is_empty() => transcript.closed_by_server(),
                 Ok(count) => transcript.heard(&buffer[..*count], *count < buffer.len()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => transcript.broke("reading", error),
+                Err(error) => transcript.broke("reading", &why(error)),
             }
         }
         done
@@ -326,7 +327,7 @@ impl Write for Stream {
         if let Some(transcript) = &mut self.transcript {
             match &done {
                 Ok(count) => transcript.said(&buffer[..*count]),
-                Err(error) => transcript.broke("writing", error),
+                Err(error) => transcript.broke("writing", &why(error)),
             }
         }
         done

@@ -187,8 +187,8 @@ impl Transcript {
         self.event(&format!("{} {}, {} {verified}{resumed}", tls.version, tls.cipher, tls.server_name));
     }
 
-    pub(super) fn broke(&mut self, what: &str, error: &io::Error) {
-        self.event(&format!("{what} failed: {}", printable(error.to_string().as_bytes())));
+    pub(super) fn broke(&mut self, what: &str, why: &str) {
+        self.event(&format!("{what} failed: {}", printable(why.as_bytes())));
     }
 
     pub(super) fn closed_by_server(&mut self) {
