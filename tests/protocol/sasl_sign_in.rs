@@ -184,6 +184,60 @@ fn a_first_answer_waits_to_be_asked_for_where_the_command_cannot_carry_it() {
     }
 }
 
+/// A server that answers a first answer like that, and takes it when it is asked for.
+fn half_hearted(protocol: Protocol, refusal: &'static str) -> Server {
+    desk(protocol, move |desk| {
+        let (mechanism, initial) = desk.open("PLAIN XOAUTH2 SASL-IR")?;
+        assert!(initial.is_some());
+        desk.peer.send(&refusal.replace("{t}", &desk.tag));
+        let again = desk.peer.line()?;
+        let verb = if protocol == Protocol::Imap { "AUTHENTICATE" } else { "AUTH" };
+        if !again.ends_with(&format!("{verb} {mechanism}")) {
+            desk.say(true, "bye");
+            return None;
+        }
+        desk.tag = again.split(' ').next()?.to_owned();
+        desk.ask(b"")?;
+        desk.judge(true);
+        Some(())
+    })
+}
+
+#[test]
+fn a_first_answer_that_is_not_understood_is_given_when_it_is_asked_for() {
+    for (protocol, refusal) in [
+        (Protocol::Imap, "{t} BAD Request not ending with\r\n"),
+        (Protocol::Imap, "{t} BAD [CLIENTBUG] Invalid arguments\r\n"),
+        (Protocol::Smtp, "501 5.5.4 Syntax error in parameters or arguments\r\n"),
+    ] {
+        let server = half_hearted(protocol, refusal);
+        let connection = dial(server.settings()).unwrap();
+        assert_eq!(connection.established().signed_in_by, Some("PLAIN"), "{refusal}");
+        let server = half_hearted(protocol, refusal);
+        let (settings, fetched) = with_tokens(&server, 0);
+        let connection = dial(settings).unwrap();
+        assert_eq!((connection.established().signed_in_by, fetched.load(Ordering::SeqCst)), (Some("XOAUTH2"), 1));
+        assert_eq!(server.accepted(), 1, "in the same connection");
+    }
+}
+
+#[test]
+fn a_refusal_that_is_one_is_no_reason_to_sign_in_once_more() {
+    for (protocol, refusal) in [
+        (Protocol::Imap, "{t} NO no\r\n"),
+        (Protocol::Imap, "{t} NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"),
+        (Protocol::Imap, "{t} NO [UNAVAILABLE] Temporary authentication failure.\r\n"),
+        (Protocol::Smtp, "535 5.7.8 Error: authentication failed\r\n"),
+        (Protocol::Smtp, "454 4.7.0 Temporary authentication failure\r\n"),
+        (Protocol::Pop3, "-ERR [AUTH] Authentication failed.\r\n"),
+    ] {
+        let server = half_hearted(protocol, refusal);
+        dial(server.settings()).err().unwrap();
+        let attempts = server.heard().iter().filter(|line| line.contains("AUTH")).count();
+        assert_eq!(attempts, 1, "{refusal}: {:?}", server.heard());
+    }
+}
+
 #[test]
 fn login_answers_one_question_after_the_other() {
     for protocol in Protocol::ALL {

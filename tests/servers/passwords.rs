@@ -28,6 +28,22 @@ fn the_password_comes_from_a_file_or_the_environment_and_the_file_is_asked_first
 }
 
 #[test]
+fn a_password_that_no_quoted_string_can_carry_signs_in_by_login() {
+    for password in ["pässwört of u1".to_owned(), "long".repeat(200)] {
+        let server = PrivateDovecot::builder().set("PASSWORD", &password).start();
+        for protection in [Protection::Plain, Protection::Tls] {
+            let tool = Tool::speaking(super::tool::Protocol::Imap, &server, "u1", protection);
+            let (finished, report) = tool.with("-n 2 -t 2 --auth user-pass --mode use-default").streamed();
+            assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+            assert!(report.events("session-opened").all(|opened| opened["signed_in_by"] == "LOGIN"));
+        }
+        let url = format!("imap://u1@127.0.0.1:{}", server.imap_port());
+        let wrong = Tool::dialling(&url).password("wröng").with("-n 2 --auth user-pass").finish();
+        assert_eq!(wrong.code, 5, "{}{}", wrong.stdout, wrong.stderr);
+    }
+}
+
+#[test]
 fn a_user_may_be_called_like_a_mail_address() {
     const USER: &str = "ann@example.org";
     let server = PrivateDovecot::start();

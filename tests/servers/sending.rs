@@ -103,3 +103,40 @@ fn appends_leave_no_mailbox_behind_and_disturb_no_other() {
     assert_eq!(report.events("mailbox-left").count(), 0);
     assert_eq!(server.doveadm(&["mailbox", "list", "-u", "u1"]), before);
 }
+
+#[test]
+fn a_scratch_mailbox_is_made_where_the_servers_names_begin() {
+    for (prefix, args, under) in [
+        ("INBOX.", "", "INBOX.mailconn-"),
+        ("INBOX.", "--scratch-under INBOX.Tests", "INBOX.Tests.mailconn-"),
+        ("", "--scratch-under Tests", "Tests.mailconn-"),
+    ] {
+        let server = PrivateDovecot::builder().set("NAMESPACE_PREFIX", prefix).start();
+        let before = server.doveadm(&["mailbox", "list", "-u", "u1"]);
+        let tool = Tool::speaking(Protocol::Imap, &server, "u1", Protection::Plain);
+        let flags = format!("--mode use-default -t 2 -n 3 --ops append --allow-writes {args}");
+        let (finished, report) = tool.with(&flags).streamed();
+        assert_eq!(finished.code, 0, "{prefix} {args}: {}{}", finished.stdout, finished.stderr);
+        assert_eq!(report.totals()["operations"]["ok"], 6);
+        assert_eq!(
+            server.doveadm(&["mailbox", "list", "-u", "u1"]).lines().filter(|name| name.contains("mailconn")).count(),
+            0
+        );
+        let log = server.wait_for(SOON, |log| log.sessions.len() == 2);
+        let created =
+            log.sessions.iter().flat_map(|session| &session.commands).filter(|command| command.verb == "CREATE");
+        assert_eq!(created.count(), 6, "{under} {before}");
+    }
+}
+
+#[test]
+fn mail_is_sent_in_the_name_that_from_gives() {
+    let server = PrivateDovecot::builder().postfix().start();
+    let tool = Tool::speaking(Protocol::Smtp, &server, "u1", Protection::StartTls);
+    let flags = "-t 1 -n 2 --ops send --allow-writes --from u7@localhost --to u2@localhost";
+    let (finished, _) = tool.with(flags).streamed();
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    server.wait_for_postfix(SOON, |log| log.messages.iter().filter(|message| message.sent() > 0).count() == 2);
+    let senders = server.doveadm(&["fetch", "-u", "u2", "hdr.from", "mailbox", "INBOX"]);
+    assert_eq!(senders.matches("mailconn <u7@localhost>").count(), 2, "{senders}");
+}

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
 
 /// What `scripts/servers up` would take from the environment: a test has only what it asks for.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 22] = [
     "POSTFIX",
     "SMTP_SINK",
     "IMAP_PORT",
@@ -26,6 +26,7 @@ const SETTINGS: [&str; 21] = [
     "AUTH_MECHANISMS",
     "CERTIFICATE",
     "CLIENT_CERT",
+    "NAMESPACE_PREFIX",
     "POP3_LOCK",
     "MAXCONN",
     "IMAP_PROCESSES",
