@@ -109,8 +109,9 @@
 //! | MC031 | limit | the server throttled |
 //! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
 //! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
-//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT or QUIT |
+//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT or QUIT; a goodbye that was said is none, whatever the server answered |
 //! | MC041 | fault | a connection was discarded in the middle of a reply |
+//! | MC042 | advice | the server hung up on connections that nobody used (its idle time-out), after how long at most |
 //! | MC050 | advice | operations spent more time waiting for their connection than using it |
 //! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
 //!

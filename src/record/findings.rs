@@ -1,12 +1,13 @@
 //! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
 
+mod idle;
 mod mailboxes;
 mod tasks;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::run::{HowClosed, OpenFailed, Run};
+use super::run::{Closed, HowClosed, OpenFailed, Run};
 use super::summary::{SessionRow, Summary, WhyOpened};
 use super::verdict::{Finding, Severity};
 use crate::allocator::Kind;
@@ -29,6 +30,7 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         mailboxes::state_of_another_session(run),
         left_behind(run, summary),
         cut_short(run),
+        idle::hung_up(run),
         waiting(run, summary),
         no_reuse(summary),
     ];
@@ -137,16 +139,20 @@ fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
     // A server that replies late has not read all there is when an interrupted run ends, or a dial is given up.
     let witness = run.witness.as_deref().filter(|_| run.end.interrupted.is_none()).unwrap_or_default();
     let failed = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
-    let never_opened: BTreeSet<u16> = failed.filter_map(|failed| failed.local_port).collect();
+    let never_opened = failed.filter_map(|failed| failed.local_port);
+    // What was told goodbye is the server's own to close.
+    let goodbyes = opened.clone().filter(|row| row.closed.as_ref().is_some_and(Closed::said_goodbye));
+    let not_ours: BTreeSet<u16> =
+        goodbyes.filter_map(|row| row.dial.as_ref().ok()).map(|dial| dial.local_port).chain(never_opened).collect();
     let evidence: Vec<String> = opened
-        .filter_map(|row| match row.closed.as_ref().map(|closed| &closed.how) {
+        .filter_map(|row| match row.closed.as_ref().map(|closed| (closed, &closed.how)) {
             None => Some(format!("{} was open at the end", row.session)),
-            Some(HowClosed::WithoutLogout(failure)) => {
+            Some((closed, HowClosed::WithoutLogout(failure))) if !closed.said_goodbye() => {
                 Some(format!("{} was closed without a goodbye: {failure}", row.session))
             }
-            Some(HowClosed::LoggedOut | HowClosed::Discarded) => None,
+            Some(_) => None,
         })
-        .chain(witness.iter().filter(|seen| seen.open && !never_opened.contains(&seen.peer_port)).map(|seen| {
+        .chain(witness.iter().filter(|seen| seen.open && !not_ours.contains(&seen.peer_port)).map(|seen| {
             format!(
                 "the server still has {} open (port {})",
                 seen.label.as_deref().unwrap_or("a session"),

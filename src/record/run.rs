@@ -414,21 +414,41 @@ pub struct Closed {
 pub enum HowClosed {
     /// LOGOUT or QUIT, and the server's goodbye.
     LoggedOut,
-    /// Healthy, but the goodbye did not succeed.
+    /// Healthy, but the goodbye did not succeed: it was said, and answered otherwise or not at all, or could not be said.
     WithoutLogout(Failure),
+    /// The server had ended it while nobody used it, so that no goodbye was said.
+    HungUp(Failure),
     /// Broken, and dropped without a word.
     Discarded,
 }
 
 impl HowClosed {
-    /// `logged-out`, `no-logout`, `discarded`.
+    /// `logged-out`, `no-logout`, `hung-up`, `discarded`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::LoggedOut => "logged-out",
             Self::WithoutLogout(_) => "no-logout",
+            Self::HungUp(_) => "hung-up",
             Self::Discarded => "discarded",
         }
+    }
+
+    /// Why it did not end as it should, where that is known.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::WithoutLogout(failure) | Self::HungUp(failure) => Some(failure),
+            Self::LoggedOut | Self::Discarded => None,
+        }
+    }
+}
+
+impl Closed {
+    /// Whether LOGOUT or QUIT left for the server, whatever came of it.
+    #[must_use]
+    pub fn said_goodbye(&self) -> bool {
+        self.commands.iter().any(|command| ["LOGOUT", "QUIT"].contains(&command.verb))
     }
 }
 

@@ -525,10 +525,7 @@ impl<'a> SessionClosed<'a> {
             bytes_received: closed.received,
             commands: CommandShape::of(protocol, &closed.commands),
             carried: closed.carried,
-            failure: match &closed.how {
-                HowClosed::WithoutLogout(failure) => Some(failure.into()),
-                HowClosed::LoggedOut | HowClosed::Discarded => None,
-            },
+            failure: closed.how.failure().map(Into::into),
         }
     }
 
@@ -537,6 +534,7 @@ impl<'a> SessionClosed<'a> {
             ("logged-out", None) => HowClosed::LoggedOut,
             ("discarded", None) => HowClosed::Discarded,
             ("no-logout", Some(failure)) => HowClosed::WithoutLogout(failure.into()),
+            ("hung-up", Some(failure)) => HowClosed::HungUp(failure.into()),
             (other, failure) => {
                 let with = if failure.is_some() { "with" } else { "without" };
                 return Err(format!("a session does not end by {other:?} {with} a failure"));

@@ -8,7 +8,7 @@ use super::shapes::{
     AskedShape, CountsShape, DialShape, FailureShape, Head, LatencyShape, TlsShape, TotalsShape, indented, tls,
 };
 use super::words::us;
-use crate::record::{FailureRow, HowClosed, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
+use crate::record::{FailureRow, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
 
 /// The report as one JSON object, indented, with a newline at its end.
 ///
@@ -97,7 +97,7 @@ struct SessionShape<'a> {
     bytes_received: Option<u64>,
     /// Null if it was never opened, or never seen to end.
     closed: Option<&'static str>,
-    /// Why its LOGOUT failed, if it did.
+    /// Why its LOGOUT failed, or how the server had hung up before.
     close_failure: Option<FailureShape<'a>>,
     /// Why the dial failed, if it did.
     failure: Option<FailureShape<'a>>,
@@ -140,10 +140,7 @@ fn session(row: &SessionRow) -> SessionShape<'_> {
         bytes_sent: closed.map(|closed| closed.sent),
         bytes_received: closed.map(|closed| closed.received),
         closed: closed.map(|closed| closed.how.name()),
-        close_failure: closed.and_then(|closed| match &closed.how {
-            HowClosed::WithoutLogout(failure) => Some(failure.into()),
-            HowClosed::LoggedOut | HowClosed::Discarded => None,
-        }),
+        close_failure: closed.and_then(|closed| closed.how.failure()).map(Into::into),
         failure: failed.map(|failed| (&failed.failure).into()),
         failed_after_us: failed.map(|failed| us(failed.took)),
         open_at_failure: failed.map(|failed| failed.open),

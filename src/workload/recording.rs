@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::reach::Reach;
 use super::recorder::Recorder;
 use crate::allocator::{Connector, SessionId};
-use crate::protocol::{self, DialFailure, FailureKind, MailConnection, MailConnector};
+use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
 use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
 
 pub(super) struct Recording {
@@ -98,9 +98,8 @@ impl Connector for Recording {
     fn close(&self, mut connection: Recorded, deadline: Instant) {
         let how = match connection.mail.logout(deadline) {
             Ok(()) => HowClosed::LoggedOut,
-            // The server had ended it: there was nobody to say goodbye to.
-            Err(failure) if failure.kind == FailureKind::ServerBye => HowClosed::Discarded,
-            Err(failure) => HowClosed::WithoutLogout(failure),
+            Err(failure) if !connection.mail.commands().is_empty() => HowClosed::WithoutLogout(failure),
+            Err(failure) => unsaid(failure),
         };
         self.ended(connection, how);
     }
@@ -128,6 +127,18 @@ impl Recording {
             commands: sent_last,
             carried,
         })));
+    }
+}
+
+/// How a session ended whose goodbye never left.
+fn unsaid(failure: Failure) -> HowClosed {
+    use FailureKind::{Closed, LimitConnections, LimitRate, Protocol, ServerBye, ServerUnavailable};
+    match failure.kind {
+        // There was nobody to say goodbye to.
+        Closed | ServerBye | LimitConnections | LimitRate | ServerUnavailable => HowClosed::HungUp(failure),
+        // What the server had said unasked is out of step: the session was broken.
+        Protocol => HowClosed::Discarded,
+        _ => HowClosed::WithoutLogout(failure),
     }
 }
 

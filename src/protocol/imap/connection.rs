@@ -277,7 +277,8 @@ impl ImapConnection {
         let farewell = self.parts.tap.lock().reader.bye.is_some();
         self.broken = true;
         self.end();
-        if farewell { Ok(()) } else { done }
+        // One that was there before ours was said answers nothing.
+        if farewell && !self.commands.is_empty() { Ok(()) } else { done }
     }
 
     fn unit(&mut self, operation: ImapOperation, mailbox: &str) -> Result<u32, Failure> {

@@ -17,6 +17,8 @@ use crate::protocol::stream::{Stream, Traffic};
 
 /// The most that one unit's reply may bring, in bytes.
 const MAX_REPLY: u64 = 64 << 20;
+/// A server that was given nothing to do for that long may have ended the session: that is looked at before the next command.
+const IDLE: Duration = Duration::from_millis(250);
 /// How long a server that has said BYE may take to close.
 const AFTER_BYE: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,10 @@ pub(super) struct Tapped {
     pub(super) commands: Vec<Command>,
     pub(super) traffic: Traffic,
     received_before: u64,
+    /// When something was last read.
+    heard_at: Instant,
+    /// Before the next command is written, what is there already is to be read.
+    listen_first: bool,
     /// The first thing that went wrong with the stream: nothing is read or written after it.
     trouble: Option<Failure>,
     /// The next command is answered OK here instead of being sent.
@@ -56,6 +62,8 @@ impl Tap {
             commands: Vec::new(),
             traffic: Traffic::default(),
             received_before: 0,
+            heard_at: Instant::now(),
+            listen_first: false,
             trouble: None,
             pretend: false,
             leaving: false,
@@ -76,6 +84,7 @@ impl Tapped {
         self.commands.clear();
         self.reader.begin();
         self.received_before = self.traffic.received;
+        self.listen_first = stage == Stage::Logout || (stage == Stage::Operation && self.heard_at.elapsed() >= IDLE);
     }
 
     /// The next command of the unit: its tagged reply is still to come.
@@ -169,6 +178,7 @@ impl Tapped {
             self.io_failed(&io::ErrorKind::UnexpectedEof.into());
             return Ok(());
         }
+        self.heard_at = Instant::now();
         if let Err(unreadable) = self.reader.push(bytes) {
             let failure = Failure::new(FailureKind::Protocol, self.stage, unreadable);
             self.fail(self.with_line(failure, &self.reader.last_line));
@@ -276,6 +286,30 @@ impl Wire {
         if ours { Ok(Some(*status)) } else { Err(()) }
     }
 
+    /// Reads what the server said unasked, without waiting for it; an error if it has ended the session. So a command does not
+    /// leave after that, and a goodbye that was there before ours does not answer it.
+    fn listen(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            let heard = self.stream.read_ready(&mut buffer);
+            let mut tapped = self.tap.lock();
+            tapped.traffic = self.stream.traffic();
+            match heard {
+                Ok(count) => {
+                    tapped.received(&buffer[..count])?;
+                    if tapped.is_broken() {
+                        return Err(io::ErrorKind::NotConnected.into());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => {
+                    tapped.io_failed(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     /// Reads what a server that closed has left to say, for at most a moment.
     fn hear_out(&mut self) {
         let mut buffer = [0; 4096];
@@ -316,6 +350,9 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.tap.lock().listen_first) {
+            self.listen()?;
+        }
         let deadline = {
             let mut tapped = self.tap.lock();
             if tapped.trouble.is_some() {

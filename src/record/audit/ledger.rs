@@ -484,6 +484,8 @@ impl<'a> Ledger<'a> {
                 });
             }
         }
+        let silent = !matches!(closed.how, HowClosed::HungUp(_)) || closed.commands.is_empty();
+        audit.check(SESSIONS, seq, silent, || format!("{session} was hung up on, and said goodbye"));
         let known = self.sessions.get_mut(&session);
         audit.check(SESSIONS, seq, known.is_some(), || format!("{session} ended, and was never opened"));
         let Some(known) = known else { return };

@@ -2,7 +2,7 @@
 
 use super::{Audit, REFUSALS};
 use crate::protocol::{Failure, FailureKind, refusal};
-use crate::record::run::{Entry, HowClosed, Run, What};
+use crate::record::run::{Entry, Run, What};
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {
     for entry in &run.entries {
@@ -17,10 +17,7 @@ fn failure(entry: &Entry) -> Option<&Failure> {
         What::OpenFailed(failed) => Some(&failed.failure),
         What::Operation(operation) => operation.outcome.as_ref().err().map(|failure| &**failure),
         What::Stopped { failure, .. } | What::TaskStopped { failure, .. } => failure.as_deref(),
-        What::Closed(closed) => match &closed.how {
-            HowClosed::WithoutLogout(failure) => Some(failure),
-            HowClosed::LoggedOut | HowClosed::Discarded => None,
-        },
+        What::Closed(closed) => closed.how.failure(),
         _ => None,
     }
 }

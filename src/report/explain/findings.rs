@@ -2,7 +2,7 @@
 
 use super::Article;
 
-pub(super) const FINDINGS: [Article; 14] = [
+pub(super) const FINDINGS: [Article; 15] = [
     Article {
         name: "MC001",
         title: "broken: an operation did not run on the connection that the rules give it",
@@ -197,6 +197,22 @@ pub(super) const FINDINGS: [Article; 14] = [
                port at that time; a search without an index and a full disk are usual.",
         rules: &["B1", "B5"],
         met: &["overseers-desk/courier#82", "chatmail/core#3816", "chatmail/core#3827", "chatmail/async-imap#3"],
+    },
+    Article {
+        name: "MC042",
+        title: "advice: the server hung up on connections that nobody used",
+        means: "A server ends what lies idle for too long: after 30 minutes in IMAP (RFC 9051 allows no less), 5 to 10 in SMTP \
+                and POP3, often sooner behind a firewall. Some say so (BYE, 421), some just close. It is found when the \
+                connection is wanted next: the operation then fails as server-bye or closed, and a goodbye has nobody to \
+                be said to. So the time that is named is an upper bound.",
+        example: "MC042 advice: the server hung up on 2 connection(s) that nobody used, after 3.0s at most; use them more often \
+                  than that (a NOOP does), or close what lies idle and open it when it is needed\n- #1 after 3.0s at most: BYE \
+                  Autologout; idle for too long",
+        cure: "Client: open a connection when there is work and dispose it when there is none, or let each say NOOP more often \
+               than the server's time. Whoever uses one that lay idle must be ready to open it again. It fails no run unless \
+               --fail-on has advice.",
+        rules: &["B1", "B2"],
+        met: &["lettre/lettre#743"],
     },
     Article {
         name: "MC050",

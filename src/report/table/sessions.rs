@@ -96,10 +96,12 @@ fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
         figure(row.operations),
         closed.map_or_else(|| "-".to_owned(), |closed| short(closed.sent)),
         closed.map_or_else(|| "-".to_owned(), |closed| short(closed.received)),
-        match closed.map(|closed| &closed.how) {
-            Some(HowClosed::LoggedOut) => "logout",
-            Some(HowClosed::WithoutLogout(_)) => "no logout",
-            Some(HowClosed::Discarded) => "broken",
+        match closed.map(|closed| (&closed.how, closed.said_goodbye())) {
+            Some((HowClosed::LoggedOut, _)) => "logout",
+            Some((HowClosed::WithoutLogout(_), true)) => "logout failed",
+            Some((HowClosed::WithoutLogout(_), false)) => "no logout",
+            Some((HowClosed::HungUp(_), _)) => "hung up",
+            Some((HowClosed::Discarded, _)) => "broken",
             None => "open",
         }
         .to_owned(),
