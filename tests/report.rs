@@ -164,6 +164,7 @@ impl Sample {
                 sign_in_attempted: true,
                 open: 3,
                 dialling: 0,
+                failed: Duration::from_millis(7),
                 failure: refusal.clone(),
             });
         }
@@ -265,6 +266,7 @@ impl Sample {
                         sign_in_attempted: false,
                         open: usize::MAX,
                         dialling: 0,
+                        failed: Duration::from_millis(7),
                         failure: failure(FailureKind::LimitConnections, Stage::Operation),
                     });
                 }
@@ -367,6 +369,7 @@ fn opened(session: SessionId, worker: u32) -> Opened {
         phases: phases(false),
         tls: None,
         signed_in_by: Some("LOGIN"),
+        signed_in: Duration::ZERO,
         label: Some(session.to_string()),
         commands: Box::new([Command { tag: 1, verb: "LOGIN" }, Command { tag: 2, verb: "ID" }]),
     }

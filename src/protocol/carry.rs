@@ -126,10 +126,12 @@ impl Opening<'_> {
             Ok(by) => {
                 pass.accepted();
                 self.phases.sign_in = Some(asked + started.elapsed());
+                self.signed_in_at = Some(Instant::now());
                 self.tell(DialEvent::SignedIn);
                 Ok(by)
             }
             Err(mut failure) => {
+                self.fails_now();
                 let is_pop3 = self.account.settings.endpoint.protocol == Protocol::Pop3;
                 if is_pop3 && failure.kind == FailureKind::Timeout && self.sign_in_attempted {
                     "no whole answer in time; another connection may have the maildrop (servers wait before they say so: \

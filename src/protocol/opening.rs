@@ -60,6 +60,8 @@ pub struct DialFailure {
     pub local_port: Option<u16>,
     /// Whether user and password were sent.
     pub sign_in_attempted: bool,
+    /// When that was known, before any goodbye.
+    pub failed_at: Instant,
 }
 
 impl fmt::Display for DialFailure {
@@ -86,6 +88,8 @@ pub(super) struct Opening<'account> {
     pub(super) with_newer_token: bool,
     /// The server's part of the sign-in was not what it must be: it may be anybody.
     pub(super) distrusts: bool,
+    failed_at: Option<Instant>,
+    pub(super) signed_in_at: Option<Instant>,
     tls: Option<TlsDetails>,
 }
 
@@ -100,6 +104,8 @@ impl<'account> Opening<'account> {
             sign_in_attempted: false,
             with_newer_token: false,
             distrusts: false,
+            failed_at: None,
+            signed_in_at: None,
             tls: None,
         }
     }
@@ -116,6 +122,7 @@ impl<'account> Opening<'account> {
             // What is told of a failure is the second dial's alone.
             opening.phases = Phases::default();
             opening.local_port = None;
+            opening.failed_at = None;
             opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
@@ -128,7 +135,13 @@ impl<'account> Opening<'account> {
             phases: Box::new(self.phases),
             local_port: self.local_port,
             sign_in_attempted: self.sign_in_attempted,
+            failed_at: self.failed_at.unwrap_or_else(Instant::now),
         }
+    }
+
+    /// The dial has failed; what follows is its goodbye.
+    pub(super) fn fails_now(&mut self) {
+        self.failed_at.get_or_insert_with(Instant::now);
     }
 
     /// A TCP connection, nothing read and nothing written.
@@ -208,6 +221,7 @@ impl<'account> Opening<'account> {
             tls: self.tls.clone(),
             label: None,
             signed_in_by,
+            signed_in_at: self.signed_in_at.unwrap_or_else(Instant::now),
             commands: Vec::new(),
         }
     }

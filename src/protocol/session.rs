@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::capabilities::Capabilities;
 use super::command::Command;
@@ -26,6 +27,8 @@ pub struct Established {
     pub label: Option<String>,
     /// How it signed in: a SASL mechanism's name, or the protocol's own command; `None` where nobody had to.
     pub signed_in_by: Option<&'static str>,
+    /// When it was signed in: from then on servers count it.
+    pub signed_in_at: Instant,
     /// The commands of the dial, as they left on the socket.
     pub commands: Vec<Command>,
 }

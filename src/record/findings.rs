@@ -1,6 +1,7 @@
 //! What else a run shows: limits met, connections left behind, cost without need. Each with its figures and its cure.
 
 mod idle;
+mod limits;
 mod mailboxes;
 mod tasks;
 
@@ -75,20 +76,42 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
     let refused: Vec<_> = refused_by_limit(summary)
         .filter(|(row, failed)| !shuts_main_out(run, row, failed) && !is_lock(run, failed))
         .collect();
-    let open = refused.iter().map(|(_, failed)| failed.open).max().unwrap_or(0);
-    let dialling = refused.iter().map(|(_, failed)| failed.dialling).max().unwrap_or(0);
-    let cure = match open {
-        0 if dialling > 0 => format!(
+    let wordless = if refused.is_empty() { limits::closed_without_a_word(run, summary) } else { Vec::new() };
+    let most = |count: fn(&OpenFailed) -> usize| {
+        refused.iter().chain(&wordless).map(|(_, failed)| count(failed)).max().unwrap_or(0)
+    };
+    let (open, dialling) = (most(|failed| failed.open), most(|failed| failed.dialling));
+    let stated = refused.iter().filter_map(|(_, failed)| limits::stated(failed.failure.server_line.as_deref()?)).min();
+    let stay = |number: u64| {
+        format!(
+            "stay at {number} connections (fewer threads, or use-main), or raise the server's limit; other clients may hold \
+             some of it"
+        )
+    };
+    let counted = open as u64;
+    let cure = match (stated, open) {
+        (Some(limit), _) if counted > limit => format!(
+            "it names {limit} as its limit: this server lets sign-ins that arrive together past its limit, do not count on \
+             more; {}",
+            stay(limit)
+        ),
+        (Some(limit), _) if counted == limit => stay(limit),
+        (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
+        (None, 0) if dialling > 0 => format!(
             "{dialling} more of ours were being opened, which it counts too: use fewer threads, or raise the server's limit"
         ),
-        0 => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
-        open => format!(
-            "stay at {open} connections (fewer threads, or use-main), or raise the server's limit; other clients may \
-             hold some of it"
+        (None, 0) => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
+        (None, _) => stay(counted),
+    };
+    let sentence = match wordless.len() {
+        0 => format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len()),
+        closed => format!(
+            "the server closed {closed} connection(s) without a word while {open} of ours were open, and went on answering \
+             these: probably its limit on connections; {cure}"
         ),
     };
-    let sentence = format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len());
-    finding("MC030", Severity::Limit, sentence, refused.iter().map(|(row, failed)| refusal(row, failed)).collect())
+    let evidence = refused.iter().chain(&wordless).map(|(row, failed)| refusal(row, failed)).collect();
+    finding("MC030", Severity::Limit, sentence, evidence)
 }
 
 /// MC031.
@@ -140,8 +163,9 @@ fn left_behind(run: &Run, summary: &Summary) -> Option<Finding> {
     let witness = run.witness.as_deref().filter(|_| run.end.interrupted.is_none()).unwrap_or_default();
     let failed = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
     let never_opened = failed.filter_map(|failed| failed.local_port);
-    // What was told goodbye is the server's own to close.
-    let goodbyes = opened.clone().filter(|row| row.closed.as_ref().is_some_and(Closed::said_goodbye));
+    // A goodbye that had no good answer is the server's own affair.
+    let unanswered = |closed: &Closed| matches!(closed.how, HowClosed::WithoutLogout(_)) && closed.said_goodbye();
+    let goodbyes = opened.clone().filter(|row| row.closed.as_ref().is_some_and(unanswered));
     let not_ours: BTreeSet<u16> =
         goodbyes.filter_map(|row| row.dial.as_ref().ok()).map(|dial| dial.local_port).chain(never_opened).collect();
     let evidence: Vec<String> = opened

@@ -24,10 +24,12 @@ fn entry(entry: &mut Entry) {
     match &mut entry.what {
         What::Opened(opened) => {
             cut(&mut opened.began);
+            cut(&mut opened.signed_in);
             phases(&mut opened.phases);
         }
         What::OpenFailed(failed) => {
             cut(&mut failed.took);
+            cut(&mut failed.failed);
             phases(&mut failed.phases);
         }
         What::Operation(operation) => {

@@ -365,6 +365,8 @@ pub struct Opened {
     pub label: Option<String>,
     /// How it signed in: a SASL mechanism's name, or the protocol's own command; none where nobody had to.
     pub signed_in_by: Option<&'static str>,
+    /// When it was signed in, since the start: from then on the server counts it.
+    pub signed_in: Duration,
     /// The commands that were sent to set it up.
     pub commands: Box<[Command]>,
 }
@@ -388,6 +390,8 @@ pub struct OpenFailed {
     pub open: usize,
     /// Other dials of this client that were under way then: a server counts those that it has answered.
     pub dialling: usize,
+    /// When the failure was known, since the start: what is recorded later is its goodbye.
+    pub failed: Duration,
     /// Why.
     pub failure: Failure,
 }

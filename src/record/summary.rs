@@ -87,8 +87,8 @@ pub struct SessionRow {
     pub owner: Option<WorkerId>,
     /// Why it was opened.
     pub why: WhyOpened,
-    /// How the dial went. If a limit refused it, `open` counts as the server does: with the sessions that were signed in
-    /// by then, though their dials were not over.
+    /// How the dial went. If it failed, `open` counts as the server does, and at that moment: the sessions that were signed in
+    /// by then, though their dials were not over, and none that came to be while the refused one said goodbye.
     pub dial: Result<Opened, OpenFailed>,
     /// Operations it carried.
     pub operations: u64,
@@ -173,8 +173,11 @@ struct Tally {
     index: BTreeMap<SessionId, usize>,
     open: BTreeSet<SessionId>,
     peak: usize,
-    /// The dials refused for a limit since the last session ended: when, and where each is in `sessions`.
-    refused: Vec<(Duration, usize)>,
+    /// The dials that failed: where each is in `sessions`, and how many were open when it was written down.
+    refused: Vec<(usize, usize)>,
+    /// When sessions were signed in, and when they ended.
+    signed_in: Vec<Duration>,
+    ended: Vec<Duration>,
     failures: Vec<FailureRow>,
     wait: Times,
     service: Times,
@@ -208,18 +211,17 @@ impl Tally {
             What::Opened(opened) => {
                 self.open.insert(opened.session);
                 self.peak = self.peak.max(self.open.len());
-                self.was_open_to_the_server(opened.began);
+                self.signed_in.push(opened.signed_in);
                 self.dialled(opened.session, Ok((**opened).clone()));
             }
             What::OpenFailed(failed) => {
-                if failed.failure.kind == FailureKind::LimitConnections {
-                    self.refused.push((entry.at, self.sessions.len()));
-                }
+                self.refused.push((self.sessions.len(), self.open.len()));
                 self.dialled(failed.session, Err((**failed).clone()));
             }
             What::Closed(closed) => {
-                self.open.remove(&closed.session);
-                self.refused.clear();
+                if self.open.remove(&closed.session) {
+                    self.ended.push(entry.at);
+                }
                 if let Some(row) = self.index.get(&closed.session).and_then(|at| self.sessions.get_mut(*at)) {
                     row.closed = Some((**closed).clone());
                 }
@@ -245,14 +247,16 @@ impl Tally {
         }
     }
 
-    /// A server counts a session from its sign-in on, we from the end of its dial. So a session that was being dialled
-    /// when another one was refused, and came to be without any other ending first, had its place by then.
-    fn was_open_to_the_server(&mut self, began: Duration) {
-        for (refused, at) in &self.refused {
-            if began < *refused
-                && let Some(SessionRow { dial: Err(failed), .. }) = self.sessions.get_mut(*at)
-            {
-                failed.open += 1;
+    /// A server counts a session from its sign-in on, we from the end of its dial; and a refusal is written down when its
+    /// goodbye is over. So the count is put right by the times.
+    fn open_to_the_server(&mut self) {
+        self.signed_in.sort_unstable();
+        self.ended.sort_unstable();
+        let until = |times: &[Duration], moment| times.partition_point(|time| *time <= moment);
+        for (at, written) in &self.refused {
+            if let Some(SessionRow { dial: Err(failed), .. }) = self.sessions.get_mut(*at) {
+                let there = until(&self.signed_in, failed.failed).saturating_sub(until(&self.ended, failed.failed));
+                failed.open = (failed.open + there).saturating_sub(*written);
             }
         }
     }
@@ -307,6 +311,7 @@ impl Tally {
     }
 
     fn finish(mut self, run: &Run) -> Summary {
+        self.open_to_the_server();
         let tasks = tasks::rows(run);
         let each = match run.header.asked {
             Asked::Operations(each) if tasks.is_empty() => Some(each),

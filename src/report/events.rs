@@ -3,6 +3,7 @@
 //! What a later version may have added to a line is passed over.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,11 +72,11 @@ pub(super) fn operation(protocol: Protocol, said: &str) -> Result<&'static str, 
 }
 
 /// What the line of an entry says.
-pub(super) fn what(header: &Header, event: &str, line: &[u8]) -> Result<What, String> {
+pub(super) fn what(header: &Header, event: &str, at: Duration, line: &[u8]) -> Result<What, String> {
     match event {
         ConnectionCreated::NAME => Ok(read::<ConnectionCreated>(line)?.into()),
         SessionOpened::NAME => read::<SessionOpened<'_>>(line)?.what(header.protocol),
-        SessionRefused::NAME => read::<SessionRefused<'_>>(line)?.what(),
+        SessionRefused::NAME => read::<SessionRefused<'_>>(line)?.what(at),
         SessionClosed::NAME => read::<SessionClosed<'_>>(line)?.what(header.protocol),
         ConnectionDisposed::NAME => Ok(read::<ConnectionDisposed>(line)?.into()),
         ModeChanged::NAME => Ok(read::<ModeChanged>(line)?.into()),
@@ -410,6 +411,8 @@ pub(super) struct SessionOpened<'a> {
     tls: Option<String>,
     tls_details: Option<TlsShape<'a>>,
     signed_in_by: Option<Cow<'a, str>>,
+    /// Files written before it was asked for do not say; the dial's begin stands for it then. So with `failed_us` below.
+    signed_in_us: Option<Us>,
     dial_us: DialShape,
     commands: Vec<CommandShape<'a>>,
 }
@@ -426,6 +429,7 @@ impl<'a> SessionOpened<'a> {
             tls: opened.tls.as_ref().map(tls),
             tls_details: opened.tls.as_ref().map(Into::into),
             signed_in_by: opened.signed_in_by.map(Cow::Borrowed),
+            signed_in_us: Some(Us(opened.signed_in)),
             dial_us: (&opened.phases).into(),
             commands: CommandShape::of(protocol, &opened.commands),
         }
@@ -445,6 +449,7 @@ impl<'a> SessionOpened<'a> {
             tls: details,
             label: self.label.map(Cow::into_owned),
             signed_in_by: self.signed_in_by.as_deref().map(signed_in_by).transpose()?,
+            signed_in: self.signed_in_us.unwrap_or(self.began_us).0,
             commands: CommandShape::read(protocol, self.commands)?,
         })))
     }
@@ -468,6 +473,8 @@ pub(super) struct SessionRefused<'a> {
     sign_in_attempted: bool,
     open: usize,
     dialling: usize,
+    /// When the failure was known, before any goodbye.
+    failed_us: Option<Us>,
     failure: FailureShape<'a>,
 }
 
@@ -483,11 +490,12 @@ impl<'a> SessionRefused<'a> {
             sign_in_attempted: failed.sign_in_attempted,
             open: failed.open,
             dialling: failed.dialling,
+            failed_us: Some(Us(failed.failed)),
             failure: (&failed.failure).into(),
         }
     }
 
-    fn what(self) -> Result<What, String> {
+    fn what(self, at: Duration) -> Result<What, String> {
         Ok(What::OpenFailed(Box::new(OpenFailed {
             session: session(self.connection, self.session)?,
             worker: plain(self.worker),
@@ -497,6 +505,7 @@ impl<'a> SessionRefused<'a> {
             sign_in_attempted: self.sign_in_attempted,
             open: self.open,
             dialling: self.dialling,
+            failed: self.failed_us.map_or(at, |failed| failed.0),
             failure: self.failure.into(),
         })))
     }

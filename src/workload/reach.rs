@@ -36,7 +36,13 @@ impl Reach {
                     TlsCertificate => format!("not tried: an earlier dial met this certificate ({})", failure.message),
                     _ => format!("not tried: an earlier dial had no answer in time ({})", failure.message),
                 };
-                DialFailure { failure, phases: Box::new(Phases::default()), local_port: None, sign_in_attempted: false }
+                DialFailure {
+                    failure,
+                    phases: Box::new(Phases::default()),
+                    local_port: None,
+                    sign_in_attempted: false,
+                    failed_at: failed.failed_at,
+                }
             });
         }
     }

@@ -118,6 +118,11 @@ impl Recorder {
         self.started.elapsed()
     }
 
+    /// The same of a moment that has been.
+    pub(super) fn since_start(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.started)
+    }
+
     /// Takes what was recorded since the last call, in exchange for an empty list.
     ///
     /// One with room spares the workers the list's growth, for which all of them would wait.

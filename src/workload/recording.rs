@@ -67,6 +67,7 @@ impl Connector for Recording {
                     tls: established.tls.clone(),
                     label: established.label.clone(),
                     signed_in_by: established.signed_in_by,
+                    signed_in: self.recorder.since_start(established.signed_in_at),
                     commands: commands(&established.commands),
                 })));
                 let carried = established.commands.last().map_or(0, |command| command.tag.0);
@@ -83,6 +84,7 @@ impl Connector for Recording {
                     sign_in_attempted: failed.sign_in_attempted,
                     open: 0,
                     dialling: self.recorder.dialling.load(Ordering::Relaxed).saturating_sub(1),
+                    failed: self.recorder.since_start(failed.failed_at).max(began),
                     failure: failed.failure.clone(),
                 })));
                 Err(failed)

@@ -31,6 +31,15 @@ fn with_operation(kind: FailureKind) -> Run {
     run.0
 }
 
+fn hung_up_on() -> Run {
+    let mut run = Written::new(Mode::UseMain);
+    run.open(0);
+    let gone = Failure::new(FailureKind::ServerBye, Stage::Logout, "gone").with_line(b"BYE Autologout");
+    run.close(0, HowClosed::HungUp(gone));
+    run.0.entries[1].at = Duration::from_secs(3);
+    run.0
+}
+
 fn waited() -> Run {
     let mut run = Written::new(Mode::UseMain);
     run.open(0);
@@ -85,6 +94,7 @@ fn each_example_of_explain_says_what_the_report_says() {
         ("MC033", refused(Protocol::Pop3, 3, b"-ERR [IN-USE] Mailbox is locked by another POP3 session.")),
         ("MC040", left_open.0),
         ("MC041", with_operation(FailureKind::Timeout)),
+        ("MC042", hung_up_on()),
         ("MC050", waited()),
         ("MC051", run_on(sandbox(Options::default()), &each_its_own)),
     ] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailconn::allocator::{Kind, Mode, Reason};
 use mailconn::protocol::{Failure, FailureKind, Stage};
-use mailconn::record::{Conclusion, Finding, HowClosed, Role, Severity, What};
+use mailconn::record::{Command, Conclusion, Finding, HowClosed, Role, Severity, What};
 use mailconn::sandbox::Options;
 
 use super::real::{ids, own, plan, run_on, sandbox, verdict, witness};
@@ -32,6 +32,18 @@ fn mc040_a_session_that_is_never_closed_or_without_a_logout() {
 
     run.close(0, HowClosed::WithoutLogout(failure(FailureKind::Timeout)));
     assert!(only(&run, "MC040").evidence[0].starts_with("#0 was closed without a goodbye: timeout"));
+
+    // A goodbye that was said is the server's to answer, whatever it does.
+    for kind in [FailureKind::Closed, FailureKind::Timeout, FailureKind::ServerNo, FailureKind::Protocol] {
+        let mut run = Written::new(Mode::UseMain);
+        run.open(0);
+        run.close(0, HowClosed::WithoutLogout(failure(kind)));
+        if let Some(What::Closed(closed)) = run.0.entries.last_mut().map(|entry| &mut entry.what) {
+            closed.commands = Box::new([Command { tag: 2, verb: "LOGOUT" }]);
+        }
+        assert_eq!(ids(&verdict(&run.0)), Vec::<&str>::new(), "{kind}");
+        assert_eq!(verdict(&run.0).conclusion, Conclusion::Held, "{kind}");
+    }
 
     for how in [HowClosed::LoggedOut, HowClosed::Discarded] {
         let mut run = Written::new(Mode::UseMain);
@@ -86,31 +98,111 @@ fn mc030_refused_because_too_many_are_open_with_how_many_there_were() {
     assert_eq!(finding.evidence[0], "#3 with 2 open: NO because");
 }
 
-/// The server counts a session from its sign-in on; that we had not yet heard of it is no reason to suspect others.
+/// The server counts a session from its sign-in on; that we had not yet heard of it is no reason to suspect others. Nor was
+/// one open that signed in while the refused one said goodbye.
 #[test]
-fn mc030_counts_sessions_that_were_signed_in_though_their_dials_were_not_over() {
-    for (began, says) in [(4, "while 2 of ours were open; stay at 2"), (6, "while 0 of ours were open; other clients")]
-    {
+fn mc030_counts_the_sessions_that_were_signed_in_when_it_was_refused_and_no_others() {
+    for (signed_in, refused, says) in [
+        ([4, 4], 5, "while 2 of ours were open; stay at 2"),
+        ([4, 6], 5, "while 1 of ours were open; stay at 1"),
+        ([6, 6], 5, "while 0 of ours were open; other clients"),
+        ([6, 6], 7, "while 2 of ours were open; stay at 2"),
+    ] {
+        for written_first in [false, true] {
+            let mut run = Written::new(Mode::UseDefault);
+            run.create(9, Kind::Default, 0, true);
+            if written_first {
+                run.refused(9, 1, 0, FailureKind::LimitConnections);
+            }
+            run.open(1);
+            run.open(2);
+            if !written_first {
+                // Written down when its goodbye was over: both were open by then.
+                run.refused(9, 1, 2, FailureKind::LimitConnections);
+            }
+            let mut times = signed_in.into_iter();
+            for entry in &mut run.0.entries {
+                match &mut entry.what {
+                    What::Opened(opened) => opened.signed_in = Duration::from_millis(times.next().unwrap()),
+                    What::OpenFailed(failed) => failed.failed = Duration::from_millis(refused),
+                    _ => {}
+                }
+            }
+            for connection in [1, 2] {
+                run.close(connection, HowClosed::LoggedOut);
+                run.0.entries.last_mut().unwrap().at = Duration::from_millis(9);
+            }
+            let verdict = verdict(&run.0);
+            let sentence = &verdict.findings[0].sentence;
+            assert!(sentence.contains(says), "{signed_in:?}, {refused}, {written_first}: {sentence}");
+        }
+    }
+}
+
+/// What the server names wins over what was seen, whichever is more.
+#[test]
+fn mc030_stays_at_the_number_that_the_server_names() {
+    for (open, line, says) in [
+        (3, "NO [LIMIT] Too many connections (3)", "while 3 of ours were open; stay at 3 connections"),
+        (
+            16,
+            "NO [LIMIT] Too many connections, at most 7 are allowed",
+            "while 16 of ours were open; it names 7 as its limit: this server lets sign-ins that arrive together past its \
+             limit, do not count on more; stay at 7 connections",
+        ),
+        (1, "NO [LIMIT] (mail_max_userip_connections=10)", "it names 10 as its limit; stay at 10 connections"),
+        (2, "NO [LIMIT] too many connections from 192.0.2.7", "while 2 of ours were open; stay at 2 connections"),
+    ] {
         let mut run = Written::new(Mode::UseDefault);
-        run.create(9, Kind::Default, 0, true);
-        run.refused(9, 1, 0, FailureKind::LimitConnections);
-        run.open(1);
-        run.open(2);
+        run.create(99, Kind::Default, 0, true);
+        for connection in 1..=open {
+            run.create(connection, Kind::Default, 1, true);
+            run.open(connection);
+        }
+        run.refused(99, 1, open as usize, FailureKind::LimitConnections);
         for entry in &mut run.0.entries {
-            entry.at = Duration::from_millis(5);
-            if let What::Opened(opened) = &mut entry.what {
-                opened.began = Duration::from_millis(began);
+            if let What::OpenFailed(failed) = &mut entry.what {
+                failed.failure = failed.failure.clone().with_line(line.as_bytes());
             }
         }
-        run.close(1, HowClosed::LoggedOut);
-        // What opened after another one has ended may have its place.
-        run.open(3);
-        for connection in [2, 3] {
+        for connection in 1..=open {
             run.close(connection, HowClosed::LoggedOut);
         }
+        let finding = only(&run, "MC030");
+        assert!(finding.sentence.contains(says), "{line}: {}", finding.sentence);
+        assert!(finding.evidence[0].contains(line), "{:?}", finding.evidence);
+    }
+}
+
+/// A server that hangs up on the third while it serves two others has a limit, though it does not say so.
+#[test]
+fn mc030_is_probable_where_a_dial_is_closed_without_a_word_and_others_go_on() {
+    for (served_after, open, found) in [(true, 2, true), (false, 2, false), (true, 0, false)] {
+        let mut run = Written::new(Mode::UseDefault);
+        run.create(9, Kind::Default, 1, true);
+        for connection in 1..=open {
+            run.create(connection, Kind::Default, 0, true);
+            run.open(connection);
+        }
+        run.refused(9, 1, open as usize, FailureKind::Closed);
+        for entry in &mut run.0.entries {
+            if let What::OpenFailed(failed) = &mut entry.what {
+                failed.failure = Failure::new(FailureKind::Closed, Stage::Greeting, "closed without a word");
+            }
+        }
+        if served_after {
+            let connection = if open > 0 { 1 } else { 0 };
+            if open == 0 {
+                run.open(0);
+            }
+            run.enter(What::Operation(Box::new(operation(connection, 1, Mode::UseDefault, Reason::Default))));
+        }
         let verdict = verdict(&run.0);
-        let sentence = &verdict.findings[0].sentence;
-        assert!(sentence.contains(says), "dialled at {began}: {sentence}");
+        let finding = verdict.findings.iter().find(|finding| finding.id == "MC030");
+        assert_eq!(finding.is_some(), found, "{served_after}, {open}: {:?}", verdict.findings);
+        if let Some(finding) = finding {
+            assert!(finding.sentence.contains("probably its limit on connections; stay at 2"), "{}", finding.sentence);
+        }
     }
 }
 
@@ -140,6 +232,39 @@ fn mc031_throttled_at_a_dial_or_at_an_operation() {
     assert_eq!((finding.severity, finding.count), (Severity::Limit, 2));
     assert_eq!(finding.evidence, ["#0: NO because", "operation 1: BAD because"]);
     assert_eq!(verdict(&run.0).conclusion, Conclusion::Limited);
+}
+
+#[test]
+fn mc042_the_server_hung_up_while_nobody_used_it() {
+    let gone = || Failure::new(FailureKind::Closed, Stage::Logout, "the server closed the connection without a word");
+    let mut run = Written::new(Mode::UseMain);
+    run.open(0);
+    run.enter(What::Operation(Box::new(operation(0, 1, Mode::UseMain, Reason::Main))));
+    run.close(0, HowClosed::HungUp(gone()));
+    run.0.entries[2].at = Duration::from_secs(3);
+    let finding = only(&run, "MC042");
+    assert_eq!((finding.severity, finding.count), (Severity::Advice, 1));
+    assert!(
+        finding.sentence.contains("hung up on 1 connection(s) that nobody used, after 3.0s at most"),
+        "{finding:?}"
+    );
+    assert_eq!(verdict(&run.0).conclusion, Conclusion::Held, "advice fails nothing");
+
+    // Found by an operation that had not said a word yet, or in the middle of one: that is no idle time-out.
+    for (commands, found) in [(0, true), (1, false)] {
+        let mut run = Written::new(Mode::UseMain);
+        run.open(0);
+        let mut failed = operation(0, 1, Mode::UseMain, Reason::Main);
+        failed.issued_at = Duration::from_secs(2);
+        failed.outcome =
+            Err(Box::new(Failure::new(FailureKind::ServerBye, Stage::Operation, "ended").with_line(b"BYE idle")));
+        failed.commands = failed.commands.into_iter().take(commands).collect();
+        run.enter(What::Operation(Box::new(failed)));
+        run.close(0, HowClosed::Discarded);
+        let verdict = verdict(&run.0);
+        assert_eq!(ids(&verdict) == ["MC042"], found, "{:?}", verdict.findings);
+        assert_eq!(verdict.conclusion, Conclusion::Failed, "the operation failed");
+    }
 }
 
 #[test]

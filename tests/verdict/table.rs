@@ -71,6 +71,7 @@ impl Written {
             tls: None,
             label: None,
             signed_in_by: None,
+            signed_in: Duration::from_millis(self.0.entries.len() as u64),
             commands: Box::default(),
         })));
     }
@@ -96,6 +97,7 @@ impl Written {
             sign_in_attempted: true,
             open,
             dialling: 0,
+            failed: Duration::from_millis(self.0.entries.len() as u64),
             failure: Failure::new(kind, Stage::Auth, "refused").with_line(b"NO because"),
         })));
     }

@@ -32,7 +32,10 @@ impl Opening<'_> {
         }
         let mut lines = Lines::new(stream, self.account, self.deadline, reply::unasked);
         let begun = self.begin_pop3(&mut lines);
-        let (offered, by) = begun.inspect_err(|_| lines.leave())?;
+        let (offered, by) = begun.inspect_err(|_| {
+            self.fails_now();
+            lines.leave();
+        })?;
         let mut established = self.established(Some(by));
         established.commands = lines.commands().to_vec();
         Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))

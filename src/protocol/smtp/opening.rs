@@ -33,7 +33,10 @@ impl Opening<'_> {
         }
         let mut lines = Lines::new(stream, self.account, self.deadline, reply::unasked);
         let begun = self.begin_smtp(&mut lines, &name);
-        let (offered, by) = begun.inspect_err(|_| lines.leave())?;
+        let (offered, by) = begun.inspect_err(|_| {
+            self.fails_now();
+            lines.leave();
+        })?;
         let mut established = self.established(by);
         established.label = is_label.then(|| name.to_string());
         established.commands = lines.commands().to_vec();

@@ -170,6 +170,10 @@ impl<'a> Ledger<'a> {
                 if let Some(place) = self.places.get_mut(&opened.session.connection) {
                     place.live = Some(opened.session);
                 }
+                let in_time = (opened.began..=entry.at).contains(&opened.signed_in);
+                audit.check(DIALS, seq, in_time, || {
+                    format!("{} signed in when it was not being dialled", opened.session)
+                });
                 let label = opened.label.as_ref().is_none_or(|label| {
                     let named = opened.session.to_string();
                     *label == named || self.protocol == Protocol::Smtp
@@ -200,6 +204,8 @@ impl<'a> Ledger<'a> {
                 self.dialled(entry, failed.session, failed.worker, audit);
                 self.phases(entry, failed.session, &failed.phases, None, audit);
                 let open = self.open.len();
+                let in_time = failed.failed + GRAIN >= began(entry) && failed.failed <= entry.at;
+                audit.check(DIALS, seq, in_time, || format!("{} failed when it was not under way", failed.session));
                 audit.check(DIALS, seq, failed.open == open, || {
                     format!("{} failed when {open} were open, it says {}", failed.session, failed.open)
                 });

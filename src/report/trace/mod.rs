@@ -328,7 +328,7 @@ impl Reading {
                 trace.run.witness.get_or_insert_default().push(session.into());
             }
             _ => {
-                let what = events::what(&trace.run.header, &envelope.event, line)?;
+                let what = events::what(&trace.run.header, &envelope.event, envelope.at_us.0, line)?;
                 trace.run.entries.push(Entry { seq: seq - self.first, at: envelope.at_us.0, what });
             }
         }
