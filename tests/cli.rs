@@ -2,6 +2,7 @@
 
 mod bytes;
 mod check;
+mod claims;
 mod connections;
 mod endings;
 mod executors;

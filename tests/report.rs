@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
 use mailconn::record::{
-    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, Dispose, End, Entry, Executor, FailOn, FailureRow,
-    Finding, Header, HowClosed, Latency, Lock, Names, OpenFailed, Opened, Operation, Role, Run, SessionRow, Severity,
-    Summary, TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
+    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, CutOff, Dispose, End, Entry, Executor, FailOn,
+    FailureRow, Finding, Header, HowClosed, Latency, Lock, Names, OpenFailed, Opened, Operation, Role, Run, SessionRow,
+    Severity, Summary, TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
 };
 use mailconn::report::{Format, Ndjson, Output, Progress, ProgressKind, TableOptions, Tally, Unwritable, json, table};
 use serde_json::Value;
@@ -68,6 +68,8 @@ impl Sample {
                 sections: Vec::new(),
                 sessions: Vec::new(),
                 failures: Vec::new(),
+                cut_off: CutOff::default(),
+                worked: Duration::from_millis(1000),
                 opened: threads as usize,
                 peak: threads as usize,
                 main_opened: false,
@@ -81,6 +83,7 @@ impl Sample {
                 witness: Some(Agreement { checked: asked, held: asked }),
                 findings: Vec::new(),
                 conclusion: Conclusion::Held,
+                because: None,
             },
         };
         for worker in 0..threads {
@@ -187,6 +190,9 @@ impl Sample {
             kind: FailureKind::LimitConnections,
             stage: Stage::Auth,
             count: 5,
+            operation: None,
+            command: None,
+            mailbox: None,
             message: refusal.message,
             server_line: refusal.server_line,
         }];
@@ -203,6 +209,7 @@ impl Sample {
                 evidence: vec!["#4, #5, #6, #7, #8".to_owned(), DOVECOT.to_owned()],
             }],
             conclusion: Conclusion::Limited,
+            because: None,
         };
         sample
     }
@@ -279,6 +286,9 @@ impl Sample {
                 kind,
                 stage: Stage::Operation,
                 count: u64::MAX,
+                operation: Some("fetch"),
+                command: Some("EXAMINE"),
+                mailbox: Some(line.clone()),
                 message: line.clone(),
                 server_line: Some(format!("\u{30e1}\u{30fc}\u{30eb}{}", "\u{30b5}".repeat(200))),
             });
@@ -403,6 +413,7 @@ fn operation(worker: u32, number: u64, session: SessionId, reason: Reason) -> Op
         opened: reason == Reason::DefaultCreated,
         local_port: Some(port(worker)),
         commands: Box::new([Command { tag: 3, verb: "EXAMINE" }, Command { tag: 4, verb: "FETCH" }]),
+        failed_command: None,
         wait: Duration::from_nanos(800),
         dial: if reason == Reason::DefaultCreated { Duration::from_micros(12_700) } else { Duration::ZERO },
         service: Duration::from_micros(480),
@@ -459,7 +470,7 @@ mod table {
             [
                 "sandbox, use-default, 8 threads, 800 operations, seed 42",
                 "8 connections opened (peak 8), 100 operations on each; main not used",
-                "800 operations ok, 0 failed; 1.23 s, 650 operations/s",
+                "800 operations ok, 0 failed; 1.23 s, 800 operations/s (first to last: 1.00 s)",
                 "",
                 "                                                       wait ms    service ms",
                 "worker  connection  reason          ops failed   p50  p99  max      p50  p99",
@@ -608,7 +619,7 @@ mod json {
             names(
                 "schema_version tool_version run_id started server protocol certificates_verified mode threads seed \
                  asked mix mailboxes max_connections lock fail_on left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
-                 total_service_us findings verdict exit_code failures workers executor dispose operations_on tasks sections sessions"
+                 total_service_us worked_us cut_off findings verdict exit_code failures workers executor dispose operations_on tasks sections sessions"
             )
         );
         assert_eq!(keys(&report["operations"]), names(COUNTS));
@@ -639,7 +650,10 @@ mod json {
         }
         assert_eq!(keys(&report["sessions"][7]["failure"]), names(FAILURE));
         assert_eq!(keys(&report["workers"][7]["stopped"]), names(FAILURE));
-        assert_eq!(keys(&report["failures"][0]), names("kind stage count message server_line"));
+        assert_eq!(
+            keys(&report["failures"][0]),
+            names("kind stage count operation command mailbox message server_line")
+        );
         assert_eq!(keys(&report["findings"][0]), names("id severity count sentence evidence"));
         assert_eq!(keys(&report["verdict"]), names("rules witness"));
         assert_eq!(keys(&report["verdict"]["rules"]), names("checked held"));
@@ -770,6 +784,7 @@ mod ndjson {
             "mode": "use-default", "had_default": false, "passed": null, "reason": "default-created",
             "connection": "#1", "session": "#1", "opened": true, "local_port": 65_535,
             "commands": [{"tag": "a3", "verb": "EXAMINE"}, {"tag": "a4", "verb": "FETCH"}],
+            "failed_command": null,
             "issued_after": 1, "issued_at_us": 200, "wait_us": 0, "dial_us": 12_700, "service_us": 480,
             "outcome": "ok", "items": 20, "failure": null,
             "answered_by": {"mailbox": "Archive", "uid_validity": 2}, "relied_on": null,
@@ -806,7 +821,13 @@ mod ndjson {
         sample.push(What::DefaultRefused { task, worker, existing: ConnectionId(3) });
         sample.push(What::TaskStopped { task, not_issued: 2, failure: Some(Box::new(limit())) });
         sample.push(What::TaskEnded { task, worker: Some(worker), operations: Some(3), left_mailbox: false });
-        sample.push(What::WorkerEnded { worker, operations: 3, not_begun: 0, left_mailbox: false });
+        sample.push(What::WorkerEnded {
+            worker,
+            operations: 3,
+            not_begun: 0,
+            not_begun_wait: Duration::ZERO,
+            left_mailbox: false,
+        });
         sample.run.witness = Sample::new(1, 1).run.witness;
         let lines = sample.ndjson();
         let events: BTreeSet<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();

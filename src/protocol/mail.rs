@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::command::Command;
+use super::command::{Command, Verb};
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
 use super::imap::{Answer, ImapConnection, ImapConnector, ImapOperation};
@@ -177,6 +177,17 @@ impl MailConnection {
             Self::Smtp(connection) => connection.commands(),
             Self::Pop3(connection) => connection.commands(),
         }
+    }
+
+    /// The command at which the last unit failed, if it did: commands may follow it that tidy up. None if none had left.
+    #[must_use]
+    pub fn failed_command(&self) -> Option<Verb> {
+        let failed = match self {
+            Self::Imap(connection) => connection.failed_command(),
+            Self::Smtp(connection) => connection.failed_command(),
+            Self::Pop3(_) => None,
+        };
+        failed.or_else(|| self.commands().last().map(|command| command.verb))
     }
 
     /// What went over the socket so far.

@@ -36,6 +36,7 @@ fn entry(entry: &mut Entry) {
             let times = [&mut operation.issued_at, &mut operation.wait, &mut operation.dial, &mut operation.service];
             times.into_iter().for_each(cut);
         }
+        What::WorkerEnded { not_begun_wait, .. } => cut(not_begun_wait),
         _ => {}
     }
 }

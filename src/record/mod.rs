@@ -3,7 +3,9 @@
 
 mod agreement;
 mod audit;
+mod cause;
 mod check;
+mod failures;
 mod findings;
 mod grain;
 mod rules;
@@ -18,12 +20,13 @@ pub use crate::protocol::{Answer, Failure, Phases, Stage};
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
+pub use failures::FailureRow;
 pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,
     Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
 pub use scenario::{Did, FindingExpected, HALVES, Outcome, Ran, Scenario, StepDone};
 pub use sections::SectionRow;
-pub use summary::{Counts, FailureRow, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
+pub use summary::{Counts, CutOff, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
 pub use tasks::{TaskRow, TaskUse, Whose};
 pub use verdict::{Agreement, Conclusion, FailOn, Finding, Severity, Verdict};

@@ -341,6 +341,8 @@ pub enum What {
         operations: u64,
         /// Operations that were issued and not begun, as the time ran out while they stood in line: 1 at most.
         not_begun: u64,
+        /// What they had waited by then.
+        not_begun_wait: Duration,
         /// Its scratch mailbox may still be on the server.
         left_mailbox: bool,
     },
@@ -489,6 +491,8 @@ pub struct Operation {
     pub local_port: Option<u16>,
     /// The commands that the socket carried for it, in order.
     pub commands: Box<[Command]>,
+    /// The one of them that the server refused or left unanswered, if it failed so: what follows it tidies up.
+    pub failed_command: Option<&'static str>,
     /// What it stood in line for its connection.
     pub wait: Duration,
     /// What the dial took, if it had to open its session.
@@ -544,6 +548,12 @@ impl Operation {
                 _ => Leaves::Nothing,
             },
         }
+    }
+
+    /// From when to when it had the connection that served it, as far as its times tell.
+    pub(super) fn in_use(&self) -> (Duration, Duration) {
+        let began = self.issued_at.saturating_add(self.wait).saturating_add(self.dial);
+        (began, began.saturating_add(self.service))
     }
 
     /// What it selected in a lease of its own, before the one in which it was to read ([`Lock::Command`]).

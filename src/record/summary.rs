@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::failures::{FailureRow, Failures};
 use super::run::{Asked, Closed, Entry, OpenFailed, Opened, Operation, Run, What, WorkerId};
 use super::sections::{self, SectionRow};
 use super::tasks::{self, TaskRow};
 use crate::allocator::{ConnectionId, Kind, Reason, SessionId};
-use crate::protocol::{Failure, FailureKind, Stage};
+use crate::protocol::Failure;
 
 /// A run in figures.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ pub struct Summary {
     pub peak: usize,
     /// Whether main was ever opened.
     pub main_opened: bool,
+    /// Those that stood in line when the time was over, and were not begun: their waits count, they themselves do not.
+    pub cut_off: CutOff,
+    /// From the beginning of the first operation that a session carried to the end of the last: neither the first dial nor
+    /// the goodbyes are in it.
+    pub worked: Duration,
     /// Waits of all operations.
     pub wait: Latency,
     /// Service times of all operations that reached a server.
@@ -55,6 +61,15 @@ pub struct Counts {
     pub failed: u64,
     /// Asked for, but never begun.
     pub not_issued: u64,
+}
+
+/// Operations that were still waiting when the time ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// How many.
+    pub operations: u64,
+    /// What one of them waited at most.
+    pub longest: Duration,
 }
 
 /// What one worker did.
@@ -119,21 +134,6 @@ impl WhyOpened {
     }
 }
 
-/// One way of failing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailureRow {
-    /// What.
-    pub kind: FailureKind,
-    /// Where.
-    pub stage: Stage,
-    /// How often.
-    pub count: u64,
-    /// In words, from the first of them.
-    pub message: String,
-    /// The server's own line, from the first of them that has one.
-    pub server_line: Option<String>,
-}
-
 /// A distribution of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
@@ -178,7 +178,11 @@ struct Tally {
     /// When sessions were signed in, and when they ended.
     signed_in: Vec<Duration>,
     ended: Vec<Duration>,
-    failures: Vec<FailureRow>,
+    failures: Failures,
+    cut_off: CutOff,
+    /// When the first operation had its connection, and when the last one gave it back.
+    began: Option<Duration>,
+    over: Duration,
     wait: Times,
     service: Times,
 }
@@ -232,10 +236,16 @@ impl Tally {
                 tally.not_issued += not_issued;
                 tally.stopped = failure.as_deref().cloned().or_else(|| tally.stopped.take());
                 if let Some(failure) = failure {
-                    count_failure(&mut self.failures, failure);
+                    self.failures.add(failure, None);
                 }
             }
-            What::TaskStopped { failure: Some(failure), .. } => count_failure(&mut self.failures, failure),
+            What::TaskStopped { failure: Some(failure), .. } => self.failures.add(failure, None),
+            What::WorkerEnded { worker, not_begun, not_begun_wait, .. } if *not_begun > 0 => {
+                self.cut_off.operations += not_begun;
+                self.cut_off.longest = self.cut_off.longest.max(*not_begun_wait);
+                self.workers.entry(*worker).or_default().wait.add(*not_begun_wait);
+                self.wait.add(*not_begun_wait);
+            }
             What::TaskStarted { .. }
             | What::DefaultRefused { .. }
             | What::TaskStopped { failure: None, .. }
@@ -297,6 +307,9 @@ impl Tally {
         if operation.local_port.is_some() {
             tally.service.add(operation.service);
             self.service.add(operation.service);
+            let (began, over) = operation.in_use();
+            self.began = Some(self.began.map_or(began, |first| first.min(began)));
+            self.over = self.over.max(over);
         }
         match &operation.outcome {
             Ok(_) => tally.ok += 1,
@@ -305,7 +318,7 @@ impl Tally {
                 if operation.local_port.is_none() {
                     tally.stopped = Some((**failure).clone());
                 }
-                count_failure(&mut self.failures, failure);
+                self.failures.add(failure, Some(operation));
             }
         }
     }
@@ -333,7 +346,6 @@ impl Tally {
         } else {
             tasks.iter().map(|row| row.operations).fold(Counts::default(), add)
         };
-        self.failures.sort_by_key(|row| std::cmp::Reverse(row.count));
         Summary {
             operations,
             opened: self.sessions.iter().filter(|row| row.dial.is_ok()).count(),
@@ -343,7 +355,9 @@ impl Tally {
             tasks,
             sections: sections::rows(run),
             sessions: self.sessions,
-            failures: self.failures,
+            failures: self.failures.rows(&run.header.mailboxes),
+            cut_off: self.cut_off,
+            worked: self.began.map_or(Duration::ZERO, |began| self.over.saturating_sub(began)),
             wait: self.wait.latency(),
             service: self.service.latency(),
             total_wait: self.wait.total,
@@ -379,27 +393,6 @@ impl Counts {
             failed: self.failed + other.failed,
             not_issued: self.not_issued + other.not_issued,
         }
-    }
-}
-
-fn count_failure(failures: &mut Vec<FailureRow>, failure: &Failure) {
-    // What was not tried, since it had been tried before, is no refusal of its own.
-    let tried = |message: &str| !message.starts_with("not tried:");
-    let same = |row: &&mut FailureRow| {
-        row.kind == failure.kind && row.stage == failure.stage && tried(&row.message) == tried(&failure.message)
-    };
-    match failures.iter_mut().find(same) {
-        Some(row) => {
-            row.count += 1;
-            row.server_line = row.server_line.take().or_else(|| failure.server_line.clone());
-        }
-        None => failures.push(FailureRow {
-            kind: failure.kind,
-            stage: failure.stage,
-            count: 1,
-            message: failure.message.clone(),
-            server_line: failure.server_line.clone(),
-        }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::run::{OpenFailed, Run};
 use super::summary::Summary;
-use super::{agreement, findings, rules};
+use super::{agreement, cause, findings, rules};
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// What a run proves.
@@ -18,6 +18,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What it all comes to.
     pub conclusion: Conclusion,
+    /// What that rests on, in words, where the conclusion alone does not say.
+    pub because: Option<String>,
 }
 
 /// How many of those checked held.
@@ -164,7 +166,8 @@ impl Verdict {
         .collect();
         found.sort_by_key(|finding| finding.severity);
         let conclusion = Conclusion::of(run, summary, &found);
-        Self { rules, witness, findings: found, conclusion }
+        let because = cause::of(run, summary, &found, conclusion);
+        Self { rules, witness, findings: found, conclusion, because }
     }
 }
 

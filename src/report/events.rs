@@ -390,13 +390,16 @@ pub(super) struct WorkerEnded {
     pub(super) worker: Named<WorkerId>,
     pub(super) operations: u64,
     pub(super) not_begun: u64,
+    /// Files written before it was asked for do not say.
+    pub(super) not_begun_wait_us: Option<Us>,
     pub(super) left_mailbox: bool,
 }
 
 impl From<WorkerEnded> for What {
     fn from(shape: WorkerEnded) -> Self {
-        let WorkerEnded { worker: Named(worker), operations, not_begun, left_mailbox } = shape;
-        Self::WorkerEnded { worker, operations, not_begun, left_mailbox }
+        let WorkerEnded { worker: Named(worker), operations, not_begun, not_begun_wait_us, left_mailbox } = shape;
+        let not_begun_wait = not_begun_wait_us.map_or(Duration::ZERO, |wait| wait.0);
+        Self::WorkerEnded { worker, operations, not_begun, not_begun_wait, left_mailbox }
     }
 }
 
@@ -576,6 +579,8 @@ pub(super) struct OperationShape<'a> {
     opened: bool,
     local_port: Option<u16>,
     commands: Vec<CommandShape<'a>>,
+    /// The one of them at which it failed, if it did; what follows it tidies up.
+    failed_command: Option<Cow<'a, str>>,
     issued_after: u64,
     issued_at_us: Us,
     wait_us: Us,
@@ -622,6 +627,7 @@ impl<'a> OperationShape<'a> {
             opened: operation.opened,
             local_port: operation.local_port,
             commands: CommandShape::of(protocol, &operation.commands),
+            failed_command: operation.failed_command.map(Cow::Borrowed),
             issued_after: operation.issued_after,
             issued_at_us: Us(operation.issued_at),
             wait_us: Us(operation.wait),
@@ -689,6 +695,7 @@ impl<'a> OperationShape<'a> {
             opened: self.opened,
             local_port: self.local_port,
             commands: CommandShape::read(protocol, self.commands)?,
+            failed_command: self.failed_command.as_deref().map(verb).transpose()?,
             wait: self.wait_us.0,
             dial: self.dial_us.0,
             service: self.service_us.0,
@@ -720,11 +727,14 @@ impl CommandShape<'_> {
             let digits = if protocol == Protocol::Imap { shape.tag.strip_prefix('a') } else { Some(&*shape.tag) };
             let tag = digits.and_then(|digits| digits.parse().ok()).filter(|tag| protocol.tag(*tag) == shape.tag);
             let tag = tag.ok_or_else(|| format!("{:?} is no tag of ours", shape.tag))?;
-            let verb = Verb::named(&shape.verb).ok_or_else(|| format!("{:?} is no command of ours", shape.verb))?;
-            Ok(Command { tag, verb: verb.name() })
+            Ok(Command { tag, verb: verb(&shape.verb)? })
         };
         shapes.into_iter().map(command).collect()
     }
+}
+
+fn verb(name: &str) -> Result<&'static str, String> {
+    Verb::named(name).map(Verb::name).ok_or_else(|| format!("{name:?} is no command of ours"))
 }
 
 #[derive(Serialize, Deserialize)]

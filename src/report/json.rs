@@ -240,6 +240,10 @@ struct FailureRowShape<'a> {
     kind: &'static str,
     stage: &'static str,
     count: u64,
+    /// The operation that failed, if a connection carried it; its command; its mailbox.
+    operation: Option<&'static str>,
+    command: Option<&'static str>,
+    mailbox: Option<&'a str>,
     message: &'a str,
     server_line: Option<&'a str>,
 }
@@ -249,6 +253,9 @@ fn failure(row: &FailureRow) -> FailureRowShape<'_> {
         kind: row.kind.name(),
         stage: row.stage.name(),
         count: row.count,
+        operation: row.operation,
+        command: row.command,
+        mailbox: row.mailbox.as_deref(),
         message: &row.message,
         server_line: row.server_line.as_deref(),
     }

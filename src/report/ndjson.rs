@@ -155,11 +155,12 @@ impl<W: Write> Ndjson<W> {
                 let (operations, left_mailbox) = (*operations, *left_mailbox);
                 self.line(at, &TaskEnded { task: Named(*task), worker: worker.map(Named), operations, left_mailbox })
             }
-            What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
+            What::WorkerEnded { worker, operations, not_begun, not_begun_wait, left_mailbox } => {
                 let body = WorkerEnded {
                     worker: Named(*worker),
                     operations: *operations,
                     not_begun: *not_begun,
+                    not_begun_wait_us: Some(Us(*not_begun_wait)),
                     left_mailbox: *left_mailbox,
                 };
                 self.line(at, &body)

@@ -267,11 +267,21 @@ pub(super) struct TotalsShape<'a> {
     service_us: LatencyShape,
     total_wait_us: u64,
     total_service_us: u64,
+    /// From the beginning of the first operation to the end of the last: what a rate is over.
+    worked_us: u64,
+    /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
+    cut_off: CutOffShape,
     /// One for each mode that was in force, in order.
     sections: Vec<SectionShape<'a>>,
     findings: Vec<FindingShape<'a>>,
     verdict: VerdictShape,
     exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct CutOffShape {
+    operations: u64,
+    longest_wait_us: u64,
 }
 
 #[derive(Serialize)]
@@ -325,6 +335,11 @@ impl<'a> TotalsShape<'a> {
             service_us: (&summary.service).into(),
             total_wait_us: us(summary.total_wait),
             total_service_us: us(summary.total_service),
+            worked_us: us(summary.worked),
+            cut_off: CutOffShape {
+                operations: summary.cut_off.operations,
+                longest_wait_us: us(summary.cut_off.longest),
+            },
             sections: summary.sections.iter().map(Into::into).collect(),
             findings: verdict.findings.iter().map(finding).collect(),
             verdict: VerdictShape { rules: verdict.rules.into(), witness: witness(verdict.witness) },

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use crate::record::Conclusion;
+use crate::record::{Conclusion, Verdict};
 
 /// What a run comes to, in words.
 pub(super) fn conclusion(conclusion: Conclusion) -> String {
@@ -11,6 +11,11 @@ pub(super) fn conclusion(conclusion: Conclusion) -> String {
         Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
         other => other.sentence().to_owned(),
     }
+}
+
+/// What a run came to, and what that rests on.
+pub(super) fn concluded(verdict: &Verdict) -> String {
+    verdict.because.clone().unwrap_or_else(|| conclusion(verdict.conclusion))
 }
 
 /// A signal's name.

@@ -6,7 +6,7 @@ use super::control::Control;
 use super::recorder::Recorder;
 use super::recording::{Recording, commands};
 use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal};
-use crate::protocol::{DialFailure, Failure, FailureKind, MailConnection, Stage};
+use crate::protocol::{DialFailure, Failure, FailureKind, MailConnection, Stage, Verb};
 use crate::record::{Operation, TaskId, What, WorkerId};
 
 /// Whose connections an operation is to use, and where it is written down.
@@ -52,6 +52,7 @@ impl<'a> Issuer<'a> {
             opened: false,
             local_port: None,
             commands: Box::default(),
+            failed_command: None,
             wait: Duration::ZERO,
             dial: Duration::ZERO,
             service: Duration::ZERO,
@@ -106,6 +107,8 @@ impl Issued<'_> {
         self.operation.outcome = outcome.map_err(Box::new);
         self.operation.local_port = Some(mail.established().local_port);
         self.operation.commands = commands(mail.commands());
+        let failed = mail.failed_command().filter(|_| self.operation.outcome.is_err());
+        self.operation.failed_command = failed.map(Verb::name);
         self.operation.answered_by = mail.answered_by().cloned();
     }
 

@@ -20,8 +20,9 @@ pub(super) struct Shift {
     most: u64,
     until: Option<Instant>,
     issued: u64,
-    /// Of these, one whose time ran out while it stood in line.
+    /// Of these, one whose time ran out while it stood in line; and for how long it stood there.
     not_begun: u64,
+    not_begun_wait: Duration,
     /// Passed with every operation.
     pub(super) independent: Option<Connection<Recording>>,
     scratch: Scratch,
@@ -49,6 +50,7 @@ impl Shift {
             until,
             issued: 0,
             not_begun: 0,
+            not_begun_wait: Duration::ZERO,
             independent: None,
             scratch: Scratch { mailbox, left: None },
         }
@@ -65,9 +67,9 @@ impl Shift {
         self.issued
     }
 
-    /// How many of these were not begun, so not written down.
-    pub(super) const fn not_begun(&self) -> u64 {
-        self.not_begun
+    /// How many of these were not begun, so not written down, and what they had waited.
+    pub(super) const fn not_begun(&self) -> (u64, Duration) {
+        (self.not_begun, self.not_begun_wait)
     }
 
     /// How many may still be issued.
@@ -101,6 +103,7 @@ impl Shift {
             // The time ran out while it stood in line: it is not begun, and not written down.
             Ok(lease) if !lease.assignment().opened && self.until.is_some_and(|until| Instant::now() >= until) => {
                 self.not_begun += 1;
+                self.not_begun_wait += lease.assignment().waited;
                 return false;
             }
             Ok(lease) if floor.plan.lock == Lock::Command && step.operation.selects() => {

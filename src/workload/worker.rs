@@ -41,11 +41,11 @@ pub(super) fn work(floor: &Floor, number: u32) {
     }
     // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
     attendance.wait_for_all();
-    let (not_begun, left_mailbox) = (shift.not_begun(), shift.left_mailbox().is_some());
+    let ((not_begun, not_begun_wait), left_mailbox) = (shift.not_begun(), shift.left_mailbox().is_some());
     let operations = shift.issued() - not_begun;
     drop(shift);
     floor.client.dispose_default_connection();
-    floor.recorder.record(What::WorkerEnded { worker, operations, not_begun, left_mailbox });
+    floor.recorder.record(What::WorkerEnded { worker, operations, not_begun, not_begun_wait, left_mailbox });
 }
 
 fn create_own(floor: &Floor, number: u32, shift: &mut Shift) -> Result<(), Error<DialFailure>> {

@@ -129,6 +129,7 @@ pub fn operation(connection: u32, issued_after: u64, mode: Mode, reason: Reason)
         opened: false,
         local_port: Some(port(connection)),
         commands: Box::new([Command { tag: 9, verb: "NOOP" }]),
+        failed_command: None,
         wait: Duration::ZERO,
         dial: Duration::ZERO,
         service: Duration::from_micros(9),

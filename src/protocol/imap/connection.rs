@@ -13,7 +13,7 @@ use super::text;
 use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
-use crate::protocol::command::Command;
+use crate::protocol::command::{Command, Verb};
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::live::Live;
@@ -36,6 +36,8 @@ pub struct ImapConnection {
     left_behind: Option<bool>,
     /// What stands before the name of a scratch mailbox.
     scratch_prefix: String,
+    /// The command at which the unit failed, where others followed it.
+    failed: Option<Verb>,
     /// The mailbox that is selected on the session now, as the reply to EXAMINE described it.
     selected: Option<Selected>,
     answer: Option<Answer>,
@@ -73,6 +75,7 @@ impl ImapConnection {
             owes_goodbye: false,
             left_behind: None,
             scratch_prefix: String::new(),
+            failed: None,
             selected: None,
             answer: None,
         };
@@ -156,6 +159,11 @@ impl ImapConnection {
         &self.commands
     }
 
+    /// The command at which the last unit failed, where it was not its last.
+    pub(in crate::protocol) const fn failed_command(&self) -> Option<Verb> {
+        self.failed
+    }
+
     /// Whether the session must not be used again (rule B1): anything but OK, NO and BAD breaks it, and so does BYE.
     ///
     /// A BYE that came behind a complete reply breaks it with the next operation, which fails with that: else it would
@@ -237,6 +245,7 @@ impl ImapConnection {
 
     fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
         self.answer = None;
+        self.failed = None;
         if self.broken {
             self.commands.clear();
             self.owes_goodbye = false;
@@ -324,6 +333,7 @@ impl ImapConnection {
         if self.broken {
             return appended;
         }
+        self.failed = appended.is_err().then_some(Verb::Append);
         let deleted = self.command(&format!("DELETE {name}"));
         self.left_behind = Some(deleted.is_err());
         appended.and_then(|items| deleted.map(|()| items))

@@ -8,7 +8,7 @@ use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
 use super::operation::SmtpOperation;
 use super::reply::{self, Reply};
 use crate::protocol::capabilities::Capabilities;
-use crate::protocol::command::Command;
+use crate::protocol::command::{Command, Verb};
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::lines::Lines;
@@ -24,6 +24,8 @@ pub struct SmtpConnection {
     pipelining: bool,
     /// Whether addresses may hold more than ASCII (RFC 6531).
     utf8: bool,
+    /// The command at which the message failed, where others followed it.
+    failed: Option<Verb>,
 }
 
 impl SmtpConnection {
@@ -34,7 +36,7 @@ impl SmtpConnection {
         offered: &Capabilities,
     ) -> Self {
         let (pipelining, utf8) = (offered.has("PIPELINING"), offered.has("SMTPUTF8"));
-        Self { lines, established, operation_timeout, pipelining, utf8 }
+        Self { lines, established, operation_timeout, pipelining, utf8, failed: None }
     }
 
     /// What the dial came to.
@@ -53,6 +55,11 @@ impl SmtpConnection {
     #[must_use]
     pub fn bytes(&self) -> Traffic {
         self.lines.traffic()
+    }
+
+    /// The command at which the last unit failed, where it was not its last.
+    pub(in crate::protocol) const fn failed_command(&self) -> Option<Verb> {
+        self.failed
     }
 
     /// Whether the session must not be used again (rule B1): a reply that is none, a 421 and whatever breaks the socket
@@ -99,6 +106,7 @@ impl SmtpConnection {
         match sent {
             Ok(_) => Ok(1),
             Err(failure) => {
+                self.failed = self.failed.or_else(|| self.lines.commands().last().map(|command| command.verb));
                 self.forget();
                 Err(failure)
             }
@@ -127,6 +135,7 @@ impl SmtpConnection {
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
+        self.failed = None;
         self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
         self.lines.expect_silence()
     }
@@ -145,8 +154,15 @@ impl SmtpConnection {
             self.lines.say(command);
         }
         self.lines.send()?;
+        self.failed = Some(Verb::Mail);
         let mail = self.answer(reply::is_done)?;
+        if mail.is_ok() {
+            self.failed = Some(Verb::Rcpt);
+        }
         let rcpt = self.answer(reply::is_done)?;
+        if mail.is_ok() && rcpt.is_ok() {
+            self.failed = None;
+        }
         let data = self.answer(is_go_ahead)?;
         let Err(refused) = mail.and(rcpt) else { return data.map(|_| ()) };
         if data.is_ok() {

@@ -207,13 +207,20 @@ impl Order<'_> {
                     });
                 }
             }
-            What::WorkerEnded { worker, operations, not_begun, left_mailbox } => {
+            What::WorkerEnded { worker, operations, not_begun, not_begun_wait, left_mailbox } => {
                 self.knows(entry, *worker);
                 let threads = self.run.header.executor == Executor::Threads;
                 let may_miss = u64::from(matches!(self.run.header.asked, Asked::Duration(_)));
                 let state = self.workers.entry(*worker).or_default();
                 let first = !std::mem::replace(&mut state.ended, true) && threads && !state.panicked;
                 let did = (state.issued, state.left > 0);
+                let waited = if *not_begun > 0 { entry.at.saturating_sub(state.last) } else { Duration::ZERO };
+                self.audit.check(ASKED, Some(entry.seq), *not_begun_wait <= waited, || {
+                    format!(
+                        "{} says that it waited {not_begun_wait:?} for what it did not begin",
+                        names.worker(*worker)
+                    )
+                });
                 self.audit.check(ASKED, Some(entry.seq), first, || {
                     let worker = names.worker(*worker);
                     format!("{worker} ended, and had ended before or is none that does the work itself")
@@ -504,6 +511,10 @@ impl Order<'_> {
             self.audit.check(OUTCOMES, Some(entry.seq), holds, || format!("operation {number} {sentence}"));
         };
         must(served || operation.commands.is_empty(), "sent commands over no port");
+        let failed_at_it = operation.failed_command.is_none_or(|failed| {
+            operation.outcome.is_err() && operation.commands.iter().any(|command| command.verb == failed)
+        });
+        must(failed_at_it, "failed at a command that it did not send");
         must(served || operation.outcome.is_err(), "succeeded without a connection");
         // A naive one may have selected, and not come to read.
         let selected = operation.selected().is_some();

@@ -10,7 +10,7 @@ mod verdict;
 mod workers;
 
 use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::record::{Asked, Executor, Lock, Run, Summary, Verdict};
+use crate::record::{Asked, CutOff, Executor, FailureRow, Lock, Run, Summary, Verdict};
 
 /// How much the table shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn table(run: &Run, summary: &Summary, verdict: &Verdict, options: &TableOpt
     parts.push(sections::section(summary, options.rows));
     parts.push(tasks::section(summary));
     parts.extend(sessions::sections(summary, options.rows));
-    parts.push(failures(summary));
+    parts.push(failures(summary, options.rows));
     if options.each {
         parts.push(operations::section(run, summary, options.rows));
     }
@@ -98,10 +98,17 @@ fn headline(run: &Run, summary: &Summary) -> String {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
     done += &format!("; {}", span(run.end.elapsed));
-    if let Some(rate) = rate(carried, run.end.elapsed) {
-        done += &format!(", {rate} operations/s");
+    if let Some(rate) = rate(carried, summary.worked) {
+        done += &format!(", {rate} operations/s (first to last: {})", span(summary.worked));
     }
     lines.push(done);
+
+    if let CutOff { operations: 1.., longest } = summary.cut_off {
+        let (waiting, longest) = (summary.cut_off.operations, span(longest));
+        let were = if waiting == 1 { "was" } else { "were" };
+        let waiting = many(waiting, "operation");
+        lines.push(format!("{waiting} {were} still waiting when the time ran out, the longest for {longest}"));
+    }
 
     // With a fixed number for each worker there is nothing to share out.
     let shares = summary.workers.iter().map(|row| row.operations.issued);
@@ -124,13 +131,16 @@ fn headline(run: &Run, summary: &Summary) -> String {
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
 }
 
-/// Each way of failing, with the server's own words.
-fn failures(summary: &Summary) -> String {
-    if summary.failures.is_empty() {
+/// Each way of failing, with the server's own words; the most frequent ones, and what is left out.
+fn failures(summary: &Summary, most: Option<usize>) -> String {
+    let all = &summary.failures;
+    if all.is_empty() {
         return String::new();
     }
-    let rows = summary.failures.iter().map(|row| {
-        let mut text = format!("{} at {}", row.kind.name(), row.stage.name());
+    // One row too many is shown all the same: to say that it is missing would take its line.
+    let shown = most.filter(|most| all.len() > most.saturating_add(1)).unwrap_or(all.len());
+    let rows = all.iter().take(shown).map(|row| {
+        let mut text = format!("{} at {}{}", row.kind.name(), row.stage.name(), failed_at(row));
         let line = row.server_line.as_deref().unwrap_or_default().trim();
         let message = row.message.trim();
         // A message that only repeats the server's line adds nothing to it.
@@ -142,5 +152,25 @@ fn failures(summary: &Summary) -> String {
         }
         (format!("{}x", figure(row.count)), text)
     });
-    format!("Failures\n{}", grid::labelled(rows))
+    let mut text = format!("Failures\n{}", grid::labelled(rows));
+    let left_out = &all[shown..];
+    if !left_out.is_empty() {
+        let times = left_out.iter().fold(0_u64, |sum, row| sum.saturating_add(row.count));
+        let ways = many(left_out.len() as u64, "more way");
+        text += &grid::paragraph(&format!(
+            "... {ways} of failing, {} in all (--format json lists all)",
+            many(times, "time")
+        ));
+    }
+    text
+}
+
+/// Which operation failed, at which of its commands, on which mailbox: ` (fetch of Archive: EXAMINE)`.
+fn failed_at(row: &FailureRow) -> String {
+    let Some(operation) = row.operation else { return String::new() };
+    let of = row.mailbox.as_deref().map(|mailbox| format!(" of {}", printable(mailbox))).unwrap_or_default();
+    match row.command {
+        Some(command) if !command.eq_ignore_ascii_case(operation) => format!(" ({operation}{of}, {command})"),
+        _ => format!(" ({operation}{of})"),
+    }
 }

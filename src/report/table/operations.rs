@@ -3,7 +3,7 @@
 use super::fold::fold;
 use super::grid::{Over, figures, grid, names, paragraph, words};
 use crate::record::{Operation, Run, Summary};
-use crate::report::words::{count, many, ms};
+use crate::report::words::{count, many, ms, printable};
 
 /// Where tasks have their column, if there are any.
 const TASK: usize = 2;
@@ -24,7 +24,7 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
         words("op"),
         words("session"),
         names("reason"),
-        figures("wait").after(3),
+        figures("wait").after(2),
         figures("dial"),
         figures("service"),
         words("outcome"),
@@ -36,7 +36,7 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
     let last = columns.len() - 2;
     let over = [Over { columns: last - 2..=last, title: "ms" }];
     let rows = shown.iter().map(|&index| {
-        let mut cells = row(operations[index]);
+        let mut cells = row(run, operations[index]);
         if !tasks {
             cells.remove(TASK);
         }
@@ -53,13 +53,15 @@ pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> Stri
     text
 }
 
-fn row(operation: &Operation) -> Vec<String> {
+fn row(run: &Run, operation: &Operation) -> Vec<String> {
     let none = || "-".to_owned();
+    let mailbox = operation.mailbox.and_then(|index| run.header.mailboxes.get(usize::from(index)));
     vec![
         operation.number.to_string(),
         operation.worker.to_string(),
         operation.task.map_or_else(none, |task| task.to_string()),
-        operation.name.to_owned(),
+        mailbox
+            .map_or_else(|| operation.name.to_owned(), |mailbox| format!("{} {}", operation.name, printable(mailbox))),
         operation.session.map_or_else(none, |session| session.to_string()),
         operation.reason.map_or_else(none, |reason| reason.to_string()),
         ms(operation.wait),

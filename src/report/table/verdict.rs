@@ -2,7 +2,7 @@
 
 use super::grid::{labelled, paragraph};
 use crate::record::{Agreement, Conclusion, Finding, Severity, Verdict};
-use crate::report::words::{conclusion, count, many, printable};
+use crate::report::words::{self, count, many, printable};
 
 pub(super) fn section(verdict: &Verdict) -> String {
     let rules = match verdict.rules {
@@ -32,7 +32,7 @@ fn concluded(verdict: &Verdict) -> String {
         Conclusion::Held if !passed.is_empty() => {
             format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
         }
-        other => conclusion(other),
+        _ => words::concluded(verdict),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
 
 fn row(row: &WorkerRow) -> Vec<String> {
     let time = |known: bool, duration| if known { ms(duration) } else { "-".to_owned() };
-    let waited = row.operations.issued > 0;
+    let waited = row.operations.issued > 0 || !row.wait.max.is_zero();
     let served = !row.service.max.is_zero();
     vec![
         row.worker.to_string(),

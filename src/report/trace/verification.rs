@@ -9,7 +9,7 @@ use crate::record::{
 };
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
 use crate::report::table::grid::{labelled, paragraph};
-use crate::report::words::{conclusion, count, many, printable};
+use crate::report::words::{concluded, count, many, printable};
 
 /// A run's file against every rule, and against itself.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub fn verification_text(verification: &Verification) -> String {
         "{} ran on {}; {}",
         many(summary.operations.issued, "operation"),
         many(summary.opened as u64, "session"),
-        came_to("run", verification.said_exit_code, verdict.conclusion.exit_code(), &conclusion(verdict.conclusion)),
+        came_to("run", verification.said_exit_code, verdict.conclusion.exit_code(), &concluded(verdict)),
     ));
     text.push('\n');
     text += &checks(audit, run.witness.is_some());
