@@ -105,7 +105,7 @@
 //! | MC011 | hazard | one task's operations ran on several default connections because it changed threads (H1) |
 //! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
 //! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
-//! | MC030 | limit | the server refused a connection because too many are open |
+//! | MC030 | limit | the server refused a connection because too many are open: with how many were at that moment, and the number in its words, which wins where the two differ; a dial closed without a word while others of ours go on being answered is *probably* one |
 //! | MC031 | limit | the server throttled |
 //! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
 //! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
@@ -114,6 +114,8 @@
 //! | MC042 | advice | the server hung up on connections that nobody used (its idle time-out), after how long at most |
 //! | MC050 | advice | operations spent more time waiting for their connection than using it |
 //! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
+//! | MC052 | advice | connections were held and hardly used: for 99 % of two seconds or more, half of them or fewer were in use at once, so fewer would have done |
+//! | MC053 | advice | use-main-or-default, and no thread created a default: it behaved as use-main does |
 //!
 //! # What a check finds
 //! `mailconn check` opens one connection and says in plain sentences what is wrong with it. The names are for scripts; a

@@ -7,6 +7,7 @@ mod connections;
 mod endings;
 mod executors;
 mod explain;
+mod idle;
 mod interrupts;
 mod limits;
 mod locks;

@@ -40,6 +40,7 @@ impl Sample {
                     started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_250),
                     server: "sandbox".to_owned(),
                     protocol: Protocol::Imap,
+                    tls: false,
                     insecure: false,
                     mode: Mode::UseDefault,
                     switches: Vec::new(),

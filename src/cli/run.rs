@@ -45,6 +45,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let writes = plan.mix.operations().any(Operation::writes);
     let Target { account, name, sandbox } = Target::of(settings.server, Maildrops::Locked)?;
+    let tls = account.tls.is_some();
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
     if insecure {
         super::complain(super::UNVERIFIED);
@@ -72,6 +73,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         wait_timeout: settings.wait_timeout,
         max_connections: settings.max_connections,
         letters,
+        tls,
         insecure,
         fail_on: settings.fail_on,
     };

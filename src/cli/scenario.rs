@@ -208,6 +208,7 @@ impl Theatre<'_> {
         let provoked = sandbox.as_ref().map(|sandbox| Provoked { sandbox, faults: sandbox.faults() });
         let stage = Stage {
             server: name.clone(),
+            tls: account.tls.is_some(),
             insecure: account.tls.as_ref().is_some_and(|tls| !tls.verifies()),
             run_id,
             clock,

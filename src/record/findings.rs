@@ -4,6 +4,7 @@ mod idle;
 mod limits;
 mod mailboxes;
 mod tasks;
+mod unused;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(super) fn find(run: &Run, summary: &Summary) -> Vec<Finding> {
         idle::hung_up(run),
         waiting(run, summary),
         no_reuse(summary),
+        unused::hardly_used(run),
+        unused::no_defaults(run),
     ];
     found.into_iter().flatten().chain(tasks::find(run, summary)).collect()
 }

@@ -100,6 +100,8 @@ pub struct Header {
     pub server: String,
     /// What was spoken.
     pub protocol: Protocol,
+    /// The server is spoken to under TLS: without it there is no certificate to verify.
+    pub tls: bool,
     /// Certificates were not verified, as was asked for.
     pub insecure: bool,
     /// The mode at the start.
@@ -530,6 +532,14 @@ pub enum Leaves {
     Nothing,
     /// What was selected before: it selected none, or the session broke before it had.
     Before,
+}
+
+impl Header {
+    /// Whether the server's certificates were verified; none where there is no TLS, so that nobody showed one.
+    #[must_use]
+    pub fn certificates_verified(&self) -> Option<bool> {
+        self.tls.then_some(!self.insecure)
+    }
 }
 
 impl Operation {

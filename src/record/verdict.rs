@@ -60,9 +60,9 @@ pub struct Finding {
 
 impl Finding {
     /// All there can be, by their names.
-    pub const IDS: [&str; 15] = [
+    pub const IDS: [&str; 17] = [
         "MC001", "MC002", "MC010", "MC011", "MC020", "MC021", "MC030", "MC031", "MC032", "MC033", "MC040", "MC041",
-        "MC042", "MC050", "MC051",
+        "MC042", "MC050", "MC051", "MC052", "MC053",
     ];
 }
 

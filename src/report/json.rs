@@ -12,13 +12,15 @@ use crate::record::{FailureRow, Role, Run, SessionRow, Summary, TaskRow, Verdict
 
 /// The report as one JSON object, indented, with a newline at its end.
 ///
+/// `certificates_verified` is null without TLS, where nobody shows a certificate.
+///
 /// Scripts depend on its names: under one `schema_version` names are added, never renamed.
 #[must_use]
 pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
     let header = &run.header;
     let report = Report {
         head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
-        certificates_verified: !header.insecure,
+        certificates_verified: header.certificates_verified(),
         mode: header.mode.name(),
         threads: header.workers.len(),
         seed: header.seed,
@@ -49,7 +51,8 @@ pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
 struct Report<'a> {
     #[serde(flatten)]
     head: Head<'a>,
-    certificates_verified: bool,
+    /// Null without TLS: nobody showed a certificate.
+    certificates_verified: Option<bool>,
     mode: &'static str,
     threads: usize,
     seed: u64,

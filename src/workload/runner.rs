@@ -40,6 +40,8 @@ pub struct Setup {
     pub max_connections: Option<usize>,
     /// What operations that write are to send; the plan may hold such operations only with it.
     pub letters: Option<Stationery>,
+    /// The server is spoken to under TLS.
+    pub tls: bool,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
     /// Which findings fail the run.
@@ -145,6 +147,7 @@ fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
         started,
         server: setup.server.clone(),
         protocol: plan.protocol,
+        tls: setup.tls,
         insecure: setup.insecure,
         mode: plan.mode,
         switches: plan.switches.clone(),

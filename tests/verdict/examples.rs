@@ -40,6 +40,18 @@ fn hung_up_on() -> Run {
     run.0
 }
 
+fn hardly_used() -> Run {
+    super::findings::used(4, &[(0, 1), (1000, 1), (2000, 1), (3000, 1), (4000, 1)])
+}
+
+fn without_defaults() -> Run {
+    let mut run = Written::new(Mode::UseMainOrDefault);
+    run.open(0);
+    run.enter(What::Operation(Box::new(operation(0, 1, Mode::UseMainOrDefault, Reason::Main))));
+    run.close(0, HowClosed::LoggedOut);
+    run.0
+}
+
 fn waited() -> Run {
     let mut run = Written::new(Mode::UseMain);
     run.open(0);
@@ -95,6 +107,8 @@ fn each_example_of_explain_says_what_the_report_says() {
         ("MC040", left_open.0),
         ("MC041", with_operation(FailureKind::Timeout)),
         ("MC042", hung_up_on()),
+        ("MC052", hardly_used()),
+        ("MC053", without_defaults()),
         ("MC050", waited()),
         ("MC051", run_on(sandbox(Options::default()), &each_its_own)),
     ] {

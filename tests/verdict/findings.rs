@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailconn::allocator::{Kind, Mode, Reason};
 use mailconn::protocol::{Failure, FailureKind, Stage};
-use mailconn::record::{Command, Conclusion, Finding, HowClosed, Role, Severity, What};
+use mailconn::record::{Command, Conclusion, Entry, FailOn, Finding, HowClosed, Role, Run, Severity, What};
 use mailconn::sandbox::Options;
 
 use super::real::{ids, own, plan, run_on, sandbox, verdict, witness};
@@ -290,6 +290,97 @@ fn mc051_a_connection_for_each_operation() {
         assert_eq!(ids(&verdict) == ["MC051"], found, "{:?}", verdict.findings);
         assert_eq!(verdict.conclusion, Conclusion::Held);
     }
+}
+
+/// A run of so many defaults, each used at these times, for so long; in milliseconds.
+pub fn used(connections: u32, uses: &[(u64, u64)]) -> Run {
+    let mut run = Written::new(Mode::UseDefault);
+    for connection in 1..=connections {
+        run.create(connection, Kind::Default, 0, false);
+        run.open(connection);
+    }
+    for entry in &mut run.0.entries {
+        entry.at = Duration::ZERO;
+    }
+    for (nth, (at, service)) in uses.iter().enumerate() {
+        for connection in 1..=connections {
+            let mut used = operation(connection, 1, Mode::UseDefault, Reason::Default);
+            // One after the other, so that no two are in use at once.
+            let at = at + if nth == 0 { 0 } else { u64::from(connection) * 7 };
+            (used.issued_at, used.service) = (Duration::from_millis(at), Duration::from_millis(*service));
+            run.enter(What::Operation(Box::new(used)));
+            run.0.entries.last_mut().unwrap().at = Duration::from_millis(at + service);
+        }
+    }
+    for connection in 1..=connections {
+        run.close(connection, HowClosed::LoggedOut);
+    }
+    run.0
+}
+
+/// Found where fewer would have done, and not where they are busy, where the run is short, or where some threads were done before
+/// the others.
+#[test]
+fn mc052_connections_that_were_held_and_hardly_used() {
+    let found = |run: &Run| {
+        let verdict = verdict(run);
+        verdict.findings.into_iter().find(|finding| finding.id == "MC052")
+    };
+    let idle = used(4, &[(0, 1), (1000, 1), (2000, 1), (3000, 1), (4000, 1)]);
+    let finding = found(&idle).unwrap();
+    assert_eq!(finding.severity, Severity::Advice);
+    assert!(finding.sentence.starts_with("4 connections were held for most of 4.0s and used for 0.1 %"), "{finding:?}");
+    assert!(finding.sentence.contains("one that is shared would have done (use-main)"), "{finding:?}");
+    assert_eq!(
+        finding.evidence,
+        ["4 held, 4 in use at once at most"],
+        "all began together, and that is no use for them all"
+    );
+
+    let busy = used(4, &[(0, 900), (1000, 900), (2000, 900), (3000, 900)]);
+    assert_eq!(found(&busy), None);
+    let short = used(8, &[(0, 1), (100, 1), (200, 1), (1500, 1)]);
+    assert_eq!(found(&short), None, "an ordinary short run");
+    let mut one_goes_on = used(4, &[(0, 1)]);
+    let mut last = operation(1, 1, Mode::UseDefault, Reason::Default);
+    (last.issued_at, last.service) = (Duration::from_millis(10), Duration::from_secs(5));
+    one_goes_on
+        .entries
+        .insert(12, Entry { seq: 12, at: Duration::from_secs(6), what: What::Operation(Box::new(last)) });
+    assert_eq!(found(&one_goes_on), None, "the others only waited for its end");
+    let alone = used(1, &[(0, 1), (1000, 1), (4000, 1)]);
+    assert_eq!(found(&alone), None);
+}
+
+#[test]
+fn mc053_no_thread_created_a_default() {
+    let main = |mode| {
+        let mut run = Written::new(mode);
+        run.open(0);
+        run.enter(What::Operation(Box::new(operation(0, 1, mode, Reason::Main))));
+        run.close(0, HowClosed::LoggedOut);
+        run
+    };
+    let finding = only(&main(Mode::UseMainOrDefault), "MC053");
+    assert_eq!((finding.severity, &*finding.evidence), (Severity::Advice, &["1 operation(s) on main".to_owned()][..]));
+    assert_eq!(ids(&verdict(&main(Mode::UseMain).0)), Vec::<&str>::new());
+    let mut other = main(Mode::UseMainOrDefault);
+    other.create(1, Kind::Default, 1, true);
+    assert_eq!(ids(&verdict(&other.0)), Vec::<&str>::new(), "one did");
+}
+
+#[test]
+fn the_end_names_the_finding_that_fails_the_run() {
+    let mut run = Written::new(Mode::UseMain);
+    run.open(0);
+    assert_eq!(verdict(&run.0).because.as_deref(), Some("MC040 fails the run (--fail-on leak)"));
+    let mut failed = operation(0, 1, Mode::UseMain, Reason::Main);
+    failed.outcome = Err(Box::new(failure(FailureKind::ServerNo)));
+    run.enter(What::Operation(Box::new(failed)));
+    let because = verdict(&run.0).because;
+    assert_eq!(because.as_deref(), Some("1 operation failed; MC040 fails the run (--fail-on leak)"));
+    run.0.header.fail_on = FailOn::NONE;
+    assert_eq!(verdict(&run.0).because.as_deref(), Some("1 operation failed"));
 }
 
 #[test]

@@ -69,6 +69,7 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Run 
         wait_timeout: PATIENCE,
         max_connections: None,
         letters: None,
+        tls: false,
         insecure: false,
         fail_on: FailOn::default(),
     };

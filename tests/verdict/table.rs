@@ -30,6 +30,7 @@ impl Written {
             started: SystemTime::UNIX_EPOCH,
             server: "by hand".into(),
             protocol: Protocol::Imap,
+            tls: false,
             insecure: false,
             mode,
             switches: Vec::new(),

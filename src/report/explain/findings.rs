@@ -2,7 +2,7 @@
 
 use super::Article;
 
-pub(super) const FINDINGS: [Article; 15] = [
+pub(super) const FINDINGS: [Article; 17] = [
     Article {
         name: "MC001",
         title: "broken: an operation did not run on the connection that the rules give it",
@@ -175,7 +175,7 @@ pub(super) const FINDINGS: [Article; 15] = [
                 refused (MC030) while nothing seems to be open. The sandbox's record is asked too: what it still has open is \
                 named.",
         example: "MC040 leak: 1 connection(s) were left open or closed without LOGOUT; servers count them against the limit \
-                  until they notice\n- #2 was closed without a goodbye: timeout at logout: no whole answer in time",
+                  until they notice\n- #2 was open at the end",
         cure: "Dispose what you create on every path, also where something fails: a handle that goes out of scope does so here. \
                End threads by joining them, and close the client with a deadline. Administrator: doveadm who shows who holds \
                sessions that no program knows of.",
@@ -243,5 +243,33 @@ pub(super) const FINDINGS: [Article; 15] = [
             "s-morgan-jeffries/apple-mail-fast-mcp#75",
             "asherp/nostr-mail#78",
         ],
+    },
+    Article {
+        name: "MC052",
+        title: "advice: connections were held and hardly used",
+        means: "Each connection costs the server a process or its like, and one of the account's few places, whether it is used \
+                or not. Of those held here most lay idle most of the time, so that fewer would have served as well. It is \
+                looked for in runs of two seconds and more: a connection counts as held from its opening to its last use, and \
+                so many would have done as were in use at once, but for one hundredth of the time.",
+        example: "MC052 advice: 8 connections were held for most of 10.0s and used for 0.3 % of that time; more than 1 at once \
+                  for hardly any of it: one that is shared would have done (use-main)\n- 8 held, 3 in use at once at most",
+        cure: "Share one (use-main), give a connection of its own only to threads that are busy, or dispose a default when its \
+               thread rests. It fails no run unless --fail-on has advice.",
+        rules: &["A1", "A2", "D1"],
+        met: &["nextcloud/mail#10039"],
+    },
+    Article {
+        name: "MC053",
+        title: "advice: use-main-or-default without any default connection behaves as use-main does",
+        means: "Under use-main-or-default a thread has a connection of its own only after it created one by hand; all others use \
+                main, one operation at a time. Here no thread created one. Who expected connections side by side, as the name \
+                of the mode suggests, has none.",
+        example: "MC053 advice: the mode is use-main-or-default, and no thread created a default connection: it behaved as \
+                  use-main does; create defaults where threads are to work side by side (--default-for all; in code \
+                  create_default_connection), or say use-main\n- 40 operation(s) on main",
+        cure: "Create a default connection on each thread that is to have one (C2), choose use-default, which creates them by \
+               itself, or leave it: sharing main is right where there is little to do.",
+        rules: &["A3", "C2"],
+        met: &[],
     },
 ];

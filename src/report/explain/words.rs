@@ -340,7 +340,8 @@ pub(super) const SEVERITIES: [Article; 6] = [
         "severity: all is right, and could be cheaper",
         "Exit 0, unless --fail-on names it.",
         "MC050 advice: ..",
-        "MC050 says where threads wait for each other, MC051 where connections are not used again.",
+        "MC050 says where threads wait for each other, MC051 and MC052 where connections are hardly used, MC042 where \
+         the server hung up on one, MC053 where the mode makes no difference.",
         &["W1"],
         &[],
     ),

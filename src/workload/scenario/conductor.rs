@@ -63,6 +63,8 @@ pub struct Stage<'a> {
     pub server: String,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
+    /// The server is spoken to under TLS.
+    pub tls: bool,
     /// Names the runs: the first client's; the others' follow from it. 12 hexadecimal digits.
     pub run_id: String,
     /// When it begins: every time counts from here.
@@ -582,6 +584,7 @@ impl Conductor<'_> {
             started: SystemTime::now() - self.stage.clock.elapsed(),
             server: self.stage.server.clone(),
             protocol: script.protocol,
+            tls: self.stage.tls,
             insecure: self.stage.insecure,
             mode: plan.mode,
             switches: Vec::new(),
