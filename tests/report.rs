@@ -196,6 +196,7 @@ impl Sample {
             mailbox: None,
             message: refusal.message,
             server_line: refusal.server_line,
+            further_lines: Vec::new(),
         }];
         sample.verdict = Verdict {
             rules: Agreement { checked: 305, held: 305 },
@@ -233,6 +234,7 @@ impl Sample {
             stage,
             message: format!("the server answered {line}"),
             server_line: Some(line.clone()),
+            further_lines: Vec::new(),
         };
         for (index, row) in sample.summary.workers.iter_mut().enumerate() {
             match index % 5 {
@@ -292,6 +294,7 @@ impl Sample {
                 mailbox: Some(line.clone()),
                 message: line.clone(),
                 server_line: Some(format!("\u{30e1}\u{30fc}\u{30eb}{}", "\u{30b5}".repeat(200))),
+                further_lines: Vec::new(),
             });
         }
         sample.verdict.findings = vec![Finding {
@@ -430,6 +433,7 @@ fn limit() -> Failure {
         stage: Stage::Auth,
         message: "too many connections are open".to_owned(),
         server_line: Some(DOVECOT.to_owned()),
+        further_lines: Vec::new(),
     }
 }
 
@@ -610,7 +614,7 @@ mod json {
     use super::*;
 
     const COUNTS: &str = "asked issued ok failed not_issued";
-    const FAILURE: &str = "kind stage message server_line";
+    const FAILURE: &str = "kind stage message server_line further_lines";
 
     #[test]
     fn every_promised_name_is_there() {
@@ -653,7 +657,7 @@ mod json {
         assert_eq!(keys(&report["workers"][7]["stopped"]), names(FAILURE));
         assert_eq!(
             keys(&report["failures"][0]),
-            names("kind stage count operation command mailbox message server_line")
+            names("kind stage count operation command mailbox message server_line further_lines")
         );
         assert_eq!(keys(&report["findings"][0]), names("id severity count sentence evidence"));
         assert_eq!(keys(&report["verdict"]), names("rules witness"));

@@ -196,19 +196,28 @@ pub struct Failure {
     pub message: String,
     /// The server's own line, without its tag: control characters escaped, at most 500 characters.
     pub server_line: Option<String>,
+    /// What else it said in the same reply, line by line and as fit to be shown: the warnings before a tagged refusal.
+    pub further_lines: Vec<String>,
 }
 
 impl Failure {
     /// A failure that the server said nothing about.
     #[must_use]
     pub fn new(kind: FailureKind, stage: Stage, message: impl Into<String>) -> Self {
-        Self { kind, stage, message: message.into(), server_line: None }
+        Self { kind, stage, message: message.into(), server_line: None, further_lines: Vec::new() }
     }
 
     /// The same failure with the server's own line, made printable and bounded.
     #[must_use]
     pub fn with_line(mut self, line: &[u8]) -> Self {
         self.server_line = Some(printable(line));
+        self
+    }
+
+    /// The same failure with what else the server said, each line made printable and bounded.
+    #[must_use]
+    pub fn with_further<L: AsRef<[u8]>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
+        self.further_lines.extend(lines.into_iter().map(|line| printable(line.as_ref())));
         self
     }
 
@@ -281,6 +290,9 @@ impl fmt::Display for Failure {
         write!(f, "{} at {}: ", self.kind, self.stage)?;
         if let Some(line) = &self.server_line {
             write!(f, "{line}; ")?;
+        }
+        for further in &self.further_lines {
+            write!(f, "with it {further}; ")?;
         }
         f.write_str(&self.message)
     }

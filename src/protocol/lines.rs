@@ -21,6 +21,8 @@ const MAX_LINE: usize = 4 << 20;
 const MAX_REPLY: u64 = 64 << 20;
 /// What is shown of a line is cut here, in bytes.
 const MAX_SHOWN: usize = 2048;
+/// So many lines beside the one that tells are kept of a reply.
+const MOST_FURTHER: usize = 8;
 /// One read from the socket.
 const READ: usize = 16 << 10;
 /// The buffer is given back to the system when it has grown past this.
@@ -280,6 +282,20 @@ impl Lines {
             "the server ended the session".clone_into(&mut failure.message);
         }
         self.give_up(failure)
+    }
+
+    /// The whole lines that came already and nobody took; they are taken.
+    pub(super) fn take_read(&mut self) -> Vec<Vec<u8>> {
+        let whole = self.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let read = self.buffer.get(self.taken..whole).unwrap_or_default();
+        let lines = read.split_inclusive(|byte| *byte == b'\n').map(|line| line.trim_ascii_end().to_vec()).collect();
+        self.taken = self.taken.max(whole);
+        lines
+    }
+
+    /// The failure with other lines of the same reply, of which so many are kept.
+    pub(super) fn with_further(&self, failure: Failure, lines: &[Vec<u8>]) -> Failure {
+        failure.with_further(lines.iter().take(MOST_FURTHER).map(|line| self.masked(line)))
     }
 
     /// The failure with a line of the server.

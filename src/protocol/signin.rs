@@ -145,6 +145,7 @@ impl Pass<'_> {
                 "not tried: an earlier sign-in to this account was refused, and another{only} would be too"
             ),
             server_line: failure.server_line.clone(),
+            further_lines: failure.further_lines.clone(),
         });
     }
 }

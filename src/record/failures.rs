@@ -24,6 +24,8 @@ pub struct FailureRow {
     pub message: String,
     /// The server's own line, from the first of them that has one.
     pub server_line: Option<String>,
+    /// What else it said with that line.
+    pub further_lines: Vec<String>,
 }
 
 /// Failures, as they are counted.
@@ -74,6 +76,7 @@ impl Failures {
                     mailbox: None,
                     message: failure.message.clone(),
                     server_line: failure.server_line.clone(),
+                    further_lines: failure.further_lines.clone(),
                 },
                 mailbox,
             )),

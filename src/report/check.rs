@@ -208,5 +208,8 @@ fn failed(failure: &Failure) -> String {
     if let Some(line) = &failure.server_line {
         text += &format!("\nthe server said: {}", printable(line));
     }
+    for further in &failure.further_lines {
+        text += &format!("\nand with it: {}", printable(further));
+    }
     text + "\n" + &printable(&failure.message)
 }

@@ -249,6 +249,7 @@ struct FailureRowShape<'a> {
     mailbox: Option<&'a str>,
     message: &'a str,
     server_line: Option<&'a str>,
+    further_lines: &'a [String],
 }
 
 fn failure(row: &FailureRow) -> FailureRowShape<'_> {
@@ -261,5 +262,6 @@ fn failure(row: &FailureRow) -> FailureRowShape<'_> {
         mailbox: row.mailbox.as_deref(),
         message: &row.message,
         server_line: row.server_line.as_deref(),
+        further_lines: &row.further_lines,
     }
 }

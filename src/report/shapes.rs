@@ -59,6 +59,9 @@ pub(super) struct FailureShape<'a> {
     stage: Named<Stage>,
     message: Cow<'a, str>,
     server_line: Option<Cow<'a, str>>,
+    /// What else the server said in the same reply. Files of before do not have it.
+    #[serde(default)]
+    further_lines: Cow<'a, [String]>,
 }
 
 impl<'a> From<&'a Failure> for FailureShape<'a> {
@@ -68,6 +71,7 @@ impl<'a> From<&'a Failure> for FailureShape<'a> {
             stage: Named(failure.stage),
             message: Cow::Borrowed(&failure.message),
             server_line: failure.server_line.as_deref().map(Cow::Borrowed),
+            further_lines: Cow::Borrowed(&failure.further_lines),
         }
     }
 }
@@ -79,6 +83,7 @@ impl From<FailureShape<'_>> for Failure {
             stage: shape.stage.0,
             message: shape.message.into_owned(),
             server_line: shape.server_line.map(Cow::into_owned),
+            further_lines: shape.further_lines.into_owned(),
         }
     }
 }

@@ -7,6 +7,9 @@ const MAX_LINE: usize = 4 << 20;
 /// What is kept of a line, in bytes.
 pub(super) const MAX_KEPT: usize = 2048;
 
+/// What is kept of the lines beside a reply.
+const MOST_NOTICES: usize = 8;
+
 /// What is looked at of a fetched message, in bytes: the fields that were asked for.
 const MAX_LOOKED_AT: usize = 2048;
 
@@ -71,8 +74,8 @@ pub(super) struct Reader {
     pub(super) last_line: Vec<u8>,
     /// The last `* BYE` of the session.
     pub(super) bye: Option<Vec<u8>>,
-    /// The last `* NO [ALERT]`, or other alert, of the unit.
-    pub(super) alert: Option<Vec<u8>>,
+    /// What was said beside the reply to the command under way, for people to read: untagged NO and BAD, and alerts.
+    pub(super) notices: Vec<Vec<u8>>,
     /// The last tagged line of the unit and what it said.
     pub(super) tagged: Option<(Status, Vec<u8>)>,
     /// The text of the last continuation request, while it is waited for.
@@ -85,8 +88,13 @@ impl Reader {
     /// A new unit begins.
     pub(super) fn begin(&mut self) {
         self.tally = Tally::default();
-        self.alert = None;
+        self.expect_reply();
+    }
+
+    /// A new command of the unit begins.
+    pub(super) fn expect_reply(&mut self) {
         self.tagged = None;
+        self.notices.clear();
     }
 
     /// Bytes of a response that is not complete yet.
@@ -155,8 +163,9 @@ impl Reader {
         if let Some(untagged) = line.strip_prefix(b"* ") {
             if starts_with(untagged, b"BYE") {
                 self.bye = Some(kept(line).to_vec());
-            } else if untagged.split(|byte| *byte == b' ').nth(1).is_some_and(|code| starts_with(code, b"[ALERT]")) {
-                self.alert = Some(kept(line).to_vec());
+            }
+            if is_notice(untagged) && self.notices.len() < MOST_NOTICES {
+                self.notices.push(kept(line).to_vec());
             }
             self.tally.untagged(untagged);
             if !self.message.is_empty() {
@@ -216,6 +225,16 @@ fn announced_literal(line: &[u8]) -> Option<u64> {
     }
     // A length past all bounds stays one: the cap on a unit's bytes ends it.
     Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX))
+}
+
+/// Whether an untagged response is for people to read: a goodbye, a refusal or warning, or one that must be shown to the
+/// user (RFC 9051 §7.1). WEBALERT is Gmail's: the page to open before the next sign-in.
+fn is_notice(untagged: &[u8]) -> bool {
+    let mut words = untagged.split(|byte| *byte == b' ');
+    let status = words.next().unwrap_or_default();
+    let is = |names: &[&[u8]]| names.iter().any(|name| status.eq_ignore_ascii_case(name));
+    let alerts = |code: &[u8]| starts_with(code, b"[ALERT]") || starts_with(code, b"[WEBALERT");
+    is(&[b"NO", b"BAD", b"BYE"]) || (is(&[b"OK"]) && words.next().is_some_and(alerts))
 }
 
 fn is_fetch(line: &[u8]) -> bool {

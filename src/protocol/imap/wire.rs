@@ -89,7 +89,7 @@ impl Tapped {
 
     /// The next command of the unit: its tagged reply is still to come.
     pub(super) fn expect_reply(&mut self) {
-        self.reader.tagged = None;
+        self.reader.expect_reply();
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
@@ -117,7 +117,9 @@ impl Tapped {
 
     /// What a refusal means, fit to be shown: the one way from a server's line to a failure that repeats it.
     pub(super) fn meaning(&self, line: &[u8], stage: Stage) -> Failure {
+        let others = self.reader.notices.iter().filter(|notice| notice.as_slice() != line);
         refusal_shown_as(line, &self.masked(line, stage), stage)
+            .with_further(others.map(|notice| self.masked(notice, stage)))
     }
 
     /// The failure with a line of the server that is no refusal.
@@ -167,8 +169,9 @@ impl Tapped {
         let mut failure = Failure::from_io(error, self.stage);
         if self.reader.has_partial() {
             failure = self.with_line(failure, self.reader.partial());
-        } else if let Some(alert) = &self.reader.alert {
-            failure = self.with_line(failure, alert);
+        } else if let Some((last, earlier)) = self.reader.notices.split_last() {
+            failure =
+                self.with_line(failure, last).with_further(earlier.iter().map(|line| self.masked(line, self.stage)));
         }
         self.fail(failure);
     }

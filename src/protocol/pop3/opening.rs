@@ -52,7 +52,15 @@ impl Opening<'_> {
         let offered = self.capa(lines)?;
         let mut carrier =
             LineCarrier { lines, longest_first: LONGEST_FIRST, turn, user_pass: Some(sign_in_by_user_and_pass) };
-        let by = self.sign_in(&mut carrier, &offered, started)?;
+        let by = match self.sign_in(&mut carrier, &offered, started) {
+            Ok(by) => by,
+            // One line is all that a refusal has (RFC 1939 §3); what servers write behind it is their word too.
+            Err(failure) if failure.server_line.is_some() => {
+                let further = lines.take_read();
+                return Err(lines.with_further(failure, &further));
+            }
+            Err(failure) => return Err(failure),
+        };
         if self.account.settings.ask_again {
             // Its limits may be this user's own now (RFC 2449 §6.5).
             // Asked out of curiosity: whatever comes of it, the session is signed in, and its next operation tells.

@@ -72,7 +72,10 @@ pub(super) fn unasked(lines: &mut Lines) -> Failure {
 pub(super) fn read(lines: &mut Lines) -> Result<Reply, Failure> {
     let mut reply = Reply { code: 0, texts: Vec::new(), shown: Vec::new() };
     for _ in 0..MOST_LINES {
-        let line = lines.line()?.to_vec();
+        let line = match lines.line() {
+            Ok(line) => line.to_vec(),
+            Err(failure) => return Err(with_half(lines, failure, &reply)),
+        };
         let Some((code, last, text)) = cut(&line).filter(|(code, ..)| reply.code == 0 || reply.code == *code) else {
             return Err(lines.unreadable_line("a line of the reply is not SMTP", &line));
         };
@@ -92,6 +95,20 @@ pub(super) fn read(lines: &mut Lines) -> Result<Reply, Failure> {
         }
     }
     Err(lines.unreadable("a reply has more than 512 lines; this is no mail server, or a hostile one"))
+}
+
+/// The failure with the lines of the reply that came before it: they are the server's word too, such as the half of a
+/// greeting whose end is held back (Postfix's postscreen).
+fn with_half(lines: &Lines, failure: Failure, came: &Reply) -> Failure {
+    let mut came: Vec<Vec<u8>> =
+        came.texts.iter().map(|text| [format!("{}-", came.code).as_bytes(), text].concat()).collect();
+    match came.pop() {
+        Some(last) if failure.server_line.is_none() => lines.with_further(lines.with_line(failure, &last), &came),
+        last => {
+            came.extend(last);
+            lines.with_further(failure, &came)
+        }
+    }
 }
 
 /// `250-PIPELINING`: the code, whether this is the reply's last line, and its text.

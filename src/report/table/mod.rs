@@ -150,6 +150,9 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
         if !line.is_empty() {
             text += &format!("\nserver: {}", printable(line));
         }
+        for further in &row.further_lines {
+            text += &format!("\n  also: {}", printable(further));
+        }
         (format!("{}x", figure(row.count)), text)
     });
     let mut text = format!("Failures\n{}", grid::labelled(rows));
