@@ -4,6 +4,7 @@ mod bytes;
 mod check;
 mod claims;
 mod connections;
+mod cures;
 mod endings;
 mod executors;
 mod explain;

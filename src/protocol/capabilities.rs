@@ -11,14 +11,30 @@ const LONGEST: usize = 256;
 /// The capabilities of IMAP (RFC 3501 §7.2.1), the extensions of SMTP (RFC 5321 §4.1.1.1), the capabilities of POP3
 /// (RFC 2449): a keyword each, and for the latter two its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities(Vec<String>);
+pub struct Capabilities {
+    offered: Vec<String>,
+    /// The server did not say: it may be able to do anything.
+    unsaid: bool,
+}
 
 impl Capabilities {
+    /// What a server can do that does not say so.
+    #[must_use]
+    pub fn unsaid() -> Self {
+        Self { offered: Vec::new(), unsaid: true }
+    }
+
+    /// Whether the server did not say what it can do: nothing is known then, which is not the same as nothing offered.
+    #[must_use]
+    pub fn is_unsaid(&self) -> bool {
+        self.unsaid
+    }
+
     /// Adds one. Beyond a bound it is passed over; what is not printable ASCII is not the protocol's, and is too.
     pub(super) fn add(&mut self, offered: &[u8]) {
         let plain = offered.iter().all(|byte| (b' '..=b'~').contains(byte));
-        if self.0.len() < MOST && !offered.is_empty() && offered.len() <= LONGEST && plain {
-            self.0.push(String::from_utf8_lossy(offered).into_owned());
+        if self.offered.len() < MOST && !offered.is_empty() && offered.len() <= LONGEST && plain {
+            self.offered.push(String::from_utf8_lossy(offered).into_owned());
         }
     }
 
@@ -26,18 +42,29 @@ impl Capabilities {
     pub(super) fn covered(&self, mask: &Mask) -> Self {
         let cover =
             |offered: &String| String::from_utf8_lossy(&mask.cover(offered.as_bytes(), false, false)).into_owned();
-        Self(self.0.iter().map(cover).collect())
+        Self { offered: self.offered.iter().map(cover).collect(), unsaid: self.unsaid }
     }
 
     /// All of them, in the server's order and spelling.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.offered.iter().map(String::as_str)
     }
 
     /// Whether that keyword is offered, with or without arguments.
     #[must_use]
     pub fn has(&self, keyword: &str) -> bool {
         self.iter().any(|offered| first_word(offered).eq_ignore_ascii_case(keyword))
+    }
+
+    /// The protocol's own command to sign in, where the server takes it. One that does not say what it can do knows the
+    /// oldest way.
+    #[must_use]
+    pub fn own_command(&self, protocol: Protocol) -> Option<&'static str> {
+        match protocol {
+            Protocol::Imap => (!self.has("LOGINDISABLED")).then_some("the LOGIN command"),
+            Protocol::Smtp => None,
+            Protocol::Pop3 => (self.has("USER") || self.offered.is_empty()).then_some("USER and PASS"),
+        }
     }
 
     /// The names of the SASL mechanisms offered: `AUTH=PLAIN` of IMAP, `AUTH PLAIN LOGIN` of SMTP, `SASL PLAIN` of POP3.

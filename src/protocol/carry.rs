@@ -1,5 +1,6 @@
 //! Signing in over a protocol: when it is one's turn, which way, and the exchange carried to its end.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base64::Engine;
@@ -9,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::capabilities::Capabilities;
 use super::credentials::{Credentials, Presented};
-use super::endpoint::{Protocol, Security};
+use super::cure::Tried;
+use super::endpoint::Security;
 use super::failure::{Failure, FailureKind, Stage};
 use super::lines::Lines;
 use super::live::cancelled;
@@ -119,25 +121,23 @@ impl Opening<'_> {
         let account = self.account;
         let pass = match account.gate.enter(self.deadline) {
             Ok(pass) => pass,
-            Err(failure) => return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure }),
+            Err(failure) => {
+                self.is_told = true;
+                return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
+            }
         };
         let started = Instant::now();
         match self.present(carrier, offered) {
             Ok(by) => {
                 pass.accepted();
+                account.worked.store(true, Ordering::Release);
                 self.phases.sign_in = Some(asked + started.elapsed());
                 self.signed_in_at = Some(Instant::now());
                 self.tell(DialEvent::SignedIn);
                 Ok(by)
             }
-            Err(mut failure) => {
+            Err(failure) => {
                 self.fails_now();
-                let is_pop3 = self.account.settings.endpoint.protocol == Protocol::Pop3;
-                if is_pop3 && failure.kind == FailureKind::Timeout && self.sign_in_attempted {
-                    "no whole answer in time; another connection may have the maildrop (servers wait before they say so: \
-                     give it a longer --connect-timeout), or the server hangs"
-                        .clone_into(&mut failure.message);
-                }
                 if self.distrusts {
                     pass.distrusted(&failure);
                 } else if !self.with_newer_token {
@@ -157,26 +157,34 @@ impl Opening<'_> {
             let message = "nothing was given to sign in with";
             Failure::new(FailureKind::Internal, Stage::Auth, message)
         })?;
-        let presented =
-            credentials.present(Some(&endpoint.user), &self.account.mask, &self.account.live, self.deadline)?;
+        let presented = credentials
+            .present(Some(&endpoint.user), &self.account.mask, &self.account.live, self.deadline)
+            .inspect_err(|_| self.is_told = true)?;
         self.account.live.check(Stage::Auth)?;
         let is_password = matches!(credentials, Credentials::Password(_));
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
         let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));
-        let encrypted = endpoint.security != Security::Plain;
-        let way = choose(credentials, &mechanisms, native, settings.auth, encrypted)?;
+        let unprotected = (endpoint.security == Security::Plain).then(|| self.known.use_tls());
+        let way = choose(credentials, &mechanisms, native, settings.auth, unprotected.as_deref())?;
         let (name, done) = match (way, native) {
             (Way::Native, native) => {
                 let name = native.map_or("", Native::name);
-                self.tell(DialEvent::SigningIn(name));
-                self.sign_in_attempted = true;
+                self.tries(name, Way::Native);
                 (name, carrier.sign_in_natively(&endpoint.user, &presented.secret))
             }
             (Way::Sasl(mechanism), _) => (mechanism.name(), self.exchange(carrier, mechanism, &presented)),
         };
         done.map(|()| name).inspect_err(|failure| {
-            self.with_newer_token = failure.kind == FailureKind::AuthInvalid && credentials.expired(&presented);
+            // Of a token that has expired many servers say no more than that they refuse it.
+            let refused = matches!(failure.kind, FailureKind::AuthInvalid | FailureKind::AuthRefused);
+            self.with_newer_token = refused && credentials.expired(&presented);
         })
+    }
+
+    fn tries(&mut self, name: &'static str, way: Way) {
+        self.tell(DialEvent::SigningIn(name));
+        self.sign_in_attempted = true;
+        self.known.tried = Some(Tried { name, way, by_flag: self.account.settings.auth.is_some() });
     }
 
     fn exchange(
@@ -188,20 +196,11 @@ impl Opening<'_> {
         let endpoint = &self.account.settings.endpoint;
         let mut exchange = Exchange::new(mechanism, &endpoint.user, presented, &endpoint.host, endpoint.port)?;
         let initial = exchange.initial()?.map(|initial| encoded(&initial));
-        self.tell(DialEvent::SigningIn(mechanism.name()));
-        self.sign_in_attempted = true;
+        self.tries(mechanism.name(), Way::Sasl(mechanism));
         let initial = initial.as_ref().map(|initial| initial.as_slice());
         let carried = self.carry(carrier, mechanism, &mut exchange, initial);
-        carried.map_err(|mut failure| {
-            if failure.kind == FailureKind::AuthInvalid && mechanism.takes_token() {
-                let message = "the server refused the token; it may have expired, or be meant for another user or use";
-                message.clone_into(&mut failure.message);
-            }
-            if let Some(why) = exchange.server_error() {
-                failure.message = format!("{} (it says: {why})", failure.message);
-            }
-            failure
-        })
+        self.known.exchange_said = exchange.server_error().map(str::to_owned);
+        carried
     }
 
     /// Begins the exchange, and gives the first answer. A server that does not understand the two at once (BAD, 501) is

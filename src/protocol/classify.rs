@@ -4,6 +4,7 @@
 //! because people then change passwords and providers lock accounts. So limits are looked for before all else that
 //! has to be guessed from a wording; only a response code that names the reason itself comes first.
 
+use super::cure::{Circumstances, advice};
 use super::failure::{Failure, FailureKind, Stage};
 
 use FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo};
@@ -186,7 +187,7 @@ pub fn refusal(line: &[u8], stage: Stage) -> Failure {
 /// The same, where another line is to be shown for it: one without its tag, in which the password is masked.
 pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage) -> Failure {
     let kind = kind_of(without_tag(line), stage);
-    Failure::new(kind, stage, advice(kind, stage, shown)).with_line(shown)
+    Failure::new(kind, stage, advice(kind, stage, shown, &Circumstances::default())).with_line(shown)
 }
 
 /// The line without the tag of the command that it answers. `* BYE` keeps its star.
@@ -278,47 +279,4 @@ fn holds(text: &str, words: &str) -> bool {
         let goes_on = rest.split_once('.').is_some_and(|(_, after)| after.starts_with(|c: char| c.is_alphanumeric()));
         apart && !goes_on
     })
-}
-
-fn advice(kind: FailureKind, stage: Stage, line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line).to_lowercase();
-    let has = |rows| find(rows, |piece| holds(&text, piece)).is_some();
-    match kind {
-        LimitConnections if stage <= Stage::Auth && has(LOCKS) && !has(LIMITS) => {
-            "another connection has the maildrop, which has one owner at a time; use one connection, or wait until that \
-             one ends (the password is not the matter)"
-        }
-        LimitConnections => {
-            "the server allows no more connections; use fewer, or dispose those that idle (the password is not the \
-             matter)"
-        }
-        LimitRate => {
-            return match back_off(&text) {
-                Some(milliseconds) => {
-                    format!("the server throttles; wait {milliseconds} ms and ask for less at a time")
-                }
-                None => "the server throttles; wait, and ask for less at a time".to_owned(),
-            };
-        }
-        AuthInvalid => {
-            "the server refused the user or the password; check both (some providers want an app password)"
-        }
-        AuthUnsupported if stage == Stage::Operation => "the server wants TLS or a sign-in before it does that",
-        AuthUnsupported => "the server does not allow this way to sign in; use TLS, or another account",
-        ServerBye => "the server ended the session",
-        ServerBad => "the server did not accept the command",
-        _ => match stage {
-            Stage::Auth => "the server does not sign us in, and not for the password; see what it says",
-            Stage::Operation => "the server refused the command; the connection goes on",
-            Stage::Logout => "the server found something wrong when the session was signed out",
-            _ => "the server does not serve us; see what it says",
-        },
-    }
-    .to_owned()
-}
-
-/// Exchange Online's "Suggested Backoff Time: N milliseconds".
-fn back_off(text: &str) -> Option<u64> {
-    let (_, after) = text.split_once("backoff time:")?;
-    after.trim_start().split(' ').next()?.parse().ok()
 }

@@ -91,7 +91,9 @@ impl Credentials {
         };
         let user = user.unwrap_or_default();
         if user.contains('\0') || secret.expose().contains('\0') {
-            return Err(unsupported("user or password holds a NUL character, which no way to sign in can carry"));
+            return Err(unsupported(
+                "the user, the password or the token holds a NUL character, which no way to sign in can carry",
+            ));
         }
         mask.learn(user, &secret);
         Ok(Presented { secret, mask: Arc::clone(mask), generation })
@@ -131,7 +133,8 @@ impl Tokens {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let message = "an earlier sign-in to this account fetches the token, and took all the time there was";
+                let message =
+                    "not tried: an earlier sign-in to this account fetches the token, and took all the time there was";
                 return Err(Failure::new(FailureKind::Timeout, Stage::Auth, message));
             }
             live.check(Stage::Auth)?;

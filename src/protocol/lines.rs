@@ -8,6 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::classify::{is_goodbye, refusal_shown_as};
 use super::command::{Command, Tag, Verb};
+use super::cure::Circumstances;
 use super::failure::{Failure, FailureKind, Stage};
 use super::live::{Live, cancelled};
 use super::opening::LEAVING;
@@ -50,6 +51,8 @@ pub(super) struct Lines {
     /// The first thing that went wrong with the stream: nothing is read or written after it.
     trouble: Option<Failure>,
     unasked: Unasked,
+    /// What decides what can be done about a failure.
+    pub(super) known: Circumstances,
 }
 
 /// Reads what a server says without being asked, and tells what that means; the lines are given up with it.
@@ -71,6 +74,7 @@ impl Lines {
             received_before: 0,
             trouble: None,
             unasked,
+            known: account.circumstances(),
         }
     }
 
@@ -272,6 +276,11 @@ impl Lines {
     pub(super) fn refused(&mut self, line: &[u8]) -> Failure {
         let failure = refusal_shown_as(line, &self.masked(line), self.stage);
         if is_goodbye(line) { self.give_up(failure) } else { failure }
+    }
+
+    /// The failure of a unit, with what can be done about it.
+    pub(super) fn judged(&mut self, failure: Failure) -> Failure {
+        self.known.judge_with(failure, &self.live)
     }
 
     /// What a refusal means that answers no command: the server ends the session with it.

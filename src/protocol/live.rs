@@ -40,6 +40,12 @@ impl Live {
         if self.is_cancelled() { Err(cancelled(stage)) } else { Ok(()) }
     }
 
+    /// How many sockets are open.
+    pub(super) fn open(&self) -> usize {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.all.iter().filter(|socket| socket.strong_count() > 0).count()
+    }
+
     /// Registers a socket; refuses it if the cancellation came first.
     pub(super) fn register(&self, socket: &Arc<TcpStream>, stage: Stage) -> Result<(), Failure> {
         {

@@ -6,6 +6,7 @@ mod carry;
 mod classify;
 mod command;
 mod credentials;
+mod cure;
 mod dial;
 pub mod endpoint;
 pub mod failure;

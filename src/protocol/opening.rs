@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::capabilities::Capabilities;
+use super::cure::Circumstances;
 use super::dial;
-use super::endpoint::{Protocol, Security};
+use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage, printable};
 use super::lines::Lines;
 use super::live::cancelled;
@@ -91,6 +93,10 @@ pub(super) struct Opening<'account> {
     failed_at: Option<Instant>,
     pub(super) signed_in_at: Option<Instant>,
     tls: Option<TlsDetails>,
+    /// What decides what can be done about a failure.
+    pub(super) known: Circumstances,
+    /// The failure says already what it means: nothing was refused to this dial.
+    pub(super) is_told: bool,
 }
 
 impl<'account> Opening<'account> {
@@ -107,6 +113,8 @@ impl<'account> Opening<'account> {
             failed_at: None,
             signed_in_at: None,
             tls: None,
+            known: account.circumstances(),
+            is_told: false,
         }
     }
 
@@ -129,9 +137,12 @@ impl<'account> Opening<'account> {
         opened.map_err(|failure| opening.failed(failure))
     }
 
-    fn failed(&self, failure: Failure) -> DialFailure {
+    fn failed(&mut self, failure: Failure) -> DialFailure {
+        self.known.worked_before = self.account.worked.load(Ordering::Acquire);
+        // Others may have come and gone since the refusal: those before it count too.
+        self.known.others_open = self.known.others_open.max(Some(self.account.live.open()));
         DialFailure {
-            failure,
+            failure: if self.is_told { failure } else { self.known.judge(failure) },
             phases: Box::new(self.phases),
             local_port: self.local_port,
             sign_in_attempted: self.sign_in_attempted,
@@ -150,8 +161,10 @@ impl<'account> Opening<'account> {
         live.check(Stage::Resolve)?;
         // Before anything is opened: a refused password must cost the server no further connection.
         if let Some(failure) = self.account.gate.is_shut() {
+            self.is_told = true;
             return Err(failure);
         }
+        self.known.others_open = Some(live.open());
         let endpoint = &self.account.settings.endpoint;
         let started = Instant::now();
         let addresses =
@@ -238,10 +251,13 @@ impl<'account> Opening<'account> {
 
     /// The server offers no upgrade to TLS, and it is required.
     pub(super) fn no_start_tls(&self) -> Failure {
-        let protocol = self.account.settings.endpoint.protocol;
+        let endpoint = &self.account.settings.endpoint;
+        let protocol = endpoint.protocol;
+        // On this machine it is a flag that asks for TLS.
+        let without = if endpoint.is_loopback() { "leave --starttls out" } else { "--plaintext" };
         let message = format!(
-            "the server offers no {}, and nothing is sent unprotected; use {}s://, or --plaintext where the network can \
-             be trusted",
+            "the server offers no {}, and nothing is sent unprotected; use {}s://, or {without} where the network can be \
+             trusted",
             protocol.start_tls(),
             protocol.name()
         );
@@ -259,18 +275,6 @@ impl<'account> Opening<'account> {
         failure
     }
 
-    /// A greeting that does not come may be one that waits for TLS.
-    pub(super) fn hint_at_tls(&self, mut failure: Failure) -> Failure {
-        let endpoint = &self.account.settings.endpoint;
-        if failure.kind == FailureKind::Timeout && endpoint.security != Security::Tls {
-            failure.message = format!(
-                "no greeting in time; the server hangs, or this port speaks TLS first ({}s://)",
-                endpoint.protocol.name()
-            );
-        }
-        failure
-    }
-
     /// What greets like that is no server of the protocol.
     pub(super) fn foreign(&self, line: &[u8]) -> Failure {
         let protocol = self.account.settings.endpoint.protocol;
@@ -280,6 +284,12 @@ impl<'account> Opening<'account> {
             [b'2', ..] => like(Protocol::Smtp),
             [b'+', ..] => like(Protocol::Pop3),
             [b'*', b' ', ..] => like(Protocol::Imap),
+            [b'4', b'0'..=b'9', b'0'..=b'9', ..] => {
+                "the server does not serve anybody now, and says so in the words of SMTP; try again later".to_owned()
+            }
+            [b'5', b'0'..=b'9', b'0'..=b'9', ..] => {
+                "the server serves nobody here, and says so in the words of SMTP; see what it says".to_owned()
+            }
             _ => format!("the server's first line is not a greeting of {protocol}; check host and port"),
         };
         Failure::new(FailureKind::Greeting, Stage::Greeting, message)
@@ -297,7 +307,8 @@ impl<'account> Opening<'account> {
         }
     }
 
-    pub(super) fn tell_offered(&self, offered: &Capabilities) {
+    pub(super) fn tell_offered(&mut self, offered: &Capabilities) {
+        self.known.offered = Some(offered.covered(&self.account.mask));
         if self.account.settings.watch.is_some() {
             self.tell(DialEvent::Offered(&offered.covered(&self.account.mask)));
         }

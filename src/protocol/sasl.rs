@@ -35,7 +35,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    const ALL: [Self; 5] = [Self::ScramSha256, Self::Plain, Self::Login, Self::OAuthBearer, Self::XOAuth2];
+    pub(super) const ALL: [Self; 5] = [Self::ScramSha256, Self::Plain, Self::Login, Self::OAuthBearer, Self::XOAuth2];
 
     /// The name on the wire.
     #[must_use]
@@ -124,7 +124,7 @@ impl Offered {
         Self { known: names.iter().filter_map(|name| name.parse().ok()).collect(), names }
     }
 
-    fn has(&self, mechanism: Mechanism) -> bool {
+    pub(super) fn has(&self, mechanism: Mechanism) -> bool {
         self.known.contains(&mechanism)
     }
 }
@@ -133,7 +133,7 @@ impl Offered {
 /// a password, OAUTHBEARER and XOAUTH2 for a token.
 ///
 /// Where one is `forced`, that one, whatever the credentials are (a password may be a token that somebody fetched), if
-/// the server offers it.
+/// the server offers it. `unprotected` says how TLS can be had, where there is none.
 ///
 /// # Errors
 /// `auth-unsupported`: what the server offers, and what to do.
@@ -142,7 +142,7 @@ pub(super) fn choose(
     offered: &Offered,
     native: Option<Native>,
     forced: Option<Way>,
-    encrypted: bool,
+    unprotected: Option<&str>,
 ) -> Result<Way, Failure> {
     let has = |mechanism| offered.has(mechanism).then_some(Way::Sasl(mechanism));
     let command = native.map(|_| Way::Native);
@@ -169,22 +169,21 @@ pub(super) fn choose(
         let offers = if offers.is_empty() { NONE.to_owned() } else { offers.join(", ") };
         let takes_token = offered.known.iter().any(|mechanism| mechanism.takes_token());
         let takes_password = command.is_some() || offered.known.iter().any(|mechanism| !mechanism.takes_token());
-        let cure = if forced.is_some() {
-            "not what --auth asks for; leave it out, or give one of these"
+        let unforced = forced.is_some() && choose(credentials, offered, native, None, None).is_ok();
+        let cure = if unforced {
+            "not what --auth asks for; leave it out"
         } else if is_password && takes_token {
             "no password; use --token-command"
         } else if !is_password && takes_password {
             "no token; give a password instead (--password-command, --password-file)"
-        } else if !encrypted {
+        } else if unprotected.is_some() {
             "nothing that fits; most servers offer more under TLS"
         } else {
             "nothing that fits; see what the provider asks of the account"
         };
-        let message = match (offers.as_str(), encrypted) {
-            (NONE, false) => "the server offers no way to sign in without TLS; use it (--starttls, or an s behind the \
-                              scheme, as in imaps://)"
-                .to_owned(),
-            (NONE, true) => "the server offers no way to sign in; see what the provider asks of the account".to_owned(),
+        let message = match (offers.as_str(), unprotected) {
+            (NONE, Some(use_tls)) => format!("the server offers no way to sign in without TLS; {use_tls}"),
+            (NONE, None) => "the server offers no way to sign in; see what the provider asks of the account".to_owned(),
             _ => format!("the server offers {offers}, {cure}"),
         };
         Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message)
@@ -237,7 +236,7 @@ impl Exchange {
         port: u16,
     ) -> Result<Self, Failure> {
         if user.is_empty() || presented.secret.expose().is_empty() {
-            return Err(unsupported("there is no user or no password to sign in with"));
+            return Err(unsupported("there is no user to sign in as, or nothing to sign in with"));
         }
         if mechanism.takes_token() {
             // Both stand between control characters there.

@@ -1,9 +1,11 @@
 //! What every connection of one account has in common, whatever its protocol.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::cure::{Circumstances, SignsIn};
 use super::dial::Family;
 use super::endpoint::Endpoint;
 use super::failure::Stage;
@@ -83,6 +85,8 @@ pub(super) struct Account {
     pub(super) live: Arc<Live>,
     /// Finds the account's secrets in what servers say.
     pub(super) mask: Arc<Mask>,
+    /// Whether a sign-in of ours succeeded: then a password that is refused later is not wrong.
+    pub(super) worked: AtomicBool,
 }
 
 impl Account {
@@ -92,7 +96,24 @@ impl Account {
         if let Some(Credentials::Password(password)) = &settings.credentials {
             mask.learn(&settings.endpoint.user, password);
         }
-        Self { settings, gate: SignInGate::new(), live: Arc::default(), mask }
+        Self { settings, gate: SignInGate::new(), live: Arc::default(), mask, worked: AtomicBool::new(false) }
+    }
+
+    /// What is known before a dial begins of what may come of it.
+    pub(super) fn circumstances(&self) -> Circumstances {
+        let Settings { endpoint, credentials, connect_timeout, .. } = &self.settings;
+        Circumstances {
+            protocol: Some(endpoint.protocol),
+            security: Some(endpoint.security),
+            is_loopback: endpoint.is_loopback(),
+            signs_in: match credentials {
+                None => SignsIn::Nobody,
+                Some(Credentials::Password(_)) => SignsIn::WithPassword,
+                Some(Credentials::Token(_)) => SignsIn::WithToken,
+            },
+            connect_timeout: Some(*connect_timeout),
+            ..Circumstances::default()
+        }
     }
 
     /// Ends everything, from any thread.

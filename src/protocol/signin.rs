@@ -77,8 +77,8 @@ impl SignInGate {
                 state.queue.retain(|waiting| *waiting != me);
                 drop(state);
                 self.changed.notify_all();
-                let message = "an earlier sign-in to this account took all the time there was; the server is slow, or \
-                               it hangs";
+                let message = "not tried: an earlier sign-in to this account took all the time there was; the server is slow, \
+                               or it hangs";
                 return Err(Failure::new(FailureKind::Timeout, Stage::Auth, message));
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

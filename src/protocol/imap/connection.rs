@@ -14,6 +14,7 @@ use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::command::{Command, Verb};
+use crate::protocol::cure::Circumstances;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::live::Live;
@@ -57,6 +58,7 @@ pub(super) struct Parts {
     pub(super) live: Arc<Live>,
     pub(super) established: Established,
     pub(super) operation_timeout: Duration,
+    pub(super) known: Circumstances,
 }
 
 /// Calls into the `imap` crate. `None` stands for a panic in it: no way to one is known, since it sees only tagged
@@ -244,6 +246,10 @@ impl ImapConnection {
     }
 
     fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
+        self.unjudged(unit).map_err(|failure| self.parts.known.judge_with(failure, &self.parts.live))
+    }
+
+    fn unjudged(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
         self.answer = None;
         self.failed = None;
         if self.broken {

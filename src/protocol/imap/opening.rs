@@ -70,6 +70,7 @@ impl Opening<'_> {
             live: Arc::clone(live),
             established: self.established(by),
             operation_timeout: account.settings.operation_timeout,
+            known: self.known.clone(),
         };
         let mut connection = ImapConnection::new(parts);
         let offered = connection.introduce(offered, &account.settings, session)?;
@@ -90,8 +91,7 @@ impl Opening<'_> {
     fn greet(&mut self, spoken: &mut Spoken) -> Result<Greeting, Failure> {
         let live = &self.account.live;
         let started = Instant::now();
-        let greeting =
-            spoken.wire.greet().map_err(|()| self.hint_at_tls(spoken.tap.lock().broke(live, "no greeting")))?;
+        let greeting = spoken.wire.greet().map_err(|()| spoken.tap.lock().broke(live, "no greeting"))?;
         let tapped = spoken.tap.lock();
         let line = &tapped.reader.last_line;
         match greeting {
@@ -145,7 +145,7 @@ impl Opening<'_> {
     }
 
     /// What the server can do: as it said already, or as it says when asked.
-    fn capabilities(&self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
+    fn capabilities(&mut self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
         let offered = self.offered(spoken)?;
         self.tell_offered(&offered);
         Ok(offered)
@@ -159,7 +159,7 @@ impl Opening<'_> {
         let tapped = spoken.tap.lock();
         match (status, tapped.reader.tally.capabilities.clone()) {
             (Status::Ok, Some(capabilities)) => Ok(capabilities),
-            (Status::Ok, None) => Ok(Capabilities::default()),
+            (Status::Ok, None) => Ok(Capabilities::unsaid()),
             _ => {
                 drop(tapped);
                 let failure = spoken.tap.lock().refused();

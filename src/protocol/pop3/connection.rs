@@ -53,6 +53,10 @@ impl Pop3Connection {
     /// # Errors
     /// [`Failure`] at stage `operation`. After `server-no` the session is usable: [`is_broken`](Self::is_broken) tells.
     pub fn run(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
+        self.unit(operation).map_err(|failure| self.lines.judged(failure))
+    }
+
+    fn unit(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
         self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
         self.lines.expect_silence()?;
         match operation {

@@ -36,6 +36,7 @@ impl Opening<'_> {
             self.fails_now();
             lines.leave();
         })?;
+        lines.known.clone_from(&self.known);
         let mut established = self.established(Some(by));
         established.commands = lines.commands().to_vec();
         Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))
@@ -71,7 +72,7 @@ impl Opening<'_> {
 
     fn greeted(&mut self, lines: &mut Lines) -> Result<(), Failure> {
         let started = Instant::now();
-        let line = lines.line().map(<[u8]>::to_vec).map_err(|failure| self.hint_at_tls(failure))?;
+        let line = lines.line().map(<[u8]>::to_vec)?;
         if !reply::is_status(&line, b"+OK") && !reply::is_status(&line, b"-ERR") {
             return Err(self.foreign_greeting(lines, &line));
         }
@@ -104,9 +105,13 @@ impl Opening<'_> {
                 if limit || lines.is_broken() {
                     return Err(failure);
                 }
+                offered = Capabilities::unsaid();
             }
         }
-        self.tell_offered(&offered);
+        // What it said once holds, though it does not say it again.
+        if !offered.is_unsaid() || self.known.offered.is_none() {
+            self.tell_offered(&offered);
+        }
         Ok(offered)
     }
 }

@@ -82,8 +82,8 @@ impl SmtpConnection {
                 return Err(Failure::new(FailureKind::Internal, Stage::Operation, message));
             }
         };
-        self.begin()?;
-        reply::command(&mut self.lines, command).map(|_| 0)
+        let done = self.begin().and_then(|()| reply::command(&mut self.lines, command));
+        done.map(|_| 0).map_err(|failure| self.lines.judged(failure))
     }
 
     /// Sends one message to its recipient; 1 item. Whatever the server refuses of it, the session goes on without it.
@@ -91,6 +91,11 @@ impl SmtpConnection {
     /// # Errors
     /// [`Failure`] at stage `operation`: the first refusal, in the server's own words.
     pub fn send(&mut self, letter: &Letter) -> Result<u32, Failure> {
+        self.lines.known.sender = Some(letter.from.to_string());
+        self.deliver(letter).map_err(|failure| self.lines.judged(failure))
+    }
+
+    fn deliver(&mut self, letter: &Letter) -> Result<u32, Failure> {
         self.begin()?;
         let parameters = self.parameters(letter)?;
         let commands = [

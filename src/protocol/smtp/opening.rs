@@ -5,10 +5,12 @@ use std::time::Instant;
 use lettre::transport::smtp::extension::ClientId;
 
 use super::connection::SmtpConnection;
+use super::ehlo::EhloName;
 use super::reply;
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{LineCarrier, Turn};
+use crate::protocol::cure::Named;
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, Stage};
 use crate::protocol::lines::Lines;
@@ -37,6 +39,7 @@ impl Opening<'_> {
             self.fails_now();
             lines.leave();
         })?;
+        lines.known.clone_from(&self.known);
         let mut established = self.established(by);
         established.label = is_label.then(|| name.to_string());
         established.commands = lines.commands().to_vec();
@@ -67,7 +70,7 @@ impl Opening<'_> {
 
     fn welcomed(&mut self, lines: &mut Lines) -> Result<(), Failure> {
         let started = Instant::now();
-        let line = lines.peek_line().map(<[u8]>::to_vec).map_err(|failure| self.hint_at_tls(failure))?;
+        let line = lines.peek_line().map(<[u8]>::to_vec)?;
         if !line.first_chunk::<3>().is_some_and(|code| code.iter().all(u8::is_ascii_digit)) {
             return Err(self.foreign_greeting(lines, &line));
         }
@@ -92,6 +95,8 @@ impl Opening<'_> {
     /// Says who we are, and learns what the server can do. One that knows no EHLO offers nothing (RFC 5321 §3.2).
     fn ehlo(&mut self, lines: &mut Lines, name: &ClientId) -> Result<Capabilities, Failure> {
         let mut offered = Capabilities::default();
+        let by_flag = self.account.settings.ehlo != EhloName::Address;
+        self.known.naming = Some(Named { name: name.to_string(), by_flag });
         reply::ask(lines, &format!("EHLO {name}"))?;
         let answered = reply::read(lines)?;
         match answered.code {
@@ -104,6 +109,7 @@ impl Opening<'_> {
             }
             _ => return Err(before_sign_in(reply::not_done(lines, &answered))),
         }
+        self.known.naming = None;
         self.tell_offered(&offered);
         Ok(offered)
     }

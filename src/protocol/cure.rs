@@ -1,0 +1,456 @@
+//! What a failure means, and what can be done about it: decided from its kind and what is known besides the server's words.
+//!
+//! A cure is said only where it can be true. So each is decided from [`Circumstances`], and one that nobody knows to be
+//! possible is left out.
+
+mod wording;
+
+use std::time::Duration;
+
+use super::capabilities::Capabilities;
+use super::endpoint::{Protocol, Security};
+use super::failure::{Failure, FailureKind, Stage};
+use super::live::Live;
+use super::sasl::{Mechanism, Offered, Way};
+
+use FailureKind::{
+    AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ConnectTimeout, LimitConnections, LimitRate, ServerBad,
+    ServerBye, ServerNo, ServerUnavailable, Timeout,
+};
+
+/// What is known of a connection besides the server's words, as far as it came. By default nothing is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Circumstances {
+    pub(super) protocol: Option<Protocol>,
+    pub(super) security: Option<Security>,
+    /// The host is this machine, where plaintext is the rule: elsewhere it was asked for by a flag.
+    pub(super) is_loopback: bool,
+    /// What the server offers, once it has said so.
+    pub(super) offered: Option<Capabilities>,
+    pub(super) signs_in: SignsIn,
+    /// How the sign-in was tried.
+    pub(super) tried: Option<Tried>,
+    /// What the server said against it within the exchange.
+    pub(super) exchange_said: Option<String>,
+    /// The same password, or a token, signed in before.
+    pub(super) worked_before: bool,
+    /// How many other connections of this client are open.
+    pub(super) others_open: Option<usize>,
+    /// The name that EHLO gives, while its answer is out.
+    pub(super) naming: Option<Named>,
+    /// The whole time that a dial has.
+    pub(super) connect_timeout: Option<Duration>,
+    /// The sender of the message under way.
+    pub(super) sender: Option<String>,
+}
+
+/// Who signs in, and with what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SignsIn {
+    #[default]
+    Unknown,
+    Nobody,
+    WithPassword,
+    WithToken,
+}
+
+/// A way to sign in that was tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried {
+    /// The mechanism, or the protocol's own command.
+    pub(super) name: &'static str,
+    pub(super) way: Way,
+    /// Whether a flag asked for it; else it was our choice.
+    pub(super) by_flag: bool,
+}
+
+/// A name given in EHLO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: String,
+    /// Whether a flag gave it.
+    pub(super) by_flag: bool,
+}
+
+/// Something that can be done. It is worded in one place, [`wording`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cure {
+    SeeWhatItSays,
+    CheckUserAndPassword,
+    CheckRefused,
+    CheckAccount,
+    AppPassword,
+    /// By those mechanisms, which the server offers.
+    Token(Vec<&'static str>),
+    FreshToken,
+    NewPassword,
+    OpenItsPage,
+    AllowProtocol(Option<Protocol>),
+    AllowSmtpAuth,
+    Unlock,
+    MakeRoom,
+    AskAdministrator,
+    /// A wait that the server states, or one of unknown length.
+    Wait(Option<Duration>),
+    AskForLess,
+    SignInLessOften,
+    SendLess,
+    FewerConnections,
+    CloseOtherClients,
+    OneConnection,
+    CloseOtherClient,
+    UseTls {
+        protocol: Option<Protocol>,
+        /// Whether the upgrade is offered, where that is known.
+        start_tls: Option<bool>,
+        is_loopback: bool,
+    },
+    NameUser,
+    OtherName(Named),
+    OtherSender(Option<String>),
+    OtherRecipient,
+    Longer(Duration),
+}
+
+/// What a failure means, with the cures: the message of a refusal of that kind.
+pub(super) fn advice(kind: FailureKind, stage: Stage, line: &[u8], known: &Circumstances) -> String {
+    let text = String::from_utf8_lossy(line).to_lowercase();
+    let case = Case { kind, stage, text: &text, known };
+    wording::sentence(&case, &case.cures())
+}
+
+impl Circumstances {
+    /// The failure with what can be done about it, once all is known. What has no line of the server's is told by whoever
+    /// found it out, unless it is the time.
+    pub(super) fn judge(&self, mut failure: Failure) -> Failure {
+        let stated = failure.server_line.clone();
+        match (failure.kind, &stated) {
+            (
+                AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | LimitConnections | LimitRate | ServerNo
+                | ServerBad | ServerBye | ServerUnavailable,
+                Some(line),
+            ) => failure.message = advice(failure.kind, failure.stage, line.as_bytes(), self),
+            (Timeout, line) if matches!(failure.stage, Stage::Tls | Stage::Greeting | Stage::Auth) => {
+                let line = line.as_deref().unwrap_or_default();
+                failure.message = advice(failure.kind, failure.stage, line.as_bytes(), self);
+            }
+            (ConnectTimeout, _) => failure.message += &wording::longer(self.longer_to_connect()),
+            _ => {}
+        }
+        failure
+    }
+
+    /// The same for a session of that connector.
+    pub(super) fn judge_with(&mut self, failure: Failure, live: &Live) -> Failure {
+        self.others_open = Some(live.open().saturating_sub(1));
+        self.judge(failure)
+    }
+
+    /// A host that answers at all does so within the system's first repetitions of the question: more than these waits for
+    /// nobody.
+    fn longer_to_connect(&self) -> Option<Duration> {
+        const REPETITIONS: Duration = Duration::from_secs(4);
+        self.connect_timeout.filter(|given| *given < REPETITIONS)
+    }
+
+    /// The other offered ways to present the same secret.
+    fn other_ways(&self) -> Vec<(&'static str, Way)> {
+        let (Some(offered), Some(protocol), Some(tried)) = (&self.offered, self.protocol, self.tried) else {
+            return Vec::new();
+        };
+        let mechanisms = Offered::read(offered.mechanisms(protocol));
+        let same = |way| match (tried.way, way) {
+            (Way::Sasl(tried), Way::Sasl(way)) => tried == way,
+            (Way::Native, Way::Native) => true,
+            _ => false,
+        };
+        let takes_token = matches!(tried.way, Way::Sasl(mechanism) if mechanism.takes_token());
+        let by_sasl = Mechanism::ALL
+            .into_iter()
+            .filter(|mechanism| mechanisms.has(*mechanism) && mechanism.takes_token() == takes_token)
+            .map(|mechanism| (Way::Sasl(mechanism), mechanism.name()));
+        let command = offered.own_command(protocol).filter(|_| !takes_token).map(|name| (Way::Native, name));
+        by_sasl.chain(command).filter(|(way, _)| !same(*way)).map(|(way, name)| (name, way)).collect()
+    }
+
+    /// The offered mechanisms that take a token.
+    fn token_ways(&self) -> Vec<&'static str> {
+        let (Some(offered), Some(protocol)) = (&self.offered, self.protocol) else { return Vec::new() };
+        let mechanisms = Offered::read(offered.mechanisms(protocol));
+        let takes = |mechanism: &Mechanism| mechanism.takes_token() && mechanisms.has(*mechanism);
+        Mechanism::ALL.into_iter().filter(takes).map(Mechanism::name).collect()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.security.is_some_and(|security| security != Security::Plain)
+    }
+
+    /// In words, how TLS can be had.
+    pub(super) fn use_tls(&self) -> String {
+        self.tls().to_string()
+    }
+
+    /// TLS, as it can be had.
+    fn tls(&self) -> Cure {
+        let start_tls = self.protocol.zip(self.offered.as_ref());
+        let start_tls = start_tls.map(|(protocol, offered)| offered.has(protocol.start_tls()));
+        Cure::UseTls { protocol: self.protocol, start_tls, is_loopback: self.is_loopback }
+    }
+}
+
+/// A failure, as its cures are looked for.
+struct Case<'a> {
+    kind: FailureKind,
+    stage: Stage,
+    /// The server's line, in lower case.
+    text: &'a str,
+    known: &'a Circumstances,
+}
+
+/// Words for a maildrop that somebody else has: it has one owner at a time (RFC 1939 §3).
+const LOCKED: &[&str] = &[
+    "[in-use]",
+    "lock",
+    "locked",
+    "maildrop in use",
+    "mailbox in use",
+    "mailbox is in use",
+    "already in use",
+    "being used",
+    "another session",
+    "another pop3 session",
+];
+/// Words for a number of connections, which is no lock though the code may be the same.
+const COUNTED: &[&str] = &["too many", "maximum", "limit", "connections"];
+const APP_PASSWORD: &[&str] = &[
+    "app password",
+    "app-password",
+    "application password",
+    "application-specific",
+    "application specific",
+    "app-specific",
+    "app specific",
+    "authorization code",
+    "authorized code",
+];
+const WEB: &[&str] =
+    &["web browser", "web login", "web-login", "webalert", "browser", "log in via", "sign in via", "webmail"];
+const BASIC: &[&str] =
+    &["basic authentication", "basic auth", "basicauthblocked", "oauth", "modern authentication", "legacy"];
+const SMTP_AUTH: &[&str] = &["smtpclientauthentication", "smtp_auth_disabled", "smtp auth"];
+const SWITCHED_OFF: &[&str] = &[
+    "not enabled",
+    "access is disabled",
+    "access disabled",
+    "access denied",
+    "access not allowed",
+    "not allowed to use",
+    "not permitted to use",
+    "service is not open",
+    "not open",
+    "switched off",
+    "turned off",
+    "imap is disabled",
+    "pop is disabled",
+    "pop3 is disabled",
+    "imap disabled",
+    "pop3 disabled",
+    "imap access",
+    "pop access",
+    "pop3 access",
+];
+const EXPIRED: &[&str] = &["expired"];
+const SHUT: &[&str] =
+    &["locked", "suspended", "blocked", "deactivated", "frozen", "abnormal", "inactive", "banned", "disabled"];
+const QUOTA: &[&str] = &["over quota", "overquota", "quota", "mailbox full", "mailbox is full", "out of storage"];
+const ADMINISTRATOR: &[&str] = &["[contactadmin]", "administrator", "contact"];
+const NAME: &[&str] =
+    &["helo", "ehlo", "hostname", "host name", "fully-qualified", "fully qualified", "fqdn", "domain"];
+const SENDER: &[&str] =
+    &["sender", "sendasdenied", "send as", "from address", "return path", "mail from", "not owned by user"];
+const RELAY: &[&str] = &["relay", "relaying", "relayed"];
+const WANTS_TLS: &[&str] = &["starttls", "stls", "tls", "ssl", "encryption", "encrypted", "secure"];
+const SENDING: &[&str] = &["quota", "daily", "per day", "sending limit", "relay limit", "messages per", "hourly"];
+
+impl Case<'_> {
+    fn says(&self, pieces: &[&str]) -> bool {
+        pieces.iter().any(|piece| holds(self.text, piece))
+    }
+
+    fn is_locked(&self) -> bool {
+        self.kind == LimitConnections && self.stage <= Stage::Auth && self.says(LOCKED) && !self.says(COUNTED)
+    }
+
+    fn is_sending_quota(&self) -> bool {
+        self.kind == LimitRate
+            && self.stage == Stage::Operation
+            && self.known.protocol == Some(Protocol::Smtp)
+            && self.says(SENDING)
+    }
+
+    /// The server names several causes: they are in its line, and which of them it is nobody knows.
+    fn names_several(&self) -> bool {
+        let causes: [&[&str]; 4] = [
+            &["password", "credentials"],
+            SHUT,
+            &["not open", "not enabled"],
+            &["limit", "limited", "frequency", "too often"],
+        ];
+        causes.into_iter().filter(|cause| self.says(cause)).count() > 1
+    }
+
+    fn is_token(&self) -> bool {
+        let by = |tried: Tried| matches!(tried.way, Way::Sasl(mechanism) if mechanism.takes_token());
+        self.known.signs_in == SignsIn::WithToken || self.known.tried.is_some_and(by)
+    }
+
+    fn cures(&self) -> Vec<Cure> {
+        let known = self.known;
+        match self.kind {
+            LimitConnections if self.is_locked() => match known.others_open {
+                Some(0) => vec![Cure::CloseOtherClient],
+                _ => vec![Cure::OneConnection],
+            },
+            LimitConnections => match known.others_open {
+                Some(0) => vec![Cure::CloseOtherClients],
+                _ => vec![Cure::FewerConnections],
+            },
+            LimitRate if self.is_sending_quota() => vec![self.wait(), Cure::SendLess],
+            LimitRate if self.stage <= Stage::Auth && known.signs_in != SignsIn::Nobody => {
+                vec![self.wait(), Cure::SignInLessOften]
+            }
+            LimitRate => vec![self.wait(), Cure::AskForLess],
+            ServerUnavailable => vec![self.wait()],
+            AuthPolicy => self.policy(),
+            AuthInvalid | AuthRefused if known.worked_before && self.is_token() => vec![Cure::FreshToken],
+            AuthInvalid | AuthRefused if known.worked_before => vec![self.wait(), Cure::SignInLessOften],
+            AuthInvalid | AuthRefused if self.is_token() => vec![Cure::FreshToken],
+            AuthInvalid => vec![Cure::CheckUserAndPassword],
+            AuthRefused => vec![Cure::CheckRefused, Cure::CheckAccount],
+            AuthUnsupported => self.unsupported(),
+            ServerNo if known.naming.is_some() => self.naming(),
+            ServerBad if known.naming.is_some() => self.naming(),
+            ServerNo if self.stage == Stage::Operation && known.protocol == Some(Protocol::Smtp) => self.message(),
+            ServerNo if self.stage == Stage::Operation && self.says(QUOTA) => vec![Cure::MakeRoom],
+            ServerNo if self.stage <= Stage::Auth => vec![Cure::SeeWhatItSays],
+            Timeout => known.connect_timeout.map(Cure::Longer).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn wait(&self) -> Cure {
+        Cure::Wait(stated_wait(self.text))
+    }
+
+    /// What lets an account in that may not come in like this.
+    fn policy(&self) -> Vec<Cure> {
+        let token = || {
+            let ways = self.known.token_ways();
+            (!self.is_token() && !ways.is_empty()).then_some(Cure::Token(ways))
+        };
+        let mut cures = if self.says(APP_PASSWORD) {
+            [Some(Cure::AppPassword), token()].into_iter().flatten().collect()
+        } else if self.says(WEB) {
+            let password = (!self.is_token()).then_some(Cure::AppPassword);
+            [Some(Cure::OpenItsPage), password, token()].into_iter().flatten().collect()
+        } else if self.says(SMTP_AUTH) {
+            vec![Cure::AllowSmtpAuth]
+        } else if self.says(BASIC) {
+            vec![token().unwrap_or(Cure::AskAdministrator)]
+        } else if self.says(EXPIRED) {
+            vec![if self.is_token() { Cure::FreshToken } else { Cure::NewPassword }]
+        } else if self.says(QUOTA) {
+            vec![Cure::MakeRoom]
+        } else if self.says(SWITCHED_OFF) {
+            vec![Cure::AllowProtocol(self.known.protocol)]
+        } else if self.says(SHUT) {
+            vec![Cure::Unlock]
+        } else if self.says(ADMINISTRATOR) {
+            vec![Cure::AskAdministrator]
+        } else {
+            vec![Cure::SeeWhatItSays]
+        };
+        cures.extend(stated_wait(self.text).map(|wait| Cure::Wait(Some(wait))));
+        cures
+    }
+
+    /// What is missing where a way to sign in, or a sign-in itself, is.
+    fn unsupported(&self) -> Vec<Cure> {
+        let known = self.known;
+        let not_yet = known.security == Some(Security::Plain);
+        if self.stage == Stage::Operation {
+            return if self.says(WANTS_TLS) && !known.is_encrypted() {
+                vec![known.tls()]
+            } else if known.signs_in == SignsIn::Nobody {
+                vec![Cure::NameUser]
+            } else {
+                Vec::new()
+            };
+        }
+        if not_yet || (!known.is_encrypted() && self.says(WANTS_TLS)) {
+            return vec![known.tls()];
+        }
+        let ways = known.token_ways();
+        if !self.is_token() && !ways.is_empty() {
+            return vec![Cure::Token(ways)];
+        }
+        if known.other_ways().is_empty() { vec![Cure::CheckAccount] } else { Vec::new() }
+    }
+
+    /// What is wrong with us before anybody signs in: the name, where that is what the server speaks of.
+    fn naming(&self) -> Vec<Cure> {
+        match &self.known.naming {
+            Some(named) if self.says(NAME) => vec![Cure::OtherName(named.clone())],
+            _ => vec![Cure::SeeWhatItSays],
+        }
+    }
+
+    /// What is wrong with a message that an SMTP server refuses.
+    fn message(&self) -> Vec<Cure> {
+        let nobody = self.known.signs_in == SignsIn::Nobody;
+        if self.says(RELAY) {
+            vec![if nobody { Cure::NameUser } else { Cure::OtherRecipient }]
+        } else if self.says(SENDER) {
+            vec![Cure::OtherSender(self.known.sender.clone())]
+        } else if nobody && self.says(&["authentication", "authenticate", "authenticated", "not logged in"]) {
+            vec![Cure::NameUser]
+        } else if self.says(QUOTA) {
+            vec![Cure::MakeRoom]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Whether the text holds those words as words, and not as a part of an address or of a host's name, which anybody may
+/// have chosen.
+fn holds(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = &text[at + words.len()..];
+        let in_a_name = after.starts_with('@')
+            || after.strip_prefix('.').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+        !in_a_name
+            && !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '@' | '-'))
+            && !after.starts_with(char::is_alphanumeric)
+    })
+}
+
+/// How long the server wants us to wait, in its own words: "Suggested Backoff Time: 300 milliseconds", "in 15 minutes".
+fn stated_wait(text: &str) -> Option<Duration> {
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.windows(2).find_map(|pair| {
+        let number: u64 = pair[0].parse().ok()?;
+        let milliseconds: u64 = match pair[1] {
+            "ms" | "millisecond" | "milliseconds" => 1,
+            "s" | "sec" | "secs" | "second" | "seconds" => 1000,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60 * 1000,
+            "h" | "hour" | "hours" => 60 * 60 * 1000,
+            _ => return None,
+        };
+        number.checked_mul(milliseconds).map(Duration::from_millis)
+    })
+}
+
+#[cfg(test)]
+mod tests;

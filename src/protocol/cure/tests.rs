@@ -1,0 +1,401 @@
+use super::*;
+
+fn offers(protocol: Protocol, words: &str) -> Circumstances {
+    Circumstances {
+        protocol: Some(protocol),
+        security: Some(Security::Tls),
+        offered: Some(words.split(", ").collect()),
+        signs_in: SignsIn::WithPassword,
+        connect_timeout: Some(Duration::from_secs(10)),
+        ..Circumstances::default()
+    }
+}
+
+fn imap(words: &str) -> Circumstances {
+    offers(Protocol::Imap, words)
+}
+
+fn smtp(words: &str) -> Circumstances {
+    offers(Protocol::Smtp, words)
+}
+
+fn pop3(words: &str) -> Circumstances {
+    offers(Protocol::Pop3, words)
+}
+
+fn by(known: Circumstances, mechanism: Mechanism) -> Circumstances {
+    let tried = Tried { name: mechanism.name(), way: Way::Sasl(mechanism), by_flag: false };
+    Circumstances { tried: Some(tried), ..known }
+}
+
+fn by_flag(known: Circumstances, mechanism: Mechanism) -> Circumstances {
+    let known = by(known, mechanism);
+    Circumstances { tried: known.tried.map(|tried| Tried { by_flag: true, ..tried }), ..known }
+}
+
+fn plain(known: Circumstances, is_loopback: bool) -> Circumstances {
+    Circumstances { security: Some(Security::Plain), is_loopback, ..known }
+}
+
+fn with(known: Circumstances, signs_in: SignsIn) -> Circumstances {
+    Circumstances { signs_in, ..known }
+}
+
+fn named(by_flag: bool) -> Circumstances {
+    Circumstances { naming: Some(Named { name: "[192.0.2.1]".into(), by_flag }), ..smtp("") }
+}
+
+fn open(known: Circumstances, others: usize) -> Circumstances {
+    Circumstances { others_open: Some(others), ..known }
+}
+
+fn worked(known: Circumstances) -> Circumstances {
+    Circumstances { worked_before: true, ..known }
+}
+
+fn sent(known: Circumstances) -> Circumstances {
+    Circumstances { sender: Some("joe@example.org".into()), ..known }
+}
+
+/// What is refused, of what, under which circumstances: what is to be said of it, and what must not.
+type Row = (FailureKind, Stage, &'static str, Circumstances, &'static [&'static str], &'static [&'static str]);
+
+#[track_caller]
+fn hold(rows: Vec<Row>) {
+    for (kind, stage, line, known, said, unsaid) in rows {
+        let message = advice(kind, stage, line.as_bytes(), &known);
+        for said in said {
+            assert!(message.contains(said), "{kind} {line:?} {known:?}: {said:?} is missing: {message}");
+        }
+        for unsaid in unsaid {
+            assert!(!message.contains(unsaid), "{kind} {line:?} {known:?}: {unsaid:?} is said: {message}");
+        }
+    }
+}
+
+use Mechanism::{Login, OAuthBearer, Plain, ScramSha256, XOAuth2};
+use SignsIn::{Nobody, WithToken};
+use Stage::{Auth, Greeting, Operation};
+
+#[test]
+fn an_account_that_may_not_come_in_is_told_what_lets_it_in() {
+    const BOTH: &str = "check both";
+    hold(vec![
+        // Gmail; barbushin/php-imap#87.
+        (
+            AuthPolicy,
+            Auth,
+            "NO [ALERT] Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754",
+            imap("IMAP4rev1"),
+            &["app password", "web page", "may be right"],
+            &[BOTH, "--token-command", "use TLS"],
+        ),
+        (
+            AuthPolicy,
+            Auth,
+            "NO [ALERT] Application-specific password required",
+            imap("IMAP4rev1, AUTH=XOAUTH2, AUTH=OAUTHBEARER"),
+            &["app password", "--token-command", "OAUTHBEARER and XOAUTH2"],
+            &[BOTH],
+        ),
+        // Exchange Online; nodemailer/nodemailer#1714.
+        (
+            AuthPolicy,
+            Auth,
+            "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+            by(smtp("AUTH LOGIN XOAUTH2"), Login),
+            &["--token-command", "XOAUTH2"],
+            &[BOTH, "use TLS", "another account"],
+        ),
+        (
+            AuthPolicy,
+            Auth,
+            "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+            by(smtp("AUTH LOGIN"), Login),
+            &["administrator"],
+            &["--token-command", "use TLS"],
+        ),
+        (
+            AuthPolicy,
+            Auth,
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+            by(with(smtp("AUTH LOGIN XOAUTH2"), WithToken), XOAuth2),
+            &["authenticated SMTP", "the token may be right"],
+            &["--token-command", "password may"],
+        ),
+        (
+            AuthPolicy,
+            Auth,
+            "-ERR [SYS/PERM] Your account is not enabled for POP access.",
+            pop3("USER"),
+            &["allow POP3"],
+            &[BOTH, "app password"],
+        ),
+        (AuthPolicy, Auth, "NO [EXPIRED] Password expired", imap(""), &["new password"], &[BOTH]),
+        (AuthPolicy, Auth, "NO [CONTACTADMIN] no", imap(""), &["administrator"], &[BOTH]),
+        (AuthPolicy, Auth, "NO Account is locked for 15 minutes", imap(""), &["unlock", "wait 15 min"], &[BOTH]),
+        (AuthPolicy, Auth, "NO [OVERQUOTA] mailbox full", imap(""), &["make room"], &[BOTH]),
+        (AuthPolicy, Auth, "NO not like this", imap(""), &["see what it says"], &[BOTH]),
+    ]);
+}
+
+#[test]
+fn a_password_that_signed_in_before_is_not_wrong() {
+    let ours = || by(worked(pop3("USER, SASL PLAIN")), Plain);
+    let line = "-ERR Logon failure: unknown user name or bad password.";
+    for kind in [AuthInvalid, AuthRefused] {
+        hold(vec![
+            (kind, Auth, line, ours(), &["the same password signed in before", "not wrong"], &["check both", "--auth"]),
+            (
+                kind,
+                Auth,
+                line,
+                by(worked(with(pop3("SASL XOAUTH2"), WithToken)), XOAuth2),
+                &["token", "expired"],
+                &["password"],
+            ),
+        ]);
+    }
+    hold(vec![
+        (AuthInvalid, Auth, line, pop3("USER"), &["the user or the password; check both"], &["signed in before"]),
+        (AuthInvalid, Auth, "NO", by(with(imap(""), WithToken), OAuthBearer), &["token", "expired"], &["password"]),
+        (AuthRefused, Auth, "NO LOGIN failed.", imap(""), &["does not say why"], &["check both"]),
+        (
+            AuthRefused,
+            Auth,
+            "-ERR account is abnormal, service is not open, password is incorrect or login frequency limited",
+            pop3("USER"),
+            &["does not say which"],
+            &["does not say why"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_way_to_sign_in_that_was_refused_is_named_with_the_others() {
+    let offered = || imap("IMAP4rev1, AUTH=SCRAM-SHA-256, AUTH=PLAIN, AUTH=XOAUTH2");
+    hold(vec![
+        (
+            AuthRefused,
+            Auth,
+            "NO no",
+            by(offered(), ScramSha256),
+            &["by SCRAM-SHA-256, our choice", "PLAIN (--auth plain)", "the LOGIN command (--auth user-pass)"],
+            &["--auth xoauth2", "--auth scram"],
+        ),
+        (
+            AuthUnsupported,
+            Auth,
+            "534 5.7.9 Authentication mechanism is too weak",
+            by_flag(smtp("AUTH PLAIN SCRAM-SHA-256"), Plain),
+            &["by PLAIN, as --auth says", "--auth scram-sha-256"],
+            &["our choice", "use TLS"],
+        ),
+        (
+            ServerBad,
+            Auth,
+            "BAD what",
+            by(imap("LOGINDISABLED, AUTH=PLAIN"), Plain),
+            &["by PLAIN"],
+            &["--auth", "offers"],
+        ),
+        (
+            AuthUnsupported,
+            Auth,
+            "504 5.7.4 Unrecognized authentication type",
+            by(smtp("AUTH PLAIN XOAUTH2"), Plain),
+            &["--token-command"],
+            &["use TLS"],
+        ),
+        (
+            AuthUnsupported,
+            Auth,
+            "504 5.7.4 Unrecognized authentication type",
+            by(smtp("AUTH PLAIN"), Plain),
+            &["what the provider asks"],
+            &["use TLS", "--token-command"],
+        ),
+    ]);
+}
+
+#[test]
+fn tls_is_named_only_where_there_is_none_and_as_it_can_be_had() {
+    let line = "NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.";
+    hold(vec![
+        (AuthUnsupported, Auth, line, plain(imap("STARTTLS"), true), &["--starttls", "imaps://"], &["--plaintext"]),
+        (
+            AuthUnsupported,
+            Auth,
+            line,
+            plain(imap("STARTTLS"), false),
+            &["leave --plaintext out", "imaps://"],
+            &["--starttls"],
+        ),
+        (AuthUnsupported, Auth, line, plain(pop3("USER"), true), &["pop3s://"], &["--starttls", "--plaintext"]),
+        (AuthUnsupported, Auth, line, imap("STARTTLS"), &[], &["use TLS", "--starttls", "imaps://"]),
+        (
+            AuthUnsupported,
+            Operation,
+            "530 5.7.0 Must issue a STARTTLS command first",
+            plain(with(smtp("STARTTLS"), Nobody), true),
+            &["--starttls"],
+            &["name a user"],
+        ),
+        (
+            AuthUnsupported,
+            Operation,
+            "530 5.5.1 Authentication Required",
+            with(smtp("AUTH PLAIN"), Nobody),
+            &["name a user in the URL"],
+            &["TLS"],
+        ),
+    ]);
+}
+
+#[test]
+fn limits_know_whose_connections_are_open_and_waits_are_shown() {
+    let many = "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)";
+    let locked = "-ERR [IN-USE] Mailbox is locked by another POP3 session.";
+    hold(vec![
+        (LimitConnections, Auth, many, open(imap(""), 3), &["use fewer", "the password is not"], &["other clients"]),
+        (LimitConnections, Auth, many, open(imap(""), 0), &["other clients"], &["use fewer", "dispose"]),
+        (
+            LimitConnections,
+            Auth,
+            many,
+            by(with(imap(""), WithToken), XOAuth2),
+            &["the token is not the matter"],
+            &["password"],
+        ),
+        (LimitConnections, Greeting, "421 too many connections", with(smtp(""), Nobody), &["use fewer"], &["password"]),
+        (LimitConnections, Auth, locked, open(pop3(""), 1), &["one owner", "use one connection"], &["another client"]),
+        (LimitConnections, Auth, locked, open(pop3(""), 0), &["one owner", "another client"], &["use one connection"]),
+        (
+            LimitRate,
+            Auth,
+            "NO [AUTHENTICATIONFAILED] Too many login attempts, try again in 15 minutes",
+            imap(""),
+            &["wait 15 min", "keep connections open"],
+            &["check both"],
+        ),
+        (LimitRate, Operation, "BAD throttled. Suggested Backoff Time: 300 milliseconds", imap(""), &["300 ms"], &[]),
+        (LimitRate, Operation, "421 slow down, retry in 900 seconds", smtp(""), &["wait 15 min"], &["sign in"]),
+        (
+            LimitRate,
+            Operation,
+            "552 Message would take you over your relay quota of 500",
+            smtp(""),
+            &["send less"],
+            &["sign in", "make room"],
+        ),
+        (
+            ServerUnavailable,
+            Auth,
+            "NO LOGIN System error",
+            by(imap(""), Plain),
+            &["not for the password", "try again later"],
+            &["check", "--auth", "refused the user"],
+        ),
+        (
+            ServerUnavailable,
+            Greeting,
+            "421 busy, back in 2 hours",
+            with(smtp(""), Nobody),
+            &["wait 2 h"],
+            &["password"],
+        ),
+        (ServerUnavailable, Operation, "NO [UNAVAILABLE] later", imap(""), &["the connection goes on"], &["password"]),
+    ]);
+}
+
+#[test]
+fn before_anyone_signs_in_the_name_is_the_matter_only_where_the_server_says_so() {
+    let helo = "504 5.5.2 <[192.0.2.1]>: Helo command rejected: need fully-qualified hostname";
+    for kind in [ServerNo, ServerBad] {
+        for stage in [Greeting, Auth] {
+            hold(vec![
+                (kind, stage, helo, named(false), &["--ehlo NAME", "[192.0.2.1]"], &["sign us in", "another"]),
+                (kind, stage, helo, named(true), &["another name with --ehlo"], &["sign us in"]),
+                (
+                    kind,
+                    stage,
+                    "550 5.7.1 Client host blocked using zen.example.org",
+                    named(false),
+                    &["see what it says"],
+                    &["--ehlo"],
+                ),
+            ]);
+        }
+    }
+    hold(vec![(ServerNo, Auth, "NO not now", imap(""), &["before anyone signed in"], &["password"])]);
+}
+
+#[test]
+fn a_refused_message_names_what_of_it_can_be_changed() {
+    hold(vec![
+        (
+            ServerNo,
+            Operation,
+            "553 5.7.1 <joe@example.org>: Sender address rejected: not owned by user joe",
+            sent(smtp("")),
+            &["it was sent as joe@example.org", "--from"],
+            &["--to"],
+        ),
+        (
+            ServerNo,
+            Operation,
+            "554 5.2.252 SendAsDenied; joe@example.org not allowed to send as ann@example.org",
+            sent(smtp("")),
+            &["--from"],
+            &[],
+        ),
+        (
+            ServerNo,
+            Operation,
+            "554 5.7.1 <ann@example.net>: Relay access denied",
+            with(smtp("AUTH PLAIN"), Nobody),
+            &["name a user in the URL"],
+            &["--from"],
+        ),
+        (
+            ServerNo,
+            Operation,
+            "554 5.7.1 <ann@example.net>: Relay access denied",
+            sent(smtp("")),
+            &["--to"],
+            &["name a user"],
+        ),
+        (ServerNo, Operation, "550 5.1.1 <sender@relay.example>: no such user", sent(smtp("")), &["goes on"], &["--"]),
+        (ServerNo, Operation, "NO [OVERQUOTA] full", imap(""), &["make room"], &[]),
+    ]);
+}
+
+#[test]
+fn more_time_is_named_where_it_may_help() {
+    let nothing = |security| Circumstances { security: Some(security), ..smtp("") };
+    hold(vec![
+        (Timeout, Greeting, "", nothing(Security::Tls), &["--connect-timeout, now 10 s"], &["TLS first"]),
+        (Timeout, Greeting, "", nothing(Security::Plain), &["--connect-timeout", "TLS first (smtps://)"], &[]),
+        (Timeout, Greeting, "220-mail", nothing(Security::Plain), &["a part of the greeting"], &["TLS first"]),
+        (Timeout, Auth, "", by(pop3("SASL PLAIN"), Plain), &["have the maildrop", "--connect-timeout"], &[]),
+    ]);
+    for (seconds, said) in [(1, true), (10, false)] {
+        let known = Circumstances { connect_timeout: Some(Duration::from_secs(seconds)), ..imap("") };
+        let failure = known.judge(Failure::new(ConnectTimeout, Stage::Connect, "no answer"));
+        assert_eq!(failure.message.contains("--connect-timeout"), said, "{failure}");
+    }
+}
+
+#[test]
+fn a_stated_wait_is_read_whatever_its_unit() {
+    for (text, wait) in [
+        ("suggested backoff time: 43000 milliseconds", Some(43_000)),
+        ("try again in 15 minutes", Some(900_000)),
+        ("retry after 900 seconds", Some(900_000)),
+        ("wait 1 hour", Some(3_600_000)),
+        ("451 4.7.1 greylisted", None),
+        ("4 sessions", None),
+    ] {
+        assert_eq!(stated_wait(text), wait.map(Duration::from_millis), "{text}");
+    }
+}
