@@ -124,7 +124,8 @@
 //!
 //! | id | severity | found when |
 //! |---|---|---|
-//! | `password-in-the-clear` | warning, advice on loopback | a password or token was said without TLS |
+//! | `password-in-the-clear` | warning, advice on loopback | a password was said without TLS |
+//! | `token-in-the-clear` | warning, advice on loopback | a token was said without TLS |
 //! | `password-before-tls` | warning | the server would take a password before STARTTLS |
 //! | `starttls-unused` | warning | STARTTLS was offered and not used |
 //! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |

@@ -175,7 +175,7 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
 fn what_imap4rev2_holds_needs_no_name_of_its_own() {
     let steps = [offers("IMAP4rev2, AUTH=PLAIN, LOGINDISABLED"), Happened::SignedIn, offers("IMAP4rev2")];
     let check = seen(check(Protocol::Imap, Security::Tls), steps);
-    let offered = check.matters().into_iter().filter(|matter| matter.offered);
+    let offered = check.matters().into_iter().filter(|matter| matter.offered == Some(true));
     assert_eq!(offered.map(|matter| matter.name).collect::<Vec<_>>(), ["AUTH", "SASL-IR", "IDLE", "LITERAL-"]);
 }
 

@@ -269,6 +269,12 @@ impl Check {
         self.tried_by().is_some_and(|by| by != Mechanism::ScramSha256.name())
     }
 
+    /// What was presented, in a word.
+    fn secret(&self) -> &'static str {
+        let takes_token = |by: &str| [Mechanism::XOAuth2, Mechanism::OAuthBearer].iter().any(|it| it.name() == by);
+        if self.header.by_token || self.tried_by().is_some_and(takes_token) { "token" } else { "password" }
+    }
+
     fn is_loopback(&self) -> bool {
         self.connected().is_some_and(|(address, _)| address.ip().is_loopback())
     }

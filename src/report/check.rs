@@ -51,14 +51,19 @@ pub fn check_ends(check: &Check) -> String {
 }
 
 fn rows(matters: &[Matter]) -> String {
+    let word = |matter: &Matter| match matter.offered {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known",
+    };
+    let width = matters.iter().map(|matter| word(matter).len()).max().unwrap_or(0).max("yes".len());
     labelled(matters.iter().map(|matter| {
-        let offered = if matter.offered { "yes" } else { "no" };
         let text = match &matter.value {
             Some(value) => format!("{}; {}", printable(value), matter.why),
-            None if matter.offered => matter.why.to_owned(),
-            None => format!("if it were: {}", matter.why),
+            None if matter.offered == Some(true) => matter.why.to_owned(),
+            None => format!("if it {}: {}", if matter.offered.is_some() { "were" } else { "is" }, matter.why),
         };
-        (format!("  {:<19} {offered:<3} ", matter.name), text)
+        (format!("  {:<19} {:<width$} ", matter.name, word(matter)), text)
     }))
 }
 
@@ -173,6 +178,7 @@ fn offered(check: &Check, offers: &Capabilities) -> String {
     let between = if check.header.protocol == Protocol::Imap { " " } else { ", " };
     let list = match offers.iter().collect::<Vec<_>>().join(between) {
         _ if earlier == Some(offers) => "the same".to_owned(),
+        _ if offers.is_unsaid() => "not known, the server does not say".to_owned(),
         none if none.is_empty() => "nothing".to_owned(),
         list => list,
     };

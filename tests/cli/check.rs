@@ -80,7 +80,11 @@ fn findings(json: &Value) -> Vec<&str> {
 /// What matters: `ID`, `no IDLE`, `SIZE=1000`.
 fn matters(json: &Value) -> Vec<String> {
     let shown = |matter: &Value| {
-        let no = if matter["offered"] == true { "" } else { "no " };
+        let no = match matter["offered"].as_bool() {
+            Some(true) => "",
+            Some(false) => "no ",
+            None => "perhaps ",
+        };
         let value = matter["value"].as_str().map(|value| format!("={value}")).unwrap_or_default();
         assert!(!matter["why"].as_str().unwrap().is_empty());
         format!("{no}{}{value}", matter["name"].as_str().unwrap())

@@ -1,6 +1,7 @@
 //! What a failed connection says of itself: the server's words, all of them, and cures that can be true.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use mailconn::protocol::Protocol;
 use serde_json::Value;
@@ -280,4 +281,63 @@ fn a_sign_in_that_took_all_the_time_does_not_blame_an_earlier_one() {
     let earlier = |(_, message): &&(u64, &str)| message.contains("an earlier sign-in");
     assert_eq!(rows.iter().find(earlier).map(|(count, _)| *count), Some(2), "{rows:?}");
     assert!(rows.iter().any(|(count, message)| *count == 1 && message.contains("--connect-timeout")), "{rows:?}");
+}
+
+#[test]
+fn a_token_in_the_clear_is_no_password() {
+    let server = imap("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n", &[]);
+    let token = |args: &str| {
+        let url = format!("imap://joe@{}", server.address);
+        let words = ["check", &url].into_iter().chain(args.split_whitespace());
+        let mut command: Command = mailconn(words);
+        end(command.arg("--token-command=printf tok").env("MAILCONN_PASSWORD", "tok-of-joe"))
+    };
+    for ended in [token(""), said("imap://joe@{}", server.address, "check --auth xoauth2")] {
+        let findings = &ended.stdout[ended.stdout.find("Findings").unwrap()..];
+        assert!(findings.contains("the token was said in the clear"), "{}", ended.stdout);
+        assert!(!findings.contains("password"), "{}", ended.stdout);
+    }
+    let report: Value = serde_json::from_str(&token("--format json").stdout).unwrap();
+    assert_eq!(list(&report["findings"])[0]["id"], "token-in-the-clear", "{report:#}");
+    let server = imap(
+        "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n",
+        &[("AUTHENTICATE", "{t} NO [LIMIT] Too many connections\r\n")],
+    );
+    says(
+        &said("imap://joe@{}", server.address, "check --auth xoauth2"),
+        &["the token is not the matter"],
+        &["password"],
+    );
+}
+
+#[test]
+fn what_a_pop3_server_does_not_say_is_not_known() {
+    let offered = |check: &Value, name: &str| {
+        let matter = list(&check["matters"]).iter().find(|matter| matter["name"] == name).cloned();
+        matter.map(|matter| matter["offered"].clone())
+    };
+    let server = Server::pop3(&[("CAPA", "-ERR what?\r\n")]);
+    let check = json("pop3://joe@{}", server.address, "check");
+    assert_eq!(check["exit_code"], 0, "{check:#}");
+    for (name, is) in [("STLS", None), ("AUTH", Some(true)), ("UIDL", None), ("TOP", None), ("RESP-CODES", None)] {
+        assert_eq!(offered(&check, name), Some(is.map_or(Value::Null, Value::Bool)), "{name}: {check:#}");
+    }
+    assert_eq!(check["capabilities"]["before_sign_in"], Value::Null);
+    let text = said("pop3://joe@{}", server.address, "check").stdout;
+    assert!(text.contains("UIDL                not known ") && text.contains("the server does not say"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // One that answers and names nothing offers nothing.
+    let server = Server::pop3(&[("CAPA", "+OK\r\n.\r\n")]);
+    let check = json("pop3://joe@{}", server.address, "check");
+    assert_eq!(offered(&check, "UIDL"), Some(false.into()), "{check:#}");
+    // A delay of none is none, and another may be kept or not.
+    for (delay, is) in [("LOGIN-DELAY 0", false), ("LOGIN-DELAY 00 USER", false), ("LOGIN-DELAY 900", true)] {
+        let capa: &'static str = format!("+OK\r\nUSER\r\n{delay}\r\n.\r\n").leak();
+        let server = Server::pop3(Box::leak(Box::new([("CAPA", capa)])));
+        let check = json("pop3://joe@{}", server.address, "check");
+        assert_eq!(offered(&check, "LOGIN-DELAY").is_some(), is, "{delay}: {check:#}");
+        let finding = list(&check["findings"]).iter().find(|finding| finding["id"] == "login-delay");
+        let says_may = |finding: &Value| finding["sentence"].as_str().unwrap().contains("may refuse");
+        assert_eq!(finding.map(says_may), is.then_some(true), "{delay}: {check:#}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::matters::LOGIN_DELAY;
 use super::{Check, Happened, Step, When};
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
 
@@ -68,15 +69,18 @@ fn advice(id: &'static str, sentence: impl Into<String>) -> Option<Concern> {
 }
 
 fn said_in_the_clear(check: &Check) -> Option<Concern> {
-    const ID: &str = "password-in-the-clear";
     if check.header.security != Security::Plain || !check.presented_legibly() {
         return None;
     }
-    let secret = if check.header.by_token { "token" } else { "password" };
+    let secret = check.secret();
+    let (id, cure) = match secret {
+        "token" => ("token-in-the-clear", "have it revoked"),
+        _ => ("password-in-the-clear", "change it"),
+    };
     let scheme = check.header.protocol.name();
     if check.is_loopback() {
         return advice(
-            ID,
+            id,
             format!(
                 "the {secret} was said in the clear, which only this machine could hear (loopback); elsewhere use \
                  {scheme}s://"
@@ -84,9 +88,9 @@ fn said_in_the_clear(check: &Check) -> Option<Concern> {
         );
     }
     warning(
-        ID,
+        id,
         format!(
-            "the {secret} went over the network in the clear, for everybody on the way to read: change it, and use \
+            "the {secret} went over the network in the clear, for everybody on the way to read: {cure}, and use \
              {scheme}s://, or {scheme}:// without --plaintext"
         ),
     )
@@ -126,12 +130,7 @@ fn start_tls_unused(check: &Check) -> Option<Concern> {
     if !unused || check.is_loopback() {
         return None;
     }
-    warning(
-        "starttls-unused",
-        format!(
-            "the server offers {start_tls} and it was not used; leave --plaintext out, or require it with --starttls"
-        ),
-    )
+    warning("starttls-unused", format!("the server offers {start_tls} and it was not used; leave --plaintext out"))
 }
 
 fn login_disabled(check: &Check) -> Option<Concern> {
@@ -141,8 +140,17 @@ fn login_disabled(check: &Check) -> Option<Concern> {
     }
     warning(
         "login-disabled",
-        "the server takes no password on an unprotected connection (LOGINDISABLED); use imaps://, or imap:// with \
-         --starttls",
+        match (check.offers().any(|(_, offers)| offers.has("STARTTLS")), check.is_loopback()) {
+            (true, true) => {
+                "the server takes no password on an unprotected connection (LOGINDISABLED); use --starttls, or \
+                             imaps://"
+            }
+            (true, false) => {
+                "the server takes no password on an unprotected connection (LOGINDISABLED); leave --plaintext \
+                              out, or use imaps://"
+            }
+            (false, _) => "the server takes no password on an unprotected connection (LOGINDISABLED); use imaps://",
+        },
     )
 }
 
@@ -150,10 +158,13 @@ fn anybody(check: &Check) -> Option<Concern> {
     if check.tls()?.verified {
         return None;
     }
+    let read = if check.presented_legibly() { format!(", and read the {}", check.secret()) } else { String::new() };
     warning(
         "certificate-not-verified",
-        "nobody looked whether the certificate is the server's (--insecure): whoever is on the way may have answered, and \
-         read the password; leave the flag out, or trust the server's authority with --ca-file",
+        format!(
+            "nobody looked whether the certificate is the server's (--insecure): whoever is on the way may have \
+             answered{read}; leave the flag out, or trust the server's authority with --ca-file"
+        ),
     )
 }
 
@@ -215,8 +226,13 @@ fn no_auth(check: &Check) -> Option<Concern> {
     match (check.header.signs_in, offered) {
         (true, false) => warning(
             "no-auth",
-            "the server offers no AUTH here: it may be the port for mail between servers (25), or want TLS first; users \
-             sign in on 465 (smtps://) or 587 (smtp://)",
+            if check.header.security == Security::Plain {
+                "the server offers no AUTH here: it may be the port for mail between servers (25), or want TLS first; users \
+                 sign in on 465 (smtps://) or 587 (smtp://)"
+            } else {
+                "the server offers no AUTH here: it may be the port for mail between servers (25); users sign in on 465 \
+                 (smtps://) or 587 (smtp://)"
+            },
         ),
         (false, true) => advice(
             "nobody-signed-in",
@@ -263,7 +279,7 @@ fn no_goodbye(check: &Check) -> Option<Concern> {
 
 fn no_label(check: &Check) -> Option<Concern> {
     let offers = check.offered(When::AfterSignIn)?;
-    if check.header.protocol != Protocol::Imap || check.label().is_some() {
+    if check.header.protocol != Protocol::Imap || check.label().is_some() || offers.is_unsaid() {
         return None;
     }
     let (_, port) = check.connected()?;
@@ -293,12 +309,12 @@ fn login_delay(check: &Check) -> Option<Concern> {
     if check.header.protocol != Protocol::Pop3 {
         return None;
     }
-    let delay = check.matters().into_iter().find(|matter| matter.name == "LOGIN-DELAY")?.value?;
-    let seconds: u64 = delay.split(' ').next()?.parse().ok().filter(|seconds| *seconds > 0)?;
+    let delay = check.matters().into_iter().find(|matter| matter.name == LOGIN_DELAY)?.value?;
+    let seconds: u64 = delay.split(' ').next()?.parse().ok()?;
     warning(
         "login-delay",
         format!(
-            "the server wants {seconds} s between two sign-ins of a user and refuses those that come sooner; keep one \
+            "the server wants {seconds} s between two sign-ins of a user and may refuse those that come sooner; keep one \
              connection (use-main) instead of opening others"
         ),
     )

@@ -8,8 +8,8 @@ use crate::protocol::{Capabilities, Protocol, Security};
 pub struct Matter {
     /// Its keyword.
     pub name: &'static str,
-    /// Whether it is offered.
-    pub offered: bool,
+    /// Whether it is offered; none where the server does not say what it can do.
+    pub offered: Option<bool>,
     /// What the keyword comes with, if anything.
     pub value: Option<String>,
     /// Why it matters.
@@ -52,8 +52,15 @@ const RARE: [Row; 5] = [
     ("NOTIFY", "one connection can watch several mailboxes"),
     ("UNAUTHENTICATE", "a connection can be handed on to another user instead of being opened anew"),
     ("LIMITS", "how many messages and recipients one connection may carry"),
-    ("LOGIN-DELAY", "seconds that must pass between two sign-ins: connections have to be kept, not opened anew"),
+    (LOGIN_DELAY, "seconds that are to pass between two sign-ins: connections have to be kept, not opened anew"),
 ];
+
+pub(super) const LOGIN_DELAY: &str = "LOGIN-DELAY";
+
+/// `LOGIN-DELAY 0` (RFC 2449 §6.6).
+fn is_no_delay(arguments: &str) -> bool {
+    arguments.split(' ').next().is_some_and(|seconds| seconds.parse() == Ok(0_u64))
+}
 
 /// What IMAP4rev2 holds already, so that a server need not name it (RFC 9051, appendix E).
 const IN_REV2: [&str; 3] = ["SASL-IR", "IDLE", "LITERAL-"];
@@ -69,6 +76,9 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
     let counts = |when: When| !protected || when != When::BeforeTls;
     let lines: Vec<&str> =
         lists.iter().filter(|(when, _)| counts(*when)).flat_map(|(_, offers)| offers.iter()).collect();
+    // Who says nothing may be able to do all the same.
+    let silent = lists.iter().filter(|(when, _)| counts(*when)).all(|(_, offers)| offers.is_unsaid());
+    let offered = |found: bool| if found || !silent { Some(found) } else { None };
     let arguments = |keyword: &str| {
         lines.iter().rev().find_map(|line| {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -79,7 +89,8 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
     let mut matters = Vec::new();
     if check.header.security != Security::Tls {
         let start_tls = protocol.start_tls();
-        let offered = lists.iter().any(|(_, offers)| offers.has(start_tls));
+        let done = check.header.security == Security::StartTls && check.tls().is_some();
+        let offered = offered(done || lists.iter().any(|(_, offers)| offers.has(start_tls)));
         let why = "the connection can be encrypted before anything secret is said";
         matters.push(Matter { name: start_tls, offered, value: None, why });
     }
@@ -91,9 +102,9 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
     mechanisms.sort_unstable();
     mechanisms.dedup();
     let before = check.offered(When::BeforeSignIn).or_else(|| check.offered(When::BeforeTls));
-    mechanisms.extend(before.and_then(|offers| own_command(protocol, offers)));
+    mechanisms.extend(before.and_then(|offers| offers.own_command(protocol)));
     let value = (!mechanisms.is_empty()).then(|| mechanisms.join(", "));
-    matters.push(Matter { name: "AUTH", offered: value.is_some(), value, why: MECHANISMS });
+    matters.push(Matter { name: "AUTH", offered: offered(value.is_some()), value, why: MECHANISMS });
 
     let rows: &[Row] = match protocol {
         Protocol::Imap => &IMAP,
@@ -106,20 +117,11 @@ pub(super) fn of(check: &Check) -> Vec<Matter> {
     let rows = rows.iter().map(|row| (row, all_is_said)).chain(RARE.iter().map(|row| (row, false)));
     for (&(name, why), told_if_missing) in rows {
         let arguments = arguments(name).or_else(|| (rev2 && IN_REV2.contains(&name)).then_some(""));
+        let arguments = arguments.filter(|arguments| name != LOGIN_DELAY || !is_no_delay(arguments));
         if arguments.is_some() || told_if_missing {
             let value = arguments.filter(|value| !value.is_empty()).map(str::to_owned);
-            matters.push(Matter { name, offered: arguments.is_some(), value, why });
+            matters.push(Matter { name, offered: offered(arguments.is_some()), value, why });
         }
     }
     matters
-}
-
-/// The protocol's own command to sign in, where the server takes it.
-fn own_command(protocol: Protocol, offers: &Capabilities) -> Option<&'static str> {
-    match protocol {
-        Protocol::Imap => (!offers.has("LOGINDISABLED")).then_some("the LOGIN command"),
-        Protocol::Smtp => None,
-        // A server without CAPA knows USER and PASS.
-        Protocol::Pop3 => (offers.has("USER") || offers.iter().next().is_none()).then_some("USER and PASS"),
-    }
 }

@@ -15,7 +15,8 @@ use crate::report::words::{us, wall};
 pub fn check_json(check: &Check) -> Vec<u8> {
     let header = &check.header;
     let connected = check.connected();
-    let offered = |when| check.offered(when).map(|offers: &Capabilities| offers.iter().collect());
+    let said = |offers: &&Capabilities| !offers.is_unsaid();
+    let offered = |when| check.offered(when).filter(said).map(|offers: &Capabilities| offers.iter().collect());
     let conclusion = check.conclusion();
     let report = Report {
         head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
@@ -140,7 +141,8 @@ struct StepShape<'a> {
 #[derive(Serialize)]
 struct MatterShape {
     name: &'static str,
-    offered: bool,
+    /// Null where the server does not say what it can do.
+    offered: Option<bool>,
     /// What the keyword comes with: the sign-in mechanisms, the size.
     value: Option<String>,
     why: &'static str,

@@ -9,9 +9,15 @@ const fn concern(name: &'static str, title: &'static str, means: &'static str, c
 pub(super) const CONCERNS: [Article; 21] = [
     concern(
         "password-in-the-clear",
-        "warning of a check, advice on loopback: a password or token was said without TLS",
+        "warning of a check, advice on loopback: a password was said without TLS",
         "Everybody on the way could read it: the network's owner, the provider, whoever shares a wireless network.",
         "Change it, and use imaps://, smtps:// or pop3s://, or leave --plaintext out so that STARTTLS is required.",
+    ),
+    concern(
+        "token-in-the-clear",
+        "warning of a check, advice on loopback: a token was said without TLS",
+        "Everybody on the way could read it, and use it until it expires or is revoked.",
+        "Have it revoked, and use imaps://, smtps:// or pop3s://, or leave --plaintext out so that STARTTLS is required.",
     ),
     concern(
         "password-before-tls",
@@ -25,7 +31,7 @@ pub(super) const CONCERNS: [Article; 21] = [
         "starttls-unused",
         "warning of a check: STARTTLS was offered and not used",
         "The server can protect the connection, and the client did not ask it to.",
-        "Leave --plaintext out, or require it with --starttls.",
+        "Leave --plaintext out.",
     ),
     concern(
         "login-disabled",
@@ -45,7 +51,7 @@ pub(super) const CONCERNS: [Article; 21] = [
     concern(
         "certificate-not-verified",
         "warning of a check: nobody verified the certificate (--insecure)",
-        "The connection is encrypted, but to whom is not known: whoever is on the way may have answered and read the password.",
+        "The connection is encrypted, but to whom is not known: whoever is on the way may have answered, and read the password or token.",
         "Leave --insecure out; trust the server's own authority with --ca-file.",
     ),
     concern(
@@ -103,7 +109,7 @@ pub(super) const CONCERNS: [Article; 21] = [
     concern(
         "login-delay",
         "warning of a check: POP3 sign-ins must keep a distance",
-        "The server refuses a sign-in that comes too soon after the last one of the same user (LOGIN-DELAY, RFC 2449).",
+        "The server may refuse a sign-in that comes too soon after the last one of the same user (LOGIN-DELAY, RFC 2449).",
         "Keep one connection (use-main) instead of opening one for each operation.",
     ),
     concern(
