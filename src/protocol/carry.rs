@@ -164,8 +164,8 @@ impl Opening<'_> {
         let is_password = matches!(credentials, Credentials::Password(_));
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
         let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));
-        let unprotected = (endpoint.security == Security::Plain).then(|| self.known.use_tls());
-        let way = choose(credentials, &mechanisms, native, settings.auth, unprotected.as_deref())?;
+        let encrypted = endpoint.security != Security::Plain;
+        let way = choose(credentials, &mechanisms, native, settings.auth, encrypted, &self.known.without_a_way())?;
         let (name, done) = match (way, native) {
             (Way::Native, native) => {
                 let name = native.map_or("", Native::name);

@@ -36,8 +36,10 @@ pub(super) struct Circumstances {
     pub(super) worked_before: bool,
     /// How many other connections of this client are open.
     pub(super) others_open: Option<usize>,
-    /// The name that EHLO gives, while its answer is out.
-    pub(super) naming: Option<Named>,
+    /// The name that EHLO gave.
+    pub(super) named: Option<Named>,
+    /// Its answer is out, or was a refusal.
+    pub(super) is_naming: bool,
     /// The whole time that a dial has.
     pub(super) connect_timeout: Option<Duration>,
     /// The sender of the message under way.
@@ -106,6 +108,8 @@ enum Cure {
         is_loopback: bool,
     },
     NameUser,
+    /// The URL with a user is one of that scheme.
+    NameNobody(&'static str),
     OtherName(Named),
     OtherSender(Option<String>),
     OtherRecipient,
@@ -185,9 +189,19 @@ impl Circumstances {
         self.security.is_some_and(|security| security != Security::Plain)
     }
 
-    /// In words, how TLS can be had.
-    pub(super) fn use_tls(&self) -> String {
-        self.tls().to_string()
+    /// In words, what can be done where the server offers no way to sign in.
+    pub(super) fn without_a_way(&self) -> String {
+        let tls = (!self.is_encrypted()).then(|| self.tls());
+        let nobody = (self.protocol == Some(Protocol::Smtp))
+            .then(|| Cure::NameNobody(if self.security == Some(Security::Tls) { "smtps" } else { "smtp" }));
+        let cures: Vec<Cure> = tls.into_iter().chain(nobody).collect();
+        wording::list(if cures.is_empty() { &[Cure::CheckAccount] } else { &cures })
+    }
+
+    /// What of it a session still needs: of many, none is to carry a list that nothing will be looked up in.
+    pub(super) fn of_session(&self) -> Self {
+        let offered = self.offered.clone().filter(|_| !self.is_encrypted());
+        Self { offered, ..self.clone() }
     }
 
     /// TLS, as it can be had.
@@ -264,6 +278,7 @@ const SHUT: &[&str] =
     &["locked", "suspended", "blocked", "deactivated", "frozen", "abnormal", "inactive", "banned", "disabled"];
 const QUOTA: &[&str] = &["over quota", "overquota", "quota", "mailbox full", "mailbox is full", "out of storage"];
 const ADMINISTRATOR: &[&str] = &["[contactadmin]", "administrator", "contact"];
+const GREETED: &[&str] = &["helo", "ehlo"];
 const NAME: &[&str] =
     &["helo", "ehlo", "hostname", "host name", "fully-qualified", "fully qualified", "fqdn", "domain"];
 const SENDER: &[&str] =
@@ -328,8 +343,7 @@ impl Case<'_> {
             AuthInvalid => vec![Cure::CheckUserAndPassword],
             AuthRefused => vec![Cure::CheckRefused, Cure::CheckAccount],
             AuthUnsupported => self.unsupported(),
-            ServerNo if known.naming.is_some() => self.naming(),
-            ServerBad if known.naming.is_some() => self.naming(),
+            ServerNo | ServerBad if known.is_naming => self.naming(),
             ServerNo if self.stage == Stage::Operation && known.protocol == Some(Protocol::Smtp) => self.message(),
             ServerNo if self.stage == Stage::Operation && self.says(QUOTA) => vec![Cure::MakeRoom],
             ServerNo if self.stage <= Stage::Auth => vec![Cure::SeeWhatItSays],
@@ -399,7 +413,7 @@ impl Case<'_> {
 
     /// What is wrong with us before anybody signs in: the name, where that is what the server speaks of.
     fn naming(&self) -> Vec<Cure> {
-        match &self.known.naming {
+        match &self.known.named {
             Some(named) if self.says(NAME) => vec![Cure::OtherName(named.clone())],
             _ => vec![Cure::SeeWhatItSays],
         }
@@ -408,7 +422,11 @@ impl Case<'_> {
     /// What is wrong with a message that an SMTP server refuses.
     fn message(&self) -> Vec<Cure> {
         let nobody = self.known.signs_in == SignsIn::Nobody;
-        if self.says(RELAY) {
+        // Postfix puts the refusal of a name off until there is a recipient.
+        let name = self.known.named.as_ref().filter(|_| self.says(GREETED));
+        if let Some(named) = name {
+            vec![Cure::OtherName(named.clone())]
+        } else if self.says(RELAY) {
             vec![if nobody { Cure::NameUser } else { Cure::OtherRecipient }]
         } else if self.says(SENDER) {
             vec![Cure::OtherSender(self.known.sender.clone())]

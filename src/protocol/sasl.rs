@@ -133,7 +133,7 @@ impl Offered {
 /// a password, OAUTHBEARER and XOAUTH2 for a token.
 ///
 /// Where one is `forced`, that one, whatever the credentials are (a password may be a token that somebody fetched), if
-/// the server offers it. `unprotected` says how TLS can be had, where there is none.
+/// the server offers it. `without_a_way` says what to do where it offers none at all.
 ///
 /// # Errors
 /// `auth-unsupported`: what the server offers, and what to do.
@@ -142,7 +142,8 @@ pub(super) fn choose(
     offered: &Offered,
     native: Option<Native>,
     forced: Option<Way>,
-    unprotected: Option<&str>,
+    encrypted: bool,
+    without_a_way: &str,
 ) -> Result<Way, Failure> {
     let has = |mechanism| offered.has(mechanism).then_some(Way::Sasl(mechanism));
     let command = native.map(|_| Way::Native);
@@ -169,21 +170,26 @@ pub(super) fn choose(
         let offers = if offers.is_empty() { NONE.to_owned() } else { offers.join(", ") };
         let takes_token = offered.known.iter().any(|mechanism| mechanism.takes_token());
         let takes_password = command.is_some() || offered.known.iter().any(|mechanism| !mechanism.takes_token());
-        let unforced = forced.is_some() && choose(credentials, offered, native, None, None).is_ok();
+        // A token that --auth was given for must not go out as a password.
+        let token = matches!(forced, Some(Way::Sasl(mechanism)) if mechanism.takes_token());
+        let unforced =
+            !token && forced.is_some() && choose(credentials, offered, native, None, encrypted, without_a_way).is_ok();
         let cure = if unforced {
             "not what --auth asks for; leave it out"
         } else if is_password && takes_token {
             "no password; use --token-command"
         } else if !is_password && takes_password {
             "no token; give a password instead (--password-command, --password-file)"
-        } else if unprotected.is_some() {
+        } else if forced.is_some() {
+            "not what --auth asks for"
+        } else if !encrypted {
             "nothing that fits; most servers offer more under TLS"
         } else {
             "nothing that fits; see what the provider asks of the account"
         };
-        let message = match (offers.as_str(), unprotected) {
-            (NONE, Some(use_tls)) => format!("the server offers no way to sign in without TLS; {use_tls}"),
-            (NONE, None) => "the server offers no way to sign in; see what the provider asks of the account".to_owned(),
+        let message = match (offers.as_str(), encrypted) {
+            (NONE, false) => format!("the server offers no way to sign in without TLS; {without_a_way}"),
+            (NONE, true) => format!("the server offers no way to sign in; {without_a_way}"),
             _ => format!("the server offers {offers}, {cure}"),
         };
         Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message)

@@ -225,8 +225,20 @@ fn without_tls_it_is_named_as_it_can_be_had() {
     // What --auth asks for and is not there.
     let ended = said("imap://joe@{}", imap(GREETING, &[]).address, "check --auth plain");
     says(&ended, &["leave it out"], &["one of these"]);
+    let ended = said("imap://joe@{}", imap(GREETING, &[]).address, "check --auth xoauth2");
+    says(&ended, &["not what --auth asks for"], &["leave it out"]);
     let ended = said("imap://joe@{}", imap(GREETING, &[]).address, "check --starttls");
     says(&ended, &["leave --starttls out"], &["--plaintext"]);
+}
+
+#[test]
+fn where_nobody_can_sign_in_the_url_may_do_without_a_user() {
+    let none: Rules = &[("EHLO", "250-mail.example\r\n250 PIPELINING\r\n")];
+    let ended = said("smtp://joe@{}", Server::smtp(none).address, "check");
+    says(&ended, &["smtps://", "name no user in the URL (smtp://host)"], &["--starttls", "--plaintext"]);
+    let (server, _directory, trust) = behind_tls(Protocol::Smtp, none);
+    let ended = said(&format!("smtps://joe@localhost:{}", server.address.port()), server.address, &trust);
+    says(&ended, &["name no user in the URL (smtps://host)"], &["TLS", "--auth"]);
 }
 
 #[test]

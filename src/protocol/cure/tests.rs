@@ -42,7 +42,7 @@ fn with(known: Circumstances, signs_in: SignsIn) -> Circumstances {
 }
 
 fn named(by_flag: bool) -> Circumstances {
-    Circumstances { naming: Some(Named { name: "[192.0.2.1]".into(), by_flag }), ..smtp("") }
+    Circumstances { named: Some(Named { name: "[192.0.2.1]".into(), by_flag }), is_naming: true, ..smtp("") }
 }
 
 fn open(known: Circumstances, others: usize) -> Circumstances {
@@ -327,6 +327,8 @@ fn before_anyone_signs_in_the_name_is_the_matter_only_where_the_server_says_so()
             ]);
         }
     }
+    let later = Circumstances { is_naming: false, ..named(false) };
+    hold(vec![(ServerNo, Operation, helo, later, &["--ehlo NAME"], &["--from", "--to"])]);
     hold(vec![(ServerNo, Auth, "NO not now", imap(""), &["before anyone signed in"], &["password"])]);
 }
 

@@ -14,15 +14,26 @@ use crate::protocol::sasl::Way;
 /// The meaning, the cures, and what they are about.
 pub(super) fn sentence(case: &Case<'_>, cures: &[Cure]) -> String {
     let mut sentence = meaning(case);
-    for (number, cure) in cures.iter().enumerate() {
-        sentence += if number == 0 { "; " } else { between(cure) };
-        sentence += &cure.to_string();
+    if !cures.is_empty() {
+        sentence += &format!("; {}", list(cures));
     }
     sentence += &aside(case);
     if let Some(said) = &case.known.exchange_said {
         sentence += &format!(" (it says: {said})");
     }
     sentence
+}
+
+/// One after the other.
+pub(super) fn list(cures: &[Cure]) -> String {
+    let mut list = String::new();
+    for cure in cures {
+        if !list.is_empty() {
+            list += between(cure);
+        }
+        list += &cure.to_string();
+    }
+    list
 }
 
 fn between(cure: &Cure) -> &'static str {
@@ -77,10 +88,10 @@ fn meaning(case: &Case<'_>) -> String {
         }
         AuthUnsupported => "the server does not let this account do that".to_owned(),
         ServerBye => "the server ended the session".to_owned(),
-        ServerBad | ServerNo if known.naming.is_some() => match &known.naming {
-            Some(named) => format!("the server refused our EHLO, in which we called ourselves {}", named.name),
-            None => String::new(),
-        },
+        ServerBad | ServerNo if known.is_naming => {
+            let name = known.named.as_ref().map(|named| named.name.as_str()).unwrap_or_default();
+            format!("the server refused our EHLO, in which we called ourselves {name}")
+        }
         ServerBad => "the server did not accept the command".to_owned(),
         Timeout => late(case),
         _ => match case.stage {
@@ -128,12 +139,15 @@ fn aside(case: &Case<'_>) -> String {
         AuthInvalid | AuthRefused | AuthUnsupported | ServerBad if case.stage == Stage::Auth => {
             let tried = known.tried.map(|tried| way(tried, known)).unwrap_or_default();
             let providers = case.kind == AuthInvalid && !case.is_token();
-            match (providers, tried.is_empty()) {
+            let mut aside = match (providers, known.token_ways().is_empty()) {
                 (true, true) => " (some providers want an app password)".to_owned(),
-                (true, false) => format!(" (some providers want an app password); {tried}"),
-                (false, true) => String::new(),
-                (false, false) => format!("; {tried}"),
+                (true, false) => " (some providers want an app password, or a token: --token-command)".to_owned(),
+                (false, _) => String::new(),
+            };
+            if !tried.is_empty() {
+                aside += &format!("; {tried}");
             }
+            aside
         }
         _ => String::new(),
     }
@@ -229,6 +243,9 @@ impl fmt::Display for Cure {
                 }
             }
             Self::NameUser => f.write_str("nobody signed in: name a user in the URL (smtp://user@host)"),
+            Self::NameNobody(scheme) => {
+                write!(f, "name no user in the URL ({scheme}://host), where mail is taken without a sign-in")
+            }
             Self::OtherName(named) if named.by_flag => f.write_str("give another name with --ehlo"),
             Self::OtherName(_) => f.write_str("give a name with --ehlo NAME"),
             Self::OtherSender(Some(sender)) => {

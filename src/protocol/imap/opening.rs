@@ -70,7 +70,7 @@ impl Opening<'_> {
             live: Arc::clone(live),
             established: self.established(by),
             operation_timeout: account.settings.operation_timeout,
-            known: self.known.clone(),
+            known: self.known.of_session(),
         };
         let mut connection = ImapConnection::new(parts);
         let offered = connection.introduce(offered, &account.settings, session)?;

@@ -74,7 +74,7 @@ pub(super) struct Reader {
     pub(super) last_line: Vec<u8>,
     /// The last `* BYE` of the session.
     pub(super) bye: Option<Vec<u8>>,
-    /// What was said beside the reply to the command under way, for people to read: untagged NO and BAD, and alerts.
+    /// What was said beside the replies of the unit, for people to read: untagged NO and BAD, alerts, and goodbyes.
     pub(super) notices: Vec<Vec<u8>>,
     /// The last tagged line of the unit and what it said.
     pub(super) tagged: Option<(Status, Vec<u8>)>,
@@ -88,11 +88,6 @@ impl Reader {
     /// A new unit begins.
     pub(super) fn begin(&mut self) {
         self.tally = Tally::default();
-        self.expect_reply();
-    }
-
-    /// A new command of the unit begins.
-    pub(super) fn expect_reply(&mut self) {
         self.tagged = None;
         self.notices.clear();
     }

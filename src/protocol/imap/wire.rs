@@ -89,7 +89,7 @@ impl Tapped {
 
     /// The next command of the unit: its tagged reply is still to come.
     pub(super) fn expect_reply(&mut self) {
-        self.reader.expect_reply();
+        self.reader.tagged = None;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {

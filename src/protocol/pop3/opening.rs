@@ -36,7 +36,7 @@ impl Opening<'_> {
             self.fails_now();
             lines.leave();
         })?;
-        lines.known.clone_from(&self.known);
+        lines.known = self.known.of_session();
         let mut established = self.established(Some(by));
         established.commands = lines.commands().to_vec();
         Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))

@@ -313,18 +313,18 @@ fn the_strongest_that_both_know_is_chosen() {
         ("", Some(Native::Login), Way::Native),
     ] {
         let offered = Offered::read(names.split(' '));
-        assert_eq!(choose(&password(), &offered, native, None, None), Ok(way), "{names}");
+        assert_eq!(choose(&password(), &offered, native, None, true, ""), Ok(way), "{names}");
     }
     for (names, way) in [("PLAIN XOAUTH2 OAUTHBEARER", OAuthBearer), ("XOAUTH2 PLAIN", XOAuth2)] {
         let offered = Offered::read(names.split(' '));
-        assert_eq!(choose(&token(), &offered, Some(Native::Login), None, None), Ok(Way::Sasl(way)));
+        assert_eq!(choose(&token(), &offered, Some(Native::Login), None, true, ""), Ok(Way::Sasl(way)));
     }
 }
 
 #[test]
 fn what_is_forced_is_chosen_if_it_is_offered() {
     let offered = Offered::read(["PLAIN", "XOAUTH2", "SCRAM-SHA-256"]);
-    let forced = |way, native| choose(&password(), &offered, native, Some(way), None);
+    let forced = |way, native| choose(&password(), &offered, native, Some(way), true, "");
     for mechanism in [Mechanism::Plain, Mechanism::XOAuth2, Mechanism::ScramSha256] {
         assert_eq!(forced(Way::Sasl(mechanism), None), Ok(Way::Sasl(mechanism)));
     }
@@ -337,28 +337,29 @@ fn what_is_forced_is_chosen_if_it_is_offered() {
 
 #[test]
 fn where_nothing_fits_the_failure_says_what_is_offered_and_what_to_do() {
-    let said = |credentials: &Credentials, names: &[&str], native, forced, unprotected| {
-        let failure = failure(choose(credentials, &Offered::read(names.iter().copied()), native, forced, unprotected));
+    let said = |credentials: &Credentials, names: &[&str], native, forced, encrypted| {
+        let failure =
+            failure(choose(credentials, &Offered::read(names.iter().copied()), native, forced, encrypted, "use it"));
         assert_eq!((failure.kind, failure.stage), (FailureKind::AuthUnsupported, Stage::Auth));
         failure.message
     };
     let forced = Some(Way::Sasl(Mechanism::ScramSha256));
     for (message, expected) in [
         (
-            said(&password(), &["PLAIN", "GSSAPI"], Some(Native::Login), forced, None),
+            said(&password(), &["PLAIN", "GSSAPI"], Some(Native::Login), forced, true),
             "the server offers PLAIN, GSSAPI, the LOGIN command, not what --auth asks for; leave it out",
         ),
         (
-            said(&password(), &["XOAUTH2"], None, None, None),
+            said(&password(), &["XOAUTH2"], None, None, true),
             "the server offers XOAUTH2, no password; use --token-command",
         ),
         (
-            said(&token(), &[], Some(Native::UserPass), None, None),
+            said(&token(), &[], Some(Native::UserPass), None, true),
             "the server offers USER and PASS, no token; give a password instead (--password-command, --password-file)",
         ),
-        (said(&password(), &[], None, None, Some("use it")), "the server offers no way to sign in without TLS; use it"),
+        (said(&password(), &[], None, None, false), "the server offers no way to sign in without TLS; use it"),
         (
-            said(&password(), &["NTLM", "\x1b[2J", "A-NAME-OF-MORE-THAN-TWENTY"], None, None, None),
+            said(&password(), &["NTLM", "\x1b[2J", "A-NAME-OF-MORE-THAN-TWENTY"], None, None, true),
             "the server offers NTLM, nothing that fits; see what the provider asks of the account",
         ),
     ] {
@@ -366,7 +367,7 @@ fn where_nothing_fits_the_failure_says_what_is_offered_and_what_to_do() {
     }
     let many: Vec<String> = (0..10_000).map(|number| format!("X{number}")).collect();
     let offered = Offered::read(many.iter().map(String::as_str));
-    assert!(failure(choose(&password(), &offered, None, None, None)).message.len() < 1000);
+    assert!(failure(choose(&password(), &offered, None, None, true, "")).message.len() < 1000);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Opening<'_> {
             self.fails_now();
             lines.leave();
         })?;
-        lines.known.clone_from(&self.known);
+        lines.known = self.known.of_session();
         let mut established = self.established(by);
         established.label = is_label.then(|| name.to_string());
         established.commands = lines.commands().to_vec();
@@ -96,7 +96,8 @@ impl Opening<'_> {
     fn ehlo(&mut self, lines: &mut Lines, name: &ClientId) -> Result<Capabilities, Failure> {
         let mut offered = Capabilities::default();
         let by_flag = self.account.settings.ehlo != EhloName::Address;
-        self.known.naming = Some(Named { name: name.to_string(), by_flag });
+        self.known.named = Some(Named { name: name.to_string(), by_flag });
+        self.known.is_naming = true;
         reply::ask(lines, &format!("EHLO {name}"))?;
         let answered = reply::read(lines)?;
         match answered.code {
@@ -109,7 +110,7 @@ impl Opening<'_> {
             }
             _ => return Err(before_sign_in(reply::not_done(lines, &answered))),
         }
-        self.known.naming = None;
+        self.known.is_naming = false;
         self.tell_offered(&offered);
         Ok(offered)
     }
