@@ -92,8 +92,8 @@ enum Cure {
     Unlock,
     MakeRoom,
     AskAdministrator,
-    /// A wait that the server states, or one of unknown length.
-    Wait(Option<Duration>),
+    /// A wait, as long as the server states it.
+    Wait(Option<String>),
     AskForLess,
     SignInLessOften,
     SendLess,
@@ -320,6 +320,15 @@ impl Case<'_> {
     }
 
     fn cures(&self) -> Vec<Cure> {
+        let mut cures = self.usual_cures();
+        // Whatever else it means, a wait that is stated is shown.
+        if !cures.iter().any(|cure| matches!(cure, Cure::Wait(_))) {
+            cures.extend(stated_wait(self.text).map(|wait| Cure::Wait(Some(wait))));
+        }
+        cures
+    }
+
+    fn usual_cures(&self) -> Vec<Cure> {
         let known = self.known;
         match self.kind {
             LimitConnections if self.is_locked() => match known.others_open {
@@ -346,7 +355,7 @@ impl Case<'_> {
             ServerNo | ServerBad if known.is_naming => self.naming(),
             ServerNo if self.stage == Stage::Operation && known.protocol == Some(Protocol::Smtp) => self.message(),
             ServerNo if self.stage == Stage::Operation && self.says(QUOTA) => vec![Cure::MakeRoom],
-            ServerNo if self.stage <= Stage::Auth => vec![Cure::SeeWhatItSays],
+            ServerNo | FailureKind::Greeting if self.stage <= Stage::Auth => vec![Cure::SeeWhatItSays],
             Timeout => known.connect_timeout.map(Cure::Longer).into_iter().collect(),
             _ => Vec::new(),
         }
@@ -362,7 +371,7 @@ impl Case<'_> {
             let ways = self.known.token_ways();
             (!self.is_token() && !ways.is_empty()).then_some(Cure::Token(ways))
         };
-        let mut cures = if self.says(APP_PASSWORD) {
+        if self.says(APP_PASSWORD) {
             [Some(Cure::AppPassword), token()].into_iter().flatten().collect()
         } else if self.says(WEB) {
             let password = (!self.is_token()).then_some(Cure::AppPassword);
@@ -383,9 +392,7 @@ impl Case<'_> {
             vec![Cure::AskAdministrator]
         } else {
             vec![Cure::SeeWhatItSays]
-        };
-        cures.extend(stated_wait(self.text).map(|wait| Cure::Wait(Some(wait))));
-        cures
+        }
     }
 
     /// What is missing where a way to sign in, or a sign-in itself, is.
@@ -455,18 +462,18 @@ fn holds(text: &str, words: &str) -> bool {
 }
 
 /// How long the server wants us to wait, in its own words: "Suggested Backoff Time: 300 milliseconds", "in 15 minutes".
-fn stated_wait(text: &str) -> Option<Duration> {
+fn stated_wait(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.windows(2).find_map(|pair| {
         let number: u64 = pair[0].parse().ok()?;
-        let milliseconds: u64 = match pair[1] {
-            "ms" | "millisecond" | "milliseconds" => 1,
-            "s" | "sec" | "secs" | "second" | "seconds" => 1000,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60 * 1000,
-            "h" | "hour" | "hours" => 60 * 60 * 1000,
+        let unit = match pair[1] {
+            "ms" | "millisecond" | "milliseconds" => "ms",
+            "s" | "sec" | "secs" | "second" | "seconds" => "s",
+            "min" | "mins" | "minute" | "minutes" => "min",
+            "h" | "hour" | "hours" => "h",
             _ => return None,
         };
-        number.checked_mul(milliseconds).map(Duration::from_millis)
+        Some(format!("{number} {unit}"))
     })
 }
 

@@ -110,6 +110,8 @@ fn late(case: &Case<'_>) -> String {
     let known = case.known;
     let tls = known.protocol.filter(|_| known.security != Some(Security::Tls));
     match case.stage {
+        // The answer to EHLO is awaited.
+        Stage::Greeting if known.is_naming => slow(),
         Stage::Greeting if !case.text.is_empty() => {
             "only a part of the greeting came in time; some servers hold the rest back on purpose, or it hangs".to_owned()
         }
@@ -117,15 +119,19 @@ fn late(case: &Case<'_>) -> String {
             Some(protocol) => {
                 format!("no greeting in time; the server hangs, or this port speaks TLS first ({}s://)", protocol.name())
             }
-            None => "no greeting in time; the server or the network is slow, or it hangs".to_owned(),
+            None => "no greeting in time; the server hangs".to_owned(),
         },
         Stage::Auth if known.protocol == Some(Protocol::Pop3) && known.tried.is_some() => {
             "no whole answer in time; another connection may have the maildrop (servers wait before they say so), or the \
              server hangs"
                 .to_owned()
         }
-        _ => "no whole answer in time; the server or the network is slow, or it hangs".to_owned(),
+        _ => slow(),
     }
+}
+
+fn slow() -> String {
+    "no whole answer in time; the server or the network is slow, or it hangs".to_owned()
 }
 
 /// What is added in brackets: what the matter is not, or how it was tried.
@@ -210,7 +216,7 @@ impl fmt::Display for Cure {
             Self::Unlock => f.write_str("have the provider unlock it; more attempts may keep it shut"),
             Self::MakeRoom => f.write_str("make room in the mailbox, or have its quota raised"),
             Self::AskAdministrator => f.write_str("ask the server's administrator"),
-            Self::Wait(Some(time)) => write!(f, "wait {}", Spoken(*time)),
+            Self::Wait(Some(time)) => write!(f, "wait {time}"),
             Self::Wait(None) => f.write_str("try again later"),
             Self::AskForLess => f.write_str("ask for less at a time"),
             Self::SignInLessOften => f.write_str("sign in less often: keep connections open"),
@@ -260,18 +266,12 @@ impl fmt::Display for Cure {
     }
 }
 
-/// A time as people say it, and never less exact than it was said.
+/// A time as it is given to a flag, and as people say it.
 struct Spoken(Duration);
 
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, milliseconds) = (self.0.as_secs(), self.0.as_millis());
-        match seconds {
-            _ if self.0.subsec_nanos() != 0 => write!(f, "{milliseconds} ms"),
-            0..120 => write!(f, "{seconds} s"),
-            _ if seconds % 3600 == 0 => write!(f, "{} h", seconds / 3600),
-            _ if seconds % 60 == 0 => write!(f, "{} min", seconds / 60),
-            _ => write!(f, "{seconds} s"),
-        }
+        if self.0.subsec_nanos() == 0 { write!(f, "{seconds} s") } else { write!(f, "{milliseconds} ms") }
     }
 }
