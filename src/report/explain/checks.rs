@@ -6,7 +6,7 @@ const fn concern(name: &'static str, title: &'static str, means: &'static str, c
     Article { name, title, means, example: "", cure, rules: &[], met: &[] }
 }
 
-pub(super) const CONCERNS: [Article; 21] = [
+pub(super) const CONCERNS: [Article; 22] = [
     concern(
         "password-in-the-clear",
         "warning of a check, advice on loopback: a password was said without TLS",
