@@ -4,6 +4,7 @@ mod causes;
 mod hazards;
 mod lies;
 mod moved;
+mod numbers;
 pub mod scenarios;
 mod traces;
 mod written;

@@ -285,7 +285,7 @@ fn is_one_unit(protocol: Protocol, lock: Lock, operation: &Operation) -> Result<
         return Err("it gave its connection back between the commands of its unit (A7)".to_owned());
     }
     let tags = || operation.commands.iter().map(|command| command.tag);
-    if tags().zip(tags().skip(1)).any(|(tag, next)| next != tag + 1) {
+    if tags().zip(tags().skip(1)).any(|(tag, next)| tag.checked_add(1) != Some(next)) {
         return Err("another command came between those of its unit (A7)".to_owned());
     }
     Ok(())

@@ -233,7 +233,7 @@ impl Tally {
             What::Operation(operation) => self.operation(operation),
             What::Stopped { worker, not_issued, failure } => {
                 let tally = self.workers.entry(*worker).or_default();
-                tally.not_issued += not_issued;
+                tally.not_issued = tally.not_issued.saturating_add(*not_issued);
                 tally.stopped = failure.as_deref().cloned().or_else(|| tally.stopped.take());
                 if let Some(failure) = failure {
                     self.failures.add(failure, None);
@@ -387,11 +387,11 @@ impl WorkerTally {
 impl Counts {
     const fn plus(self, other: Self) -> Self {
         Self {
-            asked: self.asked + other.asked,
-            issued: self.issued + other.issued,
-            ok: self.ok + other.ok,
-            failed: self.failed + other.failed,
-            not_issued: self.not_issued + other.not_issued,
+            asked: self.asked.saturating_add(other.asked),
+            issued: self.issued.saturating_add(other.issued),
+            ok: self.ok.saturating_add(other.ok),
+            failed: self.failed.saturating_add(other.failed),
+            not_issued: self.not_issued.saturating_add(other.not_issued),
         }
     }
 }

@@ -526,7 +526,7 @@ impl<'a> Ledger<'a> {
         for (connection, place) in &self.places {
             let seq = place.created.filter(|_| *connection != ConnectionId::MAIN);
             audit.check(CONNECTIONS, seq, connection.0 == due, || format!("#{due} is missing before {connection}"));
-            due = connection.0 + 1;
+            due = connection.0.saturating_add(1);
             audit.check(CONNECTIONS, seq, place.disposed.is_some(), || format!("{connection} was never disposed"));
             // A scenario closes a client while somebody waits for room to open one.
             let closed_first = self.run.header.scripted && matches!(place.disposed, Some((_, Disposal::ClientClosed)));

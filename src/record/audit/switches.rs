@@ -71,5 +71,5 @@ fn unseen(run: &Run) -> u64 {
         }
         _ => 0,
     };
-    run.entries.iter().map(of).sum()
+    run.entries.iter().map(of).fold(0, u64::saturating_add)
 }

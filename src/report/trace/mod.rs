@@ -27,6 +27,11 @@ const FIRST: u64 = 16 << 20;
 /// The longest other line: what the server saw of a session with some millions of commands.
 const LONGEST: u64 = 256 << 20;
 
+/// No number of a run is as big: not the operations asked of all workers together, nor a year in microseconds.
+const MOST: f64 = 1e18;
+/// It has so many digits at least.
+const DIGITS: usize = 19;
+
 /// A run's file, read.
 #[derive(Debug)]
 pub struct Trace {
@@ -64,6 +69,16 @@ pub enum NoTrace {
     Version {
         /// The version that it says.
         found: u64,
+    },
+    /// A number that no run comes to.
+    #[error("line {line}: {field} is {number}, and no run comes to as much")]
+    Beyond {
+        /// In which line.
+        line: u64,
+        /// What is so big: `operations.not_issued`.
+        field: String,
+        /// As it stands there.
+        number: String,
     },
     /// A line without an end.
     #[error("line {line} is longer than {most} bytes")]
@@ -228,7 +243,33 @@ impl<R: BufRead> Lines<R> {
         } else if read as u64 == most {
             return Err(NoTrace::TooLong { line: self.number, most });
         }
-        Ok(Some(&self.line))
+        match beyond(&self.line) {
+            Some((field, number)) => Err(NoTrace::Beyond { line: self.number, field, number }),
+            None => Ok(Some(&self.line)),
+        }
+    }
+}
+
+/// The first number of a line that is beyond what any run comes to, and where it stands. So sums of a file's numbers stay
+/// far from what a number can hold.
+fn beyond(line: &[u8]) -> Option<(String, String)> {
+    // Few lines have so many digits in a row; only those are looked at more closely.
+    if !line.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() >= DIGITS) {
+        return None;
+    }
+    find_beyond(&serde_json::from_slice(line).ok()?, String::new())
+}
+
+fn find_beyond(value: &Value, field: String) -> Option<(String, String)> {
+    let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+    match value {
+        // Any number is a seed.
+        Value::Number(number) if field != "seed" && number.as_f64().is_some_and(|it| it.abs() >= MOST) => {
+            Some((field, number.to_string()))
+        }
+        Value::Array(values) => values.iter().find_map(|value| find_beyond(value, field.clone())),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| find_beyond(value, below(name))),
+        _ => None,
     }
 }
 
