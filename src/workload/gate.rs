@@ -1,4 +1,5 @@
-//! Where workers meet: to start together, and to keep what they hold until all are done. Tasks only come and go.
+//! Where workers meet: to start together, to begin together once all have created what is theirs, where that matters, and
+//! to keep what they hold until all are done. Tasks only come and go.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ pub(super) struct Meeting {
     of: usize,
     state: Mutex<State>,
     started: Condvar,
+    equipped: Condvar,
     over: Condvar,
     all_gone: Condvar,
 }
@@ -17,6 +19,8 @@ pub(super) struct Meeting {
 #[derive(Default)]
 struct State {
     started: Option<bool>,
+    /// Workers that have created what is theirs, or died before.
+    equipped: usize,
     /// Workers that have issued their last operation, or died.
     done: usize,
     /// Nobody waits for the others any more.
@@ -32,6 +36,7 @@ impl Meeting {
             of: workers,
             state: Mutex::default(),
             started: Condvar::new(),
+            equipped: Condvar::new(),
             over: Condvar::new(),
             all_gone: Condvar::new(),
         }
@@ -50,12 +55,13 @@ impl Meeting {
 
     /// This worker is done, now or when the returned value is dropped.
     pub(super) fn attend(self: &Arc<Self>) -> Attendance {
-        Attendance { meeting: Arc::clone(self), done: false }
+        Attendance { meeting: Arc::clone(self), equipped: false, done: false }
     }
 
     /// Sends home whoever waits for the others: the run was interrupted.
     pub(super) fn dissolve(&self) {
         self.state().dissolved = true;
+        self.equipped.notify_all();
         self.over.notify_all();
     }
 
@@ -67,6 +73,15 @@ impl Meeting {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one_is_equipped(&self) {
+        let mut state = self.state();
+        state.equipped += 1;
+        if state.equipped == self.of {
+            drop(state);
+            self.equipped.notify_all();
+        }
     }
 
     fn one_is_done(&self) {
@@ -82,10 +97,20 @@ impl Meeting {
 /// One worker's presence; a panic ends it too, so that nobody waits for the dead.
 pub(super) struct Attendance {
     meeting: Arc<Meeting>,
+    equipped: bool,
     done: bool,
 }
 
 impl Attendance {
+    /// Waits until all workers have created what is theirs, or the meeting is dissolved.
+    pub(super) fn wait_for_all_equipped(&mut self) {
+        self.equipped = true;
+        self.meeting.one_is_equipped();
+        let waiting = |state: &mut State| state.equipped < self.meeting.of && !state.dissolved;
+        // Poisoned or not: the wait is over, and nothing here reads the state.
+        drop(self.meeting.equipped.wait_while(self.meeting.state(), waiting));
+    }
+
     /// Waits until all workers are done, or the meeting is dissolved.
     pub(super) fn wait_for_all(&mut self) {
         self.done = true;
@@ -98,6 +123,9 @@ impl Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
+        if !self.equipped {
+            self.meeting.one_is_equipped();
+        }
         if !self.done {
             self.meeting.one_is_done();
         }

@@ -35,7 +35,12 @@ pub(super) fn work(floor: &Floor, number: u32) {
         return;
     }
     let mut shift = Shift::new(floor, number, worker);
-    match create_own(floor, number, &mut shift) {
+    let created = create_own(floor, number, &mut shift);
+    if !floor.plan.switches.is_empty() {
+        // A mode that is set meanwhile could refuse a default that belongs to the plan (C2).
+        attendance.wait_for_all_equipped();
+    }
+    match created {
         Ok(()) => issue_all(floor, worker, &mut shift),
         Err(error) => stopped(floor, worker, 0, Some(failure_of(&floor.control, &error))),
     }
