@@ -26,7 +26,7 @@ fn naive(server: &PrivateDovecot, flags: &str, ended: usize) -> String {
         std::thread::sleep(Duration::from_millis(120));
         for pid in server.imap_pids() {
             // It may have ended by itself.
-            drop(Command::new("kill").arg(pid.to_string()).status());
+            drop(Command::new("kill").arg(pid.to_string()).output());
         }
     }
     let finished = running.finish();
