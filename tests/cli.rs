@@ -13,6 +13,7 @@ mod interrupts;
 mod limits;
 mod locks;
 mod many;
+mod names;
 mod output;
 pub mod process;
 mod reach;

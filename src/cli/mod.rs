@@ -22,7 +22,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
@@ -36,7 +36,7 @@ const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): a
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error),
+        Err(error) => return not_understood(error),
     };
     let code = match cli.command {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
@@ -47,13 +47,13 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        complain(&one_line(&without_passwords(format!("{error:#}"))));
+        complain(&without_passwords(format!("{error:#}")));
         exit::USAGE
     }))
 }
 
 /// Help and version are results; anything else is one line that says what is wrong.
-fn not_understood(error: &clap::Error) -> ExitCode {
+fn not_understood(mut error: clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed stdout is no error of its own.
@@ -65,6 +65,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
         _ => {
+            escape_values(&mut error);
             let text = error.to_string();
             let command = subcommand();
             let help =
@@ -90,9 +91,32 @@ fn subcommand() -> Option<String> {
     arguments().next().filter(|argument| known.find_subcommand(argument).is_some())
 }
 
-/// One line on stderr.
+/// One line on stderr, whatever it repeats: a file's name may hold a line's end, or what moves the cursor.
 fn complain(line: &str) {
-    say(format_args!("mailconn: {line}\n"));
+    say(format_args!("mailconn: {}\n", escaped(line.trim_end())));
+}
+
+/// Text for a terminal: control characters, and those that turn the direction of writing, are shown and not obeyed.
+fn escaped(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => clean.push(character),
+            other => clean.extend(other.escape_debug()),
+        }
+    }
+    clean
+}
+
+/// The same for the values that a message of clap's repeats: it would leave some out, and has lines of its own.
+fn escape_values(error: &mut clap::Error) {
+    let strings = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(value) => Some((kind, ContextValue::String(escaped(value)))),
+        _ => None,
+    });
+    for (kind, value) in strings.collect::<Vec<_>>() {
+        error.insert(kind, value);
+    }
 }
 
 fn say(text: impl Display) {
@@ -119,7 +143,9 @@ fn without_passwords(mut text: String) -> String {
     let server = std::env::var_os(settings::SERVER).map(|url| url.to_string_lossy().into_owned());
     for argument in arguments().chain(server) {
         if let Some(userinfo) = userinfo(&argument).filter(|userinfo| userinfo.contains(':')) {
-            text = text.replace(userinfo, "…").replace(&*userinfo.escape_debug().to_string(), "…");
+            for written in [userinfo, &userinfo.escape_debug().to_string(), &escaped(userinfo)] {
+                text = text.replace(written, "…");
+            }
         }
     }
     text
@@ -138,7 +164,9 @@ fn without_values_of_secrets(mut text: String) -> String {
             _ => behind_secret.then_some(argument.as_str()),
         };
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            text = text.replace(&format!("'{value}'"), "'…'").replace(&format!("={value}'"), "=…'");
+            for value in [value, &escaped(value)] {
+                text = text.replace(&format!("'{value}'"), "'…'").replace(&format!("={value}'"), "=…'");
+            }
         }
         behind_secret = argument.starts_with('-') && is_secret(&argument);
     }

@@ -90,10 +90,12 @@ fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_
     }
     told += &match (made_up, &args.password_file) {
         (Some(password), _) => format!("password  {password}  (made up for this server, and gone with it)\n"),
-        (None, file) => format!("password  as in {}\n", file.as_deref().unwrap_or(Path::new("")).display()),
+        (None, file) => {
+            format!("password  as in {}\n", super::escaped(&file.as_deref().unwrap_or(Path::new("")).to_string_lossy()))
+        }
     };
     match &args.ca_file {
-        Some(file) => told += &format!("ca        {}\n", file.display()),
+        Some(file) => told += &format!("ca        {}\n", super::escaped(&file.to_string_lossy())),
         None if sandbox.ca_pem().is_some() => {
             told += "ca        not written; name a --ca-file for clients that are to trust it\n";
         }
