@@ -25,6 +25,8 @@ const SANDBOX_STOP: Duration = Duration::from_secs(2);
 const SCREENFUL: usize = 20;
 /// So many events are put into words at once.
 const AT_ONCE: usize = 1024;
+/// Threads that do no operations: those that listen, write, accept and drive tasks.
+const THREADS_BESIDE: usize = 8;
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
 
@@ -39,6 +41,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let of_the_sandbox = if matches!(server, Server::Sandbox { .. }) { most } else { 0 };
     let workers = u32::try_from(plan.workers.len()).unwrap_or(u32::MAX);
     descriptors::make_room_for_threads(workers, of_the_sandbox)?;
+    descriptors::make_room_in_memory(plan.workers.len() + THREADS_BESIDE, of_the_sandbox)?;
     descriptors::make_room_for(most, ends + u64::from(settings.transcripts.is_some()))?;
     let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
     let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));

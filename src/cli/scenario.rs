@@ -71,6 +71,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     let transcripts = transcripts.context("--transcript")?.map(Arc::new);
     let most = scripts.iter().map(Script::most_connections).max().unwrap_or(0);
     let ends = if in_the_box { 2 } else { 1 };
+    descriptors::make_room_in_memory(most, if in_the_box { most } else { 0 })?;
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()))?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
@@ -201,6 +202,7 @@ impl Theatre<'_> {
                 run_id: dialling.run_id.to_owned(),
                 ehlo: self.ehlo.clone(),
                 transcripts: self.transcripts.clone(),
+                starved: account.starved.clone(),
                 ..protocol::Settings::without_sign_in(endpoint)
             })
         };

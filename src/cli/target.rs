@@ -1,5 +1,7 @@
 //! Whom to dial: a real server, or the one in the box, started for the occasion.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 
 use super::settings::Server;
@@ -54,8 +56,15 @@ impl Target {
                 let tls = sandbox.ca_pem().map(trust).transpose()?;
                 let endpoint = Endpoint { port: sandbox.address().port(), ..endpoint };
                 let credentials = Some(Credentials::Password(Secret::new(password)));
-                let account =
-                    protocol::Settings { credentials, auth, tls, ..protocol::Settings::without_sign_in(endpoint) };
+                let starved = sandbox.starved();
+                let starved: Option<protocol::Starved> = Some(Arc::new(move |port| starved.why(port)));
+                let account = protocol::Settings {
+                    credentials,
+                    auth,
+                    tls,
+                    starved,
+                    ..protocol::Settings::without_sign_in(endpoint)
+                };
                 Ok(Self { account, name, sandbox: Some(sandbox) })
             }
         }

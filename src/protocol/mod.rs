@@ -42,7 +42,7 @@ pub use pop3::{Pop3Connection, Pop3Connector, Pop3Operation};
 pub use sasl::{Mechanism, UnknownMechanism, Way};
 pub use secret::Secret;
 pub use session::{DialEvent, DialWatch, Established};
-pub use settings::Settings;
+pub use settings::{Settings, Starved};
 pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector, SmtpOperation};
 pub use stream::{TlsDetails, Traffic};

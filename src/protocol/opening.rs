@@ -137,10 +137,15 @@ impl<'account> Opening<'account> {
         opened.map_err(|failure| opening.failed(failure))
     }
 
-    fn failed(&mut self, failure: Failure) -> DialFailure {
+    fn failed(&mut self, mut failure: Failure) -> DialFailure {
         self.known.worked_before = self.account.worked.load(Ordering::Acquire);
         // Others may have come and gone since the refusal: those before it count too.
         self.known.others_open = self.known.others_open.max(Some(self.account.live.open()));
+        let starved = self.local_port.zip(self.account.settings.starved.as_ref());
+        if let Some(why) = starved.and_then(|(port, starved)| starved(port)) {
+            let message = format!("{why}; use fewer connections, or raise the limit");
+            failure = Failure::new(FailureKind::LocalResources, failure.stage, message);
+        }
         DialFailure {
             failure: if self.is_told { failure } else { self.known.judge(failure) },
             phases: Box::new(self.phases),

@@ -46,9 +46,15 @@ pub struct Settings {
     pub ask_again: bool,
     /// Hears of each dial while it is under way.
     pub watch: Option<DialWatch>,
+    /// Where the server is in this process: why it dropped the connection from that port, if for want of something that
+    /// this machine did not give.
+    pub starved: Option<Starved>,
     /// Where each session's lines go, to be read later.
     pub transcripts: Option<Arc<Transcripts>>,
 }
+
+/// Says why a server in this process dropped the connection from that port, if for want of a resource.
+pub type Starved = Arc<dyn Fn(u16) -> Option<String> + Send + Sync>;
 
 impl Settings {
     /// For that account: 10 s for a dial, 30 s for an operation, and a run without a name.
@@ -73,6 +79,7 @@ impl Settings {
             scratch: Scratch::default(),
             ask_again: false,
             watch: None,
+            starved: None,
             transcripts: None,
         }
     }

@@ -74,7 +74,7 @@ mod witness;
 pub use faults::{Cut, Faults};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Maildrops, Options, User};
-pub use server::Sandbox;
+pub use server::{Sandbox, Starved};
 pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord, Watch};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,10 @@
 //! Accepts connections, gives each a thread, and ends them all when it is told to.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -46,11 +47,28 @@ pub(super) struct Shared {
     pub limits: Arc<Limits>,
     pub faults: Faults,
     pub witness: Witness,
+    /// The ports of clients that were dropped for want of a thread.
+    starved: Arc<Starved>,
     pub idle_limit: Option<Duration>,
     /// Made if any listener speaks TLS.
     pub identity: Option<Identity>,
     /// Set once, by [`Sandbox::stop`]; read by every session between commands.
     pub stopping: Arc<AtomicBool>,
+}
+
+/// Which clients were dropped because the system gave their sessions no thread.
+#[derive(Debug, Default)]
+pub struct Starved(Mutex<BTreeMap<u16, String>>);
+
+impl Starved {
+    /// Why the client on that port was dropped, if that is why.
+    pub fn why(&self, port: u16) -> Option<String> {
+        self.ports().get(&port).cloned()
+    }
+
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<u16, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A thread that accepts, and its listener: shared with it, so that stopping can end its wait.
@@ -93,6 +111,7 @@ impl Sandbox {
             faults: Faults::new(Arc::clone(&limits), options.maildrops, options.latency),
             limits,
             witness: Witness::new(options.watch, options.keeps_record),
+            starved: Arc::default(),
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
             identity,
             stopping: Arc::default(),
@@ -134,6 +153,11 @@ impl Sandbox {
     /// What can be made to go wrong in it.
     pub fn faults(&self) -> Faults {
         self.shared.faults.clone()
+    }
+
+    /// Which clients were dropped for want of a thread, now and later.
+    pub fn starved(&self) -> Arc<Starved> {
+        Arc::clone(&self.shared.starved)
     }
 
     /// The record so far, session by session in the order they were accepted.
@@ -250,11 +274,21 @@ fn serve(stream: TcpStream, peer: SocketAddr, speaks: (Protocol, Security), shar
     let weak = Arc::downgrade(&socket);
     let entry = shared.faults.enter(peer.port(), Weak::clone(&weak));
     let grip = Arc::clone(&entry.grip);
-    let shared = Arc::clone(shared);
+    let (shared, starved, held) = (Arc::clone(shared), Arc::clone(&shared.starved), Arc::clone(&socket));
     let thread = thread::Builder::new()
         .name("sandbox session".to_owned())
         .stack_size(STACK)
-        .spawn(move || session::hold(socket, peer, speaks, &shared, entry, &witness))
-        .ok()?;
-    Some(Running { thread, grip, socket: weak })
+        .spawn(move || session::hold(socket, peer, speaks, &shared, entry, &witness));
+    match thread {
+        Ok(thread) => {
+            starved.ports().remove(&peer.port());
+            Some(Running { thread, grip, socket: weak })
+        }
+        Err(error) => {
+            // Said before the client can see that it was dropped.
+            starved.ports().insert(peer.port(), format!("the sandbox got no thread for the connection ({error})"));
+            drop(held);
+            None
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! the threads' own variables been dropped too, and with them the default connections that were left there (D3).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -106,8 +106,10 @@ fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
 /// cannot be held across an await (it is not `Send`: the compiler says so).
 fn tasks(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
     let asked = floor.plan.workers.len();
+    let drivers = thread::available_parallelism().map_or(1, usize::from).min(asked);
+    rehearse(asked, drivers)?;
     let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(thread::available_parallelism().map_or(1, usize::from).min(asked))
+        .worker_threads(drivers)
         .max_blocking_threads(asked)
         .thread_keep_alive(KEPT)
         .thread_name("mailconn-tasks")
@@ -125,6 +127,30 @@ fn tasks(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
     // Waits for its threads' end, and joins them.
     drop(runtime);
     Ok(())
+}
+
+/// Makes as many threads as the runtime is about to make, and ends them. The runtime has no error for a thread that the
+/// system refuses: it panics.
+fn rehearse(asked: usize, drivers: usize) -> Result<(), RunError> {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let shut = gate.lock();
+        let mut made = Vec::with_capacity(drivers + asked);
+        let mut refused = None;
+        while made.len() < drivers + asked && refused.is_none() {
+            match thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())) {
+                Ok(thread) => made.push(thread),
+                Err(error) => refused = Some(error),
+            }
+        }
+        drop(shut);
+        let started = made.len().saturating_sub(drivers);
+        for thread in made {
+            // Joined one by one: the end of the scope alone does not wait for the system to be rid of them.
+            let _ = thread.join();
+        }
+        refused.map_or(Ok(()), |source| Err(RunError::Threads { started, asked, source }))
+    })
 }
 
 /// A task whose operations go wherever there is a thread.
