@@ -22,3 +22,4 @@ mod stalled;
 mod switches;
 mod usage;
 mod verify;
+mod written;

@@ -67,7 +67,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         by_token,
     };
     let control = Arc::new(Control::default());
-    let interrupts = Interrupts::reach(&control).context("listening for signals")?;
+    let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = (!args.format.is_json()).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
         screen.show(&report::check_begins(&header));
@@ -103,9 +103,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
             screen.close()?;
         }
         None => {
-            // What is left blocks as long as stdout does, and cannot be interrupted halfway.
-            interrupts.end_at_the_next();
-            Output::Stdout.write_whole(&report::check_json(&check)).context(WRITING)?;
+            told_whole(writer::write_whole(&Output::Stdout, &report::check_json(&check), &control))?;
         }
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
@@ -124,13 +122,13 @@ fn follow(
 ) {
     loop {
         let told = steps.recv_timeout(SLICE);
-        if let Some((signal, when)) = control.interrupted() {
-            if check.interrupted.replace(signal).is_none() {
-                connector.cancel();
-            }
-            if when.elapsed() > GRACE {
-                return;
-            }
+        if let Some(signal) = control.signal()
+            && check.interrupted.replace(signal).is_none()
+        {
+            connector.cancel();
+        }
+        if control.interrupted().is_some_and(|when| when.elapsed() > GRACE) {
+            return;
         }
         match told {
             Ok(Told::Step(at, happened)) => {
@@ -235,7 +233,7 @@ const fn first_operations(protocol: Protocol) -> &'static [Operation] {
 
 /// Standard output, written to as things happen.
 pub(super) struct Screen {
-    /// None once writing failed: the check goes on all the same, and ends in order.
+    /// None once writing failed: what goes on has been told to end, and ends in order.
     out: Option<Writer>,
     failed: Option<io::Error>,
 }
@@ -265,13 +263,18 @@ impl Screen {
             (None, Some(out)) => out.finish(),
             (None, None) => Ok(()),
         };
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) if writer::is_unread(&error) => {
-                super::complain("the report is incomplete: nobody read it");
-                Ok(())
-            }
-            written => written.context(WRITING),
+        told_whole(written)
+    }
+}
+
+/// Whether the report was written. A reader that went away is no failure.
+fn told_whole(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if writer::is_unread(&error) => {
+            super::complain("the report is incomplete: nobody read it");
+            Ok(())
         }
+        written => written.context(WRITING),
     }
 }

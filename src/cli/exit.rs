@@ -11,10 +11,11 @@ Exit codes:
   5        sign-in refused
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken
-  130 143  interrupted by SIGINT, SIGTERM
-Where several apply, the first of 130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
+Where several apply, the first of 129/130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
 speak of a connection's first dial: a later one that fails is a failed
-operation. A limit is 6 whenever it is met.";
+operation. A limit is 6 whenever it is met. A reader that goes away ends the
+run, and is no failure. A second signal ends it at once, without a report.";
 
 /// The codes, as the `--help` of a check prints them.
 pub const CHECK_HELP: &str = "\
@@ -26,7 +27,7 @@ Exit codes:
   5        sign-in refused
   6        refused by a connection limit
   7        an invariant of mailconn's own is broken
-  130 143  interrupted by SIGINT, SIGTERM
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
 What the findings say changes none of them.";
 
 /// The codes, as the `--help` of scenarios prints them.
@@ -35,10 +36,11 @@ Exit codes:
   0        all was as expected
   1        a step was not as expected, or the findings were not; or --fail-on
            names what was found
-  2        wrong usage, or a mistake in a scenario, and nothing was dialled
+  2        wrong usage, or a mistake in a scenario, and nothing was dialled; or the
+           report could not be written
   7        an invariant of mailconn's own is broken
-  130 143  interrupted by SIGINT, SIGTERM
-Of several scenarios the first of 130/143, 7, 1 counts. Findings change none of
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
+Of several scenarios the first of 129/130/143, 7, 1 counts. Findings change none of
 them, but for those that a scenario expects, or expects not, and --fail-on.";
 
 /// The codes, as the `--help` of a verification prints them.

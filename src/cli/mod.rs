@@ -34,6 +34,7 @@ const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): a
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn run() -> ExitCode {
+    interrupt::shield();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(error),

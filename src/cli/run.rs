@@ -67,7 +67,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         ..account
     }));
     let control = Arc::new(Control::default());
-    let interrupts = Interrupts::reach(&control).context("listening for signals")?;
+    let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let clock = Instant::now();
     let setup = Setup {
         run_id,
@@ -82,27 +82,22 @@ pub fn run(settings: Settings) -> Result<u8> {
     };
     let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
-    let in_time = run.end.interrupted.is_some();
-    let late = || control.interrupted().filter(|_| !in_time).map(|(signal, _)| exit::interrupted_by(signal));
-    if !matches!(settings.format, Format::Ndjson) {
-        // What is left blocks as long as stdout does, and cannot be interrupted halfway.
-        interrupts.end_at_the_next();
-        if let Some(code) = late() {
-            return Ok(code);
-        }
-    }
     run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
+    // Until the report is made it can say so.
+    run.end.interrupted = control.signal();
     let run = run.in_microseconds();
     let summary = Summary::of(&run);
     let verdict = Verdict::on(&run, &summary);
-    let complete = teller.tell(&run, &summary, &verdict, settings.each, &settings.output)?;
+    let complete = teller.tell(&run, &summary, &verdict, settings.each, (&settings.output, &control))?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
         super::complain(&failure);
     }
-    Ok(late().filter(|_| !complete).unwrap_or(verdict.conclusion.exit_code()))
+    // A report that is there in full says the code that the process ends with.
+    let cut_short = control.signal().filter(|_| !complete).map(exit::interrupted_by);
+    Ok(cut_short.unwrap_or(verdict.conclusion.exit_code()))
 }
 
 /// Tells of the run, while it goes on and when it is over.
@@ -138,15 +133,23 @@ impl Teller {
     }
 
     /// False if the end of the report is missing because nobody reads it.
-    fn tell(mut self, run: &Run, summary: &Summary, verdict: &Verdict, each: bool, output: &Output) -> Result<bool> {
+    fn tell(
+        mut self,
+        run: &Run,
+        summary: &Summary,
+        verdict: &Verdict,
+        each: bool,
+        (output, control): (&Output, &Arc<Control>),
+    ) -> Result<bool> {
         self.progress.finish();
+        let whole = |bytes: &[u8]| writer::write_whole(output, bytes, control).err();
         match self.format {
             Format::Table => {
                 let options = TableOptions { each, rows: (!each).then_some(SCREENFUL) };
                 let table = report::table(run, summary, verdict, &options);
-                output.write_whole(table.as_bytes()).context(WRITING)?;
+                self.failed = whole(table.as_bytes());
             }
-            Format::Json => output.write_whole(&report::json(run, summary, verdict)).context(WRITING)?,
+            Format::Json => self.failed = whole(&report::json(run, summary, verdict)),
             Format::Ndjson => {
                 if let Some(stream) = self.stream.take() {
                     let ended = stream.end(run, summary, verdict).and_then(Writer::finish);

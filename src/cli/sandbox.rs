@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use self::listen::Listen;
 use self::log::Log;
 use super::args::SandboxArgs;
+use super::interrupt;
 use super::secrets;
 use mailconn::report::Output;
 use mailconn::sandbox::{Options, Sandbox, User};
@@ -46,7 +45,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     // As many clients as the system lets us have; how many come is their affair.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // From here on, a signal is a request to stop.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
+    let mut signals = interrupt::requests_to_end().context("listening for signals")?;
     let log = args.log.then(Log::new);
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),

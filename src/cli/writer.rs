@@ -4,6 +4,7 @@
 //! once the recorder is full too: a slow reader slows the run, and costs no memory beyond those bounds. The wait ends when
 //! nothing at all could be written for [`PATIENCE`]; then the run goes on without its reader. An interruption ends it at
 //! once: what is left then (no more than the recorder held) is kept, and written in the time that is left to the writer.
+//! A write that fails, because the reader is gone or the disk is full, ends the run.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -23,6 +24,8 @@ const WAITING: usize = 64;
 const SIP: usize = 4096;
 /// A reader who took nothing for so long does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A whole report is written when all is over: its reader may leaf through it for as long as he likes.
+const NO_HURRY: Duration = Duration::MAX;
 /// The same once the run was interrupted: nobody waits for long then.
 const HURRY: Duration = Duration::from_secs(2);
 /// An interrupted run waits no longer than this for a reader who reads, but slowly.
@@ -49,6 +52,26 @@ pub struct Writer {
     /// When the reader last took something.
     moved: Arc<Mutex<Instant>>,
     control: Arc<Control>,
+    patience: Duration,
+}
+
+/// Writes a whole report. A reader that goes away is no error. Once the run is interrupted, before or meanwhile, a reader
+/// who does not read is not waited for.
+///
+/// # Errors
+/// What the system answered, or that nobody reads.
+pub fn write_whole(output: &Output, bytes: &[u8], control: &Arc<Control>) -> io::Result<()> {
+    if output.is_replaced() {
+        return output.write_whole(bytes);
+    }
+    let written = Writer::start(output, control, NO_HURRY).and_then(|mut writer| {
+        writer.write_all(bytes)?;
+        writer.finish()
+    });
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 impl Writer {
@@ -57,18 +80,22 @@ impl Writer {
     /// # Errors
     /// What the system answers.
     pub fn open(output: &Output, control: &Arc<Control>) -> io::Result<Self> {
+        Self::start(output, control, PATIENCE)
+    }
+
+    fn start(output: &Output, control: &Arc<Control>, patience: Duration) -> io::Result<Self> {
         let (queue, pieces) = sync_channel(WAITING);
         let (opened, is_open) = channel();
         let moved = Arc::new(Mutex::new(Instant::now()));
-        let (output, moves) = (output.clone(), Arc::clone(&moved));
+        let (output, moves, stops) = (output.clone(), Arc::clone(&moved), Arc::clone(control));
         let thread = thread::Builder::new().name("report".to_owned()).spawn(move || {
             let out = output.stream()?;
             // Nobody waits for it any more if the run was interrupted.
             let _ = opened.send(());
-            write_all(out, &pieces, &moves)
+            write_all(out, &pieces, &moves).inspect_err(|_| stops.give_up())
         })?;
         let control = Arc::clone(control);
-        let mut writer = Self { queue, backlog: VecDeque::new(), thread: Some(thread), moved, control };
+        let mut writer = Self { queue, backlog: VecDeque::new(), thread: Some(thread), moved, control, patience };
         while writer.control.interrupted().is_none() {
             match is_open.recv_timeout(10 * SLICE) {
                 Ok(()) => break,
@@ -115,8 +142,8 @@ impl Writer {
     fn rest(&self, since: Instant) -> io::Result<()> {
         let moved = since.max(*self.moved.lock().unwrap_or_else(PoisonError::into_inner));
         let over = match self.control.interrupted() {
-            None => moved.elapsed() >= PATIENCE,
-            Some((_, when)) => moved.max(when).elapsed() >= HURRY || since.max(when).elapsed() >= LONGEST_HURRY,
+            None => moved.elapsed() >= self.patience,
+            Some(when) => moved.max(when).elapsed() >= HURRY || since.max(when).elapsed() >= LONGEST_HURRY,
         };
         if over {
             return Err(io::Error::other(Unread));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::run::{Run, WitnessedSession};
 use super::summary::Summary;
-use super::verdict::{Finding, Severity, Verdict};
+use super::verdict::{Conclusion, Finding, Severity, Verdict};
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::protocol::{Failure, Protocol};
 
@@ -216,7 +216,7 @@ pub struct Outcome {
     /// The findings that fail it though nobody expected them, by their names: an invariant of ours is broken, or they are
     /// of those that were to fail it.
     pub failing: Vec<&'static str>,
-    /// The process's exit code: 0 as expected, 1 not, or a finding fails it that nobody expected, 7 if an invariant of ours is broken, 130 or 143 interrupted.
+    /// The process's exit code: 0 as expected, 1 not, or a finding fails it that nobody expected, 7 if an invariant of ours is broken, 129, 130 or 143 interrupted.
     pub exit_code: u8,
 }
 
@@ -275,8 +275,7 @@ impl Scenario {
         let failing = self.failing(&verdicts);
         let broken = |verdict: &Verdict| verdict.findings.iter().any(|finding| finding.severity == Severity::Broken);
         let exit_code = match self.interrupted {
-            Some(15) => 143,
-            Some(_) => 130,
+            Some(signal) => Conclusion::Interrupted(signal).exit_code(),
             None if verdicts.iter().any(broken) => 7,
             None => u8::from(failed > 0 || !failing.is_empty()),
         };

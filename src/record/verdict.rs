@@ -140,7 +140,7 @@ pub enum Conclusion {
     Limited,
     /// 7: our own invariant is broken.
     Broken,
-    /// 130 or 143: interrupted by that signal.
+    /// 129, 130 or 143: interrupted by that signal.
     Interrupted(i32),
 }
 
@@ -227,6 +227,7 @@ impl Conclusion {
             Self::SignInRefused => 5,
             Self::Limited => 6,
             Self::Broken => 7,
+            Self::Interrupted(1) => 129,
             Self::Interrupted(15) => 143,
             Self::Interrupted(_) => 130,
         }

@@ -2,10 +2,16 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use tempfile::NamedTempFile;
+
+/// The file that is being written under a name of its own, where the file system has no nameless ones.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Where a report goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +96,7 @@ impl Output {
             Ok(_) => {
                 OpenOptions::new().append(true).open(path).map_err(denied)?;
                 if let Target::Regular(path) = &target {
-                    temporary(path).map_err(denied)?;
+                    has_room_beside(path).map_err(denied)?;
                 }
                 Ok(())
             }
@@ -101,7 +107,7 @@ impl Output {
                         Err(Unwritable::NotADirectory { file: file.clone(), directory: directory.to_owned() })
                     }
                     Ok(_) if ends_in_slash(path) => Err(Unwritable::Directory { file: file.clone() }),
-                    Ok(_) => temporary(path).map(drop).map_err(denied),
+                    Ok(_) => has_room_beside(path).map_err(denied),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         Err(Unwritable::NoDirectory { file: file.clone(), directory: directory.to_owned() })
                     }
@@ -139,6 +145,20 @@ impl Output {
     /// What the system answers.
     pub fn stream(&self) -> io::Result<Box<dyn Write + Send>> {
         open(&self.target()?)
+    }
+
+    /// Whether a whole report replaces a file here, instead of being written to what is open or waits for a reader.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        matches!(self.target(), Ok(Target::Regular(_)))
+    }
+
+    /// Removes what was not written to its end: the process ends here and now.
+    pub fn discard_unfinished() {
+        if let Some(path) = unfinished().take() {
+            // It may have got its own name in this moment.
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn target(&self) -> io::Result<Target> {
@@ -183,12 +203,57 @@ fn open(target: &Target) -> io::Result<Box<dyn Write + Send>> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary(path)?;
-    file.write_all(bytes)?;
-    if let Ok(found) = fs::metadata(path) {
-        file.as_file().set_permissions(found.permissions())?;
+    let permissions = fs::metadata(path).ok().map(|found| found.permissions());
+    let fill = |mut file: &File| {
+        file.write_all(bytes)?;
+        permissions.clone().map_or(Ok(()), |permissions| file.set_permissions(permissions))
+    };
+    // A process that is killed meanwhile leaves nothing of a file that has no name yet.
+    if let Ok(file) = nameless(path) {
+        fill(&file)?;
+        if give_name(&file, path).is_ok() {
+            return Ok(());
+        }
     }
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let file = temporary(path)?;
+    *unfinished() = Some(file.path().to_owned());
+    let written = fill(file.as_file()).and_then(|()| file.persist(path).map(drop).map_err(|error| error.error));
+    unfinished().take();
+    written
+}
+
+/// A file in the same directory that has no name, where the file system can do that (Linux: most can).
+fn nameless(path: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(directory(path), flags, Mode::from_raw_mode(0o666))?.into())
+}
+
+/// Gives the file its name. One that has it already is replaced, which takes a name in between, for a moment.
+fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    let link =
+        |name: &Path| linkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), CWD, name, AtFlags::SYMLINK_FOLLOW);
+    match link(path) {
+        Err(rustix::io::Errno::EXIST) => {}
+        named => return Ok(named?),
+    }
+    let between = directory(path).join(format!(".mailconn-{:016x}", fastrand::u64(..)));
+    *unfinished() = Some(between.clone());
+    link(&between)?;
+    let renamed = fs::rename(&between, path);
+    if renamed.is_err() {
+        Output::discard_unfinished();
+    }
+    unfinished().take();
+    renamed
+}
+
+fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a file can be made there; it is gone again at once.
+fn has_room_beside(path: &Path) -> io::Result<()> {
+    nameless(path).map(drop).or_else(|_| temporary(path).map(drop))
 }
 
 /// In the same directory, because a rename does not cross file systems; with the permissions of any new file, because the

@@ -21,6 +21,7 @@ pub(super) fn concluded(verdict: &Verdict) -> String {
 /// A signal's name.
 pub(super) fn signal(number: i32) -> String {
     match number {
+        1 => "SIGHUP".to_owned(),
         2 => "SIGINT".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => format!("signal {other}"),

@@ -8,31 +8,59 @@ use tokio::sync::Notify;
 /// Tells a run to stop. Shared between the run and whoever may interrupt it.
 #[derive(Debug, Default)]
 pub struct Control {
-    interrupted: Mutex<Option<(i32, Instant)>>,
+    stopped: Mutex<Option<Stop>>,
     changed: Condvar,
     /// The same for tasks, which must not block their thread.
     told: Notify,
 }
 
+/// Why a run ends early, and since when.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// None if its report cannot be written any more.
+    signal: Option<i32>,
+    at: Instant,
+}
+
 impl Control {
     /// Ends the run early: operations under way may finish, none is issued. `signal` goes into the report.
     pub fn interrupt(&self, signal: i32) {
-        let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-        interrupted.get_or_insert_with(|| (signal, Instant::now()));
+        self.stop(Some(signal));
+    }
+
+    /// Ends the run early in the same way, because its report cannot be written any more.
+    pub fn give_up(&self) {
+        self.stop(None);
+    }
+
+    fn stop(&self, signal: Option<i32>) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = stopped.get_or_insert_with(|| Stop { signal, at: Instant::now() });
+        stop.signal = stop.signal.or(signal);
         self.changed.notify_all();
         self.told.notify_waiters();
     }
 
-    /// The signal that ended the run, and when.
+    /// When the run was told to end early, by a signal or for want of a reader.
     #[must_use]
-    pub fn interrupted(&self) -> Option<(i32, Instant)> {
-        *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn interrupted(&self) -> Option<Instant> {
+        self.stopped().map(|stop| stop.at)
+    }
+
+    /// The first signal that told it so.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.stopped().and_then(|stop| stop.signal)
+    }
+
+    fn stopped(&self) -> Option<Stop> {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rests for `pause`; false if the run was interrupted meanwhile.
     pub(super) fn rest(&self, pause: Duration) -> bool {
-        let interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = self.changed.wait_timeout_while(interrupted, pause, |interrupted| interrupted.is_none());
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = self.changed.wait_timeout_while(stopped, pause, |stopped| stopped.is_none());
         rested.unwrap_or_else(PoisonError::into_inner).0.is_none()
     }
 

@@ -1,6 +1,8 @@
 //! Drives a plan through a client: starts the workers, collects what they record, ends in time whatever happens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
@@ -24,6 +26,9 @@ const TICK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long the end of a run that was not interrupted may take to sign out.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// How soon the end of a run notices that it is interrupted.
+const HURRIES: Duration = Duration::from_millis(2);
 
 /// How the client of a run is set up, beyond its plan.
 #[derive(Clone, Debug)]
@@ -119,13 +124,31 @@ pub fn run(
         collect_until_gone(&floor, connector, &mut collected, audience);
         drop(bound);
     })?;
-    let interrupted = control.interrupted();
-    let by = interrupted.map_or_else(|| Instant::now() + CLOSE, |(_, when)| when + GRACE);
-    let still_open = client.close(by);
+    let still_open = close(client, connector, control);
     collected.take(&recorder, audience);
-    let interrupted = interrupted.or_else(|| control.interrupted()).map(|(signal, _)| signal);
-    let end = End { elapsed: clock.elapsed(), interrupted, still_open };
+    let end = End { elapsed: clock.elapsed(), interrupted: control.signal(), still_open };
     Ok(Run { header, entries: collected.entries, end, witness: None })
+}
+
+/// Closes the client within [`CLOSE`], or within [`GRACE`] of an interruption, and says how many connections are still open.
+fn close(client: Client<Recording>, connector: &MailConnector, control: &Control) -> usize {
+    let by = control.interrupted().map_or_else(|| Instant::now() + CLOSE, |when| when + GRACE);
+    let closed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let hurry = || {
+            while !closed.load(Ordering::Acquire) {
+                if control.interrupted().is_some_and(|when| when.elapsed() >= GRACE) {
+                    return connector.cancel();
+                }
+                thread::sleep(HURRIES);
+            }
+        };
+        // Without a thread to watch for the interruption it takes as long as it may.
+        let _ = thread::Builder::new().name("close".to_owned()).spawn_scoped(scope, hurry);
+        let still_open = client.close(by);
+        closed.store(true, Ordering::Release);
+        still_open
+    })
 }
 
 fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
@@ -202,7 +225,7 @@ fn collect_until_gone(
     let mut shut_down = false;
     while !floor.meeting.all_gone(TICK) {
         collected.take(&floor.recorder, audience);
-        if let Some((_, when)) = floor.control.interrupted()
+        if let Some(when) = floor.control.interrupted()
             && !shut_down
         {
             floor.recorder.lift();

@@ -543,8 +543,7 @@ impl Conductor<'_> {
 
     /// Ends every thread, closes every client, and hands over what there is.
     fn end(mut self) -> Scenario {
-        let interrupted = self.floor.control.interrupted();
-        if self.lost || interrupted.is_some() {
+        if self.lost || self.floor.control.interrupted().is_some() {
             // Whatever waits for a server waits no longer.
             for room in self.floor.clients.iter().filter_map(OnceLock::get) {
                 room.recorder.lift();
@@ -553,6 +552,7 @@ impl Conductor<'_> {
         }
         self.lanes.join_all();
         self.floor.end_tasks();
+        let interrupted = self.floor.control.signal();
         let mut clients = Vec::new();
         for (number, plan) in self.floor.script.clients.iter().enumerate() {
             let Some(room) = self.room(number) else { continue };
@@ -562,7 +562,7 @@ impl Conductor<'_> {
             let still_open = closed.unwrap_or(open);
             let entries = self.entries.get_mut(number).map(std::mem::take).unwrap_or_default();
             let elapsed = self.stage.clock.elapsed();
-            let end = End { elapsed, interrupted: interrupted.map(|(signal, _)| signal), still_open };
+            let end = End { elapsed, interrupted, still_open };
             clients.push((plan.name.clone(), Run { header, entries, end, witness: None }));
         }
         Scenario {
@@ -572,7 +572,7 @@ impl Conductor<'_> {
             steps: self.steps,
             findings: self.findings,
             clients,
-            interrupted: interrupted.map(|(signal, _)| signal),
+            interrupted,
         }
     }
 
