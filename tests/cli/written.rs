@@ -18,6 +18,13 @@ fn names(directory: &Path) -> Vec<String> {
     std::fs::read_dir(directory).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// The tests themselves were started by nohup: then so is what they start.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 != 0
+}
+
 /// Obeys until LOGOUT, and never answers that.
 fn obey_without_goodbye(peer: &mut Peer) {
     peer.sign_in();
@@ -97,6 +104,9 @@ fn a_scenario_and_a_check_whose_reader_is_gone_end_soon_and_quietly() {
 #[test]
 fn a_signal_after_the_last_operation_loses_no_report() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        if signal == "HUP" && ignores_hangups() {
+            continue;
+        }
         for format in ["json", "ndjson", "table"] {
             let server = Server::start(obey_without_goodbye);
             let args = format!("--mode use-main -t 2 -n 3 --ops noop --format {format}");
@@ -152,11 +162,13 @@ fn a_hangup_ends_a_run_in_order_unless_it_is_to_be_ignored() {
     });
     let running = start(&mut against(server.address, command));
     eventually("they rest", || server.heard_verb("NOOP") == 2);
-    running.signal("HUP");
-    let ended = running.end();
-    let report = ended.json();
-    assert_eq!((ended.code, &report["interrupted"]), (129, &1.into()));
-    assert_eq!(server.heard_verb("LOGOUT"), 2);
+    if !ignores_hangups() {
+        running.signal("HUP");
+        let ended = running.end();
+        let report = ended.json();
+        assert_eq!((ended.code, &report["interrupted"]), (129, &1.into()));
+        assert_eq!(server.heard_verb("LOGOUT"), 2);
+    }
 
     let mut nohup = shell("trap '' HUP; exec {} run --duration 1500ms -t 1 --pause 10ms --format json");
     let running = start(&mut nohup);
