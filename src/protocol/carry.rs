@@ -161,6 +161,10 @@ impl Opening<'_> {
             .present(Some(&endpoint.user), &self.account.mask, &self.account.live, self.deadline)
             .inspect_err(|_| self.is_told = true)?;
         self.account.live.check(Stage::Auth)?;
+        if endpoint.user.contains('\0') || presented.secret.expose().contains('\0') {
+            let message = "the user or the password holds a NUL, which no way to sign in can carry; use another";
+            return Err(Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message));
+        }
         let is_password = matches!(credentials, Credentials::Password(_));
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
         let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));

@@ -14,7 +14,10 @@ use mailconn::protocol::{
     Certificate, DialEvent, DialFailure, ImapConnection, ImapConnector, ImapOperation, Security, Settings, Stage,
     TlsSettings, TlsVersion,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -30,7 +33,10 @@ pub struct Authority {
 }
 
 pub fn authority(name: &str) -> Authority {
-    let key = KeyPair::generate().unwrap();
+    authority_with(name, KeyPair::generate().unwrap())
+}
+
+fn authority_with(name: &str, key: KeyPair) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -200,6 +206,44 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
     assert!(message.starts_with("expired (2020-01-01 00:00 UTC, and it is 20"), "{message}");
     let message = failure(serve(ours.server(|params| params.not_before = date_time_ymd(2300, 1, 1)), &[]));
     assert!(message.starts_with("not yet valid (2300-01-01 00:00 UTC, and it is 20"), "{message}");
+}
+
+#[test]
+fn rarer_faults_of_a_certificate_are_sentences_too() {
+    let ours = authority("ours");
+    let failure = |server| {
+        let failure = dial(ours.settings(serve(server, &[]), Security::Tls)).err().unwrap();
+        assert_eq!((failure.failure.kind, failure.failure.stage), (TlsCertificate, Stage::Tls), "{failure}");
+        failure.failure.message
+    };
+    let message = failure(ours.server(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]));
+    assert!(message.starts_with("unfit certificate (CN=ours)") && message.contains("but for clients;"), "{message}");
+    let old = authority_with("ours", KeyPair::generate_for(&PKCS_ED25519).unwrap());
+    let address = serve(ours.server(|_| {}), &[]);
+    let failure = dial(old.settings(address, Security::Tls)).err().unwrap();
+    assert!(failure.failure.message.contains("probably an older one of the same name"), "{failure}");
+}
+
+#[test]
+fn an_older_authority_of_the_same_name_is_said_to_be_the_likely_cause() {
+    // It had a key of the same kind, or of another.
+    for kind in [&PKCS_ECDSA_P256_SHA256, &PKCS_ED25519] {
+        let old = authority_with("ours", KeyPair::generate_for(kind).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), &old.pem).unwrap();
+        let address = serve(authority("ours").server(|_| {}), &[]);
+        let url = format!("imaps://joe@localhost:{}", address.port());
+        for args in [&["check", &url][..], &["run", "-n", "1", "-t", "1", "--server", &url]] {
+            let mut command = crate::cli::process::mailconn(args);
+            command.arg("--ca-file").arg(file.path()).env("MAILCONN_PASSWORD", "s3cret");
+            let ended = crate::cli::process::end(&mut command);
+            let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(ended.code, 4, "{said}");
+            let cause = "bad signature: an authority of that name (CN=ours) is trusted, but another key signed the server's \
+                         certificate; the file of --ca-file is probably an older one of the same name";
+            assert!(said.contains(cause) && !said.contains("Algorithm") && !said.contains('{'), "{said}");
+        }
+    }
 }
 
 #[test]
@@ -519,7 +563,9 @@ fn a_ca_file_that_cannot_be_used_is_one_clear_line_before_any_dial() {
         (None, "cannot be read"),
         (Some(""), "holds no certificate"),
         (Some("not pem"), "holds no certificate"),
-        (Some("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"), "not valid PEM"),
+        (Some("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"), "a section is not base64"),
+        (Some("-----BEGIN CERTIFICATE-----\nAAAA\n"), "the line -----END CERTIFICATE----- is missing"),
+        (Some("-----BEGIN CERTIFICATE\nAAAA\n"), "does not end with five hyphens"),
         (Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "broken certificate"),
     ] {
         let path = directory.path().join("ca.pem");
