@@ -220,7 +220,10 @@ impl Opening<'_> {
             at_once => match carrier.start(mechanism, at_once) {
                 Err(failure) if failure.kind == FailureKind::ServerBad => {
                     self.tell(DialEvent::FirstAnswerRefused(&failure));
-                    carrier.start(mechanism, None)?
+                    carrier.start(mechanism, None).map_err(|again| {
+                        // It hung up with its refusal: that says more than the end of the session.
+                        if again.kind == FailureKind::Closed { failure } else { again }
+                    })?
                 }
                 answered => return answered,
             },

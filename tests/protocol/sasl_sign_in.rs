@@ -222,6 +222,17 @@ fn a_first_answer_that_is_not_understood_is_given_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_server_that_hangs_up_with_its_bad_is_quoted() {
+    let server = desk(Protocol::Imap, |desk| {
+        desk.open("PLAIN SASL-IR")?;
+        desk.peer.send(&format!("{} BAD what is this?\r\n", desk.tag));
+        None
+    });
+    let failure = dial(server.settings()).err().unwrap().failure;
+    assert_eq!(failure.server_line.as_deref(), Some("BAD what is this?"), "{failure}");
+}
+
+#[test]
 fn a_refusal_that_is_one_is_no_reason_to_sign_in_once_more() {
     for (protocol, refusal) in [
         (Protocol::Imap, "{t} NO no\r\n"),

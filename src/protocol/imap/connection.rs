@@ -94,7 +94,8 @@ impl ImapConnection {
         session: SessionId,
     ) -> Result<Capabilities, Failure> {
         let mut after = self.parts.tap.lock().reader.tally.capabilities.take();
-        if after.is_none() && (settings.ask_again || !before.has("ID")) {
+        let unsaid = !before.has("ID") || (settings.scratch == Scratch::Personal && !before.has("NAMESPACE"));
+        if after.is_none() && (settings.ask_again || unsaid) {
             self.tolerated("CAPABILITY")?;
             after = self.parts.tap.lock().reader.tally.capabilities.take();
         }
