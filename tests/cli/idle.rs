@@ -34,10 +34,13 @@ fn closed(events: &[Value]) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// What a server does when it is told goodbye, and how that is called.
+type Goodbye = (&'static str, fn(&mut Peer));
+
 /// Closed, reset, refused, nonsense, or nothing at all: it was said, and is no leak of ours.
 #[test]
 fn a_goodbye_that_was_said_is_no_leak_whatever_the_answer() {
-    let ends: [(&str, fn(&mut Peer)); 5] = [
+    let ends: [Goodbye; 5] = [
         ("closed", |peer| drop(peer.line())),
         // What was not read when a socket closes resets it.
         ("reset", |_| thread::sleep(Duration::from_millis(300))),

@@ -317,6 +317,31 @@ fn that_more_operations_were_not_begun_than_can_be() {
     }
 }
 
+/// What it did not begin it cannot have waited for, and not for longer than there was time.
+#[test]
+fn that_a_worker_waited_for_what_it_did_not_begin() {
+    is_caught_by("asked", unwitnessed(trace_of(RUNS[0])), |trace| {
+        find(trace, is("worker-ended"))["not_begun_wait_us"] = json!(1);
+    });
+}
+
+#[test]
+fn that_an_operation_failed_at_a_command_that_it_did_not_send() {
+    is_caught_by("outcomes", unwitnessed(trace_of(RUNS[0])), |trace| {
+        find(trace, is("operation"))["failed_command"] = json!("QUIT");
+    });
+}
+
+/// Whoever was hung up on said no goodbye.
+#[test]
+fn that_a_server_hung_up_on_whoever_said_goodbye() {
+    is_caught_by("sessions", unwitnessed(trace_of(RUNS[0])), |trace| {
+        let closed = find(trace, is("session-closed"));
+        closed["closed"] = json!("hung-up");
+        closed["failure"] = json!({"kind": "closed", "stage": "logout", "message": "gone", "server_line": null});
+    });
+}
+
 #[test]
 fn that_no_mailbox_stayed_behind() {
     is_caught_by("asked", unwitnessed(trace_of(LEFT)), |trace| {
