@@ -1,193 +1,314 @@
-//! What a server's refusal means: a table over the texts that real servers send.
-//!
-//! One mistake matters more than all others: a connection limit shown as a wrong password (thunderbird-android#1694),
-//! because people then change passwords and providers lock accounts. So limits are looked for before all else that
-//! has to be guessed from a wording; only a response code that names the reason itself comes first.
+//! What a server's refusal means: its line taken apart, and held against one table of what real servers send.
+
+mod carried;
+mod table;
+mod wait;
+mod words;
+
+use std::sync::LazyLock;
 
 use super::cure::{Circumstances, advice};
+use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
+use table::{At, Says};
+use words::{Pattern, Text};
 
-use FailureKind::{AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo};
+use FailureKind::{AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerUnavailable};
 
-/// What decides, in lower case, and for which kind. The first row that matches wins.
-type Rows = &'static [(&'static str, FailureKind)];
-
-/// Response codes that leave nothing open: no text says more than they do. Counted at any stage.
-const CODES: Rows = &[("in-use", LimitConnections), ("throttled", LimitRate), ("login-delay", LimitRate)];
-
-/// What Dovecot puts behind `[IN-USE]` though nothing is in use: its sign-in service has failed.
-const MISCODED: Rows = &[
-    ("temporary authentication failure", ServerNo),
-    ("internal login failure", ServerNo),
-    ("internal error", ServerNo),
-];
-
-/// There is no way to sign in like this, whatever code stands before it.
-const NO_WAY: Rows = &[
-    ("plaintext authentication disallowed", AuthUnsupported),
-    ("plaintext authentication not allowed", AuthUnsupported),
-    ("cleartext authentication disallowed", AuthUnsupported),
-    ("cleartext authentication not allowed", AuthUnsupported),
-    ("unsupported authentication mechanism", AuthUnsupported),
-    ("unrecognized authentication type", AuthUnsupported),
-    ("unrecognized authentication mechanism", AuthUnsupported),
-    ("smtpclientauthentication is disabled", AuthUnsupported),
-    ("basic authentication is disabled", AuthUnsupported),
-    ("authentication not enabled", AuthUnsupported),
-    ("auth command used when not advertised", AuthUnsupported),
-    ("must issue a starttls", AuthUnsupported),
-    ("use starttls", AuthUnsupported),
-];
-
-/// The same, for the answer to a sign-in.
-const SIGN_IN_CODES: Rows = &[
-    ("authenticationfailed", AuthInvalid),
-    ("authorizationfailed", AuthInvalid),
-    ("expired", AuthInvalid),
-    ("privacyrequired", AuthUnsupported),
-    // POP3 (RFC 3206).
-    ("auth", AuthInvalid),
-];
-
-/// What providers say in these very words, at the start of the text (behind an enhanced code) and at any stage.
-const SENTENCES: Rows = &[
-    ("user is authenticated but not connected", LimitConnections),
-    ("request is throttled", LimitRate),
-    ("[overquota] account exceeded command or bandwidth limits", LimitRate),
-    // Exchange Online, of one that sends.
-    ("concurrent connections limit exceeded", LimitConnections),
-    ("storedrv.submission.exception:submissionquotaexceeded", LimitRate),
-    // Postfix.
-    ("error: too many connections", LimitConnections),
-    ("error: too much mail", LimitRate),
-    ("error: too many recipients from", LimitRate),
-    ("error: too many new tls sessions", LimitRate),
-    ("error: too many auth commands", LimitRate),
-    // Stalwart.
-    ("rate limit exceeded", LimitRate),
-    // Gmail.
-    ("daily user sending", LimitRate),
-    ("daily smtp relay", LimitRate),
-    ("peak smtp relay limit exceeded", LimitRate),
-    ("the user you are trying to contact is receiving mail", LimitRate),
-];
-
-/// A maildrop has one owner at a time (RFC 1939 §3), and each server says in its own words that somebody else is it:
-/// without RFC 2449's `[IN-USE]`, after the right password. Like [`LIMITS`], but with a cure of its own.
-const LOCKS: Rows = &[
-    ("[in-use]", LimitConnections),
-    ("lock maildrop", LimitConnections),
-    ("lock mailbox", LimitConnections),
-    ("maildrop lock", LimitConnections),
-    ("maildrop already locked", LimitConnections),
-    ("maildrop is already locked", LimitConnections),
-    ("maildrop is locked", LimitConnections),
-    ("maildrop in use", LimitConnections),
-    ("mailbox lock", LimitConnections),
-    ("mailbox already locked", LimitConnections),
-    ("mailbox is already locked", LimitConnections),
-    ("mailbox is locked", LimitConnections),
-    ("mailbox in use", LimitConnections),
-    ("mailbox is in use", LimitConnections),
-    ("mailbox already in use", LimitConnections),
-    ("mailbox is being used", LimitConnections),
-    ("lock busy", LimitConnections),
-    ("is another session active", LimitConnections),
-    ("another pop3 session", LimitConnections),
-];
-
-/// Limits by their wording, found anywhere in a line: so only where no text of the user's, such as the name of a
-/// mailbox, comes back in it. That is up to the sign-in, and in a goodbye.
-const LIMITS: Rows = &[
-    // Throttling: how fast, not how many.
-    ("throttled", LimitRate),
-    ("backoff time", LimitRate),
-    ("bandwidth limit", LimitRate),
-    ("rate limit", LimitRate),
-    ("ratelimit", LimitRate),
-    ("too many login", LimitRate),
-    ("too many auth", LimitRate),
-    ("too many failed", LimitRate),
-    ("too many invalid", LimitRate),
-    ("too many requests", LimitRate),
-    ("too many commands", LimitRate),
-    ("too many messages", LimitRate),
-    ("too many errors", LimitRate),
-    ("submission rate", LimitRate),
-    ("unusual rate", LimitRate),
-    ("unexpected volume", LimitRate),
-    ("exceeded the login limit", LimitRate),
-    ("minimum time between", LimitRate),
-    ("too frequent", LimitRate),
-    ("4.7.28", LimitRate),
-    // Too many connections: Gmail, Dovecot, Exchange Online, Stalwart, Courier, Postfix and others.
-    ("too many simultaneous", LimitConnections),
-    ("too many concurrent", LimitConnections),
-    ("too many connections", LimitConnections),
-    ("too many open connections", LimitConnections),
-    ("too many sessions", LimitConnections),
-    ("too many smtp", LimitConnections),
-    ("too many pop3", LimitConnections),
-    ("too many users", LimitConnections),
-    ("sender thread limit exceeded", LimitConnections),
-    ("maximum number of connections", LimitConnections),
-    ("maximum connections", LimitConnections),
-    ("maximum number of concurrent", LimitConnections),
-    ("concurrent connections limit", LimitConnections),
-    ("concurrent connection limit", LimitConnections),
-    ("connection limit", LimitConnections),
-    ("connections exceeded", LimitConnections),
-    ("connections per ip", LimitConnections),
-    ("connections from your ip", LimitConnections),
-    ("connection queue full", LimitConnections),
-    ("mail_max_userip_connections", LimitConnections),
-];
-
-/// Response codes that leave the reason to the text, for the answer to a sign-in.
-const VAGUE_CODES: Rows = &[
-    ("limit", LimitConnections),
-    // Not the user's fault, and not for ever (RFC 5530).
-    ("unavailable", ServerNo),
-    ("serverbug", ServerNo),
-    ("inuse", ServerNo),
-    ("sys/temp", ServerNo),
-    ("sys/perm", ServerNo),
-];
-
-/// The wordings of everything else that can be said to a sign-in.
-const SIGN_IN_TEXTS: Rows = &[
-    ("temporary authentication failure", ServerNo),
-    ("temporary failure", ServerNo),
-    ("internal error", ServerNo),
-    ("internal server error", ServerNo),
-    ("try again later", ServerNo),
-    // qmail.
-    ("child crashed", ServerNo),
-    ("out of memory", ServerNo),
-    // A wrong password even when the server hangs up with it, or calls it BAD.
-    ("authentication failed", AuthInvalid),
-    ("invalid credentials", AuthInvalid),
-    // Gmail, which says with it which password it wants.
-    ("application-specific password required", AuthInvalid),
-    ("log in via your web browser", AuthInvalid),
-];
+pub(super) use carried::Carried;
+pub use wait::{StatedWait, stated_wait};
 
 /// How `-ERR`, which may mean anything, begins where it ends the session.
-const FAREWELLS: [&str; 6] =
-    ["disconnected", "idle timeout", "autologout", "timeout", "connection is closed", "closing connection"];
+const FAREWELLS: [&str; 8] = [
+    "disconnected",
+    "idle timeout",
+    "autologout",
+    "timeout",
+    "connection is closed",
+    "connection timed out",
+    "closing connection",
+    "server shutting down",
+];
+
+/// The table with its words made ready to be looked for.
+struct Known {
+    rows: Vec<Row>,
+    names_follow: Vec<Pattern>,
+    locks: Vec<Pattern>,
+}
+
+struct Row {
+    of: &'static table::Row,
+    says: Sought,
+}
+
+enum Sought {
+    Words(Vec<Pattern>),
+    Both(Box<[Self; 2]>),
+    /// What is not looked for among the words.
+    Other(&'static Says),
+}
+
+impl Sought {
+    fn of(says: &'static Says) -> Self {
+        match says {
+            Says::Words(words) => Self::Words(patterns(words)),
+            Says::Both(one, other) => Self::Both(Box::new([Self::of(one), Self::of(other)])),
+            other => Self::Other(other),
+        }
+    }
+
+    fn fits(&self, line: &Line) -> bool {
+        match self {
+            Self::Words(patterns) => holds_any(&line.text, patterns),
+            Self::Both(both) => both.iter().all(|sought| sought.fits(line)),
+            Self::Other(says) => match says {
+                Says::Code(codes) => line.codes.iter().any(|code| codes.contains(&code.as_str())),
+                Says::Reply(codes) => codes.iter().any(|code| line.has_reply(code)),
+                Says::Word(word) => line.first == *word,
+                Says::Goodbye => line.is_goodbye,
+                Says::Anything => true,
+                // They have become something else above.
+                Says::Words(_) | Says::Both(..) => false,
+            },
+        }
+    }
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
+    rows: table::TABLE.iter().map(|row| Row { of: row, says: Sought::of(&row.says) }).collect(),
+    names_follow: patterns(table::NAMES_FOLLOW),
+    locks: patterns(table::LOCKS),
+});
+
+fn patterns(words: &[&str]) -> Vec<Pattern> {
+    words.iter().map(|words| Pattern::of(words)).collect()
+}
+
+fn holds_any(text: &Text, patterns: &[Pattern]) -> bool {
+    patterns.iter().any(|pattern| text.holds(pattern))
+}
+
+/// A refusal taken apart.
+struct Line {
+    protocol: Protocol,
+    /// `no`, `bad`, `bye`, `-err`, or the code of a reply of SMTP.
+    first: String,
+    /// `5.7.8`, where SMTP has one (RFC 2034).
+    enhanced: String,
+    /// What stands in brackets before the text.
+    codes: Vec<String>,
+    is_goodbye: bool,
+    /// What is said, without what the command carried.
+    said: String,
+    text: Text,
+}
+
+impl Line {
+    fn read(line: &[u8], carried: &[String]) -> Self {
+        let whole = String::from_utf8_lossy(line);
+        let untagged = whole.strip_prefix("* ").unwrap_or(&whole);
+        let (first, mut said) = untagged.split_once(' ').unwrap_or((untagged, ""));
+        let first = first.to_lowercase();
+        let protocol = match first.as_bytes() {
+            b"-err" => Protocol::Pop3,
+            [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Protocol::Smtp,
+            _ => Protocol::Imap,
+        };
+        let mut enhanced = String::new();
+        if protocol == Protocol::Smtp
+            && let (code, rest) = said.split_once(' ').unwrap_or((said, ""))
+            && is_enhanced_code(code)
+        {
+            enhanced = code.to_owned();
+            said = rest;
+        }
+        let mut codes = Vec::new();
+        while let Some((code, rest)) = said.trim_start().strip_prefix('[').and_then(|code| code.split_once(']')) {
+            codes.push(code.split(' ').next().unwrap_or_default().to_lowercase());
+            said = rest;
+        }
+        // A line that is nothing but its words.
+        if !matches!(first.as_str(), "no" | "bad" | "bye" | "-err") && protocol != Protocol::Smtp {
+            said = &whole;
+        }
+        let said = without(said, carried);
+        let text = Text::of(&said);
+        Self { protocol, first, enhanced, codes, is_goodbye: is_goodbye(line), said, text }
+    }
+
+    /// Whether the reply has that code: `454`, `4..`, `5.7.8`, `.2.2`, or two of them.
+    fn has_reply(&self, wanted: &str) -> bool {
+        if self.protocol != Protocol::Smtp {
+            return false;
+        }
+        if let Some((code, enhanced)) = wanted.split_once(' ') {
+            return self.has_reply(code) && self.has_reply(enhanced);
+        }
+        if wanted.starts_with('.') {
+            return self.enhanced.get(1..) == Some(wanted);
+        }
+        if wanted.len() == 3 {
+            return self.first.len() == 3 && wanted.bytes().zip(self.first.bytes()).all(|(w, c)| w == b'.' || w == c);
+        }
+        self.enhanced == wanted
+    }
+
+    fn means(mut self, stage: Stage) -> FailureKind {
+        if At::Later.holds(stage) {
+            let names = KNOWN.names_follow.iter().filter_map(|pattern| self.text.find(pattern)).map(|found| found.end);
+            if let Some(end) = names.min() {
+                self.text.truncate(end);
+            }
+        } else if At::SignIn.holds(stage) && self.causes().len() > 1 {
+            return AuthRefused;
+        }
+        self.decide(stage, |_| true)
+    }
+
+    fn decide(&self, stage: Stage, counts: impl Fn(&Row) -> bool) -> FailureKind {
+        let fits = |row: &&Row| {
+            row.of.at.holds(stage)
+                && row.of.protocol.is_none_or(|protocol| protocol == self.protocol)
+                && counts(row)
+                && row.says.fits(self)
+        };
+        // The table's last row holds always.
+        KNOWN.rows.iter().find(fits).map_or(FailureKind::ServerNo, |row| row.of.means)
+    }
+
+    /// Whether it says that a maildrop has another owner, and nothing of how many connections there are.
+    fn is_about_a_lock(&self) -> bool {
+        let is_lock = self.codes.iter().any(|code| code == "in-use") || holds_any(&self.text, &KNOWN.locks);
+        is_lock && self.decide(Stage::Operation, |row| matches!(row.says, Sought::Words(_))) != LimitConnections
+    }
+
+    /// The causes that a sign-in's refusal offers to choose from: "account is abnormal, password is incorrect, or system
+    /// is busy". Empty where it offers no choice.
+    fn causes(&self) -> Vec<FailureKind> {
+        for sentence in self.said.split(['.', ';', '!', '?', '。']) {
+            let clauses = clauses(sentence);
+            if clauses.len() < 2 {
+                continue;
+            }
+            let mut causes = Vec::new();
+            for clause in clauses {
+                let cause = cause_of(clause);
+                if let Some(cause) = cause
+                    && !causes.iter().any(|other| is_same_cause(*other, cause))
+                {
+                    causes.push(cause);
+                }
+            }
+            if causes.len() > 1 {
+                return causes;
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// The parts of a sentence that stand to choose from; one where it offers no choice.
+fn clauses(sentence: &str) -> Vec<&str> {
+    const OR: [&str; 3] = [" or ", " / ", "或"];
+    const CHOICES: [&str; 3] = ["possible cause", "possible reason", "one of the following"];
+    let lower = sentence.to_ascii_lowercase();
+    if !OR.iter().chain(&CHOICES).any(|choice| lower.contains(choice)) {
+        return vec![sentence];
+    }
+    let mut clauses = Vec::new();
+    let mut from = 0;
+    for (at, c) in sentence.char_indices() {
+        let separator = match c {
+            ',' | '，' | '、' => c.len_utf8(),
+            _ => OR.iter().find(|or| lower[at..].starts_with(**or)).map_or(0, |or| or.len()),
+        };
+        if separator > 0 && at >= from {
+            clauses.push(&sentence[from..at]);
+            from = at + separator;
+        }
+    }
+    clauses.push(&sentence[from..]);
+    clauses
+}
+
+/// The cause that the words of a sign-in's refusal state, if they state one.
+fn cause_of(clause: &str) -> Option<FailureKind> {
+    let line = Line::read(format!("no {clause}").as_bytes(), &[]);
+    let cause = line.decide(Stage::Auth, |row| matches!(row.says, Sought::Words(_)) || row.of.means == AuthRefused);
+    (cause != AuthRefused).then_some(cause)
+}
+
+fn is_same_cause(one: FailureKind, other: FailureKind) -> bool {
+    let is_limit = |kind| matches!(kind, LimitConnections | LimitRate);
+    one == other || (is_limit(one) && is_limit(other))
+}
+
+fn is_enhanced_code(word: &str) -> bool {
+    let mut parts = word.split('.');
+    word.starts_with(['4', '5'])
+        && parts.clone().count() == 3
+        && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The text without what the command carried, wherever that stands as words of its own.
+fn without(text: &str, carried: &[String]) -> String {
+    let mut left = text.to_owned();
+    for name in carried.iter().filter(|name| !name.is_empty()) {
+        let mut from = 0;
+        loop {
+            let (lower, name) = (left.to_ascii_lowercase(), name.to_ascii_lowercase());
+            let Some(at) = lower[from..].find(&name).map(|at| from + at) else { break };
+            let end = at + name.len();
+            let apart = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+            if apart(left[..at].chars().next_back()) && apart(left[end..].chars().next()) {
+                // What holds that sign is no word.
+                left.replace_range(at..end, "@");
+                from = at + 1;
+            } else {
+                from = end;
+            }
+        }
+    }
+    left
+}
 
 /// The failure that a server's refusal stands for: a tagged NO or BAD, an untagged BYE, a `-ERR`, a 4xx or 5xx reply.
 ///
 /// `line` is the server's line without its line end; a tag is recognised and left out of what is shown.
 #[must_use]
 pub fn refusal(line: &[u8], stage: Stage) -> Failure {
-    refusal_shown_as(line, without_tag(line), stage)
+    refusal_of(line, stage, &[])
+}
+
+/// The same, where it is known what the command carried, such as a mailbox's name: a server may repeat it, and it says
+/// nothing of the server.
+#[must_use]
+pub fn refusal_of(line: &[u8], stage: Stage, carried: &[String]) -> Failure {
+    refusal_shown_as(line, without_tag(line), stage, carried)
 }
 
 /// The same, where another line is to be shown for it: one without its tag, in which the password is masked.
-pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage) -> Failure {
-    let kind = kind_of(without_tag(line), stage);
+pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage, carried: &[String]) -> Failure {
+    let kind = Line::read(without_tag(line), carried).means(stage);
     Failure::new(kind, stage, advice(kind, stage, shown, &Circumstances::default())).with_line(shown)
+}
+
+/// Whether the line says that a maildrop has another owner (RFC 1939 §3), and nothing of how many connections there are.
+pub(super) fn is_about_a_lock(line: &[u8]) -> bool {
+    Line::read(line, &[]).is_about_a_lock()
+}
+
+/// The causes that a sign-in's refusal offers to choose from, in words; none if it offers no choice.
+pub(super) fn offered_causes(line: &[u8]) -> Option<String> {
+    let causes = Line::read(line, &[]).causes();
+    (causes.len() > 1).then(|| named(&causes))
+}
+
+/// What a line means that is no greeting of the protocol, if its words say that the server cannot serve now.
+pub(super) fn refused_greeting(line: &[u8]) -> Option<FailureKind> {
+    let kind = Line::read(line, &[]).means(Stage::Greeting);
+    (kind != FailureKind::Greeting).then_some(kind)
 }
 
 /// The line without the tag of the command that it answers. `* BYE` keeps its star.
@@ -211,7 +332,10 @@ pub(super) fn is_goodbye(line: &[u8]) -> bool {
         "bye" | "421" => true,
         // Gmail and qmail say so of an idle session; the enhanced code is RFC 3463's "bad connection".
         "451" => text.contains("4.4.2"),
-        "-err" => FAREWELLS.iter().any(|farewell| said.starts_with(farewell)),
+        "-err" => {
+            let said = said.strip_prefix('[').and_then(|code| code.split_once("] ")).map_or(said, |(_, said)| said);
+            FAREWELLS.iter().any(|farewell| said.starts_with(farewell))
+        }
         _ => false,
     }
 }
@@ -222,61 +346,14 @@ fn words(text: &str) -> (&str, &str) {
     words.split_once(' ').unwrap_or((words, ""))
 }
 
-/// The text of a reply of SMTP without its enhanced status code (RFC 2034).
-fn without_enhanced_code(said: &str) -> &str {
-    let Some((word, rest)) = said.split_once(' ') else { return said };
-    let is_code = word.starts_with(['4', '5'])
-        && word.contains('.')
-        && word.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
-    if is_code { rest } else { said }
-}
-
-fn find(rows: Rows, matches: impl Fn(&str) -> bool) -> Option<FailureKind> {
-    rows.iter().find(|(piece, _)| matches(piece)).map(|(_, kind)| *kind)
-}
-
-fn kind_of(line: &[u8], stage: Stage) -> FailureKind {
-    let text = String::from_utf8_lossy(line).to_lowercase();
-    let (first, said) = words(&text);
-    let code = said.strip_prefix('[').and_then(|code| code.split([']', ' ']).next()).unwrap_or_default();
-    let said = without_enhanced_code(said);
-    let goodbye = is_goodbye(line);
-    let signing_in = matches!(stage, Stage::Greeting | Stage::Auth);
-    let is_code = |rows| find(rows, |name| name == code);
-    let starts = |rows| find(rows, |sentence| said.starts_with(sentence));
-    let contains = |rows| find(rows, |piece| holds(&text, piece));
-    let known = contains(MISCODED)
-        .filter(|_| code == "in-use")
-        .or_else(|| is_code(CODES))
-        .or_else(|| contains(NO_WAY).filter(|_| signing_in))
-        .or_else(|| is_code(SIGN_IN_CODES).filter(|_| signing_in))
-        .or_else(|| starts(SENTENCES))
-        .or_else(|| contains(LIMITS).filter(|_| stage <= Stage::Auth || goodbye))
-        .or_else(|| contains(LOCKS).filter(|_| stage <= Stage::Auth))
-        .or_else(|| is_code(VAGUE_CODES).filter(|_| signing_in))
-        .or_else(|| contains(SIGN_IN_TEXTS).filter(|_| signing_in));
-    known.unwrap_or_else(|| match first {
-        _ if goodbye => ServerBye,
-        "bad" => ServerBad,
-        "432" => LimitConnections,
-        // RFC 4954 §6: a sign-in is missing, or TLS, or this way to sign in will not do.
-        "530" | "538" => AuthUnsupported,
-        "500" | "502" => ServerBad,
-        _ if stage != Stage::Auth => ServerNo,
-        "534" => AuthUnsupported,
-        code if code.starts_with("50") => ServerBad,
-        code if code.starts_with('4') => ServerNo,
-        _ => AuthInvalid,
-    })
-}
-
-/// Whether the text holds those words: not as a part of an address or of a host's name, which anybody may have chosen.
-fn holds(text: &str, words: &str) -> bool {
-    text.match_indices(words).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let apart = !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '@'));
-        let rest = text[at + words.len()..].split(|c: char| c.is_whitespace()).next().unwrap_or_default();
-        let goes_on = rest.split_once('.').is_some_and(|(_, after)| after.starts_with(|c: char| c.is_alphanumeric()));
-        apart && !goes_on
-    })
+/// What to call the causes that a refusal offers to choose from.
+fn named(causes: &[FailureKind]) -> String {
+    let names = causes.iter().map(|cause| match cause {
+        LimitConnections | LimitRate => "a limit",
+        ServerUnavailable => "trouble of its own",
+        AuthUnsupported => "the way to sign in",
+        AuthPolicy => "what the account may do",
+        _ => "the user or the password",
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -8,6 +8,7 @@ mod wording;
 use std::time::Duration;
 
 use super::capabilities::Capabilities;
+use super::classify::{is_about_a_lock, offered_causes, stated_wait};
 use super::endpoint::{Protocol, Security};
 use super::failure::{Failure, FailureKind, Stage};
 use super::live::Live;
@@ -119,7 +120,7 @@ enum Cure {
 /// What a failure means, with the cures: the message of a refusal of that kind.
 pub(super) fn advice(kind: FailureKind, stage: Stage, line: &[u8], known: &Circumstances) -> String {
     let text = String::from_utf8_lossy(line).to_lowercase();
-    let case = Case { kind, stage, text: &text, known };
+    let case = Case { kind, stage, line, text: &text, known };
     wording::sentence(&case, &case.cures())
 }
 
@@ -216,26 +217,13 @@ impl Circumstances {
 struct Case<'a> {
     kind: FailureKind,
     stage: Stage,
-    /// The server's line, in lower case.
+    /// The server's line.
+    line: &'a [u8],
+    /// The same in lower case.
     text: &'a str,
     known: &'a Circumstances,
 }
 
-/// Words for a maildrop that somebody else has: it has one owner at a time (RFC 1939 §3).
-const LOCKED: &[&str] = &[
-    "[in-use]",
-    "lock",
-    "locked",
-    "maildrop in use",
-    "mailbox in use",
-    "mailbox is in use",
-    "already in use",
-    "being used",
-    "another session",
-    "another pop3 session",
-];
-/// Words for a number of connections, which is no lock though the code may be the same.
-const COUNTED: &[&str] = &["too many", "maximum", "limit", "connections"];
 const APP_PASSWORD: &[&str] = &[
     "app password",
     "app-password",
@@ -293,7 +281,7 @@ impl Case<'_> {
     }
 
     fn is_locked(&self) -> bool {
-        self.kind == LimitConnections && self.stage <= Stage::Auth && self.says(LOCKED) && !self.says(COUNTED)
+        self.kind == LimitConnections && self.stage <= Stage::Auth && is_about_a_lock(self.line)
     }
 
     fn is_sending_quota(&self) -> bool {
@@ -303,15 +291,9 @@ impl Case<'_> {
             && self.says(SENDING)
     }
 
-    /// The server names several causes: they are in its line, and which of them it is nobody knows.
-    fn names_several(&self) -> bool {
-        let causes: [&[&str]; 4] = [
-            &["password", "credentials"],
-            SHUT,
-            &["not open", "not enabled"],
-            &["limit", "limited", "frequency", "too often"],
-        ];
-        causes.into_iter().filter(|cause| self.says(cause)).count() > 1
+    /// The causes that the server offers to choose from, in words.
+    fn offered_causes(&self) -> Option<String> {
+        offered_causes(self.line)
     }
 
     fn is_token(&self) -> bool {
@@ -323,7 +305,7 @@ impl Case<'_> {
         let mut cures = self.usual_cures();
         // Whatever else it means, a wait that is stated is shown.
         if !cures.iter().any(|cure| matches!(cure, Cure::Wait(_))) {
-            cures.extend(stated_wait(self.text).map(|wait| Cure::Wait(Some(wait))));
+            cures.extend(stated_wait(self.text).map(|wait| Cure::Wait(Some(wait.shown))));
         }
         cures
     }
@@ -362,7 +344,7 @@ impl Case<'_> {
     }
 
     fn wait(&self) -> Cure {
-        Cure::Wait(stated_wait(self.text))
+        Cure::Wait(stated_wait(self.text).map(|wait| wait.shown))
     }
 
     /// What lets an account in that may not come in like this.
@@ -458,22 +440,6 @@ fn holds(text: &str, words: &str) -> bool {
         !in_a_name
             && !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '@' | '-'))
             && !after.starts_with(char::is_alphanumeric)
-    })
-}
-
-/// How long the server wants us to wait, in its own words: "Suggested Backoff Time: 300 milliseconds", "in 15 minutes".
-fn stated_wait(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    words.windows(2).find_map(|pair| {
-        let number: u64 = pair[0].parse().ok()?;
-        let unit = match pair[1] {
-            "ms" | "millisecond" | "milliseconds" => "ms",
-            "s" | "sec" | "secs" | "second" | "seconds" => "s",
-            "min" | "mins" | "minute" | "minutes" => "min",
-            "h" | "hour" | "hours" => "h",
-            _ => return None,
-        };
-        Some(format!("{number} {unit}"))
     })
 }
 

@@ -138,7 +138,7 @@ pub enum Stage {
     Connect,
     /// The TLS handshake, and the STARTTLS that asks for it.
     Tls,
-    /// Waiting for the server's first line.
+    /// Waiting for the server's first line, and being refused in answer to EHLO.
     Greeting,
     /// Signing in, and the commands that prepare it.
     Auth,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::classify::{is_goodbye, refusal_shown_as};
+use super::classify::{Carried, is_goodbye, refusal_shown_as};
 use super::command::{Command, Tag, Verb};
 use super::cure::Circumstances;
 use super::failure::{Failure, FailureKind, Stage};
@@ -35,6 +35,8 @@ pub(super) struct Lines {
     live: Arc<Live>,
     /// Finds the password in the lines that are shown.
     mask: Arc<Mask>,
+    /// What the unit's commands bring along.
+    carried: Carried,
     /// Where a failure happens now.
     stage: Stage,
     /// By when the unit must have ended.
@@ -64,6 +66,7 @@ impl Lines {
             stream,
             live: Arc::clone(&account.live),
             mask: Arc::clone(&account.mask),
+            carried: Carried::by(&account.settings.endpoint.user),
             stage: Stage::Greeting,
             deadline,
             buffer: Vec::new(),
@@ -83,12 +86,18 @@ impl Lines {
         self.stage = stage;
         self.deadline = deadline;
         self.commands.clear();
+        self.carried.begin();
         self.out.zeroize();
         self.received_before = self.stream.traffic().received;
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
+    }
+
+    /// The unit's commands bring that along: a server that repeats it says nothing by it.
+    pub(super) fn carry(&mut self, name: impl Into<String>) {
+        self.carried.add(name);
     }
 
     /// The unit's commands so far, as they left on the socket.
@@ -274,7 +283,7 @@ impl Lines {
 
     /// What a refusal means, fit to be shown. With a goodbye the stream is given up.
     pub(super) fn refused(&mut self, line: &[u8]) -> Failure {
-        let failure = refusal_shown_as(line, &self.masked(line), self.stage);
+        let failure = refusal_shown_as(line, &self.masked(line), self.stage, self.carried.names());
         if is_goodbye(line) { self.give_up(failure) } else { failure }
     }
 
@@ -286,7 +295,9 @@ impl Lines {
     /// What a refusal means that answers no command: the server ends the session with it.
     pub(super) fn goodbye(&mut self, line: &[u8]) -> Failure {
         let mut failure = self.refused(line);
-        if !matches!(failure.kind, FailureKind::LimitConnections | FailureKind::LimitRate) {
+        use FailureKind::{LimitConnections, LimitRate, ServerUnavailable};
+        let tells_more = matches!(failure.kind, LimitConnections | LimitRate | ServerUnavailable);
+        if !tells_more {
             failure.kind = FailureKind::ServerBye;
             "the server ended the session".clone_into(&mut failure.message);
         }

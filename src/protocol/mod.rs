@@ -28,7 +28,7 @@ pub mod tls;
 pub mod transcript;
 
 pub use capabilities::Capabilities;
-pub use classify::refusal;
+pub use classify::{StatedWait, refusal, refusal_of, stated_wait};
 pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};
 pub use dial::Family;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::capabilities::Capabilities;
+use super::classify::refused_greeting;
 use super::cure::Circumstances;
 use super::dial;
 use super::endpoint::Protocol;
@@ -29,7 +30,9 @@ pub(super) const INJECTED: &str = "plaintext followed the reply to STARTTLS; som
 
 /// What was refused before anyone signed in was no password, however it reads.
 pub(super) fn before_sign_in(mut failure: Failure) -> Failure {
-    if matches!(failure.kind, FailureKind::AuthInvalid | FailureKind::AuthPolicy | FailureKind::AuthRefused) {
+    // What was refused here is a command, though the stage may be the greeting's.
+    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, Greeting};
+    if matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | Greeting) {
         failure.kind = FailureKind::ServerNo;
         "the server refused us before anyone signed in; see what it says".clone_into(&mut failure.message);
     }
@@ -301,6 +304,10 @@ impl<'account> Opening<'account> {
     }
 
     pub(super) fn foreign_greeting(&self, lines: &mut Lines, line: &[u8]) -> Failure {
+        if refused_greeting(line).is_some() {
+            let failure = lines.refused(line);
+            return lines.give_up(failure);
+        }
         let failure = lines.with_line(self.foreign(line), line);
         lines.give_up(failure)
     }

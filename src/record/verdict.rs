@@ -217,6 +217,21 @@ impl Conclusion {
         }
     }
 
+    /// What a run comes to in which nothing else fails, where a server said so: at a first dial, up to the sign-in.
+    #[must_use]
+    pub fn of_failure(failure: &Failure) -> Self {
+        let is_dial = failure.stage <= Stage::Wait;
+        if is_dial && is_refused_sign_in(failure, true) {
+            Self::SignInRefused
+        } else if is_limit(failure.kind) {
+            Self::Limited
+        } else if is_dial {
+            Self::NotConnected
+        } else {
+            Self::Failed
+        }
+    }
+
     /// The process's exit code for it.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -262,9 +277,9 @@ fn failed_first_dials(summary: &Summary) -> impl Iterator<Item = &OpenFailed> {
 
 /// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
 pub(super) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
-    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad, ServerNo};
+    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
     matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
-        || (attempted && failure.stage == Stage::Auth && matches!(failure.kind, ServerNo | ServerBad))
+        || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
 }
 
 pub(super) const fn is_limit(kind: FailureKind) -> bool {

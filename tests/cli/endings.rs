@@ -64,7 +64,8 @@ fn nobody_there_is_4() {
 
 #[test]
 fn a_greeting_that_says_goodbye_is_4_or_if_for_a_limit_6() {
-    ends(|peer| assert!(peer.send("* BYE maintenance\r\n")), 4, "server-bye at greeting");
+    ends(|peer| assert!(peer.send("* BYE maintenance\r\n")), 4, "server-unavailable at greeting");
+    ends(|peer| assert!(peer.send("* BYE go away\r\n")), 4, "greeting at greeting");
     let full = "* BYE [ALERT] Too many simultaneous connections. (Failure)";
     let ended = ends(move |peer| assert!(peer.send(&format!("{full}\r\n"))), 6, "limit-connections at greeting");
     let report = ended.json();

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::protocol::FailureKind::{
-    self, Closed, Greeting, LimitConnections, Protocol, ServerBye, ServerNo, Timeout,
+    self, Closed, Greeting, LimitConnections, Protocol, ServerBye, ServerNo, ServerUnavailable, Timeout,
 };
 use mailconn::protocol::{DialFailure, ImapConnection, ImapOperation, Settings, Stage, Verb};
 
@@ -63,7 +63,8 @@ fn greetings_that_are_not_imap_say_what_they_look_like() {
 fn a_greeting_that_refuses_for_the_limit_is_a_limit_thunderbird_android_1694() {
     let failure = greeting_failure(b"* BYE [ALERT] Too many simultaneous connections\r\n", LimitConnections);
     assert_eq!(failure.failure.server_line.as_deref(), Some("* BYE [ALERT] Too many simultaneous connections"));
-    greeting_failure(b"* BYE maintenance\r\n", ServerBye);
+    greeting_failure(b"* BYE maintenance\r\n", ServerUnavailable);
+    greeting_failure(b"* BYE go away\r\n", Greeting);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::protocol::FailureKind::{
-    self, AuthInvalid, AuthUnsupported, Closed, Greeting, LimitConnections, LimitRate, Protocol, ServerBye, ServerNo,
-    Timeout,
+    self, AuthInvalid, AuthPolicy, AuthUnsupported, Closed, Greeting, LimitConnections, LimitRate, Protocol, ServerBye,
+    ServerNo, ServerUnavailable, Timeout,
 };
 use mailconn::protocol::Verb::{Stat, Top};
 use mailconn::protocol::{DialFailure, Pop3Connection, Pop3Connector, Pop3Operation, Settings, Stage, Verb};
@@ -92,8 +92,8 @@ fn refusals_of_a_sign_in_mean_what_they_say_and_goodbye_is_said() {
             LimitRate,
             "CAPA USER PASS QUIT",
         ),
-        (&[BASIC, ("PASS", "-ERR [SYS/TEMP] Temporary system problem.\r\n")], ServerNo, "CAPA USER PASS QUIT"),
-        (&[BASIC, ("PASS", "-ERR [SYS/PERM] POP access is not enabled\r\n")], ServerNo, "CAPA USER PASS QUIT"),
+        (&[BASIC, ("PASS", "-ERR [SYS/TEMP] Temporary system problem.\r\n")], ServerUnavailable, "CAPA USER PASS QUIT"),
+        (&[BASIC, ("PASS", "-ERR [SYS/PERM] POP access is not enabled\r\n")], AuthPolicy, "CAPA USER PASS QUIT"),
         (
             &[
                 BASIC,
@@ -122,9 +122,10 @@ fn a_locked_maildrop_is_told_as_what_it_is() {
 #[test]
 fn greetings_that_refuse_and_greetings_of_others_are_told() {
     for (greeting, kind, heard) in [
-        ("-ERR [SYS/TEMP] not now\r\n", ServerNo, "QUIT"),
+        ("-ERR [SYS/TEMP] not now\r\n", ServerUnavailable, "QUIT"),
+        ("-ERR not you\r\n", Greeting, "QUIT"),
         ("-ERR Too many connections from your IP\r\n", LimitConnections, "QUIT"),
-        ("-ERR Disconnected: Shutting down\r\n", ServerBye, ""),
+        ("-ERR Disconnected: Shutting down\r\n", ServerUnavailable, ""),
         ("220 mx ESMTP\r\n", Greeting, ""),
         ("* OK IMAP\r\n", Greeting, ""),
         ("+OKAY\r\n", Greeting, ""),

@@ -1,8 +1,9 @@
 use mailconn::protocol::FailureKind::{
-    AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo,
+    AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo,
+    ServerUnavailable,
 };
 use mailconn::protocol::Stage::{Auth, Greeting, Operation};
-use mailconn::protocol::{FailureKind, Stage, printable, refusal};
+use mailconn::protocol::{FailureKind, Stage, printable, refusal, refusal_of, stated_wait};
 
 #[test]
 fn real_servers_refusals_mean_what_they_say() {
@@ -22,12 +23,12 @@ fn real_servers_refusals_mean_what_they_say() {
         ("a9 BAD Request is throttled. Suggested Backoff Time: 43000 milliseconds", Operation, LimitRate),
         ("a2 NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", Operation, LimitRate),
         ("* BYE Disconnected: Connection queue full", Greeting, LimitConnections),
-        ("a1 NO [UNAVAILABLE] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
+        ("a1 NO [UNAVAILABLE] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerUnavailable),
         ("a1 NO [AUTHENTICATIONFAILED] Authentication failed.", Auth, AuthInvalid),
         ("a1 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", Auth, AuthInvalid),
-        ("a1 NO [ALERT] Application-specific password required", Auth, AuthInvalid),
+        ("a1 NO [ALERT] Application-specific password required", Auth, AuthPolicy),
         ("* BYE [AUTHENTICATIONFAILED] go away", Auth, AuthInvalid),
-        ("a1 NO LOGIN failed.", Auth, AuthInvalid),
+        ("a1 NO LOGIN failed.", Auth, AuthRefused),
         ("a1 NO [PRIVACYREQUIRED] Plaintext authentication disallowed", Auth, AuthUnsupported),
         ("a1 BAD Error in IMAP command", Auth, ServerBad),
         ("a4 NO [INUSE] Mailbox in use", Operation, ServerNo),
@@ -122,20 +123,20 @@ fn sign_ins_that_smtp_servers_refuse_mean_what_they_say() {
     mean(&[
         ("535 5.7.8 Error: authentication failed: UGFzc3dvcmQ6", Auth, AuthInvalid),
         ("535 5.7.8 Username and Password not accepted. For more information, go to Google", Auth, AuthInvalid),
-        ("535 5.7.3 Authentication unsuccessful", Auth, AuthInvalid),
+        ("535 5.7.3 Authentication unsuccessful", Auth, AuthRefused),
         ("535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.", Auth, AuthInvalid),
         ("535 Incorrect authentication data", Auth, AuthInvalid),
         ("535 5.7.0 (#MBR1212) Incorrect username or password.", Auth, AuthInvalid),
-        ("534 5.7.9 Application-specific password required. Learn more at Google", Auth, AuthInvalid),
-        ("534 5.7.14 Please log in via your web browser and then try again.", Auth, AuthInvalid),
+        ("534 5.7.9 Application-specific password required. Learn more at Google", Auth, AuthPolicy),
+        ("534 5.7.14 Please log in via your web browser and then try again.", Auth, AuthPolicy),
         // simonrob/email-oauth2-proxy#193, nodemailer/nodemailer#189.
         (
             "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit \
              https://aka.ms/smtp_auth_disabled for more information.",
             Auth,
-            AuthUnsupported,
+            AuthPolicy,
         ),
-        ("535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", Auth, AuthUnsupported),
+        ("535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", Auth, AuthPolicy),
         ("504 5.7.4 Unrecognized authentication type", Auth, AuthUnsupported),
         ("503 5.5.1 Error: authentication not enabled", Auth, AuthUnsupported),
         ("503 AUTH command used when not advertised", Auth, AuthUnsupported),
@@ -145,10 +146,14 @@ fn sign_ins_that_smtp_servers_refuse_mean_what_they_say() {
         ("530 5.7.0 Must issue a STARTTLS command first", Operation, AuthUnsupported),
         ("530 5.7.57 Client not authenticated to send mail.", Operation, AuthUnsupported),
         ("530 5.5.1 Authentication Required. For more information, go to Google", Operation, AuthUnsupported),
-        ("454 4.7.0 Temporary authentication failure: Connection lost to authentication server", Auth, ServerNo),
-        ("454 4.7.0 Cannot authenticate due to a temporary system problem. Try again later", Auth, ServerNo),
-        ("435 Unable to authenticate at present", Auth, ServerNo),
-        ("451 4.7.0 Temporary server error. Please try again later. PRX4", Auth, ServerNo),
+        (
+            "454 4.7.0 Temporary authentication failure: Connection lost to authentication server",
+            Auth,
+            ServerUnavailable,
+        ),
+        ("454 4.7.0 Cannot authenticate due to a temporary system problem. Try again later", Auth, ServerUnavailable),
+        ("435 Unable to authenticate at present", Auth, ServerUnavailable),
+        ("451 4.7.0 Temporary server error. Please try again later. PRX4", Auth, ServerUnavailable),
         ("500 5.5.2 Error: bad syntax", Auth, ServerBad),
         ("501 5.5.4 Syntax: AUTH mechanism", Auth, ServerBad),
     ]);
@@ -169,7 +174,7 @@ fn what_is_refused_of_a_message_is_no_more_than_that() {
         ("451 4.3.0 Error: queue file write error", Operation, ServerNo),
         ("571 5.7.1 Delivery not authorized, message refused", Operation, ServerNo),
         ("502 5.5.2 Error: command not recognized", Operation, ServerBad),
-        ("554 5.7.1 No SMTP service here", Greeting, ServerNo),
+        ("554 5.7.1 No SMTP service here", Greeting, FailureKind::Greeting),
     ]);
 }
 
@@ -178,11 +183,11 @@ fn a_goodbye_is_one_in_each_protocol_lettre_743() {
     mean(&[
         ("421 4.4.2 mx.example.org Error: timeout exceeded", Operation, ServerBye),
         ("421 4.4.2 Disconnected for inactivity.", Operation, ServerBye),
-        ("421 4.3.2 Service not available, closing transmission channel", Greeting, ServerBye),
+        ("421 4.3.2 Service not available, closing transmission channel", Greeting, ServerUnavailable),
         ("451 4.4.2 Timeout - closing connection.", Operation, ServerBye),
         ("451 timeout (#4.4.2)", Operation, ServerBye),
         ("-ERR Disconnected for inactivity.", Operation, ServerBye),
-        ("-ERR Disconnected: Shutting down", Greeting, ServerBye),
+        ("-ERR Disconnected: Shutting down", Greeting, ServerUnavailable),
         ("-ERR Connection is closed. 13", Operation, ServerBye),
         ("-ERR timeout", Operation, ServerBye),
         ("-ERR Idle timeout, closing connection", Operation, ServerBye),
@@ -221,9 +226,9 @@ fn refusals_of_pop3_servers_mean_what_they_say() {
     mean(&[
         // Dovecot.
         ("-ERR [AUTH] Authentication failed.", Auth, AuthInvalid),
-        ("-ERR [SYS/TEMP] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
-        ("-ERR [IN-USE] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerNo),
-        ("-ERR [IN-USE] Internal login failure. Refer to server log for more information.", Auth, ServerNo),
+        ("-ERR [SYS/TEMP] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerUnavailable),
+        ("-ERR [IN-USE] Temporary authentication failure. [mx:2026-11-22]", Auth, ServerUnavailable),
+        ("-ERR [IN-USE] Internal login failure. Refer to server log for more information.", Auth, ServerUnavailable),
         ("-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", Auth, AuthUnsupported),
         (
             "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
@@ -232,20 +237,20 @@ fn refusals_of_pop3_servers_mean_what_they_say() {
         ),
         // Gmail, Outlook, Exchange, Yahoo.
         ("-ERR [AUTH] Username and password not accepted.", Auth, AuthInvalid),
-        ("-ERR [AUTH] Application-specific password required", Auth, AuthInvalid),
-        ("-ERR [SYS/PERM] Your account is not enabled for POP access.", Auth, ServerNo),
-        ("-ERR [SYS/TEMP] Temporary system problem. Please try again later.", Auth, ServerNo),
+        ("-ERR [AUTH] Application-specific password required", Auth, AuthPolicy),
+        ("-ERR [SYS/PERM] Your account is not enabled for POP access.", Auth, AuthPolicy),
+        ("-ERR [SYS/TEMP] Temporary system problem. Please try again later.", Auth, ServerUnavailable),
         ("-ERR Logon failure: unknown user name or bad password.", Auth, AuthInvalid),
         ("-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests", Auth, LimitRate),
-        ("-ERR [SYS/TEMP] Server error - Please try again later.", Auth, ServerNo),
+        ("-ERR [SYS/TEMP] Server error - Please try again later.", Auth, ServerUnavailable),
         ("-ERR [AUTH] (#MBR1212) Incorrect username or password.", Auth, AuthInvalid),
         // Courier, Cyrus, qmail-pop3d, qpopper.
-        ("-ERR Login failed.", Auth, AuthInvalid),
+        ("-ERR Login failed.", Auth, AuthRefused),
         ("-ERR [AUTH] Invalid login", Auth, AuthInvalid),
-        ("-ERR authorization failed", Auth, AuthInvalid),
-        ("-ERR aack, child crashed", Auth, ServerNo),
+        ("-ERR authorization failed", Auth, AuthRefused),
+        ("-ERR aack, child crashed", Auth, ServerUnavailable),
         ("-ERR [LOGIN-DELAY] Logins must be at least 5 minutes apart", Auth, LimitRate),
-        ("-ERR [SYS/PERM] Fatal error: word too long", Auth, ServerNo),
+        ("-ERR [SYS/PERM] Fatal error: word too long", Auth, ServerUnavailable),
         ("-ERR Too many connections from your IP address", Greeting, LimitConnections),
         ("-ERR no such message", Operation, ServerNo),
         ("-ERR [SYS/TEMP] mailbox is locked", Operation, ServerNo),
@@ -258,7 +263,7 @@ fn what_to_do_fits_where_it_was_said() {
         ("554 5.7.1 No SMTP service here", Greeting, "does not serve us"),
         ("550 5.1.1 no such user", Operation, "the connection goes on"),
         ("-ERR some deleted messages not removed", Stage::Logout, "when the session was signed out"),
-        ("454 4.7.0 Temporary authentication failure", Auth, "not for the password"),
+        ("454 4.7.0 Temporary authentication failure", Auth, "the password is not the matter"),
         ("530 5.7.0 Authentication required", Operation, "wants TLS or a sign-in"),
         ("421 4.4.2 Idle timeout", Operation, "ended the session"),
     ] {
@@ -269,21 +274,140 @@ fn what_to_do_fits_where_it_was_said() {
 }
 
 #[test]
-fn a_code_that_names_the_reason_counts_for_more_than_the_text() {
+fn words_that_name_the_reason_count_for_more_than_the_code() {
     for (line, kind) in [
-        ("a1 NO [AUTHENTICATIONFAILED] Too many failed login attempts", AuthInvalid),
+        // Servers put the code of a wrong password before anything.
+        ("a1 NO [AUTHENTICATIONFAILED] Too many failed login attempts", LimitRate),
+        ("a1 NO [AUTHENTICATIONFAILED] Too many login failures, try again in 15 minutes", LimitRate),
         ("a1 NO [AUTHENTICATIONFAILED] Wrong, try again later", AuthInvalid),
-        ("a1 NO [EXPIRED] Too many requests", AuthInvalid),
+        ("a1 NO [EXPIRED] Too many requests", LimitRate),
         ("a1 NO [PRIVACYREQUIRED] use TLS", AuthUnsupported),
         ("a1 NO [THROTTLED] slowly", LimitRate),
         // These leave the reason open, and the text tells it.
         ("a1 NO [LIMIT] LOGIN Rate limit hit", LimitRate),
         ("a1 NO [LIMIT] not now", LimitConnections),
         ("a1 NO [UNAVAILABLE] Too many concurrent connections", LimitConnections),
-        ("a1 NO [UNAVAILABLE] Authentication failed", ServerNo),
+        ("a1 NO [UNAVAILABLE] Authentication failed", ServerUnavailable),
         ("a1 NO Too many failed login attempts", LimitRate),
     ] {
         assert_eq!(refusal(line.as_bytes(), Auth).kind, kind, "{line}");
+    }
+}
+
+/// Each distinct refusal that people were met with, with its source: a thread, a server's code or its documentation.
+#[test]
+fn every_refusal_of_the_list_means_what_it_says() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for row in include_str!("refusals.tsv").lines().skip(1) {
+        let [source, _, stage, line, word] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let stage = Stage::ALL.into_iter().find(|it| it.name() == stage).unwrap_or_else(|| panic!("{row}"));
+        assert!(!source.is_empty(), "{row}");
+        let failure = refusal(line.as_bytes(), stage);
+        if failure.kind.name() != word {
+            wrong.push(format!("{} at {stage}, not {word}: {line}", failure.kind));
+        }
+        if failure.kind != AuthInvalid {
+            assert!(!failure.message.contains("check both"), "no wrong password: {failure}");
+        }
+        checked += 1;
+    }
+    assert!(checked > 400, "{checked}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn spelling_makes_no_difference() {
+    for line in [
+        "NO rate limit exceeded",
+        "NO Rate-Limit exceeded",
+        "NO rate_limit exceeded",
+        "NO RATELIMIT EXCEEDED",
+        "NO Rate limits exceeded",
+        "NO you are rate-limited",
+        "NO RateLimitExceeded",
+        "NO [AUTHENTICATIONFAILED] Temporary authentication failure (rate-limit)",
+    ] {
+        assert_eq!(refusal(line.as_bytes(), Auth).kind, LimitRate, "{line}");
+    }
+    // What anybody may have chosen is no word.
+    for line in [
+        "535 5.7.8 rate-limit.example.org: authentication failed",
+        "535 5.7.8 <rate-limit@example.org>: authentication failed",
+        "535 5.7.8 authentication failed, see https://example.org/rate-limit",
+    ] {
+        assert_eq!(refusal(line.as_bytes(), Auth).kind, AuthInvalid, "{line}");
+    }
+}
+
+#[test]
+fn causes_to_choose_from_are_none_and_are_named() {
+    for (line, causes) in [
+        (
+            "NO Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or \
+             system is busy. More information at https://help.example/",
+            "what the account may do, the user or the password, a limit, trouble of its own",
+        ),
+        (
+            "NO [AUTHENTICATIONFAILED] LOGIN Invalid credentials or IMAP is disabled",
+            "the user or the password, what the",
+        ),
+        ("NO Possible causes: wrong password, account locked", "the user or the password, what the account may do"),
+        ("-ERR [AUTH] Wrong password or too many attempts", "the user or the password, a limit"),
+        ("535 5.7.8 unknown user, or the account is locked", "the user or the password, what the account may do"),
+    ] {
+        let failure = refusal(line.as_bytes(), Auth);
+        assert_eq!(failure.kind, AuthRefused, "{failure}");
+        assert!(failure.message.contains("does not say which"), "{failure}");
+        assert!(failure.message.contains(causes), "{failure}");
+    }
+    // One cause said in several words, and one that follows from the other.
+    for (line, kind) in [
+        ("NO Incorrect username, password or access token.", AuthInvalid),
+        ("-ERR Invalid login or password", AuthInvalid),
+        ("NO Account locked or suspended", AuthPolicy),
+        ("NO Too many failed attempts, your account is locked", LimitRate),
+        ("NO LOGIN failed. Your account is disabled. Reset your password or contact us.", AuthPolicy),
+        ("535 Error: authentication failed, system busy", ServerUnavailable),
+    ] {
+        assert_eq!(refusal(line.as_bytes(), Auth).kind, kind, "{line}");
+    }
+}
+
+#[test]
+fn a_stated_wait_is_read_whatever_its_unit() {
+    for (line, seconds, shown) in [
+        ("NO Too many login failures, try again in 15 minutes", 900.0, "15 min"),
+        ("NO Too many login failures; wait 900 seconds", 900.0, "900 s"),
+        ("NO rate limit, retry in 90s", 90.0, "90 s"),
+        ("NO rate limit, retry after 2 hours", 7200.0, "2 h"),
+        ("NO account locked for an hour, come back later", 3600.0, "1 h"),
+        ("BAD Request is throttled. Suggested Backoff Time: 43000 milliseconds", 43.0, "43000 ms"),
+        ("450 4.2.0 <a@b.org>: Recipient address rejected: Greylisted; try again in 00:04:59", 299.0, "4 min 59 s"),
+        ("451 4.7.1 Greylisting in action, please come back in 5min", 300.0, "5 min"),
+        ("NO Retry-After: 120", 120.0, "120 s"),
+        ("NO Please wait 1.5 minutes", 90.0, "1.5 min"),
+        ("-ERR [LOGIN-DELAY] Logins must be at least 5 minutes apart", 300.0, "5 min"),
+        ("-ERR login allowed only every 15 minutes", 900.0, "15 min"),
+        ("NO try again in 1 day", 86400.0, "1 d"),
+    ] {
+        let wait = stated_wait(line).unwrap_or_else(|| panic!("{line}"));
+        assert_eq!((wait.duration.as_secs_f64(), wait.shown.as_str()), (seconds, shown), "{line}");
+        for stage in [Auth, Operation] {
+            let failure = refusal(line.as_bytes(), stage);
+            assert!(failure.message.contains(&format!("wait {shown}")), "{failure}");
+        }
+    }
+    for line in [
+        "NO Mailbox doesn't exist: x (0.001 + 0.000 secs).",
+        "-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests",
+        "550 You have sent 100 messages per 1 hour",
+        "NO too many attempts in the last 15 minutes",
+        "NO try again later",
+        "NO Too many attempts in 5 minutes, try again later",
+        "NO wait 99999999999999999999999 days",
+    ] {
+        assert_eq!(stated_wait(line), None, "{line}");
     }
 }
 
@@ -294,8 +418,6 @@ fn the_name_of_a_mailbox_is_no_limit() {
         ("a5 NO Mailbox doesn't exist: rate limit", ServerNo),
         ("a5 NO [NONEXISTENT] Too many simultaneous connections", ServerNo),
         ("a5 NO Mailbox doesn't exist: [IN-USE] User is authenticated but not connected.", ServerNo),
-        ("a5 NO no Request is throttled. Suggested Backoff Time: 5 milliseconds", ServerNo),
-        ("a5 BAD Unknown: too many requests", ServerBad),
         ("a5 NO [IN-USE] locked", LimitConnections),
         ("a5 NO User is authenticated but not connected.", LimitConnections),
         ("a5 NO Request is throttled. Suggested Backoff Time: 5 milliseconds", LimitRate),
@@ -304,6 +426,23 @@ fn the_name_of_a_mailbox_is_no_limit() {
         ("421 4.7.28 rate limit", LimitRate),
     ] {
         assert_eq!(refusal(line.as_bytes(), Operation).kind, kind, "{line}");
+    }
+}
+
+#[test]
+fn what_the_command_carried_says_nothing() {
+    let carried: Vec<String> =
+        ["rate limit", "too many connections", "busy@example.org", "busy"].map(str::to_owned).into();
+    for (line, stage, kind) in [
+        ("a5 NO rate limit: not a mailbox of yours", Operation, ServerNo),
+        ("a5 NO Cannot select \"Rate Limit\".", Operation, ServerNo),
+        ("550 5.7.1 too many connections is nobody here", Operation, ServerNo),
+        ("a1 NO busy may not", Auth, AuthRefused),
+        ("535 5.7.8 busy@example.org: authentication failed", Auth, AuthInvalid),
+        // As a part of other words it is nothing that was carried.
+        ("a1 NO rate limited", Auth, LimitRate),
+    ] {
+        assert_eq!(refusal_of(line.as_bytes(), stage, &carried).kind, kind, "{line}");
     }
 }
 
@@ -334,7 +473,7 @@ fn the_names_are_the_words_of_the_taxonomy() {
     assert_eq!(
         names.join(" "),
         "dns connect-refused connect-timeout connect-reset tls-handshake tls-certificate greeting auth-invalid \
-         auth-unsupported limit-connections limit-rate server-no server-bad server-bye closed timeout protocol \
+         auth-policy auth-refused auth-unsupported server-unavailable limit-connections limit-rate server-no server-bad server-bye closed timeout protocol \
          wait-timeout refused disposed local-resources internal"
     );
     let names: Vec<_> = Stage::ALL.iter().map(|stage| stage.name()).collect();

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use mailconn::allocator::{ConnectionId, Connector, SessionId};
 use mailconn::protocol::FailureKind::{
-    AuthInvalid, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerNo, Timeout,
+    AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerUnavailable,
+    Timeout,
 };
 use mailconn::protocol::{ImapConnector, ImapOperation, Secret, Settings, Stage, Verb};
 
@@ -74,10 +75,12 @@ fn two_dials_with_a_wrong_password_cost_one_sign_in_nextcloud_mail_9156() {
 fn whatever_the_reason_a_refused_sign_in_is_the_last() {
     for (refusal, kind) in [
         ("NO [PRIVACYREQUIRED] use TLS", AuthUnsupported),
-        ("NO [AUTHENTICATIONFAILED] Too many failed login attempts", AuthInvalid),
+        ("NO [AUTHENTICATIONFAILED] Too many failed login attempts", LimitRate),
         ("NO Too many failed login attempts", LimitRate),
-        ("NO Invalid login or password, try again later", ServerNo),
-        ("NO [UNAVAILABLE] no directory", ServerNo),
+        ("NO Invalid login or password, try again later", AuthInvalid),
+        ("NO not today", AuthRefused),
+        ("NO your account is locked", AuthPolicy),
+        ("NO [UNAVAILABLE] no directory", ServerUnavailable),
         ("BAD what", ServerBad),
     ] {
         let server = Server::start(move |peer| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mailconn::allocator::{ConnectionId, Connector, SessionId};
 use mailconn::protocol::FailureKind::{
     self, AuthInvalid, AuthUnsupported, Closed, Disposed, Greeting, LimitConnections, LimitRate, Protocol, ServerBad,
-    ServerBye, ServerNo, Timeout,
+    ServerBye, ServerNo, ServerUnavailable, Timeout,
 };
 use mailconn::protocol::Verb::{Data, Mail, Noop, Rcpt, Rset};
 use mailconn::protocol::{
@@ -145,17 +145,19 @@ fn a_session_that_cannot_forget_a_refused_message_is_given_up() {
 #[test]
 fn with_421_the_session_ends_wherever_it_comes_simple_java_mail_430() {
     for (text, kind) in [
-        ("421 4.3.2 mx.example.org Service shutting down", ServerBye),
+        ("421 4.3.2 mx.example.org Service shutting down", ServerUnavailable),
         ("421 4.7.0 mx.example.org Error: too many connections from 192.0.2.1", LimitConnections),
         ("421 4.4.2 Message submission rate for this client has exceeded the configured limit", LimitRate),
     ] {
         let reply = &*format!("{text}\r\n").leak();
-        for (at, stage) in [("", Stage::Greeting), ("EHLO", Stage::Auth), ("AUTH", Stage::Auth)] {
+        for (at, stage) in [("", Stage::Greeting), ("EHLO", Stage::Greeting), ("AUTH", Stage::Auth)] {
             let (failure, heard) = dial_failure(vec![(at, reply)].leak());
             assert_eq!((failure.failure.kind, failure.failure.stage), (kind, stage), "{at}: {failure}");
             assert_eq!(failure.failure.server_line.as_deref(), Some(text));
             assert!(!heard.contains("QUIT"), "nobody listens any more: {heard}");
         }
+        // Later it is one goodbye like others.
+        let kind = if kind == ServerUnavailable { ServerBye } else { kind };
         for at in ["MAIL", "RCPT", "DATA", ".", "NOOP"] {
             let server = Server::smtp(vec![(at, reply)].leak());
             let mut connection = server.dial_smtp();
@@ -369,7 +371,7 @@ fn replies_without_end_are_cut_off_in_time_and_memory() {
 
 #[test]
 fn a_server_that_knows_no_ehlo_is_greeted_the_old_way() {
-    for refusal in ["500 5.5.1 what\r\n", "502 5.5.2 Error: command not recognized\r\n", "501 no\r\n"] {
+    for refusal in ["500 5.5.1 what\r\n", "502 5.5.2 Error: command not recognized\r\n"] {
         let rules = vec![("EHLO", refusal), ("HELO", "250 mx\r\n")].leak();
         let server = Server::smtp(rules);
         let mut settings = server.settings();
@@ -413,13 +415,22 @@ fn an_ipv6_client_calls_itself_by_an_ipv6_literal() {
 #[test]
 fn goodbye_is_said_on_every_way_out_of_a_dial() {
     for (rules, kind, stage, heard) in [
-        (&[("", "554 5.7.1 No SMTP service here\r\n")][..], ServerNo, Stage::Greeting, "QUIT"),
+        (&[("", "554 5.7.1 No SMTP service here\r\n")][..], Greeting, Stage::Greeting, "QUIT"),
         (&[("", "554 mx Too many connections\r\n")], LimitConnections, Stage::Greeting, "QUIT"),
-        (&[("EHLO", "550 5.7.1 go away\r\n")], ServerNo, Stage::Auth, "EHLO QUIT"),
-        (&[("EHLO", "500 what\r\n"), ("HELO", "550 no\r\n")], ServerNo, Stage::Auth, "EHLO HELO QUIT"),
+        (&[("EHLO", "550 5.7.1 go away\r\n")], ServerNo, Stage::Greeting, "EHLO QUIT"),
+        (&[("EHLO", "500 what\r\n"), ("HELO", "550 no\r\n")], ServerNo, Stage::Greeting, "EHLO HELO QUIT"),
+        (&[("EHLO", "502 what\r\n"), ("HELO", "502 what\r\n")], ServerNo, Stage::Greeting, "EHLO HELO QUIT"),
+        (&[("EHLO", "501 5.5.4 Invalid domain\r\n")], ServerNo, Stage::Greeting, "EHLO QUIT"),
+        (&[("EHLO", "504 5.5.2 need a full name\r\n")], ServerNo, Stage::Greeting, "EHLO QUIT"),
+        (&[("EHLO", "550 too many connections\r\n")], LimitConnections, Stage::Greeting, "EHLO QUIT"),
         (&[("EHLO", "250 mx\r\n")], AuthUnsupported, Stage::Auth, "EHLO QUIT"),
         (&[("AUTH", "535 5.7.8 Error: authentication failed: bad\r\n")], AuthInvalid, Stage::Auth, "EHLO AUTH QUIT"),
-        (&[("AUTH", "454 4.7.0 Temporary authentication failure\r\n")], ServerNo, Stage::Auth, "EHLO AUTH QUIT"),
+        (
+            &[("AUTH", "454 4.7.0 Temporary authentication failure\r\n")],
+            ServerUnavailable,
+            Stage::Auth,
+            "EHLO AUTH QUIT",
+        ),
         (
             &[("AUTH", "432 4.3.2 Concurrent connections limit exceeded\r\n")],
             LimitConnections,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailconn::protocol::FailureKind::{AuthInvalid, Closed, Protocol, ServerBye, TlsCertificate, TlsHandshake};
+use mailconn::protocol::FailureKind::{AuthInvalid, Closed, Protocol, ServerUnavailable, TlsCertificate, TlsHandshake};
 use mailconn::protocol::Protocol::{Pop3, Smtp};
 use mailconn::protocol::{Security, Settings, Stage, Tls, TlsSettings, Verb};
 use rcgen::generate_simple_self_signed;
@@ -85,7 +85,7 @@ fn without_the_upgrade_nothing_secret_is_sent() {
         (Server::smtp(&[("EHLO", "500 what\r\n"), ("HELO", "250 mx\r\n")]), TlsHandshake, "EHLO HELO QUIT"),
         (
             Server::smtp(&[("EHLO", "250-mx\r\n250 STARTTLS\r\n"), ("STARTTLS", "454 4.7.0 TLS not available\r\n")]),
-            TlsHandshake,
+            ServerUnavailable,
             "EHLO STARTTLS QUIT",
         ),
         (
@@ -95,7 +95,7 @@ fn without_the_upgrade_nothing_secret_is_sent() {
         ),
         (
             Server::smtp(&[("EHLO", "250-mx\r\n250 STARTTLS\r\n"), ("STARTTLS", "421 4.3.0 going down\r\n")]),
-            ServerBye,
+            ServerUnavailable,
             "EHLO STARTTLS",
         ),
         (Server::pop3(&[]), TlsHandshake, "CAPA QUIT"),

@@ -72,10 +72,10 @@ fn meaning(case: &Case<'_>) -> String {
         }
         AuthInvalid if case.is_token() => "the server refused the token".to_owned(),
         AuthInvalid => "the server refused the user or the password".to_owned(),
-        AuthRefused if case.names_several() => {
-            "the server refused the sign-in for one of the causes that it names, and does not say which".to_owned()
-        }
-        AuthRefused => "the server refused the sign-in, and does not say why".to_owned(),
+        AuthRefused => match case.offered_causes() {
+            Some(causes) => format!("the server refused the sign-in, and does not say which of these it is: {causes}"),
+            None => "the server refused the sign-in, and does not say why".to_owned(),
+        },
         AuthUnsupported if case.stage != Stage::Operation => "the server does not allow this way to sign in".to_owned(),
         AuthUnsupported if known.signs_in == SignsIn::Unknown => {
             "the server wants TLS or a sign-in before it does that".to_owned()

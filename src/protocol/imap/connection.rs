@@ -305,6 +305,7 @@ impl ImapConnection {
                 Ok(self.parts.tap.lock().reader.tally.listed)
             }
             ImapOperation::Status => {
+                self.carry(mailbox);
                 self.command(&format!("STATUS {} (MESSAGES UNSEEN UIDNEXT)", text::mailbox(mailbox)))?;
                 let messages = self.parts.tap.lock().reader.tally.messages;
                 messages.ok_or_else(|| self.missing("the reply to STATUS holds no status"))
@@ -328,6 +329,7 @@ impl ImapConnection {
     /// Makes the scratch mailbox, puts the message into it and removes it again.
     fn scratch_unit(&mut self, mailbox: &str, letter: &Letter) -> Result<u32, Failure> {
         let name = text::mailbox(mailbox);
+        self.carry(mailbox);
         let created = self.command(&format!("CREATE {name}"));
         if let Err(failure) = created
             && (self.broken || !is_there(&failure))
@@ -364,6 +366,7 @@ impl ImapConnection {
     fn examine(&mut self, mailbox: &str) -> Result<u32, Failure> {
         // Whether it succeeds or not, the one before is no longer selected (RFC 3501 §6.3.1).
         self.selected = None;
+        self.carry(mailbox);
         self.command(&format!("EXAMINE {}", text::mailbox(mailbox)))?;
         let (exists, uid_validity) = {
             let tapped = self.parts.tap.lock();
@@ -401,6 +404,13 @@ impl ImapConnection {
             Home::Unsaid | Home::Unclear => None,
         };
         self.answer = Some(Answer { mailbox, uid_validity: self.selected.and_then(|selected| selected.uid_validity) });
+    }
+
+    /// A mailbox's name as people write it, and as it is sent.
+    fn carry(&self, mailbox: &str) {
+        let mut tapped = self.parts.tap.lock();
+        tapped.carry(mailbox);
+        tapped.carry(text::mailbox(mailbox).trim_matches('"'));
     }
 
     fn missing(&mut self, message: &str) -> Failure {

@@ -13,6 +13,7 @@ use super::wire::{Tap, Wire};
 use crate::allocator::SessionId;
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::carry::{Carrier, Turn};
+use crate::protocol::classify::refused_greeting;
 use crate::protocol::endpoint::Security;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::Live;
@@ -80,7 +81,7 @@ impl Opening<'_> {
 
     fn speak(&mut self) -> Result<Spoken, Failure> {
         let stream = self.connect()?;
-        let tap = Tap::new(self.deadline, Arc::clone(&self.account.mask));
+        let tap = Tap::new(self.deadline, self.account);
         let mut wire = Wire::new(stream, Arc::clone(&tap));
         if self.account.settings.endpoint.security == Security::Tls {
             self.handshake(wire.stream(), Instant::now())?;
@@ -100,7 +101,12 @@ impl Opening<'_> {
                 let line = tapped.reader.bye.as_ref().unwrap_or(line);
                 return Err(tapped.meaning(line, Stage::Greeting));
             }
-            Greeting::Foreign => return Err(tapped.with_line(self.foreign(line), line)),
+            Greeting::Foreign => {
+                return Err(match refused_greeting(line) {
+                    Some(_) => tapped.meaning(line, Stage::Greeting),
+                    None => tapped.with_line(self.foreign(line), line),
+                });
+            }
         }
         self.phases.greeting = Some(started.elapsed());
         self.tell_greeting(line);

@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 
 use super::reader::{Greeting, MAX_KEPT, Reader, Status};
 use super::written::Written;
-use crate::protocol::classify::{refusal_shown_as, without_tag};
+use crate::protocol::classify::{Carried, refusal_shown_as, without_tag};
 use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::{Live, cancelled};
 use crate::protocol::secret::Mask;
+use crate::protocol::settings::Account;
 use crate::protocol::stream::{Stream, Traffic};
 
 /// The most that one unit's reply may bring, in bytes.
@@ -50,10 +51,12 @@ pub(super) struct Tapped {
     leaving: bool,
     /// Finds the password in the lines that are shown.
     mask: Arc<Mask>,
+    /// What the unit's commands bring along.
+    carried: Carried,
 }
 
 impl Tap {
-    pub(super) fn new(deadline: Instant, mask: Arc<Mask>) -> Arc<Self> {
+    pub(super) fn new(deadline: Instant, account: &Account) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Tapped {
             deadline,
             stage: Stage::Greeting,
@@ -67,7 +70,8 @@ impl Tap {
             trouble: None,
             pretend: false,
             leaving: false,
-            mask,
+            mask: Arc::clone(&account.mask),
+            carried: Carried::by(&account.settings.endpoint.user),
         })))
     }
 
@@ -82,6 +86,7 @@ impl Tapped {
         self.stage = stage;
         self.deadline = deadline;
         self.commands.clear();
+        self.carried.begin();
         self.reader.begin();
         self.received_before = self.traffic.received;
         self.listen_first = stage == Stage::Logout || (stage == Stage::Operation && self.heard_at.elapsed() >= IDLE);
@@ -90,6 +95,11 @@ impl Tapped {
     /// The next command of the unit: its tagged reply is still to come.
     pub(super) fn expect_reply(&mut self) {
         self.reader.tagged = None;
+    }
+
+    /// The unit's commands bring that along: a server that repeats it says nothing by it.
+    pub(super) fn carry(&mut self, name: impl Into<String>) {
+        self.carried.add(name);
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
@@ -118,7 +128,7 @@ impl Tapped {
     /// What a refusal means, fit to be shown: the one way from a server's line to a failure that repeats it.
     pub(super) fn meaning(&self, line: &[u8], stage: Stage) -> Failure {
         let others = self.reader.notices.iter().filter(|notice| notice.as_slice() != line);
-        refusal_shown_as(line, &self.masked(line, stage), stage)
+        refusal_shown_as(line, &self.masked(line, stage), stage, self.carried.names())
             .with_further(others.map(|notice| self.masked(notice, stage)))
     }
 

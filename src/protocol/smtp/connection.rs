@@ -98,6 +98,8 @@ impl SmtpConnection {
     fn deliver(&mut self, letter: &Letter) -> Result<u32, Failure> {
         self.begin()?;
         let parameters = self.parameters(letter)?;
+        self.lines.carry(letter.from.to_string());
+        self.lines.carry(letter.to.to_string());
         let commands = [
             command(&Mail::new(Some(letter.from.clone()), parameters)),
             command(&Rcpt::new(letter.to.clone(), Vec::new())),

@@ -58,7 +58,8 @@ impl Opening<'_> {
             self.upgrade_smtp(lines, name)?;
         }
         let started = Instant::now();
-        lines.set_stage(Stage::Auth);
+        // Where nobody signs in, it is the greeting's end.
+        lines.set_stage(if endpoint.signs_in() { Stage::Auth } else { Stage::Greeting });
         let offered = self.ehlo(lines, name)?;
         if !endpoint.signs_in() {
             return Ok((offered, None));
@@ -98,17 +99,20 @@ impl Opening<'_> {
         let by_flag = self.account.settings.ehlo != EhloName::Address;
         self.known.named = Some(Named { name: name.to_string(), by_flag });
         self.known.is_naming = true;
+        lines.carry(name.to_string());
         reply::ask(lines, &format!("EHLO {name}"))?;
-        let answered = reply::read(lines)?;
-        match answered.code {
-            code if reply::is_done(code) => {
-                // The first line is the server's name.
-                answered.texts.iter().skip(1).for_each(|text| offered.add(text));
-            }
-            500..=504 => {
-                reply::command(lines, &format!("HELO {name}")).map_err(before_sign_in)?;
-            }
-            _ => return Err(before_sign_in(reply::not_done(lines, &answered))),
+        let mut answered = reply::read(lines)?;
+        if matches!(answered.code, 500 | 502) {
+            reply::ask(lines, &format!("HELO {name}"))?;
+            answered = reply::read(lines)?;
+        } else {
+            // The first line is the server's name.
+            answered.texts.iter().skip(1).for_each(|text| offered.add(text));
+        }
+        if !reply::is_done(answered.code) {
+            // Whom the server will not greet, it refuses whoever would sign in: that is the greeting's stage.
+            lines.set_stage(Stage::Greeting);
+            return Err(before_sign_in(reply::not_done(lines, &answered)));
         }
         self.known.is_naming = false;
         self.tell_offered(&offered);
