@@ -77,15 +77,25 @@ pub enum Command {
     ///
     /// Findings by their id, rules by their number, modes, failures and their stages, and what a check finds. rules prints
     /// the truth table from the code that decides. Without a word, all there are. Nothing is dialled.
-    #[command(after_help = "Exit codes:\n  0  explained\n  2  there is no such word")]
+    ///
+    /// A line that a server answered, such as 'NO [LIMIT] Maximum number of connections', is called what a run would call it:
+    /// with the word, the exit code, what it means and what to do. It has a blank in it, or begins as replies do.
+    #[command(after_help = "Exit codes:\n  0  explained\n  2  there is no such word, or the line refuses nothing")]
     Explain(ExplainArgs),
 }
 
 /// The flags of `mailconn explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The word to explain; upper and lower case are the same
+    /// The word to explain, upper and lower case alike; or, in quotes, a line that a server answered
+    #[arg(value_name = "WORD|LINE", allow_hyphen_values = true)]
     pub word: Option<String>,
+    /// Of a line: what is spoken
+    #[arg(long, value_parser = ["imap", "smtp", "pop3"])]
+    pub protocol: Option<String>,
+    /// Of a line: when it was said [default: each stage at which it means something else]
+    #[arg(long, value_parser = ["greeting", "tls", "auth", "wait", "operation", "logout"])]
+    pub stage: Option<String>,
 }
 
 /// The flags of `mailconn sandbox`.

@@ -6,12 +6,16 @@
 mod checks;
 mod failures;
 mod findings;
+mod lines;
 mod rules;
 mod words;
 
 use thiserror::Error;
 
 use super::table::grid::{labelled, paragraph};
+use crate::protocol::{Protocol, Stage};
+
+pub use lines::{Unclassified, explain_line};
 
 /// One word, explained.
 struct Article {
@@ -67,6 +71,28 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
     Err(Unexplained { word: printable(asked), nearest: nearest(&asked.to_lowercase()) })
 }
 
+/// Why a text cannot be explained.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unexplainable {
+    /// As a word.
+    #[error(transparent)]
+    Word(#[from] Unexplained),
+    /// As a server's line.
+    #[error(transparent)]
+    Line(#[from] Unclassified),
+}
+
+/// What a word means, or else a server's line that was pasted. `protocol` and `stage` narrow what a line can mean.
+///
+/// # Errors
+/// There is no such word and it looks like no line, or the line refuses nothing.
+pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplainable> {
+    match explain(text) {
+        Err(_) if lines::looks_like_a_line(text.trim()) => Ok(explain_line(text, protocol, stage)?),
+        explained => Ok(explained?),
+    }
+}
+
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
     let begin_so: Vec<_> = explained().filter(|name| name.to_lowercase().starts_with(lower)).collect();
@@ -95,8 +121,9 @@ pub fn explained_words() -> String {
         ("stages ", of(&failures::STAGES)),
         ("of a check ", of(&checks::CONCERNS)),
     ];
-    paragraph("mailconn explain WORD explains one of these; nothing is dialled.")
-        + "\n"
+    paragraph(
+        "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said; nothing is dialled.",
+    ) + "\n"
         + &labelled(findings)
         + "\n"
         + &labelled(others.map(|(label, text)| (label.to_owned(), text)))
@@ -111,6 +138,11 @@ fn articles() -> impl Iterator<Item = &'static Article> {
 fn explained() -> impl Iterator<Item = &'static str> {
     let rules = rules::RULES.iter().map(|rule| rule.number);
     articles().map(|article| article.name).chain(rules).chain([RULES])
+}
+
+/// What stands first under that name.
+fn article_named(name: &str) -> Option<&'static Article> {
+    articles().find(|article| article.name == name)
 }
 
 fn article(article: &Article) -> String {

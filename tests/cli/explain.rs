@@ -262,3 +262,85 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
     let closed = end(&mut shell("{} explain | true"));
     assert_eq!((closed.code, &*closed.stderr), (0, ""));
 }
+
+/// What `mailconn explain` says of that line.
+#[track_caller]
+fn explained(line: &str, args: &str) -> String {
+    let ended = end(&mut mailconn(["explain", line].into_iter().chain(args.split_whitespace())));
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{line}");
+    let wide = ended.stdout.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "{}", ended.stdout);
+    ended.stdout
+}
+
+/// Word, exit code and stages of each part.
+fn parts(text: &str) -> Vec<String> {
+    let value = |label: &str, line: &str| line.strip_prefix(label).map(|value| value.trim().to_owned());
+    let is_kind = |word: &&str| FailureKind::ALL.iter().any(|kind| kind.name() == *word);
+    let (mut word, mut at, mut parts) = ("", String::new(), Vec::new());
+    for line in text.lines() {
+        word = line.split("  ").next().filter(is_kind).unwrap_or(word);
+        at = value("at ", line).unwrap_or(at);
+        parts.extend(value("exit code ", line).map(|code| format!("{word} {code} {at}")));
+    }
+    for label in ["\nit means ", "\nwhat to do "] {
+        assert_eq!(text.matches(label).count(), parts.len(), "{text}");
+    }
+    parts
+}
+
+#[test]
+fn a_pasted_line_is_what_a_run_would_call_it() {
+    for (line, args, expected) in [
+        (
+            "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            "",
+            vec!["limit-connections 6 auth, operation"],
+        ),
+        ("a1 NO [AUTHENTICATIONFAILED] Authentication failed.", "--stage auth", vec!["auth-invalid 5 auth"]),
+        ("NO LOGIN failed.", "", vec!["auth-refused 5 auth", "server-no 1 operation"]),
+        ("A0003 NO [OVERQUOTA] full", "", vec!["auth-policy 5 auth", "server-no 1 operation"]),
+        ("12 BAD Unknown command", "", vec!["server-bad 5 auth", "server-bad 1 operation"]),
+        ("421 4.3.2 Service not available", "", vec!["server-unavailable 4 greeting, auth", "server-bye 1 operation"]),
+        ("-ERR [LOGIN-DELAY] wait 5 minutes", "--protocol pop3 --stage auth", vec!["limit-rate 6 auth"]),
+        ("-ERR [AUTH] no", "--stage=auth", vec!["auth-invalid 5 auth"]),
+        ("* BYE Server shutting down", "--stage operation", vec!["server-bye 1 operation"]),
+        (
+            "534-5.7.9 Application-specific password required. For more\n534-5.7.9 information, go to\n534 5.7.9  https://x",
+            "--protocol smtp --stage auth",
+            vec!["auth-policy 5 auth"],
+        ),
+        ("* NO [ALERT] look here\na2 NO [UNAVAILABLE] no backend\n", "--stage auth", vec!["server-unavailable 4 auth"]),
+        ("Invalid credentials (Failure)", "--protocol imap --stage auth", vec!["auth-invalid 5 auth"]),
+        ("535", "--stage auth", vec!["auth-refused 5 auth"]),
+        ("454 4.7.0 TLS not available", "--stage tls", vec!["server-unavailable 4 tls"]),
+        ("502 what", "--stage tls", vec!["tls-handshake 4 tls"]),
+        ("554 go away", "--stage greeting", vec!["greeting 4 greeting"]),
+    ] {
+        assert_eq!(parts(&explained(line, args)), expected, "{line}");
+    }
+    let text = explained("NO Too many login failures, try again in 15 minutes", "--stage auth");
+    assert!(text.contains("\nit says      wait 15 min\n"), "{text}");
+    // Control characters do not reach the terminal.
+    assert!(!explained("NO \u{1b}[31mred", "").contains('\u{1b}'));
+    // A word that is known stays one, whatever else is said.
+    assert_eq!(explained("closed", "--stage auth"), explain("closed").unwrap());
+    for line in ["a1 OK done", "250 2.0.0 queued", "+OK", "* PREAUTH hello"] {
+        let ended = end(&mut mailconn(["explain", line]));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{line}");
+        assert!(ended.stderr.contains("the line refuses nothing"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    }
+    assert_eq!(end(&mut mailconn(["explain", "NO x", "--stage", "connect"])).code, 2);
+}
+
+/// The library's word for each line of the list is the command's too.
+#[test]
+fn pasted_lines_of_real_servers_have_the_word_of_the_list() {
+    let rows = include_str!("../protocol/refusals.tsv").lines().skip(1).step_by(12);
+    for row in rows {
+        let [_, protocol, stage, line, word] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let text = explained(line, &format!("--protocol {protocol} --stage {stage}"));
+        assert!(text.contains(&format!("\n{word}  ")), "{row}: {text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! A server's line, pasted: what a run would call it, and why.
+
+use thiserror::Error;
+
+use super::{article_named, row};
+use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
+use crate::record::Conclusion;
+use crate::report::table::grid::{labelled, paragraph};
+
+/// Why a pasted line cannot be explained.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unclassified {
+    /// The server does what was asked.
+    #[error("the line refuses nothing: \"{0}\"; paste a NO, BAD or BYE, an -ERR, a 4xx or 5xx reply")]
+    Accepts(String),
+    /// Nothing was said yet, or by nobody.
+    #[error("no server says anything at stage {0}; choose greeting, tls, auth, operation or logout")]
+    Unsaid(Stage),
+}
+
+/// Whether it looks like a server's line, and not like one word.
+pub(super) fn looks_like_a_line(text: &str) -> bool {
+    text.contains(char::is_whitespace) || is_status(text) || reply_code(text).is_some()
+}
+
+/// What the line means, at that stage, or at each where it means something else. Plain text, no line wider than 80 columns.
+///
+/// # Errors
+/// The line refuses nothing, or no server speaks at that stage.
+pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unclassified> {
+    let line = one_line(text, protocol);
+    if accepts(&line) {
+        return Err(Unclassified::Accepts(printable(line.as_bytes())));
+    }
+    let stages: Vec<Stage> = match stage {
+        Some(stage @ (Stage::Resolve | Stage::Connect)) => return Err(Unclassified::Unsaid(stage)),
+        Some(stage) => vec![stage],
+        // A tagged reply answers a command.
+        None if ["NO", "BAD"].iter().any(|word| starts_with_word(&line, word)) => vec![Stage::Auth, Stage::Operation],
+        None => vec![Stage::Greeting, Stage::Auth, Stage::Operation],
+    };
+    let mut meanings: Vec<(Vec<Stage>, Failure)> = Vec::new();
+    for stage in stages {
+        let failure = as_a_run_says(&line, stage);
+        let is_same = |other: &Failure| other.kind == failure.kind && exit_code(other) == exit_code(&failure);
+        match meanings.iter_mut().find(|(_, other)| is_same(other)) {
+            Some((stages, _)) => stages.push(stage),
+            None => meanings.push((vec![stage], failure)),
+        }
+    }
+    let parts: Vec<String> = meanings.iter().map(|(stages, failure)| meaning(&line, stages, failure)).collect();
+    Ok(paragraph(&printable(line.as_bytes())) + "\n" + &parts.join("\n"))
+}
+
+fn as_a_run_says(line: &str, stage: Stage) -> Failure {
+    use FailureKind::{LimitConnections, LimitRate, ServerUnavailable, TlsHandshake};
+    let mut failure = refusal(line.as_bytes(), stage);
+    let tells_more = matches!(failure.kind, LimitConnections | LimitRate | ServerUnavailable);
+    if stage == Stage::Tls && !tells_more {
+        failure.kind = TlsHandshake;
+        "the server refused STARTTLS; use TLS from the first byte (imaps://, smtps://, pop3s://)"
+            .clone_into(&mut failure.message);
+    }
+    failure
+}
+
+fn exit_code(failure: &Failure) -> u8 {
+    Conclusion::of_failure(failure).exit_code()
+}
+
+fn meaning(line: &str, stages: &[Stage], failure: &Failure) -> String {
+    let at = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
+    let mut rows = vec![row("at", &at), row("exit code", &exit_code(failure).to_string())];
+    let article = article_named(failure.kind.name());
+    rows.extend(article.map(|article| row("it means", article.means)));
+    rows.extend(stated_wait(line).map(|wait| row("it says", &format!("wait {}", wait.shown))));
+    rows.push(row("what to do", &failure.message));
+    rows.extend(article.map(|article| row("", article.cure)));
+    if failure.kind == FailureKind::Greeting && reply_code(line).is_some() {
+        rows.push(row("but", "an answer to EHLO that says so is server-no"));
+    }
+    let title = article.map_or("", |article| article.title);
+    paragraph(&format!("{}  {title}", failure.kind)) + "\n" + &labelled(rows)
+}
+
+/// A reply as a run reads it: of several lines one, without the tag of the command that it answers.
+fn one_line(text: &str, protocol: Option<Protocol>) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(without_tag).collect();
+    let first = lines.first().copied().unwrap_or_default();
+    if let Some(code) = reply_code(first) {
+        return reply(code, &lines);
+    }
+    // Of several lines of IMAP the tagged one answers.
+    let answer = lines.iter().rev().find(|line| is_status(line)).copied();
+    match (answer, protocol) {
+        (Some(line), _) => line.to_owned(),
+        (None, Some(Protocol::Imap)) => format!("NO {first}"),
+        (None, Some(Protocol::Pop3)) => format!("-ERR {first}"),
+        (None, _) => lines.join(" "),
+    }
+}
+
+/// `550-5.7.1 one`, `550 5.7.1 two`: `550 5.7.1 one two`.
+fn reply(code: &str, lines: &[&str]) -> String {
+    let mut enhanced = "";
+    let mut texts = Vec::new();
+    for line in lines {
+        let rest = line.strip_prefix(code).unwrap_or(line).trim_start_matches(['-', ' ']);
+        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        if enhanced.is_empty() && texts.is_empty() && is_enhanced(word) {
+            enhanced = word;
+        }
+        texts.push(if word == enhanced { behind } else { rest });
+    }
+    let words = [code, enhanced].into_iter().chain(texts).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn is_enhanced(word: &str) -> bool {
+    word.split('.').count() == 3 && word.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
+}
+
+/// The code of a reply of SMTP, if the line begins with one.
+fn reply_code(line: &str) -> Option<&str> {
+    let (code, rest) = line.split_at_checked(3)?;
+    let is_code = code.bytes().all(|byte| byte.is_ascii_digit()) && code.starts_with(['2', '3', '4', '5']);
+    (is_code && (rest.is_empty() || rest.starts_with([' ', '-']))).then_some(code)
+}
+
+/// `a1 NO …`, `12 NO …`: what stands behind the tag.
+fn without_tag(line: &str) -> &str {
+    let Some((tag, rest)) = line.split_once(' ') else { return line };
+    let is_tag = tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !is_status(tag) && reply_code(tag).is_none();
+    let is_answer = ["OK", "NO", "BAD"].iter().any(|word| rest.split(' ').next() == Some(word));
+    if is_tag && is_answer { rest } else { line }
+}
+
+fn is_status(line: &str) -> bool {
+    let line = line.strip_prefix("* ").unwrap_or(line);
+    ["NO", "BAD", "BYE", "-ERR", "OK", "+OK", "PREAUTH"].iter().any(|word| starts_with_word(line, word))
+}
+
+fn accepts(line: &str) -> bool {
+    let untagged = line.strip_prefix("* ").unwrap_or(line);
+    ["OK", "+OK", "PREAUTH"].iter().any(|word| starts_with_word(untagged, word))
+        || reply_code(line).is_some_and(|code| code.starts_with(['2', '3']))
+}
+
+fn starts_with_word(line: &str, word: &str) -> bool {
+    line.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(word))
+}
