@@ -17,6 +17,7 @@ mod names;
 mod output;
 pub mod process;
 mod reach;
+mod refusals;
 pub mod secrets;
 mod stalled;
 mod switches;

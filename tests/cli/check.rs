@@ -15,7 +15,7 @@ use crate::protocol::scripted::{GREETING, Peer, Server};
 use crate::protocol::tls::authority;
 
 /// What a server answers where it does not do as usual: to that command, this. An empty answer closes.
-type Unusual = &'static [(&'static str, &'static str)];
+pub(super) type Unusual = &'static [(&'static str, &'static str)];
 
 fn check<'a>(url: &'a str, args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = mailconn(["check", url].into_iter().chain(args));
@@ -53,7 +53,7 @@ fn json(ended: &Ended) -> Value {
 
 /// It fails like that, and says so in both forms; the text in the words given.
 #[track_caller]
-fn fails(protocol: &str, server: SocketAddr, args: &str, code: i32, failure: &str, said: &[&str]) -> Value {
+pub(super) fn fails(protocol: &str, server: SocketAddr, args: &str, code: i32, failure: &str, said: &[&str]) -> Value {
     let (text, json) = both(protocol, server, args);
     assert_eq!(text.code, code, "{}", text.stdout);
     let first = &list(&json["failures"])[0];
@@ -69,11 +69,11 @@ fn fails(protocol: &str, server: SocketAddr, args: &str, code: i32, failure: &st
 }
 
 /// The steps of the JSON report, in order.
-fn steps(json: &Value) -> Vec<&str> {
+pub(super) fn steps(json: &Value) -> Vec<&str> {
     list(&json["steps"]).iter().map(|step| step["step"].as_str().unwrap()).collect()
 }
 
-fn findings(json: &Value) -> Vec<&str> {
+pub(super) fn findings(json: &Value) -> Vec<&str> {
     list(&json["findings"]).iter().map(|finding| finding["id"].as_str().unwrap()).collect()
 }
 
@@ -106,7 +106,7 @@ fn imap_reply(line: &str, unusual: Unusual) -> Option<String> {
     (!reply.is_empty()).then(|| reply.replace("{t}", tag))
 }
 
-fn imap(greeting: &'static str, unusual: Unusual) -> Server {
+pub(super) fn imap(greeting: &'static str, unusual: Unusual) -> Server {
     Server::start(move |peer| {
         peer.send(greeting);
         while let Some(reply) = peer.line().and_then(|line| imap_reply(&line, unusual)) {

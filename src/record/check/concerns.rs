@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::matters::LOGIN_DELAY;
 use super::{Check, Happened, Step, When};
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
+use crate::record::verdict::is_limit;
 
 /// Something that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl Weight {
 
 pub(super) fn of(check: &Check) -> Vec<Concern> {
     let single = [
+        limit_met(check),
         said_in_the_clear(check),
         clear_sign_in_offered(check),
         start_tls_unused(check),
@@ -66,6 +68,24 @@ fn warning(id: &'static str, sentence: impl Into<String>) -> Option<Concern> {
 
 fn advice(id: &'static str, sentence: impl Into<String>) -> Option<Concern> {
     Some(Concern { id, weight: Weight::Advice, sentence: sentence.into() })
+}
+
+/// A limit is no fault of the server, but whoever opens connections must know of it.
+fn limit_met(check: &Check) -> Option<Concern> {
+    let failure = check.failures().find(|failure| is_limit(failure.kind))?;
+    let what = match failure.kind {
+        FailureKind::LimitConnections => "a limit on connections",
+        _ => "a limit on how much may be asked in a time",
+    };
+    let said = failure.server_line.as_ref().map(|line| format!(", in its words {line}")).unwrap_or_default();
+    warning(
+        "limit-met",
+        format!(
+            "the server refused this one connection at {} for {what}{said}; others of the account, or of this address, \
+             use it up: find them, or wait, or have the limit raised (the password is not the cause)",
+            failure.stage
+        ),
+    )
 }
 
 fn said_in_the_clear(check: &Check) -> Option<Concern> {

@@ -6,7 +6,14 @@ const fn concern(name: &'static str, title: &'static str, means: &'static str, c
     Article { name, title, means, example: "", cure, rules: &[], met: &[] }
 }
 
-pub(super) const CONCERNS: [Article; 22] = [
+pub(super) const CONCERNS: [Article; 23] = [
+    concern(
+        "limit-met",
+        "warning of a check: the server refused for a limit",
+        "A check opens one connection and asks for little: what used the limit up is somebody else's, of the same account or \
+         from the same address. See limit-connections and limit-rate.",
+        "Close other clients, or wait as long as the server says, and check again; or have the limit raised.",
+    ),
     concern(
         "password-in-the-clear",
         "warning of a check, advice on loopback: a password was said without TLS",
