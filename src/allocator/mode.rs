@@ -108,7 +108,7 @@ pub struct UnknownMode;
 
 impl fmt::Display for UnknownMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the modes are use-main, use-default and use-main-or-default")
+        f.write_str("the modes are use-main, use-default, use-main-or-default")
     }
 }
 

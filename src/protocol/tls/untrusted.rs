@@ -99,7 +99,10 @@ pub(super) fn of_certificate(
             unfit(&issuer, &what)
         }
         Bad::InvalidOcspResponse => {
-            format!("bad OCSP answer{issuer}: the server's proof that its certificate is not revoked cannot be read")
+            format!(
+                "bad OCSP answer{issuer}: the server's proof that its certificate is not revoked cannot be read; administrator: \
+                 switch OCSP stapling off, or mend it"
+            )
         }
         Bad::Other(OtherError(inner)) => of_webpki(inner.downcast_ref(), certificate, &issuer),
         // Deprecated ones, which carry less than those above, and what later versions add.
