@@ -126,6 +126,7 @@
 //! |---|---|---|
 //! | `password-in-the-clear` | warning, advice on loopback | a password was said without TLS |
 //! | `token-in-the-clear` | warning, advice on loopback | a token was said without TLS |
+//! | `limit-met` | warning | the server refused for a limit on connections, or throttled |
 //! | `password-before-tls` | warning | the server would take a password before STARTTLS |
 //! | `starttls-unused` | warning | STARTTLS was offered and not used |
 //! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |

@@ -132,7 +132,9 @@ impl Line {
         if !matches!(first.as_str(), "no" | "bad" | "bye" | "-err") && protocol != Protocol::Smtp {
             said = &whole;
         }
-        let said = without(said, carried);
+        let said = table::SAYS_NOTHING
+            .iter()
+            .fold(without(said, carried), |said, words| without(&said, &[(*words).to_owned()]));
         let text = Text::of(&said);
         Self { protocol, first, enhanced, codes, is_goodbye: is_goodbye(line), said, text }
     }

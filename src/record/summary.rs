@@ -241,7 +241,7 @@ impl Tally {
             }
             What::TaskStopped { failure: Some(failure), .. } => self.failures.add(failure, None),
             What::WorkerEnded { worker, not_begun, not_begun_wait, .. } if *not_begun > 0 => {
-                self.cut_off.operations += not_begun;
+                self.cut_off.operations = self.cut_off.operations.saturating_add(*not_begun);
                 self.cut_off.longest = self.cut_off.longest.max(*not_begun_wait);
                 self.workers.entry(*worker).or_default().wait.add(*not_begun_wait);
                 self.wait.add(*not_begun_wait);

@@ -353,3 +353,23 @@ fn what_a_pop3_server_does_not_say_is_not_known() {
         assert_eq!(finding.map(says_may), is.then_some(true), "{delay}: {check:#}");
     }
 }
+
+#[test]
+fn a_policy_and_the_servers_own_trouble_are_no_wrong_password_php_imap_87_mailpile_2242() {
+    let web =
+        "{t} NO [ALERT] Please log in via your web browser: https://support.google.com/mail/accounts (Failure)\r\n";
+    let rules = Box::leak(Box::new([("LOGIN", web)]));
+    let ended = said("imap://joe@{}", imap("* OK [CAPABILITY IMAP4rev1] hi\r\n", rules).address, "check");
+    assert_eq!(ended.code, 5, "{}", ended.stdout);
+    says(&ended, &["auth-policy", "an app password"], &["refused the user or the password", "--token-command"]);
+    let offered = "* OK [CAPABILITY IMAP4rev1 AUTH=OAUTHBEARER] hi\r\n";
+    let ended = said("imap://joe@{}", imap(offered, rules).address, "check");
+    says(&ended, &["an app password", "--token-command (the server offers OAUTHBEARER)"], &["check both"]);
+    let server = imap("* OK [CAPABILITY IMAP4rev1] hi\r\n", &[("LOGIN", "{t} NO LOGIN System error\r\n")]);
+    let ended = said("imap://joe@{}", server.address, "check");
+    assert_eq!(ended.code, 4, "{}", ended.stdout);
+    says(&ended, &["server-unavailable", "not for the password", "try again later"], &["check", "--auth"]);
+    let busy = "{t} NO [UNAVAILABLE] Busy, try again in 5 minutes\r\n";
+    let server = imap("* OK [CAPABILITY IMAP4rev1] hi\r\n", Box::leak(Box::new([("LOGIN", busy)])));
+    says(&said("imap://joe@{}", server.address, "check"), &["wait 5 min"], &["check both"]);
+}

@@ -32,7 +32,6 @@ fn a_files_name_is_escaped_in_every_message() {
         (vec!["run", "--mailbox", NAME], 2),
         (vec!["run", NAME], 2),
         (vec![NAME], 2),
-        (vec!["explain", NAME], 2),
         (vec!["sandbox", "--password-file", &missing], 2),
         (vec!["sandbox", "--listen", "imaps=0", "--ca-file", &below], 2),
         (vec!["sandbox", "--user", NAME], 2),

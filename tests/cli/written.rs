@@ -134,7 +134,8 @@ fn a_signal_while_the_report_is_made_and_written_loses_none_of_it() {
     let mut in_time = 0;
     for wait in [0, 400, 800, 1200, 1600, 2000] {
         std::fs::write(&path, "old").unwrap();
-        let args = ["run", "--mode", "use-default", "-t", "8", "-n", "2000", "--ops", "noop", "--format", "json", "-o"];
+        let args =
+            ["run", "--mode", "use-default", "-t", "8", "-n", "12000", "--ops", "noop", "--format", "json", "-o"];
         let running = start(&mut mailconn(args.map(Path::new).into_iter().chain([&*path])));
         // Its first operations take a moment at least.
         thread::sleep(Duration::from_millis(700 + wait));

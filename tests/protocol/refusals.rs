@@ -263,7 +263,7 @@ fn what_to_do_fits_where_it_was_said() {
         ("554 5.7.1 No SMTP service here", Greeting, "does not serve us"),
         ("550 5.1.1 no such user", Operation, "the connection goes on"),
         ("-ERR some deleted messages not removed", Stage::Logout, "when the session was signed out"),
-        ("454 4.7.0 Temporary authentication failure", Auth, "the password is not the matter"),
+        ("454 4.7.0 Temporary authentication failure", Auth, "not for the password"),
         ("530 5.7.0 Authentication required", Operation, "wants TLS or a sign-in"),
         ("421 4.4.2 Idle timeout", Operation, "ended the session"),
     ] {

@@ -128,8 +128,8 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     let one_connection = !threads.1.is_disjoint(&connections.1) && !units;
     let over = match kinds.1 {
         "operation" => end_of_unit(second).max(seen_by(trace, second)),
-        "session-opened" => number(second, "began_us") + phases(second),
-        "session-refused" => phases(second),
+        "session-opened" => (number(second, "began_us") + phases(second)).max(number(second, "signed_in_us")),
+        "session-refused" => phases(second).max(number(second, "failed_us")),
         _ => 0,
     };
     // Its connection was free: the unit before it there was over, and so is the last one before the end.

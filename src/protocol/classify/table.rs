@@ -94,6 +94,9 @@ pub(super) const NAMES_FOLLOW: &[&str] = &[
     "not found",
 ];
 
+/// Words that state no cause, though they read like one. Postfix says so of any refused password.
+pub(super) const SAYS_NOTHING: &[&str] = &["reason unavailable", "no reason available", "reason not available"];
+
 pub(super) const TABLE: &[Row] = &[
     // What a later command names is not there, whatever its name says.
     row(At::Later, Code(&["nonexistent", "trycreate", "alreadyexists", "noperm", "cannot"]), ServerNo),
