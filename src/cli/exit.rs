@@ -9,7 +9,7 @@ Exit codes:
   3        (reserved for thresholds)
   4        no connection: network, TLS, greeting, or no answer to the sign-in
   5        sign-in refused
-  6        refused by a connection limit
+  6        a limit of the server: on connections, or on how much and how often
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
 Where several apply, the first of 129/130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
@@ -25,7 +25,7 @@ Exit codes:
   2        wrong usage, and nothing was dialled; or the report could not be written
   4        no connection: network, TLS, greeting, or no answer to the sign-in
   5        sign-in refused
-  6        refused by a connection limit
+  6        a limit of the server: on connections, or on how much and how often
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
 What the findings say changes none of them.";

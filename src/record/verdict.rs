@@ -136,7 +136,7 @@ pub enum Conclusion {
     NotConnected,
     /// 5: sign-in refused.
     SignInRefused,
-    /// 6: refused by a connection limit.
+    /// 6: a limit of the server: on connections, or on how much and how often.
     Limited,
     /// 7: our own invariant is broken.
     Broken,
