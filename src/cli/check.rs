@@ -197,7 +197,7 @@ fn carry_out(connector: &MailConnector, protocol: Protocol, teller: &Teller) {
     let _ends = Ends(teller);
     let mut connection = match connector.dial(SESSION) {
         Ok(connection) => connection,
-        Err(failed) => return teller.tell(Happened::Failed(failed.failure)),
+        Err(failed) => return teller.tell(Happened::Failed(*failed.failure)),
     };
     if let Some(label) = connection.established().label.clone() {
         teller.tell(Happened::Labelled(label));

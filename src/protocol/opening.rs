@@ -58,7 +58,7 @@ pub struct Phases {
 #[derive(Clone, Debug)]
 pub struct DialFailure {
     /// What went wrong.
-    pub failure: Failure,
+    pub failure: Box<Failure>,
     /// How long the phases took that were completed.
     pub phases: Box<Phases>,
     /// Our port, once there was a TCP connection: servers log it.
@@ -150,7 +150,7 @@ impl<'account> Opening<'account> {
             failure = Failure::new(FailureKind::LocalResources, failure.stage, message);
         }
         DialFailure {
-            failure: if self.is_told { failure } else { self.known.judge(failure) },
+            failure: Box::new(if self.is_told { failure } else { self.known.judge(failure) }),
             phases: Box::new(self.phases),
             local_port: self.local_port,
             sign_in_attempted: self.sign_in_attempted,

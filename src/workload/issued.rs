@@ -146,7 +146,7 @@ pub(super) fn failure_of(control: &Control, error: &Error<DialFailure>) -> Failu
             let message = "the run was interrupted while it waited for its connection";
             Failure::new(FailureKind::Disposed, Stage::Wait, message)
         }
-        Error::Connect { error, .. } => error.failure.clone(),
+        Error::Connect { error, .. } => (*error.failure).clone(),
         Error::WaitTimeout { .. } => Failure::new(FailureKind::WaitTimeout, Stage::Wait, message),
         Error::Refused(Refusal::Disposed { .. } | Refusal::ClientClosed) => {
             Failure::new(FailureKind::Disposed, Stage::Wait, message)

@@ -85,7 +85,7 @@ impl Connector for Recording {
                     open: 0,
                     dialling: self.recorder.dialling.load(Ordering::Relaxed).saturating_sub(1),
                     failed: self.recorder.since_start(failed.failed_at).max(began),
-                    failure: failed.failure.clone(),
+                    failure: (*failed.failure).clone(),
                 })));
                 Err(failed)
             }

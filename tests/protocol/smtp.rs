@@ -361,7 +361,7 @@ fn replies_without_end_are_cut_off_in_time_and_memory() {
                     assert!(connection.is_broken());
                     failure
                 }
-                Err(failure) => failure.failure,
+                Err(failure) => *failure.failure,
             };
             assert!(kinds.contains(&failure.kind), "{number}: {failure}");
             assert!(started.elapsed() < Duration::from_secs(4), "{number}: {:?}", started.elapsed());
