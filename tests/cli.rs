@@ -15,6 +15,7 @@ mod locks;
 mod many;
 mod names;
 mod output;
+mod patience;
 pub mod process;
 mod reach;
 mod refusals;

@@ -14,7 +14,6 @@ use super::cure::Tried;
 use super::endpoint::Security;
 use super::failure::{Failure, FailureKind, Stage};
 use super::lines::Lines;
-use super::live::cancelled;
 use super::opening::Opening;
 use super::sasl::{Exchange, Mechanism, Native, Offered, Way, choose};
 use super::secret::Secret;
@@ -117,32 +116,20 @@ impl Opening<'_> {
         offered: &Capabilities,
         since: Instant,
     ) -> Result<&'static str, Failure> {
-        let asked = since.elapsed();
-        let account = self.account;
-        let pass = match account.gate.enter(self.deadline) {
-            Ok(pass) => pass,
-            Err(failure) => {
-                self.is_told = true;
-                return Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure });
-            }
-        };
-        let started = Instant::now();
         match self.present(carrier, offered) {
             Ok(by) => {
-                pass.accepted();
-                account.worked.store(true, Ordering::Release);
-                self.phases.sign_in = Some(asked + started.elapsed());
+                self.accepted();
+                self.account.worked.store(true, Ordering::Release);
+                self.phases.sign_in = Some(since.elapsed());
                 self.signed_in_at = Some(Instant::now());
                 self.tell(DialEvent::SignedIn);
                 Ok(by)
             }
             Err(failure) => {
                 self.fails_now();
-                if self.distrusts {
-                    pass.distrusted(&failure);
-                } else if !self.with_newer_token {
-                    let is_token = matches!(account.settings.credentials, Some(Credentials::Token(_)));
-                    pass.failed(&failure, if is_token { "token" } else { "password" });
+                // A goodbye may take its time, and others wait.
+                if !self.with_newer_token {
+                    self.tell_the_gate(&failure);
                 }
                 Err(failure)
             }

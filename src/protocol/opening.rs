@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::capabilities::Capabilities;
 use super::classify::refused_greeting;
+use super::credentials::Credentials;
 use super::cure::Circumstances;
 use super::dial;
 use super::endpoint::Protocol;
@@ -17,6 +18,7 @@ use super::lines::Lines;
 use super::live::cancelled;
 use super::session::{DialEvent, Established};
 use super::settings::Account;
+use super::signin::Pass;
 use super::stream::{Stream, TlsDetails};
 use super::tls::handshake_failure;
 use super::transcript::Transcript;
@@ -100,6 +102,8 @@ pub(super) struct Opening<'account> {
     pub(super) known: Circumstances,
     /// The failure says already what it means: nothing was refused to this dial.
     pub(super) is_told: bool,
+    /// Its turn to sign in, until that is decided.
+    pass: Option<Pass<'account>>,
 }
 
 impl<'account> Opening<'account> {
@@ -118,6 +122,7 @@ impl<'account> Opening<'account> {
             tls: None,
             known: account.circumstances(),
             is_told: false,
+            pass: None,
         }
     }
 
@@ -137,7 +142,21 @@ impl<'account> Opening<'account> {
             opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
-        opened.map_err(|failure| opening.failed(failure))
+        opened.map_err(|failure| {
+            opening.tell_the_gate(&failure);
+            opening.failed(failure)
+        })
+    }
+
+    /// What becomes of the sign-ins that wait.
+    pub(super) fn tell_the_gate(&mut self, failure: &Failure) {
+        let Some(pass) = self.pass.take() else { return };
+        if self.distrusts {
+            pass.distrusted(failure);
+        } else {
+            let is_token = matches!(self.account.settings.credentials, Some(Credentials::Token(_)));
+            pass.failed(failure, if is_token { "token" } else { "password" });
+        }
     }
 
     fn failed(&mut self, mut failure: Failure) -> DialFailure {
@@ -163,15 +182,37 @@ impl<'account> Opening<'account> {
         self.failed_at.get_or_insert_with(Instant::now);
     }
 
+    /// Before anything is opened: a refused password must cost the server no further connection, and a server that asks for
+    /// patience must not be asked for a greeting either (rule B6). A second dial, with a newer token, has its turn already.
+    fn wait_for_the_turn(&mut self) -> Result<(), Failure> {
+        let account = self.account;
+        if account.settings.credentials.is_none() || self.pass.is_some() {
+            return Ok(());
+        }
+        match account.gate.enter(self.deadline) {
+            Ok(pass) => {
+                self.pass = Some(pass);
+                Ok(())
+            }
+            Err(failure) => {
+                self.is_told = true;
+                Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure })
+            }
+        }
+    }
+
+    /// Nobody need wait for a turn any more.
+    pub(super) fn accepted(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            pass.accepted();
+        }
+    }
+
     /// A TCP connection, nothing read and nothing written.
     pub(super) fn connect(&mut self) -> Result<Stream, Failure> {
         let live = &self.account.live;
         live.check(Stage::Resolve)?;
-        // Before anything is opened: a refused password must cost the server no further connection.
-        if let Some(failure) = self.account.gate.is_shut() {
-            self.is_told = true;
-            return Err(failure);
-        }
+        self.wait_for_the_turn()?;
         self.known.others_open = Some(live.open());
         let endpoint = &self.account.settings.endpoint;
         let started = Instant::now();

@@ -1,10 +1,12 @@
-//! Careful signing in (rule B6): one at a time until one has succeeded, and none after one was refused.
+//! Careful signing in (rule B6): one at a time until one has succeeded, none after one was refused, and none too soon where
+//! the server asks for patience.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::classify::stated_wait;
 use super::failure::{Failure, FailureKind, Stage};
 
 /// What all sign-ins to one account pass through.
@@ -13,7 +15,7 @@ use super::failure::{Failure, FailureKind, Stage};
 /// start together must cost the account one refused sign-in, not sixteen.
 #[derive(Default)]
 pub struct SignInGate {
-    /// Set by the first success; while it is set nobody takes the lock.
+    /// Set by the first success: then nobody waits, until the server refuses or asks for patience.
     open: AtomicBool,
     state: Mutex<State>,
     /// Woken whenever `state` changes. Few ever wait here, once per account, so waking all is cheap.
@@ -22,19 +24,40 @@ pub struct SignInGate {
 
 #[derive(Default)]
 struct State {
-    /// The sign-in under way.
+    /// The dial under way.
     holder: Option<u64>,
     /// Those that wait, in the order of their arrival.
     queue: VecDeque<u64>,
     next: u64,
     /// Why nobody may pass any more.
     shut: Option<Failure>,
+    /// Why the next one waits.
+    hold: Option<Hold>,
+    /// How many sign-ins in a row the server was not able, or not willing, to answer now.
+    in_a_row: u32,
+    /// Counts holds, so that of dials that were under way together only one counts as the next in a row.
+    holds: u64,
 }
 
-/// The right to sign in now. Dropped without a verdict, it passes on to the next in the queue.
+/// The server has asked for patience.
+struct Hold {
+    until: Instant,
+    /// What it said.
+    cause: Failure,
+}
+
+/// So many of these in a row end all sign-ins.
+const PATIENCE: u32 = 3;
+
+/// The longest hold where the server states none.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// The right to dial and sign in now. Dropped without a verdict, it passes on to the next in the queue.
 pub(super) struct Pass<'gate> {
     gate: &'gate SignInGate,
     holds: bool,
+    /// The holds there had been when it was given.
+    after: u64,
 }
 
 impl SignInGate {
@@ -44,45 +67,44 @@ impl SignInGate {
         Self::default()
     }
 
-    /// The failure of whoever asks now, if the gate is shut.
-    pub(super) fn is_shut(&self) -> Option<Failure> {
-        if self.open.load(Ordering::Acquire) { None } else { self.lock().shut.clone() }
-    }
-
-    /// Waits for the turn to sign in.
+    /// Waits for the turn to dial.
     pub(super) fn enter(&self, deadline: Instant) -> Result<Pass<'_>, Failure> {
-        if self.open.load(Ordering::Acquire) {
-            return Ok(Pass { gate: self, holds: false });
-        }
         let mut state = self.lock();
         let me = state.next;
         state.next += 1;
         state.queue.push_back(me);
-        loop {
-            if self.open.load(Ordering::Acquire) {
-                state.queue.retain(|waiting| *waiting != me);
-                return Ok(Pass { gate: self, holds: false });
-            }
+        let answer = loop {
             if let Some(failure) = state.shut.clone() {
-                state.queue.retain(|waiting| *waiting != me);
-                return Err(failure);
+                break Err(failure);
             }
-            if state.holder.is_none() && state.queue.front() == Some(&me) {
-                state.queue.pop_front();
+            if self.open.load(Ordering::Acquire) {
+                break Ok(Pass { gate: self, holds: false, after: state.holds });
+            }
+            let now = Instant::now();
+            let mut until = deadline;
+            if let Some(hold) = &state.hold {
+                if hold.until >= deadline {
+                    break Err(out_of_patience(hold, now));
+                }
+                until = hold.until.max(now);
+            }
+            let is_held = until > now && state.hold.is_some();
+            if !is_held && state.holder.is_none() && state.queue.front() == Some(&me) {
                 state.holder = Some(me);
-                return Ok(Pass { gate: self, holds: true });
+                break Ok(Pass { gate: self, holds: true, after: state.holds });
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = if is_held { until } else { deadline }.saturating_duration_since(now);
             if left.is_zero() {
-                state.queue.retain(|waiting| *waiting != me);
-                drop(state);
-                self.changed.notify_all();
-                let message = "not tried: an earlier sign-in to this account took all the time there was; the server is slow, \
-                               or it hangs";
-                return Err(Failure::new(FailureKind::Timeout, Stage::Auth, message));
+                let message = "not tried: until one sign-in to this account has succeeded nobody else dials, and the one under \
+                               way took all the time; the server is slow, or it hangs";
+                break Err(Failure::new(FailureKind::Timeout, Stage::Wait, message));
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        };
+        state.queue.retain(|waiting| *waiting != me);
+        drop(state);
+        self.changed.notify_all();
+        answer
     }
 
     /// Sends everyone away that waits or comes, with that failure.
@@ -99,54 +121,81 @@ impl SignInGate {
     }
 }
 
-/// Whether a sign-in that failed like this was refused, so that no other may be tried (rule B6).
-///
-/// Whatever a server objects to, it answers the next attempt alike, or locks the account for it. Not so a limit on
-/// connections, which passes when one closes; and where nothing was said to user and password, nothing was refused.
-const fn ends_sign_ins(kind: FailureKind) -> bool {
-    use FailureKind::{
-        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitRate, ServerBad, ServerNo, ServerUnavailable,
-    };
-    matches!(
-        kind,
-        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | LimitRate | ServerNo | ServerBad | ServerUnavailable
-    )
+/// What is said to whoever would have to wait past its deadline.
+fn out_of_patience(hold: &Hold, now: Instant) -> Failure {
+    let left = hold.until.saturating_duration_since(now).as_secs() + 1;
+    let message = format!("not tried: after this answer to an earlier sign-in the next one waits {left} s more");
+    told(&hold.cause, Stage::Wait, message)
+}
+
+/// The refusal of an earlier dial, told to one that was not tried.
+fn told(cause: &Failure, stage: Stage, message: String) -> Failure {
+    Failure {
+        kind: cause.kind,
+        stage,
+        message,
+        server_line: cause.server_line.clone(),
+        further_lines: cause.further_lines.clone(),
+    }
 }
 
 impl Pass<'_> {
     /// The sign-in succeeded: whoever comes now needs no gate.
     pub(super) fn accepted(self) {
-        if self.holds && self.gate.lock().shut.is_none() {
-            self.gate.open.store(true, Ordering::Release);
+        let mut state = self.gate.lock();
+        if state.holds == self.after {
+            state.in_a_row = 0;
+            state.hold = None;
+            if state.shut.is_none() {
+                self.gate.open.store(true, Ordering::Release);
+            }
         }
     }
 
     /// The server showed within the exchange that it is not to be trusted with another sign-in.
     pub(super) fn distrusted(self, failure: &Failure) {
-        self.end(failure, "");
+        self.refused(failure, "");
     }
 
-    /// The sign-in failed: if the server refused it nobody else shall try, and all are told the same.
+    /// The dial failed. A refusal of the account ends all further sign-ins to it; where the server is in trouble, or throttles,
+    /// the next one waits as long as the server says, else 1, 2, 4 … 60 s; anything else holds nothing back (rule B6).
     /// `with` names what was presented, a password or a token.
     pub(super) fn failed(self, failure: &Failure, with: &str) {
-        if !ends_sign_ins(failure.kind) {
-            return;
+        match failure.kind {
+            FailureKind::AuthInvalid => self.refused(failure, &format!(" with this {with}")),
+            FailureKind::AuthPolicy | FailureKind::AuthRefused => self.refused(failure, ""),
+            FailureKind::ServerUnavailable | FailureKind::LimitRate => self.hold(failure),
+            _ => {}
         }
-        let only = if failure.kind == FailureKind::AuthInvalid { format!(" with this {with}") } else { String::new() };
-        self.end(failure, &only);
     }
 
-    fn end(self, failure: &Failure, only: &str) {
-        self.gate.shut(Failure {
-            kind: failure.kind,
-            stage: Stage::Auth,
-            // What to do is told by the one that was refused.
-            message: format!(
-                "not tried: an earlier sign-in to this account was refused, and another{only} would be too"
-            ),
-            server_line: failure.server_line.clone(),
-            further_lines: failure.further_lines.clone(),
-        });
+    fn refused(&self, failure: &Failure, only: &str) {
+        // What to do is told by the one that was refused.
+        let message =
+            format!("not tried: an earlier sign-in to this account was refused, and another{only} would be too");
+        self.gate.shut(told(failure, Stage::Auth, message));
+    }
+
+    fn hold(&self, failure: &Failure) {
+        let stated = failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration);
+        let mut state = self.gate.lock();
+        if state.holds == self.after {
+            state.in_a_row += 1;
+            state.holds += 1;
+        }
+        let own = Duration::from_secs(1 << state.in_a_row.saturating_sub(1).min(6)).min(LONGEST_HOLD);
+        let until = Instant::now() + stated.unwrap_or(own);
+        if state.hold.as_ref().is_none_or(|hold| hold.until < until) {
+            state.hold = Some(Hold { until, cause: failure.clone() });
+        }
+        self.gate.open.store(false, Ordering::Release);
+        let is_enough = state.in_a_row >= PATIENCE;
+        drop(state);
+        if is_enough {
+            let message = format!("not tried: {PATIENCE} sign-ins to this account in a row had such an answer");
+            self.gate.shut(told(failure, Stage::Wait, message));
+        }
+        self.gate.changed.notify_all();
     }
 }
 

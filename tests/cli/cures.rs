@@ -290,7 +290,7 @@ fn a_sign_in_that_took_all_the_time_does_not_blame_an_earlier_one() {
         .iter()
         .map(|row| (row["count"].as_u64().unwrap(), row["message"].as_str().unwrap()))
         .collect();
-    let earlier = |(_, message): &&(u64, &str)| message.contains("an earlier sign-in");
+    let earlier = |(_, message): &&(u64, &str)| message.contains("the one under way took all the time");
     assert_eq!(rows.iter().find(earlier).map(|(count, _)| *count), Some(2), "{rows:?}");
     assert!(rows.iter().any(|(count, message)| *count == 1 && message.contains("--connect-timeout")), "{rows:?}");
 }

@@ -49,6 +49,7 @@ impl Opening<'_> {
         let by = match greeting {
             // The server has signed us in by itself.
             Greeting::PreAuth => {
+                self.accepted();
                 self.phases.sign_in = Some(started.elapsed());
                 self.tell(DialEvent::SignedIn);
                 None

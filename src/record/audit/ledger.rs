@@ -204,8 +204,9 @@ impl<'a> Ledger<'a> {
                 self.dialled(entry, failed.session, failed.worker, audit);
                 self.phases(entry, failed.session, &failed.phases, None, audit);
                 let open = self.open.len();
-                let in_time = failed.failed + GRAIN >= began(entry) && failed.failed <= entry.at;
-                audit.check(DIALS, seq, in_time, || format!("{} failed when it was not under way", failed.session));
+                // How long before its line it failed, nobody knows: its thread may have waited for the recorder.
+                let in_time = failed.failed <= entry.at;
+                audit.check(DIALS, seq, in_time, || format!("{} failed after it was over", failed.session));
                 audit.check(DIALS, seq, failed.open == open, || {
                     format!("{} failed when {open} were open, it says {}", failed.session, failed.open)
                 });
