@@ -273,7 +273,29 @@ const SENDER: &[&str] =
     &["sender", "sendasdenied", "send as", "from address", "return path", "mail from", "not owned by user"];
 const RELAY: &[&str] = &["relay", "relaying", "relayed"];
 const WANTS_TLS: &[&str] = &["starttls", "stls", "tls", "ssl", "encryption", "encrypted", "secure"];
-const SENDING: &[&str] = &["quota", "daily", "per day", "sending limit", "relay limit", "messages per", "hourly"];
+const SENDING: &[&str] = &[
+    "quota",
+    "sending",
+    "too much mail",
+    "unsolicited mail",
+    "number of messages",
+    "relay limit",
+    "messages per",
+    "daily smtp",
+];
+/// Words for what is done too often, where that is to sign in.
+const SIGNING_IN: &[&str] = &[
+    "login",
+    "logins",
+    "logon",
+    "sign in",
+    "auth",
+    "authentication",
+    "attempt",
+    "attempts",
+    "connection",
+    "connections",
+];
 
 impl Case<'_> {
     fn says(&self, pieces: &[&str]) -> bool {
@@ -285,10 +307,8 @@ impl Case<'_> {
     }
 
     fn is_sending_quota(&self) -> bool {
-        self.kind == LimitRate
-            && self.stage == Stage::Operation
-            && self.known.protocol == Some(Protocol::Smtp)
-            && self.says(SENDING)
+        let is_smtp = self.known.protocol.is_none_or(|protocol| protocol == Protocol::Smtp);
+        self.kind == LimitRate && is_smtp && self.says(SENDING)
     }
 
     /// The causes that the server offers to choose from, in words.
@@ -322,7 +342,7 @@ impl Case<'_> {
                 _ => vec![Cure::FewerConnections],
             },
             LimitRate if self.is_sending_quota() => vec![self.wait(), Cure::SendLess],
-            LimitRate if self.stage <= Stage::Auth && known.signs_in != SignsIn::Nobody => {
+            LimitRate if self.stage <= Stage::Auth && known.signs_in != SignsIn::Nobody && self.says(SIGNING_IN) => {
                 vec![self.wait(), Cure::SignInLessOften]
             }
             LimitRate => vec![self.wait(), Cure::AskForLess],
@@ -331,6 +351,7 @@ impl Case<'_> {
             AuthInvalid | AuthRefused if known.worked_before && self.is_token() => vec![Cure::FreshToken],
             AuthInvalid | AuthRefused if known.worked_before => vec![self.wait(), Cure::SignInLessOften],
             AuthInvalid | AuthRefused if self.is_token() => vec![Cure::FreshToken],
+            AuthInvalid if self.says(EXPIRED) => vec![Cure::NewPassword],
             AuthInvalid => vec![Cure::CheckUserAndPassword],
             AuthRefused => vec![Cure::CheckRefused, Cure::CheckAccount],
             AuthUnsupported => self.unsupported(),

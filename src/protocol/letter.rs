@@ -41,7 +41,7 @@ pub enum LetterError {
         reason: AddressError,
     },
     /// There is neither a user nor a recipient.
-    #[error("nobody signs in, so there is nobody to send to; name a recipient")]
+    #[error("nobody signs in, so the recipient is not known")]
     Nobody,
 }
 

@@ -49,6 +49,9 @@ struct Hold {
 /// So many of these in a row end all sign-ins.
 const PATIENCE: u32 = 3;
 
+/// Nobody who has waited dials with less time than this left.
+const TOO_LITTLE: Duration = Duration::from_millis(5);
+
 /// The longest hold where the server states none.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
@@ -73,6 +76,7 @@ impl SignInGate {
         let me = state.next;
         state.next += 1;
         state.queue.push_back(me);
+        let mut waited = false;
         let answer = loop {
             if let Some(failure) = state.shut.clone() {
                 break Err(failure);
@@ -89,16 +93,18 @@ impl SignInGate {
                 until = hold.until.max(now);
             }
             let is_held = until > now && state.hold.is_some();
-            if !is_held && state.holder.is_none() && state.queue.front() == Some(&me) {
+            let is_late = waited && deadline.saturating_duration_since(now) < TOO_LITTLE;
+            if !is_held && !is_late && state.holder.is_none() && state.queue.front() == Some(&me) {
                 state.holder = Some(me);
                 break Ok(Pass { gate: self, holds: true, after: state.holds });
             }
             let left = if is_held { until } else { deadline }.saturating_duration_since(now);
-            if left.is_zero() {
+            if left.is_zero() || is_late {
                 let message = "not tried: until one sign-in to this account has succeeded nobody else dials, and the one under \
                                way took all the time; the server is slow, or it hangs";
                 break Err(Failure::new(FailureKind::Timeout, Stage::Wait, message));
             }
+            waited = true;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         state.queue.retain(|waiting| *waiting != me);

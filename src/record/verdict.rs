@@ -77,7 +77,7 @@ pub enum Severity {
     Hazard,
     /// A connection was left behind.
     Leak,
-    /// A connection was lost in the middle of something.
+    /// A connection was discarded in the middle of a reply.
     Fault,
     /// It works, at more cost than it needs.
     Advice,
@@ -91,7 +91,7 @@ pub struct FailOn {
     pub hazard: bool,
     /// A connection was left behind.
     pub leak: bool,
-    /// A connection was lost in the middle of something.
+    /// A connection was discarded in the middle of a reply.
     pub fault: bool,
     /// It works, at more cost than it needs.
     pub advice: bool,

@@ -142,7 +142,7 @@ fn a_mistake_names_file_line_and_column_and_nothing_is_dialled() {
     let ended = perform("client use-main\nT1  noop via k\n", "--server imap://joe@127.0.0.1:1");
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     assert!(
-        ended.stderr.starts_with("mailconn: it.txt:2:14: `k` found; an independent connection"),
+        ended.stderr.starts_with("mailconn: it.txt:2:14: `k` found; the name of an independent connection"),
         "{}",
         ended.stderr
     );

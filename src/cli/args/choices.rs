@@ -56,7 +56,7 @@ pub enum FailOnArg {
     Hazard,
     /// A connection was left behind
     Leak,
-    /// A connection was lost in the middle of something
+    /// A connection was discarded in the middle of a reply
     Fault,
     /// It works, at more cost than it needs
     Advice,

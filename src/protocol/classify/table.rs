@@ -102,20 +102,7 @@ pub(super) const TABLE: &[Row] = &[
     row(At::Later, Code(&["nonexistent", "trycreate", "alreadyexists", "noperm", "cannot"]), ServerNo),
     only(Smtp, At::Later, Reply(&["5.1.1", "5.1.2", "5.1.3"]), ServerNo),
     // Lists of addresses that servers shut out say "service unavailable" and "rate", and mean neither.
-    row(
-        At::Greeting,
-        Words(&[
-            "client host * blocked",
-            "blocked using",
-            "blacklist*",
-            "black list*",
-            "blocklist*",
-            "spamhaus",
-            "dnsbl",
-            "rbl",
-        ]),
-        Greeting,
-    ),
+    row(At::Greeting, Words(SHUT_OUT), Greeting),
     // Too often. Before "too many connections", since a rate of connections is a rate.
     row(At::Any, Code(&["throttled", "login-delay"]), LimitRate),
     row(At::Any, Reply(&["4.7.28"]), LimitRate),
@@ -322,7 +309,7 @@ pub(super) const TABLE: &[Row] = &[
     row(At::Any, Code(&["in-use"]), LimitConnections),
     row(At::Any, Reply(&["432 4.7.12"]), AuthPolicy),
     row(At::Any, Reply(&["432"]), LimitConnections),
-    row(At::Dial, Words(LOCKS), LimitConnections),
+    only(Pop3, At::Dial, Words(LOCKS), LimitConnections),
     // RFC 5530 has [LIMIT] for any bound: of later commands those on what a mailbox can hold are no throttle.
     row(At::Dial, Code(&["limit"]), LimitConnections),
     row(
@@ -354,6 +341,9 @@ pub(super) const TABLE: &[Row] = &[
     // The server's own trouble.
     row(At::Later, Code(&["unavailable", "serverbug", "tempfail"]), ServerUnavailable),
     row(At::Dial, Code(&["unavailable", "serverbug", "tempfail", "inuse", "sys/temp"]), ServerUnavailable),
+    only(Imap, At::Dial, Words(LOCKS), ServerUnavailable),
+    // An address that is shut out is no trouble of the server's, though it says "service unavailable".
+    row(At::SignIn, Words(SHUT_OUT), AuthPolicy),
     row(At::Dial, Reply(&["421", "454", ".3.0", ".3.2"]), ServerUnavailable),
     row(
         At::SignIn,
@@ -928,6 +918,10 @@ pub(super) const TABLE: &[Row] = &[
     row(At::SignIn, Anything, AuthRefused),
     row(At::Any, Anything, ServerNo),
 ];
+
+/// That our address is on a list.
+const SHUT_OUT: &[&str] =
+    &["client host * blocked", "blocked using", "blacklist*", "black list*", "blocklist*", "spamhaus", "dnsbl", "rbl"];
 
 /// What a server allows of one session.
 const OF_A_SESSION: &[&str] =

@@ -75,8 +75,8 @@ pub(super) const KINDS: [Article; 25] = [
         "greeting",
         "what came first was not a greeting of the protocol",
         "The port belongs to something else, or to a server that says at once that it will not serve: then its line is shown.",
-        "Match scheme and port; plain text on a TLS port and the reverse look like this. If the line speaks of load or limits, \
-         try later with fewer connections.",
+        "If the line is the protocol's own refusal (554, BYE, -ERR), the server does not want this client: its address may be \
+         on a block list, or lack a name. Else match scheme and port; plain text on a TLS port and the reverse look like this.",
         &[],
         &["chatmail/relay#59"],
     ),

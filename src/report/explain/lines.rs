@@ -69,13 +69,21 @@ fn exit_code(failure: &Failure) -> u8 {
 }
 
 fn meaning(line: &str, stages: &[Stage], failure: &Failure) -> String {
+    use FailureKind::{
+        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerUnavailable,
+    };
     let at = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
     let mut rows = vec![row("at", &at), row("exit code", &exit_code(failure).to_string())];
     let article = article_named(failure.kind.name());
     rows.extend(article.map(|article| row("it means", article.means)));
     rows.extend(stated_wait(line).map(|wait| row("it says", &format!("wait {}", wait.shown))));
     rows.push(row("what to do", &failure.message));
-    rows.extend(article.map(|article| row("", article.cure)));
+    // A cure that knows the line is not followed by those of all others.
+    let knows_more = matches!(
+        failure.kind,
+        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | LimitRate | LimitConnections | ServerUnavailable
+    );
+    rows.extend(article.filter(|_| !knows_more).map(|article| row("", article.cure)));
     if failure.kind == FailureKind::Greeting && reply_code(line).is_some() {
         rows.push(row("but", "an answer to EHLO that says so is server-no"));
     }
@@ -142,7 +150,7 @@ fn is_status(line: &str) -> bool {
 
 fn accepts(line: &str) -> bool {
     let untagged = line.strip_prefix("* ").unwrap_or(line);
-    ["OK", "+OK", "PREAUTH"].iter().any(|word| starts_with_word(untagged, word))
+    ["OK", "+OK", "PREAUTH", "+"].iter().any(|word| starts_with_word(untagged, word))
         || reply_code(line).is_some_and(|code| code.starts_with(['2', '3']))
 }
 

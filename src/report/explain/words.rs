@@ -243,7 +243,7 @@ pub(super) const OF_REPORTS: [Article; 7] = [
         "why a session was opened: its connection's first use, or the first one after a break",
         "Main and the default of use-default open when an operation needs them, which pays for the dial.",
         "#0  main  first  43538",
-        "To pay before the first operation, create the default by hand.",
+        "To pay before the first operation, issue a NOOP first. In use-main-or-default a thread can also create its default by hand.",
         &["C4", "A2"],
         &[],
     ),

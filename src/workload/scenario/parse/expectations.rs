@@ -61,7 +61,7 @@ impl<'a> Parser<'a> {
             )?),
             "fails" => {
                 let kinds = FailureKind::ALL.into_iter().map(|kind| (kind.name(), kind));
-                Wanted::Fails(one_of(words, kinds, "a word for failure")?)
+                Wanted::Fails(one_of(words, kinds, "a word for failure (mailconn explain lists them)")?)
             }
             name => match self.names.get(name) {
                 Some(Name::Connection(connection)) => Wanted::Connection(*connection),

@@ -60,7 +60,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn connection(&self, words: &mut Words<'a>) -> Result<usize, Wrong> {
-        const WHAT: &str = "an independent connection, as `create k` names it,";
+        const WHAT: &str = "the name of an independent connection (`create k` gives one)";
         let word = words.take(WHAT)?;
         match self.names.get(word.text) {
             Some(Name::Connection(connection)) if !word.quoted => Ok(*connection),
