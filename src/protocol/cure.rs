@@ -139,6 +139,12 @@ impl Circumstances {
                 let line = line.as_deref().unwrap_or_default();
                 failure.message = advice(failure.kind, failure.stage, line.as_bytes(), self);
             }
+            (FailureKind::Closed, line)
+                if (line.is_some() || !failure.further_lines.is_empty())
+                    && failure.message.ends_with("without a word") =>
+            {
+                "the server closed the connection before its answer was complete".clone_into(&mut failure.message);
+            }
             (ConnectTimeout, _) => failure.message += &wording::longer(self.longer_to_connect()),
             _ => {}
         }

@@ -316,8 +316,8 @@ impl<'account> Opening<'account> {
     /// What it means that the server refused the upgrade that it offered.
     pub(super) fn start_tls_refused(&self, mut failure: Failure) -> Failure {
         let protocol = self.account.settings.endpoint.protocol;
-        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad, ServerNo};
-        if matches!(failure.kind, ServerNo | ServerBad | AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported) {
+        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerNo};
+        if matches!(failure.kind, ServerNo | AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported) {
             failure.kind = FailureKind::TlsHandshake;
             failure.message = format!("the server refused {}; use {}s://", protocol.start_tls(), protocol.name());
         }

@@ -144,8 +144,12 @@ impl Known {
             let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
             self.add(whole.into_bytes(), false);
             self.shorts.push(Zeroizing::new(password.as_bytes().to_vec()));
+            self.shorts.extend(latin1(password).map(Zeroizing::new));
         } else {
             self.add(password.as_bytes().to_vec(), false);
+            if let Some(latin1) = latin1(password) {
+                self.add(latin1, false);
+            }
             self.add(escaped.as_bytes().to_vec(), false);
             self.add_base64(password.as_bytes());
         }
@@ -221,6 +225,11 @@ fn runs<'forms>(forms: impl Iterator<Item = &'forms Form> + Clone) -> Runs {
     runs.extend(forms.flat_map(of));
     runs.sort_unstable();
     runs
+}
+
+/// The text in ISO 8859-1, as old servers repeat it; none where that is the same, or cannot be.
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    if text.is_ascii() { None } else { text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect() }
 }
 
 /// How much of the text's beginning is a piece of a secret.

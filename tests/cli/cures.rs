@@ -373,3 +373,49 @@ fn a_policy_and_the_servers_own_trouble_are_no_wrong_password_php_imap_87_mailpi
     let server = imap("* OK [CAPABILITY IMAP4rev1] hi\r\n", Box::leak(Box::new([("LOGIN", busy)])));
     says(&said("imap://joe@{}", server.address, "check"), &["wait 5 min"], &["check both"]);
 }
+
+#[test]
+fn a_server_that_does_not_know_the_upgrade_it_offers_is_server_bad() {
+    let imap = imap("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", &[("STARTTLS", "{t} BAD Unknown command\r\n")]);
+    let pop3 = Server::pop3(&[("CAPA", "+OK\r\nUSER\r\nSTLS\r\n.\r\n"), ("STLS", "-ERR unknown command\r\n")]);
+    let smtp = Server::smtp(&[
+        ("EHLO", "250-mail\r\n250 STARTTLS\r\n"),
+        ("STARTTLS", "502 5.5.1 Command not implemented\r\n"),
+    ]);
+    for (scheme, server) in [("imap", imap), ("pop3", pop3), ("smtp", smtp)] {
+        let ended = said(&format!("{scheme}://joe@{{}}"), server.address, "check --starttls");
+        assert_eq!(ended.code, 4, "{}", ended.stdout);
+        says(&ended, &["server-bad", &format!("{scheme}s://")], &["tls-handshake"]);
+    }
+}
+
+#[test]
+fn a_close_after_words_is_no_close_without_a_word() {
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        peer.line();
+        peer.send("* NO [WEBALERT https://a.example/x] Web login required.\r\n");
+    });
+    let ended = said("imap://joe@{}", server.address, "check");
+    says(&ended, &["WEBALERT", "before its answer was complete"], &["without a word"]);
+}
+
+/// A server that repeats the password in another encoding than ours shows it all the same.
+#[test]
+fn a_password_repeated_in_latin_1_is_masked() {
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        while let Some(line) = peer.line() {
+            let tag = line.split(' ').next().unwrap().to_owned();
+            if line.contains("LOGIN") && line.ends_with('}') {
+                peer.send("+ go\r\n");
+                peer.line();
+            }
+            peer.send_bytes(b"* NO you said topsecr\xe9t99\r\n");
+            peer.send(&format!("{tag} NO no\r\n"));
+        }
+    });
+    let url = format!("imap://joe@{}", server.address);
+    let ended = end(mailconn(["check", &url, "--auth", "user-pass"]).env("MAILCONN_PASSWORD", "topsecr\u{e9}t99"));
+    assert!(!ended.stdout.contains("topsec") && ended.stdout.contains("you said"), "{}", ended.stdout);
+}

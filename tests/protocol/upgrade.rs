@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailconn::protocol::FailureKind::{AuthInvalid, Closed, Protocol, ServerUnavailable, TlsCertificate, TlsHandshake};
+use mailconn::protocol::FailureKind::{
+    AuthInvalid, Closed, Protocol, ServerBad, ServerUnavailable, TlsCertificate, TlsHandshake,
+};
 use mailconn::protocol::Protocol::{Pop3, Smtp};
 use mailconn::protocol::{Security, Settings, Stage, Tls, TlsSettings, Verb};
 use rcgen::generate_simple_self_signed;
@@ -90,7 +92,7 @@ fn without_the_upgrade_nothing_secret_is_sent() {
         ),
         (
             Server::smtp(&[("EHLO", "250-mx\r\n250 STARTTLS\r\n"), ("STARTTLS", "502 5.5.1 what\r\n")]),
-            TlsHandshake,
+            ServerBad,
             "EHLO STARTTLS QUIT",
         ),
         (

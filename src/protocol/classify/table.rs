@@ -890,7 +890,7 @@ pub(super) const TABLE: &[Row] = &[
     row(At::Greeting, Anything, Greeting),
     only(Imap, At::Any, Word("bad"), ServerBad),
     only(Smtp, At::Later, Reply(&["500", "502"]), ServerBad),
-    only(Smtp, At::SignIn, Reply(&["500", "501", "502", "503", "504"]), ServerBad),
+    only(Smtp, At::Dial, Reply(&["500", "501", "502", "503", "504"]), ServerBad),
     only(
         Pop3,
         At::Any,

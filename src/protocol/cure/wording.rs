@@ -92,6 +92,12 @@ fn meaning(case: &Case<'_>) -> String {
             let name = known.named.as_ref().map(|named| named.name.as_str()).unwrap_or_default();
             format!("the server refused our EHLO, in which we called ourselves {name}")
         }
+        ServerBad if case.stage == Stage::Tls => match known.protocol {
+            Some(protocol) => {
+                format!("the server does not know {}; use {}s://", protocol.start_tls(), protocol.name())
+            }
+            None => "the server does not know STARTTLS; use TLS from the first byte (imaps://, smtps://, pop3s://)".to_owned(),
+        },
         ServerBad => "the server did not accept the command".to_owned(),
         Timeout => late(case),
         _ => match case.stage {

@@ -53,9 +53,9 @@ pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>
 }
 
 fn as_a_run_says(line: &str, stage: Stage) -> Failure {
-    use FailureKind::{LimitConnections, LimitRate, ServerUnavailable, TlsHandshake};
+    use FailureKind::{LimitConnections, LimitRate, ServerBad, ServerUnavailable, TlsHandshake};
     let mut failure = refusal(line.as_bytes(), stage);
-    let tells_more = matches!(failure.kind, LimitConnections | LimitRate | ServerUnavailable);
+    let tells_more = matches!(failure.kind, LimitConnections | LimitRate | ServerUnavailable | ServerBad);
     if stage == Stage::Tls && !tells_more {
         failure.kind = TlsHandshake;
         "the server refused STARTTLS; use TLS from the first byte (imaps://, smtps://, pop3s://)"
