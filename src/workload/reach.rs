@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::protocol::{DialFailure, FailureKind, Phases};
+use crate::protocol::{DialFailure, FailureKind, Phases, Stage};
 
 #[derive(Default)]
 pub(super) struct Reach {
@@ -17,6 +17,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// For whoever asked for each dial by name, as a scenario does: none is left out.
+    pub(super) fn of_a_script() -> Self {
+        Self { reached: AtomicBool::new(true), ..Self::default() }
+    }
+
     /// Why a dial that begins now is not worth trying.
     pub(super) fn is_hopeless(&self) -> Option<DialFailure> {
         if self.reached.load(Ordering::Relaxed) { None } else { self.unanswered.get().cloned() }
@@ -29,7 +34,8 @@ impl Reach {
     pub(super) fn failed(&self, failed: &DialFailure) {
         use FailureKind::{ConnectTimeout, Dns, Timeout, TlsCertificate};
         // A certificate does not get better from one thread to the next.
-        if matches!(failed.failure.kind, Dns | ConnectTimeout | Timeout | TlsCertificate) {
+        let was_tried = failed.failure.stage != Stage::Wait;
+        if was_tried && matches!(failed.failure.kind, Dns | ConnectTimeout | Timeout | TlsCertificate) {
             self.unanswered.get_or_init(|| {
                 let mut failure = failed.failure.clone();
                 failure.message = match failure.kind {

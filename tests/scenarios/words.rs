@@ -184,3 +184,13 @@ fn a_list_is_a_line_each_in_a_pipe_and_two_on_a_terminal() {
     assert!(terminal.contains(two), "{terminal}");
     assert_eq!(terminal.lines().count(), 2 * piped.lines().count());
 }
+
+/// What failed once is tried again when a step asks for it (B6: a dial without an answer holds nothing back).
+#[test]
+fn a_dial_that_had_no_answer_keeps_no_later_step_from_dialling() {
+    holds_over(
+        "imap",
+        "client use-main connect=200ms\nserver delays 500ms\nT1 create k => fails timeout\nserver answers at once\nT1 create k2\n\
+         T1 noop via k2\n",
+    );
+}

@@ -415,8 +415,11 @@ impl Conductor<'_> {
             operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
         }));
         let recorder = Arc::new(Recorder::new(self.stage.clock));
-        let recording =
-            Recording { connector: Arc::clone(&connector), recorder: Arc::clone(&recorder), reach: Reach::default() };
+        let recording = Recording {
+            connector: Arc::clone(&connector),
+            recorder: Arc::clone(&recorder),
+            reach: Reach::of_a_script(),
+        };
         let builder = Client::builder(recording)
             .mode(plan.mode)
             .lease_timeout(plan.wait_timeout.unwrap_or(self.stage.wait_timeout))
