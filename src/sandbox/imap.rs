@@ -1,5 +1,6 @@
 //! One IMAP session (RFC 3501): what is asked, what may be asked now, and what is answered.
 
+mod dates;
 mod fetch;
 mod flags;
 mod names;
@@ -19,7 +20,7 @@ use imap_codec::decode::Decoder;
 use imap_codec::imap_types::IntoStatic;
 use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::{Command, CommandBody};
-use imap_codec::imap_types::core::{IString, NString, Tag, Vec1};
+use imap_codec::imap_types::core::{Atom, IString, NString, Tag, Vec1};
 use imap_codec::imap_types::response::{Capability, Code, Data};
 
 use self::reply::Verdict;
@@ -128,14 +129,14 @@ impl Session<'_> {
                     channel.flush()?;
                 }
                 Progress::TooLong => {
-                    self.answer_broken(channel.inlet.fragment(), Verdict::bad("Command line is too long."));
+                    self.answer_broken(channel.inlet.fragment(), Some(Verdict::bad("Command line is too long.")));
                     channel.pass(&mut self.out)?;
                     return self.leave("Command line is too long.", channel);
                 }
                 Progress::TooBig { asked } => {
                     let length = channel.inlet.refused();
                     let verdict = Verdict::no("Literal is too big.").code(Code::TooBig);
-                    self.answer_broken(channel.inlet.front(length), verdict);
+                    self.answer_broken(channel.inlet.front(length), Some(verdict));
                     channel.inlet.consume(length);
                     channel.pass(&mut self.out)?;
                     if !asked {
@@ -176,12 +177,17 @@ impl Session<'_> {
             return self.go_on(exchange, step, tag, at);
         }
         let at = Instant::now();
-        let Ok((rest, Command { tag, body })) = CommandCodec::default().decode(bytes) else {
-            return self.answer_broken(bytes, Verdict::bad("Syntax error or unknown command."));
+        let borne;
+        let decoded = match CommandCodec::default().decode(bytes) {
+            Ok(decoded) => Some(decoded),
+            Err(_) => {
+                borne = dates::as_the_grammar_has_them(bytes);
+                borne.as_deref().and_then(|bytes| CommandCodec::default().decode(bytes).ok())
+            }
         };
-        if !rest.is_empty() {
-            return self.answer_broken(bytes, Verdict::bad("Syntax error."));
-        }
+        let Some((b"", Command { tag, body })) = decoded else {
+            return self.answer_broken(bytes, None);
+        };
         let body = match body {
             CommandBody::Authenticate { mechanism, initial_response } if self.may_sign_in() => {
                 let name = mechanism.to_string();
@@ -231,12 +237,23 @@ impl Session<'_> {
         self.conclude(tag, "AUTHENTICATE", None, at, verdict)
     }
 
-    /// Answers a line that is no command, to the tag it seems to have.
-    fn answer_broken(&mut self, bytes: &[u8], verdict: Verdict) -> Option<CloseCause> {
+    /// Answers a line that is no command, to the tag it seems to have. Without a verdict, says what is not understood.
+    fn answer_broken(&mut self, bytes: &[u8], verdict: Option<Verdict>) -> Option<CloseCause> {
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
-        let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+        let mut words = line.trim_ascii_end().splitn(3, |&byte| byte == b' ');
         let tag = words.next().and_then(|word| Tag::try_from(word).ok()).filter(|tag| tag.as_ref().len() <= 64);
-        let verb = verb::known(words.next(), words.next());
+        let (command, arguments) = (words.next(), words.next());
+        let verb = verb::known(command, arguments.and_then(|rest| rest.split(|&byte| byte == b' ').next()));
+        let verdict = verdict.unwrap_or_else(|| match (verb, command) {
+            // What a client says before it has signed in, or to sign in, may be a password.
+            _ if self.account.is_none() => Verdict::bad("Syntax error or unknown command."),
+            (Some("LOGIN" | "AUTHENTICATE"), _) => Verdict::bad("Already signed in."),
+            (Some(verb), _) => {
+                Verdict::bad(format!("Syntax error in the arguments of {verb}.")).about(arguments.unwrap_or_default())
+            }
+            (None, Some(command)) if tag.is_some() => Verdict::bad("Unknown command.").about(command),
+            (None, _) => Verdict::bad("A command begins with a tag and a name."),
+        });
         let at = Instant::now();
         // A stray line of a client that has not signed in may be half of a password: it is no one's tag.
         let keep = verb.is_some() || self.account.is_some();
@@ -288,6 +305,8 @@ impl Session<'_> {
         let mut capabilities = vec![Capability::Imap4Rev1, Capability::SaslIr, Capability::LiteralPlus, Capability::Id];
         if self.account.is_some() {
             capabilities.extend([Capability::Namespace, Capability::Unselect, Capability::UidPlus, Capability::Move]);
+            // LIST says which mailboxes have others below them (RFC 3348).
+            capabilities.extend(Atom::try_from("CHILDREN").map(Capability::from));
         } else if self.may_sign_in() {
             capabilities.extend([AuthMechanism::Plain, AuthMechanism::Login].map(Capability::Auth));
         } else {

@@ -80,6 +80,7 @@ pub(super) enum Refusal {
     AlreadyExists,
     IsInbox,
     HasChildren,
+    BelowItself,
     OverQuota,
 }
 
@@ -249,7 +250,7 @@ impl Mail {
             return Err(Refusal::NoSuchMailbox);
         }
         if to.strip_prefix(from).is_some_and(|rest| rest.starts_with(DELIMITER)) {
-            return Err(Refusal::HasChildren);
+            return Err(Refusal::BelowItself);
         }
         self.create(to)?;
         if from == "INBOX" {
@@ -353,6 +354,11 @@ impl Mailbox {
     /// How many messages no session has been shown as recent.
     pub fn recent(&self) -> usize {
         self.letters.len() - self.letters.partition_point(|letter| letter.uid < self.recent_from)
+    }
+
+    /// Messages from this UID on are recent.
+    pub fn recent_from(&self) -> NonZeroU32 {
+        self.recent_from
     }
 
     /// From now on they are recent to no one else. Returns the first UID that was.

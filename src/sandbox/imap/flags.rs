@@ -5,16 +5,16 @@ use imap_codec::imap_types::flag::Flag;
 
 use crate::sandbox::mailbox::Letter;
 
-/// Flags as they are kept; `None` if a client may not set one of them.
-pub(super) fn storable(flags: &[Flag<'_>]) -> Option<Vec<Flag<'static>>> {
+/// Flags as they are kept, or the one that a client may not set.
+pub(super) fn storable<'a, 'b>(flags: &'a [Flag<'b>]) -> Result<Vec<Flag<'static>>, &'a Flag<'b>> {
     let mut kept = Vec::with_capacity(flags.len());
     for flag in flags {
         if matches!(flag, Flag::Extension(_)) {
-            return None;
+            return Err(flag);
         }
         add(&mut kept, &flag.to_static());
     }
-    Some(kept)
+    Ok(kept)
 }
 
 pub(super) fn add(flags: &mut Vec<Flag<'static>>, flag: &Flag<'static>) {

@@ -15,6 +15,14 @@ pub(super) fn of<'a>(mailbox: &'a Mailbox<'_>) -> Option<&'a str> {
     }
 }
 
+/// The name as the client spelt it, to name it in a refusal.
+pub(super) fn spelt<'a>(mailbox: &'a Mailbox<'_>) -> &'a [u8] {
+    match mailbox {
+        Mailbox::Inbox => b"INBOX",
+        Mailbox::Other(name) => name.as_ref(),
+    }
+}
+
 /// The name of a mailbox to be made: no wildcards, no empty level. A delimiter at the end only says that
 /// there will be others below it.
 pub(super) fn of_new<'a>(mailbox: &'a Mailbox<'_>) -> Option<&'a str> {

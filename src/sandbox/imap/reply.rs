@@ -29,7 +29,7 @@ impl Verdict {
         Self { status: CommandStatus::No, code: None, text: text.into(), close: None }
     }
 
-    pub fn bad(text: &'static str) -> Self {
+    pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
         Self { status: CommandStatus::Bad, code: None, text: text.into(), close: None }
     }
 
@@ -40,6 +40,19 @@ impl Verdict {
     /// A response code the codec has no name for.
     pub fn other_code(self, code: &'static str) -> Self {
         self.code(Code::Other(CodeOther::unvalidated(code.as_bytes())))
+    }
+
+    /// Names what a refusal is about, as far as a line can show it.
+    pub fn about(mut self, argument: impl AsRef<[u8]>) -> Self {
+        const MOST: usize = 80;
+        if self.status != CommandStatus::Ok {
+            let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+            let argument = argument.as_ref();
+            let cut = if argument.len() > MOST { "..." } else { "" };
+            let argument: String = argument.iter().take(MOST).map(shown).collect();
+            self.text = format!("{}: {argument}{cut}", self.text.trim_end_matches('.')).into();
+        }
+        self
     }
 
     pub fn and_close(self, cause: CloseCause) -> Self {
@@ -117,7 +130,8 @@ pub(super) fn refused(refusal: Refusal) -> Verdict {
         Refusal::NoSuchMailbox => Verdict::no("Mailbox doesn't exist.").other_code("NONEXISTENT"),
         Refusal::AlreadyExists => Verdict::no("Mailbox already exists.").other_code("ALREADYEXISTS"),
         Refusal::IsInbox => Verdict::no("INBOX can't be deleted.").other_code("CANNOT"),
-        Refusal::HasChildren => Verdict::no("There are mailboxes below it.").other_code("CANNOT"),
+        Refusal::HasChildren => Verdict::no("There are mailboxes below it.").other_code("HASCHILDREN"),
+        Refusal::BelowItself => Verdict::no("A mailbox cannot be below itself.").other_code("CANNOT"),
         Refusal::OverQuota => Verdict::no("The account is full.").code(Code::OverQuota),
     }
 }

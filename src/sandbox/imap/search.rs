@@ -3,6 +3,7 @@
 use imap_codec::imap_types::core::AString;
 use imap_codec::imap_types::flag::Flag;
 use imap_codec::imap_types::search::SearchKey;
+use mail_parser::HeaderName;
 
 use super::view::{Target, ranges};
 use crate::sandbox::mailbox::Letter;
@@ -53,11 +54,11 @@ impl Candidate<'_> {
             SearchKey::SentBefore(date) => message.sent().is_some_and(|sent| sent < *date.as_ref()),
             SearchKey::SentOn(date) => message.sent().is_some_and(|sent| sent == *date.as_ref()),
             SearchKey::SentSince(date) => message.sent().is_some_and(|sent| sent >= *date.as_ref()),
-            SearchKey::Bcc(text) => message.header_contains("bcc", &words(text)),
-            SearchKey::Cc(text) => message.header_contains("cc", &words(text)),
-            SearchKey::From(text) => message.header_contains("from", &words(text)),
+            SearchKey::Bcc(text) => message.address_contains(HeaderName::Bcc, &words(text)),
+            SearchKey::Cc(text) => message.address_contains(HeaderName::Cc, &words(text)),
+            SearchKey::From(text) => message.address_contains(HeaderName::From, &words(text)),
             SearchKey::Subject(text) => message.header_contains("subject", &words(text)),
-            SearchKey::To(text) => message.header_contains("to", &words(text)),
+            SearchKey::To(text) => message.address_contains(HeaderName::To, &words(text)),
             SearchKey::Header(name, text) => message.header_contains(&words(name), &words(text)),
             SearchKey::Body(text) => message.body_contains(&words(text)),
             SearchKey::Text(text) => message.text_contains(&words(text)),

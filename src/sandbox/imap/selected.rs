@@ -9,7 +9,7 @@ use imap_codec::imap_types::fetch::{MacroOrMessageDataItemNames, MessageDataItem
 use imap_codec::imap_types::flag::{Flag, StoreResponse, StoreType};
 use imap_codec::imap_types::response::{Code, Data};
 use imap_codec::imap_types::search::SearchKey;
-use imap_codec::imap_types::sequence::SequenceSet;
+use imap_codec::imap_types::sequence::{SeqOrUid, Sequence, SequenceSet};
 
 use super::reply::{self, Verdict};
 use super::view::{self, Target, View};
@@ -61,7 +61,7 @@ impl Session<'_> {
             }
             CommandBody::Copy { sequence_set, mailbox, uid } => {
                 let Some(targets) = view.targets(sequence_set, *uid) else {
-                    return no_such_message();
+                    return no_such_message(sequence_set);
                 };
                 let copied = match names::of(mailbox) {
                     Some(name) => account.mail().copy(view.validity, &uids(&targets), name),
@@ -72,20 +72,20 @@ impl Session<'_> {
                         Some(code) => Verdict::ok("Copy completed.").code(code),
                         None => Verdict::ok("Copy completed."),
                     },
-                    Err(refusal) => reply::try_create(refusal),
+                    Err(refusal) => reply::try_create(refusal).about(names::spelt(mailbox)),
                 }
             }
             CommandBody::Move { sequence_set, mailbox, uid } => {
                 let Some(targets) = view.targets(sequence_set, *uid) else {
-                    return no_such_message();
+                    return no_such_message(sequence_set);
                 };
                 let Some(name) = names::of(mailbox) else {
-                    return reply::try_create(Refusal::NoSuchMailbox);
+                    return reply::try_create(Refusal::NoSuchMailbox).about(names::spelt(mailbox));
                 };
                 let mut mail = account.mail();
                 let copied = match mail.copy(view.validity, &uids(&targets), name) {
                     Ok(copied) => copied,
-                    Err(refusal) => return reply::try_create(refusal),
+                    Err(refusal) => return reply::try_create(refusal).about(names::spelt(mailbox)),
                 };
                 // The copies of a move within one mailbox have UIDs of their own, and stay.
                 mail.expunge(view.validity, |letter| copied.from.binary_search(&letter.uid).is_ok());
@@ -95,7 +95,7 @@ impl Session<'_> {
                 }
                 Verdict::ok("Move completed.")
             }
-            _ => Verdict::bad("Unknown command."),
+            _ => Verdict::bad("Unknown command.").about(super::verb::of(body)),
         }
     }
 
@@ -111,7 +111,7 @@ impl Session<'_> {
             && !["US-ASCII", "UTF-8"].iter().any(|known| known.eq_ignore_ascii_case(charset.as_ref()))
         {
             let allowed = ["US-ASCII", "UTF-8"].iter().filter_map(|&name| Charset::try_from(name).ok()).collect();
-            return Verdict::no("Unknown charset.").code(Code::BadCharset { allowed });
+            return Verdict::no("Unknown charset.").about(charset.as_ref()).code(Code::BadCharset { allowed });
         }
         let Some(last) = view.all().last() else {
             reply::data(&mut self.out, Data::Search(Vec::new()));
@@ -139,11 +139,11 @@ impl Session<'_> {
         uid: bool,
     ) -> Verdict {
         let Some(targets) = view.targets(set, uid) else {
-            return no_such_message();
+            return no_such_message(set);
         };
         let items = fetch::items(names, uid);
-        if !items.iter().all(fetch::is_served) {
-            return Verdict::bad("Unknown fetch item.");
+        if items.iter().any(|item| !fetch::is_served(item)) {
+            return Verdict::bad("Unknown fetch item.").about("BINARY");
         }
         let mut newly_seen = Vec::new();
         if !view.read_only && items.iter().any(fetch::sets_seen) {
@@ -178,10 +178,11 @@ impl Session<'_> {
         uid: bool,
     ) -> Verdict {
         let Some(targets) = view.targets(set, uid) else {
-            return no_such_message();
+            return no_such_message(set);
         };
-        let Some(flags) = kept::storable(flags) else {
-            return Verdict::bad("Invalid system flag.");
+        let flags = match kept::storable(flags) {
+            Ok(flags) => flags,
+            Err(flag) => return Verdict::bad("Invalid system flag.").about(flag.to_string()),
         };
         self.change_flags(account, view, &targets, |present| match kind {
             StoreType::Replace => present.clone_from(&flags),
@@ -219,6 +220,7 @@ impl Session<'_> {
             return Vec::new();
         };
         let changed = uids(targets).into_iter().filter(|&uid| mailbox.flag(uid, &change)).collect();
+        view.tell_keywords(mailbox.letters(), &mut self.out);
         view.knows_its_own_changes();
         changed
     }
@@ -248,8 +250,16 @@ fn is_deleted(letter: &Letter) -> bool {
     letter.flags.contains(&Flag::Deleted)
 }
 
-fn no_such_message() -> Verdict {
-    Verdict::bad("No message has this number.")
+fn no_such_message(set: &SequenceSet) -> Verdict {
+    let number = |number: &SeqOrUid| match number {
+        SeqOrUid::Value(value) => value.to_string(),
+        SeqOrUid::Asterisk => "*".to_owned(),
+    };
+    let set = set.0.as_ref().iter().map(|sequence| match sequence {
+        Sequence::Single(one) => number(one),
+        Sequence::Range(from, to) => format!("{}:{}", number(from), number(to)),
+    });
+    Verdict::bad("No message has this number.").about(set.collect::<Vec<_>>().join(","))
 }
 
 /// Commands that need a selected mailbox.

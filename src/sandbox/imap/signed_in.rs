@@ -1,5 +1,6 @@
 //! Commands of a client that has signed in: mailboxes, as wholes.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -8,14 +9,14 @@ use imap_codec::imap_types::core::{Atom, IString, QuotedChar};
 use imap_codec::imap_types::datetime::DateTime;
 use imap_codec::imap_types::extensions::binary::LiteralOrLiteral8;
 use imap_codec::imap_types::extensions::namespace::Namespace;
-use imap_codec::imap_types::flag::{Flag, FlagNameAttribute, FlagPerm};
+use imap_codec::imap_types::flag::{Flag, FlagNameAttribute};
 use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox as MailboxName};
 use imap_codec::imap_types::response::{Code, Data};
 use imap_codec::imap_types::status::{StatusDataItem, StatusDataItemName};
 
 use super::reply::{self, Verdict};
-use super::view::View;
-use super::{Session, flags as kept, names, selected};
+use super::view::{self, View};
+use super::{Session, flags as kept, names, selected, verb};
 use crate::sandbox::mailbox::{Account, DELIMITER, Letter, Refusal};
 use crate::sandbox::message::{Message, now};
 
@@ -25,31 +26,31 @@ impl Session<'_> {
             CommandBody::Select { mailbox } => self.select(account, &mailbox, false),
             CommandBody::Examine { mailbox } => self.select(account, &mailbox, true),
             CommandBody::Create { mailbox } => match names::of_new(&mailbox) {
-                Some(name) => reply::done(account.mail().create(name), "Create completed."),
-                None => reply::cannot(),
+                Some(name) => reply::done(account.mail().create(name), "Create completed.").about(name),
+                None => reply::cannot().about(names::spelt(&mailbox)),
             },
             CommandBody::Delete { mailbox } => match names::of(&mailbox) {
-                Some(name) => reply::done(account.mail().delete(name), "Delete completed."),
-                None => reply::refused(Refusal::NoSuchMailbox),
+                Some(name) => reply::done(account.mail().delete(name), "Delete completed.").about(name),
+                None => reply::refused(Refusal::NoSuchMailbox).about(names::spelt(&mailbox)),
             },
             CommandBody::Rename { from, to } => match (names::of(&from), names::of_new(&to)) {
-                (Some(from), Some(to)) => reply::done(account.mail().rename(from, to), "Rename completed."),
-                (None, _) => reply::refused(Refusal::NoSuchMailbox),
-                (_, None) => reply::cannot(),
+                (Some(from), Some(to)) => reply::done(account.mail().rename(from, to), "Rename completed.").about(from),
+                (None, _) => reply::refused(Refusal::NoSuchMailbox).about(names::spelt(&from)),
+                (_, None) => reply::cannot().about(names::spelt(&to)),
             },
             CommandBody::Subscribe { mailbox } => match names::of(&mailbox) {
                 Some(name) => {
                     account.mail().subscribe(name);
                     Verdict::ok("Subscribe completed.")
                 }
-                None => reply::cannot(),
+                None => reply::cannot().about(names::spelt(&mailbox)),
             },
             CommandBody::Unsubscribe { mailbox } => match names::of(&mailbox) {
                 Some(name) => {
                     account.mail().unsubscribe(name);
                     Verdict::ok("Unsubscribe completed.")
                 }
-                None => reply::cannot(),
+                None => reply::cannot().about(names::spelt(&mailbox)),
             },
             CommandBody::List { reference, mailbox_wildcard } => self.list(account, &reference, &mailbox_wildcard),
             CommandBody::Lsub { reference, mailbox_wildcard } => self.lsub(account, &reference, &mailbox_wildcard),
@@ -71,7 +72,7 @@ impl Session<'_> {
                     verdict
                 }
                 None if selected::is_one(&body) => Verdict::bad("No mailbox selected."),
-                None => Verdict::bad("Unknown command."),
+                None => Verdict::bad("Unknown command.").about(verb::of(&body)),
             },
         }
     }
@@ -80,27 +81,22 @@ impl Session<'_> {
         // A SELECT that fails leaves nothing selected (RFC 3501, 6.3.1).
         self.view = None;
         let mut mail = account.mail();
+        let asked = names::spelt(mailbox);
         let Some((name, mailbox)) = names::of(mailbox).and_then(|name| mail.find(name)) else {
-            return reply::refused(Refusal::NoSuchMailbox);
+            return reply::refused(Refusal::NoSuchMailbox).about(asked);
         };
         let view = View::new(name, mailbox, read_only);
         let (validity, next_uid) = (mailbox.validity(), mailbox.next_uid());
         let unseen = mailbox.letters().iter().position(|letter| !letter.flags.contains(&Flag::Seen));
-        let keywords = kept::keywords(mailbox.letters());
         drop(mail);
 
-        let mut flags = vec![Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
-        flags.extend(keywords);
-        let permanent = if read_only {
-            Vec::new()
-        } else {
-            flags.iter().cloned().map(FlagPerm::Flag).chain([FlagPerm::Asterisk]).collect()
-        };
+        let flags = view.flags();
+        let permanent = if read_only { Code::PermanentFlags(Vec::new()) } else { view::permanent(flags.clone()) };
         let out = &mut self.out;
         reply::data(out, Data::Flags(flags));
         reply::untagged_ok(
             out,
-            Code::PermanentFlags(permanent),
+            permanent,
             if read_only { "Read-only mailbox." } else { "Flags permitted." },
         );
         reply::data(out, Data::Exists(count(view.len())));
@@ -147,9 +143,20 @@ impl Session<'_> {
         };
         let delimiter = QuotedChar::try_from(DELIMITER).ok();
         let mail = account.mail();
-        for name in mail.subscribed().filter(|name| names::matches(&pattern, name)) {
-            if let Ok(mailbox) = MailboxName::try_from(&**name) {
-                reply::data(&mut self.out, Data::Lsub { items: Vec::new(), delimiter, mailbox });
+        // With % at the end, a name above a subscribed one stands for it (RFC 3501, 6.3.9).
+        let mut found = BTreeMap::new();
+        for name in mail.subscribed() {
+            if names::matches(&pattern, name) {
+                found.insert(&**name, true);
+            } else if pattern.ends_with('%') {
+                let above = name.match_indices(DELIMITER).map(|(at, _)| &name[..at]);
+                above.filter(|above| names::matches(&pattern, above)).for_each(|above| _ = found.entry(above).or_insert(false));
+            }
+        }
+        for (name, subscribed) in found {
+            if let Ok(mailbox) = MailboxName::try_from(name) {
+                let items = if subscribed { Vec::new() } else { vec![FlagNameAttribute::Noselect] };
+                reply::data(&mut self.out, Data::Lsub { items, delimiter, mailbox });
             }
         }
         Verdict::ok("Lsub completed.")
@@ -158,14 +165,14 @@ impl Session<'_> {
     fn status(&mut self, account: &Account, mailbox: MailboxName<'_>, items: &[StatusDataItemName]) -> Verdict {
         let mut mail = account.mail();
         let Some((_, found)) = names::of(&mailbox).and_then(|name| mail.find(name)) else {
-            return reply::refused(Refusal::NoSuchMailbox);
+            return reply::refused(Refusal::NoSuchMailbox).about(names::spelt(&mailbox));
         };
         let letters = found.letters();
         let tally = |which: &dyn Fn(&Letter) -> bool| count(letters.iter().filter(|letter| which(letter)).count());
-        let items: Option<Vec<StatusDataItem>> = items
+        let items: Result<Vec<StatusDataItem>, &StatusDataItemName> = items
             .iter()
             .map(|item| {
-                Some(match item {
+                Ok(match item {
                     StatusDataItemName::Messages => StatusDataItem::Messages(count(letters.len())),
                     StatusDataItemName::Recent => StatusDataItem::Recent(count(found.recent())),
                     StatusDataItemName::UidNext => StatusDataItem::UidNext(found.next_uid()),
@@ -174,14 +181,15 @@ impl Session<'_> {
                         StatusDataItem::Unseen(tally(&|letter| !letter.flags.contains(&Flag::Seen)))
                     }
                     StatusDataItemName::Deleted | StatusDataItemName::DeletedStorage => {
-                        return None;
+                        return Err(item);
                     }
                 })
             })
             .collect();
         drop(mail);
-        let Some(items) = items else {
-            return Verdict::bad("Unknown status item.");
+        let items = match items {
+            Ok(items) => items,
+            Err(item) => return Verdict::bad("Unknown status item.").about(format!("{item:?}").to_uppercase()),
         };
         reply::data(&mut self.out, Data::Status { mailbox, items: items.into() });
         Verdict::ok("Status completed.")
@@ -198,8 +206,9 @@ fn append(
     let LiteralOrLiteral8::Literal(message) = message else {
         return Verdict::no("Binary messages are not supported.").code(Code::UnknownCte);
     };
-    let Some(flags) = kept::storable(flags) else {
-        return Verdict::bad("Invalid system flag.");
+    let flags = match kept::storable(flags) {
+        Ok(flags) => flags,
+        Err(flag) => return Verdict::bad("Invalid system flag.").about(flag.to_string()),
     };
     let received = date.map_or_else(now, |date| *date.as_ref());
     // Copied before the lock is taken: it may be large.
@@ -210,7 +219,7 @@ fn append(
     };
     match appended {
         Ok((uid_validity, uid)) => Verdict::ok("Append completed.").code(Code::AppendUid { uid_validity, uid }),
-        Err(refusal) => reply::try_create(refusal),
+        Err(refusal) => reply::try_create(refusal).about(names::spelt(mailbox)),
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 
 use imap_codec::imap_types::core::Vec1;
 use imap_codec::imap_types::fetch::MessageDataItem;
-use imap_codec::imap_types::flag::FlagFetch;
-use imap_codec::imap_types::response::Data;
+use imap_codec::imap_types::flag::{Flag, FlagFetch, FlagPerm};
+use imap_codec::imap_types::response::{Code, Data};
 use imap_codec::imap_types::sequence::{SeqOrUid, Sequence, SequenceSet};
 
-use super::reply;
+use super::{flags as kept, reply};
 use crate::sandbox::mailbox::{Letter, Mail, Mailbox, Validity, Version};
 
 /// A selected mailbox as this session knows it.
@@ -27,6 +27,8 @@ pub(super) struct View {
     uids: Vec<NonZeroU32>,
     /// The messages this session was the first to see.
     recent: BTreeSet<NonZeroU32>,
+    /// The keywords this session was told the mailbox has.
+    keywords: Vec<Flag<'static>>,
     /// The mailbox's version up to which the session has been told everything, but for expunged messages it is owed.
     told: u64,
     owes_expunges: bool,
@@ -48,6 +50,7 @@ impl View {
             read_only,
             uids: Vec::with_capacity(mailbox.letters().len()),
             recent: BTreeSet::new(),
+            keywords: kept::keywords(mailbox.letters()),
             told: mailbox.version().load(Ordering::Acquire),
             owes_expunges: false,
             version: Arc::clone(mailbox.version()),
@@ -66,6 +69,26 @@ impl View {
 
     pub fn is_recent(&self, uid: NonZeroU32) -> bool {
         self.recent.contains(&uid)
+    }
+
+    /// The flags that messages here can have.
+    pub fn flags(&self) -> Vec<Flag<'static>> {
+        let system = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
+        system.into_iter().chain(self.keywords.iter().cloned()).collect()
+    }
+
+    /// Tells of keywords that are new here, before a message is shown with one (RFC 3501, 7.2.6).
+    pub fn tell_keywords(&mut self, letters: &[Letter], out: &mut Vec<u8>) {
+        let before = self.keywords.len();
+        for keyword in kept::keywords(letters) {
+            kept::add(&mut self.keywords, &keyword);
+        }
+        if self.keywords.len() > before {
+            reply::data(out, Data::Flags(self.flags()));
+            if !self.read_only {
+                reply::untagged_ok(out, permanent(self.flags()), "Flags permitted.");
+            }
+        }
     }
 
     /// Every message, in order.
@@ -120,6 +143,7 @@ impl View {
         }
         let mailbox = mail.mailbox(self.validity);
         let letters: &[Letter] = mailbox.as_ref().map_or(&[], |mailbox| mailbox.letters());
+        self.tell_keywords(letters, out);
         let mut at = 0;
         let mut kept: Vec<NonZeroU32> = Vec::with_capacity(self.uids.len());
         let mut owed = false;
@@ -165,12 +189,15 @@ impl View {
         let known = self.uids.last().copied();
         let first = mailbox.letters().partition_point(|letter| Some(letter.uid) <= known);
         self.uids.extend(mailbox.letters()[first..].iter().map(|letter| letter.uid));
-        if !self.read_only {
-            let from = mailbox.claim_recent();
-            let first = self.uids.partition_point(|&uid| uid < from);
-            self.recent.extend(&self.uids[first..]);
-        }
+        // A session that only looks is shown what is recent, and leaves it recent for the next one (RFC 3501, 6.3.2).
+        let from = if self.read_only { mailbox.recent_from() } else { mailbox.claim_recent() };
+        self.recent.extend(&self.uids[first.max(self.uids.partition_point(|&uid| uid < from))..]);
     }
+}
+
+/// The flags that a client may change for good, and that it may make keywords of its own.
+pub(super) fn permanent(flags: Vec<Flag<'static>>) -> Code<'static> {
+    Code::PermanentFlags(flags.into_iter().map(FlagPerm::Flag).chain([FlagPerm::Asterisk]).collect())
 }
 
 /// A letter's flags as FETCH shows them.
