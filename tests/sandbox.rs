@@ -128,7 +128,9 @@ fn sign_in_and_out_byte_for_byte() {
     raw.send("a3 SELECT INBOX\r\n");
     raw.expect("a3 BAD Sign in first.\r\n");
     raw.send("a4 LOGIN user \"secret\"\r\n");
-    raw.expect("a4 OK [CAPABILITY IMAP4REV1 SASL-IR LITERAL+ ID NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN] Logged in\r\n");
+    raw.expect(
+        "a4 OK [CAPABILITY IMAP4REV1 SASL-IR LITERAL+ ID NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN] Logged in\r\n",
+    );
     raw.send("a5 FETCH 1 FLAGS\r\n");
     raw.expect("a5 BAD No mailbox selected.\r\n");
     raw.send("a6 LOGOUT\r\n");

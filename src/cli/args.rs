@@ -68,7 +68,8 @@ pub enum Command {
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
     /// SMTP delivers, IMAP and POP3 see. It prints its URLs, its users and their password, and makes a certificate of its
-    /// own at each start.
+    /// own at each start. At the end it prints what the clients did: connections, the most at once, refusals, sessions that
+    /// ended without LOGOUT or QUIT, commands by name.
     #[command(
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
@@ -135,8 +136,23 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
     pub idle_limit: Option<Duration>,
     /// Print a line for each session event: opened, encrypted, signed in, refused, delivered, closed
-    #[arg(long, help_heading = "Behaviour")]
+    #[arg(long, help_heading = "Report")]
     pub log: bool,
+    /// text for people, or a JSON object on each line: the addresses, each session event (--log), the summary at the end
+    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
+    pub format: SandboxFormatArg,
+    /// Write all that goes over each session into a file of its own in DIR, both ways, passwords left out
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    pub transcript: Option<PathBuf>,
+}
+
+/// `--format` of `mailconn sandbox`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SandboxFormatArg {
+    /// For people
+    Text,
+    /// A JSON object on each line
+    Json,
 }
 
 /// The flags of `mailconn check`.

@@ -2,22 +2,29 @@
 
 pub mod listen;
 mod log;
+mod summary;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 
 use self::listen::Listen;
 use self::log::Log;
-use super::args::SandboxArgs;
+use super::args::{SandboxArgs, SandboxFormatArg};
 use super::interrupt;
 use super::secrets;
 use mailconn::report::Output;
-use mailconn::sandbox::{Options, Sandbox, User};
+use mailconn::sandbox::{Options, Sandbox, Transcripts, User};
 
+/// The summary is printed within this time, or not at all.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// All sessions are over within this time.
 const STOP: Duration = Duration::from_millis(1500);
 /// A password file that is a pipe may take so long to say something.
@@ -46,7 +53,10 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // From here on, a signal is a request to stop.
     let mut signals = interrupt::requests_to_end().context("listening for signals")?;
-    let log = args.log.then(Log::new);
+    let transcripts = args.transcript.as_deref().map(Transcripts::create).transpose();
+    let transcripts = transcripts.context("--transcript")?.map(Arc::new);
+    let json = args.format == SandboxFormatArg::Json;
+    let log = args.log.then(|| Log::new(json));
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
         connections_per_user: args.connections,
@@ -56,33 +66,74 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
         // Nobody reads it, and clients come and go for days.
         keeps_record: false,
         watch: log.as_ref().map(Log::watch),
+        transcripts: transcripts.clone(),
     };
     let listening = listens.iter().map(Listen::bind).collect::<Result<Vec<_>>>()?;
     let sandbox = Sandbox::serve(listening, options).context("starting the sandbox")?;
     if let (Some(file), Some(pem)) = (&ca_file, sandbox.ca_pem()) {
         file.write_whole(pem.as_bytes()).context("--ca-file")?;
     }
-    let told = announcement(args, &listens, &sandbox, given.is_none().then_some(password.as_str()));
-    match io::stdout().write_all(told.as_bytes()).and_then(|()| io::stdout().flush()) {
-        // Who closed it knows where to connect, or will not.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("writing to standard output")?,
-    }
+    let announce = if json { announcement_json } else { announcement };
+    print(&announce(args, &listens, &sandbox, given.is_none().then_some(password.as_str())))?;
     let writing = log.map(Log::write).transpose().context("starting the log")?;
     signals.forever().next();
-    sandbox.stop(STOP);
+    let totals = sandbox.stop_with_totals(STOP);
     if let Some(lost) = writing.and_then(log::Writing::end) {
         super::complain(&format!("{lost} line(s) of the log were lost: nobody read them"));
     }
+    if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
+        super::complain(&failure);
+    }
+    let told = if json { summary::json(&totals) } else { summary::text(&totals) };
+    print_within(LAST_WORDS, told)?;
     Ok(0)
+}
+
+/// Prints it, if whoever has the other end of standard output reads.
+fn print_within(time: Duration, text: String) -> Result<()> {
+    let (done, printed) = sync_channel(1);
+    let writing = thread::Builder::new().name("summary".to_owned()).spawn(move || _ = done.send(print(&text)));
+    writing.context("printing the summary")?;
+    match printed.recv_timeout(time) {
+        Ok(printed) => printed,
+        Err(_) => {
+            super::complain("the summary was not printed: nobody read standard output");
+            Ok(())
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        // Who closed it knows where to connect, or will not.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("writing to standard output"),
+    }
+}
+
+fn announcement_json(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_up: Option<&str>) -> String {
+    let line = json!({
+        "event": "listening",
+        "urls": urls(args, listens, sandbox),
+        "users": args.user,
+        "password": made_up,
+        "password_file": args.password_file,
+        "ca_file": args.ca_file,
+    });
+    format!("{line}\n")
+}
+
+fn urls(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox) -> Vec<String> {
+    let user = utf8_percent_encode(args.user.first().map(String::as_str).unwrap_or_default(), &UNRESERVED).to_string();
+    let addresses = listens.iter().zip(sandbox.addresses());
+    addresses.map(|(listen, address)| format!("{}://{user}@{address}", listen.scheme)).collect()
 }
 
 /// Where to connect, and as whom. `made_up` is the password, unless it is somebody's own.
 fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_up: Option<&str>) -> String {
     let mut told = String::new();
-    let first = args.user.first().map(String::as_str).unwrap_or_default();
-    for (listen, address) in listens.iter().zip(sandbox.addresses()) {
-        told += &format!("{}://{}@{address}\n", listen.scheme, utf8_percent_encode(first, &UNRESERVED));
+    for url in urls(args, listens, sandbox) {
+        told += &format!("{url}\n");
     }
     for user in &args.user {
         told += &format!("user      {user}\n");

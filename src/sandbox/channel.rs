@@ -8,6 +8,8 @@ use rustls::ServerConfig;
 
 use super::faults::{Cut, Outlet};
 use super::inlet::Inlet;
+use super::tls::handshake_failure;
+use super::transcript::Transcript;
 use super::wire::{GLANCE, Wire};
 
 /// How long a handshake may take, whatever the client does meanwhile.
@@ -20,6 +22,7 @@ pub(super) struct Channel<'a> {
     outlet: Outlet,
     /// Whether the server is being stopped.
     stopping: &'a dyn Fn() -> bool,
+    transcript: Option<Transcript<'a>>,
     /// How long a client may say nothing, if not as long as it is allowed for the whole of what it has to say.
     idle_limit: Option<Duration>,
     /// How long the present wait may be.
@@ -43,9 +46,15 @@ pub(super) enum Arrival {
 }
 
 impl<'a> Channel<'a> {
-    pub fn new(wire: Wire, outlet: Outlet, stopping: &'a dyn Fn() -> bool, idle_limit: Option<Duration>) -> Self {
+    pub fn new(
+        wire: Wire,
+        outlet: Outlet,
+        stopping: &'a dyn Fn() -> bool,
+        transcript: Option<Transcript<'a>>,
+        idle_limit: Option<Duration>,
+    ) -> Self {
         let (patience, set, deadline) = (Duration::ZERO, Duration::ZERO, Instant::now());
-        Self { wire, inlet: Inlet::new(), outlet, stopping, idle_limit, patience, set, deadline }
+        Self { wire, inlet: Inlet::new(), outlet, stopping, transcript, idle_limit, patience, set, deadline }
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -74,6 +83,9 @@ impl<'a> Channel<'a> {
 
     /// Takes one whole reply and leaves `reply` empty.
     pub fn pass(&mut self, reply: &mut Vec<u8>) -> io::Result<()> {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.server(reply);
+        }
         self.outlet.pass(reply, self.deadline, &mut self.wire)
     }
 
@@ -84,6 +96,9 @@ impl<'a> Channel<'a> {
 
     /// Says this instead of what was passed and not sent.
     pub fn say_at_once(&mut self, line: Vec<u8>) -> io::Result<()> {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.server(&line);
+        }
         self.outlet.say_at_once(line, &mut self.wire)
     }
 
@@ -95,7 +110,11 @@ impl<'a> Channel<'a> {
         }
         let holds = self.outlet.holds();
         self.set_patience(if holds { self.patience.min(GLANCE) } else { self.patience })?;
-        let read = self.wire.read(self.inlet.room());
+        let room = self.inlet.room();
+        let read = self.wire.read(room);
+        if let (Some(transcript), Ok(length)) = (&mut self.transcript, &read) {
+            transcript.client(&room[..*length]);
+        }
         if matches!(read, Ok(0)) {
             // Whoever ends a session ends its reading first.
             self.outlet.check()?;
@@ -124,7 +143,14 @@ impl<'a> Channel<'a> {
         let time = self.idle_limit.map_or(HANDSHAKE_TIME, |limit| limit.min(HANDSHAKE_TIME));
         // The handshake has waits of its own: whoever goes on must allow a time anew.
         self.set = Duration::ZERO;
-        self.wire.encrypt(config, Instant::now() + time)
+        let shaken = self.wire.encrypt(config, Instant::now() + time);
+        if let Some(transcript) = &mut self.transcript {
+            match &shaken {
+                Ok(()) => transcript.note("TLS from here on"),
+                Err(error) => transcript.note(&format!("the TLS handshake failed: {}", handshake_failure(error))),
+            }
+        }
+        shaken
     }
 
     /// The last word is said.

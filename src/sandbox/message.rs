@@ -76,9 +76,9 @@ impl Message {
         }
         Part::of(&self.raw).leaves().any(|leaf| {
             // A leaf alone: whatever it claims to be, there is nothing within it to descend into.
-            MessageParser::default()
-                .parse(leaf)
-                .is_some_and(|parsed| parsed.parts.iter().any(|part| part.text_contents().is_some_and(|text| contains(text, needle))))
+            MessageParser::default().parse(leaf).is_some_and(|parsed| {
+                parsed.parts.iter().any(|part| part.text_contents().is_some_and(|text| contains(text, needle)))
+            })
         })
     }
 

@@ -38,7 +38,7 @@
 //! - `server`: accepts, starts a thread per connection, stops and joins every one of them; `options`, `listening`: what
 //!   it is asked to be.
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
-//! - `witness`: what the server itself saw.
+//! - `witness`: what the server itself saw; `transcript`: what went over each session, in files.
 //! - `limits`: how many connections an account may have; `surroundings`: who is let in; `sasl`: how a password is sent.
 //! - `faults`: the one place all replies pass on their way out, and what can be done there from outside.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
@@ -68,6 +68,7 @@ mod session;
 mod smtp;
 mod surroundings;
 mod tls;
+mod transcript;
 mod wire;
 mod witness;
 
@@ -75,7 +76,10 @@ pub use faults::{Cut, Faults};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Maildrops, Options, User};
 pub use server::{Sandbox, Starved};
-pub use witness::{CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord, Watch};
+pub use transcript::Transcripts;
+pub use witness::{
+    CloseCause, CommandRecord, CommandStatus, SessionEvent, SessionEventKind, SessionRecord, Totals, TotalsOf, Watch,
+};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

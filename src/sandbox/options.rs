@@ -1,7 +1,9 @@
 //! How a sandbox behaves, and who may sign in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::transcript::Transcripts;
 use super::witness::Watch;
 
 /// How a sandbox behaves.
@@ -24,6 +26,8 @@ pub struct Options {
     /// Is told of every session event as it happens, by the thread it happens to: it must not block. It may ask for the
     /// record.
     pub watch: Option<Watch>,
+    /// Where what goes over each session is written, if anywhere.
+    pub transcripts: Option<Arc<Transcripts>>,
 }
 
 impl Default for Options {
@@ -37,6 +41,7 @@ impl Default for Options {
             idle_limit: None,
             keeps_record: true,
             watch: None,
+            transcripts: None,
         }
     }
 }

@@ -17,8 +17,9 @@ use super::mailbox::Accounts;
 use super::options::Options;
 use super::session;
 use super::tls::Identity;
+use super::transcript::Transcripts;
 use super::wire;
-use super::witness::{CloseCause, SessionRecord, Witness};
+use super::witness::{CloseCause, SessionRecord, Totals, Witness};
 
 /// The pause after a connection could not be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     /// The ports of clients that were dropped for want of a thread.
     starved: Arc<Starved>,
     pub idle_limit: Option<Duration>,
+    pub transcripts: Option<Arc<Transcripts>>,
     /// Made if any listener speaks TLS.
     pub identity: Option<Identity>,
     /// Set once, by [`Sandbox::stop`]; read by every session between commands.
@@ -113,6 +115,7 @@ impl Sandbox {
             witness: Witness::new(options.watch, options.keeps_record),
             starved: Arc::default(),
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
+            transcripts: options.transcripts,
             identity,
             stopping: Arc::default(),
         });
@@ -176,6 +179,18 @@ impl Sandbox {
     pub fn stop(mut self, deadline: Duration) -> Vec<SessionRecord> {
         self.end(deadline);
         self.shared.witness.take()
+    }
+
+    /// The same for a server that keeps no record: returns what all sessions came to, and as `open` those that were open
+    /// when this was called.
+    pub fn stop_with_totals(mut self, deadline: Duration) -> Totals {
+        let open: Vec<_> = self.shared.witness.totals().into_iter().map(|(protocol, of)| (protocol, of.open)).collect();
+        self.end(deadline);
+        let mut totals = self.shared.witness.totals();
+        for (protocol, open) in open {
+            totals.entry(protocol).or_default().open = open;
+        }
+        totals
     }
 
     fn end(&mut self, deadline: Duration) {

@@ -31,12 +31,16 @@ pub(super) fn hold(
     let _ = socket.set_write_timeout(Some(wire::GLANCE));
     let stopping = || shared.stopping.load(Ordering::Acquire);
     let outlet = Outlet::new(shared.faults.latency(), Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
-    let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, shared.idle_limit);
+    let transcript = shared.transcripts.as_ref().map(|to| to.begin(witness.number(), protocol, peer));
+    let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, transcript, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
     let (accounts, limits, faults) = (&shared.accounts, &shared.limits, &shared.faults);
     let around = Surroundings { accounts, limits, faults, protocol, security, tls, peer };
     let cause = match tls.filter(|_| security == Security::Tls).map(|tls| channel.encrypt(tls)) {
-        Some(Err(error)) => Err(error),
+        Some(Err(error)) => {
+            witness.not_encrypted(&error);
+            Err(error)
+        }
         encrypted => {
             if encrypted.is_some() {
                 witness.encrypted();

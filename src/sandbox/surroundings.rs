@@ -51,7 +51,7 @@ impl Surroundings<'_> {
     /// What the client asked for in the clear, and was promised. It has time to sign in anew.
     pub fn shake_hands(&self, channel: &mut Channel<'_>, witness: &SessionWitness) -> io::Result<()> {
         if let Some(tls) = self.tls {
-            channel.encrypt(tls)?;
+            channel.encrypt(tls).inspect_err(|error| witness.not_encrypted(error))?;
             channel.allow(SIGN_IN_TIME)?;
             witness.encrypted();
         }

@@ -64,3 +64,35 @@ fn certificate(names: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
+
+/// Why a handshake failed, in words for whoever set up the client.
+pub(super) fn handshake_failure(error: &io::Error) -> String {
+    use rustls::{AlertDescription as Alert, Error};
+    let known = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match (known, error.kind()) {
+        (Some(Error::AlertReceived(alert)), _) => match alert {
+            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown => {
+                "the client does not trust the certificate; give it the sandbox's authority (--ca-file)".to_owned()
+            }
+            Alert::CertificateExpired => "the client says that the certificate has expired".to_owned(),
+            Alert::ProtocolVersion => "the client speaks no version of TLS that this server does (1.2, 1.3)".to_owned(),
+            Alert::HandshakeFailure | Alert::InsufficientSecurity => "the client found no cipher in common".to_owned(),
+            Alert::UnrecognisedName => "the client objects to the server's name".to_owned(),
+            Alert::CloseNotify | Alert::UserCanceled => "the client gave up".to_owned(),
+            other => format!("the client ended it (TLS alert {})", u8::from(*other)),
+        },
+        (Some(Error::InvalidMessage(_)), _) => "what the client sent is not TLS".to_owned(),
+        (Some(Error::PeerIncompatible(_)), _) => {
+            "the client has no version or cipher of TLS in common with this server (1.2, 1.3)".to_owned()
+        }
+        (Some(other), _) => other.to_string(),
+        (None, io::ErrorKind::UnexpectedEof) => "the client closed the connection in the middle of it".to_owned(),
+        (None, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+            "the client said nothing for too long".to_owned()
+        }
+        (None, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            "the client reset the connection".to_owned()
+        }
+        (None, _) => error.to_string(),
+    }
+}

@@ -1,5 +1,7 @@
 //! What the server itself saw, as plain data.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +9,7 @@ use std::time::Instant;
 
 use super::listening::Protocol;
 use super::lock;
+use super::tls::handshake_failure;
 
 /// One connection, from accept to close.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,11 @@ pub enum SessionEventKind {
     Opened,
     /// The TLS handshake succeeded.
     Encrypted,
+    /// It failed.
+    NotEncrypted {
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// Its user signed in.
     SignedIn {
         /// Who.
@@ -131,6 +139,37 @@ pub enum SessionEventKind {
 /// Is told of every event as it happens, by the thread it happens to: it must not block.
 pub type Watch = Arc<dyn Fn(&SessionEvent) + Send + Sync>;
 
+/// What all sessions came to, by protocol. It does not grow with them.
+pub type Totals = BTreeMap<Protocol, TotalsOf>;
+
+/// What the sessions of one protocol came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TotalsOf {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Most of them open at once.
+    pub peak: u64,
+    /// Open now; once the server was told to stop, those that were open then.
+    pub open: u64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: u64,
+    /// Sign-ins that were let in.
+    pub signed_in: u64,
+    /// Sign-ins and connections that were refused: a wrong password, a limit, a maildrop in use.
+    pub refused: u64,
+    /// Sessions that ended with LOGOUT or QUIT.
+    pub signed_out: u64,
+    /// Sessions that the client ended without it: it hung up, or the connection broke.
+    pub without_goodbye: u64,
+    /// Sessions that the server ended: over a limit, after a client's silence, or as it stopped.
+    pub ended_by_server: u64,
+    /// Messages taken by SMTP.
+    pub delivered: u64,
+    /// Commands by name, of sessions that have ended; counted where no record of them is kept. `UNKNOWN` are those that the
+    /// server does not know.
+    pub commands: BTreeMap<&'static str, u64>,
+}
+
 /// The record of all sessions.
 ///
 /// It grows for as long as the server runs: it is the evidence, and evidence is not dropped. Whoever wants none has none
@@ -145,6 +184,8 @@ pub(super) struct Witness {
     accepted: AtomicU64,
     /// Sessions accepted and not closed, so that asking for their number costs no lock.
     open: Arc<AtomicUsize>,
+    /// Written as sessions begin and end, and when a sign-in is answered; not for each command.
+    totals: Arc<Mutex<Totals>>,
     watch: Option<Watch>,
 }
 
@@ -156,11 +197,15 @@ struct Entry {
     keeps: bool,
     /// How many commands there were.
     commands: AtomicUsize,
+    /// By name, where they are not put on record. Its session's thread alone uses it.
+    verbs: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A session's pen. Dropping it without [`SessionWitness::closed`], as a panic does, still ends the session on record.
 pub(super) struct SessionWitness {
     number: u64,
+    protocol: Protocol,
+    totals: Arc<Mutex<Totals>>,
     entry: Arc<Entry>,
     /// None if nobody watches: then no event is made.
     watched: Option<Watched>,
@@ -195,19 +240,29 @@ impl Witness {
             open: Arc::clone(&self.open),
             keeps: self.keeps,
             commands: AtomicUsize::new(0),
+            verbs: Mutex::default(),
         });
         if self.keeps {
             lock(&self.sessions).push(Arc::clone(&entry));
         }
         self.open.fetch_add(1, Ordering::AcqRel);
         let watched = self.watch.clone().map(|watch| Watched { watch, protocol, peer });
-        let witness = SessionWitness { number, entry, watched };
+        let witness = SessionWitness { number, protocol, totals: Arc::clone(&self.totals), entry, watched };
+        witness.totals(|of| {
+            of.connections += 1;
+            of.open += 1;
+            of.peak = of.peak.max(of.open);
+        });
         witness.tell(|| SessionEventKind::Opened);
         witness
     }
 
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
+    }
+
+    pub fn totals(&self) -> Totals {
+        lock(&self.totals).clone()
     }
 
     pub fn snapshot(&self) -> Vec<SessionRecord> {
@@ -240,13 +295,20 @@ impl SessionWitness {
         self.tell(|| SessionEventKind::Encrypted);
     }
 
+    pub fn not_encrypted(&self, error: &io::Error) {
+        self.totals(|of| of.handshakes_failed += 1);
+        self.tell(|| SessionEventKind::NotEncrypted { reason: handshake_failure(error) });
+    }
+
     pub fn signed_in(&self, user: &str) {
         lock(&self.entry.record).user = Some(user.to_owned());
+        self.totals(|of| of.signed_in += 1);
         self.tell(|| SessionEventKind::SignedIn { user: user.to_owned() });
     }
 
     /// `words` are the server's own.
     pub fn refused(&self, words: &str) {
+        self.totals(|of| of.refused += 1);
         self.tell(|| SessionEventKind::Refused { words: words.to_owned() });
     }
 
@@ -258,6 +320,8 @@ impl SessionWitness {
         self.entry.commands.fetch_add(1, Ordering::Relaxed);
         if self.entry.keeps {
             lock(&self.entry.record).commands.push(command);
+        } else {
+            *lock(&self.entry.verbs).entry(command.verb).or_default() += 1;
         }
     }
 
@@ -265,6 +329,7 @@ impl SessionWitness {
         if self.entry.keeps {
             lock(&self.entry.record).delivered.push(message_id.to_owned());
         }
+        self.totals(|of| of.delivered += 1);
         self.tell(|| SessionEventKind::Delivered { message_id: message_id.to_owned(), recipients });
     }
 
@@ -274,10 +339,24 @@ impl SessionWitness {
         if record.closed.is_none() {
             record.closed = Some((Instant::now(), cause));
             self.entry.open.fetch_sub(1, Ordering::AcqRel);
+            let verbs = std::mem::take(&mut *lock(&self.entry.verbs));
+            self.totals(|of| {
+                of.open -= 1;
+                match cause {
+                    CloseCause::Logout => of.signed_out += 1,
+                    CloseCause::EndOfStream | CloseCause::Reset => of.without_goodbye += 1,
+                    CloseCause::Refused | CloseCause::Server | CloseCause::Fault => of.ended_by_server += 1,
+                }
+                verbs.into_iter().for_each(|(verb, count)| *of.commands.entry(verb).or_default() += count);
+            });
             let commands = self.entry.commands.load(Ordering::Relaxed);
             drop(record);
             self.tell(|| SessionEventKind::Closed { cause, commands });
         }
+    }
+
+    fn totals(&self, change: impl FnOnce(&mut TotalsOf)) {
+        change(lock(&self.totals).entry(self.protocol).or_default());
     }
 
     /// No lock is held: whoever watches may ask for the record.

@@ -103,7 +103,10 @@ fn it_serves_all_protocols_to_whom_it_names_until_it_is_told_to_stop() {
     let mut clear = server.talk("imap");
     assert!(!clear.hear().contains("STARTTLS"));
     assert!(clear.ask(&format!("a LOGIN sandbox {password}")).starts_with("a OK"));
-    assert_eq!(server.end("INT"), "");
+    let summary = server.end("INT");
+    for line in ["imap", "       2  connections", "pop3", "smtp", "       1  connections", "commands  LOGIN 2"] {
+        assert!(summary.lines().any(|told| told == line), "{line}: {summary}");
+    }
     assert_eq!(clear.rest(), "* BYE Server is stopping.\r\n");
     assert_eq!(talks[0].rest(), "* BYE Server is stopping.\r\n");
 }
@@ -124,7 +127,12 @@ fn the_log_has_a_line_for_each_session_event() {
     talk.ask("USER bob@x");
     talk.ask("QUIT");
     let peer = format!("127.0.0.1:{}", talk.port());
-    let log = server.end("TERM");
+    let told = server.end("TERM");
+    let (log, summary) = told.split_once("\n\n").unwrap();
+    assert_eq!(
+        summary,
+        "pop3\n       1  connections\n       1  at once at most\n       1  ended with QUIT\ncommands  QUIT 1, USER 1\n"
+    );
     let lines: Vec<_> = log.lines().map(|line| line.split_once(' ').unwrap()).collect();
     let said: Vec<_> = lines.iter().map(|(_, said)| *said).collect();
     assert_eq!(
@@ -164,7 +172,9 @@ fn nobody_who_reads_the_log_is_no_reason_to_stop_serving() {
     let ended = server.running.end();
     assert_eq!(ended.code, 0);
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-    assert!(ended.stderr.ends_with("line(s) of the log were lost: nobody read them\n"), "{:?}", ended.stderr);
+    let complaints: Vec<_> = ended.stderr.lines().collect();
+    assert!(complaints[0].ends_with("line(s) of the log were lost: nobody read them"), "{complaints:?}");
+    assert!(complaints[1].ends_with("the summary was not printed: nobody read standard output"), "{complaints:?}");
 }
 
 #[test]
@@ -189,4 +199,125 @@ fn what_makes_no_sense_is_one_line_that_names_what_would() {
         assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args:?}");
         assert!(ended.stderr.contains(cure) && ended.stderr.lines().count() == 1, "{args:?}: {:?}", ended.stderr);
     }
+}
+
+/// Connections that a client leaves open, or drops without a goodbye, are the first thing that people look for.
+#[test]
+fn the_summary_tells_of_connections_that_leak() {
+    let server = serving(&["--listen", "imap", "--listen", "imaps"], 5);
+    let password = server.password();
+    let sign_in = format!("a LOGIN sandbox {password}");
+    let signed_in = || {
+        let mut talk = server.talk("imap");
+        talk.hear();
+        assert!(talk.ask(&sign_in).starts_with("a OK"));
+        talk
+    };
+    let kept: Vec<_> = (0..5).map(|_| signed_in()).collect();
+    for _ in 0..2 {
+        drop(signed_in());
+    }
+    let mut polite = signed_in();
+    polite.say("b NOOP\r\nc NOOP\r\nd LOGOUT\r\n");
+    assert!(polite.rest().contains("d OK"));
+    let mut wrong = server.talk("imap");
+    wrong.hear();
+    assert!(wrong.ask("a LOGIN sandbox guess").starts_with("a NO"));
+    drop(wrong);
+    let mut plain = server.talk("imaps");
+    plain.say("this is no TLS\r\n");
+    plain.rest_as_bytes();
+    // The server sees a little later that a client has gone.
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(
+        server.end("INT"),
+        "\nimap\n      10  connections\n       6  at once at most\n       8  signed in\n       \
+         1  refused (a wrong password, a limit, a maildrop in use)\n       1  TLS handshakes failed\n       \
+         1  ended with LOGOUT\n       4  ended by the client without LOGOUT: servers count these until they notice\n       \
+         5  open at the end: their client never ended them\ncommands  LOGIN 9, NOOP 2, LOGOUT 1\n"
+    );
+    drop(kept);
+}
+
+#[test]
+fn for_programs_each_line_is_json() {
+    let server = start_unread(&mut mailconn(["sandbox", "--listen", "imaps", "--log", "--format", "json"]));
+    let mut server = server;
+    let mut out = BufReader::new(server.stdout());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&listening["event"], &listening["users"][0]), (&"listening".into(), &"sandbox".into()));
+    let url = listening["urls"][0].as_str().unwrap();
+    let address: SocketAddr = url.strip_prefix("imaps://sandbox@").unwrap().parse().unwrap();
+    let mut plain = Talk::to(address);
+    plain.say("GET / HTTP/1.1\r\n\r\n");
+    plain.rest_as_bytes();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("INT");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    let lines: Vec<serde_json::Value> = rest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["opened", "not-encrypted", "closed", "summary"]);
+    assert_eq!(lines[1]["text"], "TLS failed: what the client sent is not TLS");
+    assert_eq!(lines[3]["protocols"]["imap"]["handshakes_failed"], 1);
+    assert_eq!(lines[3]["protocols"]["imap"]["connections"], 1);
+    assert_eq!(server.end().code, 0);
+}
+
+#[test]
+fn a_transcript_has_all_that_was_said_but_passwords() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("password");
+    fs::write(&file, "Pa55 of many-words\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let to = directory.path().join("transcripts");
+    let args = ["--listen", "imap", "--listen", "smtp", "--listen", "pop3", "--password-file", file.to_str().unwrap()];
+    let server = serving(&[&args[..], &["--transcript", to.to_str().unwrap()]].concat(), 6);
+    let sasl = "AHNhbmRib3gAUGE1NSBvZiBtYW55LXdvcmRz";
+    let word = "UGE1NSBvZiBtYW55LXdvcmRz";
+    for (scheme, says) in [
+        ("imap", "a LOGIN sandbox \"Pa55 of many-words\"\r\nb NOOP\r\n".to_owned()),
+        ("imap", "a LOGIN {7+}\r\nsandbox {18+}\r\nPa55 of many-words\r\n".to_owned()),
+        ("imap", format!("a AUTHENTICATE PLAIN {sasl}\r\n")),
+        ("imap", format!("a AUTHENTICATE PLAIN\r\n{sasl}\r\n")),
+        ("imap", "a LOGIN sandbox Pa55\r\nof many-words\r\n".to_owned()),
+        (
+            "imap",
+            format!(
+                "a LOGIN sandbox \"Pa55 of many-words\"\r\nb LOGIN sandbox \"Pa55 of many-words\"\r\nc APPEND Sent {{{}+}}\r\nx LOGIN y\r\nkept\r\n\r\n",
+                17
+            ),
+        ),
+        ("smtp", format!("EHLO tests\r\nAUTH PLAIN {sasl}\r\n")),
+        ("smtp", format!("EHLO tests\r\nAUTH LOGIN\r\nc2FuZGJveA==\r\n{word}\r\nRSET\r\n")),
+        ("pop3", "USER sandbox\r\nPASS Pa55 of many-words\r\nSTAT\r\n".to_owned()),
+        ("pop3", "Pa55 of many-words\r\n".to_owned()),
+    ] {
+        let mut talk = server.talk(scheme);
+        talk.hear();
+        for line in says.split_inclusive("\r\n") {
+            talk.say(line);
+            std::thread::sleep(Duration::from_millis(15));
+        }
+        drop(talk);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    server.end("INT");
+    let mut files: Vec<_> = fs::read_dir(&to).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let read: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    assert_eq!(read.len(), 10, "{files:?}");
+    let all = read.concat();
+    for secret in ["Pa55", "many-words", sasl, word, "UGE1NSBv"] {
+        assert!(!all.contains(secret), "{secret}: {all}");
+    }
+    assert!(read[0].contains(" C: a LOGIN ***\n") && read[0].contains(" S: a OK ") && read[0].contains(" C: b NOOP\n"));
+    assert!(read[2].contains(" C: a AUTHENTICATE PLAIN ***\n"), "{}", read[2]);
+    assert!(read[3].contains(" C: a AUTHENTICATE PLAIN\n") && read[3].contains(" S: +"), "{}", read[3]);
+    assert!(read[5].contains(" C: kept\n"), "a message is shown: {}", read[5]);
+    assert!(read[7].contains(" C: RSET\n"), "{}", read[7]);
+    assert!(read[8].contains(" C: USER sandbox\n") && read[8].contains(" C: STAT\n"), "{}", read[8]);
+    assert!(read[0].contains(" -- connected from 127.0.0.1:") && read[0].ends_with(" -- closed\n"), "{}", read[0]);
 }

@@ -29,7 +29,9 @@ fn a_message_may_nest_as_deep_as_it_likes() {
         ("messages", nested(20_000, &|_| "Content-Type: message/rfc822\r\n\r\n".to_owned())),
         (
             "digests",
-            nested(1000, &|level| format!("Content-Type: multipart/digest; boundary=b{level}\r\n\r\n--b{level}\r\n\r\n")),
+            nested(1000, &|level| {
+                format!("Content-Type: multipart/digest; boundary=b{level}\r\n\r\n--b{level}\r\n\r\n")
+            }),
         ),
     ] {
         append(&mut raw, "INBOX", "", &message);
@@ -78,7 +80,8 @@ fn odd_messages_end_no_session() {
     ] {
         append(&mut raw, "INBOX", "", message);
         raw.ask("n NOOP");
-        let items = "(ENVELOPE BODYSTRUCTURE BODY.PEEK[1] BODY.PEEK[1.MIME] BODY.PEEK[HEADER.FIELDS (From)] BODY.PEEK[2.1])";
+        let items =
+            "(ENVELOPE BODYSTRUCTURE BODY.PEEK[1] BODY.PEEK[1.MIME] BODY.PEEK[HEADER.FIELDS (From)] BODY.PEEK[2.1])";
         let shown = last(&mut raw, items);
         assert!(shown.ends_with("lst OK Fetch completed.\r\n"), "{message:?}: {shown}");
         let found = raw.ask("s SEARCH OR FROM x OR SUBJECT x OR BODY x SENTBEFORE 1-Jan-2020");
@@ -108,7 +111,10 @@ fn an_envelope_keeps_groups_comments_and_encoded_words() {
         let envelope = last(&mut raw, "ENVELOPE");
         // From, Sender and Reply-To come before To.
         let from = "((NIL NIL \"x\" \"y.example\"))";
-        assert!(envelope.contains(&format!("\"s\" {from} {from} {from} {expected} NIL NIL NIL NIL)")), "{field}: {envelope}");
+        assert!(
+            envelope.contains(&format!("\"s\" {from} {from} {from} {expected} NIL NIL NIL NIL)")),
+            "{field}: {envelope}"
+        );
     }
     end(server);
 }
@@ -117,7 +123,12 @@ fn an_envelope_keeps_groups_comments_and_encoded_words() {
 fn a_search_for_an_address_looks_at_the_envelopes() {
     let server = serve(Options::default());
     let mut raw = Raw::selected(server.address(), "INBOX");
-    append(&mut raw, "INBOX", "", "From: \"Ann\\\"s Post\" <ann@a.example>\r\nTo: club: =?utf-8?q?J=C3=BCrgen?= <j@a.example>;\r\n\r\n");
+    append(
+        &mut raw,
+        "INBOX",
+        "",
+        "From: \"Ann\\\"s Post\" <ann@a.example>\r\nTo: club: =?utf-8?q?J=C3=BCrgen?= <j@a.example>;\r\n\r\n",
+    );
     raw.ask("n NOOP");
     for (key, is_found) in [
         ("FROM ann@a.example", true),

@@ -149,12 +149,16 @@ impl<S: Read + Write> Talk<S> {
 
     /// Everything to the end of the connection, however it ends.
     pub fn rest(&mut self) -> String {
+        String::from_utf8(self.rest_as_bytes()).unwrap()
+    }
+
+    pub fn rest_as_bytes(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {}
             Err(error) => panic!("{error}"),
         }
-        String::from_utf8(rest).unwrap()
+        rest
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use mailconn::sandbox::{CloseCause, SessionEvent, SessionEventKind, Watch};
 
@@ -24,6 +25,7 @@ pub struct Log {
     queue: SyncSender<String>,
     lines: Receiver<String>,
     lost: Arc<AtomicU64>,
+    json: bool,
 }
 
 /// A log being written.
@@ -34,14 +36,15 @@ pub struct Writing {
 
 impl Log {
     /// Takes lines from now on; they are written when [`Log::write`] is called.
-    pub fn new() -> Self {
+    pub fn new(json: bool) -> Self {
         let (queue, lines) = sync_channel(WAITING);
-        Self { queue, lines, lost: Arc::default() }
+        Self { queue, lines, lost: Arc::default(), json }
     }
 
     /// What the sandbox tells its events to.
     pub fn watch(&self) -> Watch {
         let (queue, lost) = (self.queue.clone(), Arc::clone(&self.lost));
+        let line = if self.json { json_line } else { line };
         Arc::new(move |event| {
             if let Err(TrySendError::Full(_)) = queue.try_send(line(SystemTime::now(), event)) {
                 lost.fetch_add(1, Ordering::Relaxed);
@@ -54,12 +57,12 @@ impl Log {
     /// # Errors
     /// The system has no thread.
     pub fn write(self) -> io::Result<Writing> {
-        let Self { queue, lines, lost } = self;
+        let Self { queue, lines, lost, json } = self;
         drop(queue);
         let counts = Arc::clone(&lost);
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || {
             // Whoever closed stdout does not want to know.
-            let _ = write_all(&lines, &counts);
+            let _ = write_all(&lines, &counts, json);
         })?;
         Ok(Writing { thread, lost })
     }
@@ -77,13 +80,18 @@ impl Writing {
     }
 }
 
-fn write_all(lines: &Receiver<String>, lost: &AtomicU64) -> io::Result<()> {
+fn write_all(lines: &Receiver<String>, lost: &AtomicU64, json: bool) -> io::Result<()> {
     let mut out = io::stdout();
     for line in lines {
         out.write_all(line.as_bytes())?;
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            out.write_all(format!("({lost} line(s) lost: they came faster than they were read)\n").as_bytes())?;
+            let told = if json {
+                format!("{}\n", json!({"event": "lost", "lines": lost}))
+            } else {
+                format!("({lost} line(s) lost: they came faster than they were read)\n")
+            };
+            out.write_all(told.as_bytes())?;
         }
         out.flush()?;
     }
@@ -91,11 +99,36 @@ fn write_all(lines: &Receiver<String>, lost: &AtomicU64) -> io::Result<()> {
 }
 
 fn line(now: SystemTime, event: &SessionEvent) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = DateTime::from_timestamp(i64::try_from(since.as_secs()).unwrap_or_default(), since.subsec_nanos());
-    let now = now.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S%.3fZ");
     let SessionEvent { session, protocol, peer, .. } = event;
-    format!("{now} #{session} {protocol} {peer} {}\n", words(&event.kind))
+    format!("{} #{session} {protocol} {peer} {}\n", time(now), words(&event.kind))
+}
+
+/// The same for programs.
+fn json_line(now: SystemTime, event: &SessionEvent) -> String {
+    let SessionEvent { session, protocol, peer, kind } = event;
+    let name = match kind {
+        SessionEventKind::Opened => "opened",
+        SessionEventKind::Encrypted => "encrypted",
+        SessionEventKind::NotEncrypted { .. } => "not-encrypted",
+        SessionEventKind::SignedIn { .. } => "signed-in",
+        SessionEventKind::Refused { .. } => "refused",
+        SessionEventKind::Delivered { .. } => "delivered",
+        SessionEventKind::Closed { .. } => "closed",
+        _ => "other",
+    };
+    let line = json!({
+        "event": name,
+        "time": time(now),
+        "session": session,
+        "protocol": protocol.to_string(),
+        "peer": peer.to_string(),
+        "text": words(kind),
+    });
+    format!("{line}\n")
+}
+
+fn time(now: SystemTime) -> String {
+    DateTime::<Utc>::from(now).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// What a client sent is escaped: it must not write lines of its own.
@@ -103,6 +136,7 @@ fn words(kind: &SessionEventKind) -> String {
     match kind {
         SessionEventKind::Opened => "opened".to_owned(),
         SessionEventKind::Encrypted => "encrypted".to_owned(),
+        SessionEventKind::NotEncrypted { reason } => format!("TLS failed: {reason}"),
         SessionEventKind::SignedIn { user } => format!("signed in as {}", user.escape_debug()),
         SessionEventKind::Refused { words } => format!("refused: {}", words.escape_debug()),
         SessionEventKind::Delivered { message_id, recipients } => {

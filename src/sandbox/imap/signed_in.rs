@@ -94,11 +94,7 @@ impl Session<'_> {
         let permanent = if read_only { Code::PermanentFlags(Vec::new()) } else { view::permanent(flags.clone()) };
         let out = &mut self.out;
         reply::data(out, Data::Flags(flags));
-        reply::untagged_ok(
-            out,
-            permanent,
-            if read_only { "Read-only mailbox." } else { "Flags permitted." },
-        );
+        reply::untagged_ok(out, permanent, if read_only { "Read-only mailbox." } else { "Flags permitted." });
         reply::data(out, Data::Exists(count(view.len())));
         reply::data(out, Data::Recent(count(view.recent())));
         if let Some(first) = unseen.and_then(|at| NonZeroU32::new(count(at + 1))) {
@@ -150,7 +146,9 @@ impl Session<'_> {
                 found.insert(&**name, true);
             } else if pattern.ends_with('%') {
                 let above = name.match_indices(DELIMITER).map(|(at, _)| &name[..at]);
-                above.filter(|above| names::matches(&pattern, above)).for_each(|above| _ = found.entry(above).or_insert(false));
+                above
+                    .filter(|above| names::matches(&pattern, above))
+                    .for_each(|above| _ = found.entry(above).or_insert(false));
             }
         }
         for (name, subscribed) in found {

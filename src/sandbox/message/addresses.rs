@@ -41,12 +41,16 @@ pub(super) fn texts(parsed: &Message<'_>, name: HeaderName<'static>) -> Vec<Stri
         format!("{} <{mailbox}{at}>", text(&address.name).unwrap_or_default())
     });
     let decoded = parsed.header(name).and_then(|value| value.as_address());
-    let decoded = decoded.into_iter().flat_map(|list| list.iter()).filter_map(|address| address.name().map(str::to_owned));
+    let decoded =
+        decoded.into_iter().flat_map(|list| list.iter()).filter_map(|address| address.name().map(str::to_owned));
     enveloped.chain(decoded).collect()
 }
 
 fn address(address: &mail_parser::Addr<'_>) -> Address<'static> {
-    match address.address().map(|full| full.rsplit_once('@').map_or((full, None), |(mailbox, host)| (mailbox, Some(host)))) {
+    match address
+        .address()
+        .map(|full| full.rsplit_once('@').map_or((full, None), |(mailbox, host)| (mailbox, Some(host))))
+    {
         Some((mailbox, host)) => of_parts(address.name(), Some(mailbox), host),
         None => of_parts(address.name(), None, None),
     }

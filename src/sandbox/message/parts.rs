@@ -80,7 +80,8 @@ impl<'a> Part<'a> {
         } else if is_message {
             piece.is_message = true;
             Inner::Message(Box::new(Self::nested(piece.body, depth + 1, false)))
-        } else if let Some(boundary) = kind.filter(|_| main == "multipart").and_then(|kind| kind.attribute("boundary")) {
+        } else if let Some(boundary) = kind.filter(|_| main == "multipart").and_then(|kind| kind.attribute("boundary"))
+        {
             let digest = sub == Some("digest");
             let parts: Vec<_> = sections(piece.body, boundary.as_bytes())
                 .into_iter()
@@ -121,7 +122,8 @@ impl<'a> Part<'a> {
 
 /// The header read. Of one with no field in it the parser makes a message that panics when asked for any.
 pub(super) fn fields(header: &[u8]) -> Message<'_> {
-    let read = |header| MessageParser::default().parse_headers(header).filter(|read: &Message<'_>| !read.parts.is_empty());
+    let read =
+        |header| MessageParser::default().parse_headers(header).filter(|read: &Message<'_>| !read.parts.is_empty());
     read(header).or_else(|| read(b"MIME-Version: 1.0\r\n\r\n")).unwrap_or_default()
 }
 
