@@ -274,7 +274,7 @@ fn a_transcript_has_all_that_was_said_but_passwords() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let to = directory.path().join("transcripts");
     let args = ["--listen", "imap", "--listen", "smtp", "--listen", "pop3", "--password-file", file.to_str().unwrap()];
-    let server = serving(&[&args[..], &["--transcript", to.to_str().unwrap()]].concat(), 6);
+    let server = serving(&[&args[..], &["--transcript", to.to_str().unwrap()]].concat(), 5);
     let sasl = "AHNhbmRib3gAUGE1NSBvZiBtYW55LXdvcmRz";
     let word = "UGE1NSBvZiBtYW55LXdvcmRz";
     for (scheme, says) in [
