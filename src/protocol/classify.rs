@@ -35,6 +35,7 @@ struct Known {
     rows: Vec<Row>,
     names_follow: Vec<Pattern>,
     locks: Vec<Pattern>,
+    remarks: Vec<Vec<Pattern>>,
 }
 
 struct Row {
@@ -79,6 +80,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
     rows: table::TABLE.iter().map(|row| Row { of: row, says: Sought::of(&row.says) }).collect(),
     names_follow: patterns(table::NAMES_FOLLOW),
     locks: patterns(table::LOCKS),
+    remarks: table::REMARKS.iter().map(|words| patterns(words)).collect(),
 });
 
 fn patterns(words: &[&str]) -> Vec<Pattern> {
@@ -135,6 +137,7 @@ impl Line {
         let said = table::SAYS_NOTHING
             .iter()
             .fold(without(said, carried), |said, words| without(&said, &[(*words).to_owned()]));
+        let said = without_remarks(&said);
         let text = Text::of(&said);
         Self { protocol, first, enhanced, codes, is_goodbye: is_goodbye(line), said, text }
     }
@@ -188,21 +191,27 @@ impl Line {
     /// The causes that a sign-in's refusal offers to choose from: "account is abnormal, password is incorrect, or system
     /// is busy". Empty where it offers no choice.
     fn causes(&self) -> Vec<FailureKind> {
-        for sentence in self.said.split(['.', ';', '!', '?', '。']) {
-            let clauses = clauses(sentence);
+        // Nobody's choice stands in an address of the web or a path.
+        let words = self.said.split_whitespace().filter(|word| !word.contains("://") && !has_path(word));
+        let said = words.collect::<Vec<_>>().join(" ");
+        for sentence in said.split(['.', '!', '?', '。']) {
+            let (clauses, is_choice) = clauses(sentence);
             if clauses.len() < 2 {
                 continue;
             }
             let mut causes = Vec::new();
-            for clause in clauses {
-                let cause = cause_of(clause);
-                if let Some(cause) = cause
+            for (at, clause) in clauses.into_iter().enumerate() {
+                // What only a comma parts from a cause may follow from it.
+                let counts = is_choice || at == 0 || !follows(clause);
+                if let Some(cause) = cause_of(clause).filter(|_| counts)
                     && !causes.iter().any(|other| is_same_cause(*other, cause))
                 {
                     causes.push(cause);
                 }
             }
-            if causes.len() > 1 {
+            // So does a lock from too many attempts.
+            let has_limit = causes.iter().any(|cause| matches!(cause, LimitConnections | LimitRate));
+            if causes.len() > 1 + usize::from(has_limit && !is_choice) {
                 return causes;
             }
         }
@@ -210,28 +219,67 @@ impl Line {
     }
 }
 
-/// The parts of a sentence that stand to choose from; one where it offers no choice.
-fn clauses(sentence: &str) -> Vec<&str> {
-    const OR: [&str; 3] = [" or ", " / ", "或"];
+fn has_path(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('/')
+}
+
+/// The text without the parts that warn, or say where there is more to read.
+fn without_remarks(said: &str) -> String {
+    let is_remark = |part: &str| {
+        let text = Text::of(part);
+        KNOWN.remarks.iter().any(|words| words.iter().all(|pattern| text.holds(pattern)))
+    };
+    let apart = said.replace(" - ", "; ");
+    let parts: Vec<&str> = apart.split_inclusive(['.', ';', ':', '!', '?', '。', ',', '(', ')']).collect();
+    if !parts.iter().any(|part| is_remark(part)) {
+        return said.to_owned();
+    }
+    // What holds that sign is no word.
+    parts.into_iter().map(|part| if is_remark(part) { "@ " } else { part }).collect()
+}
+
+/// Whether a clause says what comes of another, or what to do.
+fn follows(clause: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "your ",
+        "has been",
+        "have been",
+        "will be",
+        "please",
+        "use ",
+        "try ",
+        "contact",
+        "therefore",
+        "because",
+        "due to",
+        "since ",
+    ];
+    let lower = clause.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// The clauses of a sentence, and whether it says that one has to choose from them.
+fn clauses(sentence: &str) -> (Vec<&str>, bool) {
+    const OR: [&str; 4] = [" or ", "(or ", "或", "、"];
     const CHOICES: [&str; 3] = ["possible cause", "possible reason", "one of the following"];
     let lower = sentence.to_ascii_lowercase();
-    if !OR.iter().chain(&CHOICES).any(|choice| lower.contains(choice)) {
-        return vec![sentence];
-    }
+    let mut is_choice = CHOICES.iter().any(|choice| lower.contains(choice));
     let mut clauses = Vec::new();
     let mut from = 0;
     for (at, c) in sentence.char_indices() {
-        let separator = match c {
-            ',' | '，' | '、' => c.len_utf8(),
+        let or = match c {
+            '/' => 1,
             _ => OR.iter().find(|or| lower[at..].starts_with(**or)).map_or(0, |or| or.len()),
         };
+        let separator = if matches!(c, ',' | '，' | ';' | '；') { c.len_utf8() } else { or };
         if separator > 0 && at >= from {
             clauses.push(&sentence[from..at]);
             from = at + separator;
+            is_choice |= or > 0;
         }
     }
     clauses.push(&sentence[from..]);
-    clauses
+    (clauses, is_choice)
 }
 
 /// The cause that the words of a sign-in's refusal state, if they state one.

@@ -294,6 +294,80 @@ fn words_that_name_the_reason_count_for_more_than_the_code() {
     }
 }
 
+#[test]
+fn what_is_said_beside_the_cause_is_no_cause() {
+    mean(&[
+        ("NO Wrong password. Your account will be locked after 3 more attempts", Auth, AuthInvalid),
+        ("NO credentials invalid. 3 attempts left before account is blocked", Auth, AuthInvalid),
+        ("NO Invalid password, 2 attempts remaining before lockout", Auth, AuthInvalid),
+        ("NO Invalid password - 2 attempts left before your account is locked", Auth, AuthInvalid),
+        ("NO Invalid password: 3 attempts remaining", Auth, AuthInvalid),
+        ("NO Wrong password. After 3 more failures your account is blocked", Auth, AuthInvalid),
+        ("NO Invalid password. Forgot it? Use webmail to reset", Auth, AuthInvalid),
+        ("NO Invalid password. See our privacy policy", Auth, AuthInvalid),
+        ("NO invalid password (maximum number of attempts is 5)", Auth, AuthInvalid),
+        ("535 5.7.0 authentication server says: invalid password", Auth, AuthInvalid),
+        ("NO user is unknown to the LDAP server", Auth, AuthInvalid),
+        ("535 Authentication failed. Restarting authentication process.", Auth, AuthRefused),
+        ("535 5.7.8 Authentication failed. Restarting authentication process.", Auth, AuthInvalid),
+        ("NO Account locked after too many attempts", Auth, LimitRate),
+        ("NO lost connection to the authentication server", Auth, ServerUnavailable),
+        ("NO the LDAP server is down", Auth, ServerUnavailable),
+    ]);
+}
+
+#[test]
+fn what_a_message_or_a_mailbox_holds_is_no_throttle() {
+    mean(&[
+        ("NO [OVERQUOTA] message quota exceeded", Operation, ServerNo),
+        ("NO [OVERQUOTA] too many messages", Operation, ServerNo),
+        ("552 5.2.2 message quota exceeded", Operation, ServerNo),
+        ("452 4.2.2 too many messages", Operation, ServerNo),
+        ("554 5.6.0 Too many MIME errors", Operation, ServerNo),
+        ("554 5.7.1 Message rejected: too many errors in HTML", Operation, ServerNo),
+        ("554 5.7.1 excessive use of capital letters", Operation, ServerNo),
+        ("NO Too many errors in search program", Operation, ServerNo),
+        ("NO [SERVERBUG] Too many failures in index", Operation, ServerUnavailable),
+        ("NO too many errors in the last hour", Operation, LimitRate),
+    ]);
+}
+
+#[test]
+fn a_quota_of_sending_or_of_requests_is_a_rate() {
+    mean(&[
+        ("550 5.7.1 You have exceeded the maximum number of messages you may send per hour", Operation, LimitRate),
+        ("550 5.7.1 message limit reached for today", Operation, LimitRate),
+        ("450 4.7.1 You have exceeded the number of recipients per day", Operation, LimitRate),
+        ("450 4.7.1 too many recipients per day", Operation, LimitRate),
+        ("NO Download quota exceeded", Operation, LimitRate),
+        ("NO You exceeded your bandwidth quota", Operation, LimitRate),
+        ("NO Download quota exceeded", Auth, LimitRate),
+        ("NO 登录过于频繁", Auth, LimitRate),
+        ("NO Session quota exceeded", Auth, LimitConnections),
+        ("-ERR Your account is currently accessed by another client", Auth, LimitConnections),
+    ]);
+}
+
+#[test]
+fn who_is_in_trouble_and_what_is_not_allowed_is_told_by_the_words_around() {
+    mean(&[
+        ("554 5.7.1 Connection refused from [127.0.0.1]: rejected by policy", Greeting, FailureKind::Greeting),
+        ("* BYE Connection refused", Greeting, FailureKind::Greeting),
+        ("* BYE connect to backend: connection refused", Greeting, ServerUnavailable),
+        ("NO connect to imap-backend failed: Connection refused", Auth, ServerUnavailable),
+        ("NO server under heavy load", Auth, ServerUnavailable),
+        ("* BYE server under heavy load", Greeting, ServerUnavailable),
+        ("NO Mail store is down", Auth, ServerUnavailable),
+        ("550 5.7.30 Basic authentication is not supported for Client Submission.", Auth, AuthPolicy),
+        ("BAD [CLIENTBUG] command not allowed in this state", Auth, ServerBad),
+        ("BAD command not allowed in this state", Auth, ServerBad),
+        ("BAD LOGIN command not allowed before STARTTLS", Auth, AuthUnsupported),
+        ("451 4.7.0 Temporary authentication failure", Auth, AuthRefused),
+        ("455 4.7.0 Temporary authentication failure", Auth, AuthRefused),
+        ("421 4.7.0 Temporary authentication failure", Auth, ServerUnavailable),
+    ]);
+}
+
 /// Each distinct refusal that people were met with, with its source: a thread, a server's code or its documentation.
 #[test]
 fn every_refusal_of_the_list_means_what_it_says() {
@@ -354,6 +428,18 @@ fn causes_to_choose_from_are_none_and_are_named() {
         ),
         ("NO Possible causes: wrong password, account locked", "the user or the password, what the account may do"),
         ("-ERR [AUTH] Wrong password or too many attempts", "the user or the password, a limit"),
+        (
+            "NO account is abnormal, service is not open, password is incorrect, login frequency limited",
+            "what the account may do, the user or the password, a limit",
+        ),
+        ("NO wrong password/account locked", "the user or the password, what the account may do"),
+        ("NO wrong password; account locked", "the user or the password, what the account may do"),
+        ("NO incorrect password and/or account locked", "the user or the password, what the account may do"),
+        ("NO incorrect password (or account locked)", "the user or the password, what the account may do"),
+        (
+            "NO 帐号异常、服务未开启、密码错误或登录频率限制",
+            "what the account may do, the user or the password, a limit",
+        ),
         ("535 5.7.8 unknown user, or the account is locked", "the user or the password, what the account may do"),
     ] {
         let failure = refusal(line.as_bytes(), Auth);
@@ -366,6 +452,11 @@ fn causes_to_choose_from_are_none_and_are_named() {
         ("NO Incorrect username, password or access token.", AuthInvalid),
         ("-ERR Invalid login or password", AuthInvalid),
         ("NO Account locked or suspended", AuthPolicy),
+        ("NO Too many login failures, try again", LimitRate),
+        ("NO Too many login failures, account locked, try again in 15 minutes", LimitRate),
+        ("NO authentication failed: password incorrect", AuthInvalid),
+        ("NO invalid credentials, see https://example.org/account/locked/policy", AuthInvalid),
+        ("NO bad user/pass", AuthInvalid),
         ("NO Too many failed attempts, your account is locked", LimitRate),
         ("NO LOGIN failed. Your account is disabled. Reset your password or contact us.", AuthPolicy),
         ("535 Error: authentication failed, system busy", ServerUnavailable),
@@ -390,6 +481,20 @@ fn a_stated_wait_is_read_whatever_its_unit() {
         ("-ERR [LOGIN-DELAY] Logins must be at least 5 minutes apart", 300.0, "5 min"),
         ("-ERR login allowed only every 15 minutes", 900.0, "15 min"),
         ("NO try again in 1 day", 86400.0, "1 d"),
+        ("NO Too many logins, try again in 1,800 seconds", 1800.0, "1800 s"),
+        ("NO rate limit, try again in 1 hour 30 minutes", 5400.0, "1 h 30 min"),
+        ("NO rate limit, try again in 5 minutes and 30 seconds", 330.0, "5 min 30 s"),
+        ("NO rate limit, try again in 1 h, 5 min", 3900.0, "1 h 5 min"),
+        ("NO rate limit, try again in 5m30s", 330.0, "5 min 30 s"),
+        ("NO rate limit, try again in half an hour", 1800.0, "30 min"),
+        ("NO rate limit, try again in forty-five minutes", 2700.0, "45 min"),
+        ("NO rate limit, try again in 2 weeks", 1_209_600.0, "2 weeks"),
+        ("NO rate limit, retry after PT15M", 900.0, "15 min"),
+        ("NO rate limit, retry after PT1H30M", 5400.0, "1 h 30 min"),
+        ("NO rate limit, bitte warten Sie 300 Sekunden", 300.0, "300 s"),
+        ("NO rate limit, bitte in 300 Sekunden erneut versuchen", 300.0, "300 s"),
+        ("NO rate limit, повторите через 15 мин", 900.0, "15 min"),
+        ("NO 登录过于频繁,请15分钟后再试", 900.0, "15 min"),
     ] {
         let wait = stated_wait(line).unwrap_or_else(|| panic!("{line}"));
         assert_eq!((wait.duration.as_secs_f64(), wait.shown.as_str()), (seconds, shown), "{line}");
@@ -404,6 +509,10 @@ fn a_stated_wait_is_read_whatever_its_unit() {
         "550 You have sent 100 messages per 1 hour",
         "NO too many attempts in the last 15 minutes",
         "NO try again later",
+        "NO too many logins, account locked until 14:30:00 UTC",
+        "NO too many logins, blocked until 2026-11-28 15:00:00",
+        "NO too many logins, try again after 14:30:00 UTC",
+        "421 4.7.0 Try again later. a7d85f3m20s 98m5dpjb",
         "NO Too many attempts in 5 minutes, try again later",
         "NO wait 99999999999999999999999 days",
     ] {

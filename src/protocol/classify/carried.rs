@@ -1,5 +1,8 @@
 //! What our own commands bring along: servers repeat it, and it says nothing of them.
 
+/// How the names of the mailboxes begin that a run makes for itself.
+const SCRATCH: &str = "mailconn-";
+
 /// Names and addresses that stand in the commands of a session.
 pub(in crate::protocol) struct Carried {
     names: Vec<String>,
@@ -25,10 +28,37 @@ impl Carried {
 
     /// A command of the unit brings that along.
     pub(in crate::protocol) fn add(&mut self, name: impl Into<String>) {
-        self.names.push(name.into());
+        let name = name.into();
+        if let Some((local, _)) = name.rsplit_once('@') {
+            self.names.push(local.trim_start_matches('<').to_owned());
+        }
+        // A mailbox of ours stands under one that somebody named.
+        if let Some((parent, _)) = name.rsplit_once(SCRATCH) {
+            self.names.push(parent.trim_end_matches(|c: char| c.is_ascii_punctuation()).to_owned());
+        }
+        self.names.push(name);
+        // A name that holds another goes before it.
+        self.names[self.always..].sort_by_key(|name| std::cmp::Reverse(name.len()));
     }
 
     pub(in crate::protocol) fn names(&self) -> &[String] {
         &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Carried;
+
+    #[test]
+    fn a_part_that_servers_repeat_alone_is_carried_too() {
+        let mut carried = Carried::by("joe@example.org");
+        carried.add("rate limit@example.org");
+        carried.add("too many connections/mailconn-1-w0");
+        for name in ["joe", "rate limit", "too many connections"] {
+            assert!(carried.names().iter().any(|it| it == name), "{name}: {:?}", carried.names());
+        }
+        carried.begin();
+        assert_eq!(carried.names(), ["joe@example.org", "joe"]);
     }
 }
