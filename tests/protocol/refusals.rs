@@ -328,6 +328,7 @@ fn what_a_message_or_a_mailbox_holds_is_no_throttle() {
         ("554 5.7.1 excessive use of capital letters", Operation, ServerNo),
         ("NO Too many errors in search program", Operation, ServerNo),
         ("NO [SERVERBUG] Too many failures in index", Operation, ServerUnavailable),
+        ("550 5.7.1 Message date is in the past", Operation, ServerNo),
         ("NO too many errors in the last hour", Operation, LimitRate),
     ]);
 }
@@ -357,6 +358,7 @@ fn who_is_in_trouble_and_what_is_not_allowed_is_told_by_the_words_around() {
         ("NO connect to imap-backend failed: Connection refused", Auth, ServerUnavailable),
         ("NO server under heavy load", Auth, ServerUnavailable),
         ("* BYE server under heavy load", Greeting, ServerUnavailable),
+        ("NO 系统异常", Auth, ServerUnavailable),
         ("NO Mail store is down", Auth, ServerUnavailable),
         ("550 5.7.30 Basic authentication is not supported for Client Submission.", Auth, AuthPolicy),
         ("BAD [CLIENTBUG] command not allowed in this state", Auth, ServerBad),

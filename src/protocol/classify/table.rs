@@ -152,7 +152,7 @@ pub(super) const TABLE: &[Row] = &[
     // What a message or a mailbox holds is no throttle (RFC 3463 §3.7: x.6 is the message's content).
     row(At::Later, Both(&Code(&["unavailable", "serverbug", "tempfail"]), &Words(OF_CONTENT)), ServerUnavailable),
     row(At::Later, Both(&Goodbye, &Words(OF_CONTENT)), ServerBye),
-    row(At::Later, Words(IN_A_TIME), LimitRate),
+    row(At::Later, Both(&Words(IN_A_TIME), &Words(TOO_MUCH)), LimitRate),
     row(At::Later, Words(OF_CONTENT), ServerNo),
     only(Smtp, At::Later, Reply(&["5.6.0", "5.6.1", "5.6.2", "5.6.3", "5.6.4", "5.6.5", "5.6.6", "5.6.7"]), ServerNo),
     // Lists of addresses that servers shut out say "service unavailable" and "rate", and mean neither.
@@ -593,6 +593,7 @@ pub(super) const TABLE: &[Row] = &[
             "out of service",
             "系统繁忙",
             "系统忙",
+            "系统异常",
             "服务器忙",
         ]),
         ServerUnavailable,
@@ -1086,6 +1087,9 @@ const IN_A_TIME: &[&str] = &[
     "limit reach* for today",
     "quota * today",
 ];
+
+/// Without these, a time is one of anything: the date of a message may lie in the past.
+const TOO_MUCH: &[&str] = &["too many", "too much", "more than", "exceed*", "limit*", "quota", "maximum", "max"];
 
 /// What is wrong with what a message or a mailbox holds.
 const OF_CONTENT: &[&str] = &[
