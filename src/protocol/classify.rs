@@ -268,7 +268,7 @@ fn clauses(sentence: &str) -> (Vec<&str>, bool) {
     let mut from = 0;
     for (at, c) in sentence.char_indices() {
         let or = match c {
-            '/' => 1,
+            '/' => usize::from(at >= from && parts_causes(&sentence[from..at], &sentence[at + 1..])),
             _ => OR.iter().find(|or| lower[at..].starts_with(**or)).map_or(0, |or| or.len()),
         };
         let separator = if matches!(c, ',' | '，' | ';' | '；') { c.len_utf8() } else { or };
@@ -280,6 +280,13 @@ fn clauses(sentence: &str) -> (Vec<&str>, bool) {
     }
     clauses.push(&sentence[from..]);
     (clauses, is_choice)
+}
+
+/// Whether a slash stands between two causes, and not between two words as in `IMAP/POP3`.
+fn parts_causes(before: &str, behind: &str) -> bool {
+    let behind = behind.split([',', ';', '，', '、']).next().unwrap_or_default();
+    let causes = cause_of(before).zip(cause_of(behind));
+    causes.is_some_and(|(one, other)| !is_same_cause(one, other))
 }
 
 /// The cause that the words of a sign-in's refusal state, if they state one.

@@ -459,6 +459,7 @@ fn causes_to_choose_from_are_none_and_are_named() {
         ("NO authentication failed: password incorrect", AuthInvalid),
         ("NO invalid credentials, see https://example.org/account/locked/policy", AuthInvalid),
         ("NO bad user/pass", AuthInvalid),
+        ("NO Too many IMAP/POP3 login attempts, account locked", LimitRate),
         ("NO Too many failed attempts, your account is locked", LimitRate),
         ("NO LOGIN failed. Your account is disabled. Reset your password or contact us.", AuthPolicy),
         ("535 Error: authentication failed, system busy", ServerUnavailable),
