@@ -34,6 +34,7 @@ pub use credentials::{Credentials, Tokens};
 pub use dial::Family;
 pub use endpoint::{Endpoint, EndpointError, Protocol, Security};
 pub use failure::{Failure, FailureKind, Stage, printable};
+pub(crate) use imap::mailbox_as_sent;
 pub use imap::{Answer, ImapConnection, ImapConnector, ImapOperation, Reply, Scratch};
 pub use letter::{Letter, LetterError, Stationery};
 pub use mail::{Job, MailConnection, MailConnector, Operation, UnknownOperation};

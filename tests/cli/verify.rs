@@ -4,8 +4,10 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::process::{Ended, against, end, eventually, is_sound, list, mailconn, number, obey, run, shell, start};
-use crate::protocol::scripted::Server;
+use super::process::{
+    Ended, PASSWORD, against, end, eventually, is_sound, list, mailconn, number, obey, run, shell, start,
+};
+use crate::protocol::scripted::{SMTP, Server};
 
 /// `mailconn verify` of that text on its standard input.
 fn verify(text: &str, args: &[&str]) -> Ended {
@@ -53,6 +55,87 @@ fn runs_of_every_kind_are_sound_whatever_they_came_to() {
             "{}",
             verified.stdout
         );
+    }
+}
+
+/// The line that the record holds is the shown one, and names that a server repeats stand in it as they were sent.
+#[test]
+fn a_refusal_is_called_what_the_line_meant_as_it_came() {
+    let cases: [(&str, &[u8], &str, &str, &str); 11] = [
+        ("NOOP", b"\xe9\0rate\tlimit\x07 exceeded", "noop", "", "limit-rate"),
+        ("NOOP", b"rate\xe9limit exceeded", "noop", "", "limit-rate"),
+        ("NOOP", b"rate\x01limit exceeded", "noop", "", "limit-rate"),
+        ("NOOP", b"rate\\x20limit", "noop", "", "server-no"),
+        ("EXAMINE", b"Mailbox \"Rate limits &AOk-\" cannot be opened", "fetch", "Rate limits \u{e9}", "server-no"),
+        ("EXAMINE", b"Mailbox \"Rate limits \xc3\xa9\" cannot be opened", "fetch", "Rate limits \u{e9}", "server-no"),
+        ("EXAMINE", b"Mailbox \"rate limit/&ANw-bung\" damaged", "fetch", "Rate limit/\u{dc}bung", "server-no"),
+        ("EXAMINE", b"Cannot open \"rate limit \\\"x\\\"\"", "fetch", "rate limit \"x\"", "server-no"),
+        ("EXAMINE", b"[X] throttled or Rate limit gone", "fetch", "throttled,Rate limit", "limit-rate"),
+        ("STATUS", b"cannot count Rate limit", "status", "Rate limit", "server-no"),
+        ("CREATE", b"[X] you have been rate limited", "append", "", "limit-rate"),
+    ];
+    for (verb, words, ops, mailboxes, kind) in cases {
+        let server = Server::start(move |peer| {
+            peer.sign_in();
+            while let Some(line) = peer.line() {
+                let (tag, command) = line.split_once(' ').unwrap();
+                let said: Vec<u8> = if command.starts_with(verb) {
+                    [tag.as_bytes(), b" NO ", words, b"\r\n"].concat()
+                } else {
+                    format!("{tag} OK done\r\n").into_bytes()
+                };
+                if !peer.send_bytes(&said) {
+                    return;
+                }
+            }
+        });
+        let mut command = against(server.address, &format!("--mode use-main -t 1 -n 4 --ops {ops} --format ndjson"));
+        for mailbox in mailboxes.split(',').filter(|name| !name.is_empty()) {
+            command.args(["--mailbox", mailbox]);
+        }
+        if ops == "append" {
+            command.args(["--allow-writes", "--scratch-under", "Rate limit"]);
+        }
+        let ran = end(&mut command);
+        let shown = String::from_utf8_lossy(words);
+        assert!(ran.stdout.contains(&format!("\"kind\":\"{kind}\"")), "{shown}: {}{}", ran.stdout, ran.stderr);
+        is_sound(&ran.stdout);
+
+        // Nobody refused a sign-in.
+        let lie = ran.stdout.replace(&format!("\"kind\":\"{kind}\""), "\"kind\":\"auth-invalid\"");
+        let verified = verify(&lie, &[]);
+        let said = verified.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(verified.code == 7 && said.contains("it is called auth-invalid"), "{shown}: {said}");
+    }
+}
+
+/// Whom a letter is from and to stands in no record.
+#[test]
+fn a_refusal_that_repeats_an_address_is_called_what_it_meant() {
+    for (verb, reply) in [
+        ("MAIL", "550 5.7.1 sender <rate-limit@example.org> not allowed\r\n"),
+        ("MAIL", "550 5.7.1 sender rate-limit@example.org not allowed to rate-limit-exceeded@example.org\r\n"),
+        ("RCPT", "550 5.7.1 mailbox rate-limit-exceeded@example.org cannot be reached\r\n"),
+        ("RCPT", "550 5.7.1 mailbox rate-limit-exceeded cannot be reached\r\n"),
+        ("RCPT", "450 4.7.1 rate limit exceeded for rate-limit-exceeded@example.org\r\n"),
+    ] {
+        let server = Server::of(mailconn::protocol::Protocol::Smtp, "127.0.0.1:0", move |peer| {
+            peer.send(SMTP[0].1);
+            while let Some(line) = peer.line() {
+                let rule = SMTP.iter().find(|(start, _)| !start.is_empty() && line.starts_with(start));
+                let said = if line.starts_with(verb) { reply } else { rule.map_or("250 OK\r\n", |rule| rule.1) };
+                if !peer.send(said) {
+                    return;
+                }
+            }
+        });
+        let url = format!("smtp://joe@{}", server.address);
+        let mut command = mailconn(["run", "--server", &url, "--plaintext", "-t", "1", "-n", "1", "--ops", "send"]);
+        command.args(["--allow-writes", "--to", "rate-limit-exceeded@example.org"]);
+        command.args(["--from", "rate-limit@example.org", "--format", "ndjson"]);
+        let ran = end(command.env("MAILCONN_PASSWORD", PASSWORD));
+        assert!(ran.code == 1 || ran.code == 6, "{reply}: {}{}", ran.stdout, ran.stderr);
+        is_sound(&ran.stdout);
     }
 }
 

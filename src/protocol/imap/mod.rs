@@ -24,3 +24,4 @@ pub use connector::ImapConnector;
 pub use operation::ImapOperation;
 pub use reply::{Answer, Reply};
 pub use scratch::Scratch;
+pub(crate) use text::mailbox as mailbox_as_sent;

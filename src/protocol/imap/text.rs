@@ -33,7 +33,7 @@ pub(super) fn quoted_whole(text: &str) -> String {
 
 /// A mailbox name as people write it, quoted and in modified UTF-7 (RFC 3501 §5.1.3). Control characters are encoded
 /// too and so cannot break the line.
-pub(super) fn mailbox(name: &str) -> String {
+pub(crate) fn mailbox(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     let mut shifted: Vec<u8> = Vec::new();
     let unshift = |shifted: &mut Vec<u8>, encoded: &mut String| {
