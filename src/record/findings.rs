@@ -80,10 +80,18 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
         .filter(|(row, failed)| !shuts_main_out(run, row, failed) && !is_lock(run, failed))
         .collect();
     let wordless = if refused.is_empty() { limits::closed_without_a_word(run, summary) } else { Vec::new() };
-    let most = |count: fn(&OpenFailed) -> usize| {
+    let being_opened = limits::BeingOpened::of(summary);
+    let most = |count: &dyn Fn(&OpenFailed) -> usize| {
         refused.iter().chain(&wordless).map(|(_, failed)| count(failed)).max().unwrap_or(0)
     };
-    let (open, dialling) = (most(|failed| failed.open), most(|failed| failed.dialling));
+    let (open, dialling) = (most(&|failed| failed.open), most(&|failed| failed.dialling));
+    // We know of a sign-in later than the server, which may have counted them.
+    let at_most = most(&|failed| failed.open + being_opened.at(failed.failed));
+    let ours = if at_most > open {
+        format!("{at_most} of ours were open or being opened")
+    } else {
+        format!("{open} of ours were open")
+    };
     let stated = refused.iter().filter_map(|(_, failed)| limits::stated(failed.failure.server_line.as_deref()?)).min();
     let stay = |number: u64| {
         format!(
@@ -92,24 +100,28 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
         )
     };
     let counted = open as u64;
-    let cure = match (stated, open) {
+    let cure = match (stated, at_most) {
         (Some(limit), _) if counted > limit => format!(
             "it names {limit} as its limit: this server lets sign-ins that arrive together past its limit, do not count on \
              more; {}",
             stay(limit)
         ),
-        (Some(limit), _) if counted == limit => stay(limit),
+        (Some(limit), most) if counted == limit || most as u64 == limit => stay(limit),
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
         (None, 0) if dialling > 0 => format!(
             "{dialling} more of ours were being opened, which it counts too: use fewer threads, or raise the server's limit"
         ),
         (None, 0) => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
+        (None, most) if most > open => format!(
+            "stay at {most} connections at most (fewer threads, or use-main), or raise the server's limit; other clients \
+             may hold some of it"
+        ),
         (None, _) => stay(counted),
     };
     let sentence = match wordless.len() {
-        0 => format!("the server refused {} connection(s) while {open} of ours were open; {cure}", refused.len()),
+        0 => format!("the server refused {} connection(s) while {ours}; {cure}", refused.len()),
         closed => format!(
-            "the server closed {closed} connection(s) without a word while {open} of ours were open, and went on answering \
+            "the server closed {closed} connection(s) without a word while {ours}, and went on answering \
              these: probably its limit on connections; {cure}"
         ),
     };

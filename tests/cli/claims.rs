@@ -228,5 +228,9 @@ fn a_refusal_counts_what_was_open_at_that_moment() {
     let report = ended.json();
     assert_eq!((ended.code, findings(&report)[0]), (6, "MC030"), "{report:#}");
     let sentence = report["findings"][0]["sentence"].as_str().unwrap();
-    assert!(sentence.contains("while 0 of ours were open"), "{sentence}");
+    assert!(
+        sentence.contains("while 3 of ours were open or being opened; stay at 3 connections at most"),
+        "{sentence}"
+    );
+    assert!(!sentence.contains("other clients hold"), "{sentence}");
 }

@@ -1,5 +1,7 @@
 //! How many connections a server allows: by its own words, or by what it does without any.
 
+use std::time::Duration;
+
 use crate::protocol::{FailureKind, Stage};
 use crate::record::run::{OpenFailed, Run, What};
 use crate::record::summary::{SessionRow, Summary};
@@ -33,6 +35,28 @@ pub(super) fn closed_without_a_word<'a>(run: &Run, summary: &'a Summary) -> Vec<
     wordless
 }
 
+/// The dials of ours that were under way at moments, and ended well: whether the server had let them in by then is not known.
+pub(super) struct BeingOpened {
+    began: Vec<Duration>,
+    signed_in: Vec<Duration>,
+}
+
+impl BeingOpened {
+    pub(super) fn of(summary: &Summary) -> Self {
+        let opened = || summary.sessions.iter().filter_map(|row| row.dial.as_ref().ok());
+        let mut began: Vec<Duration> = opened().map(|opened| opened.began).collect();
+        let mut signed_in: Vec<Duration> = opened().map(|opened| opened.signed_in).collect();
+        began.sort_unstable();
+        signed_in.sort_unstable();
+        Self { began, signed_in }
+    }
+
+    pub(super) fn at(&self, moment: Duration) -> usize {
+        let until = |times: &[Duration]| times.partition_point(|time| *time <= moment);
+        until(&self.began).saturating_sub(until(&self.signed_in))
+    }
+}
+
 /// The number of connections that a refusal names as the limit: `(mail_max_userip_connections=10)`, `at most 7 sessions`.
 /// Codes, addresses and times are none.
 pub(super) fn stated(line: &str) -> Option<u64> {
@@ -46,10 +70,10 @@ pub(super) fn stated(line: &str) -> Option<u64> {
         let Some(number) = line[start..digits].parse().ok().filter(|number| (1..=100_000).contains(number)) else {
             continue;
         };
-        if !is_alone(before, after) || is_a_time(after) {
+        if !is_alone(before, after) || is_a_time(after) || is_in_a_url(before) {
             continue;
         }
-        if is_a_bound(before) {
+        if is_a_bound(before, after) {
             return Some(number);
         }
         if counts_connections(before, after) {
@@ -95,14 +119,18 @@ fn is_a_time(after: &str) -> bool {
     .contains(&&*word)
 }
 
-/// What stands before it says that it is the most there may be.
-fn is_a_bound(before: &str) -> bool {
+/// What stands around it says that it is the most there may be.
+fn is_a_bound(before: &str, after: &str) -> bool {
     if let Some(name) = before.strip_suffix('=') {
         let name = name.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
-        return ["conn", "max", "limit", "sess"].iter().any(|part| name.contains(part));
+        let counts = ["max", "limit", "connections", "sessions"].iter().any(|part| name.contains(part));
+        return counts && !["time", "age", "rate", "size", "second", "id"].iter().any(|part| name.ends_with(part));
     }
-    if before.ends_with('/') {
-        return true;
+    if let Some(count) = before.strip_suffix('/') {
+        return is_a_count_of_connections(count, after);
+    }
+    if is_of_something_else(after) {
+        return false;
     }
     let clause = before.rsplit(['.', ';', ',']).next().unwrap_or_default();
     let bounds = ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only"];
@@ -110,12 +138,51 @@ fn is_a_bound(before: &str) -> bool {
         clause.trim_end_matches([' ', ':', '(']).rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let leads =
         ["limit", "max", "maximum", "is", "are", "of", "to", "than", "most", "allowed", "allows", "only", "permits"];
-    bounds.iter().any(|bound| clause.contains(bound)) && leads.contains(&last)
+    let leads = bounds.iter().any(|bound| clause.contains(bound)) && leads.contains(&last);
+    let follows = after.split(['.', ';', ',']).next().unwrap_or_default();
+    let allows = ["allowed", "permitted", "maximum", "max"];
+    leads
+        || (counts_connections(before, after)
+            && follows.split(|c: char| !c.is_alphanumeric()).any(|word| allows.contains(&word)))
 }
 
+/// Of `10/10 connections` or `connections: 10/10`, and not of a date, a network or an address.
+fn is_a_count_of_connections(count: &str, after: &str) -> bool {
+    let before = count.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_apart = before.is_empty() || before.ends_with([' ', ':', '(', '[']);
+    let said = before.trim_end_matches([' ', ':', '(', '[']);
+    let ends = after.is_empty() || after.starts_with([')', ']', '.', ',', ';']);
+    let led = THINGS.iter().any(|thing| said.ends_with(thing) || said.ends_with(&format!("{thing}s")));
+    is_apart && (counts_connections("", after) || (led && ends))
+}
+
+/// `of 20 messages per connection`.
+fn is_of_something_else(after: &str) -> bool {
+    const OTHERS: [&str; 15] = [
+        "message",
+        "mail",
+        "email",
+        "recipient",
+        "rcpt",
+        "command",
+        "attempt",
+        "error",
+        "failure",
+        "byte",
+        "kb",
+        "mb",
+        "gb",
+        "time",
+        "request",
+    ];
+    let word: String = after.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
+    OTHERS.iter().any(|other| word == *other || word.strip_suffix('s') == Some(other))
+}
+
+const THINGS: [&str; 3] = ["connection", "session", "login"];
+
 fn counts_connections(before: &str, after: &str) -> bool {
-    let things = ["connection", "session", "login"];
-    let is_thing = |word: &str| things.iter().any(|thing| word.starts_with(thing));
+    let is_thing = |word: &str| THINGS.iter().any(|thing| word.starts_with(thing));
     let follows = after.split_whitespace().take(4).position(is_thing).is_some_and(|words| {
         after.split_whitespace().take(words).all(|word| {
             ["simultaneous", "concurrent", "open", "parallel", "active", "imap", "pop3", "smtp", "client", "user"]
@@ -123,8 +190,14 @@ fn counts_connections(before: &str, after: &str) -> bool {
         })
     });
     let in_brackets =
-        before.ends_with('(') && after.starts_with(')') && things.iter().any(|thing| before.contains(thing));
+        before.ends_with('(') && after.starts_with(')') && THINGS.iter().any(|thing| before.contains(thing));
     follows || in_brackets
+}
+
+/// `https://example.org/answer/78754`.
+fn is_in_a_url(before: &str) -> bool {
+    let word = before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '<')).next().unwrap_or_default();
+    word.contains("://") || word.starts_with("www.") || word.starts_with('/')
 }
 
 #[cfg(test)]
@@ -153,6 +226,30 @@ mod tests {
             ("421 Too many connections, try again in 15 minutes", None),
             ("421 Too many connections, limit reached for 900 seconds", None),
             ("NO [LIMIT] too many", None),
+            ("NO Too many simultaneous connections, see https://support.google.com/mail/answer/78754 (Failure)", None),
+            ("NO Connection limit reached, see https://example.org/help?max_connections=12", None),
+            ("NO Connection limit reached, see www.example.org/limit/12", None),
+            ("NO [LIMIT] Too many connections from your network 192.0.2.0/24", None),
+            ("NO [LIMIT] Too many connections from 2001:db8::/32", None),
+            ("NO [LIMIT] Too many connections (28/11/2026 10:00)", None),
+            ("NO [LIMIT] Too many connections (28/11 10:00)", None),
+            ("NO [LIMIT] Too many connections since 2026-11-28", None),
+            ("NO [LIMIT] Too many connections from 192.0.2.7:50123", None),
+            ("NO [LIMIT] Too many connections from 192.0.2.7 port 50123", None),
+            ("NO [LIMIT] Too many connections (code 17)", None),
+            ("NO [LIMIT] Too many connections, session=4711", None),
+            ("421 Too many connections, error 1040", None),
+            ("421 Too many connections, timeout=300", None),
+            ("421 4.7.0 Too many connections, limit of 20 messages per connection", None),
+            ("NO [LIMIT] 10/10 connections", Some(10)),
+            ("NO [LIMIT] Too many connections: 10/10", Some(10)),
+            ("NO [LIMIT] Too many connections (10/10)", Some(10)),
+            ("NO [LIMIT] Too many connections (limit 10)", Some(10)),
+            ("NO [LIMIT] Too many connections (limit: 10)", Some(10)),
+            ("NO [LIMIT] Too many connections (max_connections=10)", Some(10)),
+            ("NO [LIMIT] Too many connections, a maximum of 10 is allowed", Some(10)),
+            ("NO [LIMIT] Too many connections, 10 connections allowed", Some(10)),
+            ("NO [LIMIT] You have 3 connections here, 10 connections maximum", Some(10)),
             ("NO [LIMIT] max connections exceeded (id 75-20020a05)", None),
         ] {
             assert_eq!(stated(line), number, "{line}");
