@@ -180,6 +180,37 @@ fn an_operation_that_meets_an_idle_time_out_fails_and_says_so() {
     assert_eq!((&failed["failure"]["kind"], &failed["commands"]), (&"server-bye".into(), &Value::Array(Vec::new())));
 }
 
+/// So soon that using it more often is no cure, unless the server says so.
+#[test]
+fn a_server_that_hangs_up_at_once_has_no_idle_time_out() {
+    for (word, says, says_not) in [
+        ("", "too soon for an idle time-out", "use them more often"),
+        ("* BYE idle for too long\r\n", "use them more often", "too soon"),
+    ] {
+        let server = Server::start(move |peer| {
+            imap(peer, 1, 0);
+            peer.send(word);
+        });
+        let ended = run_on("imap", &server, "--mode use-main -t 1 -n 2 --pause 700ms --ops noop --format json");
+        let report = ended.json();
+        assert_eq!((ended.code, findings(&report)), (1, vec!["MC042"]), "{report:#}");
+        let sentence = report["findings"][0]["sentence"].as_str().unwrap();
+        assert!(sentence.contains(says) && !sentence.contains(says_not), "{sentence}");
+    }
+}
+
+/// The mailbox was selected by an operation before it.
+#[test]
+fn an_operation_on_an_earlier_selection_meets_an_idle_time_out_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("idle.txt");
+    let steps = "client use-main\nT1 select INBOX\nserver cuts main by fin\npause 300ms\n\
+                 T1 fetch-selected => fails closed\nexpect finding MC042\n";
+    std::fs::write(&path, steps).unwrap();
+    let ended = end(&mut mailconn(["scenario", path.to_str().unwrap()]));
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{}", ended.stdout);
+}
+
 #[test]
 fn the_sandbox_s_own_idle_time_out_is_mc042_too() {
     for (scheme, protocol) in [("imap", "imap"), ("smtp", "smtp"), ("pop3", "pop3")] {

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use super::{finding, said};
 use crate::allocator::SessionId;
-use crate::protocol::FailureKind;
+use crate::protocol::{Failure, FailureKind};
 use crate::record::run::{HowClosed, Operation, Run, What};
 use crate::record::verdict::{Finding, Severity};
+
+/// Who is hung up on sooner need not use its connections more often, unless the server says that it does so for idling.
+const AN_IDLE_TIME_OUT: Duration = Duration::from_secs(1);
 
 /// MC042. When the server hung up is not known, only when that was found: at the next operation, or at the goodbye.
 pub(super) fn hung_up(run: &Run) -> Option<Finding> {
     let mut used: BTreeMap<SessionId, Duration> = BTreeMap::new();
     let (mut evidence, mut shortest, mut longest) = (Vec::new(), Duration::MAX, Duration::ZERO);
+    let mut says_idle = false;
     for entry in &run.entries {
         let found = match &entry.what {
             What::Opened(opened) => {
@@ -36,6 +40,7 @@ pub(super) fn hung_up(run: &Run) -> Option<Finding> {
         };
         if let Some((session, since, found, failure)) = found {
             let idle = found.saturating_sub(since.unwrap_or_default());
+            says_idle |= is_for_idling(failure);
             (shortest, longest) = (shortest.min(idle), longest.max(idle));
             evidence.push(format!("{session} after {idle:.1?} at most: {}", said(failure)));
         }
@@ -44,18 +49,27 @@ pub(super) fn hung_up(run: &Run) -> Option<Finding> {
         (shortest, longest) if shortest == longest => longest,
         (shortest, longest) => format!("{shortest} to {longest}"),
     };
+    let cure = if longest < AN_IDLE_TIME_OUT && !says_idle {
+        "too soon for an idle time-out: the server's log may say why"
+    } else {
+        "use them more often than that (a NOOP does), or close what lies idle and open it when it is needed"
+    };
     let sentence = format!(
-        "the server hung up on {} connection(s) that nobody used, after {after} at most; use them more often than that (a \
-         NOOP does), or close what lies idle and open it when it is needed",
+        "the server hung up on {} connection(s) that nobody used, after {after} at most; {cure}",
         evidence.len()
     );
     finding("MC042", Severity::Advice, sentence, evidence)
 }
 
-/// Whether its connection had ended before it said a word.
+fn is_for_idling(failure: &Failure) -> bool {
+    let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
+    ["idle", "autologout", "inactiv", "timeout", "timed out"].iter().any(|word| line.contains(word))
+}
+
+/// Whether its connection had ended before it said a word, in an earlier lease of its own or in this one.
 fn was_gone(operation: &Operation) -> bool {
     let gone = |kind| matches!(kind, FailureKind::Closed | FailureKind::ServerBye);
     operation.commands.is_empty()
-        && operation.relied_on.is_none()
+        && operation.relied_on.as_ref().is_none_or(|selection| selection.commands.is_empty())
         && operation.outcome.as_ref().is_err_and(|failure| gone(failure.kind))
 }
