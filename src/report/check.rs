@@ -79,6 +79,10 @@ fn comes_to(check: &Check, outcome: Conclusion) -> String {
         }
         Conclusion::Interrupted(_) => conclusion(outcome),
         Conclusion::Failed => "it connects, but an operation or the goodbye failed".to_owned() + &first_failure(check),
+        // No connection was refused where it objects to how often, or how much, alone.
+        Conclusion::Limited if !check.failures().any(|failure| failure.kind == FailureKind::LimitConnections) => {
+            "throttled by the server".to_owned() + &first_failure(check)
+        }
         other => conclusion(other) + &first_failure(check),
     }
 }

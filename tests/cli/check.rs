@@ -346,6 +346,27 @@ fn a_limit_is_6_at_the_greeting_at_the_sign_in_and_after() {
     assert_eq!(steps(&json).last(), Some(&"logout"), "it still signs out: {json:#}");
 }
 
+/// Its last line says what it objects to.
+#[test]
+fn a_throttle_is_not_called_a_limit_on_connections() {
+    for (refusal, ends) in [
+        ("{t} NO Too many login attempts\r\n", "\nexit 6: throttled by the server (limit-rate at auth)"),
+        (
+            "{t} NO [LIMIT] Too many connections\r\n",
+            "\nexit 6: refused by a connection limit (limit-connections at auth)",
+        ),
+    ] {
+        let server = Server::start(move |peer| {
+            peer.send(GREETING);
+            peer.answer(refusal);
+            peer.wait_for_close();
+        });
+        let ended = end(&mut on("imap", server.address, "--plaintext"));
+        assert_eq!(ended.code, 6, "{}", ended.stdout);
+        assert!(ended.stdout.contains(ends), "{}", ended.stdout);
+    }
+}
+
 /// The usual reply, but to that verb.
 fn reply_or(line: &str, verb: &str, reply: &str) -> String {
     let (tag, command) = line.split_once(' ').unwrap();
