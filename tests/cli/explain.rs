@@ -314,7 +314,7 @@ fn a_pasted_line_is_what_a_run_would_call_it() {
         ("Invalid credentials (Failure)", "--protocol imap --stage auth", vec!["auth-invalid 5 auth"]),
         ("535", "--stage auth", vec!["auth-refused 5 auth"]),
         ("454 4.7.0 TLS not available", "--stage tls", vec!["server-unavailable 4 tls"]),
-        ("502 what", "--stage tls", vec!["tls-handshake 4 tls"]),
+        ("502 what", "--stage tls", vec!["server-bad 4 tls"]),
         ("554 go away", "--stage greeting", vec!["greeting 4 greeting"]),
     ] {
         assert_eq!(parts(&explained(line, args)), expected, "{line}");
