@@ -125,7 +125,9 @@ impl Known {
         let dials = stage <= Stage::Wait;
         let may_be: fn(&str) -> bool = match self.protocol {
             Protocol::Smtp if dials => |part| !part.contains(char::is_whitespace),
-            Protocol::Smtp => |part| part.contains('@'),
+            // Servers name a recipient by the local part alone too. Of plain words none is taken for one: else every limit could
+            // be called something else.
+            Protocol::Smtp => |part| !part.contains(char::is_whitespace) && part.contains(['@', '-', '_', '.', '+']),
             Protocol::Imap if is_scratch && !dials => |part| part.contains("mailconn"),
             Protocol::Imap | Protocol::Pop3 => return Vec::new(),
         };
