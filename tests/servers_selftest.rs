@@ -367,33 +367,75 @@ fn a_dropped_server_leaves_no_process_and_no_directory() {
     assert_eq!(client.rest().pop().as_deref(), Some(KICKED));
 }
 
+/// The test is its own test process too: run again with the variable set, it starts a server and waits to be killed.
 #[test]
-fn a_server_ends_with_the_process_it_was_started_for() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
-    let parent = tempfile::tempdir().unwrap();
-    let directory = parent.path().join("server");
-    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
-    let mut owner = Command::new("sleep").arg("600").spawn().unwrap();
-    let up = Command::new(script)
-        .env("POSTFIX", "yes")
-        .args(["up", "--while-pid", &owner.id().to_string()])
-        .arg(&directory)
-        .output()
+fn a_server_ends_with_the_process_that_started_it() {
+    const NAMES_A_FILE: &str = "MAILCONN_TEST_STARTS_A_SERVER";
+    if let Some(file) = std::env::var_os(NAMES_A_FILE) {
+        let server = PrivateDovecot::builder().postfix().start();
+        let directory = server.ca_file().parent().and_then(Path::parent).unwrap();
+        let half_written = Path::new(&file).with_extension("new");
+        std::fs::write(&half_written, format!("{} {}", server.pid(), directory.display())).unwrap();
+        std::fs::rename(half_written, file).unwrap();
+        std::thread::sleep(60 * SOON);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("server");
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "servers_selftest::a_server_ends_with_the_process_that_started_it", "--nocapture"])
+        .env(NAMES_A_FILE, &file)
+        .stdout(std::process::Stdio::null())
+        .spawn()
         .unwrap();
-    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-    let printed = String::from_utf8(up.stdout).unwrap();
-    let group = printed.lines().find_map(|line| line.strip_prefix("PID=")).unwrap().parse().unwrap();
-    assert!(processes_of(group, &directory) > 5);
-    owner.kill().unwrap(); // and isn't waited for yet: a zombie counts as gone
+    let until = Instant::now() + 3 * SOON;
+    while !file.exists() {
+        assert!(Instant::now() < until && owner.try_wait().unwrap().is_none(), "it starts no server");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let started = std::fs::read_to_string(&file).unwrap();
+    let (group, directory) = started.split_once(' ').unwrap();
+    let (group, directory) = (group.parse().unwrap(), Path::new(directory));
+    assert!(processes_of(group, directory) > 5);
+    owner.kill().unwrap(); // and isn't waited for yet: a zombie holds nothing
     let until = Instant::now() + SOON;
-    while processes_of(group, &directory) > 0 || directory.exists() {
+    while processes_of(group, directory) > 0 || directory.exists() {
         assert!(Instant::now() < until, "it lives on");
         std::thread::sleep(Duration::from_millis(20));
     }
     owner.wait().unwrap();
 }
 
-/// Those of the process group, and those that name the directory in their arguments (as the watch does) or in their
+#[test]
+fn the_script_starts_again_where_it_left_and_keeps_out_of_what_is_not_its_own() {
+    let script = |action: &str, directory: &Path| {
+        let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers"))
+            .arg(action)
+            .arg(directory)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let parent = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    let directory = parent.path().join("server");
+    assert_eq!(script("up", &directory), (0, String::new()));
+    let authority = std::fs::read(directory.join("tls/ca.pem")).unwrap();
+    let (code, said) = script("up", &directory);
+    assert!(code == 1 && said.contains("is up already"), "{code} {said}");
+    assert_eq!(script("down", &directory), (0, String::new()));
+    assert_eq!(script("down", &directory), (0, String::new()), "nothing is left to stop");
+    assert_eq!(script("up", &directory), (0, String::new()));
+    assert_ne!(std::fs::read(directory.join("tls/ca.pem")).unwrap(), authority, "its own are made anew");
+    assert_eq!(script("down", &directory), (0, String::new()));
+
+    std::fs::write(parent.path().join("letter"), "mine").unwrap();
+    let (code, said) = script("up", parent.path());
+    assert!(code == 2 && said.contains("holds something else"), "{code} {said}");
+    assert_eq!(std::fs::read_to_string(parent.path().join("letter")).unwrap(), "mine");
+}
+
+/// Those of the process group, and those that name the directory in their arguments (as what stops it does) or in their
 /// environment (as all of Postfix does).
 fn processes_of(group: u32, directory: &Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -710,7 +752,7 @@ context.load_cert_chain(certificate, key)
 sign_in(context)
 ";
     let (certificate, key) = server.client_certificate();
-    let files = [server.ca_file(), certificate, key].map(|path| path.to_str().unwrap());
+    let files = [server.ca_file(), &certificate, &key].map(|path| path.to_str().unwrap());
     let ports = [server.imaps_port(), server.smtps_port()].map(|port| port.to_string());
     let printed = python(script, &[&ports[0], &ports[1], files[0], files[1], files[2]]);
     let lines: Vec<_> = printed.lines().collect();

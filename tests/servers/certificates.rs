@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-fn assert_refused_with(fault: &str, sentence: &str) {
+fn assert_refused_with(fault: &'static str, sentence: &str) {
     let server = PrivateDovecot::builder().postfix().certificate(fault).start();
     for protocol in Protocol::ALL {
         for protection in [Protection::StartTls, Protection::Tls] {

@@ -1,41 +1,26 @@
 //! A private Dovecot for one test, and where asked for a private Postfix beside it, by way of `scripts/servers`.
 
+use super::certificates;
 use super::dovecot_log::Log;
 use super::postfix_log::PostfixLog;
+use super::supervision::AtTheEnd;
+use super::tokens::Signer;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers");
 
-/// What `scripts/servers up` would take from the environment: a test has only what it asks for.
-const SETTINGS: [&str; 22] = [
-    "POSTFIX",
-    "SMTP_SINK",
-    "IMAP_PORT",
-    "IMAPS_PORT",
-    "POP3_PORT",
-    "POP3S_PORT",
-    "SMTP_PORT",
-    "SMTPS_PORT",
-    "SMTP_SINK_PORT",
-    "PASSWORD",
-    "AUTH_MECHANISMS",
-    "CERTIFICATE",
-    "CLIENT_CERT",
-    "NAMESPACE_PREFIX",
-    "POP3_LOCK",
-    "MAXCONN",
-    "IMAP_PROCESSES",
-    "LOGIN_CLIENTS",
-    "FAILURE_DELAY",
-    "SMTP_CLIENT_LIMIT",
-    "SMTP_JUNK_LIMIT",
-    "RUN_AS",
-];
+/// What `scripts/servers up` would take from the environment, a line each: a test has only what it asks for.
+const SETTINGS: &str = include_str!("../servers/templates/settings");
+
+fn settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.lines().filter_map(|line| line.split('\t').next())
+}
 
 /// A Dovecot of its own, with ports and a directory of its own. Dropping it stops it; so does the end of this process,
 /// however it comes.
@@ -44,12 +29,18 @@ pub struct PrivateDovecot {
     env: HashMap<String, String>,
     /// What the script said beside that: why something isn't there.
     remarks: String,
+    /// Stops it, and removes its directory: so it comes before that directory's own removal.
+    _end: AtTheEnd,
     dir: TempDir,
 }
 
-/// Settings of a server that has yet to start. Their names are those of `scripts/servers up`.
+/// What a server that has yet to start is to be.
 #[derive(Debug, Default)]
-pub struct Builder(Vec<(&'static str, String)>);
+pub struct Builder {
+    settings: Vec<(&'static str, String)>,
+    fault: Option<&'static str>,
+    client_certificate: bool,
+}
 
 impl Builder {
     /// Connections a user may have from one address (`mail_max_userip_connections`).
@@ -78,19 +69,21 @@ impl Builder {
     }
 
     /// What the servers present: `expired`, `notyet`, `wrongname` or `unknown`, as its issuer is.
-    pub fn certificate(self, fault: &str) -> Self {
-        self.set("CERTIFICATE", fault)
+    pub fn certificate(mut self, fault: &'static str) -> Self {
+        self.fault = Some(fault);
+        self
     }
 
     /// Only clients with a certificate may sign in: see `client_certificate`.
-    pub fn client_certificate_required(self) -> Self {
-        self.set("CLIENT_CERT", "require")
+    pub fn client_certificate_required(mut self) -> Self {
+        self.client_certificate = true;
+        self
     }
 
     /// Any other setting of `scripts/servers up`.
     pub fn set(mut self, name: &'static str, value: &str) -> Self {
-        assert!(SETTINGS.contains(&name), "scripts/servers has no {name}");
-        self.0.push((name, value.to_owned()));
+        assert!(settings().any(|setting| setting == name), "scripts/servers has no {name}");
+        self.settings.push((name, value.to_owned()));
         self
     }
 
@@ -103,13 +96,20 @@ impl Builder {
             .permissions(std::fs::Permissions::from_mode(0o711))
             .tempdir()
             .expect("a temporary directory");
+        let end = AtTheEnd::run(r#""$1" down "$2"; rm -rf "$2""#, [Path::new(SCRIPT), dir.path()])
+            .unwrap_or_else(|error| panic!("sh: {error}"));
+        certificates::write_server(&dir.path().join("tls"), self.fault.unwrap_or("good"));
+        if self.client_certificate {
+            certificates::write_client(&dir.path().join("tls"));
+        }
+        let signer = Signer::new(&dir.path().join("oauth2"));
         let mut up = Command::new(SCRIPT);
-        for name in SETTINGS {
+        for name in settings() {
             up.env_remove(name);
         }
         let up = up
-            .envs(self.0)
-            .args(["up", "--while-pid", &std::process::id().to_string()])
+            .envs(self.settings)
+            .arg("up")
             .arg(dir.path())
             .stdin(Stdio::null())
             .output()
@@ -121,7 +121,9 @@ impl Builder {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
         let remarks = String::from_utf8_lossy(&up.stderr).trim_end().to_owned();
-        PrivateDovecot { env, remarks, dir }
+        let server = PrivateDovecot { env, remarks, _end: end, dir };
+        server.write_tokens(&signer);
+        server
     }
 }
 
@@ -179,17 +181,28 @@ impl PrivateDovecot {
 
     /// Holds a bearer token of the user's, valid for a day.
     pub fn token_file(&self, user: &str) -> PathBuf {
-        Path::new(self.value("TOKEN_DIR")).join(format!("token.{user}"))
+        self.dir.path().join(format!("token.{user}"))
     }
 
     /// Holds one that was valid an hour ago.
     pub fn expired_token_file(&self, user: &str) -> PathBuf {
-        Path::new(self.value("TOKEN_DIR")).join(format!("token.{user}.expired"))
+        self.dir.path().join(format!("token.{user}.expired"))
+    }
+
+    fn write_tokens(&self, signer: &Signer) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = SystemTime::now();
+        let write = |file: PathBuf, token: String| fs::write(&file, token).expect("a file for a token");
+        for user in self.users() {
+            write(self.token_file(user), signer.token(user, now - Duration::from_secs(10), 24 * HOUR));
+            write(self.expired_token_file(user), signer.token(user, now - 2 * HOUR, HOUR));
+        }
     }
 
     /// A certificate the servers trust, and its key: only where one is required.
-    pub fn client_certificate(&self) -> (&Path, &Path) {
-        (Path::new(self.value("CLIENT_CERT_FILE")), Path::new(self.value("CLIENT_KEY_FILE")))
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        let tls = self.dir.path().join("tls");
+        (tls.join("client.pem"), tls.join("client.key"))
     }
 
     pub fn users(&self) -> Vec<&str> {
@@ -272,16 +285,6 @@ fn once<R: Debug>(deadline: Duration, read: impl Fn() -> R, holds: impl Fn(&R) -
         }
         assert!(Instant::now() < end, "not in the server's record after {deadline:?}; there was: {record:#?}");
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-impl Drop for PrivateDovecot {
-    fn drop(&mut self) {
-        let down = Command::new(SCRIPT).arg("down").arg(self.dir.path()).stdin(Stdio::null()).status();
-        if !down.as_ref().is_ok_and(|status| status.success()) {
-            // A panic here would abort a test that is panicking already, and hide its reason.
-            eprintln!("{SCRIPT} down {}: {down:?}", self.dir.path().display());
-        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What several tests need: real servers, and their own record of what was done to them.
 
+pub mod certificates;
 pub mod dovecot;
 pub mod dovecot_log;
 pub mod postfix_log;
+pub mod supervision;
+pub mod tokens;
