@@ -4,6 +4,7 @@
 mod canary;
 mod check;
 mod cli;
+mod foreign_servers;
 mod protocol;
 mod readme;
 mod reference;

@@ -16,5 +16,5 @@ mod sign_in;
 mod signals;
 mod tasks;
 mod threads;
-mod tool;
+pub mod tool;
 mod verify;

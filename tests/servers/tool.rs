@@ -99,10 +99,15 @@ impl Tool {
 
     /// `mailconn check` in place of a run, by any protocol, in the strongest way.
     pub fn checking(protocol: Protocol, server: &PrivateDovecot, user: &str, protection: Protection) -> Self {
-        let url = protocol.url(server, user, protection);
-        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
-        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["check", &url]);
+        let tool = Self::checking_url(&protocol.url(server, user, protection));
         tool.protected(server, protection).flag("--password-file", server.password_file())
+    }
+
+    /// The same at any address, with no password yet.
+    pub fn checking_url(url: &str) -> Self {
+        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
+        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["check", url]);
+        tool
     }
 
     /// `mailconn scenario` with those names.
@@ -262,23 +267,29 @@ pub fn hold_up(server: &PrivateDovecot, sessions: &[&Session]) {
         signal(session.pid, "STOP");
     }
     for session in sessions {
-        // On a busy machine it takes a while until the process gets to run at all.
-        let mut moment = Duration::from_millis(3);
-        while !has_unread_command(server, session, Duration::from_millis(200)) {
-            assert!(is_alive(session.pid), "the run was over before port {} could be held up", session.client_port);
-            assert!(Instant::now() < until, "no command comes on port {}", session.client_port);
-            signal(session.pid, "CONT");
-            std::thread::sleep(moment);
-            signal(session.pid, "STOP");
-            moment = (moment * 2).min(Duration::from_millis(50));
-        }
+        hold_up_process(session.pid, server.imap_port(), session.client_port, until);
     }
 }
 
-fn has_unread_command(server: &PrivateDovecot, session: &Session, patience: Duration) -> bool {
+/// The same for the process that serves one session, on any server.
+pub fn hold_up_process(pid: u32, server_port: u16, client_port: u16, until: Instant) {
+    signal(pid, "STOP");
+    // On a busy machine it takes a while until the process gets to run at all.
+    let mut moment = Duration::from_millis(3);
+    while !has_unread_command(pid, server_port, client_port, Duration::from_millis(200)) {
+        assert!(is_alive(pid), "the run was over before port {client_port} could be held up");
+        assert!(Instant::now() < until, "no command comes on port {client_port}");
+        signal(pid, "CONT");
+        std::thread::sleep(moment);
+        signal(pid, "STOP");
+        moment = (moment * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn has_unread_command(pid: u32, server_port: u16, client_port: u16, patience: Duration) -> bool {
     let until = Instant::now() + patience;
     loop {
-        if is_suspended(session.pid) && unread_bytes(server.imap_port(), session.client_port) > 0 {
+        if is_suspended(pid) && unread_bytes(server_port, client_port) > 0 {
             return true;
         }
         if Instant::now() >= until {

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod dovecot;
 pub mod dovecot_log;
+pub mod foreign;
 pub mod postfix_log;
 pub mod supervision;
 pub mod tokens;
