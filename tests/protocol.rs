@@ -15,5 +15,6 @@ mod sign_in;
 mod smtp;
 mod sockets;
 pub mod tls;
+mod tokens;
 mod transcripts;
 mod upgrade;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use zeroize::Zeroizing;
 
 use super::capabilities::Capabilities;
-use super::credentials::{Credentials, Presented};
+use super::credentials::Presented;
 use super::cure::Tried;
 use super::endpoint::Security;
 use super::failure::{Failure, FailureKind, Stage};
@@ -120,7 +120,7 @@ impl Opening<'_> {
             Ok(by) => {
                 self.accepted();
                 self.account.worked.store(true, Ordering::Release);
-                self.phases.sign_in = Some(since.elapsed());
+                self.phases.sign_in = Some(since.elapsed().saturating_sub(self.waited));
                 self.signed_in_at = Some(Instant::now());
                 self.tell(DialEvent::SignedIn);
                 Ok(by)
@@ -128,7 +128,7 @@ impl Opening<'_> {
             Err(failure) => {
                 self.fails_now();
                 // A goodbye may take its time, and others wait.
-                if !self.with_newer_token {
+                if self.token_refused.is_none() {
                     self.tell_the_gate(&failure);
                 }
                 Err(failure)
@@ -137,22 +137,19 @@ impl Opening<'_> {
     }
 
     fn present(&mut self, carrier: &mut impl Carrier, offered: &Capabilities) -> Result<&'static str, Failure> {
-        self.with_newer_token = false;
+        self.token_refused = None;
         let settings = &self.account.settings;
         let endpoint = &settings.endpoint;
-        let credentials = settings.credentials.as_ref().ok_or_else(|| {
-            let message = "nothing was given to sign in with";
-            Failure::new(FailureKind::Internal, Stage::Auth, message)
-        })?;
-        let presented = credentials
-            .present(Some(&endpoint.user), &self.account.mask, &self.account.live, self.deadline)
-            .inspect_err(|_| self.is_told = true)?;
+        let (credentials, secret) = self.what_to_present()?;
+        let presented =
+            Presented::new(&endpoint.user, secret, &self.account.mask).inspect_err(|_| self.is_told = true)?;
+        let credentials = &*credentials;
         self.account.live.check(Stage::Auth)?;
         if endpoint.user.contains('\0') || presented.secret.expose().contains('\0') {
             let message = "the user or the password holds a NUL, which no way to sign in can carry; use another";
             return Err(Failure::new(FailureKind::AuthUnsupported, Stage::Auth, message));
         }
-        let is_password = matches!(credentials, Credentials::Password(_));
+        let is_password = !credentials.is_token();
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
         let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));
         let encrypted = endpoint.security != Security::Plain;
@@ -165,11 +162,9 @@ impl Opening<'_> {
             }
             (Way::Sasl(mechanism), _) => (mechanism.name(), self.exchange(carrier, mechanism, &presented)),
         };
-        done.map(|()| name).inspect_err(|failure| {
-            // Of a token that has expired many servers say no more than that they refuse it.
-            let refused = matches!(failure.kind, FailureKind::AuthInvalid | FailureKind::AuthRefused);
-            self.with_newer_token = refused && credentials.expired(&presented);
-        })
+        done.inspect_err(|failure| self.refused(failure, credentials, &presented.secret))?;
+        self.account.took(&presented.secret);
+        Ok(name)
     }
 
     fn tries(&mut self, name: &'static str, way: Way) {

@@ -33,6 +33,8 @@ pub(super) struct Circumstances {
     pub(super) tried: Option<Tried>,
     /// What the server said against it within the exchange.
     pub(super) exchange_said: Option<String>,
+    /// What came of fetching another token than the refused one.
+    pub(super) renewal: Option<Renewal>,
     /// The same password, or a token, signed in before.
     pub(super) worked_before: bool,
     /// How many other connections of this client are open.
@@ -55,6 +57,17 @@ pub(super) enum SignsIn {
     Nobody,
     WithPassword,
     WithToken,
+}
+
+/// What came of fetching another token in the place of a refused one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// Another came, and was presented.
+    Newer,
+    /// The same came again.
+    Same,
+    /// None came, for that reason.
+    Failed(String),
 }
 
 /// A way to sign in that was tried.
@@ -86,6 +99,8 @@ enum Cure {
     /// By those mechanisms, which the server offers.
     Token(Vec<&'static str>),
     FreshToken,
+    /// A fresh one was refused too.
+    OtherToken,
     NewPassword,
     OpenItsPage,
     AllowProtocol(Option<Protocol>),
@@ -354,9 +369,11 @@ impl Case<'_> {
             LimitRate => vec![self.wait(), Cure::AskForLess],
             ServerUnavailable => vec![self.wait()],
             AuthPolicy => self.policy(),
-            AuthInvalid | AuthRefused if known.worked_before && self.is_token() => vec![Cure::FreshToken],
+            AuthInvalid | AuthRefused if self.is_token() => match known.renewal {
+                Some(Renewal::Newer) => vec![Cure::OtherToken],
+                _ => vec![Cure::FreshToken],
+            },
             AuthInvalid | AuthRefused if known.worked_before => vec![self.wait(), Cure::SignInLessOften],
-            AuthInvalid | AuthRefused if self.is_token() => vec![Cure::FreshToken],
             AuthInvalid if self.says(EXPIRED) => vec![Cure::NewPassword],
             AuthInvalid => vec![Cure::CheckUserAndPassword],
             AuthRefused => vec![Cure::CheckRefused, Cure::CheckAccount],

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use super::command::{Command, Verb};
+use super::credentials::Credentials;
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
 use super::imap::{Answer, ImapConnection, ImapConnector, ImapOperation};
@@ -142,6 +143,39 @@ impl MailConnector {
             Self::Imap(connector) => connector.cancel(),
             Self::Smtp(connector) => connector.cancel(),
             Self::Pop3(connector) => connector.cancel(),
+        }
+    }
+
+    /// From now on signs in with these, from any thread. Sessions that are open stay open.
+    ///
+    /// A new password, or another source of tokens, opens the gate again that a refused sign-in has shut: one dial at a time
+    /// signs in until one has succeeded (rule B6). A secret that was refused is not presented again, and what a server stated
+    /// to wait is waited for.
+    ///
+    /// ```
+    /// # use std::net::TcpListener;
+    /// # use mailconn::allocator::Client;
+    /// # use mailconn::protocol::{Endpoint, MailConnector, Secret, Settings};
+    /// # use mailconn::sandbox::{Options, Sandbox, User};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let users = vec![User::new("ann", "secret")];
+    /// # let server = Sandbox::start(TcpListener::bind("127.0.0.1:0")?, Options { users, ..Options::default() })?;
+    /// let endpoint = Endpoint::parse(&format!("imap://ann@{}", server.address()), None)?;
+    /// let settings = Settings::new(endpoint, Secret::new("mistyped".to_owned()).into());
+    /// let client = Client::builder(MailConnector::new(settings)).build();
+    /// assert!(client.lease().is_err()); // refused by the server
+    /// assert!(client.lease().is_err()); // not tried: it would be refused again
+    ///
+    /// client.connector().set_credentials(Secret::new("secret".to_owned()).into());
+    /// client.lease()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_credentials(&self, credentials: Credentials) {
+        match self {
+            Self::Imap(connector) => connector.set_credentials(credentials),
+            Self::Smtp(connector) => connector.set_credentials(credentials),
+            Self::Pop3(connector) => connector.set_credentials(credentials),
         }
     }
 

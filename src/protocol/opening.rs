@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::capabilities::Capabilities;
 use super::classify::refused_greeting;
-use super::credentials::Credentials;
-use super::cure::Circumstances;
+use super::credentials::{Credentials, NoToken};
+use super::cure::{Circumstances, Renewal};
 use super::dial;
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage, printable};
 use super::lines::Lines;
 use super::live::cancelled;
+use super::secret::Secret;
 use super::session::{DialEvent, Established};
 use super::settings::Account;
-use super::signin::Pass;
+use super::signin::{Pass, told};
 use super::stream::{Stream, TlsDetails};
 use super::tls::handshake_failure;
 use super::transcript::Transcript;
@@ -91,8 +92,8 @@ pub(super) struct Opening<'account> {
     pub(super) phases: Phases,
     pub(super) local_port: Option<u16>,
     pub(super) sign_in_attempted: bool,
-    /// The token was refused, and another may be had: the dial is worth another try.
-    pub(super) with_newer_token: bool,
+    /// The token that the server refused: with another the dial is worth another try.
+    pub(super) token_refused: Option<Secret>,
     /// The server's part of the sign-in was not what it must be: it may be anybody.
     pub(super) distrusts: bool,
     failed_at: Option<Instant>,
@@ -104,6 +105,10 @@ pub(super) struct Opening<'account> {
     pub(super) is_told: bool,
     /// Its turn to sign in, until that is decided.
     pass: Option<Pass<'account>>,
+    /// What signs in: the last that was asked for.
+    credentials: Option<Arc<Credentials>>,
+    /// How long it waited for its turn once the server was dialled.
+    pub(super) waited: Duration,
 }
 
 impl<'account> Opening<'account> {
@@ -115,7 +120,7 @@ impl<'account> Opening<'account> {
             phases: Phases::default(),
             local_port: None,
             sign_in_attempted: false,
-            with_newer_token: false,
+            token_refused: None,
             distrusts: false,
             failed_at: None,
             signed_in_at: None,
@@ -123,10 +128,12 @@ impl<'account> Opening<'account> {
             known: account.circumstances(),
             is_told: false,
             pass: None,
+            credentials: None,
+            waited: Duration::ZERO,
         }
     }
 
-    /// Opens a session; once more where the server refused the token and there is a newer one, all by the one deadline.
+    /// Opens a session; once more where the server refused the token and another can be had, all by the one deadline.
     pub(super) fn open<C>(
         account: &'account Account,
         session: SessionId,
@@ -134,11 +141,12 @@ impl<'account> Opening<'account> {
     ) -> Result<C, DialFailure> {
         let mut opening = Self::of(account, session);
         let mut opened = open(&mut opening);
-        if opened.is_err() && opening.with_newer_token {
+        if opened.is_err() && opening.renews() {
             // What is told of a failure is the second dial's alone.
             opening.phases = Phases::default();
             opening.local_port = None;
             opening.failed_at = None;
+            opening.waited = Duration::ZERO;
             opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
@@ -151,11 +159,21 @@ impl<'account> Opening<'account> {
     /// What becomes of the sign-ins that wait.
     pub(super) fn tell_the_gate(&mut self, failure: &Failure) {
         let Some(pass) = self.pass.take() else { return };
-        if self.distrusts {
+        if self.is_told {
+            return;
+        }
+        let credentials = self.account.credentials();
+        let is_replaced = match (&self.credentials, &credentials) {
+            (Some(ours), Some(now)) => !Arc::ptr_eq(ours, now),
+            _ => false,
+        };
+        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused};
+        if is_replaced && matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused) {
+            // Whatever was refused, it is not what signs in now.
+        } else if self.distrusts {
             pass.distrusted(failure);
         } else {
-            let is_token = matches!(self.account.settings.credentials, Some(Credentials::Token(_)));
-            pass.failed(failure, if is_token { "token" } else { "password" });
+            pass.failed(failure, credentials.is_some_and(|credentials| credentials.is_token()));
         }
     }
 
@@ -183,13 +201,32 @@ impl<'account> Opening<'account> {
     }
 
     /// Before anything is opened: a refused password must cost the server no further connection, and a server that asks for
-    /// patience must not be asked for a greeting either (rule B6). A second dial, with a newer token, has its turn already.
+    /// patience must not be asked for a greeting either (rule B6). Nor does a token cost one that cannot be had, or was refused
+    /// before; only the first is fetched later, once the server has said that it takes tokens. A second dial, with a newer
+    /// token, has its turn already.
     fn wait_for_the_turn(&mut self) -> Result<(), Failure> {
         let account = self.account;
-        if account.settings.credentials.is_none() || self.pass.is_some() {
+        let Some(credentials) = account.credentials() else { return Ok(()) };
+        if self.pass.is_some() {
             return Ok(());
         }
-        match account.gate.enter(self.deadline) {
+        self.take_turn()?;
+        if credentials.was_fetched() { self.what_to_present().map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Waits until it may sign in: alone, unless one has succeeded before and what it presented is still good.
+    fn take_turn(&mut self) -> Result<(), Failure> {
+        let account = self.account;
+        let since = Instant::now();
+        if account.at_hand().is_none() {
+            account.gate.close();
+        }
+        self.pass = None;
+        let entered = account.gate.enter(self.deadline);
+        if self.local_port.is_some() {
+            self.waited += since.elapsed();
+        }
+        match entered {
             Ok(pass) => {
                 self.pass = Some(pass);
                 Ok(())
@@ -199,6 +236,110 @@ impl<'account> Opening<'account> {
                 Err(if account.live.is_cancelled() { cancelled(Stage::Auth) } else { failure })
             }
         }
+    }
+
+    /// Whether this dial alone may sign in.
+    fn has_turn(&self) -> bool {
+        self.pass.as_ref().is_some_and(Pass::is_turn)
+    }
+
+    /// What signs in, and the secret that it presents: fetched where none is at hand. The gate may have shut since this dial
+    /// began; then it waits for its turn now.
+    pub(super) fn what_to_present(&mut self) -> Result<(Arc<Credentials>, Secret), Failure> {
+        let account = self.account;
+        loop {
+            let credentials = account
+                .credentials()
+                .ok_or_else(|| Failure::new(FailureKind::Internal, Stage::Auth, "nothing was given to sign in with"))?;
+            self.credentials = Some(Arc::clone(&credentials));
+            let may = self.has_turn() || account.gate.is_open();
+            if let Some(secret) = account.at_hand().filter(|_| may) {
+                return Ok((credentials, secret));
+            }
+            if self.has_turn() {
+                let secret = self.fetch(&credentials)?;
+                return Ok((credentials, secret));
+            }
+            account.live.check(Stage::Auth)?;
+            self.take_turn()?;
+        }
+    }
+
+    /// A new token; only the dial that has the turn asks for one.
+    fn fetch(&mut self, credentials: &Credentials) -> Result<Secret, Failure> {
+        let refused = self.account.refused();
+        self.fetched(credentials).map_err(|why| {
+            self.is_told = true;
+            let pass = self.pass.take();
+            match (why, refused) {
+                (NoToken::CalledOff, _) => cancelled(Stage::Auth),
+                (NoToken::Refused, Some((_, refusal))) => {
+                    let message = "not tried: the server refused this token before, and another fetch gave the same one again; \
+                                   have a fresh one fetched";
+                    let failure = told(&refusal, Stage::Auth, message.to_owned());
+                    pass.into_iter().for_each(|pass| pass.failed(&failure, true));
+                    failure
+                }
+                (NoToken::Failed(why), _) => {
+                    let failure = no_token(&why);
+                    pass.into_iter().for_each(|pass| pass.had_no_token(&failure));
+                    failure
+                }
+                (NoToken::Refused, None) => no_token("it is one that was refused"),
+            }
+        })
+    }
+
+    fn fetched(&self, credentials: &Credentials) -> Result<Secret, NoToken> {
+        let account = self.account;
+        let refused = account.refused().map(|(secret, _)| secret);
+        let _fetching = Fetching::of(account);
+        credentials.fetch(refused.as_ref(), &account.live, self.deadline)
+    }
+
+    /// The server refused that.
+    pub(super) fn refused(&mut self, failure: &Failure, credentials: &Credentials, secret: &Secret) {
+        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused};
+        if matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused) {
+            self.account.refuse(secret, failure);
+        }
+        // Of a token that has expired many servers say no more than that they refuse it.
+        let is_expired = credentials.is_token() && matches!(failure.kind, AuthInvalid | AuthRefused);
+        self.token_refused = is_expired.then(|| secret.share());
+    }
+
+    /// Whether another token is there in the place of the refused one: fetched by this dial, or meanwhile by another. If not,
+    /// why is known then.
+    fn renews(&mut self) -> bool {
+        let Some(refused) = self.token_refused.take() else { return false };
+        let is_other = |secret: &Secret| secret.expose() != refused.expose();
+        let renewal = loop {
+            if !self.has_turn() {
+                if !self.account.at_hand().as_ref().is_some_and(is_other) {
+                    self.account.gate.close();
+                }
+                if self.take_turn().is_err() {
+                    // This dial was refused itself: that is what it tells.
+                    self.is_told = false;
+                    return false;
+                }
+            }
+            if self.account.at_hand().as_ref().is_some_and(is_other) {
+                break Renewal::Newer;
+            }
+            let Some(credentials) = self.account.credentials() else { return false };
+            if self.has_turn() {
+                break match self.fetched(&credentials) {
+                    Ok(secret) if is_other(&secret) => Renewal::Newer,
+                    Ok(_) | Err(NoToken::Refused) => Renewal::Same,
+                    Err(NoToken::Failed(why)) => Renewal::Failed(why),
+                    Err(NoToken::CalledOff) => return false,
+                };
+            }
+        };
+        let renews = renewal == Renewal::Newer;
+        self.known.renewal = Some(renewal);
+        renews
     }
 
     /// Nobody need wait for a turn any more.
@@ -371,5 +512,25 @@ impl<'account> Opening<'account> {
         if let Some(watch) = &self.account.settings.watch {
             watch(event);
         }
+    }
+}
+
+fn no_token(why: &str) -> Failure {
+    Failure::new(FailureKind::AuthUnsupported, Stage::Auth, format!("no token to sign in with: {why}"))
+}
+
+/// A fetch under way, also until it panics.
+struct Fetching<'account>(&'account Account);
+
+impl<'account> Fetching<'account> {
+    fn of(account: &'account Account) -> Self {
+        account.gate.set_fetching(true);
+        Self(account)
+    }
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        self.0.gate.set_fetching(false);
     }
 }

@@ -1,18 +1,18 @@
 //! What every connection of one account has in common, whatever its protocol.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::cure::{Circumstances, SignsIn};
 use super::dial::Family;
 use super::endpoint::Endpoint;
-use super::failure::Stage;
+use super::failure::{Failure, Stage};
 use super::imap::Scratch;
 use super::live::{Live, cancelled};
 use super::sasl::Way;
-use super::secret::Mask;
+use super::secret::{Mask, Secret};
 use super::session::DialWatch;
 use super::signin::SignInGate;
 use super::smtp::EhloName;
@@ -87,7 +87,11 @@ impl Settings {
 
 /// What the connections of one account share: the careful sign-in (rule B6), and the way to end them all.
 pub(super) struct Account {
+    /// Without the credentials, which can be replaced.
     pub(super) settings: Settings,
+    credentials: RwLock<Option<Arc<Credentials>>>,
+    /// What the server refused last of what is current, and how. It is never presented again.
+    refused: Mutex<Option<(Secret, Failure)>>,
     pub(super) gate: SignInGate,
     pub(super) live: Arc<Live>,
     /// Finds the account's secrets in what servers say.
@@ -97,23 +101,87 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(mut settings: Settings) -> Self {
         let mask = Arc::<Mask>::default();
+        let credentials = settings.credentials.take();
         // Before the first dial: a server may have heard it from whoever signed in before us.
-        if let Some(Credentials::Password(password)) = &settings.credentials {
+        if let Some(Credentials::Password(password)) = &credentials {
             mask.learn(&settings.endpoint.user, password);
         }
-        Self { settings, gate: SignInGate::new(), live: Arc::default(), mask, worked: AtomicBool::new(false) }
+        Self {
+            settings,
+            credentials: RwLock::new(credentials.map(Arc::new)),
+            refused: Mutex::default(),
+            gate: SignInGate::new(),
+            live: Arc::default(),
+            mask,
+            worked: AtomicBool::new(false),
+        }
+    }
+
+    /// What signs in now.
+    pub(super) fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces what signs in. A secret that is new opens the gate again (rule B6).
+    pub(super) fn set_credentials(&self, credentials: Credentials) {
+        if !self.settings.endpoint.signs_in() {
+            return;
+        }
+        let mut current = self.credentials.write().unwrap_or_else(PoisonError::into_inner);
+        let mut refusal = None;
+        if let Credentials::Password(password) = &credentials {
+            if matches!(current.as_deref(), Some(Credentials::Password(old)) if old.expose() == password.expose()) {
+                return;
+            }
+            self.mask.learn(&self.settings.endpoint.user, password);
+            let refused = self.refused().filter(|(secret, _)| secret.expose() == password.expose());
+            refusal = refused.map(|(_, failure)| failure);
+        }
+        *current = Some(Arc::new(credentials));
+        self.worked.store(false, Ordering::Release);
+        self.gate.reopen();
+        if let Some(failure) = refusal {
+            self.gate.shut_after(&failure, true);
+        }
+    }
+
+    /// The secret that must not be presented again, and the refusal of it.
+    pub(super) fn refused(&self) -> Option<(Secret, Failure)> {
+        self.lock_refused().as_ref().map(|(secret, failure)| (secret.share(), failure.clone()))
+    }
+
+    /// The server has refused that. One that was replaced meanwhile says nothing of what took its place.
+    pub(super) fn refuse(&self, secret: &Secret, failure: &Failure) {
+        if self.credentials().is_some_and(|credentials| credentials.is_current(secret)) {
+            *self.lock_refused() = Some((secret.share(), failure.clone()));
+        }
+    }
+
+    /// The server has taken that: what it refused before is news again.
+    pub(super) fn took(&self, secret: &Secret) {
+        self.lock_refused().take_if(|(refused, _)| refused.expose() != secret.expose());
+    }
+
+    /// What can be presented without a fetch.
+    pub(super) fn at_hand(&self) -> Option<Secret> {
+        let refused = self.refused().map(|(secret, _)| secret);
+        self.credentials()?.at_hand(refused.as_ref())
+    }
+
+    fn lock_refused(&self) -> MutexGuard<'_, Option<(Secret, Failure)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known before a dial begins of what may come of it.
     pub(super) fn circumstances(&self) -> Circumstances {
-        let Settings { endpoint, credentials, connect_timeout, .. } = &self.settings;
+        let Settings { endpoint, connect_timeout, .. } = &self.settings;
         Circumstances {
             protocol: Some(endpoint.protocol),
             security: Some(endpoint.security),
             is_loopback: endpoint.is_loopback(),
-            signs_in: match credentials {
+            signs_in: match self.credentials().as_deref() {
                 None => SignsIn::Nobody,
                 Some(Credentials::Password(_)) => SignsIn::WithPassword,
                 Some(Credentials::Token(_)) => SignsIn::WithToken,

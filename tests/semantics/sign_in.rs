@@ -72,3 +72,26 @@ fn b6_until_one_sign_in_has_succeeded_only_one_is_under_way() {
     // The second was sent only after the first had its reply, which took the server's latency.
     assert!(times[1] - times[0] >= Duration::from_millis(5), "{:?}", times[1] - times[0]);
 }
+
+#[test]
+fn b6_a_new_password_opens_the_gate_again_to_one_sign_in_at_a_time() {
+    let sandbox = sandbox();
+    let client = Arc::new(client(&sandbox, "wrong"));
+    assert!(client.lease().is_err() && client.lease().is_err());
+    client.connector().set_credentials(Secret::new("wrong".to_owned()).into());
+    assert!(client.lease().is_err());
+    client.connector().set_credentials(Secret::new("right".to_owned()).into());
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let client = Arc::clone(&client);
+            thread::spawn(move || client.with(|imap| imap.run(ImapOperation::Noop, "").unwrap()).unwrap())
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    drop(client);
+    let times = sign_ins(sandbox);
+    assert_eq!(times.len(), 9, "one with the wrong password");
+    assert!(times[2] - times[1] >= Duration::from_millis(5), "{:?}", times[2] - times[1]);
+}

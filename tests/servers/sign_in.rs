@@ -71,6 +71,9 @@ fn an_expired_token_is_fetched_once_more_and_then_it_is_over() {
             for failed in report.failed() {
                 assert_eq!(failed["failure"]["kind"], "auth-invalid", "{failed}");
             }
+            // It was the same one again.
+            let attempts = report.events("session-refused").filter(|refused| refused["sign_in_attempted"] == true);
+            assert_eq!(attempts.count(), 1, "{protocol:?} {mechanism}");
             let token = std::fs::read_to_string(&token).unwrap();
             assert!(!finished.stdout.contains(token.trim()) && !finished.stderr.contains(token.trim()));
         }

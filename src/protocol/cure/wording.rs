@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, Case, Circumstances, Cure, LimitConnections, LimitRate,
-    ServerBad, ServerBye, ServerNo, ServerUnavailable, SignsIn, Timeout, Tried,
+    Renewal, ServerBad, ServerBye, ServerNo, ServerUnavailable, SignsIn, Timeout, Tried,
 };
 use crate::protocol::endpoint::{Protocol, Security};
 use crate::protocol::failure::Stage;
@@ -14,6 +14,14 @@ use crate::protocol::sasl::Way;
 /// The meaning, the cures, and what they are about.
 pub(super) fn sentence(case: &Case<'_>, cures: &[Cure]) -> String {
     let mut sentence = meaning(case);
+    if matches!(case.kind, AuthInvalid | AuthRefused) {
+        sentence += &match &case.known.renewal {
+            None => String::new(),
+            Some(Renewal::Newer) => ", and a newly fetched one too".to_owned(),
+            Some(Renewal::Same) => ", and another fetch gave the same token again".to_owned(),
+            Some(Renewal::Failed(why)) => format!(", and no other token could be fetched ({why})"),
+        };
+    }
     if !cures.is_empty() {
         sentence += &format!("; {}", list(cures));
     }
@@ -208,6 +216,7 @@ impl fmt::Display for Cure {
             Self::FreshToken => {
                 f.write_str("get a fresh one: it may have expired, or be meant for another user or use")
             }
+            Self::OtherToken => f.write_str("get one that is meant for this user and for mail by this protocol"),
             Self::NewPassword => f.write_str("set a new password with the provider: this one has expired"),
             Self::OpenItsPage => f.write_str("sign in on the web page that it names"),
             Self::AllowProtocol(Some(protocol)) => {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::connection::ImapConnection;
 use super::opening;
 use crate::allocator::{Connector, SessionId};
+use crate::protocol::credentials::Credentials;
 use crate::protocol::opening::DialFailure;
 use crate::protocol::settings::{Account, Settings};
 
@@ -22,6 +23,12 @@ impl ImapConnector {
     /// on it returns. All of them fail as `disposed`. There is no way back.
     pub fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// From now on signs in with these, as [`MailConnector::set_credentials`](crate::protocol::MailConnector::set_credentials)
+    /// says.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.0.set_credentials(credentials);
     }
 
     /// Opens a session: connects, secures, signs in and labels it, all within the connect timeout.

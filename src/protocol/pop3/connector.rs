@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::connection::Pop3Connection;
 use super::opening;
 use crate::allocator::{Connector, SessionId};
+use crate::protocol::credentials::Credentials;
 use crate::protocol::opening::DialFailure;
 use crate::protocol::settings::{Account, Settings};
 
@@ -25,6 +26,12 @@ impl Pop3Connector {
     /// on it returns. All of them fail as `disposed`. There is no way back.
     pub fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// From now on signs in with these, as [`MailConnector::set_credentials`](crate::protocol::MailConnector::set_credentials)
+    /// says.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.0.set_credentials(credentials);
     }
 
     /// Opens a session: connects, secures and signs in, all within the connect timeout. POP3 has no way to label it.

@@ -12,16 +12,7 @@ use super::*;
 const TOKEN: &str = "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg==";
 
 fn present(secret: &str) -> Presented {
-    let credentials = Credentials::Password(Secret::new(secret.to_owned()));
-    credentials
-        .present(
-            Some("joe"),
-            &Arc::default(),
-            &crate::protocol::live::Live::default(),
-            Instant::now() + Duration::from_secs(1),
-        )
-        .ok()
-        .unwrap()
+    Presented::new("joe", Secret::new(secret.to_owned()), &Arc::default()).ok().unwrap()
 }
 
 fn exchange(mechanism: Mechanism, user: &str, secret: &str) -> Exchange {
