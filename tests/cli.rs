@@ -22,6 +22,7 @@ mod refusals;
 pub mod secrets;
 mod stalled;
 mod switches;
+mod tokens;
 mod usage;
 mod verify;
 mod written;

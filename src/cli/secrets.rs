@@ -45,15 +45,19 @@ pub fn credentials(args: &SignInArgs, server: impl Display, user: &str, patience
     let deadline = Instant::now() + patience;
     if let Some(command) = args.token_command.clone() {
         let fetch = move |deadline, called_off: &dyn Fn() -> bool| {
-            output_of("--token-command", &command, deadline, called_off).map_err(|error| format!("{error:#}"))
+            let flag = "--token-command";
+            let output = output_of(flag, &command, deadline, called_off);
+            let token = output.and_then(|output| token(&output).context(flag));
+            token.map_err(|error| format!("{error:#}"))
         };
-        return Ok(Credentials::Token(Tokens::new(fetch)));
+        return Ok(Credentials::Token(Tokens::expiring(fetch)));
     }
     let secret = if let Some(command) = &args.password_command {
         let interrupted = Interrupted::listen().context("listening for signals")?;
-        let output = output_of("--password-command", command, deadline, &|| interrupted.is_set());
+        let flag = "--password-command";
+        let output = output_of(flag, command, deadline, &|| interrupted.is_set());
         interrupted.end_by_it();
-        output?
+        first_line(&output?).context(flag)?
     } else if let Some(path) = &args.password_file {
         from_file(path, deadline).with_context(|| format!("--password-file {}", path.display()))?
     } else if args.password_stdin {
@@ -73,8 +77,13 @@ pub fn credentials(args: &SignInArgs, server: impl Display, user: &str, patience
     Ok(Credentials::Password(secret))
 }
 
-/// The first line that a command writes, which must end well and in time.
-fn output_of(flag: &str, command: &str, deadline: Instant, called_off: &dyn Fn() -> bool) -> Result<Secret> {
+/// All that a command writes, which must end well and in time.
+fn output_of(
+    flag: &str,
+    command: &str,
+    deadline: Instant,
+    called_off: &dyn Fn() -> bool,
+) -> Result<Zeroizing<Vec<u8>>> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .env_remove(PASSWORD)
@@ -91,7 +100,7 @@ fn output_of(flag: &str, command: &str, deadline: Instant, called_off: &dyn Fn()
     }
     let status = child.wait().with_context(|| flag.to_owned())?;
     match watched {
-        Ok(output) if status.success() => first_line(&output).with_context(|| flag.to_owned()),
+        Ok(output) if status.success() => Ok(output),
         Ok(_) => bail!("{flag} failed ({status}); run it by hand to see why"),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("{flag} was stopped, as this run is"),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -250,7 +259,7 @@ fn read_some(source: &mut impl Read, text: &mut Vec<u8>) -> io::Result<bool> {
     let read = source.read(&mut text[held..]);
     text.truncate(held + read.as_ref().map_or(0, |read| *read));
     match read {
-        Ok(_) if text.len() > LONGEST => Err(io::Error::other("too long for a password")),
+        Ok(_) if text.len() > LONGEST => Err(io::Error::other("too long for a password or a token")),
         Ok(read) => Ok(read == 0),
         Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => Ok(false),
         Err(error) => Err(error),
@@ -265,4 +274,30 @@ fn first_line(text: &[u8]) -> Result<Secret> {
     ensure!(!line.contains(&0), "a NUL character is in no secret");
     let secret = std::str::from_utf8(line).ok().context("not UTF-8 text")?;
     Ok(Secret::new(secret.to_owned()))
+}
+
+/// An answer of a token endpoint (RFC 6749 §5.1), as some tools pass it on.
+#[derive(serde::Deserialize)]
+struct Answer {
+    access_token: String,
+    /// In seconds; a number, or one in quotes.
+    expires_in: Option<serde_json::Value>,
+}
+
+/// The token that a command wrote: one line, or JSON with how long it lasts.
+fn token(output: &[u8]) -> Result<(Secret, Option<Duration>)> {
+    let output = output.trim_ascii();
+    ensure!(!output.is_empty(), "it wrote nothing; it must write the token");
+    if output.starts_with(b"{") {
+        // What is wrong with it is not quoted: the token may stand there.
+        let answer = serde_json::from_slice(output).ok();
+        let Answer { access_token, expires_in } = answer.context("it wrote JSON without an access_token (RFC 6749)")?;
+        let seconds = expires_in.and_then(|lasts| lasts.as_u64().or_else(|| lasts.as_str()?.parse().ok()));
+        return Ok((Secret::new(access_token), seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)));
+    }
+    ensure!(
+        !output.contains(&b'\n'),
+        "it wrote more than one line; it must write the token alone, or JSON with an access_token"
+    );
+    Ok((first_line(output)?, None))
 }

@@ -68,9 +68,11 @@ pub struct SignInArgs {
     /// Read the password from the first line of standard input
     #[arg(long, group = "secret", help_heading = "Server")]
     pub password_stdin: bool,
-    /// Sign in by OAuth: run this in a shell; the first line that it writes is the access token
+    /// Sign in by OAuth: run this in a shell; the one line that it writes is the access token
     ///
-    /// It is run when the first connection signs in, and once more if the server refuses the token as expired.
+    /// It may write the JSON of a token endpoint instead, with access_token and expires_in. It is run when the first
+    /// connection signs in, and again when one signs in after the token has run out or was refused; never twice at a time. The
+    /// same token again is not tried. Where another is refused too, or the command fails, the next sign-in waits 1, 2, 4 … 60 s.
     #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
     pub token_command: Option<String>,
     /// Sign in this way [default: the strongest that the server offers]
