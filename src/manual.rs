@@ -84,7 +84,8 @@
 //! - **B5** No operation, connect, wait or shutdown is unbounded in time. A deadline covers the whole of it, not each
 //!   read: a server that drips a byte a second ends in time too.
 //! - **B6** Signing in is careful: until one sign-in of an account has succeeded only one is under way; the first
-//!   refused one ends the run's further sign-ins to that account.
+//!   refused one ends the run's further sign-ins to that account. For a library's client this lasts as long as the
+//!   client; a new password or token opens the gate again.
 //!
 //! # The words for failure
 //! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`
@@ -219,8 +220,15 @@
 //! - **In a scenario by POP3 the sandbox's maildrops are shared**: the rules speak of several connections, and are to be seen
 //!   by POP3 too, as on a Dovecot that was not told to lock. `server locks maildrops` asks for the other. In a run they are
 //!   locked, as RFC 1939 says, so that MC033 is met here first; `--sandbox-maildrops` changes either.
-//! - **A refused token** is fetched once more, and the dial that held it is tried again, on a new connection and within
-//!   its one deadline: the old one has said what it had to say.
+//! - **A token** is fetched when a sign-in needs one: the first, one after the token at hand has run out, one after the server
+//!   has refused it. One fetch at a time is under way; other dials wait for it, each within its own deadline. After a
+//!   refusal the dial that held the token fetches another and is tried again, once, on a new connection and within its one
+//!   deadline. If that token is the same, it is not presented. If it is refused too, or is the same, the gate is shut (B6):
+//!   dials of the next 1, 2, 4 … 60 s are told so, and one that comes later fetches again. A token that was not refused
+//!   opens the gate, to one sign-in at a time.
+//! - **A fetch that fails** fails its dial as `auth-unsupported`, and holds the next one back for 1, 2, 4 … 60 s. Dials wait
+//!   for that, but after three failures in a row they are told at once. No connection is opened before a token is there,
+//!   except for the first: it is fetched when the server has said that it takes tokens.
 //! - **A sign-in's first answer** goes with its command where that may carry it (IMAP: where SASL-IR is offered). If the
 //!   server does not understand that (BAD, 501), it gets the command alone and then the answer, in the same session. After
 //!   NO, or any refusal that has a reason, it never does: that is a refused sign-in (B6).

@@ -84,7 +84,8 @@ pub(super) const KINDS: [Article; 25] = [
         "auth-invalid",
         "the server refused the user or the password",
         "The server understood the sign-in and said no. mailconn then ends all further sign-ins of the run to that account: a \
-         password that is wrong once is wrong eight times, and servers ban addresses for that.",
+         password that is wrong once is wrong eight times, and servers ban addresses for that. A token may have expired: \
+         --token-command is run once more, and its token is tried if it is another one.",
         "Check both; some providers want an app password or a token (--token-command). A limit on connections has a word of its \
          own, limit-connections, and is not meant here.",
         &["B6", "B4"],
@@ -113,8 +114,9 @@ pub(super) const KINDS: [Article; 25] = [
         "auth-unsupported",
         "client and server share no way to sign in",
         "The server offers no mechanism that the given secret fits, or forbids passwords without TLS (LOGINDISABLED), or wants \
-         something that is not there.",
-        "Use TLS; see what is offered with mailconn check; choose a way with --auth.",
+         something that is not there. Or --token-command brought no token: the message says why.",
+        "Use TLS; see what is offered with mailconn check; choose a way with --auth. Run the --token-command by hand: it must \
+         write the token alone on one line, or JSON with access_token, and end well in time.",
         &["B6"],
         &[],
     ),
