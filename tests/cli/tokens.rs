@@ -41,7 +41,11 @@ impl Helper {
     }
 
     fn run(&self, server: &Server, args: &str) -> Ended {
-        let args = format!("--ops noop --format json {args}");
+        self.told(server, "json", args)
+    }
+
+    fn told(&self, server: &Server, format: &str, args: &str) -> Ended {
+        let args = format!("--ops noop --format {format} {args}");
         let ended = end(against(server.address, &args).args(["--token-command", &self.command]));
         for said in [&ended.stdout, &ended.stderr] {
             assert!(!said.contains(CANARY), "a secret is out: {said}");
@@ -244,4 +248,37 @@ fn a_slow_fetch_is_one_for_all_and_the_first_sign_in_with_it_is_alone() {
     let ended = helper.run(&server, "--mode use-default -t 8 -n 2");
     assert_eq!((ended.code, came.lock().unwrap().len(), helper.calls().len()), (0, 8, 1), "{}", ended.stdout);
     assert_eq!(under_way.load(Ordering::SeqCst), 8);
+}
+
+#[test]
+fn each_such_run_is_borne_out_by_its_own_file() {
+    for (script, takes) in [
+        ("echo $T", ""),
+        ("echo $T-$n", ""),
+        ("echo $T-$n", "-2"),
+        ("[ $n -gt 1 ] && echo $T", "i"),
+        ("[ $n -lt 2 ] && echo $T", ""),
+        ("exit 3", ""),
+    ] {
+        let (server, _) = server(move |token, _| !takes.is_empty() && token.ends_with(takes), true);
+        let ended = Helper::new(script).told(&server, "ndjson", "--mode use-default -t 4 -n 2");
+        // Which looks whether it is.
+        ended.events();
+    }
+}
+
+#[test]
+fn no_transcript_holds_a_token() {
+    let (server, _) = server(|token, _| token.ends_with("-2"), true);
+    let helper = Helper::new("echo $T-$n");
+    let transcripts = helper.file("transcripts");
+    let ended = helper.run(&server, &format!("--mode use-default -t 4 -n 2 --transcript {}", transcripts.display()));
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let encoded = STANDARD.encode(format!("user=joe\x01auth=Bearer {CANARY}"));
+    let files = std::fs::read_dir(transcripts).unwrap();
+    let texts: Vec<String> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert!(!texts.is_empty());
+    for text in texts {
+        assert!(!text.contains(CANARY) && !text.contains(&encoded[..encoded.len() - 4]), "{text}");
+    }
 }

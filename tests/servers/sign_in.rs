@@ -2,7 +2,12 @@
 
 use super::tool::{Protection, Protocol, SOON, Tool, assert_sums_hold};
 use crate::support::dovecot::PrivateDovecot;
+use mailconn::allocator::{ConnectionId, SessionId};
+use mailconn::protocol::{Credentials, Endpoint, ImapConnector, Secret, Settings, Tokens};
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
 
 fn signs_in_by(report: &super::tool::Report) -> Vec<&str> {
     report.events("session-opened").map(|opened| opened["signed_in_by"].as_str().unwrap()).collect()
@@ -123,5 +128,30 @@ fn a_wrong_password_costs_one_attempt_of_eight_threads_by_smtp_and_by_pop3() {
         for output in [&finished.stdout, &finished.stderr] {
             assert!(!output.contains(WRONG), "{output}");
         }
+    }
+}
+
+/// By the server's own clock: the second dial presents what has run out, unless its end is known.
+#[test]
+fn a_token_that_runs_out_is_replaced_and_where_its_end_is_known_before_it_is_refused() {
+    const LASTS: Duration = Duration::from_secs(3);
+    let server = PrivateDovecot::start();
+    for (number, says_so) in [false, true].into_iter().enumerate() {
+        let user = server.users()[number].to_owned();
+        let tokens = Mutex::new(vec![server.token(&user, 100 * LASTS), server.token(&user, LASTS)]);
+        let tokens = Tokens::expiring(move |_, _| {
+            let token = tokens.lock().unwrap().pop().ok_or("a third was asked for")?;
+            Ok((Secret::new(token), says_so.then_some(LASTS)))
+        });
+        let endpoint = Endpoint::parse(&format!("imap://{user}@127.0.0.1:{}", server.imap_port()), None).unwrap();
+        let connector = ImapConnector::new(Settings::new(endpoint, Credentials::Token(tokens)));
+        let dial = |number| connector.dial(SessionId { connection: ConnectionId(number), number: 1 }).unwrap();
+        let at_hand = (dial(0), dial(1));
+        thread::sleep(LASTS + Duration::from_secs(2));
+        let renewed = (dial(2), dial(3));
+        drop((at_hand, renewed));
+        let log = server.wait_for(SOON, |log| log.sessions.iter().filter(|session| session.user == user).count() >= 4);
+        let refused = log.refused_sign_ins.iter().filter(|refused| refused.user == user).count();
+        assert_eq!(refused, usize::from(!says_so), "{says_so}");
     }
 }

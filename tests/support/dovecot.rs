@@ -32,6 +32,7 @@ pub struct PrivateDovecot {
     /// Stops it, and removes its directory: so it comes before that directory's own removal.
     _end: AtTheEnd,
     dir: TempDir,
+    signer: Signer,
 }
 
 /// What a server that has yet to start is to be.
@@ -121,8 +122,8 @@ impl Builder {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
         let remarks = String::from_utf8_lossy(&up.stderr).trim_end().to_owned();
-        let server = PrivateDovecot { env, remarks, _end: end, dir };
-        server.write_tokens(&signer);
+        let server = PrivateDovecot { env, remarks, _end: end, dir, signer };
+        server.write_tokens();
         server
     }
 }
@@ -189,7 +190,13 @@ impl PrivateDovecot {
         self.dir.path().join(format!("token.{user}.expired"))
     }
 
-    fn write_tokens(&self, signer: &Signer) {
+    /// A bearer token of the user's, valid from now on for so long.
+    pub fn token(&self, user: &str, lasts: Duration) -> String {
+        self.signer.token(user, SystemTime::now(), lasts)
+    }
+
+    fn write_tokens(&self) {
+        let signer = &self.signer;
         const HOUR: Duration = Duration::from_secs(3600);
         let now = SystemTime::now();
         let write = |file: PathBuf, token: String| fs::write(&file, token).expect("a file for a token");

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Signs tokens. Who bears one is signed in as the user that it names.
+#[derive(Debug)]
 pub struct Signer(Key);
 
 impl Signer {
