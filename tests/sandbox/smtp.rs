@@ -278,6 +278,17 @@ fn lines_recipients_and_messages_have_bounds() {
 }
 
 #[test]
+fn a_message_that_imap_could_not_show_is_refused_and_the_session_goes_on() {
+    let server = serving(&[(Protocol::Smtp, Security::Plain)], Options::default());
+    let mut talk = signed_in(server.address());
+    for message in ["\0\r\n", "Subject: a\0b\r\n\r\nx\r\n", "Subject: s\r\n\r\n\0\r\n"] {
+        assert_eq!(send(&mut talk, "user", message), "554 5.6.0 Error: message contains NUL\r\n", "{message:?}");
+    }
+    assert_eq!(send(&mut talk, "user", "Subject: s\r\n\r\nx\r\n"), "250 2.0.0 Ok: queued as 1.1\r\n");
+    assert_eq!(server.stop(PATIENCE)[0].delivered.len(), 1);
+}
+
+#[test]
 fn a_silent_client_is_told_and_left() {
     let options = Options { idle_limit: Some(Duration::from_millis(150)), ..Options::default() };
     let server = serving(&[(Protocol::Smtp, Security::Plain)], options);

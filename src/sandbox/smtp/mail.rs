@@ -68,6 +68,10 @@ impl Session<'_> {
         let Some(text) = text else {
             return "552 5.3.4 Error: message file too big".into();
         };
+        // IMAP could not show it (RFC 3501, 9: no literal holds NUL).
+        if text.contains(&0) {
+            return "554 5.6.0 Error: message contains NUL".into();
+        }
         self.messages += 1;
         let id = format!("{}.{}", self.witness.number(), self.messages);
         let with = match (hello.extended, self.encrypted) {
