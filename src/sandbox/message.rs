@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use imap_codec::imap_types::body::{BasicFields, Body, BodyStructure, SpecificFields};
 use imap_codec::imap_types::core::{IString, NString, Vec1};
 use imap_codec::imap_types::envelope::{Address, Envelope};
-use mail_parser::{HeaderName, MessageParser, MimeHeaders};
+use mail_parser::{ContentType, HeaderName, MimeHeaders};
 
 mod addresses;
 mod parts;
@@ -74,12 +74,7 @@ impl Message {
         if contains(&String::from_utf8_lossy(self.piece().body), needle) {
             return true;
         }
-        Part::of(&self.raw).leaves().any(|leaf| {
-            // A leaf alone: whatever it claims to be, there is nothing within it to descend into.
-            MessageParser::default().parse(leaf).is_some_and(|parsed| {
-                parsed.parts.iter().any(|part| part.text_contents().is_some_and(|text| contains(text, needle)))
-            })
-        })
+        Part::of(&self.raw).leaves().any(|leaf| leaf.text().is_some_and(|text| contains(&text, needle)))
     }
 
     pub fn text_contains(&self, needle: &str) -> bool {
@@ -156,8 +151,8 @@ fn structure(part: &Part<'_>) -> BodyStructure<'static> {
             body_structure: Box::new(structure(message)),
             number_of_lines: lines,
         },
-        // Of a multipart that was not taken apart, nobody can say more.
-        Inner::None if kind.is_some_and(|kind| kind.ctype() == "multipart") => octets(),
+        // Of a multipart or a message that was not taken apart, nobody can say what such a one must say.
+        Inner::None if kind.is_some_and(has_inner) => octets(),
         Inner::None => match kind {
             Some(kind) if kind.ctype() != "text" => SpecificFields::Basic {
                 r#type: string(kind.ctype()),
@@ -181,6 +176,11 @@ fn structure(part: &Part<'_>) -> BodyStructure<'static> {
         encoding: part.fields.content_transfer_encoding().map(|encoding| Cow::Owned(encoding.to_owned())),
     };
     single(body.len(), fields, specific)
+}
+
+fn has_inner(kind: &ContentType<'_>) -> bool {
+    let is_message = || kind.subtype().is_some_and(|subtype| subtype.eq_ignore_ascii_case("rfc822"));
+    kind.ctype() == "multipart" || (kind.ctype() == "message" && is_message())
 }
 
 fn octets() -> SpecificFields<'static> {

@@ -73,6 +73,9 @@ fn odd_messages_end_no_session() {
         "Content-Type: message/rfc822\r\n",
         "Content-Type: message/rfc822\r\n\r\n",
         "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nDQo=\r\n",
+        ":Content-Type:multipart/;boundary=b\nContent-Type:multipart/;boundary=c b\n\n--c b\
+         Content-Type:message/rfc822\n\nContent-Type:message/rfc822\n\n\n--c b--",
+        "Content-Type:multipart/digest;boundary=b\n\nb--b\n\nh\nContent-Type:message/rfc822\n\n\n--b--",
         "Content-Type: /\r\n\r\n",
         "Content-Type: text\r\n\r\nx",
         "Date: \r\nMessage-ID: <\r\n\r\n",
@@ -86,6 +89,26 @@ fn odd_messages_end_no_session() {
         assert!(shown.ends_with("lst OK Fetch completed.\r\n"), "{message:?}: {shown}");
         let found = raw.ask("s SEARCH OR FROM x OR SUBJECT x OR BODY x SENTBEFORE 1-Jan-2020");
         assert!(found.ends_with("s OK Search completed.\r\n"), "{message:?}: {found}");
+    }
+    end(server);
+}
+
+#[test]
+fn a_message_within_a_message_is_one_only_where_it_was_taken_apart() {
+    let server = serve(Options::default());
+    let mut raw = Raw::selected(server.address(), "INBOX");
+    let kind = "Content-Type: message/rfc822\r\n";
+    for message in [
+        format!("{kind}Content-Transfer-Encoding: base64\r\n\r\nDQo=\r\n"),
+        format!("{kind}Content-Transfer-Encoding: Quoted-Printable\r\n\r\n=\r\n"),
+        format!("{kind}\r\n").repeat(40),
+    ] {
+        append(&mut raw, "INBOX", "", &message);
+        raw.ask("n NOOP");
+        let shown = last(&mut raw, "BODYSTRUCTURE");
+        // Without an envelope and a body of its own a message/rfc822 is no body structure (RFC 3501 §9).
+        assert!(shown.contains("(\"application\" \"octet-stream\" NIL NIL NIL "), "{message}: {shown}");
+        assert!(!shown.contains("\"message\" \"rfc822\""), "{message}: {shown}");
     }
     end(server);
 }

@@ -16,7 +16,6 @@ pub(in crate::sandbox) struct Piece<'a> {
 
 /// A part, and what is within it.
 pub(super) struct Part<'a> {
-    pub whole: &'a [u8],
     pub piece: Piece<'a>,
     /// Its header alone.
     pub fields: Message<'a>,
@@ -91,7 +90,7 @@ impl<'a> Part<'a> {
         } else {
             Inner::None
         };
-        Self { whole, piece, fields, inner }
+        Self { piece, fields, inner }
     }
 
     /// The part that a section like `2.1` names (RFC 3501 §6.4.5). A message that is not multipart has one part, itself.
@@ -110,13 +109,29 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The parts with nothing within them, whole.
-    pub fn leaves(&self) -> Box<dyn Iterator<Item = &'a [u8]> + '_> {
+    /// The parts with nothing within them.
+    pub fn leaves(&self) -> Box<dyn Iterator<Item = &Part<'a>> + '_> {
         match &self.inner {
-            Inner::None => Box::new(std::iter::once(self.whole)),
+            Inner::None => Box::new(std::iter::once(self)),
             Inner::Parts(parts) => Box::new(parts.iter().flat_map(Part::leaves)),
             Inner::Message(message) => message.leaves(),
         }
+    }
+
+    /// Its text, decoded where it is encoded, if it is one with nothing within it. The parser is shown a text and nothing
+    /// else: of a message with boundaries within boundaries it makes a panic.
+    pub fn text(&self) -> Option<String> {
+        let kind = self.fields.content_type();
+        if kind.is_some_and(|kind| kind.ctype() != "text") {
+            return None;
+        }
+        let token = |value: &&str| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        let charset = kind.and_then(|kind| kind.attribute("charset")).filter(token);
+        let charset = charset.map(|name| format!("; charset={name}")).unwrap_or_default();
+        let encoding = self.fields.content_transfer_encoding().filter(token).unwrap_or("8bit");
+        let header = format!("Content-Type: text/plain{charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+        let alone = [header.as_bytes(), self.piece.body].concat();
+        MessageParser::default().parse(&alone)?.parts.first()?.text_contents().map(str::to_owned)
     }
 }
 
