@@ -91,6 +91,13 @@ fn holds_any(text: &Text, patterns: &[Pattern]) -> bool {
     patterns.iter().any(|pattern| text.holds(pattern))
 }
 
+/// What is looked at of a line, in bytes: a hostile one of megabytes must not cost its reader the deadline.
+const MAX_READ: usize = 2048;
+
+fn beginning(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(MAX_READ)]
+}
+
 /// A refusal taken apart.
 struct Line {
     protocol: Protocol,
@@ -108,7 +115,7 @@ struct Line {
 
 impl Line {
     fn read(line: &[u8], carried: &[String]) -> Self {
-        let whole = String::from_utf8_lossy(line);
+        let whole = String::from_utf8_lossy(beginning(line));
         let untagged = whole.strip_prefix("* ").unwrap_or(&whole);
         let (first, mut said) = untagged.split_once(' ').unwrap_or((untagged, ""));
         let first = first.to_lowercase();
@@ -347,6 +354,7 @@ pub fn refusal_of(line: &[u8], stage: Stage, carried: &[String]) -> Failure {
 
 /// The same, where another line is to be shown for it: one without its tag, in which the password is masked.
 pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage, carried: &[String]) -> Failure {
+    let shown = beginning(shown);
     let kind = Line::read(without_tag(line), carried).means(stage);
     Failure::new(kind, stage, advice(kind, stage, shown, &Circumstances::default())).with_line(shown)
 }

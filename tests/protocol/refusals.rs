@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use mailconn::protocol::FailureKind::{
     AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerBad, ServerBye, ServerNo,
     ServerUnavailable,
@@ -590,4 +592,12 @@ fn the_names_are_the_words_of_the_taxonomy() {
     );
     let names: Vec<_> = Stage::ALL.iter().map(|stage| stage.name()).collect();
     assert_eq!(names.join(" "), "resolve connect tls greeting auth wait operation logout");
+}
+
+#[test]
+fn a_refusal_of_megabytes_is_judged_in_time() {
+    let line = format!("554 {}", "account blocked or something else, ".repeat(100_000));
+    let began = Instant::now();
+    assert_eq!(refusal(line.as_bytes(), Operation).kind, ServerNo);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
