@@ -5,6 +5,7 @@ mod canary;
 mod check;
 mod cli;
 mod foreign_servers;
+mod fuzz;
 mod protocol;
 mod readme;
 mod reference;
