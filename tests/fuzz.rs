@@ -1,5 +1,6 @@
-//! Inputs nobody would write: messages and commands into the sandbox, replies to our client. Each is made from a seed and
-//! its own number, by a grammar, and then spoilt; the properties they are held to are in `server` and `client`.
+//! Inputs nobody would write: messages and commands into the sandbox, replies to our client, files for `verify`. Each is
+//! made from a seed and its own number, by a grammar, and then spoilt; the properties they are held to are in `server` and
+//! `client`.
 //!
 //! ```sh
 //! cargo test --test it -- fuzz::                               # 20,000 inputs
@@ -81,6 +82,7 @@ impl Case {
             Kind::OfSmtp => client::replies(self, mailconn::protocol::Protocol::Smtp),
             Kind::OfPop3 => client::replies(self, mailconn::protocol::Protocol::Pop3),
             Kind::Line => client::lines(self),
+            Kind::Record => client::records(self),
         }
     }
 
@@ -301,6 +303,15 @@ fn what_failed_once_holds() {
             panic!("{}: {}", case.pasted(), wrong.what);
         }
     }
+}
+
+/// Else `verify` would see no more of it than its beginning.
+#[test]
+fn the_file_that_is_spoilt_holds_before() {
+    let trace = mailconn::report::Trace::read(inputs::RUN).unwrap();
+    let verification = mailconn::report::Verification::of(trace);
+    let text = mailconn::report::verification_text(&verification);
+    assert!(verification.holds(), "write tests/fuzz/run.ndjson anew, as `RUN` says: {text}");
 }
 
 /// A seed that is printed today makes the same inputs tomorrow, as long as the grammars are the same.

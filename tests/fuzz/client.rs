@@ -14,6 +14,8 @@ use mailconn::protocol::{
     Stationery, printable, refusal, stated_wait,
 };
 
+use mailconn::report::{Recorded, Verification, verification_json, verification_text};
+
 use super::inputs::{Case, HANGS, TURN};
 use super::{Wrong, note};
 
@@ -272,6 +274,31 @@ pub fn lines(case: &Case) -> Result<(), Wrong> {
             }
             let _ = (stated_wait(&text), mailconn::report::explain_line(&text, None, None));
             Ok(())
+        }));
+        held.unwrap_or_else(|_| Err("it panics".to_owned())).map_err(|what| Wrong { at, what })?;
+    }
+    Ok(())
+}
+
+/// Each file as `verify` reads it. What it says of a file that nobody wrote does not matter, as long as it says it.
+pub fn records(case: &Case) -> Result<(), Wrong> {
+    for (at, file) in case.inputs.iter().enumerate() {
+        note(case, at);
+        let held = catch_unwind(AssertUnwindSafe(|| {
+            let began = Instant::now();
+            if let Ok(Recorded::Run(trace)) = Recorded::read(file.as_slice()) {
+                let verification = Verification::of(*trace);
+                let text = verification_text(&verification);
+                let _ = (verification_json(&verification), verification.exit_code());
+                if text.contains(|letter: char| letter.is_control() && letter != '\n') {
+                    return Err(format!("what is shown holds control characters: {text:?}"));
+                }
+            }
+            if began.elapsed() > Duration::from_secs(10) {
+                Err(format!("it takes {:?}", began.elapsed()))
+            } else {
+                Ok(())
+            }
         }));
         held.unwrap_or_else(|_| Err("it panics".to_owned())).map_err(|what| Wrong { at, what })?;
     }

@@ -21,6 +21,8 @@ pub enum Kind {
     OfPop3,
     /// One line of a server.
     Line,
+    /// A run's file, for `verify`.
+    Record,
 }
 
 /// Inputs over one session.
@@ -45,7 +47,8 @@ impl Case {
             7 => Kind::OfImap,
             8 if number % 20 == 8 => Kind::OfSmtp,
             8 => Kind::OfPop3,
-            _ => Kind::Line,
+            _ if number % 20 == 9 => Kind::Line,
+            _ => Kind::Record,
         };
         let state = Random::of(seed, u64::MAX - number).below(60);
         let inputs = (first..first + PER_CASE).map(|input| kind.input(&mut Random::of(seed, input))).collect();
@@ -67,6 +70,21 @@ impl Kind {
             }
             Self::OfSmtp => script(&OF_SMTP, &["greeting", "ehlo", "in"], &SMTP_TURNS, "ok", random),
             Self::OfPop3 => script(&OF_POP3, &["greeting", "capa", "in"], &POP3_TURNS, "ok", random),
+            Self::Record => {
+                let mut lines: Vec<Vec<u8>> = RUN.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+                for _ in 0..=random.below(3) {
+                    let (at, other) = (random.below(lines.len()), random.below(lines.len()));
+                    match random.below(4) {
+                        0 => drop(lines.remove(at)),
+                        1 => lines.swap(at, other),
+                        _ => {
+                            let other = lines[other].clone();
+                            spoil(random, &mut lines[at], &other);
+                        }
+                    }
+                }
+                lines.concat()
+            }
             Self::Line => match random.below(5) {
                 0 => made(&OF_IMAP, "end", random),
                 1 => made(&OF_IMAP, "refusal", random),
@@ -77,6 +95,9 @@ impl Kind {
         }
     }
 }
+
+/// What `mailconn run --mode use-default -t 2 -n 2 --format ndjson` wrote.
+pub const RUN: &[u8] = include_bytes!("run.ndjson");
 
 /// By the grammar, and half of the time spoilt.
 fn made(grammar: &Grammar, name: &str, random: &mut Random) -> Vec<u8> {
