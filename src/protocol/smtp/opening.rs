@@ -109,7 +109,8 @@ impl Opening<'_> {
             // The first line is the server's name.
             answered.texts.iter().skip(1).for_each(|text| offered.add(text));
         }
-        if !reply::is_done(answered.code) {
+        // Any other yes answers something else: a second greeting is a 220.
+        if answered.code != 250 {
             // Whom the server will not greet, it refuses whoever would sign in: that is the greeting's stage.
             lines.set_stage(Stage::Greeting);
             return Err(before_sign_in(reply::not_done(lines, &answered)));
