@@ -47,6 +47,8 @@ pub(super) struct Circumstances {
     pub(super) connect_timeout: Option<Duration>,
     /// The sender of the message under way.
     pub(super) sender: Option<String>,
+    /// The session is not used again, whatever the failure says of it.
+    pub(super) is_given_up: bool,
 }
 
 /// Who signs in, and with what.

@@ -289,6 +289,7 @@ impl Lines {
 
     /// The failure of a unit, with what can be done about it.
     pub(super) fn judged(&mut self, failure: Failure) -> Failure {
+        self.known.is_given_up = self.is_broken();
         self.known.judge_with(failure, &self.live)
     }
 

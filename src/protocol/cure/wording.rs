@@ -66,7 +66,7 @@ fn meaning(case: &Case<'_>) -> String {
             Stage::Auth => {
                 format!("the server does not sign us in, and not for the {secret}: it has trouble of its own")
             }
-            Stage::Operation => "the server has trouble of its own; the connection goes on".to_owned(),
+            Stage::Operation => format!("the server has trouble of its own; {}", what_becomes(known)),
             _ => "the server does not serve us now: it has trouble of its own".to_owned(),
         },
         AuthPolicy => format!("the server does not let this account in like this, though the {secret} may be right"),
@@ -113,11 +113,16 @@ fn meaning(case: &Case<'_>) -> String {
                 "the server refused us before anyone signed in".to_owned()
             }
             Stage::Auth => format!("the server does not sign us in, and not for the {secret}"),
-            Stage::Operation => "the server refused the command; the connection goes on".to_owned(),
+            Stage::Operation => format!("the server refused the command; {}", what_becomes(known)),
             Stage::Logout => "the server found something wrong when the session was signed out".to_owned(),
             _ => "the server does not serve us".to_owned(),
         },
     }
+}
+
+/// What becomes of a session on which a command was refused.
+const fn what_becomes(known: &Circumstances) -> &'static str {
+    if known.is_given_up { "the session was given up" } else { "the connection goes on" }
 }
 
 fn late(case: &Case<'_>) -> String {

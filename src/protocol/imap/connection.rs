@@ -247,7 +247,10 @@ impl ImapConnection {
     }
 
     fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
-        self.unjudged(unit).map_err(|failure| self.parts.known.judge_with(failure, &self.parts.live))
+        self.unjudged(unit).map_err(|failure| {
+            self.parts.known.is_given_up = self.broken;
+            self.parts.known.judge_with(failure, &self.parts.live)
+        })
     }
 
     fn unjudged(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {

@@ -114,8 +114,9 @@ impl SmtpConnection {
             Ok(_) => Ok(1),
             Err(failure) => {
                 self.failed = self.failed.or_else(|| self.lines.commands().last().map(|command| command.verb));
-                self.forget();
-                Err(failure)
+                // The first refusal tells; what was refused after it is its consequence.
+                let further = self.forget().err().and_then(|refused| refused.server_line);
+                Err(failure.with_further(further))
             }
         }
     }
@@ -189,15 +190,11 @@ impl SmtpConnection {
     }
 
     /// Forgets the message under way, so that the next one starts afresh. A session that cannot is given up.
-    fn forget(&mut self) {
-        if !self.lines.is_broken()
-            && let Err(mut failure) = reply::command(&mut self.lines, "RSET")
-        {
-            "the server does not let go of the message that it refused; the session was signed out"
-                .clone_into(&mut failure.message);
-            self.lines.leave();
-            self.lines.give_up(failure);
+    fn forget(&mut self) -> Result<(), Failure> {
+        if self.lines.is_broken() {
+            return Ok(());
         }
+        reply::command(&mut self.lines, "RSET").map(|_| ()).map_err(|failure| self.lines.give_up(failure))
     }
 }
 
