@@ -13,6 +13,9 @@ const MOST_NOTICES: usize = 8;
 /// What is looked at of a fetched message, in bytes: the fields that were asked for.
 const MAX_LOOKED_AT: usize = 2048;
 
+/// A literal that is longer does not stay in its line, in bytes.
+const LONGEST_QUOTED: u64 = 1024;
+
 /// What is kept of a continuation request, in bytes: no mechanism's challenge is longer, in base64.
 const MAX_CHALLENGE: usize = 16 << 10;
 
@@ -68,6 +71,8 @@ pub(super) struct Reader {
     message: Vec<u8>,
     /// Whether the literal under way is one.
     is_message: bool,
+    /// Whether the literal under way stays in the line, as the quoted string that it might have been.
+    is_quoted: bool,
     pub(super) greeting: Option<Greeting>,
     pub(super) tally: Tally,
     /// The last complete line, as it came, without its line end.
@@ -111,6 +116,9 @@ impl Reader {
                     let room = MAX_LOOKED_AT.saturating_sub(self.message.len());
                     self.message.extend_from_slice(&bytes[..skip.min(room)]);
                 }
+                if self.is_quoted {
+                    self.quote(&bytes[..skip]);
+                }
                 bytes = &bytes[skip..];
                 continue;
             }
@@ -131,12 +139,33 @@ impl Reader {
                 Some(length) => {
                     self.literal_left = length;
                     self.is_message = is_fetch(&self.line);
-                    self.line.push(b' ');
+                    self.is_quoted = length <= LONGEST_QUOTED && is_namespace(&self.line);
+                    if self.is_quoted {
+                        let announcement = self.line.iter().rposition(|byte| *byte == b'{');
+                        self.line.truncate(announcement.unwrap_or(self.line.len()));
+                        self.line.push(b'"');
+                        self.quote(b"");
+                    } else {
+                        self.line.push(b' ');
+                    }
                 }
                 None => self.complete()?,
             }
         }
         Ok(())
+    }
+
+    /// Adds to the quoted string at the end of the line, and ends it with its literal.
+    fn quote(&mut self, content: &[u8]) {
+        for byte in content {
+            if matches!(byte, b'"' | b'\\') {
+                self.line.push(b'\\');
+            }
+            self.line.push(*byte);
+        }
+        if self.literal_left == 0 {
+            self.line.push(b'"');
+        }
     }
 
     fn complete(&mut self) -> Result<(), Unreadable> {
@@ -159,7 +188,9 @@ impl Reader {
             if starts_with(untagged, b"BYE") {
                 self.bye = Some(kept(line).to_vec());
             }
-            if is_notice(untagged) && self.notices.len() < MOST_NOTICES {
+            if is_notice(untagged) {
+                // The last one tells most.
+                self.notices.truncate(MOST_NOTICES - 1);
                 self.notices.push(kept(line).to_vec());
             }
             self.tally.untagged(untagged);
@@ -230,6 +261,11 @@ fn is_notice(untagged: &[u8]) -> bool {
     let is = |names: &[&[u8]]| names.iter().any(|name| status.eq_ignore_ascii_case(name));
     let alerts = |code: &[u8]| starts_with(code, b"[ALERT]") || starts_with(code, b"[WEBALERT");
     is(&[b"NO", b"BAD", b"BYE"]) || (is(&[b"OK"]) && words.next().is_some_and(alerts))
+}
+
+/// Whether a response names mailboxes whose names are wanted: the prefix of a namespace.
+fn is_namespace(line: &[u8]) -> bool {
+    line.strip_prefix(b"* ").is_some_and(|untagged| starts_with(untagged, b"NAMESPACE "))
 }
 
 fn is_fetch(line: &[u8]) -> bool {
