@@ -73,7 +73,8 @@
 //! # When things break
 //! - **B1** An operation whose connection breaks (I/O error, timeout, BYE, unreadable reply) fails, once, with the
 //!   reason. Its connection is never used again: it may be in the middle of a reply. A connection that the server has
-//!   closed is noticed at once.
+//!   closed is noticed at once; so is one on which, between units, bytes lie that make no whole line for 100 ms
+//!   (`protocol`). A reply that was there before its command was written answers nothing: `protocol`.
 //! - **B2** Main's and a default's place survive: the next operation there opens a new session. A broken independent
 //!   connection counts as disposed.
 //! - **B3** Nothing is retried behind the user's back, and a new session never pretends to be the old one: the ledger

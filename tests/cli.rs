@@ -23,6 +23,7 @@ pub mod secrets;
 mod stalled;
 mod switches;
 mod tokens;
+mod unasked;
 mod usage;
 mod verify;
 mod written;

@@ -17,4 +17,5 @@ mod sockets;
 pub mod tls;
 mod tokens;
 mod transcripts;
+mod unasked;
 mod upgrade;

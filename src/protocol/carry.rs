@@ -15,7 +15,7 @@ use super::endpoint::Security;
 use super::failure::{Failure, FailureKind, Stage};
 use super::lines::Lines;
 use super::opening::Opening;
-use super::sasl::{Exchange, Mechanism, Native, Offered, Way, choose};
+use super::sasl::{ACCEPTS_UNREAD, Exchange, Mechanism, Native, Offered, Way, choose};
 use super::secret::Secret;
 use super::session::DialEvent;
 
@@ -212,6 +212,7 @@ impl Opening<'_> {
         };
         match (turn, initial) {
             (Turn::Asks(_), Some(initial)) => carrier.answer(initial),
+            (Turn::Accepts, Some(_)) => Err(Failure::new(FailureKind::Protocol, Stage::Auth, ACCEPTS_UNREAD)),
             (turn, _) => Ok(turn),
         }
     }

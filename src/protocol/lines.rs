@@ -11,7 +11,7 @@ use super::command::{Command, Tag, Verb};
 use super::cure::Circumstances;
 use super::failure::{Failure, FailureKind, Stage};
 use super::live::{Live, cancelled};
-use super::opening::LEAVING;
+use super::opening::{LEAVING, SPOKE_HALF, WHOLE_WITHIN};
 use super::secret::Mask;
 use super::settings::Account;
 use super::stream::{Stream, Traffic};
@@ -53,6 +53,8 @@ pub(super) struct Lines {
     /// The first thing that went wrong with the stream: nothing is read or written after it.
     trouble: Option<Failure>,
     unasked: Unasked,
+    /// What is read now is what nobody asked for.
+    is_unasked: bool,
     /// What decides what can be done about a failure.
     pub(super) known: Circumstances,
 }
@@ -77,6 +79,7 @@ impl Lines {
             received_before: 0,
             trouble: None,
             unasked,
+            is_unasked: false,
             known: account.circumstances(),
         }
     }
@@ -129,8 +132,19 @@ impl Lines {
         self.trouble.get_or_insert(failure).clone()
     }
 
-    /// What the server sent and nobody took: after the reply to STARTTLS there must be nothing.
-    pub(super) fn has_unread(&self) -> bool {
+    /// Whether the server sent what nobody took: after the reply to STARTTLS there must be nothing.
+    pub(super) fn hears(&mut self) -> bool {
+        self.has_unread() || matches!(self.stream.read_ready(&mut [0]), Ok(1..))
+    }
+
+    /// Whether the server closes now: a refusal that nobody asked for is its goodbye then.
+    pub(super) fn hears_the_end(&mut self) -> bool {
+        self.stream.set_deadline(self.deadline.min(Instant::now() + WHOLE_WITHIN));
+        let timeout = |error: &io::Error| matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        !self.has_unread() && self.stream.read(&mut [0]).map_or_else(|error| !timeout(&error), |count| count == 0)
+    }
+
+    fn has_unread(&self) -> bool {
         self.taken < self.buffer.len()
     }
 
@@ -149,7 +163,14 @@ impl Lines {
                 Err(Pump::Failed(failure)) => return Err(failure),
             }
         }
-        Err((self.unasked)(self))
+        Err(self.spoken_to_unasked())
+    }
+
+    /// What was said unasked, and what that means; all of it must come soon (rule B1).
+    fn spoken_to_unasked(&mut self) -> Failure {
+        self.deadline = self.deadline.min(Instant::now() + WHOLE_WITHIN);
+        self.is_unasked = true;
+        (self.unasked)(self)
     }
 
     /// Adds a command line, which [`send`](Self::send) writes. The caller vouches that it holds no line end.
@@ -176,9 +197,12 @@ impl Lines {
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
         }
-        if self.has_unread() {
+        if !matches!(self.stage, Stage::Operation | Stage::Logout) {
+            // A dial has pauses of ours: a handshake, a token that is fetched. A unit was looked at when it began.
+            self.expect_silence()?;
+        } else if self.has_unread() {
             // All replies were read: what is left would be taken for the next one.
-            return Err((self.unasked)(self));
+            return Err(self.spoken_to_unasked());
         }
         self.stream.set_deadline(self.deadline);
         while !bytes.is_empty() {
@@ -192,7 +216,7 @@ impl Lines {
                 Err(error) => {
                     self.hear_out();
                     let has_last_words = self.buffer[self.taken..].contains(&b'\n');
-                    return Err(if has_last_words { (self.unasked)(self) } else { self.io_failed(&error) });
+                    return Err(if has_last_words { self.spoken_to_unasked() } else { self.io_failed(&error) });
                 }
             }
         }
@@ -331,7 +355,11 @@ impl Lines {
     }
 
     fn io_failed(&mut self, error: &io::Error) -> Failure {
-        let mut failure = Failure::from_io(error, self.stage);
+        let is_half = self.is_unasked && error.kind() == io::ErrorKind::TimedOut;
+        let mut failure = match is_half {
+            true => Failure::new(FailureKind::Protocol, self.stage, SPOKE_HALF),
+            false => Failure::from_io(error, self.stage),
+        };
         let partial = &self.buffer[self.taken..];
         if !partial.is_empty() {
             let shown = &partial[..partial.len().min(MAX_SHOWN)];

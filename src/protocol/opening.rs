@@ -31,6 +31,16 @@ pub(super) const LEAVING: Duration = Duration::from_secs(1);
 /// Said where something came between the reply to STARTTLS and the handshake.
 pub(super) const INJECTED: &str = "plaintext followed the reply to STARTTLS; someone on the way may be injecting it";
 
+/// Said where a reply was there before its command.
+pub(super) const SPOKE_UNASKED: &str = "the server spoke without being asked; its replies are out of step";
+
+/// Said where no more than a part of a line, or of a reply, came without a command.
+pub(super) const SPOKE_HALF: &str =
+    "the server spoke without being asked, and did not end its line; its replies are out of step";
+
+/// How long a line that nobody asked for may take to become whole (rule B1).
+pub(super) const WHOLE_WITHIN: Duration = Duration::from_millis(100);
+
 /// What was refused before anyone signed in was no password, however it reads.
 pub(super) fn before_sign_in(mut failure: Failure) -> Failure {
     // What was refused here is a command, though the stage may be the greeting's.
@@ -431,7 +441,7 @@ impl<'account> Opening<'account> {
 
     /// The upgrade of a session in plain lines, after the server agreed to it.
     pub(super) fn upgrade_stream(&mut self, lines: &mut Lines, started: Instant) -> Result<(), Failure> {
-        if lines.has_unread() {
+        if lines.hears() {
             // CVE-2011-0411 and its kin: what was injected in the clear must not count as said under TLS.
             return Err(lines.unreadable(INJECTED));
         }

@@ -205,6 +205,10 @@ const FEWEST_ROUNDS: u64 = 4096;
 /// looked at.
 const MOST_ROUNDS: u64 = 2_000_000;
 
+/// Said where the yes comes before what it would answer.
+pub(super) const ACCEPTS_UNREAD: &str =
+    "the server accepts the sign-in before it has read it; its replies are out of step";
+
 /// One sign-in by a SASL mechanism, from the client's side. What goes in and out is not base64 yet.
 pub(super) struct Exchange {
     mechanism: Mechanism,
@@ -337,10 +341,15 @@ impl Exchange {
     /// The server says that the sign-in succeeded.
     ///
     /// # Errors
-    /// `protocol`: SCRAM was not brought to its end, so that the server may be anybody.
+    /// `protocol`: SCRAM was not brought to its end, so that the server may be anybody; or LOGIN was not, so that the server
+    /// does not answer what we said.
     pub(super) fn finish(&self) -> Result<(), Failure> {
-        let proven = self.mechanism != Mechanism::ScramSha256 || self.progress == Progress::Proven;
-        if proven { Ok(()) } else { Err(unproven()) }
+        match (self.mechanism, self.progress) {
+            (Mechanism::ScramSha256, Progress::Proven) => Ok(()),
+            (Mechanism::ScramSha256, _) => Err(unproven()),
+            (Mechanism::Login, Progress::Untouched | Progress::Running) => Err(protocol(ACCEPTS_UNREAD)),
+            _ => Ok(()),
+        }
     }
 
     /// Why the server refuses, as it said within the exchange: for a token a JSON text with a status, for SCRAM

@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::scripted::{Rules, Server};
 
 /// A server's certificate, and a client that trusts it.
-fn trusted() -> (Arc<ServerConfig>, Tls) {
+pub fn trusted() -> (Arc<ServerConfig>, Tls) {
     let made = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let pem = made.cert.pem();
     let certificate: CertificateDer<'static> = made.cert.der().clone();

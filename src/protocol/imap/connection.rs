@@ -342,7 +342,7 @@ impl ImapConnection {
         }
         self.left_behind = Some(true);
         let appended = self.append_to(&name, letter);
-        if self.broken {
+        if self.broken && appended.is_err() {
             return appended;
         }
         self.failed = appended.is_err().then_some(Verb::Append);

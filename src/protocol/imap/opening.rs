@@ -138,10 +138,11 @@ impl Opening<'_> {
             }
         }
         {
+            let hears = spoken.wire.hears();
             let mut tapped = spoken.tap.lock();
             let reader = &mut tapped.reader;
             let last_is_reply = reader.tagged.as_ref().is_some_and(|(_, line)| *line == reader.last_line);
-            if reader.has_partial() || !last_is_reply {
+            if hears || reader.has_partial() || reader.unasked.is_some() || !last_is_reply {
                 // CVE-2011-0411 and its kin: what was injected in the clear must not count as said under TLS.
                 return Err(Failure::new(FailureKind::Protocol, Stage::Tls, INJECTED));
             }

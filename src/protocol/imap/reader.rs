@@ -57,6 +57,18 @@ pub(super) enum Greeting {
     Foreign,
 }
 
+/// What the server may say next, besides untagged responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing: no command is out, or the rest of one that the server asked for is not.
+    #[default]
+    Nothing,
+    /// The tagged reply. A `+` before it asks for nothing.
+    Reply,
+    /// The tagged reply, or a `+` that asks for the rest of the command.
+    ReplyOrRequest,
+}
+
 /// What the server sends that is no IMAP, or passes a bound. The text is one line.
 pub(super) type Unreadable = &'static str;
 
@@ -83,6 +95,11 @@ pub(super) struct Reader {
     pub(super) notices: Vec<Vec<u8>>,
     /// The last tagged line of the unit and what it said.
     pub(super) tagged: Option<(Status, Vec<u8>)>,
+    pub(super) due: Due,
+    /// The first line that answers nothing: it came before its command had left, or it is no IMAP.
+    pub(super) unasked: Option<Vec<u8>>,
+    /// How many responses were complete, the greeting among them.
+    pub(super) responses: u64,
     /// The text of the last continuation request, while it is waited for.
     pub(super) continuation: Option<Vec<u8>>,
     /// What the `imap` crate gets to read: tagged replies and continuations, without their texts.
@@ -169,6 +186,7 @@ impl Reader {
     }
 
     fn complete(&mut self) -> Result<(), Unreadable> {
+        self.responses += 1;
         let line = std::mem::take(&mut self.line);
         let result = self.response(&line);
         self.last_line.clear();
@@ -200,7 +218,14 @@ impl Reader {
             }
             return Ok(());
         }
+        if self.due == Due::Nothing {
+            self.unasked.get_or_insert_with(|| kept(line).to_vec());
+            return Ok(());
+        }
         if line.first() == Some(&b'+') {
+            if self.due == Due::ReplyOrRequest {
+                self.due = Due::Nothing;
+            }
             // Without its text, which would have to be base64 for the crate to bear it.
             self.for_crate.extend_from_slice(b"+\r\n");
             let text = line[1..].strip_prefix(b" ").unwrap_or_default();
@@ -214,6 +239,7 @@ impl Reader {
         });
         match read {
             Some((tag, status)) => {
+                self.due = Due::Nothing;
                 self.for_crate.extend_from_slice(tag);
                 self.for_crate.push(b' ');
                 self.for_crate.extend_from_slice(status.name().as_bytes());
@@ -222,7 +248,6 @@ impl Reader {
                 self.tagged = Some((status, kept(line).to_vec()));
                 Ok(())
             }
-            None if self.greeting == Some(Greeting::Foreign) => Ok(()),
             None => Err("a line of the reply is not IMAP"),
         }
     }

@@ -68,6 +68,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// A command is about to leave: what was said before answers nothing that it asks for. What the server says of itself,
+    /// and for a later command of the unit what it says of the selected mailbox, stays known.
+    pub(super) fn ask(&mut self, is_first: bool) {
+        let before = std::mem::take(self);
+        self.capabilities = before.capabilities;
+        if !is_first {
+            (self.exists, self.uid_validity, self.uid_next) = (before.exists, before.uid_validity, before.uid_next);
+        }
+    }
+
     /// One untagged response without its `* `, its line end and the contents of its literals.
     pub(super) fn untagged(&mut self, response: &[u8]) {
         let mut words = response.split(|byte| *byte == b' ').filter(|word| !word.is_empty());

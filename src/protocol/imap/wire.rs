@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::reader::{Greeting, MAX_KEPT, Reader, Status};
+use super::reader::{Due, Greeting, MAX_KEPT, Reader, Status};
 use super::written::Written;
 use crate::protocol::classify::{Carried, refusal_shown_as, without_tag};
 use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::live::{Live, cancelled};
+use crate::protocol::opening::{INJECTED, SPOKE_HALF, SPOKE_UNASKED, WHOLE_WITHIN};
 use crate::protocol::secret::Mask;
 use crate::protocol::settings::Account;
 use crate::protocol::stream::{Stream, Traffic};
 
 /// The most that one unit's reply may bring, in bytes.
 const MAX_REPLY: u64 = 64 << 20;
-/// A server that was given nothing to do for that long may have ended the session: that is looked at before the next command.
-const IDLE: Duration = Duration::from_millis(250);
+/// A server that was given nothing to do for that long may have spoken all the same: that is looked at before the next
+/// command. To look costs a system call, and what comes sooner than that comes as well after the command as before it.
+const IDLE: Duration = Duration::from_millis(1);
 /// How long a server that has said BYE may take to close.
 const AFTER_BYE: Duration = Duration::from_secs(1);
 
@@ -41,7 +43,11 @@ pub(super) struct Tapped {
     received_before: u64,
     /// When something was last read.
     heard_at: Instant,
-    /// Before the next command is written, what is there already is to be read.
+    /// Since when a response has been incomplete.
+    partial_since: Option<Instant>,
+    /// What was written last has been followed by nothing that was read: what is written now is more of it.
+    spoke_last: bool,
+    /// Before the unit's first command is written, what is there already is to be read.
     listen_first: bool,
     /// The first thing that went wrong with the stream: nothing is read or written after it.
     trouble: Option<Failure>,
@@ -66,6 +72,8 @@ impl Tap {
             traffic: Traffic::default(),
             received_before: 0,
             heard_at: Instant::now(),
+            partial_since: None,
+            spoke_last: false,
             listen_first: false,
             trouble: None,
             pretend: false,
@@ -171,8 +179,44 @@ impl Tapped {
         self.trouble.get_or_insert(failure).clone()
     }
 
+    /// Whether what is there is to be read before more is written: between commands, or where a response has begun.
+    fn is_to_listen(&mut self) -> bool {
+        if self.spoke_last || self.pretend {
+            return false;
+        }
+        // A dial has pauses of ours: a handshake, a token that is fetched.
+        let is_dial = !matches!(self.stage, Stage::Operation | Stage::Logout);
+        std::mem::take(&mut self.listen_first) || is_dial || self.partial_since.is_some()
+    }
+
+    /// By when a response that has begun must be complete.
+    fn whole_by(&self) -> Option<Instant> {
+        self.partial_since.map(|since| self.deadline.min(since + WHOLE_WITHIN))
+    }
+
     fn fail(&mut self, failure: Failure) {
         self.trouble.get_or_insert(failure);
+    }
+
+    /// A reply that came before its command answers nothing, whatever its tag (rule B1).
+    fn spoken_to_unasked(&mut self, line: &[u8]) {
+        let message = if self.stage == Stage::Tls { INJECTED } else { SPOKE_UNASKED };
+        let failure = Failure::new(FailureKind::Protocol, self.stage, message);
+        self.fail(self.with_line(failure, line));
+    }
+
+    /// A command, or the rest of one that the server asked for, is about to leave. An error if it must not.
+    fn take_the_turn(&mut self) -> io::Result<()> {
+        if let Some(line) = self.reader.unasked.take() {
+            self.spoken_to_unasked(&line);
+        }
+        if self.is_broken() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        if !self.pretend && !self.written.has_more() {
+            self.reader.tally.ask(self.commands.is_empty());
+        }
+        Ok(())
     }
 
     fn io_failed(&mut self, error: &io::Error) {
@@ -192,11 +236,15 @@ impl Tapped {
             return Ok(());
         }
         self.heard_at = Instant::now();
+        self.spoke_last = false;
+        let responses = self.reader.responses;
         if let Err(unreadable) = self.reader.push(bytes) {
             let failure = Failure::new(FailureKind::Protocol, self.stage, unreadable);
             self.fail(self.with_line(failure, &self.reader.last_line));
             return Err(io::ErrorKind::InvalidData.into());
         }
+        let since = self.partial_since.filter(|_| self.reader.responses == responses).unwrap_or(self.heard_at);
+        self.partial_since = self.reader.has_partial().then_some(since);
         if self.received_in_unit() > MAX_REPLY {
             let message = "the reply is longer than 64 MiB; ask for less, or look at what the server sends";
             self.fail(Failure::new(FailureKind::Protocol, self.stage, message));
@@ -299,12 +347,21 @@ impl Wire {
         if ours { Ok(Some(*status)) } else { Err(()) }
     }
 
-    /// Reads what the server said unasked, without waiting for it; an error if it has ended the session. So a command does not
-    /// leave after that, and a goodbye that was there before ours does not answer it.
+    /// Reads what the server said unasked, without waiting for it, and waits a moment for the rest of a response that has
+    /// begun; an error if it has ended the session. So a command does not leave after that, and what was there before does not
+    /// answer it.
     fn listen(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         loop {
-            let heard = self.stream.read_ready(&mut buffer);
+            let until = self.tap.lock().whole_by();
+            let mut heard = self.stream.read_ready(&mut buffer);
+            let is_silent = |heard: &io::Result<usize>| {
+                heard.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            };
+            if let Some(until) = until.filter(|_| is_silent(&heard)) {
+                self.stream.set_deadline(until);
+                heard = self.stream.read(&mut buffer);
+            }
             let mut tapped = self.tap.lock();
             tapped.traffic = self.stream.traffic();
             match heard {
@@ -313,14 +370,29 @@ impl Wire {
                     if tapped.is_broken() {
                         return Err(io::ErrorKind::NotConnected.into());
                     }
+                    if tapped.heard_at >= tapped.deadline {
+                        tapped.io_failed(&io::ErrorKind::TimedOut.into());
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    let failure = Failure::new(FailureKind::Protocol, tapped.stage, SPOKE_HALF);
+                    let failure = tapped.with_line(failure, tapped.reader.partial());
+                    tapped.fail(failure);
+                    return Err(error);
+                }
                 Err(error) => {
                     tapped.io_failed(&error);
                     return Err(error);
                 }
             }
         }
+    }
+
+    /// Whether something is there to be read.
+    pub(super) fn hears(&mut self) -> bool {
+        matches!(self.stream.read_ready(&mut [0]), Ok(1..))
     }
 
     /// Reads what a server that closed has left to say, for at most a moment.
@@ -363,11 +435,14 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if std::mem::take(&mut self.tap.lock().listen_first) {
+        if self.tap.lock().is_to_listen() {
             self.listen()?;
         }
         let deadline = {
             let mut tapped = self.tap.lock();
+            if !tapped.spoke_last {
+                tapped.take_the_turn()?;
+            }
             if tapped.trouble.is_some() {
                 return Err(io::ErrorKind::NotConnected.into());
             }
@@ -389,6 +464,8 @@ impl Write for Wire {
                 let tapped = &mut *tapped;
                 tapped.traffic = self.stream.traffic();
                 tapped.written.push(&buffer[..count], &mut tapped.commands);
+                tapped.reader.due = if tapped.written.has_more() { Due::ReplyOrRequest } else { Due::Reply };
+                tapped.spoke_last = true;
                 Ok(count)
             }
             Err(error) => {

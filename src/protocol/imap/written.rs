@@ -54,6 +54,11 @@ impl Written {
         }
     }
 
+    /// Whether the command under way has more to say, once the server asks for it.
+    pub(super) const fn has_more(&self) -> bool {
+        self.in_authenticate || self.literal_left > 0
+    }
+
     /// A tagged reply came: what is written next is a command again. A literal that the server did not want never comes.
     pub(super) fn answered(&mut self) {
         self.in_authenticate = false;

@@ -2,6 +2,7 @@
 
 use crate::protocol::failure::Failure;
 use crate::protocol::lines::Lines;
+use crate::protocol::opening::SPOKE_UNASKED;
 
 /// One command and the first line of its reply, if that is `+OK`.
 pub(super) fn command(lines: &mut Lines, command: &str) -> Result<Vec<u8>, Failure> {
@@ -26,10 +27,7 @@ pub(super) fn judged(lines: &mut Lines, line: &[u8]) -> Result<(), Failure> {
 pub(super) fn unasked(lines: &mut Lines) -> Failure {
     match lines.line().map(<[u8]>::to_vec) {
         Ok(line) if is_status(&line, b"-ERR") => lines.goodbye(&line),
-        Ok(line) => {
-            let message = "the server spoke without being asked; its replies are out of step";
-            lines.unreadable_line(message, &line)
-        }
+        Ok(line) => lines.unreadable_line(SPOKE_UNASKED, &line),
         Err(failure) => failure,
     }
 }

@@ -3,8 +3,10 @@
 //! Not by lettre's parser, which takes a code without a text for none, though clients ought to bear it, and so the codes
 //! past the RFC's that servers send, such as Exchange's 571.
 
+use crate::protocol::classify::is_goodbye;
 use crate::protocol::failure::Failure;
 use crate::protocol::lines::Lines;
+use crate::protocol::opening::SPOKE_UNASKED;
 
 /// The most lines of one reply: EHLO's is the longest there is.
 const MOST_LINES: usize = 512;
@@ -59,11 +61,10 @@ pub(super) fn not_done(lines: &mut Lines, reply: &Reply) -> Failure {
 /// What it means that the server speaks without being asked.
 pub(super) fn unasked(lines: &mut Lines) -> Failure {
     match read(lines) {
-        Ok(reply) if reply.is_negative() => lines.goodbye(&reply.shown),
-        Ok(reply) => {
-            let message = "the server spoke without being asked; its replies are out of step";
-            lines.unreadable_line(message, &reply.shown)
+        Ok(reply) if reply.is_negative() && (is_goodbye(&reply.shown) || lines.hears_the_end()) => {
+            lines.goodbye(&reply.shown)
         }
+        Ok(reply) => lines.unreadable_line(SPOKE_UNASKED, &reply.shown),
         Err(failure) => failure,
     }
 }

@@ -197,8 +197,8 @@ pub(super) const KINDS: [Article; 25] = [
     word(
         "protocol",
         "the answer is not the protocol, or passes a bound",
-        "A reply that cannot be read, answers no command of ours, or is endless. The two sides may be out of step, so the \
-         connection is discarded.",
+        "A reply that cannot be read, answers no command of ours, was there before its command, or is endless. The two sides \
+         may be out of step, so the connection is discarded.",
         "--transcript DIR shows what came. Something that rewrites traffic (an antivirus, a proxy) is a usual cause.",
         &["B1"],
         &["chatmail/async-imap#3"],
