@@ -106,8 +106,8 @@ fn a_yes_behind_the_last_reply_fails_no_operation() {
 }
 
 #[test]
-fn one_byte_that_nobody_asked_for_does_not_take_the_whole_timeout() {
-    let server = answers(&[("NOOP", "{t} OK done\r\n*")]);
+fn what_nobody_asked_for_does_not_take_the_whole_timeout() {
+    let server = answers(&[("NOOP", "{t} OK done\r\n* 3 FETCH (BODY[] {100}\r\n")]);
     let args = "--ops noop -n 2 -t 1 --mode use-default --timeout 20s --format";
     let ended = run_against(server.address, &format!("{args} ndjson"));
     assert_eq!(ended.code, 1, "{}", ended.stdout);
