@@ -514,6 +514,16 @@ fn the_yes_to_ehlo_is_250_alone() {
 }
 
 #[test]
+fn the_greeting_is_220_alone() {
+    for greeting in ["250 mx.example.org\r\n", "221 bye\r\n", "235 in\r\n", "354 go ahead\r\n"] {
+        let server = Server::smtp(with("", greeting.to_owned()));
+        let failed = server.dial_with(server.settings()).err().unwrap();
+        assert_eq!((failed.failure.kind, failed.failure.stage), (OutOfStep, Stage::Greeting), "{greeting:?}: {failed}");
+        assert_eq!(heard(&server, "EHLO"), 0);
+    }
+}
+
+#[test]
 fn a_namespace_s_prefix_may_come_as_a_literal() {
     for (said, asked) in [
         ("* NAMESPACE (({6}\r\nINBOX. \".\")) NIL NIL\r\n", "\"INBOX.scratch\""),

@@ -75,7 +75,7 @@ impl Opening<'_> {
         if !line.first_chunk::<3>().is_some_and(|code| code.iter().all(u8::is_ascii_digit)) {
             return Err(self.foreign_greeting(lines, &line));
         }
-        let greeting = reply::expect(lines, reply::is_done)?;
+        let greeting = reply::expect(lines, |code| code == 220)?;
         self.phases.greeting = Some(started.elapsed());
         self.tell_greeting(&greeting.shown);
         Ok(())
