@@ -69,6 +69,7 @@ const REMEMBERED: &[(Kind, usize, &[&[u8]])] = &[
     (Kind::Message, 0, &[b"Content-Type:message/rfc822\nContent-Transfer-Encoding:BASE64\n"]),
     (Kind::Message, 0, &[b"Content-Type:multipart/digest;boundary=b\n\nb--b\n\nh\nContent-Type:message/rfc822\n\n\n--b--"]),
     (Kind::ToImap, 2, &[b"D FETCH *:1 (BODY.PEEK[HEADER.FIELDS (])]<1.7>)"]),
+    (Kind::OfImap, 38, &[b"\x1e* OK\n\x1e* \n{t} OK\n\x1e{t} OK\n\x1e* \n{t} OK\n{n} OK \n\x1e"]),
 ];
 
 impl Case {
