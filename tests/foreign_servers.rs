@@ -258,3 +258,85 @@ fn a_foreign_server_leaves_nothing_behind() {
         assert!(!mounts.contains(directory.to_str().unwrap()), "{mounts}");
     }
 }
+
+/// Courier closes a connection above MAXPERIP without a word: while others of ours are open, and still answer after it,
+/// that is probably a limit, and nothing is wrong with TLS.
+fn assert_probably_limited(service: Service, flags: &str) {
+    let server = ForeignServer::start(Kind::Courier, 4);
+    let trusting = |tool: Tool| match service {
+        Service::Imaps | Service::Pop3s => tool.flag("--ca-file", server.ca_file()),
+        _ => tool,
+    };
+    let (finished, report) = trusting(run(&server, service, flags)).streamed();
+    assert_eq!(finished.code, 6, "{service:?}: {}{}", finished.stdout, finished.stderr);
+    let totals = report.totals();
+    assert_sums_hold(totals);
+    assert_eq!(finding_ids(totals), ["MC030"], "{totals:#}");
+    let sentence = totals["findings"][0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("probably"), "{sentence}");
+    for operation in report.failed() {
+        let failure = &operation["failure"];
+        assert_eq!(failure["kind"], "limit-connections", "{operation:#}");
+        assert!(!failure["message"].as_str().unwrap().contains("speaks TLS"), "{operation:#}");
+    }
+    let opened = report.events("session-opened").count();
+    let log = server.wait_for("the sessions", |log| log.signed_in.len() >= opened);
+    assert_eq!((log.signed_in.len(), log.refused.len()), (opened, 0), "{log:#?}");
+
+    let text = trusting(run(&server, service, flags)).finish();
+    assert_eq!(text.code, 6, "{}", text.stdout);
+    assert!(text.stdout.contains("MC030") && !text.stdout.contains("speaks TLS"), "{}", text.stdout);
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn courier_closes_what_is_above_maxperip_and_that_is_probably_a_limit() {
+    for service in [Service::Imap, Service::Imaps, Service::Pop3, Service::Pop3s] {
+        // Nobody's place comes free before all have dialled.
+        assert_probably_limited(service, "--mode use-default -t 8 -n 3 --pause 1s");
+    }
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn twenty_threads_on_a_courier_that_allows_four_connections_meet_a_limit() {
+    assert_probably_limited(Service::Imap, "--mode use-default -t 20 -n 3");
+}
+
+/// Exim bears ten commands without mail in a session.
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn the_default_mix_stays_below_what_exim_bears_and_says_why() {
+    let server = ForeignServer::start(Kind::Exim, ROOM);
+    let finished = run(&server, Service::Smtp, "").finish();
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    assert!(finished.words().contains("8 operations ok, 0 failed"), "{}", finished.stdout);
+    let said = finished.words() + &finished.stderr;
+    assert!(said.contains("Exim"), "why so few? {said}");
+    assert_eq!(server.log().count("too many nonmail commands"), 0);
+}
+
+/// What is asked for is tried. The refusal and the close behind it are one thing, a limit of rate; each session is given
+/// up once.
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn more_commands_without_mail_than_exim_bears_are_a_limit_that_names_the_ten() {
+    let server = ForeignServer::start(Kind::Exim, ROOM);
+    let tool = || run(&server, Service::Smtp, "-n 20");
+    let (finished, report) = tool().streamed();
+    assert_eq!(finished.code, 6, "{}{}", finished.stdout, finished.stderr);
+    assert_sums_hold(report.totals());
+    for operation in report.failed() {
+        let failure = &operation["failure"];
+        assert_eq!(failure["kind"], "limit-rate", "{operation:#}");
+        assert_eq!(failure["server_line"], "554 Too many nonmail commands", "{operation:#}");
+    }
+    let dropped = server.wait_for("the refusals", |log| log.count("too many nonmail commands") > 0);
+    assert_eq!(report.failed().count(), dropped.count("too many nonmail commands"), "{dropped:#?}");
+
+    let text = tool().finish();
+    assert_eq!(text.code, 6, "{}", text.stdout);
+    let words = text.words();
+    assert!(words.contains("limit-rate") && !words.contains("without a word"), "{words}");
+    assert!(["ten ", "10 commands"].iter().any(|ten| words.contains(ten)), "{words}");
+}
