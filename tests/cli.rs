@@ -3,6 +3,7 @@
 mod bytes;
 mod check;
 mod claims;
+mod closes;
 mod connections;
 mod cures;
 mod endings;

@@ -49,6 +49,8 @@ pub(super) struct Circumstances {
     pub(super) sender: Option<String>,
     /// The session is not used again, whatever the failure says of it.
     pub(super) is_given_up: bool,
+    /// The server closed the connection with its refusal.
+    pub(super) closes_with_it: bool,
 }
 
 /// Who signs in, and with what.
@@ -113,6 +115,11 @@ enum Cure {
     /// A wait, as long as the server states it.
     Wait(Option<String>),
     AskForLess,
+    /// Of commands without mail; whether Exim's words say so.
+    FewerOperations {
+        of_exim: bool,
+    },
+    SeeWhatItRefused,
     SignInLessOften,
     SendLess,
     FewerConnections,
@@ -306,6 +313,8 @@ const SENDING: &[&str] = &[
     "messages per",
     "daily smtp",
 ];
+/// What one session may have too many of.
+const COMMANDS: &[&str] = &["command", "commands", "error", "errors"];
 /// Words for what is done too often, where that is to sign in.
 const SIGNING_IN: &[&str] = &[
     "login",
@@ -368,6 +377,7 @@ impl Case<'_> {
             LimitRate if self.stage <= Stage::Auth && known.signs_in != SignsIn::Nobody && self.says(SIGNING_IN) => {
                 vec![self.wait(), Cure::SignInLessOften]
             }
+            LimitRate if self.is_about_a_session() => self.of_a_session(),
             LimitRate => vec![self.wait(), Cure::AskForLess],
             ServerUnavailable => vec![self.wait()],
             AuthPolicy => self.policy(),
@@ -387,6 +397,24 @@ impl Case<'_> {
             Timeout => known.connect_timeout.map(Cure::Longer).into_iter().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// What it has too many of is commands, or mistakes, of one session.
+    fn is_about_a_session(&self) -> bool {
+        self.stage == Stage::Operation && is_about_a_session(self.text)
+    }
+
+    /// Of these commands without mail are the likeliest: past a number of them Postfix takes each for an error.
+    fn of_a_session(&self) -> Vec<Cure> {
+        let reads_so = || self.line.first().is_some_and(u8::is_ascii_digit);
+        let is_smtp = self.known.protocol.map_or_else(reads_so, |protocol| protocol == Protocol::Smtp);
+        let of_exim = self.is_of_exim();
+        let commands = is_smtp.then_some(Cure::FewerOperations { of_exim });
+        commands.into_iter().chain((!of_exim).then_some(Cure::SeeWhatItRefused)).collect()
+    }
+
+    fn is_of_exim(&self) -> bool {
+        self.says(&["nonmail", "non-mail"])
     }
 
     fn wait(&self) -> Cure {
@@ -473,6 +501,11 @@ impl Case<'_> {
             Vec::new()
         }
     }
+}
+
+/// Whether a line, in small letters, says that one session had too many commands, or errors.
+pub(crate) fn is_about_a_session(text: &str) -> bool {
+    text.contains("too many") && COMMANDS.iter().any(|words| holds(text, words))
 }
 
 /// Whether the text holds those words as words, and not as a part of an address or of a host's name, which anybody may

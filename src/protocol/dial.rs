@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::failure::{Failure, FailureKind, Stage};
-use super::live::Live;
+use super::live::{Link, Live};
 
 /// How soon a dial notices its cancellation.
 const SLICE: Duration = Duration::from_millis(50);
@@ -126,7 +126,11 @@ fn of_name(host: &str, port: u16, deadline: Instant, live: &Live) -> Result<Vec<
 
 /// Connects to the first address that answers, each having its share of the time that is left: one that swallows
 /// packets must not use up the others' chance.
-pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant, live: &Live) -> Result<Arc<TcpStream>, Failure> {
+pub(super) fn connect(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    live: &Live,
+) -> Result<(Arc<TcpStream>, Arc<Link>), Failure> {
     let mut last = Failure::new(FailureKind::ConnectTimeout, Stage::Connect, "no time was left to connect");
     for (tried, address) in addresses.iter().enumerate() {
         live.check(Stage::Connect)?;
@@ -139,8 +143,8 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant, live: &Live) 
         match connect_one(*address, now + left / others, live) {
             Ok(socket) => {
                 let socket = Arc::new(socket);
-                live.register(&socket, Stage::Connect)?;
-                return Ok(socket);
+                let link = live.register(&socket, Stage::Connect)?;
+                return Ok((socket, link));
             }
             Err(error) => {
                 last = Failure::from_io(&error, Stage::Connect);

@@ -221,6 +221,16 @@ impl Failure {
         self
     }
 
+    /// Whether the server said nothing of why it closed: no line at all, or the beginning of one with which servers greet.
+    #[must_use]
+    pub(crate) fn gives_no_reason(&self) -> bool {
+        let greets = |line: &String| {
+            let line = line.to_ascii_uppercase();
+            ["* OK", "+OK", "220"].iter().any(|start| line.starts_with(start) || start.starts_with(&line))
+        };
+        self.server_line.as_ref().is_none_or(greets) && self.further_lines.is_empty()
+    }
+
     /// What an I/O error means at that stage. One that holds a failure means that failure.
     #[must_use]
     pub fn from_io(error: &io::Error, stage: Stage) -> Self {

@@ -10,7 +10,7 @@ use super::classify::{Carried, is_goodbye, refusal_shown_as};
 use super::command::{Command, Tag, Verb};
 use super::cure::Circumstances;
 use super::failure::{Failure, FailureKind, Stage};
-use super::live::{Live, cancelled};
+use super::live::{Link, Live, cancelled};
 use super::opening::{LEAVING, SPOKE_HALF, WHOLE_WITHIN};
 use super::secret::Mask;
 use super::settings::Account;
@@ -57,6 +57,8 @@ pub(super) struct Lines {
     is_unasked: bool,
     /// What decides what can be done about a failure.
     pub(super) known: Circumstances,
+    /// Shows a session's course to others; a dial has none yet.
+    pub(super) link: Option<Arc<Link>>,
 }
 
 /// Reads what a server says without being asked, and tells what that means; the lines are given up with it.
@@ -81,6 +83,7 @@ impl Lines {
             unasked,
             is_unasked: false,
             known: account.circumstances(),
+            link: None,
         }
     }
 
@@ -92,6 +95,9 @@ impl Lines {
         self.carried.begin();
         self.out.zeroize();
         self.received_before = self.stream.traffic().received;
+        if let Some(link) = self.link.as_ref().filter(|_| stage == Stage::Operation) {
+            link.asks();
+        }
     }
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
@@ -311,10 +317,33 @@ impl Lines {
         if is_goodbye(line) { self.give_up(failure) } else { failure }
     }
 
-    /// The failure of a unit, with what can be done about it.
-    pub(super) fn judged(&mut self, failure: Failure) -> Failure {
-        self.known.is_given_up = self.is_broken();
-        self.known.judge_with(failure, &self.live)
+    /// What the server refused: where it closes with that, the stream is given up for it.
+    pub(super) fn hear_the_end(&mut self, failure: Failure) -> Failure {
+        let closes = |link: &Arc<Link>| link.closes_with(&failure);
+        if self.is_broken() || !self.link.as_ref().is_some_and(closes) {
+            return failure;
+        }
+        self.known.closes_with_it = true;
+        self.give_up(failure)
+    }
+
+    /// The end of a unit: its failure says what can be done about it.
+    pub(super) fn over<T>(&mut self, done: Result<T, Failure>) -> Result<T, Failure> {
+        if let Some(link) = self.link.as_ref().filter(|_| !self.is_broken()) {
+            link.goes_on(done.as_ref().err());
+        }
+        done.map_err(|mut failure| {
+            if let Some(link) = self.link.as_ref().filter(|_| self.is_broken()) {
+                failure = link.told(failure);
+            }
+            self.known.is_given_up = self.is_broken();
+            self.known.judge_with(failure, &self.live)
+        })
+    }
+
+    /// How long the unit waited to hear the end, when all was said.
+    pub(super) fn lingered(&self) -> Duration {
+        self.link.as_ref().map_or(Duration::ZERO, |link| link.lingered())
     }
 
     /// What a refusal means that answers no command: the server ends the session with it.

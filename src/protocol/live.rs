@@ -1,10 +1,25 @@
-//! The sockets that are open now, so that another thread can end what blocks on them.
+//! The sockets that are open now, so that another thread can end what blocks on them, and see what others of ours go
+//! through.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::failure::{Failure, FailureKind, Stage};
+
+/// An idle connection that the server leaves open for so long after it closed another is one that it serves.
+const SETTLED: Duration = Duration::from_millis(500);
+/// How often the others are looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// So soon a server closes that ends a session with its refusal: after the first of a session, after one whose words say
+/// so, and after any other.
+const CLOSES: Duration = Duration::from_millis(50);
+const CLOSES_AS_SAID: Duration = Duration::from_millis(250);
+const CLOSES_AGAIN: Duration = Duration::from_millis(2);
 
 /// Cancels every dial and every connection of one connector.
 ///
@@ -18,15 +33,122 @@ pub(super) struct Live {
 
 #[derive(Default)]
 struct Sockets {
-    all: Vec<Weak<TcpStream>>,
+    all: Vec<Arc<Link>>,
     prune_at: usize,
+}
+
+/// One connection, as others of the same connector may look at it.
+pub(super) struct Link {
+    socket: Weak<TcpStream>,
+    course: Mutex<Course>,
+}
+
+/// What a connection went through.
+#[derive(Default)]
+struct Course {
+    /// Its dial is over: it is a session.
+    is_open: bool,
+    /// When the unit under way began.
+    asked: Option<Instant>,
+    /// When the last one began that the server answered, so that the session went on.
+    answered: Option<Instant>,
+    /// The line with which the server refused the last unit.
+    refusal: Option<String>,
+    /// A refusal was waited out before, and the server did not close.
+    stayed: bool,
+    /// How long the last unit's end was waited for, when all was said.
+    lingered: Duration,
+}
+
+/// Other connections that go on where one was closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others {
+    pub(super) count: usize,
+    /// The server was seen to answer there; else it leaves them open.
+    pub(super) answer: bool,
+}
+
+impl Link {
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.socket.strong_count() > 0
+    }
+
+    /// A unit begins.
+    pub(super) fn asks(&self) {
+        let mut course = self.course();
+        course.asked = Some(Instant::now());
+        course.lingered = Duration::ZERO;
+    }
+
+    /// A unit, or the dial, has ended and the session goes on. `failure` is what the server refused.
+    pub(super) fn goes_on(&self, failure: Option<&Failure>) {
+        let mut course = self.course();
+        course.is_open = true;
+        course.answered = course.asked.take().or(course.answered);
+        course.refusal = failure.and_then(|failure| failure.server_line.clone());
+    }
+
+    /// Whether the server closes with that refusal: it does so at once, or a moment later.
+    pub(super) fn closes_with(&self, refusal: &Failure) -> bool {
+        let Some(line) = &refusal.server_line else { return false };
+        let said = line.to_lowercase();
+        let ends = ["too many", "closing", "disconnect", "dropping", "goodbye", "bye"];
+        let patience = if ends.iter().any(|word| said.contains(word)) {
+            CLOSES_AS_SAID
+        } else if self.course().stayed {
+            CLOSES_AGAIN
+        } else {
+            CLOSES
+        };
+        let began = Instant::now();
+        let closes = self.closes_within(patience);
+        let mut course = self.course();
+        course.stayed |= !closes;
+        course.lingered += began.elapsed();
+        closes
+    }
+
+    /// How long the last unit waited to see whether the server closes.
+    pub(super) fn lingered(&self) -> Duration {
+        self.course().lingered
+    }
+
+    /// A close that was found when the next unit began belongs to the refusal before it.
+    pub(super) fn told(&self, mut failure: Failure) -> Failure {
+        let is_bare = failure.kind == FailureKind::Closed && failure.server_line.is_none();
+        if let Some(line) = self.course().refusal.as_ref().filter(|_| is_bare) {
+            failure.message = format!("the server closed the connection after it had refused the unit before: {line}");
+        }
+        failure
+    }
+
+    /// Whether the other side closes within that time; it may have before.
+    fn closes_within(&self, patience: Duration) -> bool {
+        let Some(socket) = self.socket.upgrade() else { return true };
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).ok();
+            // What is there to read says nothing: a reply may stand before the end.
+            let mut ready = [PollFd::new(&*socket, PollFlags::RDHUP)];
+            match poll(&mut ready, timeout.as_ref()) {
+                Ok(0) => return false,
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+    }
 }
 
 impl Live {
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
-        let sockets = std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
-        for socket in sockets.all.iter().filter_map(Weak::upgrade) {
+        let sockets = std::mem::take(&mut *self.sockets());
+        for socket in sockets.all.iter().filter_map(|link| link.socket.upgrade()) {
             // Already closed by the other side: nothing blocks on it then.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -42,22 +164,54 @@ impl Live {
 
     /// How many sockets are open.
     pub(super) fn open(&self) -> usize {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.all.iter().filter(|socket| socket.strong_count() > 0).count()
+        self.sockets().all.iter().filter(|link| link.is_alive()).count()
     }
 
     /// Registers a socket; refuses it if the cancellation came first.
-    pub(super) fn register(&self, socket: &Arc<TcpStream>, stage: Stage) -> Result<(), Failure> {
+    pub(super) fn register(&self, socket: &Arc<TcpStream>, stage: Stage) -> Result<Arc<Link>, Failure> {
+        let link = Arc::new(Link { socket: Arc::downgrade(socket), course: Mutex::default() });
         {
-            let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sockets = self.sockets();
             if sockets.all.len() >= sockets.prune_at {
-                sockets.all.retain(|socket| socket.strong_count() > 0);
+                sockets.all.retain(|link| link.is_alive());
                 sockets.prune_at = (sockets.all.len() * 2).max(64);
             }
-            sockets.all.push(Arc::downgrade(socket));
+            sockets.all.push(Arc::clone(&link));
         }
         // Asked after the registration: a cancellation in between finds the socket in the list, or is seen here.
-        self.check(stage)
+        self.check(stage).map(|()| link)
+    }
+
+    /// Whether the server goes on with connections that are open now, after it closed one at `since`: it answers what is
+    /// asked there afterwards, or leaves those open that ask for nothing. Waits until one of the two is seen, the last of them has ended, or the
+    /// deadline comes.
+    pub(super) fn others_go_on(&self, since: Instant, deadline: Instant) -> Option<Others> {
+        let mut others = self.sockets().all.clone();
+        loop {
+            others.retain(|link| link.is_alive() && !link.closes_within(Duration::ZERO));
+            if others.is_empty() || self.is_cancelled() {
+                return None;
+            }
+            let now = Instant::now();
+            let (mut count, mut answer, mut idle) = (0, false, false);
+            for link in &others {
+                let course = link.course();
+                count += usize::from(course.is_open);
+                answer |= course.answered.is_some_and(|asked| asked > since);
+                idle |= course.is_open && course.asked.is_none();
+            }
+            if answer || (idle && now >= since + SETTLED) {
+                return Some(Others { count, answer });
+            }
+            if now >= deadline {
+                return None;
+            }
+            thread::sleep(LOOK.min(deadline - now));
+        }
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

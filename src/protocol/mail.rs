@@ -1,7 +1,7 @@
 //! The three protocols as one connector: what a workload drives without knowing which of them it is.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::command::{Command, Verb};
 use super::credentials::Credentials;
@@ -222,6 +222,17 @@ impl MailConnection {
             Self::Pop3(_) => None,
         };
         failed.or_else(|| self.commands().last().map(|command| command.verb))
+    }
+
+    /// How long the last unit waited, when the server had refused it, to see whether it closes with that: nobody was served
+    /// then.
+    #[must_use]
+    pub fn lingered(&self) -> Duration {
+        match self {
+            Self::Imap(connection) => connection.lingered(),
+            Self::Smtp(connection) => connection.lingered(),
+            Self::Pop3(connection) => connection.lingered(),
+        }
     }
 
     /// What went over the socket so far.

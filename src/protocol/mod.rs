@@ -31,6 +31,7 @@ pub use capabilities::Capabilities;
 pub use classify::{StatedWait, refusal, refusal_of, stated_wait};
 pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};
+pub(crate) use cure::is_about_a_session;
 pub use dial::Family;
 pub use endpoint::{Endpoint, EndpointError, Protocol, Security};
 pub use failure::{Failure, FailureKind, Stage, printable};

@@ -15,7 +15,7 @@ use super::dial;
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage, printable};
 use super::lines::Lines;
-use super::live::cancelled;
+use super::live::{Link, Others, cancelled};
 use super::secret::Secret;
 use super::session::{DialEvent, Established};
 use super::settings::Account;
@@ -119,6 +119,10 @@ pub(super) struct Opening<'account> {
     credentials: Option<Arc<Credentials>>,
     /// How long it waited for its turn once the server was dialled.
     pub(super) waited: Duration,
+    /// Shows the connection to others, once there is one.
+    pub(super) link: Option<Arc<Link>>,
+    /// The server closed in the TLS handshake, and had not said why.
+    cut_off: bool,
 }
 
 impl<'account> Opening<'account> {
@@ -140,6 +144,8 @@ impl<'account> Opening<'account> {
             pass: None,
             credentials: None,
             waited: Duration::ZERO,
+            link: None,
+            cut_off: false,
         }
     }
 
@@ -157,13 +163,24 @@ impl<'account> Opening<'account> {
             opening.local_port = None;
             opening.failed_at = None;
             opening.waited = Duration::ZERO;
+            opening.cut_off = false;
             opening.tell(DialEvent::TokenRefused);
             opened = open(&mut opening);
         }
-        opened.map_err(|failure| {
-            opening.tell_the_gate(&failure);
-            opening.failed(failure)
-        })
+        match opened {
+            Ok(connection) => {
+                if let Some(link) = &opening.link {
+                    link.goes_on(None);
+                }
+                account.greeted.store(true, Ordering::Release);
+                Ok(connection)
+            }
+            Err(failure) => {
+                opening.fails_now();
+                opening.tell_the_gate(&failure);
+                Err(opening.failed(failure))
+            }
+        }
     }
 
     /// What becomes of the sign-ins that wait.
@@ -195,6 +212,8 @@ impl<'account> Opening<'account> {
         if let Some(why) = starved.and_then(|(port, starved)| starved(port)) {
             let message = format!("{why}; use fewer connections, or raise the limit");
             failure = Failure::new(FailureKind::LocalResources, failure.stage, message);
+        } else if self.was_closed(&failure) {
+            failure = self.judged_by_the_others(failure);
         }
         DialFailure {
             failure: Box::new(if self.is_told { failure } else { self.known.judge(failure) }),
@@ -203,6 +222,51 @@ impl<'account> Opening<'account> {
             sign_in_attempted: self.sign_in_attempted,
             failed_at: self.failed_at.unwrap_or_else(Instant::now),
         }
+    }
+
+    /// Whether the server closed, or something on the way reset the connection, before the greeting was complete or in the
+    /// TLS handshake, and said nothing of why.
+    fn was_closed(&self, failure: &Failure) -> bool {
+        use FailureKind::{Closed, ConnectReset, TlsHandshake};
+        let is_close = match (failure.kind, failure.stage) {
+            (ConnectReset, Stage::Connect) | (Closed, Stage::Tls) => true,
+            (Closed, Stage::Greeting) => self.phases.greeting.is_none(),
+            (TlsHandshake, Stage::Tls) => self.cut_off,
+            _ => false,
+        };
+        is_close && failure.gives_no_reason()
+    }
+
+    /// A server that goes on with other connections of ours, and closes one more at once, probably counts them: it allows so
+    /// many of an address (Courier's MAXPERIP, tcpserver, a firewall), and has no words for that.
+    fn judged_by_the_others(&mut self, mut failure: Failure) -> Failure {
+        let since = self.failed_at.unwrap_or_else(Instant::now);
+        let Some(Others { count, answer }) = self.account.live.others_go_on(since, self.deadline) else {
+            if self.cut_off && self.account.greeted.load(Ordering::Acquire) {
+                failure.message = "the server closed during the TLS handshake, which it completed with others of this \
+                                   client; it did not say why, its log may"
+                    .to_owned();
+            }
+            return failure;
+        };
+        let how = match (failure.kind, failure.stage, &failure.server_line) {
+            (FailureKind::ConnectReset, ..) => "was reset as it opened",
+            (_, _, Some(_)) => "was closed before its greeting was complete",
+            (FailureKind::TlsHandshake, ..) => "was closed in the TLS handshake",
+            (..) if failure.message.contains("was reset") => "was reset without a word",
+            _ => "was closed without a word",
+        };
+        let (others, open) =
+            if count == 1 { ("1 other".to_owned(), "was") } else { (format!("{count} others"), "were") };
+        let went_on = if answer { "the server went on answering" } else { "the server left open" };
+        failure.kind = FailureKind::LimitConnections;
+        failure.message = format!(
+            "the connection {how} while {others} of this client {open} open, which {went_on}: probably a limit on \
+             connections, of the account or of the address; use fewer, or dispose those that idle"
+        );
+        // No line of the server's says more.
+        self.is_told = true;
+        failure
     }
 
     /// The dial has failed; what follows is its goodbye.
@@ -372,7 +436,8 @@ impl<'account> Opening<'account> {
         self.phases.resolve = Some(started.elapsed());
         self.tell(DialEvent::Resolved(&addresses));
         let started = Instant::now();
-        let tcp = dial::connect(&addresses, self.deadline, live)?;
+        let (tcp, link) = dial::connect(&addresses, self.deadline, live)?;
+        self.link = Some(link);
         self.phases.connect = Some(started.elapsed());
         let lost = |error: io::Error| Failure::from_io(&error, Stage::Connect);
         let local_port = tcp.local_addr().map_err(lost)?.port();
@@ -408,6 +473,7 @@ impl<'account> Opening<'account> {
         let name = tls.name_for(&settings.endpoint.host).map_err(unusable)?;
         stream.set_deadline(self.deadline);
         stream.start_tls(tls, name.clone()).map_err(|error| {
+            self.cut_off = Failure::from_io(&error, Stage::Tls).kind == FailureKind::Closed;
             let failure = handshake_failure(&error, tls, &name, settings.endpoint.protocol);
             if let Some(transcript) = stream.transcript() {
                 transcript.broke("the TLS handshake", &failure.message);

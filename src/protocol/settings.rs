@@ -98,6 +98,8 @@ pub(super) struct Account {
     pub(super) mask: Arc<Mask>,
     /// Whether a sign-in of ours succeeded: then a password that is refused later is not wrong.
     pub(super) worked: AtomicBool,
+    /// Whether a session of ours was opened.
+    pub(super) greeted: AtomicBool,
 }
 
 impl Account {
@@ -116,6 +118,7 @@ impl Account {
             live: Arc::default(),
             mask,
             worked: AtomicBool::new(false),
+            greeted: AtomicBool::new(false),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a run's conclusion rests on: which of its failures, which of its findings.
 
+use super::failures::FailureRow;
 use super::run::{Run, What};
 use super::summary::Summary;
 use super::verdict::{Conclusion, Finding};
@@ -26,7 +27,10 @@ pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion:
             let found = |ids: &[&str]| findings.iter().any(|finding| ids.contains(&finding.id));
             let connections = met(FailureKind::LimitConnections) || found(&["MC030", "MC032", "MC033"]);
             let rate = met(FailureKind::LimitRate) || found(&["MC031"]);
+            let words = |row: &FailureRow| row.kind == FailureKind::LimitConnections && row.server_line.is_some();
+            let stated = summary.failures.iter().any(words) || found(&["MC032", "MC033"]);
             match (connections, rate) {
+                (true, false) if !stated => Some("probably refused by a connection limit".to_owned()),
                 (false, true) => Some("throttled by the server".to_owned()),
                 (true, true) => Some("refused by a connection limit, and throttled".to_owned()),
                 _ => None,

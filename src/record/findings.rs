@@ -13,7 +13,7 @@ use super::run::{Closed, HowClosed, OpenFailed, Run};
 use super::summary::{SessionRow, Summary, WhyOpened};
 use super::verdict::{Finding, Severity};
 use crate::allocator::Kind;
-use crate::protocol::{Failure, FailureKind, Protocol};
+use crate::protocol::{Failure, FailureKind, Protocol, is_about_a_session};
 
 /// So many pieces of evidence are named for each finding; its count says how many there were.
 const EVIDENCE: usize = 5;
@@ -54,7 +54,7 @@ fn refused_by_limit(summary: &Summary) -> impl Iterator<Item = (&SessionRow, &Op
 }
 
 fn shuts_main_out(run: &Run, row: &SessionRow, failed: &OpenFailed) -> bool {
-    row.kind == Kind::Main && failed.open > 0 && !is_lock(run, failed)
+    row.kind == Kind::Main && failed.open > 0 && !is_lock(run, failed) && !limits::is_by_deed(failed)
 }
 
 /// Whether what stands in the way is the maildrop's one owner (RFC 1939 §3), and not a number of connections. Dovecot has
@@ -71,15 +71,18 @@ fn refusal(row: &SessionRow, failed: &OpenFailed) -> String {
 }
 
 fn said(failure: &Failure) -> &str {
-    failure.server_line.as_deref().unwrap_or(&failure.message)
+    let what = failure.message.split(": probably").next().unwrap_or_default();
+    failure.server_line.as_deref().unwrap_or(what)
 }
 
 /// MC030.
 fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
-    let refused: Vec<_> = refused_by_limit(summary)
+    let (mut wordless, refused): (Vec<_>, Vec<_>) = refused_by_limit(summary)
         .filter(|(row, failed)| !shuts_main_out(run, row, failed) && !is_lock(run, failed))
-        .collect();
-    let wordless = if refused.is_empty() { limits::closed_without_a_word(run, summary) } else { Vec::new() };
+        .partition(|(_, failed)| limits::is_by_deed(failed));
+    if refused.is_empty() {
+        wordless.extend(limits::closed_without_a_word(run, summary));
+    }
     let being_opened = limits::BeingOpened::of(summary);
     let most = |count: &dyn Fn(&OpenFailed) -> usize| {
         refused.iter().chain(&wordless).map(|(_, failed)| count(failed)).max().unwrap_or(0)
@@ -118,11 +121,21 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
         ),
         (None, _) => stay(counted),
     };
-    let sentence = match wordless.len() {
-        0 => format!("the server refused {} connection(s) while {ours}; {cure}", refused.len()),
-        closed => format!(
-            "the server closed {closed} connection(s) without a word while {ours}, and went on answering \
-             these: probably its limit on connections; {cure}"
+    let went_on = || {
+        let first = wordless.iter().map(|(_, failed)| failed.failed).min().unwrap_or_default();
+        let answered = limits::answered_after(run, summary, first);
+        if answered { "and went on answering these" } else { "and left these open" }
+    };
+    let sentence = match (refused.len(), wordless.len()) {
+        (refused, 0) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
+        (0, closed) => format!(
+            "the server closed {closed} connection(s) without a word while {ours}, {}: probably its limit on connections; \
+             {cure}",
+            went_on()
+        ),
+        (refused, closed) => format!(
+            "the server refused {refused} connection(s), and closed {closed} without a word, probably for the same reason, \
+             while {ours}; {cure}"
         ),
     };
     let evidence = refused.iter().chain(&wordless).map(|(row, failed)| refusal(row, failed)).collect();
@@ -140,8 +153,15 @@ fn throttled(run: &Run, summary: &Summary) -> Option<Finding> {
         operation.local_port.map(|_| format!("operation {}: {}", operation.number, said(failure)))
     });
     let evidence: Vec<String> = dials.chain(operations).collect();
-    let sentence =
-        format!("the server throttled us {} time(s); ask less often, and wait as long as it says", evidence.len());
+    let times = evidence.len();
+    let sentence = if evidence.iter().all(|it| is_about_a_session(&it.to_lowercase())) {
+        format!(
+            "the server ended {times} session(s) that had too many commands or errors; do fewer operations a session, or \
+             see what it refused before"
+        )
+    } else {
+        format!("the server throttled us {times} time(s); ask less often, and wait as long as it says")
+    };
     finding("MC031", Severity::Limit, sentence, evidence)
 }
 

@@ -103,7 +103,7 @@ impl Issued<'_> {
 
     /// It had its connection since then, and this is what came of that.
     pub(super) fn served(&mut self, since: Duration, mail: &MailConnection, outcome: Result<u32, Failure>) {
-        self.operation.service += self.by.recorder.now() - since;
+        self.operation.service += (self.by.recorder.now() - since).saturating_sub(mail.lingered());
         self.operation.outcome = outcome.map_err(Box::new);
         self.operation.local_port = Some(mail.established().local_port);
         self.operation.commands = commands(mail.commands());

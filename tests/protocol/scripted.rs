@@ -233,6 +233,11 @@ impl Peer {
         }
     }
 
+    /// What is dropped from now on is reset, and not closed.
+    pub fn reset(&mut self) {
+        socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Goes on under TLS.
     pub fn start_tls(&mut self, config: Arc<ServerConfig>) {
         let tcp = self.tcp.try_clone().unwrap();

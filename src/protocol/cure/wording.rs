@@ -46,7 +46,7 @@ pub(super) fn list(cures: &[Cure]) -> String {
 
 fn between(cure: &Cure) -> &'static str {
     match cure {
-        Cure::AskForLess | Cure::SignInLessOften | Cure::CheckAccount => ", and ",
+        Cure::AskForLess | Cure::SeeWhatItRefused | Cure::SignInLessOften | Cure::CheckAccount => ", and ",
         Cure::Wait(_) => "; ",
         _ => ", or ",
     }
@@ -61,12 +61,18 @@ fn meaning(case: &Case<'_>) -> String {
         }
         LimitConnections => "the server allows no more connections".to_owned(),
         LimitRate if case.is_sending_quota() => "the server limits how much this account sends".to_owned(),
+        LimitRate if case.is_about_a_session() && case.is_of_exim() => {
+            "the server ends a session that has too many commands without mail".to_owned()
+        }
+        LimitRate if case.is_about_a_session() => {
+            "the server ends a session that has too many commands, or too many errors".to_owned()
+        }
         LimitRate => "the server throttles".to_owned(),
         ServerUnavailable => match case.stage {
             Stage::Auth => {
                 format!("the server does not sign us in, and not for the {secret}: it has trouble of its own")
             }
-            Stage::Operation => format!("the server has trouble of its own; {}", what_becomes(known)),
+            Stage::Operation => format!("the server has trouble of its own{}", what_becomes(known)),
             _ => "the server does not serve us now: it has trouble of its own".to_owned(),
         },
         AuthPolicy => format!("the server does not let this account in like this, though the {secret} may be right"),
@@ -113,7 +119,7 @@ fn meaning(case: &Case<'_>) -> String {
                 "the server refused us before anyone signed in".to_owned()
             }
             Stage::Auth => format!("the server does not sign us in, and not for the {secret}"),
-            Stage::Operation => format!("the server refused the command; {}", what_becomes(known)),
+            Stage::Operation => format!("the server refused the command{}", what_becomes(known)),
             Stage::Logout => "the server found something wrong when the session was signed out".to_owned(),
             _ => "the server does not serve us".to_owned(),
         },
@@ -122,7 +128,13 @@ fn meaning(case: &Case<'_>) -> String {
 
 /// What becomes of a session on which a command was refused.
 const fn what_becomes(known: &Circumstances) -> &'static str {
-    if known.is_given_up { "the session was given up" } else { "the connection goes on" }
+    if known.closes_with_it {
+        ", and closed the connection with that"
+    } else if known.is_given_up {
+        "; the session was given up"
+    } else {
+        "; the connection goes on"
+    }
 }
 
 fn late(case: &Case<'_>) -> String {
@@ -239,6 +251,13 @@ impl fmt::Display for Cure {
             Self::Wait(Some(time)) => write!(f, "wait {time}"),
             Self::Wait(None) => f.write_str("try again later"),
             Self::AskForLess => f.write_str("ask for less at a time"),
+            Self::FewerOperations { of_exim } => f.write_str(if *of_exim {
+                "Exim bears ten commands without mail a session, unless smtp_accept_max_nonmail says otherwise: do fewer \
+                 operations a session (a smaller -n), or send mail (--ops send --allow-writes)"
+            } else {
+                "do fewer operations a session (a smaller -n), or send mail (--ops send --allow-writes)"
+            }),
+            Self::SeeWhatItRefused => f.write_str("see what it refused before"),
             Self::SignInLessOften => f.write_str("sign in less often: keep connections open"),
             Self::SendLess => f.write_str("send less"),
             Self::FewerConnections => f.write_str("use fewer, or dispose those that idle"),

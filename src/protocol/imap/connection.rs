@@ -17,7 +17,7 @@ use crate::protocol::command::{Command, Verb};
 use crate::protocol::cure::Circumstances;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
-use crate::protocol::live::Live;
+use crate::protocol::live::{Link, Live};
 use crate::protocol::session::Established;
 use crate::protocol::settings::Settings;
 use crate::protocol::stream::Traffic;
@@ -59,6 +59,8 @@ pub(super) struct Parts {
     pub(super) established: Established,
     pub(super) operation_timeout: Duration,
     pub(super) known: Circumstances,
+    /// Shows the session's course to others.
+    pub(super) link: Option<Arc<Link>>,
 }
 
 /// Calls into the `imap` crate. `None` stands for a panic in it: no way to one is known, since it sees only tagged
@@ -247,10 +249,34 @@ impl ImapConnection {
     }
 
     fn whole(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
-        self.unjudged(unit).map_err(|failure| {
+        if let Some(link) = &self.parts.link {
+            link.asks();
+        }
+        let done = self.unjudged(unit).map_err(|failure| self.hear_the_end(failure));
+        if let Some(link) = self.parts.link.as_ref().filter(|_| !self.broken) {
+            link.goes_on(done.as_ref().err());
+        }
+        done.map_err(|mut failure| {
+            if let Some(link) = self.parts.link.as_ref().filter(|_| self.broken) {
+                failure = link.told(failure);
+            }
             self.parts.known.is_given_up = self.broken;
             self.parts.known.judge_with(failure, &self.parts.live)
         })
+    }
+
+    /// What the server refused: where it closes with that, the session is given up for it.
+    fn hear_the_end(&mut self, failure: Failure) -> Failure {
+        if !self.broken && self.parts.link.as_ref().is_some_and(|link| link.closes_with(&failure)) {
+            self.broken = true;
+            self.parts.known.closes_with_it = true;
+        }
+        failure
+    }
+
+    /// How long the last unit waited, when all was said, to see whether the server closes.
+    pub(in crate::protocol) fn lingered(&self) -> Duration {
+        self.parts.link.as_ref().map_or(Duration::ZERO, |link| link.lingered())
     }
 
     fn unjudged(&mut self, unit: impl FnOnce(&mut Self) -> Result<u32, Failure>) -> Result<Reply, Failure> {
@@ -341,7 +367,7 @@ impl ImapConnection {
             return Err(failure);
         }
         self.left_behind = Some(true);
-        let appended = self.append_to(&name, letter);
+        let appended = self.append_to(&name, letter).map_err(|failure| self.hear_the_end(failure));
         if self.broken && appended.is_err() {
             return appended;
         }
@@ -440,6 +466,12 @@ impl ImapConnection {
                 let failure = tapped.refused();
                 self.broken |= failure.is_none();
                 Err(failure.unwrap_or_else(|| tapped.broke(&self.parts.live, "the server refused without a word")))
+            }
+            Some(Err(CrateError::No(_) | CrateError::Bad(_))) => {
+                self.broken = true;
+                self.parts.known.closes_with_it = true;
+                let failure = tapped.refused_with_goodbye();
+                Err(failure.unwrap_or_else(|| tapped.broke(&self.parts.live, "the reply cannot be read")))
             }
             Some(Err(CrateError::TagMismatch(_))) => {
                 self.broken = true;

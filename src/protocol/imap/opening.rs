@@ -73,6 +73,7 @@ impl Opening<'_> {
             established: self.established(by),
             operation_timeout: account.settings.operation_timeout,
             known: self.known.of_session(),
+            link: self.link.clone(),
         };
         let mut connection = ImapConnection::new(parts);
         let offered = connection.introduce(offered, &account.settings, session)?;

@@ -160,6 +160,17 @@ impl Tapped {
         }
     }
 
+    /// The same where a goodbye follows it, which is the refusal's then, unless it tells more.
+    pub(super) fn refused_with_goodbye(&self) -> Option<Failure> {
+        use FailureKind::{LimitConnections, LimitRate, ServerBad, ServerNo, ServerUnavailable};
+        let bye = self.reader.bye.as_ref().filter(|bye| **bye == self.reader.last_line)?;
+        let refused = self.refused().filter(|_| self.trouble.is_none())?;
+        let goodbye = self.meaning(bye, self.stage).kind;
+        let tells_more = matches!(refused.kind, ServerNo | ServerBad)
+            && matches!(goodbye, LimitConnections | LimitRate | ServerUnavailable);
+        (!tells_more).then_some(refused)
+    }
+
     /// Why the session broke, the server's own word before what was seen of the socket.
     pub(super) fn broke(&mut self, live: &Live, otherwise: &str) -> Failure {
         let stage = self.stage;

@@ -53,7 +53,8 @@ impl Pop3Connection {
     /// # Errors
     /// [`Failure`] at stage `operation`. After `server-no` the session is usable: [`is_broken`](Self::is_broken) tells.
     pub fn run(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
-        self.unit(operation).map_err(|failure| self.lines.judged(failure))
+        let done = self.unit(operation).map_err(|failure| self.lines.hear_the_end(failure));
+        self.lines.over(done)
     }
 
     fn unit(&mut self, operation: Pop3Operation) -> Result<u32, Failure> {
@@ -73,6 +74,11 @@ impl Pop3Connection {
     /// [`Failure`] at stage `logout`, when the session had broken before or the server did not answer in time.
     pub fn logout(&mut self, deadline: Instant) -> Result<(), Failure> {
         self.lines.sign_out(deadline, |lines| reply::command(lines, "QUIT").map(|_| ()))
+    }
+
+    /// How long the last unit waited, when all was said, to see whether the server closes.
+    pub(in crate::protocol) fn lingered(&self) -> Duration {
+        self.lines.lingered()
     }
 
     fn stat(&mut self) -> Result<u32, Failure> {

@@ -37,6 +37,7 @@ impl Opening<'_> {
             lines.leave();
         })?;
         lines.known = self.known.of_session();
+        lines.link.clone_from(&self.link);
         let mut established = self.established(Some(by));
         established.commands = lines.commands().to_vec();
         Ok(Pop3Connection::new(lines, established, settings.operation_timeout, offered.has("TOP")))

@@ -82,8 +82,10 @@ impl SmtpConnection {
                 return Err(Failure::new(FailureKind::Internal, Stage::Operation, message));
             }
         };
-        let done = self.begin().and_then(|()| reply::command(&mut self.lines, command));
-        done.map(|_| 0).map_err(|failure| self.lines.judged(failure))
+        let done = self.begin().and_then(|()| {
+            reply::command(&mut self.lines, command).map_err(|failure| self.lines.hear_the_end(failure))
+        });
+        self.lines.over(done.map(|_| 0))
     }
 
     /// Sends one message to its recipient; 1 item. Whatever the server refuses of it, the session goes on without it.
@@ -92,7 +94,8 @@ impl SmtpConnection {
     /// [`Failure`] at stage `operation`: the first refusal, in the server's own words.
     pub fn send(&mut self, letter: &Letter) -> Result<u32, Failure> {
         self.lines.known.sender = Some(letter.from.to_string());
-        self.deliver(letter).map_err(|failure| self.lines.judged(failure))
+        let done = self.deliver(letter);
+        self.lines.over(done)
     }
 
     fn deliver(&mut self, letter: &Letter) -> Result<u32, Failure> {
@@ -114,6 +117,7 @@ impl SmtpConnection {
             Ok(_) => Ok(1),
             Err(failure) => {
                 self.failed = self.failed.or_else(|| self.lines.commands().last().map(|command| command.verb));
+                let failure = self.lines.hear_the_end(failure);
                 // The first refusal tells; what was refused after it is its consequence.
                 let further = self.forget().err().and_then(|refused| refused.server_line);
                 Err(failure.with_further(further))
@@ -142,6 +146,11 @@ impl SmtpConnection {
         self.lines.sign_out(deadline, |lines| reply::command(lines, "QUIT").map(|_| ()))
     }
 
+    /// How long the last unit waited, when all was said, to see whether the server closes.
+    pub(in crate::protocol) fn lingered(&self) -> Duration {
+        self.lines.lingered()
+    }
+
     fn begin(&mut self) -> Result<(), Failure> {
         self.failed = None;
         self.lines.begin(Stage::Operation, Instant::now() + self.operation_timeout);
@@ -167,11 +176,24 @@ impl SmtpConnection {
         if mail.is_ok() {
             self.failed = Some(Verb::Rcpt);
         }
-        let rcpt = self.answer(reply::is_done)?;
+        let rcpt = match (&mail, self.answer(reply::is_done)) {
+            // What closed the session is the refusal before.
+            (Err(refused), Err(closed)) if closed.kind == FailureKind::Closed => {
+                self.lines.known.closes_with_it = true;
+                return Err(refused.clone());
+            }
+            (_, answered) => answered?,
+        };
         if mail.is_ok() && rcpt.is_ok() {
             self.failed = None;
         }
-        let data = self.answer(is_go_ahead)?;
+        let data = match (mail.as_ref().and(rcpt.as_ref()), self.answer(is_go_ahead)) {
+            (Err(refused), Err(closed)) if closed.kind == FailureKind::Closed => {
+                self.lines.known.closes_with_it = true;
+                return Err(refused.clone());
+            }
+            (_, answered) => answered?,
+        };
         let Err(refused) = mail.and(rcpt) else { return data.map(|_| ()) };
         if data.is_ok() {
             // The server waits for a message that nobody is to receive: an empty one ends that (RFC 2920 §3.1).

@@ -40,6 +40,7 @@ impl Opening<'_> {
             lines.leave();
         })?;
         lines.known = self.known.of_session();
+        lines.link.clone_from(&self.link);
         let mut established = self.established(by);
         established.label = is_label.then(|| name.to_string());
         established.commands = lines.commands().to_vec();

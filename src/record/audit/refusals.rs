@@ -3,7 +3,8 @@
 //! The run told it from the line as it came, without what its commands had brought along. The record holds the line as it is
 //! shown, and not all of these names: so a kind is right if one way of reading the line gives it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Audit, REFUSALS};
 use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, mailbox_as_sent, refusal_of};
@@ -41,6 +42,14 @@ fn judge(entry: &Entry, failure: &Failure, known: &mut Known, audit: &mut Audit)
     // Nobody but the server says so.
     let its_own =
         matches!(kind, AuthInvalid | AuthPolicy | AuthRefused | ServerUnavailable | LimitConnections | LimitRate);
+    // The server's deed said so, while it went on with others of ours.
+    if kind == LimitConnections && failure.stage <= Stage::Greeting && failure.gives_no_reason() {
+        let others = known.others(entry, failure);
+        audit.check(REFUSALS, seq, others, || {
+            format!("it is called {kind} and has no line of the server's, and no other connection was open")
+        });
+        return;
+    }
     let Some(line) = &failure.server_line else {
         audit.check(REFUSALS, seq, !its_own, || format!("{kind} is a server's answer, and there is none of its lines"));
         return;
@@ -85,6 +94,10 @@ struct Known {
     user: Vec<String>,
     /// Each mailbox as it is written, and as it is sent.
     mailboxes: Vec<[String; 2]>,
+    /// From when to when each session was open, or being opened.
+    sessions: Vec<(Duration, Duration)>,
+    /// The messages of dials that failed.
+    dials: BTreeSet<String>,
     /// What was found of names that the record does not hold.
     guessed: BTreeMap<(String, Stage, FailureKind), bool>,
 }
@@ -98,8 +111,24 @@ impl Known {
             protocol: run.header.protocol,
             user: [user].into_iter().chain(local).collect(),
             mailboxes: run.header.mailboxes.iter().map(written).collect(),
+            sessions: sessions(run),
+            dials: run
+                .entries
+                .iter()
+                .filter_map(|entry| match &entry.what {
+                    What::OpenFailed(failed) => Some(failed.failure.message.clone()),
+                    _ => None,
+                })
+                .collect(),
             guessed: BTreeMap::new(),
         }
+    }
+
+    /// Whether a dial that failed like that did so while another session was there; what a dial came to is told again by
+    /// whoever needed it.
+    fn others(&self, entry: &Entry, failure: &Failure) -> bool {
+        let What::OpenFailed(failed) = &entry.what else { return self.dials.contains(&failure.message) };
+        self.sessions.iter().any(|(began, ended)| (*began..=*ended).contains(&failed.failed))
     }
 
     /// The names that may have been cut: none, the user's, with it the operation's own mailbox, or all.
@@ -146,6 +175,23 @@ impl Known {
         guesses.push(all);
         guesses
     }
+}
+
+/// From when to when each session was open, or being opened; one that is not seen to end is open for ever.
+fn sessions(run: &Run) -> Vec<(Duration, Duration)> {
+    let mut sessions = BTreeMap::new();
+    for entry in &run.entries {
+        match &entry.what {
+            What::Opened(opened) => drop(sessions.insert(opened.session, (opened.began, Duration::MAX))),
+            What::Closed(closed) => {
+                if let Some((_, ended)) = sessions.get_mut(&closed.session) {
+                    *ended = entry.at;
+                }
+            }
+            _ => {}
+        }
+    }
+    sessions.into_values().collect()
 }
 
 /// What stands between two edges of words.

@@ -6,7 +6,20 @@ use crate::protocol::{FailureKind, Stage};
 use crate::record::run::{OpenFailed, Run, What};
 use crate::record::summary::{SessionRow, Summary};
 
-/// Dials that were closed before a word was said, while others of ours were open that still answered afterwards.
+/// Whether a dial is called a limit for what the server did, and not for its words.
+pub(super) fn is_by_deed(failed: &OpenFailed) -> bool {
+    failed.failure.kind == FailureKind::LimitConnections && failed.failure.gives_no_reason()
+}
+
+/// Whether the server answered on a connection of ours after that moment.
+pub(super) fn answered_after(run: &Run, summary: &Summary, moment: Duration) -> bool {
+    let mut ok = run.operations().filter(|(_, operation)| operation.outcome.is_ok());
+    let signed_in = || summary.sessions.iter().filter_map(|row| row.dial.as_ref().ok()).map(|opened| opened.signed_in);
+    ok.any(|(entry, _)| entry.at > moment) || signed_in().any(|at| at > moment)
+}
+
+/// Dials that were closed before a word was said, while others of ours were open that still answered afterwards; nobody had
+/// seen that by then.
 pub(super) fn closed_without_a_word<'a>(run: &Run, summary: &'a Summary) -> Vec<(&'a SessionRow, &'a OpenFailed)> {
     let answered_last =
         run.operations().filter(|(_, operation)| operation.outcome.is_ok()).map(|(entry, _)| entry.at).max();

@@ -1,0 +1,353 @@
+//! A close is judged in its context: by what the server does with other connections of ours, and by what it refused before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use mailconn::protocol::Protocol;
+use rustls::ServerConfig;
+use serde_json::Value;
+
+use super::process::{Ended, PASSWORD, end, failures, findings, mailconn, number, obey, of_kind};
+use crate::protocol::scripted::{GREETING, POP3, Peer, Rules, SMTP, Server};
+use crate::protocol::tls::authority;
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    Nothing,
+    StartTls,
+    Tls,
+}
+
+/// Where a connection is cut that is one too many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cut {
+    BeforeTheGreeting,
+    InTheGreeting,
+    InTheHandshake,
+    ByReset,
+}
+
+const PROTOCOLS: [Protocol; 3] = [Protocol::Imap, Protocol::Smtp, Protocol::Pop3];
+
+fn tls() -> Arc<ServerConfig> {
+    authority("closes").server(|_| {})
+}
+
+/// Serves whoever comes, as far as TLS and the sign-in; `true` once that is done.
+fn begin(peer: &mut Peer, protocol: Protocol, by: By, config: &Arc<ServerConfig>) -> bool {
+    if by == By::StartTls && !agree(peer, protocol) {
+        return false;
+    }
+    if by != By::Nothing {
+        peer.start_tls(Arc::clone(config));
+    }
+    true
+}
+
+/// The greeting in the clear, and the yes to STARTTLS.
+fn agree(peer: &mut Peer, protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::Imap => {
+            peer.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n") && peer.answer("{t} OK begin\r\n")
+        }
+        Protocol::Smtp => {
+            peer.send("220 hi\r\n")
+                && peer.answer("250-mx\r\n250-STARTTLS\r\n250 AUTH LOGIN\r\n")
+                && peer.answer("220 go ahead\r\n")
+        }
+        Protocol::Pop3 => {
+            peer.send("+OK hi\r\n") && peer.answer("+OK\r\nSTLS\r\nUSER\r\n.\r\n") && peer.answer("+OK begin\r\n")
+        }
+    }
+}
+
+/// What follows, with the greeting where there was none.
+fn serve(peer: &mut Peer, protocol: Protocol, by: By) {
+    match (protocol, by) {
+        (Protocol::Imap, By::StartTls) => obey(peer),
+        (Protocol::Imap, _) => {
+            peer.send(GREETING);
+            obey(peer);
+        }
+        (Protocol::Smtp, By::StartTls) => peer.go_on(SMTP),
+        (Protocol::Smtp, _) => peer.obey(&[], SMTP),
+        (Protocol::Pop3, By::StartTls) => peer.go_on(POP3),
+        (Protocol::Pop3, _) => peer.obey(&[], POP3),
+    }
+}
+
+fn cut(peer: &mut Peer, protocol: Protocol, by: By, cut: Cut, config: &Arc<ServerConfig>) {
+    match cut {
+        Cut::BeforeTheGreeting if by == By::Tls => {
+            // Until the handshake is done.
+            peer.start_tls(Arc::clone(config));
+            peer.send("");
+        }
+        Cut::BeforeTheGreeting => {}
+        Cut::InTheGreeting => {
+            if by == By::Tls {
+                peer.start_tls(Arc::clone(config));
+            }
+            peer.send(match protocol {
+                Protocol::Imap => "* OK [CAPAB",
+                Protocol::Smtp => "220 mx.exam",
+                Protocol::Pop3 => "+OK rea",
+            });
+        }
+        Cut::InTheHandshake => {
+            if by == By::StartTls {
+                agree(peer, protocol);
+            }
+            peer.bytes(5);
+        }
+        Cut::ByReset => peer.reset(),
+    }
+}
+
+/// A server that lets two in, and cuts the others off so.
+fn two_at_a_time(protocol: Protocol, by: By, how: Cut) -> Server {
+    let config = tls();
+    Server::of(protocol, "127.0.0.1:0", move |peer| {
+        if peer.number >= 2 {
+            cut(peer, protocol, by, how, &config);
+        } else if begin(peer, protocol, by, &config) {
+            serve(peer, protocol, by);
+        }
+    })
+}
+
+fn against(server: &Server, protocol: Protocol, by: By, args: &str) -> Ended {
+    let scheme = if by == By::Tls { format!("{protocol}s") } else { protocol.to_string() };
+    let url = format!("{}://joe@{}", scheme.to_lowercase(), server.address);
+    let tls = match by {
+        By::Nothing => "",
+        By::StartTls => "--starttls --insecure",
+        By::Tls => "--insecure",
+    };
+    let flags = tls.split_whitespace().chain(["--ops", "noop"]).chain(args.split_whitespace());
+    end(mailconn(["run", "--server", &url].into_iter().chain(flags)).env("MAILCONN_PASSWORD", PASSWORD))
+}
+
+#[test]
+fn what_is_cut_off_while_others_of_ours_go_on_is_probably_a_limit() {
+    for protocol in PROTOCOLS {
+        for by in [By::Nothing, By::StartTls, By::Tls] {
+            for how in [Cut::BeforeTheGreeting, Cut::InTheGreeting, Cut::InTheHandshake, Cut::ByReset] {
+                if how == Cut::InTheHandshake && by == By::Nothing {
+                    continue;
+                }
+                let case = format!("{protocol} {by:?} {how:?}");
+                let server = two_at_a_time(protocol, by, how);
+                let ended = against(&server, protocol, by, "--mode use-default -t 5 -n 3 --pause 20ms --format ndjson");
+                let events = ended.events();
+                let end = events.last().unwrap();
+                assert_eq!(ended.code, 6, "{case}: {end:#}");
+                assert_eq!(findings(end), ["MC030"], "{case}: {end:#}");
+                let sentence = end["findings"][0]["sentence"].as_str().unwrap();
+                assert!(sentence.contains("probably") && sentence.contains("of ours were open"), "{case}: {sentence}");
+                let failed: Vec<&Value> =
+                    of_kind(&events, "operation").filter(|it| it["outcome"] == "failed").collect();
+                assert_eq!(failed.len(), 3, "{case}: {end:#}");
+                let refused = of_kind(&events, "session-refused");
+                for failure in failed.into_iter().chain(refused).map(|event| &event["failure"]) {
+                    assert_eq!(failure["kind"], "limit-connections", "{case}: {failure:#}");
+                    let message = failure["message"].as_str().unwrap();
+                    assert!(message.contains("probably a limit"), "{case}: {message}");
+                    assert!(!message.contains("speaks TLS"), "{case}: {message}");
+                }
+            }
+        }
+    }
+}
+
+/// Those that are idle answer nothing because nobody asks: they stay open.
+#[test]
+fn a_dial_that_is_cut_off_while_others_of_ours_are_idle_is_probably_a_limit() {
+    let server = two_at_a_time(Protocol::Pop3, By::Nothing, Cut::BeforeTheGreeting);
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, trace) = (folder.path().join("idle.txt"), folder.path().join("idle.ndjson"));
+    let text = "client use-default\nT1 noop\nT2 noop\nT3 noop => fails limit-connections\nexpect finding MC030\n";
+    std::fs::write(&scenario, text).unwrap();
+    let url = format!("pop3://joe@{}", server.address);
+    let args = ["scenario", "--server", &url, "--format", "ndjson", "-o", trace.to_str().unwrap()];
+    let ended = end(mailconn(args.into_iter().chain([scenario.to_str().unwrap()])).env("MAILCONN_PASSWORD", PASSWORD));
+    let told = std::fs::read_to_string(&trace).unwrap();
+    assert_eq!(ended.code, 0, "{told}{}", ended.stderr);
+    assert!(told.contains("which the server left open: probably a limit"), "{told}");
+    assert!(told.contains("and left these open: probably its limit"), "{told}");
+    assert!(ended.took < Duration::from_secs(8), "{:?}", ended.took);
+    let verified = end(&mut mailconn(["verify", trace.to_str().unwrap()]));
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+}
+
+/// A run of three threads on a server that lets two in and then does that to everybody.
+fn when_it_goes_down(then: impl Fn(&mut Peer) + Send + Sync + 'static) -> Ended {
+    let down = AtomicBool::new(false);
+    let server = Server::start(move |peer| {
+        if peer.number >= 2 {
+            down.store(true, Ordering::SeqCst);
+            return;
+        }
+        peer.send(GREETING);
+        while let Some(line) = peer.line() {
+            if down.load(Ordering::SeqCst) {
+                return then(peer);
+            }
+            let tag = line.split(' ').next().unwrap();
+            if !peer.send(&format!("{tag} OK\r\n")) {
+                return;
+            }
+        }
+    });
+    let args = "--mode use-default -t 3 -n 40 --pause 10ms --timeout 1s --connect-timeout 1s --format json";
+    against(&server, Protocol::Imap, By::Nothing, args)
+}
+
+#[test]
+fn a_server_that_goes_down_or_answers_nobody_has_no_limit() {
+    let closes = when_it_goes_down(|_| {});
+    let hangs = when_it_goes_down(|peer| thread::sleep(Duration::from_secs(if peer.number < 9 { 4 } else { 0 })));
+    for ended in [closes, hangs] {
+        let report = ended.json();
+        let kinds = failures(&report);
+        assert!(kinds.contains_key("closed at greeting"), "{report:#}");
+        assert!(kinds.keys().all(|kind| !kind.starts_with("limit-")), "{report:#}");
+        assert!(!findings(&report).contains(&"MC030"), "{report:#}");
+        assert_ne!(ended.code, 6, "{report:#}");
+    }
+}
+
+#[test]
+fn a_port_that_spoke_tls_before_is_not_to_be_checked_for_it() {
+    let config = tls();
+    let server = Server::start(move |peer| {
+        if peer.number > 0 {
+            peer.bytes(5);
+            return;
+        }
+        peer.start_tls(Arc::clone(&config));
+        peer.send(GREETING);
+        for _ in 0..3 {
+            peer.answer("{t} OK\r\n");
+        }
+    });
+    let ended = against(&server, Protocol::Imap, By::Tls, "--mode use-main -t 1 -n 4 --format json");
+    let report = ended.json();
+    assert!(failures(&report).contains_key("tls-handshake at tls"), "{report:#}");
+    assert!(!ended.stdout.contains("speaks TLS"), "{report:#}");
+    // Nobody ever spoke it here.
+    let server = Server::start(|peer| drop(peer.bytes(5)));
+    let ended = against(&server, Protocol::Imap, By::Tls, "--mode use-main -t 1 -n 1 --format json");
+    assert_eq!(ended.code, 4);
+    assert!(ended.stdout.contains("check that this port speaks TLS"), "{}", ended.stdout);
+}
+
+/// A server that says that to the second operation of its first session, and closes so much later.
+fn refusing_once(protocol: Protocol, reply: &'static str, after: Duration) -> Server {
+    Server::of(protocol, "127.0.0.1:0", move |peer| {
+        if peer.number > 0 {
+            return serve(peer, protocol, By::Nothing);
+        }
+        peer.send(match protocol {
+            Protocol::Imap => GREETING,
+            Protocol::Smtp => SMTP[0].1,
+            Protocol::Pop3 => POP3[0].1,
+        });
+        let mut operations = 0;
+        while let Some(line) = peer.line() {
+            let rules: Rules = match protocol {
+                Protocol::Imap => &[],
+                Protocol::Smtp => SMTP,
+                Protocol::Pop3 => POP3,
+            };
+            operations += u32::from(["NOOP", "MAIL"].iter().any(|verb| line.contains(verb)));
+            let tag = line.split(' ').next().unwrap();
+            if operations == 2 {
+                peer.send(&reply.replace("{t}", tag));
+                thread::sleep(after);
+                return;
+            }
+            let usual = rules.iter().find(|(start, _)| !start.is_empty() && line.starts_with(start));
+            peer.send(&usual.map_or("{t} OK\r\n", |(_, reply)| reply).replace("{t}", tag));
+        }
+    })
+}
+
+#[test]
+fn a_refusal_and_the_close_behind_it_are_one_failure_of_one_operation() {
+    for (protocol, reply, kind, code) in [
+        (Protocol::Imap, "{t} NO not now\r\n", "server-no", 1),
+        (Protocol::Imap, "{t} NO not now\r\n* BYE bye\r\n", "server-no", 1),
+        (Protocol::Imap, "{t} BAD Too many invalid IMAP commands.\r\n", "limit-rate", 6),
+        (Protocol::Pop3, "-ERR not now\r\n", "server-no", 1),
+        (Protocol::Pop3, "-ERR Too many bad commands.\r\n", "limit-rate", 6),
+        (Protocol::Smtp, "550 5.5.0 not now\r\n", "server-no", 1),
+        (Protocol::Smtp, "502 what?\r\n", "server-bad", 1),
+        (Protocol::Smtp, "554 Too many nonmail commands\r\n", "limit-rate", 6),
+        (Protocol::Smtp, "550 Too many syntax or protocol errors\r\n", "limit-rate", 6),
+        (Protocol::Smtp, "500 Too many unknown commands\r\n", "limit-rate", 6),
+        (Protocol::Smtp, "421 4.7.0 mx.example.org Error: too many errors\r\n", "limit-rate", 6),
+    ] {
+        // In one segment, and a moment later.
+        for after in [Duration::ZERO, Duration::from_millis(15)] {
+            let server = refusing_once(protocol, reply, after);
+            let args = "--mode use-main -t 1 -n 5 --format ndjson";
+            let ended = against(&server, protocol, By::Nothing, args);
+            let events = ended.events();
+            let report = events.last().unwrap();
+            assert_eq!(ended.code, code, "{reply:?}: {report:#}");
+            let failed: Vec<&Value> = of_kind(&events, "operation").filter(|it| it["outcome"] == "failed").collect();
+            let [failed] = failed[..] else { panic!("{reply:?}: {report:#}") };
+            assert_eq!((&failed["failure"]["kind"], &failed["session"]), (&kind.into(), &"#0".into()), "{failed:#}");
+            let sessions: Vec<&Value> = of_kind(&events, "session-opened").map(|it| &it["session"]).collect();
+            assert_eq!(sessions, ["#0", "#0.2"], "{reply:?}: {report:#}");
+            assert_eq!(number(&report["operations"]["ok"]), 4, "{reply:?}: {report:#}");
+            assert!(!ended.stdout.contains("without a word"), "{reply:?}: {}", ended.stdout);
+            assert!(!ended.stdout.contains("connection goes on"), "{reply:?}: {}", ended.stdout);
+            assert!(!findings(report).contains(&"MC042"), "somebody used it: {report:#}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_with_a_close_is_told_in_the_words_of_the_refusal() {
+    let server = Server::smtp(&[("MAIL", "554 Too many nonmail commands\r\n"), ("RCPT", ""), ("RSET", "")]);
+    let url = format!("smtp://joe@{}", server.address);
+    let args = ["run", "--server", &url, "-t", "1", "-n", "1", "--ops", "send", "--allow-writes", "--to", "a@b.org"];
+    let ended = end(mailconn(args.into_iter().chain(["--format", "json"])).env("MAILCONN_PASSWORD", PASSWORD));
+    let report = ended.json();
+    assert_eq!(failures(&report).into_iter().collect::<Vec<_>>(), [("limit-rate at operation".to_owned(), 1)]);
+}
+
+#[test]
+fn what_helps_against_too_many_commands_in_a_session_is_named() {
+    for (reply, says) in [
+        ("554 Too many nonmail commands\r\n", &["ten commands without mail", "smtp_accept_max_nonmail", "-n"][..]),
+        ("421 4.7.0 mx.example.org Error: too many errors\r\n", &["fewer operations a session", "send"][..]),
+    ] {
+        let server = refusing_once(Protocol::Smtp, reply, Duration::ZERO);
+        let ended = against(&server, Protocol::Smtp, By::Nothing, "--mode use-main -t 1 -n 5 --format json");
+        let report = ended.json();
+        let message = report["failures"][0]["message"].as_str().unwrap();
+        for words in says {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        assert!(!message.contains("later"), "to wait is no use: {message}");
+    }
+}
+
+/// A refusal is no end by itself: the session goes on, and none is served more slowly for it.
+#[test]
+fn a_session_goes_on_after_a_refusal_where_the_server_does() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        while peer.answer("{t} NO not now\r\n") {}
+    });
+    let ended = against(&server, Protocol::Imap, By::Nothing, "--mode use-main -t 1 -n 20 --format json");
+    let report = ended.json();
+    assert_eq!((ended.code, number(&report["connections"]["opened"])), (1, 1), "{report:#}");
+    assert!(ended.stdout.contains("the connection goes on"), "{report:#}");
+}
