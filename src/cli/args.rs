@@ -323,7 +323,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub max_connections: Option<usize>,
 
-    /// Operations for each worker, or each task [default: 100]
+    /// Operations for each worker, or each task [default: 100; on a named SMTP server without send 8 in all]
+    ///
+    /// Exim ends a session after ten commands without mail (smtp_accept_max_nonmail), Postfix after about a hundred. A
+    /// number that is given here is tried.
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
     pub operations: Option<u64>,
     /// Work for so long instead, like 10s or 2m

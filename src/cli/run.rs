@@ -49,6 +49,9 @@ pub fn run(settings: Settings) -> Result<u8> {
     let writes = plan.mix.operations().any(Operation::writes);
     let Target { account, name, sandbox } = Target::of(settings.server, Maildrops::Locked)?;
     let tls = account.tls.is_some();
+    if let Some(note) = &settings.note {
+        super::complain(note);
+    }
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
     if insecure {
         super::complain(super::UNVERIFIED);

@@ -32,6 +32,10 @@ const MOST_POOLED: u32 = 65_535;
 /// Tasks stand in line from the start, all of them.
 const MOST_TASKS: u32 = 100_000;
 
+/// So many operations a named SMTP server is asked for in all, where no mail is sent and nobody says how many: Exim ends a
+/// session after ten commands without mail, and the sign-in may count.
+const WITHOUT_MAIL: u32 = 8;
+
 /// Everything a run needs to know.
 pub struct Settings {
     /// What is done.
@@ -66,6 +70,8 @@ pub struct Settings {
     pub progress: ProgressKind,
     /// The directory of the sessions' transcripts, if they are wanted.
     pub transcripts: Option<PathBuf>,
+    /// What is to be said before it begins: why it does so little.
+    pub note: Option<String>,
 }
 
 /// Whom to dial.
@@ -123,12 +129,14 @@ impl Settings {
         );
         let server = server(args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
-        let plan = plan(&args, server.protocol())?;
+        let is_named = matches!(server, Server::Real { .. });
+        let plan = plan(&args, server.protocol(), is_named)?;
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
+            note: is_spared(&args, &plan.mix, is_named).then(|| why_so_few(&plan)),
             plan,
             server,
             from: args.from.clone(),
@@ -152,7 +160,7 @@ impl Settings {
     }
 }
 
-fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
+fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
     ensure!(args.threads >= 1, "--threads 0 leaves nobody to work; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
@@ -163,14 +171,15 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     }
     let mode = Mode::from(args.mode);
     let executor = Executor::from(args.executor);
-    let tasks = tasks(args, executor)?;
+    let mix = mix(args, protocol)?;
+    let is_spared = is_spared(args, &mix, is_named);
+    let tasks = tasks(args, executor, is_spared)?;
     let (who, total) = tasks.map_or((Who::Workers, args.threads), |tasks| (Who::Tasks, tasks));
     let default_for = workers::parse(&args.default_for, who, total).context("--default-for")?;
     let independent_for = workers::parse(&args.independent_for, who, total).context("--independent-for")?;
     if default_for.contains(&true) {
         may_create_default(mode, None).map_err(|refusal| anyhow::anyhow!("--default-for: {refusal}"))?;
     }
-    let mix = mix(args, protocol)?;
     if tasks.is_some() && default_for.contains(&true) {
         // Those that begin after the switch create theirs under its mode.
         let refused = args.switch_mode.iter().find_map(|switch| may_create_default(switch.mode, None).err());
@@ -178,6 +187,7 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
             bail!("--switch-mode with --default-for: tasks that begin after it could not create theirs: {refusal}");
         }
     }
+    let usual = if is_spared { u64::from((WITHOUT_MAIL / total).max(1)) } else { 100 };
     let roles = default_for.into_iter().zip(independent_for);
     let roles = roles.map(|(creates_default, creates_independent)| Role { creates_default, creates_independent });
     let (workers, tasks) = match tasks {
@@ -192,7 +202,7 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
         executor,
         tasks,
         dispose: args.dispose.map_or(Dispose::Never, Dispose::from),
-        asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(100)), Asked::Duration),
+        asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(usual)), Asked::Duration),
         mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
@@ -201,6 +211,22 @@ fn plan(args: &RunArgs, protocol: Protocol) -> Result<Plan> {
     };
     switches(&plan)?;
     Ok(plan)
+}
+
+/// Whether the server is to be asked for few operations: it may end a session that brings no mail.
+fn is_spared(args: &RunArgs, mix: &Mix, is_named: bool) -> bool {
+    let mut operations = mix.operations();
+    let brings_mail = operations.any(|operation| !matches!(operation, Operation::Smtp(_)) || operation.writes());
+    is_named && !brings_mail && args.operations.is_none() && args.duration.is_none()
+}
+
+fn why_so_few(plan: &Plan) -> String {
+    let all = plan.operations().unwrap_or_default();
+    let each = if all > u64::from(WITHOUT_MAIL) { ", one for each" } else { "" };
+    format!(
+        "{all} operations in all{each}, unless -n says how many each does: Exim bears ten commands without mail in a session, \
+         Postfix about a hundred"
+    )
 }
 
 fn a_mailbox(flag: &str, name: &str) -> Result<()> {
@@ -248,7 +274,7 @@ fn switches(plan: &Plan) -> Result<()> {
 }
 
 /// How many tasks; none if the workers do the work themselves.
-fn tasks(args: &RunArgs, executor: Executor) -> Result<Option<u32>> {
+fn tasks(args: &RunArgs, executor: Executor, is_spared: bool) -> Result<Option<u32>> {
     let name = executor.name();
     if executor == Executor::Threads {
         let cure = "its threads do the work themselves; add --executor pool or tasks, or leave it out";
@@ -265,7 +291,8 @@ fn tasks(args: &RunArgs, executor: Executor) -> Result<Option<u32>> {
          give --tasks and --operations"
     );
     ensure!(args.threads <= MOST_POOLED, "--executor {name} has at most {MOST_POOLED} --threads");
-    let tasks = args.tasks.unwrap_or_else(|| args.threads.saturating_mul(10).min(MOST_TASKS));
+    let usual = if is_spared { WITHOUT_MAIL } else { args.threads.saturating_mul(10).min(MOST_TASKS) };
+    let tasks = args.tasks.unwrap_or(usual);
     ensure!(tasks >= 1, "--tasks 0 leaves nothing to do; give at least 1");
     ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than can stand in line; give at most {MOST_TASKS}");
     Ok(Some(tasks))

@@ -9,7 +9,7 @@ use mailconn::protocol::Protocol;
 use rustls::ServerConfig;
 use serde_json::Value;
 
-use super::process::{Ended, PASSWORD, end, failures, findings, mailconn, number, obey, of_kind};
+use super::process::{Ended, PASSWORD, end, failures, findings, list, mailconn, number, obey, of_kind, run};
 use crate::protocol::scripted::{GREETING, POP3, Peer, Rules, SMTP, Server};
 use crate::protocol::tls::authority;
 
@@ -350,4 +350,44 @@ fn a_session_goes_on_after_a_refusal_where_the_server_does() {
     let report = ended.json();
     assert_eq!((ended.code, number(&report["connections"]["opened"])), (1, 1), "{report:#}");
     assert!(ended.stdout.contains("the connection goes on"), "{report:#}");
+}
+
+#[test]
+fn a_named_smtp_server_is_asked_for_eight_operations_where_nobody_says_how_many_and_no_mail_is_sent() {
+    for (args, all) in [
+        ("", 8),
+        ("-t 2", 8),
+        ("-t 8", 8),
+        ("-t 3", 6),
+        ("-t 20", 20),
+        ("--mode use-default", 8),
+        ("--executor pool", 8),
+        ("--executor tasks --tasks 4", 8),
+        ("--ops noop", 8),
+        ("--ops noop,send=0", 8),
+    ] {
+        let server = Server::smtp(&[]);
+        let url = format!("smtp://joe@{}", server.address);
+        let args: Vec<&str> =
+            ["run", "--server", &url, "--format", "json"].into_iter().chain(args.split(' ')).collect();
+        let args = args.into_iter().filter(|arg| !arg.is_empty()).collect::<Vec<_>>();
+        let ended = end(mailconn(&args).env("MAILCONN_PASSWORD", PASSWORD));
+        assert_eq!((ended.code, number(&ended.json()["operations"]["ok"])), (0, all), "{args:?}: {}", ended.stdout);
+        let why = format!("{all} operations in all");
+        assert!(ended.stderr.contains(&why) && ended.stderr.contains("Exim"), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    }
+    for (args, all) in [("-n 20", 80), ("--ops send --allow-writes --to a@b.org -t 1", 100)] {
+        let server = Server::smtp(&[]);
+        let url = format!("smtp://joe%40example.org@{}", server.address);
+        let args =
+            ["run", "--server", &url, "--format", "json", "--progress", "never"].into_iter().chain(args.split(' '));
+        let ended = end(mailconn(args).env("MAILCONN_PASSWORD", PASSWORD));
+        assert_eq!((ended.code, number(&ended.json()["operations"]["ok"])), (0, all), "{}", ended.stdout);
+        assert_eq!(ended.stderr, "", "what is asked for is tried");
+    }
+    let sandbox = run("--server sandbox+smtp --format json");
+    assert_eq!(number(&sandbox.json()["operations"]["ok"]), 400);
+    assert_eq!(list(&sandbox.json()["failures"]).len(), 0);
+    assert_eq!(sandbox.stderr, "");
 }
