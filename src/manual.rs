@@ -74,14 +74,16 @@
 //! - **B1** An operation whose connection breaks (I/O error, timeout, BYE, unreadable reply) fails, once, with the
 //!   reason. Its connection is never used again: it may be in the middle of a reply. A connection that the server has
 //!   closed is noticed at once; so is one on which, between units, bytes lie that make no whole line for 100 ms
-//!   (`protocol`). A reply that was there before its command was written answers nothing: `protocol`.
+//!   (`protocol`). A refusal behind which the server closes breaks it too, and is the reason: no later operation fails for
+//!   that close. A reply that was there before its command was written answers nothing: `protocol`.
 //! - **B2** Main's and a default's place survive: the next operation there opens a new session. A broken independent
 //!   connection counts as disposed.
 //! - **B3** Nothing is retried behind the user's back, and a new session never pretends to be the old one: the ledger
 //!   shows both, as `#3` and `#3.2`. An operation that relied on the old session's state, its selected mailbox, must
 //!   select again.
 //! - **B4** A server that refuses one more connection makes that operation fail as `limit-connections`, not as a wrong
-//!   password; there is no silent fall-back to main.
+//!   password; there is no silent fall-back to main. One that closes a dial without a word, before the greeting is complete
+//!   or in the TLS handshake, while it goes on with other connections of the client, *probably* has such a limit.
 //! - **B5** No operation, connect, wait or shutdown is unbounded in time. A deadline covers the whole of it, not each
 //!   read: a server that drips a byte a second ends in time too.
 //! - **B6** Signing in is careful: until one sign-in of an account has succeeded only one is under way; the first
@@ -107,7 +109,7 @@
 //! | MC011 | hazard | one task's operations ran on several default connections because it changed threads (H1) |
 //! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
 //! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
-//! | MC030 | limit | the server refused a connection because too many are open: with how many were at that moment, and the number in its words, which wins where the two differ; a dial closed without a word while others of ours go on being answered is *probably* one |
+//! | MC030 | limit | the server refused a connection because too many are open: with how many were at that moment, and the number in its words, which wins where the two differ; a dial closed without a word while others of ours go on being answered, or stay open while they idle, is *probably* one |
 //! | MC031 | limit | the server throttled |
 //! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
 //! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
@@ -218,6 +220,15 @@
 //!   each wait out their deadline, one after the other.
 //! - **By POP3, a dial may take 15 s**, not 10: servers wait ten seconds for a maildrop that another connection has locked
 //!   before they say so, and that answer is what was asked for.
+//! - **A dial that was closed without a word** is told once it is known what the server does with the other connections of
+//!   the client: until it has answered something that was asked on one of them afterwards, has left an idle one open for half
+//!   a second, or has ended them all; within the dial's own deadline. Nothing is asked there for that alone: each connection
+//!   belongs to the unit that has it (A7).
+//! - **Behind a refusal** the server may close: that is waited for, 50 ms after the first refusal of a session, 250 ms where
+//!   its words say so. The time is no part of the operation's.
+//! - **A run on a named SMTP server that sends no mail** does eight operations in all, unless `-n` or `--duration` says how
+//!   many: Exim ends a session after ten commands without mail (`smtp_accept_max_nonmail`), Postfix after about a hundred. Of
+//!   more than eight threads each does one.
 //! - **In a scenario by POP3 the sandbox's maildrops are shared**: the rules speak of several connections, and are to be seen
 //!   by POP3 too, as on a Dovecot that was not told to lock. `server locks maildrops` asks for the other. In a run they are
 //!   locked, as RFC 1939 says, so that MC033 is met here first; `--sandbox-maildrops` changes either.

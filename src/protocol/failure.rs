@@ -224,11 +224,7 @@ impl Failure {
     /// Whether the server said nothing of why it closed: no line at all, or the beginning of one with which servers greet.
     #[must_use]
     pub(crate) fn gives_no_reason(&self) -> bool {
-        let greets = |line: &String| {
-            let line = line.to_ascii_uppercase();
-            ["* OK", "+OK", "220"].iter().any(|start| line.starts_with(start) || start.starts_with(&line))
-        };
-        self.server_line.as_ref().is_none_or(greets) && self.further_lines.is_empty()
+        gives_no_reason(self.server_line.as_deref(), &self.further_lines)
     }
 
     /// What an I/O error means at that stage. One that holds a failure means that failure.
@@ -257,6 +253,15 @@ impl Failure {
         };
         Self::new(kind, stage, message)
     }
+}
+
+/// The same of a failure's lines.
+pub(crate) fn gives_no_reason(line: Option<&str>, further: &[String]) -> bool {
+    let greets = |line: &str| {
+        let line = line.to_ascii_uppercase();
+        ["* OK", "+OK", "220"].iter().any(|start| line.starts_with(start) || start.starts_with(&line))
+    };
+    line.is_none_or(greets) && further.iter().all(|line| greets(line))
 }
 
 /// What an I/O error says, in words of people where it comes from TLS.

@@ -16,7 +16,7 @@ const SETTLED: Duration = Duration::from_millis(500);
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// So soon a server closes that ends a session with its refusal: after the first of a session, after one whose words say
-/// so, and after any other.
+/// so, and after any other that it has left the session open with.
 const CLOSES: Duration = Duration::from_millis(50);
 const CLOSES_AS_SAID: Duration = Duration::from_millis(250);
 const CLOSES_AGAIN: Duration = Duration::from_millis(2);
@@ -54,8 +54,8 @@ struct Course {
     answered: Option<Instant>,
     /// The line with which the server refused the last unit.
     refusal: Option<String>,
-    /// A refusal was waited out before, and the server did not close.
-    stayed: bool,
+    /// The last refusal that was waited out, and the server did not close with it.
+    stayed: Option<String>,
     /// How long the last unit's end was waited for, when all was said.
     lingered: Duration,
 }
@@ -68,9 +68,19 @@ pub(super) struct Others {
     pub(super) answer: bool,
 }
 
+impl Course {
+    fn is_idle(&self) -> bool {
+        self.is_open && self.asked.is_none()
+    }
+}
+
 impl Link {
     fn course(&self) -> MutexGuard<'_, Course> {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.course().is_idle()
     }
 
     fn is_alive(&self) -> bool {
@@ -97,17 +107,16 @@ impl Link {
         let Some(line) = &refusal.server_line else { return false };
         let said = line.to_lowercase();
         let ends = ["too many", "closing", "disconnect", "dropping", "goodbye", "bye"];
-        let patience = if ends.iter().any(|word| said.contains(word)) {
-            CLOSES_AS_SAID
-        } else if self.course().stayed {
-            CLOSES_AGAIN
-        } else {
-            CLOSES
+        let patience = match &self.course().stayed {
+            Some(before) if before == line => CLOSES_AGAIN,
+            _ if ends.iter().any(|word| said.contains(word)) => CLOSES_AS_SAID,
+            Some(_) => CLOSES_AGAIN,
+            None => CLOSES,
         };
         let began = Instant::now();
         let closes = self.closes_within(patience);
         let mut course = self.course();
-        course.stayed |= !closes;
+        course.stayed = (!closes).then(|| line.clone());
         course.lingered += began.elapsed();
         closes
     }
@@ -121,7 +130,8 @@ impl Link {
     pub(super) fn told(&self, mut failure: Failure) -> Failure {
         let is_bare = failure.kind == FailureKind::Closed && failure.server_line.is_none();
         if let Some(line) = self.course().refusal.as_ref().filter(|_| is_bare) {
-            failure.message = format!("the server closed the connection after it had refused the unit before: {line}");
+            failure.message =
+                format!("the server closed the connection after it had refused the operation before: {line}");
         }
         failure
     }
@@ -188,19 +198,23 @@ impl Live {
     pub(super) fn others_go_on(&self, since: Instant, deadline: Instant) -> Option<Others> {
         let mut others = self.sockets().all.clone();
         loop {
-            others.retain(|link| link.is_alive() && !link.closes_within(Duration::ZERO));
+            let now = Instant::now();
+            let is_settled = now >= since + SETTLED;
+            // Whoever uses one finds out by itself that it has ended.
+            others.retain(|link| {
+                link.is_alive() && !(is_settled && link.is_idle() && link.closes_within(Duration::ZERO))
+            });
             if others.is_empty() || self.is_cancelled() {
                 return None;
             }
-            let now = Instant::now();
             let (mut count, mut answer, mut idle) = (0, false, false);
             for link in &others {
                 let course = link.course();
                 count += usize::from(course.is_open);
                 answer |= course.answered.is_some_and(|asked| asked > since);
-                idle |= course.is_open && course.asked.is_none();
+                idle |= course.is_idle();
             }
-            if answer || (idle && now >= since + SETTLED) {
+            if answer || (idle && is_settled) {
                 return Some(Others { count, answer });
             }
             if now >= deadline {

@@ -252,6 +252,7 @@ impl<'account> Opening<'account> {
         let how = match (failure.kind, failure.stage, &failure.server_line) {
             (FailureKind::ConnectReset, ..) => "was reset as it opened",
             (_, _, Some(_)) => "was closed before its greeting was complete",
+            (FailureKind::Closed, Stage::Tls, _) => "was closed before the TLS handshake",
             (FailureKind::TlsHandshake, ..) => "was closed in the TLS handshake",
             (..) if failure.message.contains("was reset") => "was reset without a word",
             _ => "was closed without a word",

@@ -5,6 +5,7 @@ use super::run::{Run, What};
 use super::summary::Summary;
 use super::verdict::{Conclusion, Finding};
 use crate::protocol::FailureKind;
+use crate::protocol::failure::gives_no_reason;
 
 /// In words; none where the conclusion's own sentence says it all.
 pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion: Conclusion) -> Option<String> {
@@ -27,7 +28,10 @@ pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion:
             let found = |ids: &[&str]| findings.iter().any(|finding| ids.contains(&finding.id));
             let connections = met(FailureKind::LimitConnections) || found(&["MC030", "MC032", "MC033"]);
             let rate = met(FailureKind::LimitRate) || found(&["MC031"]);
-            let words = |row: &FailureRow| row.kind == FailureKind::LimitConnections && row.server_line.is_some();
+            let words = |row: &FailureRow| {
+                row.kind == FailureKind::LimitConnections
+                    && !gives_no_reason(row.server_line.as_deref(), &row.further_lines)
+            };
             let stated = summary.failures.iter().any(words) || found(&["MC032", "MC033"]);
             match (connections, rate) {
                 (true, false) if !stated => Some("probably refused by a connection limit".to_owned()),

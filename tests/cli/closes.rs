@@ -312,6 +312,23 @@ fn a_refusal_and_the_close_behind_it_are_one_failure_of_one_operation() {
     }
 }
 
+/// One that takes its time is noticed by the next operation, which is told of the refusal.
+#[test]
+fn a_close_long_after_a_refusal_is_told_with_it() {
+    for (protocol, reply) in [
+        (Protocol::Imap, "{t} NO not now\r\n"),
+        (Protocol::Pop3, "-ERR not now\r\n"),
+        (Protocol::Smtp, "550 5.5.0 not now\r\n"),
+    ] {
+        let server = refusing_once(protocol, reply, Duration::from_millis(400));
+        let ended = against(&server, protocol, By::Nothing, "--mode use-main -t 1 -n 4 --pause 800ms --format json");
+        let report = ended.json();
+        assert_eq!(number(&report["operations"]["failed"]), 2, "{report:#}");
+        assert!(ended.stdout.contains("after it had refused the operation before: "), "{report:#}");
+        assert!(!ended.stdout.contains("without a word"), "{report:#}");
+    }
+}
+
 #[test]
 fn a_message_that_is_refused_with_a_close_is_told_in_the_words_of_the_refusal() {
     let server = Server::smtp(&[("MAIL", "554 Too many nonmail commands\r\n"), ("RCPT", ""), ("RSET", "")]);

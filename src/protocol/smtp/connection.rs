@@ -197,8 +197,12 @@ impl SmtpConnection {
         let Err(refused) = mail.and(rcpt) else { return data.map(|_| ()) };
         if data.is_ok() {
             // The server waits for a message that nobody is to receive: an empty one ends that (RFC 2920 §3.1).
-            self.lines.send_content(b".\r\n")?;
-            let _ = self.answer(reply::is_done)?;
+            let ended = self.lines.send_content(b".\r\n").and_then(|()| self.answer(reply::is_done));
+            if let Err(failure) = ended.map(drop)
+                && failure.kind != FailureKind::Closed
+            {
+                return Err(failure);
+            }
         }
         Err(refused)
     }

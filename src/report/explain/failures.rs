@@ -133,7 +133,9 @@ pub(super) const KINDS: [Article; 25] = [
         "limit-connections",
         "the server allows no more connections",
         "Too many sessions of this user, or from this address, are open. The password is not the matter, though the refusal \
-         comes at the sign-in. A POP3 maildrop that another session has open is refused by this word too.",
+         comes at the sign-in. A POP3 maildrop that another session has open is refused by this word too. A server that \
+         counts without a word (Courier's MAXPERIP, tcpserver, a firewall) closes one more before its greeting is complete, \
+         or in the TLS handshake, and goes on with the others: that is probably such a limit.",
         "Use fewer connections (use-main, --max-connections), dispose those that idle, or raise the server's limit. See MC030, \
          MC032 and MC033 for which of these it is.",
         &["B4", "W2"],
@@ -142,8 +144,10 @@ pub(super) const KINDS: [Article; 25] = [
     word(
         "limit-rate",
         "the server throttles",
-        "Too much in too short a time. Often it says how long to wait.",
-        "Wait that long, ask for less at a time, keep connections instead of signing in again. See MC031.",
+        "Too much in too short a time. Often it says how long to wait. Or one session had too many commands or errors: Exim \
+         ends it after ten commands without mail (smtp_accept_max_nonmail), Postfix after about a hundred.",
+        "Wait that long, ask for less at a time, keep connections instead of signing in again; of a session, do fewer \
+         operations (-n), or send mail. See MC031.",
         &["B4"],
         &["mscdex/node-imap#523", "nodemailer/nodemailer#827"],
     ),
@@ -151,7 +155,8 @@ pub(super) const KINDS: [Article; 25] = [
         "server-no",
         "the command failed, the connection goes on",
         "A tagged NO, a 4xx or 5xx of SMTP, an -ERR of POP3: the server understood and would not. Its line says why.",
-        "Read the server's line: no such mailbox, no permission, over quota. The connection is as good as before.",
+        "Read the server's line: no such mailbox, no permission, over quota. The connection is as good as before, unless the \
+         server closed it with that, which the message says.",
         &["B1"],
         &[],
     ),

@@ -106,7 +106,8 @@ pub(super) const FINDINGS: [Article; 17] = [
                 in the greeting in SMTP. It has nothing to do with the password, though many programs say so. The figure is how \
                 many of ours were open, or also being opened where the server may have let these in by then; other clients of \
                 the same user (a phone, another machine) may hold the rest. Known limits: Gmail 15 an account, \
-                Exchange Online 16, Dovecot 10 a user and address (mail_max_userip_connections).",
+                Exchange Online 16, Dovecot 10 a user and address (mail_max_userip_connections), Courier 4 an address \
+                (MAXPERIP), which closes one more without a word: it is probably a limit where others of ours go on.",
         example: "MC030 limit, 5 times: the server refused 5 connection(s) while 3 of ours were open; stay at 3 connections \
                   (fewer threads, or use-main), or raise the server's limit; other clients may hold some of it\n- #7 with 3 \
                   open: NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=3)",
@@ -128,7 +129,9 @@ pub(super) const FINDINGS: [Article; 17] = [
         title: "limit: the server throttled",
         means: "The server answers, and says that this client asks too much or too often: Exchange Online's \"Request is \
                 throttled. Suggested Backoff Time: N milliseconds\", a 4.7.0 of SMTP. A new connection does not help; signing \
-                in again and again is often the cause.",
+                in again and again is often the cause. Or it ends a session that had too many commands without mail, as Exim \
+                does after ten (smtp_accept_max_nonmail), or too many errors: there a new connection helps, and fewer \
+                operations a session.",
         example: "MC031 limit, 2 times: the server throttled us 2 time(s); ask less often, and wait as long as it says\n- \
                   operation 40: BAD Request is throttled. Suggested Backoff Time: 60000 milliseconds",
         cure: "Wait as long as the server says before anything else is sent, and keep connections open instead of signing in \
