@@ -315,6 +315,23 @@ const SENDING: &[&str] = &[
 ];
 /// What one session may have too many of.
 const COMMANDS: &[&str] = &["command", "commands", "error", "errors"];
+/// What is bounded in a time, or is to be tried again, is no matter of one session.
+const IN_A_TIME: &[&str] = &[
+    "per second",
+    "per minute",
+    "per hour",
+    "a second",
+    "a minute",
+    "an hour",
+    "seconds",
+    "minutes",
+    "later",
+    "slow down",
+    "login",
+    "logins",
+    "auth",
+    "authentication",
+];
 /// Words for what is done too often, where that is to sign in.
 const SIGNING_IN: &[&str] = &[
     "login",
@@ -505,7 +522,8 @@ impl Case<'_> {
 
 /// Whether a line, in small letters, says that one session had too many commands, or errors.
 pub(crate) fn is_about_a_session(text: &str) -> bool {
-    text.contains("too many") && COMMANDS.iter().any(|words| holds(text, words))
+    let holds_any = |pieces: &[&str]| pieces.iter().any(|words| holds(text, words));
+    text.contains("too many") && holds_any(COMMANDS) && !holds_any(IN_A_TIME)
 }
 
 /// Whether the text holds those words as words, and not as a part of an address or of a host's name, which anybody may

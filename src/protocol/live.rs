@@ -193,8 +193,8 @@ impl Live {
     }
 
     /// Whether the server goes on with connections that are open now, after it closed one at `since`: it answers what is
-    /// asked there afterwards, or leaves those open that ask for nothing. Waits until one of the two is seen, the last of them has ended, or the
-    /// deadline comes.
+    /// asked there afterwards, or leaves those open that ask for nothing. Waits until one of the two is seen, the last of
+    /// them has ended, or the deadline comes.
     pub(super) fn others_go_on(&self, since: Instant, deadline: Instant) -> Option<Others> {
         let mut others = self.sockets().all.clone();
         loop {

@@ -220,6 +220,21 @@ fn a_server_that_goes_down_or_answers_nobody_has_no_limit() {
     }
 }
 
+/// A file that calls a close a limit, where no other connection was open, is found out.
+#[test]
+fn a_limit_that_nothing_shows_does_not_hold() {
+    let server = Server::start(|_| {});
+    let args = "--mode use-default -t 2 -n 3 --format ndjson";
+    let ended = against(&server, Protocol::Imap, By::Nothing, args);
+    ended.events();
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.ndjson");
+    std::fs::write(&trace, ended.stdout.replace(r#""kind":"closed""#, r#""kind":"limit-connections""#)).unwrap();
+    let verified = end(&mut mailconn(["verify", trace.to_str().unwrap()]));
+    assert_eq!(verified.code, 7, "{}", verified.stdout);
+    assert!(verified.stdout.contains("no other connection was open"), "{}", verified.stdout);
+}
+
 #[test]
 fn a_port_that_spoke_tls_before_is_not_to_be_checked_for_it() {
     let config = tls();
