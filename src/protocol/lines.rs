@@ -95,7 +95,7 @@ impl Lines {
         self.carried.begin();
         self.out.zeroize();
         self.received_before = self.stream.traffic().received;
-        if let Some(link) = self.link.as_ref().filter(|_| stage == Stage::Operation) {
+        if let Some(link) = &self.link {
             link.asks();
         }
     }
@@ -251,6 +251,9 @@ impl Lines {
         }
         self.expect_silence()?;
         let done = quit(self);
+        if let Some(link) = self.link.as_ref().filter(|_| done.is_ok()) {
+            link.ends();
+        }
         self.give_up(closed("the session was signed out"));
         done
     }

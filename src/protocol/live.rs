@@ -2,8 +2,8 @@
 //! through.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,23 @@ pub(super) struct Live {
     cancelled: AtomicBool,
     /// Dead entries are pruned when the list has doubled since the last pruning.
     sockets: Mutex<Sockets>,
+    marks: Arc<Marks>,
+}
+
+/// What all connections together went through, as moments in nanoseconds; 0 is never.
+#[derive(Default)]
+struct Marks {
+    /// When the latest thing began that the server answered: a unit, a goodbye, a dial.
+    answered: AtomicU64,
+    /// When the latest session ended with its goodbye.
+    ended: AtomicU64,
+}
+
+/// A moment as a mark.
+fn mark(moment: Instant) -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since = moment.saturating_duration_since(*START).as_nanos();
+    u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[derive(Default)]
@@ -40,7 +57,9 @@ struct Sockets {
 /// One connection, as others of the same connector may look at it.
 pub(super) struct Link {
     socket: Weak<TcpStream>,
+    connected: Instant,
     course: Mutex<Course>,
+    marks: Arc<Marks>,
 }
 
 /// What a connection went through.
@@ -50,7 +69,7 @@ struct Course {
     is_open: bool,
     /// When the unit under way began.
     asked: Option<Instant>,
-    /// When the last one began that the server answered, so that the session went on.
+    /// When the last one began that the server answered, so that the session went on; the dial and the goodbye are two.
     answered: Option<Instant>,
     /// The line with which the server refused the last unit.
     refusal: Option<String>,
@@ -63,6 +82,7 @@ struct Course {
 /// Other connections that go on where one was closed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Others {
+    /// How many; 0 where one had just ended.
     pub(super) count: usize,
     /// The server was seen to answer there; else it leaves them open.
     pub(super) answer: bool,
@@ -83,6 +103,10 @@ impl Link {
         self.course().is_idle()
     }
 
+    fn is_open(&self) -> bool {
+        self.course().is_open
+    }
+
     fn is_alive(&self) -> bool {
         self.socket.strong_count() > 0
     }
@@ -97,9 +121,17 @@ impl Link {
     /// A unit, or the dial, has ended and the session goes on. `failure` is what the server refused.
     pub(super) fn goes_on(&self, failure: Option<&Failure>) {
         let mut course = self.course();
+        let asked = course.asked.take().unwrap_or(self.connected);
         course.is_open = true;
-        course.answered = course.asked.take().or(course.answered);
+        course.answered = course.answered.max(Some(asked));
+        self.marks.answered.fetch_max(mark(asked), Ordering::Relaxed);
         course.refusal = failure.and_then(|failure| failure.server_line.clone());
+    }
+
+    /// The session has ended, and the server said goodbye.
+    pub(super) fn ends(&self) {
+        self.goes_on(None);
+        self.marks.ended.fetch_max(mark(Instant::now()), Ordering::Relaxed);
     }
 
     /// Whether the server closes with that refusal: it does so at once, or a moment later.
@@ -179,7 +211,12 @@ impl Live {
 
     /// Registers a socket; refuses it if the cancellation came first.
     pub(super) fn register(&self, socket: &Arc<TcpStream>, stage: Stage) -> Result<Arc<Link>, Failure> {
-        let link = Arc::new(Link { socket: Arc::downgrade(socket), course: Mutex::default() });
+        let link = Arc::new(Link {
+            socket: Arc::downgrade(socket),
+            connected: Instant::now(),
+            course: Mutex::default(),
+            marks: Arc::clone(&self.marks),
+        });
         {
             let mut sockets = self.sockets();
             if sockets.all.len() >= sockets.prune_at {
@@ -194,30 +231,32 @@ impl Live {
 
     /// Whether the server goes on with connections that are open now, after it closed one at `since`: it answers what is
     /// asked there afterwards, or leaves those open that ask for nothing. Waits until one of the two is seen, the last of
-    /// them has ended, or the deadline comes.
-    pub(super) fn others_go_on(&self, since: Instant, deadline: Instant) -> Option<Others> {
-        let mut others = self.sockets().all.clone();
+    /// them has ended, or the deadline comes. One that ended well while that one was dialled, from `began` on, counts too, if
+    /// the server answers others afterwards.
+    pub(super) fn others_go_on(&self, began: Instant, since: Instant, deadline: Instant) -> Option<Others> {
+        let mut others: Vec<_> = self.sockets().all.iter().filter(|link| link.is_alive()).cloned().collect();
         loop {
+            let answered = |link: &Arc<Link>| link.course().answered.is_some_and(|asked| asked > since);
+            if others.iter().any(answered) {
+                let count = others.iter().filter(|link| link.is_open() && (link.is_alive() || answered(link))).count();
+                return Some(Others { count, answer: true });
+            }
+            let one_ended = self.marks.ended.load(Ordering::Relaxed) >= mark(began);
+            if one_ended && self.marks.answered.load(Ordering::Relaxed) > mark(since) {
+                return Some(Others { count: 0, answer: true });
+            }
             let now = Instant::now();
             let is_settled = now >= since + SETTLED;
             // Whoever uses one finds out by itself that it has ended.
             others.retain(|link| {
                 link.is_alive() && !(is_settled && link.is_idle() && link.closes_within(Duration::ZERO))
             });
-            if others.is_empty() || self.is_cancelled() {
-                return None;
+            if is_settled && others.iter().any(|link| link.is_idle()) {
+                let count = others.iter().filter(|link| link.is_open()).count();
+                return Some(Others { count, answer: false });
             }
-            let (mut count, mut answer, mut idle) = (0, false, false);
-            for link in &others {
-                let course = link.course();
-                count += usize::from(course.is_open);
-                answer |= course.answered.is_some_and(|asked| asked > since);
-                idle |= course.is_idle();
-            }
-            if answer || (idle && is_settled) {
-                return Some(Others { count, answer });
-            }
-            if now >= deadline {
+            let is_over = others.is_empty() && (is_settled || !one_ended);
+            if is_over || self.is_cancelled() || now >= deadline {
                 return None;
             }
             thread::sleep(LOOK.min(deadline - now));

@@ -121,6 +121,8 @@ pub(super) struct Opening<'account> {
     pub(super) waited: Duration,
     /// Shows the connection to others, once there is one.
     pub(super) link: Option<Arc<Link>>,
+    /// When the connection was begun.
+    dialled_at: Option<Instant>,
     /// The server closed in the TLS handshake, and had not said why.
     cut_off: bool,
 }
@@ -145,6 +147,7 @@ impl<'account> Opening<'account> {
             credentials: None,
             waited: Duration::ZERO,
             link: None,
+            dialled_at: None,
             cut_off: false,
         }
     }
@@ -241,7 +244,8 @@ impl<'account> Opening<'account> {
     /// many of an address (Courier's MAXPERIP, tcpserver, a firewall), and has no words for that.
     fn judged_by_the_others(&mut self, mut failure: Failure) -> Failure {
         let since = self.failed_at.unwrap_or_else(Instant::now);
-        let Some(Others { count, answer }) = self.account.live.others_go_on(since, self.deadline) else {
+        let began = self.dialled_at.unwrap_or(since);
+        let Some(Others { count, answer }) = self.account.live.others_go_on(began, since, self.deadline) else {
             if self.cut_off && self.account.greeted.load(Ordering::Acquire) {
                 failure.message = "the server closed during the TLS handshake, which it completed with others of this \
                                    client; it did not say why, its log may"
@@ -257,12 +261,19 @@ impl<'account> Opening<'account> {
             (..) if failure.message.contains("was reset") => "was reset without a word",
             _ => "was closed without a word",
         };
-        let (others, open) =
-            if count == 1 { ("1 other".to_owned(), "was") } else { (format!("{count} others"), "were") };
-        let went_on = if answer { "the server went on answering" } else { "the server left open" };
+        let others = match count {
+            0 => "others of this client were just ending".to_owned(),
+            1 => "1 other of this client was open".to_owned(),
+            _ => format!("{count} others of this client were open"),
+        };
+        let went_on = match (count, answer) {
+            (0, _) => "and the server answered what came afterwards",
+            (_, true) => "which the server went on answering",
+            (_, false) => "which the server left open",
+        };
         failure.kind = FailureKind::LimitConnections;
         failure.message = format!(
-            "the connection {how} while {others} of this client {open} open, which {went_on}: probably a limit on \
+            "the connection {how} while {others}, {went_on}: probably a limit on \
              connections, of the account or of the address; use fewer, or dispose those that idle"
         );
         // No line of the server's says more.
@@ -437,6 +448,7 @@ impl<'account> Opening<'account> {
         self.phases.resolve = Some(started.elapsed());
         self.tell(DialEvent::Resolved(&addresses));
         let started = Instant::now();
+        self.dialled_at = Some(started);
         let (tcp, link) = dial::connect(&addresses, self.deadline, live)?;
         self.link = Some(link);
         self.phases.connect = Some(started.elapsed());

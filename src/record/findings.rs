@@ -90,7 +90,9 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
     let (open, dialling) = (most(&|failed| failed.open), most(&|failed| failed.dialling));
     // We know of a sign-in later than the server, which may have counted them.
     let at_most = most(&|failed| failed.open + being_opened.at(failed.failed));
-    let ours = if at_most > open {
+    let ours = if at_most == 0 && refused.is_empty() {
+        "others of ours were just ending, which it may have counted still".to_owned()
+    } else if at_most > open {
         format!("{at_most} of ours were open or being opened")
     } else {
         format!("{open} of ours were open")
@@ -111,6 +113,9 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
         ),
         (Some(limit), most) if counted == limit || most as u64 == limit => stay(limit),
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
+        (None, 0) if refused.is_empty() => {
+            "use fewer connections at a time, or keep them for longer, or raise the server's limit".to_owned()
+        }
         (None, 0) if dialling > 0 => format!(
             "{dialling} more of ours were being opened, which it counts too: use fewer threads, or raise the server's limit"
         ),

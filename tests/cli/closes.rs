@@ -220,6 +220,34 @@ fn a_server_that_goes_down_or_answers_nobody_has_no_limit() {
     }
 }
 
+/// Servers count a session for a moment longer than its client does.
+#[test]
+fn a_dial_that_is_cut_off_as_others_of_ours_end_is_probably_a_limit_too() {
+    let server = Server::start(|peer| {
+        if peer.number == 3 {
+            // Until the others of that time have ended.
+            thread::sleep(Duration::from_millis(150));
+            return;
+        }
+        peer.send(GREETING);
+        while let Some(line) = peer.line() {
+            thread::sleep(Duration::from_millis(10));
+            let (tag, command) = line.split_once(' ').unwrap();
+            let farewell = if command == "LOGOUT" { "* BYE bye\r\n" } else { "" };
+            if !peer.send(&format!("{farewell}{tag} OK done\r\n")) {
+                return;
+            }
+        }
+    });
+    let args = "--mode use-default --executor pool -t 4 --tasks 60 -n 1 --dispose task --format ndjson";
+    let ended = against(&server, Protocol::Imap, By::Nothing, args);
+    let events = ended.events();
+    assert_eq!(ended.code, 6, "{:#}", events.last().unwrap());
+    let refused: Vec<&Value> = of_kind(&events, "session-refused").collect();
+    let [refused] = refused[..] else { panic!("{refused:#?}") };
+    assert_eq!(refused["failure"]["kind"], "limit-connections", "{refused:#}");
+}
+
 /// A file that calls a close a limit, where no other connection was open, is found out.
 #[test]
 fn a_limit_that_nothing_shows_does_not_hold() {

@@ -317,13 +317,20 @@ impl ImapConnection {
             return Err(Failure::new(FailureKind::Closed, Stage::Logout, message));
         }
         self.parts.tap.lock().leave(deadline);
+        if let Some(link) = &self.parts.link {
+            link.asks();
+        }
         let done = self.command("LOGOUT");
         // BYE without a tagged OK is a farewell too: some servers stop there.
         let farewell = self.parts.tap.lock().reader.bye.is_some();
         self.broken = true;
         self.end();
         // One that was there before ours was said answers nothing.
-        if farewell && !self.commands.is_empty() { Ok(()) } else { done }
+        let done = if farewell && !self.commands.is_empty() { Ok(()) } else { done };
+        if let Some(link) = self.parts.link.as_ref().filter(|_| done.is_ok()) {
+            link.ends();
+        }
+        done
     }
 
     fn unit(&mut self, operation: ImapOperation, mailbox: &str) -> Result<u32, Failure> {

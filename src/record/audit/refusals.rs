@@ -128,7 +128,8 @@ impl Known {
     /// whoever needed it.
     fn others(&self, entry: &Entry, failure: &Failure) -> bool {
         let What::OpenFailed(failed) = &entry.what else { return self.dials.contains(&failure.message) };
-        self.sessions.iter().any(|(began, ended)| (*began..=*ended).contains(&failed.failed))
+        let dialled = entry.at.saturating_sub(failed.took);
+        self.sessions.iter().any(|(began, ended)| *began <= failed.failed && *ended >= dialled)
     }
 
     /// The names that may have been cut: none, the user's, with it the operation's own mailbox, or all.
