@@ -222,8 +222,9 @@
 //!   before they say so, and that answer is what was asked for.
 //! - **A dial that was closed without a word** is told once it is known what the server does with the other connections of
 //!   the client: until it has answered something that was asked on one of them afterwards, has left an idle one open for half
-//!   a second, or has ended them all; within the dial's own deadline. Nothing is asked there for that alone: each connection
-//!   belongs to the unit that has it (A7).
+//!   a second, or has ended them all; within the dial's own deadline. One that ended with its goodbye while that dial lasted
+//!   counts too, where the server answers others afterwards: servers count a session for a moment longer. Nothing is asked
+//!   there for that alone: each connection belongs to the unit that has it (A7).
 //! - **Behind a refusal** the server may close: that is waited for, 50 ms after the first refusal of a session, 250 ms where
 //!   its words say so. The time is no part of the operation's.
 //! - **A run on a named SMTP server that sends no mail** does eight operations in all, unless `-n` or `--duration` says how
