@@ -38,10 +38,9 @@ impl Capabilities {
         }
     }
 
-    /// The same, without a secret that the server repeats among them.
+    /// The same to be shown, without a secret that the server repeats among them. Nothing is decided on these.
     pub(super) fn covered(&self, mask: &Mask) -> Self {
-        let cover =
-            |offered: &String| String::from_utf8_lossy(&mask.cover(offered.as_bytes(), false, false)).into_owned();
+        let cover = |offered: &String| String::from_utf8_lossy(&mask.cover(offered.as_bytes(), false)).into_owned();
         Self { offered: self.offered.iter().map(cover).collect(), unsaid: self.unsaid }
     }
 

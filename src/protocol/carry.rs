@@ -151,7 +151,7 @@ impl Opening<'_> {
         }
         let is_password = !credentials.is_token();
         let native = carrier.native(offered, &endpoint.user, &presented.secret).filter(|_| is_password);
-        let mechanisms = Offered::read(offered.covered(&self.account.mask).mechanisms(endpoint.protocol));
+        let mechanisms = Offered::read(offered.mechanisms(endpoint.protocol)).shown_by(&self.account.mask);
         let encrypted = endpoint.security != Security::Plain;
         let way = choose(credentials, &mechanisms, native, settings.auth, encrypted, &self.known.without_a_way())?;
         let (name, done) = match (way, native) {

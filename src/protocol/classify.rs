@@ -5,6 +5,7 @@ mod table;
 mod wait;
 mod words;
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::cure::{Circumstances, advice};
@@ -352,11 +353,37 @@ pub fn refusal_of(line: &[u8], stage: Stage, carried: &[String]) -> Failure {
     refusal_shown_as(line, without_tag(line), stage, carried)
 }
 
-/// The same, where another line is to be shown for it: one without its tag, in which the password is masked.
+/// The same, where another line is to be shown for it: one without its tag, in which the password is masked. Nothing is
+/// decided on that one.
 pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage, carried: &[String]) -> Failure {
-    let shown = beginning(shown);
-    let kind = Line::read(without_tag(line), carried).means(stage);
-    Failure::new(kind, stage, advice(kind, stage, shown, &Circumstances::default())).with_line(shown)
+    let line = without_tag(line);
+    let kind = Line::read(line, carried).means(stage);
+    let message = advice(kind, stage, beginning(line), &Circumstances::default());
+    Failure::new(kind, stage, message).with_line(beginning(shown))
+}
+
+/// Whether a word in small letters is one of those that refusals are known by.
+pub(super) fn speaks_of(word: &str) -> bool {
+    static WORDS: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {
+        let rows = table::TABLE.iter().flat_map(|row| phrases(&row.says));
+        let lists = [table::NAMES_FOLLOW, table::LOCKS, table::SAYS_NOTHING];
+        let lists = lists.into_iter().chain(table::REMARKS.iter().copied());
+        let phrases = rows.chain(lists.flatten().copied());
+        let words = phrases.flat_map(|phrase| phrase.split(' ')).filter(|word| *word != "*");
+        let (open, whole): (Vec<&str>, Vec<&str>) = words.partition(|word| word.ends_with('*'));
+        (whole.into_iter().collect(), open.into_iter().map(|word| word.trim_end_matches('*')).collect())
+    });
+    let (whole, open) = &*WORDS;
+    whole.contains(word) || open.iter().any(|begin| word.starts_with(begin))
+}
+
+/// The words that a row of the table looks for, or codes.
+fn phrases(says: &Says) -> Vec<&'static str> {
+    match says {
+        Says::Words(words) | Says::Code(words) => words.to_vec(),
+        Says::Both(one, other) => [phrases(one), phrases(other)].concat(),
+        Says::Reply(_) | Says::Word(_) | Says::Goodbye | Says::Anything => Vec::new(),
+    }
 }
 
 /// Whether the line says that a maildrop has another owner (RFC 1939 §3), and nothing of how many connections there are.

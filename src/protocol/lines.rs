@@ -316,7 +316,8 @@ impl Lines {
 
     /// What a refusal means, fit to be shown. With a goodbye the stream is given up.
     pub(super) fn refused(&mut self, line: &[u8]) -> Failure {
-        let failure = refusal_shown_as(line, &self.masked(line), self.stage, self.carried.names());
+        let own = self.mask.own_words(line);
+        let failure = refusal_shown_as(&own, &self.masked(line), self.stage, self.carried.names());
         if is_goodbye(line) { self.give_up(failure) } else { failure }
     }
 
@@ -383,7 +384,12 @@ impl Lines {
     /// The line without the password where the server repeated it.
     fn masked(&self, line: &[u8]) -> Vec<u8> {
         let shown = &line[..line.len().min(MAX_SHOWN)];
-        self.mask.cover(shown, self.stage == Stage::Auth, shown.len() < line.len())
+        self.cover(shown, shown.len() < line.len())
+    }
+
+    fn cover(&self, shown: &[u8], cut: bool) -> Vec<u8> {
+        let names = if self.stage == Stage::Operation { self.carried.names() } else { &[] };
+        self.mask.cover_beside(shown, cut, names)
     }
 
     fn io_failed(&mut self, error: &io::Error) -> Failure {
@@ -395,7 +401,7 @@ impl Lines {
         let partial = &self.buffer[self.taken..];
         if !partial.is_empty() {
             let shown = &partial[..partial.len().min(MAX_SHOWN)];
-            failure = failure.with_line(&self.mask.cover(shown, self.stage == Stage::Auth, true));
+            failure = failure.with_line(&self.cover(shown, true));
         }
         self.give_up(failure)
     }

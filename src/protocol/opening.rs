@@ -586,12 +586,12 @@ impl<'account> Opening<'account> {
     /// The server's first line.
     pub(super) fn tell_greeting(&self, line: &[u8]) {
         if self.account.settings.watch.is_some() {
-            self.tell(DialEvent::Greeted(&printable(&self.account.mask.cover(line, false, false))));
+            self.tell(DialEvent::Greeted(&printable(&self.account.mask.cover(line, false))));
         }
     }
 
     pub(super) fn tell_offered(&mut self, offered: &Capabilities) {
-        self.known.offered = Some(offered.covered(&self.account.mask));
+        self.known.offered = Some(offered.clone());
         if self.account.settings.watch.is_some() {
             self.tell(DialEvent::Offered(&offered.covered(&self.account.mask)));
         }

@@ -124,6 +124,14 @@ impl Offered {
         Self { known: names.iter().filter_map(|name| name.parse().ok()).collect(), names }
     }
 
+    /// The same, to be shown without a secret that the server repeats among them.
+    pub(super) fn shown_by(mut self, mask: &Mask) -> Self {
+        for name in &mut self.names {
+            *name = String::from_utf8_lossy(&mask.cover(name.as_bytes(), false)).into_owned();
+        }
+        self
+    }
+
     pub(super) fn has(&self, mechanism: Mechanism) -> bool {
         self.known.contains(&mechanism)
     }
@@ -365,7 +373,7 @@ impl Exchange {
 
     /// What the server says, without the secret where it repeats it.
     pub(super) fn masked(&self, said: &[u8]) -> Vec<u8> {
-        self.mask.cover(said, true, false)
+        self.mask.cover(said, false)
     }
 
     fn blank(&self) -> Zeroizing<Vec<u8>> {

@@ -1,10 +1,14 @@
 //! A password or a token, kept from every output.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod words;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use zeroize::Zeroizing;
+
+use super::classify::without_tag;
 
 /// A password or a token. It has no Debug, no Display and no serialised form; its memory is cleared when it is dropped.
 pub struct Secret(Arc<Zeroizing<String>>);
@@ -30,14 +34,24 @@ impl Secret {
 
 /// What stands in a server's line where it repeated the password.
 const MASKED: &[u8] = b"***";
-/// A password of fewer bytes is a piece of many words: masked wherever it stands, it would turn lines into riddles
-/// that give it away.
+/// The same where a line is not shown but judged: what holds that sign is no word.
+const HOLE: &[u8] = b"@";
+/// A password of fewer bytes is a piece of many words: it is found by what stands around it.
 const SHORTEST: usize = 4;
+/// One of fewer bytes is a piece of many names and numbers: it is found where it stands apart.
+const SHORTEST_PIECE: usize = 8;
+/// So many digits in a row may be anything.
+const SHORTEST_NUMBER: usize = 6;
 
 /// So many bytes of a secret in a row are masked without the rest: servers break long lines, and tokens with them.
 const RUN: usize = 12;
 
 /// Finds passwords and tokens in what a server sends back: some repeat the command that they refuse.
+///
+/// It finds what was *repeated*, and no word that the server says of its own accord: with the password `plain`, a `***` in a
+/// list of mechanisms would tell the password, and hide the mechanism. A password that is made of usual words is
+/// therefore found only in its context, such as behind `LOGIN` and the user, between quotes, or in base64. Nothing is
+/// ever decided on a masked line.
 ///
 /// One for all sessions of an account, which learns each secret before it is first sent: a server may repeat to one
 /// session what it heard in another. Like [`Secret`] it can be shown in no way, and its memory is cleared. By default it
@@ -49,37 +63,85 @@ pub(super) struct Mask(RwLock<Known>);
 struct Known {
     /// Those whose forms these are.
     secrets: Vec<Secret>,
+    /// Names that the user gave: they are shown, whatever the password is.
+    names: Vec<String>,
     /// Each secret in each form that it is sent in: never empty, and the longest first.
     forms: Vec<Form>,
     /// Every [`RUN`] of the forms, in order; of those in base64 apart.
     runs: Runs,
     runs_in_base64: Runs,
-    /// Passwords that are too short to be masked wherever they stand.
-    shorts: Vec<Zeroizing<Vec<u8>>>,
+    /// Passwords that could be the server's own words.
+    usual: Vec<Usual>,
 }
 
 type Runs = Zeroizing<Vec<[u8; RUN]>>;
 
 struct Form {
     bytes: Zeroizing<Vec<u8>>,
-    /// What stands around it in the same base64 text goes with it: the user, and pieces of the secret's ends.
-    in_base64: bool,
+    looks: Looks,
 }
 
-impl Form {
-    /// Whether the text begins with it: as it is sent, or in other case, since servers shout commands back.
-    fn begins(&self, text: &[u8]) -> bool {
-        text.starts_with(&self.bytes)
-            || (!self.in_base64
-                && text.get(..self.bytes.len()).is_some_and(|start| start.eq_ignore_ascii_case(&self.bytes)))
+/// How a form of a secret can be told from what a server says of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    /// By itself.
+    Unmistakable,
+    /// The same, if it stands apart from letters and digits.
+    Apart,
+    /// It is letters alone: apart from others, in sentences. In data it may be a name.
+    Word,
+    /// It is digits alone: the same in refusals. Elsewhere it may be a number.
+    Number,
+    /// What stands around it in the same base64 text goes with it: the user, and pieces of the secret's ends.
+    Base64,
+    /// It is the whole of a base64 text, in sentences.
+    WholeBase64,
+}
+
+impl Looks {
+    /// Of a password that is not made of [usual words](words::are_usual).
+    fn of(password: &str) -> Self {
+        if password.bytes().all(|byte| byte.is_ascii_digit()) {
+            Self::Number
+        } else if password.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            Self::Word
+        } else if password.len() < SHORTEST_PIECE {
+            Self::Apart
+        } else {
+            Self::Unmistakable
+        }
     }
+
+    const fn is_base64(self) -> bool {
+        matches!(self, Self::Base64 | Self::WholeBase64)
+    }
+}
+
+/// A password that is made of usual words, and who signs in with it.
+struct Usual {
+    user: String,
+    /// It is the user, or another name that is shown.
+    is_name: bool,
+    /// As it is, and as it stands between quotes.
+    spellings: [Zeroizing<String>; 2],
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A command of ours that carries no secret.
+    Command,
+    /// Names, flags, numbers, and messages.
+    Data,
+    /// A sentence of a server's: a reply with its text, or what is no protocol at all.
+    Sentence,
 }
 
 /// Which part of a line is confidential by its position, whatever stands there: for transcripts, which hold what the
 /// client sends too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confidential {
-    /// Nothing. The secret is looked for all the same.
+    /// Nothing. The secret is looked for all the same, unless the line is a command.
     Nothing,
     /// What follows the first so many words: 2 of `a1 LOGIN …`, 3 of `a1 AUTHENTICATE PLAIN …`, 2 of `AUTH PLAIN …`, 1
     /// of `PASS …`; and 1 of a server's `+ …` or `334 …` while a SASL exchange runs, because with both sides' lines of a
@@ -90,10 +152,16 @@ pub(super) enum Confidential {
 }
 
 impl Mask {
+    /// For the account on a server of that name.
+    pub(super) fn for_server(host: &str) -> Self {
+        let labels = host.split('.').chain([host]).map(str::to_owned);
+        Self(RwLock::new(Known { names: labels.collect(), ..Known::default() }))
+    }
+
     /// From now on finds that secret of the user too.
     pub(super) fn learn(&self, user: &str, secret: &Secret) {
         let is_known = |known: &Known| known.secrets.iter().any(|other| other.expose() == secret.expose());
-        if is_known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+        if is_known(&self.known()) {
             return;
         }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -103,15 +171,35 @@ impl Mask {
         }
     }
 
-    /// The line without the secrets, and without pieces of them that are long enough to be no chance. A short one is
-    /// looked for only as a word of an answer to a sign-in, past the line's first word, and between quotes. Where the
-    /// line was `cut`, its end may be a secret's beginning.
-    pub(super) fn cover(&self, line: &[u8], signing_in: bool, cut: bool) -> Vec<u8> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).cover(line, signing_in, cut)
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A line of either side as a transcript may hold it, its line end kept.
-    pub(super) fn transcribe(&self, line: &[u8], confidential: Confidential, signing_in: bool) -> Vec<u8> {
+    /// A sentence of a server's without the secrets that it repeats, and without pieces of them that are long enough to be
+    /// no chance. Where the line was `cut`, its end may be a secret's beginning.
+    pub(super) fn cover(&self, line: &[u8], cut: bool) -> Vec<u8> {
+        self.cover_beside(line, cut, &[])
+    }
+
+    /// The same, where the command carried these names: a mailbox may be called as the password is.
+    pub(super) fn cover_beside(&self, line: &[u8], cut: bool, names: &[String]) -> Vec<u8> {
+        self.known().replace(line, Part::Sentence, cut, names, MASKED)
+    }
+
+    /// What the server says of its own accord: the line with a hole wherever it repeats a secret.
+    pub(super) fn own_words(&self, line: &[u8]) -> Vec<u8> {
+        self.known().replace(line, Part::Sentence, false, &[], HOLE)
+    }
+
+    /// A line of either side as a transcript may hold it, its line end kept. `said` is the command that it belongs to.
+    pub(super) fn transcribe(
+        &self,
+        line: &[u8],
+        confidential: Confidential,
+        part: Part,
+        cut: bool,
+        said: &[String],
+    ) -> Vec<u8> {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let open = match confidential {
@@ -119,7 +207,7 @@ impl Mask {
             Confidential::After(words) => after_words(text, words),
             Confidential::All => 0,
         };
-        let mut shown = self.cover(&text[..open], signing_in, false);
+        let mut shown = self.known().replace(&text[..open], part, cut && open == text.len(), said, MASKED);
         if open < text.len() {
             shown.extend_from_slice(MASKED);
         }
@@ -133,33 +221,43 @@ impl Known {
         if password.is_empty() {
             return;
         }
+        let local = user.rsplit_once('@').map_or(user, |(local, _)| local);
+        let is_name = [user, local].into_iter().chain(self.names.iter().map(String::as_str)).any(|name| {
+            // It is shown as a name, so that it is no secret as a word.
+            name.eq_ignore_ascii_case(password)
+        });
         let escaped = Zeroizing::new(password.replace('\\', "\\\\").replace('"', "\\\""));
         let alone = Zeroizing::new(STANDARD_NO_PAD.encode(password));
-        if password.len() < SHORTEST {
-            self.add(format!("\"{}\"", escaped.as_str()).into_bytes(), false);
+        let is_usual = password.len() < SHORTEST
+            || words::are_usual(password)
+            || (password.len() < SHORTEST_NUMBER && password.bytes().all(|byte| byte.is_ascii_digit()))
+            || is_tag(password)
+            || is_name;
+        if is_usual {
             // Its base64 is a piece of many words too, unless it is taken with what stands before and behind it.
             for around in [format!("\0{user}\0{password}"), format!("auth=Bearer {password}\x01")] {
                 self.add_base64(Zeroizing::new(around).as_bytes());
             }
             let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
-            self.add(whole.into_bytes(), false);
-            self.shorts.push(Zeroizing::new(password.as_bytes().to_vec()));
-            self.shorts.extend(latin1(password).map(Zeroizing::new));
+            self.add(whole.into_bytes(), Looks::WholeBase64);
+            let spellings = [escaped, Zeroizing::new(password.to_owned())];
+            self.usual.push(Usual { user: user.to_owned(), is_name, spellings });
         } else {
-            self.add(password.as_bytes().to_vec(), false);
+            let looks = Looks::of(password);
+            self.add(password.as_bytes().to_vec(), looks);
             if let Some(latin1) = latin1(password) {
-                self.add(latin1, false);
+                self.add(latin1, looks);
             }
-            self.add(escaped.as_bytes().to_vec(), false);
+            self.add(escaped.as_bytes().to_vec(), looks);
             self.add_base64(password.as_bytes());
         }
         self.forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
-        self.runs = runs(self.forms.iter().filter(|form| !form.in_base64));
-        self.runs_in_base64 = runs(self.forms.iter().filter(|form| form.in_base64));
+        self.runs = runs(self.forms.iter().filter(|form| !form.looks.is_base64()));
+        self.runs_in_base64 = runs(self.forms.iter().filter(|form| form.looks == Looks::Base64));
     }
 
-    fn add(&mut self, bytes: Vec<u8>, in_base64: bool) {
-        self.forms.push(Form { bytes: Zeroizing::new(bytes), in_base64 });
+    fn add(&mut self, bytes: Vec<u8>, looks: Looks) {
+        self.forms.push(Form { bytes: Zeroizing::new(bytes), looks });
     }
 
     /// The secret inside a longer base64 text. Three bytes make four characters, so it can begin at three places of a
@@ -168,47 +266,34 @@ impl Known {
         for (before, shared) in [(0, 0), (1, 2), (2, 3)] {
             let text = Zeroizing::new([&[0; 2][..before], secret].concat());
             let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(text.as_slice()));
-            self.add(encoded.as_bytes()[shared..text.len() * 8 / 6].to_vec(), true);
+            self.add(encoded.as_bytes()[shared..text.len() * 8 / 6].to_vec(), Looks::Base64);
         }
     }
 
-    fn cover(&self, line: &[u8], signing_in: bool, cut: bool) -> Vec<u8> {
-        let first_word = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-        let is_word = |at: usize, length: usize| {
-            let end = at + length;
-            let apart = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
-            at > first_word && apart(line.get(at - 1)) && apart(line.get(end))
-        };
+    fn replace(&self, line: &[u8], part: Part, cut: bool, names: &[String], with: &[u8]) -> Vec<u8> {
+        if part == Part::Command {
+            return line.to_vec();
+        }
+        let is_refusal = part == Part::Sentence && refuses(line);
+        let is_name = |text: &[u8]| names.iter().any(|name| contains(name.as_bytes(), text)) || is_listed(line, text);
         let mut covered = Vec::with_capacity(line.len());
         let mut at = 0;
         while at < line.len() {
-            let rest = &line[at..];
-            let form = || {
-                let form = self.forms.iter().find(|form| form.begins(rest));
-                form.map(|form| (form.bytes.len(), form.in_base64))
+            let found = self.form(line, at, part, is_refusal).or_else(|| self.piece(line, at, cut));
+            let found = found.filter(|(length, looks)| looks.is_base64() || !is_name(&line[at..at + length]));
+            let in_context = || {
+                let usual = self.usual.iter().filter(|_| part == Part::Sentence);
+                usual.filter_map(|usual| usual.repeated(line, at)).max().map(|length| (length, Looks::Unmistakable))
             };
-            let run = || {
-                let plain = run_length(&self.runs, rest).map(|length| (length, false));
-                plain.or_else(|| run_length(&self.runs_in_base64, rest).map(|length| (length, true)))
-            };
-            let short = || {
-                let stands_here = |short: &&Zeroizing<Vec<u8>>| rest.starts_with(short) && is_word(at, short.len());
-                let short = self.shorts.iter().filter(|_| signing_in).find(stands_here);
-                short.map(|short| (short.len(), false))
-            };
-            let beginning = || {
-                let cut = cut && rest.len() >= SHORTEST;
-                let form = self.forms.iter().find(|form| cut && form.bytes.starts_with(rest));
-                form.map(|form| (rest.len(), form.in_base64))
-            };
-            if let Some((length, in_base64)) = form().or_else(run).or_else(short).or_else(beginning) {
+            if let Some((length, looks)) = found.or_else(in_context) {
                 at += length;
-                if in_base64 {
+                if looks.is_base64() {
                     let kept = covered.iter().rposition(|byte| !is_base64(*byte)).map_or(0, |last| last + 1);
                     covered.truncate(kept);
                     at += line[at..].iter().take_while(|byte| is_base64(**byte)).count();
+                    at += line[at..].iter().take_while(|byte| **byte == b'=').count();
                 }
-                covered.extend_from_slice(MASKED);
+                covered.extend_from_slice(with);
             } else {
                 covered.push(line[at]);
                 at += 1;
@@ -216,6 +301,158 @@ impl Known {
         }
         covered
     }
+
+    /// The form of a secret that stands there: as it is sent, or in other case, since servers shout commands back.
+    fn form(&self, line: &[u8], at: usize, part: Part, is_refusal: bool) -> Option<(usize, Looks)> {
+        let stands_here = |form: &&Form| {
+            let rest = &line[at..];
+            let apart = || is_apart(line, at, form.bytes.len());
+            let begins = rest.starts_with(&form.bytes)
+                || (!form.looks.is_base64()
+                    && rest.get(..form.bytes.len()).is_some_and(|start| start.eq_ignore_ascii_case(&form.bytes)));
+            begins
+                && match form.looks {
+                    Looks::Unmistakable | Looks::Base64 => true,
+                    Looks::Apart => apart(),
+                    Looks::Word => part == Part::Sentence && apart(),
+                    Looks::Number => is_refusal && apart(),
+                    Looks::WholeBase64 => {
+                        let end = line.get(at + form.bytes.len());
+                        let before = at.checked_sub(1).map(|before| line[before]);
+                        let ends = |byte: Option<u8>| byte.is_none_or(|byte| !is_base64(byte));
+                        part == Part::Sentence && ends(before) && ends(end.copied())
+                    }
+                }
+        };
+        self.forms.iter().find(stands_here).map(|form| (form.bytes.len(), form.looks))
+    }
+
+    /// A long piece of a secret, or the beginning of one where the line was cut. Words that are usual may be anybody's.
+    fn piece(&self, line: &[u8], at: usize, cut: bool) -> Option<(usize, Looks)> {
+        let rest = &line[at..];
+        let is_odd = |length: usize| !words::are_usual(&String::from_utf8_lossy(whole_words(line, at, length)));
+        let plain = run_length(&self.runs, rest).filter(|length| is_odd(*length));
+        let run = plain.map(|length| (length, Looks::Unmistakable));
+        let run = run.or_else(|| run_length(&self.runs_in_base64, rest).map(|length| (length, Looks::Base64)));
+        run.or_else(|| {
+            let cut = cut && rest.len() >= SHORTEST;
+            let begins = |form: &&Form| cut && form.looks != Looks::WholeBase64 && form.bytes.starts_with(rest);
+            let form = self.forms.iter().find(begins)?;
+            (form.looks.is_base64() || is_odd(rest.len())).then_some((rest.len(), form.looks))
+        })
+    }
+}
+
+impl Usual {
+    /// How long the password is that stands there, if what is around it shows that the server repeats a command, or quotes
+    /// it.
+    fn repeated(&self, line: &[u8], at: usize) -> Option<usize> {
+        self.spellings.iter().find_map(|spelling| {
+            let length = spelling.len();
+            let here = line.get(at..at + length).filter(|here| here.eq_ignore_ascii_case(spelling.as_bytes()))?;
+            let is_exact = here == spelling.as_bytes();
+            let (before, behind) = (&line[..at], &line[at + length..]);
+            let repeated = is_apart(line, at, length)
+                && (self.behind_login(before)
+                    || (is_exact && (self.behind_user(before) || behind_pass(before, behind) || is_assigned(before)))
+                    || (is_exact && !self.is_name && is_quoted(spelling, before, behind)));
+            repeated.then_some(length)
+        })
+    }
+
+    /// `a1 LOGIN joe …`, with or without quotes.
+    fn behind_login(&self, before: &[u8]) -> bool {
+        without_end(before, BETWEEN)
+            .and_then(|before| without_word(before, &self.user))
+            .and_then(|before| without_end(before, BETWEEN))
+            .is_some_and(|before| without_word(before, "LOGIN").is_some())
+    }
+
+    /// `joe:…`, and what is sent in base64.
+    fn behind_user(&self, before: &[u8]) -> bool {
+        let user =
+            before.strip_suffix(b":").or_else(|| before.strip_suffix(b"/")).or_else(|| before.strip_suffix(b"\0"));
+        user.is_some_and(|before| without_word(before, &self.user).is_some()) || before.ends_with(b"auth=Bearer ")
+    }
+}
+
+/// What may stand between the words of a command that is repeated.
+const BETWEEN: &[u8] = b" \t,\"'`()<>[]";
+const QUOTES: &[u8] = b"\"'`";
+
+/// `"…"`. A word of the protocol in capitals is the server's own.
+fn is_quoted(password: &str, before: &[u8], behind: &[u8]) -> bool {
+    let quote = before.last().filter(|quote| QUOTES.contains(quote));
+    let shouts =
+        password.bytes().any(|byte| byte.is_ascii_uppercase()) && !password.bytes().any(|b| b.is_ascii_lowercase());
+    quote.is_some() && quote == behind.first() && !shouts
+}
+
+/// `PASS …` to the end, as it was sent.
+fn behind_pass(before: &[u8], behind: &[u8]) -> bool {
+    let before = before.strip_suffix(b" ").and_then(|before| before.strip_suffix(b"PASS"));
+    let begins = before.is_some_and(|before| before.last().is_none_or(|byte| BETWEEN.contains(byte) || *byte == b':'));
+    begins && behind.first().is_none_or(|byte| QUOTES.contains(byte) || b">)]".contains(byte))
+}
+
+/// `password=…`.
+fn is_assigned(before: &[u8]) -> bool {
+    let name = before.strip_suffix(b"=");
+    name.is_some_and(|name| {
+        ["password", "passwd", "pass", "pwd", "pw", "secret"].iter().any(|word| without_word(name, word).is_some())
+    })
+}
+
+/// The text without what of these bytes it ends with; none if it ends with none.
+fn without_end<'text>(text: &'text [u8], bytes: &[u8]) -> Option<&'text [u8]> {
+    let length = text.iter().rposition(|byte| !bytes.contains(byte)).map_or(0, |last| last + 1);
+    (length < text.len()).then(|| &text[..length])
+}
+
+/// The text without the word that it ends with, in any case; none if it ends with another.
+fn without_word<'text>(text: &'text [u8], word: &str) -> Option<&'text [u8]> {
+    let at = text.len().checked_sub(word.len()).filter(|_| !word.is_empty())?;
+    let (before, end) = text.split_at(at);
+    (end.eq_ignore_ascii_case(word.as_bytes()) && is_apart(text, at, word.len())).then_some(before)
+}
+
+/// Whether what stands there is no piece of a longer word or number.
+fn is_apart(line: &[u8], at: usize, length: usize) -> bool {
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(|byte| !byte.is_ascii() || byte.is_ascii_alphanumeric());
+    let before = at.checked_sub(1).and_then(|before| line.get(before));
+    let joins = |here: usize, neighbour: Option<&u8>| is_letter(line.get(here)) && is_letter(neighbour);
+    !joins(at, before) && !joins((at + length).saturating_sub(1), line.get(at + length))
+}
+
+/// What stands there, with the rest of the words that it begins and ends in.
+fn whole_words(line: &[u8], at: usize, length: usize) -> &[u8] {
+    let before = line[..at].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let behind = line[at + length..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    &line[at - before..at + length + behind]
+}
+
+/// Whether a server refuses something in that line, with or without the tag of what it refuses.
+fn refuses(line: &[u8]) -> bool {
+    let mut words = without_tag(line).split(|byte| *byte == b' ').filter(|word| *word != b"*");
+    let first = words.next().unwrap_or_default();
+    let is = |word: &&str| first.eq_ignore_ascii_case(word.as_bytes());
+    ["NO", "BAD", "BYE", "-ERR"].iter().any(is) || matches!(first, [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..])
+}
+
+/// Whether the line names mailboxes, and this is the name of one, or of its parent.
+fn is_listed(line: &[u8], text: &[u8]) -> bool {
+    let word = line.strip_prefix(b"* ").and_then(|rest| rest.split(|byte| *byte == b' ').next());
+    let lists = word.is_some_and(|word| [b"LIST".as_slice(), b"LSUB", b"XLIST", b"STATUS"].contains(&word));
+    lists && line.split(|byte| b" \"/.".contains(byte)).any(|name| name.eq_ignore_ascii_case(text))
+}
+
+fn contains(name: &[u8], text: &[u8]) -> bool {
+    !text.is_empty() && name.windows(text.len()).any(|piece| piece.eq_ignore_ascii_case(text))
+}
+
+/// Our tags: `a12`.
+fn is_tag(text: &str) -> bool {
+    text.strip_prefix(['a', 'A']).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn runs<'forms>(forms: impl Iterator<Item = &'forms Form> + Clone) -> Runs {
@@ -262,7 +499,7 @@ mod tests {
     }
 
     fn cover(mask: &Mask, line: &str) -> String {
-        String::from_utf8(mask.cover(line.as_bytes(), true, false)).unwrap()
+        String::from_utf8(mask.cover(line.as_bytes(), false)).unwrap()
     }
 
     /// No piece of the secret's base64, wherever it began, that tells more than a byte or two.
@@ -280,7 +517,7 @@ mod tests {
 
     #[test]
     fn every_base64_text_that_holds_the_secret_is_masked_whole() {
-        for secret in [SECRET, "pass", "pässwörd", "0123456789"] {
+        for secret in [SECRET, "pazz", "pässwörd", "0123456789"] {
             for user in ["", "j", "jo", "joe", "joe@example.org"] {
                 let mask = mask_of(user, [&Secret::new(secret.to_owned())]);
                 for text in [
@@ -319,7 +556,7 @@ mod tests {
         let secret_begins = "user=joe\x01auth=Bearer ".len() * 4 / 3 + 1;
         for end in secret_begins + 4..encoded.len() {
             let line = format!("NO {}", &encoded[..end]);
-            let shown = String::from_utf8(mask.cover(line.as_bytes(), true, true)).unwrap();
+            let shown = String::from_utf8(mask.cover(line.as_bytes(), true)).unwrap();
             assert_eq!(shown.trim_end_matches('='), "NO ***", "cut at {end}");
         }
     }
@@ -343,14 +580,15 @@ mod tests {
     fn of_several_secrets_each_is_found() {
         let [one, two, short] = ["ya29.first", "ya29.second", "abc"].map(|word| Secret::new(word.to_owned()));
         let mask = mask_of("joe", [&one, &two, &short]);
-        assert_eq!(cover(&mask, "NO ya29.first, ya29.second, abc, abcd"), "NO ***, ***, ***, abcd");
+        assert_eq!(cover(&mask, "NO ya29.first, ya29.second, \"abc\", abc"), "NO ***, ***, \"***\", abc");
     }
 
     #[test]
     fn a_transcript_holds_no_sign_in_whatever_its_words_are() {
         let mask = mask_of("joe", [&Secret::new(SECRET.to_owned())]);
-        let shown =
-            |line: &str, confidential| String::from_utf8(mask.transcribe(line.as_bytes(), confidential, true)).unwrap();
+        let shown = |line: &str, confidential| {
+            String::from_utf8(mask.transcribe(line.as_bytes(), confidential, Part::Sentence, false, &[])).unwrap()
+        };
         for (line, confidential, expected) in [
             ("a1 LOGIN \"other\" \"a b\"\r\n", Confidential::After(2), "a1 LOGIN ***\r\n"),
             ("PASS two words\r\n", Confidential::After(1), "PASS ***\r\n"),
@@ -364,6 +602,92 @@ mod tests {
         ] {
             assert_eq!(shown(line, confidential), expected);
         }
+    }
+
+    #[test]
+    fn a_password_of_usual_words_is_found_where_a_command_is_repeated_and_hides_no_word() {
+        for password in ["ok", "auth", "LOGIN", "plain", "scram", "a", "locked", "joe", "1234", "Too many connections"]
+        {
+            let mask = mask_of("joe", [&Secret::new(password.to_owned())]);
+            let shout = password.to_ascii_uppercase();
+            for own in [
+                "OK LOGIN Ok.",
+                "* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256",
+                "250-AUTH PLAIN LOGIN",
+                "NO [AUTHENTICATIONFAILED] user joe is locked, too many connections, a login is not ok in plain",
+                "BAD unknown command \"LOGIN\"",
+                "+OK joe's maildrop has 1234 messages",
+                "-ERR [AUTH] PLAIN auth is locked",
+                "a1 OK",
+            ] {
+                assert_eq!(cover(&mask, own), own, "{password}");
+            }
+            for (repeated, shown) in [
+                (format!("BAD unknown: a1 LOGIN joe {password}"), "BAD unknown: a1 LOGIN joe ***"),
+                (format!("BAD a1 LOGIN \"joe\" \"{password}\"?"), "BAD a1 LOGIN \"joe\" \"***\"?"),
+                (format!("BAD A1 LOGIN JOE {shout}"), "BAD A1 LOGIN JOE ***"),
+                (format!("-ERR unknown command: PASS {password}"), "-ERR unknown command: PASS ***"),
+                (format!("-ERR PASS {password}"), "-ERR PASS ***"),
+                (format!("535 5.7.8 joe:{password}"), "535 5.7.8 joe:***"),
+                (format!("535 user=joe password={password}"), "535 user=joe password=***"),
+                (format!("NO {} no", STANDARD.encode(password)), "NO *** no"),
+                (format!("NO AUTH PLAIN {}", STANDARD.encode(format!("\0joe\0{password}"))), "NO AUTH PLAIN ***"),
+            ] {
+                if repeated == "535 user=joe password=joe" {
+                    continue;
+                }
+                assert_eq!(cover(&mask, &repeated), shown, "{password}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_decided_on_has_a_hole_where_a_secret_was_repeated() {
+        let mask = mask_of("joe", [&Secret::new("Too many connections".to_owned())]);
+        let own = |line: &str| String::from_utf8(mask.own_words(line.as_bytes())).unwrap();
+        assert_eq!(own("NO Too many connections"), "NO Too many connections");
+        assert_eq!(own("NO bad: LOGIN joe \"too many connections\""), "NO bad: LOGIN joe \"@\"");
+    }
+
+    #[test]
+    fn letters_and_digits_are_found_apart_and_no_piece_of_a_word_is() {
+        let mask = |password: &str| mask_of("joe", [&Secret::new(password.to_owned())]);
+        for (password, line, shown) in [
+            ("ions", "NO too many connections", "NO too many connections"),
+            ("sunshine", "NO wrong password Sunshine.", "NO wrong password ***."),
+            ("sunshine", "NO sunshines", "NO sunshines"),
+            ("123456", "NO wrong password 123456", "NO wrong password ***"),
+            ("123456", "+OK 3 123456", "+OK 3 123456"),
+            ("hunter2", "NO hunter22 is not HUNTER2", "NO hunter22 is not ***"),
+            (
+                "authentication!dude9",
+                "NO Authentication failed: authentication!",
+                "NO Authentication failed: authentication!",
+            ),
+            ("authentication!dude9", "NO authentication!dud", "NO ***"),
+        ] {
+            assert_eq!(cover(&mask(password), line), shown, "{password}");
+        }
+        let data = |password: &str, line: &str| {
+            let shown = mask(password).transcribe(line.as_bytes(), Confidential::Nothing, Part::Data, false, &[]);
+            String::from_utf8(shown).unwrap()
+        };
+        for (password, line, shown) in [
+            ("sunshine", "* LIST () \"/\" sunshine", "* LIST () \"/\" sunshine"),
+            ("Archive-2024", "* LIST () \"/\" \"Work/Archive-2024\"", "* LIST () \"/\" \"Work/Archive-2024\""),
+            (
+                "plain",
+                "(\"text\" \"plain\" (\"charset\" \"us-ascii\"))",
+                "(\"text\" \"plain\" (\"charset\" \"us-ascii\"))",
+            ),
+            ("Archive-2024", "your password is Archive-2024", "your password is ***"),
+        ] {
+            assert_eq!(data(password, line), shown, "{password}");
+        }
+        let mask = mask("Archive-2024");
+        let names = ["Work/Archive-2024".to_owned()];
+        let line = "NO no such mailbox: Archive-2024";
+        assert_eq!(mask.cover_beside(line.as_bytes(), false, &names), line.as_bytes());
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(mut settings: Settings) -> Self {
-        let mask = Arc::<Mask>::default();
+        let mask = Arc::new(Mask::for_server(&settings.endpoint.host));
         let credentials = settings.credentials.take();
         // Before the first dial: a server may have heard it from whoever signed in before us.
         if let Some(Credentials::Password(password)) = &credentials {

@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 
 use super::endpoint::Protocol;
 use super::failure::{escaped, printable};
-use super::secret::{Confidential, Mask};
+use super::secret::{Confidential, Mask, Part};
 use super::stream::TlsDetails;
 use positions::{Positions, Rule};
 
@@ -132,6 +132,8 @@ pub(super) struct Transcript {
     /// Finds the account's secrets, wherever they stand. What a sign-in says is hidden without it, too.
     mask: Arc<Mask>,
     positions: Positions,
+    /// The client's last command that was no sign-in: what it names is no secret.
+    command: [String; 1],
     client: Side,
     server: Side,
     closed_by_server: bool,
@@ -171,6 +173,7 @@ impl Transcript {
             started_at: SystemTime::now().into(),
             mask,
             positions: Positions::new(protocol),
+            command: [String::new()],
             client: Side::default(),
             server: Side::default(),
             closed_by_server: false,
@@ -240,19 +243,19 @@ impl Transcript {
         let side = self.side(from);
         let (mut line, more) = (std::mem::take(&mut side.line), std::mem::take(&mut side.more));
         let length = line.len() as u64 + more;
-        let (mark, Rule { confidential, signing_in }) = match from {
+        let (mark, Rule { confidential, part }) = match from {
             From::Client => ("C:", self.positions.said(&line, length)),
             From::Server => ("S:", self.positions.heard(&line)),
         };
+        if part == Part::Command && confidential == Confidential::Nothing {
+            self.command[0] = String::from_utf8_lossy(&line).into_owned();
+        }
         if more == 0 {
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             line.truncate(text.strip_suffix(b"\r").unwrap_or(text).len());
         }
-        let shown = match confidential {
-            // Its last bytes may be the first ones of a secret.
-            Confidential::Nothing if more > 0 => self.mask.cover(&line, signing_in, true),
-            confidential => self.mask.transcribe(&line, confidential, signing_in),
-        };
+        // The last bytes of a line that was cut may be the first ones of a secret.
+        let shown = self.mask.transcribe(&line, confidential, part, more > 0, &self.command);
         let mut text = escaped(&shown, usize::MAX);
         if more > 0 {
             text.push_str(&format!(" … ({more} more bytes)"));
@@ -332,11 +335,11 @@ mod tests {
         for name in ["run-c3-2.txt", "run-c3-2-2.txt", "run-c3-2-3.txt"] {
             let (_, mut transcript) = transcript(directory.path());
             assert_eq!(transcript.path, directory.path().join(name));
-            transcript.said(name.as_bytes());
+            transcript.said(format!("a1 EXAMINE {name}").as_bytes());
             drop(transcript);
         }
         let first = std::fs::read_to_string(directory.path().join("run-c3-2.txt")).unwrap();
-        assert!(first.contains("C: run-c3-2.txt\n"), "{first}");
+        assert!(first.contains("C: a1 EXAMINE run-c3-2.txt\n"), "{first}");
     }
 
     #[test]

@@ -11,11 +11,18 @@ pub(in crate::protocol) struct Carried {
 }
 
 impl Carried {
-    /// Of sessions of that user.
+    /// Of sessions of that user. One who is called like words that servers use, such as `limit`, is meant only where marks
+    /// show that it is a name.
     pub(in crate::protocol) fn by(user: &str) -> Self {
-        let mut carried = Self { names: vec![user.to_owned()], always: 0 };
-        if let Some((local, _)) = user.rsplit_once('@') {
-            carried.names.push(local.to_owned());
+        let local = user.rsplit_once('@').map(|(local, _)| local);
+        let mut carried = Self { names: Vec::new(), always: 0 };
+        for name in [user].into_iter().chain(local) {
+            if name.split(|c: char| !c.is_alphanumeric()).any(|word| !super::speaks_of(&word.to_lowercase())) {
+                carried.names.push(name.to_owned());
+            } else {
+                let marks = [("\"", "\""), ("'", "'"), ("<", ">"), ("user=", "")];
+                carried.names.extend(marks.map(|(before, behind)| format!("{before}{name}{behind}")));
+            }
         }
         carried.always = carried.names.len();
         carried

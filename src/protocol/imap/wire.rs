@@ -136,7 +136,8 @@ impl Tapped {
     /// What a refusal means, fit to be shown: the one way from a server's line to a failure that repeats it.
     pub(super) fn meaning(&self, line: &[u8], stage: Stage) -> Failure {
         let others = self.reader.notices.iter().filter(|notice| notice.as_slice() != line);
-        refusal_shown_as(line, &self.masked(line, stage), stage, self.carried.names())
+        let own = self.mask.own_words(line);
+        refusal_shown_as(&own, &self.masked(line, stage), stage, self.carried.names())
             .with_further(others.map(|notice| self.masked(notice, stage)))
     }
 
@@ -149,7 +150,8 @@ impl Tapped {
     /// The line without its tag, and without the password where the server repeated it.
     fn masked(&self, line: &[u8], stage: Stage) -> Vec<u8> {
         let cut = line.len() >= MAX_KEPT || self.reader.has_partial();
-        self.mask.cover(without_tag(line), stage == Stage::Auth, cut)
+        let names = if stage == Stage::Operation { self.carried.names() } else { &[] };
+        self.mask.cover_beside(without_tag(line), cut, names)
     }
 
     /// A NO or BAD to the last command, as what it means.

@@ -1,24 +1,28 @@
 //! Which part of a line is confidential by where it stands: what a sign-in says, in either direction.
 
+use crate::protocol::classify::without_tag;
+use crate::protocol::command::Verb;
 use crate::protocol::endpoint::Protocol;
-use crate::protocol::secret::Confidential;
+use crate::protocol::secret::{Confidential, Part};
 
 /// How a line is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) confidential: Confidential,
-    /// The line belongs to a sign-in.
-    pub(super) signing_in: bool,
+    pub(super) part: Part,
 }
 
 /// Follows both sides of one session, as far as that takes.
 ///
-/// In doubt more is hidden: a server that never answers a sign-in leaves every later line of the client's hidden too.
+/// In doubt more is hidden: a server that never answers a sign-in leaves every later line of the client's hidden too, and so
+/// is a line of the client's that is no command, wherever it stands.
 pub(super) struct Positions {
     protocol: Protocol,
     sign_in: Option<SignIn>,
     /// IMAP: the bytes of a literal that are still to come, 0 where the rest of its command is; none between commands.
     literal: Option<u64>,
+    /// SMTP: DATA was said.
+    said_data: bool,
     /// SMTP: a message is being sent.
     in_message: bool,
     /// SMTP: replies that are still to come, the greeting first.
@@ -33,32 +37,43 @@ struct SignIn {
 
 impl Positions {
     pub(super) const fn new(protocol: Protocol) -> Self {
-        Self { protocol, sign_in: None, literal: None, in_message: false, owed: 1 }
+        Self { protocol, sign_in: None, literal: None, said_data: false, in_message: false, owed: 1 }
     }
 
     /// A line of the client's, its line end included. `length` counts what was left out of a long one, too.
     pub(super) fn said(&mut self, line: &[u8], length: u64) -> Rule {
         let before = self.sign_in.is_some();
         let text = line.trim_ascii_end();
-        let begins = match self.protocol {
-            Protocol::Imap => self.is_imap_command(text, length).then(|| self.imap_command(text)),
-            Protocol::Smtp => (!before).then(|| self.smtp_line(text)),
-            Protocol::Pop3 => Some(self.pop3_command(text)),
+        let (begins, is_command) = match self.protocol {
+            Protocol::Imap => match self.is_imap_command(text, length) {
+                true => (self.imap_command(text), true),
+                false => (Confidential::Nothing, false),
+            },
+            Protocol::Smtp if before => (Confidential::All, true),
+            Protocol::Smtp if self.in_message => {
+                self.in_message = text != b".";
+                (Confidential::Nothing, false)
+            }
+            Protocol::Smtp => (self.smtp_command(text), true),
+            Protocol::Pop3 => (self.pop3_command(text), true),
         };
-        let confidential = if before { Confidential::All } else { begins.unwrap_or(Confidential::Nothing) };
-        Rule { confidential, signing_in: self.sign_in.is_some() }
+        Rule {
+            confidential: if before { Confidential::All } else { begins },
+            part: if is_command { Part::Command } else { Part::Data },
+        }
     }
 
     /// A line of the server's, its line end included.
     pub(super) fn heard(&mut self, line: &[u8]) -> Rule {
         let text = line.trim_ascii_end();
         let signing_in = self.sign_in.is_some();
+        let part = if signing_in || is_sentence(text) { Part::Sentence } else { Part::Data };
         let confidential = match self.protocol {
             Protocol::Imap => self.imap_reply(text),
             Protocol::Smtp => self.smtp_reply(text),
             Protocol::Pop3 => self.pop3_reply(text),
         };
-        Rule { confidential: if signing_in { confidential } else { Confidential::Nothing }, signing_in }
+        Rule { confidential: if signing_in { confidential } else { Confidential::Nothing }, part }
     }
 
     /// Whether the line begins a command: no line within a literal does, nor the rest of a command behind one.
@@ -79,17 +94,15 @@ impl Positions {
         } else if verb.eq_ignore_ascii_case(b"AUTHENTICATE") {
             3
         } else {
-            return Confidential::Nothing;
+            // An answer to a challenge that came together with the end of its exchange.
+            return if is_known(verb) { Confidential::Nothing } else { Confidential::All };
         };
         self.sign_in = Some(SignIn { tag: [tag, b" "].concat() });
         Confidential::After(after)
     }
 
-    fn smtp_line(&mut self, text: &[u8]) -> Confidential {
-        if self.in_message {
-            self.in_message = text != b".";
-            return Confidential::Nothing;
-        }
+    fn smtp_command(&mut self, text: &[u8]) -> Confidential {
+        self.said_data |= text.eq_ignore_ascii_case(b"DATA");
         self.owed = self.owed.saturating_add(1);
         self.begin_with(text, &[(b"AUTH", 2)])
     }
@@ -99,9 +112,9 @@ impl Positions {
     }
 
     fn begin_with(&mut self, text: &[u8], verbs: &[(&[u8], usize)]) -> Confidential {
-        let verb = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let verb = text.split(|byte| b" :".contains(byte)).next().unwrap_or_default();
         let Some((_, words)) = verbs.iter().find(|(name, _)| verb.eq_ignore_ascii_case(name)) else {
-            return Confidential::Nothing;
+            return if is_known(verb) { Confidential::Nothing } else { Confidential::All };
         };
         self.sign_in = Some(SignIn { tag: Vec::new() });
         Confidential::After(*words)
@@ -119,7 +132,7 @@ impl Positions {
             return challenge(rest);
         }
         if text.starts_with(b"354") {
-            self.in_message = true;
+            self.in_message = std::mem::take(&mut self.said_data);
         } else if text.get(3) != Some(&b'-') {
             self.owed = self.owed.saturating_sub(1);
             if self.owed == 0 {
@@ -138,6 +151,20 @@ impl Positions {
         }
         text.strip_prefix(b"+").map_or(Confidential::Nothing, challenge)
     }
+}
+
+/// Whether that is a command that we know to be no secret.
+fn is_known(verb: &[u8]) -> bool {
+    Verb::read(verb) != Verb::Other
+}
+
+/// Whether a server says that to people: a status with its text, or what it offers. All else is data.
+fn is_sentence(text: &[u8]) -> bool {
+    let text = without_tag(text);
+    let first = text.strip_prefix(b"* ").unwrap_or(text).split(|byte| *byte == b' ').next().unwrap_or_default();
+    let is = |word: &&str| first.eq_ignore_ascii_case(word.as_bytes());
+    ["OK", "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY", "+OK", "-ERR", "+"].iter().any(is)
+        || first.get(..3).is_some_and(|code| code.iter().all(u8::is_ascii_digit))
 }
 
 /// What stands behind a `+` or a 334.
