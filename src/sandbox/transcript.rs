@@ -40,6 +40,12 @@ pub(super) struct Transcript<'a> {
     client: Vec<u8>,
     server: Vec<u8>,
     state: State,
+    /// IMAP: the tag of the sign-in under way, and a space.
+    tag: Vec<u8>,
+    /// IMAP: the bytes of a literal that are still to come; 0 where the rest of its command is.
+    literal: Option<usize>,
+    /// SMTP and POP3: replies that are still to come, the greeting first. The last one is the sign-in's.
+    owed: u32,
 }
 
 /// What the client's next line may hold.
@@ -47,8 +53,10 @@ pub(super) struct Transcript<'a> {
 enum State {
     /// A command of a client that has not signed in.
     Stranger,
-    /// The rest of a sign-in.
-    SigningIn,
+    /// The rest of a sign-in, whoever the client was before.
+    SigningIn {
+        again: bool,
+    },
     /// A message, which SMTP takes from strangers too.
     Message,
     SignedIn,
@@ -84,6 +92,9 @@ impl Transcripts {
             client: Vec::new(),
             server: Vec::new(),
             state: State::Stranger,
+            tag: Vec::new(),
+            literal: None,
+            owed: 1,
         };
         match file {
             Ok(file) => transcript.file = Some(BufWriter::new(file)),
@@ -103,8 +114,11 @@ impl Transcript<'_> {
     /// Bytes that the client sent.
     pub fn client(&mut self, bytes: &[u8]) {
         self.client.extend_from_slice(bytes);
+        let mut length = self.client.len();
         while let Some(line) = whole_line(&mut self.client) {
-            let shown = self.without_secrets(&line);
+            let taken = length - self.client.len();
+            length = self.client.len();
+            let shown = if self.is_in_literal(&line, taken) { shown(&line) } else { self.without_secrets(&line) };
             self.line("C:", &shown);
         }
     }
@@ -118,19 +132,35 @@ impl Transcript<'_> {
         }
     }
 
+    /// IMAP: whether the line is not the first of a command of someone signed in, such as the line of a message. With its end
+    /// it is so long.
+    fn is_in_literal(&mut self, line: &[u8], length: usize) -> bool {
+        if self.protocol != Protocol::Imap || self.state != State::SignedIn {
+            return false;
+        }
+        let is_inside = self.literal.is_some();
+        self.literal = match self.literal {
+            Some(left @ 1..) if length <= left => Some(left - length),
+            _ => announced(line),
+        };
+        is_inside
+    }
+
     fn without_secrets(&mut self, line: &[u8]) -> String {
         let text = shown(line);
+        if matches!(self.state, State::Stranger | State::SignedIn) {
+            self.owed = self.owed.saturating_add(1);
+        }
         let named = if self.protocol == Protocol::Imap { 1 } else { 0 };
         let mut words = text.split(' ');
         let verb = words.clone().nth(named).unwrap_or_default().to_ascii_uppercase();
         let head = || text.split(' ').take(named + 1).collect::<Vec<_>>().join(" ");
         match (verb.as_str(), self.state) {
-            (_, State::SigningIn) => "***".to_owned(),
+            (_, State::SigningIn { .. }) => "***".to_owned(),
             (_, State::Message) => text,
             ("LOGIN" | "AUTHENTICATE" | "AUTH" | "PASS" | "APOP", state) => {
-                if state == State::Stranger {
-                    self.state = State::SigningIn;
-                }
+                self.state = State::SigningIn { again: state == State::SignedIn };
+                self.tag = [line.split(|byte| *byte == b' ').next().unwrap_or_default(), b" "].concat();
                 let mechanism = words.nth(named + 1).filter(|_| matches!(verb.as_str(), "AUTHENTICATE" | "AUTH"));
                 let says_more = text.split(' ').count() > named + 1 + usize::from(mechanism.is_some());
                 format!(
@@ -147,18 +177,23 @@ impl Transcript<'_> {
     }
 
     fn learn(&mut self, line: &[u8]) {
-        let asks_on = line == b"+" || line.starts_with(b"+ ") || line.starts_with(b"334");
-        let is_untagged = line.starts_with(b"* ");
-        let accepts = line.starts_with(b"+OK")
-            || line.starts_with(b"235")
-            || line.split(|byte| *byte == b' ').nth(1) == Some(b"OK");
-        self.state = match self.state {
-            State::Stranger if line.starts_with(b"354") => State::Message,
-            State::Message => State::Stranger,
-            State::SigningIn if asks_on || is_untagged => State::SigningIn,
-            State::SigningIn if accepts => State::SignedIn,
-            State::SigningIn => State::Stranger,
-            state => state,
+        let is = |status: &str| line.starts_with(status.as_bytes());
+        let accepts = match self.protocol {
+            // What is tagged otherwise answers another command, which may have come in one piece with the sign-in.
+            Protocol::Imap => line.strip_prefix(self.tag.as_slice()).map(|rest| rest.starts_with(b"OK")),
+            Protocol::Smtp if is("3") || line.get(3) == Some(&b'-') => None,
+            Protocol::Pop3 if !is("+OK") && !is("-ERR") => None,
+            Protocol::Smtp | Protocol::Pop3 => {
+                self.owed = self.owed.saturating_sub(1);
+                (self.owed == 0).then(|| is("235") || is("+OK"))
+            }
+        };
+        self.state = match (self.state, accepts) {
+            (State::Stranger, _) if line.starts_with(b"354") => State::Message,
+            (State::Message, _) => State::Stranger,
+            (State::SigningIn { again }, Some(accepts)) if accepts || again => State::SignedIn,
+            (State::SigningIn { .. }, Some(_)) => State::Stranger,
+            (state, _) => state,
         };
     }
 
@@ -223,6 +258,12 @@ const HARMLESS: [&str; 20] = [
     "STAT",
     "LIST",
 ];
+
+/// How long the literal is that the line announces: `{12}` or `{12+}`.
+fn announced(line: &[u8]) -> Option<usize> {
+    let (_, digits) = std::str::from_utf8(line).ok()?.strip_suffix('}')?.rsplit_once('{')?;
+    digits.strip_suffix('+').unwrap_or(digits).parse().ok()
+}
 
 /// Takes the first line from the front, if a whole one is there; of a longer piece the front is as good as a line.
 fn whole_line(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
