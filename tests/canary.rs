@@ -9,3 +9,4 @@ mod refused;
 mod sources;
 mod types;
 mod watched;
+pub mod words;

@@ -12,7 +12,7 @@ use super::cure::{Circumstances, advice};
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
 use table::{At, Says};
-use words::{Pattern, Text};
+use words::{Pattern, Text, singular};
 
 use FailureKind::{AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerUnavailable};
 
@@ -371,10 +371,10 @@ pub(super) fn speaks_of(word: &str) -> bool {
         let phrases = rows.chain(lists.flatten().copied());
         let words = phrases.flat_map(|phrase| phrase.split(' ')).filter(|word| *word != "*");
         let (open, whole): (Vec<&str>, Vec<&str>) = words.partition(|word| word.ends_with('*'));
-        (whole.into_iter().collect(), open.into_iter().map(|word| word.trim_end_matches('*')).collect())
+        (whole.into_iter().map(singular).collect(), open.into_iter().map(|word| word.trim_end_matches('*')).collect())
     });
     let (whole, open) = &*WORDS;
-    whole.contains(word) || open.iter().any(|begin| word.starts_with(begin))
+    whole.contains(singular(word)) || open.iter().any(|begin| word.starts_with(begin))
 }
 
 /// The words that a row of the table looks for, or codes.

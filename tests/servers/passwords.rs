@@ -2,6 +2,7 @@
 
 use super::agreement::assert_recorded;
 use super::tool::{Protection, SOON, Tool, assert_sums_hold};
+use crate::canary::words::{difference, neutral, steady};
 use crate::support::dovecot::PrivateDovecot;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -41,6 +42,62 @@ fn a_password_that_no_quoted_string_can_carry_signs_in_by_login() {
         let wrong = Tool::dialling(&url).password("wröng").with("-n 2 --auth user-pass").finish();
         assert_eq!(wrong.code, 5, "{}{}", wrong.stdout, wrong.stderr);
     }
+}
+
+/// What a run said, and what its transcripts hold, without what differs from run to run.
+fn told(tool: Tool, of: &str) -> String {
+    let transcripts = tempfile::tempdir().unwrap();
+    let tool = tool.flag("--transcript", transcripts.path()).with("-t 1 -n 2 --ops noop --format json");
+    let finished = tool.finish();
+    assert_eq!(finished.code, 0, "{of}: {}{}", finished.stdout, finished.stderr);
+    let mut told = finished.stdout + &finished.stderr;
+    for entry in std::fs::read_dir(transcripts.path()).unwrap() {
+        told += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    // Dovecot tells there how long it took, if it took time.
+    let is_steady = |line: &&str| !line.contains("msecs).");
+    told.lines().filter(is_steady).map(steady).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_password_that_is_a_word_of_the_protocols_signs_in_by_each_mechanism_and_hides_no_word() {
+    const PASSWORDS: [&str; 12] = [
+        "scram",
+        "auth",
+        "plain",
+        "login",
+        "ok",
+        "a",
+        "dovecot",
+        "Logged in",
+        "pässwört",
+        "quo\"te",
+        "back\\slash",
+        "a b",
+    ];
+    let server = PrivateDovecot::builder().postfix().start();
+    let users = server.ca_file().parent().unwrap().with_file_name("users");
+    let mut users = std::fs::OpenOptions::new().append(true).open(users).unwrap();
+    for (number, password) in PASSWORDS.iter().enumerate() {
+        writeln!(users, "p{number}:{{PLAIN}}{password}::::::\nq{number}:{{PLAIN}}{}::::::", neutral(password)).unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (number, password) in PASSWORDS.into_iter().enumerate() {
+        for protocol in super::tool::Protocol::ALL {
+            for by in ["scram-sha-256", "plain", "login", "user-pass"] {
+                if (protocol, by) == (super::tool::Protocol::Smtp, "user-pass") {
+                    continue;
+                }
+                let of = format!("{password:?} {protocol:?} {by}");
+                let told = [("p", password.to_owned()), ("q", neutral(password))].map(|(name, password)| {
+                    let tool = Tool::bare(protocol, &server, &format!("{name}{number}"), Protection::Plain);
+                    told(tool.flag("--auth", by).password(&password), &of)
+                });
+                wrong.extend(difference(&told[0], &told[1]).map(|it| format!("{of}:\n{it}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl Pattern {
 }
 
 /// Without the ending of a plural; the same for any word that looks like one.
-fn singular(word: &str) -> &str {
+pub(super) fn singular(word: &str) -> &str {
     let sibilant = ["xes", "ches", "shes", "sses"].iter().any(|end| word.ends_with(end));
     let stem = if sibilant { word.strip_suffix("es") } else { word.strip_suffix('s') };
     stem.filter(|stem| stem.len() > 2 && !stem.ends_with('s') || sibilant).unwrap_or(word)

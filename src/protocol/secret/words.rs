@@ -24,7 +24,7 @@ const PROTOCOL: &str = "\
     status=size partial inprogress uidbatches uidonly jmapaccess appendlimit messagelimit conversions mupdate language comparator \
     convert acl2 plain external anonymous scram sha sha1 sha256 sha512 md5 cram cram-md5 digest digest-md5 gssapi gs2 krb5 ntlm \
     spa skey otp securid kerberos kerberos_v4 oauth oauth2 oauthbearer xoauth xoauth2 bearer token openid20 eap srp passdss \
-    xymcookie mechanism mechanisms alert badcharset parse readonly read readwrite write trycreate unavailable \
+    xymcookie mechanism mechanisms scheme schemes scope alert badcharset parse readonly read readwrite write trycreate unavailable \
     authenticationfailed authorizationfailed expired privacyrequired contactadmin noperm inuse expungeissued corruption \
     serverbug clientbug cannot overquota alreadyexists closed notsaved badevent badcomparator hasattach referral undefinedfilter \
     uidnotsticky appenduid copyuid unknown-cte limit systemerror toobig webalert sys temp perm delay throttled tempfail \
