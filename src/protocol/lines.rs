@@ -109,6 +109,11 @@ impl Lines {
         self.carried.add(name);
     }
 
+    /// The same of a host's name.
+    pub(super) fn carry_host(&mut self, name: &str) {
+        self.carried.add_host(name);
+    }
+
     /// The unit's commands so far, as they left on the socket.
     pub(super) fn commands(&self) -> &[Command] {
         &self.commands

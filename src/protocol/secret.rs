@@ -119,7 +119,8 @@ impl Looks {
 
 /// A password that is made of usual words, and who signs in with it.
 struct Usual {
-    user: String,
+    /// As it is, and as it stands between quotes.
+    users: [String; 2],
     /// It is the user, or another name that is shown.
     is_name: bool,
     /// As it is, and as it stands between quotes.
@@ -222,17 +223,16 @@ impl Known {
             return;
         }
         let local = user.rsplit_once('@').map_or(user, |(local, _)| local);
-        let is_name = [user, local].into_iter().chain(self.names.iter().map(String::as_str)).any(|name| {
-            // It is shown as a name, so that it is no secret as a word.
-            name.eq_ignore_ascii_case(password)
-        });
+        let names = || [user, local].into_iter().chain(self.names.iter().map(String::as_str));
+        // It is shown as a name, so that it is no secret as a word.
+        let is_name = names().any(|name| name.eq_ignore_ascii_case(password));
         let escaped = Zeroizing::new(password.replace('\\', "\\\\").replace('"', "\\\""));
         let alone = Zeroizing::new(STANDARD_NO_PAD.encode(password));
         let is_usual = password.len() < SHORTEST
             || words::are_usual(password)
             || (password.len() < SHORTEST_NUMBER && password.bytes().all(|byte| byte.is_ascii_digit()))
             || is_tag(password)
-            || is_name;
+            || names().any(|name| contains(name.as_bytes(), password.as_bytes()));
         if is_usual {
             // Its base64 is a piece of many words too, unless it is taken with what stands before and behind it.
             for around in [format!("\0{user}\0{password}"), format!("auth=Bearer {password}\x01")] {
@@ -241,7 +241,8 @@ impl Known {
             let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
             self.add(whole.into_bytes(), Looks::WholeBase64);
             let spellings = [escaped, Zeroizing::new(password.to_owned())];
-            self.usual.push(Usual { user: user.to_owned(), is_name, spellings });
+            let users = [user.to_owned(), user.replace('\\', "\\\\").replace('"', "\\\"")];
+            self.usual.push(Usual { users, is_name, spellings });
         } else {
             let looks = Looks::of(password);
             self.add(password.as_bytes().to_vec(), looks);
@@ -359,6 +360,7 @@ impl Usual {
             let repeated = is_apart(line, from, length)
                 && (self.behind_login(before)
                     || (is_exact && (self.behind_user(before) || behind_pass(before, behind) || is_assigned(before)))
+                    || (is_exact && self.is_quoted_with_user(before, behind))
                     || (is_exact && !self.is_name && is_quoted(spelling, before, behind)));
             repeated.then_some(length + 2 * quote)
         })
@@ -367,7 +369,7 @@ impl Usual {
     /// `a1 LOGIN joe …`, with or without quotes.
     fn behind_login(&self, before: &[u8]) -> bool {
         without_end(before, BETWEEN)
-            .and_then(|before| without_word(before, &self.user))
+            .and_then(|before| self.without_user(before))
             .and_then(|before| without_end(before, BETWEEN))
             .is_some_and(|before| without_word(before, "LOGIN").is_some())
     }
@@ -376,7 +378,18 @@ impl Usual {
     fn behind_user(&self, before: &[u8]) -> bool {
         let user =
             before.strip_suffix(b":").or_else(|| before.strip_suffix(b"/")).or_else(|| before.strip_suffix(b"\0"));
-        user.is_some_and(|before| without_word(before, &self.user).is_some()) || before.ends_with(b"auth=Bearer ")
+        user.is_some_and(|before| self.without_user(before).is_some()) || before.ends_with(b"auth=Bearer ")
+    }
+
+    /// `"joe …"`, or the like with `(` or `<`.
+    fn is_quoted_with_user(&self, before: &[u8], behind: &[u8]) -> bool {
+        let user = without_end(before, b" \t,").and_then(|before| self.without_user(before));
+        let opens = user.and_then(|before| before.last()).is_some_and(|byte| b"\"'`(<[".contains(byte));
+        opens && behind.first().is_some_and(|byte| b"\"'`)>]".contains(byte))
+    }
+
+    fn without_user<'text>(&self, before: &'text [u8]) -> Option<&'text [u8]> {
+        self.users.iter().find_map(|user| without_word(before, user))
     }
 }
 
@@ -630,6 +643,7 @@ mod tests {
                 (format!("BAD unknown: a1 LOGIN joe {password}"), "BAD unknown: a1 LOGIN joe ***"),
                 (format!("BAD a1 LOGIN \"joe\" \"{password}\"?"), "BAD a1 LOGIN \"joe\" ***?"),
                 (format!("BAD A1 LOGIN JOE {shout}"), "BAD A1 LOGIN JOE ***"),
+                (format!("BAD arguments (joe {password})"), "BAD arguments (joe ***)"),
                 (format!("-ERR unknown command: PASS {password}"), "-ERR unknown command: PASS ***"),
                 (format!("-ERR PASS {password}"), "-ERR PASS ***"),
                 (format!("535 5.7.8 joe:{password}"), "535 5.7.8 joe:***"),

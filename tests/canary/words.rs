@@ -411,4 +411,8 @@ fn a_user_hides_no_word_of_a_refusal_either() {
         assert!(ended.stdout.contains("\"kind\":\"limit-connections\""), "{user}: {}", ended.stdout);
         assert_eq!(ended.code, 6, "{user}");
     }
+    let server = Server::smtp(&[("EHLO", "421 4.7.0 Too many connections\r\n")]);
+    let url = format!("smtp://{}", server.address);
+    let ended = end(&mut mailconn(["run", "--server", &url, "-n", "1", "-t", "1", "--ehlo", "connections"]));
+    assert_eq!(ended.code, 6, "{}{}", ended.stdout, ended.stderr);
 }

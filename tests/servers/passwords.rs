@@ -55,7 +55,7 @@ fn told(tool: Tool, of: &str) -> String {
         told += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
     }
     // Dovecot tells there how long it took, if it took time.
-    let is_steady = |line: &&str| !line.contains("msecs).");
+    let is_steady = |line: &&str| !line.contains(" secs).");
     told.lines().filter(is_steady).map(steady).collect::<Vec<_>>().join("\n")
 }
 

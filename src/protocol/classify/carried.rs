@@ -16,14 +16,7 @@ impl Carried {
     pub(in crate::protocol) fn by(user: &str) -> Self {
         let local = user.rsplit_once('@').map(|(local, _)| local);
         let mut carried = Self { names: Vec::new(), always: 0 };
-        for name in [user].into_iter().chain(local) {
-            if name.split(|c: char| !c.is_alphanumeric()).any(|word| !super::speaks_of(&word.to_lowercase())) {
-                carried.names.push(name.to_owned());
-            } else {
-                let marks = [("\"", "\""), ("'", "'"), ("<", ">"), ("user=", "")];
-                carried.names.extend(marks.map(|(before, behind)| format!("{before}{name}{behind}")));
-            }
-        }
+        carried.names.extend([user].into_iter().chain(local).flat_map(marked));
         carried.always = carried.names.len();
         carried
     }
@@ -48,9 +41,23 @@ impl Carried {
         self.names[self.always..].sort_by_key(|name| std::cmp::Reverse(name.len()));
     }
 
+    /// The same of a name that is one word, such as a host's.
+    pub(in crate::protocol) fn add_host(&mut self, name: &str) {
+        self.names.extend(marked(name));
+    }
+
     pub(in crate::protocol) fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+/// The name; of one that is a word of refusals, what shows that it is a name.
+fn marked(name: &str) -> Vec<String> {
+    if name.split(|c: char| !c.is_alphanumeric()).any(|word| !super::speaks_of(&word.to_lowercase())) {
+        return vec![name.to_owned()];
+    }
+    let marks = [("\"", "\""), ("'", "'"), ("<", ">"), ("[", "]"), ("=", "")];
+    marks.map(|(before, behind)| format!("{before}{name}{behind}")).to_vec()
 }
 
 #[cfg(test)]
@@ -67,5 +74,7 @@ mod tests {
         }
         carried.begin();
         assert_eq!(carried.names(), ["joe@example.org", "joe"]);
+        let carried = Carried::by("limit");
+        assert!(carried.names().iter().all(|name| name != "limit" && name.contains("limit")), "{:?}", carried.names());
     }
 }

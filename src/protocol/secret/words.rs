@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use zeroize::Zeroizing;
+
 use crate::protocol::classify;
 use crate::protocol::command::Verb;
 
@@ -19,7 +21,7 @@ const PROTOCOL: &str = "\
     stat retr dele top uidl uids rset quit last utf utf7 utf8 utf8only utf8=accept resp codes resp-codes auth-resp-code \
     authrespcode pipelining expire login-delay implementation ehlo helo lhlo mail rcpt data bdat vrfy expn help etrn turn size \
     8bitmime 7bit 8bit binarymime chunking smtputf8 dsn enhancedstatuscodes deliverby mt-priority requiretls burl limits \
-    futurerelease checkpoint xclient xforward xdebug xexch50 x-exps x-link2state xapplepushservice xapplelite xlist x-gm-ext-1 \
+    futurerelease checkpoint xclient xforward xdebug xexch50 x-exps x-link2state xapplepushservice xapplelite annotatemore listext xconversations xmove xstop xserverinfo xnetscape xymhighestmodseq netmail x-gm-ext-1 \
     xyzzy i18nlevel context filters urlauth url-partial urlauth=binary unauthenticate preview savedate savelimit statussize \
     status=size partial inprogress uidbatches uidonly jmapaccess appendlimit messagelimit conversions mupdate language comparator \
     convert acl2 plain external anonymous scram sha sha1 sha256 sha512 md5 cram cram-md5 digest digest-md5 gssapi gs2 krb5 ntlm \
@@ -122,7 +124,7 @@ static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 /// Whether a server may say that of its own accord: words of its trade and numbers, and nothing between them but what
 /// stands between words.
 pub(super) fn are_usual(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
+    let lower = Zeroizing::new(text.to_ascii_lowercase());
     if WORDS.contains(lower.as_str()) {
         return true;
     }

@@ -100,7 +100,7 @@ impl Opening<'_> {
         let by_flag = self.account.settings.ehlo != EhloName::Address;
         self.known.named = Some(Named { name: name.to_string(), by_flag });
         self.known.is_naming = true;
-        lines.carry(name.to_string());
+        lines.carry_host(&name.to_string());
         reply::ask(lines, &format!("EHLO {name}"))?;
         let mut answered = reply::read(lines)?;
         if matches!(answered.code, 500 | 502) {
