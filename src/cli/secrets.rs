@@ -288,12 +288,17 @@ struct Answer {
 fn token(output: &[u8]) -> Result<(Secret, Option<Duration>)> {
     let output = output.trim_ascii();
     ensure!(!output.is_empty(), "it wrote nothing; it must write the token");
-    if output.starts_with(b"{") {
+    if output.starts_with(b"{") || output.starts_with(b"[") {
         // What is wrong with it is not quoted: the token may stand there.
         let answer = serde_json::from_slice(output).ok();
         let Answer { access_token, expires_in } = answer.context("it wrote JSON without an access_token (RFC 6749)")?;
-        let seconds = expires_in.and_then(|lasts| lasts.as_u64().or_else(|| lasts.as_str()?.parse().ok()));
-        return Ok((Secret::new(access_token), seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)));
+        let seconds = expires_in.filter(|lasts| !lasts.is_null()).map(|lasts| {
+            let seconds = lasts.as_f64().or_else(|| lasts.as_str()?.trim().parse().ok());
+            let lasts = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            lasts.context("it wrote JSON whose expires_in is no number of seconds (RFC 6749)")
+        });
+        // What has run out already lasts, if it does, for one sign-in.
+        return Ok((Secret::new(access_token), seconds.transpose()?));
     }
     ensure!(
         !output.contains(&b'\n'),

@@ -4,8 +4,8 @@ use super::failures::FailureRow;
 use super::run::{Run, What};
 use super::summary::Summary;
 use super::verdict::{Conclusion, Finding};
-use crate::protocol::FailureKind;
 use crate::protocol::failure::gives_no_reason;
+use crate::protocol::{FailureKind, Stage};
 
 /// In words; none where the conclusion's own sentence says it all.
 pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion: Conclusion) -> Option<String> {
@@ -23,6 +23,12 @@ pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion:
             let failed = dials - summary.opened;
             Some(format!("{failed} of {dials} connections could not be opened"))
         }
+        Conclusion::SignInRefused => {
+            let none = |row: &FailureRow| row.kind == FailureKind::AuthUnsupported;
+            let only = summary.failures.iter().filter(|row| row.stage == Stage::Auth).all(none);
+            (only && summary.failures.iter().any(none))
+                .then(|| "there was nothing to sign in with, or no way that both sides know".to_owned())
+        }
         Conclusion::Limited => {
             let met = |kind| summary.failures.iter().any(|row| row.kind == kind);
             let found = |ids: &[&str]| findings.iter().any(|finding| ids.contains(&finding.id));
@@ -34,6 +40,9 @@ pub(super) fn of(run: &Run, summary: &Summary, findings: &[Finding], conclusion:
             };
             let stated = summary.failures.iter().any(words) || found(&["MC032", "MC033"]);
             match (connections, rate) {
+                (true, false) if found(&["MC033"]) && !found(&["MC030", "MC032"]) => {
+                    Some("the maildrop was locked by another connection".to_owned())
+                }
                 (true, false) if !stated => Some("probably refused by a connection limit".to_owned()),
                 (false, true) => Some("throttled by the server".to_owned()),
                 (true, true) => Some("refused by a connection limit, and throttled".to_owned()),

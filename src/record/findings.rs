@@ -100,8 +100,9 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
     let stated = refused.iter().filter_map(|(_, failed)| limits::stated(failed.failure.server_line.as_deref()?)).min();
     let stay = |number: u64| {
         format!(
-            "stay at {number} connections (fewer threads, or use-main), or raise the server's limit; other clients may hold \
-             some of it"
+            "stay at {number} connection{} (fewer threads, or use-main), or raise the server's limit; other clients may hold \
+             some of it",
+            if number == 1 { "" } else { "s" }
         )
     };
     let counted = open as u64;
@@ -110,6 +111,9 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
             "it names {limit} as its limit: this server lets sign-ins that arrive together past its limit, do not count on \
              more; {}",
             stay(limit)
+        ),
+        (Some(limit), 0) if dialling == 0 => format!(
+            "it names {limit} as its limit, and other clients hold all of it: close some, or raise the server's limit"
         ),
         (Some(limit), most) if counted == limit || most as u64 == limit => stay(limit),
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),

@@ -87,10 +87,22 @@ pub enum Unexplainable {
 /// # Errors
 /// There is no such word and it looks like no line, or the line refuses nothing.
 pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplainable> {
+    if let Some(both) = failure_at_stage(text) {
+        return Ok(both);
+    }
     match explain(text) {
         Err(_) if lines::looks_like_a_line(text.trim()) => Ok(explain_line(text, protocol, stage)?),
         explained => Ok(explained?),
     }
+}
+
+/// `limit-connections at auth, not tried`, as reports say it: the failure and its stage.
+fn failure_at_stage(text: &str) -> Option<String> {
+    let (kind, rest) = text.trim().split_once(" at ")?;
+    let stage = rest.split([',', ':', ' ']).next()?;
+    let failure = failures::KINDS.iter().find(|it| it.name == kind)?;
+    let stage = failures::STAGES.iter().find(|it| it.name == stage)?;
+    Some(article(failure) + "\n" + &article(stage))
 }
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.

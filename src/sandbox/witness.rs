@@ -155,12 +155,18 @@ pub struct TotalsOf {
     pub handshakes_failed: u64,
     /// Sign-ins that were let in.
     pub signed_in: u64,
+    /// Sessions that are signed in now.
+    pub signed_in_now: u64,
+    /// Most of them signed in at once.
+    pub signed_in_peak: u64,
     /// Sign-ins and connections that were refused: a wrong password, a limit, a maildrop in use.
     pub refused: u64,
     /// Sessions that ended with LOGOUT or QUIT.
     pub signed_out: u64,
-    /// Sessions that the client ended without it: it hung up, or the connection broke.
+    /// Sessions that the client ended without it, signed in or by SMTP: it hung up, or the connection broke.
     pub without_goodbye: u64,
+    /// Sessions of IMAP and POP3 that the client ended without it before anyone had signed in.
+    pub left_before_sign_in: u64,
     /// Sessions that the server ended: over a limit, after a client's silence, or as it stopped.
     pub ended_by_server: u64,
     /// Messages taken by SMTP.
@@ -301,8 +307,12 @@ impl SessionWitness {
     }
 
     pub fn signed_in(&self, user: &str) {
-        lock(&self.entry.record).user = Some(user.to_owned());
-        self.totals(|of| of.signed_in += 1);
+        let again = lock(&self.entry.record).user.replace(user.to_owned()).is_some();
+        self.totals(|of| {
+            of.signed_in += 1;
+            of.signed_in_now += u64::from(!again);
+            of.signed_in_peak = of.signed_in_peak.max(of.signed_in_now);
+        });
         self.tell(|| SessionEventKind::SignedIn { user: user.to_owned() });
     }
 
@@ -340,10 +350,14 @@ impl SessionWitness {
             record.closed = Some((Instant::now(), cause));
             self.entry.open.fetch_sub(1, Ordering::AcqRel);
             let verbs = std::mem::take(&mut *lock(&self.entry.verbs));
+            let signed_in = record.user.is_some();
+            let counts = signed_in || self.protocol == Protocol::Smtp;
             self.totals(|of| {
                 of.open -= 1;
+                of.signed_in_now -= u64::from(signed_in);
                 match cause {
                     CloseCause::Logout => of.signed_out += 1,
+                    CloseCause::EndOfStream | CloseCause::Reset if !counts => of.left_before_sign_in += 1,
                     CloseCause::EndOfStream | CloseCause::Reset => of.without_goodbye += 1,
                     CloseCause::Refused | CloseCause::Server | CloseCause::Fault => of.ended_by_server += 1,
                 }

@@ -344,3 +344,19 @@ fn pasted_lines_of_real_servers_have_the_word_of_the_list() {
         assert!(text.contains(&format!("\n{word}  ")), "{row}: {text}");
     }
 }
+
+/// What a report says of a failure can be pasted as it stands there.
+#[test]
+fn a_failure_at_its_stage_is_explained_as_both() {
+    for said in ["closed at auth", "limit-connections at auth, not tried", " timeout at wait: nothing came "] {
+        let (kind, rest) = said.trim().split_once(" at ").unwrap();
+        let stage = rest.split([',', ':']).next().unwrap();
+        let ended = end(&mut mailconn(["explain", said]));
+        assert_eq!((ended.code, &*ended.stderr), (0, ""));
+        assert!(
+            ended.stdout.starts_with(&format!("{kind}  ")) && ended.stdout.contains(&format!("\n{stage}  ")),
+            "{said}"
+        );
+    }
+    assert!(end(&mut mailconn(["explain", "NO at all"])).stdout.contains("it means"), "a line is a line");
+}

@@ -196,7 +196,7 @@ fn what_a_command_writes_that_is_no_token_is_told_truly() {
 
 #[test]
 fn json_says_how_long_a_token_lasts_and_then_another_is_fetched() {
-    for lasts in ["1", "\"1\""] {
+    for lasts in ["1", "\"1\"", "1.0", "\" 0.9 \""] {
         let (server, came) = server(|_, _| true, false);
         let json = format!(
             "printf '{{\\n \"token_type\": \"Bearer\", \"expires_in\": {lasts},\\n \"access_token\": \"%s\" }}' $T-$n"

@@ -203,7 +203,7 @@ impl Reader {
             self.greeting = Some(read_greeting(line));
         }
         if let Some(untagged) = line.strip_prefix(b"* ") {
-            if starts_with(untagged, b"BYE") {
+            if untagged.split(|byte| *byte == b' ').next().is_some_and(|word| word.eq_ignore_ascii_case(b"BYE")) {
                 self.bye = Some(kept(line).to_vec());
             }
             if is_notice(untagged) {
@@ -222,7 +222,8 @@ impl Reader {
             self.unasked.get_or_insert_with(|| kept(line).to_vec());
             return Ok(());
         }
-        if line.first() == Some(&b'+') {
+        // Some servers leave out the blank, but then there is no text either.
+        if line == b"+" || line.starts_with(b"+ ") {
             if self.due == Due::ReplyOrRequest {
                 self.due = Due::Nothing;
             }

@@ -20,8 +20,8 @@ use crate::protocol::stream::{Stream, Traffic};
 /// The most that one unit's reply may bring, in bytes.
 const MAX_REPLY: u64 = 64 << 20;
 /// A server that was given nothing to do for that long may have spoken all the same: that is looked at before the next
-/// command. To look costs a system call, and what comes sooner than that comes as well after the command as before it.
-const IDLE: Duration = Duration::from_millis(20);
+/// command. To look costs a system call, which units that follow each other without a pause are spared.
+const IDLE: Duration = Duration::from_millis(1);
 /// How long a server that has said BYE may take to close.
 const AFTER_BYE: Duration = Duration::from_secs(1);
 
