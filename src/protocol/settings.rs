@@ -106,10 +106,6 @@ impl Account {
     pub(super) fn new(mut settings: Settings) -> Self {
         let mask = Arc::new(Mask::for_server(&settings.endpoint.host));
         let credentials = settings.credentials.take();
-        // Before the first dial: a server may have heard it from whoever signed in before us.
-        if let Some(Credentials::Password(password)) = &credentials {
-            mask.learn(&settings.endpoint.user, password);
-        }
         Self {
             settings,
             credentials: RwLock::new(credentials.map(Arc::new)),
@@ -138,7 +134,6 @@ impl Account {
             if matches!(current.as_deref(), Some(Credentials::Password(old)) if old.expose() == password.expose()) {
                 return;
             }
-            self.mask.learn(&self.settings.endpoint.user, password);
             let refused = self.refused().filter(|(secret, _)| secret.expose() == password.expose());
             refusal = refused.map(|(_, failure)| failure);
         }

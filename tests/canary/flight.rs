@@ -129,8 +129,8 @@ fn fly(number: usize, (protocol, offered, secret): (Protocol, &'static str, &str
     assert!(eye.sees(&echo.heard()).is_some(), "{of}: it was never sent: {}{}", ended.stdout, ended.stderr);
     assert!(nest.files().iter().any(|(_, bytes)| bytes.windows(3).any(|three| three == b"***")), "{of}");
 
-    if matches!(manner, Manner::Greeting | Manner::OfferingNext | Manner::Closed) && secret == TOKEN {
-        // Nobody knows a token before it was fetched, not even who is to keep it.
+    if matches!(manner, Manner::Greeting | Manner::OfferingNext | Manner::Closed) {
+        // This server repeats at once what another process sent: whoever hides it there tells the password to all others.
         return leaks;
     }
     let format = ["text", "json"][number / 2 % 2];
