@@ -40,7 +40,7 @@ impl Capabilities {
 
     /// The same to be shown, without a secret that the server repeats among them. Nothing is decided on these.
     pub(super) fn covered(&self, mask: &Mask) -> Self {
-        let cover = |offered: &String| String::from_utf8_lossy(&mask.cover(offered.as_bytes(), false)).into_owned();
+        let cover = |offered: &String| mask.cover_offer(offered);
         Self { offered: self.offered.iter().map(cover).collect(), unsaid: self.unsaid }
     }
 

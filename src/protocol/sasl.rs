@@ -127,7 +127,7 @@ impl Offered {
     /// The same, to be shown without a secret that the server repeats among them.
     pub(super) fn shown_by(mut self, mask: &Mask) -> Self {
         for name in &mut self.names {
-            *name = String::from_utf8_lossy(&mask.cover(name.as_bytes(), false)).into_owned();
+            *name = mask.cover_offer(name);
         }
         self
     }

@@ -2,13 +2,12 @@
 
 mod words;
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use zeroize::Zeroizing;
-
-use super::classify::without_tag;
 
 /// A password or a token. It has no Debug, no Display and no serialised form; its memory is cleared when it is dropped.
 pub struct Secret(Arc<Zeroizing<String>>);
@@ -34,8 +33,8 @@ impl Secret {
 
 /// What stands in a server's line where it repeated the password.
 const MASKED: &[u8] = b"***";
-/// The same where a line is not shown but judged: what holds that sign is no word.
-const HOLE: &[u8] = b"@";
+/// The same where a line is not shown but judged: a word that means nothing, as another password there would be.
+const NEUTRAL: &[u8] = b"zz";
 /// A password of fewer bytes is a piece of many words: it is found by what stands around it.
 const SHORTEST: usize = 4;
 /// One of fewer bytes is a piece of many names and numbers: it is found where it stands apart.
@@ -50,11 +49,11 @@ const RUN: usize = 12;
 ///
 /// It finds what was *repeated*, and no word that the server says of its own accord: with the password `plain`, a `***` in a
 /// list of mechanisms would tell the password, and hide the mechanism. A password that is made of usual words is
-/// therefore found only in its context, such as behind `LOGIN` and the user, between quotes, or in base64. Nothing is
-/// ever decided on a masked line.
+/// therefore found only in its context, such as behind `LOGIN` and the user, or in base64. In what a server offers,
+/// only what can be nothing else is masked. Nothing is ever decided on a masked line.
 ///
-/// One for all sessions of an account, which learns each secret before it is first sent: a server may repeat to one
-/// session what it heard in another. Like [`Secret`] it can be shown in no way, and its memory is cleared. By default it
+/// One for all sessions of an account, which learns each secret when it is first presented: a server may repeat to one
+/// session what it heard in another, and what it said before tells nothing. Like [`Secret`] it can be shown in no way, and its memory is cleared. By default it
 /// finds nothing.
 #[derive(Default)]
 pub(super) struct Mask(RwLock<Known>);
@@ -90,8 +89,6 @@ enum Looks {
     Apart,
     /// It is letters alone: apart from others, in sentences. In data it may be a name.
     Word,
-    /// It is digits alone: the same in refusals. Elsewhere it may be a number.
-    Number,
     /// What stands around it in the same base64 text goes with it: the user, and pieces of the secret's ends.
     Base64,
     /// It is the whole of a base64 text, in sentences.
@@ -101,11 +98,9 @@ enum Looks {
 impl Looks {
     /// Of a password that is not made of [usual words](words::are_usual).
     fn of(password: &str) -> Self {
-        if password.bytes().all(|byte| byte.is_ascii_digit()) {
-            Self::Number
-        } else if password.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        if password.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             Self::Word
-        } else if password.len() < SHORTEST_PIECE {
+        } else if password.len() < SHORTEST_PIECE || password.bytes().all(|byte| byte.is_ascii_digit()) {
             Self::Apart
         } else {
             Self::Unmistakable
@@ -117,12 +112,13 @@ impl Looks {
     }
 }
 
-/// A password that is made of usual words, and who signs in with it.
+/// A password that could be a server's own words, and who signs in with it.
 struct Usual {
-    /// As it is, and as it stands between quotes.
-    users: [String; 2],
-    /// It is the user, or another name that is shown.
-    is_name: bool,
+    /// The user and the part before the `@`: as they are, and as they stand between quotes.
+    users: Vec<String>,
+    /// It is made of usual words, or a name that is shown: a server that says it alone means the word. Otherwise it is too
+    /// short or a number.
+    is_word: bool,
     /// As it is, and as it stands between quotes.
     spellings: [Zeroizing<String>; 2],
 }
@@ -134,6 +130,8 @@ pub(super) enum Part {
     Command,
     /// Names, flags, numbers, and messages.
     Data,
+    /// What a server can do: words and numbers of its own.
+    Offer,
     /// A sentence of a server's: a reply with its text, or what is no protocol at all.
     Sentence,
 }
@@ -187,9 +185,15 @@ impl Mask {
         self.known().replace(line, Part::Sentence, cut, names, MASKED)
     }
 
-    /// What the server says of its own accord: the line with a hole wherever it repeats a secret.
+    /// The same of what the server offers.
+    pub(super) fn cover_offer(&self, offered: &str) -> String {
+        let shown = self.known().replace(offered.as_bytes(), Part::Offer, false, &[], MASKED);
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    /// What the server says of its own accord: a neutral word stands wherever it repeats a command of ours.
     pub(super) fn own_words(&self, line: &[u8]) -> Vec<u8> {
-        self.known().replace(line, Part::Sentence, false, &[], HOLE)
+        self.known().replace(line, Part::Sentence, false, &[], NEUTRAL)
     }
 
     /// A line of either side as a transcript may hold it, its line end kept. `said` is the command that it belongs to.
@@ -241,8 +245,12 @@ impl Known {
             let whole = if alone.len() < SHORTEST { STANDARD.encode(password) } else { alone.as_str().to_owned() };
             self.add(whole.into_bytes(), Looks::WholeBase64);
             let spellings = [escaped, Zeroizing::new(password.to_owned())];
-            let users = [user.to_owned(), user.replace('\\', "\\\\").replace('"', "\\\"")];
-            self.usual.push(Usual { users, is_name, spellings });
+            let escaped = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"");
+            let users = [user, local].into_iter().flat_map(|name| [name.to_owned(), escaped(name)]).collect();
+            let has_letters = !password.bytes().any(|byte| byte.is_ascii_digit())
+                || password.bytes().any(|byte| byte.is_ascii_alphabetic());
+            let is_word = is_name || (has_letters && words::are_usual(password));
+            self.usual.push(Usual { users, is_word, spellings });
         } else {
             let looks = Looks::of(password);
             self.add(password.as_bytes().to_vec(), looks);
@@ -275,16 +283,21 @@ impl Known {
         if part == Part::Command {
             return line.to_vec();
         }
-        let is_refusal = part == Part::Sentence && refuses(line);
+        let is_judged = with == NEUTRAL;
+        let offers = offers(line);
         let is_name = |text: &[u8]| names.iter().any(|name| contains(name.as_bytes(), text)) || is_listed(line, text);
         let mut covered = Vec::with_capacity(line.len());
         let mut at = 0;
         while at < line.len() {
-            let found = self.form(line, at, part, is_refusal).or_else(|| self.piece(line, at, cut));
+            let part = if offers.contains(&at) { Part::Offer } else { part };
+            let found = self.form(line, at, part).or_else(|| self.piece(line, at, cut));
             let found = found.filter(|(length, looks)| looks.is_base64() || !is_name(&line[at..at + length]));
             let in_context = || {
                 let usual = self.usual.iter().filter(|_| part == Part::Sentence);
-                usual.filter_map(|usual| usual.repeated(line, at)).max().map(|length| (length, Looks::Unmistakable))
+                usual
+                    .filter_map(|usual| usual.repeated(line, at, is_judged))
+                    .max()
+                    .map(|length| (length, Looks::Unmistakable))
             };
             if let Some((length, looks)) = found.or_else(in_context) {
                 at += length;
@@ -303,7 +316,7 @@ impl Known {
     }
 
     /// The form of a secret that stands there: as it is sent, or in other case, since servers shout commands back.
-    fn form(&self, line: &[u8], at: usize, part: Part, is_refusal: bool) -> Option<(usize, Looks)> {
+    fn form(&self, line: &[u8], at: usize, part: Part) -> Option<(usize, Looks)> {
         let stands_here = |form: &&Form| {
             let rest = &line[at..];
             let apart = || is_apart(line, at, form.bytes.len());
@@ -313,9 +326,8 @@ impl Known {
             begins
                 && match form.looks {
                     Looks::Unmistakable | Looks::Base64 => true,
-                    Looks::Apart => apart(),
+                    Looks::Apart => part != Part::Offer && apart(),
                     Looks::Word => part == Part::Sentence && apart(),
-                    Looks::Number => is_refusal && apart(),
                     Looks::WholeBase64 => {
                         let end = line.get(at + form.bytes.len());
                         let before = at.checked_sub(1).map(|before| line[before]);
@@ -344,9 +356,9 @@ impl Known {
 }
 
 impl Usual {
-    /// How long the password is that stands there, if what is around it shows that the server repeats a command, or quotes
-    /// it.
-    fn repeated(&self, line: &[u8], at: usize) -> Option<usize> {
+    /// How long the password is that stands there, if what is around it shows that the server repeats a command of ours, or
+    /// the user with it. In a line that is shown, less shows it.
+    fn repeated(&self, line: &[u8], at: usize, is_judged: bool) -> Option<usize> {
         self.spellings.iter().find_map(|spelling| {
             // Double quotes go with it.
             let quote = usize::from(line[at] == b'"' && !spelling.starts_with('"'));
@@ -357,20 +369,20 @@ impl Usual {
             if quote > 0 && behind.first() != Some(&b'"') {
                 return None;
             }
+            let is_echo =
+                || self.behind_user(before) || behind_pass(before) || self.is_quoted_with_user(before, behind);
+            let is_shown = || self.is_assigned(before) || (!self.is_word && self.is_near(before, behind));
             let repeated = is_apart(line, from, length)
-                && (self.behind_login(before)
-                    || (is_exact && (self.behind_user(before) || behind_pass(before, behind) || is_assigned(before)))
-                    || (is_exact && self.is_quoted_with_user(before, behind))
-                    || (is_exact && !self.is_name && is_quoted(spelling, before, behind)));
+                && (self.behind_login(before) || (is_exact && (is_echo() || (!is_judged && is_shown()))));
             repeated.then_some(length + 2 * quote)
         })
     }
 
     /// `a1 LOGIN joe …`, with or without quotes.
     fn behind_login(&self, before: &[u8]) -> bool {
-        without_end(before, BETWEEN)
+        without_between(before)
             .and_then(|before| self.without_user(before))
-            .and_then(|before| without_end(before, BETWEEN))
+            .and_then(without_between)
             .is_some_and(|before| without_word(before, "LOGIN").is_some())
     }
 
@@ -383,9 +395,25 @@ impl Usual {
 
     /// `"joe …"`, or the like with `(` or `<`.
     fn is_quoted_with_user(&self, before: &[u8], behind: &[u8]) -> bool {
-        let user = without_end(before, b" \t,").and_then(|before| self.without_user(before));
+        let user = without_end(before, b" \t,;:/").and_then(|before| self.without_user(before));
         let opens = user.and_then(|before| before.last()).is_some_and(|byte| b"\"'`(<[".contains(byte));
         opens && behind.first().is_some_and(|byte| b"\"'`)>]".contains(byte))
+    }
+
+    /// `password=…`, `password: …`, `password "…"`; where it is no word, `password …` too.
+    fn is_assigned(&self, before: &[u8]) -> bool {
+        let name = without_end(before, b" :=\"'`<([");
+        let shows = |between: &[u8]| !self.is_word || between.iter().any(|byte| *byte != b' ');
+        name.is_some_and(|name| {
+            shows(&before[name.len()..]) && PASSWORD.iter().any(|it| without_word(name, it).is_some())
+        })
+    }
+
+    /// `joe …`, or between quotes.
+    fn is_near(&self, before: &[u8], behind: &[u8]) -> bool {
+        let quote = before.last().filter(|quote| QUOTES.contains(quote));
+        (quote.is_some() && quote == behind.first())
+            || without_between(before).is_some_and(|before| self.without_user(before).is_some())
     }
 
     fn without_user<'text>(&self, before: &'text [u8]) -> Option<&'text [u8]> {
@@ -394,30 +422,27 @@ impl Usual {
 }
 
 /// What may stand between the words of a command that is repeated.
-const BETWEEN: &[u8] = b" \t,\"'`()<>[]";
+const BETWEEN: &[u8] = b" \t,;\"'`()<>[]";
 const QUOTES: &[u8] = b"\"'`";
 
-/// `"…"`. A word of the protocol in capitals is the server's own.
-fn is_quoted(password: &str, before: &[u8], behind: &[u8]) -> bool {
-    let quote = before.last().filter(|quote| QUOTES.contains(quote));
-    let shouts =
-        password.bytes().any(|byte| byte.is_ascii_uppercase()) && !password.bytes().any(|b| b.is_ascii_lowercase());
-    quote.is_some() && quote == behind.first() && !shouts
+/// What servers call it.
+const PASSWORD: [&str; 7] = ["password", "passwd", "passphrase", "pass", "pwd", "pw", "secret"];
+
+/// `PASS …`, as it was sent.
+fn behind_pass(before: &[u8]) -> bool {
+    let before = without_end(before, b" \"'`").and_then(|before| before.strip_suffix(b"PASS"));
+    before.is_some_and(|before| before.last().is_none_or(|byte| BETWEEN.contains(byte) || *byte == b':'))
 }
 
-/// `PASS …` to the end, as it was sent.
-fn behind_pass(before: &[u8], behind: &[u8]) -> bool {
-    let before = before.strip_suffix(b" ").and_then(|before| before.strip_suffix(b"PASS"));
-    let begins = before.is_some_and(|before| before.last().is_none_or(|byte| BETWEEN.contains(byte) || *byte == b':'));
-    begins && behind.first().is_none_or(|byte| QUOTES.contains(byte) || b">)]".contains(byte))
-}
-
-/// `password=…`.
-fn is_assigned(before: &[u8]) -> bool {
-    let name = before.strip_suffix(b"=");
-    name.is_some_and(|name| {
-        ["password", "passwd", "pass", "pwd", "pw", "secret"].iter().any(|word| without_word(name, word).is_some())
-    })
+/// The text without what may stand between the words of a command that it ends with; none if it ends with none of it.
+fn without_between(text: &[u8]) -> Option<&[u8]> {
+    let shorter = without_end(text, BETWEEN).or_else(|| {
+        // `{3}` and `{3+}` announce a literal.
+        let inside = text.strip_suffix(b"}")?;
+        let inside = inside.strip_suffix(b"+").unwrap_or(inside);
+        without_end(inside, b"0123456789")?.strip_suffix(b"{")
+    })?;
+    Some(without_between(shorter).unwrap_or(shorter))
 }
 
 /// The text without what of these bytes it ends with; none if it ends with none.
@@ -448,12 +473,16 @@ fn whole_words(line: &[u8], at: usize, length: usize) -> &[u8] {
     &line[at - before..at + length + behind]
 }
 
-/// Whether a server refuses something in that line, with or without the tag of what it refuses.
-fn refuses(line: &[u8]) -> bool {
-    let mut words = without_tag(line).split(|byte| *byte == b' ').filter(|word| *word != b"*");
-    let first = words.next().unwrap_or_default();
-    let is = |word: &&str| first.eq_ignore_ascii_case(word.as_bytes());
-    ["NO", "BAD", "BYE", "-ERR"].iter().any(is) || matches!(first, [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..])
+/// Where the line says what the server offers.
+fn offers(line: &[u8]) -> Range<usize> {
+    let is = |start: &[u8]| line.get(..start.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(start));
+    if is(b"* CAPABILITY ") || is(b"250-") || is(b"250 AUTH ") || is(b"250 SIZE ") {
+        return 0..line.len();
+    }
+    let code = b"[CAPABILITY ";
+    let begin = line.windows(code.len()).position(|piece| piece.eq_ignore_ascii_case(code)).unwrap_or(line.len());
+    let length = line[begin..].iter().position(|byte| *byte == b']').unwrap_or(line.len() - begin);
+    begin..begin + length
 }
 
 /// Whether the line names mailboxes, and this is the name of one, or of its parent.
@@ -633,6 +662,10 @@ mod tests {
                 "250-AUTH PLAIN LOGIN",
                 "NO [AUTHENTICATIONFAILED] user joe is locked, too many connections, a login is not ok in plain",
                 "BAD unknown command \"LOGIN\"",
+                "504 5.5.4 Unrecognized authentication mechanism \"plain\"",
+                "535 5.7.139 basic authentication is 'locked'",
+                "NO the password is locked; password ok, 'Too many connections'",
+                "* CAPABILITY PASSWORD=LOGIN LOGIN joe ok",
                 "+OK joe's maildrop has 1234 messages",
                 "-ERR [AUTH] PLAIN auth is locked",
                 "a1 OK",
@@ -648,6 +681,12 @@ mod tests {
                 (format!("-ERR PASS {password}"), "-ERR PASS ***"),
                 (format!("535 5.7.8 joe:{password}"), "535 5.7.8 joe:***"),
                 (format!("535 user=joe password={password}"), "535 user=joe password=***"),
+                (format!("-ERR invalid command PASS {password} (line 2)"), "-ERR invalid command PASS *** (line 2)"),
+                (format!("-ERR PASS {password}: refused"), "-ERR PASS ***: refused"),
+                (format!("BAD in \"LOGIN {{3}} joe {{6+}} {password}\""), "BAD in \"LOGIN {3} joe {6+} ***\""),
+                (format!("NO password: {password}"), "NO password: ***"),
+                (format!("NO password '{password}'"), "NO password '***'"),
+                (format!("NO given (joe; {password})"), "NO given (joe; ***)"),
                 (format!("NO {} no", STANDARD.encode(password)), "NO *** no"),
                 (format!("NO AUTH PLAIN {}", STANDARD.encode(format!("\0joe\0{password}"))), "NO AUTH PLAIN ***"),
             ] {
@@ -660,11 +699,51 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decided_on_has_a_hole_where_a_secret_was_repeated() {
+    fn a_short_password_that_is_no_word_is_found_beside_the_user_and_what_a_password_is_called() {
+        for password in ["abc", "ab1", "12345", "x!"] {
+            let mask = mask_of("ann@example.org", [&Secret::new(password.to_owned())]);
+            for line in [
+                "NO wrong password # for ann",
+                "NO pass: #; '#' (ann; #)",
+                "NO ann@example.org # ann # 'ann' '#'",
+                "BAD login ann #",
+                "* OK hi ann/#",
+                "BAD \"LOGIN {3+} ann {5} #\"",
+            ] {
+                assert_eq!(
+                    cover(&mask, &line.replace('#', password)).replace('"', ""),
+                    line.replace('#', "***").replace('"', "")
+                );
+            }
+            let own = "NO ann has abcd, 1234512345, 12345 of them and ab12";
+            assert_eq!(cover(&mask, own), own, "{password}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_offers_is_shown_whatever_the_password_is() {
+        let mask = mask_of("joe", [&Secret::new("Sunflower".to_owned())]);
+        for line in ["* CAPABILITY IMAP4rev1 SUNFLOWER X-SUNFLOWER", "250-sunflower.example.net", "250 AUTH SUNFLOWER"]
+        {
+            assert_eq!(cover(&mask, line), line);
+        }
+        let line = "OK [CAPABILITY SUNFLOWER] Sunflower";
+        assert_eq!(cover(&mask, line), "OK [CAPABILITY SUNFLOWER] ***");
+        let mask = mask_of("joe", [&Secret::new(SECRET.to_owned()), &Secret::new("12345678".to_owned())]);
+        assert_eq!(cover(&mask, &format!("250-SIZE 12345678 X-{SECRET}")), "250-SIZE 12345678 X-***");
+        assert_eq!(mask.cover_offer(&format!("SIZE 12345678 X-{SECRET}")), "SIZE 12345678 X-***");
+    }
+
+    #[test]
+    fn what_is_decided_on_has_a_neutral_word_where_a_command_was_repeated() {
         let mask = mask_of("joe", [&Secret::new("Too many connections".to_owned())]);
         let own = |line: &str| String::from_utf8(mask.own_words(line.as_bytes())).unwrap();
         assert_eq!(own("NO Too many connections"), "NO Too many connections");
-        assert_eq!(own("NO bad: LOGIN joe \"too many connections\""), "NO bad: LOGIN joe @");
+        assert_eq!(own("NO bad: LOGIN joe \"too many connections\""), "NO bad: LOGIN joe zz");
+        assert_eq!(own("NO \"Too many connections\""), "NO \"Too many connections\"");
+        assert_eq!(own("NO password: Too many connections"), "NO password: Too many connections");
+        let mask = mask_of("joe", [&Secret::new("Sunshine".to_owned())]);
+        assert_eq!(mask.own_words(b"NO Sunshine/locked/now"), b"NO zz/locked/now");
     }
 
     #[test]
@@ -675,7 +754,11 @@ mod tests {
             ("sunshine", "NO wrong password Sunshine.", "NO wrong password ***."),
             ("sunshine", "NO sunshines", "NO sunshines"),
             ("123456", "NO wrong password 123456", "NO wrong password ***"),
-            ("123456", "+OK 3 123456", "+OK 3 123456"),
+            ("123456", "+OK 3 123456", "+OK 3 ***"),
+            ("123456", "a2 OK LOGIN joe \"123456\" ok", "a2 OK LOGIN joe \"***\" ok"),
+            ("123456", "* OK hi joe/123456", "* OK hi joe/***"),
+            ("123456", "334 PASS 123456", "334 PASS ***"),
+            ("123456", "+OK id0123456 1234567", "+OK id0123456 1234567"),
             ("hunter2", "NO hunter22 is not HUNTER2", "NO hunter22 is not ***"),
             (
                 "authentication!dude9",

@@ -360,6 +360,32 @@ fn a_refusal_means_what_the_server_says_and_shows_it_without_what_it_repeats() {
             "-ERR [AUTH] it has a fault: PASS ***",
             "auth-invalid",
         ),
+        (Protocol::Imap, "too many", "NO \"too many\" logins", "NO \"too many\" logins", "limit-rate"),
+        (Protocol::Imap, "unavailable", "NO service 'unavailable'", "NO service 'unavailable'", "server-unavailable"),
+        (
+            Protocol::Imap,
+            "suspended",
+            "NO [AUTHENTICATIONFAILED] account \"suspended\"",
+            "NO [AUTHENTICATIONFAILED] account \"suspended\"",
+            "auth-policy",
+        ),
+        (Protocol::Imap, "Sunshine", "NO Sunshine/locked/now", "NO ***/locked/now", "auth-policy"),
+        (Protocol::Imap, "12345", "NO wrong password 12345 for joe", "NO wrong password *** for joe", "auth-invalid"),
+        (
+            Protocol::Imap,
+            "secret",
+            "BAD \"LOGIN {3+} joe {6+} secret\"",
+            "BAD \"LOGIN {3+} joe {6+} ***\"",
+            "server-bad",
+        ),
+        (Protocol::Pop3, "19840215123", "334 PASS 19840215123", "334 PASS ***", "protocol"),
+        (
+            Protocol::Pop3,
+            "secret",
+            "-ERR invalid command PASS secret (line 2)",
+            "-ERR invalid command PASS *** (line 2)",
+            "server-bad",
+        ),
         (Protocol::Pop3, "auth", "-ERR [AUTH] auth failed", "-ERR [AUTH] auth failed", "auth-invalid"),
         (Protocol::Pop3, "sunshine", "-ERR [AUTH] sunshine?", "-ERR [AUTH] ***?", "auth-invalid"),
     ] {
@@ -393,6 +419,31 @@ fn a_refusal_means_what_the_server_says_and_shows_it_without_what_it_repeats() {
         let transcript = String::from_utf8(transcript).unwrap();
         assert!(transcript.lines().any(|line| line.ends_with(shown)), "{of}{transcript}");
     }
+}
+
+/// Before it was sent, no server repeats it; and what a server offers is no echo.
+#[test]
+fn what_was_said_before_the_password_was_sent_is_shown_as_it_is() {
+    let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer| {
+        peer.send("220 sunflower.example.net ESMTP Sunflower Mail\r\n");
+        while let Some(line) = peer.line() {
+            peer.send(match line.split(' ').next() {
+                Some("EHLO") => {
+                    "250-sunflower.example.net\r\n250-XSUNFLOWER SUNFLOWER\r\n250 AUTH PLAIN X-SUNFLOWER\r\n"
+                }
+                Some("AUTH") => "535 5.7.8 Sunflower: bad\r\n",
+                _ => "221 bye\r\n",
+            });
+        }
+    });
+    let nest = Nest::with("Sunflower");
+    let url = format!("smtp://joe@{}", server.address);
+    let ended = end(nest.command(&["check", &url]).env("MAILCONN_PASSWORD", "Sunflower"));
+    let said = ended.stdout + &ended.stderr;
+    for shown in ["220 sunflower.example.net ESMTP Sunflower Mail", "X-SUNFLOWER", "535 5.7.8 ***: bad"] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+    assert_eq!(said.matches("***").count(), said.matches("5.7.8 ***").count(), "{said}");
 }
 
 /// A user may be called like a word by which refusals are known.
