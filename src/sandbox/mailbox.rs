@@ -101,6 +101,11 @@ impl Accounts {
         (account.password == password).then_some(account)
     }
 
+    /// The users and what each signs in with.
+    pub fn passwords(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.values().map(|account| (&*account.name, account.password.as_slice()))
+    }
+
     /// Whom mail to this address is for: a user of that name, or of the name before the `@`, whatever the domain.
     pub fn addressed(&self, address: &str) -> Option<&Arc<Account>> {
         let local = address.rsplit_once('@').map_or(address, |(local, _)| local);

@@ -31,7 +31,9 @@ pub(super) fn hold(
     let _ = socket.set_write_timeout(Some(wire::GLANCE));
     let stopping = || shared.stopping.load(Ordering::Acquire);
     let outlet = Outlet::new(shared.faults.latency(), Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
-    let transcript = shared.transcripts.as_ref().map(|to| to.begin(witness.number(), protocol, peer));
+    let passwords = || shared.accounts.passwords();
+    let transcripts = shared.transcripts.as_ref();
+    let transcript = transcripts.map(|to| to.begin(witness.number(), (protocol, peer), passwords()));
     let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, transcript, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
     let (accounts, limits, faults) = (&shared.accounts, &shared.limits, &shared.faults);

@@ -1,7 +1,7 @@
 //! What goes over each session, a file each: for people who try their own client on the server.
 //!
 //! One line a line: its time, `C:` for the client's, `S:` for the server's, `--` for what happened. What may be a password is
-//! `***`. Control characters and bytes that are no text are escaped.
+//! `***`, and so is each user's own. Control characters and bytes that are no text are escaped.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chrono::{DateTime, Utc};
 
 use super::listening::Protocol;
@@ -44,8 +46,23 @@ pub(super) struct Transcript<'a> {
     tag: Vec<u8>,
     /// IMAP: the bytes of a literal that are still to come; 0 where the rest of its command is.
     literal: Option<usize>,
+    /// What the users sign in with, as lines show it.
+    passwords: Vec<Form>,
+    /// A sign-in was refused: a client that did not wait for that says more of it.
+    was_refused: bool,
+    /// IMAP: what such lines begin with, which the server takes for tags.
+    stray: Vec<String>,
     /// SMTP and POP3: replies that are still to come, the greeting first. The last one is the sign-in's.
     owed: u32,
+}
+
+/// A password, or a text in base64 that holds one.
+struct Form {
+    text: String,
+    /// It is hidden wherever a client says it. Another one may be the name of something.
+    is_odd: bool,
+    /// A client said it: the server may repeat it. Otherwise the word is its own.
+    was_said: bool,
 }
 
 /// What the client's next line may hold.
@@ -79,7 +96,12 @@ impl Transcripts {
         lock(&self.failed).clone()
     }
 
-    pub(super) fn begin(&self, number: u64, protocol: Protocol, peer: SocketAddr) -> Transcript<'_> {
+    pub(super) fn begin<'users>(
+        &self,
+        number: u64,
+        (protocol, peer): (Protocol, SocketAddr),
+        passwords: impl Iterator<Item = (&'users str, &'users [u8])>,
+    ) -> Transcript<'_> {
         let path =
             self.directory.join(format!("{number:05}-{}-{}.txt", protocol.to_string().to_lowercase(), peer.port()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
@@ -94,6 +116,9 @@ impl Transcripts {
             state: State::Stranger,
             tag: Vec::new(),
             literal: None,
+            passwords: passwords.flat_map(|(user, password)| forms(user, password)).collect(),
+            was_refused: false,
+            stray: Vec::new(),
             owed: 1,
         };
         match file {
@@ -118,7 +143,11 @@ impl Transcript<'_> {
         while let Some(line) = whole_line(&mut self.client) {
             let taken = length - self.client.len();
             length = self.client.len();
-            let shown = if self.is_in_literal(&line, taken) { shown(&line) } else { self.without_secrets(&line) };
+            let shown = if self.is_in_literal(&line, taken) {
+                self.without_passwords(shown(&line), false)
+            } else {
+                self.without_secrets(&line)
+            };
             self.line("C:", &shown);
         }
     }
@@ -128,7 +157,8 @@ impl Transcript<'_> {
         self.server.extend_from_slice(bytes);
         while let Some(line) = whole_line(&mut self.server) {
             self.learn(&line);
-            self.line("S:", &shown(&line));
+            let shown = self.answer(&line);
+            self.line("S:", &shown);
         }
     }
 
@@ -157,7 +187,7 @@ impl Transcript<'_> {
         let head = || text.split(' ').take(named + 1).collect::<Vec<_>>().join(" ");
         match (verb.as_str(), self.state) {
             (_, State::SigningIn { .. }) => "***".to_owned(),
-            (_, State::Message) => text,
+            (_, State::Message) => self.without_passwords(text, false),
             ("LOGIN" | "AUTHENTICATE" | "AUTH" | "PASS" | "APOP", state) => {
                 self.state = State::SigningIn { again: state == State::SignedIn };
                 self.tag = [line.split(|byte| *byte == b' ').next().unwrap_or_default(), b" "].concat();
@@ -172,8 +202,38 @@ impl Transcript<'_> {
             }
             // Half of a password may look like anything else.
             (verb, State::Stranger) if !HARMLESS.contains(&verb) => "***".to_owned(),
-            _ => text,
+            (verb, _) if self.was_refused && !HARMLESS.contains(&verb) && !LATER.contains(&verb) && text != "DONE" => {
+                if self.protocol == Protocol::Imap {
+                    self.stray.extend(text.split(' ').next().map(str::to_owned));
+                }
+                "***".to_owned()
+            }
+            (verb, _) => {
+                let names_nothing = NAMELESS.contains(&verb);
+                let head = head();
+                let rest = text[head.len()..].to_owned();
+                head + &self.without_passwords(rest, names_nothing)
+            }
         }
+    }
+
+    /// What the server says, which may repeat what the client said.
+    fn answer(&self, line: &[u8]) -> String {
+        let text = shown(line);
+        let tag = text.split(' ').next().filter(|tag| self.stray.iter().any(|stray| stray == tag)).map_or(0, str::len);
+        let mut rest = text[tag..].to_owned();
+        for form in self.passwords.iter().filter(|form| form.was_said) {
+            hide(&mut rest, &form.text);
+        }
+        if tag > 0 { format!("***{rest}") } else { rest }
+    }
+
+    /// The text without the users' passwords; without those that may be the name of something too, where it names nothing.
+    fn without_passwords(&mut self, mut text: String, names_nothing: bool) -> String {
+        for form in self.passwords.iter_mut().filter(|form| form.is_odd || names_nothing) {
+            form.was_said |= hide(&mut text, &form.text);
+        }
+        text
     }
 
     fn learn(&mut self, line: &[u8]) {
@@ -191,6 +251,10 @@ impl Transcript<'_> {
         self.state = match (self.state, accepts) {
             (State::Stranger, _) if line.starts_with(b"354") => State::Message,
             (State::Message, _) => State::Stranger,
+            (State::SigningIn { again }, Some(false)) => {
+                self.was_refused = true;
+                if again { State::SignedIn } else { State::Stranger }
+            }
             (State::SigningIn { again }, Some(accepts)) if accepts || again => State::SignedIn,
             (State::SigningIn { .. }, Some(_)) => State::Stranger,
             (state, _) => state,
@@ -224,7 +288,7 @@ impl Drop for Transcript<'_> {
     fn drop(&mut self) {
         for (direction, rest) in [("C:", std::mem::take(&mut self.client)), ("S:", std::mem::take(&mut self.server))] {
             if !rest.is_empty() {
-                let text = if direction == "C:" { self.without_secrets(&rest) } else { shown(&rest) };
+                let text = if direction == "C:" { self.without_secrets(&rest) } else { self.answer(&rest) };
                 self.line(direction, &format!("{text} (no line end)"));
             }
         }
@@ -258,6 +322,92 @@ const HARMLESS: [&str; 20] = [
     "STAT",
     "LIST",
 ];
+
+/// Commands of a client that has signed in.
+const LATER: [&str; 32] = [
+    "SELECT",
+    "EXAMINE",
+    "CREATE",
+    "DELETE",
+    "RENAME",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "LSUB",
+    "XLIST",
+    "STATUS",
+    "APPEND",
+    "CHECK",
+    "CLOSE",
+    "UNSELECT",
+    "EXPUNGE",
+    "SEARCH",
+    "FETCH",
+    "STORE",
+    "COPY",
+    "MOVE",
+    "SORT",
+    "THREAD",
+    "UID",
+    "IDLE",
+    "NAMESPACE",
+    "ENABLE",
+    "RETR",
+    "DELE",
+    "TOP",
+    "UIDL",
+    "LAST",
+    "EXPN",
+];
+
+/// Commands that name no mailbox and no host.
+const NAMELESS: [&str; 14] = [
+    "NOOP",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "RSET",
+    "QUIT",
+    "CAPABILITY",
+    "LOGOUT",
+    "CAPA",
+    "STAT",
+    "CHECK",
+    "CLOSE",
+    "STARTTLS",
+    "STLS",
+];
+
+/// What a client says of that password: itself, and the answers of both mechanisms.
+fn forms(user: &str, password: &[u8]) -> Vec<Form> {
+    let plain = shown(password);
+    let is_odd = plain.len() >= 6 && !plain.chars().all(char::is_alphabetic);
+    let texts = [password.to_vec(), [b"\0", user.as_bytes(), b"\0", password].concat()];
+    let encoded = texts.map(|text| STANDARD_NO_PAD.encode(text)).map(|text| Form {
+        is_odd: text.len() >= 6,
+        text,
+        was_said: false,
+    });
+    encoded
+        .into_iter()
+        .chain([Form { text: plain, is_odd, was_said: false }])
+        .filter(|form| !form.text.is_empty())
+        .collect()
+}
+
+/// Hides that word wherever it stands, and says whether it does.
+fn hide(text: &mut String, word: &str) -> bool {
+    let apart = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+    let (mut from, mut found) = (0, false);
+    while let Some(at) = text[from..].find(word).map(|at| from + at) {
+        let end = at + word.len();
+        from = end;
+        if apart(text[..at].chars().next_back()) && apart(text[end..].chars().next()) {
+            text.replace_range(at..end, "***");
+            (from, found) = (at + 3, true);
+        }
+    }
+    found
+}
 
 /// How long the literal is that the line announces: `{12}` or `{12+}`.
 fn announced(line: &[u8]) -> Option<usize> {
