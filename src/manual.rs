@@ -225,8 +225,9 @@
 //!   a second, or has ended them all; within the dial's own deadline. One that ended with its goodbye while that dial lasted
 //!   counts too, where the server answers others afterwards: servers count a session for a moment longer. Nothing is asked
 //!   there for that alone: each connection belongs to the unit that has it (A7).
-//! - **Behind a refusal** the server may close: that is waited for, 50 ms after the first refusal of a session, 250 ms where
-//!   its words say so. The time is no part of the operation's.
+//! - **Behind a refusal** the server may close: that is waited for, 50 ms after the first refusal of a session, 250 ms after
+//!   the first of a limit or of the server's own trouble, and no longer than the operation may take. The time is no part of
+//!   the operation's.
 //! - **A run on a named SMTP server that sends no mail** does eight operations in all, unless `-n` or `--duration` says how
 //!   many: Exim ends a session after ten commands without mail (`smtp_accept_max_nonmail`), Postfix after about a hundred. Of
 //!   more than eight threads each does one.

@@ -328,7 +328,7 @@ impl Lines {
 
     /// What the server refused: where it closes with that, the stream is given up for it.
     pub(super) fn hear_the_end(&mut self, failure: Failure) -> Failure {
-        let closes = |link: &Arc<Link>| link.closes_with(&failure);
+        let closes = |link: &Arc<Link>| link.closes_with(&failure, self.deadline);
         if self.is_broken() || !self.link.as_ref().is_some_and(closes) {
             return failure;
         }

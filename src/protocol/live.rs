@@ -15,8 +15,8 @@ use super::failure::{Failure, FailureKind, Stage};
 const SETTLED: Duration = Duration::from_millis(500);
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_millis(5);
-/// So soon a server closes that ends a session with its refusal: after the first of a session, after one whose words say
-/// so, and after any other that it has left the session open with.
+/// So soon a server closes that ends a session with its refusal: after the first of a session, after the first of a limit or of
+/// its own trouble, and after any other once it has left the session open with one.
 const CLOSES: Duration = Duration::from_millis(50);
 const CLOSES_AS_SAID: Duration = Duration::from_millis(250);
 const CLOSES_AGAIN: Duration = Duration::from_millis(2);
@@ -73,10 +73,21 @@ struct Course {
     answered: Option<Instant>,
     /// The line with which the server refused the last unit.
     refusal: Option<String>,
-    /// The last refusal that was waited out, and the server did not close with it.
-    stayed: Option<String>,
+    /// Whether the server was seen to refuse, and not to close with that.
+    stayed: Stayed,
     /// How long the last unit's end was waited for, when all was said.
     lingered: Duration,
+}
+
+/// A refusal that was waited out: a server that did not close with it is not waited for as long again.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stayed {
+    #[default]
+    Never,
+    /// At one that is of no limit, and no trouble of the server's own.
+    AtAnyOther,
+    /// At one that is.
+    AtALimit,
 }
 
 /// Other connections that go on where one was closed.
@@ -134,21 +145,25 @@ impl Link {
         self.marks.ended.fetch_max(mark(Instant::now()), Ordering::Relaxed);
     }
 
-    /// Whether the server closes with that refusal: it does so at once, or a moment later.
-    pub(super) fn closes_with(&self, refusal: &Failure) -> bool {
-        let Some(line) = &refusal.server_line else { return false };
-        let said = line.to_lowercase();
-        let ends = ["too many", "closing", "disconnect", "dropping", "goodbye", "bye"];
-        let patience = match &self.course().stayed {
-            Some(before) if before == line => CLOSES_AGAIN,
-            _ if ends.iter().any(|word| said.contains(word)) => CLOSES_AS_SAID,
-            Some(_) => CLOSES_AGAIN,
-            None => CLOSES,
+    /// Whether the server closes with that refusal: it does so at once, or a moment later, and by the deadline.
+    pub(super) fn closes_with(&self, refusal: &Failure, deadline: Instant) -> bool {
+        use FailureKind::{LimitConnections, LimitRate, ServerUnavailable};
+        if refusal.server_line.is_none() {
+            return false;
+        }
+        let ends = matches!(refusal.kind, LimitConnections | LimitRate | ServerUnavailable);
+        let patience = match self.course().stayed {
+            Stayed::Never if ends => CLOSES_AS_SAID,
+            Stayed::Never => CLOSES,
+            Stayed::AtAnyOther if ends => CLOSES_AS_SAID,
+            Stayed::AtAnyOther | Stayed::AtALimit => CLOSES_AGAIN,
         };
         let began = Instant::now();
-        let closes = self.closes_within(patience);
+        let closes = self.closes_within(patience.min(deadline.saturating_duration_since(began)));
         let mut course = self.course();
-        course.stayed = (!closes).then(|| line.clone());
+        if !closes {
+            course.stayed = course.stayed.max(if ends { Stayed::AtALimit } else { Stayed::AtAnyOther });
+        }
         course.lingered += began.elapsed();
         closes
     }

@@ -451,3 +451,39 @@ fn a_named_smtp_server_is_asked_for_eight_operations_where_nobody_says_how_many_
     assert_eq!(list(&sandbox.json()["failures"]).len(), 0);
     assert_eq!(sandbox.stderr, "");
 }
+
+/// However often the server refuses, and whatever its words: it is not waited for each time.
+#[test]
+fn a_server_that_refuses_again_and_again_is_not_waited_for_each_time() {
+    for words in ["too many things", "closing nothing, goodbye", "[LIMIT] too many requests"] {
+        let server = Server::start(move |peer| {
+            peer.sign_in();
+            let mut id = 0;
+            while peer.answer(&format!("{{t}} NO {words} (request {id})\r\n")) {
+                id += 1;
+            }
+        });
+        let args = "--mode use-main -t 1 --duration 2s --timeout 5s --format json";
+        let ended = against(&server, Protocol::Imap, By::Nothing, args);
+        let report = ended.json();
+        assert!(number(&report["operations"]["failed"]) >= 30, "{words}: {report:#}");
+        assert_eq!(number(&report["connections"]["opened"]), 1, "{words}");
+    }
+}
+
+/// A close behind the greeting is none of a dial that was one too many: SMTP without a sign-in, too.
+#[test]
+fn a_reset_behind_the_greeting_is_no_limit() {
+    let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer| match peer.number {
+        0..3 => peer.obey(&[], SMTP),
+        _ => {
+            peer.send("220 hi\r\n");
+            peer.reset();
+        }
+    });
+    let url = format!("smtp://{}", server.address);
+    let args = "--mode use-default -t 4 -n 20 --ops noop --pause 20ms --format json";
+    let ended = end(&mut mailconn(["run", "--server", &url].into_iter().chain(args.split(' '))));
+    assert_ne!(ended.code, 6, "{}", ended.stdout);
+    assert!(!findings(&ended.json()).contains(&"MC030"), "{}", ended.stdout);
+}

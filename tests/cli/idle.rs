@@ -269,3 +269,14 @@ fn connections_that_rest_are_mc052_and_those_that_work_are_not() {
         assert_eq!(report["exit_code"], 0, "{report:#}");
     }
 }
+
+/// A BYE within a command's reply is no hanging up on a connection that nobody used.
+#[test]
+fn a_goodbye_before_the_yes_is_no_idle_time_out() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        peer.answer("* BYE idle too long\r\n{t} OK\r\n");
+    });
+    let ended = run_on("imap", &server, "--mode use-main -t 1 -n 2 --ops noop --format json");
+    assert!(!findings(&ended.json()).contains(&"MC042"), "{}", ended.stdout);
+}

@@ -267,7 +267,8 @@ impl ImapConnection {
 
     /// What the server refused: where it closes with that, the session is given up for it.
     fn hear_the_end(&mut self, failure: Failure) -> Failure {
-        if !self.broken && self.parts.link.as_ref().is_some_and(|link| link.closes_with(&failure)) {
+        let deadline = self.parts.tap.lock().deadline();
+        if !self.broken && self.parts.link.as_ref().is_some_and(|link| link.closes_with(&failure, deadline)) {
             self.broken = true;
             self.parts.known.closes_with_it = true;
         }

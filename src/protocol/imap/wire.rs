@@ -114,6 +114,10 @@ impl Tapped {
         self.stage = stage;
     }
 
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     pub(super) fn leave(&mut self, deadline: Instant) {
         self.begin(Stage::Logout, deadline);
         self.leaving = true;

@@ -11,6 +11,8 @@ use crate::record::verdict::{Finding, Severity};
 
 /// Who is hung up on sooner need not use its connections more often, unless the server says that it does so for idling.
 const AN_IDLE_TIME_OUT: Duration = Duration::from_secs(1);
+/// What was over that soon after its last use was ended within it: nobody had left it unused.
+const UNUSED: Duration = Duration::from_millis(1);
 
 /// MC042. When the server hung up is not known, only when that was found: at the next operation, or at the goodbye.
 pub(super) fn hung_up(run: &Run) -> Option<Finding> {
@@ -40,6 +42,9 @@ pub(super) fn hung_up(run: &Run) -> Option<Finding> {
         };
         if let Some((session, since, found, failure)) = found {
             let idle = found.saturating_sub(since.unwrap_or_default());
+            if idle < UNUSED {
+                continue;
+            }
             says_idle |= is_for_idling(failure);
             (shortest, longest) = (shortest.min(idle), longest.max(idle));
             evidence.push(format!("{session} after {idle:.1?} at most: {}", said(failure)));

@@ -26,7 +26,8 @@ pub(super) fn closed_without_a_word<'a>(run: &Run, summary: &'a Summary) -> Vec<
     let failed = summary.sessions.iter().filter_map(|row| Some((row, row.dial.as_ref().err()?)));
     let closed = |failed: &OpenFailed| {
         failed.failure.kind == FailureKind::Closed
-            && matches!(failed.failure.stage, Stage::Tls | Stage::Greeting)
+            && (failed.failure.stage == Stage::Tls
+                || failed.failure.stage == Stage::Greeting && failed.phases.greeting.is_none())
             && failed.failure.server_line.is_none()
     };
     let mut wordless: Vec<_> = failed
