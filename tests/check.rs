@@ -10,7 +10,7 @@ use mailconn::report::{check_ends, check_json, check_step};
 
 fn check(protocol: Protocol, security: Security) -> Check {
     Check::new(CheckHeader {
-        tool_version: "0.0.0",
+        tool_version: "0.0.0".to_owned(),
         run_id: "run-1".into(),
         started: SystemTime::UNIX_EPOCH,
         server: "imap://joe@mail.example.org:143".into(),

@@ -20,6 +20,7 @@ mod patience;
 pub mod process;
 mod reach;
 mod refusals;
+mod report;
 pub mod secrets;
 mod stalled;
 mod switches;

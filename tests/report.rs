@@ -36,7 +36,7 @@ impl Sample {
             run: Run {
                 header: Header {
                     run_id: "5f0c2d9e81ab".to_owned(),
-                    tool_version: "0.1.0",
+                    tool_version: "0.1.0".to_owned(),
                     started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_250),
                     server: "sandbox".to_owned(),
                     protocol: Protocol::Imap,

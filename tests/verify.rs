@@ -6,5 +6,5 @@ mod lies;
 mod moved;
 mod numbers;
 pub mod scenarios;
-mod traces;
+pub mod traces;
 mod written;

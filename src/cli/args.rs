@@ -64,6 +64,12 @@ pub enum Command {
     /// only a server's record is one.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Tell a stored run or scenario again: the report of its NDJSON file
+    ///
+    /// The table and the JSON document are those that the run would have given. What the file says is believed: mailconn
+    /// verify checks it.
+    #[command(after_help = exit::REPORT_HELP)]
+    Report(ReportArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -199,6 +205,32 @@ pub struct VerifyArgs {
     /// It is exit code 2 if it has none of the run's sessions, and does not hold if it has some of them only.
     #[arg(long, value_name = "DIR", requires = "dovecot_log")]
     pub rawlog: Option<PathBuf>,
+}
+
+/// The flags of `mailconn report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The file, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The report: a table for people, or one JSON document
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormatArg,
+    /// List every operation in the table
+    #[arg(long)]
+    pub each: bool,
+    /// Write the report to FILE instead of standard output, which - stands for
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `--format` of a stored run or scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormatArg {
+    /// For people
+    Table,
+    /// One document
+    Json,
 }
 
 /// `--format` of a check.

@@ -57,7 +57,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     }
     let endpoint = &account.endpoint;
     let header = CheckHeader {
-        tool_version: env!("CARGO_PKG_VERSION"),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id,
         started: SystemTime::now(),
         server: if sandbox.is_some() { format!("{name} ({endpoint})") } else { name },

@@ -53,6 +53,12 @@ Exit codes:
 What the run itself came to (a limit, failed operations, an interruption) is
 shown, and changes none of them.";
 
+/// The codes, as the `--help` of a report prints them.
+pub const REPORT_HELP: &str = "\
+Exit codes:
+  0  told, whatever the run came to
+  2  wrong usage, or the file cannot be read; or the report could not be written";
+
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
 

@@ -7,6 +7,7 @@ mod dovecot_log;
 mod exit;
 mod explain;
 mod interrupt;
+mod report;
 mod run;
 mod sandbox;
 mod scenario;
@@ -46,6 +47,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),
+        Command::Report(args) => report::report(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&without_passwords(format!("{error:#}")));

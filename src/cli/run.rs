@@ -22,7 +22,7 @@ use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// The table shows so many rows of each kind; `--each` and the other formats show all.
-const SCREENFUL: usize = 20;
+pub const SCREENFUL: usize = 20;
 /// So many events are put into words at once.
 const AT_ONCE: usize = 1024;
 /// Threads that do no operations: those that listen, write, accept and drive tasks.

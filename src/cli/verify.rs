@@ -16,13 +16,7 @@ use mailconn::report::{self, Output, Recorded, ScenarioTrace, ScenarioVerificati
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
-    let name = if args.trace.as_os_str() == "-" { "standard input".into() } else { args.trace.to_string_lossy() };
-    let file: Box<dyn Read> = if args.trace.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(&args.trace).with_context(|| format!("cannot read {name}"))?)
-    };
-    let recorded = Recorded::read(file).with_context(|| format!("{name} cannot be verified"))?;
+    let recorded = recorded(&args.trace)?;
     let rawlog = args.rawlog.as_deref();
     let sessions = args.dovecot_log.as_deref().map(|log| dovecot_log::read(log, rawlog)).transpose();
     let sessions = sessions.context("reading the server's log")?;
@@ -49,6 +43,21 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     }
     Output::Stdout.write_whole(&bytes).context("writing the report")?;
     Ok(code)
+}
+
+/// Reads a run's or a scenario's file; `-` is standard input.
+///
+/// # Errors
+/// It cannot be read, or is neither: one line.
+pub fn recorded(file: &Path) -> Result<Recorded> {
+    let (name, from): (_, Box<dyn Read>) = if file.as_os_str() == "-" {
+        ("standard input".into(), Box::new(io::stdin().lock()))
+    } else {
+        let name = file.to_string_lossy();
+        let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
+        (name, Box::new(opened))
+    };
+    Recorded::read(from).with_context(|| format!("{name} cannot be read"))
 }
 
 /// What a server wrote down, read.

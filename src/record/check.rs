@@ -31,7 +31,7 @@ pub struct Check {
 #[derive(Clone, Debug)]
 pub struct CheckHeader {
     /// The version of this crate.
-    pub tool_version: &'static str,
+    pub tool_version: String,
     /// Names the check in the label that the session gives itself.
     pub run_id: String,
     /// When it began.

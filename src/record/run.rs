@@ -93,7 +93,7 @@ pub struct Header {
     /// Names the run in labels, logs and reports: 12 hexadecimal digits.
     pub run_id: String,
     /// The version of mailconn that ran.
-    pub tool_version: &'static str,
+    pub tool_version: String,
     /// When it began; every entry's time counts from here.
     pub started: SystemTime,
     /// The server, without secrets: `sandbox` or `imaps://user@host:993`.

@@ -160,7 +160,7 @@ impl<'a> RunStart<'a> {
         let fails = |severity: &Severity| header.fail_on.holds(*severity);
         Self {
             schema_version: SCHEMA_VERSION,
-            tool_version: Cow::Borrowed(header.tool_version),
+            tool_version: Cow::Borrowed(&header.tool_version),
             run_id: Cow::Borrowed(&header.run_id),
             started: Cow::Owned(wall(header.started)),
             server: Cow::Borrowed(&header.server),
@@ -209,8 +209,7 @@ impl<'a> RunStart<'a> {
         let switch = |switch: SwitchShape| Switch { after: switch.after, mode: switch.mode.0 };
         Ok(Header {
             run_id: self.run_id.into_owned(),
-            // The record's own field is of who makes the record, and that is this version now.
-            tool_version: env!("CARGO_PKG_VERSION"),
+            tool_version: self.tool_version.into_owned(),
             started,
             server: self.server.into_owned(),
             protocol: self.protocol.0,

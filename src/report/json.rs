@@ -19,7 +19,7 @@ use crate::record::{FailureRow, Role, Run, SessionRow, Summary, TaskRow, Verdict
 pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
     let header = &run.header;
     let report = Report {
-        head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
+        head: Head::new(&header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
         certificates_verified: header.certificates_verified(),
         mode: header.mode.name(),
         threads: header.workers.len(),

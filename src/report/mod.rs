@@ -28,8 +28,8 @@ pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step}
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
 pub use trace::{
-    NoTrace, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_verification_json,
-    scenario_verification_text, verification_json, verification_text,
+    NoTrace, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text,
+    scenario_verification_json, scenario_verification_text, scenarios_json, verification_json, verification_text,
 };
 
 /// The form that a report takes.

@@ -33,7 +33,7 @@ pub(super) fn indented(report: &impl Serialize) -> Vec<u8> {
 #[derive(Serialize)]
 pub(super) struct Head<'a> {
     schema_version: u32,
-    tool_version: &'static str,
+    tool_version: &'a str,
     run_id: &'a str,
     started: String,
     server: &'a str,
@@ -42,7 +42,7 @@ pub(super) struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub(super) fn new(
-        tool_version: &'static str,
+        tool_version: &'a str,
         run_id: &'a str,
         started: SystemTime,
         server: &'a str,

@@ -166,7 +166,7 @@ fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: 
 fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
     Header {
         run_id: setup.run_id.clone(),
-        tool_version: env!("CARGO_PKG_VERSION"),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         server: setup.server.clone(),
         protocol: plan.protocol,

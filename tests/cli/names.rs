@@ -46,7 +46,7 @@ fn a_files_name_is_escaped_in_every_message() {
         let line = ended.stderr.strip_suffix('\n').unwrap();
         assert!(!line.contains(|c: char| c.is_control() || "\u{202e}\u{2066}".contains(c)), "{args:?}: {line:?}");
         let shown =
-            line.contains(SHOWN) || line.contains("scenario.txt cannot be verified") || args[1..].contains(&real[1]);
+            line.contains(SHOWN) || line.contains("scenario.txt cannot be read") || args[1..].contains(&real[1]);
         assert!(shown, "{args:?}: {line}");
     }
 }

@@ -26,7 +26,7 @@ impl Written {
     pub fn new(mode: Mode) -> Self {
         let header = Header {
             run_id: "0123456789ab".into(),
-            tool_version: "0",
+            tool_version: "0".to_owned(),
             started: SystemTime::UNIX_EPOCH,
             server: "by hand".into(),
             protocol: Protocol::Imap,

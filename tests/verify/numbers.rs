@@ -143,7 +143,7 @@ fn the_command_says_it_in_one_line_and_exits_2() {
     let ended = end(mailconn(["verify", "it"]).current_dir(folder.path()));
     assert_eq!((ended.code, &*ended.stdout, ended.stderr.lines().count()), (2, "", 1), "{}", ended.stderr);
     assert!(
-        ended.stderr.starts_with("mailconn: it cannot be verified: line 1: at_us is 1844674407370955"),
+        ended.stderr.starts_with("mailconn: it cannot be read: line 1: at_us is 1844674407370955"),
         "{}",
         ended.stderr
     );

@@ -19,7 +19,7 @@ pub fn check_json(check: &Check) -> Vec<u8> {
     let offered = |when| check.offered(when).filter(said).map(|offers: &Capabilities| offers.iter().collect());
     let conclusion = check.conclusion();
     let report = Report {
-        head: Head::new(header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
+        head: Head::new(&header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
         security: header.security.name(),
         elapsed_us: us(check.elapsed),
         interrupted: check.interrupted,

@@ -35,7 +35,7 @@ pub(in crate::report) struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    pub(super) fn new(started: String, name: &'a str, server: &'a str, protocol: Protocol) -> Self {
+    pub(in crate::report) fn new(started: String, name: &'a str, server: &'a str, protocol: Protocol) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").into(),

@@ -19,7 +19,10 @@ use super::shapes::{SCHEMA_VERSION, TotalsShape};
 use super::words::{us, wall};
 use crate::record::{Audit, CLOCK, End, Entry, LINES, Names, Run, SEQUENCE};
 
-pub use scenario::{ScenarioTrace, ScenarioVerification, scenario_verification_json, scenario_verification_text};
+pub use scenario::{
+    ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
+    scenarios_json,
+};
 pub use verification::{Verification, verification_json, verification_text};
 
 /// The longest first line: a run of hundreds of thousands of workers. Whatever is no trace is told from one in so much.
@@ -35,8 +38,6 @@ const DIGITS: usize = 19;
 /// A run's file, read.
 #[derive(Debug)]
 pub struct Trace {
-    /// The version of mailconn that wrote it.
-    pub tool_version: String,
     /// The run, as far as it was understood.
     pub run: Run,
     /// How many lines it has.
@@ -118,7 +119,7 @@ impl Trace {
         if start.schema_version != SCHEMA_VERSION {
             return Err(NoTrace::Version { found: u64::from(start.schema_version) });
         }
-        let (tool_version, odd) = (start.tool_version.to_string(), start.odd());
+        let odd = start.odd();
         let mut header = start.header().map_err(|error| no_start(&error))?;
         let odd = odd.or_else(|| {
             let beyond = header.scripted != in_scenario;
@@ -129,13 +130,19 @@ impl Trace {
         }
         let started = header.started;
         let run = Run { header, entries: Vec::new(), end: End::default(), witness: None };
-        let mut trace = Self { tool_version, run, first, lines: 1, claims: None, form: Audit::default() };
+        let mut trace = Self { run, first, lines: 1, claims: None, form: Audit::default() };
         let at = first.checked_sub(1);
         trace.form.check(LINES, at, odd.is_none(), || format!("run-start: {}", odd.unwrap_or_default()));
         let mut reading =
             Reading { started, next: first, first, due: first, last: Duration::ZERO, part: Part::Start, client };
         reading.place(&mut trace, &envelope);
         Ok((trace, reading))
+    }
+
+    /// Whether every line was understood, and the last one says what it all came to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.form.holds()
     }
 
     /// It has that many lines.

@@ -17,8 +17,8 @@ use crate::record::{
 };
 use crate::report::events::{self, Envelope, Event, RunStart};
 use crate::report::scenario::shapes::{EndShape, Start, StepShape, finding_expected};
-use crate::report::scenario::why_so;
-use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
+use crate::report::scenario::{scenario_begins, scenario_ends, scenario_step, why_so};
+use crate::report::shapes::{SCHEMA_VERSION, TotalsShape, indented};
 use crate::report::table::grid::paragraph;
 use crate::report::words::{many, printable, wall};
 
@@ -37,6 +37,7 @@ pub struct ScenarioTrace {
     name: String,
     server: String,
     protocol: Protocol,
+    started: SystemTime,
     /// Each with the number of its line.
     steps: Vec<(u64, StepDone)>,
     clients: Vec<(String, Trace)>,
@@ -67,6 +68,7 @@ impl ScenarioTrace {
             name: start.name.to_string(),
             server: start.server.to_string(),
             protocol: start.protocol.0,
+            started,
             steps: Vec::new(),
             clients: Vec::new(),
             claims: None,
@@ -114,6 +116,12 @@ impl ScenarioTrace {
             "there is no scenario-end: the file ends before its scenario, or what came after is missing".to_owned()
         });
         Ok((trace, another))
+    }
+
+    /// Whether every line was understood, and the last one says what it all came to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.form.holds() && self.clients.iter().all(|(_, trace)| trace.is_whole())
     }
 
     fn add(&mut self, mut part: Trace, reading: &Reading) {
@@ -166,6 +174,7 @@ pub struct ScenarioVerification {
     pub audit: Audit,
     scenario: Scenario,
     outcome: Outcome,
+    started: SystemTime,
     clients: Vec<Verification>,
     tool_version: String,
     lines: u64,
@@ -180,7 +189,8 @@ impl ScenarioVerification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: ScenarioTrace) -> Self {
-        let ScenarioTrace { tool_version, first, lines, name, server, protocol, steps, clients, claims, form } = trace;
+        let ScenarioTrace { tool_version, first, lines, name, server, protocol, started, steps, clients, claims, form } =
+            trace;
         let mut audit = form;
         let interrupted = claims.as_ref().and_then(|(_, claims)| claims["interrupted"].as_i64());
         let mut findings: Vec<FindingExpected> = Vec::new();
@@ -237,7 +247,30 @@ impl ScenarioVerification {
         }
         let audit = audit.renumbered(|entry| entry + first);
         let said_exit_code = claims.as_ref().and_then(|(_, claims)| claims["exit_code"].as_u64());
-        Self { audit, scenario, outcome, clients, tool_version, lines, said_exit_code, joined: Vec::new(), log: None }
+        Self {
+            audit,
+            scenario,
+            outcome,
+            started,
+            clients,
+            tool_version,
+            lines,
+            said_exit_code,
+            joined: Vec::new(),
+            log: None,
+        }
+    }
+
+    /// What was done.
+    #[must_use]
+    pub const fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub const fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 
     /// The runs of its clients.
@@ -327,8 +360,18 @@ struct TraceShape<'a> {
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `scenario-end` must say.
 #[must_use]
 pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8> {
-    let ScenarioVerification { audit, scenario, outcome, clients, tool_version, lines, said_exit_code, joined, log } =
-        verification;
+    let ScenarioVerification {
+        audit,
+        scenario,
+        outcome,
+        clients,
+        tool_version,
+        lines,
+        said_exit_code,
+        joined,
+        log,
+        ..
+    } = verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -355,4 +398,41 @@ pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8
     let mut bytes = serde_json::to_vec_pretty(&shape).expect("the verification serialises");
     bytes.push(b'\n');
     bytes
+}
+
+/// For people, as it was told when it was performed; with an empty line at its end.
+#[must_use]
+pub fn scenario_text(verification: &ScenarioVerification) -> String {
+    let ScenarioVerification { scenario, outcome, .. } = verification;
+    let steps: String = scenario.steps.iter().map(scenario_step).collect();
+    scenario_begins(&scenario.name, &scenario.server) + &steps + &scenario_ends(scenario, outcome) + "\n"
+}
+
+#[derive(Serialize)]
+struct Stored<'a> {
+    scenarios: Vec<ScenarioReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct ScenarioReport<'a> {
+    #[serde(flatten)]
+    start: Start<'a>,
+    done: Vec<StepShape<'a>>,
+    #[serde(flatten)]
+    end: EndShape<'a>,
+}
+
+/// One JSON object, indented, with a newline at its end: `scenarios`, each with what its `scenario-start` and `scenario-end`
+/// say, and its steps in `done`.
+#[must_use]
+pub fn scenarios_json(all: &[ScenarioVerification]) -> Vec<u8> {
+    let scenarios = all.iter().map(|ScenarioVerification { scenario, outcome, started, tool_version, .. }| {
+        let start = Start::new(wall(*started), &scenario.name, &scenario.server, scenario.protocol);
+        ScenarioReport {
+            start: Start { tool_version: tool_version.into(), ..start },
+            done: scenario.steps.iter().chain(&outcome.findings).map(StepShape::from).collect(),
+            end: EndShape::new(scenario, outcome),
+        }
+    });
+    indented(&Stored { scenarios: scenarios.collect() })
 }

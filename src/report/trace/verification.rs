@@ -19,7 +19,6 @@ pub struct Verification {
     run: Run,
     summary: Summary,
     verdict: Verdict,
-    tool_version: String,
     lines: u64,
     /// What the file says that the run came to.
     said_exit_code: Option<u64>,
@@ -32,7 +31,7 @@ impl Verification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: Trace) -> Self {
-        let Trace { tool_version, run, first, lines, claims, form } = trace;
+        let Trace { run, first, lines, claims, form } = trace;
         let mut audit = form;
         audit.add(Audit::of(&run).renumbered(|entry| entry + first));
         let summary = Summary::of(&run);
@@ -52,7 +51,7 @@ impl Verification {
             }
         }
         let said_exit_code = claims.as_ref().and_then(|claims| claims["exit_code"].as_u64());
-        Self { audit, run, summary, verdict, tool_version, lines, said_exit_code, joined: Vec::new(), log: None }
+        Self { audit, run, summary, verdict, lines, said_exit_code, joined: Vec::new(), log: None }
     }
 
     /// The run that the file is of.
@@ -121,12 +120,12 @@ const fn line(doubt: &Doubt) -> Option<u64> {
 /// For people, at most 80 columns wide.
 #[must_use]
 pub fn verification_text(verification: &Verification) -> String {
-    let Verification { audit, run, summary, verdict, tool_version, lines, joined, .. } = verification;
+    let Verification { audit, run, summary, verdict, lines, joined, .. } = verification;
     let header = &run.header;
     let mut text = paragraph(&format!(
         "verify run {} of mailconn {}: {}, {}, {}, {}",
         printable(&header.run_id),
-        printable(tool_version),
+        printable(&header.tool_version),
         printable(&header.server),
         header.mode,
         many(header.workers.len() as u64, "worker"),
@@ -309,13 +308,13 @@ impl<'a> From<&'a Doubt> for DoubtShape<'a> {
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `run-end` must say.
 #[must_use]
 pub fn verification_json(verification: &Verification) -> Vec<u8> {
-    let Verification { audit, run, summary, verdict, tool_version, lines, said_exit_code, joined, log } = verification;
+    let Verification { audit, run, summary, verdict, lines, said_exit_code, joined, log } = verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
         trace: TraceShape {
             run_id: &run.header.run_id,
-            tool_version,
+            tool_version: &run.header.tool_version,
             server: &run.header.server,
             lines: *lines,
             exit_code: *said_exit_code,

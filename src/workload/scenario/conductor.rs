@@ -583,7 +583,7 @@ impl Conductor<'_> {
         let script = &self.floor.script;
         Header {
             run_id: room.run_id.clone(),
-            tool_version: env!("CARGO_PKG_VERSION"),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             started: SystemTime::now() - self.stage.clock.elapsed(),
             server: self.stage.server.clone(),
             protocol: script.protocol,

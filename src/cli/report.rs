@@ -1,0 +1,63 @@
+//! `mailconn report`: a stored run, or stored scenarios, told again.
+
+use anyhow::{Context, Result, ensure};
+
+use super::args::{ReportArgs, ReportFormatArg};
+use super::run::SCREENFUL;
+use super::settings;
+use super::verify::recorded;
+use mailconn::record::{Summary, Verdict};
+use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, TableOptions, Trace};
+
+/// Reads the file, tells, and says with what code to exit.
+///
+/// # Errors
+/// The file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
+pub fn report(args: &ReportArgs) -> Result<u8> {
+    let json = args.format == ReportFormatArg::Json;
+    ensure!(
+        !(args.each && json),
+        "--each is about the table: the JSON document counts operations, the file lists them"
+    );
+    let output = settings::output(args.output.as_deref())?;
+    let bytes = match recorded(&args.file)? {
+        Recorded::Run(trace) => of_run(*trace, args),
+        Recorded::Scenarios(all) => of_scenarios(all, args)?,
+    };
+    output.write_whole(&bytes).context("writing the report")?;
+    Ok(0)
+}
+
+fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
+    told_in_part(trace.is_whole());
+    let run = trace.run;
+    let summary = Summary::of(&run);
+    let verdict = Verdict::on(&run, &summary);
+    match args.format {
+        ReportFormatArg::Table => {
+            let options = TableOptions { each: args.each, rows: (!args.each).then_some(SCREENFUL) };
+            report::table(&run, &summary, &verdict, &options).into_bytes()
+        }
+        ReportFormatArg::Json => report::json(&run, &summary, &verdict),
+    }
+}
+
+fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
+    ensure!(!args.each, "--each is about runs: a scenario lists what each step did");
+    told_in_part(all.iter().all(ScenarioTrace::is_whole));
+    let all: Vec<ScenarioVerification> = all.into_iter().map(ScenarioVerification::of).collect();
+    Ok(match args.format {
+        ReportFormatArg::Table => {
+            let texts: Vec<String> = all.iter().map(report::scenario_text).collect();
+            texts.concat().into_bytes()
+        }
+        ReportFormatArg::Json => report::scenarios_json(&all),
+    })
+}
+
+/// Said of a file that was cut, or has lines that were passed over.
+fn told_in_part(whole: bool) {
+    if !whole {
+        super::complain("the file is not whole, or parts of it are not understood: mailconn verify says which");
+    }
+}

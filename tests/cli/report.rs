@@ -1,0 +1,108 @@
+//! `mailconn report`: a stored run or scenario, told again.
+
+use std::fs::{read_to_string, write};
+
+use serde_json::Value;
+
+use super::process::{Ended, end, mailconn, run};
+use crate::verify::traces::{RUNS, file_of};
+
+fn report(file: &str, args: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run.ndjson");
+    write(&path, file).unwrap();
+    end(&mut mailconn(["report", path.to_str().unwrap()].iter().chain(args)))
+}
+
+/// All that stands in `part` stands in `whole`, with the same value.
+#[track_caller]
+fn is_part(part: &Value, whole: &Value, at: &str) {
+    match part {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| is_part(value, &whole[name], name)),
+        value => assert_eq!(value, whole, "{at}"),
+    }
+}
+
+#[test]
+fn a_run_of_every_kind_is_told_again_with_the_figures_it_ended_with() {
+    for args in RUNS {
+        let file = &file_of(args);
+        let told = report(file, &["--format", "json"]);
+        assert_eq!((told.code, &*told.stderr), (0, ""), "{args}");
+        let json: Value = serde_json::from_str(&told.stdout).unwrap();
+        let mut claims: Value = serde_json::from_str(file.lines().last().unwrap()).unwrap();
+        for envelope in ["seq", "event", "at_us", "time"] {
+            claims.as_object_mut().unwrap().remove(envelope);
+        }
+        is_part(&claims, &json, args);
+        let start: Value = serde_json::from_str(file.lines().next().unwrap()).unwrap();
+        for name in ["run_id", "tool_version", "started", "server", "mode", "mix", "seed"] {
+            assert_eq!(json[name], start[name], "{args}");
+        }
+        let table = report(file, &[]);
+        assert_eq!((table.code, &*table.stderr), (0, ""), "{args}");
+        assert!(table.stdout.contains(&format!("\nexit {}: ", json["exit_code"])), "{}", table.stdout);
+    }
+}
+
+#[test]
+fn a_scenario_is_told_again_word_for_word() {
+    for args in [["pool-hazard", "c5-two-clients-on-one-thread"], ["d6-another-accounts-mail-is-not-read", "pool-hazard"]] {
+        let text = end(&mut mailconn(["scenario"].iter().chain(&args)));
+        let lines = end(&mut mailconn(["scenario", "--format", "ndjson"].iter().chain(&args)));
+        let told = report(&lines.stdout, &[]);
+        assert_eq!((told.code, &*told.stderr), (0, ""));
+        assert_eq!(told.stdout, text.stdout);
+        let json: Value = serde_json::from_str(&report(&lines.stdout, &["--format", "json"]).stdout).unwrap();
+        let names = [&json["scenarios"][0]["name"], &json["scenarios"][1]["name"]];
+        assert_eq!(names, [args[0], args[1]]);
+        let steps = lines.stdout.lines().filter(|line| line.contains("\"event\":\"step\"")).count();
+        let done = |at: usize| json["scenarios"][at]["done"].as_array().unwrap().len();
+        assert_eq!(done(0) + done(1), steps);
+    }
+}
+
+#[test]
+fn each_lists_every_operation_and_a_file_is_written_where_it_is_asked_for() {
+    let file = run("-n 3 -t 2 --format ndjson").stdout;
+    let short = report(&file, &[]).stdout;
+    let each = report(&file, &["--each"]).stdout;
+    assert!(each.lines().count() >= short.lines().count() + 6, "{each}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("report.txt");
+    let told = report(&file, &["-o", path.to_str().unwrap()]);
+    assert_eq!((told.code, &*told.stdout, &*told.stderr), (0, "", ""));
+    assert_eq!(read_to_string(path).unwrap(), short);
+}
+
+#[test]
+fn a_file_that_was_cut_is_told_as_far_as_it_goes_and_said_to_be_cut() {
+    let file = run("-n 3 -t 2 --format ndjson").stdout;
+    let cut: String = file.lines().take(5).map(|line| format!("{line}\n")).collect();
+    let told = report(&cut, &[]);
+    assert_eq!(told.code, 0);
+    assert_eq!(
+        told.stderr,
+        "mailconn: the file is not whole, or parts of it are not understood: mailconn verify says which\n"
+    );
+    assert!(told.stdout.contains("sandbox, "), "{}", told.stdout);
+}
+
+#[test]
+fn what_cannot_be_told_is_said_in_one_line() {
+    let file = run("-n 1 -t 1 --format ndjson").stdout;
+    let scenario = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    for (file, args, said) in [
+        ("", &[][..], "cannot be read: it is empty"),
+        ("nonsense\n", &[], "cannot be read: it does not begin with a run-start line"),
+        (&*file, &["--each", "--format", "json"], "--each is about the table"),
+        (&*scenario, &["--each"], "--each is about runs"),
+        (&*file, &["-o", "/nowhere/report"], "there is no directory /nowhere"),
+    ] {
+        let told = report(file, args);
+        assert_eq!((told.code, &*told.stdout), (2, ""), "{}", told.stderr);
+        assert!(told.stderr.contains(said) && told.stderr.lines().count() == 1, "{}", told.stderr);
+    }
+    let missing = end(&mut mailconn(["report", "/nowhere/run.ndjson"]));
+    assert!(missing.code == 2 && missing.stderr.starts_with("mailconn: cannot read /nowhere/run.ndjson"));
+}
