@@ -56,6 +56,7 @@
 //! 9. Every wait has a deadline; every queue has a bound.
 
 pub mod allocator;
+pub mod event;
 pub mod manual;
 pub mod protocol;
 pub mod record;

@@ -4,6 +4,7 @@
 mod canary;
 mod check;
 mod cli;
+mod event;
 mod foreign_servers;
 mod fuzz;
 mod protocol;

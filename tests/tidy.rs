@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("allocator", &[]),
+    ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
-    ("record", &["allocator", "protocol"]),
+    ("record", &["allocator", "protocol", "event"]),
     ("report", &["record", "allocator", "protocol"]),
     ("sandbox", &[]),
     ("workload", &["allocator", "protocol", "record"]),

@@ -5,6 +5,7 @@ mod agreement;
 mod audit;
 mod cause;
 mod check;
+mod events;
 mod failures;
 mod findings;
 mod grain;
@@ -16,6 +17,7 @@ mod summary;
 mod tasks;
 mod verdict;
 
+pub use crate::event::HALVES;
 pub use crate::protocol::{Answer, Failure, Phases, Stage};
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
@@ -25,7 +27,7 @@ pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,
     Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
 };
-pub use scenario::{Did, FindingExpected, HALVES, Outcome, Ran, Scenario, StepDone};
+pub use scenario::{Did, FindingExpected, Outcome, Ran, Scenario, StepDone};
 pub use sections::SectionRow;
 pub use summary::{Counts, CutOff, Latency, SessionRow, Summary, WhyOpened, WorkerRow};
 pub use tasks::{TaskRow, TaskUse, Whose};

@@ -7,72 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
+pub use crate::event::{Dispose, Executor, Lock, TaskId, WorkerId};
 use crate::protocol::{Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
-
-/// A worker's number: `w0`, `w1`, ….
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId(pub u32);
-
-impl fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("w{}", self.0))
-    }
-}
-
-/// A task's number, where workers serve tasks: `t0`, `t1`, ….
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(pub u32);
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("t{}", self.0))
-    }
-}
-
-/// Who does the work of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Executor {
-    /// A thread for each worker, from the run's start to its end.
-    #[default]
-    Threads,
-    /// The threads of a pool, each of which serves one task after the other.
-    Pool,
-    /// Asynchronous tasks, whose operations run on threads that block in their place.
-    Tasks,
-}
-
-/// What becomes of a thread's default connection when a task ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Dispose {
-    /// It is left to the thread.
-    #[default]
-    Never,
-    /// The task disposes it, even by a panic.
-    Task,
-}
-
-impl Executor {
-    /// The executor's name, as in flags: `threads`, `pool`, `tasks`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Threads => "threads",
-            Self::Pool => "pool",
-            Self::Tasks => "tasks",
-        }
-    }
-}
-
-impl Dispose {
-    /// `never`, `task`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::Task => "task",
-        }
-    }
-}
 
 /// One run, whole.
 #[derive(Clone, Debug)]
@@ -171,27 +107,6 @@ impl<T: fmt::Display> fmt::Display for Called<'_, T> {
         match self.name {
             Some(name) => f.pad(name),
             None => self.number.fmt(f),
-        }
-    }
-}
-
-/// For how long an operation has its connection to itself (rule A7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Lock {
-    /// From its first command to its last reply: ours.
-    #[default]
-    Unit,
-    /// For each of its commands anew, the naive way: what it selected may not be selected any more when it reads.
-    Command,
-}
-
-impl Lock {
-    /// `unit` or `command`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unit => "unit",
-            Self::Command => "command",
         }
     }
 }

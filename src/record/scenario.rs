@@ -11,9 +11,6 @@ use super::verdict::{Conclusion, Finding, Severity, Verdict};
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::protocol::{Failure, Protocol};
 
-/// A scenario's halves of an IMAP unit: to select, and to read what is selected.
-pub const HALVES: [&str; 2] = ["select", "fetch-selected"];
-
 /// A step that was done.
 #[derive(Clone, Debug)]
 pub struct StepDone {

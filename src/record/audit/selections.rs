@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Audit, OUTCOMES};
 use crate::allocator::{ConnectionId, SessionId};
+use crate::event::HALVES;
 use crate::record::agreement::is_same_mailbox;
 use crate::record::run::{Leaves, Lock, Operation, Run, WorkerId};
-use crate::record::scenario::HALVES;
 
 /// A selection, as whoever made it knows it.
 struct Made<'a> {

@@ -1,0 +1,264 @@
+//! Events to lines and back.
+//!
+//! A line is the envelope's fields, then the event's own. Both are read from the same bytes, and what neither knows is
+//! told: in a file of this version it is a fault of the file, in a later one an addition that is passed over.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::micros::Micros;
+use super::model::{
+    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome,
+    RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands,
+    WitnessSession, WorkerEnded, WorkerStopped,
+};
+use crate::allocator::{ConnectionId, SessionId};
+
+/// No line is longer, in bytes; a run's first one alone may be, with a worker's role for each of its threads.
+pub const LONGEST: usize = 64 * 1024;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $kind:ident($body:ty) = $name:literal;)+) => {
+        /// What happened.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum What {
+            $($(#[$doc])* $kind($body),)+
+        }
+
+        impl What {
+            /// The event's name, as its line says it.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)+
+                }
+            }
+
+            fn write(&self, envelope: &Envelope<'_>, to: &mut Vec<u8>) -> serde_json::Result<()> {
+                match self {
+                    $(Self::$kind(body) => serde_json::to_writer(to, &Line { envelope, body }),)+
+                }
+            }
+
+            fn read<'a>(name: &str, line: &'a [u8], unknown: &mut Vec<String>) -> Result<Self, NotRead> {
+                match name {
+                    $($name => body(line, unknown).map(Self::$kind),)+
+                    other => Err(NotRead::Unknown(other.to_owned())),
+                }
+            }
+        }
+
+        $(
+            impl From<$body> for What {
+                fn from(body: $body) -> Self {
+                    Self::$kind(body)
+                }
+            }
+        )+
+    };
+}
+
+events! {
+    /// The run begins.
+    RunStart(Box<RunStart>) = "run-start";
+    /// A connection's place came into being.
+    ConnectionCreated(ConnectionCreated) = "connection-created";
+    /// A session was opened.
+    SessionOpened(Box<SessionOpened>) = "session-opened";
+    /// A session could not be opened.
+    SessionRefused(Box<SessionRefused>) = "session-refused";
+    /// A session ended.
+    SessionClosed(Box<SessionClosed>) = "session-closed";
+    /// A connection's place is no more.
+    ConnectionDisposed(ConnectionDisposed) = "connection-disposed";
+    /// The mode was set.
+    ModeChanged(ModeChanged) = "mode-changed";
+    /// An operation ended.
+    Operation(Box<Operation>) = "operation";
+    /// A worker's scratch mailbox may still be on the server.
+    MailboxLeft(MailboxLeft) = "mailbox-left";
+    /// A worker stopped early.
+    WorkerStopped(WorkerStopped) = "worker-stopped";
+    /// A task began.
+    TaskStarted(TaskStarted) = "task-started";
+    /// A task found a default connection where it was to create one.
+    DefaultRefused(DefaultRefused) = "default-refused";
+    /// A task stopped early.
+    TaskStopped(TaskStopped) = "task-stopped";
+    /// A task ended.
+    TaskEnded(TaskEnded) = "task-ended";
+    /// A worker ended.
+    WorkerEnded(WorkerEnded) = "worker-ended";
+    /// The server read commands.
+    WitnessCommands(WitnessCommands) = "witness-commands";
+    /// A session is over to the server.
+    WitnessSession(WitnessSession) = "witness-session";
+}
+
+/// What every line has, before its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Envelope<'a> {
+    /// The event's number.
+    pub seq: u64,
+    /// Its name.
+    #[serde(borrow)]
+    pub event: Cow<'a, str>,
+    /// When, since the start (monotonic).
+    pub at_us: Micros,
+    /// The same by the wall clock.
+    #[serde(borrow)]
+    pub time: Cow<'a, str>,
+    /// Whose: the client, where a stream has several.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Cow<'a, str>>,
+    /// Which shard of a run that was spread over machines wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u32>,
+}
+
+const ENVELOPE: [&str; 6] = ["seq", "event", "at_us", "time", "client", "shard"];
+
+#[derive(Serialize)]
+struct Line<'a, B> {
+    #[serde(flatten)]
+    envelope: &'a Envelope<'a>,
+    #[serde(flatten)]
+    body: &'a B,
+}
+
+/// Why a line is no event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRead {
+    /// It is no JSON object with an envelope, or an event whose fields are not as they should be.
+    #[error("{0}")]
+    Malformed(String),
+    /// No event of that name is known.
+    #[error("not understood by this version: an event {0:?}")]
+    Unknown(String),
+    /// Its fields contradict each other.
+    #[error("{0}")]
+    Odd(String),
+}
+
+/// That moment by the wall clock, as lines write it.
+#[must_use]
+pub fn wall_clock(started: SystemTime, at: Micros) -> String {
+    let time = started.checked_add(at.duration()).unwrap_or(started);
+    humantime::format_rfc3339_micros(time).to_string()
+}
+
+/// Adds the event's line, with its end, to `to`. `started` is the run's start by the wall clock.
+pub fn write(event: &Event, started: SystemTime, client: Option<&str>, to: &mut Vec<u8>) {
+    let envelope = Envelope {
+        seq: event.seq,
+        event: Cow::Borrowed(event.what.name()),
+        at_us: event.at,
+        time: Cow::Owned(wall_clock(started, event.at)),
+        client: client.map(Cow::Borrowed),
+        shard: None,
+    };
+    let whole = to.len();
+    // String keys and plain numbers: nothing in an event can fail to serialise, and memory takes whatever is written to it.
+    if event.what.write(&envelope, to).is_err() {
+        to.truncate(whole);
+    }
+    to.push(b'\n');
+}
+
+/// The event that the line holds, its envelope, and the names of what stands in the line and is not known.
+///
+/// # Errors
+/// It is none.
+pub fn read(line: &[u8]) -> Result<(Event, Envelope<'_>, Vec<String>), NotRead> {
+    let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(malformed)?;
+    let mut unknown = Vec::new();
+    let what = What::read(&envelope.event, line, &mut unknown)?;
+    if let Some(odd) = what.odd() {
+        return Err(NotRead::Odd(odd));
+    }
+    Ok((Event { seq: envelope.seq, at: envelope.at_us, what }, envelope, unknown))
+}
+
+fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Result<B, NotRead> {
+    let mut deserializer = serde_json::Deserializer::from_slice(line);
+    let mut is_unknown = |path: serde_ignored::Path<'_>| {
+        let path = path.to_string();
+        if !ENVELOPE.contains(&path.as_str()) {
+            unknown.push(path);
+        }
+    };
+    serde_ignored::deserialize(&mut deserializer, &mut is_unknown).map_err(malformed)
+}
+
+fn malformed(error: serde_json::Error) -> NotRead {
+    NotRead::Malformed(error.to_string())
+}
+
+impl What {
+    /// How its fields contradict each other, if they do.
+    fn odd(&self) -> Option<String> {
+        match self {
+            Self::RunStart(start) => start.odd(),
+            Self::SessionOpened(opened) => of_place(opened.connection, opened.session),
+            Self::SessionRefused(refused) => of_place(refused.connection, refused.session),
+            Self::SessionClosed(closed) => of_place(closed.connection, closed.session).or_else(|| closed.odd()),
+            Self::Operation(operation) => operation.odd(),
+            _ => None,
+        }
+    }
+}
+
+fn of_place(connection: ConnectionId, session: SessionId) -> Option<String> {
+    (session.connection != connection).then(|| format!("{session} is no session of {connection}"))
+}
+
+impl RunStart {
+    fn odd(&self) -> Option<String> {
+        let workers = (0..).zip(&self.workers).all(|(number, role)| role.worker.0 == number);
+        let tasks = (0..).zip(&self.tasks).all(|(number, role)| role.task.0 == number);
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let asked = [self.seed.is_some(), self.asked.is_some(), self.mix.is_some()];
+        if self.threads != self.workers.len() {
+            Some(format!("{} threads, and {} workers", self.threads, self.workers.len()))
+        } else if !workers {
+            Some("workers are not numbered from w0".to_owned())
+        } else if !tasks {
+            Some("tasks are not numbered from t0".to_owned())
+        } else if self.run_id.len() != 12 || !self.run_id.chars().all(hex) {
+            Some("run_id is not 12 hexadecimal digits".to_owned())
+        } else if asked.contains(&self.scripted) {
+            Some("seed, asked and mix are there exactly where no scenario says what to do".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+impl SessionClosed {
+    fn odd(&self) -> Option<String> {
+        use super::model::HowClosed::{HungUp, NoLogout};
+        let due = matches!(self.closed, NoLogout | HungUp);
+        (due != self.failure.is_some()).then(|| {
+            let with = if self.failure.is_some() { "with" } else { "without" };
+            format!("a session does not end by {:?} {with} a failure", self.closed.name())
+        })
+    }
+}
+
+impl Operation {
+    fn odd(&self) -> Option<String> {
+        let ok = self.outcome == Outcome::Ok;
+        if self.items.is_some() != ok || self.failure.is_some() == ok {
+            return Some("the outcome does not go with its items and its failure".to_owned());
+        }
+        match (self.connection, self.session) {
+            (None, None) => None,
+            (Some(connection), Some(session)) => of_place(connection, session),
+            _ => Some("a connection without its session, or a session without its connection".to_owned()),
+        }
+    }
+}

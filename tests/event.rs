@@ -1,0 +1,90 @@
+//! Events are their own lines: written, read back, and written again to the byte.
+
+use mailconn::event::{self, Event, LONGEST, NotRead};
+use mailconn::record::Run;
+use mailconn::report::{Recorded, ScenarioVerification};
+
+use crate::cli::process::{end, mailconn};
+use crate::verify::traces::{RUNS, file_of};
+
+fn lines(run: &Run) -> Vec<Vec<u8>> {
+    let line = |event: &Event| {
+        let mut line = Vec::new();
+        event::write(event, run.header.started, None, &mut line);
+        line
+    };
+    run.events().iter().map(line).collect()
+}
+
+#[track_caller]
+fn read_back(run: &Run, of: &str) {
+    for line in lines(run) {
+        let text = String::from_utf8_lossy(&line);
+        assert!(line.len() <= LONGEST, "{of}: {text}");
+        let (event, envelope, unknown) = event::read(&line).unwrap_or_else(|error| panic!("{of}: {error}: {text}"));
+        assert_eq!(unknown, Vec::<String>::new(), "{of}: {text}");
+        assert_eq!(envelope.event, event.what.name());
+        let mut again = Vec::new();
+        event::write(&event, run.header.started, None, &mut again);
+        assert_eq!(String::from_utf8_lossy(&again), text, "{of}");
+    }
+}
+
+#[test]
+fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
+    for args in RUNS {
+        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
+        read_back(&trace.run, args);
+    }
+    for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b6-one-refused-sign-in-ends-them-all"] {
+        let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
+        let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
+        all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| read_back(run, name)));
+    }
+}
+
+const DISPOSED: &str = r##"{"seq":3,"event":"connection-disposed","at_us":7,"time":"2026-01-01T00:00:00.000007Z","connection":"#1","cause":"by-hand"}"##;
+
+#[test]
+fn what_is_not_known_is_told_and_what_is_no_event_is_none() {
+    assert!(event::read(DISPOSED.as_bytes()).unwrap().2.is_empty());
+    let with = |more: &str| DISPOSED.replace("\"cause\"", &format!("{more},\"cause\""));
+    let known = with("\"client\":\"A\",\"shard\":4");
+    let (_, envelope, unknown) = event::read(known.as_bytes()).unwrap();
+    assert_eq!((envelope.client.as_deref(), envelope.shard, unknown.len()), (Some("A"), Some(4), 0));
+    assert_eq!(event::read(with("\"weight\":[1,{}]").as_bytes()).unwrap().2, ["weight"]);
+    for (line, said) in [
+        (DISPOSED.replace("#1", "#01"), "\"#01\" is no connection's name"),
+        (DISPOSED.replace("by-hand", "by-foot"), "\"by-foot\" is no word that this version knows there"),
+        (DISPOSED.replace(",\"cause\":\"by-hand\"", ""), "missing field `cause`"),
+        (DISPOSED.replace("\"seq\":3", "\"seq\":-3"), "invalid value: integer `-3`"),
+        (DISPOSED.replace("-disposed", "-forgotten"), "an event \"connection-forgotten\""),
+        ("[]".to_owned(), "invalid length"),
+        ("{".to_owned(), "EOF while parsing"),
+    ] {
+        let error = event::read(line.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(said), "{line}: {error}");
+        assert_eq!(matches!(error, NotRead::Unknown(_)), line.contains("forgotten"));
+    }
+}
+
+#[test]
+fn fields_that_contradict_each_other_are_a_fault_of_the_line() {
+    let file = file_of(RUNS[0]);
+    let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
+    let lines: Vec<String> = lines(&trace.run).into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+    let of = |name: &str| lines.iter().find(|line| line.contains(&format!("\"event\":\"{name}\""))).unwrap();
+    for (line, from, to, said) in [
+        (of("run-start"), "\"threads\":3", "\"threads\":4", "4 threads, and 3 workers"),
+        (of("run-start"), "\"worker\":\"w1\"", "\"worker\":\"w7\"", "workers are not numbered from w0"),
+        (of("run-start"), "\"seed\":5", "\"seed\":null", "seed, asked and mix are there exactly where"),
+        (of("operation"), "\"session\":\"#0\"", "\"session\":\"#3\"", "#3 is no session of #0"),
+        (of("operation"), "\"session\":\"#0\"", "\"session\":null", "a connection without its session"),
+        (of("operation"), "\"outcome\":\"ok\"", "\"outcome\":\"failed\"", "the outcome does not go with"),
+        (of("session-closed"), "\"logged-out\"", "\"hung-up\"", "does not end by \"hung-up\" without a failure"),
+    ] {
+        assert!(line.contains(from), "{from}: {line}");
+        let error = event::read(line.replacen(from, to, 1).as_bytes()).unwrap_err();
+        assert!(matches!(&error, NotRead::Odd(odd) if odd.contains(said)), "{to}: {error}");
+    }
+}
