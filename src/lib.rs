@@ -57,6 +57,8 @@
 
 pub mod allocator;
 pub mod event;
+pub mod judge;
+pub mod ledger;
 pub mod manual;
 pub mod protocol;
 pub mod record;

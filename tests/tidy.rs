@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("allocator", &[]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
+    ("judge", &["allocator", "protocol", "event", "ledger"]),
+    ("ledger", &["allocator", "event"]),
     ("record", &["allocator", "protocol", "event"]),
     ("report", &["record", "allocator", "protocol"]),
     ("sandbox", &[]),

@@ -173,6 +173,37 @@ pub struct RunStart {
     pub scripted: bool,
 }
 
+impl RunStart {
+    /// What that worker is called: by its name, if it has one.
+    #[must_use]
+    pub fn worker_name(&self, worker: WorkerId) -> impl fmt::Display + use<'_> {
+        let role = usize::try_from(worker.0).ok().and_then(|at| self.workers.get(at));
+        Called { name: role.and_then(|it| it.name.as_deref()), number: worker }
+    }
+
+    /// What that task is called: by its name, if it has one.
+    #[must_use]
+    pub fn task_name(&self, task: TaskId) -> impl fmt::Display + use<'_> {
+        let role = usize::try_from(task.0).ok().and_then(|at| self.tasks.get(at));
+        Called { name: role.and_then(|it| it.name.as_deref()), number: task }
+    }
+}
+
+/// By its name if it has one.
+struct Called<'a, T> {
+    name: Option<&'a str>,
+    number: T,
+}
+
+impl<T: fmt::Display> fmt::Display for Called<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => f.pad(name),
+            None => self.number.fmt(f),
+        }
+    }
+}
+
 /// How a worker comes by its connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerRole {

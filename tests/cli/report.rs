@@ -47,7 +47,9 @@ fn a_run_of_every_kind_is_told_again_with_the_figures_it_ended_with() {
 
 #[test]
 fn a_scenario_is_told_again_word_for_word() {
-    for args in [["pool-hazard", "c5-two-clients-on-one-thread"], ["d6-another-accounts-mail-is-not-read", "pool-hazard"]] {
+    for args in
+        [["pool-hazard", "c5-two-clients-on-one-thread"], ["d6-another-accounts-mail-is-not-read", "pool-hazard"]]
+    {
         let text = end(&mut mailconn(["scenario"].iter().chain(&args)));
         let lines = end(&mut mailconn(["scenario", "--format", "ndjson"].iter().chain(&args)));
         let told = report(&lines.stdout, &[]);

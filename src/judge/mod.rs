@@ -1,0 +1,35 @@
+//! What a stream of events proves. Each question is an [`Analysis`], which sees each event once.
+
+mod rules;
+
+pub use rules::Rules;
+
+use crate::event::Event;
+use crate::ledger::Ledger;
+
+/// Sees each event once, in order, with what is true at that moment.
+pub trait Analysis {
+    /// `known` has taken the event in already.
+    fn see(&mut self, event: &Event, known: &Ledger);
+}
+
+/// How many of those checked held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Checked.
+    pub checked: u64,
+    /// Held.
+    pub held: u64,
+}
+
+/// What does not hold, and at which event, if it is one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The event's number.
+    pub seq: Option<u64>,
+    /// What is wrong.
+    pub sentence: String,
+}
+
+/// So many pieces of evidence are kept for each question; how many there were is counted.
+pub const EVIDENCE: usize = 12;
