@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
 use super::model::{
-    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome,
+    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome, RunEnd,
     RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands,
     WitnessSession, WorkerEnded, WorkerStopped,
 };
@@ -96,6 +96,8 @@ events! {
     WitnessCommands(WitnessCommands) = "witness-commands";
     /// A session is over to the server.
     WitnessSession(WitnessSession) = "witness-session";
+    /// The run is over.
+    RunEnd(RunEnd) = "run-end";
 }
 
 /// What every line has, before its own.

@@ -173,7 +173,24 @@ pub struct RunStart {
     pub scripted: bool,
 }
 
+/// The run is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// From the start to the close of the last connection.
+    pub elapsed_us: Micros,
+    /// The number of the signal that ended it early.
+    pub interrupted: Option<i32>,
+    /// Connections still open when all was over.
+    pub still_open: usize,
+}
+
 impl RunStart {
+    /// The tag of that number, as this run's protocol has it.
+    #[must_use]
+    pub fn tag(&self, number: u32) -> Tag {
+        Tag { number, imap: self.protocol == Protocol::Imap }
+    }
+
     /// What that worker is called: by its name, if it has one.
     #[must_use]
     pub fn worker_name(&self, worker: WorkerId) -> impl fmt::Display + use<'_> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -132,6 +133,14 @@ impl Name for Tag {
 }
 
 reads!(Tag);
+
+impl FromStr for Tag {
+    type Err = String;
+
+    fn from_str(said: &str) -> Result<Self, String> {
+        Self::read(said)
+    }
+}
 
 /// What failed, as [`Failure`] has it.
 #[derive(Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
-use crate::event::{Event, Executor, RunStart, TaskId, What, WorkerId};
+use crate::event::{Event, Executor, RunEnd, RunStart, TaskId, What, WorkerId};
 
 /// So many events can make something forgettable before it is looked for, at least.
 const FORGET_AFTER: usize = 256;
@@ -54,6 +54,7 @@ enum Line {
 #[derive(Debug, Default)]
 pub struct Ledger {
     start: Option<Arc<RunStart>>,
+    end: Option<RunEnd>,
     /// Each mode, and how many events there were when it came into force.
     modes: VecDeque<(u64, Mode)>,
     places: BTreeMap<ConnectionId, Place>,
@@ -124,6 +125,7 @@ impl Ledger {
                     *floor = event.seq + 1;
                 }
             }
+            What::RunEnd(it) => self.end = Some(it.clone()),
             What::TaskStarted(it) => drop(self.floors.insert(Line::Task(it.task), event.seq)),
             What::TaskEnded(it) => drop(self.floors.remove(&Line::Task(it.task))),
             What::WorkerEnded(it) => drop(self.floors.remove(&Line::Worker(it.worker))),
@@ -177,6 +179,18 @@ impl Ledger {
     #[must_use]
     pub fn start(&self) -> Option<&Arc<RunStart>> {
         self.start.as_ref()
+    }
+
+    /// How it ended; none before.
+    #[must_use]
+    pub const fn end(&self) -> Option<&RunEnd> {
+        self.end.as_ref()
+    }
+
+    /// Whether a signal ended it early.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.interrupted.is_some())
     }
 
     /// A connection's place.

@@ -28,6 +28,9 @@ impl Run {
                 add(self.end.elapsed.into(), what);
             }
         }
+        let (elapsed_us, interrupted, still_open) =
+            (self.end.elapsed.into(), self.end.interrupted, self.end.still_open);
+        add(elapsed_us, event::RunEnd { elapsed_us, interrupted, still_open }.into());
         all
     }
 
