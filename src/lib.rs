@@ -57,6 +57,7 @@
 
 pub mod allocator;
 pub mod event;
+pub mod figures;
 pub mod judge;
 pub mod ledger;
 pub mod manual;

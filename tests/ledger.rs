@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use mailconn::event::{Event, Micros, What, WitnessCommands};
-use mailconn::judge::{Analysis, Rules, Witness};
-use mailconn::ledger::Ledger;
+use mailconn::figures::{Failures, Sections, Work};
+use mailconn::judge::{Rules, Witness};
+use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::{Run, Summary, Verdict};
 use mailconn::report::{Recorded, ScenarioVerification};
 
@@ -66,11 +67,48 @@ fn agree(run: &Run, of: &str) {
     }
 }
 
+/// What the figures come to event by event is what they come to from the whole run.
+#[track_caller]
+fn figures_agree(run: &Run, of: &str) {
+    let (mut ledger, mut work) = (Ledger::default(), Work::default());
+    let (mut failures, mut sections) = (Failures::default(), Sections::default());
+    for event in run.events() {
+        ledger.see(&event);
+        let all: [&mut dyn Analysis; 3] = [&mut work, &mut failures, &mut sections];
+        all.into_iter().for_each(|analysis| analysis.see(&event, &ledger));
+    }
+    let old = Summary::of(run);
+    // The record's own times are those of its file already: whole microseconds.
+    let time = Micros::from;
+    assert_eq!((work.wait.total(), work.service.total()), (time(old.total_wait), time(old.total_service)), "{of}");
+    assert_eq!((work.wait.latency().max, work.service.latency().max), (time(old.wait.max), time(old.service.max)));
+    assert_eq!(work.worked(), time(old.worked), "{of}");
+    assert_eq!((work.cut_off.operations, work.cut_off.longest), (old.cut_off.operations, time(old.cut_off.longest)));
+    let said = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let latency = |old: &mailconn::record::Latency| (time(old.p50), time(old.p99), time(old.max));
+    let rows = work.rows(&ledger);
+    assert_eq!(rows.len(), old.workers.len(), "{of}");
+    for (row, old) in rows.iter().zip(&old.workers) {
+        assert_eq!(said(&row.operations), said(&old.operations), "{of}");
+        assert_eq!((&row.connections, &row.reasons), (&old.connections, &old.reasons), "{of}");
+        assert_eq!((row.wait.p50, row.wait.p99, row.wait.max), latency(&old.wait), "{of}");
+        assert_eq!((row.service.p50, row.service.p99, row.service.max), latency(&old.service), "{of}");
+        assert_eq!(row.stopped, old.stopped, "{of}");
+    }
+    assert_eq!(said(&failures.rows()), said(&old.failures), "{of}");
+    assert_eq!(sections.rows().count(), old.sections.len(), "{of}");
+    for (row, old) in sections.rows().zip(&old.sections) {
+        assert_eq!((row.mode, row.began, row.ok, row.failed), (old.mode, time(old.began), old.ok, old.failed), "{of}");
+        assert_eq!((&row.connections, &row.reasons), (&old.connections, &old.reasons), "{of}");
+    }
+}
+
 #[test]
-fn the_rules_and_the_witness_come_to_the_same_event_by_event() {
+fn rules_witness_and_figures_come_to_the_same_event_by_event() {
     for args in RUNS {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         agree(&trace.run, args);
+        figures_agree(&trace.run, args);
     }
     for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b2-places-survive-their-sessions"] {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("allocator", &[]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
-    ("judge", &["allocator", "protocol", "event", "ledger"]),
+    ("figures", &["allocator", "protocol", "event", "ledger"]),
+    ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
     ("record", &["allocator", "protocol", "event"]),
     ("report", &["record", "allocator", "protocol"]),

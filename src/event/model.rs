@@ -690,6 +690,13 @@ impl Operation {
         };
     }
 
+    /// From when to when it had the connection that served it, as far as its times tell.
+    #[must_use]
+    pub fn in_use(&self) -> (Micros, Micros) {
+        let began = self.issued_at_us + self.wait_us + self.dial_us;
+        (began, began + self.service_us)
+    }
+
     /// What it leaves selected where it ran.
     #[must_use]
     pub fn leaves(&self) -> Leaves {

@@ -1,24 +1,10 @@
-//! What a stream of events proves. Each question is an [`Analysis`], which sees each event once.
+//! What a stream of events proves. Each question is an [`Analysis`](crate::ledger::Analysis), which sees each event once.
 
 mod rules;
 mod witness;
 
 pub use rules::Rules;
 pub use witness::Witness;
-
-use crate::event::Event;
-use crate::ledger::Ledger;
-
-/// Sees each event once, in order, with what is true at that moment.
-pub trait Analysis {
-    /// `known` has taken the event in already.
-    fn see(&mut self, event: &Event, known: &Ledger);
-
-    /// There are no more events.
-    fn end(&mut self, known: &Ledger) {
-        let _ = known;
-    }
-}
 
 /// How many of those checked held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

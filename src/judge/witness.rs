@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Agreement, Analysis, EVIDENCE, Wrong};
+use super::{Agreement, EVIDENCE, Wrong};
 use crate::allocator::SessionId;
 use crate::event::{
     Command, Event, HowClosed, Micros, Operation, RunStart, SessionClosed, Tag, What, WitnessSession, WitnessedCommand,
     WorkerId,
 };
-use crate::ledger::Ledger;
+use crate::ledger::{Analysis, Ledger};
 use crate::protocol::FailureKind;
 
 /// Verbs that carry no operation: a dial that failed may have sent any of them.

@@ -13,6 +13,17 @@ use crate::event::{Event, Executor, RunEnd, RunStart, TaskId, What, WorkerId};
 /// So many events can make something forgettable before it is looked for, at least.
 const FORGET_AFTER: usize = 256;
 
+/// Sees each event once, in order, with what is true at that moment.
+pub trait Analysis {
+    /// `known` has taken the event in already.
+    fn see(&mut self, event: &Event, known: &Ledger);
+
+    /// There are no more events.
+    fn end(&mut self, known: &Ledger) {
+        let _ = known;
+    }
+}
+
 /// A connection's place.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {

@@ -1,0 +1,11 @@
+//! A stream of events in figures, counted as it goes by.
+
+mod failures;
+mod sections;
+mod times;
+mod work;
+
+pub use failures::{FailureRow, Failures};
+pub use sections::{SectionRow, Sections};
+pub use times::{Latency, Times};
+pub use work::{Counts, CutOff, Work, WorkerRow};

@@ -1,0 +1,70 @@
+//! How long things took: a distribution in the memory of its range, not of its numbers.
+
+use hdrhistogram::Histogram;
+
+use crate::event::Micros;
+
+/// A distribution's outline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Half were no longer.
+    pub p50: Micros,
+    /// 99 % were no longer.
+    pub p99: Micros,
+    /// The longest.
+    pub max: Micros,
+}
+
+/// A distribution that grows as it is fed. Its histogram is none until fed, and where its memory cannot be had.
+#[derive(Clone, Debug)]
+pub struct Times {
+    digits: u8,
+    histogram: Option<Histogram<u64>>,
+    max: Micros,
+    total: Micros,
+}
+
+impl Times {
+    /// To three significant digits: 140 KiB where the longest took a minute.
+    #[must_use]
+    pub const fn fine() -> Self {
+        Self::to(3)
+    }
+
+    /// To two, in an eighth of that: there are thousands of workers.
+    #[must_use]
+    pub const fn coarse() -> Self {
+        Self::to(2)
+    }
+
+    const fn to(digits: u8) -> Self {
+        Self { digits, histogram: None, max: Micros::ZERO, total: Micros::ZERO }
+    }
+
+    /// One took so long.
+    pub fn add(&mut self, time: Micros) {
+        self.total += time;
+        self.max = self.max.max(time);
+        if self.histogram.is_none() {
+            self.histogram = Histogram::new(self.digits).ok();
+        }
+        if let Some(histogram) = &mut self.histogram {
+            // A histogram that resizes itself refuses no value.
+            let _ = histogram.record(time.0);
+        }
+    }
+
+    /// All together.
+    #[must_use]
+    pub const fn total(&self) -> Micros {
+        self.total
+    }
+
+    /// Its outline.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let Some(histogram) = &self.histogram else { return Latency::default() };
+        let at = |quantile| Micros(histogram.value_at_quantile(quantile)).min(self.max);
+        Latency { p50: at(0.5), p99: at(0.99), max: self.max }
+    }
+}

@@ -1,0 +1,219 @@
+//! How much was done, by whom, on which connections, at what cost.
+
+use std::collections::BTreeMap;
+
+use super::times::{Latency, Times};
+use crate::allocator::{ConnectionId, Kind, Reason};
+use crate::event::{Asked, Event, Micros, Operation, What, WorkerId};
+use crate::ledger::{Analysis, Ledger};
+use crate::protocol::Failure;
+
+/// Operations: asked = issued + not issued, issued = ok + failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Asked for; under a duration: as many as were issued.
+    pub asked: u64,
+    /// Begun.
+    pub issued: u64,
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Asked for, but never begun.
+    pub not_issued: u64,
+}
+
+impl Counts {
+    /// Of those that were issued, where `asked` were asked for, if a number was.
+    #[must_use]
+    pub fn of(asked: Option<u64>, ok: u64, failed: u64) -> Self {
+        let issued = ok + failed;
+        let asked = asked.unwrap_or(issued);
+        Self { asked, issued, ok, failed, not_issued: asked.saturating_sub(issued) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            asked: self.asked.saturating_add(other.asked),
+            issued: self.issued.saturating_add(other.issued),
+            ok: self.ok.saturating_add(other.ok),
+            failed: self.failed.saturating_add(other.failed),
+            not_issued: self.not_issued.saturating_add(other.not_issued),
+        }
+    }
+}
+
+/// Operations that were still waiting when the time ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// How many.
+    pub operations: u64,
+    /// What one of them waited at most.
+    pub longest: Micros,
+}
+
+/// What one worker did.
+#[derive(Clone, Debug)]
+pub struct WorkerRow {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its operations. Where it serves tasks, nothing is asked of the worker itself.
+    pub operations: Counts,
+    /// The connections they ran on, with what each is.
+    pub connections: BTreeMap<ConnectionId, Kind>,
+    /// How many operations had each reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// What they waited.
+    pub wait: Latency,
+    /// What they were served.
+    pub service: Latency,
+    /// Why the worker stopped early, if it did.
+    pub stopped: Option<Failure>,
+}
+
+/// The work of a run.
+#[derive(Debug)]
+pub struct Work {
+    /// Waits of all operations.
+    pub wait: Times,
+    /// Service times of all operations that reached a server.
+    pub service: Times,
+    /// Those that stood in line when the time was over, and were not begun: their waits count, they themselves do not.
+    pub cut_off: CutOff,
+    workers: BTreeMap<WorkerId, Tally>,
+    /// When the first operation had its connection, and when the last one gave it back.
+    began: Option<Micros>,
+    over: Micros,
+}
+
+#[derive(Debug)]
+struct Tally {
+    ok: u64,
+    failed: u64,
+    not_issued: u64,
+    connections: BTreeMap<ConnectionId, Kind>,
+    reasons: BTreeMap<&'static str, u64>,
+    wait: Times,
+    service: Times,
+    stopped: Option<Failure>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            ok: 0,
+            failed: 0,
+            not_issued: 0,
+            connections: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            wait: Times::coarse(),
+            service: Times::coarse(),
+            stopped: None,
+        }
+    }
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self {
+            wait: Times::fine(),
+            service: Times::fine(),
+            cut_off: CutOff::default(),
+            workers: BTreeMap::new(),
+            began: None,
+            over: Micros::ZERO,
+        }
+    }
+}
+
+impl Analysis for Work {
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::Operation(operation) => self.operation(operation, known),
+            What::WorkerStopped(stopped) => {
+                let tally = self.workers.entry(stopped.worker).or_default();
+                tally.not_issued = tally.not_issued.saturating_add(stopped.not_issued);
+                tally.stopped = stopped.failure.as_deref().cloned().or_else(|| tally.stopped.take());
+            }
+            What::WorkerEnded(ended) if ended.not_begun > 0 => {
+                self.cut_off.operations = self.cut_off.operations.saturating_add(ended.not_begun);
+                self.cut_off.longest = self.cut_off.longest.max(ended.not_begun_wait_us);
+                self.workers.entry(ended.worker).or_default().wait.add(ended.not_begun_wait_us);
+                self.wait.add(ended.not_begun_wait_us);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Work {
+    /// From the beginning of the first operation that a session carried to the end of the last: neither the first dial nor
+    /// the goodbyes are in it.
+    #[must_use]
+    pub fn worked(&self) -> Micros {
+        self.began.map_or(Micros::ZERO, |began| self.over.saturating_sub(began))
+    }
+
+    /// A row for each worker, in their order.
+    #[must_use]
+    pub fn rows(&self, known: &Ledger) -> Vec<WorkerRow> {
+        let Some(start) = known.start() else { return Vec::new() };
+        let serves_tasks = !start.tasks.is_empty();
+        let each = match start.asked {
+            Some(Asked::Operations(each)) if !serves_tasks => Some(each),
+            _ => None,
+        };
+        let nothing = Tally::default();
+        let row = |role: &crate::event::WorkerRole| {
+            let tally = self.workers.get(&role.worker).unwrap_or(&nothing);
+            // A task that stops leaves its thread to the next one.
+            tally.row(role.worker, each, !serves_tasks)
+        };
+        start.workers.iter().map(row).collect()
+    }
+
+    fn operation(&mut self, operation: &Operation, known: &Ledger) {
+        let tally = self.workers.entry(operation.worker).or_default();
+        if let Some(connection) = operation.connection {
+            let kind = || known.place(connection).map_or(Kind::Main, |place| place.kind);
+            tally.connections.entry(connection).or_insert_with(kind);
+        }
+        *tally.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
+        tally.wait.add(operation.wait_us);
+        self.wait.add(operation.wait_us);
+        if operation.local_port.is_some() {
+            tally.service.add(operation.service_us);
+            self.service.add(operation.service_us);
+            let (began, over) = operation.in_use();
+            self.began = Some(self.began.map_or(began, |first| first.min(began)));
+            self.over = self.over.max(over);
+        }
+        match &operation.failure {
+            None => tally.ok += 1,
+            Some(failure) => {
+                tally.failed += 1;
+                if operation.local_port.is_none() {
+                    tally.stopped = Some((**failure).clone());
+                }
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn row(&self, worker: WorkerId, each: Option<u64>, may_stop: bool) -> WorkerRow {
+        let operations = Counts::of(each, self.ok, self.failed);
+        let early = self.not_issued > 0 || each.is_none_or(|each| operations.issued < each);
+        WorkerRow {
+            worker,
+            operations,
+            connections: self.connections.clone(),
+            reasons: self.reasons.clone(),
+            wait: self.wait.latency(),
+            service: self.service.latency(),
+            stopped: self.stopped.clone().filter(|_| early && may_stop),
+        }
+    }
+}
