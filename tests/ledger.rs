@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mailconn::event::{Event, Micros, What, WitnessCommands};
-use mailconn::figures::{Failures, Sections, Work};
+use mailconn::figures::{Failures, Sections, Tasks, Work};
 use mailconn::judge::{Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::{Run, Summary, Verdict};
@@ -71,10 +71,10 @@ fn agree(run: &Run, of: &str) {
 #[track_caller]
 fn figures_agree(run: &Run, of: &str) {
     let (mut ledger, mut work) = (Ledger::default(), Work::default());
-    let (mut failures, mut sections) = (Failures::default(), Sections::default());
+    let (mut failures, mut sections, mut tasks) = (Failures::default(), Sections::default(), Tasks::default());
     for event in run.events() {
         ledger.see(&event);
-        let all: [&mut dyn Analysis; 3] = [&mut work, &mut failures, &mut sections];
+        let all: [&mut dyn Analysis; 4] = [&mut work, &mut failures, &mut sections, &mut tasks];
         all.into_iter().for_each(|analysis| analysis.see(&event, &ledger));
     }
     let old = Summary::of(run);
@@ -96,6 +96,8 @@ fn figures_agree(run: &Run, of: &str) {
         assert_eq!(row.stopped, old.stopped, "{of}");
     }
     assert_eq!(said(&failures.rows()), said(&old.failures), "{of}");
+    let rows: Vec<_> = tasks.rows(&ledger).collect();
+    assert_eq!(said(&rows), said(&old.tasks), "{of}");
     assert_eq!(sections.rows().count(), old.sections.len(), "{of}");
     for (row, old) in sections.rows().zip(&old.sections) {
         assert_eq!((row.mode, row.began, row.ok, row.failed), (old.mode, time(old.began), old.ok, old.failed), "{of}");

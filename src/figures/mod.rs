@@ -2,10 +2,12 @@
 
 mod failures;
 mod sections;
+mod tasks;
 mod times;
 mod work;
 
 pub use failures::{FailureRow, Failures};
 pub use sections::{SectionRow, Sections};
+pub use tasks::{TaskRow, TaskUse, Tasks, Whose};
 pub use times::{Latency, Times};
 pub use work::{Counts, CutOff, Work, WorkerRow};

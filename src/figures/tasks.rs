@@ -1,0 +1,161 @@
+//! Which task's operations ran on whose connections.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::work::Counts;
+use crate::allocator::{ConnectionId, Kind};
+use crate::event::{Asked, Event, Operation, TaskId, What, WorkerId};
+use crate::ledger::{Analysis, Ledger, Place};
+use crate::protocol::Failure;
+
+/// What one task did.
+#[derive(Clone, Debug)]
+pub struct TaskRow {
+    /// The task.
+    pub task: TaskId,
+    /// The threads that its operations ran on.
+    pub workers: BTreeSet<WorkerId>,
+    /// Its operations.
+    pub operations: Counts,
+    /// The connections that carried them.
+    pub used: BTreeMap<ConnectionId, TaskUse>,
+    /// The default connection that its thread had already when it was to create one (C3).
+    pub refused: Option<ConnectionId>,
+    /// Why it stopped early, if it did.
+    pub stopped: Option<Failure>,
+}
+
+/// A task's use of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskUse {
+    /// Whose it is, as the task sees it.
+    pub whose: Whose,
+    /// The thread that a default connection belongs to, or that created an independent one.
+    pub owner: Option<WorkerId>,
+    /// The task's operations that it carried.
+    pub operations: u64,
+    /// The numbers of the first and the last of them.
+    pub numbers: (u64, u64),
+}
+
+/// Whose a connection is, as one task sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// The client's: main.
+    Main,
+    /// A default connection that the task itself created, by hand or by an operation's need.
+    Own,
+    /// A default connection that was there before the task came to the thread: that task created it.
+    Inherited(TaskId),
+    /// A default connection that the thread has from no task.
+    Thread,
+    /// An independent one, passed by hand.
+    Independent,
+}
+
+impl TaskRow {
+    /// How many of its operations ran on connections of the kind that `whose` picks.
+    pub fn on(&self, whose: impl Fn(Whose) -> bool) -> u64 {
+        self.used.values().filter(|used| whose(used.whose)).map(|used| used.operations).sum()
+    }
+}
+
+/// The tasks of a run.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    tallies: Vec<Tally>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    workers: BTreeSet<WorkerId>,
+    ok: u64,
+    failed: u64,
+    used: BTreeMap<ConnectionId, TaskUse>,
+    refused: Option<ConnectionId>,
+    stopped: Option<Failure>,
+}
+
+impl Analysis for Tasks {
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::RunStart(start) => self.tallies = vec![Tally::default(); start.tasks.len()],
+            What::Operation(operation) => {
+                let place = operation.connection.and_then(|connection| known.place(connection));
+                if let Some(task) = operation.task
+                    && let Some(tally) = self.tally(task)
+                {
+                    tally.operation(task, operation, place);
+                }
+            }
+            What::DefaultRefused(refused) => {
+                if let Some(tally) = self.tally(refused.task) {
+                    tally.refused = Some(refused.existing);
+                }
+            }
+            What::TaskStopped(stopped) => {
+                if let (Some(failure), Some(tally)) = (&stopped.failure, self.tally(stopped.task)) {
+                    tally.stopped = Some((**failure).clone());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Tasks {
+    /// A row for each task, in their order.
+    pub fn rows(&self, known: &Ledger) -> impl Iterator<Item = TaskRow> {
+        let each = known.start().and_then(|start| match start.asked {
+            Some(Asked::Operations(each)) => Some(each),
+            _ => None,
+        });
+        (0..).map(TaskId).zip(&self.tallies).map(move |(task, tally)| tally.row(task, each))
+    }
+
+    fn tally(&mut self, task: TaskId) -> Option<&mut Tally> {
+        self.tallies.get_mut(usize::try_from(task.0).ok()?)
+    }
+}
+
+impl Tally {
+    fn operation(&mut self, task: TaskId, operation: &Operation, place: Option<&Place>) {
+        self.workers.insert(operation.worker);
+        match &operation.failure {
+            None => self.ok += 1,
+            Some(failure) => {
+                self.failed += 1;
+                if operation.local_port.is_none() {
+                    self.stopped = Some((**failure).clone());
+                }
+            }
+        }
+        let (Some(connection), Some(place), Some(_)) = (operation.connection, place, operation.local_port) else {
+            return;
+        };
+        let whose = match (place.kind, place.task) {
+            (Kind::Main, _) => Whose::Main,
+            (Kind::Independent, _) => Whose::Independent,
+            (Kind::Default, Some(creator)) if creator == task => Whose::Own,
+            (Kind::Default, Some(creator)) => Whose::Inherited(creator),
+            (Kind::Default, None) => Whose::Thread,
+        };
+        let number = operation.number;
+        let used = TaskUse { whose, owner: place.worker, operations: 0, numbers: (number, number) };
+        let used = self.used.entry(connection).or_insert(used);
+        used.operations += 1;
+        used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
+    }
+
+    fn row(&self, task: TaskId, each: Option<u64>) -> TaskRow {
+        let operations = Counts::of(each, self.ok, self.failed);
+        TaskRow {
+            task,
+            workers: self.workers.clone(),
+            operations,
+            used: self.used.clone(),
+            refused: self.refused,
+            stopped: self.stopped.clone().filter(|_| operations.not_issued > 0),
+        }
+    }
+}
