@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mailconn::event::{Event, Micros, What, WitnessCommands};
-use mailconn::figures::{Failures, Sections, Tasks, Work};
+use mailconn::figures::{Failures, Rest, Sections, Sessions, Tasks, Work};
 use mailconn::judge::{Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::{Run, Summary, Verdict};
@@ -70,13 +70,14 @@ fn agree(run: &Run, of: &str) {
 /// What the figures come to event by event is what they come to from the whole run.
 #[track_caller]
 fn figures_agree(run: &Run, of: &str) {
-    let (mut ledger, mut work) = (Ledger::default(), Work::default());
+    let (mut ledger, mut work, mut sessions) = (Ledger::default(), Work::default(), Sessions::default());
     let (mut failures, mut sections, mut tasks) = (Failures::default(), Sections::default(), Tasks::default());
     for event in run.events() {
         ledger.see(&event);
-        let all: [&mut dyn Analysis; 4] = [&mut work, &mut failures, &mut sections, &mut tasks];
+        let all: [&mut dyn Analysis; 5] = [&mut sessions, &mut work, &mut failures, &mut sections, &mut tasks];
         all.into_iter().for_each(|analysis| analysis.see(&event, &ledger));
     }
+    sessions.end(&ledger);
     let old = Summary::of(run);
     // The record's own times are those of its file already: whole microseconds.
     let time = Micros::from;
@@ -98,6 +99,19 @@ fn figures_agree(run: &Run, of: &str) {
     assert_eq!(said(&failures.rows()), said(&old.failures), "{of}");
     let rows: Vec<_> = tasks.rows(&ledger).collect();
     assert_eq!(said(&rows), said(&old.tasks), "{of}");
+    let totals = (sessions.opened, sessions.peak, sessions.main_opened, sessions.carried);
+    assert_eq!(totals, (old.opened, old.peak, old.main_opened, old.carried()), "{of}");
+    let rows = sessions.rows();
+    assert_eq!((rows.len(), sessions.rest), (old.sessions.len(), Rest::default()), "{of}");
+    for (row, old) in rows.iter().zip(&old.sessions) {
+        let of = format!("{of}: {}", row.session);
+        assert_eq!((row.session, row.kind, row.owner), (old.session, old.kind, old.owner), "{of}");
+        assert_eq!((row.why.name(), row.operations), (old.why.name(), old.operations), "{of}");
+        let open = row.dial.as_ref().err().map(|refused| (refused.open, &refused.failure));
+        assert_eq!(open, old.dial.as_ref().err().map(|refused| (refused.open, &refused.failure)), "{of}");
+        let bytes = row.closed.as_ref().map(|closed| (closed.bytes_sent, closed.closed.name()));
+        assert_eq!(bytes, old.closed.as_ref().map(|closed| (closed.sent, closed.how.name())), "{of}");
+    }
     assert_eq!(sections.rows().count(), old.sections.len(), "{of}");
     for (row, old) in sections.rows().zip(&old.sections) {
         assert_eq!((row.mode, row.began, row.ok, row.failed), (old.mode, time(old.began), old.ok, old.failed), "{of}");
@@ -123,8 +137,8 @@ fn rules_witness_and_figures_come_to_the_same_event_by_event() {
 #[test]
 fn the_ledger_remembers_what_is_under_way_and_no_more() {
     for (args, most) in [
-        ("--executor pool -t 4 --tasks 3000 -n 1 --ops noop --default-for all --dispose task", 1200),
-        ("--executor tasks -t 4 --tasks 3000 -n 1 --ops noop --mode use-default --dispose task", 1200),
+        ("--executor pool -t 4 --tasks 3000 -n 1 --ops noop --default-for all --dispose task", 2500),
+        ("--executor tasks -t 4 --tasks 3000 -n 1 --ops noop --mode use-default --dispose task", 2500),
         ("-t 4 -n 500 --ops noop --mode use-default", 60),
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;

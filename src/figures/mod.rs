@@ -2,12 +2,14 @@
 
 mod failures;
 mod sections;
+mod sessions;
 mod tasks;
 mod times;
 mod work;
 
 pub use failures::{FailureRow, Failures};
 pub use sections::{SectionRow, Sections};
+pub use sessions::{Rest, SessionRow, Sessions, WhyOpened};
 pub use tasks::{TaskRow, TaskUse, Tasks, Whose};
 pub use times::{Latency, Times};
 pub use work::{Counts, CutOff, Work, WorkerRow};

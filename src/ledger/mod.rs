@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
-use crate::event::{Event, Executor, RunEnd, RunStart, TaskId, What, WorkerId};
+use crate::event::{Event, Executor, Micros, RunEnd, RunStart, TaskId, What, WorkerId};
 
 /// So many events can make something forgettable before it is looked for, at least.
 const FORGET_AFTER: usize = 256;
+
+const START: Floor = Floor { seq: 0, at: Micros::ZERO };
 
 /// Sees each event once, in order, with what is true at that moment.
 pub trait Analysis {
@@ -54,6 +56,15 @@ pub struct Session {
     pub closed: Option<u64>,
 }
 
+/// The earliest that something under way can refer to: how many events there were, and when the last of them was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Floor {
+    /// Events with a smaller number are past.
+    pub seq: u64,
+    /// Whatever is recorded from now on of something that was under way happened no sooner.
+    pub at: Micros,
+}
+
 /// Whose operations come one after the other: each is issued after the last one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Line {
@@ -75,7 +86,7 @@ pub struct Ledger {
     ports: HashMap<u16, Vec<SessionId>>,
     open: usize,
     /// How many events there were when the next operation of each line can have been issued, at the earliest.
-    floors: HashMap<Line, u64>,
+    floors: HashMap<Line, Floor>,
     /// Events since the last look that left something behind which can be forgotten some day.
     left: usize,
 }
@@ -133,11 +144,13 @@ impl Ledger {
             What::Operation(it) => {
                 let line = it.task.map_or(Line::Worker(it.worker), Line::Task);
                 if let Some(floor) = self.floors.get_mut(&line) {
-                    *floor = event.seq + 1;
+                    *floor = Floor { seq: event.seq + 1, at: event.at };
                 }
             }
             What::RunEnd(it) => self.end = Some(it.clone()),
-            What::TaskStarted(it) => drop(self.floors.insert(Line::Task(it.task), event.seq)),
+            What::TaskStarted(it) => {
+                self.floors.insert(Line::Task(it.task), Floor { seq: event.seq, at: event.at });
+            }
             What::TaskEnded(it) => drop(self.floors.remove(&Line::Task(it.task))),
             What::WorkerEnded(it) => drop(self.floors.remove(&Line::Worker(it.worker))),
             _ => {}
@@ -150,7 +163,7 @@ impl Ledger {
         self.places = [(ConnectionId::MAIN, main)].into();
         // Where others do the work a worker has none under way by itself, and a scenario says nothing of what comes.
         if start.executor == Executor::Threads || start.scripted {
-            self.floors = start.workers.iter().map(|it| (Line::Worker(it.worker), 0)).collect();
+            self.floors = start.workers.iter().map(|it| (Line::Worker(it.worker), START)).collect();
         }
         self.start = Some(Arc::new(start.clone()));
     }
@@ -158,10 +171,7 @@ impl Ledger {
     /// Forgets what no operation under way and no open session can refer to.
     fn forget(&mut self) {
         self.left = 0;
-        if self.start.as_ref().is_none_or(|start| start.scripted) {
-            return;
-        }
-        let horizon = self.floors.values().copied().min().unwrap_or(u64::MAX);
+        let horizon = self.horizon().seq;
         let past = |seq: Option<u64>| seq.is_some_and(|seq| seq < horizon);
         let ports = &mut self.ports;
         self.sessions.retain(|id, session| {
@@ -184,6 +194,16 @@ impl Ledger {
         while self.modes.get(1).is_some_and(|(since, _)| *since <= horizon) {
             self.modes.pop_front();
         }
+    }
+
+    /// The earliest that an operation under way can refer to. In a scenario that is its start.
+    #[must_use]
+    pub fn horizon(&self) -> Floor {
+        if self.start.as_ref().is_none_or(|start| start.scripted) {
+            return START;
+        }
+        let end = Floor { seq: u64::MAX, at: Micros(u64::MAX) };
+        self.floors.values().copied().min().unwrap_or(end)
     }
 
     /// What was asked for; none before the stream begins.

@@ -1,0 +1,293 @@
+//! The sessions: each one's life while it lasts; of those that ended the worst and the newest, of the rest their sums.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::allocator::{Kind, SessionId};
+use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, WorkerId};
+use crate::ledger::{Analysis, Ledger};
+
+/// So many sessions that ended are kept of each sort: of the worst, and of the newest.
+const KEPT: usize = 500;
+/// After so many events sessions that are over are looked for.
+const SWEEP_AFTER: usize = 256;
+
+/// Why a session was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyOpened {
+    /// An operation was the first to need the connection.
+    FirstUse,
+    /// The connection was created by hand.
+    ByHand,
+    /// An operation needed the connection after its last session broke, or could not be opened.
+    Again,
+}
+
+impl WhyOpened {
+    /// `first-use`, `by-hand`, `again`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::ByHand => "by-hand",
+            Self::Again => "again",
+        }
+    }
+}
+
+/// One session's life.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// The session.
+    pub session: SessionId,
+    /// What its connection is.
+    pub kind: Kind,
+    /// The default connection's worker, or the independent one's creator.
+    pub owner: Option<WorkerId>,
+    /// Why it was opened.
+    pub why: WhyOpened,
+    /// How the dial went. If it failed, `open` counts as the server does, and at that moment: the sessions that were signed in
+    /// by then, though their dials were not over, and none that came to be while the refused one said goodbye.
+    pub dial: Result<SessionOpened, Box<SessionRefused>>,
+    /// Operations it carried.
+    pub operations: u64,
+    /// Its end; none if it was never seen to end.
+    pub closed: Option<SessionClosed>,
+}
+
+impl SessionRow {
+    /// Whether it was not opened and closed as it should be.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.dial.is_err() || self.closed.as_ref().is_none_or(|closed| closed.closed != HowClosed::LoggedOut)
+    }
+}
+
+/// What the sessions come to that have no row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// How many there are.
+    pub sessions: u64,
+    /// How many of them were not opened and closed as they should be.
+    pub bad: u64,
+    /// Operations that they carried.
+    pub operations: u64,
+    /// Bytes that were sent on them.
+    pub bytes_sent: u64,
+    /// Bytes that were received.
+    pub bytes_received: u64,
+}
+
+/// The sessions of a run.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    /// Sessions opened.
+    pub opened: usize,
+    /// Those of them that took the place of another.
+    pub opened_again: usize,
+    /// Dials that failed.
+    pub refused: usize,
+    /// Most sessions open at once.
+    pub peak: usize,
+    /// Whether main was ever opened.
+    pub main_opened: bool,
+    /// Operations that sessions carried.
+    pub carried: u64,
+    /// What those come to that have no row.
+    pub rest: Rest,
+    dials: u64,
+    /// By the number of their dials: those that are open, or may still be spoken of by an operation that ends.
+    live: BTreeMap<u64, SessionRow>,
+    numbers: BTreeMap<SessionId, u64>,
+    bad: VecDeque<(u64, SessionRow)>,
+    newest: VecDeque<(u64, SessionRow)>,
+    counts: OpenToTheServer,
+    seen: usize,
+}
+
+impl Analysis for Sessions {
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::SessionOpened(opened) => {
+                self.opened += 1;
+                self.peak = self.peak.max(known.open());
+                self.main_opened |= opened.connection == crate::allocator::ConnectionId::MAIN;
+                self.opened_again += usize::from(opened.session.number > 1);
+                self.counts.turn(opened.signed_in_us, Turn::SignedIn);
+                self.dialled(opened.session, Ok((**opened).clone()), known);
+            }
+            What::SessionRefused(refused) => {
+                let number = self.dialled(refused.session, Err(refused.clone()), known);
+                self.refused += 1;
+                self.counts.refused(number, event.seq, known.open(), refused);
+            }
+            What::SessionClosed(closed) => {
+                let number = self.numbers.get(&closed.session);
+                if let Some(row) = number.and_then(|number| self.live.get_mut(number)) {
+                    if row.closed.is_none() && row.dial.is_ok() {
+                        self.counts.turn(event.at, Turn::Ended);
+                    }
+                    row.closed = Some((**closed).clone());
+                }
+            }
+            What::Operation(operation) if operation.local_port.is_some() => {
+                let number = operation.session.and_then(|session| self.numbers.get(&session));
+                if let Some(row) = number.and_then(|number| self.live.get_mut(number)) {
+                    row.operations += 1;
+                    self.carried += 1;
+                }
+            }
+            _ => {}
+        }
+        self.seen += 1;
+        if self.seen >= SWEEP_AFTER.max(self.live.len()) {
+            self.seen = 0;
+            self.sweep(known);
+        }
+    }
+
+    fn end(&mut self, _: &Ledger) {
+        for (number, open) in self.counts.settle(u64::MAX) {
+            self.was_open(number, open);
+        }
+    }
+}
+
+impl Sessions {
+    /// A row for each session that has one, in the order of their dials.
+    #[must_use]
+    pub fn rows(&self) -> Vec<&SessionRow> {
+        let ended = self.bad.iter().chain(&self.newest).map(|(number, row)| (number, row));
+        let mut rows: Vec<_> = self.live.iter().chain(ended).collect();
+        rows.sort_unstable_by_key(|(number, _)| **number);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn dialled(&mut self, session: SessionId, dial: Result<SessionOpened, Box<SessionRefused>>, known: &Ledger) -> u64 {
+        let number = self.dials;
+        self.dials += 1;
+        let place = known.place(session.connection);
+        let why = match place {
+            _ if session.number > 1 => WhyOpened::Again,
+            Some(place) if place.by_hand => WhyOpened::ByHand,
+            _ => WhyOpened::FirstUse,
+        };
+        let (kind, owner) = place.map_or((Kind::Main, None), |place| (place.kind, place.worker));
+        let row = SessionRow { session, kind, owner, why, dial, operations: 0, closed: None };
+        self.numbers.insert(session, number);
+        self.live.insert(number, row);
+        number
+    }
+
+    /// Takes those that are over, and that no operation under way can have used, out of the live ones.
+    fn sweep(&mut self, known: &Ledger) {
+        let horizon = known.horizon();
+        for (number, open) in self.counts.settle(horizon.seq) {
+            self.was_open(number, open);
+        }
+        self.counts.fold(horizon.at);
+        let pending = self.counts.first_pending();
+        let over: Vec<u64> = self
+            .live
+            .iter()
+            .filter(|(number, row)| match &row.dial {
+                Ok(_) => row.closed.is_some() && known.session(row.session).is_none(),
+                Err(_) => **number < pending,
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        for number in over {
+            let Some(row) = self.live.remove(&number) else { continue };
+            self.numbers.remove(&row.session);
+            let kept = if row.is_bad() { &mut self.bad } else { &mut self.newest };
+            kept.push_back((number, row));
+            // Of the bad ones the first tell how it began.
+            let gone = match kept.len() > KEPT {
+                true if kept.back().is_some_and(|(_, row)| row.is_bad()) => kept.pop_back(),
+                true => kept.pop_front(),
+                false => None,
+            };
+            if let Some((_, row)) = gone {
+                self.rest.add(&row);
+            }
+        }
+    }
+
+    fn was_open(&mut self, number: u64, open: usize) {
+        if let Some(Err(refused)) = self.live.get_mut(&number).map(|row| row.dial.as_mut()) {
+            refused.open = open;
+        }
+    }
+}
+
+impl Rest {
+    fn add(&mut self, row: &SessionRow) {
+        self.sessions += 1;
+        self.bad += u64::from(row.is_bad());
+        self.operations += row.operations;
+        let bytes = |of: fn(&SessionClosed) -> u64| row.closed.as_ref().map_or(0, of);
+        self.bytes_sent += bytes(|closed| closed.bytes_sent);
+        self.bytes_received += bytes(|closed| closed.bytes_received);
+    }
+}
+
+/// How many sessions the server had open at a refusal.
+///
+/// A server counts a session from its sign-in on, we from the end of its dial; and a refusal is recorded when its goodbye is
+/// over. So the count is put right by the times, once all is recorded that was under way then.
+#[derive(Debug, Default)]
+struct OpenToTheServer {
+    /// Sign-ins and ends that are older than anything under way.
+    base: isize,
+    turns: BTreeMap<Micros, isize>,
+    pending: VecDeque<Refusal>,
+}
+
+enum Turn {
+    SignedIn,
+    Ended,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    number: u64,
+    seq: u64,
+    failed: Micros,
+    /// What it says itself, and how many were open by then to us.
+    said: usize,
+    open: usize,
+}
+
+impl OpenToTheServer {
+    fn turn(&mut self, at: Micros, turn: Turn) {
+        *self.turns.entry(at).or_default() += match turn {
+            Turn::SignedIn => 1,
+            Turn::Ended => -1,
+        };
+    }
+
+    fn refused(&mut self, number: u64, seq: u64, open: usize, refused: &SessionRefused) {
+        self.pending.push_back(Refusal { number, seq, failed: refused.failed_us, said: refused.open, open });
+    }
+
+    fn first_pending(&self) -> u64 {
+        self.pending.front().map_or(u64::MAX, |refusal| refusal.number)
+    }
+
+    /// The refusals before the horizon, each with how many sessions were open to the server.
+    fn settle(&mut self, horizon: u64) -> Vec<(u64, usize)> {
+        let mut settled = Vec::new();
+        while let Some(refusal) = self.pending.pop_front_if(|refusal| refusal.seq < horizon) {
+            let there: isize = self.base + self.turns.range(..=refusal.failed).map(|(_, by)| by).sum::<isize>();
+            let there = usize::try_from(there).unwrap_or(0);
+            settled.push((refusal.number, (refusal.said + there).saturating_sub(refusal.open)));
+        }
+        settled
+    }
+
+    /// Adds up what is older than anything that can be asked about.
+    fn fold(&mut self, horizon: Micros) {
+        let oldest = self.pending.iter().map(|refusal| refusal.failed).min().unwrap_or(horizon).min(horizon);
+        let later = self.turns.split_off(&oldest);
+        self.base += std::mem::replace(&mut self.turns, later).into_values().sum::<isize>();
+    }
+}
