@@ -5,6 +5,6 @@ mod hazards;
 mod lies;
 mod moved;
 mod numbers;
-pub mod scenarios;
+mod scenarios;
 pub mod traces;
 mod written;

@@ -234,6 +234,7 @@ fn what_cannot_be_verified_is_one_line_and_exit_code_2() {
     assert_eq!(end(&mut mailconn(["verify"])).code, 2);
     let endless = end(&mut shell("head -c 50000000 /dev/zero | {} verify -"));
     assert_eq!((endless.code, endless.stderr.lines().count()), (2, 1), "{}", endless.stderr);
+    assert!(endless.stderr.contains("line 1 is longer than 16777216 bytes"), "{}", endless.stderr);
     let table = verify(&run("-n 2").stdout, &[]);
     assert_eq!(table.code, 2);
     assert!(table.stderr.contains("run-start line of `mailconn run --format ndjson`"), "{}", table.stderr);

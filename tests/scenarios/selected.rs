@@ -2,7 +2,7 @@
 //! MC021 are found by that, and the scenario's file is sound by it.
 
 use super::telling::{perform, words};
-use crate::verify::scenarios::doubts;
+use crate::support::tool::doubts;
 
 /// As expected, and the file of it holds.
 #[track_caller]

@@ -9,7 +9,7 @@ use mailconn::workload::scenario::Script;
 use serde_json::Value;
 
 use crate::cli::process::{Ended, end, list, mailconn, number};
-use crate::verify::scenarios::doubts;
+use crate::support::tool::doubts;
 
 /// A shipped scenario.
 pub struct Shipped {

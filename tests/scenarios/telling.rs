@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, obey, start};
 use crate::protocol::scripted::{GREETING, Server};
-use crate::verify::scenarios::doubts;
+use crate::support::tool::doubts;
 
 /// The scenario with that text, and more flags.
 pub fn perform(text: &str, flags: &str) -> Ended {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::telling::{perform, words};
 use crate::cli::process::{end, mailconn, shell};
-use crate::verify::scenarios::doubts;
+use crate::support::tool::doubts;
 
 /// As expected over that protocol, and the file of it holds.
 #[track_caller]

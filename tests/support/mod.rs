@@ -1,4 +1,5 @@
-//! What several tests need: real servers, and their own record of what was done to them.
+//! What several tests need: real servers, and their own record of what was done to them; files of runs, and the tool that
+//! tells of them.
 
 pub mod certificates;
 pub mod dovecot;
@@ -7,3 +8,5 @@ pub mod foreign;
 pub mod postfix_log;
 pub mod supervision;
 pub mod tokens;
+pub mod tool;
+pub mod written;

@@ -1,91 +1,79 @@
 //! MC010 and MC011: found where they are, nowhere else, and a task that panics hangs nobody.
 
-use mailconn::allocator::{ConnectionId, Kind, Mode, Reason};
-use mailconn::record::{
-    Asked, Conclusion, Dispose, Executor, Finding, Lock, Role, Run, Severity, Summary, TaskId, Verdict, What, Whose,
-    WorkerId,
-};
-use mailconn::sandbox::Options;
+use std::time::Duration;
+
+use mailconn::allocator::Mode;
+use mailconn::protocol::Protocol;
+use mailconn::record::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::workload::{Mix, Plan};
+use serde_json::{Value, json};
 
-use super::real::{ids, is_clean, plan, run_on, sandbox, verdict};
-use super::table::{Written, operation};
+use super::real::{agreement, all_held, ids, is_clean, lines, run_by_way_of, sandbox, verdict};
+use crate::cli::process::{list, number, of_kind};
+use crate::support::written::{Written, operation};
 
-fn tasks(executor: Executor, dispose: Dispose, mode: Mode, creates_default: bool) -> Plan {
-    let role = Role { creates_default, creates_independent: false };
-    Plan { executor, tasks: vec![role; 12], dispose, ..plan(mode, vec![Role::default(); 3], 4, "noop,status,fetch") }
-}
+/// Twelve tasks on three threads.
+const TASKS: &str = "-t 3 --tasks 12 --mailbox INBOX --mailbox Archive --seed 11";
+const MIX: &str = "-n 4 --ops noop,status,fetch";
 
-fn hazards(verdict: &Verdict) -> Vec<(&str, u64)> {
-    let hazards = verdict.findings.iter().filter(|finding| finding.severity == Severity::Hazard);
-    hazards.map(|finding| (finding.id, finding.count)).collect()
+fn hazards(verdict: &Value) -> Vec<(&str, u64)> {
+    let hazards = list(&verdict["findings"]).iter().filter(|finding| finding["severity"] == "hazard");
+    hazards.map(|finding| (finding["id"].as_str().unwrap(), number(&finding["count"]))).collect()
 }
 
 #[test]
 fn h1_tasks_of_a_pool_inherit_defaults_unless_each_disposes_its_own() {
-    for (mode, creates) in [(Mode::UseMainOrDefault, true), (Mode::UseDefault, false)] {
-        let run = run_on(sandbox(Options::default()), &tasks(Executor::Pool, Dispose::Never, mode, creates));
-        let created = run.entries.iter().filter(|entry| matches!(entry.what, What::Created { .. })).count() as u64;
-        let found = verdict(&run);
-        assert_eq!(hazards(&found), [("MC010", (12 - created) * 4)], "{mode}");
-        assert_eq!((found.conclusion, found.rules.held), (Conclusion::Failed, 48));
-        let refused =
-            run.entries.iter().filter(|entry| matches!(entry.what, What::DefaultRefused { .. })).count() as u64;
-        assert_eq!(refused, if creates { 12 - created } else { 0 }, "C3");
+    for (mode, creates) in [("use-main-or-default", "all"), ("use-default", "none")] {
+        let tasks = format!("{TASKS} {MIX} --mode {mode} --default-for {creates}");
+        let run = lines(&format!("{tasks} --executor pool"));
+        let created = of_kind(&run, "connection-created").count() as u64;
+        let verdict = verdict(&run);
+        assert_eq!(hazards(&verdict), [("MC010", (12 - created) * 4)], "{mode}");
+        assert_eq!((&verdict["exit_code"], agreement(&verdict)[1]), (&json!(1), Some(48)));
+        let refused = of_kind(&run, "default-refused").count() as u64;
+        assert_eq!(refused, if creates == "all" { 12 - created } else { 0 }, "C3");
 
-        let run = run_on(sandbox(Options::default()), &tasks(Executor::Pool, Dispose::Task, mode, creates));
-        is_clean_of_hazards(&run, 12);
-        let run = run_on(sandbox(Options::default()), &tasks(Executor::Tasks, Dispose::Task, mode, creates));
-        is_clean_of_hazards(&run, 12);
-    }
-}
-
-#[track_caller]
-fn is_clean_of_hazards(run: &Run, defaults: usize) {
-    is_clean(run);
-    let summary = Summary::of(run);
-    assert_eq!((summary.opened, summary.tasks.len()), (defaults, 12));
-    for row in &summary.tasks {
-        assert_eq!((row.on(|whose| whose == Whose::Own), row.refused, row.workers.len()), (4, None, 1), "{}", row.task);
+        for executor in ["pool", "tasks"] {
+            let verdict = is_clean(&lines(&format!("{tasks} --executor {executor} --dispose task")));
+            assert_eq!((&verdict["connections"]["opened"], list(&verdict["tasks"]).len()), (&json!(12), 12));
+            for row in list(&verdict["tasks"]) {
+                assert_eq!((&row["operations_on"]["own_default"], &row["default_refused"]), (&json!(4), &Value::Null));
+                assert_eq!(list(&row["workers"]).len(), 1, "{row:#}");
+            }
+        }
     }
 }
 
 #[test]
 fn tasks_without_defaults_share_main_and_that_is_all_that_is_found() {
-    for executor in [Executor::Pool, Executor::Tasks] {
-        let run = run_on(sandbox(Options::default()), &tasks(executor, Dispose::Never, Mode::UseMainOrDefault, false));
-        let advised: Vec<Finding> = verdict(&run).findings.into_iter().filter(|it| it.id != "MC050").collect();
-        assert!(matches!(&advised[..], [only] if only.id == "MC053"), "{advised:?}");
-        assert!(Summary::of(&run).tasks.iter().all(|row| row.on(|whose| whose == Whose::Main) == 4));
+    for executor in ["pool", "tasks"] {
+        let verdict = verdict(&lines(&format!("{TASKS} {MIX} --mode use-main-or-default --executor {executor}")));
+        let advised: Vec<&str> = ids(&verdict).into_iter().filter(|id| *id != "MC050").collect();
+        assert_eq!(advised, ["MC053"]);
+        assert!(list(&verdict["tasks"]).iter().all(|row| row["operations_on"]["main"] == 4));
     }
 }
 
 #[test]
 fn tasks_that_share_main_under_the_lock_for_a_command_get_in_each_other_s_way_as_workers_do() {
-    for executor in [Executor::Pool, Executor::Tasks] {
-        let mut plan = tasks(executor, Dispose::Never, Mode::UseMain, false);
-        plan.mix = Mix::parse(plan.protocol, "fetch").unwrap();
-        plan.asked = Asked::Operations(30);
-        plan.lock = Lock::Command;
-        let run = run_on(sandbox(Options::default()), &plan);
-        let found = verdict(&run);
-        let [("MC020", wrong)] = hazards(&found)[..] else { panic!("{:?}", found.findings) };
+    for executor in ["pool", "tasks"] {
+        let naive = "--mode use-main --lock command -n 30 --ops fetch";
+        let run = lines(&format!("{TASKS} {naive} --executor {executor}"));
+        let verdict = verdict(&run);
+        let [("MC020", wrong)] = hazards(&verdict)[..] else { panic!("{:#}", verdict["findings"]) };
         assert!(wrong < 360, "{wrong}");
-        assert!(run.operations().all(|(_, operation)| operation.task.is_some() && operation.relied_on.is_some()));
-        let witness = found.witness.unwrap();
-        assert_eq!((found.rules.held, witness.checked, witness.held), (360, 360, 360));
+        assert!(of_kind(&run, "operation").all(|it| it["task"].is_string() && it["relied_on"].is_object()));
+        all_held(&verdict, 360);
     }
 }
 
 #[test]
 fn tasks_on_defaults_left_by_others_hold_the_rules_under_the_lock_for_a_command_too() {
-    let mut plan = tasks(Executor::Pool, Dispose::Never, Mode::UseDefault, false);
-    plan.lock = Lock::Command;
-    let found = verdict(&run_on(sandbox(Options::default()), &plan));
-    let hazards = hazards(&found);
+    let verdict = verdict(&lines(&format!("{TASKS} {MIX} --mode use-default --executor pool --lock command")));
+    let hazards = hazards(&verdict);
     // No thread shares its default while a unit is under way: what is inherited is the connection, and no mailbox.
     assert!(hazards.iter().all(|(id, _)| *id == "MC010") && !hazards.is_empty(), "{hazards:?}");
-    assert_eq!((found.rules.held, found.witness.unwrap().held), (48, 48));
+    all_held(&verdict, 48);
 }
 
 /// A run of two tasks on two threads, written by hand: w0 has t0's #1, w1 has t1's #2.
@@ -93,22 +81,16 @@ struct Two(Written);
 
 impl Two {
     fn new() -> Self {
-        let mut run = Written::new(Mode::UseMainOrDefault);
-        run.0.header.executor = Executor::Tasks;
-        run.0.header.tasks = vec![Role { creates_default: true, creates_independent: false }; 2];
-        run.0.header.asked = Asked::Operations(2);
+        let mut run = Written::new("use-main-or-default");
+        run.start()["executor"] = json!("tasks");
+        let role =
+            |number| json!({"task": format!("t{number}"), "creates_default": true, "creates_independent": false});
+        run.start()["tasks"] = (0..2).map(role).collect();
+        run.start()["asked"] = json!({"operations_per_worker": 2, "duration_us": null});
         for number in [0, 1] {
-            let (task, worker) = (TaskId(number), WorkerId(number));
-            run.enter(What::TaskStarted { task, worker });
-            let connection = ConnectionId(number + 1);
-            let created = What::Created {
-                connection,
-                kind: Kind::Default,
-                worker: Some(worker),
-                task: Some(task),
-                by_hand: true,
-            };
-            run.enter(created);
+            let task = format!("t{number}");
+            run.enter("task-started", json!({"task": task, "worker": format!("w{number}")}));
+            run.create(number + 1, "default", number, true)["task"] = json!(task);
             run.open(number + 1);
         }
         Self(run)
@@ -116,18 +98,26 @@ impl Two {
 
     /// An operation of that task on that thread, and so on that thread's default.
     fn operation(&mut self, task: u32, thread: u32) {
-        let after = self.0.0.entries.len() as u64;
-        let mut operation = operation(thread + 1, after, Mode::UseMainOrDefault, Reason::Default);
-        operation.worker = WorkerId(thread);
-        operation.task = Some(TaskId(task));
-        operation.number = after;
-        operation.had_default = true;
-        self.0.enter(What::Operation(Box::new(operation)));
+        let after = self.0.known();
+        let line = self.0.operate(operation(thread + 1, after, "use-main-or-default", "default"));
+        (line["worker"], line["task"]) = (json!(format!("w{thread}")), json!(format!("t{task}")));
+        (line["number"], line["had_default"]) = (json!(after), json!(true));
     }
 
-    fn hazards(&self) -> Vec<(&'static str, u64, Vec<String>)> {
-        let found = verdict(&self.0.0).findings.into_iter();
-        found.filter(|it| it.id.starts_with("MC01")).map(|it| (it.id, it.count, it.evidence)).collect()
+    fn refused(&mut self, task: u32, worker: u32, existing: u32) {
+        let (task, worker) = (format!("t{task}"), format!("w{worker}"));
+        let line = json!({"task": task, "worker": worker, "existing": format!("#{existing}"), "rule": "C3"});
+        self.0.enter("default-refused", line);
+    }
+
+    /// What was found of tasks: id, count and evidence.
+    #[track_caller]
+    fn shows(&self, due: &[(&str, u64, &str)]) {
+        let verdict = verdict(&self.0.file());
+        let found = list(&verdict["findings"]).iter().filter(|it| it["id"].as_str().unwrap().starts_with("MC01"));
+        let found: Vec<_> = found.map(|it| (it["id"].clone(), it["count"].clone(), it["evidence"].clone())).collect();
+        let due: Vec<_> = due.iter().map(|(id, count, said)| (json!(id), json!(count), json!([said]))).collect();
+        assert_eq!(found, due);
     }
 }
 
@@ -140,17 +130,17 @@ fn on_two_threads() -> Two {
     run
 }
 
-pub fn scattered() -> Run {
-    on_two_threads().0.0
+pub fn scattered() -> Written {
+    on_two_threads().0
 }
 
 /// A task on another one's default, that had asked for one of its own.
-pub fn inherited() -> Run {
+pub fn inherited() -> Written {
     let mut run = Two::new();
-    run.0.0.header.executor = Executor::Pool;
+    run.0.start()["executor"] = json!("pool");
     run.operation(1, 0);
-    run.0.enter(What::DefaultRefused { task: TaskId(1), worker: WorkerId(0), existing: ConnectionId(1) });
-    run.0.0
+    run.refused(1, 0, 1);
+    run.0
 }
 
 #[test]
@@ -159,7 +149,7 @@ fn a_task_on_its_own_default_is_no_hazard() {
     for task in [0, 1, 0, 1] {
         run.operation(task, task);
     }
-    assert_eq!(run.hazards(), []);
+    run.shows(&[]);
 }
 
 #[test]
@@ -168,40 +158,26 @@ fn a_task_on_another_ones_default_alone_is_mc010_and_not_mc011() {
     for task in [0, 1, 0, 1] {
         run.operation(task, 0);
     }
-    assert_eq!(
-        run.hazards(),
-        [("MC010", 2, vec!["t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0".to_owned()])]
-    );
-
-    let (task, worker, existing) = (TaskId(1), WorkerId(0), ConnectionId(1));
-    run.0.enter(What::DefaultRefused { task, worker, existing });
-    let evidence =
-        "t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0; refused one of its own by C3".to_owned();
-    assert_eq!(run.hazards(), [("MC010", 2, vec![evidence])]);
+    let evidence = "t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0";
+    run.shows(&[("MC010", 2, evidence)]);
+    run.refused(1, 0, 1);
+    run.shows(&[("MC010", 2, &format!("{evidence}; refused one of its own by C3"))]);
 }
 
 #[test]
 fn a_task_on_two_defaults_of_two_threads_is_mc011_too() {
-    let run = on_two_threads();
-    let inherited = ("MC010", 1, vec!["t0: 1 operation(s) (number 7) on #2, created on w1 by t1".to_owned()]);
-    let scattered = (
-        "MC011",
-        1,
-        vec!["t0: 1 operation(s) (number 6) on #1 on w0, 1 operation(s) (number 7) on #2 on w1".to_owned()],
-    );
-    assert_eq!(run.hazards(), [inherited, scattered]);
+    on_two_threads().shows(&[
+        ("MC010", 1, "t0: 1 operation(s) (number 7) on #2, created on w1 by t1"),
+        ("MC011", 1, "t0: 1 operation(s) (number 6) on #1 on w0, 1 operation(s) (number 7) on #2 on w1"),
+    ]);
 }
 
 #[test]
 fn an_operation_whose_bytes_no_socket_carried_is_no_evidence() {
     let mut run = Two::new();
     run.operation(1, 0);
-    for entry in &mut run.0.0.entries {
-        if let What::Operation(operation) = &mut entry.what {
-            operation.local_port = None;
-        }
-    }
-    assert_eq!(run.hazards(), []);
+    run.0.of("operation").for_each(|operation| operation["local_port"] = Value::Null);
+    run.shows(&[]);
 }
 
 /// A plan without mailboxes for operations that need one is a mistake of whoever made it, and every task's first step panics.
@@ -213,22 +189,35 @@ fn a_task_that_panics_is_counted_and_hangs_nobody_and_its_scope_has_disposed_its
         (Executor::Tasks, Dispose::Never),
         (Executor::Tasks, Dispose::Task),
     ] {
-        let mut plan = tasks(executor, dispose, Mode::UseMainOrDefault, true);
-        plan.mailboxes.clear();
-        plan.mix = Mix::parse(plan.protocol, "status").unwrap();
-        let run = run_on(sandbox(Options::default()), &plan);
-        let found = verdict(&run);
-        assert_eq!(found.conclusion, Conclusion::Broken, "{:?}", ids(&found));
-        let summary = Summary::of(&run);
-        assert_eq!((summary.operations.asked, summary.operations.not_issued), (48, 48));
-        for row in &summary.tasks {
-            let message = &row.stopped.as_ref().unwrap().message;
-            assert_eq!(message, &format!("task {} panicked; this is a defect of mailconn", row.task));
+        let plan = Plan {
+            protocol: Protocol::Imap,
+            mode: Mode::UseMainOrDefault,
+            switches: Vec::new(),
+            workers: vec![Role::default(); 3],
+            executor,
+            tasks: vec![Role { creates_default: true, creates_independent: false }; 12],
+            dispose,
+            asked: Asked::Operations(4),
+            mix: Mix::parse(Protocol::Imap, "status").unwrap(),
+            mailboxes: Vec::new(),
+            seed: 11,
+            pause: Duration::ZERO,
+            lock: Lock::Unit,
+        };
+        let sandbox = sandbox();
+        let run = run_by_way_of(sandbox.address(), sandbox, &plan);
+        let verdict = verdict(&run);
+        assert_eq!(verdict["exit_code"], 7, "{:?}", ids(&verdict));
+        assert_eq!((number(&verdict["operations"]["asked"]), number(&verdict["operations"]["not_issued"])), (48, 48));
+        for row in list(&verdict["tasks"]) {
+            let task = row["task"].as_str().unwrap();
+            let due = format!("task {task} panicked; this is a defect of mailconn");
+            assert_eq!(row["stopped"]["message"], due);
         }
-        let ended = run.entries.iter().filter(|entry| matches!(entry.what, What::TaskEnded { .. })).count();
-        assert_eq!((ended, run.end.still_open), (12, 0));
+        let ended = of_kind(&run, "task-ended").count();
+        assert_eq!((ended, number(&verdict["connections"]["still_open"])), (12, 0));
         if dispose == Dispose::Task {
-            assert_eq!(summary.opened, 12, "each found its thread without a default");
+            assert_eq!(verdict["connections"]["opened"], 12, "each found its thread without a default");
         }
     }
 }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::traces::{doctored, doubts, mixed, number, trace_of};
+use crate::support::tool::{self, verify};
+use crate::support::written::bytes;
 
 /// The lie is found out by that rule, whatever else it offends.
 #[track_caller]
@@ -255,17 +257,16 @@ fn an_event_of_a_later_version_is_not_understood_and_a_field_of_one_is_passed_ov
 
 #[test]
 fn what_is_no_trace_is_said_to_be_none() {
-    use mailconn::report::{NoTrace, Trace};
-    assert!(matches!(Trace::read(&b""[..]), Err(NoTrace::Empty)));
-    assert!(matches!(Trace::read(&b"hello\n"[..]), Err(NoTrace::NoStart(_))));
-    assert!(matches!(Trace::read(std::io::repeat(b' ')), Err(NoTrace::TooLong { line: 1, .. })));
+    let said = |file: &[u8]| verify(file).err().unwrap_or_default();
+    assert_eq!(said(b""), "it is empty");
+    let no_start = "it does not begin with a run-start line of `mailconn run --format ndjson`, ";
+    assert!(said(b"hello\n").starts_with(no_start), "{}", said(b"hello\n"));
     let mut later = mixed();
     later[0]["schema_version"] = json!(2);
-    assert!(matches!(Trace::read(&*super::traces::bytes(&later)), Err(NoTrace::Version { found: 2 })));
-    let whole = super::traces::bytes(&mixed());
+    assert_eq!(said(&bytes(&later)), "it is of schema version 2, this mailconn reads version 1");
+    let whole = bytes(&mixed());
     // Cut anywhere, it is no trace, or does not hold.
     for end in (1..whole.len() - 1).step_by(97) {
-        let read = Trace::read(&whole[..end]).map(mailconn::report::Verification::of);
-        assert!(read.is_err() || read.is_ok_and(|verification| !verification.holds()), "cut at {end}");
+        assert_ne!(tool::doubts(&whole[..end]), [""; 0], "cut at {end}");
     }
 }

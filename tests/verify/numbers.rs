@@ -2,14 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mailconn::report::{
-    Recorded, ScenarioVerification, Verification, scenario_verification_json, scenario_verification_text,
-    verification_json, verification_text,
-};
 use serde_json::{Value, json};
 
-use super::traces::bytes;
 use crate::cli::process::{end, mailconn};
+use crate::support::tool::{verify, verify_text};
+use crate::support::written::bytes;
 
 /// Those at which something ends, or one below that.
 const NUMBERS: [u64; 6] = [u64::MAX, 1 << 63, BEYOND, BEYOND - 1, 1 << 32, u32::MAX as u64];
@@ -54,21 +51,6 @@ fn renumbered(text: &str, number: u64) -> String {
     format!("{}{number}{}", &text[..begin], &text[end..])
 }
 
-/// Read, judged and told, in both formats.
-fn verify(file: &[u8]) -> Result<u8, String> {
-    match Recorded::read(file).map_err(|error| error.to_string())? {
-        Recorded::Run(trace) => {
-            let verification = Verification::of(*trace);
-            drop((verification_text(&verification), verification_json(&verification)));
-            Ok(verification.exit_code())
-        }
-        Recorded::Scenarios(all) => Ok(all.into_iter().map(ScenarioVerification::of).fold(0, |worst, verification| {
-            drop((scenario_verification_text(&verification), scenario_verification_json(&verification)));
-            worst.max(verification.exit_code())
-        })),
-    }
-}
-
 #[test]
 fn a_number_that_no_run_comes_to_is_an_error_of_the_file_and_no_other_one_overflows() {
     let mut tried = 0;
@@ -93,7 +75,7 @@ fn a_number_that_no_run_comes_to_is_an_error_of_the_file_and_no_other_one_overfl
                         _ => json!(number),
                     };
                     let file = bytes(&events);
-                    let told = catch_unwind(AssertUnwindSafe(|| verify(&file)));
+                    let told = catch_unwind(AssertUnwindSafe(|| verify_text(&file).and(verify(&file))));
                     let what = format!("{}: {path} = {number}", event["event"]);
                     let told = told.unwrap_or_else(|_| panic!("{what}: verify panicked"));
                     if is_number && number >= BEYOND && path != "/seed" {
@@ -128,7 +110,11 @@ fn many_numbers_that_are_big_and_possible_overflow_no_sum() {
                 // Eighteen of them are a number that does not overflow.
                 let big = std::iter::repeat_n(big, 20);
                 let file = bytes(&before.iter().cloned().chain(big).chain(after.iter().cloned()).collect::<Vec<_>>());
-                assert!(catch_unwind(AssertUnwindSafe(|| verify(&file))).is_ok(), "{}: {path}", event["event"]);
+                assert!(
+                    catch_unwind(AssertUnwindSafe(|| verify_text(&file).and(verify(&file)))).is_ok(),
+                    "{}: {path}",
+                    event["event"]
+                );
             }
         }
     }

@@ -3,27 +3,10 @@
 
 use std::fs;
 
-use mailconn::report::{Recorded, ScenarioVerification, scenario_verification_json};
 use serde_json::{Value, json};
 
-use super::traces::{bytes, number};
+use super::traces::{doctored, doubts, number};
 use crate::cli::process::{end, mailconn};
-
-/// What does not hold in the file of one or several scenarios, as `rule: sentence`; none if all does.
-pub fn doubts(file: &[u8]) -> Vec<String> {
-    let verifications = match Recorded::read(file) {
-        Err(error) => return vec![format!("no trace: {error}")],
-        Ok(Recorded::Run(_)) => return vec!["it is a run's".to_owned()],
-        Ok(Recorded::Scenarios(all)) => all.into_iter().map(ScenarioVerification::of),
-    };
-    let told = verifications.flat_map(|verification| {
-        let told = verification.audit.doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence));
-        let told: Vec<String> = told.collect();
-        assert_eq!((told.is_empty(), verification.holds()), (verification.holds(), verification.exit_code() == 0));
-        told
-    });
-    told.collect()
-}
 
 /// The file of the scenario with that text.
 fn file_of(text: &str) -> Vec<Value> {
@@ -31,36 +14,7 @@ fn file_of(text: &str) -> Vec<Value> {
     fs::write(folder.path().join("it.txt"), text).unwrap();
     let ended = end(mailconn(["scenario", "it.txt", "--format", "ndjson"]).current_dir(folder.path()));
     let events: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(doubts(&bytes(&events)), [""; 0], "{text}");
-    events
-}
-
-/// Puts right whatever a careful hand would: lines and operations are numbered anew, the ends say what the events come to.
-fn doctored(mut events: Vec<Value>) -> Vec<Value> {
-    let mut operations = 0;
-    for (seq, event) in events.iter_mut().enumerate() {
-        event["seq"] = json!(seq);
-        operations = if event["event"] == "run-start" { 0 } else { operations };
-        if event["event"] == "operation" {
-            operations += 1;
-            event["number"] = json!(operations);
-        }
-    }
-    let Ok(Recorded::Scenarios(mut all)) = Recorded::read(&*bytes(&events)) else {
-        panic!("it is no scenario any more")
-    };
-    let verification = ScenarioVerification::of(all.remove(0));
-    let report: Value = serde_json::from_slice(&scenario_verification_json(&verification)).unwrap();
-    for event in &mut events {
-        let due = match event["event"].as_str().unwrap() {
-            "run-end" => &report["runs"][event["client"].as_str().unwrap_or_default()],
-            "scenario-end" => &report["recomputed"],
-            _ => continue,
-        };
-        for (name, due) in due.as_object().into_iter().flatten() {
-            event[name] = due.clone();
-        }
-    }
+    assert_eq!(doubts(&events), [""; 0], "{text}");
     events
 }
 
@@ -68,9 +22,9 @@ fn doctored(mut events: Vec<Value>) -> Vec<Value> {
 #[track_caller]
 fn is_caught(by: &str, text: &str, lie: impl FnOnce(&mut Vec<Value>)) {
     let mut events = file_of(text);
-    assert_eq!(doubts(&bytes(&doctored(events.clone()))), [""; 0], "the doctor leaves no trace");
+    assert_eq!(doubts(&doctored(events.clone())), [""; 0], "the doctor leaves no trace");
     lie(&mut events);
-    let doubts = doubts(&bytes(&doctored(events)));
+    let doubts = doubts(&doctored(events));
     assert!(doubts.iter().any(|doubt| doubt.starts_with(by)), "{by} did not catch it: {doubts:#?}");
 }
 
@@ -177,7 +131,7 @@ fn a_hazard_is_left_out_of_the_findings_and_of_what_was_expected_of_them() {
         }
         event["exit_code"] = json!(0);
     }
-    let doubts = doubts(&bytes(&lie));
+    let doubts = doubts(&lie);
     for told in ["expect no finding MC020: the events come to", "findings: the events come to", "exit_code"] {
         assert!(doubts.iter().any(|doubt| doubt.starts_with("run-end") && doubt.contains(told)), "{told}: {doubts:#?}");
     }
@@ -200,7 +154,7 @@ fn an_operation_of_one_client_is_put_down_to_another() {
 fn a_name_that_the_scenario_does_not_give_is_nobodys() {
     let mut events = file_of(TWO_DEFAULTS);
     operation(&mut events, 0)["worker"] = json!("w0");
-    assert!(doubts(&bytes(&events)).iter().any(|doubt| doubt.starts_with("lines") && doubt.contains("?w0")));
+    assert!(doubts(&events).iter().any(|doubt| doubt.starts_with("lines") && doubt.contains("?w0")));
 }
 
 /// A step that did nothing on a connection leaves nothing behind; each that did, and each line of a record, is missed.
@@ -234,7 +188,7 @@ fn whatever_is_dropped_or_doubled_of_a_scenario_is_missed() {
                     event["issued_after"] = json!(if beyond { more } else { known });
                 }
             }
-            assert_ne!(doubts(&bytes(&doctored(lie))), [""; 0], "{what}: {event}");
+            assert_ne!(doubts(&doctored(lie)), [""; 0], "{what}: {event}");
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use mailconn::report::{NoTrace, Trace, Verification, verification_json};
 use serde_json::{Value, json};
 
 use crate::cli::process::{events, run};
+use crate::support::tool::{self, verify};
+use crate::support::written::bytes;
 
 /// Runs of each mode, protocol and trouble that a file can be of; small, since each line of them is tried in turn.
 pub const RUNS: [&str; 29] = [
@@ -77,48 +78,36 @@ pub fn mixed() -> Vec<Value> {
     trace_of(RUNS[2])
 }
 
-pub fn bytes(events: &[Value]) -> Vec<u8> {
-    events.iter().flat_map(|event| format!("{event}\n").into_bytes()).collect()
-}
-
-pub fn read(events: &[Value]) -> Result<Verification, NoTrace> {
-    Trace::read(&*bytes(events)).map(Verification::of)
-}
-
-/// Puts right whatever a careful hand would: lines are numbered anew, operations too, each `run-end` says what the events
-/// come to.
+/// Puts right whatever a careful hand would: lines are numbered anew, each run's operations too, and what a run, or a
+/// scenario, is said to end with is what the events come to.
 pub fn doctored(mut events: Vec<Value>) -> Vec<Value> {
     let mut operations = 0;
     for (seq, event) in events.iter_mut().enumerate() {
         event["seq"] = json!(seq);
+        operations = if event["event"] == "run-start" { 0 } else { operations };
         if event["event"] == "operation" {
             operations += 1;
             event["number"] = json!(operations);
         }
     }
-    if let Ok(verification) = read(&events) {
-        let report: Value = serde_json::from_slice(&verification_json(&verification)).unwrap();
-        for end in events.iter_mut().filter(|event| event["event"] == "run-end") {
-            for (name, due) in report["recomputed"].as_object().unwrap() {
-                end[name] = due.clone();
-            }
+    let verified = verify(&bytes(&events)).unwrap_or_default();
+    let Some(due) = verified.first() else { return events };
+    for event in &mut events {
+        let due = match (event["event"].as_str().unwrap(), event["client"].as_str()) {
+            ("run-end", Some(client)) => &due["runs"][client],
+            ("run-end" | "scenario-end", None) => &due["recomputed"],
+            _ => continue,
+        };
+        for (name, due) in due.as_object().into_iter().flatten() {
+            event[name] = due.clone();
         }
     }
     events
 }
 
-/// What does not hold, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.
+/// What does not hold in that file.
 pub fn doubts(events: &[Value]) -> Vec<String> {
-    match read(events) {
-        Err(error) => vec![format!("no trace: {error}")],
-        Ok(verification) => {
-            let doubts = &verification.audit.doubts;
-            let said: Vec<String> = doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence)).collect();
-            assert_eq!(said.is_empty(), verification.holds());
-            assert_eq!(verification.exit_code(), if said.is_empty() { 0 } else { 7 });
-            said
-        }
-    }
+    tool::doubts(&bytes(events))
 }
 
 pub fn number(event: &Value, name: &str) -> u64 {
