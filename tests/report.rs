@@ -1,448 +1,212 @@
-//! A run in, bytes out: what the reports promise to people and to scripts.
+//! A file in, bytes out: what the reports promise to people and to scripts. `INSTA_UPDATE=always` writes the snapshots anew.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use mailconn::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use mailconn::protocol::{Failure, FailureKind, Phases, Protocol, Stage, TlsDetails};
-use mailconn::record::{
-    Agreement, Answer, Asked, Closed, Command, Conclusion, Counts, CutOff, Dispose, End, Entry, Executor, FailOn,
-    FailureRow, Finding, Header, HowClosed, Latency, Lock, Names, OpenFailed, Opened, Operation, Role, Run, SessionRow,
-    Severity, Summary, TaskId, Verdict, What, WhyOpened, WitnessedCommand, WitnessedSession, WorkerId, WorkerRow,
-};
-use mailconn::report::{Format, Ndjson, Output, Progress, ProgressKind, TableOptions, Tally, Unwritable, json, table};
-use serde_json::Value;
+use mailconn::report::{Format, Output, Progress, ProgressKind, Tally, Unwritable};
+use serde_json::{Value, json};
+
+use crate::cli::process::of_kind;
+use crate::support::tool::{self, Again};
+use crate::support::written::{Written, bytes, failed, failure, operation};
 
 const DOVECOT: &str = "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=3)";
 
-/// A report's three ingredients, made by hand: a run of `threads` workers under use-default, all well.
-struct Sample {
-    run: Run,
-    summary: Summary,
-    verdict: Verdict,
+fn limit() -> Value {
+    failure("limit-connections", "auth", "too many connections are open", Some(DOVECOT))
 }
 
-impl Sample {
-    fn new(threads: u32, operations: u64) -> Self {
-        let asked = u64::from(threads) * operations;
-        let counts = |asked| Counts { asked, issued: asked, ok: asked, failed: 0, not_issued: 0 };
-        let mut sample = Self {
-            run: Run {
-                header: Header {
-                    run_id: "5f0c2d9e81ab".to_owned(),
-                    tool_version: "0.1.0".to_owned(),
-                    started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_250),
-                    server: "sandbox".to_owned(),
-                    protocol: Protocol::Imap,
-                    tls: false,
-                    insecure: false,
-                    mode: Mode::UseDefault,
-                    switches: Vec::new(),
-                    workers: vec![Role::default(); threads as usize],
-                    executor: Executor::Threads,
-                    tasks: Vec::new(),
-                    dispose: Dispose::Never,
-                    asked: Asked::Operations(operations),
-                    mix: "noop=3,status=1,fetch=1".to_owned(),
-                    mailboxes: vec!["INBOX".to_owned(), "Archive".to_owned()],
-                    seed: 42,
-                    max_connections: None,
-                    lock: Lock::Unit,
-                    fail_on: FailOn::default(),
-                    names: Names::default(),
-                    scripted: false,
-                },
-                entries: Vec::new(),
-                end: End { elapsed: Duration::from_millis(1230), interrupted: None, still_open: 0 },
-                witness: Some(Vec::new()),
-            },
-            summary: Summary {
-                operations: counts(asked),
-                workers: Vec::new(),
-                tasks: Vec::new(),
-                sections: Vec::new(),
-                sessions: Vec::new(),
-                failures: Vec::new(),
-                cut_off: CutOff::default(),
-                worked: Duration::from_millis(1000),
-                opened: threads as usize,
-                peak: threads as usize,
-                main_opened: false,
-                wait: latency(0, 12, 20),
-                service: latency(480, 2100, 3900),
-                total_wait: Duration::from_millis(3),
-                total_service: Duration::from_millis(700),
-            },
-            verdict: Verdict {
-                rules: Agreement { checked: asked, held: asked },
-                witness: Some(Agreement { checked: asked, held: asked }),
-                findings: Vec::new(),
-                conclusion: Conclusion::Held,
-                because: None,
-            },
+/// The `nth` operation, from 0, of a worker on its default, which the first one creates.
+fn fetch(run: &Written, worker: u32, nth: u64) -> Value {
+    let first = nth == 0;
+    // Each has two lines: its default's creation and its dial.
+    let begun = if first { 1 + 2 * worker as usize } else { run.lines.len() - 1 };
+    let (known, reason) = if first { (begun as u64 - 1, "default-created") } else { (begun as u64, "default") };
+    let mut it = operation(worker + 1, known, "use-default", reason);
+    (it["worker"], it["operation"], it["mailbox"]) = (json!(format!("w{worker}")), json!("fetch"), json!("Archive"));
+    (it["had_default"], it["opened"], it["local_port"]) = (json!(!first), json!(first), json!(65_535 - worker));
+    (it["dial_us"], it["service_us"]) = (json!(if first { 12_700 } else { 0 }), json!(480 + 5 * (nth % 9)));
+    (it["wait_us"], it["items"]) = (json!(4 * (nth % 5)), json!(20));
+    it["commands"] = json!([
+        {"tag": format!("a{}", 3 + 2 * nth), "verb": "EXAMINE"}, {"tag": format!("a{}", 4 + 2 * nth), "verb": "FETCH"},
+    ]);
+    it["answered_by"] = json!({"mailbox": "Archive", "uid_validity": 2});
+    it["issued_at_us"] = run.lines[begun]["at_us"].clone();
+    it
+}
+
+/// A run of so many workers, of whom the server lets so many have a default: they issue so many operations each, the others
+/// stop at their first one. Whoever is let in is so by TLS, if there is any.
+fn limited(threads: u32, allowed: u32, operations: u64, tls: bool) -> Written {
+    let mut run = Written::new("use-default");
+    run.threads(threads);
+    let start = run.start();
+    (start["server"], start["mailboxes"]) = (json!("sandbox"), json!(["INBOX", "Archive"]));
+    (start["mix"], start["asked"]["duration_us"]) = (json!("noop=3,status=1,fetch=1"), Value::Null);
+    start["asked"]["operations_per_worker"] = json!(operations);
+    if tls {
+        start["server"] = json!("imaps://joe@mail.example.org:993");
+        start["certificates_verified"] = json!(true);
+    }
+    let phase = |tls| json!({"resolve": null, "connect": 140, "tls": tls, "greeting": 95, "sign_in": 12_480});
+    let phases = phase(tls.then_some(4_210));
+    for worker in 0..threads {
+        let (connection, port) = (worker + 1, 65_535 - worker);
+        run.create(connection, "default", worker, false);
+        let dialled = if worker < allowed {
+            let opened = run.open(connection);
+            (opened["label"], opened["signed_in_by"]) = (json!(format!("#{connection}")), json!("LOGIN"));
+            opened["commands"] = json!([{"tag": "a1", "verb": "LOGIN"}, {"tag": "a2", "verb": "ID"}]);
+            if tls {
+                opened["tls"] = json!("TLSv1.3, TLS13_AES_256_GCM_SHA384");
+                opened["tls_details"] =
+                    json!({"version": "TLSv1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "resumed": false});
+            }
+            opened
+        } else {
+            let refused = run.refused(connection, 1, allowed, "limit-connections");
+            refused["failure"] = limit();
+            refused
         };
-        for worker in 0..threads {
-            let session = first_session(worker + 1);
-            let opened = opened(session, worker);
-            let closed = closed(session, HowClosed::LoggedOut);
-            sample.push(What::Created {
-                connection: session.connection,
-                kind: Kind::Default,
-                worker: Some(WorkerId(worker)),
-                task: None,
-                by_hand: false,
-            });
-            sample.push(What::Opened(Box::new(opened.clone())));
-            for number in 0..operations {
-                let reason = if number == 0 { Reason::DefaultCreated } else { Reason::Default };
-                let operation = operation(worker, u64::from(worker) * operations + number + 1, session, reason);
-                sample.push(What::Operation(Box::new(operation)));
+        (dialled["worker"], dialled["local_port"]) = (json!(format!("w{worker}")), json!(port));
+        dialled["dial_us"] = phases.clone();
+        let took = if worker < allowed { "signed_in_us" } else { "failed_us" };
+        dialled["at_us"] = json!(dialled["at_us"].as_u64().unwrap() + 11_700);
+        dialled[took] = dialled["at_us"].clone();
+    }
+    for nth in 0..operations {
+        for worker in 0..allowed {
+            run.operate(fetch(&run, worker, nth));
+        }
+    }
+    for worker in allowed..threads {
+        let mut it = failed(fetch(&run, worker, 0), limit());
+        (it["local_port"], it["commands"], it["answered_by"]) = (Value::Null, json!([]), Value::Null);
+        (it["opened"], it["service_us"]) = (json!(false), json!(0));
+        run.operate(it);
+        let stops = json!({"worker": format!("w{worker}"), "not_issued": operations - 1, "failure": null});
+        run.enter("worker-stopped", stops);
+    }
+    for connection in 1..=allowed {
+        let closed = run.close(connection, "logged-out");
+        (closed["bytes_sent"], closed["bytes_received"]) = (json!(4_112), json!(88_340));
+        closed["commands"] = json!([{"tag": format!("a{}", 3 + 2 * operations), "verb": "LOGOUT"}]);
+        closed["carried"] = json!(3 + 2 * operations);
+        run.dispose(connection, "thread-exit");
+    }
+    for (number, line) in (1..).zip(run.of("operation")) {
+        line["number"] = json!(number);
+    }
+    run
+}
+
+/// All well, and by the server's own record too.
+fn ordinary(threads: u32, operations: u64) -> Written {
+    let mut run = limited(threads, threads, operations, false);
+    let mut seen: Vec<Vec<Value>> = vec![Vec::new(); threads as usize];
+    for line in &run.lines {
+        let Some(session) = line["session"].as_str() else { continue };
+        let selected = if line["event"] == "operation" { json!("Archive") } else { Value::Null };
+        let commands = line["commands"].as_array().unwrap().iter().map(|command| {
+            json!({"tag": command["tag"], "verb": command["verb"], "selected": selected, "at_us": line["at_us"]})
+        });
+        seen[session[1..].parse::<usize>().unwrap() - 1].extend(commands);
+    }
+    for (worker, commands) in (0..).zip(seen) {
+        let (port, label) = (65_535 - worker, format!("#{}", worker + 1));
+        let of =
+            json!({"peer_port": port, "run_id": "0123456789ab", "label": label, "logged_out": true, "open": false});
+        run.enter("witness-session", of)["commands"] = json!(commands);
+    }
+    run
+}
+
+/// About as much as any run comes to.
+const MOST: u64 = 999_999_999_999_999_000;
+
+/// Everything longer, larger and stranger than anyone would like.
+fn nasty() -> Written {
+    let line = format!("BAD {} \x1b[31mred\u{202e}\r\n{}", "x".repeat(400), "sorry ".repeat(80));
+    let strange = |kind: &str, stage: &str| failure(kind, stage, &format!("the server answered {line}"), Some(&line));
+    let mut run = limited(200, 200, 3, true);
+    run.lines.retain(|line| line["event"] != "connection-disposed");
+    let start = run.start();
+    start["server"] =
+        json!(format!("imaps://{}@example.org@[2001:db8:85a3:8d3:1319:8a2e:370:7348]:65535", "j".repeat(90)));
+    (start["mode"], start["seed"]) = (json!("use-main-or-default"), json!(u64::MAX));
+    (start["asked"]["operations_per_worker"], start["mailboxes"][1]) = (json!(MOST), json!(line));
+    (run.interrupted, run.still_open) = (Some(2), 1_999_999);
+    for (nth, it) in run.of("operation").enumerate() {
+        let worker = nth % 200;
+        it["mailbox"] = json!(line);
+        it["answered_by"]["mailbox"] = json!(line);
+        match worker % 5 {
+            1 => it["wait_us"] = json!([59_999_000, 3_600_000_000_u64, 4_000_000_000_000_u64][nth / 200]),
+            2 => it["passed"] = json!("#4294967295"),
+            4 => it["worker"] = json!("w4294967295"),
+            _ => {}
+        }
+        match nth % 7 {
+            0 => {
+                let kind = ["limit-connections", "auth-unsupported", "local-resources"][nth % 3];
+                *it = failed(it.take(), strange(kind, "operation"));
+                it["failure"]["server_line"] = json!(format!("\u{30e1}\u{30fc}\u{30eb}{}", "\u{30b5}".repeat(200)));
+                (it["number"], it["failed_command"]) = (json!(u32::MAX), json!("EXAMINE"));
             }
-            sample.push(What::Closed(Box::new(closed.clone())));
-            sample.push(What::Disposed { connection: session.connection, cause: Disposal::ThreadExit });
-            sample.summary.workers.push(WorkerRow {
-                worker: WorkerId(worker),
-                operations: counts(operations),
-                connections: BTreeMap::from([(session.connection, Kind::Default)]),
-                reasons: BTreeMap::from([("default", operations.saturating_sub(1)), ("default-created", 1)]),
-                wait: latency(0, 12, 20),
-                service: latency(480 + u64::from(worker) * 3, 2100, 3900),
-                stopped: None,
-            });
-            sample.summary.sessions.push(SessionRow {
-                session,
-                kind: Kind::Default,
-                owner: Some(WorkerId(worker)),
-                why: WhyOpened::FirstUse,
-                dial: Ok(opened),
-                operations,
-                closed: Some(closed),
-            });
-            if let Some(witness) = &mut sample.run.witness {
-                witness.push(WitnessedSession {
-                    peer_port: port(worker),
-                    run_id: Some("5f0c2d9e81ab".to_owned()),
-                    label: Some(session.to_string()),
-                    logged_out: true,
-                    open: false,
-                    commands: vec![WitnessedCommand {
-                        tag: "a4".to_owned(),
-                        verb: "NOOP".to_owned(),
-                        selected: None,
-                        at: Some(Duration::from_micros(1500)),
-                    }],
-                });
+            1 => {
+                *it = failed(it.take(), strange("refused", "wait"));
+                ["connection", "session", "reason", "local_port"].iter().for_each(|name| it[*name] = Value::Null);
             }
-        }
-        sample
-    }
-
-    /// The server takes three connections; the other workers stop at their first operation.
-    fn limited() -> Self {
-        let mut sample = Self::new(8, 100);
-        sample.run.header.server = "imaps://joe@mail.example.org:993".to_owned();
-        sample.run.witness = None;
-        let refusal = limit();
-        for index in 3..8 {
-            let row = &mut sample.summary.workers[index];
-            row.operations = Counts { asked: 100, issued: 1, ok: 0, failed: 1, not_issued: 99 };
-            row.connections.clear();
-            row.reasons = BTreeMap::from([("default-created", 1)]);
-            row.service = Latency::default();
-            row.stopped = Some(refusal.clone());
-            let row = &mut sample.summary.sessions[index];
-            row.operations = 0;
-            row.closed = None;
-            row.dial = Err(OpenFailed {
-                session: row.session,
-                worker: row.owner,
-                local_port: Some(port(index as u32)),
-                phases: phases(true),
-                took: Duration::from_millis(7),
-                sign_in_attempted: true,
-                open: 3,
-                dialling: 0,
-                failed: Duration::from_millis(7),
-                failure: refusal.clone(),
-            });
-        }
-        for row in &mut sample.summary.sessions {
-            if let Ok(opened) = &mut row.dial {
-                opened.phases = phases(true);
-                opened.tls = Some(TlsDetails {
-                    version: "TLSv1.3".to_owned(),
-                    cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
-                    ..TlsDetails::default()
-                });
+            2 => it["wait_us"] = json!(100_000_000_000_u64),
+            3 => {
+                it["items"] = json!(u32::MAX);
+                (it["connection"], it["session"]) = (json!("#4294967295"), json!("#4294967295.9"));
             }
+            _ => {}
         }
-        sample.push(What::OpenFailed(Box::new(sample.summary.sessions[7].dial.clone().unwrap_err())));
-        sample.push(What::Stopped { worker: WorkerId(7), not_issued: 99, failure: Some(Box::new(refusal.clone())) });
-        sample.summary.operations = Counts { asked: 800, issued: 305, ok: 300, failed: 5, not_issued: 495 };
-        sample.summary.opened = 3;
-        sample.summary.peak = 3;
-        sample.summary.failures = vec![FailureRow {
-            kind: FailureKind::LimitConnections,
-            stage: Stage::Auth,
-            count: 5,
-            operation: None,
-            command: None,
-            mailbox: None,
-            message: refusal.message,
-            server_line: refusal.server_line,
-            further_lines: Vec::new(),
-        }];
-        sample.verdict = Verdict {
-            rules: Agreement { checked: 305, held: 305 },
-            witness: None,
-            findings: vec![Finding {
-                id: "MC030",
-                severity: Severity::Limit,
-                count: 5,
-                sentence: "the server refused a connection because too many are open: 3 of this client were; use \
-                           --max-connections 3 or --mode use-main"
-                    .to_owned(),
-                evidence: vec!["#4, #5, #6, #7, #8".to_owned(), DOVECOT.to_owned()],
-            }],
-            conclusion: Conclusion::Limited,
-            because: None,
-        };
-        sample
     }
-
-    /// Everything longer, larger and stranger than anyone would like.
-    fn nasty() -> Self {
-        let mut sample = Self::new(2000, 3);
-        let line = format!("BAD {} \x1b[31mred\u{202e}\r\n{}", "x".repeat(400), "sorry ".repeat(80));
-        sample.run.header.server =
-            format!("imaps://{}@example.org@[2001:db8:85a3:8d3:1319:8a2e:370:7348]:65535", "j".repeat(90));
-        sample.run.header.mode = Mode::UseMainOrDefault;
-        sample.run.header.seed = u64::MAX;
-        sample.run.header.asked = Asked::Operations(u64::MAX);
-        sample.run.end = End { elapsed: Duration::from_secs(90_061), interrupted: Some(2), still_open: 1_999_999 };
-        sample.run.witness = None;
-        let counts = Counts { asked: u64::MAX, issued: u64::MAX, ok: 1, failed: u64::MAX, not_issued: u64::MAX };
-        sample.summary.operations = counts;
-        let failure = |kind, stage| Failure {
-            kind,
-            stage,
-            message: format!("the server answered {line}"),
-            server_line: Some(line.clone()),
-            further_lines: Vec::new(),
-        };
-        for (index, row) in sample.summary.workers.iter_mut().enumerate() {
-            match index % 5 {
-                0 => row.operations = counts,
-                1 => row.wait = latency(59_999_000, 3_600_000_000, 4_000_000_000_000),
-                2 => {
-                    row.connections = (0..9).map(|id| (ConnectionId(u32::MAX - id), Kind::Independent)).collect();
-                    row.reasons =
-                        [("explicit", u64::MAX), ("main", u64::MAX), ("default", 7), ("default-created", 9)].into();
-                }
-                3 => row.stopped = Some(failure(FailureKind::TlsCertificate, Stage::Greeting)),
-                _ => row.worker = WorkerId(u32::MAX),
+    for (nth, closed) in run.of("session-closed").enumerate() {
+        match nth % 4 {
+            0 => {
+                (closed["closed"], closed["failure"]) = (json!("no-logout"), strange("timeout", "logout"));
+                (closed["bytes_sent"], closed["bytes_received"]) = (json!(MOST), json!(MOST));
             }
+            1 => closed["closed"] = json!("discarded"),
+            2 => (closed["closed"], closed["failure"]) = (json!("hung-up"), strange("server-bye", "logout")),
+            _ => {}
         }
-        for (index, row) in sample.summary.sessions.iter_mut().enumerate() {
-            let session = SessionId { connection: ConnectionId(u32::MAX), number: u32::MAX };
-            match index % 4 {
-                0 => {
-                    row.kind = Kind::Independent;
-                    row.owner = Some(WorkerId(u32::MAX));
-                    row.session = session;
-                    row.operations = u64::MAX;
-                    row.closed = Some(Closed {
-                        session,
-                        how: HowClosed::WithoutLogout(failure(FailureKind::Timeout, Stage::Logout)),
-                        sent: u64::MAX,
-                        received: u64::MAX,
-                        commands: Box::default(),
-                        carried: 1,
-                    });
-                }
-                1 => {
-                    row.dial = Err(OpenFailed {
-                        session,
-                        worker: None,
-                        local_port: None,
-                        phases: Phases { connect: Some(Duration::from_secs(86_400)), ..phases(true) },
-                        took: Duration::from_millis(7),
-                        sign_in_attempted: false,
-                        open: usize::MAX,
-                        dialling: 0,
-                        failed: Duration::from_millis(7),
-                        failure: failure(FailureKind::LimitConnections, Stage::Operation),
-                    });
-                }
-                2 => row.closed = None,
-                _ => row.closed = Some(closed(session, HowClosed::Discarded)),
-            }
-        }
-        for kind in [FailureKind::LimitConnections, FailureKind::AuthUnsupported, FailureKind::LocalResources] {
-            sample.summary.failures.push(FailureRow {
-                kind,
-                stage: Stage::Operation,
-                count: u64::MAX,
-                operation: Some("fetch"),
-                command: Some("EXAMINE"),
-                mailbox: Some(line.clone()),
-                message: line.clone(),
-                server_line: Some(format!("\u{30e1}\u{30fc}\u{30eb}{}", "\u{30b5}".repeat(200))),
-                further_lines: Vec::new(),
-            });
-        }
-        sample.verdict.findings = vec![Finding {
-            id: "MC001",
-            severity: Severity::Broken,
-            count: u64::MAX,
-            sentence: line.clone(),
-            evidence: vec![line.clone(), String::new()],
-        }];
-        sample.verdict.conclusion = Conclusion::Interrupted(2);
-        for entry in &mut sample.run.entries {
-            if let What::Operation(operation) = &mut entry.what {
-                match operation.number % 3 {
-                    0 => {
-                        operation.outcome = Err(Box::new(failure(FailureKind::LimitConnections, Stage::Operation)));
-                        operation.session = None;
-                        operation.reason = None;
-                        operation.number = u64::from(u32::MAX);
-                    }
-                    1 => operation.wait = Duration::from_secs(100_000),
-                    _ => {
-                        operation.outcome = Ok(u32::MAX);
-                        operation.worker = WorkerId(u32::MAX);
-                        operation.session = Some(SessionId { connection: ConnectionId(u32::MAX), number: 9 });
-                    }
-                }
-            }
-        }
-        sample
     }
-
-    fn push(&mut self, what: What) {
-        let seq = self.run.entries.len() as u64;
-        self.run.entries.push(Entry { seq, at: Duration::from_micros(250 * (seq + 1)), what });
+    for nth in (0..200).step_by(4) {
+        run.create(u32::MAX - nth, "independent", u32::MAX, true);
+        let refused = run.refused(u32::MAX - nth, u32::MAX, 0, "limit-connections");
+        (refused["failure"], refused["open"]) = (strange("limit-connections", "operation"), json!(MOST));
+        (refused["dial_us"]["connect"], refused["took_us"]) = (json!(86_400_000_000_u64), json!(MOST));
+        let stops =
+            json!({"worker": format!("w{nth}"), "not_issued": MOST, "failure": strange("tls-certificate", "greeting")});
+        run.enter("worker-stopped", stops);
     }
-
-    fn table(&self, each: bool, rows: Option<usize>) -> String {
-        table(&self.run, &self.summary, &self.verdict, &TableOptions { each, rows })
+    for nth in 0..9 {
+        let (connection, known) = (u32::MAX - 4 * nth, run.known());
+        let it = run.operate(operation(0, known, "use-default", "explicit"));
+        it["worker"] = json!("w2");
+        ["connection", "session", "passed"].iter().for_each(|name| it[*name] = json!(format!("#{connection}")));
     }
-
-    fn json(&self) -> Value {
-        let bytes = json(&self.run, &self.summary, &self.verdict);
-        assert!(bytes.ends_with(b"}\n"));
-        serde_json::from_slice(&bytes).unwrap()
-    }
-
-    fn ndjson(&self) -> Vec<Value> {
-        let mut file = Ndjson::start(Vec::new(), &self.run.header).unwrap();
-        for batch in self.run.entries.chunks(7) {
-            file.entries(batch).unwrap();
-        }
-        let bytes = file.end(&self.run, &self.summary, &self.verdict).unwrap();
-        assert!(bytes.ends_with(b"\n"));
-        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
+    // Never seen to end.
+    run.lines.retain(|line| line["event"] != "session-closed" || line["session"] != "#7");
+    run
 }
 
-fn latency(p50: u64, p99: u64, max: u64) -> Latency {
-    Latency { p50: Duration::from_micros(p50), p99: Duration::from_micros(p99), max: Duration::from_micros(max) }
+fn table(run: &Written, each: bool, rows: Option<usize>) -> String {
+    tool::told(&bytes(&run.file()), each, rows)
 }
 
-fn first_session(connection: u32) -> SessionId {
-    SessionId { connection: ConnectionId(connection), number: 1 }
-}
-
-fn port(worker: u32) -> u16 {
-    65_535 - worker as u16
-}
-
-fn phases(tls: bool) -> Phases {
-    Phases {
-        resolve: None,
-        connect: Some(Duration::from_micros(140)),
-        tls: tls.then_some(Duration::from_micros(4_210)),
-        greeting: Some(Duration::from_micros(95)),
-        sign_in: Some(Duration::from_micros(12_480)),
-    }
-}
-
-fn opened(session: SessionId, worker: u32) -> Opened {
-    Opened {
-        began: Duration::ZERO,
-        session,
-        worker: Some(WorkerId(worker)),
-        local_port: port(worker),
-        phases: phases(false),
-        tls: None,
-        signed_in_by: Some("LOGIN"),
-        signed_in: Duration::ZERO,
-        label: Some(session.to_string()),
-        commands: Box::new([Command { tag: 1, verb: "LOGIN" }, Command { tag: 2, verb: "ID" }]),
-    }
-}
-
-fn closed(session: SessionId, how: HowClosed) -> Closed {
-    Closed {
-        session,
-        how,
-        sent: 4_112,
-        received: 88_340,
-        commands: Box::new([Command { tag: 104, verb: "LOGOUT" }]),
-        carried: 104,
-    }
-}
-
-fn operation(worker: u32, number: u64, session: SessionId, reason: Reason) -> Operation {
-    Operation {
-        worker: WorkerId(worker),
-        task: None,
-        number,
-        name: "fetch",
-        mailbox: Some(1),
-        issued_after: number,
-        issued_at: Duration::from_micros(200 * number),
-        mode: Mode::UseDefault,
-        had_default: reason == Reason::Default,
-        passed: None,
-        reason: Some(reason),
-        session: Some(session),
-        opened: reason == Reason::DefaultCreated,
-        local_port: Some(port(worker)),
-        commands: Box::new([Command { tag: 3, verb: "EXAMINE" }, Command { tag: 4, verb: "FETCH" }]),
-        failed_command: None,
-        wait: Duration::from_nanos(800),
-        dial: if reason == Reason::DefaultCreated { Duration::from_micros(12_700) } else { Duration::ZERO },
-        service: Duration::from_micros(480),
-        outcome: Ok(20),
-        answered_by: Some(Answer { mailbox: Some("Archive".into()), uid_validity: Some(2) }),
-        relied_on: None,
-    }
-}
-
-fn limit() -> Failure {
-    Failure {
-        kind: FailureKind::LimitConnections,
-        stage: Stage::Auth,
-        message: "too many connections are open".to_owned(),
-        server_line: Some(DOVECOT.to_owned()),
-        further_lines: Vec::new(),
-    }
-}
-
-fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().expect("an object").keys().map(String::as_str).collect()
-}
-
-fn names(names: &str) -> BTreeSet<&str> {
-    names.split_whitespace().collect()
+fn document(run: &Written) -> Value {
+    serde_json::from_str(&tool::report(&bytes(&run.file()))).unwrap()
 }
 
 /// As many cells of a terminal as a line takes: the characters in these tests are narrow, but for Japanese ones.
@@ -455,11 +219,9 @@ mod table {
 
     #[test]
     fn no_line_is_wider_than_80_columns() {
-        for sample in [Sample::new(8, 100), Sample::limited(), Sample::nasty(), Sample::new(2000, 2), Sample::new(0, 0)]
-        {
+        for run in [ordinary(8, 100), limited(8, 3, 100, true), nasty(), ordinary(500, 2), ordinary(0, 0)] {
             for (each, rows) in [(false, Some(20)), (true, Some(12)), (true, Some(0)), (true, None)] {
-                let text = sample.table(each, rows);
-                for line in text.lines() {
+                for line in table(&run, each, rows).lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));
                     assert_eq!(line.trim_end(), line, "blanks at the end");
                 }
@@ -469,98 +231,85 @@ mod table {
 
     #[test]
     fn an_ordinary_run_fits_its_rows_on_one_line_each() {
-        let text = Sample::new(8, 100).table(false, Some(20));
-        assert_eq!(
-            text.lines().take(8).collect::<Vec<_>>(),
-            [
-                "sandbox, use-default, 8 threads, 800 operations, seed 42",
-                "8 connections opened (peak 8), 100 operations on each; main not used",
-                "800 operations ok, 0 failed; 1.23 s, 800 operations/s (first to last: 1.00 s)",
-                "",
-                "                                                       wait ms    service ms",
-                "worker  connection  reason          ops failed   p50  p99  max      p50  p99",
-                "w0      #1 default  default, 1 new  100      0     0 0.01 0.02     0.48 2.10",
-                "w1      #2 default  default, 1 new  100      0     0 0.01 0.02     0.48 2.10",
-            ]
-        );
-        assert_eq!(
-            text.lines().skip(15).take(3).collect::<Vec<_>>(),
-            [
-                "                                            dial ms         bytes",
-                "session  kind        why     port  conn greet login  ops  out  in  closed",
-                "#1       default w0  first  65535  0.14  0.10  12.5  100 4.1k 88k  logout",
-            ]
-        );
-        assert!(text.ends_with(
-            "\nrules held for 800 of 800 operations\nthe server's own record agrees for 800 of 800\nexit 0: all held\n"
-        ));
+        let text = table(&ordinary(8, 100), false, Some(20));
         assert!(text.is_ascii());
+        insta::assert_snapshot!("an_ordinary_run", text);
+    }
 
-        let mut wide = Sample::limited();
-        wide.summary.sessions.truncate(3);
-        wide.summary.sessions[1].owner = Some(WorkerId(199));
-        let text = wide.table(false, None);
+    #[test]
+    fn a_limit_is_told_with_the_servers_own_words_and_who_stopped() {
+        insta::assert_snapshot!("a_run_that_met_a_limit", table(&limited(8, 3, 100, true), false, Some(20)));
+    }
+
+    #[test]
+    fn a_wide_owner_still_fits_on_the_sessions_line() {
+        let mut wide = limited(3, 3, 1, true);
+        wide.of("connection-created").nth(1).unwrap()["worker"] = json!("w199");
+        let text = table(&wide, false, None);
         assert!(text.contains("\n#2       default w199  first  65534  0.14 4.21"), "{text}");
     }
 
     #[test]
+    fn each_operation_has_its_row_if_that_is_asked_for() {
+        insta::assert_snapshot!("each_operation", table(&limited(3, 2, 2, true), true, None));
+    }
+
+    #[test]
     fn a_fold_says_what_it_leaves_out_and_keeps_what_matters() {
-        let mut sample = Sample::new(2000, 20);
-        sample.summary.workers[1234].operations.failed = 2;
-        sample.summary.workers[1500].wait = latency(5, 9, 77_000);
-        sample.summary.sessions[900].closed = None;
-        let text = sample.table(true, Some(16));
-        assert!(text.contains("\n... 1,984 more workers: 39,680 operations, 0 failed (--format json lists all)\n"));
+        let mut run = ordinary(2000, 2);
+        for failing in run.of("operation").filter(|it| it["worker"] == "w1234") {
+            *failing = failed(failing.take(), failure("server-no", "operation", "no", None));
+        }
+        run.of("operation").find(|it| it["worker"] == "w1500").unwrap()["wait_us"] = json!(77_000);
+        run.lines.retain(|line| line["event"] != "session-closed" || line["session"] != "#901");
+        let text = table(&run, true, Some(16));
         assert!(
-            text.contains("\n... 1,984 more sessions: 39,680 operations, all ended by logout (--format json\n  lists")
+            text.contains("\n... 1,984 more workers: 3,968 operations, 0 failed (--format json lists all)\n"),
+            "{text}"
         );
-        assert!(text.contains("\n... 39,984 more operations, 0 failed (--format ndjson lists all)\n"));
+        assert!(
+            text.contains("\n... 1,984 more sessions: 3,968 operations, all ended by logout (--format json\n  lists"),
+            "{text}"
+        );
+        assert!(text.contains("\n... 3,984 more operations, 0 failed (--format ndjson lists all)\n"), "{text}");
         for row in ["\nw0 ", "\nw7 ", "\nw1234 ", "\nw1500 ", "\n#1 ", "\n#901 "] {
             assert!(text.contains(row), "{row:?} is missing:\n{text}");
         }
-        assert!(text.lines().count() < 80, "{text}");
+        assert!(text.lines().count() < 120, "{text}");
 
-        let whole = Sample::new(300, 4).table(true, None);
+        let whole = table(&ordinary(100, 4), true, None);
         assert!(!whole.contains("..."));
-        assert!(whole.lines().count() > 300 + 300 + 1_200);
+        assert!(whole.lines().count() > 100 + 100 + 400);
     }
 
     #[test]
     fn one_row_too_many_is_shown_and_not_talked_about() {
-        let text = Sample::new(5, 1).table(false, Some(4));
+        let text = table(&ordinary(5, 1), false, Some(4));
         assert!(text.contains("\nw4 ") && !text.contains("..."), "{text}");
     }
 
     #[test]
     fn a_record_that_cannot_be_had_never_agrees() {
-        let text = Sample::limited().table(false, Some(20));
-        assert!(text.contains("\nthe server's own record: not available (a real server's log is not read)\n"));
-        assert!(!text.contains("agrees"));
-        let mut nothing = Sample::new(1, 0);
-        nothing.verdict.witness = Some(Agreement::default());
-        assert!(!nothing.table(false, None).contains("agrees"));
-    }
-
-    #[test]
-    fn a_limit_is_told_with_the_servers_own_words_and_who_stopped() {
-        let text = Sample::limited().table(false, Some(20));
-        let kind = FailureKind::LimitConnections.name();
-        let stage = Stage::Auth.name();
+        let without = limited(8, 3, 2, true);
+        let text = table(&without, false, Some(20));
         assert!(
-            text.contains(&format!("\nstopped: w3-w7 by {kind} at {stage}; 495 operations not issued\n")),
+            text.contains("\nthe server's own record: not available (a real server's log is not read)\n"),
             "{text}"
         );
-        assert!(text.contains(&format!("\n5x {kind} at {stage}: too many connections are open\n")), "{text}");
-        assert!(text.contains("   server: NO [LIMIT] Maximum number of connections from user+IP exceeded\n"));
-        assert!(text.contains("\n300 operations ok, 5 failed, 495 not issued; "));
-        assert!(text.contains("\n#8       default w7  first  65528    3 7.00  "), "{text}");
-        assert!(text.contains("\nMC030 limit, 5 times: the server refused"));
-        assert!(text.ends_with("\nexit 6: refused by a connection limit\n"));
+        assert!(!text.contains("agrees"));
+        let witness = &document(&without)["verdict"]["witness"];
+        assert_eq!(*witness, json!({"available": false, "checked": 0, "agreed": 0}));
+        // Nor does one in which there is nothing to compare.
+        let text = table(&ordinary(1, 0), false, None);
+        assert!(
+            text.contains("the server's own record: no operation to compare") && !text.contains("agrees"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_server_cannot_write_to_the_terminal() {
-        let text = Sample::nasty().table(true, None);
+        let text = table(&nasty(), true, None);
         assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
         assert!(!text.contains('\u{202e}'));
         assert!(text.contains("\\u{1b}[31mred\\u{202e}"));
@@ -568,295 +317,108 @@ mod table {
 
     #[test]
     fn an_interrupted_run_says_so_first_and_last() {
-        let mut sample = Sample::new(2, 5);
-        sample.run.end.interrupted = Some(15);
-        sample.verdict.conclusion = Conclusion::Interrupted(15);
-        let text = sample.table(false, None);
-        assert!(text.contains("seed 42\ninterrupted by SIGTERM: this is as far as it came\n"));
-        assert!(text.ends_with("\nexit 143: interrupted by SIGTERM\n"));
+        let mut run = ordinary(2, 5);
+        run.interrupted = Some(15);
+        let text = table(&run, false, None);
+        assert!(text.contains("seed 42\ninterrupted by SIGTERM: this is as far as it came\n"), "{text}");
+        assert!(text.ends_with("\nexit 143: interrupted by SIGTERM\n"), "{text}");
     }
 
     #[test]
     fn a_run_of_a_duration_shows_how_evenly_it_was_shared() {
-        let mut sample = Sample::new(4, 50);
-        sample.run.header.asked = Asked::Duration(Duration::from_secs(2));
-        sample.summary.workers[2].operations.issued = 46;
-        let text = sample.table(false, None);
-        assert!(text.contains(", 4 threads, 2.00 s, seed 42\n"));
-        assert!(text.contains("\nthe busiest worker did 50 operations, the idlest 46\n"));
-    }
-}
-
-mod exit {
-    use super::*;
-
-    #[test]
-    fn every_conclusion_has_its_code() {
-        let codes = [
-            (Conclusion::Held, 0),
-            (Conclusion::Failed, 1),
-            (Conclusion::NotConnected, 4),
-            (Conclusion::SignInRefused, 5),
-            (Conclusion::Limited, 6),
-            (Conclusion::Broken, 7),
-            (Conclusion::Interrupted(2), 130),
-            (Conclusion::Interrupted(15), 143),
-        ];
-        for (conclusion, code) in codes {
-            assert_eq!(conclusion.exit_code(), code, "{conclusion:?}");
-        }
-        assert_eq!(Format::ALL.map(Format::name), ["table", "json", "ndjson"]);
-        assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
+        let mut run = ordinary(4, 5);
+        run.start()["asked"] = json!({"operations_per_worker": null, "duration_us": 2_000_000});
+        let last = run.lines.iter().rposition(|line| line["event"] == "operation" && line["worker"] == "w2").unwrap();
+        run.lines.remove(last);
+        let text = table(&run, false, None);
+        assert!(text.contains(", 4 threads, 2.00 s, seed 42\n"), "{text}");
+        assert!(text.contains("\nthe busiest worker did 5 operations, the idlest 4\n"), "{text}");
     }
 }
 
 mod json {
     use super::*;
 
-    const COUNTS: &str = "asked issued ok failed not_issued";
-    const FAILURE: &str = "kind stage message server_line further_lines";
-
     #[test]
-    fn every_promised_name_is_there() {
-        let report = Sample::limited().json();
-        assert_eq!(
-            keys(&report),
-            names(
-                "schema_version tool_version run_id started server protocol certificates_verified mode threads seed \
-                 asked mix mailboxes max_connections lock fail_on left_mailboxes elapsed_us interrupted operations connections wait_us service_us total_wait_us \
-                 total_service_us worked_us cut_off findings verdict exit_code failures workers executor dispose operations_on tasks sections sessions"
-            )
-        );
-        assert_eq!(keys(&report["operations"]), names(COUNTS));
-        assert_eq!(keys(&report["connections"]), names("opened peak main_opened still_open"));
-        assert_eq!(keys(&report["asked"]), names("operations_per_worker duration_us"));
-        let latency = names("p50 p99 max");
-        assert_eq!(keys(&report["wait_us"]), latency);
-        for worker in report["workers"].as_array().unwrap() {
-            assert_eq!(
-                keys(worker),
-                names(
-                    "worker creates_default creates_independent operations connections kinds reasons wait_us \
-                     service_us stopped"
-                )
-            );
-            assert_eq!(keys(&worker["operations"]), names(COUNTS));
-            assert_eq!((keys(&worker["wait_us"]), keys(&worker["service_us"])), (latency.clone(), latency.clone()));
-        }
-        for session in report["sessions"].as_array().unwrap() {
-            assert_eq!(
-                keys(session),
-                names(
-                    "connection session kind owner needed_by reason opened local_port label tls tls_details \
-                     signed_in_by dial_us operations failed_after_us bytes_sent bytes_received closed close_failure failure open_at_failure sign_in_attempted"
-                )
-            );
-            assert_eq!(keys(&session["dial_us"]), names("resolve connect tls greeting sign_in"));
-        }
-        assert_eq!(keys(&report["sessions"][7]["failure"]), names(FAILURE));
-        assert_eq!(keys(&report["workers"][7]["stopped"]), names(FAILURE));
-        assert_eq!(
-            keys(&report["failures"][0]),
-            names("kind stage count operation command mailbox message server_line further_lines")
-        );
-        assert_eq!(keys(&report["findings"][0]), names("id severity count sentence evidence"));
-        assert_eq!(keys(&report["verdict"]), names("rules witness"));
-        assert_eq!(keys(&report["verdict"]["rules"]), names("checked held"));
-        assert_eq!(keys(&report["verdict"]["witness"]), names("available checked agreed"));
-    }
-
-    #[test]
-    fn values_have_their_types_and_units() {
-        let report = Sample::new(8, 100).json();
-        for (pointer, value) in [
-            ("/schema_version", Value::from(1)),
-            ("/tool_version", "0.1.0".into()),
-            ("/run_id", "5f0c2d9e81ab".into()),
-            ("/started", "2026-09-21T14:13:20.250000Z".into()),
-            ("/server", "sandbox".into()),
-            ("/mode", "use-default".into()),
-            ("/threads", 8.into()),
-            ("/seed", 42.into()),
-            ("/asked/operations_per_worker", 100.into()),
-            ("/operations/issued", 800.into()),
-            ("/connections/peak", 8.into()),
-            ("/connections/main_opened", false.into()),
-            ("/elapsed_us", 1_230_000.into()),
-            ("/interrupted", Value::Null),
-            ("/exit_code", 0.into()),
-            ("/verdict/rules/held", 800.into()),
-            ("/verdict/witness/available", true.into()),
-            ("/verdict/witness/agreed", 800.into()),
-            ("/workers/3/worker", "w3".into()),
-            ("/workers/3/connections/0", "#4".into()),
-            ("/workers/3/kinds/#4", "default".into()),
-            ("/workers/3/reasons/default", 99.into()),
-            ("/workers/3/reasons/default-created", 1.into()),
-            ("/workers/3/wait_us/max", 20.into()),
-            ("/workers/3/stopped", Value::Null),
-            ("/sessions/3/connection", "#4".into()),
-            ("/sessions/3/session", "#4".into()),
-            ("/sessions/3/kind", "default".into()),
-            ("/sessions/3/owner", "w3".into()),
-            ("/sessions/3/reason", "first-use".into()),
-            ("/sessions/3/local_port", 65_532.into()),
-            ("/sessions/3/operations", 100.into()),
-            ("/sessions/3/closed", "logged-out".into()),
-            ("/sessions/3/dial_us/connect", 140.into()),
-            ("/sessions/3/dial_us/tls", Value::Null),
-            ("/sessions/3/bytes_received", 88_340.into()),
-        ] {
-            assert_eq!(report.pointer(pointer), Some(&value), "{pointer}");
-        }
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_had_counts_nothing() {
-        let witness = &Sample::limited().json()["verdict"]["witness"];
-        assert_eq!((&witness["available"], &witness["agreed"]), (&Value::from(false), &Value::from(0)));
+    fn every_promised_name_is_there_with_its_type_and_unit() {
+        insta::assert_snapshot!("a_run_that_met_a_limit_in_json", tool::report(&bytes(&limited(2, 1, 2, true).file())));
+        insta::assert_snapshot!("an_ordinary_run_in_json", tool::report(&bytes(&ordinary(1, 2).file())));
     }
 
     #[test]
     fn no_input_is_too_large_for_it() {
-        let report = Sample::nasty().json();
-        assert_eq!(report["seed"], u64::MAX);
-        assert_eq!(report["interrupted"], 2);
-        let mut early = Sample::new(1, 1);
-        early.run.header.started = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        early.run.header.asked = Asked::Duration(Duration::MAX);
-        assert_eq!(early.json()["asked"]["duration_us"], u64::MAX);
-        assert_eq!(early.json()["started"], "1970-01-01T00:00:00.000000Z");
+        let report = document(&nasty());
+        assert_eq!((&report["seed"], &report["interrupted"]), (&json!(u64::MAX), &json!(2)));
+        assert_eq!(report["operations"]["asked"], u64::MAX, "more than can be counted");
+        let mut long = ordinary(1, 1);
+        long.start()["asked"] = json!({"operations_per_worker": null, "duration_us": MOST});
+        assert_eq!(document(&long)["asked"]["duration_us"], MOST);
     }
 }
 
 mod ndjson {
     use super::*;
 
+    /// A run with each event that there is.
+    fn every_event() -> Written {
+        let mut run = limited(2, 1, 2, true);
+        let start = run.start();
+        (start["workers"][1]["creates_default"], start["max_connections"]) = (json!(true), json!(9));
+        start["switches"] = json!([{"after": 3, "mode": "use-main"}]);
+        start["tasks"] = json!([{"task": "t0", "creates_default": false, "creates_independent": true}]);
+        (start["executor"], start["dispose"]) = (json!("pool"), json!("task"));
+        run.enter("mode-changed", json!({"from": "use-default", "to": "use-main"}));
+        run.enter("task-started", json!({"task": "t0", "worker": "w0"}));
+        let refused = json!({"task": "t0", "worker": "w0", "existing": "#3", "rule": "C3"});
+        run.enter("default-refused", refused);
+        run.enter("task-stopped", json!({"task": "t0", "not_issued": 2, "failure": limit()}));
+        run.enter("mailbox-left", json!({"worker": "w0", "mailbox": "mailconn-0123456789ab-w0"}));
+        run.enter("task-ended", json!({"task": "t0", "worker": "w0", "operations": 3, "left_mailbox": true}));
+        let ended = json!({"operations": 3, "not_begun": 1, "not_begun_wait_us": 12, "left_mailbox": false});
+        run.enter("worker-ended", ended)["worker"] = json!("w0");
+        run.close_by(9, "no-logout", limit());
+        let mut passed = failed(operation(1, 9, "use-main", "explicit"), limit());
+        (passed["task"], passed["passed"], passed["session"]) = (json!("t0"), json!("#1"), json!("#1.2"));
+        passed["relied_on"] = json!({
+            "session": "#1", "local_port": 65_535, "commands": [{"tag": "a8", "verb": "EXAMINE"}], "uid_validity": null,
+        });
+        run.operate(passed);
+        let seen = json!([{"tag": "a4", "verb": "NOOP", "selected": null, "at_us": 1500}]);
+        let line =
+            json!({"peer_port": 65_535, "run_id": "0123456789ab", "label": "#1", "logged_out": true, "open": false});
+        run.enter("witness-session", line)["commands"] = seen;
+        run
+    }
+
+    fn lines(text: &str) -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_event_has_its_line_and_nothing_of_it_is_lost() {
+        let file = every_event().file();
+        let text = tool::rewritten(&bytes(&file));
+        let (events, end) = text.trim_end().rsplit_once('\n').unwrap();
+        insta::assert_snapshot!("every_event", events);
+        assert_eq!(lines(events), file[..file.len() - 1]);
+        assert!(text.ends_with("}\n") && end.contains("\"event\":\"run-end\""), "{end}");
+        assert_eq!(tool::rewritten(text.as_bytes()), text);
+    }
+
     #[test]
     fn lines_are_numbered_without_a_gap_from_run_start_to_run_end() {
-        for sample in [Sample::new(4, 5), Sample::limited(), Sample::nasty(), Sample::new(0, 0)] {
-            let lines = sample.ndjson();
+        for run in [ordinary(4, 5), limited(8, 3, 100, true), nasty(), ordinary(0, 0)] {
+            let lines = lines(&tool::rewritten(&bytes(&run.file())));
             for (number, line) in lines.iter().enumerate() {
                 assert_eq!(line["seq"], number as u64);
                 assert!(line["event"].is_string() && line["at_us"].is_u64() && line["time"].is_string(), "{line}");
             }
-            assert_eq!(lines.first().unwrap()["event"], "run-start");
-            assert_eq!(lines.last().unwrap()["event"], "run-end");
-            assert_eq!(lines.iter().filter(|line| line["event"] == "run-end").count(), 1);
+            assert_eq!(
+                (&lines[0]["event"], &lines[lines.len() - 1]["event"]),
+                (&json!("run-start"), &json!("run-end"))
+            );
+            assert_eq!(of_kind(&lines, "run-end").count(), 1);
         }
-    }
-
-    #[test]
-    fn run_start_tells_all_that_was_asked_for() {
-        let mut sample = Sample::new(2, 5);
-        sample.run.header.workers[1].creates_default = true;
-        sample.run.header.max_connections = Some(9);
-        let start = &sample.ndjson()[0];
-        assert_eq!(
-            keys(start),
-            names(
-                "seq event at_us time schema_version tool_version run_id started server protocol \
-                 certificates_verified mode threads seed asked mix mailboxes max_connections lock fail_on workers executor dispose tasks scripted switches"
-            )
-        );
-        assert_eq!(start["max_connections"], 9);
-        assert_eq!(
-            (&start["lock"], &start["fail_on"]),
-            (&"unit".into(), &serde_json::json!(["hazard", "leak", "fault"]))
-        );
-        assert_eq!(start["mailboxes"], serde_json::json!(["INBOX", "Archive"]));
-        assert_eq!(
-            start["workers"],
-            serde_json::json!([
-                {"worker": "w0", "creates_default": false, "creates_independent": false},
-                {"worker": "w1", "creates_default": true, "creates_independent": false},
-            ])
-        );
-    }
-
-    #[test]
-    fn an_operation_can_be_judged_from_its_line() {
-        let mut sample = Sample::new(1, 2);
-        let mut failed = operation(0, 3, SessionId { connection: ConnectionId(1), number: 2 }, Reason::Explicit);
-        failed.passed = Some(ConnectionId(1));
-        failed.outcome = Err(Box::new(limit()));
-        sample.push(What::Operation(Box::new(failed)));
-        let lines = sample.ndjson();
-        let operations: Vec<&Value> = lines.iter().filter(|line| line["event"] == "operation").collect();
-        let first = serde_json::json!({
-            "seq": 3, "event": "operation", "at_us": 750, "time": "2026-09-21T14:13:20.250750Z",
-            "number": 1, "worker": "w0", "task": null, "operation": "fetch", "mailbox": "Archive",
-            "mode": "use-default", "had_default": false, "passed": null, "reason": "default-created",
-            "connection": "#1", "session": "#1", "opened": true, "local_port": 65_535,
-            "commands": [{"tag": "a3", "verb": "EXAMINE"}, {"tag": "a4", "verb": "FETCH"}],
-            "failed_command": null,
-            "issued_after": 1, "issued_at_us": 200, "wait_us": 0, "dial_us": 12_700, "service_us": 480,
-            "outcome": "ok", "items": 20, "failure": null,
-            "answered_by": {"mailbox": "Archive", "uid_validity": 2}, "relied_on": null,
-        });
-        assert_eq!(*operations[0], first);
-        let last = operations.last().unwrap();
-        assert_eq!(
-            (&last["passed"], &last["connection"], &last["session"]),
-            (&"#1".into(), &"#1".into(), &"#1.2".into())
-        );
-        assert_eq!((&last["outcome"], &last["items"]), (&"failed".into(), &Value::Null));
-        assert_eq!(last["failure"]["server_line"], DOVECOT);
-    }
-
-    #[test]
-    fn issued_after_is_the_number_of_a_line_that_is_there() {
-        let mut sample = Sample::new(1, 1);
-        // It was issued when there were two entries: the connection's creation and its session.
-        let mut late = operation(0, 2, first_session(1), Reason::Default);
-        late.issued_after = 2;
-        sample.push(What::Operation(Box::new(late)));
-        let lines = sample.ndjson();
-        let operation = lines.iter().rfind(|line| line["event"] == "operation").unwrap();
-        assert_eq!(lines[operation["issued_after"].as_u64().unwrap() as usize]["event"], "session-opened");
-    }
-
-    #[test]
-    fn every_event_has_its_line() {
-        let mut sample = Sample::limited();
-        sample.push(What::ModeChanged { from: Mode::UseDefault, to: Mode::UseMain });
-        sample.push(What::Closed(Box::new(closed(first_session(9), HowClosed::WithoutLogout(limit())))));
-        let (task, worker) = (TaskId(0), WorkerId(0));
-        sample.push(What::TaskStarted { task, worker });
-        sample.push(What::DefaultRefused { task, worker, existing: ConnectionId(3) });
-        sample.push(What::TaskStopped { task, not_issued: 2, failure: Some(Box::new(limit())) });
-        sample.push(What::TaskEnded { task, worker: Some(worker), operations: Some(3), left_mailbox: false });
-        sample.push(What::WorkerEnded {
-            worker,
-            operations: 3,
-            not_begun: 0,
-            not_begun_wait: Duration::ZERO,
-            left_mailbox: false,
-        });
-        sample.run.witness = Sample::new(1, 1).run.witness;
-        let lines = sample.ndjson();
-        let events: BTreeSet<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-        assert_eq!(
-            events,
-            names(
-                "run-start connection-created session-opened session-refused session-closed connection-disposed \
-                 mode-changed operation worker-stopped task-started default-refused task-stopped task-ended \
-                 worker-ended witness-session run-end"
-            )
-        );
-        let tasks: Vec<&Value> = lines.iter().filter(|line| !line["task"].is_null()).collect();
-        assert_eq!((&tasks[0]["task"], &tasks[0]["worker"]), (&"t0".into(), &"w0".into()));
-        assert_eq!((&tasks[1]["existing"], &tasks[1]["rule"]), (&"#3".into(), &"C3".into()));
-        assert_eq!((&tasks[2]["not_issued"], &tasks[2]["failure"]["server_line"]), (&2.into(), &DOVECOT.into()));
-        let witness = &lines[lines.len() - 2];
-        assert_eq!(
-            witness["commands"][0],
-            serde_json::json!({"tag": "a4", "verb": "NOOP", "selected": null, "at_us": 1500})
-        );
-        assert_eq!((&witness["peer_port"], &witness["label"]), (&65_535.into(), &"#1".into()));
-        let end = lines.last().unwrap();
-        assert_eq!((&end["exit_code"], &end["operations"]["not_issued"]), (&6.into(), &495.into()));
-        assert_eq!(end["verdict"]["rules"]["checked"], 305);
     }
 
     /// Counts its flushes, and breaks when it is told to.
@@ -881,18 +443,16 @@ mod ndjson {
 
     #[test]
     fn each_batch_is_out_when_the_call_returns_and_a_broken_pipe_is_told() {
-        let sample = Sample::new(2, 2);
         let sink = Sink::default();
-        let mut file = Ndjson::start(sink.clone(), &sample.run.header).unwrap();
+        let mut file = Again::start(&bytes(&ordinary(2, 2).file()), sink.clone()).unwrap();
         assert_eq!(sink.0.lock().unwrap().1, 1);
-        file.entries(&sample.run.entries[..3]).unwrap();
+        file.events(3).unwrap();
         {
             let sink = sink.0.lock().unwrap();
             assert_eq!((sink.1, sink.0.iter().filter(|&&byte| byte == b'\n').count()), (2, 4));
         }
         sink.0.lock().unwrap().2 = true;
-        let error = file.entries(&sample.run.entries[3..]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(file.events(5).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
 
@@ -1028,11 +588,11 @@ mod output {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run.ndjson");
         fs::write(&path, "an older run, which was longer").unwrap();
-        let sample = Sample::new(1, 1);
-        let mut stream = Ndjson::start(file(&path).stream().unwrap(), &sample.run.header).unwrap();
+        let file = bytes(&ordinary(1, 1).file());
+        let mut stream = Again::start(&file, self::file(&path).stream().unwrap()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
-        stream.entries(&sample.run.entries).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1 + sample.run.entries.len());
+        stream.events(4).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1 + 4);
     }
 }
 
@@ -1088,9 +648,16 @@ mod progress {
 }
 
 #[test]
+fn formats_go_by_their_names() {
+    assert_eq!(Format::ALL.map(Format::name), ["table", "json", "ndjson"]);
+    assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
+}
+
+#[test]
 fn no_report_shows_more_of_the_server_than_the_header_does() {
-    let sample = Sample::limited();
-    for text in [sample.table(true, None), sample.json().to_string(), format!("{:?}", sample.ndjson())] {
+    let run = limited(8, 3, 2, true);
+    let file = bytes(&run.file());
+    for text in [tool::told(&file, true, None), tool::report(&file), tool::rewritten(&file)] {
         assert!(text.contains("imaps://joe@mail.example.org:993"));
         assert!(!text.to_lowercase().contains("password"), "no field is named for a secret");
     }

@@ -1,15 +1,16 @@
 //! What the tool says of a file, in process: all that tests know of how a file is written, read, judged and told.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Entry, Header, Run, Summary, Verdict};
+use mailconn::record::{Audit, Entry, Header, Run, Summary, Verdict};
 use mailconn::report::{
     self, Ndjson, Recorded, ScenarioVerification, TableOptions, Trace, Verification, scenario_verification_json,
     scenario_verification_text, verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
@@ -64,19 +65,38 @@ fn verified<T>(
 
 /// What does not hold in a file, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.
 pub fn doubts(file: &[u8]) -> Vec<String> {
-    let verified = match verify(file) {
-        Ok(verified) => verified,
-        Err(error) => return vec![format!("no trace: {error}")],
-    };
-    let doubts = verified.iter().flat_map(|verified| {
-        let word = |doubt: &Value, name: &str| doubt[name].as_str().unwrap().to_owned();
-        let said = |doubt: &Value| word(doubt, "rule") + ": " + &word(doubt, "sentence");
-        let doubts: Vec<String> = verified["doubts"].as_array().unwrap().iter().map(said).collect();
-        let code = if doubts.is_empty() { 0 } else { 7 };
-        assert_eq!((&verified["holds"], &verified["exit_code"]), (&json!(doubts.is_empty()), &json!(code)));
+    let said = |audit: &Audit, holds, code| {
+        let doubts = audit.doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence));
+        let doubts: Vec<String> = doubts.collect();
+        assert_eq!((holds, code), if doubts.is_empty() { (true, 0) } else { (false, 7) });
         doubts
-    });
-    doubts.collect()
+    };
+    let of_run = |it: &Verification| said(&it.audit, it.holds(), it.exit_code());
+    let of_scenario = |it: &ScenarioVerification| said(&it.audit, it.holds(), it.exit_code());
+    match verified(file, of_run, of_scenario) {
+        Ok(doubts) => doubts.concat(),
+        Err(error) => vec![format!("no trace: {error}")],
+    }
+}
+
+/// A run's file, written anew while its run seems to go on.
+pub struct Again<W> {
+    run: Run,
+    file: Ndjson<W>,
+}
+
+impl<W: Write> Again<W> {
+    pub fn start(file: &[u8], out: W) -> io::Result<Self> {
+        let run = Trace::read(file).unwrap().run;
+        let file = Ndjson::start(out, &run.header)?;
+        Ok(Self { run, file })
+    }
+
+    /// The next ones, so many at most.
+    pub fn events(&mut self, most: usize) -> io::Result<()> {
+        let most = most.min(self.run.entries.len());
+        self.file.entries(&self.run.entries.drain(..most).collect::<Vec<Entry>>())
+    }
 }
 
 /// A run's file as it is written when it was read.
