@@ -5,6 +5,7 @@ use std::fs::{read_to_string, write};
 use serde_json::Value;
 
 use super::process::{Ended, end, mailconn, run};
+use crate::support::tool;
 use crate::verify::traces::{RUNS, file_of};
 
 fn report(file: &str, args: &[&str]) -> Ended {
@@ -29,6 +30,7 @@ fn a_run_of_every_kind_is_told_again_with_the_figures_it_ended_with() {
         let file = &file_of(args);
         let told = report(file, &["--format", "json"]);
         assert_eq!((told.code, &*told.stderr), (0, ""), "{args}");
+        assert_eq!(told.stdout, tool::report(file.as_bytes()), "{args}");
         let json: Value = serde_json::from_str(&told.stdout).unwrap();
         let mut claims: Value = serde_json::from_str(file.lines().last().unwrap()).unwrap();
         for envelope in ["seq", "event", "at_us", "time"] {
@@ -41,6 +43,7 @@ fn a_run_of_every_kind_is_told_again_with_the_figures_it_ended_with() {
         }
         let table = report(file, &[]);
         assert_eq!((table.code, &*table.stderr), (0, ""), "{args}");
+        assert_eq!(table.stdout, tool::told(file.as_bytes(), false, Some(20)), "{args}");
         assert!(table.stdout.contains(&format!("\nexit {}: ", json["exit_code"])), "{}", table.stdout);
     }
 }

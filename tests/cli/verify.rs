@@ -8,6 +8,7 @@ use super::process::{
     Ended, PASSWORD, against, end, eventually, is_sound, list, mailconn, number, obey, run, shell, start,
 };
 use crate::protocol::scripted::{SMTP, Server};
+use crate::support::tool;
 
 /// `mailconn verify` of that text on its standard input.
 fn verify(text: &str, args: &[&str]) -> Ended {
@@ -15,6 +16,18 @@ fn verify(text: &str, args: &[&str]) -> Ended {
     let path = directory.path().join("trace");
     std::fs::write(&path, text).unwrap();
     end(mailconn(["verify", "-"].iter().chain(args)).stdin(Stdio::from(std::fs::File::open(path).unwrap())))
+}
+
+#[test]
+fn what_the_tests_say_of_a_file_is_what_the_command_says() {
+    let sound = run("-n 2 -t 2 --mode use-default --format ndjson").stdout;
+    let lie = sound.replacen(r#""had_default":true"#, r#""had_default":false"#, 1);
+    let scenario = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    for file in [sound, lie, scenario] {
+        assert_eq!(verify(&file, &[]).stdout, tool::verify_text(file.as_bytes()).unwrap().concat());
+        let document: Value = serde_json::from_str(&verify(&file, &["--format", "json"]).stdout).unwrap();
+        assert_eq!([document], *tool::verify(file.as_bytes()).unwrap());
+    }
 }
 
 #[test]
