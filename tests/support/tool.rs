@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, Entry, Header, Run, Summary, Verdict};
+use mailconn::record::{Audit, Entry, FailOn, Header, Run, Summary, Verdict};
 use mailconn::report::{
     self, Ndjson, Recorded, ScenarioVerification, TableOptions, Trace, Verification, scenario_verification_json,
     scenario_verification_text, verification_json, verification_text,
@@ -104,8 +105,8 @@ pub fn rewritten(file: &[u8]) -> String {
     written(&Trace::read(file).unwrap().run)
 }
 
-/// The file of a plan that is performed here, without the server's own record.
-pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup) -> String {
+/// The file of a plan that is performed here from `clock` on, without the server's own record.
+pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> String {
     struct Nobody;
 
     impl Audience for Nobody {
@@ -113,7 +114,18 @@ pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup) -> St
         fn goes_on(&mut self, _: &[Entry], _: &Tally) {}
     }
 
-    written(&workload::run(plan, connector, setup, &Arc::new(Control::default()), &mut Nobody).unwrap())
+    let setup = Setup {
+        run_id: run_id.to_owned(),
+        server: "sandbox".into(),
+        clock,
+        wait_timeout: Duration::from_secs(10),
+        max_connections: None,
+        letters: None,
+        tls: false,
+        insecure: false,
+        fail_on: FailOn::default(),
+    };
+    written(&workload::run(plan, connector, &setup, &Arc::new(Control::default()), &mut Nobody).unwrap())
 }
 
 fn written(run: &Run) -> String {

@@ -8,13 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use mailconn::allocator::Mode;
-use mailconn::protocol::Protocol;
-use mailconn::record::{Asked, Dispose, Executor, Lock, Role};
-use mailconn::workload::{Mix, Plan};
+use mailconn::workload::Plan;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::real::{agreement, all_held, is_broken, is_clean, run_by_way_of, sandbox};
+use super::real::{agreement, all_held, is_broken, is_clean, plan, run_by_way_of, sandbox};
 use crate::cli::process::of_kind;
 
 const OPERATIONS: u64 = 20;
@@ -94,21 +92,7 @@ fn relay_until(from: &mut BufReader<TcpStream>, to: &mut BufReader<TcpStream>, t
 
 fn run_through(swapping: bool, mix: &str) -> Vec<Value> {
     let sandbox = sandbox();
-    let plan = Plan {
-        protocol: Protocol::Imap,
-        mode: Mode::UseDefault,
-        switches: Vec::new(),
-        workers: vec![Role::default(); 2],
-        executor: Executor::Threads,
-        tasks: Vec::new(),
-        dispose: Dispose::Never,
-        asked: Asked::Operations(OPERATIONS),
-        mix: Mix::parse(Protocol::Imap, mix).unwrap(),
-        mailboxes: vec!["INBOX".into(), "Archive".into()],
-        seed: 11,
-        pause: Duration::from_millis(1),
-        lock: Lock::Unit,
-    };
+    let plan = Plan { pause: Duration::from_millis(1), ..plan(Mode::UseDefault, 2, OPERATIONS, mix) };
     run_by_way_of(proxy(sandbox.address(), swapping), sandbox, &plan)
 }
 

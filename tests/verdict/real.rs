@@ -4,10 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mailconn::protocol::{Endpoint, MailConnector, Secret, Settings};
-use mailconn::record::FailOn;
+use mailconn::allocator::Mode;
+use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
+use mailconn::record::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::sandbox::{CloseCause, Options, Sandbox, SessionRecord};
-use mailconn::workload::{Plan, Setup};
+use mailconn::workload::{Mix, Plan};
 use serde_json::{Value, json};
 
 use crate::cli::process::{events, of_kind, run};
@@ -15,6 +16,7 @@ use crate::support::tool;
 use crate::support::written::{bytes, numbered};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const RUN_ID: &str = "0123456789ab";
 
 /// The lines of `mailconn run` with these arguments.
 pub fn lines(args: &str) -> Vec<Value> {
@@ -41,31 +43,38 @@ pub fn sandbox() -> Sandbox {
     Sandbox::start(TcpListener::bind("127.0.0.1:0").unwrap(), Options::default()).unwrap()
 }
 
+/// A plan to be performed here: what no command line can ask for.
+pub fn plan(mode: Mode, workers: usize, operations: u64, mix: &str) -> Plan {
+    Plan {
+        protocol: Protocol::Imap,
+        mode,
+        switches: Vec::new(),
+        workers: vec![Role::default(); workers],
+        executor: Executor::Threads,
+        tasks: Vec::new(),
+        dispose: Dispose::Never,
+        asked: Asked::Operations(operations),
+        mix: Mix::parse(Protocol::Imap, mix).unwrap(),
+        mailboxes: vec!["INBOX".into()],
+        seed: 11,
+        pause: Duration::ZERO,
+        lock: Lock::Unit,
+    }
+}
+
 /// The lines of a plan that is performed here: it dials `address`, and the record is the sandbox's.
 pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<Value> {
-    let run_id = "0123456789ab".to_owned();
     let connector = Arc::new(MailConnector::new(Settings {
         connect_timeout: PATIENCE,
         operation_timeout: PATIENCE,
-        run_id: run_id.clone(),
+        run_id: RUN_ID.to_owned(),
         ..Settings::new(
             Endpoint::parse(&format!("imap://user@{address}"), None).unwrap(),
             Secret::new("secret".into()).into(),
         )
     }));
     let clock = Instant::now();
-    let setup = Setup {
-        run_id,
-        server: "sandbox".into(),
-        clock,
-        wait_timeout: PATIENCE,
-        max_connections: None,
-        letters: None,
-        tls: false,
-        insecure: false,
-        fail_on: FailOn::default(),
-    };
-    let file = tool::perform(plan, &connector, &setup);
+    let file = tool::perform(plan, &connector, RUN_ID, clock);
     let mut lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));

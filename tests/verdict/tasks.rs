@@ -1,14 +1,11 @@
 //! MC010 and MC011: found where they are, nowhere else, and a task that panics hangs nobody.
 
-use std::time::Duration;
-
 use mailconn::allocator::Mode;
-use mailconn::protocol::Protocol;
-use mailconn::record::{Asked, Dispose, Executor, Lock, Role};
-use mailconn::workload::{Mix, Plan};
+use mailconn::record::{Dispose, Executor, Role};
+use mailconn::workload::Plan;
 use serde_json::{Value, json};
 
-use super::real::{agreement, all_held, ids, is_clean, lines, run_by_way_of, sandbox, verdict};
+use super::real::{agreement, all_held, ids, is_clean, lines, plan, run_by_way_of, sandbox, verdict};
 use crate::cli::process::{list, number, of_kind};
 use crate::support::written::{Written, operation};
 
@@ -189,21 +186,9 @@ fn a_task_that_panics_is_counted_and_hangs_nobody_and_its_scope_has_disposed_its
         (Executor::Tasks, Dispose::Never),
         (Executor::Tasks, Dispose::Task),
     ] {
-        let plan = Plan {
-            protocol: Protocol::Imap,
-            mode: Mode::UseMainOrDefault,
-            switches: Vec::new(),
-            workers: vec![Role::default(); 3],
-            executor,
-            tasks: vec![Role { creates_default: true, creates_independent: false }; 12],
-            dispose,
-            asked: Asked::Operations(4),
-            mix: Mix::parse(Protocol::Imap, "status").unwrap(),
-            mailboxes: Vec::new(),
-            seed: 11,
-            pause: Duration::ZERO,
-            lock: Lock::Unit,
-        };
+        let role = Role { creates_default: true, creates_independent: false };
+        let plan = plan(Mode::UseMainOrDefault, 3, 4, "status");
+        let plan = Plan { executor, tasks: vec![role; 12], dispose, mailboxes: Vec::new(), ..plan };
         let sandbox = sandbox();
         let run = run_by_way_of(sandbox.address(), sandbox, &plan);
         let verdict = verdict(&run);
