@@ -7,6 +7,7 @@ mod cli;
 mod event;
 mod foreign_servers;
 mod fuzz;
+mod golden;
 mod ledger;
 mod protocol;
 mod readme;
