@@ -43,7 +43,7 @@ macro_rules! events {
                 }
             }
 
-            fn read<'a>(name: &str, line: &'a [u8], unknown: &mut Vec<String>) -> Result<Self, NotRead> {
+            fn read(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<Self, NotRead> {
                 match name {
                     $($name => body(line, unknown).map(Self::$kind),)+
                     other => Err(NotRead::Unknown(other.to_owned())),

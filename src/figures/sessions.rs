@@ -276,7 +276,8 @@ impl OpenToTheServer {
     /// The refusals before the horizon, each with how many sessions were open to the server.
     fn settle(&mut self, horizon: u64) -> Vec<(u64, usize)> {
         let mut settled = Vec::new();
-        while let Some(refusal) = self.pending.pop_front_if(|refusal| refusal.seq < horizon) {
+        while self.pending.front().is_some_and(|refusal| refusal.seq < horizon) {
+            let Some(refusal) = self.pending.pop_front() else { break };
             let there: isize = self.base + self.turns.range(..=refusal.failed).map(|(_, by)| by).sum::<isize>();
             let there = usize::try_from(there).unwrap_or(0);
             settled.push((refusal.number, (refusal.said + there).saturating_sub(refusal.open)));
