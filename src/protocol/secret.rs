@@ -157,6 +157,14 @@ impl Mask {
         Self(RwLock::new(Known { names: labels.collect(), ..Known::default() }))
     }
 
+    /// The same before it is presented, if it is like no word: a server may have heard it from an earlier process, and three
+    /// stars tell nobody which word it is.
+    pub(super) fn expect(&self, user: &str, secret: &Secret) {
+        if Looks::of(secret.expose()) == Looks::Unmistakable {
+            self.learn(user, secret);
+        }
+    }
+
     /// From now on finds that secret of the user too.
     pub(super) fn learn(&self, user: &str, secret: &Secret) {
         let is_known = |known: &Known| known.secrets.iter().any(|other| other.expose() == secret.expose());

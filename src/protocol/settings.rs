@@ -106,6 +106,9 @@ impl Account {
     pub(super) fn new(mut settings: Settings) -> Self {
         let mask = Arc::new(Mask::for_server(&settings.endpoint.host));
         let credentials = settings.credentials.take();
+        if let Some(Credentials::Password(password)) = &credentials {
+            mask.expect(&settings.endpoint.user, password);
+        }
         Self {
             settings,
             credentials: RwLock::new(credentials.map(Arc::new)),
@@ -134,6 +137,7 @@ impl Account {
             if matches!(current.as_deref(), Some(Credentials::Password(old)) if old.expose() == password.expose()) {
                 return;
             }
+            self.mask.expect(&self.settings.endpoint.user, password);
             let refused = self.refused().filter(|(secret, _)| secret.expose() == password.expose());
             refusal = refused.map(|(_, failure)| failure);
         }
