@@ -293,13 +293,16 @@ impl Known {
         }
         let is_judged = with == NEUTRAL;
         let offers = offers(line);
-        let is_name = |text: &[u8]| names.iter().any(|name| contains(name.as_bytes(), text)) || is_listed(line, text);
+        let is_name = |text: &[u8], looks| {
+            let is_listed = || looks != Looks::Unmistakable && is_listed(line, text);
+            names.iter().any(|name| contains(name.as_bytes(), text)) || is_listed()
+        };
         let mut covered = Vec::with_capacity(line.len());
         let mut at = 0;
         while at < line.len() {
             let part = if offers.contains(&at) { Part::Offer } else { part };
             let found = self.form(line, at, part).or_else(|| self.piece(line, at, cut));
-            let found = found.filter(|(length, looks)| looks.is_base64() || !is_name(&line[at..at + length]));
+            let found = found.filter(|(length, looks)| looks.is_base64() || !is_name(&line[at..at + length], *looks));
             let in_context = || {
                 let usual = self.usual.iter().filter(|_| part == Part::Sentence);
                 usual
@@ -783,7 +786,7 @@ mod tests {
         };
         for (password, line, shown) in [
             ("sunshine", "* LIST () \"/\" sunshine", "* LIST () \"/\" sunshine"),
-            ("Archive-2024", "* LIST () \"/\" \"Work/Archive-2024\"", "* LIST () \"/\" \"Work/Archive-2024\""),
+            ("Archive-2024", "* LIST () \"/\" \"Work/Archive-2024\"", "* LIST () \"/\" \"Work/***\""),
             (
                 "plain",
                 "(\"text\" \"plain\" (\"charset\" \"us-ascii\"))",
