@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use mailconn::event::{Event, Micros, What, WitnessCommands};
+use mailconn::event::{Ending, Event, Micros, What, WitnessCommands};
 use mailconn::figures::{Failures, Rest, Sections, Sessions, Tasks, Work};
-use mailconn::judge::{Rules, Witness};
+use mailconn::judge::{Judge, Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::{Run, Summary, Verdict};
 use mailconn::report::{Recorded, ScenarioVerification};
@@ -130,6 +130,56 @@ fn rules_witness_and_figures_come_to_the_same_event_by_event() {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
         let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
         all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| agree(run, name)));
+    }
+}
+
+/// What the judge finds, and what it all comes to, is what the whole run comes to.
+#[track_caller]
+fn verdicts_agree(run: &Run, of: &str, all: &[&str]) {
+    let old = Verdict::on(run, &Summary::of(run));
+    let mut judge = Judge::default();
+    let (mut end, mut ending) = (None, Ending::default());
+    for event in run.events() {
+        match event.what {
+            What::RunEnd(it) => (ending, end) = (it.ending(), Some(it)),
+            _ => judge.see(&event),
+        }
+    }
+    judge.end(ending);
+    let (summary, policy) = (judge.summary(), end.unwrap().judged_by);
+    let new = judge.verdict(&summary, &policy);
+    let ours = |id: &str| all.contains(&id);
+    let found: Vec<_> = new.findings.iter().map(|it| (&*it.id, it.count, &*it.sentence, &it.evidence)).collect();
+    let old_found = old.findings.iter().filter(|it| ours(it.id));
+    let mut old_found: Vec<_> = old_found.map(|it| (it.id, it.count, &*it.sentence, &it.evidence)).collect();
+    // Of one severity, they come in the order of their names.
+    old_found.sort_by_key(|(id, ..)| old.findings.iter().find(|it| it.id == *id).map(|it| (it.severity, *id)));
+    assert_eq!(found, old_found, "{of}");
+    if old.findings.iter().all(|it| ours(it.id)) {
+        assert_eq!((new.conclusion.exit_code(), new.because), (old.conclusion.exit_code(), old.because), "{of}");
+    }
+}
+
+#[test]
+fn what_is_found_event_by_event_is_what_the_whole_run_shows() {
+    let all: Vec<&str> = mailconn::judge::ALL.iter().map(|spec| spec.id).collect();
+    for args in RUNS {
+        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
+        verdicts_agree(&trace.run, args, &all);
+    }
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_none_or(|it| it != "ndjson") {
+            continue;
+        }
+        match Recorded::read(std::fs::read(&file).unwrap().as_slice()).unwrap() {
+            Recorded::Run(trace) => verdicts_agree(&trace.run, &file.display().to_string(), &all),
+            Recorded::Scenarios(scenarios) => {
+                for of in scenarios.into_iter().map(ScenarioVerification::of) {
+                    of.runs().for_each(|run| verdicts_agree(run, &file.display().to_string(), &all));
+                }
+            }
+        }
     }
 }
 

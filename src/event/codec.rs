@@ -8,9 +8,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::end::RunEnd;
 use super::micros::Micros;
 use super::model::{
-    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome, RunEnd,
+    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome,
     RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands,
     WitnessSession, WorkerEnded, WorkerStopped,
 };
@@ -97,7 +98,7 @@ events! {
     /// A session is over to the server.
     WitnessSession(WitnessSession) = "witness-session";
     /// The run is over.
-    RunEnd(RunEnd) = "run-end";
+    RunEnd(Box<RunEnd>) = "run-end";
 }
 
 /// What every line has, before its own.

@@ -4,11 +4,13 @@
 //! keeps what it needs. Nothing here knows of a report, a finding or a policy.
 
 mod codec;
+mod end;
 mod micros;
 mod model;
 mod named;
 
 pub use codec::{Envelope, LONGEST, NotRead, What, read, wall_clock, write};
+pub use end::*;
 pub use micros::Micros;
 pub use model::*;
 

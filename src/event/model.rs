@@ -173,17 +173,6 @@ pub struct RunStart {
     pub scripted: bool,
 }
 
-/// The run is over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunEnd {
-    /// From the start to the close of the last connection.
-    pub elapsed_us: Micros,
-    /// The number of the signal that ended it early.
-    pub interrupted: Option<i32>,
-    /// Connections still open when all was over.
-    pub still_open: usize,
-}
-
 impl RunStart {
     /// The tag of that number, as this run's protocol has it.
     #[must_use]

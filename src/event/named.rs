@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{Answer, Failure, FailureKind, Mechanism, Operation, Protocol, Stage, Verb};
@@ -72,6 +73,7 @@ words! {
     Executor: [Self::Threads, Self::Pool, Self::Tasks];
     Dispose: [Self::Never, Self::Task];
     Lock: [Self::Unit, Self::Command];
+    Severity: Self::ALL;
 }
 
 macro_rules! numbered {

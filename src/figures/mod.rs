@@ -3,6 +3,7 @@
 mod failures;
 mod sections;
 mod sessions;
+mod summary;
 mod tasks;
 mod times;
 mod work;
@@ -10,6 +11,7 @@ mod work;
 pub use failures::{FailureRow, Failures};
 pub use sections::{SectionRow, Sections};
 pub use sessions::{Rest, SessionRow, Sessions, WhyOpened};
+pub use summary::{Figures, Summary};
 pub use tasks::{TaskRow, TaskUse, Tasks, Whose};
-pub use times::{Latency, Times};
-pub use work::{Counts, CutOff, Work, WorkerRow};
+pub use times::Times;
+pub use work::{Work, WorkerRow};

@@ -100,6 +100,8 @@ pub struct Sessions {
     numbers: BTreeMap<SessionId, u64>,
     bad: VecDeque<(u64, SessionRow)>,
     newest: VecDeque<(u64, SessionRow)>,
+    /// Refused dials whose counts are put right, until somebody takes them.
+    settled: Vec<(Kind, SessionRefused)>,
     counts: OpenToTheServer,
     seen: usize,
 }
@@ -162,6 +164,11 @@ impl Sessions {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
+    /// The refused dials whose counts of open sessions were put right since the last call, each with what its connection is.
+    pub fn take_settled(&mut self) -> Vec<(Kind, SessionRefused)> {
+        std::mem::take(&mut self.settled)
+    }
+
     fn dialled(&mut self, session: SessionId, dial: Result<SessionOpened, Box<SessionRefused>>, known: &Ledger) -> u64 {
         let number = self.dials;
         self.dials += 1;
@@ -213,8 +220,9 @@ impl Sessions {
     }
 
     fn was_open(&mut self, number: u64, open: usize) {
-        if let Some(Err(refused)) = self.live.get_mut(&number).map(|row| row.dial.as_mut()) {
+        if let Some(SessionRow { kind, dial: Err(refused), .. }) = self.live.get_mut(&number) {
             refused.open = open;
+            self.settled.push((*kind, (**refused).clone()));
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::work::Counts;
 use crate::allocator::{ConnectionId, Kind};
-use crate::event::{Asked, Event, Operation, TaskId, What, WorkerId};
+use crate::event::{Asked, Counts, Event, Operation, TaskId, What, WorkerId};
 use crate::ledger::{Analysis, Ledger, Place};
 use crate::protocol::Failure;
 

@@ -2,18 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::event::Micros;
-
-/// A distribution's outline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Half were no longer.
-    pub p50: Micros,
-    /// 99 % were no longer.
-    pub p99: Micros,
-    /// The longest.
-    pub max: Micros,
-}
+use crate::event::{Latency, Micros};
 
 /// A distribution that grows as it is fed. Its histogram is none until fed, and where its memory cannot be had.
 #[derive(Clone, Debug)]

@@ -2,57 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::times::{Latency, Times};
+use super::times::Times;
 use crate::allocator::{ConnectionId, Kind, Reason};
-use crate::event::{Asked, Event, Micros, Operation, What, WorkerId};
+use crate::event::{Asked, Counts, CutOff, Event, Latency, Micros, Operation, What, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Failure;
-
-/// Operations: asked = issued + not issued, issued = ok + failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Asked for; under a duration: as many as were issued.
-    pub asked: u64,
-    /// Begun.
-    pub issued: u64,
-    /// Succeeded.
-    pub ok: u64,
-    /// Failed.
-    pub failed: u64,
-    /// Asked for, but never begun.
-    pub not_issued: u64,
-}
-
-impl Counts {
-    /// Of those that were issued, where `asked` were asked for, if a number was.
-    #[must_use]
-    pub fn of(asked: Option<u64>, ok: u64, failed: u64) -> Self {
-        let issued = ok + failed;
-        let asked = asked.unwrap_or(issued);
-        Self { asked, issued, ok, failed, not_issued: asked.saturating_sub(issued) }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            asked: self.asked.saturating_add(other.asked),
-            issued: self.issued.saturating_add(other.issued),
-            ok: self.ok.saturating_add(other.ok),
-            failed: self.failed.saturating_add(other.failed),
-            not_issued: self.not_issued.saturating_add(other.not_issued),
-        }
-    }
-}
-
-/// Operations that were still waiting when the time ran out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CutOff {
-    /// How many.
-    pub operations: u64,
-    /// What one of them waited at most.
-    pub longest: Micros,
-}
 
 /// What one worker did.
 #[derive(Clone, Debug)]

@@ -1,19 +1,25 @@
-//! What a stream of events proves. Each question is an [`Analysis`](crate::ledger::Analysis), which sees each event once.
+//! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
+mod conclusion;
+mod finding;
+mod findings;
 mod rules;
 mod witness;
 
+pub use conclusion::Conclusion;
+pub use finding::{Article, Detector, Evidence, Found, Proven, Refused, Spec};
+pub use findings::ALL;
 pub use rules::Rules;
 pub use witness::Witness;
 
-/// How many of those checked held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Agreement {
-    /// Checked.
-    pub checked: u64,
-    /// Held.
-    pub held: u64,
-}
+use conclusion::Grounds;
+
+use crate::event::{Ending, Event, Finding, Policy, Proof, RunEnd, Section, Witnessed};
+use crate::figures::{Figures, Summary};
+use crate::ledger::{Analysis, Ledger};
+
+/// So many pieces of evidence are kept for each question; how many there were is counted.
+pub const EVIDENCE: usize = 12;
 
 /// What does not hold, and at which event, if it is one's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,5 +30,133 @@ pub struct Wrong {
     pub sentence: String,
 }
 
-/// So many pieces of evidence are kept for each question; how many there were is counted.
-pub const EVIDENCE: usize = 12;
+/// Asks every question about one client's stream.
+#[derive(Debug)]
+pub struct Judge {
+    known: Ledger,
+    figures: Figures,
+    rules: Rules,
+    witness: Witness,
+    grounds: Grounds,
+    detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
+}
+
+/// What a stream comes to.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What was checked, and how much of it held.
+    pub proof: Proof,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What it all comes to.
+    pub conclusion: Conclusion,
+    /// What that rests on, in words, where the conclusion alone does not say.
+    pub because: Option<String>,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self {
+            known: Ledger::default(),
+            figures: Figures::default(),
+            rules: Rules::default(),
+            witness: Witness::default(),
+            grounds: Grounds::default(),
+            detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
+        }
+    }
+}
+
+impl Judge {
+    /// Sees the next event. The event that ends the run ends all questions.
+    pub fn see(&mut self, event: &Event) {
+        self.known.see(event);
+        let asked: [&mut dyn Analysis; 4] = [&mut self.figures, &mut self.rules, &mut self.witness, &mut self.grounds];
+        asked.into_iter().for_each(|analysis| analysis.see(event, &self.known));
+        for (_, detector) in &mut self.detectors {
+            detector.see(event, &self.known);
+        }
+        self.tell_refused();
+    }
+
+    /// The run is over. The event that says so comes after the verdict, and is not seen.
+    pub fn end(&mut self, ending: Ending) {
+        self.known.end(ending);
+        let asked: [&mut dyn Analysis; 4] = [&mut self.figures, &mut self.rules, &mut self.witness, &mut self.grounds];
+        asked.into_iter().for_each(|analysis| analysis.end(&self.known));
+        self.tell_refused();
+        for (_, detector) in &mut self.detectors {
+            detector.end(&self.known);
+        }
+    }
+
+    fn tell_refused(&mut self) {
+        for (kind, dial) in self.figures.sessions.take_settled() {
+            let refused = Refused { dial, kind };
+            for (_, detector) in &mut self.detectors {
+                detector.refused(&refused, &self.known);
+            }
+        }
+    }
+
+    /// What is true now.
+    #[must_use]
+    pub const fn known(&self) -> &Ledger {
+        &self.known
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.figures.summary(&self.known)
+    }
+
+    /// What it comes to by that policy, so far. The summary is this judge's.
+    #[must_use]
+    pub fn verdict(&self, summary: &Summary, policy: &Policy) -> Verdict {
+        let Self { known, rules, witness, grounds, .. } = self;
+        let proven = Proven { known, summary, rules, witness };
+        let found = |(spec, detector): &(&'static Spec, Box<dyn Detector>)| {
+            detector.finding(&proven).map(|found| spec.found(found))
+        };
+        let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
+        findings.sort_by_key(|finding| finding.severity);
+        let conclusion = grounds.conclude(&proven, &findings, policy);
+        let because = grounds.because(conclusion, &proven, &findings, policy);
+        let witnessed = Witnessed {
+            available: witness.available,
+            checked: witness.agreement.checked,
+            agreed: witness.agreement.held,
+            not_compared: witness.not_compared,
+        };
+        Verdict { proof: Proof { rules: rules.agreement, witness: witnessed }, findings, conclusion, because }
+    }
+}
+
+/// The event that ends the run: what it came to, by that policy.
+#[must_use]
+pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: Policy) -> RunEnd {
+    let section = |row: &crate::figures::SectionRow| Section {
+        mode: row.mode,
+        began_us: row.began,
+        ok: row.ok,
+        failed: row.failed,
+    };
+    RunEnd {
+        elapsed_us: ending.elapsed,
+        interrupted: ending.interrupted,
+        operations: summary.operations,
+        connections: crate::event::Connections { still_open: ending.still_open, ..summary.connections },
+        wait_us: summary.wait,
+        service_us: summary.service,
+        total_wait_us: summary.total_wait,
+        total_service_us: summary.total_service,
+        worked_us: summary.worked,
+        cut_off: summary.cut_off,
+        sections: summary.sections.iter().map(section).collect(),
+        findings: verdict.findings.clone(),
+        verdict: verdict.proof,
+        judged_by,
+        exit_code: verdict.conclusion.exit_code(),
+    }
+}

@@ -3,9 +3,9 @@
 //! A second opinion: this file knows the specification's table on its own, in literals, and takes what the rule looks at
 //! from the events and the connection from the socket that carried the bytes. It never asks the allocator.
 
-use super::{Agreement, EVIDENCE, Wrong};
+use super::{EVIDENCE, Wrong};
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
-use crate::event::{Command, Event, Lock, Operation, RunStart, What};
+use crate::event::{Agreement, Command, Event, Lock, Operation, RunStart, What};
 use crate::ledger::{Analysis, Ledger, Session};
 use crate::protocol::Protocol;
 

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Agreement, EVIDENCE, Wrong};
+use super::{EVIDENCE, Wrong};
 use crate::allocator::SessionId;
 use crate::event::{
-    Command, Event, HowClosed, Micros, Operation, RunStart, SessionClosed, Tag, What, WitnessSession, WitnessedCommand,
-    WorkerId,
+    Agreement, Command, Event, HowClosed, Micros, Operation, RunStart, SessionClosed, Tag, What, WitnessSession,
+    WitnessedCommand, WorkerId,
 };
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::FailureKind;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
-use crate::event::{Event, Executor, Micros, RunEnd, RunStart, TaskId, What, WorkerId};
+use crate::event::{Ending, Event, Executor, Micros, RunStart, TaskId, What, WorkerId};
 
 /// So many events can make something forgettable before it is looked for, at least.
 const FORGET_AFTER: usize = 256;
@@ -76,7 +76,7 @@ enum Line {
 #[derive(Debug, Default)]
 pub struct Ledger {
     start: Option<Arc<RunStart>>,
-    end: Option<RunEnd>,
+    ending: Option<Ending>,
     /// Each mode, and how many events there were when it came into force.
     modes: VecDeque<(u64, Mode)>,
     places: BTreeMap<ConnectionId, Place>,
@@ -147,7 +147,7 @@ impl Ledger {
                     *floor = Floor { seq: event.seq + 1, at: event.at };
                 }
             }
-            What::RunEnd(it) => self.end = Some(it.clone()),
+            What::RunEnd(it) => self.end(it.ending()),
             What::TaskStarted(it) => {
                 self.floors.insert(Line::Task(it.task), Floor { seq: event.seq, at: event.at });
             }
@@ -212,16 +212,21 @@ impl Ledger {
         self.start.as_ref()
     }
 
+    /// The run is over. Call it before its analyses end: the event that says so tells what they came to.
+    pub fn end(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+
     /// How it ended; none before.
     #[must_use]
-    pub const fn end(&self) -> Option<&RunEnd> {
-        self.end.as_ref()
+    pub const fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     /// Whether a signal ended it early.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| end.interrupted.is_some())
+        self.ending.is_some_and(|ending| ending.interrupted.is_some())
     }
 
     /// A connection's place.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::run::{Asked, Command, HowClosed, Operation, Run, What, WitnessedSession};
 use crate::event::{self, Micros};
+use crate::judge::{Judge, run_end};
 use crate::protocol::Protocol;
 
 /// So many of a session's commands stand in one line.
@@ -28,9 +29,25 @@ impl Run {
                 add(self.end.elapsed.into(), what);
             }
         }
-        let (elapsed_us, interrupted, still_open) =
-            (self.end.elapsed.into(), self.end.interrupted, self.end.still_open);
-        add(elapsed_us, event::RunEnd { elapsed_us, interrupted, still_open }.into());
+        let mut judge = Judge::default();
+        all.iter().for_each(|event| judge.see(event));
+        let ending = event::Ending {
+            elapsed: self.end.elapsed.into(),
+            interrupted: self.end.interrupted,
+            still_open: self.end.still_open,
+        };
+        judge.end(ending);
+        let policy = event::Policy {
+            fail_on: event::Severity::ALL
+                .into_iter()
+                .filter(|severity| self.header.fail_on.names().any(|name| name == severity.name()))
+                .collect(),
+        };
+        let summary = judge.summary();
+        let verdict = judge.verdict(&summary, &policy);
+        let end = run_end(ending, &summary, &verdict, policy);
+        let seq = all.len() as u64;
+        all.push(event::Event { seq, at: ending.elapsed, what: Box::new(end).into() });
         all
     }
 

@@ -1,0 +1,250 @@
+//! How a run ends: its totals, what was found, and what it was judged by.
+
+use serde::{Deserialize, Serialize};
+
+use super::micros::Micros;
+use crate::allocator::Mode;
+
+/// The run is over: what it came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// From the start to the close of the last connection.
+    pub elapsed_us: Micros,
+    /// The number of the signal that ended it early.
+    pub interrupted: Option<i32>,
+    /// Operations of all workers.
+    pub operations: Counts,
+    /// The client's connections.
+    pub connections: Connections,
+    /// Waits of all operations.
+    pub wait_us: Latency,
+    /// Service times of all operations that reached a server.
+    pub service_us: Latency,
+    /// What all operations together waited.
+    pub total_wait_us: Micros,
+    /// What all operations together were served.
+    pub total_service_us: Micros,
+    /// From the beginning of the first operation to the end of the last: what a rate is over.
+    pub worked_us: Micros,
+    /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
+    pub cut_off: CutOff,
+    /// One for each mode that was in force, in order.
+    pub sections: Vec<Section>,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What was checked.
+    pub verdict: Proof,
+    /// What the exit code was decided by.
+    pub judged_by: Policy,
+    /// What the process exited with.
+    pub exit_code: u8,
+}
+
+/// How the run ended, before anybody judges it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// From the start to the close of the last connection.
+    pub elapsed: Micros,
+    /// The number of the signal that ended it early.
+    pub interrupted: Option<i32>,
+    /// Connections still open when all was over.
+    pub still_open: usize,
+}
+
+impl RunEnd {
+    /// How it ended.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        Ending { elapsed: self.elapsed_us, interrupted: self.interrupted, still_open: self.connections.still_open }
+    }
+}
+
+/// Operations: asked = issued + not issued, issued = ok + failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Asked for; under a duration: as many as were issued.
+    pub asked: u64,
+    /// Begun.
+    pub issued: u64,
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Asked for, but never begun.
+    pub not_issued: u64,
+}
+
+impl Counts {
+    /// Of those that were issued, where `asked` were asked for, if a number was.
+    #[must_use]
+    pub fn of(asked: Option<u64>, ok: u64, failed: u64) -> Self {
+        let issued = ok + failed;
+        let asked = asked.unwrap_or(issued);
+        Self { asked, issued, ok, failed, not_issued: asked.saturating_sub(issued) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            asked: self.asked.saturating_add(other.asked),
+            issued: self.issued.saturating_add(other.issued),
+            ok: self.ok.saturating_add(other.ok),
+            failed: self.failed.saturating_add(other.failed),
+            not_issued: self.not_issued.saturating_add(other.not_issued),
+        }
+    }
+}
+
+/// Connections of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Sessions opened.
+    pub opened: usize,
+    /// Most sessions open at once.
+    pub peak: usize,
+    /// Whether main was ever opened.
+    pub main_opened: bool,
+    /// Still open when all was over.
+    pub still_open: usize,
+}
+
+/// The outline of a distribution of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half were no longer.
+    pub p50: Micros,
+    /// 99 % were no longer.
+    pub p99: Micros,
+    /// The longest.
+    pub max: Micros,
+}
+
+/// Operations that were still waiting when the time ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOff {
+    /// How many.
+    pub operations: u64,
+    /// What one of them waited at most.
+    #[serde(rename = "longest_wait_us")]
+    pub longest: Micros,
+}
+
+/// What was done under one mode, until another was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The mode.
+    pub mode: Mode,
+    /// When it came into force, since the start.
+    pub began_us: Micros,
+    /// Operations that were issued under it and succeeded.
+    pub ok: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+/// How bad a finding is, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Our own invariant, or the proof of it, is broken.
+    Broken,
+    /// The server's limit was met.
+    Limit,
+    /// Mail can be read from, or written to, the wrong place.
+    Hazard,
+    /// A connection was left behind.
+    Leak,
+    /// A connection was discarded in the middle of a reply.
+    Fault,
+    /// It works, at more cost than it needs.
+    Advice,
+}
+
+impl Severity {
+    /// Every severity, worst first.
+    pub const ALL: [Self; 6] = [Self::Broken, Self::Limit, Self::Hazard, Self::Leak, Self::Fault, Self::Advice];
+
+    /// `broken`, `limit`, `hazard`, `leak`, `fault`, `advice`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Limit => "limit",
+            Self::Hazard => "hazard",
+            Self::Leak => "leak",
+            Self::Fault => "fault",
+            Self::Advice => "advice",
+        }
+    }
+}
+
+/// Something that the run proves, with its evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its stable name: `MC` and three digits.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How often it was found.
+    pub count: u64,
+    /// What was found, with figures, and the cure: one sentence or two.
+    pub sentence: String,
+    /// Where: operation numbers, sessions, the server's line; at most a handful.
+    pub evidence: Vec<String>,
+}
+
+/// What was checked, and how much of it held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Operations whose connection was checked against the rules.
+    pub rules: Agreement,
+    /// Operations that were compared with the server's own record.
+    pub witness: Witnessed,
+}
+
+/// How many of those checked held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Checked.
+    pub checked: u64,
+    /// Held.
+    pub held: u64,
+}
+
+/// How many operations the server's own record confirms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// Whether there is such a record. If not, nothing was compared.
+    pub available: bool,
+    /// Compared.
+    pub checked: u64,
+    /// Confirmed.
+    pub agreed: u64,
+    /// Could not be compared: they sent nothing, or their connection broke before the server had read it.
+    pub not_compared: u64,
+}
+
+/// What fails a run that nothing else fails. A limit and a broken invariant have exit codes of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Findings of these severities do: any of hazard, leak, fault and advice.
+    pub fail_on: Vec<Severity>,
+}
+
+impl Default for Policy {
+    /// Hazards, leaks and faults.
+    fn default() -> Self {
+        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault] }
+    }
+}
+
+impl Policy {
+    /// No finding fails the run.
+    pub const NONE: Self = Self { fail_on: Vec::new() };
+
+    /// Whether a finding so bad fails the run.
+    #[must_use]
+    pub fn fails_on(&self, severity: Severity) -> bool {
+        self.fail_on.contains(&severity)
+    }
+}

@@ -1,0 +1,113 @@
+//! A run in figures, all of them.
+
+use super::failures::{FailureRow, Failures};
+use super::sections::{SectionRow, Sections};
+use super::sessions::{Rest, SessionRow, Sessions};
+use super::tasks::{TaskRow, Tasks};
+use super::work::{Work, WorkerRow};
+use crate::event::{Connections, Counts, CutOff, Event, Latency, Micros};
+use crate::ledger::{Analysis, Ledger};
+
+/// Counts a run as it goes by.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// The sessions.
+    pub sessions: Sessions,
+    /// The failures.
+    pub failures: Failures,
+    /// The operations.
+    pub work: Work,
+    sections: Sections,
+    tasks: Tasks,
+}
+
+/// A run in figures.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Operations in all: the sum of the tasks' where there are tasks, else of the workers'.
+    pub operations: Counts,
+    /// A row for each worker, in their order.
+    pub workers: Vec<WorkerRow>,
+    /// A row for each task, in their order; none if the workers do the work themselves.
+    pub tasks: Vec<TaskRow>,
+    /// A row for each stretch of the run between two changes of the mode, in their order: one if there was none.
+    pub sections: Vec<SectionRow>,
+    /// A row for each session that has one, in the order of their dials.
+    pub sessions: Vec<SessionRow>,
+    /// What the other sessions come to.
+    pub rest: Rest,
+    /// Each way of failing, most frequent first.
+    pub failures: Vec<FailureRow>,
+    /// The client's connections.
+    pub connections: Connections,
+    /// Dials that failed.
+    pub refused: usize,
+    /// Sessions opened in the place of another.
+    pub opened_again: usize,
+    /// Operations that a session carried.
+    pub carried: u64,
+    /// Those that stood in line when the time was over.
+    pub cut_off: CutOff,
+    /// From the beginning of the first operation that a session carried to the end of the last.
+    pub worked: Micros,
+    /// Waits of all operations.
+    pub wait: Latency,
+    /// Service times of all operations that reached a server.
+    pub service: Latency,
+    /// What all operations together waited.
+    pub total_wait: Micros,
+    /// What all operations together were served.
+    pub total_service: Micros,
+}
+
+impl Analysis for Figures {
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        self.sessions.see(event, known);
+        self.failures.see(event, known);
+        self.work.see(event, known);
+        self.sections.see(event, known);
+        self.tasks.see(event, known);
+    }
+
+    fn end(&mut self, known: &Ledger) {
+        self.sessions.end(known);
+    }
+}
+
+impl Figures {
+    /// The figures so far.
+    #[must_use]
+    pub fn summary(&self, known: &Ledger) -> Summary {
+        let (workers, tasks) = (self.work.rows(known), self.tasks.rows(known).collect::<Vec<_>>());
+        let operations = if tasks.is_empty() {
+            workers.iter().fold(Counts::default(), |sum, row| sum.plus(row.operations))
+        } else {
+            tasks.iter().fold(Counts::default(), |sum, row| sum.plus(row.operations))
+        };
+        let Self { sessions, failures, work, sections, .. } = self;
+        Summary {
+            operations,
+            workers,
+            tasks,
+            sections: sections.rows().cloned().collect(),
+            sessions: sessions.rows().into_iter().cloned().collect(),
+            rest: sessions.rest,
+            failures: failures.rows(),
+            connections: Connections {
+                opened: sessions.opened,
+                peak: sessions.peak,
+                main_opened: sessions.main_opened,
+                still_open: known.ending().map_or(0, |ending| ending.still_open),
+            },
+            refused: sessions.refused,
+            opened_again: sessions.opened_again,
+            carried: sessions.carried,
+            cut_off: work.cut_off,
+            worked: work.worked(),
+            wait: work.wait.latency(),
+            service: work.service.latency(),
+            total_wait: work.wait.total(),
+            total_service: work.service.total(),
+        }
+    }
+}

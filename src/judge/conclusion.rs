@@ -1,0 +1,248 @@
+//! What a run comes to: every exit code, and the words for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::Proven;
+use crate::allocator::ConnectionId;
+use crate::event::{Event, Finding, Policy, SessionRefused, Severity, What};
+use crate::figures::FailureRow;
+use crate::ledger::{Analysis, Ledger};
+use crate::protocol::failure::gives_no_reason;
+use crate::protocol::{Failure, FailureKind, Stage};
+
+/// What a run comes to, for whoever called it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// 0: all held.
+    Held,
+    /// 1: operations failed, or a finding fails the run ([`Policy`]).
+    Failed,
+    /// 4: no connection came to be: network, TLS, greeting, or a sign-in that had no answer.
+    NotConnected,
+    /// 5: sign-in refused.
+    SignInRefused,
+    /// 6: a limit of the server: on connections, or on how much and how often.
+    Limited,
+    /// 7: our own invariant is broken.
+    Broken,
+    /// 129, 130 or 143: interrupted by that signal.
+    Interrupted(i32),
+}
+
+impl Conclusion {
+    /// What a run comes to in which nothing else fails, where a server said so: at a first dial, up to the sign-in.
+    #[must_use]
+    pub fn of_failure(failure: &Failure) -> Self {
+        let is_dial = failure.stage <= Stage::Wait;
+        if is_dial && is_refused_sign_in(failure, true) {
+            Self::SignInRefused
+        } else if is_limit(failure.kind) {
+            Self::Limited
+        } else if is_dial {
+            Self::NotConnected
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// The process's exit code for it.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Failed => 1,
+            Self::NotConnected => 4,
+            Self::SignInRefused => 5,
+            Self::Limited => 6,
+            Self::Broken => 7,
+            Self::Interrupted(1) => 129,
+            Self::Interrupted(15) => 143,
+            Self::Interrupted(_) => 130,
+        }
+    }
+
+    /// What it means, in a few words.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Held => "all held",
+            Self::Failed => "operations failed, or a finding fails the run",
+            Self::NotConnected => "no connection came to be",
+            Self::SignInRefused => "sign-in refused",
+            Self::Limited => "refused by a connection limit",
+            Self::Broken => "an invariant of ours is broken",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}
+
+/// What the conclusion needs beyond figures and findings.
+#[derive(Debug, Default)]
+pub(super) struct Grounds {
+    /// Connections that are there, and were open once.
+    been_open: BTreeSet<ConnectionId>,
+    /// Whether a first dial failed, and whether a sign-in was refused at one: what fails after the first is a failed
+    /// operation.
+    first_dial_failed: bool,
+    sign_in_refused: bool,
+    /// Connections that could not be created by hand, by the failure: no operation carries it.
+    creations: BTreeMap<FailureKind, u64>,
+}
+
+impl Analysis for Grounds {
+    fn see(&mut self, event: &Event, _: &Ledger) {
+        match &event.what {
+            What::SessionOpened(opened) => drop(self.been_open.insert(opened.connection)),
+            What::ConnectionDisposed(disposed) => drop(self.been_open.remove(&disposed.connection)),
+            What::SessionRefused(refused) if !self.been_open.contains(&refused.connection) => self.first_dial(refused),
+            What::WorkerStopped(stopped) => self.creation(stopped.failure.as_deref()),
+            What::TaskStopped(stopped) => self.creation(stopped.failure.as_deref()),
+            _ => {}
+        }
+    }
+}
+
+impl Grounds {
+    fn first_dial(&mut self, refused: &SessionRefused) {
+        self.first_dial_failed = true;
+        self.sign_in_refused |= is_refused_sign_in(&refused.failure, refused.sign_in_attempted);
+    }
+
+    fn creation(&mut self, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            *self.creations.entry(failure.kind).or_default() += 1;
+        }
+    }
+
+    /// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed.
+    pub(super) fn conclude(&self, proven: &Proven<'_>, findings: &[Finding], policy: &Policy) -> Conclusion {
+        let found = |severity| findings.iter().any(|finding| finding.severity == severity);
+        let failures = &proven.summary.failures;
+        let failed_by = |is: fn(FailureKind) -> bool| failures.iter().any(|row| is(row.kind));
+        if let Some(signal) = proven.known.ending().and_then(|ending| ending.interrupted) {
+            Conclusion::Interrupted(signal)
+        } else if found(Severity::Broken) || failed_by(|kind| kind == FailureKind::Internal) {
+            Conclusion::Broken
+        } else if self.sign_in_refused {
+            Conclusion::SignInRefused
+        } else if found(Severity::Limit) || failed_by(is_limit) {
+            Conclusion::Limited
+        } else if self.first_dial_failed {
+            Conclusion::NotConnected
+        } else if proven.summary.operations.failed > 0
+            || !failures.is_empty()
+            || findings.iter().any(|finding| policy.fails_on(finding.severity))
+        {
+            Conclusion::Failed
+        } else {
+            Conclusion::Held
+        }
+    }
+
+    /// What the conclusion rests on, in words; none where its own sentence says it all.
+    pub(super) fn because(
+        &self,
+        conclusion: Conclusion,
+        proven: &Proven<'_>,
+        findings: &[Finding],
+        policy: &Policy,
+    ) -> Option<String> {
+        let summary = proven.summary;
+        match conclusion {
+            Conclusion::Failed => {
+                let operations = counted(summary.operations.failed, "1 operation failed", |failed| {
+                    format!("{failed} operations failed")
+                });
+                let parts = [operations, self.refused_creations(), self.failed_creations(), failing(findings, policy)];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                (!parts.is_empty()).then(|| parts.join("; "))
+            }
+            Conclusion::NotConnected if summary.connections.opened > 0 => {
+                let dials = summary.refused + summary.connections.opened;
+                Some(format!("{} of {dials} connections could not be opened", summary.refused))
+            }
+            Conclusion::SignInRefused => {
+                let none = |row: &FailureRow| row.kind == FailureKind::AuthUnsupported;
+                let only = summary.failures.iter().filter(|row| row.stage == Stage::Auth).all(none);
+                (only && summary.failures.iter().any(none))
+                    .then(|| "there was nothing to sign in with, or no way that both sides know".to_owned())
+            }
+            Conclusion::Limited => which_limit(&summary.failures, findings).map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// Creations by hand that a rule forbade.
+    fn refused_creations(&self) -> Option<String> {
+        let refused = self.creations.get(&FailureKind::Refused).copied().unwrap_or_default();
+        counted(refused, "the creation of a connection was refused", |refused| {
+            format!("the creation of {refused} connections was refused")
+        })
+    }
+
+    /// Those for which there was no room, or no answer.
+    fn failed_creations(&self) -> Option<String> {
+        let by_rule = |kind: &FailureKind| matches!(kind, FailureKind::Refused | FailureKind::Internal);
+        let failed: Vec<_> = self.creations.iter().filter(|(kind, _)| !by_rule(kind)).collect();
+        let kinds = failed.iter().map(|(kind, _)| kind.name()).collect::<Vec<_>>().join(", ");
+        counted(
+            failed.iter().map(|(_, count)| **count).sum(),
+            &format!("a connection could not be created ({kinds})"),
+            |failed| format!("{failed} connections could not be created ({kinds})"),
+        )
+    }
+}
+
+fn counted(count: u64, one: &str, many: impl Fn(u64) -> String) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(one.to_owned()),
+        count => Some(many(count)),
+    }
+}
+
+/// The findings that fail the run by the policy.
+fn failing(findings: &[Finding], policy: &Policy) -> Option<String> {
+    let failing: Vec<&Finding> = findings.iter().filter(|finding| policy.fails_on(finding.severity)).collect();
+    let ids = failing.iter().map(|finding| &*finding.id).collect::<Vec<_>>().join(", ");
+    let mut severities: Vec<&str> = failing.iter().map(|finding| finding.severity.name()).collect();
+    severities.dedup();
+    let severities = severities.join(",");
+    match failing.len() {
+        0 => None,
+        1 => Some(format!("{ids} fails the run (--fail-on {severities})")),
+        _ => Some(format!("{ids} fail the run (--fail-on {severities})")),
+    }
+}
+
+fn which_limit(failures: &[FailureRow], findings: &[Finding]) -> Option<&'static str> {
+    use super::findings::{CONNECTIONS, LOCKED, MAIN_SHUT_OUT, THROTTLED};
+    let met = |kind| failures.iter().any(|row| row.kind == kind);
+    let found = |ids: &[&str]| findings.iter().any(|finding| ids.contains(&&*finding.id));
+    let connections = met(FailureKind::LimitConnections) || found(&[CONNECTIONS, MAIN_SHUT_OUT, LOCKED]);
+    let rate = met(FailureKind::LimitRate) || found(&[THROTTLED]);
+    let words = |row: &FailureRow| {
+        row.kind == FailureKind::LimitConnections && !gives_no_reason(row.server_line.as_deref(), &row.further_lines)
+    };
+    let stated = failures.iter().any(words) || found(&[MAIN_SHUT_OUT, LOCKED]);
+    match (connections, rate) {
+        (true, false) if found(&[LOCKED]) && !found(&[CONNECTIONS, MAIN_SHUT_OUT]) => {
+            Some("the maildrop was locked by another connection")
+        }
+        (true, false) if !stated => Some("probably refused by a connection limit"),
+        (false, true) => Some("throttled by the server"),
+        (true, true) => Some("refused by a connection limit, and throttled"),
+        _ => None,
+    }
+}
+
+/// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
+fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
+    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
+    matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
+        || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
+}
+
+const fn is_limit(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
+}

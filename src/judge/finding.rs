@@ -1,0 +1,135 @@
+//! What a finding is made of: who detects it, and what `explain` says of it.
+
+use std::fmt::Debug;
+
+use super::{Rules, Witness};
+use crate::allocator::Kind;
+use crate::event::{Finding, SessionRefused, Severity};
+use crate::figures::Summary;
+use crate::ledger::{Analysis, Ledger};
+
+/// So many pieces of evidence are named for each finding; its count says how many there were.
+const NAMED: usize = 5;
+
+/// One finding that a run can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Its stable name.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What `explain` says of it.
+    pub article: Article,
+    /// Makes who detects it.
+    pub detector: fn() -> Box<dyn Detector>,
+}
+
+/// What `explain` says of a finding.
+#[derive(Clone, Copy, Debug)]
+pub struct Article {
+    /// What it is, in one line, without its severity.
+    pub title: &'static str,
+    /// What it means.
+    pub means: &'static str,
+    /// As a report shows it.
+    pub example: &'static str,
+    /// What to do about it.
+    pub cure: &'static str,
+    /// The rules behind it, by number.
+    pub rules: &'static [&'static str],
+    /// Public threads of people who met it: `owner/repository#number`.
+    pub met: &'static [&'static str],
+}
+
+/// Detects one finding.
+pub trait Detector: Analysis + Debug + Send {
+    /// A dial was refused, and how many sessions were open to the server then is known for good.
+    fn refused(&mut self, dial: &Refused, known: &Ledger) {
+        let _ = (dial, known);
+    }
+
+    /// What was found so far.
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found>;
+}
+
+/// A dial that was refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is recorded of it; `open` is put right: it counts as the server does.
+    pub dial: SessionRefused,
+    /// What its connection is.
+    pub kind: Kind,
+}
+
+/// What else is known of the run, for whoever says what was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Proven<'a> {
+    /// What is true now.
+    pub known: &'a Ledger,
+    /// The figures.
+    pub summary: &'a Summary,
+    /// Whether the rules held.
+    pub rules: &'a Rules,
+    /// Whether the server's own record agrees.
+    pub witness: &'a Witness,
+}
+
+/// What a detector found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// With figures, and the cure.
+    pub sentence: String,
+    /// Where.
+    pub evidence: Evidence,
+}
+
+/// Pieces of evidence: how many, and the first of them in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// How many there were.
+    pub count: u64,
+    /// The first of them.
+    pub named: Vec<String>,
+}
+
+impl Evidence {
+    /// One more. `name` is asked only while there is room.
+    pub fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(name());
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The finding, if there is any evidence of it.
+    pub fn says(&self, sentence: impl FnOnce() -> String) -> Option<Found> {
+        (!self.is_empty()).then(|| Found { sentence: sentence(), evidence: self.clone() })
+    }
+}
+
+impl Extend<String> for Evidence {
+    fn extend<I: IntoIterator<Item = String>>(&mut self, pieces: I) {
+        pieces.into_iter().for_each(|piece| self.add(|| piece));
+    }
+}
+
+impl Spec {
+    /// That finding.
+    #[must_use]
+    pub fn found(&self, found: Found) -> Finding {
+        let Found { sentence, evidence } = found;
+        Finding {
+            id: self.id.to_owned(),
+            severity: self.severity,
+            count: evidence.count,
+            sentence,
+            evidence: evidence.named,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One task's operations ran on several default connections, because it changed threads.
+
+use crate::event::{Event, Severity};
+use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::ledger::{Analysis, Ledger};
+
+pub const SPEC: Spec = Spec {
+    id: "MC011",
+    severity: Severity::Hazard,
+    article: Article {
+        title: "one task's operations ran on several default connections, because it changed threads",
+        means: "An asynchronous task may go on on another thread after each wait. A default connection is found by thread \
+                alone, so the task finds another connection there, or none, and what it knew of the first (a selected \
+                mailbox, an open transaction) is not true of the second.",
+        example: "MC011 hazard, 12 times: 120 operation(s) of 12 task(s) were spread over several default connections, up to 3 \
+                  for one task: it changed threads between operations, and a default belongs to a thread (H1); do a task's \
+                  operations in one blocking section (--dispose task does), or pass an independent connection along with the \
+                  task\n- t3: 6 operation(s) (numbers 31 to 44) on #1 on w0, 4 operation(s) (numbers 33 to 47) on #3 on w2",
+        cure: "Give the task an independent connection and pass it with each operation: it goes where the task goes. Or do all \
+               operations of the task in one blocking section, on one thread.",
+        rules: &["H1", "K2", "K3"],
+        met: &["django/django#18408", "PostHog/posthog#57839"],
+    },
+    detector: || Box::<Detects>::default(),
+};
+
+#[derive(Debug, Default)]
+struct Detects {
+    evidence: Evidence,
+}
+
+impl Analysis for Detects {
+    fn see(&mut self, _: &Event, _: &Ledger) {}
+}
+
+impl Detector for Detects {
+    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
+        None
+    }
+}

@@ -1,0 +1,43 @@
+//! Connections were opened for hardly more than an operation each.
+
+use crate::event::{Event, Severity};
+use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::ledger::{Analysis, Ledger};
+
+pub const SPEC: Spec = Spec {
+    id: "MC051",
+    severity: Severity::Advice,
+    article: Article {
+        title: "connections were opened for hardly more than an operation each",
+        means: "Opening a connection costs several round trips (TCP, TLS, greeting, sign-in), and on the server a process and a \
+                password check: ten to a hundred times an operation. Here hardly any connection was used twice. To a server's \
+                log it looks like an attack, and some throttle it (MC031).",
+        example: "MC051 advice: 3 connections were opened for 3 operations: hardly any was used twice; keep connections for \
+                  longer, or share one (use-main)\n- 3 opened, 3 operations",
+        cure: "Keep a connection for as long as there is work, and dispose it then; in a pool, one for each thread, not one for \
+               each task, where the account is always the same. It fails no run unless --fail-on has advice.",
+        rules: &["C4", "D1"],
+        met: &[
+            "nextcloud/mail#10039",
+            "nextcloud/mail#6175",
+            "s-morgan-jeffries/apple-mail-fast-mcp#75",
+            "asherp/nostr-mail#78",
+        ],
+    },
+    detector: || Box::<Detects>::default(),
+};
+
+#[derive(Debug, Default)]
+struct Detects {
+    evidence: Evidence,
+}
+
+impl Analysis for Detects {
+    fn see(&mut self, _: &Event, _: &Ledger) {}
+}
+
+impl Detector for Detects {
+    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
+        None
+    }
+}

@@ -1,0 +1,39 @@
+//! Use-main-or-default without any default connection behaves as use-main does.
+
+use crate::event::{Event, Severity};
+use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::ledger::{Analysis, Ledger};
+
+pub const SPEC: Spec = Spec {
+    id: "MC053",
+    severity: Severity::Advice,
+    article: Article {
+        title: "use-main-or-default without any default connection behaves as use-main does",
+        means: "Under use-main-or-default a thread has a connection of its own only after it created one by hand; all others use \
+                main, one operation at a time. Here no thread created one. Who expected connections side by side, as the name \
+                of the mode suggests, has none.",
+        example: "MC053 advice: the mode is use-main-or-default, and no thread created a default connection: it behaved as \
+                  use-main does; create defaults where threads are to work side by side (--default-for all; in code \
+                  create_default_connection), or say use-main\n- 40 operation(s) on main",
+        cure: "Create a default connection on each thread that is to have one (C2), choose use-default, which creates them by \
+               itself, or leave it: sharing main is right where there is little to do.",
+        rules: &["A3", "C2"],
+        met: &[],
+    },
+    detector: || Box::<Detects>::default(),
+};
+
+#[derive(Debug, Default)]
+struct Detects {
+    evidence: Evidence,
+}
+
+impl Analysis for Detects {
+    fn see(&mut self, _: &Event, _: &Ledger) {}
+}
+
+impl Detector for Detects {
+    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
+        None
+    }
+}
