@@ -1,10 +1,13 @@
 //! Events are their own lines: written, read back, and written again to the byte.
 
+use std::fs;
+
 use mailconn::event::{self, Event, LONGEST, NotRead};
 use mailconn::record::Run;
 use mailconn::report::{Recorded, ScenarioVerification};
 
 use crate::cli::process::{end, mailconn};
+use crate::golden::stored;
 use crate::verify::traces::{RUNS, file_of};
 
 fn lines(run: &Run) -> Vec<Vec<u8>> {
@@ -35,6 +38,12 @@ fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
     for args in RUNS {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         read_back(&trace.run, args);
+    }
+    for file in stored() {
+        let of = file.display().to_string();
+        if let Recorded::Run(trace) = Recorded::read(&*fs::read(&file).unwrap()).unwrap() {
+            read_back(&trace.run, &of);
+        }
     }
     for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b6-one-refused-sign-in-ends-them-all"] {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;

@@ -7,7 +7,8 @@ use insta::{assert_snapshot, with_settings};
 
 use crate::cli::process::{end, mailconn};
 
-fn stored() -> Vec<PathBuf> {
+/// All of them.
+pub fn stored() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<PathBuf> = read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "ndjson"));

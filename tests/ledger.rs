@@ -1,6 +1,7 @@
 //! The streaming state and those who ask it: they come to what the whole run comes to, and remember no more than they must.
 
 use std::collections::HashMap;
+use std::fs;
 
 use mailconn::event::{Ending, Event, Micros, What, WitnessCommands};
 use mailconn::figures::{Failures, Rest, Sections, Sessions, Tasks, Work};
@@ -10,6 +11,7 @@ use mailconn::record::{Run, Summary, Verdict};
 use mailconn::report::{Recorded, ScenarioVerification};
 
 use crate::cli::process::{end, mailconn, run};
+use crate::golden::stored;
 use crate::verify::traces::{RUNS, file_of};
 
 /// What the rules and the witness say, and the most that was remembered on the way.
@@ -125,6 +127,12 @@ fn rules_witness_and_figures_come_to_the_same_event_by_event() {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         agree(&trace.run, args);
         figures_agree(&trace.run, args);
+    }
+    for file in stored() {
+        let of = file.display().to_string();
+        if let Recorded::Run(trace) = Recorded::read(&*fs::read(&file).unwrap()).unwrap() {
+            figures_agree(&trace.run, &of);
+        }
     }
     for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b2-places-survive-their-sessions"] {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;

@@ -258,9 +258,34 @@ pub enum Asked {
     /// So many operations of each worker, or of each task.
     #[serde(rename = "operations_per_worker")]
     Operations(u64),
+    /// So many operations of all workers, or of all tasks, together: see [`share`].
+    #[serde(rename = "operations_in_all")]
+    InAll(u64),
     /// As many as fit.
     #[serde(rename = "duration_us")]
     Duration(Micros),
+}
+
+impl Asked {
+    /// How many operations that one of so many workers or tasks is asked for; none if it is a duration.
+    #[must_use]
+    pub const fn of(self, number: u32, among: usize) -> Option<u64> {
+        match self {
+            Self::Operations(each) => Some(each),
+            Self::InAll(all) => Some(share(all, number, among)),
+            Self::Duration(_) => None,
+        }
+    }
+}
+
+/// What falls to one of so many workers or tasks of what is asked of all: as much as to the others; where that does not come
+/// out even, the first ones do one more.
+#[must_use]
+pub const fn share(all: u64, number: u32, among: usize) -> u64 {
+    match among as u64 {
+        0 => 0,
+        among => all / among + ((number as u64) < all % among) as u64,
+    }
 }
 
 /// One thing that happened.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::allocator::{ConnectionId, Kind};
-use crate::event::{Asked, Counts, Event, Operation, TaskId, What, WorkerId};
+use crate::event::{Counts, Event, Operation, TaskId, What, WorkerId};
 use crate::ledger::{Analysis, Ledger, Place};
 use crate::protocol::Failure;
 
@@ -105,11 +105,9 @@ impl Analysis for Tasks {
 impl Tasks {
     /// A row for each task, in their order.
     pub fn rows(&self, known: &Ledger) -> impl Iterator<Item = TaskRow> {
-        let each = known.start().and_then(|start| match start.asked {
-            Some(Asked::Operations(each)) => Some(each),
-            _ => None,
-        });
-        (0..).map(TaskId).zip(&self.tallies).map(move |(task, tally)| tally.row(task, each))
+        let asked = known.start().and_then(|start| start.asked);
+        let of = move |task: TaskId| asked.and_then(|asked| asked.of(task.0, self.tallies.len()));
+        (0..).map(TaskId).zip(&self.tallies).map(move |(task, tally)| tally.row(task, of(task)))
     }
 
     fn tally(&mut self, task: TaskId) -> Option<&mut Tally> {
@@ -146,8 +144,8 @@ impl Tally {
         used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
     }
 
-    fn row(&self, task: TaskId, each: Option<u64>) -> TaskRow {
-        let operations = Counts::of(each, self.ok, self.failed);
+    fn row(&self, task: TaskId, asked: Option<u64>) -> TaskRow {
+        let operations = Counts::of(asked, self.ok, self.failed);
         TaskRow {
             task,
             workers: self.workers.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::times::Times;
 use crate::allocator::{ConnectionId, Kind, Reason};
-use crate::event::{Asked, Counts, CutOff, Event, Latency, Micros, Operation, What, WorkerId};
+use crate::event::{Counts, CutOff, Event, Latency, Micros, Operation, What, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Failure;
 
@@ -115,15 +115,13 @@ impl Work {
     pub fn rows(&self, known: &Ledger) -> Vec<WorkerRow> {
         let Some(start) = known.start() else { return Vec::new() };
         let serves_tasks = !start.tasks.is_empty();
-        let each = match start.asked {
-            Some(Asked::Operations(each)) if !serves_tasks => Some(each),
-            _ => None,
-        };
+        let asked = start.asked.filter(|_| !serves_tasks);
         let nothing = Tally::default();
         let row = |role: &crate::event::WorkerRole| {
             let tally = self.workers.get(&role.worker).unwrap_or(&nothing);
             // A task that stops leaves its thread to the next one.
-            tally.row(role.worker, each, !serves_tasks)
+            let number = asked.and_then(|asked| asked.of(role.worker.0, start.workers.len()));
+            tally.row(role.worker, number, !serves_tasks)
         };
         start.workers.iter().map(row).collect()
     }
@@ -157,9 +155,9 @@ impl Work {
 }
 
 impl Tally {
-    fn row(&self, worker: WorkerId, each: Option<u64>, may_stop: bool) -> WorkerRow {
-        let operations = Counts::of(each, self.ok, self.failed);
-        let early = self.not_issued > 0 || each.is_none_or(|each| operations.issued < each);
+    fn row(&self, worker: WorkerId, asked: Option<u64>, may_stop: bool) -> WorkerRow {
+        let operations = Counts::of(asked, self.ok, self.failed);
+        let early = self.not_issued > 0 || asked.is_none_or(|asked| operations.issued < asked);
         WorkerRow {
             worker,
             operations,

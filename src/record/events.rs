@@ -60,6 +60,7 @@ impl Run {
         let named = |names: &[String], at: u32| names.get(at as usize).cloned();
         let asked = match header.asked {
             Asked::Operations(each) => event::Asked::Operations(each),
+            Asked::InAll(all) => event::Asked::InAll(all),
             Asked::Duration(time) => event::Asked::Duration(time.into()),
         };
         let unscripted = !header.scripted;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
+use crate::event::share;
 pub use crate::event::{Dispose, Executor, Lock, TaskId, WorkerId};
 use crate::protocol::{Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
@@ -134,8 +135,32 @@ pub struct Switch {
 pub enum Asked {
     /// So many operations of each worker, or of each task.
     Operations(u64),
+    /// So many operations of all workers, or of all tasks, together: see [`share`].
+    InAll(u64),
     /// As many as fit.
     Duration(Duration),
+}
+
+impl Asked {
+    /// How many operations that one of so many workers or tasks is asked for; none if it is a duration.
+    #[must_use]
+    pub const fn of(self, number: u32, among: usize) -> Option<u64> {
+        match self {
+            Self::Operations(each) => Some(each),
+            Self::InAll(all) => Some(share(all, number, among)),
+            Self::Duration(_) => None,
+        }
+    }
+
+    /// How many so many workers or tasks together are asked for; none if it is a duration.
+    #[must_use]
+    pub const fn of_all(self, among: usize) -> Option<u64> {
+        match self {
+            Self::Operations(each) => Some(each.saturating_mul(among as u64)),
+            Self::InAll(all) => Some(all),
+            Self::Duration(_) => None,
+        }
+    }
 }
 
 /// How a run ended.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::failures::{FailureRow, Failures};
-use super::run::{Asked, Closed, Entry, OpenFailed, Opened, Operation, Run, What, WorkerId};
+use super::run::{Closed, Entry, OpenFailed, Opened, Operation, Run, What, WorkerId};
 use super::sections::{self, SectionRow};
 use super::tasks::{self, TaskRow};
 use crate::allocator::{ConnectionId, Kind, Reason, SessionId};
@@ -326,10 +326,8 @@ impl Tally {
     fn finish(mut self, run: &Run) -> Summary {
         self.open_to_the_server();
         let tasks = tasks::rows(run);
-        let each = match run.header.asked {
-            Asked::Operations(each) if tasks.is_empty() => Some(each),
-            Asked::Operations(_) | Asked::Duration(_) => None,
-        };
+        let asked =
+            |worker: WorkerId| run.header.asked.of(worker.0, run.header.workers.len()).filter(|_| tasks.is_empty());
         let workers: Vec<WorkerRow> = (0u32..)
             .zip(&run.header.workers)
             .map(|(number, _)| {
@@ -337,7 +335,7 @@ impl Tally {
                 let mut tally = self.workers.remove(&worker).unwrap_or_default();
                 // A task that stops leaves its thread to the next one.
                 tally.stopped = tally.stopped.filter(|_| tasks.is_empty());
-                tally.row(worker, each)
+                tally.row(worker, asked(worker))
             })
             .collect();
         let add = |sum: Counts, counts| sum.plus(counts);
@@ -367,9 +365,9 @@ impl Tally {
 }
 
 impl WorkerTally {
-    fn row(self, worker: WorkerId, each: Option<u64>) -> WorkerRow {
+    fn row(self, worker: WorkerId, number: Option<u64>) -> WorkerRow {
         let issued = self.ok + self.failed;
-        let asked = each.unwrap_or(issued);
+        let asked = number.unwrap_or(issued);
         let operations =
             Counts { asked, issued, ok: self.ok, failed: self.failed, not_issued: asked.saturating_sub(issued) };
         WorkerRow {
@@ -379,7 +377,11 @@ impl WorkerTally {
             reasons: self.reasons,
             wait: self.wait.latency(),
             service: self.service.latency(),
-            stopped: if self.not_issued > 0 || each.is_none_or(|each| issued < each) { self.stopped } else { None },
+            stopped: if self.not_issued > 0 || number.is_none_or(|number| issued < number) {
+                self.stopped
+            } else {
+                None
+            },
         }
     }
 }

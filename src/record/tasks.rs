@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{Asked, Operation, Run, TaskId, What, WorkerId};
+use super::run::{Operation, Run, TaskId, What, WorkerId};
 use super::summary::Counts;
 use crate::allocator::{ConnectionId, Kind};
 use crate::protocol::Failure;
@@ -111,11 +111,8 @@ pub(super) fn rows(run: &Run) -> Vec<TaskRow> {
             _ => {}
         }
     }
-    let each = match run.header.asked {
-        Asked::Operations(each) => Some(each),
-        Asked::Duration(_) => None,
-    };
-    (0u32..).map(TaskId).zip(tallies).map(|(task, tally)| tally.row(task, each)).collect()
+    let asked = |task: TaskId| run.header.asked.of(task.0, run.header.tasks.len());
+    (0u32..).map(TaskId).zip(tallies).map(|(task, tally)| tally.row(task, asked(task))).collect()
 }
 
 fn of(tallies: &mut [Tally], task: TaskId) -> Option<&mut Tally> {
@@ -150,9 +147,9 @@ impl Tally {
         used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
     }
 
-    fn row(self, task: TaskId, each: Option<u64>) -> TaskRow {
+    fn row(self, task: TaskId, asked: Option<u64>) -> TaskRow {
         let issued = self.ok + self.failed;
-        let asked = each.unwrap_or(issued);
+        let asked = asked.unwrap_or(issued);
         let not_issued = asked.saturating_sub(issued);
         let operations = Counts { asked, issued, ok: self.ok, failed: self.failed, not_issued };
         let stopped = self.stopped.filter(|_| not_issued > 0);

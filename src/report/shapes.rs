@@ -156,18 +156,22 @@ pub(super) fn tls(tls: &TlsDetails) -> String {
     format!("{}, {}", tls.version, tls.cipher)
 }
 
-/// How much was asked for: one of the two.
-#[derive(Serialize, Deserialize)]
+/// How much was asked for: one of the three.
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct AskedShape {
     operations_per_worker: Option<u64>,
     duration_us: Option<Us>,
+    /// Where nothing is said of it, each worker was asked for a number of its own, or for a duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operations_in_all: Option<u64>,
 }
 
 impl From<Asked> for AskedShape {
     fn from(asked: Asked) -> Self {
         match asked {
-            Asked::Operations(operations) => Self { operations_per_worker: Some(operations), duration_us: None },
-            Asked::Duration(duration) => Self { operations_per_worker: None, duration_us: Some(Us(duration)) },
+            Asked::Operations(each) => Self { operations_per_worker: Some(each), ..Self::default() },
+            Asked::InAll(all) => Self { operations_in_all: Some(all), ..Self::default() },
+            Asked::Duration(duration) => Self { duration_us: Some(Us(duration)), ..Self::default() },
         }
     }
 }
@@ -176,10 +180,11 @@ impl TryFrom<AskedShape> for Asked {
     type Error = String;
 
     fn try_from(shape: AskedShape) -> Result<Self, String> {
-        match (shape.operations_per_worker, shape.duration_us) {
-            (Some(operations), None) => Ok(Self::Operations(operations)),
-            (None, Some(Us(duration))) => Ok(Self::Duration(duration)),
-            _ => Err("asked: operations or a duration, one of the two".to_owned()),
+        match (shape.operations_per_worker, shape.operations_in_all, shape.duration_us) {
+            (Some(each), None, None) => Ok(Self::Operations(each)),
+            (None, Some(all), None) => Ok(Self::InAll(all)),
+            (None, None, Some(Us(duration))) => Ok(Self::Duration(duration)),
+            _ => Err("asked: operations of each, operations in all or a duration, one of the three".to_owned()),
         }
     }
 }

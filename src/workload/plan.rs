@@ -26,7 +26,7 @@ pub struct Plan {
     pub tasks: Vec<Role>,
     /// What becomes of the thread's default connection when a task ends.
     pub dispose: Dispose,
-    /// How much each worker does, or each task: these are asked for a number of operations.
+    /// How much they do; tasks are asked for a number of operations.
     pub asked: Asked,
     /// Which operations, how often.
     pub mix: Mix,
@@ -94,11 +94,18 @@ impl Plan {
     /// How many operations all workers together are asked for; none if it is a duration.
     #[must_use]
     pub fn operations(&self) -> Option<u64> {
-        let doers = if self.executor == Executor::Threads { &self.workers } else { &self.tasks };
-        match self.asked {
-            Asked::Operations(each) => Some(each.saturating_mul(doers.len() as u64)),
-            Asked::Duration(_) => None,
-        }
+        self.asked.of_all(self.doers().len())
+    }
+
+    /// How many operations that worker or task is asked for; none if it is a duration.
+    #[must_use]
+    pub fn operations_of(&self, number: u32) -> Option<u64> {
+        self.asked.of(number, self.doers().len())
+    }
+
+    /// The roles of those who do the work.
+    fn doers(&self) -> &[Role] {
+        if self.executor == Executor::Threads { &self.workers } else { &self.tasks }
     }
 
     /// How many connections the plan can have open at once.
@@ -107,11 +114,13 @@ impl Plan {
         if self.executor != Executor::Threads {
             return self.most_connections_of_tasks();
         }
-        let own_by_need = self.modes().any(|mode| mode == Mode::UseDefault);
-        let own = |role: &&Role| role.creates_default || role.creates_independent || own_by_need;
-        let both = |role: &&Role| (role.creates_default || own_by_need) && role.creates_independent;
+        let by_need = self.modes().any(|mode| mode == Mode::UseDefault);
+        let of = |(number, role): (u32, &Role)| {
+            let default = role.creates_default || (by_need && self.operations_of(number) != Some(0));
+            usize::from(default) + usize::from(role.creates_independent)
+        };
         let main = usize::from(self.modes().any(|mode| mode != Mode::UseDefault));
-        self.workers.iter().filter(own).count() + self.workers.iter().filter(both).count() + main
+        (0..).zip(&self.workers).map(of).sum::<usize>() + main
     }
 
     /// Every mode that will be in force.

@@ -38,9 +38,10 @@ struct Scratch {
 impl Shift {
     /// `number` decides the steps.
     pub(super) fn new(floor: &Floor, number: u32, who: impl Display) -> Self {
-        let (most, until) = match floor.plan.asked {
-            Asked::Operations(most) => (most, None),
-            Asked::Duration(duration) => (u64::MAX, Some(Instant::now() + duration)),
+        let most = floor.plan.operations_of(number).unwrap_or(u64::MAX);
+        let until = match floor.plan.asked {
+            Asked::Duration(duration) => Some(Instant::now() + duration),
+            _ => None,
         };
         let mailbox = format!("mailconn-{}-{who}", floor.setup.run_id);
         Self {

@@ -13,7 +13,7 @@ use super::shift::Shift;
 use super::switching::Switching;
 use crate::allocator::{Client, Error};
 use crate::protocol::{DialFailure, Failure};
-use crate::record::{Asked, What, WorkerId};
+use crate::record::{What, WorkerId};
 
 /// What all workers of a run share.
 pub(super) struct Floor {
@@ -82,10 +82,10 @@ fn issue_all(floor: &Floor, worker: WorkerId, shift: &mut Shift) {
 }
 
 fn stopped(floor: &Floor, worker: WorkerId, issued: u64, failure: Option<Failure>) {
-    let not_issued = match floor.plan.asked {
-        Asked::Operations(asked) => asked - issued,
-        Asked::Duration(_) if failure.is_none() => return,
-        Asked::Duration(_) => 0,
+    let not_issued = match floor.plan.operations_of(worker.0) {
+        Some(asked) => asked - issued,
+        None if failure.is_none() => return,
+        None => 0,
     };
     floor.recorder.record(What::Stopped { worker, not_issued, failure: failure.map(Box::new) });
 }

@@ -554,7 +554,7 @@ impl Order<'_> {
                 false => state.ended || state.panicked || run.header.scripted,
             };
             audit.check(ASKED, None, ended, || format!("{doer} began, and did not end"));
-            if let Asked::Operations(asked) = run.header.asked {
+            if let Some(asked) = run.header.asked.of(number, roles.len()) {
                 let Doer { issued, not_issued, .. } = state;
                 let sum = issued.saturating_add(not_issued);
                 let says_so = (not_issued > 0) == (state.stopped > 0) || (asked == 0 && not_issued == 0);

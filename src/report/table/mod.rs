@@ -47,9 +47,10 @@ pub fn table(run: &Run, summary: &Summary, verdict: &Verdict, options: &TableOpt
 fn heading(run: &Run) -> String {
     let header = &run.header;
     let (threads, tasks) = (header.workers.len() as u64, header.tasks.len() as u64);
+    let doers = if tasks > 0 { header.tasks.len() } else { header.workers.len() };
     let asked = match header.asked {
-        Asked::Operations(each) => many(if tasks > 0 { tasks } else { threads }.saturating_mul(each), "operation"),
         Asked::Duration(duration) => span(duration),
+        asked => many(asked.of_all(doers).unwrap_or_default(), "operation"),
     };
     let switches: String =
         header.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
