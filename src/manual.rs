@@ -229,8 +229,8 @@
 //!   the first of a limit or of the server's own trouble, and no longer than the operation may take. The time is no part of
 //!   the operation's.
 //! - **A run on a named SMTP server that sends no mail** does eight operations in all, unless `-n` or `--duration` says how
-//!   many: Exim ends a session after ten commands without mail (`smtp_accept_max_nonmail`), Postfix after about a hundred. Of
-//!   more than eight threads each does one.
+//!   many: Exim ends a session after ten commands without mail (`smtp_accept_max_nonmail`), Postfix after about a hundred.
+//!   They are shared out evenly, and the first workers, or tasks, do one more; of more than eight the others do none.
 //! - **In a scenario by POP3 the sandbox's maildrops are shared**: the rules speak of several connections, and are to be seen
 //!   by POP3 too, as on a Dovecot that was not told to lock. `server locks maildrops` asks for the other. In a run they are
 //!   locked, as RFC 1939 says, so that MC033 is met here first; `--sandbox-maildrops` changes either.

@@ -2,7 +2,7 @@
 
 mod causes;
 mod hazards;
-mod lies;
+pub mod lies;
 mod moved;
 mod numbers;
 mod scenarios;

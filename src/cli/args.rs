@@ -355,8 +355,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub max_connections: Option<usize>,
 
-    /// Operations for each worker, or each task [default: 100; on a named SMTP server without send 8 in all, one for
-    /// each at least]
+    /// Operations for each worker, or each task [default: 100; on a named SMTP server without send 8 in all]
     ///
     /// Exim ends a session after ten commands without mail (smtp_accept_max_nonmail), Postfix after about a hundred. A
     /// number that is given here is tried.

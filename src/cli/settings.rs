@@ -136,7 +136,7 @@ impl Settings {
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
         Ok(Self {
-            note: is_spared(&args, &plan.mix, is_named).then(|| why_so_few(&plan)),
+            note: is_spared(&args, &plan.mix, is_named).then(why_so_few),
             plan,
             server,
             from: args.from.clone(),
@@ -187,7 +187,6 @@ fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
             bail!("--switch-mode with --default-for: tasks that begin after it could not create theirs: {refusal}");
         }
     }
-    let usual = if is_spared { u64::from((WITHOUT_MAIL / total).max(1)) } else { 100 };
     let roles = default_for.into_iter().zip(independent_for);
     let roles = roles.map(|(creates_default, creates_independent)| Role { creates_default, creates_independent });
     let (workers, tasks) = match tasks {
@@ -202,7 +201,12 @@ fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
         executor,
         tasks,
         dispose: args.dispose.map_or(Dispose::Never, Dispose::from),
-        asked: args.duration.map_or_else(|| Asked::Operations(args.operations.unwrap_or(usual)), Asked::Duration),
+        asked: match (args.duration, args.operations) {
+            (Some(duration), _) => Asked::Duration(duration),
+            (None, Some(each)) => Asked::Operations(each),
+            (None, None) if is_spared => Asked::InAll(u64::from(WITHOUT_MAIL)),
+            (None, None) => Asked::Operations(100),
+        },
         mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
@@ -220,12 +224,10 @@ fn is_spared(args: &RunArgs, mix: &Mix, is_named: bool) -> bool {
     is_named && !brings_mail && args.operations.is_none() && args.duration.is_none()
 }
 
-fn why_so_few(plan: &Plan) -> String {
-    let all = plan.operations().unwrap_or_default();
-    let each = if all > u64::from(WITHOUT_MAIL) { ", one for each" } else { "" };
+fn why_so_few() -> String {
     format!(
-        "{all} operations in all{each}, unless -n says how many each does: Exim bears ten commands without mail in a session, \
-         Postfix about a hundred"
+        "{WITHOUT_MAIL} operations in all, unless -n says how many each does: Exim bears ten commands without mail in a \
+         session, Postfix about a hundred"
     )
 }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use mailconn::protocol::Protocol;
 use rustls::ServerConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::process::{Ended, PASSWORD, end, failures, findings, list, mailconn, number, obey, of_kind, run};
 use crate::protocol::scripted::{GREETING, POP3, Peer, Rules, SMTP, Server};
 use crate::protocol::tls::authority;
+use crate::support::tool;
+use crate::verify::lies::is_caught_by;
 
 /// How a connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -414,17 +416,25 @@ fn a_session_goes_on_after_a_refusal_where_the_server_does() {
 
 #[test]
 fn a_named_smtp_server_is_asked_for_eight_operations_where_nobody_says_how_many_and_no_mail_is_sent() {
-    for (args, all) in [
-        ("", 8),
-        ("-t 2", 8),
-        ("-t 8", 8),
-        ("-t 3", 6),
-        ("-t 20", 20),
-        ("--mode use-default", 8),
-        ("--executor pool", 8),
-        ("--executor tasks --tasks 4", 8),
-        ("--ops noop", 8),
-        ("--ops noop,send=0", 8),
+    for args in [
+        "",
+        "-t 1",
+        "-t 2",
+        "-t 3",
+        "-t 8",
+        "-t 20",
+        "--mode use-main -t 20",
+        "--mode use-default",
+        "--mode use-default -t 20",
+        "--executor pool",
+        "--executor pool --tasks 20",
+        "--executor pool -t 20 --tasks 3",
+        "--executor tasks --tasks 3",
+        "--executor tasks --tasks 4",
+        "--executor tasks -t 2 --tasks 20 --dispose task",
+        "-t 20 --switch-mode 4=use-default --switch-mode 7=use-main",
+        "--ops noop",
+        "--ops noop,send=0",
     ] {
         let server = Server::smtp(&[]);
         let url = format!("smtp://joe@{}", server.address);
@@ -432,9 +442,11 @@ fn a_named_smtp_server_is_asked_for_eight_operations_where_nobody_says_how_many_
             ["run", "--server", &url, "--format", "json"].into_iter().chain(args.split(' ')).collect();
         let args = args.into_iter().filter(|arg| !arg.is_empty()).collect::<Vec<_>>();
         let ended = end(mailconn(&args).env("MAILCONN_PASSWORD", PASSWORD));
-        assert_eq!((ended.code, number(&ended.json()["operations"]["ok"])), (0, all), "{args:?}: {}", ended.stdout);
-        let why = format!("{all} operations in all");
-        assert!(ended.stderr.contains(&why) && ended.stderr.contains("Exim"), "{args:?}: {}", ended.stderr);
+        let report = ended.json();
+        assert_eq!((ended.code, number(&report["operations"]["ok"])), (0, 8), "{args:?}: {}", ended.stdout);
+        assert_eq!((number(&report["operations"]["asked"]), &report["asked"]["operations_in_all"]), (8, &json!(8)));
+        let why = "8 operations in all, unless -n";
+        assert!(ended.stderr.contains(why) && ended.stderr.contains("Exim"), "{args:?}: {}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
     for (args, all) in [("-n 20", 80), ("--ops send --allow-writes --to a@b.org -t 1", 100)] {
@@ -450,6 +462,69 @@ fn a_named_smtp_server_is_asked_for_eight_operations_where_nobody_says_how_many_
     assert_eq!(number(&sandbox.json()["operations"]["ok"]), 400);
     assert_eq!(list(&sandbox.json()["failures"]).len(), 0);
     assert_eq!(sandbox.stderr, "");
+}
+
+/// A run on an SMTP server that has a name, where nobody says how many operations: its events, and their file.
+fn eight_in_all(args: &str) -> (Vec<Value>, String) {
+    let server = Server::smtp(&[]);
+    let url = format!("smtp://joe@{}", server.address);
+    let args = ["run", "--server", &url, "--format", "ndjson"].into_iter().chain(args.split(' '));
+    let ended = end(mailconn(args).env("MAILCONN_PASSWORD", PASSWORD));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    (ended.events(), ended.stdout)
+}
+
+/// Those that have none to do open nothing by need, and have not stopped early.
+#[test]
+fn eight_operations_in_all_are_shared_out_evenly_and_the_first_do_one_more() {
+    for (args, shares) in [
+        ("-t 3", &[3, 3, 2][..]),
+        ("-t 5", &[2, 2, 2, 1, 1]),
+        ("--mode use-default -t 11", &[1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]),
+        ("--mode use-main -t 3 --switch-mode 7=use-default", &[3, 3, 2]),
+        ("--default-for all -t 11", &[1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]),
+        ("--executor pool -t 2 --tasks 10", &[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]),
+        ("--executor tasks -t 2 --tasks 3", &[3, 3, 2]),
+    ] {
+        let (events, file) = eight_in_all(args);
+        let doer = if args.contains("tasks") { "task" } else { "worker" };
+        let operations = |of: usize| {
+            let name = format!("{}{of}", &doer[..1]);
+            of_kind(&events, "operation").filter(|operation| operation[doer] == *name).count() as u64
+        };
+        assert_eq!((0..shares.len()).map(operations).collect::<Vec<_>>(), shares, "{args}");
+        assert!(!file.contains("-stopped"), "{args}: {file}");
+        if args.contains("--mode use-default") {
+            assert_eq!(of_kind(&events, "session-opened").count(), 8, "{args}");
+        }
+        assert_eq!(tool::doubts(file.as_bytes()), Vec::<String>::new(), "{args}");
+        let report: Value = serde_json::from_str(&tool::report(file.as_bytes())).unwrap();
+        let rows = list(&report[format!("{doer}s")]).iter().map(|row| number(&row["operations"]["asked"]));
+        assert_eq!(rows.collect::<Vec<_>>(), shares, "{args}");
+        let table = tool::told(file.as_bytes(), false, None).replace("\n  ", " ");
+        assert!(table.contains(", 8 operations,") && !table.contains("stopped"), "{args}: {table}");
+    }
+}
+
+/// Whoever did one for another, and whatever was asked of all.
+#[test]
+fn a_share_that_is_not_the_workers_own_is_found_out() {
+    let (events, _) = eight_in_all("--mode use-main -t 3");
+    is_caught_by("asked", events.clone(), |trace| trace[0]["asked"]["operations_in_all"] = json!(9));
+    is_caught_by("asked", events.clone(), |trace| {
+        trace[0]["asked"] = json!({"operations_per_worker": 3, "duration_us": null});
+    });
+    is_caught_by("asked", events, |trace| {
+        let at = |trace: &[Value], kind: &str, of: &str| {
+            trace.iter().rposition(|event| event["event"] == kind && event["worker"] == of).unwrap()
+        };
+        let operation = at(trace, "operation", "w0");
+        trace[operation]["worker"] = json!("w2");
+        for (of, operations) in [("w0", 2), ("w2", 3)] {
+            let ended = at(trace, "worker-ended", of);
+            trace[ended]["operations"] = json!(operations);
+        }
+    });
 }
 
 /// However often the server refuses, and whatever its words: it is not waited for each time.
