@@ -1,94 +1,10 @@
 //! The manual: the rules of connection assignment, by number, and the choices made where they are silent.
 //!
-//! Tests, findings, refusals and comments cite these numbers. This page holds no code.
+//! The rules are `src/rules.md`, word for word. This page holds no code: A1 to A3 are
+//! [`route`](crate::allocator::route), C2 and C3 are [`may_create_default`](crate::allocator::may_create_default), and
+//! nothing else decides. The cure of H1 is [`Client::thread_scope`](crate::allocator::Client::thread_scope).
 //!
-//! # Kinds of connections
-//! - **K1** *main*: one per client. Its place exists as long as the client; nobody creates or disposes it by hand.
-//! - **K2** *default*: belongs to one thread of one client; at most one for each thread and client.
-//! - **K3** *independent*: belongs to no thread. Any number. Used only when passed with an operation.
-//!
-//! # Which connection an operation uses
-//!
-//! | mode | one was passed | this thread has a default | it has none |
-//! |---|---|---|---|
-//! | **A1** `use-main` | the passed one | main | main |
-//! | **A2** `use-default` | the passed one | that default | a default is created for this thread, then used |
-//! | **A3** `use-main-or-default`, the default mode | the passed one | that default | main |
-//!
-//! - **A4** In use-default, main is never opened and never used. An operation with a passed connection creates no
-//!   default for its thread.
-//! - **A5** Main and a default, another thread's or the thread's own, cannot be passed: no handle for that exists; nor can
-//!   one thread dispose another's default.
-//! - **A6** The reason is part of the answer (`explicit`, `main`, `default`, `default-created`) and is recorded with
-//!   each operation.
-//! - **A7** An operation is a *unit*: it has its connection to itself from its first command to its last reply.
-//!   EXAMINE and FETCH are one unit; with a lock taken for each command, a quarter of the fetches of eight threads
-//!   silently read another thread's mailbox. A new session has nothing selected. A unit leaves its mailbox selected, and
-//!   that is then what its thread has selected there: known for each connection that it passes, and once for all others.
-//!
-//! The table is [`route`](crate::allocator::route), C2 and C3 are
-//! [`may_create_default`](crate::allocator::may_create_default); nothing else decides.
-//!
-//! # Waiting
-//! - **W1** Whoever waits for a connection is served first come, first served, by direct hand-over (one waiter is
-//!   woken, never all), within its deadline; else it fails as `wait-timeout` and leaves the line.
-//! - **W2** `max_connections` is a true cap: it counts connections open, being dialled and being closed. At the cap a
-//!   dial waits like any other, then fails as `wait-timeout`; the server never hears of it.
-//! - **W3** A thread that asks for a connection it already holds is refused at once, never deadlocked. A lease stays
-//!   on its thread.
-//!
-//! # Creating
-//! - **C1** An independent connection can be created in every mode, any number of them.
-//! - **C2** A default is created by hand only in use-main-or-default. In use-main and in use-default the attempt is
-//!   refused, in use-default even when the thread has none yet.
-//! - **C3** A second default for the same thread is refused; the first goes on working.
-//! - **C4** A connection created by hand is open when the call returns; if it cannot be opened the call fails and
-//!   leaves nothing behind. Main and the implicit default open at their first use.
-//! - **C5** The default a thread has is found by thread identity alone, per client: two clients on one thread each
-//!   have their own.
-//!
-//! # Disposing
-//! - **D1** After its default is disposed, a thread is as if it never had one. Disposing is a call; dropping the handle
-//!   does the same; a default's handle can also be *left* to its thread. A stale handle never disposes its successor.
-//! - **D2** An independent connection that was disposed cannot be used: refused, naming the connection.
-//! - **D3** A thread that ends disposes its default: LOGOUT, closed, within a second, whatever the server does.
-//! - **D4** Disposing the client disposes main, every thread's default and every independent connection, each with
-//!   LOGOUT or QUIT, within a deadline. Use after that is refused, by D4 before any other rule. The last holder's letting
-//!   go of a client disposes it.
-//! - **D5** Disposal while an operation is under way on that connection takes effect when the operation ends.
-//! - **D6** A connection of another client is refused.
-//!
-//! # Changing the mode
-//! - **M1** The mode can be read and set at any time, from any thread; it decides the next operation, never one under
-//!   way.
-//! - **M2** Switching to use-main keeps existing defaults open but unused; switching back uses them again. A default
-//!   created implicitly under use-default serves use-main-or-default, and one created by hand serves use-default.
-//!
-//! # Threads, pools, tasks: the hazard
-//! - **H1** With a pool the thread outlives the task, so a later task inherits the default connection of an earlier
-//!   one. With asynchronous tasks one task can find itself on another thread, and so on another connection. The cure is a
-//!   scope that disposes the thread's default at the end of the task, even when the task panics:
-//!   [`Client::thread_scope`](crate::allocator::Client::thread_scope).
-//!
-//! # When things break
-//! - **B1** An operation whose connection breaks (I/O error, timeout, BYE, unreadable reply) fails, once, with the
-//!   reason. Its connection is never used again: it may be in the middle of a reply. A connection that the server has
-//!   closed is noticed at once; so is one on which, between units, bytes lie that make no whole line for 100 ms
-//!   (`protocol`). A refusal behind which the server closes breaks it too, and is the reason: no later operation fails for
-//!   that close. A reply that was there before its command was written answers nothing: `protocol`.
-//! - **B2** Main's and a default's place survive: the next operation there opens a new session. A broken independent
-//!   connection counts as disposed.
-//! - **B3** Nothing is retried behind the user's back, and a new session never pretends to be the old one: the ledger
-//!   shows both, as `#3` and `#3.2`. An operation that relied on the old session's state, its selected mailbox, must
-//!   select again.
-//! - **B4** A server that refuses one more connection makes that operation fail as `limit-connections`, not as a wrong
-//!   password; there is no silent fall-back to main. One that closes a dial without a word, before the greeting is complete
-//!   or in the TLS handshake, while it goes on with other connections of the client, *probably* has such a limit.
-//! - **B5** No operation, connect, wait or shutdown is unbounded in time. A deadline covers the whole of it, not each
-//!   read: a server that drips a byte a second ends in time too.
-//! - **B6** Signing in is careful: until one sign-in of an account has succeeded only one is under way; the first
-//!   refused one ends the run's further sign-ins to that account. For a library's client this lasts as long as the
-//!   client; a new password or token opens the gate again.
+#![doc = include_str!("rules.md")]
 //!
 //! # The words for failure
 //! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::rules;
+
 /// Which rooms a room may import, beside itself.
 const ARROWS: [(&str, &[&str]); 12] = [
     ("allocator", &[]),
@@ -115,19 +117,6 @@ fn route_is_asked_in_the_allocator_alone() {
     }
 }
 
-fn rules_of_the_manual() -> BTreeSet<String> {
-    let manual = read("src/manual.rs");
-    let numbers = manual.split("**").skip(1).step_by(2);
-    numbers.filter(|word| is_rule(word)).map(str::to_owned).collect()
-}
-
-fn is_rule(word: &str) -> bool {
-    let mut characters = word.chars();
-    characters.next().is_some_and(|letter| "KAWCDMHB".contains(letter))
-        && word.len() == 2
-        && characters.all(|digit| digit.is_ascii_digit())
-}
-
 /// Rules named by tests: `fn a2_use_default_creates…`.
 fn rules_of_the_tests() -> BTreeSet<String> {
     let mut rules = BTreeSet::new();
@@ -135,7 +124,7 @@ fn rules_of_the_tests() -> BTreeSet<String> {
         let text = fs::read_to_string(&path).unwrap();
         for name in words_after(&text, "fn ") {
             let number = name.split('_').next().unwrap_or_default().to_uppercase();
-            if is_rule(&number) {
+            if rules::is_number(&number) {
                 rules.insert(number);
             }
         }
@@ -144,10 +133,36 @@ fn rules_of_the_tests() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_tests_and_the_manual_speak_of_the_same_rules() {
-    let manual = rules_of_the_manual();
-    assert!(manual.len() >= 30, "the manual lists the rules: {manual:?}");
-    assert_eq!(rules_of_the_tests(), manual);
+fn every_rule_of_the_specification_is_listed_once() {
+    let letters = [('K', 3), ('A', 8), ('W', 3), ('C', 5), ('D', 6), ('M', 2), ('H', 1), ('B', 6)];
+    let expected =
+        letters.into_iter().flat_map(|(letter, last)| (1..=last).map(move |digit| format!("{letter}{digit}")));
+    let listed = rules::all().into_iter().map(|rule| rule.number.to_owned());
+    assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let manual = read("src/manual.rs");
+    assert!(manual.contains("\n#![doc = include_str!(\"rules.md\")]\n"), "the manual has them from there");
+    let again = manual.split("**").skip(1).step_by(2).find(|word| rules::is_number(word));
+    assert_eq!(again, None, "the manual has a rule of its own");
+}
+
+#[test]
+fn the_tests_speak_of_each_rule_that_is_built() {
+    assert_eq!(rules_of_the_tests(), rules::built());
+}
+
+#[test]
+fn every_rule_that_is_named_is_listed() {
+    let listed: BTreeSet<&str> = rules::all().iter().map(|rule| rule.number).collect();
+    let mut named = BTreeSet::new();
+    let endings = [".rs", ".md", ".txt"];
+    for path in endings.iter().flat_map(|ending| files(&root().join("src"), ending)).chain([root().join("README.md")]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| rules::is_number(word)) {
+            assert!(listed.contains(word), "{}: no rule is called {word}", path.display());
+            named.insert(word.to_owned());
+        }
+    }
+    assert!(named.len() >= 30, "{named:?}");
 }
 
 #[test]

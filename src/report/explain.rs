@@ -1,7 +1,7 @@
 //! What the words of the reports mean: findings, rules, modes, failures; each with what to do about it.
 //!
-//! All of it is plain data, and the rules are the manual's own text. A test holds it complete: whatever word mailconn can
-//! say of a run or a check can be explained.
+//! All of it is plain data; the rules are those of `src/rules.md`. A test holds it complete: whatever word mailconn can say
+//! of a run or a check can be explained.
 
 mod checks;
 mod failures;
@@ -60,8 +60,8 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
     if asked.eq_ignore_ascii_case(RULES) {
         return Ok(rules::table());
     }
-    if let Some(rule) = rules::RULES.iter().find(|rule| rule.number.eq_ignore_ascii_case(asked)) {
-        return Ok(rule_article(rule));
+    if let Some(rule) = rules::all().find(|rule| rule.number.eq_ignore_ascii_case(asked)) {
+        return Ok(rule_article(&rule));
     }
     // A word can be two things: greeting is a failure, and the stage at which others happen.
     let found: Vec<String> = articles().filter(|it| it.name.eq_ignore_ascii_case(asked)).map(article).collect();
@@ -123,7 +123,7 @@ pub fn explained_words() -> String {
     let of = |articles: &'static [Article]| list(&mut articles.iter().map(|article| article.name));
     let findings = findings::FINDINGS.iter().map(|article| (article.name.to_owned() + " ", article.title.to_owned()));
     let others = [
-        ("rules ", format!("(the truth table) {}", list(&mut rules::RULES.iter().map(|rule| rule.number)))),
+        ("rules ", format!("(the truth table) {}", list(&mut rules::all().map(|rule| rule.number)))),
         ("modes ", of(&words::MODES)),
         ("words ", of(&words::WORDS)),
         ("of programs ", of(&words::OF_PROGRAMS)),
@@ -148,7 +148,7 @@ fn articles() -> impl Iterator<Item = &'static Article> {
 }
 
 fn explained() -> impl Iterator<Item = &'static str> {
-    let rules = rules::RULES.iter().map(|rule| rule.number);
+    let rules = rules::all().map(|rule| rule.number);
     articles().map(|article| article.name).chain(rules).chain([RULES])
 }
 
@@ -172,11 +172,13 @@ fn article(article: &Article) -> String {
     paragraph(&format!("{}  {}", article.name, article.title)) + "\n" + &labelled(rows)
 }
 
-fn rule_article(rule: &rules::Practice) -> String {
-    let mut rows = vec![row("it means", rule.means), row("see", &rule.see.join(", "))];
-    rows.extend(met(rule.met));
-    let text = rules::text(rule.number).unwrap_or_default();
-    paragraph(&format!("{}  {text}", rule.number)) + "\n" + &labelled(rows)
+fn rule_article(rule: &rules::Rule) -> String {
+    let mut parts = rule.paragraphs();
+    let mut text = paragraph(&format!("{}  {}", rule.number, parts.next().unwrap_or_default()));
+    for part in parts {
+        text += &format!("\n  {}", paragraph(&part));
+    }
+    text + "\n" + &labelled(rule.list().map(|(label, text)| row(&label.to_lowercase(), &text)))
 }
 
 fn row(label: &str, text: &str) -> (String, String) {
