@@ -8,10 +8,10 @@
 //!
 //! # The words for failure
 //! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`
-//! `auth-invalid` `auth-unsupported` `limit-connections` `limit-rate` `server-no` `server-bad` `server-bye` `closed`
-//! `timeout` `protocol` `wait-timeout` `refused` (by these rules) `disposed` `local-resources` (descriptors, threads)
-//! `internal`; each with its stage (`resolve` `connect` `tls` `greeting` `auth` `wait` `operation` `logout`) and, where
-//! there is one, the server's own line.
+//! `auth-invalid` `auth-policy` `auth-refused` `auth-unsupported` `server-unavailable` `limit-connections` `limit-rate`
+//! `server-no` `server-bad` `server-bye` `closed` `timeout` `protocol` `wait-timeout` `refused` (by these rules)
+//! `disposed` `local-resources` (descriptors, threads) `internal`; each with its stage (`resolve` `connect` `tls`
+//! `greeting` `auth` `wait` `operation` `logout`) and, where there is one, the server's own line.
 //!
 //! # Findings
 //! What a run can prove, each with its evidence and its cure; `mailconn explain MC020` says more of each. Hazards, leaks and

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mailconn::protocol::{FailureKind, Stage};
+
 use crate::support::rules;
 
 /// Which rooms a room may import, beside itself.
@@ -174,6 +176,15 @@ fn every_finding_is_in_the_manual() {
     for id in ids {
         assert!(manual.contains(&id), "{id} is not in the manual");
     }
+}
+
+#[test]
+fn every_word_for_failure_and_its_stage_is_in_the_manual() {
+    let manual = read("src/manual.rs");
+    let (_, words) = manual.split_once("//! # The words for failure\n").unwrap();
+    let words: Vec<&str> = words.split("//! # ").next().unwrap().split('`').skip(1).step_by(2).collect();
+    let all = FailureKind::ALL.map(FailureKind::name).into_iter().chain(Stage::ALL.map(Stage::name));
+    assert_eq!(words, all.collect::<Vec<_>>());
 }
 
 #[test]
