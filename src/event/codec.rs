@@ -15,6 +15,7 @@ use super::model::{
     RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands,
     WitnessSession, WorkerEnded, WorkerStopped,
 };
+use super::scenario::{ScenarioEnd, ScenarioStart, Step};
 use crate::allocator::{ConnectionId, SessionId};
 
 /// No line is longer, in bytes; a run's first one alone may be, with a worker's role for each of its threads.
@@ -99,6 +100,12 @@ events! {
     WitnessSession(WitnessSession) = "witness-session";
     /// The run is over.
     RunEnd(Box<RunEnd>) = "run-end";
+    /// A scenario begins.
+    ScenarioStart(Box<ScenarioStart>) = "scenario-start";
+    /// A step of a scenario was done.
+    Step(Box<Step>) = "step";
+    /// A scenario is over.
+    ScenarioEnd(Box<ScenarioEnd>) = "scenario-end";
 }
 
 /// What every line has, before its own.
@@ -121,6 +128,9 @@ pub struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
 }
+
+/// The events that a stream begins with.
+pub(super) const STARTS: [&str; 2] = ["run-start", "scenario-start"];
 
 const ENVELOPE: [&str; 6] = ["seq", "event", "at_us", "time", "client", "shard"];
 
@@ -179,11 +189,17 @@ pub fn write(event: &Event, started: SystemTime, client: Option<&str>, to: &mut 
 pub fn read(line: &[u8]) -> Result<(Event, Envelope<'_>, Vec<String>), NotRead> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(malformed)?;
     let mut unknown = Vec::new();
-    let what = What::read(&envelope.event, line, &mut unknown)?;
-    if let Some(odd) = what.odd() {
-        return Err(NotRead::Odd(odd));
-    }
+    let what = read_body(&envelope.event, line, &mut unknown)?;
     Ok((Event { seq: envelope.seq, at: envelope.at_us, what }, envelope, unknown))
+}
+
+/// What the line of that event says; the names of what is not known there are added to `unknown`.
+pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<What, NotRead> {
+    let what = What::read(name, line, unknown)?;
+    match what.odd() {
+        Some(odd) => Err(NotRead::Odd(odd)),
+        None => Ok(what),
+    }
 }
 
 fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Result<B, NotRead> {
@@ -210,6 +226,7 @@ impl What {
             Self::SessionRefused(refused) => of_place(refused.connection, refused.session),
             Self::SessionClosed(closed) => of_place(closed.connection, closed.session).or_else(|| closed.odd()),
             Self::Operation(operation) => operation.odd(),
+            Self::Step(step) => step.odd(),
             _ => None,
         }
     }

@@ -5,14 +5,18 @@
 
 mod codec;
 mod end;
+mod file;
 mod micros;
 mod model;
 mod named;
+mod scenario;
 
 pub use codec::{Envelope, LONGEST, NotRead, What, read, wall_clock, write};
 pub use end::*;
+pub use file::{Line, Reader, Unreadable, Writer, started};
 pub use micros::Micros;
 pub use model::*;
+pub use scenario::*;
 
 use named::fixed;
 

@@ -1,0 +1,292 @@
+//! A stream as a file: one event on each line.
+
+use std::io::{self, BufRead, Read, Write};
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::codec::{self, Envelope, LONGEST, NotRead, What};
+use super::micros::Micros;
+use super::model::{Event, SCHEMA_VERSION};
+
+/// The longest first line of a stream: a run of hundreds of thousands of workers.
+const LONGEST_START: u64 = 16 << 20;
+/// A line is read up to this: a later version's may be longer than ours.
+const LONGEST_READ: u64 = 16 * LONGEST as u64;
+/// No number of a run is as big: not the operations asked of all workers together, nor a year in microseconds.
+const BIGGEST: f64 = 1e18;
+/// It has so many digits at least.
+const DIGITS: usize = 19;
+/// So many names of what is not known are kept.
+const NAMED: usize = 5;
+
+/// Writes a stream, or the part of it that is one client's.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    started: SystemTime,
+    client: Option<String>,
+    /// A batch is written in one go: no reader sees half a line, and a line costs no system call of its own.
+    batch: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Times count from `started`; `client` is named where a stream has several.
+    pub fn new(out: W, started: SystemTime, client: Option<String>) -> Self {
+        Self { out, started, client, batch: Vec::new() }
+    }
+
+    /// Writes these events, and flushes them.
+    ///
+    /// # Errors
+    /// What `out` answers.
+    pub fn write<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) -> io::Result<()> {
+        for event in events {
+            codec::write(event, self.started, self.client.as_deref(), &mut self.batch);
+        }
+        let written = self.out.write_all(&self.batch);
+        self.batch.clear();
+        written?;
+        self.out.flush()
+    }
+
+    /// What it wrote to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+/// Why a file cannot be read at all, or no further.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It could not be read.
+    #[error("it could not be read")]
+    Io(#[from] io::Error),
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// It does not begin as a stream does.
+    #[error(
+        "it does not begin with a run-start line of `mailconn run --format ndjson`, nor with the scenario-start line of a \
+         scenario: {0}"
+    )]
+    NoStart(String),
+    /// Of a form that is not read any more.
+    #[error(
+        "it is of schema version {found}, written by mailconn {by}: that version reads it, this one reads version \
+         {SCHEMA_VERSION} and later ones"
+    )]
+    Version {
+        /// The version that it says.
+        found: u32,
+        /// The version of mailconn that wrote it.
+        by: String,
+    },
+    /// A number that no run comes to.
+    #[error("line {line}: {field} is {number}, and no run comes to as much")]
+    Beyond {
+        /// In which line.
+        line: u64,
+        /// What is so big: `operations.not_issued`.
+        field: String,
+        /// As it stands there.
+        number: String,
+    },
+    /// A line without an end.
+    #[error("line {line} is longer than {most} bytes")]
+    TooLong {
+        /// Which.
+        line: u64,
+        /// The bound.
+        most: u64,
+    },
+}
+
+/// One line, read.
+#[derive(Debug)]
+pub struct Line {
+    /// Its number in the file, from 1.
+    pub number: u64,
+    /// What stands before the event; none if the line is no event.
+    pub envelope: Option<Envelope<'static>>,
+    /// The event; none if it is not understood, or not known.
+    pub event: Option<Event>,
+    /// What is wrong with it. What a later version added is not.
+    pub fault: Option<String>,
+}
+
+/// Reads a stream, a line at a time; nothing is kept.
+#[derive(Debug)]
+pub struct Reader<R> {
+    from: R,
+    line: Vec<u8>,
+    number: u64,
+    version: u32,
+    /// How many events and fields of a later version were passed over, and the names of the first.
+    passed_over: u64,
+    names: Vec<String>,
+}
+
+/// What a stream's first line says of its form.
+#[derive(Deserialize)]
+struct Form {
+    schema_version: u32,
+    tool_version: String,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Of that file.
+    pub fn new(from: R) -> Self {
+        Self { from, line: Vec::new(), number: 0, version: 0, passed_over: 0, names: Vec::new() }
+    }
+
+    /// The next line; none at the end.
+    ///
+    /// # Errors
+    /// It is no stream, or one that cannot be read further. A line that is wrong is no error: it says so.
+    pub fn next_line(&mut self) -> Result<Option<Line>, Unreadable> {
+        if !self.take_line()? {
+            return if self.number == 0 { Err(Unreadable::Empty) } else { Ok(None) };
+        }
+        let envelope = match serde_json::from_slice::<Envelope<'_>>(&self.line) {
+            Ok(envelope) => envelope.into_owned(),
+            Err(error) if self.number == 1 => return Err(Unreadable::NoStart(error.to_string())),
+            Err(error) => return Ok(Some(self.wrong(None, format!("no event: {error}")))),
+        };
+        if codec::STARTS.contains(&&*envelope.event) {
+            self.begin()?;
+        } else if self.number == 1 {
+            return Err(Unreadable::NoStart(format!("the first line is {:?}", envelope.event)));
+        } else if self.line.len() > LONGEST && self.version == SCHEMA_VERSION {
+            return Ok(Some(self.wrong(Some(envelope), format!("it is longer than {LONGEST} bytes"))));
+        }
+        let mut unknown = Vec::new();
+        match codec::read_body(&envelope.event, &self.line, &mut unknown) {
+            Ok(what) => {
+                let fault = self.unknown(unknown);
+                let event = Event { seq: envelope.seq, at: envelope.at_us, what };
+                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: Some(event), fault }))
+            }
+            Err(NotRead::Unknown(name)) if self.version > SCHEMA_VERSION => {
+                self.pass_over(name);
+                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: None, fault: None }))
+            }
+            Err(error) if self.number == 1 => Err(Unreadable::NoStart(error.to_string())),
+            Err(error) => Ok(Some(self.wrong(Some(envelope), error.to_string()))),
+        }
+    }
+
+    /// How many events and fields were passed over, because a later version added them; and the names of the first.
+    #[must_use]
+    pub fn passed_over(&self) -> (u64, &[String]) {
+        (self.passed_over, &self.names)
+    }
+
+    fn wrong(&self, envelope: Option<Envelope<'static>>, fault: String) -> Line {
+        Line { number: self.number, envelope, event: None, fault: Some(fault) }
+    }
+
+    fn begin(&mut self) -> Result<(), Unreadable> {
+        let form: Form = serde_json::from_slice(&self.line).map_err(|error| Unreadable::NoStart(error.to_string()))?;
+        if form.schema_version < 2 {
+            return Err(Unreadable::Version { found: form.schema_version, by: form.tool_version });
+        }
+        self.version = form.schema_version;
+        Ok(())
+    }
+
+    /// What is not known of a line: in our own version it is a fault of the file.
+    fn unknown(&mut self, unknown: Vec<String>) -> Option<String> {
+        if self.version > SCHEMA_VERSION {
+            unknown.into_iter().for_each(|name| self.pass_over(name));
+            return None;
+        }
+        (!unknown.is_empty()).then(|| format!("not understood by this version: {}", unknown.join(", ")))
+    }
+
+    fn pass_over(&mut self, name: String) {
+        self.passed_over += 1;
+        if self.names.len() < NAMED && !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    /// The next line, without its end; the last may have none.
+    fn take_line(&mut self) -> Result<bool, Unreadable> {
+        self.line.clear();
+        let most = LONGEST_START.max(LONGEST_READ);
+        let read = (&mut self.from).take(most).read_until(b'\n', &mut self.line)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        self.number += 1;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else if read as u64 == most {
+            return Err(Unreadable::TooLong { line: self.number, most });
+        }
+        match beyond(&self.line) {
+            Some((field, number)) => Err(Unreadable::Beyond { line: self.number, field, number }),
+            None => Ok(true),
+        }
+    }
+}
+
+/// The first number of a line that is beyond what any run comes to, and where it stands. So sums of a file's numbers stay
+/// far from what a number can hold.
+fn beyond(line: &[u8]) -> Option<(String, String)> {
+    // Few lines have so many digits in a row; only those are looked at more closely.
+    if !line.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() >= DIGITS) {
+        return None;
+    }
+    find_beyond(&serde_json::from_slice(line).ok()?, String::new())
+}
+
+fn find_beyond(value: &Value, field: String) -> Option<(String, String)> {
+    let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+    match value {
+        // Any number is a seed.
+        Value::Number(number) if field != "seed" && number.as_f64().is_some_and(|it| it.abs() >= BIGGEST) => {
+            Some((field, number.to_string()))
+        }
+        Value::Array(values) => values.iter().find_map(|value| find_beyond(value, field.clone())),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| find_beyond(value, below(name))),
+        _ => None,
+    }
+}
+
+impl Envelope<'_> {
+    /// The same, on its own.
+    #[must_use]
+    pub fn into_owned(self) -> Envelope<'static> {
+        let Self { seq, event, at_us, time, client, shard } = self;
+        Envelope {
+            seq,
+            event: event.into_owned().into(),
+            at_us,
+            time: time.into_owned().into(),
+            client: client.map(|client| client.into_owned().into()),
+            shard,
+        }
+    }
+}
+
+/// What a stream of that start counts from: none if it is no start.
+#[must_use]
+pub fn started(what: &What) -> Option<SystemTime> {
+    match what {
+        What::RunStart(start) => Some(start.started),
+        What::ScenarioStart(start) => Some(start.started),
+        _ => None,
+    }
+}
+
+impl Micros {
+    /// That moment of a run, by the wall clock.
+    #[must_use]
+    pub fn after(self, started: SystemTime) -> String {
+        codec::wall_clock(started, self)
+    }
+}
