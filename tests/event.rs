@@ -1,14 +1,15 @@
 //! Events are their own lines: written, read back, and written again to the byte.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use mailconn::event::{self, Event, LONGEST, NotRead};
+use mailconn::event::{self, Event, LONGEST, NotRead, What, WorkerId};
 use mailconn::record::Run;
 use mailconn::report::{Recorded, ScenarioVerification};
 
 use crate::cli::process::{end, mailconn};
 use crate::golden::stored;
-use crate::verify::traces::{RUNS, file_of};
+use crate::verify::traces::{RUNS, SWITCHED, file_of};
 
 fn lines(run: &Run) -> Vec<Vec<u8>> {
     let line = |event: &Event| {
@@ -49,6 +50,20 @@ fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
         let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
         all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| read_back(run, name)));
+    }
+}
+
+/// An operation could know of as many events as there were: of its worker's last one, at least.
+#[test]
+fn whoever_issues_an_operation_knows_of_the_one_before() {
+    for args in [RUNS[0], RUNS[2], SWITCHED] {
+        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
+        let mut last: BTreeMap<WorkerId, u64> = BTreeMap::new();
+        for event in trace.run.events() {
+            let What::Operation(operation) = &event.what else { continue };
+            let before = last.insert(operation.worker, event.seq).unwrap_or_default();
+            assert!((before + 1..=event.seq).contains(&operation.issued_after), "{args}: {before}, {event:?}");
+        }
     }
 }
 

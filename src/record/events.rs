@@ -213,7 +213,8 @@ fn operation(protocol: Protocol, mailboxes: &[Arc<str>], operation: &Operation) 
         local_port: operation.local_port,
         commands: commands(protocol, &operation.commands),
         failed_command: operation.failed_command,
-        issued_after: operation.issued_after,
+        // The run's start is an event too, and no entry.
+        issued_after: operation.issued_after + 1,
         issued_at_us: operation.issued_at.into(),
         wait_us: operation.wait.into(),
         dial_us: operation.dial.into(),
