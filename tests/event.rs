@@ -53,6 +53,20 @@ fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
     }
 }
 
+/// The record that the stream is to take the place of, until it has.
+#[test]
+fn a_run_is_the_same_when_it_is_put_together_again_from_its_events() {
+    for args in RUNS {
+        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
+        let again = Run::from_events(trace.run.events(), trace.run.header.fail_on).unwrap();
+        let (again, was) = (format!("{again:#?}"), format!("{:#?}", trace.run));
+        for (again, was) in again.lines().zip(was.lines()) {
+            assert_eq!(again, was, "{args}");
+        }
+        assert_eq!(again.len(), was.len(), "{args}");
+    }
+}
+
 /// An operation could know of as many events as there were: of its worker's last one, at least.
 #[test]
 fn whoever_issues_an_operation_knows_of_the_one_before() {

@@ -8,6 +8,7 @@ mod check;
 mod events;
 mod failures;
 mod findings;
+mod from_events;
 mod grain;
 mod rules;
 mod run;
@@ -23,6 +24,7 @@ pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use failures::FailureRow;
+pub use from_events::Entries;
 pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,
     Operation, Role, Run, Selection, Switch, TaskId, What, WitnessedCommand, WitnessedSession, WorkerId,
