@@ -29,7 +29,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 }
 
 fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
-    told_in_part(trace.is_whole());
+    told_in_part(trace.is_whole(), trace.passed_over.as_deref());
     let run = trace.run;
     let summary = Summary::of(&run);
     let verdict = Verdict::on(&run, &summary);
@@ -44,7 +44,8 @@ fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
 
 fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
     ensure!(!args.each, "--each is about runs: a scenario lists what each step did");
-    told_in_part(all.iter().all(ScenarioTrace::is_whole));
+    let passed_over = all.iter().find_map(|trace| trace.passed_over.as_deref());
+    told_in_part(all.iter().all(ScenarioTrace::is_whole), passed_over);
     let all: Vec<ScenarioVerification> = all.into_iter().map(ScenarioVerification::of).collect();
     Ok(match args.format {
         ReportFormatArg::Table => {
@@ -56,7 +57,10 @@ fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
 }
 
 /// Said of a file that was cut, or has lines that were passed over.
-fn told_in_part(whole: bool) {
+fn told_in_part(whole: bool, passed_over: Option<&str>) {
+    if let Some(passed_over) = passed_over {
+        super::complain(passed_over);
+    }
     if !whole {
         super::complain("the file is not whole, or parts of it are not understood: mailconn verify says which");
     }

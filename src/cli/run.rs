@@ -155,7 +155,7 @@ impl Teller {
             Format::Json => self.failed = whole(&report::json(run, summary, verdict)),
             Format::Ndjson => {
                 if let Some(stream) = self.stream.take() {
-                    let ended = stream.end(run, summary, verdict).and_then(Writer::finish);
+                    let ended = stream.end(run).and_then(Writer::finish);
                     self.streamed(ended);
                 }
             }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::run::{Asked, Command, HowClosed, Operation, Run, What, WitnessedSession};
+use super::run::{Asked, Command, Entry, Header, HowClosed, Operation, Run, What, WitnessedSession};
+use super::verdict::FailOn;
 use crate::event::{self, Micros};
 use crate::judge::{Judge, run_end};
 use crate::protocol::Protocol;
@@ -15,15 +16,13 @@ impl Run {
     #[must_use]
     pub fn events(&self) -> Vec<event::Event> {
         let mut all: Vec<event::Event> = Vec::with_capacity(self.entries.len() + 1);
+        let stream = Stream::of(&self.header);
+        all.push(stream.start(&self.header));
+        all.extend(self.entries.iter().map(|entry| stream.event(entry)));
         let mut add = |at: Micros, what: event::What| {
             let seq = all.len() as u64;
             all.push(event::Event { seq, at, what });
         };
-        add(Micros::ZERO, Box::new(self.start()).into());
-        let mailboxes: Vec<Arc<str>> = self.header.mailboxes.iter().map(|name| name.as_str().into()).collect();
-        for entry in &self.entries {
-            add(entry.at.into(), what(self.header.protocol, &mailboxes, &entry.what));
-        }
         for session in self.witness.iter().flatten() {
             for what in witnessed(session) {
                 add(self.end.elapsed.into(), what);
@@ -37,12 +36,7 @@ impl Run {
             still_open: self.end.still_open,
         };
         judge.end(ending);
-        let policy = event::Policy {
-            fail_on: event::Severity::ALL
-                .into_iter()
-                .filter(|severity| self.header.fail_on.names().any(|name| name == severity.name()))
-                .collect(),
-        };
+        let policy = self.header.fail_on.policy();
         let summary = judge.summary();
         let verdict = judge.verdict(&summary, &policy);
         let end = run_end(ending, &summary, &verdict, policy);
@@ -50,9 +44,40 @@ impl Run {
         all.push(event::Event { seq, at: ending.elapsed, what: Box::new(end).into() });
         all
     }
+}
 
-    fn start(&self) -> event::RunStart {
-        let header = &self.header;
+/// Puts entries into the stream, one after the other.
+#[derive(Debug)]
+pub struct Stream {
+    protocol: Protocol,
+    mailboxes: Vec<Arc<str>>,
+}
+
+impl Stream {
+    /// Of a run that was asked for so.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let mailboxes = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
+        Self { protocol: header.protocol, mailboxes }
+    }
+
+    /// Its first event.
+    #[must_use]
+    pub fn start(&self, header: &Header) -> event::Event {
+        event::Event { seq: 0, at: Micros::ZERO, what: Box::new(header.start(self.mailboxes.clone())).into() }
+    }
+
+    /// The event that the entry is. The run's start is an event too, and no entry.
+    #[must_use]
+    pub fn event(&self, entry: &Entry) -> event::Event {
+        let what = what(self.protocol, &self.mailboxes, &entry.what);
+        event::Event { seq: entry.seq + 1, at: entry.at.into(), what }
+    }
+}
+
+impl Header {
+    fn start(&self, mailboxes: Vec<Arc<str>>) -> event::RunStart {
+        let header = self;
         let role = |role: &super::run::Role| event::Role {
             creates_default: role.creates_default,
             creates_independent: role.creates_independent,
@@ -77,7 +102,7 @@ impl Run {
             seed: unscripted.then_some(header.seed),
             asked: unscripted.then_some(asked),
             mix: unscripted.then(|| header.mix.clone()),
-            mailboxes: header.mailboxes.iter().map(|name| name.as_str().into()).collect(),
+            mailboxes,
             max_connections: header.max_connections,
             lock: header.lock,
             workers: (0..)
@@ -261,4 +286,25 @@ fn witnessed(session: &WitnessedSession) -> Vec<event::What> {
         commands: session.commands.len() as u64,
     };
     lines.chain([end.into()]).collect()
+}
+
+impl FailOn {
+    /// The same, as the stream has it.
+    #[must_use]
+    pub fn policy(self) -> event::Policy {
+        let fails = |severity: &event::Severity| self.names().any(|name| name == severity.name());
+        event::Policy { fail_on: event::Severity::ALL.into_iter().filter(fails).collect() }
+    }
+
+    /// And back.
+    #[must_use]
+    pub fn from_policy(policy: &event::Policy) -> Self {
+        let fails = |severity| policy.fails_on(severity);
+        Self {
+            hazard: fails(event::Severity::Hazard),
+            leak: fails(event::Severity::Leak),
+            fault: fails(event::Severity::Fault),
+            advice: fails(event::Severity::Advice),
+        }
+    }
 }

@@ -46,7 +46,7 @@ impl Run {
                     run.end = End {
                         elapsed: end.elapsed_us.duration(),
                         interrupted: end.interrupted,
-                        still_open: end.still_open,
+                        still_open: end.connections.still_open,
                     };
                 }
                 _ => {}
@@ -204,7 +204,10 @@ impl Entries {
             event::What::RunStart(_)
             | event::What::WitnessCommands(_)
             | event::What::WitnessSession(_)
-            | event::What::RunEnd(_) => return None,
+            | event::What::RunEnd(_)
+            | event::What::ScenarioStart(_)
+            | event::What::Step(_)
+            | event::What::ScenarioEnd(_) => return None,
         })
     }
 

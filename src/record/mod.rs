@@ -14,6 +14,7 @@ mod rules;
 mod run;
 mod scenario;
 mod sections;
+mod steps;
 mod summary;
 mod tasks;
 mod verdict;
@@ -23,6 +24,7 @@ pub use crate::protocol::{Answer, Failure, Phases, Stage};
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
+pub use events::Stream;
 pub use failures::FailureRow;
 pub use from_events::Entries;
 pub use run::{

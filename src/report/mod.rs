@@ -5,7 +5,6 @@
 //! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
 mod check;
-mod events;
 mod explain;
 mod json;
 mod names;
@@ -28,8 +27,8 @@ pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step}
 pub use shapes::SCHEMA_VERSION;
 pub use table::{TableOptions, table};
 pub use trace::{
-    NoTrace, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text,
-    scenario_verification_json, scenario_verification_text, scenarios_json, verification_json, verification_text,
+    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
+    scenario_verification_text, scenarios_json, verification_json, verification_text,
 };
 
 /// The form that a report takes.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::words::us;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
@@ -119,63 +118,4 @@ impl Name for SessionId {
 
 fn number(digits: &str) -> Option<u32> {
     digits.parse().ok()
-}
-
-/// Says of whom a line is by the names that a scenario gives: `T1` in place of `w0`.
-pub(super) fn call(line: &mut Value, names: &Names) {
-    each(line, &|whose, said| {
-        let name = match whose {
-            Whose::Worker => WorkerId::read(said).map(|worker| names.worker(worker).to_string()),
-            Whose::Task => TaskId::read(said).map(|task| names.task(task).to_string()),
-        };
-        name.unwrap_or_else(|_| said.to_owned())
-    });
-}
-
-/// The reverse. Whoever has no such name becomes nobody.
-pub(super) fn count(line: &mut Value, names: &Names) {
-    let nth = |all: &[String], said: &str| u32::try_from(all.iter().position(|name| name == said)?).ok();
-    each(line, &|whose, said| {
-        let id = match whose {
-            Whose::Worker => nth(&names.workers, said).map(|number| WorkerId(number).to_string()),
-            Whose::Task => nth(&names.tasks, said).map(|number| TaskId(number).to_string()),
-        };
-        id.unwrap_or_else(|| format!("?{said}"))
-    });
-}
-
-/// The names that a `run-start` gives, in their order.
-pub(super) fn given(start: &Value) -> Names {
-    let all = |list: &str, field: &str| {
-        let rows = start[list].as_array().into_iter().flatten();
-        rows.map(|row| row[field].as_str().unwrap_or_default().to_owned()).collect()
-    };
-    Names { workers: all("workers", "worker"), tasks: all("tasks", "task") }
-}
-
-#[derive(Clone, Copy)]
-enum Whose {
-    Worker,
-    Task,
-}
-
-/// Wherever a line names a worker or a task.
-fn each(value: &mut Value, rename: &impl Fn(Whose, &str) -> String) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| each(item, rename)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let whose = match key.as_str() {
-                    "worker" => Some(Whose::Worker),
-                    "task" => Some(Whose::Task),
-                    _ => None,
-                };
-                match (whose, value) {
-                    (Some(whose), Value::String(said)) => *said = rename(whose, said),
-                    (_, value) => each(value, rename),
-                }
-            }
-        }
-        _ => {}
-    }
 }

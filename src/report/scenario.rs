@@ -1,7 +1,6 @@
 //! A scenario, told step by step while it goes on, and what it comes to at its end.
 
 mod ndjson;
-pub(super) mod shapes;
 
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};

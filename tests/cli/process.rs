@@ -182,6 +182,7 @@ impl Ended {
 #[track_caller]
 pub fn events(text: &str) -> Vec<Value> {
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = crate::support::folded::fold(events);
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event["seq"], number, "{event}");
     }

@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod dovecot;
 pub mod dovecot_log;
+pub mod folded;
 pub mod foreign;
 pub mod postfix_log;
 pub mod rules;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::folded::unfold;
+use super::tool;
+
 const STARTED: &str = "2026-09-21T14:13:20.250000Z";
 
 /// Its lines but the last, `run-end`, which follows from them.
@@ -18,11 +21,11 @@ impl Written {
     /// A run of two threads in that mode.
     pub fn new(mode: &str) -> Self {
         let start = json!({
-            "event": "run-start", "at_us": 0, "schema_version": 1, "tool_version": "0.1.0", "run_id": "0123456789ab",
+            "event": "run-start", "at_us": 0, "schema_version": 2, "tool_version": "0.1.0", "run_id": "0123456789ab",
             "started": STARTED, "server": "by hand", "protocol": "imap", "certificates_verified": null, "mode": mode,
-            "threads": 0, "seed": 42, "asked": {"operations_per_worker": null, "duration_us": 1_000_000},
+            "threads": 0, "seed": 42, "asked": {"duration_us": 1_000_000},
             "mix": "noop=1", "mailboxes": ["INBOX"], "max_connections": null, "lock": "unit",
-            "fail_on": ["hazard", "leak", "fault"], "workers": [], "executor": "threads", "dispose": "never",
+            "workers": [], "executor": "threads", "dispose": "never",
             "tasks": [], "scripted": false, "switches": [],
         });
         let mut written = Self { lines: vec![start], interrupted: None, still_open: 0 };
@@ -36,15 +39,14 @@ impl Written {
     }
 
     pub fn threads(&mut self, threads: u32) {
-        let role =
-            |number| json!({"worker": format!("w{number}"), "creates_default": false, "creates_independent": false});
+        let role = |number| json!({"worker": format!("w{number}"), "name": null, "creates_default": false, "creates_independent": false});
         self.lines[0]["workers"] = (0..threads).map(role).collect();
         self.lines[0]["threads"] = json!(threads);
     }
 
     /// How many events there were so far: what an operation that is issued now knows of.
     pub fn known(&self) -> u64 {
-        self.lines.len() as u64 - 1
+        self.lines.len() as u64
     }
 
     /// The next event, a millisecond after the one before.
@@ -73,7 +75,7 @@ impl Written {
             "session-opened",
             json!({
                 "connection": name, "session": name, "worker": "w0", "began_us": 0, "local_port": port(connection),
-                "label": null, "tls": null, "tls_details": null, "signed_in_by": null, "signed_in_us": 0,
+                "label": null, "tls": null, "signed_in_by": null, "signed_in_us": 0,
                 "dial_us": dial(), "commands": [],
             }),
         );
@@ -131,7 +133,9 @@ impl Written {
             "event": "run-end", "at_us": elapsed, "elapsed_us": elapsed, "interrupted": self.interrupted,
             "connections": {"still_open": self.still_open}, "verdict": {"witness": {"available": witnessed}},
         });
-        numbered(self.lines.iter().cloned().chain([end]).collect())
+        let mut lines = numbered(self.lines.iter().cloned().chain([end]).collect());
+        tool::end(&mut lines);
+        lines
     }
 }
 
@@ -147,7 +151,7 @@ pub fn numbered(mut lines: Vec<Value>) -> Vec<Value> {
 }
 
 pub fn bytes(lines: &[Value]) -> Vec<u8> {
-    lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect()
+    unfold(lines).iter().flat_map(|line| format!("{line}\n").into_bytes()).collect()
 }
 
 pub fn session(connection: u32, number: u32) -> String {

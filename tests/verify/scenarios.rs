@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::support::folded::fold;
 use serde_json::{Value, json};
 
 use super::traces::{doctored, doubts, number};
@@ -14,6 +15,7 @@ fn file_of(text: &str) -> Vec<Value> {
     fs::write(folder.path().join("it.txt"), text).unwrap();
     let ended = end(mailconn(["scenario", "it.txt", "--format", "ndjson"]).current_dir(folder.path()));
     let events: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = fold(events);
     assert_eq!(doubts(&events), [""; 0], "{text}");
     events
 }

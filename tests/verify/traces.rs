@@ -82,8 +82,11 @@ pub fn mixed() -> Vec<Value> {
 /// scenario, is said to end with is what the events come to.
 pub fn doctored(mut events: Vec<Value>) -> Vec<Value> {
     let mut operations = 0;
-    for (seq, event) in events.iter_mut().enumerate() {
-        event["seq"] = json!(seq);
+    let mut next: BTreeMap<Option<String>, u64> = BTreeMap::new();
+    for event in &mut events {
+        let seq = next.entry(event["client"].as_str().map(str::to_owned)).or_default();
+        event["seq"] = json!(*seq);
+        *seq += 1;
         operations = if event["event"] == "run-start" { 0 } else { operations };
         if event["event"] == "operation" {
             operations += 1;

@@ -1,20 +1,15 @@
-//! A scenario as it goes on: a JSON object on each line.
+//! A scenario's file as it grows: a JSON object on each line.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use serde::Serialize;
-
-use super::shapes::{EndShape, Start, StepShape};
+use crate::event::{Event, Micros, Policy, SCHEMA_VERSION, ScenarioStart, What, Writer};
 use crate::protocol::Protocol;
-use crate::record::{Outcome, Run, Scenario, StepDone, Summary, Verdict};
-use crate::report::Ndjson;
-use crate::report::events::{Envelope, Event};
-use crate::report::names::Us;
-use crate::report::words::{to_the_microsecond, wall};
+use crate::record::{Outcome, Scenario, StepDone};
+use crate::report::words::to_the_microsecond;
 
-/// Puts a scenario into lines as it happens, each with `seq`, `event`, `at_us` (since the start, monotonic) and `time`
-/// (wall): `scenario-start`, a `step` for each, those that speak of findings last; then each client's run, from its
-/// `run-start` to its `run-end` the lines of a run's file with the client's name; and `scenario-end`.
+/// Puts a scenario into lines as it happens, each an event with `seq`, `event`, `at_us` (since the start, monotonic) and
+/// `time` (wall): `scenario-start`, a `step` for each, those that speak of findings last; then each client's run, from its
+/// `run-start` to its `run-end` a stream of its own under the client's name; and `scenario-end`.
 #[derive(Debug)]
 pub struct ScenarioLines {
     started: SystemTime,
@@ -31,13 +26,21 @@ impl ScenarioLines {
     /// `scenario-start`.
     #[must_use]
     pub fn start(&mut self, name: &str, server: &str, protocol: Protocol) -> String {
-        self.line(Duration::ZERO, &Start::new(wall(self.started), name, server, protocol))
+        let start = ScenarioStart {
+            schema_version: SCHEMA_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            name: name.to_owned(),
+            server: server.to_owned(),
+            protocol,
+        };
+        self.line(Micros::ZERO, Box::new(start).into())
     }
 
     /// A step that was done.
     #[must_use]
     pub fn step(&mut self, step: &StepDone) -> String {
-        self.line(step.at, &StepShape::from(step))
+        self.line(step.at.into(), Box::new(step.step()).into())
     }
 
     /// What was expected of the findings, the clients' runs, then `scenario-end`.
@@ -45,37 +48,23 @@ impl ScenarioLines {
     pub fn end(&mut self, scenario: &Scenario, outcome: &Outcome) -> String {
         let at = scenario.clients.iter().map(|(_, run)| run.end.elapsed).max().unwrap_or_default();
         let mut text: String = outcome.findings.iter().map(|step| self.step(step)).collect();
-        for ((name, run), verdict) in scenario.clients.iter().zip(&outcome.verdicts) {
-            text += &self.run(name, run, verdict);
+        for (name, run) in &scenario.clients {
+            text += &lines(run.header.started, Some(name), &run.events());
         }
-        text + &self.line(at, &EndShape::new(scenario, outcome))
+        let judged_by = scenario.clients.first().map_or(Policy::NONE, |(_, run)| run.header.fail_on.policy());
+        text + &self.line(at.into(), Box::new(scenario.end(outcome, judged_by)).into())
     }
 
-    fn run(&mut self, client: &str, run: &Run, verdict: &Verdict) -> String {
-        let written = || {
-            let mut part = Ndjson::part(Vec::new(), &run.header, self.next, client)?;
-            part.entries(&run.entries)?;
-            part.end(run, &Summary::of(run), verdict)
-        };
-        // Memory takes whatever is written to it.
-        let text = written().map(String::from_utf8).unwrap_or_else(|_| Ok(String::new())).unwrap_or_default();
-        self.next += text.lines().count() as u64;
-        text
-    }
-
-    fn line<E: Event + Serialize>(&mut self, at: Duration, body: &E) -> String {
-        let envelope =
-            Envelope { seq: self.next, event: E::NAME.into(), at_us: Us(at), time: wall(self.started + at).into() };
+    fn line(&mut self, at: Micros, what: What) -> String {
+        let event = Event { seq: self.next, at, what };
         self.next += 1;
-        // Only a map whose keys are no text fails to be written, and there is none.
-        serde_json::to_string(&Line { envelope, body }).unwrap_or_default() + "\n"
+        lines(self.started, None, &[event])
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a, E> {
-    #[serde(flatten)]
-    envelope: Envelope<'a>,
-    #[serde(flatten)]
-    body: &'a E,
+fn lines(started: SystemTime, client: Option<&str>, events: &[Event]) -> String {
+    let mut file = Writer::new(Vec::new(), started, client.map(str::to_owned));
+    // Memory takes whatever is written to it, and JSON is text.
+    let written = file.write(events).is_ok();
+    if written { String::from_utf8(file.into_inner()).unwrap_or_default() } else { String::new() }
 }

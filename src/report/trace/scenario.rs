@@ -2,28 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::verification::{
     CheckShape, DoubtShape, LogShape, Verification, came_to, checks, compare, conclusion_of, doubts, joined,
 };
-use super::{FIRST, LONGEST, Lines, NoTrace, Reading, Trace};
+use super::{Order, Stream, Trace, at_line, passed_over};
+use crate::event::{Event, Line, Policy, Reader, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
 use crate::protocol::Protocol;
-use crate::record::{
-    AgainstLog, Audit, CLOCK, FindingExpected, LINES, Outcome, RUN_END, Run, SEQUENCE, Scenario, StepDone,
-};
-use crate::report::events::{self, Envelope, Event, RunStart};
-use crate::report::scenario::shapes::{EndShape, Start, StepShape, finding_expected};
+use crate::record::{AgainstLog, Audit, FindingExpected, LINES, Outcome, RUN_END, Run, Scenario, StepDone};
 use crate::report::scenario::{scenario_begins, scenario_ends, scenario_step, why_so};
 use crate::report::shapes::{SCHEMA_VERSION, TotalsShape, indented};
 use crate::report::table::grid::paragraph;
-use crate::report::words::{many, printable, wall};
-
-/// How a scenario's file begins.
-pub(super) const START: &str = Start::NAME;
+use crate::report::words::{many, printable};
 
 /// A scenario's file, read.
 #[derive(Debug)]
@@ -32,8 +25,8 @@ pub struct ScenarioTrace {
     pub tool_version: String,
     /// How many lines it has.
     pub lines: u64,
-    /// The number of its first one in the file, from 0; all others are counted from there.
-    first: u64,
+    /// What a later version added and this one passed over, in words; none if there was nothing.
+    pub passed_over: Option<String>,
     name: String,
     server: String,
     protocol: Protocol,
@@ -42,80 +35,79 @@ pub struct ScenarioTrace {
     steps: Vec<(u64, StepDone)>,
     clients: Vec<(String, Trace)>,
     /// What the file says that it all came to, and in which line.
-    claims: Option<(u64, Value)>,
+    claims: Option<(u64, ScenarioEnd)>,
     form: Audit,
-}
-
-/// The doubt's entry that is told of as that line: entries are counted from the second line of a file.
-const fn entry(line: u64) -> Option<u64> {
-    line.checked_sub(1)
+    order: Order,
 }
 
 impl ScenarioTrace {
-    /// Reads one, whose first line was read; and whether another one's first line was read at its end.
-    pub(super) fn read<R: BufRead>(lines: &mut Lines<R>) -> Result<(Self, bool), NoTrace> {
-        let first = lines.number - 1;
-        let start: Start<'_> = events::read(&lines.line).map_err(NoTrace::NoStart)?;
-        if start.schema_version != SCHEMA_VERSION {
-            return Err(NoTrace::Version { found: u64::from(start.schema_version) });
+    /// Reads all scenarios of a file, whose first line was read.
+    pub(super) fn read_all<R: BufRead>(lines: &mut Reader<R>, first: Line) -> Result<Vec<Self>, Unreadable> {
+        let mut all = Vec::new();
+        let mut next = Some(first);
+        while let Some(start) = next.take() {
+            let Some(mut scenario) = Self::begin(start) else { break };
+            let mut run: Option<Stream> = None;
+            while let Some(line) = lines.next_line()? {
+                let what = line.event.as_ref().map(|event| &event.what);
+                if matches!(what, Some(What::ScenarioStart(_))) {
+                    next = Some(line);
+                    break;
+                }
+                scenario.lines += 1;
+                let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
+                match what {
+                    Some(What::RunStart(_)) if scenario.claims.is_none() => {
+                        scenario.ends(run.take());
+                        let mut stream = Stream { client: client.map(str::to_owned), ..Stream::default() };
+                        stream.take(line);
+                        run = Some(stream);
+                    }
+                    Some(What::Step(_) | What::ScenarioEnd(_)) => {
+                        scenario.ends(run.take());
+                        scenario.line(line);
+                    }
+                    _ => match &mut run {
+                        Some(stream) => stream.take(line),
+                        None => scenario.line(line),
+                    },
+                }
+            }
+            scenario.ends(run);
+            let ended = scenario.claims.is_some();
+            scenario.form.check(LINES, None, ended, || {
+                "there is no scenario-end: the file ends before its scenario, or what came after is missing".to_owned()
+            });
+            all.push(scenario);
         }
-        let started = humantime::parse_rfc3339(&start.started);
-        let started = started.map_err(|error| NoTrace::NoStart(format!("started: {error}")))?;
+        if let Some(first) = all.first_mut() {
+            first.passed_over = passed_over(lines);
+        }
+        Ok(all)
+    }
+
+    fn begin(line: Line) -> Option<Self> {
+        let Some(What::ScenarioStart(start)) = line.event.map(|event| event.what) else { return None };
+        let ScenarioStart { tool_version, started, name, server, protocol, .. } = *start;
         let mut trace = Self {
-            tool_version: start.tool_version.to_string(),
-            first,
+            tool_version,
             lines: 1,
-            name: start.name.to_string(),
-            server: start.server.to_string(),
-            protocol: start.protocol.0,
+            passed_over: None,
+            name,
+            server,
+            protocol,
             started,
             steps: Vec::new(),
             clients: Vec::new(),
             claims: None,
             form: Audit::default(),
+            order: Order::default(),
         };
-        let envelope: Envelope<'_> = events::read(&lines.line).map_err(NoTrace::NoStart)?;
-        trace.place(started, 0, Duration::ZERO, &envelope);
-        let mut run: Option<(Trace, Reading)> = None;
-        let mut last = Duration::ZERO;
-        let mut another = false;
-        while let Some(line) = lines.next(LONGEST.max(FIRST))? {
-            let number = trace.lines;
-            let event = events::read::<Envelope<'_>>(line);
-            let event = event.as_ref().map(|envelope| &*envelope.event).unwrap_or_default();
-            if event == START {
-                another = true;
-                break;
-            }
-            trace.lines += 1;
-            if let Some((mut part, mut reading)) = run.take() {
-                let goes_on = ![RunStart::NAME, StepShape::NAME, EndShape::NAME].contains(&event);
-                if goes_on {
-                    reading.line(&mut part, line);
-                    run = Some((part, reading));
-                    continue;
-                }
-                trace.add(part, &reading);
-            }
-            if event == RunStart::NAME && trace.claims.is_none() {
-                let begun = Trace::begin(line, number, true);
-                trace.form.check(LINES, entry(number), begun.is_ok(), || {
-                    begun.as_ref().err().map(ToString::to_string).unwrap_or_default()
-                });
-                run = begun.ok();
-                continue;
-            }
-            let understood = trace.line(started, number, &mut last, line);
-            trace.form.check(LINES, entry(number), understood.is_ok(), || understood.err().unwrap_or_default());
+        if let Some(envelope) = &line.envelope {
+            trace.order.place(&mut trace.form, Some(started), at_line(line.number), envelope);
         }
-        if let Some((part, reading)) = run {
-            trace.add(part, &reading);
-        }
-        let ended = trace.claims.is_some();
-        trace.form.check(LINES, None, ended, || {
-            "there is no scenario-end: the file ends before its scenario, or what came after is missing".to_owned()
-        });
-        Ok((trace, another))
+        trace.form.check(LINES, at_line(line.number), line.fault.is_none(), || line.fault.unwrap_or_default());
+        Some(trace)
     }
 
     /// Whether every line was understood, and the last one says what it all came to.
@@ -124,46 +116,47 @@ impl ScenarioTrace {
         self.form.holds() && self.clients.iter().all(|(_, trace)| trace.is_whole())
     }
 
-    fn add(&mut self, mut part: Trace, reading: &Reading) {
-        part.ends(reading.next - reading.first);
-        let name = reading.client.as_ref().and_then(|client| client.name.as_str()).unwrap_or_default();
-        self.clients.push((name.to_owned(), part));
+    /// The run of a client ends.
+    fn ends(&mut self, run: Option<Stream>) {
+        let Some(run) = run else { return };
+        let name = run.client.clone().unwrap_or_default();
+        let form = run.form.clone();
+        match Trace::of(run) {
+            Some(trace) => self.clients.push((name, trace)),
+            None => self.form.add(form),
+        }
     }
 
     /// A line of its own: a step, or the end.
-    fn line(&mut self, started: SystemTime, number: u64, last: &mut Duration, line: &[u8]) -> Result<(), String> {
-        let envelope: Envelope<'_> = events::read(line).map_err(|error| format!("no event: {error}"))?;
-        self.place(started, number, *last, &envelope);
-        *last = envelope.at_us.0.max(*last);
+    fn line(&mut self, line: Line) {
+        let at = at_line(line.number);
+        if let Some(envelope) = line.envelope.as_ref().filter(|envelope| envelope.client.is_none()) {
+            self.order.place(&mut self.form, Some(self.started), at, envelope);
+        }
+        let understood = match (line.fault, line.event) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Ok(()),
+            (None, Some(event)) => self.event(line.number, event),
+        };
+        self.form.check(LINES, at, understood.is_ok(), || understood.err().unwrap_or_default());
+    }
+
+    fn event(&mut self, number: u64, event: Event) -> Result<(), String> {
         if self.claims.is_some() {
             return Err("the scenario had ended".to_owned());
         }
-        match &*envelope.event {
-            StepShape::NAME if !self.clients.is_empty() => Err("the steps had ended".to_owned()),
-            StepShape::NAME => {
-                let step = events::read::<StepShape<'_>>(line)?.step(self.protocol, envelope.at_us.0)?;
-                self.steps.push((number, step));
+        match event.what {
+            What::Step(_) if !self.clients.is_empty() => Err("the steps had ended".to_owned()),
+            What::Step(step) => {
+                self.steps.push((number, StepDone::from_step(*step, event.at)?));
                 Ok(())
             }
-            EndShape::NAME => {
-                self.claims = Some((number, events::read(line)?));
+            What::ScenarioEnd(end) => {
+                self.claims = Some((number, *end));
                 Ok(())
             }
-            other => Err(format!("{other:?} does not belong here")),
+            other => Err(format!("{:?} does not belong here", other.name())),
         }
-    }
-
-    /// Its number and its time.
-    fn place(&mut self, started: SystemTime, due: u64, last: Duration, envelope: &Envelope<'_>) {
-        let seq = entry(due);
-        let at = envelope.at_us.0;
-        self.form
-            .check(SEQUENCE, seq, envelope.seq == due, || format!("number {due} is due, it says {}", envelope.seq));
-        self.form.check(CLOCK, seq, at >= last, || format!("it is of {at:?}, a step before it of {last:?}"));
-        let time = started.checked_add(at).map(wall);
-        self.form.check(CLOCK, seq, time.as_deref() == Some(&*envelope.time), || {
-            format!("at_us makes it {}, it says {}", time.unwrap_or_default(), envelope.time)
-        });
     }
 }
 
@@ -178,6 +171,8 @@ pub struct ScenarioVerification {
     clients: Vec<Verification>,
     tool_version: String,
     lines: u64,
+    /// What the file says that its exit code was decided by.
+    judged_by: Policy,
     /// What the file says that the scenario came to.
     said_exit_code: Option<u64>,
     /// What the server's own log was joined to, and what it was not, in words.
@@ -189,10 +184,22 @@ impl ScenarioVerification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: ScenarioTrace) -> Self {
-        let ScenarioTrace { tool_version, first, lines, name, server, protocol, started, steps, clients, claims, form } =
-            trace;
+        let ScenarioTrace {
+            tool_version,
+            lines,
+            name,
+            server,
+            protocol,
+            started,
+            steps,
+            clients,
+            claims,
+            form,
+            passed_over,
+            ..
+        } = trace;
         let mut audit = form;
-        let interrupted = claims.as_ref().and_then(|(_, claims)| claims["interrupted"].as_i64());
+        let interrupted = claims.as_ref().and_then(|(_, claims)| claims.interrupted);
         let mut findings: Vec<FindingExpected> = Vec::new();
         let mut judged: Vec<(u64, StepDone)> = Vec::new();
         let mut done: Vec<(u64, StepDone)> = Vec::new();
@@ -203,7 +210,7 @@ impl ScenarioVerification {
                     judged.push((line, step));
                 }
                 None => {
-                    audit.check(LINES, entry(line), judged.is_empty(), || {
+                    audit.check(LINES, at_line(line), judged.is_empty(), || {
                         "what is judged at the end stands behind all other steps".to_owned()
                     });
                     done.push((line, step));
@@ -227,26 +234,25 @@ impl ScenarioVerification {
             steps,
             findings,
             clients: names.into_iter().zip(clients.iter().map(|client| client.run().clone())).collect(),
-            interrupted: interrupted.and_then(|signal| i32::try_from(signal).ok()),
+            interrupted,
         };
-        let of_step = |at: u64| usize::try_from(at).ok().and_then(|at| places.get(at)).map_or(0, |line| line - 1);
+        let of_step = |at: u64| {
+            usize::try_from(at).ok().and_then(|at| places.get(at)).and_then(|line| at_line(*line)).unwrap_or_default()
+        };
         audit.add(Audit::of_steps(&scenario).renumbered(of_step));
         let outcome = scenario.outcome();
         for ((line, said), due) in judged.iter().zip(&outcome.findings) {
             let holds = said.expected == due.expected && said.instead == due.instead && said.at == due.at;
-            audit.check(RUN_END, entry(*line), holds, || {
+            audit.check(RUN_END, at_line(*line), holds, || {
                 let due = due.instead.as_deref().unwrap_or("as expected");
                 format!("{}: the events come to {due}, it says otherwise", said.text)
             });
         }
         if let Some((line, claims)) = &claims {
-            match serde_json::to_value(EndShape::new(&scenario, &outcome)) {
-                Ok(due) => compare(&mut audit, entry(*line), "", &due, claims),
-                Err(error) => audit.check(RUN_END, None, false, || error.to_string()),
-            }
+            let due = scenario.end(&outcome, claims.judged_by.clone());
+            compare(&mut audit, at_line(*line), &due, claims);
         }
-        let audit = audit.renumbered(|entry| entry + first);
-        let said_exit_code = claims.as_ref().and_then(|(_, claims)| claims["exit_code"].as_u64());
+        let said_exit_code = claims.as_ref().map(|(_, claims)| u64::from(claims.exit_code));
         Self {
             audit,
             scenario,
@@ -255,8 +261,9 @@ impl ScenarioVerification {
             clients,
             tool_version,
             lines,
+            judged_by: claims.map_or_else(Policy::default, |(_, claims)| claims.judged_by),
             said_exit_code,
-            joined: Vec::new(),
+            joined: passed_over.into_iter().collect(),
             log: None,
         }
     }
@@ -276,6 +283,11 @@ impl ScenarioVerification {
     /// The runs of its clients.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.scenario.clients.iter().map(|(_, run)| run)
+    }
+
+    /// What its `scenario-end` must say.
+    fn due(&self) -> ScenarioEnd {
+        self.scenario.end(&self.outcome, self.judged_by.clone())
     }
 
     /// Adds what a comparison with a real server's log came to, with its transcripts if there were to be any.
@@ -342,7 +354,7 @@ struct VerificationShape<'a> {
     joined: &'a [String],
     /// Null if there was no log to compare with.
     server_log: Option<&'a LogShape>,
-    recomputed: EndShape<'a>,
+    recomputed: ScenarioEnd,
     /// What each client's `run-end` must say, by its name.
     runs: BTreeMap<&'a str, TotalsShape<'a>>,
     exit_code: u8,
@@ -360,18 +372,8 @@ struct TraceShape<'a> {
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `scenario-end` must say.
 #[must_use]
 pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8> {
-    let ScenarioVerification {
-        audit,
-        scenario,
-        outcome,
-        clients,
-        tool_version,
-        lines,
-        said_exit_code,
-        joined,
-        log,
-        ..
-    } = verification;
+    let ScenarioVerification { audit, scenario, clients, tool_version, lines, said_exit_code, joined, log, .. } =
+        verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -387,7 +389,7 @@ pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8
         doubts: audit.doubts.iter().map(Into::into).collect(),
         joined,
         server_log: log.as_ref(),
-        recomputed: EndShape::new(scenario, outcome),
+        recomputed: verification.due(),
         runs: scenario.clients.iter().zip(clients).map(|((name, _), client)| (&**name, client.totals())).collect(),
         exit_code: verification.exit_code(),
     };
@@ -409,30 +411,49 @@ pub fn scenario_text(verification: &ScenarioVerification) -> String {
 }
 
 #[derive(Serialize)]
-struct Stored<'a> {
-    scenarios: Vec<ScenarioReport<'a>>,
+struct Stored {
+    scenarios: Vec<ScenarioReport>,
 }
 
 #[derive(Serialize)]
-struct ScenarioReport<'a> {
+struct ScenarioReport {
     #[serde(flatten)]
-    start: Start<'a>,
-    done: Vec<StepShape<'a>>,
+    start: ScenarioStart,
+    done: Vec<Step>,
     #[serde(flatten)]
-    end: EndShape<'a>,
+    end: ScenarioEnd,
 }
 
 /// One JSON object, indented, with a newline at its end: `scenarios`, each with what its `scenario-start` and `scenario-end`
 /// say, and its steps in `done`.
 #[must_use]
 pub fn scenarios_json(all: &[ScenarioVerification]) -> Vec<u8> {
-    let scenarios = all.iter().map(|ScenarioVerification { scenario, outcome, started, tool_version, .. }| {
-        let start = Start::new(wall(*started), &scenario.name, &scenario.server, scenario.protocol);
+    let scenarios = all.iter().map(|verification| {
+        let ScenarioVerification { scenario, outcome, started, tool_version, .. } = verification;
         ScenarioReport {
-            start: Start { tool_version: tool_version.into(), ..start },
-            done: scenario.steps.iter().chain(&outcome.findings).map(StepShape::from).collect(),
-            end: EndShape::new(scenario, outcome),
+            start: ScenarioStart {
+                schema_version: SCHEMA_VERSION,
+                tool_version: tool_version.clone(),
+                started: *started,
+                name: scenario.name.clone(),
+                server: scenario.server.clone(),
+                protocol: scenario.protocol,
+            },
+            done: scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect(),
+            end: verification.due(),
         }
     });
     indented(&Stored { scenarios: scenarios.collect() })
+}
+
+/// What a step that is judged at the end expects of the findings.
+fn finding_expected(step: &StepDone) -> Option<FindingExpected> {
+    let words: Vec<&str> = step.text.split_whitespace().collect();
+    let (id, there) = match words[..] {
+        ["expect", "finding", id] => (Some(id.to_owned()), true),
+        ["expect", "no", "finding", id] => (Some(id.to_owned()), false),
+        ["expect", "no", "findings"] => (None, false),
+        _ => return None,
+    };
+    Some(FindingExpected { line: step.line, text: step.text.clone(), id, there })
 }

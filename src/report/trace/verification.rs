@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Trace;
+use super::{Trace, at_line};
+use crate::event::What;
 use crate::record::{
     AgainstLog, Audit, Doubt, LINES, RULES, RUN_END, Rule, Run, SEQUENCE, Summary, Tested, Verdict, WITNESS,
 };
@@ -31,16 +32,14 @@ impl Verification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: Trace) -> Self {
-        let Trace { run, first, lines, claims, form } = trace;
+        let Trace { run, lines, places, claims, form, passed_over } = trace;
         let mut audit = form;
-        audit.add(Audit::of(&run).renumbered(|entry| entry + first));
+        audit.add(Audit::of(&run).renumbered(|entry| Trace::place(&places, entry)));
         let summary = Summary::of(&run);
         let verdict = Verdict::on(&run, &summary);
-        if let Some(claims) = &claims {
-            // What is as it was recomputed is as it must be; what stands beside it a later version may have added.
-            match serde_json::to_value(TotalsShape::new(&run, &summary, &verdict)) {
-                Ok(due) => compare(&mut audit, (first + lines).checked_sub(2), "", &due, claims),
-                Err(error) => audit.check(RUN_END, None, false, || error.to_string()),
+        if let Some((line, claims)) = &claims {
+            if let Some(What::RunEnd(due)) = run.events().pop().map(|event| event.what) {
+                compare(&mut audit, at_line(*line), &*due, claims);
             }
             let by_sandbox = run.header.server.starts_with("sandbox");
             if by_sandbox != run.witness.is_some() {
@@ -50,8 +49,9 @@ impl Verification {
                 });
             }
         }
-        let said_exit_code = claims.as_ref().and_then(|claims| claims["exit_code"].as_u64());
-        Self { audit, run, summary, verdict, lines, said_exit_code, joined: Vec::new(), log: None }
+        let said_exit_code = claims.as_ref().map(|(_, claims)| u64::from(claims.exit_code));
+        let joined = passed_over.into_iter().collect();
+        Self { audit, run, summary, verdict, lines, said_exit_code, joined, log: None }
     }
 
     /// The run that the file is of.
@@ -85,13 +85,20 @@ impl Verification {
     }
 }
 
-/// Every figure that is due must be claimed.
-pub(super) fn compare(audit: &mut Audit, entry: Option<u64>, at: &str, due: &Value, claimed: &Value) {
+/// Every figure that is due must be claimed; words may be others.
+pub(super) fn compare<T: Serialize>(audit: &mut Audit, entry: Option<u64>, due: &T, claimed: &T) {
+    match (serde_json::to_value(due), serde_json::to_value(claimed)) {
+        (Ok(due), Ok(claimed)) => compare_at(audit, entry, "", &due, &claimed),
+        (Err(error), _) | (_, Err(error)) => audit.check(RUN_END, None, false, || error.to_string()),
+    }
+}
+
+fn compare_at(audit: &mut Audit, entry: Option<u64>, at: &str, due: &Value, claimed: &Value) {
     match due {
         Value::Object(fields) => {
-            for (name, due) in fields {
+            for (name, due) in fields.iter().filter(|(name, _)| !["sentence", "evidence"].contains(&name.as_str())) {
                 let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                compare(audit, entry, &path, due, &claimed[name]);
+                compare_at(audit, entry, &path, due, &claimed[name]);
             }
         }
         Value::Array(items) => {
@@ -100,7 +107,7 @@ pub(super) fn compare(audit: &mut Audit, entry: Option<u64>, at: &str, due: &Val
                 format!("{at}: the events come to {} of them, it has {found}", items.len())
             });
             for (number, due) in items.iter().enumerate() {
-                compare(audit, entry, &format!("{at}[{number}]"), due, &claimed[number]);
+                compare_at(audit, entry, &format!("{at}[{number}]"), due, &claimed[number]);
             }
         }
         due => audit.check(RUN_END, entry, due == claimed, || {
