@@ -72,6 +72,7 @@ impl Header {
         };
         let asked = match start.asked {
             Some(event::Asked::Operations(each)) => Asked::Operations(each),
+            Some(event::Asked::InAll(all)) => Asked::InAll(all),
             Some(event::Asked::Duration(time)) => Asked::Duration(time.duration()),
             None => Asked::Duration(Duration::ZERO),
         };
