@@ -78,10 +78,6 @@ impl Stream {
 impl Header {
     fn start(&self, mailboxes: Vec<Arc<str>>) -> event::RunStart {
         let header = self;
-        let role = |role: &super::run::Role| event::Role {
-            creates_default: role.creates_default,
-            creates_independent: role.creates_independent,
-        };
         let named = |names: &[String], at: u32| names.get(at as usize).cloned();
         let asked = match header.asked {
             Asked::Operations(each) => event::Asked::Operations(each),
@@ -110,7 +106,7 @@ impl Header {
                 .map(|(at, it)| event::WorkerRole {
                     worker: event::WorkerId(at),
                     name: named(&header.names.workers, at),
-                    role: role(it),
+                    role: *it,
                 })
                 .collect(),
             executor: header.executor,
@@ -120,14 +116,10 @@ impl Header {
                 .map(|(at, it)| event::TaskRole {
                     task: event::TaskId(at),
                     name: named(&header.names.tasks, at),
-                    role: role(it),
+                    role: *it,
                 })
                 .collect(),
-            switches: header
-                .switches
-                .iter()
-                .map(|switch| event::Switch { after: switch.after, mode: switch.mode })
-                .collect(),
+            switches: header.switches.clone(),
             scripted: header.scripted,
         }
     }

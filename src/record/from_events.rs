@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{
-    Asked, Closed, Command, End, Entry, Header, HowClosed, Names, OpenFailed, Opened, Operation, Role, Run, Selection,
-    Switch, What, WitnessedCommand, WitnessedSession,
+    Asked, Closed, Command, End, Entry, Header, HowClosed, Names, OpenFailed, Opened, Operation, Run, Selection, What,
+    WitnessedCommand, WitnessedSession,
 };
 use super::verdict::FailOn;
 use crate::event;
@@ -66,10 +66,6 @@ impl Header {
     /// What was asked for, as the event says it. Which findings fail the run it does not say.
     #[must_use]
     pub fn from_start(start: &event::RunStart, fail_on: FailOn) -> Self {
-        let role = |it: &event::Role| Role {
-            creates_default: it.creates_default,
-            creates_independent: it.creates_independent,
-        };
         let asked = match start.asked {
             Some(event::Asked::Operations(each)) => Asked::Operations(each),
             Some(event::Asked::InAll(all)) => Asked::InAll(all),
@@ -85,10 +81,10 @@ impl Header {
             tls: start.certificates_verified.is_some(),
             insecure: start.certificates_verified == Some(false),
             mode: start.mode,
-            switches: start.switches.iter().map(|it| Switch { after: it.after, mode: it.mode }).collect(),
-            workers: start.workers.iter().map(|it| role(&it.role)).collect(),
+            switches: start.switches.clone(),
+            workers: start.workers.iter().map(|it| it.role).collect(),
             executor: start.executor,
-            tasks: start.tasks.iter().map(|it| role(&it.role)).collect(),
+            tasks: start.tasks.iter().map(|it| it.role).collect(),
             dispose: start.dispose,
             asked,
             mix: start.mix.clone().unwrap_or_default(),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::event::share;
-pub use crate::event::{Dispose, Executor, Lock, TaskId, WorkerId};
+pub use crate::event::{Dispose, Executor, Lock, Role, Switch, TaskId, WorkerId};
 use crate::protocol::{Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
 /// One run, whole.
@@ -110,24 +110,6 @@ impl<T: fmt::Display> fmt::Display for Called<'_, T> {
             None => self.number.fmt(f),
         }
     }
-}
-
-/// How a worker or a task comes by its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Role {
-    /// It creates its default connection by hand, first.
-    pub creates_default: bool,
-    /// It creates an independent connection and passes it with every operation.
-    pub creates_independent: bool,
-}
-
-/// A change of the mode in the course of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switch {
-    /// When so many operations were issued, of all workers together: those keep their mode.
-    pub after: u64,
-    /// The mode of those that follow.
-    pub mode: Mode,
 }
 
 /// How much was asked for.
