@@ -19,9 +19,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("record", &["allocator", "protocol", "event"]),
     ("report", &["record", "allocator", "protocol"]),
     ("sandbox", &[]),
-    ("workload", &["allocator", "protocol", "record"]),
+    ("workload", &["allocator", "protocol", "event", "record"]),
     ("manual", &["allocator"]),
-    ("cli", &["allocator", "protocol", "record", "report", "sandbox", "workload"]),
+    ("cli", &["allocator", "protocol", "event", "record", "report", "sandbox", "workload"]),
 ];
 
 fn root() -> PathBuf {

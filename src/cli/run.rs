@@ -13,9 +13,10 @@ use super::settings::{Server, Settings};
 use super::target::Target;
 use super::testimony;
 use super::writer::{self, Writer};
+use mailconn::event::{self, Event, What};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::record::{Entry, Header, Run, Summary, Verdict};
-use mailconn::report::{self, Format, Ndjson, Output, Progress, TableOptions};
+use mailconn::record::{Run, Summary, Verdict};
+use mailconn::report::{self, Format, Output, Progress, TableOptions};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 
@@ -83,7 +84,8 @@ pub fn run(settings: Settings) -> Result<u8> {
         insecure,
         fail_on: settings.fail_on,
     };
-    let mut teller = Teller::new(&settings.plan, settings.format, &settings.output, settings.progress, &control)?;
+    let mut teller =
+        Teller::new(&setup, &settings.plan, settings.format, &settings.output, settings.progress, &control)?;
     let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
     run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
     // Until the report is made it can say so.
@@ -110,13 +112,14 @@ struct Teller {
     /// Where the events go as they happen, until the first is written.
     sink: Option<Writer>,
     /// The events as they happen; none once nobody reads them any more.
-    stream: Option<Ndjson<Writer>>,
+    stream: Option<event::Writer<Writer>>,
     /// Why streaming ended, if not because the reader went away.
     failed: Option<io::Error>,
 }
 
 impl Teller {
     fn new(
+        setup: &Setup,
         plan: &Plan,
         format: Format,
         output: &Output,
@@ -154,8 +157,9 @@ impl Teller {
             }
             Format::Json => self.failed = whole(&report::json(run, summary, verdict)),
             Format::Ndjson => {
-                if let Some(stream) = self.stream.take() {
-                    let ended = stream.end(run).and_then(Writer::finish);
+                if let Some(mut stream) = self.stream.take() {
+                    let written = stream.write(run.last_events().iter());
+                    let ended = written.and_then(|()| stream.into_inner().finish());
                     self.streamed(ended);
                 }
             }
@@ -169,17 +173,15 @@ impl Teller {
 }
 
 impl Audience for Teller {
-    fn begins(&mut self, header: &Header) {
-        if let Some(sink) = self.sink.take() {
-            let started = Ndjson::start(sink, header);
-            self.stream = self.streamed(started);
+    fn goes_on(&mut self, events: &[Event], tally: &Tally) {
+        if let Some(Event { what: What::RunStart(start), .. }) = events.first()
+            && let Some(sink) = self.sink.take()
+        {
+            self.stream = Some(event::Writer::new(sink, start.started, None));
         }
-    }
-
-    fn goes_on(&mut self, entries: &[Entry], tally: &Tally) {
-        for some in entries.chunks(AT_ONCE) {
+        for some in events.chunks(AT_ONCE) {
             let Some(mut stream) = self.stream.take() else { break };
-            let written = stream.entries(some);
+            let written = stream.write(some);
             self.stream = self.streamed(written).map(|()| stream);
         }
         self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });

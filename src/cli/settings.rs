@@ -11,11 +11,12 @@ use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::{Mode, may_create_default};
+use mailconn::event::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, ImapOperation, Mechanism, Operation, Protocol, Scratch, Security,
     SmtpOperation, Tls, TlsSettings, Way,
 };
-use mailconn::record::{Asked, Dispose, Executor, FailOn, Lock, Role};
+use mailconn::record::FailOn;
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{Mix, Plan};
@@ -202,12 +203,15 @@ fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
         tasks,
         dispose: args.dispose.map_or(Dispose::Never, Dispose::from),
         asked: match (args.duration, args.operations) {
-            (Some(duration), _) => Asked::Duration(duration),
+            (Some(duration), _) => Asked::Duration(duration.into()),
             (None, Some(each)) => Asked::Operations(each),
             (None, None) if is_spared => Asked::InAll(u64::from(WITHOUT_MAIL)),
             (None, None) => Asked::Operations(100),
         },
-        mailboxes: if args.mailbox.is_empty() { vec!["INBOX".to_owned()] } else { args.mailbox.clone() },
+        mailboxes: match &*args.mailbox {
+            [] => vec!["INBOX".into()],
+            named => named.iter().map(|name| name.as_str().into()).collect(),
+        },
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..SEEDS)),
         pause: args.pause,
         lock: lock(args, &mix)?,

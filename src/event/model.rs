@@ -276,6 +276,16 @@ impl Asked {
             Self::Duration(_) => None,
         }
     }
+
+    /// How many so many workers or tasks together are asked for; none if it is a duration.
+    #[must_use]
+    pub const fn of_all(self, among: usize) -> Option<u64> {
+        match self {
+            Self::Operations(each) => Some(each.saturating_mul(among as u64)),
+            Self::InAll(all) => Some(all),
+            Self::Duration(_) => None,
+        }
+    }
 }
 
 /// What falls to one of so many workers or tasks of what is asked of all: as much as to the others; where that does not come

@@ -44,6 +44,12 @@ impl Run {
         all.push(event::Event { seq, at: ending.elapsed, what: Box::new(end).into() });
         all
     }
+
+    /// Those behind its entries: the server's own record, then the run's end.
+    #[must_use]
+    pub fn last_events(&self) -> Vec<event::Event> {
+        self.events().split_off(self.entries.len() + 1)
+    }
 }
 
 /// Puts entries into the stream, one after the other.

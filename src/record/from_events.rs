@@ -42,23 +42,22 @@ impl Run {
                     open: session.open,
                     commands: read.remove(&session.peer_port).unwrap_or_default(),
                 }),
-                event::What::RunEnd(end) => {
-                    run.end = End {
-                        elapsed: end.elapsed_us.duration(),
-                        interrupted: end.interrupted,
-                        still_open: end.connections.still_open,
-                    };
-                }
+                event::What::RunEnd(end) => run.ended(end.ending()),
                 _ => {}
             }
             run.entries.extend(entries.entry(event));
         }
-        let mut run = reading?.1;
-        if run.header.scripted {
+        reading.map(|(_, run)| run)
+    }
+
+    /// It ended so.
+    pub fn ended(&mut self, ending: event::Ending) {
+        let event::Ending { elapsed, interrupted, still_open } = ending;
+        self.end = End { elapsed: elapsed.duration(), interrupted, still_open };
+        if self.header.scripted {
             // Nothing was asked of anybody: as much as there was time for.
-            run.header.asked = Asked::Duration(run.end.elapsed);
+            self.header.asked = Asked::Duration(self.end.elapsed);
         }
-        Some(run)
     }
 }
 

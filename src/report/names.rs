@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::words::us;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{FailureKind, Protocol, Stage};
-use crate::record::{Dispose, Executor, Lock, Names, Severity, TaskId, WorkerId};
+use crate::record::{Dispose, Executor, Lock, Severity, TaskId, WorkerId};
 
 /// What goes by its name.
 pub(super) trait Name: Sized {

@@ -14,8 +14,8 @@ use tokio::runtime;
 use super::runner::RunError;
 use super::task::Task;
 use super::worker::{Floor, work};
+use crate::event::{Dispose, Executor, TaskId, WorkerId, WorkerStopped};
 use crate::protocol::{Failure, FailureKind, Stage};
-use crate::record::{Dispose, Executor, TaskId, What, WorkerId};
 
 /// A thread that waits for its next operation is kept: its default connection is what a run of tasks is about. (Tokio lets
 /// a blocking thread go after ten seconds without work.)
@@ -47,7 +47,7 @@ fn threads(floor: &Floor, collect: impl FnOnce()) -> Result<(), RunError> {
         collect();
         for (worker, thread) in workers {
             if thread.join().is_err() {
-                floor.recorder.record(What::Stopped {
+                floor.recorder.record(WorkerStopped {
                     worker,
                     not_issued: 0,
                     failure: Some(Box::new(panicked(worker))),

@@ -1,13 +1,14 @@
-//! One operation, from its issue to the record: what the rule looked at, what it was given, and what came of it.
+//! One operation, from its issue to its event: what the rule looked at, what it was given, and what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Control;
 use super::recorder::Recorder;
 use super::recording::{Recording, commands};
-use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal};
+use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal, SessionId};
+use crate::event::{Micros, Operation, Outcome, TaskId, WorkerId};
 use crate::protocol::{DialFailure, Failure, FailureKind, MailConnection, Stage, Verb};
-use crate::record::{Operation, TaskId, What, WorkerId};
 
 /// Whose connections an operation is to use, and where it is written down.
 #[derive(Clone, Copy)]
@@ -19,13 +20,17 @@ pub(super) struct Issuer<'a> {
     pub(super) task: Option<TaskId>,
 }
 
-/// An operation that is on its way to the record.
+/// An operation on its way to being written down.
 pub(super) struct Issued<'a> {
     by: Issuer<'a>,
     passed: Option<&'a Connection<Recording>>,
     pub(super) operation: Operation,
     /// When it asked for the connection that it is to have next.
     asked_at: Duration,
+    /// What it took so far, lease by lease; cut to microseconds in sum.
+    wait: Duration,
+    dial: Duration,
+    service: Duration,
 }
 
 impl<'a> Issuer<'a> {
@@ -33,30 +38,35 @@ impl<'a> Issuer<'a> {
     pub(super) fn issue(
         self,
         name: &'static str,
-        mailbox: Option<u16>,
+        mailbox: Option<Arc<str>>,
         passed: Option<&'a Connection<Recording>>,
     ) -> Issued<'a> {
+        let issued_after = self.recorder.recorded();
+        let asked_at = self.recorder.now();
         let mut operation = Operation {
+            number: 0,
             worker: self.worker,
             task: self.task,
-            number: 0,
             name,
             mailbox,
-            issued_after: self.recorder.recorded(),
-            issued_at: self.recorder.now(),
             mode: self.client.mode(),
             had_default: false,
             passed: passed.map(Connection::id),
             reason: None,
+            connection: None,
             session: None,
             opened: false,
             local_port: None,
             commands: Box::default(),
             failed_command: None,
-            wait: Duration::ZERO,
-            dial: Duration::ZERO,
-            service: Duration::ZERO,
-            outcome: Ok(0),
+            issued_after,
+            issued_at_us: asked_at.into(),
+            wait_us: Micros::ZERO,
+            dial_us: Micros::ZERO,
+            service_us: Micros::ZERO,
+            outcome: Outcome::Ok,
+            items: Some(0),
+            failure: None,
             answered_by: None,
             relied_on: None,
         };
@@ -67,7 +77,8 @@ impl<'a> Issuer<'a> {
             operation.had_default = had_default;
             operation.reason = Some(reason);
         }
-        Issued { by: self, passed, asked_at: operation.issued_at, operation }
+        let none = Duration::ZERO;
+        Issued { by: self, passed, operation, asked_at, wait: none, dial: none, service: none }
     }
 }
 
@@ -93,8 +104,8 @@ impl Issued<'_> {
             None => self.by.client.lease_under(self.operation.mode),
         }?;
         let assigned = *lease.assignment();
-        self.operation.session = Some(assigned.session);
-        self.operation.wait += assigned.waited;
+        self.is_given(assigned.session);
+        self.wait += assigned.waited;
         if assigned.opened {
             self.dialled(assigned.waited);
         }
@@ -103,11 +114,11 @@ impl Issued<'_> {
 
     /// It had its connection since then, and this is what came of that.
     pub(super) fn served(&mut self, since: Duration, mail: &MailConnection, outcome: Result<u32, Failure>) {
-        self.operation.service += (self.by.recorder.now() - since).saturating_sub(mail.lingered());
-        self.operation.outcome = outcome.map_err(Box::new);
+        self.service += (self.by.recorder.now() - since).saturating_sub(mail.lingered());
+        self.operation.came_to(outcome);
         self.operation.local_port = Some(mail.established().local_port);
-        self.operation.commands = commands(mail.commands());
-        let failed = mail.failed_command().filter(|_| self.operation.outcome.is_err());
+        self.operation.commands = commands(mail, mail.commands());
+        let failed = mail.failed_command().filter(|_| !self.operation.is_ok());
         self.operation.failed_command = failed.map(Verb::name);
         self.operation.answered_by = mail.answered_by().cloned();
     }
@@ -116,28 +127,37 @@ impl Issued<'_> {
     pub(super) fn not_served(&mut self, error: &Error<DialFailure>) {
         match error {
             Error::Connect { session, waited, .. } => {
-                self.operation.session = Some(*session);
-                self.operation.wait += *waited;
+                self.is_given(*session);
+                self.wait += *waited;
                 self.dialled(*waited);
             }
-            Error::WaitTimeout { waited, .. } => self.operation.wait += *waited,
+            Error::WaitTimeout { waited, .. } => self.wait += *waited,
             Error::Refused(_) => {}
         }
-        self.operation.outcome = Err(Box::new(failure_of(self.by.control, error)));
+        self.operation.came_to(Err(failure_of(self.by.control, error)));
+    }
+
+    fn is_given(&mut self, session: SessionId) {
+        self.operation.connection = Some(session.connection);
+        self.operation.session = Some(session);
     }
 
     fn dialled(&mut self, waited: Duration) {
         self.operation.opened = true;
-        self.operation.dial += (self.by.recorder.now() - self.asked_at).saturating_sub(waited);
+        self.dial += (self.by.recorder.now() - self.asked_at).saturating_sub(waited);
     }
 
     /// Over: it is written down.
-    pub(super) fn record(self) {
-        self.by.recorder.record(What::Operation(Box::new(self.operation)));
+    pub(super) fn record(mut self) {
+        let Self { by, wait, dial, service, .. } = self;
+        self.operation.wait_us = wait.into();
+        self.operation.dial_us = dial.into();
+        self.operation.service_us = service.into();
+        by.recorder.record(Box::new(self.operation));
     }
 }
 
-/// The failure that the record has of whatever got no connection.
+/// The failure that is written down of whatever got no connection.
 pub(super) fn failure_of(control: &Control, error: &Error<DialFailure>) -> Failure {
     let message = error.to_string();
     match error {

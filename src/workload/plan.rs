@@ -1,12 +1,13 @@
 //! What each worker is to do: pure, and the same for the same seed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::allocator::Mode;
+use crate::event::{Asked, Dispose, Executor, Lock, Role, Switch};
 use crate::protocol::{Operation, Protocol, UnknownOperation};
-use crate::record::{Asked, Dispose, Executor, Lock, Role, Switch};
 
 /// What a run does.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct Plan {
     /// Which operations, how often.
     pub mix: Mix,
     /// The mailboxes they choose from; not empty.
-    pub mailboxes: Vec<String>,
+    pub mailboxes: Vec<Arc<str>>,
     /// Decides every choice.
     pub seed: u64,
     /// A worker's rest between two operations.

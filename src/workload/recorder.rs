@@ -10,10 +10,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::allocator::{Event, Observer};
-use crate::record::{Entry, TaskId, What, WorkerId};
+use crate::allocator::{self, Observer};
+use crate::event::{
+    ConnectionCreated, ConnectionDisposed, Event, Micros, ModeChanged, RunStart, TaskId, What, WorkerId,
+};
 
-/// So many entries may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
+/// So many events may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
 /// which is shorter, or when the bound is lifted.
 const BOUND: usize = 1 << 18;
 /// The longest wait all the same: a collector that is gone must not keep the workers for ever.
@@ -44,11 +46,11 @@ impl Drop for Serving {
 pub(super) struct Recorder {
     started: Instant,
     /// Written by every thread that does something, emptied by the collector.
-    fresh: Mutex<Vec<Entry>>,
+    fresh: Mutex<Vec<Event>>,
     drained: Condvar,
     /// The collector has no more time, or is the one who records: nobody waits for it. Changed under the lock of `fresh`.
     lifted: AtomicBool,
-    /// How many entries there are: the next one's `seq`. Changed under the lock of `fresh`, read without it.
+    /// How many events there are: the next one's `seq`. Changed under the lock of `fresh`, read without it.
     recorded: AtomicU64,
     /// How many of them are operations; changed under the lock of `fresh`.
     operations: AtomicU64,
@@ -60,13 +62,15 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(started: Instant) -> Self {
+    /// Of a run that began then: the first event is its start.
+    pub(super) fn new(started: Instant, start: RunStart) -> Self {
+        let start = Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() };
         Self {
             started,
-            fresh: Mutex::new(Vec::new()),
+            fresh: Mutex::new(vec![start]),
             drained: Condvar::new(),
             lifted: AtomicBool::new(false),
-            recorded: AtomicU64::new(0),
+            recorded: AtomicU64::new(1),
             operations: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             dialling: AtomicUsize::new(0),
@@ -75,23 +79,24 @@ impl Recorder {
     }
 
     /// Writes down what just happened.
-    pub(super) fn record(&self, mut what: What) {
+    pub(super) fn record(&self, what: impl Into<What>) {
+        let mut what = what.into();
         let mut fresh = self.fresh();
         if fresh.len() >= BOUND {
-            let full = |fresh: &mut Vec<Entry>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
+            let full = |fresh: &mut Vec<Event>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
             fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
         }
-        // Before it counts: whoever knows of an entry does so after the time that stands in it.
-        let at = self.started.elapsed();
+        // Before it counts: whoever knows of an event does so after the time that stands in it.
+        let at = self.now().into();
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
         match &mut what {
             What::Operation(operation) => operation.number = self.operations.fetch_add(1, Ordering::Relaxed) + 1,
-            What::Opened(_) => drop(self.open.fetch_add(1, Ordering::Relaxed)),
-            What::Closed(_) => drop(self.open.fetch_sub(1, Ordering::Relaxed)),
-            What::OpenFailed(failed) => failed.open = self.open(),
+            What::SessionOpened(_) => drop(self.open.fetch_add(1, Ordering::Relaxed)),
+            What::SessionClosed(_) => drop(self.open.fetch_sub(1, Ordering::Relaxed)),
+            What::SessionRefused(refused) => refused.open = self.open(),
             _ => {}
         }
-        fresh.push(Entry { seq, at, what });
+        fresh.push(Event { seq, at, what });
     }
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still
@@ -108,7 +113,7 @@ impl Recorder {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// How many entries there are now: what an operation issued now can know of.
+    /// How many events there are now: what an operation issued now can know of.
     pub(super) fn recorded(&self) -> u64 {
         self.recorded.load(Ordering::Acquire)
     }
@@ -126,7 +131,7 @@ impl Recorder {
     /// Takes what was recorded since the last call, in exchange for an empty list.
     ///
     /// One with room spares the workers the list's growth, for which all of them would wait.
-    pub(super) fn take(&self, empty: Vec<Entry>) -> Vec<Entry> {
+    pub(super) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
         let taken = std::mem::replace(&mut *self.fresh(), empty);
         self.drained.notify_all();
         taken
@@ -152,25 +157,25 @@ impl Recorder {
         })
     }
 
-    fn fresh(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn fresh(&self) -> MutexGuard<'_, Vec<Event>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The allocator's events; those of sessions come with their details from the connector instead.
 impl Observer for std::sync::Arc<Recorder> {
-    fn on_event(&self, event: &Event) {
-        let what = match *event {
+    fn on_event(&self, event: &allocator::Event) {
+        use allocator::Event::{Created, Disposed, ModeChanged as Changed};
+        match *event {
             // Told on the thread that creates it: a default's owner, an independent one's creator.
-            Event::Created { connection, kind, by_hand, .. } => {
+            Created { connection, kind, by_hand, .. } => {
                 // While a thread ends, its own variables are gone; then it serves no task either.
                 let task = TASK.try_with(Cell::get).unwrap_or_default();
-                What::Created { connection, kind, worker: self.this_worker(), task, by_hand }
+                self.record(ConnectionCreated { connection, kind, worker: self.this_worker(), task, by_hand });
             }
-            Event::Disposed { connection, cause } => What::Disposed { connection, cause },
-            Event::ModeChanged { from, to } => What::ModeChanged { from, to },
-            _ => return,
-        };
-        self.record(what);
+            Disposed { connection, cause } => self.record(ConnectionDisposed { connection, cause }),
+            Changed { from, to } => self.record(ModeChanged { from, to }),
+            _ => {}
+        }
     }
 }

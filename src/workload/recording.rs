@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::reach::Reach;
 use super::recorder::Recorder;
 use crate::allocator::{Connector, SessionId};
+use crate::event::{Command, HowClosed, SessionClosed, SessionOpened, SessionRefused, Tag};
 use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
-use crate::record::{Closed, Command, HowClosed, OpenFailed, Opened, What};
 
 pub(super) struct Recording {
     pub(super) connector: Arc<MailConnector>,
@@ -58,35 +58,37 @@ impl Connector for Recording {
             Ok(mail) => {
                 self.reach.answered();
                 let established = mail.established();
-                self.recorder.record(What::Opened(Box::new(Opened {
+                self.recorder.record(Box::new(SessionOpened {
+                    connection: session.connection,
                     session,
                     worker,
-                    began,
+                    began_us: began.into(),
                     local_port: established.local_port,
-                    phases: established.phases,
-                    tls: established.tls.clone(),
                     label: established.label.clone(),
+                    tls: established.tls.as_ref().map(Into::into),
                     signed_in_by: established.signed_in_by,
-                    signed_in: self.recorder.since_start(established.signed_in_at),
-                    commands: commands(&established.commands),
-                })));
+                    signed_in_us: self.recorder.since_start(established.signed_in_at).into(),
+                    dial_us: (&established.phases).into(),
+                    commands: commands(&mail, &established.commands),
+                }));
                 let carried = established.commands.last().map_or(0, |command| command.tag.0);
                 Ok(Recorded { session, mail, carried })
             }
             Err(failed) => {
                 self.reach.failed(&failed);
-                self.recorder.record(What::OpenFailed(Box::new(OpenFailed {
+                self.recorder.record(Box::new(SessionRefused {
+                    connection: session.connection,
                     session,
                     worker,
                     local_port: failed.local_port,
-                    phases: *failed.phases,
-                    took: self.recorder.now().saturating_sub(began),
+                    dial_us: (&*failed.phases).into(),
+                    took_us: self.recorder.now().saturating_sub(began).into(),
                     sign_in_attempted: failed.sign_in_attempted,
                     open: 0,
                     dialling: self.recorder.dialling.load(Ordering::Relaxed).saturating_sub(1),
-                    failed: self.recorder.since_start(failed.failed_at).max(began),
+                    failed_us: self.recorder.since_start(failed.failed_at).max(began).into(),
                     failure: (*failed.failure).clone(),
-                })));
+                }));
                 Err(failed)
             }
         }
@@ -99,52 +101,56 @@ impl Connector for Recording {
 
     fn close(&self, mut connection: Recorded, deadline: Instant) {
         let how = match connection.mail.logout(deadline) {
-            Ok(()) => HowClosed::LoggedOut,
-            Err(failure) if !connection.mail.commands().is_empty() => HowClosed::WithoutLogout(failure),
+            Ok(()) => (HowClosed::LoggedOut, None),
+            Err(failure) if !connection.mail.commands().is_empty() => (HowClosed::NoLogout, Some(failure)),
             Err(failure) => unsaid(failure),
         };
         self.ended(connection, how);
     }
 
     fn discard(&self, connection: Recorded) {
-        self.ended(connection, HowClosed::Discarded);
+        self.ended(connection, (HowClosed::Discarded, None));
     }
 }
 
 impl Recording {
-    fn ended(&self, mut connection: Recorded, how: HowClosed) {
+    fn ended(&self, mut connection: Recorded, (closed, failure): (HowClosed, Option<Failure>)) {
         connection.look();
         let Recorded { session, mail, carried } = connection;
-        let sent_last = match how {
+        let sent_last = match closed {
             HowClosed::Discarded => Box::default(),
-            _ => commands(mail.commands()),
+            _ => commands(&mail, mail.commands()),
         };
         let traffic = mail.bytes();
         drop(mail);
-        self.recorder.record(What::Closed(Box::new(Closed {
+        self.recorder.record(Box::new(SessionClosed {
+            connection: session.connection,
             session,
-            how,
-            sent: traffic.sent,
-            received: traffic.received,
+            closed,
+            bytes_sent: traffic.sent,
+            bytes_received: traffic.received,
             commands: sent_last,
             carried,
-        })));
+            failure,
+        }));
     }
 }
 
 /// How a session ended whose goodbye never left.
-fn unsaid(failure: Failure) -> HowClosed {
+fn unsaid(failure: Failure) -> (HowClosed, Option<Failure>) {
     use FailureKind::{Closed, LimitConnections, LimitRate, Protocol, ServerBye, ServerUnavailable};
     match failure.kind {
         // There was nobody to say goodbye to.
-        Closed | ServerBye | LimitConnections | LimitRate | ServerUnavailable => HowClosed::HungUp(failure),
+        Closed | ServerBye | LimitConnections | LimitRate | ServerUnavailable => (HowClosed::HungUp, Some(failure)),
         // What the server had said unasked is out of step: the session was broken.
-        Protocol => HowClosed::Discarded,
-        _ => HowClosed::WithoutLogout(failure),
+        Protocol => (HowClosed::Discarded, None),
+        _ => (HowClosed::NoLogout, Some(failure)),
     }
 }
 
-/// The commands as the socket saw them, in the record's own terms.
-pub(super) fn commands(sent: &[protocol::Command]) -> Box<[Command]> {
-    sent.iter().map(|command| Command { tag: command.tag.0, verb: command.verb.name() }).collect()
+/// The commands of that connection as its socket saw them, in an event's terms.
+pub(super) fn commands(mail: &MailConnection, sent: &[protocol::Command]) -> Box<[Command]> {
+    let imap = matches!(mail, MailConnection::Imap(_));
+    let command = |it: &protocol::Command| Command { tag: Tag { number: it.tag.0, imap }, verb: it.verb.name() };
+    sent.iter().map(command).collect()
 }

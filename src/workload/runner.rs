@@ -17,8 +17,9 @@ use super::recording::Recording;
 use super::switching::Switching;
 use super::worker::Floor;
 use crate::allocator::Client;
+use crate::event::{self, Ending, Event, Executor, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
 use crate::protocol::{MailConnector, Stationery};
-use crate::record::{End, Entry, Executor, FailOn, Header, Names, Run, What};
+use crate::record::{End, Entries, Entry, FailOn, Header, Run};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -55,13 +56,12 @@ pub struct Setup {
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
 pub trait Audience {
-    /// The run begins.
-    fn begins(&mut self, header: &Header);
-    /// The next entries, in order, and what there is so far. Called every few hundredths of a second, even with none.
+    /// The next events, in order, and what there is so far: the run's start first, before anything else happens. Called
+    /// every few hundredths of a second, even with none.
     ///
     /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
     /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
-    fn goes_on(&mut self, entries: &[Entry], tally: &Tally);
+    fn goes_on(&mut self, events: &[Event], tally: &Tally);
 }
 
 /// Where a run stands.
@@ -104,8 +104,9 @@ pub fn run(
 ) -> Result<Run, RunError> {
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
-    let recorder = Arc::new(Recorder::new(clock));
-    let header = header(plan, setup, started);
+    let start = start(plan, setup, started);
+    let mut collected = Collected::of(&start, setup.fail_on);
+    let recorder = Arc::new(Recorder::new(clock, start));
     let client = client(plan, connector, setup, &recorder);
     let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
     let floor = Arc::new(Floor {
@@ -117,8 +118,7 @@ pub fn run(
         control: Arc::clone(control),
         meeting: Arc::new(Meeting::of(doers)),
     });
-    let mut collected = Collected { entries: Vec::new(), tally: Tally::default(), spare: Vec::new() };
-    audience.begins(&header);
+    collected.take(&recorder, audience);
     execute(&floor, || {
         let bound = Bound(&recorder);
         collect_until_gone(&floor, connector, &mut collected, audience);
@@ -126,8 +126,10 @@ pub fn run(
     })?;
     let still_open = close(client, connector, control);
     collected.take(&recorder, audience);
-    let end = End { elapsed: clock.elapsed(), interrupted: control.signal(), still_open };
-    Ok(Run { header, entries: collected.entries, end, witness: None })
+    let ending = Ending { elapsed: clock.elapsed().into(), interrupted: control.signal(), still_open };
+    let mut run = Run { header: collected.header, entries: collected.entries, end: End::default(), witness: None };
+    run.ended(ending);
+    Ok(run)
 }
 
 /// Closes the client within [`CLOSE`], or within [`GRACE`] of an interruption, and says how many connections are still open.
@@ -163,53 +165,67 @@ fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: 
     .build()
 }
 
-fn header(plan: &Plan, setup: &Setup, started: SystemTime) -> Header {
-    Header {
-        run_id: setup.run_id.clone(),
+fn start(plan: &Plan, setup: &Setup, started: SystemTime) -> RunStart {
+    let worker = |(number, role)| WorkerRole { worker: WorkerId(number), name: None, role };
+    let task = |(number, role)| TaskRole { task: TaskId(number), name: None, role };
+    RunStart {
+        schema_version: event::SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started,
+        run_id: setup.run_id.clone(),
+        started: event::to_the_microsecond(started),
         server: setup.server.clone(),
         protocol: plan.protocol,
-        tls: setup.tls,
-        insecure: setup.insecure,
+        certificates_verified: setup.tls.then_some(!setup.insecure),
         mode: plan.mode,
-        switches: plan.switches.clone(),
-        workers: plan.workers.clone(),
-        executor: plan.executor,
-        tasks: plan.tasks.clone(),
-        dispose: plan.dispose,
-        asked: plan.asked,
-        mix: plan.mix.to_string(),
+        threads: plan.workers.len(),
+        seed: Some(plan.seed),
+        asked: Some(plan.asked),
+        mix: Some(plan.mix.to_string()),
         mailboxes: plan.mailboxes.clone(),
-        seed: plan.seed,
         max_connections: setup.max_connections,
         lock: plan.lock,
-        fail_on: setup.fail_on,
-        names: Names::default(),
+        workers: (0..).zip(plan.workers.iter().copied()).map(worker).collect(),
+        executor: plan.executor,
+        dispose: plan.dispose,
+        tasks: (0..).zip(plan.tasks.iter().copied()).map(task).collect(),
+        switches: plan.switches.clone(),
         scripted: false,
     }
 }
 
 /// What the collector has taken so far.
 struct Collected {
+    header: Header,
+    /// Puts events back into entries, as long as the run is reported from these.
+    back: Entries,
     entries: Vec<Entry>,
     tally: Tally,
     /// The recorder's list of the time before last, emptied.
-    spare: Vec<Entry>,
+    spare: Vec<Event>,
 }
 
 impl Collected {
+    fn of(start: &RunStart, fail_on: FailOn) -> Self {
+        Self {
+            header: Header::from_start(start, fail_on),
+            back: Entries::of(start, 0),
+            entries: Vec::new(),
+            tally: Tally::default(),
+            spare: Vec::new(),
+        }
+    }
+
     fn take(&mut self, recorder: &Recorder, audience: &mut dyn Audience) {
         let mut fresh = recorder.take(std::mem::take(&mut self.spare));
-        for entry in &fresh {
-            if let What::Operation(operation) = &entry.what {
+        for event in &fresh {
+            if let What::Operation(operation) = &event.what {
                 self.tally.operations += 1;
-                self.tally.failed += u64::from(operation.outcome.is_err());
+                self.tally.failed += u64::from(!operation.is_ok());
             }
         }
         self.tally.open = recorder.open();
         audience.goes_on(&fresh, &self.tally);
-        self.entries.append(&mut fresh);
+        self.entries.extend(fresh.drain(..).filter_map(|event| self.back.entry(&event)));
         self.spare = fresh;
     }
 }

@@ -8,8 +8,8 @@ use super::plan::Step;
 use super::recording::{Recorded, Recording};
 use super::worker::Floor;
 use crate::allocator::{Awaited, Connection, Error, Lease};
+use crate::event::{Asked, Lock, Selection, TaskId, WorkerId};
 use crate::protocol::{self, DialFailure, ImapOperation, Job, Letter, MailConnection};
-use crate::record::{Asked, Lock, Selection, TaskId, WorkerId};
 
 /// One worker's or task's way through its steps.
 pub(super) struct Shift {
@@ -40,7 +40,7 @@ impl Shift {
     pub(super) fn new(floor: &Floor, number: u32, who: impl Display) -> Self {
         let most = floor.plan.operations_of(number).unwrap_or(u64::MAX);
         let until = match floor.plan.asked {
-            Asked::Duration(duration) => Some(Instant::now() + duration),
+            Asked::Duration(duration) => Some(Instant::now() + duration.duration()),
             _ => None,
         };
         let mailbox = format!("mailconn-{}-{who}", floor.setup.run_id);
@@ -94,12 +94,13 @@ impl Shift {
     pub(super) fn issue(&mut self, floor: &Floor, worker: WorkerId, task: Option<TaskId>) -> bool {
         let Some(step) = self.steps.next() else { return false };
         self.issued += 1;
+        let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
         let (client, recorder, control) = (&floor.client, &*floor.recorder, &*floor.control);
         let issuer = Issuer { client, recorder, control, worker, task };
         let passed = self.independent.as_ref();
         let mut issued = floor
             .switching
-            .issue(|mode| client.set_mode(mode), || issuer.issue(step.operation.name(), step.mailbox, passed));
+            .issue(|mode| client.set_mode(mode), || issuer.issue(step.operation.name(), mailbox.cloned(), passed));
         let goes_on = match issued.lease() {
             // The time ran out while it stood in line: it is not begun, and not written down.
             Ok(lease) if !lease.assignment().opened && self.until.is_some_and(|until| Instant::now() >= until) => {
@@ -133,7 +134,7 @@ fn serve(
 ) {
     let leased_at = floor.recorder.now();
     let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
-    let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", String::as_str) };
+    let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", |name| &**name) };
     let Recorded { mail, .. } = &mut *lease;
     let outcome = mail.run(step.operation, &Job { mailbox, letter });
     issued.served(leased_at, mail, outcome);
@@ -151,7 +152,7 @@ fn serve_by_command(floor: &Floor, step: Step, mut first: Lease<Recording>, issu
     let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
     let Recorded { mail, .. } = &mut *first;
     let MailConnection::Imap(imap) = mail else { return true };
-    let selected = imap.select(mailbox.map_or("", String::as_str));
+    let selected = imap.select(mailbox.map_or("", |name| &**name));
     let local_port = imap.established().local_port;
     let reply = match selected {
         Ok(reply) if !(reply.items == 0 && step.operation == protocol::Operation::Imap(ImapOperation::Fetch)) => reply,

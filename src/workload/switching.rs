@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::allocator::Mode;
-use crate::record::Switch;
+use crate::event::Switch;
 
 /// The switches that are still to come.
 pub(super) struct Switching {

@@ -11,8 +11,10 @@ use super::recorder::Serving;
 use super::shift::Shift;
 use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
+use crate::event::{
+    DefaultRefused, DefaultRule, Dispose, Executor, MailboxLeft, TaskEnded, TaskId, TaskStarted, TaskStopped, WorkerId,
+};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
-use crate::record::{Dispose, Executor, TaskId, What, WorkerId};
 
 /// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
 pub(super) struct Task {
@@ -26,7 +28,7 @@ pub(super) struct Task {
     /// It came to its end by itself.
     returned: bool,
     floor: Arc<Floor>,
-    /// Dropped last: who waits for all tasks waits for their records too.
+    /// Dropped last: who waits for all tasks waits for their events too.
     _attendance: Attendance,
 }
 
@@ -54,7 +56,7 @@ impl Task {
         self.began = true;
         let worker = self.floor.recorder.worker_here();
         self.last = Some(worker);
-        self.floor.recorder.record(What::TaskStarted { task: self.id, worker });
+        self.floor.recorder.record(TaskStarted { task: self.id, worker });
         let created = self.create_own();
         self.failure = created.err().map(|error| failure_of(&self.floor.control, &error));
         self.failure.is_none()
@@ -68,7 +70,8 @@ impl Task {
                 Ok(default) => default.leave(),
                 Err(Error::Refused(Refusal::DefaultExists { existing })) => {
                     let worker = self.floor.recorder.worker_here();
-                    self.floor.recorder.record(What::DefaultRefused { task: self.id, worker, existing });
+                    let (task, rule) = (self.id, DefaultRule::C3);
+                    self.floor.recorder.record(DefaultRefused { task, worker, existing, rule });
                 }
                 Err(error) => return Err(error),
             }
@@ -126,17 +129,17 @@ impl Drop for Task {
         let (task, recorder) = (self.id, &self.floor.recorder);
         let failure = self.failure.take().map(Box::new);
         if self.shift.missing() > 0 || failure.is_some() {
-            recorder.record(What::TaskStopped { task, not_issued: self.shift.missing(), failure });
+            recorder.record(TaskStopped { task, not_issued: self.shift.missing(), failure });
         }
         let left = self.shift.left_mailbox().zip(self.last);
         let left_mailbox = left.is_some();
         if let Some((mailbox, worker)) = left {
-            recorder.record(What::LeftMailbox { worker, mailbox });
+            recorder.record(MailboxLeft { worker, mailbox });
         }
         if self.began {
             let Plan { executor, dispose, .. } = self.floor.plan;
             let worker = self.last.filter(|_| executor == Executor::Pool || dispose == Dispose::Task);
-            recorder.record(What::TaskEnded { task, worker, operations: Some(self.shift.issued()), left_mailbox });
+            recorder.record(TaskEnded { task, worker, operations: Some(self.shift.issued()), left_mailbox });
         }
     }
 }

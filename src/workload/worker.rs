@@ -12,8 +12,8 @@ use super::runner::Setup;
 use super::shift::Shift;
 use super::switching::Switching;
 use crate::allocator::{Client, Error};
+use crate::event::{MailboxLeft, WorkerEnded, WorkerId, WorkerStopped};
 use crate::protocol::{DialFailure, Failure};
-use crate::record::{What, WorkerId};
 
 /// What all workers of a run share.
 pub(super) struct Floor {
@@ -50,7 +50,8 @@ pub(super) fn work(floor: &Floor, number: u32) {
     let operations = shift.issued() - not_begun;
     drop(shift);
     floor.client.dispose_default_connection();
-    floor.recorder.record(What::WorkerEnded { worker, operations, not_begun, not_begun_wait, left_mailbox });
+    let not_begun_wait_us = not_begun_wait.into();
+    floor.recorder.record(WorkerEnded { worker, operations, not_begun, not_begun_wait_us, left_mailbox });
 }
 
 fn create_own(floor: &Floor, number: u32, shift: &mut Shift) -> Result<(), Error<DialFailure>> {
@@ -77,7 +78,7 @@ fn issue_all(floor: &Floor, worker: WorkerId, shift: &mut Shift) {
         stopped(floor, worker, shift.issued(), None);
     }
     if let Some(mailbox) = shift.left_mailbox() {
-        floor.recorder.record(What::LeftMailbox { worker, mailbox });
+        floor.recorder.record(MailboxLeft { worker, mailbox });
     }
 }
 
@@ -87,5 +88,5 @@ fn stopped(floor: &Floor, worker: WorkerId, issued: u64, failure: Option<Failure
         None if failure.is_none() => return,
         None => 0,
     };
-    floor.recorder.record(What::Stopped { worker, not_issued, failure: failure.map(Box::new) });
+    floor.recorder.record(WorkerStopped { worker, not_issued, failure: failure.map(Box::new) });
 }

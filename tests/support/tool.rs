@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailconn::event::{self, Ending, Micros, Policy};
+use mailconn::event::{self, Ending, Event, Micros, Policy};
 use mailconn::judge::{Judge, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, Entry, FailOn, Header, Run, Summary, Verdict};
+use mailconn::record::{Audit, FailOn, Run, Summary, Verdict};
 use mailconn::report::{
-    self, Ndjson, Recorded, ScenarioVerification, TableOptions, Trace, Verification, scenario_verification_json,
+    self, Recorded, ScenarioVerification, TableOptions, Trace, Verification, scenario_verification_json,
     scenario_verification_text, verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
@@ -86,21 +86,22 @@ pub fn doubts(file: &[u8]) -> Vec<String> {
 
 /// A run's file, written anew while its run seems to go on.
 pub struct Again<W> {
-    run: Run,
-    file: Ndjson<W>,
+    events: Vec<Event>,
+    file: event::Writer<W>,
 }
 
 impl<W: Write> Again<W> {
     pub fn start(file: &[u8], out: W) -> io::Result<Self> {
         let run = Trace::read(file).unwrap().run;
-        let file = Ndjson::start(out, &run.header)?;
-        Ok(Self { run, file })
+        let mut again = Self { events: run.events(), file: event::Writer::new(out, run.header.started, None) };
+        again.events(1)?;
+        Ok(again)
     }
 
     /// The next ones, so many at most.
     pub fn events(&mut self, most: usize) -> io::Result<()> {
-        let most = most.min(self.run.entries.len());
-        self.file.entries(&self.run.entries.drain(..most).collect::<Vec<Entry>>())
+        let most = most.min(self.events.len());
+        self.file.write(&self.events.drain(..most).collect::<Vec<_>>())
     }
 }
 
@@ -135,8 +136,7 @@ pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock:
     struct Nobody;
 
     impl Audience for Nobody {
-        fn begins(&mut self, _: &Header) {}
-        fn goes_on(&mut self, _: &[Entry], _: &Tally) {}
+        fn goes_on(&mut self, _: &[Event], _: &Tally) {}
     }
 
     let setup = Setup {
@@ -154,9 +154,9 @@ pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock:
 }
 
 fn written(run: &Run) -> String {
-    let mut file = Ndjson::start(Vec::new(), &run.header).unwrap();
-    for batch in run.entries.chunks(7) {
-        file.entries(batch).unwrap();
+    let mut file = event::Writer::new(Vec::new(), run.header.started, None);
+    for batch in run.events().chunks(7) {
+        file.write(batch).unwrap();
     }
-    String::from_utf8(file.end(run).unwrap()).unwrap()
+    String::from_utf8(file.into_inner()).unwrap()
 }

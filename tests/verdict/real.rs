@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::Mode;
+use mailconn::event::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
-use mailconn::record::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::sandbox::{CloseCause, Options, Sandbox, SessionRecord};
 use mailconn::workload::{Mix, Plan};
 use serde_json::{Value, json};

@@ -15,11 +15,11 @@ use super::asking::{Asking, Come};
 use super::lane::{Floor, Order, Report, Room, work};
 use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
 use crate::allocator::{Client, Mode};
-use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
-use crate::record::{
-    Asked, Did, Dispose, End, Entry, Executor, FailOn, FindingExpected, Header, Lock, Names, Role, Run, Scenario,
-    StepDone,
+use crate::event::{
+    self, Dispose, Ending, Event, Executor, Lock, Role, RunStart, TaskId, TaskRole, WorkerId, WorkerRole,
 };
+use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
+use crate::record::{Did, FailOn, FindingExpected, Run, Scenario, StepDone};
 use crate::workload::control::Control;
 use crate::workload::reach::Reach;
 use crate::workload::recorder::Recorder;
@@ -132,7 +132,7 @@ pub fn perform(
         given: 0,
         allowed: HashMap::new(),
         begun: HashMap::new(),
-        entries: script.clients.iter().map(|_| Vec::new()).collect(),
+        events: script.clients.iter().map(|_| Vec::new()).collect(),
         lost: false,
         steps: Vec::new(),
         findings: Vec::new(),
@@ -224,7 +224,7 @@ struct Conductor<'a> {
     /// What each thread began and has not finished.
     begun: HashMap<usize, usize>,
     /// What each client's recorder held so far.
-    entries: Vec<Vec<Entry>>,
+    events: Vec<Vec<Event>>,
     /// A thread did not answer in time: nothing is known any more.
     lost: bool,
     steps: Vec<StepDone>,
@@ -414,7 +414,7 @@ impl Conductor<'_> {
             connect_timeout: plan.connect_timeout.unwrap_or(self.stage.connect_timeout),
             operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
         }));
-        let recorder = Arc::new(Recorder::new(self.stage.clock));
+        let recorder = Arc::new(Recorder::new(self.stage.clock, self.start(plan, &run_id)));
         let recording = Recording {
             connector: Arc::clone(&connector),
             recorder: Arc::clone(&recorder),
@@ -435,7 +435,6 @@ impl Conductor<'_> {
                 client: Mutex::new(Some(client)),
                 recorder,
                 connector,
-                run_id,
                 held: AtomicUsize::new(0),
                 users: AtomicUsize::new(0),
             });
@@ -493,7 +492,7 @@ impl Conductor<'_> {
         let mine = room.let_go();
         let (held, users) = (room.held.load(Ordering::SeqCst), room.users.load(Ordering::SeqCst));
         drop(mine);
-        let open = open(self.entries(client)).len();
+        let open = open(self.events(client)).len();
         let (text, holds) = match open {
             _ if users > 0 => ("let go; a thread holds it still".to_owned(), true),
             0 => ("let go, and closed".to_owned(), true),
@@ -560,13 +559,13 @@ impl Conductor<'_> {
         for (number, plan) in self.floor.script.clients.iter().enumerate() {
             let Some(room) = self.room(number) else { continue };
             let closed = room.client().map(|client| client.close(Instant::now() + CLOSE));
-            let header = self.header(plan, room);
-            let open = open(self.entries(number)).len();
+            let open = open(self.events(number)).len();
             let still_open = closed.unwrap_or(open);
-            let entries = self.entries.get_mut(number).map(std::mem::take).unwrap_or_default();
-            let elapsed = self.stage.clock.elapsed();
-            let end = End { elapsed, interrupted, still_open };
-            clients.push((plan.name.clone(), Run { header, entries, end, witness: None }));
+            let events = self.events.get_mut(number).map(std::mem::take).unwrap_or_default();
+            // It began with its start.
+            let Some(mut run) = Run::from_events(events, self.stage.fail_on) else { continue };
+            run.ended(Ending { elapsed: self.stage.clock.elapsed().into(), interrupted, still_open });
+            clients.push((plan.name.clone(), run));
         }
         Scenario {
             name: self.floor.script.name.clone(),
@@ -579,31 +578,39 @@ impl Conductor<'_> {
         }
     }
 
-    fn header(&self, plan: &ClientPlan, room: &Room) -> Header {
+    fn start(&self, plan: &ClientPlan, run_id: &str) -> RunStart {
         let script = &self.floor.script;
-        Header {
-            run_id: room.run_id.clone(),
+        let role = Role::default();
+        let worker = |(number, name): (u32, &String)| {
+            let (worker, name) = (WorkerId(number), Some(name.clone()));
+            WorkerRole { worker, name, role }
+        };
+        let task = |(number, name): (u32, &String)| {
+            let (task, name) = (TaskId(number), Some(name.clone()));
+            TaskRole { task, name, role }
+        };
+        RunStart {
+            schema_version: event::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: SystemTime::now() - self.stage.clock.elapsed(),
+            run_id: run_id.to_owned(),
+            started: event::to_the_microsecond(SystemTime::now() - self.stage.clock.elapsed()),
             server: self.stage.server.clone(),
             protocol: script.protocol,
-            tls: self.stage.tls,
-            insecure: self.stage.insecure,
+            certificates_verified: self.stage.tls.then_some(!self.stage.insecure),
             mode: plan.mode,
-            switches: Vec::new(),
-            workers: vec![Role::default(); script.threads.len()],
-            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
-            tasks: vec![Role::default(); script.tasks.len()],
-            dispose: Dispose::Never,
-            // No number was asked of each thread: as many operations as the scenario has.
-            asked: Asked::Duration(self.stage.clock.elapsed()),
-            mix: String::new(),
+            threads: script.threads.len(),
+            // Nothing was asked in advance: the scenario says what to do.
+            seed: None,
+            asked: None,
+            mix: None,
             mailboxes: script.mailboxes.clone(),
-            seed: 0,
             max_connections: plan.max_connections,
             lock: Lock::Unit,
-            fail_on: self.stage.fail_on,
-            names: Names { workers: script.threads.clone(), tasks: script.tasks.clone() },
+            workers: (0..).zip(&script.threads).map(worker).collect(),
+            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
+            dispose: Dispose::Never,
+            tasks: (0..).zip(&script.tasks).map(task).collect(),
+            switches: Vec::new(),
             scripted: true,
         }
     }

@@ -13,11 +13,12 @@ use super::script::{Act, Action, LaneStep, Script, Unit};
 use crate::allocator::{
     Client, Connection, ConnectionId, Decision, DefaultConnection, Error, Lease, Refusal, SessionId,
 };
+use crate::event::{DefaultRefused, DefaultRule, Leaves, Selection, TaskEnded, TaskId, TaskStarted, WorkerId};
 use crate::protocol::{
     DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
     Stationery,
 };
-use crate::record::{Did, Leaves, Ran, Selection, TaskId, What, WorkerId};
+use crate::record::{Did, Ran};
 use crate::workload::control::Control;
 use crate::workload::issued::{Issued, Issuer, failure_of};
 use crate::workload::recorder::{Recorder, Serving};
@@ -31,7 +32,7 @@ pub(super) struct Floor {
     /// Independent connections, from their creation on, whichever thread created them; disposed ones too.
     pub(super) connections: Vec<Mutex<Option<Arc<Connection<Recording>>>>>,
     /// What each session of each client has selected: every command that selects is one of ours.
-    pub(super) selected: Mutex<HashMap<(usize, SessionId), u16>>,
+    pub(super) selected: Mutex<HashMap<(usize, SessionId), Arc<str>>>,
     /// Where each task that is not over is on record: it begins there when it first comes to the client.
     pub(super) tasks: Mutex<BTreeMap<TaskId, BTreeSet<usize>>>,
     /// Who asks for a connection.
@@ -46,7 +47,6 @@ pub(super) struct Room {
     pub(super) client: Mutex<Option<Client<Recording>>>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) connector: Arc<MailConnector>,
-    pub(super) run_id: String,
     /// Leases that threads keep: a close cannot close these.
     pub(super) held: AtomicUsize,
     /// Threads that have it for as long as their step lasts.
@@ -123,7 +123,7 @@ impl Floor {
     /// The task comes to that client, on that thread.
     fn begins(&self, task: TaskId, worker: WorkerId, client: usize, room: &Room) {
         if locked(&self.tasks).entry(task).or_default().insert(client) {
-            room.recorder.record(What::TaskStarted { task, worker });
+            room.recorder.record(TaskStarted { task, worker });
         }
     }
 
@@ -131,7 +131,7 @@ impl Floor {
     fn ends(&self, task: TaskId) {
         let clients = locked(&self.tasks).remove(&task).unwrap_or_default();
         for room in clients.into_iter().filter_map(|client| self.clients.get(client)?.get()) {
-            room.recorder.record(What::TaskEnded { task, worker: None, operations: None, left_mailbox: false });
+            room.recorder.record(TaskEnded { task, worker: None, operations: None, left_mailbox: false });
         }
     }
 
@@ -141,8 +141,8 @@ impl Floor {
         left.into_iter().for_each(|task| self.ends(task));
     }
 
-    fn mailbox(&self, index: u16) -> &str {
-        self.script.mailboxes.get(usize::from(index)).map_or("", String::as_str)
+    fn mailbox(&self, index: u16) -> Option<&Arc<str>> {
+        self.script.mailboxes.get(usize::from(index))
     }
 }
 
@@ -217,7 +217,7 @@ struct Lane<'a> {
     using: Vec<Using<'a>>,
     /// What it has selected (rule A7), by client and passed connection, and once for all that are not passed: what it
     /// takes for selected still. A thread keeps it from task to task, as it keeps its default.
-    believed: HashMap<(usize, Option<usize>), (u16, Selection)>,
+    believed: HashMap<(usize, Option<usize>), (Arc<str>, Selection)>,
     /// The task that it serves, on a pool.
     task: Option<TaskId>,
     issued: u64,
@@ -395,8 +395,8 @@ impl<'a> Lane<'a> {
                 }
                 Err(error) => {
                     if let (Error::Refused(Refusal::DefaultExists { existing }), Some(task)) = (&error, self.task) {
-                        let (worker, existing) = (self.worker, *existing);
-                        room.recorder.record(What::DefaultRefused { task, worker, existing });
+                        let (worker, existing, rule) = (self.worker, *existing, DefaultRule::C3);
+                        room.recorder.record(DefaultRefused { task, worker, existing, rule });
                     }
                     not_given(&self.floor.control, &error)
                 }
@@ -479,11 +479,12 @@ impl<'a> Lane<'a> {
         self.issued += 1;
         let (recorder, control) = (&*room.recorder, &*self.floor.control);
         let issuer = Issuer { client: handle, recorder, control, worker: self.worker, task: self.task };
-        let mut issued = issuer.issue(unit.name(), unit.mailbox(), passed.as_deref());
+        let mailbox = unit.mailbox().and_then(|index| self.floor.mailbox(index));
+        let mut issued = issuer.issue(unit.name(), mailbox.cloned(), passed.as_deref());
         if unit == Unit::FetchSelected
             && let Some((mailbox, selection)) = self.believed.get(&(client, via))
         {
-            issued.operation.mailbox = Some(*mailbox);
+            issued.operation.mailbox = Some(Arc::clone(mailbox));
             issued.operation.relied_on = Some(Box::new(selection.clone()));
         }
         let leased = issued.lease();
@@ -491,7 +492,7 @@ impl<'a> Lane<'a> {
         let did = match leased {
             Ok(mut lease) => {
                 let did = self.serve((client, via), recorder, unit, &mut lease, &mut issued);
-                if keep && issued.operation.outcome.is_ok() {
+                if keep && issued.operation.is_ok() {
                     room.held.fetch_add(1, Ordering::SeqCst);
                     self.held.push((client, lease));
                 }
@@ -529,7 +530,7 @@ impl<'a> Lane<'a> {
                 let local_port = mail.established().local_port;
                 let uid_validity = told.or(mail.answered_by().and_then(|answer| answer.uid_validity));
                 let selection = Selection { session, local_port, commands: Box::default(), uid_validity };
-                self.believed.insert(asked, (mailbox, selection));
+                self.believed.insert(asked, (Arc::clone(&mailbox), selection));
                 selected.insert((asked.0, session), mailbox);
             }
             Leaves::Nothing => {
@@ -540,7 +541,7 @@ impl<'a> Lane<'a> {
         }
         // By all that was said on the session, where the reply's messages do not say which it was.
         let there = selected.get(&(asked.0, session)).filter(|_| outcome.is_ok() && unit.is_of_the_selected());
-        let there = there.map(|mailbox| self.floor.mailbox(*mailbox).to_owned());
+        let there = there.map(|mailbox| (**mailbox).to_owned());
         drop(selected);
         let proven = mail.answered_by().and_then(|answer| answer.mailbox.as_deref()).map(str::to_owned);
         Did::Ran(Box::new(Ran {
@@ -554,7 +555,7 @@ impl<'a> Lane<'a> {
     }
 
     fn run(&self, mail: &mut MailConnection, unit: Unit) -> Result<Reply, Failure> {
-        let mailbox = unit.mailbox().map_or("", |index| self.floor.mailbox(index));
+        let mailbox = unit.mailbox().and_then(|index| self.floor.mailbox(index)).map_or("", |name| &**name);
         match (unit, mail) {
             (Unit::Safe(operation, _), mail) => {
                 let letters = self.floor.letters.as_ref().filter(|_| operation.writes());

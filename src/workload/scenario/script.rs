@@ -1,5 +1,6 @@
 //! A scenario that was read: its names are numbers, its lines are steps, and whatever can be wrong in a text was not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allocator::Mode;
@@ -17,7 +18,7 @@ pub struct Script {
     pub(super) connections: Vec<String>,
     /// Which client creates each of them.
     pub(super) owners: Vec<usize>,
-    pub(super) mailboxes: Vec<String>,
+    pub(super) mailboxes: Vec<Arc<str>>,
     /// Tasks by their names; those of a single line are called after their pool and line: `P:8`.
     pub(super) tasks: Vec<String>,
     pub(super) steps: Vec<Step>,

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::ledger::{defaults, open};
 use super::{Conductor, Judged, is_kind};
 use crate::allocator::{ConnectionId, Reason, SessionId};
-use crate::record::{Did, What, WorkerId};
+use crate::event::{What, WorkerId};
+use crate::record::Did;
 use crate::workload::scenario::lane::{Report, Room};
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 
@@ -87,13 +88,14 @@ impl Conductor<'_> {
             }
             Expectation::Sessions(sessions) => (many(*sessions, "session"), many(self.sessions(*sessions), "session")),
             Expectation::Opened { client, sessions } => {
-                let opened = self.entries(*client).iter().filter(|entry| matches!(entry.what, What::Opened(_))).count();
+                let events = self.events(*client).iter();
+                let opened = events.filter(|event| matches!(event.what, What::SessionOpened(_))).count();
                 (format!("{sessions} opened"), format!("{opened} opened"))
             }
             Expectation::SignIns { client, tried } => {
-                let tries = self.entries(*client).iter().filter(|entry| match &entry.what {
-                    What::Opened(opened) => opened.signed_in_by.is_some(),
-                    What::OpenFailed(failed) => failed.sign_in_attempted,
+                let tries = self.events(*client).iter().filter(|event| match &event.what {
+                    What::SessionOpened(opened) => opened.signed_in_by.is_some(),
+                    What::SessionRefused(refused) => refused.sign_in_attempted,
                     _ => false,
                 });
                 (many(*tried, "sign-in"), many(tries.count(), "sign-in"))
@@ -122,9 +124,9 @@ impl Conductor<'_> {
         let wanted = self.floor.script.connections.iter().enumerate();
         let wanted = wanted.filter(|(number, _)| connections.contains(number)).map(|(_, name)| name.clone());
         let wanted = list(main, wanted.collect(), expected);
-        let entries = self.entries(client);
-        let defaults = defaults(entries);
-        let open: Vec<ConnectionId> = open(entries).into_keys().map(|session| session.connection).collect();
+        let events = self.events(client);
+        let defaults = defaults(events);
+        let open: Vec<ConnectionId> = open(events).into_keys().map(|session| session.connection).collect();
         let independent = named.into_iter().filter(|(id, _)| open.contains(id)).map(|(_, name)| name).collect();
         let of_threads = open.iter().filter(|id| defaults.contains(id)).count();
         (wanted, list(open.contains(&ConnectionId::MAIN), independent, of_threads))
@@ -139,21 +141,21 @@ impl Conductor<'_> {
             }
             return server.open_sessions();
         }
-        (0..self.entries.len()).map(|client| open(self.entries(client)).len()).sum()
+        (0..self.events.len()).map(|client| open(self.events(client)).len()).sum()
     }
 
     fn order_of(&mut self, threads: &[usize]) -> (String, String) {
         let mut last: Vec<LastOperation> = Vec::new();
-        for client in 0..self.entries.len() {
-            for entry in self.entries(client) {
-                let What::Operation(operation) = &entry.what else { continue };
+        for client in 0..self.events.len() {
+            for event in self.events(client) {
+                let What::Operation(operation) = &event.what else { continue };
                 let Some(&thread) = threads.iter().find(|thread| is_worker(**thread, operation.worker)) else {
                     continue;
                 };
                 last.retain(|other| other.thread != thread);
                 let session = operation.session.map(|session| (client, session));
-                let first = session.zip(operation.commands.first().map(|command| command.tag));
-                last.push(LastOperation { seq: entry.seq, thread, first });
+                let first = session.zip(operation.commands.first().map(|command| command.tag.number));
+                last.push(LastOperation { seq: event.seq, thread, first });
             }
         }
         in_order(&mut last);

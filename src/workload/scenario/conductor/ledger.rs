@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Conductor;
 use crate::allocator::{ConnectionId, Kind, SessionId};
-use crate::record::{Entry, What, WorkerId};
+use crate::event::{ConnectionCreated, Event, What, WorkerId};
 use crate::workload::scenario::script::{Victim, Which};
 
 impl Conductor<'_> {
     /// Takes over what a client's recorder holds.
     pub(super) fn collect(&mut self, client: usize) {
         let Some(room) = self.floor.clients.get(client).and_then(|place| place.get()) else { return };
-        if let Some(entries) = self.entries.get_mut(client) {
-            entries.append(&mut room.recorder.take(Vec::new()));
+        if let Some(events) = self.events.get_mut(client) {
+            events.append(&mut room.recorder.take(Vec::new()));
         }
     }
 
-    /// What a client's record holds by now.
-    pub(super) fn entries(&mut self, client: usize) -> &[Entry] {
+    /// What a client's recorder was told by now.
+    pub(super) fn events(&mut self, client: usize) -> &[Event] {
         self.collect(client);
-        self.entries.get(client).map_or(&[], Vec::as_slice)
+        self.events.get(client).map_or(&[], Vec::as_slice)
     }
 
     /// The open session of that connection, and its port.
@@ -29,19 +29,19 @@ impl Conductor<'_> {
             Which::Connection(number) => self.floor.connection(number)?.id(),
             Which::DefaultOf(thread) => self.default_of(victim.client, thread)?,
         };
-        let open = open(self.entries(victim.client));
+        let open = open(self.events(victim.client));
         open.into_iter().find(|(session, _)| session.connection == id)
     }
 
     fn default_of(&mut self, client: usize, thread: usize) -> Option<ConnectionId> {
         let thread = WorkerId(u32::try_from(thread).ok()?);
         let mut found = None;
-        for entry in self.entries(client) {
-            match entry.what {
-                What::Created { connection, kind: Kind::Default, worker, .. } if worker == Some(thread) => {
-                    found = Some(connection);
+        for event in self.events(client) {
+            match &event.what {
+                What::ConnectionCreated(it) if it.kind == Kind::Default && it.worker == Some(thread) => {
+                    found = Some(it.connection);
                 }
-                What::Disposed { connection, .. } if found == Some(connection) => found = None,
+                What::ConnectionDisposed(it) if found == Some(it.connection) => found = None,
                 _ => {}
             }
         }
@@ -50,14 +50,14 @@ impl Conductor<'_> {
 }
 
 /// The sessions that are open, with their ports.
-pub(super) fn open(entries: &[Entry]) -> BTreeMap<SessionId, u16> {
+pub(super) fn open(events: &[Event]) -> BTreeMap<SessionId, u16> {
     let mut open = BTreeMap::new();
-    for entry in entries {
-        match &entry.what {
-            What::Opened(opened) => {
+    for event in events {
+        match &event.what {
+            What::SessionOpened(opened) => {
                 open.insert(opened.session, opened.local_port);
             }
-            What::Closed(closed) => {
+            What::SessionClosed(closed) => {
                 open.remove(&closed.session);
             }
             _ => {}
@@ -67,9 +67,9 @@ pub(super) fn open(entries: &[Entry]) -> BTreeMap<SessionId, u16> {
 }
 
 /// The names of all connections that are defaults.
-pub(super) fn defaults(entries: &[Entry]) -> BTreeSet<ConnectionId> {
-    let created = entries.iter().filter_map(|entry| match entry.what {
-        What::Created { connection, kind: Kind::Default, .. } => Some(connection),
+pub(super) fn defaults(events: &[Event]) -> BTreeSet<ConnectionId> {
+    let created = events.iter().filter_map(|event| match event.what {
+        What::ConnectionCreated(ConnectionCreated { connection, kind: Kind::Default, .. }) => Some(connection),
         _ => None,
     });
     created.collect()

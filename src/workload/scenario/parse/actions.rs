@@ -147,9 +147,9 @@ impl<'a> Parser<'a> {
         if name.is_empty() || name.contains(char::is_control) {
             return Err(Wrong::at(column, "no server has such a mailbox"));
         }
-        let known = self.script.mailboxes.iter().position(|mailbox| mailbox == name);
+        let known = self.script.mailboxes.iter().position(|mailbox| **mailbox == *name);
         let index = known.unwrap_or_else(|| {
-            self.script.mailboxes.push(name.to_owned());
+            self.script.mailboxes.push(name.into());
             self.script.mailboxes.len() - 1
         });
         u16::try_from(index).map_err(|_| Wrong::at(column, "a scenario names fewer mailboxes"))
