@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use mailconn::event::{self, Event, LONGEST, NotRead, What, WorkerId};
+use mailconn::allocator::Mode;
+use mailconn::event::{self, Event, LONGEST, Micros, NotRead, Role, Switch, What, WorkerId};
+use mailconn::judge::Rules;
+use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::Run;
 use mailconn::report::{Recorded, ScenarioVerification};
+use mailconn::workload::Plan;
 
 use crate::cli::process::{end, mailconn};
 use crate::golden::stored;
+use crate::verdict::real::{heard, plan, sandbox};
 use crate::verify::traces::{RUNS, SWITCHED, file_of};
 
 fn lines(run: &Run) -> Vec<Vec<u8>> {
@@ -79,6 +84,38 @@ fn whoever_issues_an_operation_knows_of_the_one_before() {
             assert!((before + 1..=event.seq).contains(&operation.issued_after), "{args}: {before}, {event:?}");
         }
     }
+}
+
+/// From its start on, which is an event like the others: judged while it goes on, and written as it is.
+#[test]
+fn a_run_tells_of_itself_in_events_from_its_start_on() {
+    let role = |creates_default, creates_independent| Role { creates_default, creates_independent };
+    let plan = Plan {
+        workers: vec![role(true, false), role(false, true), role(false, false)],
+        switches: vec![Switch { after: 30, mode: Mode::UseDefault }],
+        mailboxes: vec!["INBOX".into(), "Archive".into()],
+        ..plan(Mode::UseMainOrDefault, 3, 20, "noop,status,fetch")
+    };
+    let sandbox = sandbox();
+    let events = heard(sandbox.address(), &plan);
+    let (mut ledger, mut rules) = (Ledger::default(), Rules::default());
+    let mut first_line = None;
+    for (seq, event) in (0..).zip(&events) {
+        assert_eq!(event.seq, seq);
+        ledger.see(event);
+        rules.see(event, &ledger);
+        let (start, mut line, mut again) = (ledger.start().unwrap(), Vec::new(), Vec::new());
+        event::write(event, start.started, None, &mut line);
+        event::write(&event::read(&line).unwrap().0, start.started, None, &mut again);
+        assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&line));
+        first_line.get_or_insert(String::from_utf8(line).unwrap());
+    }
+    let (start, first_line) = (ledger.start().unwrap(), first_line.unwrap());
+    assert!(first_line.contains(&format!("\"time\":\"{}\"", event::wall_clock(start.started, Micros::ZERO))));
+    assert_eq!(start.workers.iter().map(|it| it.role).collect::<Vec<_>>(), plan.workers);
+    assert_eq!((rules.agreement.checked, rules.agreement.held, rules.wrong), (60, 60, Vec::new()));
+    let of = |event: &Event| matches!(&event.what, What::Operation(it) if it.mailbox.as_deref() == Some("Archive"));
+    assert!(events.iter().any(of), "mailboxes go by their names");
 }
 
 const DISPOSED: &str = r##"{"seq":3,"event":"connection-disposed","at_us":7,"time":"2026-01-01T00:00:00.000007Z","connection":"#1","cause":"by-hand"}"##;

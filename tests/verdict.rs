@@ -5,7 +5,7 @@ mod examples;
 mod findings;
 mod mailboxes;
 mod proxy;
-mod real;
+pub mod real;
 mod switches;
 mod table;
 mod tasks;

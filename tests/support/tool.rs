@@ -133,10 +133,21 @@ pub fn rewritten(file: &[u8]) -> String {
 
 /// The file of a plan that is performed here from `clock` on, without the server's own record.
 pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> String {
-    struct Nobody;
+    written(&performed(plan, connector, run_id, clock).1)
+}
 
-    impl Audience for Nobody {
-        fn goes_on(&mut self, _: &[Event], _: &Tally) {}
+/// The events that such a plan tells of while it goes on.
+pub fn heard(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> Vec<Event> {
+    performed(plan, connector, run_id, clock).0
+}
+
+fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> (Vec<Event>, Run) {
+    struct Hears(Vec<Event>);
+
+    impl Audience for Hears {
+        fn goes_on(&mut self, events: &[Event], _: &Tally) {
+            self.0.extend_from_slice(events);
+        }
     }
 
     let setup = Setup {
@@ -150,7 +161,9 @@ pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock:
         insecure: false,
         fail_on: FailOn::default(),
     };
-    written(&workload::run(plan, connector, &setup, &Arc::new(Control::default()), &mut Nobody).unwrap())
+    let mut hears = Hears(Vec::new());
+    let run = workload::run(plan, connector, &setup, &Arc::new(Control::default()), &mut hears).unwrap();
+    (hears.0, run)
 }
 
 fn written(run: &Run) -> String {

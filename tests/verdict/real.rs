@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::Mode;
-use mailconn::event::{Asked, Dispose, Executor, Lock, Role};
+use mailconn::event::{Asked, Dispose, Event, Executor, Lock, Role};
 use mailconn::protocol::{Endpoint, MailConnector, Protocol, Secret, Settings};
 use mailconn::sandbox::{CloseCause, Options, Sandbox, SessionRecord};
 use mailconn::workload::{Mix, Plan};
@@ -62,9 +62,13 @@ pub fn plan(mode: Mode, workers: usize, operations: u64, mix: &str) -> Plan {
     }
 }
 
-/// The lines of a plan that is performed here: it dials `address`, and the record is the sandbox's.
-pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<Value> {
-    let connector = Arc::new(MailConnector::new(Settings {
+/// What a plan tells of itself while it is performed here.
+pub fn heard(address: SocketAddr, plan: &Plan) -> Vec<Event> {
+    tool::heard(plan, &connector(address), RUN_ID, Instant::now())
+}
+
+fn connector(address: SocketAddr) -> Arc<MailConnector> {
+    Arc::new(MailConnector::new(Settings {
         connect_timeout: PATIENCE,
         operation_timeout: PATIENCE,
         run_id: RUN_ID.to_owned(),
@@ -72,9 +76,13 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<
             Endpoint::parse(&format!("imap://user@{address}"), None).unwrap(),
             Secret::new("secret".into()).into(),
         )
-    }));
+    }))
+}
+
+/// The lines of a plan that is performed here: it dials `address`, and the record is the sandbox's.
+pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<Value> {
     let clock = Instant::now();
-    let file = tool::perform(plan, &connector, RUN_ID, clock);
+    let file = tool::perform(plan, &connector(address), RUN_ID, clock);
     let mut lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
