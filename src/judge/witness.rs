@@ -202,7 +202,8 @@ impl Analysis for Witness {
     }
 
     fn end(&mut self, known: &Ledger) {
-        let Some(start) = known.start() else { return };
+        // Where there is no record, nothing is missing in it.
+        let Some(start) = known.start().filter(|_| self.available) else { return };
         self.interrupted = known.interrupted();
         self.sweep(start, |_| true);
     }
