@@ -62,6 +62,17 @@ impl SessionRow {
     }
 }
 
+/// A dial that was refused, once all is recorded that was under way then.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is recorded of it; `open` is put right: it counts as the server does.
+    pub dial: SessionRefused,
+    /// What its connection is.
+    pub kind: Kind,
+    /// Dials that were under way then and ended well: whether the server had let them in by then is not known.
+    pub being_opened: usize,
+}
+
 /// What the sessions come to that have no row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
@@ -101,8 +112,8 @@ pub struct Sessions {
     bad: VecDeque<(u64, SessionRow)>,
     newest: VecDeque<(u64, SessionRow)>,
     /// Refused dials whose counts are put right, until somebody takes them.
-    settled: Vec<(Kind, SessionRefused)>,
-    counts: OpenToTheServer,
+    settled: Vec<Refused>,
+    counts: Counts,
     seen: usize,
 }
 
@@ -114,7 +125,7 @@ impl Analysis for Sessions {
                 self.peak = self.peak.max(known.open());
                 self.main_opened |= opened.connection == crate::allocator::ConnectionId::MAIN;
                 self.opened_again += usize::from(opened.session.number > 1);
-                self.counts.turn(opened.signed_in_us, Turn::SignedIn);
+                self.counts.opened(opened);
                 self.dialled(opened.session, Ok((**opened).clone()), known);
             }
             What::SessionRefused(refused) => {
@@ -126,7 +137,7 @@ impl Analysis for Sessions {
                 let number = self.numbers.get(&closed.session);
                 if let Some(row) = number.and_then(|number| self.live.get_mut(number)) {
                     if row.closed.is_none() && row.dial.is_ok() {
-                        self.counts.turn(event.at, Turn::Ended);
+                        self.counts.open.turn(event.at, -1);
                     }
                     row.closed = Some((**closed).clone());
                 }
@@ -148,9 +159,7 @@ impl Analysis for Sessions {
     }
 
     fn end(&mut self, _: &Ledger) {
-        for (number, open) in self.counts.settle(u64::MAX) {
-            self.was_open(number, open);
-        }
+        self.settle(u64::MAX);
     }
 }
 
@@ -164,8 +173,8 @@ impl Sessions {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
-    /// The refused dials whose counts of open sessions were put right since the last call, each with what its connection is.
-    pub fn take_settled(&mut self) -> Vec<(Kind, SessionRefused)> {
+    /// The refused dials whose counts of open sessions were put right since the last call, in the order of their dials.
+    pub fn take_settled(&mut self) -> Vec<Refused> {
         std::mem::take(&mut self.settled)
     }
 
@@ -188,9 +197,7 @@ impl Sessions {
     /// Takes those that are over, and that no operation under way can have used, out of the live ones.
     fn sweep(&mut self, known: &Ledger) {
         let horizon = known.horizon();
-        for (number, open) in self.counts.settle(horizon.seq) {
-            self.was_open(number, open);
-        }
+        self.settle(horizon.seq);
         self.counts.fold(horizon.at);
         let pending = self.counts.first_pending();
         let over: Vec<u64> = self
@@ -219,10 +226,14 @@ impl Sessions {
         }
     }
 
-    fn was_open(&mut self, number: u64, open: usize) {
-        if let Some(SessionRow { kind, dial: Err(refused), .. }) = self.live.get_mut(&number) {
-            refused.open = open;
-            self.settled.push((*kind, (**refused).clone()));
+    /// Puts the counts of the refusals before the horizon right.
+    fn settle(&mut self, horizon: u64) {
+        for count in self.counts.settle(horizon) {
+            if let Some(SessionRow { kind, dial: Err(refused), .. }) = self.live.get_mut(&count.number) {
+                refused.open = count.open;
+                let dial = (**refused).clone();
+                self.settled.push(Refused { dial, kind: *kind, being_opened: count.being_opened });
+            }
         }
     }
 }
@@ -238,21 +249,23 @@ impl Rest {
     }
 }
 
-/// How many sessions the server had open at a refusal.
+/// How many sessions the server had open at a refusal, and how many more it may have had.
 ///
 /// A server counts a session from its sign-in on, we from the end of its dial; and a refusal is recorded when its goodbye is
 /// over. So the count is put right by the times, once all is recorded that was under way then.
 #[derive(Debug, Default)]
-struct OpenToTheServer {
-    /// Sign-ins and ends that are older than anything under way.
-    base: isize,
-    turns: BTreeMap<Micros, isize>,
+struct Counts {
+    open: Turns,
+    being_opened: Turns,
     pending: VecDeque<Refusal>,
 }
 
-enum Turn {
-    SignedIn,
-    Ended,
+/// A number that changes in the course of time.
+#[derive(Debug, Default)]
+struct Turns {
+    /// What it came to before the first of `turns`.
+    base: isize,
+    turns: BTreeMap<Micros, isize>,
 }
 
 #[derive(Debug)]
@@ -265,12 +278,18 @@ struct Refusal {
     open: usize,
 }
 
-impl OpenToTheServer {
-    fn turn(&mut self, at: Micros, turn: Turn) {
-        *self.turns.entry(at).or_default() += match turn {
-            Turn::SignedIn => 1,
-            Turn::Ended => -1,
-        };
+/// What a refusal's counts come to.
+struct Count {
+    number: u64,
+    open: usize,
+    being_opened: usize,
+}
+
+impl Counts {
+    fn opened(&mut self, opened: &SessionOpened) {
+        self.open.turn(opened.signed_in_us, 1);
+        self.being_opened.turn(opened.began_us, 1);
+        self.being_opened.turn(opened.signed_in_us, -1);
     }
 
     fn refused(&mut self, number: u64, seq: u64, open: usize, refused: &SessionRefused) {
@@ -281,14 +300,16 @@ impl OpenToTheServer {
         self.pending.front().map_or(u64::MAX, |refusal| refusal.number)
     }
 
-    /// The refusals before the horizon, each with how many sessions were open to the server.
-    fn settle(&mut self, horizon: u64) -> Vec<(u64, usize)> {
+    /// The counts of the refusals before the horizon.
+    fn settle(&mut self, horizon: u64) -> Vec<Count> {
         let mut settled = Vec::new();
         while self.pending.front().is_some_and(|refusal| refusal.seq < horizon) {
             let Some(refusal) = self.pending.pop_front() else { break };
-            let there: isize = self.base + self.turns.range(..=refusal.failed).map(|(_, by)| by).sum::<isize>();
-            let there = usize::try_from(there).unwrap_or(0);
-            settled.push((refusal.number, (refusal.said + there).saturating_sub(refusal.open)));
+            settled.push(Count {
+                number: refusal.number,
+                open: (refusal.said + self.open.at(refusal.failed)).saturating_sub(refusal.open),
+                being_opened: self.being_opened.at(refusal.failed),
+            });
         }
         settled
     }
@@ -296,6 +317,22 @@ impl OpenToTheServer {
     /// Adds up what is older than anything that can be asked about.
     fn fold(&mut self, horizon: Micros) {
         let oldest = self.pending.iter().map(|refusal| refusal.failed).min().unwrap_or(horizon).min(horizon);
+        self.open.fold(oldest);
+        self.being_opened.fold(oldest);
+    }
+}
+
+impl Turns {
+    fn turn(&mut self, at: Micros, by: isize) {
+        *self.turns.entry(at).or_default() += by;
+    }
+
+    fn at(&self, moment: Micros) -> usize {
+        let turns: isize = self.turns.range(..=moment).map(|(_, by)| by).sum();
+        usize::try_from(self.base + turns).unwrap_or(0)
+    }
+
+    fn fold(&mut self, oldest: Micros) {
         let later = self.turns.split_off(&oldest);
         self.base += std::mem::replace(&mut self.turns, later).into_values().sum::<isize>();
     }

@@ -3,13 +3,12 @@
 use std::fmt::Debug;
 
 use super::{Rules, Witness};
-use crate::allocator::Kind;
-use crate::event::{Finding, SessionRefused, Severity};
-use crate::figures::Summary;
+use crate::event::{Finding, Severity};
+use crate::figures::{Refused, Summary};
 use crate::ledger::{Analysis, Ledger};
 
 /// So many pieces of evidence are named for each finding; its count says how many there were.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// One finding that a run can have.
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +51,6 @@ pub trait Detector: Analysis + Debug + Send {
     fn finding(&self, proven: &Proven<'_>) -> Option<Found>;
 }
 
-/// A dial that was refused.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    /// What is recorded of it; `open` is put right: it counts as the server does.
-    pub dial: SessionRefused,
-    /// What its connection is.
-    pub kind: Kind,
-}
-
 /// What else is known of the run, for whoever says what was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Proven<'a> {
@@ -99,6 +89,12 @@ impl Evidence {
         if self.named.len() < NAMED {
             self.named.push(name());
         }
+    }
+
+    /// Adds what came after.
+    pub fn join(&mut self, later: &Self) {
+        self.count += later.count;
+        self.named.extend(later.named.iter().take(NAMED.saturating_sub(self.named.len())).cloned());
     }
 
     /// Whether there is none.

@@ -3,13 +3,16 @@
 mod conclusion;
 mod finding;
 mod findings;
+mod refusals;
 mod rules;
+mod stated_limit;
 mod witness;
 
 pub use conclusion::Conclusion;
-pub use finding::{Article, Detector, Evidence, Found, Proven, Refused, Spec};
+pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use rules::Rules;
+pub(crate) use stated_limit::stated_limit;
 pub use witness::Witness;
 
 use conclusion::Grounds;
@@ -91,8 +94,7 @@ impl Judge {
     }
 
     fn tell_refused(&mut self) {
-        for (kind, dial) in self.figures.sessions.take_settled() {
-            let refused = Refused { dial, kind };
+        for refused in self.figures.sessions.take_settled() {
             for (_, detector) in &mut self.detectors {
                 detector.refused(&refused, &self.known);
             }

@@ -97,7 +97,10 @@ fn too_many_connections(run: &Run, summary: &Summary) -> Option<Finding> {
     } else {
         format!("{open} of ours were open")
     };
-    let stated = refused.iter().filter_map(|(_, failed)| limits::stated(failed.failure.server_line.as_deref()?)).min();
+    let stated = refused
+        .iter()
+        .filter_map(|(_, failed)| crate::judge::stated_limit(failed.failure.server_line.as_deref()?))
+        .min();
     let stay = |number: u64| {
         format!(
             "stay at {number} connection{} (fewer threads, or use-main), or raise the server's limit; other clients may hold \

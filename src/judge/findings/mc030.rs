@@ -1,8 +1,18 @@
 //! The server refused a connection because too many are open.
 
-use crate::event::{Event, Severity};
+use std::collections::BTreeMap;
+use std::mem;
+
+use crate::event::{Event, Micros, SessionRefused, Severity, What};
+use crate::figures::Refused;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::refusals::{Limit, named};
+use crate::judge::stated_limit;
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::{FailureKind, Stage};
+
+/// So many moments are told apart, of those after which the server is yet to answer: the next answer comes after them all.
+const MOMENTS: usize = 8;
 
 pub const SPEC: Spec = Spec {
     id: "MC030",
@@ -36,15 +46,204 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
+    /// Refused in so many words, and the least number that these name as the limit.
+    refused: Dials,
+    limit: Option<u64>,
+    /// Closed without a word, and called a limit for what the server did.
+    by_deed: Dials,
+    /// Closed before a word was said, while others of ours were open that the server answered afterwards; nobody had seen
+    /// that by then.
+    closed: Dials,
+    /// The same, but that it has answered none since, by the moment.
+    unanswered: BTreeMap<Micros, Dials>,
+    /// When an operation succeeded last, and when a session was signed in last.
+    answered: Micros,
+    signed_in: Micros,
+    /// It hung up on others as well: it was not counting, it went away.
+    went_away: bool,
+}
+
+/// Dials that did not come to be, all together.
+#[derive(Clone, Debug, Default)]
+struct Dials {
     evidence: Evidence,
+    /// How many of ours were open at most, how many others were under way, and how many were open or may have been: we know of
+    /// a sign-in later than the server, which may have counted them.
+    open: usize,
+    dialling: usize,
+    at_most: usize,
+    /// When the first of them failed.
+    first: Option<Micros>,
+}
+
+impl Dials {
+    fn add(&mut self, refused: &Refused) {
+        let dial = &refused.dial;
+        self.evidence.add(|| named(dial));
+        self.open = self.open.max(dial.open);
+        self.dialling = self.dialling.max(dial.dialling);
+        self.at_most = self.at_most.max(dial.open + refused.being_opened);
+        self.first = [self.first, Some(dial.failed_us)].into_iter().flatten().min();
+    }
+
+    fn join(&mut self, later: &Self) {
+        self.evidence.join(&later.evidence);
+        self.open = self.open.max(later.open);
+        self.dialling = self.dialling.max(later.dialling);
+        self.at_most = self.at_most.max(later.at_most);
+        self.first = [self.first, later.first].into_iter().flatten().min();
+    }
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, _: &Ledger) {
+        match &event.what {
+            What::SessionOpened(opened) => self.signed_in = self.signed_in.max(opened.signed_in_us),
+            What::Operation(operation) => match &operation.failure {
+                None => self.answered(event.at),
+                Some(failure) => {
+                    let gone = matches!(
+                        failure.kind,
+                        FailureKind::Closed | FailureKind::ServerBye | FailureKind::Timeout
+                    );
+                    self.went_away |= gone && failure.stage == Stage::Operation;
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+impl Detects {
+    fn answered(&mut self, at: Micros) {
+        self.answered = self.answered.max(at);
+        if self.unanswered.first_key_value().is_some_and(|(failed, _)| *failed < at) {
+            let later = self.unanswered.split_off(&at);
+            for dials in mem::replace(&mut self.unanswered, later).into_values() {
+                self.closed.join(&dials);
+            }
+        }
+    }
+
+    fn was_closed(&mut self, refused: &Refused) {
+        let failed = refused.dial.failed_us;
+        if self.answered > failed {
+            return self.closed.add(refused);
+        }
+        self.unanswered.entry(failed).or_default().add(refused);
+        if self.unanswered.len() > MOMENTS
+            && let Some((_, mut first)) = self.unanswered.pop_first()
+            && let Some(mut next) = self.unanswered.first_entry()
+        {
+            first.join(next.get());
+            next.insert(first);
+        }
+    }
+
+    /// Those that were closed without a word.
+    fn wordless(&self) -> Dials {
+        let mut wordless = self.by_deed.clone();
+        if self.refused.evidence.is_empty() && !self.went_away {
+            wordless.join(&self.closed);
+        }
+        wordless
+    }
 }
 
 impl Detector for Detects {
+    fn refused(&mut self, refused: &Refused, known: &Ledger) {
+        match Limit::of(refused, known) {
+            Some(Limit::Stated) => {
+                let limit = refused.dial.failure.server_line.as_deref().and_then(stated_limit);
+                self.limit = [self.limit, limit].into_iter().flatten().min();
+                self.refused.add(refused);
+            }
+            Some(Limit::ByDeed) => self.by_deed.add(refused),
+            None if refused.dial.open > 0 && is_without_a_word(&refused.dial) => self.was_closed(refused),
+            Some(Limit::MainShutOut | Limit::Locked) | None => {}
+        }
+    }
+
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let wordless = self.wordless();
+        let mut all = self.refused.clone();
+        all.join(&wordless);
+        all.evidence.says(|| {
+            let ours = ours(&all, &self.refused);
+            let cure = cure(&all, &self.refused, self.limit);
+            match (self.refused.evidence.count, wordless.evidence.count) {
+                (refused, 0) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
+                (0, closed) => {
+                    let went_on = if self.answered.max(self.signed_in) > wordless.first.unwrap_or_default() {
+                        "and went on answering these"
+                    } else {
+                        "and left these open"
+                    };
+                    format!(
+                        "the server closed {closed} connection(s) without a word while {ours}, {went_on}: probably its limit \
+                         on connections; {cure}"
+                    )
+                }
+                (refused, closed) => format!(
+                    "the server refused {refused} connection(s), and closed {closed} without a word, probably for the same \
+                     reason, while {ours}; {cure}"
+                ),
+            }
+        })
+    }
+}
+
+fn is_without_a_word(dial: &SessionRefused) -> bool {
+    let failure = &dial.failure;
+    let before_the_greeting = failure.stage == Stage::Greeting && dial.dial_us.greeting.is_none();
+    failure.kind == FailureKind::Closed
+        && (failure.stage == Stage::Tls || before_the_greeting)
+        && failure.server_line.is_none()
+}
+
+/// How many of ours were open.
+fn ours(all: &Dials, refused: &Dials) -> String {
+    if all.at_most == 0 && refused.evidence.is_empty() {
+        "others of ours were just ending, which it may have counted still".to_owned()
+    } else if all.at_most > all.open {
+        format!("{} of ours were open or being opened", all.at_most)
+    } else {
+        format!("{} of ours were open", all.open)
+    }
+}
+
+fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
+    let stay = |number: u64| {
+        format!(
+            "stay at {number} connection{} (fewer threads, or use-main), or raise the server's limit; other clients may hold \
+             some of it",
+            if number == 1 { "" } else { "s" }
+        )
+    };
+    let open = all.open as u64;
+    match (limit, all.at_most) {
+        (Some(limit), _) if open > limit => format!(
+            "it names {limit} as its limit: this server lets sign-ins that arrive together past its limit, do not count on \
+             more; {}",
+            stay(limit)
+        ),
+        (Some(limit), 0) if all.dialling == 0 => format!(
+            "it names {limit} as its limit, and other clients hold all of it: close some, or raise the server's limit"
+        ),
+        (Some(limit), most) if open == limit || most as u64 == limit => stay(limit),
+        (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
+        (None, 0) if refused.evidence.is_empty() => {
+            "use fewer connections at a time, or keep them for longer, or raise the server's limit".to_owned()
+        }
+        (None, 0) if all.dialling > 0 => format!(
+            "{} more of ours were being opened, which it counts too: use fewer threads, or raise the server's limit",
+            all.dialling
+        ),
+        (None, 0) => "other clients hold its connections: close some, or raise the server's limit".to_owned(),
+        (None, most) if most > all.open => format!(
+            "stay at {most} connections at most (fewer threads, or use-main), or raise the server's limit; other clients \
+             may hold some of it"
+        ),
+        (None, _) => stay(open),
     }
 }

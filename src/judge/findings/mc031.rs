@@ -1,8 +1,10 @@
 //! The server throttled.
 
-use crate::event::{Event, Severity};
+use crate::event::{Event, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::{FailureKind, is_about_a_session};
 
 pub const SPEC: Spec = Spec {
     id: "MC031",
@@ -27,15 +29,44 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
-    evidence: Evidence,
+    dials: Evidence,
+    operations: Evidence,
+    /// One of them is about more than a session that had too much.
+    throttles: bool,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, _: &Ledger) {
+        let (evidence, failure, whose) = match &event.what {
+            What::SessionRefused(dial) => (&mut self.dials, &dial.failure, dial.session.to_string()),
+            What::Operation(operation) if operation.local_port.is_some() => {
+                let Some(failure) = &operation.failure else { return };
+                (&mut self.operations, &**failure, format!("operation {}", operation.number))
+            }
+            _ => return,
+        };
+        if failure.kind == FailureKind::LimitRate {
+            let piece = format!("{whose}: {}", said(failure));
+            self.throttles |= !is_about_a_session(&piece.to_lowercase());
+            evidence.add(|| piece);
+        }
+    }
 }
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let mut evidence = self.dials.clone();
+        evidence.join(&self.operations);
+        let times = evidence.count;
+        evidence.says(|| {
+            if self.throttles {
+                format!("the server throttled us {times} time(s); ask less often, and wait as long as it says")
+            } else {
+                format!(
+                    "the server ended {times} session(s) that had too many commands or errors; do fewer operations a \
+                     session, or see what it refused before"
+                )
+            }
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! Main could not open, because other connections of this client hold every slot.
 
 use crate::event::{Event, Severity};
+use crate::figures::Refused;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::refusals::{Limit, named};
 use crate::ledger::{Analysis, Ledger};
 
 pub const SPEC: Spec = Spec {
@@ -26,6 +28,8 @@ pub const SPEC: Spec = Spec {
 #[derive(Debug, Default)]
 struct Detects {
     evidence: Evidence,
+    /// How many of ours were open at most.
+    open: usize,
 }
 
 impl Analysis for Detects {
@@ -33,7 +37,20 @@ impl Analysis for Detects {
 }
 
 impl Detector for Detects {
+    fn refused(&mut self, refused: &Refused, known: &Ledger) {
+        if Limit::of(refused, known) == Some(Limit::MainShutOut) {
+            self.open = self.open.max(refused.dial.open);
+            self.evidence.add(|| named(&refused.dial));
+        }
+    }
+
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let open = self.open;
+        self.evidence.says(|| {
+            format!(
+                "main could not open: {open} other connection(s) of this client hold every slot of the server; use main \
+                 before creating others, or keep one slot free for it"
+            )
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! A POP3 maildrop is locked by another connection.
 
 use crate::event::{Event, Severity};
+use crate::figures::Refused;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::refusals::{Limit, named};
 use crate::ledger::{Analysis, Ledger};
 
 pub const SPEC: Spec = Spec {
@@ -28,6 +30,8 @@ pub const SPEC: Spec = Spec {
 #[derive(Debug, Default)]
 struct Detects {
     evidence: Evidence,
+    /// One of ours was open at one of them.
+    ours: bool,
 }
 
 impl Analysis for Detects {
@@ -35,7 +39,24 @@ impl Analysis for Detects {
 }
 
 impl Detector for Detects {
+    fn refused(&mut self, refused: &Refused, known: &Ledger) {
+        if Limit::of(refused, known) == Some(Limit::Locked) {
+            self.ours |= refused.dial.open > 0;
+            self.evidence.add(|| named(&refused.dial));
+        }
+    }
+
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let cure = if self.ours {
+            "so connections of their own cannot work for several threads; share one (use-main), or use one thread"
+        } else {
+            "and none of ours was open: another client has it; wait for it, or close it"
+        };
+        self.evidence.says(|| {
+            format!(
+                "the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, {cure}",
+                self.evidence.count
+            )
+        })
     }
 }
