@@ -246,6 +246,11 @@ impl Ledger {
         self.ports.get(&port).into_iter().flatten().filter_map(|id| self.sessions.get(id))
     }
 
+    /// The sessions that are open.
+    pub fn open_sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values().filter(|session| session.closed.is_none())
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub const fn open(&self) -> usize {

@@ -1,7 +1,9 @@
 //! A healthy connection was left open, or closed without LOGOUT or QUIT.
 
-use crate::event::{Event, Severity};
-use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Event, HowClosed, SessionClosed, Severity, What, WitnessSession};
+use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
 pub const SPEC: Spec = Spec {
@@ -26,15 +28,67 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
-    evidence: Evidence,
+    /// Closed without a goodbye: how many, and the first of them by the events that opened them.
+    unsaid: u64,
+    first: BTreeMap<u64, String>,
+    /// Ports whose newest session the server may still have for reasons of its own: its dial was given up, or the goodbye had
+    /// no good answer. No more than there are ports.
+    its_own: BTreeSet<u16>,
+    /// What the server still had when its record was taken.
+    held: Vec<(u16, Option<String>)>,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::SessionOpened(opened) => drop(self.its_own.remove(&opened.local_port)),
+            What::SessionRefused(refused) => self.its_own.extend(refused.local_port),
+            What::SessionClosed(closed) if closed.closed == HowClosed::NoLogout => self.not_logged_out(closed, known),
+            What::WitnessSession(WitnessSession { open: true, peer_port, label, .. }) => {
+                self.held.push((*peer_port, label.clone()));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Detects {
+    fn not_logged_out(&mut self, closed: &SessionClosed, known: &Ledger) {
+        let (Some(session), Some(failure)) = (known.session(closed.session), &closed.failure) else { return };
+        if closed.said_goodbye() {
+            self.its_own.insert(session.local_port);
+            return;
+        }
+        self.unsaid += 1;
+        self.first.insert(session.opened, format!("{} was closed without a goodbye: {failure}", session.id));
+        if self.first.len() > NAMED {
+            self.first.pop_last();
+        }
+    }
 }
 
 impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let known = proven.known;
+        // While the run lasts, what is open is in use.
+        let left = known.ending().map(|_| known.open_sessions()).into_iter().flatten();
+        let mut first = self.first.clone();
+        first.extend(left.map(|session| (session.opened, format!("{} was open at the end", session.id))));
+        let mut evidence = Evidence::default();
+        evidence.extend(first.into_values());
+        evidence.count += self.unsaid - self.first.len() as u64;
+        // A server that replies late has not read all there is when an interrupted run ends, or a dial is given up.
+        let held = self.held.iter().filter(|(port, _)| !known.interrupted() && !self.its_own.contains(port));
+        evidence.extend(held.map(|(port, label)| {
+            format!("the server still has {} open (port {port})", label.as_deref().unwrap_or("a session"))
+        }));
+        let goodbye = known.start()?.protocol.goodbye();
+        evidence.says(|| {
+            format!(
+                "{} connection(s) were left open or closed without {goodbye}; servers count them against the limit until \
+                 they notice",
+                evidence.count
+            )
+        })
     }
 }

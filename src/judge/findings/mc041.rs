@@ -1,8 +1,9 @@
 //! A connection was discarded in the middle of a reply.
 
-use crate::event::{Event, Severity};
+use crate::event::{Event, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::FailureKind;
 
 pub const SPEC: Spec = Spec {
     id: "MC041",
@@ -31,11 +32,24 @@ struct Detects {
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, _: &Ledger) {
+        let What::Operation(operation) = &event.what else { return };
+        if let (Some(failure), Some(session), Some(_)) = (&operation.failure, operation.session, operation.local_port)
+            && matches!(failure.kind, FailureKind::Timeout | FailureKind::Protocol)
+        {
+            self.evidence.add(|| format!("operation {} on {session}: {failure}", operation.number));
+        }
+    }
 }
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        self.evidence.says(|| {
+            format!(
+                "{} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not \
+                 finish it",
+                self.evidence.count
+            )
+        })
     }
 }

@@ -1,8 +1,20 @@
 //! The server hung up on connections that nobody used.
 
-use crate::event::{Event, Severity};
+use std::collections::HashMap;
+
+use crate::allocator::SessionId;
+use crate::event::{Event, HowClosed, Micros, Operation, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::{Failure, FailureKind};
+
+/// Who is hung up on sooner need not use its connections more often, unless the server says that it does so for idling.
+const AN_IDLE_TIME_OUT: Micros = Micros(1_000_000);
+/// What was over that soon after its last use was ended within it: nobody had left it unused.
+const UNUSED: Micros = Micros(1000);
+/// After so many uses sessions that are over are looked for.
+const SWEEP_AFTER: usize = 256;
 
 pub const SPEC: Spec = Spec {
     id: "MC042",
@@ -25,17 +37,92 @@ pub const SPEC: Spec = Spec {
     detector: || Box::<Detects>::default(),
 };
 
+/// When the server hung up is not known, only when that was found: at the next operation, or at the goodbye.
 #[derive(Debug, Default)]
 struct Detects {
     evidence: Evidence,
+    /// For how long they had lain idle: the shortest time, and the longest.
+    idle: Option<(Micros, Micros)>,
+    says_idle: bool,
+    /// When each session was used last, as long as an operation can speak of it.
+    used: HashMap<SessionId, Micros>,
+    uses: usize,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::SessionOpened(opened) => drop(self.uses(opened.session, event.at, known)),
+            What::Operation(operation) => {
+                let Some(session) = operation.session.filter(|_| operation.local_port.is_some()) else { return };
+                let since = self.uses(session, event.at, known);
+                let had_it = operation.in_use().0;
+                if let Some(failure) = operation.failure.as_deref().filter(|failure| was_gone(operation, failure)) {
+                    self.found(session, had_it - since, failure);
+                }
+            }
+            What::SessionClosed(closed) if closed.closed == HowClosed::HungUp => {
+                if let Some(failure) = &closed.failure {
+                    let since = self.used.get(&closed.session).copied().unwrap_or_default();
+                    self.found(closed.session, event.at - since, failure);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Detects {
+    /// It is used: when it was used before.
+    fn uses(&mut self, session: SessionId, at: Micros, known: &Ledger) -> Micros {
+        self.uses += 1;
+        if self.uses >= SWEEP_AFTER.max(self.used.len()) {
+            self.uses = 0;
+            self.used.retain(|session, _| known.session(*session).is_some());
+        }
+        self.used.insert(session, at).unwrap_or_default()
+    }
+
+    fn found(&mut self, session: SessionId, idle: Micros, failure: &Failure) {
+        if idle < UNUSED {
+            return;
+        }
+        let (shortest, longest) = self.idle.unwrap_or((idle, idle));
+        self.idle = Some((shortest.min(idle), longest.max(idle)));
+        self.says_idle |= is_for_idling(failure);
+        self.evidence.add(|| format!("{session} after {idle:.1} at most: {}", said(failure)));
+    }
 }
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let (shortest, longest) = self.idle?;
+        let after = match (format!("{shortest:.1}"), format!("{longest:.1}")) {
+            (shortest, longest) if shortest == longest => longest,
+            (shortest, longest) => format!("{shortest} to {longest}"),
+        };
+        let cure = if longest < AN_IDLE_TIME_OUT && !self.says_idle {
+            "too soon for an idle time-out: the server's log may say why"
+        } else {
+            "use them more often than that (a NOOP does), or close what lies idle and open it when it is needed"
+        };
+        self.evidence.says(|| {
+            format!(
+                "the server hung up on {} connection(s) that nobody used, after {after} at most; {cure}",
+                self.evidence.count
+            )
+        })
     }
+}
+
+fn is_for_idling(failure: &Failure) -> bool {
+    let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
+    ["idle", "autologout", "inactiv", "timeout", "timed out"].iter().any(|word| line.contains(word))
+}
+
+/// Whether its connection had ended before it said a word, in an earlier lease of its own or in this one.
+fn was_gone(operation: &Operation, failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Closed | FailureKind::ServerBye)
+        && operation.commands.is_empty()
+        && operation.relied_on.as_ref().is_none_or(|selection| selection.commands.is_empty())
 }

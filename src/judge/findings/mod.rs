@@ -18,6 +18,9 @@ findings! {
     mc031
     mc032
     mc033
+    mc040
+    mc041
+    mc042
 }
 
 /// The limit on connections.
