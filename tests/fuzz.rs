@@ -16,7 +16,7 @@ mod client;
 mod grammar;
 mod imap;
 mod inputs;
-mod random;
+pub mod random;
 mod server;
 
 use std::cell::Cell;

@@ -1,5 +1,7 @@
 //! The streaming state and those who ask it: they come to what the whole run comes to, and remember no more than they must.
 
+mod found;
+
 use std::collections::HashMap;
 use std::fs;
 
