@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::event::{Event, Operation, What};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, FailureKind, Stage};
@@ -11,7 +13,7 @@ use crate::protocol::{Failure, FailureKind, Stage};
 const WAYS: usize = 1000;
 
 /// One way of failing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailureRow {
     /// What.
     pub kind: FailureKind,

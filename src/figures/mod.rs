@@ -10,7 +10,7 @@ mod work;
 
 pub use failures::{FailureRow, Failures};
 pub use sections::{SectionRow, Sections};
-pub use sessions::{Refused, Rest, SessionRow, Sessions, WhyOpened};
+pub use sessions::{Protection, Refused, Rest, SessionRow, Sessions, WhyOpened};
 pub use summary::{Figures, Summary};
 pub use tasks::{TaskRow, TaskUse, Tasks, Whose};
 pub use times::Times;

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::Serialize;
+
 use crate::allocator::{Kind, SessionId};
-use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, WorkerId};
+use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 
 /// So many sessions that ended are kept of each sort: of the worst, and of the newest.
@@ -74,7 +76,7 @@ pub struct Refused {
 }
 
 /// What the sessions come to that have no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rest {
     /// How many there are.
     pub sessions: u64,
@@ -86,6 +88,15 @@ pub struct Rest {
     pub bytes_sent: u64,
     /// Bytes that were received.
     pub bytes_received: u64,
+}
+
+/// What the sessions agreed on with the server, in numbers of sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// By TLS version and cipher suite: all, and those of them that were resumed.
+    pub tls: BTreeMap<(String, String), (u64, u64)>,
+    /// By the way in which they signed in; none where nobody had to.
+    pub signed_in_by: BTreeMap<Option<Word>, u64>,
 }
 
 /// The sessions of a run.
@@ -105,6 +116,8 @@ pub struct Sessions {
     pub carried: u64,
     /// What those come to that have no row.
     pub rest: Rest,
+    /// How they are protected, those without a row too.
+    pub protection: Protection,
     dials: u64,
     /// By the number of their dials: those that are open, or may still be spoken of by an operation that ends.
     live: BTreeMap<u64, SessionRow>,
@@ -126,6 +139,7 @@ impl Analysis for Sessions {
                 self.main_opened |= opened.connection == crate::allocator::ConnectionId::MAIN;
                 self.opened_again += usize::from(opened.session.number > 1);
                 self.counts.opened(opened);
+                self.protection.add(opened);
                 self.dialled(opened.session, Ok((**opened).clone()), known);
             }
             What::SessionRefused(refused) => {
@@ -234,6 +248,17 @@ impl Sessions {
                 let dial = (**refused).clone();
                 self.settled.push(Refused { dial, kind: *kind, being_opened: count.being_opened });
             }
+        }
+    }
+}
+
+impl Protection {
+    fn add(&mut self, opened: &SessionOpened) {
+        *self.signed_in_by.entry(opened.signed_in_by).or_default() += 1;
+        if let Some(tls) = &opened.tls {
+            let (all, resumed) = self.tls.entry((tls.version.clone(), tls.cipher.clone())).or_default();
+            *all += 1;
+            *resumed += u64::from(tls.resumed);
         }
     }
 }

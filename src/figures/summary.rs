@@ -2,10 +2,10 @@
 
 use super::failures::{FailureRow, Failures};
 use super::sections::{SectionRow, Sections};
-use super::sessions::{Rest, SessionRow, Sessions};
+use super::sessions::{Protection, Rest, SessionRow, Sessions};
 use super::tasks::{TaskRow, Tasks};
 use super::work::{Work, WorkerRow};
-use crate::event::{Connections, Counts, CutOff, Event, Latency, Micros};
+use crate::event::{Connections, Counts, CutOff, Event, Latency, Micros, What};
 use crate::ledger::{Analysis, Ledger};
 
 /// Counts a run as it goes by.
@@ -19,6 +19,8 @@ pub struct Figures {
     pub work: Work,
     sections: Sections,
     tasks: Tasks,
+    /// One for each worker or task at most.
+    left_mailboxes: Vec<String>,
 }
 
 /// A run in figures.
@@ -36,8 +38,14 @@ pub struct Summary {
     pub sessions: Vec<SessionRow>,
     /// What the other sessions come to.
     pub rest: Rest,
+    /// How all sessions that were opened are protected.
+    pub protection: Protection,
     /// Each way of failing, most frequent first.
     pub failures: Vec<FailureRow>,
+    /// How often it failed in ways that have no row, because there were too many.
+    pub other_failures: u64,
+    /// The scratch mailboxes that may still be on the server.
+    pub left_mailboxes: Vec<String>,
     /// The client's connections.
     pub connections: Connections,
     /// Dials that failed.
@@ -67,6 +75,9 @@ impl Analysis for Figures {
         self.work.see(event, known);
         self.sections.see(event, known);
         self.tasks.see(event, known);
+        if let What::MailboxLeft(left) = &event.what {
+            self.left_mailboxes.push(left.mailbox.clone());
+        }
     }
 
     fn end(&mut self, known: &Ledger) {
@@ -84,7 +95,7 @@ impl Figures {
         } else {
             tasks.iter().fold(Counts::default(), |sum, row| sum.plus(row.operations))
         };
-        let Self { sessions, failures, work, sections, .. } = self;
+        let Self { sessions, failures, work, sections, left_mailboxes, .. } = self;
         Summary {
             operations,
             workers,
@@ -92,7 +103,10 @@ impl Figures {
             sections: sections.rows().cloned().collect(),
             sessions: sessions.rows().into_iter().cloned().collect(),
             rest: sessions.rest,
+            protection: sessions.protection.clone(),
             failures: failures.rows(),
+            other_failures: failures.others,
+            left_mailboxes: left_mailboxes.clone(),
             connections: Connections {
                 opened: sessions.opened,
                 peak: sessions.peak,
