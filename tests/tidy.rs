@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
     ("record", &["allocator", "protocol", "event"]),
-    ("report", &["record", "allocator", "protocol"]),
+    ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("workload", &["allocator", "protocol", "event", "record"]),
     ("manual", &["allocator"]),

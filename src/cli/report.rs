@@ -6,8 +6,7 @@ use super::args::{ReportArgs, ReportFormatArg};
 use super::run::SCREENFUL;
 use super::settings;
 use super::verify::recorded;
-use mailconn::record::{Summary, Verdict};
-use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, TableOptions, Trace};
+use mailconn::report::{self, Recorded, Report, ScenarioTrace, ScenarioVerification, Trace};
 
 /// Reads the file, tells, and says with what code to exit.
 ///
@@ -31,14 +30,14 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
     told_in_part(trace.is_whole(), trace.passed_over.as_deref());
     let run = trace.run;
-    let summary = Summary::of(&run);
-    let verdict = Verdict::on(&run, &summary);
+    let Some(report) = Report::of_run(&run) else { return Vec::new() };
     match args.format {
         ReportFormatArg::Table => {
-            let options = TableOptions { each: args.each, rows: (!args.each).then_some(SCREENFUL) };
-            report::table(&run, &summary, &verdict, &options).into_bytes()
+            let each = if args.each { report::each(&run) } else { String::new() };
+            let rows = (!args.each).then_some(SCREENFUL);
+            (each + &report::table(&report, rows)).into_bytes()
         }
-        ReportFormatArg::Json => report::json(&run, &summary, &verdict),
+        ReportFormatArg::Json => report::json(&report),
     }
 }
 

@@ -16,7 +16,7 @@ use super::writer::{self, Writer};
 use mailconn::event::{self, Event, What};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
 use mailconn::record::{Run, Summary, Verdict};
-use mailconn::report::{self, Format, Output, Progress, TableOptions};
+use mailconn::report::{self, Format, Output, Progress, Report};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 
@@ -93,7 +93,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let run = run.in_microseconds();
     let summary = Summary::of(&run);
     let verdict = Verdict::on(&run, &summary);
-    let complete = teller.tell(&run, &summary, &verdict, settings.each, (&settings.output, &control))?;
+    let (complete, exit_code) = teller.tell(&run, &summary, &verdict, settings.each, (&settings.output, &control))?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
     }
@@ -102,7 +102,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     }
     // A report that is there in full says the code that the process ends with.
     let cut_short = control.signal().filter(|_| !complete).map(exit::interrupted_by);
-    Ok(cut_short.unwrap_or(verdict.conclusion.exit_code()))
+    Ok(cut_short.unwrap_or(exit_code))
 }
 
 /// Tells of the run, while it goes on and when it is over.
@@ -138,7 +138,7 @@ impl Teller {
             .ok()
     }
 
-    /// False if the end of the report is missing because nobody reads it.
+    /// False if the end of the report is missing because nobody reads it; and the exit code that the report says.
     fn tell(
         mut self,
         run: &Run,
@@ -146,16 +146,23 @@ impl Teller {
         verdict: &Verdict,
         each: bool,
         (output, control): (&Output, &Arc<Control>),
-    ) -> Result<bool> {
+    ) -> Result<(bool, u8)> {
         self.progress.finish();
+        let mut exit_code = verdict.conclusion.exit_code();
         let whole = |bytes: &[u8]| writer::write_whole(output, bytes, control).err();
         match self.format {
-            Format::Table => {
-                let options = TableOptions { each, rows: (!each).then_some(SCREENFUL) };
-                let table = report::table(run, summary, verdict, &options);
-                self.failed = whole(table.as_bytes());
+            Format::Table | Format::Json => {
+                let Some(report) = Report::of_run(run) else { return Ok((true, exit_code)) };
+                exit_code = report.verdict.conclusion.exit_code();
+                let bytes = match self.format {
+                    Format::Json => report::json(&report),
+                    _ => {
+                        let each_row = if each { report::each(run) } else { String::new() };
+                        (each_row + &report::table(&report, (!each).then_some(SCREENFUL))).into_bytes()
+                    }
+                };
+                self.failed = whole(&bytes);
             }
-            Format::Json => self.failed = whole(&report::json(run, summary, verdict)),
             Format::Ndjson => {
                 if let Some(mut stream) = self.stream.take() {
                     let written = stream.write(run.last_events().iter());
@@ -165,8 +172,8 @@ impl Teller {
             }
         }
         match self.failed {
-            None => Ok(true),
-            Some(error) if writer::is_unread(&error) => Ok(false),
+            None => Ok((true, exit_code)),
+            Some(error) if writer::is_unread(&error) => Ok((false, exit_code)),
             Some(error) => Err(error).context(WRITING),
         }
     }

@@ -4,108 +4,199 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shapes::{
-    AskedShape, CountsShape, DialShape, FailureShape, Head, LatencyShape, TlsShape, TotalsShape, indented, tls,
+use super::model::Report;
+use super::shapes::{Head, indented};
+use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
+use crate::event::{
+    Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Latency, Lock, Micros, Proof,
+    Role, Severity, TaskId, TlsAgreed, WorkerId,
 };
-use super::words::us;
-use crate::record::{FailureRow, Role, Run, SessionRow, Summary, TaskRow, Verdict, Whose, WorkerRow};
+use crate::figures::{FailureRow, Rest, SectionRow, SessionRow, TaskRow, Whose, WorkerRow};
+use crate::protocol::Failure;
 
 /// The report as one JSON object, indented, with a newline at its end.
 ///
-/// `certificates_verified` is null without TLS, where nobody shows a certificate.
+/// `certificates_verified` is null without TLS, where nobody shows a certificate; `seed`, `asked` and `mix` where a scenario
+/// said what to do.
 ///
 /// Scripts depend on its names: under one `schema_version` names are added, never renamed.
 #[must_use]
-pub fn json(run: &Run, summary: &Summary, verdict: &Verdict) -> Vec<u8> {
-    let header = &run.header;
-    let report = Report {
-        head: Head::new(&header.tool_version, &header.run_id, header.started, &header.server, header.protocol),
-        certificates_verified: header.certificates_verified(),
-        mode: header.mode.name(),
-        threads: header.workers.len(),
-        seed: header.seed,
-        asked: header.asked.into(),
-        mix: &header.mix,
-        mailboxes: &header.mailboxes,
-        max_connections: header.max_connections,
-        lock: header.lock.name(),
-        fail_on: header.fail_on.names().collect(),
-        left_mailboxes: run.left_mailboxes().collect(),
-        executor: header.executor.name(),
-        dispose: header.dispose.name(),
+pub fn json(report: &Report) -> Vec<u8> {
+    let Report { start, ending, summary, verdict, policy } = report;
+    let role = |worker: WorkerId| {
+        let role = usize::try_from(worker.0).ok().and_then(|at| start.workers.get(at));
+        role.map(|it| it.role).unwrap_or_default()
+    };
+    indented(&Document {
+        head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
+        certificates_verified: start.certificates_verified,
+        mode: start.mode,
+        threads: start.workers.len(),
+        seed: start.seed,
+        asked: start.asked.into(),
+        mix: start.mix.as_deref(),
+        mailboxes: start.mailboxes.iter().map(|name| &**name).collect(),
+        max_connections: start.max_connections,
+        lock: start.lock,
+        fail_on: &policy.fail_on,
+        left_mailboxes: &summary.left_mailboxes,
+        elapsed_us: ending.elapsed,
+        interrupted: ending.interrupted,
+        operations: summary.operations,
+        connections: Connections { still_open: ending.still_open, ..summary.connections },
+        wait_us: summary.wait,
+        service_us: summary.service,
+        total_wait_us: summary.total_wait,
+        total_service_us: summary.total_service,
+        worked_us: summary.worked,
+        cut_off: summary.cut_off,
+        sections: summary.sections.iter().map(SectionShape::from).collect(),
+        findings: &verdict.findings,
+        verdict: verdict.proof,
+        exit_code: verdict.conclusion.exit_code(),
+        failures: &summary.failures,
+        other_failures: summary.other_failures,
+        workers: summary.workers.iter().map(|row| worker(row, role(row.worker))).collect(),
+        executor: start.executor,
+        dispose: start.dispose,
         operations_on: OperationsOn::of(&summary.tasks),
         tasks: summary.tasks.iter().map(TaskShape::from).collect(),
         sessions: summary.sessions.iter().map(session).collect(),
-        workers: summary
-            .workers
-            .iter()
-            .map(|row| worker(row, header.workers.get(row.worker.0 as usize).copied().unwrap_or_default()))
-            .collect(),
-        failures: summary.failures.iter().map(failure).collect(),
-        totals: TotalsShape::new(run, summary, verdict),
-    };
-    indented(&report)
+        other_sessions: summary.rest,
+    })
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct Document<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     /// Null without TLS: nobody showed a certificate.
     certificates_verified: Option<bool>,
-    mode: &'static str,
+    mode: Mode,
     threads: usize,
-    seed: u64,
+    seed: Option<u64>,
     asked: AskedShape,
-    mix: &'a str,
-    mailboxes: &'a [String],
+    mix: Option<&'a str>,
+    mailboxes: Vec<&'a str>,
     max_connections: Option<usize>,
-    lock: &'static str,
-    fail_on: Vec<&'static str>,
+    lock: Lock,
+    fail_on: &'a [Severity],
     /// Scratch mailboxes that may still be on the server.
-    left_mailboxes: Vec<&'a str>,
-    #[serde(flatten)]
-    totals: TotalsShape<'a>,
-    failures: Vec<FailureRowShape<'a>>,
+    left_mailboxes: &'a [String],
+    elapsed_us: Micros,
+    /// The number of the signal that ended the run early; else null.
+    interrupted: Option<i32>,
+    operations: Counts,
+    connections: Connections,
+    wait_us: Latency,
+    service_us: Latency,
+    total_wait_us: Micros,
+    total_service_us: Micros,
+    /// From the beginning of the first operation to the end of the last: what a rate is over.
+    worked_us: Micros,
+    /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
+    cut_off: CutOff,
+    /// One for each mode that was in force, in order.
+    sections: Vec<SectionShape<'a>>,
+    findings: &'a [Finding],
+    verdict: Proof,
+    exit_code: u8,
+    failures: &'a [FailureRow],
+    /// How often it failed in ways that are not in `failures`, because there were too many.
+    other_failures: u64,
     workers: Vec<WorkerShape<'a>>,
-    executor: &'static str,
-    dispose: &'static str,
+    executor: Executor,
+    dispose: Dispose,
     /// How many of the tasks' operations ran on whose connections.
     operations_on: OperationsOn,
     /// None if the workers do the work themselves.
     tasks: Vec<TaskShape<'a>>,
     sessions: Vec<SessionShape<'a>>,
+    /// What the sessions come to that are not in `sessions`.
+    other_sessions: Rest,
+}
+
+/// How much was asked for: one of these, or none.
+#[derive(Default, Serialize)]
+struct AskedShape {
+    operations_per_worker: Option<u64>,
+    duration_us: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations_in_all: Option<u64>,
+}
+
+impl From<Option<Asked>> for AskedShape {
+    fn from(asked: Option<Asked>) -> Self {
+        match asked {
+            Some(Asked::Operations(each)) => Self { operations_per_worker: Some(each), ..Self::default() },
+            Some(Asked::InAll(all)) => Self { operations_in_all: Some(all), ..Self::default() },
+            Some(Asked::Duration(duration)) => Self { duration_us: Some(duration), ..Self::default() },
+            None => Self::default(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SectionShape<'a> {
+    mode: Mode,
+    /// When the mode came into force.
+    began_us: Micros,
+    operations: SectionCounts,
+    /// How many operations each connection was given to.
+    connections: BTreeMap<String, u64>,
+    /// How many operations had each reason.
+    reasons: &'a BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct SectionCounts {
+    issued: u64,
+    ok: u64,
+    failed: u64,
+}
+
+impl<'a> From<&'a SectionRow> for SectionShape<'a> {
+    fn from(row: &'a SectionRow) -> Self {
+        let given = row.connections.iter().map(|(connection, (_, given))| (connection.to_string(), *given));
+        Self {
+            mode: row.mode,
+            began_us: row.began,
+            operations: SectionCounts { issued: row.issued(), ok: row.ok, failed: row.failed },
+            connections: given.collect(),
+            reasons: &row.reasons,
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct SessionShape<'a> {
-    connection: String,
-    session: String,
-    kind: &'static str,
+    connection: ConnectionId,
+    session: SessionId,
+    kind: Kind,
     /// The worker that a default connection belongs to, or that created an independent one; null for main.
-    owner: Option<String>,
+    owner: Option<WorkerId>,
     /// The worker whose operation or creation needed the session.
-    needed_by: Option<String>,
+    needed_by: Option<WorkerId>,
     /// Why it was dialled.
     reason: &'static str,
     opened: bool,
     local_port: Option<u16>,
     label: Option<&'a str>,
     tls: Option<String>,
-    tls_details: Option<TlsShape<'a>>,
+    tls_details: Option<&'a TlsAgreed>,
     signed_in_by: Option<&'static str>,
-    dial_us: DialShape,
+    dial_us: Dial,
     operations: u64,
     bytes_sent: Option<u64>,
     bytes_received: Option<u64>,
     /// Null if it was never opened, or never seen to end.
-    closed: Option<&'static str>,
+    closed: Option<HowClosed>,
     /// Why its LOGOUT failed, or how the server had hung up before.
-    close_failure: Option<FailureShape<'a>>,
+    close_failure: Option<&'a Failure>,
     /// Why the dial failed, if it did.
-    failure: Option<FailureShape<'a>>,
+    failure: Option<&'a Failure>,
     /// What a dial that failed took in all, the phase that failed included.
-    failed_after_us: Option<u64>,
+    failed_after_us: Option<Micros>,
     /// Connections of this client that were open when the dial failed.
     open_at_failure: Option<usize>,
     sign_in_attempted: bool,
@@ -113,74 +204,68 @@ struct SessionShape<'a> {
 
 fn session(row: &SessionRow) -> SessionShape<'_> {
     let opened = row.dial.as_ref().ok();
-    let failed = row.dial.as_ref().err();
+    let refused = row.dial.as_ref().err();
     let closed = row.closed.as_ref();
+    let (needed_by, local_port, dial_us) = match &row.dial {
+        Ok(opened) => (opened.worker, Some(opened.local_port), opened.dial_us),
+        Err(refused) => (refused.worker, refused.local_port, refused.dial_us),
+    };
+    let tls = opened.and_then(|opened| opened.tls.as_ref());
     SessionShape {
-        connection: row.session.connection.to_string(),
-        session: row.session.to_string(),
-        kind: row.kind.name(),
-        owner: row.owner.map(|worker| worker.to_string()),
-        needed_by: match &row.dial {
-            Ok(opened) => opened.worker,
-            Err(failed) => failed.worker,
-        }
-        .map(|worker| worker.to_string()),
+        connection: row.session.connection,
+        session: row.session,
+        kind: row.kind,
+        owner: row.owner,
+        needed_by,
         reason: row.why.name(),
         opened: opened.is_some(),
-        local_port: match &row.dial {
-            Ok(opened) => Some(opened.local_port),
-            Err(failed) => failed.local_port,
-        },
+        local_port,
         label: opened.and_then(|opened| opened.label.as_deref()),
-        tls: opened.and_then(|opened| opened.tls.as_ref()).map(tls),
-        tls_details: opened.and_then(|opened| opened.tls.as_ref()).map(Into::into),
+        tls: tls.map(ToString::to_string),
+        tls_details: tls,
         signed_in_by: opened.and_then(|opened| opened.signed_in_by),
-        dial_us: match &row.dial {
-            Ok(opened) => (&opened.phases).into(),
-            Err(failed) => (&failed.phases).into(),
-        },
+        dial_us,
         operations: row.operations,
-        bytes_sent: closed.map(|closed| closed.sent),
-        bytes_received: closed.map(|closed| closed.received),
-        closed: closed.map(|closed| closed.how.name()),
-        close_failure: closed.and_then(|closed| closed.how.failure()).map(Into::into),
-        failure: failed.map(|failed| (&failed.failure).into()),
-        failed_after_us: failed.map(|failed| us(failed.took)),
-        open_at_failure: failed.map(|failed| failed.open),
-        sign_in_attempted: failed.is_none_or(|failed| failed.sign_in_attempted),
+        bytes_sent: closed.map(|closed| closed.bytes_sent),
+        bytes_received: closed.map(|closed| closed.bytes_received),
+        closed: closed.map(|closed| closed.closed),
+        close_failure: closed.and_then(|closed| closed.failure.as_ref()),
+        failure: refused.map(|refused| &refused.failure),
+        failed_after_us: refused.map(|refused| refused.took_us),
+        open_at_failure: refused.map(|refused| refused.open),
+        sign_in_attempted: refused.is_none_or(|refused| refused.sign_in_attempted),
     }
 }
 
 #[derive(Serialize)]
 struct WorkerShape<'a> {
-    worker: String,
-    creates_default: bool,
-    creates_independent: bool,
-    operations: CountsShape,
+    worker: WorkerId,
+    #[serde(flatten)]
+    role: Role,
+    operations: Counts,
     /// The connections that carried its operations.
-    connections: Vec<String>,
+    connections: Vec<ConnectionId>,
     /// What each of them is.
-    kinds: BTreeMap<String, &'static str>,
+    kinds: BTreeMap<String, Kind>,
     /// How many operations had each reason.
     reasons: &'a BTreeMap<&'static str, u64>,
-    wait_us: LatencyShape,
-    service_us: LatencyShape,
+    wait_us: Latency,
+    service_us: Latency,
     /// Why it stopped early, if it did.
-    stopped: Option<FailureShape<'a>>,
+    stopped: Option<&'a Failure>,
 }
 
 fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
     WorkerShape {
-        worker: row.worker.to_string(),
-        creates_default: role.creates_default,
-        creates_independent: role.creates_independent,
-        operations: (&row.operations).into(),
-        connections: row.connections.keys().map(ToString::to_string).collect(),
-        kinds: row.connections.iter().map(|(connection, kind)| (connection.to_string(), kind.name())).collect(),
+        worker: row.worker,
+        role,
+        operations: row.operations,
+        connections: row.connections.keys().copied().collect(),
+        kinds: row.connections.iter().map(|(connection, kind)| (connection.to_string(), *kind)).collect(),
         reasons: &row.reasons,
-        wait_us: (&row.wait).into(),
-        service_us: (&row.service).into(),
-        stopped: row.stopped.as_ref().map(Into::into),
+        wait_us: row.wait,
+        service_us: row.service,
+        stopped: row.stopped.as_ref(),
     }
 }
 
@@ -211,57 +296,29 @@ impl OperationsOn {
 
 #[derive(Serialize)]
 struct TaskShape<'a> {
-    task: String,
+    task: TaskId,
     /// The threads that its operations ran on.
-    workers: Vec<String>,
-    operations: CountsShape,
+    workers: Vec<WorkerId>,
+    operations: Counts,
     operations_on: OperationsOn,
     /// How many operations each connection carried.
     connections: BTreeMap<String, u64>,
     /// The default connection that its thread had already when it was to create one (C3).
-    default_refused: Option<String>,
+    default_refused: Option<ConnectionId>,
     /// Why it stopped early, if it did.
-    stopped: Option<FailureShape<'a>>,
+    stopped: Option<&'a Failure>,
 }
 
 impl<'a> From<&'a TaskRow> for TaskShape<'a> {
     fn from(row: &'a TaskRow) -> Self {
         Self {
-            task: row.task.to_string(),
-            workers: row.workers.iter().map(ToString::to_string).collect(),
-            operations: (&row.operations).into(),
+            task: row.task,
+            workers: row.workers.iter().copied().collect(),
+            operations: row.operations,
             operations_on: OperationsOn::of(std::slice::from_ref(row)),
             connections: row.used.iter().map(|(connection, used)| (connection.to_string(), used.operations)).collect(),
-            default_refused: row.refused.map(|connection| connection.to_string()),
-            stopped: row.stopped.as_ref().map(Into::into),
+            default_refused: row.refused,
+            stopped: row.stopped.as_ref(),
         }
-    }
-}
-
-#[derive(Serialize)]
-struct FailureRowShape<'a> {
-    kind: &'static str,
-    stage: &'static str,
-    count: u64,
-    /// The operation that failed, if a connection carried it; its command; its mailbox.
-    operation: Option<&'static str>,
-    command: Option<&'static str>,
-    mailbox: Option<&'a str>,
-    message: &'a str,
-    server_line: Option<&'a str>,
-    further_lines: &'a [String],
-}
-
-fn failure(row: &FailureRow) -> FailureRowShape<'_> {
-    FailureRowShape {
-        kind: row.kind.name(),
-        stage: row.stage.name(),
-        count: row.count,
-        operation: row.operation,
-        command: row.command,
-        mailbox: row.mailbox.as_deref(),
-        message: &row.message,
-        server_line: row.server_line.as_deref(),
-        further_lines: &row.further_lines,
     }
 }

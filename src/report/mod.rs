@@ -1,12 +1,12 @@
 //! A run in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Run`](crate::record::Run) with its summary and its verdict or a
-//! [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
+//! Every report is a function of plain data, a [`Report`] or a [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
 //! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
 mod check;
 mod explain;
 mod json;
+mod model;
 mod names;
 mod output;
 mod progress;
@@ -19,11 +19,12 @@ mod words;
 pub use check::{check_begins, check_ends, check_json, check_step};
 pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
 pub use json::json;
+pub use model::{Report, each};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind, Tally};
 pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
-pub use table::{TableOptions, table};
+pub use table::{OperationRows, table};
 pub use trace::{
     Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
     scenario_verification_text, scenarios_json, verification_json, verification_text,

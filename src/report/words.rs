@@ -95,7 +95,8 @@ pub(super) fn short(number: u64) -> String {
 }
 
 /// Milliseconds in a column, three digits of them: `0.12`, `12.3`, `1234`; from ten seconds on `12.3s`.
-pub(super) fn ms(duration: Duration) -> String {
+pub(super) fn ms(duration: impl Into<Duration>) -> String {
+    let duration = duration.into();
     let ms = duration.as_secs_f64() * 1e3;
     if duration.is_zero() {
         "0".to_owned()
@@ -113,7 +114,8 @@ pub(super) fn ms(duration: Duration) -> String {
 }
 
 /// A length of time in a sentence: `512 ms`, `1.23 s`, `2 min 3 s`.
-pub(super) fn span(duration: Duration) -> String {
+pub(super) fn span(duration: impl Into<Duration>) -> String {
+    let duration = duration.into();
     let seconds = duration.as_secs_f64();
     if seconds < 0.0095 {
         format!("{:.2} ms", seconds * 1e3)
@@ -128,8 +130,8 @@ pub(super) fn span(duration: Duration) -> String {
 }
 
 /// How many a second; none if no time has passed.
-pub(super) fn rate(number: u64, duration: Duration) -> Option<String> {
-    let seconds = duration.as_secs_f64();
+pub(super) fn rate(number: u64, duration: impl Into<Duration>) -> Option<String> {
+    let seconds = duration.into().as_secs_f64();
     let rate = (seconds > 0.0).then(|| number as f64 / seconds)?;
     Some(if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) })
 }

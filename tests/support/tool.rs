@@ -9,7 +9,7 @@ use mailconn::judge::{Judge, run_end};
 use mailconn::protocol::MailConnector;
 use mailconn::record::{Audit, FailOn, Run, Summary, Verdict};
 use mailconn::report::{
-    self, Recorded, ScenarioVerification, TableOptions, Trace, Verification, scenario_verification_json,
+    self, Recorded, Report, ScenarioVerification, Trace, Verification, scenario_verification_json,
     scenario_verification_text, verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
@@ -20,17 +20,15 @@ use super::folded::unfold;
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
 pub fn report(file: &[u8]) -> String {
-    let run = whole(file);
-    let (summary, verdict) = judged(&run);
-    String::from_utf8(report::json(&run, &summary, &verdict)).unwrap()
+    String::from_utf8(report::json(&Report::of_run(&whole(file)).unwrap())).unwrap()
 }
 
 /// `mailconn report FILE`, with a row for each operation and with so many rows a section, or all.
 #[track_caller]
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
     let run = whole(file);
-    let (summary, verdict) = judged(&run);
-    report::table(&run, &summary, &verdict, &TableOptions { each, rows })
+    let table = report::table(&Report::of_run(&run).unwrap(), rows);
+    if each { report::each(&run) + &table } else { table }
 }
 
 #[track_caller]

@@ -1,5 +1,6 @@
 //! Eighty columns, whatever stands in them.
 
+use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -65,6 +66,80 @@ pub(in crate::report) fn grid(
         Some(titles) => format!("{titles}\n{body}"),
         None => body,
     }
+}
+
+/// A column whose width is known before its first row.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    name: &'static str,
+    number: bool,
+    /// Without the blanks behind it.
+    pub(super) width: usize,
+    gap: usize,
+}
+
+impl Fixed {
+    /// A column of words, at least as wide as its name.
+    pub(super) fn words(name: &'static str, width: usize) -> Self {
+        Self { name, number: false, width: width.max(name.len()), gap: 2 }
+    }
+
+    /// A column of figures: to the right.
+    pub(super) fn figures(name: &'static str, width: usize) -> Self {
+        Self { name, number: true, width: width.max(name.len()), gap: 1 }
+    }
+
+    /// With so many blanks behind it.
+    pub(super) const fn gap(mut self, blanks: usize) -> Self {
+        self.gap = blanks;
+        self
+    }
+
+    /// With one blank behind it at most.
+    pub(super) fn close(&mut self) {
+        self.gap = self.gap.min(1);
+    }
+
+    /// With the blanks behind it.
+    pub(super) const fn whole(&self) -> usize {
+        self.width + self.gap
+    }
+}
+
+/// The headers of fixed columns, under their titles.
+pub(super) fn header(columns: &[Fixed], over: &[Over]) -> String {
+    let header = row(columns, columns.iter().map(|column| column.name.to_owned()).collect());
+    match titles(header.trim_end(), columns.len(), over) {
+        Some(titles) => format!("{titles}\n{header}"),
+        None => header,
+    }
+}
+
+/// A row in fixed columns. A cell that is too wide goes on in the next line.
+pub(super) fn row(columns: &[Fixed], cells: Vec<String>) -> String {
+    // Only of ASCII it is known at once how wide it is.
+    if columns.iter().zip(&cells).all(|(column, cell)| cell.len() <= column.width && cell.is_ascii()) {
+        let mut line = String::with_capacity(usize::from(WIDTH) + 1);
+        for (Fixed { number, width, gap, .. }, cell) in columns.iter().zip(&cells) {
+            let _ = match number {
+                true => write!(line, "{cell:>width$}{:gap$}", ""),
+                false => write!(line, "{cell:<width$}{:gap$}", ""),
+            };
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        return line;
+    }
+    let mut table = bare();
+    table.add_row(cells);
+    for (column, shape) in columns.iter().zip(table.column_iter_mut()) {
+        shape.set_padding((0, u16::try_from(column.gap).unwrap_or_default()));
+        shape.set_constraint(ColumnConstraint::Absolute(Width::Fixed(u16::try_from(column.whole()).unwrap_or(WIDTH))));
+        if column.number {
+            shape.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    trimmed(&table)
 }
 
 /// Columns in which no word is broken that is not longer than that.

@@ -9,77 +9,74 @@ mod tasks;
 mod verdict;
 mod workers;
 
+use super::model::Report;
+pub use operations::OperationRows;
+
 use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::record::{Asked, CutOff, Executor, FailureRow, Lock, Run, Summary, Verdict};
+use crate::event::{Asked, CutOff, Executor, Lock, RunStart};
+use crate::figures::{FailureRow, Summary};
 
-/// How much the table shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableOptions {
-    /// A row for every operation.
-    pub each: bool,
-    /// At most so many rows of a section: the first, and those that failed or took longest. None: all of them.
-    pub rows: Option<usize>,
-}
-
-impl Default for TableOptions {
-    fn default() -> Self {
-        Self { each: false, rows: Some(20) }
-    }
-}
-
-/// The report for a person: plain text, no line wider than 80 columns.
+/// The report for a person: plain text, no line wider than 80 columns. Of each section it shows `rows` rows at most, the
+/// first and those that failed or took longest; none: all that the report has.
 #[must_use]
-pub fn table(run: &Run, summary: &Summary, verdict: &Verdict, options: &TableOptions) -> String {
-    let mut parts = vec![heading(run) + &headline(run, summary), workers::section(summary, options.rows)];
-    parts.push(sections::section(summary, options.rows));
+pub fn table(report: &Report, rows: Option<usize>) -> String {
+    let summary = &report.summary;
+    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, rows)];
+    parts.push(sections::section(summary, rows));
     parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, options.rows));
-    parts.push(failures(summary, options.rows));
-    if options.each {
-        parts.push(operations::section(run, summary, options.rows));
-    }
-    parts.push(verdict::section(verdict));
+    parts.extend(sessions::sections(summary, rows));
+    parts.push(failures(summary, rows));
+    parts.push(verdict::section(&report.verdict));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
 /// What was asked for.
-fn heading(run: &Run) -> String {
-    let header = &run.header;
-    let (threads, tasks) = (header.workers.len() as u64, header.tasks.len() as u64);
-    let doers = if tasks > 0 { header.tasks.len() } else { header.workers.len() };
-    let asked = match header.asked {
-        Asked::Duration(duration) => span(duration),
-        asked => many(asked.of_all(doers).unwrap_or_default(), "operation"),
+fn heading(start: &RunStart) -> String {
+    let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
+    let asked = match start.asked {
+        Some(Asked::Operations(_) | Asked::InAll(_)) => {
+            asked_in_all(start).map(|all| format!(", {}", many(all, "operation")))
+        }
+        Some(Asked::Duration(duration)) => Some(format!(", {}", span(duration))),
+        None => None,
     };
+    let asked = asked.unwrap_or_default();
     let switches: String =
-        header.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
-    let (server, mode, threads) = (printable(&header.server), header.mode, many(threads, "thread"));
-    let tasks = match header.executor {
+        start.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
+    let (server, mode, threads) = (printable(&start.server), start.mode, many(threads, "thread"));
+    let tasks = match start.executor {
         Executor::Threads => String::new(),
         Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
         Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
     };
-    let seed = header.seed;
-    grid::paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}, {asked}, seed {seed}"))
+    let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    grid::paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+}
+
+/// How many operations were asked for, if a number was.
+fn asked_in_all(start: &RunStart) -> Option<u64> {
+    let each_of = if start.tasks.is_empty() { start.workers.len() } else { start.tasks.len() };
+    start.asked?.of_all(each_of)
 }
 
 /// What came of it.
-fn headline(run: &Run, summary: &Summary) -> String {
+fn headline(report: &Report) -> String {
+    let Report { start, ending, summary, .. } = report;
     let operations = &summary.operations;
     let mut lines = Vec::new();
-    if let Some(number) = run.end.interrupted {
+    if let Some(number) = ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
 
-    if run.header.lock == Lock::Command {
+    if start.lock == Lock::Command {
         lines.push(
             "lock: command (each command of an operation took the connection anew; --lock unit is safe)".to_owned(),
         );
     }
 
-    let opened = summary.opened as u64;
-    let carried = summary.carried();
+    let opened = summary.connections.opened as u64;
+    let carried = summary.carried;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
         let each = match carried % opened {
@@ -88,17 +85,17 @@ fn headline(run: &Run, summary: &Summary) -> String {
         };
         connections += &match opened {
             1 => format!(", {each} on it"),
-            _ => format!(" (peak {}), {each} on each", count(summary.peak as u64)),
+            _ => format!(" (peak {}), {each} on each", count(summary.connections.peak as u64)),
         };
     }
-    connections += if summary.main_opened { "; main used" } else { "; main not used" };
+    connections += if summary.connections.main_opened { "; main used" } else { "; main not used" };
     lines.push(connections);
 
     let mut done = format!("{} ok, {} failed", many(operations.ok, "operation"), count(operations.failed));
     if operations.not_issued > 0 {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
-    done += &format!("; {}", span(run.end.elapsed));
+    done += &format!("; {}", span(ending.elapsed));
     if let Some(rate) = rate(carried, summary.worked) {
         done += &format!(", {rate} operations/s (first to last: {})", span(summary.worked));
     }
@@ -113,21 +110,21 @@ fn headline(run: &Run, summary: &Summary) -> String {
 
     // With a fixed number for each worker there is nothing to share out.
     let shares = summary.workers.iter().map(|row| row.operations.issued);
-    if let (Asked::Duration(_), Some(most), Some(least)) = (run.header.asked, shares.clone().max(), shares.min()) {
+    if let (Some(Asked::Duration(_)), Some(most), Some(least)) = (start.asked, shares.clone().max(), shares.min()) {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
 
-    let left: Vec<&str> = run.left_mailboxes().collect();
+    let left = &summary.left_mailboxes;
     if let Some(first) = left.first() {
         let others = if left.len() > 1 { format!(" and {} more", count(left.len() as u64 - 1)) } else { String::new() };
         lines.push(format!("left on the server, since it could not be removed: {first}{others}"));
     }
-    if run.header.insecure {
+    if start.certificates_verified == Some(false) {
         lines.push("WARNING: certificates were not verified (--insecure): anyone may have been the server".to_owned());
     }
 
-    if run.end.still_open > 0 {
-        lines.push(format!("{} still open at the end", many(run.end.still_open as u64, "connection")));
+    if ending.still_open > 0 {
+        lines.push(format!("{} still open at the end", many(ending.still_open as u64, "connection")));
     }
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
 }
@@ -162,9 +159,14 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
         let times = left_out.iter().fold(0_u64, |sum, row| sum.saturating_add(row.count));
         let ways = many(left_out.len() as u64, "more way");
         text += &grid::paragraph(&format!(
-            "... {ways} of failing, {} in all (--format json lists all)",
-            many(times, "time")
+            "... {ways} of failing, {} in all (--format json lists {})",
+            many(times, "time"),
+            if summary.other_failures > 0 { "them" } else { "all" }
         ));
+    }
+    if summary.other_failures > 0 {
+        let times = many(summary.other_failures, "more failure");
+        text += &grid::paragraph(&format!("... {times} in yet other ways (--format ndjson lists all)"));
     }
     text
 }

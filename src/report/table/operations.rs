@@ -1,76 +1,124 @@
-//! A row for every operation.
+//! A row for every operation, one at a time: each can be told as it happens.
 
-use super::fold::fold;
-use super::grid::{Over, figures, grid, names, paragraph, words};
-use crate::record::{Operation, Run, Summary};
-use crate::report::words::{count, many, ms, printable};
+use super::grid::{self, Fixed, Over, WIDTH};
+use super::{asked_in_all, heading};
+use crate::allocator::{Mode, Reason};
+use crate::event::{Operation, RunStart, TaskId, WorkerId};
+use crate::report::words::{count, ms, printable};
 
+/// Numbers have so many columns where nobody knows how many operations there will be.
+const NUMBER: usize = 7;
 /// Where tasks have their column, if there are any.
 const TASK: usize = 2;
 
-pub(super) fn section(run: &Run, summary: &Summary, most: Option<usize>) -> String {
-    let operations: Vec<&Operation> = run.operations().map(|(_, operation)| operation).collect();
-    if operations.is_empty() {
-        return String::new();
-    }
-    let shown = fold(operations.len(), most, |index| {
-        let operation = operations[index];
-        (operation.outcome.is_err(), operation.wait + operation.dial + operation.service)
-    });
-    let mut columns = vec![
-        figures("no"),
-        words("worker"),
-        words("task"),
-        words("op"),
-        words("session"),
-        names("reason"),
-        figures("wait").after(2),
-        figures("dial"),
-        figures("service"),
-        words("outcome"),
-    ];
-    let tasks = !run.header.tasks.is_empty();
-    if !tasks {
-        columns.remove(TASK);
-    }
-    let last = columns.len() - 2;
-    let over = [Over { columns: last - 2..=last, title: "ms" }];
-    let rows = shown.iter().map(|&index| {
-        let mut cells = row(run, operations[index]);
-        if !tasks {
-            cells.remove(TASK);
-        }
-        cells
-    });
-    let mut text = grid(&columns, &over, rows);
-    let rest = operations.len() - shown.len();
-    if rest > 0 {
-        let failed = shown.iter().filter(|&&index| operations[index].outcome.is_err()).count() as u64;
-        let failed = summary.operations.failed.saturating_sub(failed);
-        let (rest, failed) = (many(rest as u64, "more operation"), count(failed));
-        text += &paragraph(&format!("... {rest}, {failed} failed (--format ndjson lists all)"));
-    }
-    text
+/// Rows of operations, in columns that are fixed before the first of them is known: what does not fit goes on below.
+#[derive(Debug)]
+pub struct OperationRows {
+    heading: String,
+    columns: Vec<Fixed>,
+    tasks: bool,
+    /// How far to the right that stands which has no room in its row.
+    below: usize,
 }
 
-fn row(run: &Run, operation: &Operation) -> Vec<String> {
-    let none = || "-".to_owned();
-    let mailbox = operation.mailbox.and_then(|index| run.header.mailboxes.get(usize::from(index)));
-    vec![
-        operation.number.to_string(),
-        operation.worker.to_string(),
-        operation.task.map_or_else(none, |task| task.to_string()),
-        mailbox
-            .map_or_else(|| operation.name.to_owned(), |mailbox| format!("{} {}", operation.name, printable(mailbox))),
-        operation.session.map_or_else(none, |session| session.to_string()),
-        operation.reason.map_or_else(none, |reason| reason.to_string()),
-        ms(operation.wait),
-        if operation.opened { ms(operation.dial) } else { none() },
-        ms(operation.service),
-        match &operation.outcome {
-            Ok(0) => "ok".to_owned(),
-            Ok(items) => format!("ok, {}", count(u64::from(*items))),
-            Err(failure) => format!("{} at {}", failure.kind.name(), failure.stage.name()),
-        },
-    ]
+impl OperationRows {
+    /// For the run that begins so.
+    #[must_use]
+    pub fn new(start: &RunStart) -> Self {
+        let last = |number: usize| u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
+        let number = asked_in_all(start).map_or(NUMBER, |all| all.to_string().len().min(NUMBER));
+        let worker = WorkerId(last(start.workers.len())).to_string().len();
+        let task = TaskId(last(start.tasks.len())).to_string().len();
+        let mut modes = start.switches.iter().map(|switch| switch.mode).chain([start.mode]);
+        let reason = if modes.any(|mode| mode == Mode::UseDefault) { Reason::DefaultCreated } else { Reason::Explicit };
+        let mut columns = vec![
+            Fixed::figures("no", number).gap(2),
+            Fixed::words("worker", worker),
+            Fixed::words("op", widest(start)),
+            Fixed::words("session", 0),
+            Fixed::words("reason", reason.name().len()),
+            Fixed::figures("wait", "12.3s".len()),
+            Fixed::figures("dial", "12.3s".len()),
+            Fixed::figures("service", 0).gap(2),
+            Fixed::words("outcome", 0).gap(0),
+        ];
+        let tasks = !start.tasks.is_empty();
+        if tasks {
+            columns.insert(TASK, Fixed::words("task", task));
+        }
+        let op = TASK + usize::from(tasks);
+        fit(&mut columns, op);
+        let below = columns.iter().take(op).map(Fixed::whole).sum();
+        Self { heading: heading(start), columns, tasks, below }
+    }
+
+    /// What ran, and the columns' names.
+    #[must_use]
+    pub fn begin(&self) -> String {
+        let last = self.columns.len() - 2;
+        let over = [Over { columns: last - 2..=last, title: "ms" }];
+        format!("{}\n{}", self.heading, grid::header(&self.columns, &over))
+    }
+
+    /// The operation's row.
+    #[must_use]
+    pub fn row(&self, operation: &Operation) -> String {
+        let none = || "-".to_owned();
+        let failure = operation.result().err().map(|it| format!("{} at {}", it.kind.name(), it.stage.name()));
+        let room = self.columns.last().map_or(0, |outcome| outcome.width);
+        let (outcome, below) = match (operation.result(), failure) {
+            (Ok(0), _) => ("ok".to_owned(), None),
+            (Ok(items), _) => (format!("ok, {}", count(u64::from(items))), None),
+            (Err(_), Some(failure)) if failure.len() > room => ("failed".to_owned(), Some(failure)),
+            (Err(_), failure) => (failure.unwrap_or_default(), None),
+        };
+        let mut cells = vec![
+            operation.number.to_string(),
+            operation.worker.to_string(),
+            match &operation.mailbox {
+                None => operation.name.to_owned(),
+                Some(mailbox) => format!("{} {}", operation.name, printable(mailbox)),
+            },
+            operation.session.map_or_else(none, |session| session.to_string()),
+            operation.reason.map_or_else(none, |reason| reason.to_string()),
+            ms(operation.wait_us),
+            if operation.opened { ms(operation.dial_us) } else { none() },
+            ms(operation.service_us),
+            outcome,
+        ];
+        if self.tasks {
+            cells.insert(TASK, operation.task.map_or_else(none, |task| task.to_string()));
+        }
+        let mut row = grid::row(&self.columns, cells);
+        if let Some(failure) = below {
+            row += &format!("{:1$}{failure}\n", "", self.below);
+        }
+        row
+    }
+}
+
+/// Makes the columns as wide as a line: the last one takes what is left, and the one at `gives` gives what is too much.
+fn fit(columns: &mut [Fixed], gives: usize) {
+    let whole = |columns: &[Fixed]| columns.iter().map(Fixed::whole).sum::<usize>();
+    let line = usize::from(WIDTH);
+    if whole(columns) > line {
+        columns.iter_mut().for_each(Fixed::close);
+    }
+    let too_much = whole(columns).saturating_sub(line);
+    if let Some(column) = columns.get_mut(gives) {
+        column.width = column.width.saturating_sub(too_much).max(1);
+    }
+    let left = line.saturating_sub(whole(columns));
+    if let Some(last) = columns.last_mut() {
+        last.width += left;
+    }
+}
+
+/// How wide the names of operations can be, with their mailboxes.
+fn widest(start: &RunStart) -> usize {
+    let names =
+        start.mix.as_deref().unwrap_or_default().split(',').map(|one| one.split('=').next().unwrap_or_default());
+    let name = names.map(str::len).max().unwrap_or_default();
+    let mailbox = start.mailboxes.iter().map(|mailbox| printable(mailbox).chars().count() + 1).max();
+    name + mailbox.unwrap_or_default()
 }

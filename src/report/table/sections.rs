@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fold::fold;
 use super::grid::{figures, grid, names, paragraph, words};
-use crate::record::{SectionRow, Summary};
+use crate::figures::{SectionRow, Summary};
 use crate::report::words::{count, figure, many};
 
 pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {

@@ -1,11 +1,10 @@
 //! A row for each session: those that were opened, and those that could not be.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::fold::fold;
 use super::grid::{Over, figures, grid, paragraph, words};
-use crate::record::{HowClosed, OpenFailed, Opened, SessionRow, Stage, Summary, WhyOpened};
+use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
+use crate::figures::{Protection, SessionRow, Summary, WhyOpened};
+use crate::protocol::Stage;
 use crate::report::words::{count, figure, many, ms, short};
 
 /// Where TLS has its column, if any session has TLS: else it would hold nothing, and others need the room.
@@ -16,14 +15,33 @@ pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
     for row in &summary.sessions {
         match &row.dial {
             Ok(dial) => opened.push((row, dial)),
-            Err(dial) => failed.push((row, dial)),
+            Err(dial) => failed.push((row, &**dial)),
         }
     }
     opened.sort_by_key(|(row, _)| row.session);
-    [open_section(&opened, most), failed_section(&failed, most)]
+    let refused = summary.refused.saturating_sub(failed.len()) as u64;
+    let rest = Rest {
+        sessions: summary.connections.opened.saturating_sub(opened.len()) as u64,
+        not_logged_out: summary.rest.bad.saturating_sub(refused),
+        operations: summary.rest.operations,
+    };
+    [open_section(&opened, rest, &summary.protection, most), failed_section(&failed, refused, most)]
 }
 
-fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> String {
+/// What the opened sessions come to of which there is no row to show.
+#[derive(Clone, Copy)]
+struct Rest {
+    sessions: u64,
+    not_logged_out: u64,
+    operations: u64,
+}
+
+fn open_section(
+    sessions: &[(&SessionRow, &SessionOpened)],
+    rest: Rest,
+    protection: &Protection,
+    most: Option<usize>,
+) -> String {
     if sessions.is_empty() {
         return String::new();
     }
@@ -31,7 +49,7 @@ fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> Str
         let (row, dial) = sessions[index];
         (!logged_out(row) || row.session.number > 1, connect(dial) + setup(dial))
     });
-    let tls = sessions.iter().any(|(_, dial)| dial.phases.tls.is_some());
+    let tls = sessions.iter().any(|(_, dial)| dial.dial_us.tls.is_some());
     let mut columns =
         vec![words("session"), words("kind"), words("why"), figures("port"), figures("conn").after(2), figures("tls")];
     columns.extend([
@@ -55,34 +73,27 @@ fn open_section(sessions: &[(&SessionRow, &Opened)], most: Option<usize>) -> Str
         }
         cells
     });
-    grid(&columns, &over, rows) + &folded(sessions, &shown) + &protection(sessions)
+    grid(&columns, &over, rows) + &folded(sessions, &shown, rest) + &protected(protection)
 }
 
 /// What TLS agreed on and how they signed in: the same for nearly all, so it stands below and not in each row.
-fn protection(sessions: &[(&SessionRow, &Opened)]) -> String {
-    let mut tls: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
-    let mut signed_in: BTreeMap<&str, u64> = BTreeMap::new();
-    for (_, dial) in sessions {
-        if let Some(details) = &dial.tls {
-            let (all, resumed) = tls.entry((&details.version, &details.cipher)).or_default();
-            *all += 1;
-            *resumed += u64::from(details.resumed);
-        }
-        *signed_in.entry(dial.signed_in_by.unwrap_or("nobody")).or_default() += 1;
-    }
+fn protected(Protection { tls, signed_in_by }: &Protection) -> String {
     let mut text = String::new();
     for ((version, cipher), (all, resumed)) in tls {
-        let of = many(all, "session");
-        text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(resumed)));
+        let of = many(*all, "session");
+        text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(*resumed)));
     }
-    if signed_in.keys().all(|by| *by == "nobody") {
+    if signed_in_by.keys().all(Option::is_none) {
         return text + &paragraph("nobody signed in");
     }
-    let by: Vec<String> = signed_in.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
+    let mut by: Vec<(&str, u64)> =
+        signed_in_by.iter().map(|(by, sessions)| (by.unwrap_or("nobody"), *sessions)).collect();
+    by.sort_unstable();
+    let by: Vec<String> = by.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
     text + &paragraph(&format!("signed in by {}", by.join(", ")))
 }
 
-fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
+fn row((row, dial): (&SessionRow, &SessionOpened)) -> Vec<String> {
     let closed = row.closed.as_ref();
     vec![
         row.session.to_string(),
@@ -90,17 +101,17 @@ fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
         why(row.why).to_owned(),
         dial.local_port.to_string(),
         ms(connect(dial)),
-        phase(dial.phases.tls) + if dial.tls.as_ref().is_some_and(|tls| tls.resumed) { "r" } else { "" },
-        phase(dial.phases.greeting),
-        phase(dial.phases.sign_in),
+        phase(dial.dial_us.tls) + if dial.tls.as_ref().is_some_and(|tls| tls.resumed) { "r" } else { "" },
+        phase(dial.dial_us.greeting),
+        phase(dial.dial_us.sign_in),
         figure(row.operations),
-        closed.map_or_else(|| "-".to_owned(), |closed| short(closed.sent)),
-        closed.map_or_else(|| "-".to_owned(), |closed| short(closed.received)),
-        match closed.map(|closed| (&closed.how, closed.said_goodbye())) {
+        closed.map_or_else(|| "-".to_owned(), |closed| short(closed.bytes_sent)),
+        closed.map_or_else(|| "-".to_owned(), |closed| short(closed.bytes_received)),
+        match closed.map(|closed| (closed.closed, closed.said_goodbye())) {
             Some((HowClosed::LoggedOut, _)) => "logout",
-            Some((HowClosed::WithoutLogout(_), true)) => "logout failed",
-            Some((HowClosed::WithoutLogout(_), false)) => "no logout",
-            Some((HowClosed::HungUp(_), _)) => "hung up",
+            Some((HowClosed::NoLogout, true)) => "logout failed",
+            Some((HowClosed::NoLogout, false)) => "no logout",
+            Some((HowClosed::HungUp, _)) => "hung up",
             Some((HowClosed::Discarded, _)) => "broken",
             None => "open",
         }
@@ -109,15 +120,15 @@ fn row((row, dial): (&SessionRow, &Opened)) -> Vec<String> {
 }
 
 /// To find the server is part of reaching it.
-fn connect(dial: &Opened) -> Duration {
-    dial.phases.resolve.unwrap_or_default() + dial.phases.connect.unwrap_or_default()
+fn connect(dial: &SessionOpened) -> Micros {
+    dial.dial_us.resolve.unwrap_or_default() + dial.dial_us.connect.unwrap_or_default()
 }
 
-fn setup(dial: &Opened) -> Duration {
-    [dial.phases.tls, dial.phases.greeting, dial.phases.sign_in].into_iter().flatten().sum()
+fn setup(dial: &SessionOpened) -> Micros {
+    [dial.dial_us.tls, dial.dial_us.greeting, dial.dial_us.sign_in].into_iter().flatten().sum()
 }
 
-fn phase(phase: Option<Duration>) -> String {
+fn phase(phase: Option<Micros>) -> String {
     phase.map_or_else(|| "-".to_owned(), ms)
 }
 
@@ -137,12 +148,12 @@ const fn why(why: WhyOpened) -> &'static str {
 }
 
 fn logged_out(row: &SessionRow) -> bool {
-    row.closed.as_ref().is_some_and(|closed| matches!(closed.how, HowClosed::LoggedOut))
+    row.closed.as_ref().is_some_and(|closed| closed.closed == HowClosed::LoggedOut)
 }
 
-fn folded(sessions: &[(&SessionRow, &Opened)], shown: &[usize]) -> String {
+fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Rest) -> String {
     let mut next = shown.iter().copied().peekable();
-    let (mut rows, mut operations, mut others) = (0, 0_u64, 0);
+    let Rest { sessions: mut rows, mut operations, not_logged_out: mut others } = rest;
     for (index, (row, _)) in sessions.iter().enumerate() {
         if next.next_if_eq(&index).is_none() {
             rows += 1;
@@ -158,14 +169,22 @@ fn folded(sessions: &[(&SessionRow, &Opened)], shown: &[usize]) -> String {
         others => format!("{} not ended by logout", count(others)),
     };
     let (rows, operations) = (many(rows, "more session"), many(operations, "operation"));
-    paragraph(&format!("... {rows}: {operations}, {ended} (--format json lists all)"))
+    paragraph(&format!("... {rows}: {operations}, {ended} ({})", listed(rest.sessions)))
 }
 
-fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) -> String {
+/// Where the sessions are listed that are not shown, of which so many have no row.
+const fn listed(without_row: u64) -> &'static str {
+    match without_row {
+        0 => "--format json lists all",
+        _ => "--format json lists the worst and the newest, --format ndjson all",
+    }
+}
+
+fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> String {
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| sessions[index].1.took);
+    let shown = fold(sessions.len(), most, |index| sessions[index].1.took_us);
     let columns = [
         words("dialled"),
         words("kind"),
@@ -183,21 +202,21 @@ fn failed_section(sessions: &[(&SessionRow, &OpenFailed)], most: Option<usize>) 
             why(row.why).to_owned(),
             dial.local_port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             figure(dial.open as u64),
-            ms(dial.took),
+            ms(dial.took_us),
             could_not(dial),
         ]
     });
     let mut text = grid(&columns, &[], rows);
-    let rest = sessions.len() - shown.len();
+    let rest = (sessions.len() - shown.len()) as u64 + without_row;
     if rest > 0 {
-        let rest = many(rest as u64, "more dial");
-        text += &paragraph(&format!("... {rest} that failed (--format json lists all)"));
+        let rest = many(rest, "more dial");
+        text += &paragraph(&format!("... {rest} that failed ({})", listed(without_row)));
     }
     text
 }
 
 /// Why a dial failed. One that stopped before the sign-in, since an earlier one was refused, cost the account nothing.
-fn could_not(dial: &OpenFailed) -> String {
+fn could_not(dial: &SessionRefused) -> String {
     let spared = if dial.failure.stage == Stage::Auth && !dial.sign_in_attempted { ", not tried" } else { "" };
     format!("{} at {}{spared}", dial.failure.kind.name(), dial.failure.stage.name())
 }

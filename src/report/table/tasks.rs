@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fold::ranges;
 use super::grid::{figures, grid, labelled, names};
-use crate::record::{Summary, TaskRow, Whose};
+use crate::figures::{Summary, TaskRow, Whose};
 use crate::report::words::{figure, many};
 
 type Picks = fn(Whose) -> bool;

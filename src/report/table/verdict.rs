@@ -1,23 +1,33 @@
 //! What the run proves.
 
 use super::grid::{labelled, paragraph};
-use crate::record::{Agreement, Conclusion, Finding, Severity, Verdict};
-use crate::report::words::{self, count, many, printable};
+use crate::event::{Agreement, Finding, Severity, Witnessed};
+use crate::judge::{Conclusion, Verdict};
+use crate::report::words::{count, many, printable, signal};
 
 pub(super) fn section(verdict: &Verdict) -> String {
-    let rules = match verdict.rules {
+    let rules = match verdict.proof.rules {
         Agreement { checked: 0, .. } => "rules: no operation to check".to_owned(),
         Agreement { checked, held } => format!("rules held for {} of {}", count(held), many(checked, "operation")),
     };
-    let witness = match verdict.witness {
-        None => "the server's own record: not available (a real server's log is not read)".to_owned(),
-        Some(Agreement { checked: 0, .. }) => "the server's own record: no operation to compare".to_owned(),
-        Some(Agreement { checked, held }) => {
-            format!("the server's own record agrees for {} of {}", count(held), count(checked))
-        }
-    };
+    let witness = witness(verdict.proof.witness);
     let end = format!("exit {}: {}", verdict.conclusion.exit_code(), concluded(verdict));
     paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
+}
+
+/// What the server's own record says of the operations.
+fn witness(witness: Witnessed) -> String {
+    let Witnessed { available, checked, agreed, not_compared } = witness;
+    match (available, checked, not_compared) {
+        (false, ..) => "the server's own record: not available (a real server's log is not read)".to_owned(),
+        (true, 0, 0) => "the server's own record: no operation to compare".to_owned(),
+        (true, 0, not) => format!("the server's own record: {} could not be compared", many(not, "operation")),
+        (true, _, 0) => format!("the server's own record agrees for {} of {}", count(agreed), count(checked)),
+        (true, _, not) => {
+            let (agreed, checked, not) = (count(agreed), count(checked), count(not));
+            format!("the server's own record agrees for {agreed} of {checked}, {not} could not be compared")
+        }
+    }
 }
 
 /// What the run came to: not that all held if something was found that this run was told to pass.
@@ -26,13 +36,20 @@ fn concluded(verdict: &Verdict) -> String {
         .findings
         .iter()
         .filter(|finding| finding.severity != Severity::Advice)
-        .map(|finding| finding.id)
+        .map(|finding| &*finding.id)
         .collect();
     match verdict.conclusion {
         Conclusion::Held if !passed.is_empty() => {
             format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
         }
-        _ => words::concluded(verdict),
+        conclusion => verdict.because.clone().unwrap_or_else(|| in_words(conclusion)),
+    }
+}
+
+fn in_words(conclusion: Conclusion) -> String {
+    match conclusion {
+        Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
+        other => other.sentence().to_owned(),
     }
 }
 
@@ -45,5 +62,5 @@ fn finding(finding: &Finding) -> (String, String) {
     for evidence in &finding.evidence {
         text += &format!("\n- {}", printable(evidence));
     }
-    (finding.id.to_owned(), text)
+    (finding.id.clone(), text)
 }

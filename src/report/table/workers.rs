@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fold::{fold, ranges};
 use super::grid::{Over, figures, grid, labelled, paragraph, words};
-use crate::record::{Summary, WorkerRow};
+use crate::figures::{Summary, WorkerRow};
 use crate::report::words::{count, figure, many, ms};
 
 pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
