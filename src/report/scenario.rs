@@ -2,10 +2,12 @@
 
 mod ndjson;
 
+use super::model::Report;
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
+use crate::event::{Agreement, Proof, Severity, Witnessed};
 use crate::protocol::Failure;
-use crate::record::{Agreement, Did, Outcome, Scenario, Severity, StepDone, Verdict};
+use crate::record::{self, Did, Outcome, Scenario, StepDone};
 
 pub use ndjson::ScenarioLines;
 
@@ -100,12 +102,13 @@ fn why(did: &Did) -> Option<String> {
 pub fn scenario_ends(scenario: &Scenario, outcome: &Outcome) -> String {
     let mut text: String = outcome.findings.iter().map(scenario_step).collect();
     text.push('\n');
-    for ((name, _), verdict) in scenario.clients.iter().zip(&outcome.verdicts) {
+    for (name, run) in &scenario.clients {
+        let Some(Report { verdict, .. }) = Report::of_run(run) else { continue };
         let whose = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
-        text += &paragraph(&format!("{whose}{}", judged(verdict)));
+        text += &paragraph(&format!("{whose}{}", judged(verdict.proof)));
         // A few steps give no figures to advise on.
         for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Advice) {
-            let (id, severity) = (finding.id, finding.severity.name());
+            let (id, severity) = (&finding.id, finding.severity.name());
             text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
             text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
         }
@@ -131,7 +134,7 @@ pub(super) fn why_so(scenario: &Scenario, outcome: &Outcome) -> String {
     let all = if why.is_empty() { "all as expected, but " } else { "" };
     let is_broken = |id: &str| {
         let mut found = outcome.verdicts.iter().flat_map(|verdict| &verdict.findings);
-        found.any(|finding| finding.id == id && finding.severity == Severity::Broken)
+        found.any(|finding| finding.id == id && finding.severity == record::Severity::Broken)
     };
     let (broken, named): (Vec<&str>, Vec<&str>) = outcome.failing.iter().partition(|id| is_broken(id));
     for (what, ids) in [("an invariant of mailconn's own is broken", broken), ("a finding that --fail-on names", named)]
@@ -144,11 +147,15 @@ pub(super) fn why_so(scenario: &Scenario, outcome: &Outcome) -> String {
 }
 
 /// `rules held in 7 of 7 operations; the server's own record agrees on 7 of 7`.
-fn judged(verdict: &Verdict) -> String {
-    let of = |agreement: Agreement| format!("{} of {}", agreement.held, agreement.checked);
-    let rules = format!("the rules held in {} operations", of(verdict.rules));
-    match verdict.witness {
-        Some(witness) => format!("{rules}; the server's own record agrees on {}", of(witness)),
-        None => rules,
+fn judged(Proof { rules, witness }: Proof) -> String {
+    let Agreement { checked, held } = rules;
+    let rules = format!("the rules held in {held} of {checked} operations");
+    let Witnessed { available, checked, agreed, not_compared } = witness;
+    match (available, not_compared) {
+        (false, _) => rules,
+        (true, 0) => format!("{rules}; the server's own record agrees on {agreed} of {checked}"),
+        (true, not) => {
+            format!("{rules}; the server's own record agrees on {agreed} of {checked}, {not} could not be compared")
+        }
     }
 }
