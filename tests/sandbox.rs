@@ -13,6 +13,7 @@ mod command;
 mod faults;
 mod foreign;
 mod pop3;
+mod record;
 mod smtp;
 mod strangers;
 mod talk;

@@ -65,6 +65,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
         idle_limit: args.idle_limit,
         // Nobody reads it, and clients come and go for days.
         keeps_record: false,
+        record_bound: None,
         watch: log.as_ref().map(Log::watch),
         transcripts: transcripts.clone(),
     };

@@ -38,7 +38,7 @@
 //! - `server`: accepts, starts a thread per connection, stops and joins every one of them; `options`, `listening`: what
 //!   it is asked to be.
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
-//! - `witness`: what the server itself saw; `transcript`: what went over each session, in files.
+//! - `witness`: what the server itself saw; `record`: where that is kept until it is taken; `transcript`: what went over each session, in files.
 //! - `limits`: how many connections an account may have; `surroundings`: who is let in; `sasl`: how a password is sent.
 //! - `faults`: the one place all replies pass on their way out, and what can be done there from outside.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
@@ -48,6 +48,7 @@
 //! # Invariants
 //! - No lock is held while a byte is sent, awaited or delayed.
 //! - A command is on record before its reply is written, and a session's end before its socket closes.
+//! - Nothing that was taken from the record is kept.
 //! - No password reaches the record.
 //! - What was said in the clear before a handshake does not count after it.
 
@@ -61,6 +62,7 @@ mod mailbox;
 mod message;
 mod options;
 mod pop3;
+mod record;
 mod sasl;
 mod seed;
 mod server;
@@ -75,6 +77,7 @@ mod witness;
 pub use faults::{Cut, Faults};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Maildrops, Options, User};
+pub use record::Record;
 pub use server::{Sandbox, Starved};
 pub use transcript::Transcripts;
 pub use witness::{

@@ -20,9 +20,13 @@ pub struct Options {
     /// How long a client may be silent before the server ends the session, if shorter than what the protocols ask of a
     /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in). `None` for just that.
     pub idle_limit: Option<Duration>,
-    /// Whether the record is kept: what every session did, command by command, for as long as the server runs. Without it
-    /// there is no evidence, and the server's memory does not grow with what its clients say.
+    /// Whether the record is kept: what every session did, command by command, until it is taken
+    /// ([`Record::take`](super::Record::take)) or the server is stopped. Without it there is no evidence, and the server's
+    /// memory does not grow with what its clients say.
     pub keeps_record: bool,
+    /// How many commands may be on record and not taken yet, for a record that is taken while the server runs. Past that
+    /// clients wait for their replies until it is taken, 5 seconds each at most. `None` for any number.
+    pub record_bound: Option<usize>,
     /// Is told of every session event as it happens, by the thread it happens to: it must not block. It may ask for the
     /// record.
     pub watch: Option<Watch>,
@@ -31,7 +35,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One user, `user` with the password `secret`; no limit, maildrops are locked, no latency; the record is kept, nobody watches.
+    /// One user, `user` with the password `secret`; no limit, maildrops are locked, no latency; the record is kept, without a
+    /// bound; nobody watches.
     fn default() -> Self {
         Self {
             users: vec![User::new("user", "secret")],
@@ -40,6 +45,7 @@ impl Default for Options {
             latency: Duration::ZERO,
             idle_limit: None,
             keeps_record: true,
+            record_bound: None,
             watch: None,
             transcripts: None,
         }

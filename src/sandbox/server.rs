@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
 use super::options::Options;
+use super::record::Record;
 use super::session;
 use super::tls::Identity;
 use super::transcript::Transcripts;
@@ -108,11 +109,12 @@ impl Sandbox {
         let encrypts = listening.iter().any(|one| one.security != Security::Plain);
         let identity = encrypts.then(|| Identity::new(addresses.iter().map(SocketAddr::ip))).transpose()?;
         let limits = Arc::new(Limits::new(options.connections_per_user));
+        let record = options.keeps_record.then(|| Arc::new(Record::new(options.record_bound)));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
             faults: Faults::new(Arc::clone(&limits), options.maildrops, options.latency),
             limits,
-            witness: Witness::new(options.watch, options.keeps_record),
+            witness: Witness::new(options.watch, record),
             starved: Arc::default(),
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
             transcripts: options.transcripts,
@@ -129,7 +131,7 @@ impl Sandbox {
             let (accepts, shared) = (Arc::clone(&listener), Arc::clone(&sandbox.shared));
             let thread = thread::Builder::new()
                 .name("sandbox accept".to_owned())
-                .spawn(move || accept(&accepts, (protocol, security), &shared))?;
+                .spawn(move || accept(&accepts, address, (protocol, security), &shared))?;
             sandbox.accepting.push(Accepting { listener, address, thread });
         }
         Ok(sandbox)
@@ -163,9 +165,14 @@ impl Sandbox {
         Arc::clone(&self.shared.starved)
     }
 
-    /// The record so far, session by session in the order they were accepted.
+    /// The record so far, session by session in the order they were accepted; what was taken of it is not there.
     pub fn witness(&self) -> Vec<SessionRecord> {
-        self.shared.witness.snapshot()
+        self.shared.witness.record().map(|record| record.snapshot()).unwrap_or_default()
+    }
+
+    /// The record, to take it part by part while the server runs; `None` if none is kept.
+    pub fn record(&self) -> Option<Arc<Record>> {
+        self.shared.witness.record().map(Arc::clone)
     }
 
     /// How many sessions are open: accepted, and not on record as closed.
@@ -173,12 +180,13 @@ impl Sandbox {
         self.shared.witness.open()
     }
 
-    /// Stops accepting, ends what is open with a goodbye, joins every thread, and returns the whole record.
+    /// Stops accepting, ends what is open with a goodbye, joins every thread, and returns the whole record, or what nobody
+    /// has taken of it. A session that was open has [`CloseCause::Server`] there.
     ///
     /// Clients that keep a session from ending in its own way are cut off, so that all is over by the deadline.
     pub fn stop(mut self, deadline: Duration) -> Vec<SessionRecord> {
         self.end(deadline);
-        self.shared.witness.take()
+        self.shared.witness.record().map(|record| record.take()).unwrap_or_default()
     }
 
     /// The same for a server that keeps no record: returns what all sessions came to, and as `open` those that were open
@@ -195,6 +203,9 @@ impl Sandbox {
 
     fn end(&mut self, deadline: Duration) {
         self.shared.stopping.store(true, Ordering::Release);
+        if let Some(record) = self.shared.witness.record() {
+            record.lift();
+        }
         let accepting = std::mem::take(&mut self.accepting);
         let mut running = Vec::new();
         for one in accepting {
@@ -252,7 +263,12 @@ fn shut(socket: &Weak<TcpStream>, how: Shutdown) {
 }
 
 /// Accepts until the server is stopped, and returns the sessions that may still be running.
-fn accept(listener: &TcpListener, speaks: (Protocol, Security), shared: &Arc<Shared>) -> Vec<Running> {
+fn accept(
+    listener: &TcpListener,
+    address: SocketAddr,
+    speaks: (Protocol, Security),
+    shared: &Arc<Shared>,
+) -> Vec<Running> {
     let mut running: Vec<Running> = Vec::new();
     let mut sweep_at = 64;
     loop {
@@ -261,7 +277,7 @@ fn accept(listener: &TcpListener, speaks: (Protocol, Security), shared: &Arc<Sha
             return running;
         }
         match accepted {
-            Ok((stream, peer)) => running.extend(serve(stream, peer, speaks, shared)),
+            Ok((stream, peer)) => running.extend(serve(stream, (address, peer), speaks, shared)),
             // The next one may be luckier: descriptors come back, and a client that gave up is no one's fault.
             Err(_) => thread::park_timeout(ACCEPT_PAUSE),
         }
@@ -277,8 +293,13 @@ fn accept(listener: &TcpListener, speaks: (Protocol, Security), shared: &Arc<Sha
 }
 
 /// Starts a session's thread. If the system has no thread to give, the connection is closed, and that is on record.
-fn serve(stream: TcpStream, peer: SocketAddr, speaks: (Protocol, Security), shared: &Arc<Shared>) -> Option<Running> {
-    let witness = shared.witness.accepted(peer, speaks.0);
+fn serve(
+    stream: TcpStream,
+    (listener, peer): (SocketAddr, SocketAddr),
+    speaks: (Protocol, Security),
+    shared: &Arc<Shared>,
+) -> Option<Running> {
+    let witness = shared.witness.accepted(listener, peer, speaks.0);
     if shared.faults.refuses() {
         witness.closed(CloseCause::Fault);
         // If the system will not, the client sees the end of the stream at once.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::listening::Protocol;
 use super::lock;
+use super::record::{Record, Session};
 use super::tls::handshake_failure;
 
-/// One connection, from accept to close.
+/// One connection, from accept to close; or a part of it, where the record is taken part by part ([`Record::take`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {
     /// Counts accepted connections, from 1.
@@ -29,12 +30,12 @@ pub struct SessionRecord {
     pub label: Vec<(String, Option<String>)>,
     /// When the connection was accepted.
     pub accepted: Instant,
-    /// When and why it ended; `None` while it is open.
+    /// When and why it ended; `None` while it is open: of a part, that more parts follow.
     pub closed: Option<(Instant, CloseCause)>,
-    /// Every command that has its reply, in the order they were carried out.
+    /// Every command that has its reply, in the order they were carried out; in a part those since the part before.
     pub commands: Vec<CommandRecord>,
     /// The Message-ID of each message that was taken by SMTP, as its header has it, in the order they were taken.
-    /// A message for several users is one.
+    /// A message for several users is one. In a part those since the part before.
     pub delivered: Vec<String>,
 }
 
@@ -176,16 +177,10 @@ pub struct TotalsOf {
     pub commands: BTreeMap<&'static str, u64>,
 }
 
-/// The record of all sessions.
-///
-/// It grows for as long as the server runs: it is the evidence, and evidence is not dropped. Whoever wants none has none
-/// kept.
-#[derive(Default)]
+/// What is known of all sessions: the record, where one is kept, and what can be counted without it.
 pub(super) struct Witness {
-    /// Written by the accepting threads, read by whoever asks for a snapshot.
-    sessions: Mutex<Vec<Arc<Entry>>>,
-    /// Whether sessions are put there.
-    keeps: bool,
+    /// None if no record is kept.
+    record: Option<Arc<Record>>,
     /// How many there were.
     accepted: AtomicU64,
     /// Sessions accepted and not closed, so that asking for their number costs no lock.
@@ -195,24 +190,20 @@ pub(super) struct Witness {
     watch: Option<Watch>,
 }
 
-struct Entry {
-    /// Written by its session's thread alone; contended only by a snapshot.
-    record: Mutex<SessionRecord>,
-    open: Arc<AtomicUsize>,
-    /// Whether commands and messages are put on record.
-    keeps: bool,
-    /// How many commands there were.
-    commands: AtomicUsize,
-    /// By name, where they are not put on record. Its session's thread alone uses it.
-    verbs: Mutex<BTreeMap<&'static str, u64>>,
-}
-
 /// A session's pen. Dropping it without [`SessionWitness::closed`], as a panic does, still ends the session on record.
 pub(super) struct SessionWitness {
     number: u64,
     protocol: Protocol,
+    open: Arc<AtomicUsize>,
     totals: Arc<Mutex<Totals>>,
-    entry: Arc<Entry>,
+    /// What is known of the session. Written by its thread alone; contended only by those who read the record.
+    session: Session,
+    /// The record that shares it. None if commands and messages are not put on record.
+    record: Option<Arc<Record>>,
+    /// How many commands there were.
+    commands: AtomicUsize,
+    /// By name, where they are not put on record. Its session's thread alone uses it.
+    verbs: Mutex<BTreeMap<&'static str, u64>>,
     /// None if nobody watches: then no event is made.
     watched: Option<Watched>,
 }
@@ -224,36 +215,41 @@ struct Watched {
 }
 
 impl Witness {
-    pub fn new(watch: Option<Watch>, keeps: bool) -> Self {
-        Self { watch, keeps, ..Self::default() }
+    pub fn new(watch: Option<Watch>, record: Option<Arc<Record>>) -> Self {
+        Self { record, accepted: AtomicU64::new(0), open: Arc::default(), totals: Arc::default(), watch }
     }
 
-    pub fn accepted(&self, peer: SocketAddr, protocol: Protocol) -> SessionWitness {
+    /// A client at `peer` was accepted at `listener`.
+    pub fn accepted(&self, listener: SocketAddr, peer: SocketAddr, protocol: Protocol) -> SessionWitness {
         let number = self.accepted.fetch_add(1, Ordering::AcqRel) + 1;
-        let entry = Arc::new(Entry {
-            record: Mutex::new(SessionRecord {
-                number,
-                protocol,
-                tls: false,
-                peer_port: peer.port(),
-                user: None,
-                label: Vec::new(),
-                accepted: Instant::now(),
-                closed: None,
-                commands: Vec::new(),
-                delivered: Vec::new(),
-            }),
-            open: Arc::clone(&self.open),
-            keeps: self.keeps,
-            commands: AtomicUsize::new(0),
-            verbs: Mutex::default(),
-        });
-        if self.keeps {
-            lock(&self.sessions).push(Arc::clone(&entry));
+        let session = Arc::new(Mutex::new(SessionRecord {
+            number,
+            protocol,
+            tls: false,
+            peer_port: peer.port(),
+            user: None,
+            label: Vec::new(),
+            accepted: Instant::now(),
+            closed: None,
+            commands: Vec::new(),
+            delivered: Vec::new(),
+        }));
+        if let Some(record) = &self.record {
+            record.accepted((listener, peer), number, &session);
         }
         self.open.fetch_add(1, Ordering::AcqRel);
         let watched = self.watch.clone().map(|watch| Watched { watch, protocol, peer });
-        let witness = SessionWitness { number, protocol, totals: Arc::clone(&self.totals), entry, watched };
+        let witness = SessionWitness {
+            number,
+            protocol,
+            open: Arc::clone(&self.open),
+            totals: Arc::clone(&self.totals),
+            session,
+            record: self.record.clone(),
+            commands: AtomicUsize::new(0),
+            verbs: Mutex::default(),
+            watched,
+        };
         witness.totals(|of| {
             of.connections += 1;
             of.open += 1;
@@ -271,23 +267,8 @@ impl Witness {
         lock(&self.totals).clone()
     }
 
-    pub fn snapshot(&self) -> Vec<SessionRecord> {
-        let sessions = lock(&self.sessions).clone();
-        let mut records: Vec<_> = sessions.iter().map(|entry| lock(&entry.record).clone()).collect();
-        records.sort_by_key(|record| record.number);
-        records
-    }
-
-    /// The whole record, handed over and not copied where its session is over.
-    pub fn take(&self) -> Vec<SessionRecord> {
-        let sessions = std::mem::take(&mut *lock(&self.sessions));
-        let owned = |entry: Arc<Entry>| match Arc::try_unwrap(entry) {
-            Ok(entry) => entry.record.into_inner().unwrap_or_else(PoisonError::into_inner),
-            Err(shared) => lock(&shared.record).clone(),
-        };
-        let mut records: Vec<_> = sessions.into_iter().map(owned).collect();
-        records.sort_by_key(|record| record.number);
-        records
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        self.record.as_ref()
     }
 }
 
@@ -297,7 +278,7 @@ impl SessionWitness {
     }
 
     pub fn encrypted(&self) {
-        lock(&self.entry.record).tls = true;
+        lock(&self.session).tls = true;
         self.tell(|| SessionEventKind::Encrypted);
     }
 
@@ -307,7 +288,7 @@ impl SessionWitness {
     }
 
     pub fn signed_in(&self, user: &str) {
-        let again = lock(&self.entry.record).user.replace(user.to_owned()).is_some();
+        let again = lock(&self.session).user.replace(user.to_owned()).is_some();
         self.totals(|of| {
             of.signed_in += 1;
             of.signed_in_now += u64::from(!again);
@@ -323,21 +304,20 @@ impl SessionWitness {
     }
 
     pub fn labelled(&self, label: Vec<(String, Option<String>)>) {
-        lock(&self.entry.record).label = label;
+        lock(&self.session).label = label;
     }
 
     pub fn command(&self, command: CommandRecord) {
-        self.entry.commands.fetch_add(1, Ordering::Relaxed);
-        if self.entry.keeps {
-            lock(&self.entry.record).commands.push(command);
-        } else {
-            *lock(&self.entry.verbs).entry(command.verb).or_default() += 1;
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        match &self.record {
+            Some(record) => record.command(&self.session, command),
+            None => *lock(&self.verbs).entry(command.verb).or_default() += 1,
         }
     }
 
     pub fn delivered(&self, message_id: &str, recipients: usize) {
-        if self.entry.keeps {
-            lock(&self.entry.record).delivered.push(message_id.to_owned());
+        if self.record.is_some() {
+            lock(&self.session).delivered.push(message_id.to_owned());
         }
         self.totals(|of| of.delivered += 1);
         self.tell(|| SessionEventKind::Delivered { message_id: message_id.to_owned(), recipients });
@@ -345,12 +325,16 @@ impl SessionWitness {
 
     /// The first cause given is the one that counts.
     pub fn closed(&self, cause: CloseCause) {
-        let mut record = lock(&self.entry.record);
-        if record.closed.is_none() {
-            record.closed = Some((Instant::now(), cause));
-            self.entry.open.fetch_sub(1, Ordering::AcqRel);
-            let verbs = std::mem::take(&mut *lock(&self.entry.verbs));
-            let signed_in = record.user.is_some();
+        let mut session = lock(&self.session);
+        if session.closed.is_none() {
+            let end = Some((Instant::now(), cause));
+            match &self.record {
+                Some(record) => record.add(&mut session, |session| session.closed = end),
+                None => session.closed = end,
+            }
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            let verbs = std::mem::take(&mut *lock(&self.verbs));
+            let signed_in = session.user.is_some();
             let counts = signed_in || self.protocol == Protocol::Smtp;
             self.totals(|of| {
                 of.open -= 1;
@@ -363,8 +347,8 @@ impl SessionWitness {
                 }
                 verbs.into_iter().for_each(|(verb, count)| *of.commands.entry(verb).or_default() += count);
             });
-            let commands = self.entry.commands.load(Ordering::Relaxed);
-            drop(record);
+            let commands = self.commands.load(Ordering::Relaxed);
+            drop(session);
             self.tell(|| SessionEventKind::Closed { cause, commands });
         }
     }

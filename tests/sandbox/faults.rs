@@ -14,19 +14,19 @@ use super::{PATIENCE, of_port};
 /// What must never be seen is waited for this long.
 const A_WHILE: Duration = Duration::from_millis(80);
 
-struct Words {
-    protocol: Protocol,
+pub struct Words {
+    pub protocol: Protocol,
     /// From the greeting to being signed in.
     sign_in: &'static [&'static str],
     /// Does nothing.
-    noop: &'static str,
+    pub noop: &'static str,
     done: &'static str,
-    quit: &'static str,
+    pub quit: &'static str,
     /// Before the text of a goodbye.
     bye: &'static str,
 }
 
-const ALL: [Words; 3] = [
+pub const ALL: [Words; 3] = [
     Words {
         protocol: Protocol::Imap,
         sign_in: &["a LOGIN user secret"],
@@ -54,20 +54,20 @@ const ALL: [Words; 3] = [
 ];
 
 /// A client, in the clear or under TLS.
-enum Client {
+pub enum Client {
     Clear(Talk<TcpStream>),
     Encrypted(Box<Encrypted>),
 }
 
 impl Client {
-    fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         match self {
             Self::Clear(talk) => talk.say(format!("{line}\r\n")),
             Self::Encrypted(talk) => talk.say(format!("{line}\r\n")),
         }
     }
 
-    fn hear(&mut self) -> std::io::Result<String> {
+    pub fn hear(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         match self {
             Self::Clear(talk) => talk.try_hear(&mut line),
@@ -83,7 +83,7 @@ impl Client {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.socket().local_addr().unwrap().port()
     }
 
@@ -112,7 +112,7 @@ impl Client {
 }
 
 impl Words {
-    fn client(&self, server: &Sandbox, security: Security) -> Client {
+    pub fn client(&self, server: &Sandbox, security: Security) -> Client {
         let talk = Talk::to(server.address());
         let mut client = match security {
             Security::Tls => Client::Encrypted(Box::new(talk.encrypt(&trust(server), "localhost"))),
