@@ -42,6 +42,7 @@
 //!   the allocator.
 //! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
+//! - [`observe`]: what a server saw, as events of a run: the sandbox and the stream know nothing of each other.
 //! - `cli`, in the binary: flags in, an exit code out.
 //!
 //! # Invariants
@@ -61,6 +62,7 @@ pub mod figures;
 pub mod judge;
 pub mod ledger;
 pub mod manual;
+pub mod observe;
 pub mod protocol;
 pub mod record;
 pub mod report;

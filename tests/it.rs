@@ -9,6 +9,7 @@ mod foreign_servers;
 mod fuzz;
 mod golden;
 mod ledger;
+mod observe;
 mod protocol;
 mod readme;
 mod reference;

@@ -9,19 +9,20 @@ use mailconn::protocol::{FailureKind, Stage};
 use crate::support::rules;
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("allocator", &[]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
     ("figures", &["allocator", "protocol", "event", "ledger"]),
     ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
-    ("record", &["allocator", "protocol", "event"]),
+    ("observe", &["event", "sandbox"]),
+    ("record", &["allocator", "protocol", "event", "judge"]),
     ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("workload", &["allocator", "protocol", "event", "record"]),
     ("manual", &["allocator"]),
-    ("cli", &["allocator", "protocol", "event", "record", "report", "sandbox", "workload"]),
+    ("cli", &["allocator", "event", "judge", "observe", "protocol", "record", "report", "sandbox", "workload"]),
 ];
 
 fn root() -> PathBuf {

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use mailconn::observe::Claim;
 use mailconn::record::{WitnessedCommand, WitnessedSession};
 use mailconn::sandbox::{CloseCause, Sandbox, SessionRecord};
-
-/// How the names end that sessions label themselves by.
-const LABEL: &str = ".mailconn.invalid";
 
 /// Stops the sandbox and takes down what it saw. `clock` is when the run began.
 pub fn of(sandbox: Sandbox, clock: Instant, patience: Duration) -> Vec<WitnessedSession> {
@@ -19,18 +17,12 @@ pub fn of(sandbox: Sandbox, clock: Instant, patience: Duration) -> Vec<Witnessed
 }
 
 fn row(session: SessionRecord, clock: Instant) -> WitnessedSession {
-    let field = |name: &str| {
-        let field = session.label.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        field.and_then(|(_, value)| value.clone())
-    };
-    // SMTP has no ID: a session that labels itself does so by its name.
-    let name = field("ehlo").filter(|name| name.ends_with(LABEL));
-    let run_of = |name: &String| name.split('.').find_map(|part| part.strip_prefix('r')).map(str::to_owned);
+    let Claim { run_id, label } = Claim::of(&session);
     let cause = session.closed.as_ref().map(|(_, cause)| cause);
     WitnessedSession {
         peer_port: session.peer_port,
-        run_id: field("x-mailconn-run").or_else(|| name.as_ref().and_then(run_of)),
-        label: field("x-mailconn-session").or(name),
+        run_id,
+        label,
         logged_out: matches!(cause, Some(CloseCause::Logout)),
         open: matches!(cause, None | Some(CloseCause::Server)),
         commands: session

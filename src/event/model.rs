@@ -2,6 +2,7 @@
 //!
 //! Names are those of the lines. Under one [`SCHEMA_VERSION`] none is renamed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -754,9 +755,9 @@ pub struct WitnessedCommand {
     /// Its tag, as sent; of SMTP and POP3 its number on the connection.
     pub tag: String,
     /// `NOOP`, `FETCH`, ….
-    pub verb: String,
+    pub verb: Cow<'static, str>,
     /// The mailbox that was selected when it ran.
-    pub selected: Option<String>,
+    pub selected: Option<Arc<str>>,
     /// When the server had read it, since the start of the run, where both sides share a clock.
     pub at_us: Option<Micros>,
 }

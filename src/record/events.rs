@@ -267,8 +267,8 @@ fn commands(protocol: Protocol, commands: &[Command]) -> Box<[event::Command]> {
 fn witnessed(session: &WitnessedSession) -> Vec<event::What> {
     let command = |command: &super::run::WitnessedCommand| event::WitnessedCommand {
         tag: command.tag.clone(),
-        verb: command.verb.clone(),
-        selected: command.selected.clone(),
+        verb: command.verb.clone().into(),
+        selected: command.selected.as_deref().map(Into::into),
         at_us: command.at.map(Micros::from),
     };
     let lines = session.commands.chunks(COMMANDS_A_LINE).map(|some| {
