@@ -5,9 +5,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use mailconn::allocator::Mode;
 use mailconn::event::{self, Event, LONGEST, Micros, What, WitnessCommands, WitnessSession, WitnessedCommand};
+use mailconn::judge::Witness;
+use mailconn::ledger::{Analysis, Ledger};
 use mailconn::observe::{Claim, Testimony};
+use mailconn::report::Trace;
 use mailconn::sandbox::{CloseCause, CommandRecord, CommandStatus, Options, Protocol, Sandbox, SessionRecord};
+
+use crate::verdict::real;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -210,6 +216,50 @@ fn as_it_happens_or_all_at_once_the_events_say_the_same() {
         by_session(events)
     };
     assert_eq!(told(parts), told(whole));
+}
+
+/// A run and its witness as one stream: what the server says comes while the run goes on, a part behind the other.
+#[test]
+fn a_judge_that_hears_the_server_as_it_happens_agrees_with_every_operation() {
+    for mode in [Mode::UseMain, Mode::UseDefault] {
+        let server = real::sandbox();
+        let record = server.record().unwrap();
+        let clock = Instant::now();
+        let mut testimony = Testimony::new(clock);
+        let mut heard = Vec::new();
+        let mut hear = |parts: Vec<SessionRecord>| {
+            let at = Micros::from(clock.elapsed());
+            let events = parts.into_iter().flat_map(|part| testimony.hear(part));
+            heard.extend(events.map(|what| Event { seq: 0, at, what }));
+        };
+        let plan = real::plan(mode, 4, 250, "noop=3,status=1,fetch=1");
+        let file = std::thread::scope(|scope| {
+            let run = scope.spawn(|| real::perform(server.address(), &plan, clock));
+            while !run.is_finished() {
+                hear(record.take());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            run.join().unwrap()
+        });
+        while server.open_sessions() > 0 && clock.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        hear(server.stop(PATIENCE));
+        assert!(heard.len() > 20, "it came in parts: {}", heard.len());
+
+        let mut events = Trace::read(file.as_bytes()).unwrap().run.events();
+        let end = events.pop();
+        events.extend(heard);
+        events.sort_by_key(|event| event.at);
+        let (mut ledger, mut witness) = (Ledger::default(), Witness::default());
+        for event in events.iter().chain(&end) {
+            ledger.see(event);
+            witness.see(event, &ledger);
+        }
+        witness.end(&ledger);
+        let agreement = (witness.agreement.checked, witness.agreement.held, witness.not_compared);
+        assert_eq!((agreement, witness.disagreements), ((1000, 1000, 0), 0), "{mode:?}: {:?}", witness.wrong);
+    }
 }
 
 /// Signs in, says 100 NOOPs, and leaves in one way or another.

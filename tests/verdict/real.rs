@@ -62,6 +62,11 @@ pub fn plan(mode: Mode, workers: usize, operations: u64, mix: &str) -> Plan {
     }
 }
 
+/// The file of a plan that is performed here and dials `address`, without the server's own record.
+pub fn perform(address: SocketAddr, plan: &Plan, clock: Instant) -> String {
+    tool::perform(plan, &connector(address), RUN_ID, clock)
+}
+
 /// What a plan tells of itself while it is performed here.
 pub fn heard(address: SocketAddr, plan: &Plan) -> Vec<Event> {
     tool::heard(plan, &connector(address), RUN_ID, Instant::now())
@@ -82,7 +87,7 @@ fn connector(address: SocketAddr) -> Arc<MailConnector> {
 /// The lines of a plan that is performed here: it dials `address`, and the record is the sandbox's.
 pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<Value> {
     let clock = Instant::now();
-    let file = tool::perform(plan, &connector(address), RUN_ID, clock);
+    let file = perform(address, plan, clock);
     let mut lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
