@@ -222,7 +222,7 @@ pub(super) mod fixed {
             all.chain(super::super::model::HALVES).find(|name| *name == said)
         }, "operation";
         signed_in_by: |said: &str| {
-            let own = [Verb::Login, Verb::User].into_iter().map(Verb::name).find(|known| *known == said);
+            let own = [Verb::LOGIN, Verb::USER].into_iter().map(Verb::name).find(|known| *known == said);
             let mechanism = said.parse::<Mechanism>().ok().map(Mechanism::name).filter(|known| *known == said);
             own.or(mechanism)
         }, "way to sign in";

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::operation::Operation;
+
 /// Which command of its connection one is: our IMAP tags are an `a` and a number that grows by one, from 1; the commands of
 /// SMTP and POP3, which have no tags, are counted alike. [`Protocol::tag`](super::Protocol::tag) writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,156 +11,69 @@ pub struct Tag(pub u32);
 
 /// The verb of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Verb {
-    /// What an IMAP server can do.
-    Capability,
-    /// The upgrade to TLS, of IMAP and SMTP.
-    StartTls,
-    /// Signing in with a password.
-    Login,
-    /// Signing in to IMAP with a SASL mechanism.
-    Authenticate,
-    /// The session's label (RFC 2971).
-    Id,
-    /// Nothing.
-    Noop,
-    /// The mailboxes of IMAP, the messages of POP3.
-    List,
-    /// Where names may begin (RFC 2342).
-    Namespace,
-    /// A mailbox's counters.
-    Status,
-    /// Selecting a mailbox, read-only.
-    Examine,
-    /// Reading messages.
-    Fetch,
-    /// Finding messages.
-    Search,
-    /// Making a mailbox.
-    Create,
-    /// Putting a message into a mailbox.
-    Append,
-    /// Removing a mailbox.
-    Delete,
-    /// Signing out of IMAP.
-    Logout,
-    /// The client's name, and what an SMTP server can do.
-    Ehlo,
-    /// The client's name, to an SMTP server that knows no EHLO.
-    Helo,
-    /// Signing in to SMTP or POP3 with a SASL mechanism.
-    Auth,
-    /// A message's sender.
-    Mail,
-    /// A message's recipient.
-    Rcpt,
-    /// A message.
-    Data,
-    /// Forgetting the message under way.
-    Rset,
-    /// Signing out of SMTP or POP3.
-    Quit,
-    /// What a POP3 server can do (RFC 2449).
-    Capa,
-    /// The upgrade to TLS, of POP3 (RFC 2595).
-    Stls,
-    /// Signing in to POP3: the user.
-    User,
-    /// Signing in to POP3: the password.
-    Pass,
-    /// A maildrop's counters.
-    Stat,
-    /// The beginning of a message.
-    Top,
-    /// A message.
-    Retr,
-    /// Any other.
-    Other,
-}
+pub struct Verb(&'static str);
+
+/// The verbs that no operation's unit is made of: those of a dial and of a goodbye, and those that come within a unit only
+/// at times.
+const BESIDE: [Verb; 16] = [
+    Verb::of("CAPABILITY"),
+    Verb::of("STARTTLS"),
+    Verb::LOGIN,
+    Verb::AUTHENTICATE,
+    Verb::of("ID"),
+    Verb::of("NAMESPACE"),
+    Verb::of("LOGOUT"),
+    Verb::of("EHLO"),
+    Verb::of("HELO"),
+    Verb::of("AUTH"),
+    Verb::of("QUIT"),
+    Verb::of("CAPA"),
+    Verb::of("STLS"),
+    Verb::USER,
+    Verb::of("PASS"),
+    Verb::of("RETR"),
+];
 
 impl Verb {
-    const KNOWN: [Self; 31] = [
-        Self::Capability,
-        Self::StartTls,
-        Self::Login,
-        Self::Authenticate,
-        Self::Id,
-        Self::Noop,
-        Self::List,
-        Self::Namespace,
-        Self::Status,
-        Self::Examine,
-        Self::Fetch,
-        Self::Search,
-        Self::Create,
-        Self::Append,
-        Self::Delete,
-        Self::Logout,
-        Self::Ehlo,
-        Self::Helo,
-        Self::Auth,
-        Self::Mail,
-        Self::Rcpt,
-        Self::Data,
-        Self::Rset,
-        Self::Quit,
-        Self::Capa,
-        Self::Stls,
-        Self::User,
-        Self::Pass,
-        Self::Stat,
-        Self::Top,
-        Self::Retr,
-    ];
+    /// Signing in with a password.
+    pub const LOGIN: Self = Self("LOGIN");
+    /// Signing in to IMAP with a SASL mechanism.
+    pub const AUTHENTICATE: Self = Self("AUTHENTICATE");
+    /// Signing in to POP3: the user.
+    pub const USER: Self = Self("USER");
+    /// Putting a message into a mailbox.
+    pub(super) const APPEND: Self = Self("APPEND");
+    /// A message's sender.
+    pub(super) const MAIL: Self = Self("MAIL");
+    /// A message's recipient.
+    pub(super) const RCPT: Self = Self("RCPT");
+    /// Any that is none of ours.
+    pub const OTHER: Self = Self("OTHER");
+
+    /// That one, as the protocol writes it.
+    pub(super) const fn of(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The verbs of the operations' units, and the others of ours.
+    fn known() -> impl Iterator<Item = Self> {
+        Operation::ALL.iter().flat_map(|operation| operation.spec().verbs).copied().chain(BESIDE)
+    }
 
     /// The verb as the protocol writes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Capability => "CAPABILITY",
-            Self::StartTls => "STARTTLS",
-            Self::Login => "LOGIN",
-            Self::Authenticate => "AUTHENTICATE",
-            Self::Id => "ID",
-            Self::Noop => "NOOP",
-            Self::List => "LIST",
-            Self::Namespace => "NAMESPACE",
-            Self::Status => "STATUS",
-            Self::Examine => "EXAMINE",
-            Self::Fetch => "FETCH",
-            Self::Search => "SEARCH",
-            Self::Create => "CREATE",
-            Self::Append => "APPEND",
-            Self::Delete => "DELETE",
-            Self::Logout => "LOGOUT",
-            Self::Ehlo => "EHLO",
-            Self::Helo => "HELO",
-            Self::Auth => "AUTH",
-            Self::Mail => "MAIL",
-            Self::Rcpt => "RCPT",
-            Self::Data => "DATA",
-            Self::Rset => "RSET",
-            Self::Quit => "QUIT",
-            Self::Capa => "CAPA",
-            Self::Stls => "STLS",
-            Self::User => "USER",
-            Self::Pass => "PASS",
-            Self::Stat => "STAT",
-            Self::Top => "TOP",
-            Self::Retr => "RETR",
-            Self::Other => "OTHER",
-        }
+        self.0
     }
 
     /// The verb of that [`name`](Self::name); none if there is no such.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::KNOWN.into_iter().chain([Self::Other]).find(|verb| verb.name() == name)
+        Self::known().chain([Self::OTHER]).find(|verb| verb.0 == name)
     }
 
     pub(super) fn read(word: &[u8]) -> Self {
-        Self::KNOWN.into_iter().find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word)).unwrap_or(Self::Other)
+        Self::known().find(|verb| verb.0.as_bytes().eq_ignore_ascii_case(word)).unwrap_or(Self::OTHER)
     }
 }
 

@@ -500,12 +500,12 @@ mod tests {
     #[test]
     fn verbs_are_read_off_the_bytes_however_they_are_cut() {
         let written = b"EHLO [127.0.0.1]\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nXYZZY 1\r\n";
-        let verbs = [Verb::Ehlo, Verb::Mail, Verb::Rcpt, Verb::Data, Verb::Other];
+        let verbs = ["EHLO", "MAIL", "RCPT", "DATA", "OTHER"];
         for cut in 0..written.len() {
             let (mut heads, mut commands) = (Heads::default(), Vec::new());
             heads.push(&written[..cut], &mut commands);
             heads.push(&written[cut..], &mut commands);
-            let read: Vec<_> = commands.iter().map(|command| (command.tag.0, command.verb)).collect();
+            let read: Vec<_> = commands.iter().map(|command| (command.tag.0, command.verb.name())).collect();
             assert_eq!(read, (1..).zip(verbs).collect::<Vec<_>>(), "cut at {cut}");
         }
     }

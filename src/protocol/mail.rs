@@ -1,99 +1,21 @@
 //! The three protocols as one connector: what a workload drives without knowing which of them it is.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::command::{Command, Verb};
 use super::credentials::Credentials;
 use super::endpoint::Protocol;
 use super::failure::{Failure, FailureKind, Stage};
-use super::imap::{Answer, ImapConnection, ImapConnector, ImapOperation};
+use super::imap::{Answer, ImapConnection, ImapConnector};
 use super::letter::Letter;
 use super::opening::DialFailure;
-use super::pop3::{Pop3Connection, Pop3Connector, Pop3Operation};
+use super::operation::{ImapOperation, Operation, SmtpOperation};
+use super::pop3::{Pop3Connection, Pop3Connector};
 use super::session::Established;
 use super::settings::Settings;
-use super::smtp::{SmtpConnection, SmtpConnector, SmtpOperation};
+use super::smtp::{SmtpConnection, SmtpConnector};
 use super::stream::Traffic;
 use crate::allocator::{Connector, SessionId};
-
-/// One unit of work, of any protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// Of IMAP.
-    Imap(ImapOperation),
-    /// Of SMTP.
-    Smtp(SmtpOperation),
-    /// Of POP3.
-    Pop3(Pop3Operation),
-}
-
-/// No operation of the protocol has that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no operation of {protocol} is called {name:?}; there are {}", names(*.protocol))]
-pub struct UnknownOperation {
-    /// Of which protocol.
-    pub protocol: Protocol,
-    /// The name that was given.
-    pub name: String,
-}
-
-fn names(protocol: Protocol) -> String {
-    Operation::all(protocol).map(Operation::name).collect::<Vec<_>>().join(", ")
-}
-
-impl Operation {
-    /// Every operation of the protocol.
-    pub fn all(protocol: Protocol) -> impl Iterator<Item = Self> {
-        let imap = ImapOperation::ALL.into_iter().map(Self::Imap).filter(move |_| protocol == Protocol::Imap);
-        let smtp = SmtpOperation::ALL.into_iter().map(Self::Smtp).filter(move |_| protocol == Protocol::Smtp);
-        let pop3 = Pop3Operation::ALL.into_iter().map(Self::Pop3).filter(move |_| protocol == Protocol::Pop3);
-        imap.chain(smtp).chain(pop3)
-    }
-
-    /// The protocol's operation of that name.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn parse(protocol: Protocol, name: &str) -> Result<Self, UnknownOperation> {
-        let unknown = || UnknownOperation { protocol, name: name.to_owned() };
-        Self::all(protocol).find(|operation| operation.name() == name).ok_or_else(unknown)
-    }
-
-    /// The word used in every output and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Imap(operation) => operation.name(),
-            Self::Smtp(operation) => operation.name(),
-            Self::Pop3(operation) => operation.name(),
-        }
-    }
-
-    /// Whether it works on a mailbox that is there already.
-    #[must_use]
-    pub const fn needs_mailbox(self) -> bool {
-        matches!(self, Self::Imap(operation) if operation.needs_mailbox())
-    }
-
-    /// Whether it reads the messages of a mailbox that it has to select first.
-    #[must_use]
-    pub const fn selects(self) -> bool {
-        matches!(self, Self::Imap(ImapOperation::Fetch | ImapOperation::Search))
-    }
-
-    /// Whether it leaves something on the server, or does for a while: it needs leave to.
-    #[must_use]
-    pub const fn writes(self) -> bool {
-        matches!(self, Self::Imap(ImapOperation::Append) | Self::Smtp(SmtpOperation::Send))
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// What a unit works on, beside its connection. What it has no use for is passed over.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,6 +16,7 @@ mod lines;
 mod live;
 mod mail;
 mod opening;
+mod operation;
 pub mod pop3;
 mod sasl;
 mod secret;
@@ -36,17 +37,21 @@ pub use dial::Family;
 pub use endpoint::{Endpoint, EndpointError, Protocol, Security};
 pub use failure::{Failure, FailureKind, Stage, printable};
 pub(crate) use imap::mailbox_as_sent;
-pub use imap::{Answer, ImapConnection, ImapConnector, ImapOperation, Reply, Scratch};
+pub use imap::{Answer, ImapConnection, ImapConnector, Reply, Scratch};
 pub use letter::{Letter, LetterError, Stationery};
-pub use mail::{Job, MailConnection, MailConnector, Operation, UnknownOperation};
+pub use mail::{Job, MailConnection, MailConnector};
 pub use opening::{DialFailure, Phases};
-pub use pop3::{Pop3Connection, Pop3Connector, Pop3Operation};
+pub use operation::{
+    Argument, FETCH_SELECTED, HALVES, ImapOperation, Operation, OperationSpec, Pop3Operation, SELECT, SmtpOperation,
+    UnknownOperation,
+};
+pub use pop3::{Pop3Connection, Pop3Connector};
 pub use sasl::{Mechanism, UnknownMechanism, Way};
 pub use secret::Secret;
 pub use session::{DialEvent, DialWatch, Established};
 pub use settings::{Settings, Starved};
 pub use signin::SignInGate;
-pub use smtp::{EhloName, SmtpConnection, SmtpConnector, SmtpOperation};
+pub use smtp::{EhloName, SmtpConnection, SmtpConnector};
 pub use stream::{TlsDetails, Traffic};
 pub use tls::{Certificate, PemFile, Tls, TlsSettings, TlsSettingsError, TlsVersion};
 pub use transcript::{Transcripts, TranscriptsError};

@@ -188,7 +188,7 @@ fn heard_with(user: &str, password: &str, capabilities: &'static str) -> (Result
     let done = ImapConnector::new(settings).dial(session(0));
     let done = done.map(|connection| {
         let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
-        assert!(setup.len() == 1 && matches!(setup[0], Verb::Login | Verb::Authenticate), "{setup:?}");
+        assert!(setup.len() == 1 && matches!(setup[0], Verb::LOGIN | Verb::AUTHENTICATE), "{setup:?}");
     });
     (done.map_err(|failure| (failure.failure.kind, failure.sign_in_attempted)), server.heard())
 }

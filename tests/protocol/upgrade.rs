@@ -7,7 +7,7 @@ use mailconn::protocol::FailureKind::{
     AuthInvalid, Closed, Protocol, ServerBad, ServerUnavailable, TlsCertificate, TlsHandshake,
 };
 use mailconn::protocol::Protocol::{Pop3, Smtp};
-use mailconn::protocol::{Security, Settings, Stage, Tls, TlsSettings, Verb};
+use mailconn::protocol::{Security, Settings, Stage, Tls, TlsSettings};
 use rcgen::generate_simple_self_signed;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -68,14 +68,14 @@ fn nothing_that_was_said_before_tls_counts_after_it() {
     let connection = server.dial_with(starttls(&server, client.clone())).unwrap();
     assert_eq!(connection.established().signed_in_by, Some("PLAIN"), "LOGIN was offered in the clear alone");
     assert!(connection.established().tls.is_some());
-    let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
-    assert_eq!(setup, [Verb::Ehlo, Verb::StartTls, Verb::Ehlo, Verb::Auth]);
+    let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb.name()).collect();
+    assert_eq!(setup, ["EHLO", "STARTTLS", "EHLO", "AUTH"]);
 
     let server = upgrading(config, false, &[("CAPA", "+OK\r\nSASL PLAIN\r\n.\r\n"), ("AUTH", "+OK in\r\n")]);
     let connection = server.dial_with(starttls(&server, client)).unwrap();
     assert_eq!(connection.established().signed_in_by, Some("PLAIN"));
-    let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb).collect();
-    assert_eq!(setup, [Verb::Capa, Verb::Stls, Verb::Capa, Verb::Auth]);
+    let setup: Vec<_> = connection.established().commands.iter().map(|command| command.verb.name()).collect();
+    assert_eq!(setup, ["CAPA", "STLS", "CAPA", "AUTH"]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use imap::{Error as CrateError, Session};
 
-use super::operation::ImapOperation;
 use super::reply::{Answer, Home, Reply};
 use super::scratch::{self, Scratch};
 use super::text;
@@ -18,6 +17,7 @@ use crate::protocol::cure::Circumstances;
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::live::{Link, Live};
+use crate::protocol::operation::ImapOperation;
 use crate::protocol::session::Established;
 use crate::protocol::settings::Settings;
 use crate::protocol::stream::Traffic;
@@ -379,7 +379,7 @@ impl ImapConnection {
         if self.broken && appended.is_err() {
             return appended;
         }
-        self.failed = appended.is_err().then_some(Verb::Append);
+        self.failed = appended.is_err().then_some(Verb::APPEND);
         let deleted = self.command(&format!("DELETE {name}"));
         self.left_behind = Some(deleted.is_err());
         appended.and_then(|items| deleted.map(|()| items))

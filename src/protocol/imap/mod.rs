@@ -11,7 +11,6 @@ mod connection;
 mod connector;
 mod home;
 mod opening;
-mod operation;
 mod reader;
 mod reply;
 mod scratch;
@@ -21,7 +20,6 @@ mod written;
 
 pub use connection::ImapConnection;
 pub use connector::ImapConnector;
-pub use operation::ImapOperation;
 pub use reply::{Answer, Reply};
 pub use scratch::Scratch;
 pub(crate) use text::mailbox as mailbox_as_sent;

@@ -73,7 +73,7 @@ impl Written {
         if !self.in_authenticate
             && let Some(command) = read_head(head)
         {
-            self.in_authenticate = command.verb == Verb::Authenticate;
+            self.in_authenticate = command.verb == Verb::AUTHENTICATE;
             commands.push(command);
         }
         self.head = [0; HEAD];
@@ -140,8 +140,8 @@ mod tests {
         reader.push(b"a1 APPEND \"x\" () {18}\r\n", &mut commands);
         reader.answered();
         reader.push(b"a2 DELETE \"x\"\r\n", &mut commands);
-        let verbs: Vec<_> = commands.iter().map(|command| command.verb).collect();
-        assert_eq!(verbs, [Verb::Append, Verb::Delete]);
+        let verbs: Vec<_> = commands.iter().map(|command| command.verb.name()).collect();
+        assert_eq!(verbs, ["APPEND", "DELETE"]);
     }
 
     #[test]

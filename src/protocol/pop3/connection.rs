@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::operation::Pop3Operation;
 use super::reply;
 use crate::protocol::command::Command;
 use crate::protocol::failure::{Failure, Stage};
 use crate::protocol::lines::Lines;
+use crate::protocol::operation::Pop3Operation;
 use crate::protocol::session::Established;
 use crate::protocol::stream::Traffic;
 

@@ -4,9 +4,7 @@
 mod connection;
 mod connector;
 mod opening;
-mod operation;
 mod reply;
 
 pub use connection::Pop3Connection;
 pub use connector::Pop3Connector;
-pub use operation::Pop3Operation;

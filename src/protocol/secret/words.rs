@@ -138,7 +138,7 @@ fn is_usual(word: &str) -> bool {
     let singular = word.strip_suffix('s').unwrap_or(word);
     WORDS.contains(word)
         || WORDS.contains(singular)
-        || Verb::read(word.as_bytes()) != Verb::Other
+        || Verb::read(word.as_bytes()) != Verb::OTHER
         || classify::speaks_of(word)
 }
 

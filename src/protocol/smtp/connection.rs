@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use lettre::transport::smtp::commands::{Mail, Rcpt};
 use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
 
-use super::operation::SmtpOperation;
 use super::reply::{self, Reply};
 use crate::protocol::capabilities::Capabilities;
 use crate::protocol::command::{Command, Verb};
 use crate::protocol::failure::{Failure, FailureKind, Stage};
 use crate::protocol::letter::Letter;
 use crate::protocol::lines::Lines;
+use crate::protocol::operation::SmtpOperation;
 use crate::protocol::session::Established;
 use crate::protocol::stream::Traffic;
 
@@ -171,10 +171,10 @@ impl SmtpConnection {
             self.lines.say(command);
         }
         self.lines.send()?;
-        self.failed = Some(Verb::Mail);
+        self.failed = Some(Verb::MAIL);
         let mail = self.answer(reply::is_done)?;
         if mail.is_ok() {
-            self.failed = Some(Verb::Rcpt);
+            self.failed = Some(Verb::RCPT);
         }
         let rcpt = match (&mail, self.answer(reply::is_done)) {
             // What closed the session is the refusal before.

@@ -8,10 +8,8 @@ mod connection;
 mod connector;
 mod ehlo;
 mod opening;
-mod operation;
 mod reply;
 
 pub use connection::SmtpConnection;
 pub use connector::SmtpConnector;
 pub use ehlo::EhloName;
-pub use operation::SmtpOperation;

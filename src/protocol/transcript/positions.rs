@@ -155,7 +155,7 @@ impl Positions {
 
 /// Whether that is a command that we know to be no secret.
 fn is_known(verb: &[u8]) -> bool {
-    Verb::read(verb) != Verb::Other
+    Verb::read(verb) != Verb::OTHER
 }
 
 /// Whether a server says that to people: a status with its text, or what it offers. All else is data.
