@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::exit;
+use super::{exit, operations};
 use choices::switch;
+use mailconn::protocol::Operation;
 use mailconn::record::Switch;
-use mailconn::workload::scenario::GRAMMAR;
+use mailconn::workload::scenario::grammar;
 
 mod choices;
 mod reach;
@@ -46,7 +47,7 @@ pub enum Command {
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
     /// own, in this process. One that asks the server for nothing runs on any.
-    #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{GRAMMAR}\n{}", exit::SCENARIO_HELP))]
+    #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{}\n{}", grammar(), exit::SCENARIO_HELP))]
     Scenario(Box<ScenarioArgs>),
     /// Check the file of a run or a scenario: does what it says hold, by itself and against the server's record?
     ///
@@ -259,8 +260,12 @@ pub struct ScenarioArgs {
     #[arg(long, conflicts_with = "files")]
     pub list: bool,
 
-    /// Allow steps that write to a real server: send
-    #[arg(long, help_heading = "Work")]
+    /// Allow steps that write to a real server
+    #[arg(
+        long,
+        help_heading = "Work",
+        help = format!("Allow steps that write to a real server: {}", operations::in_words("and", operations::are_writing_steps))
+    )]
     pub allow_writes: bool,
     /// The sender of send, on the envelope and in the message [default: the user who signs in]
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
@@ -343,10 +348,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
     pub independent_for: String,
     /// For how long an operation has its connection to itself
-    ///
-    /// command is the naive lock, to be seen failing: between one operation's EXAMINE and its FETCH another one may select
-    /// its own mailbox on the same connection, and the reply comes from there (MC020). It needs IMAP, and fetch or search.
-    #[arg(long, value_enum, default_value = "unit", help_heading = "Connections")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "unit",
+        help_heading = "Connections",
+        long_help = operations::help_of_lock()
+    )]
     pub lock: LockArg,
     /// The most connections open or being dialled at once; more wait
     ///
@@ -365,15 +373,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Work")]
     pub duration: Option<Duration>,
     /// Operations and their weights, like noop=3,fetch; a bare name counts 1 [default: depends on the protocol]
-    ///
-    /// IMAP has noop, list, status, fetch (EXAMINE, FETCH of headers), search (EXAMINE, SEARCH) and append (CREATE, APPEND,
-    /// DELETE of a mailbox of its own); default noop=3,status=1,fetch=1. SMTP has noop, verify (RSET) and send (MAIL, RCPT,
-    /// DATA); default noop=3,verify=1. POP3 has noop, stat, list and retrieve (STAT, TOP or RETR); default
-    /// noop=3,stat=1,list=1. send and append need --allow-writes.
-    #[arg(long, value_name = "MIX", help_heading = "Work")]
+    #[arg(long, value_name = "MIX", help_heading = "Work", long_help = operations::help())]
     pub ops: Option<String>,
-    /// Allow operations that write: send, and append to a scratch mailbox of its own
-    #[arg(long, help_heading = "Work")]
+    /// Allow operations that write
+    #[arg(
+        long,
+        help_heading = "Work",
+        help = format!("Allow operations that write: {}", operations::in_words("and", Operation::writes))
+    )]
     pub allow_writes: bool,
     /// The sender of send, on the envelope and in the message [default: the user who signs in]
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]

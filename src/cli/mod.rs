@@ -7,6 +7,7 @@ mod dovecot_log;
 mod exit;
 mod explain;
 mod interrupt;
+mod operations;
 mod report;
 mod run;
 mod sandbox;

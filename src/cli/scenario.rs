@@ -15,6 +15,7 @@ use super::args::{ScenarioArgs, ScenarioFormatArg};
 use super::check::Screen;
 use super::descriptors;
 use super::interrupt::Interrupts;
+use super::operations;
 use super::settings::{self, Server};
 use super::target::Target;
 use super::testimony;
@@ -156,8 +157,9 @@ fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()>
     }
     ensure!(
         !script.writes() || args.allow_writes,
-        "{}: send writes to the server; allow it with --allow-writes, or leave it out",
-        script.name()
+        "{}: {} writes to the server; allow it with --allow-writes, or leave it out",
+        script.name(),
+        operations::in_words("or", operations::are_writing_steps)
     );
     Ok(())
 }

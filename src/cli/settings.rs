@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{FailOnArg, FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::{Mode, may_create_default};
 use mailconn::event::{Asked, Dispose, Executor, Lock, Role};
 use mailconn::protocol::{
-    Credentials, EhloName, Endpoint, Family, ImapOperation, Mechanism, Operation, Protocol, Scratch, Security,
-    SmtpOperation, Tls, TlsSettings, Way,
+    Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
+    TlsSettings, Way,
 };
 use mailconn::record::FailOn;
 use mailconn::report::{Format, Output, ProgressKind};
@@ -246,7 +247,7 @@ fn a_mailbox(flag: &str, name: &str) -> Result<()> {
 
 /// Nobody is asked for namespaces who has no use for them.
 fn scratch(args: &RunArgs, plan: &Plan) -> Result<Scratch> {
-    let appends = plan.mix.operations().any(|operation| operation == Operation::Imap(ImapOperation::Append));
+    let appends = plan.mix.operations().any(|operation| operation.spec().needs_scratch());
     match &args.scratch_under {
         Some(name) => {
             a_mailbox("--scratch-under", name)?;
@@ -308,8 +309,8 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     let lock = Lock::from(args.lock);
     ensure!(
         lock == Lock::Unit || mix.operations().any(Operation::selects),
-        "--lock command shows what comes between EXAMINE and the reading: give --ops fetch or search (IMAP has them), or \
-         leave it out"
+        "--lock command shows what comes between EXAMINE and the reading: give --ops {} (IMAP has them), or leave it out",
+        operations::in_words("or", Operation::selects)
     );
     Ok(lock)
 }
@@ -356,8 +357,10 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
 }
 
 fn mix(args: &RunArgs, protocol: Protocol) -> Result<Mix> {
-    let text = args.ops.as_deref().unwrap_or(Mix::usual(protocol));
-    let mix = Mix::parse(protocol, text).context("--ops")?;
+    let mix = match &args.ops {
+        Some(text) => Mix::parse(protocol, text).context("--ops")?,
+        None => Mix::usual(protocol),
+    };
     if let Some(writes) = mix.operations().find(|operation| operation.writes()).filter(|_| !args.allow_writes) {
         bail!("--ops: {writes} writes to the server; allow it with --allow-writes, or leave it out");
     }

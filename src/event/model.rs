@@ -13,7 +13,7 @@ use super::codec::What;
 use super::micros::Micros;
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
+use crate::protocol::{self, Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -22,7 +22,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 pub type Word = &'static str;
 
 /// A scenario's halves of an IMAP unit: to select, and to read what is selected.
-pub const HALVES: [&str; 2] = ["select", "fetch-selected"];
+pub const HALVES: [&str; 2] = [protocol::SELECT.name, protocol::FETCH_SELECTED.name];
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

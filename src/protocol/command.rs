@@ -16,22 +16,22 @@ pub struct Verb(&'static str);
 /// The verbs that no operation's unit is made of: those of a dial and of a goodbye, and those that come within a unit only
 /// at times.
 const BESIDE: [Verb; 16] = [
-    Verb::of("CAPABILITY"),
-    Verb::of("STARTTLS"),
+    Verb("CAPABILITY"),
+    Verb("STARTTLS"),
     Verb::LOGIN,
     Verb::AUTHENTICATE,
-    Verb::of("ID"),
-    Verb::of("NAMESPACE"),
-    Verb::of("LOGOUT"),
-    Verb::of("EHLO"),
-    Verb::of("HELO"),
-    Verb::of("AUTH"),
-    Verb::of("QUIT"),
-    Verb::of("CAPA"),
-    Verb::of("STLS"),
+    Verb("ID"),
+    Verb("NAMESPACE"),
+    Verb("LOGOUT"),
+    Verb("EHLO"),
+    Verb("HELO"),
+    Verb("AUTH"),
+    Verb("QUIT"),
+    Verb("CAPA"),
+    Verb("STLS"),
     Verb::USER,
-    Verb::of("PASS"),
-    Verb::of("RETR"),
+    Verb("PASS"),
+    Verb("RETR"),
 ];
 
 impl Verb {
@@ -50,14 +50,9 @@ impl Verb {
     /// Any that is none of ours.
     pub const OTHER: Self = Self("OTHER");
 
-    /// That one, as the protocol writes it.
-    pub(super) const fn of(name: &'static str) -> Self {
-        Self(name)
-    }
-
     /// The verbs of the operations' units, and the others of ours.
     fn known() -> impl Iterator<Item = Self> {
-        Operation::ALL.iter().flat_map(|operation| operation.spec().verbs).copied().chain(BESIDE)
+        Operation::ALL.iter().flat_map(|operation| operation.spec().verbs).map(|name| Self(name)).chain(BESIDE)
     }
 
     /// The verb as the protocol writes it.

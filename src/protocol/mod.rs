@@ -42,7 +42,7 @@ pub use letter::{Letter, LetterError, Stationery};
 pub use mail::{Job, MailConnection, MailConnector};
 pub use opening::{DialFailure, Phases};
 pub use operation::{
-    Argument, FETCH_SELECTED, HALVES, ImapOperation, Operation, OperationSpec, Pop3Operation, SELECT, SmtpOperation,
+    Argument, FETCH_SELECTED, ImapOperation, Operation, OperationSpec, Pop3Operation, SELECT, SmtpOperation,
     UnknownOperation,
 };
 pub use pop3::{Pop3Connection, Pop3Connector};

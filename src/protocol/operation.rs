@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use super::command::Verb;
 use super::endpoint::Protocol;
 
 /// What is to be known of an operation, beside how it is run.
@@ -18,7 +17,7 @@ pub struct OperationSpec {
     /// What it does, in a line.
     pub about: &'static str,
     /// The commands of its unit, in order. A refusal, or that there is nothing to read, ends a unit early.
-    pub verbs: &'static [Verb],
+    pub verbs: &'static [&'static str],
     /// What may follow its name in a scenario.
     pub args: &'static [Argument],
     /// Whether it reads the messages of a mailbox that is selected on its session. Its unit begins with EXAMINE; but that of
@@ -72,15 +71,22 @@ impl OperationSpec {
         all.into_iter().find(|spec| spec.protocol == protocol && spec.name == name)
     }
 
-    /// The halves of a unit that the protocol's scenarios have.
-    pub fn halves(protocol: Protocol) -> impl Iterator<Item = &'static Self> {
-        HALVES.iter().filter(move |spec| spec.protocol == protocol)
+    /// What the protocol's scenarios have as steps: operations, and halves of them.
+    pub fn steps(protocol: Protocol) -> impl Iterator<Item = &'static Self> {
+        let operations = Operation::ALL.iter().map(|operation| operation.spec()).filter(|spec| spec.is_step());
+        operations.chain(&HALVES).filter(move |spec| spec.protocol == protocol)
     }
 
     /// Whether it works on a mailbox that is there already.
     #[must_use]
     pub fn needs_mailbox(&self) -> bool {
         self.args.contains(&Argument::Mailbox)
+    }
+
+    /// Whether a scenario can have it: there nobody would remove the mailbox that it left behind.
+    #[must_use]
+    pub const fn is_step(&self) -> bool {
+        !self.needs_scratch()
     }
 
     /// Whether it makes a mailbox of its own to write to.
@@ -91,13 +97,14 @@ impl OperationSpec {
 }
 
 /// A scenario's halves of an IMAP unit: to select, and to read what is selected.
-pub const HALVES: [OperationSpec; 2] = [SELECT, FETCH_SELECTED];
+static HALVES: [OperationSpec; 2] = [SELECT, FETCH_SELECTED];
 
 /// The first half, whoever reads afterwards.
 pub const SELECT: OperationSpec = OperationSpec {
+    protocol: Protocol::Imap,
     name: "select",
     about: "EXAMINE",
-    verbs: &[Verb::of("EXAMINE")],
+    verbs: &["EXAMINE"],
     args: &[Argument::Mailbox],
     selects: true,
     ..OperationSpec::PLAIN
@@ -105,9 +112,10 @@ pub const SELECT: OperationSpec = OperationSpec {
 
 /// The second half of `fetch`.
 pub const FETCH_SELECTED: OperationSpec = OperationSpec {
+    protocol: Protocol::Imap,
     name: "fetch-selected",
     about: "FETCH from whatever is selected",
-    verbs: &[Verb::of("FETCH")],
+    verbs: &["FETCH"],
     selects: true,
     ..OperationSpec::PLAIN
 };
@@ -134,7 +142,7 @@ macro_rules! operations {
                                 protocol: Protocol::$protocol,
                                 name: $name,
                                 about: $about.trim_ascii(),
-                                verbs: &[$(Verb::of($verb)),+],
+                                verbs: &[$($verb),+],
                                 $($field: $value,)*
                                 ..OperationSpec::PLAIN
                             }
@@ -178,7 +186,7 @@ operations! {
         Fetch: "fetch", ["EXAMINE" "FETCH"], args: &[Argument::Mailbox], selects: true, usual_weight: 1;
         /// EXAMINE, SEARCH of the unseen messages
         Search: "search", ["EXAMINE" "SEARCH"], args: &[Argument::Mailbox], selects: true;
-        /// CREATE of a mailbox of its own, APPEND of one message to it, DELETE of the mailbox
+        /// CREATE of a mailbox of its own, APPEND of one message, DELETE of the mailbox
         Append: "append", ["CREATE" "APPEND" "DELETE"], writes: true;
     }
 

@@ -169,12 +169,11 @@ impl Mix {
 
     /// The mix of a run that was given none: little of what costs much, nothing that writes.
     #[must_use]
-    pub const fn usual(protocol: Protocol) -> &'static str {
-        match protocol {
-            Protocol::Imap => "noop=3,status=1,fetch=1",
-            Protocol::Smtp => "noop=3,verify=1",
-            Protocol::Pop3 => "noop=3,stat=1,list=1",
-        }
+    pub fn usual(protocol: Protocol) -> Self {
+        let all = Operation::all(protocol).map(|operation| (operation, operation.spec().usual_weight));
+        let weights: Vec<_> = all.filter(|(_, weight)| *weight > 0).collect();
+        let total = weights.iter().map(|(_, weight)| weight).sum();
+        Self { weights, total }
     }
 
     /// The operations that may be picked.

@@ -173,11 +173,10 @@ fn serve_by_command(floor: &Floor, step: Step, mut first: Lease<Recording>, issu
     };
     let leased_at = floor.recorder.now();
     let Recorded { mail, .. } = &mut *second;
-    let MailConnection::Imap(imap) = mail else { return true };
-    let read = match step.operation {
-        protocol::Operation::Imap(ImapOperation::Search) => imap.search_selected(),
-        _ => imap.fetch_selected(),
+    let (MailConnection::Imap(imap), protocol::Operation::Imap(operation)) = (&mut *mail, step.operation) else {
+        return true;
     };
+    let read = imap.run_selected(operation);
     issued.served(leased_at, mail, read.map(|reply| reply.items));
     true
 }

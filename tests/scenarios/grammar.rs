@@ -1,7 +1,7 @@
 //! What a scenario's text may hold, and what is said of one that holds something else: nothing of it is run.
 
-use mailconn::protocol::Protocol;
-use mailconn::workload::scenario::{GRAMMAR, Script};
+use mailconn::protocol::{OperationSpec, Protocol};
+use mailconn::workload::scenario::{Script, grammar};
 
 fn imap(text: &str) -> Result<Script, String> {
     Script::parse("file", text, Protocol::Imap).map_err(|error| error.to_string())
@@ -81,6 +81,7 @@ fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
     let text = text.replace("\"going down\" on B", "\"going down\"").replace("bye to main", "bye to main on B");
     let script = imap(&text).unwrap();
     assert_eq!(script.needs_sandbox(), Some(41), "the first line that asks the server for a fault");
+    let grammar = grammar();
     for word in [
         "protocols:",
         "begins",
@@ -94,9 +95,13 @@ fn every_line_of_the_grammar_that_is_an_example_can_be_written() {
         "server delays 10ms",
         "server answers at once",
     ] {
-        assert!(GRAMMAR.contains(word), "the grammar does not tell of {word}");
+        assert!(grammar.contains(word), "the grammar does not tell of {word}");
     }
-    assert!(GRAMMAR.lines().all(|line| line.chars().count() <= 80), "80 columns do");
+    for spec in Protocol::ALL.into_iter().flat_map(OperationSpec::steps) {
+        let words = spec.args.iter().fold(format!(" {}", spec.name), |words, arg| words + " " + arg.name());
+        assert!(grammar.contains(&words), "the grammar does not tell of{words}");
+    }
+    assert!(grammar.lines().all(|line| line.chars().count() <= 80), "80 columns do");
 }
 
 #[test]

@@ -242,6 +242,21 @@ impl ImapConnection {
         self.whole(Self::search_unseen)
     }
 
+    /// The second half of the operation's unit: what it reads once a mailbox is selected.
+    ///
+    /// # Errors
+    /// [`Failure`] at stage `operation`, as for [`run`](Self::run); `internal` if the operation selects no mailbox.
+    pub(crate) fn run_selected(&mut self, operation: ImapOperation) -> Result<Reply, Failure> {
+        match operation {
+            ImapOperation::Fetch => self.fetch_selected(),
+            ImapOperation::Search => self.search_selected(),
+            other => {
+                let message = format!("{} selects no mailbox", other.name());
+                Err(Failure::new(FailureKind::Internal, Stage::Operation, message))
+            }
+        }
+    }
+
     /// What the last reply proves of the mailbox that it came from; none if it read no mailbox's messages.
     #[must_use]
     pub fn answered_by(&self) -> Option<&Answer> {

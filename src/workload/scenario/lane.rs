@@ -15,8 +15,7 @@ use crate::allocator::{
 };
 use crate::event::{DefaultRefused, DefaultRule, Leaves, Selection, TaskEnded, TaskId, TaskStarted, WorkerId};
 use crate::protocol::{
-    DialFailure, Failure, FailureKind, ImapOperation, Job, MailConnection, MailConnector, Operation, Reply, Stage,
-    Stationery,
+    self, DialFailure, Failure, FailureKind, Job, MailConnection, MailConnector, Reply, Stage, Stationery,
 };
 use crate::record::{Did, Ran};
 use crate::workload::control::Control;
@@ -154,8 +153,8 @@ impl Unit {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Safe(operation, _) => operation.name(),
-            Self::Select(_) => "select",
-            Self::FetchSelected => "fetch-selected",
+            Self::Select(_) => protocol::SELECT.name,
+            Self::FetchSelected => protocol::FETCH_SELECTED.name,
         }
     }
 
@@ -171,9 +170,7 @@ impl Unit {
     const fn is_of_the_selected(self) -> bool {
         match self {
             Self::Select(_) | Self::FetchSelected => true,
-            Self::Safe(operation, _) => {
-                matches!(operation, Operation::Imap(ImapOperation::Fetch | ImapOperation::Search))
-            }
+            Self::Safe(operation, _) => operation.selects(),
         }
     }
 }

@@ -15,5 +15,27 @@ pub use conductor::{Dialling, Provocateur, Stage, perform};
 pub use error::ScriptError;
 pub use script::{Cut, Script};
 
+use crate::protocol::{OperationSpec, Protocol};
+
+/// The grammar's lines are no longer.
+const COLUMNS: usize = 80;
+
 /// The grammar, for people: `mailconn scenario --help` prints it.
-pub const GRAMMAR: &str = include_str!("grammar.txt");
+#[must_use]
+pub fn grammar() -> String {
+    let units: String = Protocol::ALL.into_iter().map(units).collect();
+    include_str!("grammar.txt").replace("UNITS\n", &units)
+}
+
+/// The units of the protocol, in as few lines as they have room in.
+fn units(protocol: Protocol) -> String {
+    let mut lines = vec![format!("    {}:", protocol.name())];
+    for spec in OperationSpec::steps(protocol) {
+        let words = spec.args.iter().fold(spec.name.to_owned(), |words, arg| words + " " + arg.name());
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + words.chars().count() + 2 <= COLUMNS => *line += &format!("  {words}"),
+            _ => lines.push(format!("           {words}")),
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}

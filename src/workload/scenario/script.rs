@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::allocator::Mode;
 use crate::protocol::{FailureKind, Operation, Protocol};
 
-/// A scenario, read and checked; see [`GRAMMAR`](super::GRAMMAR).
+/// A scenario, read and checked; see [`grammar`](super::grammar).
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) name: String,

@@ -3,7 +3,7 @@
 use super::names::is_lower_name;
 use super::values::{mode, time};
 use super::{Name, Parser};
-use crate::protocol::{Operation, Protocol};
+use crate::protocol::{FETCH_SELECTED, Operation, OperationSpec, Protocol, SELECT};
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{Act, Action, Unit};
 use crate::workload::scenario::words::{Word, Words};
@@ -93,46 +93,44 @@ impl<'a> Parser<'a> {
     }
 
     fn unit(&mut self, name: &str, verb: &Word<'a>, words: &mut Words<'a>) -> Result<Unit, Wrong> {
-        let imap = self.script.protocol == Protocol::Imap;
-        match name {
-            "select" if imap => Ok(Unit::Select(self.mailbox(words)?)),
-            "fetch-selected" if imap => Ok(Unit::FetchSelected),
-            "append" => Err(Wrong::at(
-                verb.column,
-                "`append` makes a mailbox of its own, and is no step; `mailconn run` has it",
-            )),
-            _ => {
-                let unknown = |_| {
-                    let mut others = Protocol::ALL.into_iter().filter(|other| *other != self.script.protocol);
-                    if let Some(other) = others.find(|other| Operation::parse(*other, name).is_ok()) {
-                        let (other, this) = (other.name(), self.script.protocol.name());
-                        return Wrong::at(
-                            verb.column,
-                            format!(
-                                "`{name}` is an action of {other}, and this scenario is performed by {this}: begin it with \
-                                 `protocols: {other}`, and name such a --server, like sandbox+{other}"
-                            ),
-                        );
-                    }
-                    let units =
-                        Operation::all(self.script.protocol).map(Operation::name).filter(|name| *name != "append");
-                    let units: Vec<&str> = units.chain(imap.then_some("select, fetch-selected")).collect();
-                    Wrong::at(
-                        verb.column,
-                        format!(
-                            "`{name}` is no action; there are create, create-default, leave, dispose, dispose-default, would, \
-                             hold, release, mode, pause, scope, panic, and with {} {}",
-                            self.script.protocol.name(),
-                            units.join(", ")
-                        ),
-                    )
-                };
-                let operation = Operation::parse(self.script.protocol, name).map_err(unknown)?;
-                self.script.writes |= operation.writes();
-                let mailbox = operation.needs_mailbox().then(|| self.mailbox(words)).transpose()?;
-                Ok(Unit::Safe(operation, mailbox))
-            }
+        let protocol = self.script.protocol;
+        let half = |half: &OperationSpec| half.protocol == protocol && half.name == name;
+        if half(&SELECT) {
+            return Ok(Unit::Select(self.mailbox(words)?));
         }
+        if half(&FETCH_SELECTED) {
+            return Ok(Unit::FetchSelected);
+        }
+        let operation = Operation::parse(protocol, name).map_err(|_| self.no_unit(name, verb))?;
+        if !operation.spec().is_step() {
+            let why = format!("`{name}` makes a mailbox of its own, and is no step; `mailconn run` has it");
+            return Err(Wrong::at(verb.column, why));
+        }
+        self.script.writes |= operation.writes();
+        let mailbox = operation.needs_mailbox().then(|| self.mailbox(words)).transpose()?;
+        Ok(Unit::Safe(operation, mailbox))
+    }
+
+    /// The protocol has no unit of that name.
+    fn no_unit(&self, name: &str, verb: &Word<'a>) -> Wrong {
+        let protocol = self.script.protocol;
+        let mut others = Protocol::ALL.into_iter().filter(|other| *other != protocol);
+        let why = if let Some(other) = others.find(|other| OperationSpec::named(*other, name).is_some()) {
+            let (other, this) = (other.name(), protocol.name());
+            format!(
+                "`{name}` is an action of {other}, and this scenario is performed by {this}: begin it with `protocols: \
+                 {other}`, and name such a --server, like sandbox+{other}"
+            )
+        } else {
+            let units: Vec<&str> = OperationSpec::steps(protocol).map(|spec| spec.name).collect();
+            format!(
+                "`{name}` is no action; there are create, create-default, leave, dispose, dispose-default, would, hold, release, \
+                 mode, pause, scope, panic, and with {} {}",
+                protocol.name(),
+                units.join(", ")
+            )
+        };
+        Wrong::at(verb.column, why)
     }
 
     /// The mailbox that is named next, else INBOX.
