@@ -10,6 +10,7 @@ mod fuzz;
 mod golden;
 mod ledger;
 mod observe;
+mod operations;
 mod protocol;
 mod readme;
 mod reference;

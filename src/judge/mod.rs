@@ -6,6 +6,7 @@ mod findings;
 mod refusals;
 mod rules;
 mod stated_limit;
+mod units;
 mod witness;
 
 pub use conclusion::Conclusion;
@@ -13,6 +14,7 @@ pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use rules::Rules;
 pub(crate) use stated_limit::stated_limit;
+pub use units::{UNITS, Unit};
 pub use witness::Witness;
 
 use conclusion::Grounds;

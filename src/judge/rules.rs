@@ -3,7 +3,7 @@
 //! A second opinion: this file knows the specification's table on its own, in literals, and takes what the rule looks at
 //! from the events and the connection from the socket that carried the bytes. It never asks the allocator.
 
-use super::{EVIDENCE, Wrong};
+use super::{EVIDENCE, Unit, Wrong};
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::event::{Agreement, Command, Event, Lock, Operation, RunStart, What};
 use crate::ledger::{Analysis, Ledger, Session};
@@ -160,42 +160,25 @@ impl Judged<'_> {
 /// Under the lock for a command others may come between, from lease to lease: that is what such a run shows, and MC020 says
 /// what came of it.
 fn is_one_unit(protocol: Protocol, lock: Lock, operation: &Operation) -> Result<(), String> {
-    let unit: &[&str] = match (protocol, operation.name) {
-        (_, "noop") => &["NOOP"],
-        (Protocol::Imap | Protocol::Pop3, "list") => &["LIST"],
-        (Protocol::Imap, "status") => &["STATUS"],
-        (Protocol::Imap, "fetch") => &["EXAMINE", "FETCH"],
-        (Protocol::Imap, "search") => &["EXAMINE", "SEARCH"],
-        // The naive use, in halves.
-        (Protocol::Imap, "select") => &["EXAMINE"],
-        (Protocol::Imap, "fetch-selected") => &["FETCH"],
-        (Protocol::Imap, "search-selected") => &["SEARCH"],
-        (Protocol::Imap, "append") => &["CREATE", "APPEND", "DELETE"],
-        (Protocol::Smtp, "verify") => &["RSET"],
-        (Protocol::Smtp, "send") => &["MAIL", "RCPT", "DATA"],
-        (Protocol::Pop3, "stat") => &["STAT"],
-        (Protocol::Pop3, "retrieve") => &["STAT", "TOP"],
-        (protocol, other) => return Err(format!("{protocol} has no operation {other}")),
-    };
+    let unit = Unit::of(protocol, operation.name);
+    let unit = unit.ok_or_else(|| format!("{protocol} has no operation {}", operation.name))?;
     let failed = !operation.is_ok();
     let earlier = operation.relied_on.as_deref().map_or(&[][..], |selection| &selection.commands);
     let last: &[Command] = &operation.commands;
     let leases = usize::from(!earlier.is_empty()) + usize::from(operation.session.is_some() && !last.is_empty());
     let all = || earlier.iter().chain(last).map(|command| command.verb);
-    let may_be_short = failed || (matches!(operation.name, "fetch" | "retrieve") && all().count() == 1);
+    let may_be_short = failed || (unit.may_find_nothing && all().count() == 1);
     let mut sent: Vec<&str> = all().collect();
-    match sent.last_mut() {
-        // A message that was refused is forgotten within its unit.
-        Some(&mut "RSET") if failed && operation.name == "send" => {
+    if let (Some(sent_last), Some(due_last)) = (sent.last_mut(), unit.verbs.last()) {
+        if unit.in_place_of_last == Some(sent_last) {
+            *sent_last = due_last;
+        } else if failed && unit.after_a_refusal == Some(sent_last) {
             sent.pop();
         }
-        // How a message's beginning is read where the server knows no TOP.
-        Some(verb) if *verb == "RETR" && operation.name == "retrieve" => *verb = "TOP",
-        _ => {}
     }
-    if !unit.starts_with(&sent) || (sent.len() < unit.len() && !may_be_short) {
+    if !unit.verbs.starts_with(&sent) || (sent.len() < unit.verbs.len() && !may_be_short) {
         let sent: Vec<&str> = all().collect();
-        return Err(format!("a {} is {}, it sent {}", operation.name, unit.join(" "), sent.join(" ")));
+        return Err(format!("a {} is {}, it sent {}", operation.name, unit.verbs.join(" "), sent.join(" ")));
     }
     if lock == Lock::Unit && leases > 1 {
         return Err("it gave its connection back between the commands of its unit (A7)".to_owned());

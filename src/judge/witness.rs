@@ -14,7 +14,7 @@ use crate::event::{
     WitnessedCommand, WorkerId,
 };
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::FailureKind;
+use crate::protocol::{FailureKind, OperationSpec, Protocol};
 
 /// Verbs that carry no operation: a dial that failed may have sent any of them.
 const SIGN_IN: [&str; 17] = [
@@ -361,7 +361,7 @@ impl Witness {
                     number: operation.number,
                     issued_at: operation.issued_at_us,
                     ended: event.at,
-                    mailbox: worked_on(operation, command),
+                    mailbox: worked_on(start.protocol, operation, command),
                 };
                 // What a broken operation sent last may still be on its way to the server when we have given it up.
                 let claim = Claim { verb: command.verb, by: Some(by), may_be_lost: broke && left == 0 };
@@ -493,10 +493,12 @@ fn broke(kind: FailureKind) -> bool {
     matches!(kind, Closed | Disposed | Internal | Protocol | ServerBye | Timeout)
 }
 
-/// The mailbox that a command of the operation worked on, by our record: the one that was asked for; or, where the operation
-/// relied on a selection that others could change, the one that its reply proves to be from (MC020 says what is wrong with
-/// that), if it proves any.
-fn worked_on(operation: &Operation, command: &Command) -> Option<Arc<str>> {
+/// The mailbox that a command of the operation worked on while it was selected, by our record: the one that was asked for; or,
+/// where the operation relied on a selection that others could change, the one that its reply proves to be from (MC020 says
+/// what is wrong with that), if it proves any. None if the operation works on no selected mailbox.
+fn worked_on(protocol: Protocol, operation: &Operation, command: &Command) -> Option<Arc<str>> {
+    operation.mailbox.as_ref()?;
+    OperationSpec::named(protocol, operation.name).filter(|spec| spec.selects)?;
     if operation.relied_on.is_some() && command.verb != "EXAMINE" {
         operation.answered_by.as_ref()?.mailbox.as_deref().map(Into::into)
     } else {
@@ -504,9 +506,9 @@ fn worked_on(operation: &Operation, command: &Command) -> Option<Arc<str>> {
     }
 }
 
-/// The server's word on the mailbox, where the command works on the selected one.
+/// What is wrong with the server's word on the mailbox that was selected.
 fn wrong_mailbox(verb: &str, read: &WitnessedCommand, mailbox: Option<&str>) -> Option<String> {
-    let mailbox = mailbox.filter(|_| matches!(verb, "EXAMINE" | "FETCH" | "SEARCH"))?;
+    let mailbox = mailbox?;
     let selected = read.selected.as_deref();
     let same = selected.is_some_and(|name| is_same_mailbox(name, mailbox));
     let refused = selected.is_none() && verb == "EXAMINE";
