@@ -45,7 +45,7 @@ fn differences() -> Vec<String> {
         found.extend(unit.in_place_of_last.map(|verb| format!("{name}: {verb} may come in place of {last}")));
         found.extend(unit.after_a_refusal.map(|verb| format!("{name}: {verb} may follow a refusal")));
     }
-    for unit in &UNITS {
+    for unit in UNITS {
         if !specs().iter().any(|spec| spec.protocol == unit.protocol && spec.name == unit.name) {
             found.push(format!("{} {}: only the judge has it", unit.protocol, unit.name));
         }

@@ -24,7 +24,7 @@ pub struct Unit {
 }
 
 /// Every unit.
-pub static UNITS: [Unit; 15] = [
+pub static UNITS: &[Unit] = &[
     unit(Imap, "noop", &["NOOP"]),
     unit(Imap, "list", &["LIST"]),
     unit(Imap, "status", &["STATUS"]),
@@ -56,5 +56,22 @@ impl Unit {
 
     fn by_its_spec(spec: &OperationSpec) -> Self {
         Self { may_find_nothing: spec.selects, ..unit(spec.protocol, spec.name, spec.verbs) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Operation;
+
+    #[test]
+    fn an_operation_that_has_no_row_is_judged_by_its_spec() {
+        for spec in Operation::ALL.iter().map(|operation| operation.spec()) {
+            let unit = Unit::by_its_spec(spec);
+            assert_eq!((unit.protocol, unit.name, unit.verbs), (spec.protocol, spec.name, spec.verbs));
+            assert_eq!((unit.in_place_of_last, unit.after_a_refusal), (None, None), "nothing is excused");
+            assert_eq!(unit.may_find_nothing, spec.selects);
+        }
+        assert!(Unit::of(Protocol::Pop3, "fetch").is_none());
     }
 }
