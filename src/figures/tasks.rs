@@ -1,6 +1,7 @@
 //! Which task's operations ran on whose connections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::allocator::{ConnectionId, Kind};
 use crate::event::{Counts, Event, Operation, TaskId, What, WorkerId};
@@ -56,6 +57,23 @@ impl TaskRow {
     /// How many of its operations ran on connections of the kind that `whose` picks.
     pub fn on(&self, whose: impl Fn(Whose) -> bool) -> u64 {
         self.used.values().filter(|used| whose(used.whose)).map(|used| used.operations).sum()
+    }
+
+    /// The default connections that carried its operations.
+    pub fn defaults(&self) -> impl Iterator<Item = (ConnectionId, &TaskUse)> {
+        let is_default = |whose| matches!(whose, Whose::Own | Whose::Inherited(_) | Whose::Thread);
+        self.used.iter().filter(move |(_, used)| is_default(used.whose)).map(|(connection, used)| (*connection, used))
+    }
+}
+
+/// How many operations, with the numbers by which they are found in the stream.
+impl fmt::Display for TaskUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} operation(s) ", self.operations)?;
+        match self.numbers {
+            (first, last) if first == last => write!(f, "(number {first})"),
+            (first, last) => write!(f, "(numbers {first} to {last})"),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! A task ran on a default connection that an earlier task had left to the thread.
 
-use crate::event::{Event, Severity};
+use std::collections::BTreeSet;
+
+use crate::event::{Event, Executor, Severity};
+use crate::figures::Whose;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -23,20 +26,62 @@ pub const SPEC: Spec = Spec {
         rules: &["H1", "C3", "D1"],
         met: &["thehyve/fairspace#1582", "chinabugotech/hutool#292", "orientechnologies/orientdb#3006"],
     },
-    detector: || Box::<Detects>::default(),
+    detector: || Box::new(ByTheTasks),
 };
 
-#[derive(Debug, Default)]
-struct Detects {
-    evidence: Evidence,
-}
+/// Reads it off the tasks' rows.
+#[derive(Debug)]
+struct ByTheTasks;
 
-impl Analysis for Detects {
+impl Analysis for ByTheTasks {
     fn see(&mut self, _: &Event, _: &Ledger) {}
 }
 
-impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+impl Detector for ByTheTasks {
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let start = proven.known.start()?;
+        let (mut operations, mut heirs, mut refused) = (0, 0_u64, 0_u64);
+        let mut left = BTreeSet::new();
+        let mut evidence = Evidence::default();
+        for row in &proven.summary.tasks {
+            let before = operations;
+            for (connection, used) in row.defaults() {
+                let Whose::Inherited(creator) = used.whose else { continue };
+                operations += used.operations;
+                left.insert(connection);
+                evidence.add(|| {
+                    let thread = used.owner.map(|worker| format!(" on {}", start.worker_name(worker)));
+                    let own = if row.refused == Some(connection) { "; refused one of its own by C3" } else { "" };
+                    format!(
+                        "{}: {used} on {connection}, created{} by {}{own}",
+                        start.task_name(row.task),
+                        thread.unwrap_or_default(),
+                        start.task_name(creator)
+                    )
+                });
+            }
+            if operations > before {
+                heirs += 1;
+                refused += u64::from(row.refused.is_some());
+            }
+        }
+        evidence.count = operations;
+        let denied = match refused {
+            0 => String::new(),
+            _ => format!("{refused} of these tasks asked for one of their own and were refused (C3); "),
+        };
+        let cure = match start.executor {
+            // Several tasks are under way at once, and take turns on each thread.
+            Executor::Tasks => "do each task's operations in one blocking section that disposes its default at the end",
+            Executor::Threads | Executor::Pool => "dispose the default at the end of the task that created it",
+        };
+        evidence.says(|| {
+            format!(
+                "{operations} operation(s) of {heirs} task(s) ran on {} default connection(s) that another task had created \
+                 before: a thread outlives its task and keeps its default for the next one (H1); {denied}{cure} \
+                 (--dispose task; in code Client::thread_scope), or pass independent connections",
+                left.len()
+            )
+        })
     }
 }

@@ -1,8 +1,14 @@
 //! One task's operations ran on several default connections, because it changed threads.
 
+use std::collections::BTreeSet;
+
 use crate::event::{Event, Severity};
+use crate::figures::TaskUse;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
+
+/// So many of a task's connections are listed.
+const LISTED: usize = 3;
 
 pub const SPEC: Spec = Spec {
     id: "MC011",
@@ -21,20 +27,49 @@ pub const SPEC: Spec = Spec {
         rules: &["H1", "K2", "K3"],
         met: &["django/django#18408", "PostHog/posthog#57839"],
     },
-    detector: || Box::<Detects>::default(),
+    detector: || Box::new(ByTheTasks),
 };
 
-#[derive(Debug, Default)]
-struct Detects {
-    evidence: Evidence,
-}
+/// Reads it off the tasks' rows.
+#[derive(Debug)]
+struct ByTheTasks;
 
-impl Analysis for Detects {
+impl Analysis for ByTheTasks {
     fn see(&mut self, _: &Event, _: &Ledger) {}
 }
 
-impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+impl Detector for ByTheTasks {
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let start = proven.known.start()?;
+        let (mut operations, mut most) = (0_u64, 0);
+        let mut evidence = Evidence::default();
+        for row in &proven.summary.tasks {
+            let owners: BTreeSet<_> = row.defaults().filter_map(|(_, used)| used.owner).collect();
+            if owners.len() < 2 {
+                continue;
+            }
+            operations += row.defaults().map(|(_, used)| used.operations).sum::<u64>();
+            most = most.max(row.defaults().count());
+            evidence.add(|| {
+                let place = |(connection, used): (_, &TaskUse)| {
+                    let thread = used.owner.map(|worker| format!(" on {}", start.worker_name(worker)));
+                    format!("{used} on {connection}{}", thread.unwrap_or_default())
+                };
+                let mut places: Vec<String> = row.defaults().take(LISTED).map(place).collect();
+                let more = row.defaults().count().saturating_sub(LISTED);
+                if more > 0 {
+                    places.push(format!("and on {more} more"));
+                }
+                format!("{}: {}", start.task_name(row.task), places.join(", "))
+            });
+        }
+        evidence.says(|| {
+            format!(
+                "{operations} operation(s) of {} task(s) were spread over several default connections, up to {most} for one \
+                 task: it changed threads between operations, and a default belongs to a thread (H1); do a task's operations \
+                 in one blocking section (--dispose task does), or pass an independent connection along with the task",
+                evidence.count
+            )
+        })
     }
 }

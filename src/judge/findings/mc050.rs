@@ -1,8 +1,12 @@
 //! Operations spent more time waiting for their connection than using it.
 
-use crate::event::{Event, Severity};
+use crate::event::{Event, Micros, Severity};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::Protocol;
+
+/// Less waiting than that in all is none.
+const LEAST: Micros = Micros(1000);
 
 pub const SPEC: Spec = Spec {
     id: "MC050",
@@ -18,20 +22,34 @@ pub const SPEC: Spec = Spec {
         rules: &["W1", "W2"],
         met: &["jakartaee/mail-api#514", "mustang-im/mustang#276"],
     },
-    detector: || Box::<Detects>::default(),
+    detector: || Box::new(ByTheFigures),
 };
 
-#[derive(Debug, Default)]
-struct Detects {
-    evidence: Evidence,
-}
+/// Reads it off the figures.
+#[derive(Debug)]
+struct ByTheFigures;
 
-impl Analysis for Detects {
+impl Analysis for ByTheFigures {
     fn see(&mut self, _: &Event, _: &Ledger) {}
 }
 
-impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+impl Detector for ByTheFigures {
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let (start, summary) = (proven.known.start()?, proven.summary);
+        let (wait, service) = (summary.total_wait, summary.total_service);
+        if service.is_zero() || wait <= service || wait < LEAST {
+            return None;
+        }
+        let cure = match start.max_connections {
+            _ if start.protocol == Protocol::Pop3 => {
+                "use fewer threads, or connections of their own (use-default) where the server does not lock the maildrop"
+                    .to_owned()
+            }
+            Some(max) => format!("use fewer threads, or more than {max} connections if the server allows them"),
+            None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
+        };
+        let mut evidence = Evidence::default();
+        evidence.add(|| format!("longest wait {:.1}", summary.wait.max));
+        evidence.says(|| format!("operations waited {wait:.1} for their connection and used it {service:.1}; {cure}"))
     }
 }

@@ -24,20 +24,33 @@ pub const SPEC: Spec = Spec {
             "asherp/nostr-mail#78",
         ],
     },
-    detector: || Box::<Detects>::default(),
+    detector: || Box::new(ByTheFigures),
 };
 
-#[derive(Debug, Default)]
-struct Detects {
-    evidence: Evidence,
-}
+/// Reads it off the figures.
+#[derive(Debug)]
+struct ByTheFigures;
 
-impl Analysis for Detects {
+impl Analysis for ByTheFigures {
     fn see(&mut self, _: &Event, _: &Ledger) {}
 }
 
-impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+impl Detector for ByTheFigures {
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let summary = proven.summary;
+        let (carried, opened) = (summary.carried, summary.connections.opened);
+        // A session that broke, or that the server ended, was not given up by anybody here.
+        let by_choice = opened.saturating_sub(summary.opened_again) as u64;
+        if carried < 2 || by_choice < 2 || by_choice.saturating_mul(2) <= carried {
+            return None;
+        }
+        let mut evidence = Evidence::default();
+        evidence.add(|| format!("{opened} opened, {carried} operations"));
+        evidence.says(|| {
+            format!(
+                "{opened} connections were opened for {carried} operations: hardly any was used twice; keep connections for \
+                 longer, or share one (use-main)"
+            )
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Use-main-or-default without any default connection behaves as use-main does.
 
-use crate::event::{Event, Severity};
+use crate::allocator::{Kind, Mode, Reason};
+use crate::event::{Event, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -25,15 +26,35 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
-    evidence: Evidence,
+    /// The mode was another one for a while, or some thread had a default connection.
+    differs: bool,
+    on_main: u64,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, _: &Ledger) {
+        match &event.what {
+            What::RunStart(start) => self.differs |= start.mode != Mode::UseMainOrDefault,
+            What::ModeChanged(_) => self.differs = true,
+            What::ConnectionCreated(created) => self.differs |= created.kind == Kind::Default,
+            What::Operation(operation) => self.on_main += u64::from(operation.reason == Some(Reason::Main)),
+            _ => {}
+        }
+    }
 }
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        if self.differs || self.on_main == 0 {
+            return None;
+        }
+        let mut evidence = Evidence::default();
+        evidence.add(|| format!("{} operation(s) on main", self.on_main));
+        evidence.says(|| {
+            "the mode is use-main-or-default, and no thread created a default connection: it behaved as use-main does; \
+             create defaults where threads are to work side by side (--default-for all; in code \
+             create_default_connection), or say use-main"
+                .to_owned()
+        })
     }
 }

@@ -14,6 +14,8 @@ macro_rules! findings {
 findings! {
     mc001
     mc002
+    mc010
+    mc011
     mc030
     mc031
     mc032
@@ -21,6 +23,9 @@ findings! {
     mc040
     mc041
     mc042
+    mc050
+    mc051
+    mc053
 }
 
 /// The limit on connections.
