@@ -5,6 +5,7 @@ mod finding;
 mod findings;
 mod refusals;
 mod rules;
+mod selections;
 mod stated_limit;
 mod units;
 mod witness;

@@ -1,7 +1,12 @@
 //! A reply came from a mailbox other than the one its unit selected.
 
-use crate::event::{Event, Severity};
-use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::event::{Event, Operation, RunStart, Severity, What};
+use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
+use crate::judge::selections::{Reading, Selections};
+use crate::judge::witness::is_same_mailbox;
 use crate::ledger::{Analysis, Ledger};
 
 pub const SPEC: Spec = Spec {
@@ -28,17 +33,135 @@ pub const SPEC: Spec = Spec {
     detector: || Box::<Detects>::default(),
 };
 
+/// So many UIDVALIDITYs are told apart: a run's mailboxes have fewer, unless the server makes them up anew each time.
+const VALIDITIES: usize = 1000;
+
 #[derive(Debug, Default)]
 struct Detects {
-    evidence: Evidence,
+    selections: Selections,
+    /// Replies that show that they came from elsewhere; the first of them.
+    wrong: u64,
+    named: Vec<Piece>,
+    /// Replies that name the mailbox that was asked for.
+    right: u64,
+    validities: HashMap<u32, Validity>,
+}
+
+/// A reply that came from elsewhere, in words. As long as there is a reading, whose selection it came from is not known.
+#[derive(Debug)]
+struct Piece {
+    text: String,
+    reading: Option<Reading>,
+    /// It selected by itself, a moment before.
+    selected: bool,
+}
+
+/// A UIDVALIDITY of the run's mailboxes.
+#[derive(Debug)]
+struct Validity {
+    mailbox: Arc<str>,
+    /// Another mailbox has it, too: those made in one second often do. So it proves nothing.
+    shared: bool,
+    /// Replies that have the one that was expected.
+    answers: u64,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        let (What::Operation(operation), Some(start)) = (&event.what, known.start()) else { return };
+        let waiting = self.named.iter_mut().filter_map(|piece| piece.reading.as_mut());
+        let reading = self.selections.add(event, operation, known, waiting);
+        if let Some(asked) = &operation.mailbox {
+            self.validity(operation, asked);
+            if let Some(how) = self.wrong(operation, asked) {
+                self.wrong += 1;
+                if self.named.len() < NAMED {
+                    let session = operation.session.map(|session| format!(" on {session}")).unwrap_or_default();
+                    let worker = start.worker_name(operation.worker);
+                    let text = format!("operation {} of {worker}{session} asked for {asked}, {how}", operation.number);
+                    let selected = operation.relied_on.as_deref().is_some_and(|it| !it.commands.is_empty());
+                    self.named.push(Piece { text, reading, selected });
+                }
+            }
+        }
+        if self.selections.forget(known) {
+            for piece in &mut self.named {
+                if piece.reading.as_ref().is_some_and(|reading| reading.is_settled(known)) {
+                    piece.text = piece.whole(start);
+                    piece.reading = None;
+                }
+            }
+        }
+    }
+}
+
+impl Detects {
+    /// What is known of the UIDVALIDITY that the operation relied on.
+    fn validity(&mut self, operation: &Operation, asked: &Arc<str>) {
+        let Some(expected) = operation.relied_on.as_deref().and_then(|selection| selection.uid_validity) else { return };
+        if self.validities.len() >= VALIDITIES && !self.validities.contains_key(&expected) {
+            return;
+        }
+        let first = || Validity { mailbox: asked.clone(), shared: false, answers: 0 };
+        let validity = self.validities.entry(expected).or_insert_with(first);
+        validity.shared |= !is_same_mailbox(&validity.mailbox, asked);
+    }
+
+    /// How the reply shows that it came from elsewhere, if it does. The messages' own word counts before the selection's
+    /// UIDVALIDITY, which two mailboxes can share.
+    fn wrong(&mut self, operation: &Operation, asked: &str) -> Option<String> {
+        let answer = operation.answered_by.as_ref()?;
+        if let Some(mailbox) = answer.mailbox.as_deref() {
+            if !is_same_mailbox(mailbox, asked) {
+                return Some(format!("each message of its reply says that it is in {mailbox}"));
+            }
+            self.right += 1;
+            return None;
+        }
+        let (expected, other) = (operation.relied_on.as_deref()?.uid_validity?, answer.uid_validity?);
+        if expected != other {
+            return Some(format!(
+                "whose UIDVALIDITY is {expected}; the mailbox that was selected when it was answered has {other}"
+            ));
+        }
+        if let Some(validity) = self.validities.get_mut(&expected) {
+            validity.answers += 1;
+        }
+        None
+    }
 }
 
 impl Detector for Detects {
-    fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+    fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
+        let start = proven.known.start()?;
+        let named = self.named.iter().map(|piece| piece.whole(start)).collect();
+        let by_validity = self.validities.values().filter(|validity| !validity.shared).map(|validity| validity.answers);
+        let told = self.wrong + self.right + by_validity.sum::<u64>();
+        Evidence { count: self.wrong, named }.says(|| {
+            format!(
+                "{} of the {told} replies that show their mailbox came from a mailbox other than the one that was asked for, and \
+                 nothing failed; hold the connection for the whole unit, from its EXAMINE to its last reply (--lock unit), or \
+                 give each thread a connection of its own (use-default)",
+                self.wrong
+            )
+        })
+    }
+}
+
+impl Piece {
+    /// With whose selection it came from, if that was another operation's.
+    fn whole(&self, start: &RunStart) -> String {
+        let by_whom = self.reading.as_ref().and_then(|reading| {
+            let last = reading.last.as_ref().filter(|last| last.number != reading.number)?;
+            let between = match reading.own {
+                _ if self.selected => true,
+                Some(own) if own.number == last.number => return None,
+                Some(own) => last.seq > own.seq,
+                None => false,
+            };
+            let (worker, when) = (start.worker_name(last.worker), if between { "in between" } else { "last" });
+            Some(format!("; operation {} of {worker} had selected {} there {when}", last.number, last.mailbox))
+        });
+        format!("{}{}", self.text, by_whom.unwrap_or_default())
     }
 }

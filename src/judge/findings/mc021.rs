@@ -1,7 +1,9 @@
 //! A new session took the place of a broken one, and the operation relied on the old one's state.
 
-use crate::event::{Event, Severity};
-use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::allocator::SessionId;
+use crate::event::{Event, Operation, RunStart, Severity, What};
+use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
+use crate::judge::selections::{Reading, Selections};
 use crate::ledger::{Analysis, Ledger};
 
 pub const SPEC: Spec = Spec {
@@ -27,15 +29,89 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
+    selections: Selections,
     evidence: Evidence,
+    /// In the order of their ends.
+    waiting: Vec<Suspect>,
+}
+
+/// An operation that ran on another session than the one whose selection it relied on.
+#[derive(Debug)]
+struct Suspect {
+    /// In words, where there is room for it.
+    text: String,
+    /// The session was opened after the selection was made; else it counts if nothing was selected there.
+    younger: bool,
+    reading: Reading,
 }
 
 impl Analysis for Detects {
-    fn see(&mut self, _: &Event, _: &Ledger) {}
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        let (What::Operation(operation), Some(start)) = (&event.what, known.start()) else { return };
+        let waiting = self.waiting.iter_mut().map(|suspect| &mut suspect.reading);
+        let reading = self.selections.add(event, operation, known, waiting);
+        if let (Some(reading), Some((relied_on, session))) = (reading, elsewhere(operation)) {
+            let took_its_place = session.connection == relied_on.connection && session.number > relied_on.number;
+            // A thread's connections that are not passed have one selection together, and come after each other too.
+            let opened = known.session(session).map(|session| session.opened);
+            let younger = took_its_place || reading.own.zip(opened).is_some_and(|(own, opened)| opened > own.seq);
+            if younger || reading.last.is_none() {
+                let named = self.evidence.named.len() < NAMED;
+                let text = if named { in_words(operation, relied_on, session, start) } else { String::new() };
+                self.waiting.push(Suspect { text, younger, reading });
+            }
+        }
+        if self.selections.forget(known) {
+            let settled = self.waiting.iter().take_while(|suspect| suspect.reading.is_settled(known)).count();
+            for suspect in self.waiting.drain(..settled) {
+                suspect.judge(&mut self.evidence);
+            }
+        }
+    }
 }
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        None
+        let mut evidence = self.evidence.clone();
+        for suspect in &self.waiting {
+            suspect.judge(&mut evidence);
+        }
+        evidence.says(|| {
+            format!(
+                "{} operation(s) relied on what an earlier session had selected, and ran on another one, which knows nothing of \
+                 it; select again whenever the session has changed, or make it one unit (--lock unit)",
+                evidence.count
+            )
+        })
     }
+}
+
+impl Suspect {
+    fn judge(&self, evidence: &mut Evidence) {
+        if self.younger || self.reading.last.is_none() {
+            evidence.add(|| self.text.clone());
+        }
+    }
+}
+
+/// The session that the operation relied on, and the other one that it ran on.
+fn elsewhere(operation: &Operation) -> Option<(SessionId, SessionId)> {
+    let relied_on = operation.relied_on.as_ref()?.session;
+    let session = operation.session.filter(|_| operation.local_port.is_some())?;
+    (session != relied_on).then_some((relied_on, session))
+}
+
+fn in_words(operation: &Operation, relied_on: SessionId, session: SessionId, start: &RunStart) -> String {
+    let mailbox = operation.mailbox.as_deref().unwrap_or("its mailbox");
+    let answered_by = operation.answered_by.as_ref().and_then(|answer| answer.mailbox.as_deref());
+    let came_of_it = match (operation.result(), answered_by) {
+        (Err(failure), _) => failure.server_line.clone().unwrap_or_else(|| failure.message.clone()),
+        (Ok(_), Some(mailbox)) => format!("{mailbox} answered"),
+        (Ok(items), None) => format!("{items} items, and no failure"),
+    };
+    format!(
+        "operation {} of {} had {mailbox} selected on {relied_on} and ran on {session}: {came_of_it}",
+        operation.number,
+        start.worker_name(operation.worker)
+    )
 }

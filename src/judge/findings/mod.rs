@@ -16,6 +16,8 @@ findings! {
     mc002
     mc010
     mc011
+    mc020
+    mc021
     mc030
     mc031
     mc032
