@@ -27,6 +27,7 @@ findings! {
     mc042
     mc050
     mc051
+    mc052
     mc053
 }
 
