@@ -5,9 +5,9 @@ mod found;
 use std::collections::HashMap;
 use std::fs;
 
-use mailconn::event::{Ending, Event, Micros, What, WitnessCommands};
+use mailconn::event::{Ending, Event, Micros, Policy, What, WitnessCommands, WorkerId};
 use mailconn::figures::{Failures, Rest, Sections, Sessions, Tasks, Work};
-use mailconn::judge::{Judge, Rules, Witness};
+use mailconn::judge::{ALL, Judge, Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::{Run, Summary, Verdict};
 use mailconn::report::{Recorded, ScenarioVerification};
@@ -143,6 +143,17 @@ fn rules_witness_and_figures_come_to_the_same_event_by_event() {
     }
 }
 
+/// Runs that show what the short ones do not: each is long enough for the past to be forgotten on the way.
+const LONGER: [&str; 6] = [
+    "-t 6 --mode use-default --duration 2300ms --pause 150ms --ops noop",
+    "-t 6 --mode use-default --duration 2200ms --pause 8ms --ops noop,fetch",
+    "-t 5 -n 200 --mode use-main --lock command --ops fetch,noop --mailbox INBOX --mailbox Archive",
+    "-t 4 -n 60 --mode use-main --lock command --ops fetch,search --mailbox INBOX --mailbox Archive --switch-mode 40=use-default \
+     --switch-mode 90=use-main --switch-mode 150=use-default",
+    "-t 3 --tasks 90 -n 4 --executor tasks --lock command --mode use-default --ops fetch --mailbox INBOX --mailbox Archive",
+    "-t 4 --tasks 400 -n 1 --executor pool --default-for all --ops noop",
+];
+
 /// What the judge finds, and what it all comes to, is what the whole run comes to.
 #[track_caller]
 fn verdicts_agree(run: &Run, of: &str, all: &[&str]) {
@@ -172,8 +183,8 @@ fn verdicts_agree(run: &Run, of: &str, all: &[&str]) {
 
 #[test]
 fn what_is_found_event_by_event_is_what_the_whole_run_shows() {
-    let all: Vec<&str> = mailconn::judge::ALL.iter().map(|spec| spec.id).collect();
-    for args in RUNS {
+    let all: Vec<&str> = ALL.iter().map(|spec| spec.id).collect();
+    for args in RUNS.into_iter().chain(LONGER) {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         verdicts_agree(&trace.run, args, &all);
     }
@@ -208,4 +219,75 @@ fn the_ledger_remembers_what_is_under_way_and_no_more() {
         assert_eq!((rules.agreement.held, rules.wrong), (rules.agreement.checked, Vec::new()), "{args}");
         assert!(remembered <= most, "{args}: {remembered}");
     }
+}
+
+/// How much each detector keeps at most, in the length of all that it would show of itself.
+fn kept(events: &[Event]) -> Vec<(&'static str, usize)> {
+    let mut ledger = Ledger::default();
+    let mut detectors: Vec<_> = ALL.iter().map(|spec| (spec.id, (spec.detector)(), 0)).collect();
+    for event in events {
+        ledger.see(event);
+        for (_, detector, most) in &mut detectors {
+            detector.see(event, &ledger);
+            if event.seq % 400 == 0 {
+                *most = format!("{detector:?}").len().max(*most);
+            }
+        }
+    }
+    detectors.into_iter().map(|(id, _, most)| (id, most)).collect()
+}
+
+#[test]
+fn a_detector_keeps_what_is_under_way_and_no_more() {
+    for args in [
+        "--executor pool -t 4 --tasks 3000 -n 1 --ops noop --default-for all --dispose task",
+        "--executor tasks -t 4 --tasks 3000 -n 1 --ops noop --mode use-default --dispose task",
+        "-t 4 -n 4000 --ops fetch --lock command --mode use-main --mailbox INBOX --mailbox Archive",
+        "-t 4 -n 4000 --ops fetch --lock command --mode use-default --mailbox INBOX --mailbox Archive",
+    ] {
+        let file = run(&format!("{args} --format ndjson")).stdout;
+        let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
+        for (id, most) in kept(&trace.run.events()) {
+            assert!(most < 400_000, "{args}: {id} keeps {most}");
+        }
+    }
+}
+
+/// One operation takes ten seconds, and 20,000 others end in the meantime: what they used is told before it.
+#[test]
+fn one_long_operation_counts_beside_thousands_of_short_ones() {
+    let file = run("-t 4 -n 1 --mode use-default --ops noop --format ndjson").stdout;
+    let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
+    let (operations, mut events): (Vec<Event>, Vec<Event>) = trace
+        .run
+        .events()
+        .into_iter()
+        .filter(|event| !matches!(event.what, What::SessionClosed(_) | What::ConnectionDisposed(_)))
+        .filter(|event| !matches!(event.what, What::WorkerEnded(_) | What::RunEnd(_)))
+        .partition(|event| matches!(event.what, What::Operation(_)));
+    let mut add = |worker: u32, began: u64, took: u64| {
+        let mut operation = operations.iter().find_map(|event| match &event.what {
+            What::Operation(operation) if operation.worker == WorkerId(worker) => Some(operation.clone()),
+            _ => None,
+        });
+        let operation_of = operation.as_mut().unwrap();
+        (operation_of.issued_at_us, operation_of.service_us) = (Micros(began), Micros(took));
+        (operation_of.wait_us, operation_of.dial_us) = (Micros::ZERO, Micros::ZERO);
+        events.push(Event { seq: 0, at: Micros(began + took), what: What::Operation(operation.unwrap()) });
+    };
+    (1..4).for_each(|worker| add(worker, 1_000_000, 1000));
+    (1..20_000).for_each(|nth| add(1, 1_010_000 + nth * 500, 50));
+    (2..4).for_each(|worker| add(worker, 11_020_000, 1000));
+    add(0, 1_000_000, 10_030_000);
+    for (seq, event) in (0..).zip(&mut events) {
+        event.seq = seq;
+    }
+    let mut judge = Judge::default();
+    events.iter().for_each(|event| judge.see(event));
+    judge.end(Ending::default());
+    let verdict = judge.verdict(&judge.summary(), &Policy::default());
+    let found = verdict.findings.iter().find(|finding| finding.sentence.contains("were held for most of")).unwrap();
+    assert!(found.sentence.contains("4 connections were held for most of 10.0s and used for 27.5 %"), "{found:?}");
+    assert!(found.sentence.contains("more than 2 at once for hardly any of it"), "{found:?}");
+    assert_eq!(found.evidence, ["4 held, 4 in use at once at most"]);
 }
