@@ -5,7 +5,6 @@
 
 mod checks;
 mod failures;
-mod findings;
 mod lines;
 mod rules;
 mod words;
@@ -13,13 +12,18 @@ mod words;
 use thiserror::Error;
 
 use super::table::grid::{labelled, paragraph};
+use crate::event::Severity;
+use crate::judge;
 use crate::protocol::{Protocol, Stage};
 
 pub use lines::{Unclassified, explain_line};
 
 /// One word, explained.
+#[derive(Clone, Copy)]
 struct Article {
     name: &'static str,
+    /// How bad it is, if it is a finding.
+    severity: Option<Severity>,
     /// What it is, in one line.
     title: &'static str,
     means: &'static str,
@@ -64,7 +68,8 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
         return Ok(rule_article(&rule));
     }
     // A word can be two things: greeting is a failure, and the stage at which others happen.
-    let found: Vec<String> = articles().filter(|it| it.name.eq_ignore_ascii_case(asked)).map(article).collect();
+    let found: Vec<String> =
+        articles().filter(|it| it.name.eq_ignore_ascii_case(asked)).map(|it| article(&it)).collect();
     if !found.is_empty() {
         return Ok(found.join("\n"));
     }
@@ -121,7 +126,7 @@ fn nearest(lower: &str) -> Vec<&'static str> {
 pub fn explained_words() -> String {
     let list = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<Vec<_>>().join(" ");
     let of = |articles: &'static [Article]| list(&mut articles.iter().map(|article| article.name));
-    let findings = findings::FINDINGS.iter().map(|article| (article.name.to_owned() + " ", article.title.to_owned()));
+    let findings = findings().map(|article| (article.name.to_owned() + " ", article.titled()));
     let others = [
         ("rules ", format!("(the truth table) {}", list(&mut rules::all().map(|rule| rule.number)))),
         ("modes ", of(&words::MODES)),
@@ -141,10 +146,19 @@ pub fn explained_words() -> String {
         + &labelled(others.map(|(label, text)| (label.to_owned(), text)))
 }
 
-fn articles() -> impl Iterator<Item = &'static Article> {
+fn articles() -> impl Iterator<Item = Article> {
     let words = words::MODES.iter().chain(&words::WORDS).chain(&words::OF_PROGRAMS);
     let words = words.chain(&words::SEVERITIES).chain(&words::OF_REPORTS);
-    findings::FINDINGS.iter().chain(words).chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS)
+    let words = words.chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS);
+    findings().chain(words.copied())
+}
+
+/// The judge has the articles of what it finds.
+fn findings() -> impl Iterator<Item = Article> {
+    judge::ALL.iter().map(|spec| {
+        let judge::Article { title, means, example, cure, rules, met } = spec.article;
+        Article { name: spec.id, severity: Some(spec.severity), title, means, example, cure, rules, met }
+    })
 }
 
 fn explained() -> impl Iterator<Item = &'static str> {
@@ -153,8 +167,15 @@ fn explained() -> impl Iterator<Item = &'static str> {
 }
 
 /// What stands first under that name.
-fn article_named(name: &str) -> Option<&'static Article> {
+fn article_named(name: &str) -> Option<Article> {
     articles().find(|article| article.name == name)
+}
+
+impl Article {
+    /// Its title, behind its severity.
+    fn titled(&self) -> String {
+        self.severity.map_or_else(String::new, |severity| format!("{}: ", severity.name())) + self.title
+    }
 }
 
 fn article(article: &Article) -> String {
@@ -169,7 +190,7 @@ fn article(article: &Article) -> String {
         label = "";
     }
     rows.extend(met(article.met));
-    paragraph(&format!("{}  {}", article.name, article.title)) + "\n" + &labelled(rows)
+    paragraph(&format!("{}  {}", article.name, article.titled())) + "\n" + &labelled(rows)
 }
 
 fn rule_article(rule: &rules::Rule) -> String {

@@ -3,7 +3,7 @@
 use super::Article;
 
 const fn concern(name: &'static str, title: &'static str, means: &'static str, cure: &'static str) -> Article {
-    Article { name, title, means, example: "", cure, rules: &[], met: &[] }
+    Article { name, severity: None, title, means, example: "", cure, rules: &[], met: &[] }
 }
 
 pub(super) const CONCERNS: [Article; 23] = [

@@ -11,7 +11,7 @@ const fn word(
     rules: &'static [&'static str],
     met: &'static [&'static str],
 ) -> Article {
-    Article { name, title, means, example: "", cure, rules, met }
+    Article { name, severity: None, title, means, example: "", cure, rules, met }
 }
 
 pub(super) const KINDS: [Article; 25] = [
