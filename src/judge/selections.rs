@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::allocator::SessionId;
-use crate::event::{Event, Leaves, Lock, Operation, WorkerId};
+use crate::event::{Event, Leaves, Operation, WorkerId};
 use crate::ledger::Ledger;
 
 /// After so many selections it is looked for those that can be forgotten, at least.
@@ -76,11 +76,9 @@ impl Selections {
         &mut self,
         event: &Event,
         operation: &Operation,
-        known: &Ledger,
         waiting: impl Iterator<Item = &'a mut Reading>,
     ) -> Option<Reading> {
-        // Where each operation selects for itself none relies on another one's selection.
-        if known.start().is_none_or(|start| start.lock == Lock::Unit && !start.scripted) {
+        if operation.mailbox.is_none() && operation.relied_on.is_none() {
             return None;
         }
         let own = self.own(operation);

@@ -70,7 +70,7 @@ impl Analysis for Detects {
     fn see(&mut self, event: &Event, known: &Ledger) {
         let (What::Operation(operation), Some(start)) = (&event.what, known.start()) else { return };
         let waiting = self.named.iter_mut().filter_map(|piece| piece.reading.as_mut());
-        let reading = self.selections.add(event, operation, known, waiting);
+        let reading = self.selections.add(event, operation, waiting);
         if let Some(asked) = &operation.mailbox {
             self.validity(operation, asked);
             if let Some(how) = self.wrong(operation, asked) {

@@ -49,7 +49,7 @@ impl Analysis for Detects {
     fn see(&mut self, event: &Event, known: &Ledger) {
         let (What::Operation(operation), Some(start)) = (&event.what, known.start()) else { return };
         let waiting = self.waiting.iter_mut().map(|suspect| &mut suspect.reading);
-        let reading = self.selections.add(event, operation, known, waiting);
+        let reading = self.selections.add(event, operation, waiting);
         if let (Some(reading), Some((relied_on, session))) = (reading, elsewhere(operation)) {
             let took_its_place = session.connection == relied_on.connection && session.number > relied_on.number;
             // A thread's connections that are not passed have one selection together, and come after each other too.
