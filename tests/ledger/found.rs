@@ -14,7 +14,7 @@ use super::as_it_happens;
 use crate::cli::process::{PASSWORD, end, mailconn, obey};
 use crate::fuzz::random::Random;
 use crate::protocol::scripted::{GREETING, Server};
-use crate::support::written::{Written, bytes, failed, failure, operation};
+use crate::support::written::{Written, bytes, failed, failure, operation, port};
 
 const OURS: [&str; 7] = ["MC030", "MC031", "MC032", "MC033", "MC040", "MC041", "MC042"];
 
@@ -295,6 +295,58 @@ fn a_stream_shows_of_a_random_run_what_the_whole_run_shows() {
         [("MC030", 14), ("MC031", 2), ("MC032", 1), ("MC033", 2), ("MC040", 2), ("MC041", 1), ("MC042", 6)]
     {
         assert!(seen.get(id).is_some_and(|said| said.len() >= ways), "{id}: {:#?}", seen.get(id));
+    }
+}
+
+/// Of dials that are closed without a word those are a limit's that failed before the server's last answer.
+#[test]
+fn what_failed_at_the_moment_of_the_last_answer_was_not_answered_after() {
+    for (answered, count) in [(5999, None), (6000, Some(1)), (6001, Some(2))] {
+        let mut run = Written::new("use-default");
+        run.open(0);
+        for (connection, failed) in [(1, 5999), (2, 6000)] {
+            run.create(connection, "default", 1, false);
+            let line = run.refused(connection, 1, 1, "closed");
+            (line["at_us"], line["failed_us"]) = (json!(failed), json!(failed));
+            line["failure"] = silence("closed");
+            line["failure"]["stage"] = json!("greeting");
+            let mut it = failed_dial(connection);
+            it["worker"] = json!("w1");
+            run.operate(it)["at_us"] = json!(answered);
+        }
+        run.operate(operation(0, 1, "use-main", "main"))["at_us"] = json!(answered);
+        run.close(0, "logged-out");
+        let found = alike(&bytes(&run.file()), &format!("answered at {answered}"));
+        assert_eq!(found.get("MC030").map(|(count, ..)| *count), count, "{answered}: {found:#?}");
+    }
+}
+
+/// An operation that got no session.
+fn failed_dial(connection: u32) -> Value {
+    let mut it = failed(operation(connection, 1, "use-default", "default"), silence("closed"));
+    it["failure"]["stage"] = json!("greeting");
+    (it["local_port"], it["commands"]) = (Value::Null, json!([]));
+    it
+}
+
+/// What the server still has on a port is the newest session there. That an older one was given up excuses none.
+#[test]
+fn a_session_left_open_on_a_port_that_served_before_is_found() {
+    for (reused, left) in [(true, true), (false, false)] {
+        let mut run = Written::new("use-default");
+        run.create(1, "default", 0, false);
+        run.create(2, "default", 1, false);
+        run.refused(1, 1, 0, "closed")["local_port"] = json!(port(if reused { 2 } else { 1 }));
+        run.open(2);
+        run.close(2, "discarded");
+        let peer = port(if reused { 2 } else { 1 });
+        run.enter(
+            "witness-session",
+            json!({"peer_port": peer, "run_id": null, "label": "#2", "logged_out": false, "open": true, "commands": []}),
+        );
+        let Recorded::Run(trace) = Recorded::read(&*bytes(&run.file())).unwrap() else { panic!() };
+        let found = by_the_judge(&trace.run.events());
+        assert_eq!(found.contains_key("MC040"), left, "{found:#?}");
     }
 }
 
