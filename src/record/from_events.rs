@@ -292,8 +292,8 @@ fn commands(commands: &[event::Command]) -> Box<[Command]> {
 fn witnessed(command: &event::WitnessedCommand) -> WitnessedCommand {
     WitnessedCommand {
         tag: command.tag.clone(),
-        verb: command.verb.clone(),
-        selected: command.selected.clone(),
+        verb: command.verb.to_string(),
+        selected: command.selected.as_deref().map(str::to_owned),
         at: command.at_us.map(event::Micros::duration),
     }
 }
