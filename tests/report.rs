@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;
 use crate::support::tool::{self, Again};
-use crate::support::written::{Written, bytes, failed, failure, operation};
+use crate::support::written::{Written, bytes, failed, failure, operation, session};
 
 const DOVECOT: &str = "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=3)";
 
@@ -220,7 +220,7 @@ mod table {
     #[test]
     fn no_line_is_wider_than_80_columns() {
         for run in [ordinary(8, 100), limited(8, 3, 100, true), nasty(), ordinary(500, 2), ordinary(0, 0)] {
-            for (each, rows) in [(false, Some(20)), (true, Some(12)), (true, Some(0)), (true, None)] {
+            for (each, rows) in [(false, Some(20)), (true, Some(12)), (false, Some(0)), (true, None)] {
                 for line in table(&run, each, rows).lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));
                     assert_eq!(line.trim_end(), line, "blanks at the end");
@@ -262,7 +262,7 @@ mod table {
         }
         run.of("operation").find(|it| it["worker"] == "w1500").unwrap()["wait_us"] = json!(77_000);
         run.lines.retain(|line| line["event"] != "session-closed" || line["session"] != "#901");
-        let text = table(&run, true, Some(16));
+        let text = table(&run, false, Some(16));
         assert!(
             text.contains("\n... 1,984 more workers: 3,968 operations, 0 failed (--format json lists all)\n"),
             "{text}"
@@ -271,7 +271,6 @@ mod table {
             text.contains("\n... 1,984 more sessions: 3,968 operations, all ended by logout (--format json\n  lists"),
             "{text}"
         );
-        assert!(text.contains("\n... 3,984 more operations, 0 failed (--format ndjson lists all)\n"), "{text}");
         for row in ["\nw0 ", "\nw7 ", "\nw1234 ", "\nw1500 ", "\n#1 ", "\n#901 "] {
             assert!(text.contains(row), "{row:?} is missing:\n{text}");
         }
@@ -298,13 +297,70 @@ mod table {
         );
         assert!(!text.contains("agrees"));
         let witness = &document(&without)["verdict"]["witness"];
-        assert_eq!(*witness, json!({"available": false, "checked": 0, "agreed": 0}));
+        assert_eq!(*witness, json!({"available": false, "checked": 0, "agreed": 0, "not_compared": 0}));
         // Nor does one in which there is nothing to compare.
         let text = table(&ordinary(1, 0), false, None);
         assert!(
             text.contains("the server's own record: no operation to compare") && !text.contains("agrees"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_could_not_be_compared_is_a_figure_of_its_own() {
+        let mut run = ordinary(2, 3);
+        // Two got no connection, so they sent nothing.
+        for it in run.of("operation").take(2) {
+            *it = failed(it.take(), failure("wait-timeout", "wait", "no room", None));
+            ["connection", "session", "reason", "local_port"].iter().for_each(|name| it[*name] = Value::Null);
+            it["commands"] = json!([]);
+        }
+        let text = table(&run, false, None);
+        assert!(text.contains("\nthe server's own record agrees for 4 of 4, 2 could not be compared\n"), "{text}");
+        let witness = &document(&run)["verdict"]["witness"];
+        assert_eq!(*witness, json!({"available": true, "checked": 4, "agreed": 4, "not_compared": 2}));
+    }
+
+    /// So many sessions of main, one after the other, of which every tenth broke; a dial was refused before each.
+    fn renewed(sessions: u32) -> Written {
+        let mut run = Written::new("use-main");
+        run.threads(1);
+        for nth in 1..=sessions {
+            let (first, port) = (nth == 1, 1024 + nth);
+            let refused = run.refused(0, 2 * nth - 1, 0, "limit-connections");
+            refused["local_port"] = json!(port);
+            let name = session(0, 2 * nth);
+            let known = run.known();
+            let opened = run.open(0);
+            opened["began_us"] = opened["at_us"].clone();
+            (opened["session"], opened["local_port"], opened["signed_in_by"]) =
+                (json!(name), json!(port), json!("PLAIN"));
+            let mut it = operation(0, known, "use-main", "main");
+            (it["session"], it["local_port"], it["number"]) = (json!(name), json!(port), json!(nth));
+            it["opened"] = json!(!first);
+            run.operate(it);
+            let closed = run.close(0, if nth % 10 == 0 { "discarded" } else { "logged-out" });
+            closed["session"] = json!(name);
+        }
+        run
+    }
+
+    #[test]
+    fn sessions_without_a_row_are_told_as_sums() {
+        let run = renewed(3_000);
+        let (text, document) = (table(&run, false, Some(20)), document(&run));
+        let (rows, rest) = (document["sessions"].as_array().unwrap(), &document["other_sessions"]);
+        assert_eq!(rows.len() as u64 + rest["sessions"].as_u64().unwrap(), 6_000, "each is in one of them");
+        assert!(rows.len() < 2_000, "{}", rows.len());
+        let in_rows: u64 = rows.iter().map(|row| row["operations"].as_u64().unwrap()).sum();
+        assert_eq!(in_rows + rest["operations"].as_u64().unwrap(), 3_000);
+        let bad = rows.iter().filter(|row| row["opened"] != true || row["closed"] != "logged-out").count() as u64;
+        assert_eq!(bad + rest["bad"].as_u64().unwrap(), 3_300);
+        assert!(text.contains("\n... 2,980 more sessions: 2,980 operations, "), "{text}");
+        assert!(text.contains("\n... 2,980 more dials that failed (--format json lists the worst and the"), "{text}");
+        assert!(text.contains("\nsigned in by PLAIN (3,000)\n"), "{text}");
+        // Of the 300 that broke, 20 are shown.
+        assert!(text.contains(" 280 not ended by logout (--format\n  json lists the worst and the newest,"), "{text}");
     }
 
     #[test]

@@ -115,10 +115,10 @@ pub(super) fn header(columns: &[Fixed], over: &[Over]) -> String {
     }
 }
 
-/// A row in fixed columns. A cell that is too wide goes on in the next line.
+/// A row in fixed columns. A cell that is too wide moves those behind it if there is room, else it goes on in the next line.
 pub(super) fn row(columns: &[Fixed], cells: Vec<String>) -> String {
     // Only of ASCII it is known at once how wide it is.
-    if columns.iter().zip(&cells).all(|(column, cell)| cell.len() <= column.width && cell.is_ascii()) {
+    if cells.iter().all(|cell| cell.is_ascii()) {
         let mut line = String::with_capacity(usize::from(WIDTH) + 1);
         for (Fixed { number, width, gap, .. }, cell) in columns.iter().zip(&cells) {
             let _ = match number {
@@ -127,8 +127,10 @@ pub(super) fn row(columns: &[Fixed], cells: Vec<String>) -> String {
             };
         }
         line.truncate(line.trim_end().len());
-        line.push('\n');
-        return line;
+        if line.len() <= usize::from(WIDTH) {
+            line.push('\n');
+            return line;
+        }
     }
     let mut table = bare();
     table.add_row(cells);

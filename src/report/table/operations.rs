@@ -4,10 +4,11 @@ use super::grid::{self, Fixed, Over, WIDTH};
 use super::{asked_in_all, heading};
 use crate::allocator::{Mode, Reason};
 use crate::event::{Operation, RunStart, TaskId, WorkerId};
+use crate::protocol;
 use crate::report::words::{count, ms, printable};
 
 /// Numbers have so many columns where nobody knows how many operations there will be.
-const NUMBER: usize = 7;
+const NUMBER: usize = 6;
 /// Where tasks have their column, if there are any.
 const TASK: usize = 2;
 
@@ -116,9 +117,11 @@ fn fit(columns: &mut [Fixed], gives: usize) {
 
 /// How wide the names of operations can be, with their mailboxes.
 fn widest(start: &RunStart) -> usize {
-    let names =
-        start.mix.as_deref().unwrap_or_default().split(',').map(|one| one.split('=').next().unwrap_or_default());
-    let name = names.map(str::len).max().unwrap_or_default();
     let mailbox = start.mailboxes.iter().map(|mailbox| printable(mailbox).chars().count() + 1).max();
-    name + mailbox.unwrap_or_default()
+    let with_mailbox = |name: &str| match protocol::Operation::parse(start.protocol, name) {
+        Ok(operation) if operation.needs_mailbox() => name.len() + mailbox.unwrap_or_default(),
+        _ => name.len(),
+    };
+    let mix = start.mix.as_deref().unwrap_or_default().split(',');
+    mix.map(|one| with_mailbox(one.split('=').next().unwrap_or_default().trim())).max().unwrap_or_default()
 }
