@@ -272,7 +272,8 @@ pub(super) const OF_REPORTS: [Article; 7] = [
         "The sandbox writes down every command that it received, by the client's port. A real server's record is its log: \
          mailconn verify --dovecot-log joins it.",
         "the server's own record agrees for 80 of 80",
-        "Where it disagrees, mailconn itself is wrong: MC002.",
+        "Where it disagrees, mailconn itself is wrong: MC002. What sent nothing, or broke before the server had read it, could \
+         not be compared.",
         &["A6"],
         &[],
     ),
