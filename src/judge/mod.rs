@@ -128,14 +128,11 @@ impl Judge {
         findings.sort_by_key(|finding| finding.severity);
         let conclusion = grounds.conclude(&proven, &findings, policy);
         let because = grounds.because(conclusion, &proven, &findings, policy);
-        let witnessed = match witness.available {
-            true => Witnessed {
-                available: true,
-                checked: witness.agreement.checked,
-                agreed: witness.agreement.held,
-                not_compared: witness.not_compared,
-            },
-            false => Witnessed::default(),
+        let witnessed = Witnessed {
+            available: witness.available,
+            checked: witness.agreement.checked,
+            agreed: witness.agreement.held,
+            not_compared: witness.not_compared,
         };
         Verdict { proof: Proof { rules: rules.agreement, witness: witnessed }, findings, conclusion, because }
     }

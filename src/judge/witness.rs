@@ -202,8 +202,14 @@ impl Analysis for Witness {
     }
 
     fn end(&mut self, known: &Ledger) {
+        let Some(start) = known.start() else { return };
         // Where there is no record, nothing is missing in it.
-        let Some(start) = known.start().filter(|_| self.available) else { return };
+        if !self.available {
+            (self.disagreements, self.not_compared) = (0, 0);
+            self.agreement = Agreement::default();
+            self.wrong.clear();
+            return;
+        }
         self.interrupted = known.interrupted();
         self.sweep(start, |_| true);
     }

@@ -28,6 +28,11 @@ impl Run {
                 add(self.end.elapsed.into(), what);
             }
         }
+        if self.witness.as_ref().is_some_and(Vec::is_empty) {
+            // There is a record, and nothing in it.
+            let nothing = event::WitnessCommands { peer_port: 0, commands: Vec::new() };
+            add(self.end.elapsed.into(), nothing.into());
+        }
         let mut judge = Judge::default();
         all.iter().for_each(|event| judge.see(event));
         let ending = event::Ending {
