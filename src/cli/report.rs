@@ -6,7 +6,7 @@ use super::args::{ReportArgs, ReportFormatArg};
 use super::run::SCREENFUL;
 use super::settings;
 use super::verify::recorded;
-use mailconn::report::{self, Recorded, Report, ScenarioTrace, ScenarioVerification, Trace};
+use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, Trace};
 
 /// Reads the file, tells, and says with what code to exit.
 ///
@@ -29,8 +29,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 
 fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
     told_in_part(trace.is_whole(), trace.passed_over.as_deref());
-    let run = trace.run;
-    let Some(report) = Report::of_run(&run) else { return Vec::new() };
+    let Trace { run, report, .. } = trace;
     match args.format {
         ReportFormatArg::Table => {
             let each = if args.each { report::each(&run) } else { String::new() };

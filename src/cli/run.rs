@@ -82,6 +82,7 @@ pub fn run(settings: Settings) -> Result<u8> {
         letters,
         tls,
         insecure,
+        witnessed: sandbox.is_some(),
         fail_on: settings.fail_on,
     };
     let mut teller =

@@ -172,6 +172,8 @@ pub struct RunStart {
     /// A scenario said what to do, step by step: nothing was asked of the workers in advance, and they may do whatever the
     /// rules allow.
     pub scripted: bool,
+    /// The server's own record is part of the stream: its events may stand between all others.
+    pub witnessed: bool,
 }
 
 impl RunStart {

@@ -51,7 +51,7 @@ pub struct Witness {
     pub wrong: Vec<Wrong>,
     /// How often it disagrees.
     pub disagreements: u64,
-    /// Whether there is such a record at all.
+    /// Whether there is such a record at all: the stream's start says so.
     pub available: bool,
     interrupted: bool,
     ports: HashMap<u16, Port>,
@@ -167,8 +167,9 @@ impl Port {
 
 impl Analysis for Witness {
     fn see(&mut self, event: &Event, known: &Ledger) {
-        let Some(start) = known.start() else { return };
+        let Some(start) = known.start().filter(|start| start.witnessed) else { return };
         match &event.what {
+            What::RunStart(_) => self.available = true,
             What::SessionOpened(opened) => {
                 let (session, label) = (opened.session, opened.label.clone());
                 self.dialled(opened.local_port, Ours { session, refused: false, label, closed: None });
@@ -183,15 +184,11 @@ impl Analysis for Witness {
             What::SessionClosed(closed) => self.closed(start, closed),
             What::Operation(operation) => self.operation(start, event, operation),
             What::WitnessCommands(read) => {
-                self.available = true;
                 for command in &read.commands {
                     self.read(start, read.peer_port, command);
                 }
             }
-            What::WitnessSession(over) => {
-                self.available = true;
-                self.over(start, over);
-            }
+            What::WitnessSession(over) => self.over(start, over),
             _ => {}
         }
         self.seen += 1;
@@ -202,14 +199,7 @@ impl Analysis for Witness {
     }
 
     fn end(&mut self, known: &Ledger) {
-        let Some(start) = known.start() else { return };
-        // Where there is no record, nothing is missing in it.
-        if !self.available {
-            (self.disagreements, self.not_compared) = (0, 0);
-            self.agreement = Agreement::default();
-            self.wrong.clear();
-            return;
-        }
+        let Some(start) = known.start().filter(|start| start.witnessed) else { return };
         self.interrupted = known.interrupted();
         self.sweep(start, |_| true);
     }

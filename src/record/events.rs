@@ -17,7 +17,7 @@ impl Run {
     pub fn events(&self) -> Vec<event::Event> {
         let mut all: Vec<event::Event> = Vec::with_capacity(self.entries.len() + 1);
         let stream = Stream::of(&self.header);
-        all.push(stream.start(&self.header));
+        all.push(stream.start(&self.header, self.witness.is_some()));
         all.extend(self.entries.iter().map(|entry| stream.event(entry)));
         let mut add = |at: Micros, what: event::What| {
             let seq = all.len() as u64;
@@ -27,11 +27,6 @@ impl Run {
             for what in witnessed(session) {
                 add(self.end.elapsed.into(), what);
             }
-        }
-        if self.witness.as_ref().is_some_and(Vec::is_empty) {
-            // There is a record, and nothing in it.
-            let nothing = event::WitnessCommands { peer_port: 0, commands: Vec::new() };
-            add(self.end.elapsed.into(), nothing.into());
         }
         let mut judge = Judge::default();
         all.iter().for_each(|event| judge.see(event));
@@ -74,8 +69,12 @@ impl Stream {
 
     /// Its first event.
     #[must_use]
-    pub fn start(&self, header: &Header) -> event::Event {
-        event::Event { seq: 0, at: Micros::ZERO, what: Box::new(header.start(self.mailboxes.clone())).into() }
+    pub fn start(&self, header: &Header, witnessed: bool) -> event::Event {
+        event::Event {
+            seq: 0,
+            at: Micros::ZERO,
+            what: Box::new(header.start(self.mailboxes.clone(), witnessed)).into(),
+        }
     }
 
     /// The event that the entry is. The run's start is an event too, and no entry.
@@ -87,7 +86,7 @@ impl Stream {
 }
 
 impl Header {
-    fn start(&self, mailboxes: Vec<Arc<str>>) -> event::RunStart {
+    fn start(&self, mailboxes: Vec<Arc<str>>, witnessed: bool) -> event::RunStart {
         let header = self;
         let named = |names: &[String], at: u32| names.get(at as usize).cloned();
         let asked = match header.asked {
@@ -132,6 +131,7 @@ impl Header {
                 .collect(),
             switches: header.switches.clone(),
             scripted: header.scripted,
+            witnessed,
         }
     }
 }

@@ -25,7 +25,7 @@ impl Run {
             let event = event.borrow();
             if let event::What::RunStart(start) = &event.what {
                 let header = Header::from_start(start, fail_on);
-                let (entries, end, witness) = (Vec::new(), End::default(), None);
+                let (entries, end, witness) = (Vec::new(), End::default(), start.witnessed.then(Vec::new));
                 reading = Some((Entries::of(start, event.seq), Self { header, entries, end, witness }));
                 continue;
             }

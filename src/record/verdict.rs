@@ -125,24 +125,7 @@ impl FailOn {
     }
 }
 
-/// What a run comes to, for whoever called it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conclusion {
-    /// 0: all held.
-    Held,
-    /// 1: operations failed, or a finding fails the run ([`FailOn`]).
-    Failed,
-    /// 4: no connection came to be: network, TLS, greeting, or a sign-in that had no answer.
-    NotConnected,
-    /// 5: sign-in refused.
-    SignInRefused,
-    /// 6: a limit of the server: on connections, or on how much and how often.
-    Limited,
-    /// 7: our own invariant is broken.
-    Broken,
-    /// 129, 130 or 143: interrupted by that signal.
-    Interrupted(i32),
-}
+pub use crate::judge::Conclusion;
 
 impl Verdict {
     /// The verdict on a run; `summary` is that run's.
@@ -165,7 +148,7 @@ impl Verdict {
         .chain(findings::find(run, summary))
         .collect();
         found.sort_by_key(|finding| finding.severity);
-        let conclusion = Conclusion::of(run, summary, &found);
+        let conclusion = conclude(run, summary, &found);
         let because = cause::of(run, summary, &found, conclusion);
         Self { rules, witness, findings: found, conclusion, because }
     }
@@ -189,77 +172,28 @@ impl Severity {
     }
 }
 
-impl Conclusion {
-    /// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed.
-    fn of(run: &Run, summary: &Summary, findings: &[Finding]) -> Self {
-        let found = |severity| findings.iter().any(|finding| finding.severity == severity);
-        let kinds = || summary.failures.iter().map(|row| row.kind);
-        let first_dials = || failed_first_dials(summary).map(|failed| failed.failure.kind);
-        if let Some(signal) = run.end.interrupted {
-            Self::Interrupted(signal)
-        } else if found(Severity::Broken) || kinds().any(|kind| kind == FailureKind::Internal) {
-            Self::Broken
-        } else if failed_first_dials(summary)
-            .any(|failed| is_refused_sign_in(&failed.failure, failed.sign_in_attempted))
-        {
-            Self::SignInRefused
-        } else if found(Severity::Limit) || kinds().any(is_limit) {
-            Self::Limited
-        } else if first_dials().next().is_some() {
-            Self::NotConnected
-        } else if summary.operations.failed > 0
-            || !summary.failures.is_empty()
-            || findings.iter().any(|finding| run.header.fail_on.holds(finding.severity))
-        {
-            Self::Failed
-        } else {
-            Self::Held
-        }
-    }
-
-    /// What a run comes to in which nothing else fails, where a server said so: at a first dial, up to the sign-in.
-    #[must_use]
-    pub fn of_failure(failure: &Failure) -> Self {
-        let is_dial = failure.stage <= Stage::Wait;
-        if is_dial && is_refused_sign_in(failure, true) {
-            Self::SignInRefused
-        } else if is_limit(failure.kind) {
-            Self::Limited
-        } else if is_dial {
-            Self::NotConnected
-        } else {
-            Self::Failed
-        }
-    }
-
-    /// The process's exit code for it.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Held => 0,
-            Self::Failed => 1,
-            Self::NotConnected => 4,
-            Self::SignInRefused => 5,
-            Self::Limited => 6,
-            Self::Broken => 7,
-            Self::Interrupted(1) => 129,
-            Self::Interrupted(15) => 143,
-            Self::Interrupted(_) => 130,
-        }
-    }
-
-    /// What it means, in a few words.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Held => "all held",
-            Self::Failed => "operations failed, or a finding fails the run",
-            Self::NotConnected => "no connection came to be",
-            Self::SignInRefused => "sign-in refused",
-            Self::Limited => "refused by a connection limit",
-            Self::Broken => "an invariant of ours is broken",
-            Self::Interrupted(_) => "interrupted",
-        }
+/// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed.
+fn conclude(run: &Run, summary: &Summary, findings: &[Finding]) -> Conclusion {
+    let found = |severity| findings.iter().any(|finding| finding.severity == severity);
+    let kinds = || summary.failures.iter().map(|row| row.kind);
+    let first_dials = || failed_first_dials(summary).map(|failed| failed.failure.kind);
+    if let Some(signal) = run.end.interrupted {
+        Conclusion::Interrupted(signal)
+    } else if found(Severity::Broken) || kinds().any(|kind| kind == FailureKind::Internal) {
+        Conclusion::Broken
+    } else if failed_first_dials(summary).any(|failed| is_refused_sign_in(&failed.failure, failed.sign_in_attempted)) {
+        Conclusion::SignInRefused
+    } else if found(Severity::Limit) || kinds().any(is_limit) {
+        Conclusion::Limited
+    } else if first_dials().next().is_some() {
+        Conclusion::NotConnected
+    } else if summary.operations.failed > 0
+        || !summary.failures.is_empty()
+        || findings.iter().any(|finding| run.header.fail_on.holds(finding.severity))
+    {
+        Conclusion::Failed
+    } else {
+        Conclusion::Held
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::table::OperationRows;
-use crate::event::{Ending, Policy, RunStart, What};
+use crate::event::{Ending, Policy, RunEnd, RunStart, What};
 use crate::figures::Summary;
-use crate::judge::{Judge, Verdict};
+use crate::judge::{Judge, Verdict, run_end};
 use crate::record::Run;
 
 /// A run to be told: what was asked for, how it ended, its figures, and what it comes to by which policy.
@@ -32,6 +32,12 @@ impl Report {
         let summary = judge.summary();
         let verdict = judge.verdict(&summary, &policy);
         Some(Self { start, ending, summary, verdict, policy })
+    }
+
+    /// The event that ends the run.
+    #[must_use]
+    pub fn run_end(&self) -> RunEnd {
+        run_end(self.ending, &self.summary, &self.verdict, self.policy.clone())
     }
 
     /// Of a run that was recorded, judged by its own policy; none if it never began.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use crate::record::{Conclusion, Verdict};
+use crate::judge::{Conclusion, Verdict};
 
 /// What a run comes to, in words.
 pub(super) fn conclusion(conclusion: Conclusion) -> String {

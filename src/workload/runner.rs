@@ -50,6 +50,8 @@ pub struct Setup {
     pub tls: bool,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
+    /// The server's own record becomes part of the stream.
+    pub witnessed: bool,
     /// Which findings fail the run.
     pub fail_on: FailOn,
 }
@@ -190,6 +192,7 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime) -> RunStart {
         tasks: (0..).zip(plan.tasks.iter().copied()).map(task).collect(),
         switches: plan.switches.clone(),
         scripted: false,
+        witnessed: setup.witnessed,
     }
 }
 

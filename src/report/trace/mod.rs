@@ -10,8 +10,10 @@ mod verification;
 use std::io::{BufRead, BufReader, Read};
 use std::time::SystemTime;
 
+use super::model::Report;
 use super::words::many;
-use crate::event::{self, Event, Line, Micros, Reader, RunEnd, RunStart, Unreadable};
+use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, Unreadable};
+use crate::judge::Judge;
 use crate::record::{Audit, CLOCK, FailOn, LINES, Run, SEQUENCE};
 
 pub use scenario::{
@@ -25,6 +27,8 @@ pub use verification::{Verification, verification_json, verification_text};
 pub struct Trace {
     /// The run, as far as it was understood.
     pub run: Run,
+    /// What it comes to, by the policy that it was judged by.
+    pub report: Report,
     /// How many lines it has.
     pub lines: u64,
     /// The lines of its entries, by their numbers.
@@ -70,14 +74,19 @@ impl Trace {
             !matches!(event.what, RunStart(_) | RunEnd(_) | WitnessCommands(_) | WitnessSession(_))
         };
         let places = events.iter().zip(&lines).filter(|(event, _)| is_entry(event)).map(|(_, line)| *line).collect();
-        // A record without a session is one.
-        if claims.as_ref().is_some_and(|(_, end)| end.verdict.witness.available) {
-            run.witness.get_or_insert_default();
-        }
         for (number, entry) in (0..).zip(&mut run.entries) {
             entry.seq = number;
         }
-        let mut trace = Self { run, lines: read, places, claims, passed_over: None, form };
+        let mut judge = Judge::default();
+        for event in &events {
+            match &event.what {
+                event::What::RunEnd(end) => judge.end(end.ending()),
+                _ => judge.see(event),
+            }
+        }
+        let policy = claims.as_ref().map_or_else(Policy::default, |(_, end)| end.judged_by.clone());
+        let report = Report::of(&judge, policy)?;
+        let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form };
         if trace.claims.is_none() {
             let missing = "there is no run-end: the file ends before its run, or what came after is missing";
             trace.form.check(LINES, None, false, || missing.to_owned());
@@ -134,6 +143,8 @@ struct Stream {
     read: u64,
     claims: Option<(u64, RunEnd)>,
     started: Option<SystemTime>,
+    /// Whether the server's own record is part of it.
+    witnessed: bool,
     /// Whose it is, in a scenario's file.
     client: Option<String>,
     order: Order,
@@ -158,6 +169,9 @@ impl Stream {
         } else {
             self.order.due += 1;
         }
+        if let Some(event::What::RunStart(start)) = line.event.as_ref().map(|event| &event.what) {
+            self.witnessed |= start.witnessed;
+        }
         let fault = line.fault.or_else(|| self.fault(line.envelope.as_ref(), line.event.as_ref()));
         self.form.check(LINES, at, fault.is_none(), || fault.clone().unwrap_or_default());
         let Some(event) = line.event.filter(|_| fault.is_none()) else { return };
@@ -172,7 +186,7 @@ impl Stream {
 
     /// Why the event does not belong here.
     fn fault(&self, envelope: Option<&event::Envelope<'_>>, event: Option<&Event>) -> Option<String> {
-        use event::What::{RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step};
+        use event::What::{RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, WitnessCommands, WitnessSession};
         let client = envelope.and_then(|envelope| envelope.client.as_deref());
         if client != self.client.as_deref() {
             let name = |client: Option<&str>| client.map_or_else(|| "nobody".to_owned(), |name| format!("{name:?}"));
@@ -183,6 +197,9 @@ impl Stream {
             RunStart(start) => self.no_start(start),
             RunEnd(_) if self.claims.is_some() => Some("the run ends a second time".to_owned()),
             ScenarioStart(_) | ScenarioEnd(_) | Step(_) => Some(format!("{:?} does not belong here", what.name())),
+            WitnessCommands(_) | WitnessSession(_) if !self.witnessed => {
+                Some("the stream has no record of the server's own".to_owned())
+            }
             _ if self.claims.is_some() => Some(format!("{} does not belong here: the record had ended", what.name())),
             _ => None,
         }

@@ -10,11 +10,11 @@ use super::verification::{
     CheckShape, DoubtShape, LogShape, Verification, came_to, checks, compare, conclusion_of, doubts, joined,
 };
 use super::{Order, Stream, Trace, at_line, passed_over};
-use crate::event::{Event, Line, Policy, Reader, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
 use crate::protocol::Protocol;
 use crate::record::{AgainstLog, Audit, FindingExpected, LINES, Outcome, RUN_END, Run, Scenario, StepDone};
 use crate::report::scenario::{scenario_begins, scenario_ends, scenario_step, why_so};
-use crate::report::shapes::{SCHEMA_VERSION, TotalsShape, indented};
+use crate::report::shapes::{SCHEMA_VERSION, indented};
 use crate::report::table::grid::paragraph;
 use crate::report::words::{many, printable};
 
@@ -356,7 +356,7 @@ struct VerificationShape<'a> {
     server_log: Option<&'a LogShape>,
     recomputed: ScenarioEnd,
     /// What each client's `run-end` must say, by its name.
-    runs: BTreeMap<&'a str, TotalsShape<'a>>,
+    runs: BTreeMap<&'a str, RunEnd>,
     exit_code: u8,
 }
 
@@ -390,7 +390,7 @@ pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8
         joined,
         server_log: log.as_ref(),
         recomputed: verification.due(),
-        runs: scenario.clients.iter().zip(clients).map(|((name, _), client)| (&**name, client.totals())).collect(),
+        runs: scenario.clients.iter().zip(clients).map(|((name, _), client)| (&**name, client.due())).collect(),
         exit_code: verification.exit_code(),
     };
     #[expect(

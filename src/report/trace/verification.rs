@@ -4,11 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Trace, at_line};
-use crate::event::What;
-use crate::record::{
-    AgainstLog, Audit, Doubt, LINES, RULES, RUN_END, Rule, Run, SEQUENCE, Summary, Tested, Verdict, WITNESS,
-};
-use crate::report::shapes::{SCHEMA_VERSION, TotalsShape};
+use crate::event::RunEnd;
+use crate::record::{AgainstLog, Audit, Doubt, LINES, RULES, RUN_END, Rule, Run, SEQUENCE, Tested, WITNESS};
+use crate::report::model::Report;
+use crate::report::shapes::SCHEMA_VERSION;
 use crate::report::table::grid::{labelled, paragraph};
 use crate::report::words::{concluded, count, many, printable};
 
@@ -18,8 +17,7 @@ pub struct Verification {
     /// What was checked, and what does not hold.
     pub audit: Audit,
     run: Run,
-    summary: Summary,
-    verdict: Verdict,
+    report: Report,
     lines: u64,
     /// What the file says that the run came to.
     said_exit_code: Option<u64>,
@@ -32,15 +30,11 @@ impl Verification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: Trace) -> Self {
-        let Trace { run, lines, places, claims, form, passed_over } = trace;
+        let Trace { run, report, lines, places, claims, form, passed_over } = trace;
         let mut audit = form;
         audit.add(Audit::of(&run).renumbered(|entry| Trace::place(&places, entry)));
-        let summary = Summary::of(&run);
-        let verdict = Verdict::on(&run, &summary);
         if let Some((line, claims)) = &claims {
-            if let Some(What::RunEnd(due)) = run.events().pop().map(|event| event.what) {
-                compare(&mut audit, at_line(*line), &*due, claims);
-            }
+            compare(&mut audit, at_line(*line), &report.run_end(), claims);
             let by_sandbox = run.header.server.starts_with("sandbox");
             if by_sandbox != run.witness.is_some() {
                 let server = printable(&run.header.server);
@@ -51,7 +45,7 @@ impl Verification {
         }
         let said_exit_code = claims.as_ref().map(|(_, claims)| u64::from(claims.exit_code));
         let joined = passed_over.into_iter().collect();
-        Self { audit, run, summary, verdict, lines, said_exit_code, joined, log: None }
+        Self { audit, run, report, lines, said_exit_code, joined, log: None }
     }
 
     /// The run that the file is of.
@@ -61,8 +55,13 @@ impl Verification {
     }
 
     /// What its `run-end` must say.
-    pub(super) fn totals(&self) -> TotalsShape<'_> {
-        TotalsShape::new(&self.run, &self.summary, &self.verdict)
+    pub(super) fn due(&self) -> RunEnd {
+        self.report.run_end()
+    }
+
+    /// What the run comes to.
+    pub(super) const fn report(&self) -> &Report {
+        &self.report
     }
 
     /// Adds what a comparison with a real server's log came to, with its transcripts if there were to be any.
@@ -127,7 +126,8 @@ const fn line(doubt: &Doubt) -> Option<u64> {
 /// For people, at most 80 columns wide.
 #[must_use]
 pub fn verification_text(verification: &Verification) -> String {
-    let Verification { audit, run, summary, verdict, lines, joined, .. } = verification;
+    let Verification { audit, run, report, lines, joined, .. } = verification;
+    let Report { summary, verdict, .. } = report;
     let header = &run.header;
     let mut text = paragraph(&format!(
         "verify run {} of mailconn {}: {}, {}, {}, {}",
@@ -141,7 +141,7 @@ pub fn verification_text(verification: &Verification) -> String {
     text += &paragraph(&format!(
         "{} ran on {}; {}",
         many(summary.operations.issued, "operation"),
-        many(summary.opened as u64, "session"),
+        many(summary.connections.opened as u64, "session"),
         came_to("run", verification.said_exit_code, verdict.conclusion.exit_code(), &concluded(verdict)),
     ));
     text.push('\n');
@@ -240,7 +240,7 @@ struct VerificationShape<'a> {
     joined: &'a [String],
     /// Null if there was no log to compare with.
     server_log: Option<&'a LogShape>,
-    recomputed: TotalsShape<'a>,
+    recomputed: RunEnd,
     exit_code: u8,
 }
 
@@ -315,7 +315,7 @@ impl<'a> From<&'a Doubt> for DoubtShape<'a> {
 /// One JSON object, indented, with a newline at its end. `recomputed` is what `run-end` must say.
 #[must_use]
 pub fn verification_json(verification: &Verification) -> Vec<u8> {
-    let Verification { audit, run, summary, verdict, lines, said_exit_code, joined, log } = verification;
+    let Verification { audit, run, lines, said_exit_code, joined, log, .. } = verification;
     let shape = VerificationShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -332,7 +332,7 @@ pub fn verification_json(verification: &Verification) -> Vec<u8> {
         doubts: audit.doubts.iter().map(Into::into).collect(),
         joined,
         server_log: log.as_ref(),
-        recomputed: TotalsShape::new(run, summary, verdict),
+        recomputed: verification.due(),
         exit_code: verification.exit_code(),
     };
     #[expect(

@@ -612,6 +612,7 @@ impl Conductor<'_> {
             tasks: (0..).zip(&script.tasks).map(task).collect(),
             switches: Vec::new(),
             scripted: true,
+            witnessed: self.stage.provocateur.is_some(),
         }
     }
 }
