@@ -217,7 +217,7 @@ pub struct ReportArgs {
     /// The report: a table for people, or one JSON document
     #[arg(long, value_enum, default_value = "table")]
     pub format: ReportFormatArg,
-    /// List every operation in the table
+    /// List every operation above the table
     #[arg(long)]
     pub each: bool,
     /// Write the report to FILE instead of standard output, which - stands for
@@ -433,7 +433,7 @@ pub struct RunArgs {
         help_heading = "Report"
     )]
     pub fail_on: Vec<FailOnArg>,
-    /// List every operation in the table (the ndjson format always does)
+    /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
     /// Where the transcripts go.

@@ -127,7 +127,7 @@ impl Settings {
     pub fn resolve(args: RunArgs) -> Result<Self> {
         ensure!(
             !args.each || matches!(args.format, FormatArg::Table),
-            "--each lists operations in the table; --format ndjson holds every operation, --format json none"
+            "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
         let server = server(args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = connect_timeout(&args.reach, server.protocol());

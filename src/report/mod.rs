@@ -1,6 +1,7 @@
 //! A run in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Report`] or a [`Check`](crate::record::Check), and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
+//! Every report is a function of plain data, a [`Report`] or a [`Check`](crate::record::Check), and knows of no client,
+//! socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
 //! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
 mod check;
