@@ -57,6 +57,7 @@ fn every_finding_that_the_code_can_emit_is_explained_with_an_example_a_cure_and_
     let emitted: BTreeSet<String> = literals("src/record").into_iter().filter(is_id).collect();
     assert!(emitted.len() >= 12, "{emitted:?}");
     assert_eq!(emitted, mailconn::record::Finding::IDS.map(str::to_owned).into());
+    assert_eq!(emitted, mailconn::judge::ALL.iter().map(|spec| spec.id.to_owned()).collect());
     let words = explained_words();
     for id in emitted.iter().map(String::as_str).chain(["MC010", "MC011"]) {
         let text = is_whole(id);
