@@ -1,24 +1,24 @@
 //! `mailconn run`: one run, from its settings to its report.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::descriptors;
 use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::target::Target;
-use super::testimony;
+use super::testimony::Witness;
 use super::writer::{self, Writer};
-use mailconn::event::{self, Event, What};
+use mailconn::event::{self, Event, Policy, What};
+use mailconn::judge::Judge;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::record::{Run, Summary, Verdict};
-use mailconn::report::{self, Format, Output, Progress, Report};
+use mailconn::report::{self, Format, OperationRows, Output, Progress, Report};
 use mailconn::sandbox::Maildrops;
-use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+use mailconn::workload::{self, Audience, Control, Ended, Setup, Source, Tally};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let writes = plan.mix.operations().any(Operation::writes);
-    let Target { account, name, sandbox } = Target::of(settings.server, Maildrops::Locked)?;
+    let Target { account, name, sandbox } = Target::recorded(settings.server, Maildrops::Locked)?;
     let tls = account.tls.is_some();
     if let Some(note) = &settings.note {
         super::complain(note);
@@ -82,19 +82,18 @@ pub fn run(settings: Settings) -> Result<u8> {
         letters,
         tls,
         insecure,
-        witnessed: sandbox.is_some(),
-        fail_on: settings.fail_on,
     };
-    let mut teller =
-        Teller::new(&setup, &settings.plan, settings.format, &settings.output, settings.progress, &control)?;
-    let mut run = workload::run(&settings.plan, &connector, &setup, &control, &mut teller)?;
-    run.witness = sandbox.map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP));
-    // Until the report is made it can say so.
-    run.end.interrupted = control.signal();
-    let run = run.in_microseconds();
-    let summary = Summary::of(&run);
-    let verdict = Verdict::on(&run, &summary);
-    let (complete, exit_code) = teller.tell(&run, &summary, &verdict, settings.each, (&settings.output, &control))?;
+    let mut teller = Teller {
+        progress: Progress::new(settings.progress, settings.plan.operations()),
+        judge: Judge::default(),
+        policy: settings.fail_on.policy(),
+        telling: Telling::begins(settings.format, settings.each, &settings.output, &control)?,
+        failed: None,
+    };
+    let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, clock, SANDBOX_STOP));
+    let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
+    let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut teller)?;
+    let (complete, exit_code) = teller.tell(ended, &settings.output, &control)?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
     }
@@ -106,91 +105,114 @@ pub fn run(settings: Settings) -> Result<u8> {
     Ok(cut_short.unwrap_or(exit_code))
 }
 
-/// Tells of the run, while it goes on and when it is over.
+/// Judges the run and tells of it, while it goes on and when it is over.
 struct Teller {
     progress: Progress,
-    format: Format,
-    /// Where the events go as they happen, until the first is written.
-    sink: Option<Writer>,
-    /// The events as they happen; none once nobody reads them any more.
-    stream: Option<event::Writer<Writer>>,
-    /// Why streaming ended, if not because the reader went away.
+    judge: Judge,
+    policy: Policy,
+    telling: Telling,
+    /// Why telling ended early, if not because the reader went away.
     failed: Option<io::Error>,
 }
 
-impl Teller {
-    fn new(
-        setup: &Setup,
-        plan: &Plan,
-        format: Format,
-        output: &Output,
-        progress: report::ProgressKind,
-        control: &Arc<Control>,
-    ) -> Result<Self> {
-        let streams = matches!(format, Format::Ndjson);
-        let sink = streams.then(|| Writer::open(output, control)).transpose().context("opening the report")?;
-        Ok(Self { progress: Progress::new(progress, plan.operations()), format, sink, stream: None, failed: None })
+/// What is written, and when.
+enum Telling {
+    /// All of it at the end.
+    Whole { json: bool },
+    /// The events as they happen.
+    Events { out: Box<Writer>, file: Option<event::Writer<Vec<u8>>> },
+    /// A row for each operation as it ends, then the table.
+    Rows { out: Box<Writer>, rows: Option<OperationRows> },
+    /// Nobody reads it any more.
+    Nothing,
+}
+
+impl Telling {
+    fn begins(format: Format, each: bool, output: &Output, control: &Arc<Control>) -> Result<Self> {
+        let open = || Writer::open(output, control).map(Box::new).context("opening the report");
+        Ok(match format {
+            Format::Table if each => Self::Rows { out: open()?, rows: None },
+            Format::Table => Self::Whole { json: false },
+            Format::Json => Self::Whole { json: true },
+            Format::Ndjson => Self::Events { out: open()?, file: None },
+        })
     }
 
-    /// Goes on streaming, unless it failed; a reader that went away is no failure.
-    fn streamed<T>(&mut self, written: io::Result<T>) -> Option<T> {
-        written
-            .map_err(|error| self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe))
-            .ok()
-    }
-
-    /// False if the end of the report is missing because nobody reads it; and the exit code that the report says.
-    fn tell(
-        mut self,
-        run: &Run,
-        summary: &Summary,
-        verdict: &Verdict,
-        each: bool,
-        (output, control): (&Output, &Arc<Control>),
-    ) -> Result<(bool, u8)> {
-        self.progress.finish();
-        let mut exit_code = verdict.conclusion.exit_code();
-        let whole = |bytes: &[u8]| writer::write_whole(output, bytes, control).err();
-        match self.format {
-            Format::Table | Format::Json => {
-                let Some(report) = Report::of_run(run) else { return Ok((true, exit_code)) };
-                exit_code = report.verdict.conclusion.exit_code();
-                let bytes = match self.format {
-                    Format::Json => report::json(&report),
-                    _ => {
-                        let each_row = if each { report::each(run) } else { String::new() };
-                        (each_row + &report::table(&report, (!each).then_some(SCREENFUL))).into_bytes()
-                    }
-                };
-                self.failed = whole(&bytes);
-            }
-            Format::Ndjson => {
-                if let Some(mut stream) = self.stream.take() {
-                    let written = stream.write(run.last_events().iter());
-                    let ended = written.and_then(|()| stream.into_inner().finish());
-                    self.streamed(ended);
+    /// Writes what these events come to, if anything.
+    fn goes_on(&mut self, events: &[Event]) -> io::Result<()> {
+        match self {
+            Self::Events { out, file } => {
+                if let Some(started) = events.first().and_then(|event| event::started(&event.what)) {
+                    *file = Some(event::Writer::new(Vec::new(), started, None));
                 }
+                let Some(file) = file else { return Ok(()) };
+                file.write(events)?;
+                out.write_all(&file.take())
             }
+            Self::Rows { out, rows } => {
+                let mut text = String::new();
+                for event in events {
+                    match (&event.what, &*rows) {
+                        (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(start)).begin(),
+                        (What::Operation(operation), Some(rows)) => text += &rows.row(operation),
+                        _ => {}
+                    }
+                }
+                if text.is_empty() { Ok(()) } else { out.write_all(text.as_bytes()) }
+            }
+            Self::Whole { .. } | Self::Nothing => Ok(()),
         }
-        match self.failed {
-            None => Ok((true, exit_code)),
-            Some(error) if writer::is_unread(&error) => Ok((false, exit_code)),
-            Some(error) => Err(error).context(WRITING),
+    }
+
+    /// Writes the rest.
+    fn ends(mut self, end: &Event, report: &Report, output: &Output, control: &Arc<Control>) -> io::Result<()> {
+        self.goes_on(std::slice::from_ref(end))?;
+        match self {
+            Self::Whole { json: true } => writer::write_whole(output, &report::json(report), control),
+            Self::Whole { json: false } => {
+                writer::write_whole(output, report::table(report, Some(SCREENFUL)).as_bytes(), control)
+            }
+            Self::Events { out, .. } => out.finish(),
+            Self::Rows { mut out, .. } => {
+                out.write_all(format!("\n{}", report::table(report, None)).as_bytes())?;
+                out.finish()
+            }
+            Self::Nothing => Ok(()),
+        }
+    }
+}
+
+impl Teller {
+    /// Whether the report is complete, which it is not if nobody reads it; and the exit code that it says.
+    fn tell(mut self, ended: Ended, output: &Output, control: &Arc<Control>) -> Result<(bool, u8)> {
+        self.progress.finish();
+        let Ended { ending, events } = ended;
+        self.judge.end(ending);
+        let Some(report) = Report::of(&self.judge, self.policy) else { bail!("the run never began") };
+        let exit_code = report.verdict.conclusion.exit_code();
+        let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
+        let written = match self.failed {
+            Some(error) => Err(error),
+            None => self.telling.ends(&end, &report, output, control),
+        };
+        match written {
+            Ok(()) => Ok((true, exit_code)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok((true, exit_code)),
+            Err(error) if writer::is_unread(&error) => Ok((false, exit_code)),
+            Err(error) => Err(error).context(WRITING),
         }
     }
 }
 
 impl Audience for Teller {
     fn goes_on(&mut self, events: &[Event], tally: &Tally) {
-        if let Some(Event { what: What::RunStart(start), .. }) = events.first()
-            && let Some(sink) = self.sink.take()
-        {
-            self.stream = Some(event::Writer::new(sink, start.started, None));
-        }
+        events.iter().for_each(|event| self.judge.see(event));
         for some in events.chunks(AT_ONCE) {
-            let Some(mut stream) = self.stream.take() else { break };
-            let written = stream.write(some);
-            self.stream = self.streamed(written).map(|()| stream);
+            if let Err(error) = self.telling.goes_on(some) {
+                // A reader that went away is no failure.
+                self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+                self.telling = Telling::Nothing;
+            }
         }
         self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
     }

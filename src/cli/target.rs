@@ -8,6 +8,9 @@ use super::settings::Server;
 use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
 use mailconn::sandbox::{Maildrops, Options, Sandbox, User};
 
+/// So many commands may wait to be taken, where the record is taken while the sandbox runs.
+const RECORD_BOUND: usize = 1 << 18;
+
 /// Whom to dial.
 pub struct Target {
     /// The account; deadlines and names are the caller's.
@@ -24,7 +27,7 @@ impl Target {
     /// # Errors
     /// It does not start.
     pub fn of(server: Server, usual: Maildrops) -> Result<Self> {
-        Self::with_users(server, usual, &[])
+        Self::with(server, usual, &[], None)
     }
 
     /// The same; the sandbox has those users too, with the same password.
@@ -32,6 +35,18 @@ impl Target {
     /// # Errors
     /// It does not start.
     pub fn with_users(server: Server, usual: Maildrops, more: &[&str]) -> Result<Self> {
+        Self::with(server, usual, more, None)
+    }
+
+    /// The same as [`of`](Self::of); the sandbox's record is taken while it runs, and it holds no more than it must.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn recorded(server: Server, usual: Maildrops) -> Result<Self> {
+        Self::with(server, usual, &[], Some(RECORD_BOUND))
+    }
+
+    fn with(server: Server, usual: Maildrops, more: &[&str], record_bound: Option<usize>) -> Result<Self> {
         match server {
             Server::Real { endpoint, credentials, auth, family, tls } => {
                 let name = endpoint.to_string();
@@ -49,8 +64,14 @@ impl Target {
                 let users = more.iter().copied().chain([endpoint.user.as_str()]);
                 let users = users.map(|user| User::new(user, &password)).collect();
                 let maildrops = maildrops.unwrap_or(usual);
-                let options =
-                    Options { users, connections_per_user: connections, maildrops, latency, ..Options::default() };
+                let options = Options {
+                    users,
+                    connections_per_user: connections,
+                    maildrops,
+                    latency,
+                    record_bound,
+                    ..Options::default()
+                };
                 let sandbox = Sandbox::serve(vec![listen.bind()?], options).context("starting the sandbox")?;
                 let trust = |pem: &str| TlsSettings { ca_pem: Some(pem.to_owned()), ..TlsSettings::default() }.client();
                 let tls = sandbox.ca_pem().map(trust).transpose()?;

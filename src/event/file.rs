@@ -51,6 +51,14 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 
+    /// What was written, in exchange for nothing.
+    pub fn take(&mut self) -> W
+    where
+        W: Default,
+    {
+        std::mem::take(&mut self.out)
+    }
+
     /// What it wrote to.
     pub fn into_inner(self) -> W {
         self.out

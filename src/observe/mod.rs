@@ -99,8 +99,8 @@ impl Testimony {
 
     /// The record ends here: the events of the sessions that are not over.
     #[must_use]
-    pub fn end(self) -> Vec<What> {
-        self.open.into_values().map(|heard| heard.over(false, true)).collect()
+    pub fn end(&mut self) -> Vec<What> {
+        std::mem::take(&mut self.open).into_values().map(|heard| heard.over(false, true)).collect()
     }
 
     /// How many sessions it remembers.

@@ -17,4 +17,4 @@ mod worker;
 
 pub use control::Control;
 pub use plan::{Mix, MixError, Plan, Step};
-pub use runner::{Audience, RunError, Setup, Tally, run};
+pub use runner::{Audience, Ended, RunError, Setup, Source, Tally, run};

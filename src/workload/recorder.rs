@@ -17,7 +17,7 @@ use crate::event::{
 
 /// So many events may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
 /// which is shorter, or when the bound is lifted.
-const BOUND: usize = 1 << 18;
+const BOUND: usize = 1 << 16;
 /// The longest wait all the same: a collector that is gone must not keep the workers for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -50,6 +50,8 @@ pub(super) struct Recorder {
     drained: Condvar,
     /// The collector has no more time, or is the one who records: nobody waits for it. Changed under the lock of `fresh`.
     lifted: AtomicBool,
+    /// The run is over: what happens from now on is not recorded. Changed under the lock of `fresh`.
+    frozen: AtomicBool,
     /// How many events there are: the next one's `seq`. Changed under the lock of `fresh`, read without it.
     recorded: AtomicU64,
     /// How many of them are operations; changed under the lock of `fresh`.
@@ -70,6 +72,7 @@ impl Recorder {
             fresh: Mutex::new(vec![start]),
             drained: Condvar::new(),
             lifted: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
             recorded: AtomicU64::new(1),
             operations: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -86,6 +89,9 @@ impl Recorder {
             let full = |fresh: &mut Vec<Event>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
             fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
         }
+        if self.frozen.load(Ordering::Relaxed) {
+            return;
+        }
         // Before it counts: whoever knows of an event does so after the time that stands in it.
         let at = self.now().into();
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
@@ -97,6 +103,34 @@ impl Recorder {
             _ => {}
         }
         fresh.push(Event { seq, at, what });
+    }
+
+    /// Writes down what somebody else saw by now. It is the collector who says so: nobody waits for it.
+    pub(super) fn record_all(&self, seen: Vec<What>) {
+        if !seen.is_empty() {
+            self.add(None, seen);
+        }
+    }
+
+    /// The same, of that time.
+    pub(super) fn record_at(&self, at: Micros, seen: Vec<What>) {
+        self.add(Some(at), seen);
+    }
+
+    fn add(&self, at: Option<Micros>, seen: Vec<What>) {
+        let mut fresh = self.fresh();
+        let at = at.unwrap_or_else(|| self.now().into());
+        for what in seen {
+            let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
+            fresh.push(Event { seq, at, what });
+        }
+    }
+
+    /// Takes what is left; nothing is recorded any more.
+    pub(super) fn freeze(&self) -> Vec<Event> {
+        let mut fresh = self.fresh();
+        self.frozen.store(true, Ordering::Relaxed);
+        std::mem::take(&mut *fresh)
     }
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still

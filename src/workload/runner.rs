@@ -17,9 +17,8 @@ use super::recording::Recording;
 use super::switching::Switching;
 use super::worker::Floor;
 use crate::allocator::Client;
-use crate::event::{self, Ending, Event, Executor, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
+use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
 use crate::protocol::{MailConnector, Stationery};
-use crate::record::{End, Entries, Entry, FailOn, Header, Run};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -50,10 +49,6 @@ pub struct Setup {
     pub tls: bool,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
-    /// The server's own record becomes part of the stream.
-    pub witnessed: bool,
-    /// Which findings fail the run.
-    pub fail_on: FailOn,
 }
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
@@ -64,6 +59,23 @@ pub trait Audience {
     /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
     /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
     fn goes_on(&mut self, events: &[Event], tally: &Tally);
+}
+
+/// The server's own record, while the run goes on.
+pub trait Source {
+    /// What the server saw since the last call. It does not wait.
+    fn news(&mut self) -> Vec<What>;
+    /// All the rest, once the client is closed. It waits as long as it must for a server to notice.
+    fn rest(&mut self) -> Vec<What>;
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// When, and by what.
+    pub ending: Ending,
+    /// How many events there were: the number of the one that says so.
+    pub events: u64,
 }
 
 /// Where a run stands.
@@ -92,7 +104,7 @@ pub enum RunError {
     },
 }
 
-/// Runs the plan to its end, or until `control` interrupts it. Every thread it started has ended when it returns, and
+/// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. Every thread it started has ended when it returns, and
 /// every connection is closed.
 ///
 /// # Errors
@@ -102,13 +114,12 @@ pub fn run(
     connector: &Arc<MailConnector>,
     setup: &Setup,
     control: &Arc<Control>,
+    source: Option<&mut dyn Source>,
     audience: &mut dyn Audience,
-) -> Result<Run, RunError> {
+) -> Result<Ended, RunError> {
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
-    let start = start(plan, setup, started);
-    let mut collected = Collected::of(&start, setup.fail_on);
-    let recorder = Arc::new(Recorder::new(clock, start));
+    let recorder = Arc::new(Recorder::new(clock, start(plan, setup, started, source.is_some())));
     let client = client(plan, connector, setup, &recorder);
     let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
     let floor = Arc::new(Floor {
@@ -120,18 +131,17 @@ pub fn run(
         control: Arc::clone(control),
         meeting: Arc::new(Meeting::of(doers)),
     });
-    collected.take(&recorder, audience);
+    let mut collected = Collected { tally: Tally::default(), spare: Vec::new(), source, audience };
+    collected.take(&recorder);
     execute(&floor, || {
         let bound = Bound(&recorder);
-        collect_until_gone(&floor, connector, &mut collected, audience);
+        collect_until_gone(&floor, connector, &mut collected);
         drop(bound);
     })?;
     let still_open = close(client, connector, control);
-    collected.take(&recorder, audience);
-    let ending = Ending { elapsed: clock.elapsed().into(), interrupted: control.signal(), still_open };
-    let mut run = Run { header: collected.header, entries: collected.entries, end: End::default(), witness: None };
-    run.ended(ending);
-    Ok(run)
+    let elapsed = collected.end(&recorder);
+    let ending = Ending { elapsed, interrupted: control.signal(), still_open };
+    Ok(Ended { ending, events: recorder.recorded() })
 }
 
 /// Closes the client within [`CLOSE`], or within [`GRACE`] of an interruption, and says how many connections are still open.
@@ -167,7 +177,7 @@ fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: 
     .build()
 }
 
-fn start(plan: &Plan, setup: &Setup, started: SystemTime) -> RunStart {
+fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
     let worker = |(number, role)| WorkerRole { worker: WorkerId(number), name: None, role };
     let task = |(number, role)| TaskRole { task: TaskId(number), name: None, role };
     RunStart {
@@ -192,58 +202,62 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime) -> RunStart {
         tasks: (0..).zip(plan.tasks.iter().copied()).map(task).collect(),
         switches: plan.switches.clone(),
         scripted: false,
-        witnessed: setup.witnessed,
+        witnessed,
     }
 }
 
-/// What the collector has taken so far.
-struct Collected {
-    header: Header,
-    /// Puts events back into entries, as long as the run is reported from these.
-    back: Entries,
-    entries: Vec<Entry>,
+/// Takes what was recorded to whoever hears of it.
+struct Collected<'s, 'a> {
     tally: Tally,
     /// The recorder's list of the time before last, emptied.
     spare: Vec<Event>,
+    source: Option<&'s mut dyn Source>,
+    audience: &'a mut dyn Audience,
 }
 
-impl Collected {
-    fn of(start: &RunStart, fail_on: FailOn) -> Self {
-        Self {
-            header: Header::from_start(start, fail_on),
-            back: Entries::of(start, 0),
-            entries: Vec::new(),
-            tally: Tally::default(),
-            spare: Vec::new(),
+impl Collected<'_, '_> {
+    fn take(&mut self, recorder: &Recorder) {
+        if let Some(source) = &mut self.source {
+            recorder.record_all(source.news());
         }
+        let mut fresh = recorder.take(std::mem::take(&mut self.spare));
+        self.tell(recorder, &fresh);
+        fresh.clear();
+        self.spare = fresh;
     }
 
-    fn take(&mut self, recorder: &Recorder, audience: &mut dyn Audience) {
-        let mut fresh = recorder.take(std::mem::take(&mut self.spare));
-        for event in &fresh {
+    /// The client is closed: what is left, the server's record to its end, and how long it all took.
+    fn end(&mut self, recorder: &Recorder) -> Micros {
+        let left = recorder.freeze();
+        let elapsed = recorder.now().into();
+        self.tell(recorder, &left);
+        if let Some(source) = &mut self.source {
+            // It speaks of the time until then.
+            recorder.record_at(elapsed, source.rest());
+            let rest = recorder.freeze();
+            self.tell(recorder, &rest);
+        }
+        elapsed
+    }
+
+    fn tell(&mut self, recorder: &Recorder, events: &[Event]) {
+        for event in events {
             if let What::Operation(operation) = &event.what {
                 self.tally.operations += 1;
                 self.tally.failed += u64::from(!operation.is_ok());
             }
         }
         self.tally.open = recorder.open();
-        audience.goes_on(&fresh, &self.tally);
-        self.entries.extend(fresh.drain(..).filter_map(|event| self.back.entry(&event)));
-        self.spare = fresh;
+        self.audience.goes_on(events, &self.tally);
     }
 }
 
 /// Collects while the workers work. An interrupted run gets [`GRACE`] to sign out; then its sockets are shut down, which
 /// ends every call that is still waiting for the server.
-fn collect_until_gone(
-    floor: &Floor,
-    connector: &MailConnector,
-    collected: &mut Collected,
-    audience: &mut dyn Audience,
-) {
+fn collect_until_gone(floor: &Floor, connector: &MailConnector, collected: &mut Collected<'_, '_>) {
     let mut shut_down = false;
     while !floor.meeting.all_gone(TICK) {
-        collected.take(&floor.recorder, audience);
+        collected.take(&floor.recorder);
         if let Some(when) = floor.control.interrupted()
             && !shut_down
         {

@@ -156,11 +156,12 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
         letters: None,
         tls: false,
         insecure: false,
-        witnessed: false,
-        fail_on: FailOn::default(),
     };
     let mut hears = Hears(Vec::new());
-    let run = workload::run(plan, connector, &setup, &Arc::new(Control::default()), &mut hears).unwrap();
+    let control = Arc::new(Control::default());
+    let ended = workload::run(plan, connector, &setup, &control, None, &mut hears).unwrap();
+    let mut run = Run::from_events(&hears.0, FailOn::default()).unwrap();
+    run.ended(ended.ending);
     (hears.0, run)
 }
 
