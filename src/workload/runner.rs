@@ -21,7 +21,7 @@ use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, Task
 use crate::protocol::{MailConnector, Stationery};
 
 /// The collector empties the recorder this often.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(10);
 /// An interrupted run has this long to sign out; then its sockets are shut down.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long the end of a run that was not interrupted may take to sign out.
@@ -54,7 +54,7 @@ pub struct Setup {
 /// Hears of a run while it goes on, on the thread that called [`run`].
 pub trait Audience {
     /// The next events, in order, and what there is so far: the run's start first, before anything else happens. Called
-    /// every few hundredths of a second, even with none.
+    /// about a hundred times a second, even with none.
     ///
     /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
     /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
