@@ -1,5 +1,7 @@
 //! How a run ends: its totals, what was found, and what it was judged by.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
@@ -131,15 +133,26 @@ pub struct CutOff {
 }
 
 /// What was done under one mode, until another was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// The mode.
     pub mode: Mode,
     /// When it came into force, since the start.
     pub began_us: Micros,
-    /// Operations that were issued under it and succeeded.
+    /// Operations that were issued under it.
+    pub operations: Issued,
+    /// How many of them had each reason.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// Operations that were issued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// In all.
+    pub issued: u64,
+    /// Succeeded.
     pub ok: u64,
-    /// Those that failed.
+    /// Failed.
     pub failed: u64,
 }
 

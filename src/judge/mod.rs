@@ -20,8 +20,8 @@ pub use witness::Witness;
 
 use conclusion::Grounds;
 
-use crate::event::{Ending, Event, Finding, Policy, Proof, RunEnd, Section, Witnessed};
-use crate::figures::{Figures, Summary};
+use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, Witnessed};
+use crate::figures::{Figures, SectionRow, Summary};
 use crate::ledger::{Analysis, Ledger};
 
 /// So many pieces of evidence are kept for each question; how many there were is counted.
@@ -141,17 +141,17 @@ impl Judge {
 /// The event that ends the run: what it came to, by that policy.
 #[must_use]
 pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: Policy) -> RunEnd {
-    let section = |row: &crate::figures::SectionRow| Section {
+    let section = |row: &SectionRow| Section {
         mode: row.mode,
         began_us: row.began,
-        ok: row.ok,
-        failed: row.failed,
+        operations: Issued { issued: row.issued(), ok: row.ok, failed: row.failed },
+        reasons: row.reasons.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     };
     RunEnd {
         elapsed_us: ending.elapsed,
         interrupted: ending.interrupted,
         operations: summary.operations,
-        connections: crate::event::Connections { still_open: ending.still_open, ..summary.connections },
+        connections: Connections { still_open: ending.still_open, ..summary.connections },
         wait_us: summary.wait,
         service_us: summary.service,
         total_wait_us: summary.total_wait,

@@ -92,7 +92,7 @@ fn the_ledger_names_the_task_of_each_operation_and_of_each_default_in_ndjson() {
     assert_eq!((&start["executor"], &start["dispose"]), (&"pool".into(), &"task".into()));
     assert_eq!(
         start["tasks"][5],
-        serde_json::json!({"task": "t5", "creates_default": true, "creates_independent": false})
+        serde_json::json!({"task": "t5", "name": null, "creates_default": true, "creates_independent": false})
     );
     let mut owner: BTreeMap<&str, &str> = BTreeMap::new();
     for created in of_kind(&events, "connection-created") {

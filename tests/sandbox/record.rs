@@ -325,11 +325,12 @@ fn a_record_that_is_not_kept_is_not_there_to_be_taken() {
     assert_eq!(server.stop(PATIENCE), []);
 }
 
-/// A connection from a port that is used elsewhere, or was a moment ago; from any if that is 0.
+/// A connection from a port that is used elsewhere, or was a moment ago; from any if that is 0. Nobody else dials from its
+/// address, so nobody else takes the port.
 fn from_port(port: u16, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 77], port)).into()).unwrap();
     socket.connect(&to.into()).unwrap();
     socket.into()
 }
@@ -338,7 +339,7 @@ fn from_port(port: u16, to: SocketAddr) -> TcpStream {
 fn the_sessions_of_a_port_are_taken_one_after_the_other() {
     let server = serving(&[(Protocol::Imap, Security::Plain)], Options::default());
     let record = server.record().unwrap();
-    let mut former = Talk::to(server.address());
+    let mut former = Talk::over(from_port(0, server.address()));
     former.hear();
     let port = former.port();
     // While its reply is on the way the server does not see that the client is gone.
