@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("record", &["allocator", "protocol", "event", "judge"]),
     ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
-    ("workload", &["allocator", "protocol", "event", "record"]),
+    ("workload", &["allocator", "protocol", "event", "judge", "record"]),
     ("manual", &["allocator"]),
     ("cli", &["allocator", "event", "judge", "observe", "protocol", "record", "report", "sandbox", "workload"]),
 ];

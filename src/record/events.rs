@@ -12,9 +12,42 @@ use crate::protocol::Protocol;
 const COMMANDS_A_LINE: usize = 256;
 
 impl Run {
-    /// Every event of the run, from its start to what the server saw.
+    /// Every event of the run, from its start to its end.
     #[must_use]
     pub fn events(&self) -> Vec<event::Event> {
+        let mut all = self.happened();
+        let judge = self.judge_of(&all);
+        let policy = self.header.fail_on.policy();
+        let summary = judge.summary();
+        let verdict = judge.verdict(&summary, &policy);
+        let end = run_end(self.ending(), &summary, &verdict, policy);
+        let seq = all.len() as u64;
+        all.push(event::Event { seq, at: self.end.elapsed.into(), what: Box::new(end).into() });
+        all
+    }
+
+    /// Who has seen the whole run.
+    #[must_use]
+    pub fn judge(&self) -> Judge {
+        self.judge_of(&self.happened())
+    }
+
+    fn judge_of(&self, happened: &[event::Event]) -> Judge {
+        let mut judge = Judge::of(happened);
+        judge.end(self.ending());
+        judge
+    }
+
+    fn ending(&self) -> event::Ending {
+        event::Ending {
+            elapsed: self.end.elapsed.into(),
+            interrupted: self.end.interrupted,
+            still_open: self.end.still_open,
+        }
+    }
+
+    /// From its start to what the server saw.
+    fn happened(&self) -> Vec<event::Event> {
         let mut all: Vec<event::Event> = Vec::with_capacity(self.entries.len() + 1);
         let stream = Stream::of(&self.header);
         all.push(stream.start(&self.header, self.witness.is_some()));
@@ -28,20 +61,6 @@ impl Run {
                 add(self.end.elapsed.into(), what);
             }
         }
-        let mut judge = Judge::default();
-        all.iter().for_each(|event| judge.see(event));
-        let ending = event::Ending {
-            elapsed: self.end.elapsed.into(),
-            interrupted: self.end.interrupted,
-            still_open: self.end.still_open,
-        };
-        judge.end(ending);
-        let policy = self.header.fail_on.policy();
-        let summary = judge.summary();
-        let verdict = judge.verdict(&summary, &policy);
-        let end = run_end(ending, &summary, &verdict, policy);
-        let seq = all.len() as u64;
-        all.push(event::Event { seq, at: ending.elapsed, what: Box::new(end).into() });
         all
     }
 

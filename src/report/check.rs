@@ -4,11 +4,12 @@ mod json;
 
 use super::table::grid::{labelled, paragraph};
 use super::words::{conclusion, day, many, printable, span};
+use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, Stage,
     TlsDetails,
 };
-use crate::record::{Check, CheckHeader, Concern, Conclusion, Happened, Matter, Step, When};
+use crate::record::{Check, CheckHeader, Concern, Happened, Matter, Step, When};
 
 pub use json::check_json;
 

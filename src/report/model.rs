@@ -43,18 +43,7 @@ impl Report {
     /// Of a run that was recorded, judged by its own policy; none if it never began.
     #[must_use]
     pub fn of_run(run: &Run) -> Option<Self> {
-        let mut judge = Judge::default();
-        let mut policy = Policy::default();
-        for event in run.events() {
-            match event.what {
-                What::RunEnd(end) => {
-                    judge.end(end.ending());
-                    policy = end.judged_by;
-                }
-                _ => judge.see(&event),
-            }
-        }
-        Self::of(&judge, policy)
+        Self::of(&run.judge(), run.header.fail_on.policy())
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Trace {
     pub passed_over: Option<String>,
     /// What was found wrong with the file's form.
     form: Audit,
+    /// What the judge says of the specification's table and of the server's record.
+    judged: Audit,
 }
 
 /// The doubt's entry that is told of as that line: entries are counted from the second line of a file.
@@ -77,16 +79,12 @@ impl Trace {
         for (number, entry) in (0..).zip(&mut run.entries) {
             entry.seq = number;
         }
-        let mut judge = Judge::default();
-        for event in &events {
-            match &event.what {
-                event::What::RunEnd(end) => judge.end(end.ending()),
-                _ => judge.see(event),
-            }
-        }
+        let judge = Judge::of(&events);
+        let line_of = |seq| events.iter().zip(&lines).find(|(event, _)| event.seq == seq).map(|(_, line)| *line);
+        let judged = Audit::judged(&judge).renumbered(|seq| line_of(seq).and_then(at_line).unwrap_or_default());
         let policy = claims.as_ref().map_or_else(Policy::default, |(_, end)| end.judged_by.clone());
         let report = Report::of(&judge, policy)?;
-        let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form };
+        let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form, judged };
         if trace.claims.is_none() {
             let missing = "there is no run-end: the file ends before its run, or what came after is missing";
             trace.form.check(LINES, None, false, || missing.to_owned());

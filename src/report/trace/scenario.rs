@@ -240,7 +240,7 @@ impl ScenarioVerification {
             usize::try_from(at).ok().and_then(|at| places.get(at)).and_then(|line| at_line(*line)).unwrap_or_default()
         };
         audit.add(Audit::of_steps(&scenario).renumbered(of_step));
-        let outcome = scenario.outcome();
+        let outcome = scenario.outcome_of(clients.iter().map(|client| client.report().verdict.clone()).collect());
         for ((line, said), due) in judged.iter().zip(&outcome.findings) {
             let holds = said.expected == due.expected && said.instead == due.instead && said.at == due.at;
             audit.check(RUN_END, at_line(*line), holds, || {
