@@ -15,7 +15,7 @@ use super::testimony;
 use super::writer::{self, Writer};
 use mailconn::event::{self, Event, What};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::record::{Run, Summary, Verdict};
+use mailconn::record::Run;
 use mailconn::report::{self, Format, Output, Progress, Report};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
@@ -92,9 +92,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     // Until the report is made it can say so.
     run.end.interrupted = control.signal();
     let run = run.in_microseconds();
-    let summary = Summary::of(&run);
-    let verdict = Verdict::on(&run, &summary);
-    let (complete, exit_code) = teller.tell(&run, &summary, &verdict, settings.each, (&settings.output, &control))?;
+    let (complete, exit_code) = teller.tell(&run, settings.each, (&settings.output, &control))?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
     }
@@ -140,21 +138,14 @@ impl Teller {
     }
 
     /// False if the end of the report is missing because nobody reads it; and the exit code that the report says.
-    fn tell(
-        mut self,
-        run: &Run,
-        summary: &Summary,
-        verdict: &Verdict,
-        each: bool,
-        (output, control): (&Output, &Arc<Control>),
-    ) -> Result<(bool, u8)> {
+    fn tell(mut self, run: &Run, each: bool, (output, control): (&Output, &Arc<Control>)) -> Result<(bool, u8)> {
         self.progress.finish();
-        let mut exit_code = verdict.conclusion.exit_code();
+        let report = Report::of_run(run);
+        let exit_code = report.as_ref().map_or(0, |report| report.verdict.conclusion.exit_code());
         let whole = |bytes: &[u8]| writer::write_whole(output, bytes, control).err();
         match self.format {
             Format::Table | Format::Json => {
-                let Some(report) = Report::of_run(run) else { return Ok((true, exit_code)) };
-                exit_code = report.verdict.conclusion.exit_code();
+                let Some(report) = report else { return Ok((true, exit_code)) };
                 let bytes = match self.format {
                     Format::Json => report::json(&report),
                     _ => {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::run::{Asked, Command, Entry, Header, HowClosed, Operation, Run, What, WitnessedSession};
-use super::verdict::FailOn;
 use crate::event::{self, Micros};
 use crate::judge::{Judge, run_end};
 use crate::protocol::Protocol;
@@ -308,25 +307,4 @@ fn witnessed(session: &WitnessedSession) -> Vec<event::What> {
         commands: session.commands.len() as u64,
     };
     lines.chain([end.into()]).collect()
-}
-
-impl FailOn {
-    /// The same, as the stream has it.
-    #[must_use]
-    pub fn policy(self) -> event::Policy {
-        let fails = |severity: &event::Severity| self.names().any(|name| name == severity.name());
-        event::Policy { fail_on: event::Severity::ALL.into_iter().filter(fails).collect() }
-    }
-
-    /// And back.
-    #[must_use]
-    pub fn from_policy(policy: &event::Policy) -> Self {
-        let fails = |severity| policy.fails_on(severity);
-        Self {
-            hazard: fails(event::Severity::Hazard),
-            leak: fails(event::Severity::Leak),
-            fault: fails(event::Severity::Fault),
-            advice: fails(event::Severity::Advice),
-        }
-    }
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fail_on::FailOn;
 use super::run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, Names, OpenFailed, Opened, Operation, Run, Selection, What,
     WitnessedCommand, WitnessedSession,
 };
-use super::verdict::FailOn;
 use crate::event;
 use crate::protocol::{Failure, FailureKind, Phases, Stage, TlsDetails};
 
