@@ -1,8 +1,8 @@
-//! The run as the stream of events that is to take its place.
+//! The run as the stream of events that takes its place.
 
 use std::sync::Arc;
 
-use super::run::{Asked, Command, Entry, Header, HowClosed, Operation, Run, What, WitnessedSession};
+use super::run::{Asked, Command, Header, HowClosed, Operation, Run, What, WitnessedSession};
 use crate::event::{self, Micros};
 use crate::judge::{Judge, run_end};
 use crate::protocol::Protocol;
@@ -47,10 +47,17 @@ impl Run {
 
     /// From its start to what the server saw.
     fn happened(&self) -> Vec<event::Event> {
-        let mut all: Vec<event::Event> = Vec::with_capacity(self.entries.len() + 1);
-        let stream = Stream::of(&self.header);
-        all.push(stream.start(&self.header, self.witness.is_some()));
-        all.extend(self.entries.iter().map(|entry| stream.event(entry)));
+        let Self { header, entries, .. } = self;
+        let mailboxes: Vec<Arc<str>> = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
+        let mut all: Vec<event::Event> = Vec::with_capacity(entries.len() + 2);
+        let start = header.start(mailboxes.clone(), self.witness.is_some());
+        all.push(event::Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() });
+        // The run's start is an event too, and no entry.
+        all.extend(entries.iter().map(|entry| event::Event {
+            seq: entry.seq + 1,
+            at: entry.at.into(),
+            what: what(header.protocol, &mailboxes, &entry.what),
+        }));
         let mut add = |at: Micros, what: event::What| {
             let seq = all.len() as u64;
             all.push(event::Event { seq, at, what });
@@ -67,39 +74,6 @@ impl Run {
     #[must_use]
     pub fn last_events(&self) -> Vec<event::Event> {
         self.events().split_off(self.entries.len() + 1)
-    }
-}
-
-/// Puts entries into the stream, one after the other.
-#[derive(Debug)]
-pub struct Stream {
-    protocol: Protocol,
-    mailboxes: Vec<Arc<str>>,
-}
-
-impl Stream {
-    /// Of a run that was asked for so.
-    #[must_use]
-    pub fn of(header: &Header) -> Self {
-        let mailboxes = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
-        Self { protocol: header.protocol, mailboxes }
-    }
-
-    /// Its first event.
-    #[must_use]
-    pub fn start(&self, header: &Header, witnessed: bool) -> event::Event {
-        event::Event {
-            seq: 0,
-            at: Micros::ZERO,
-            what: Box::new(header.start(self.mailboxes.clone(), witnessed)).into(),
-        }
-    }
-
-    /// The event that the entry is. The run's start is an event too, and no entry.
-    #[must_use]
-    pub fn event(&self, entry: &Entry) -> event::Event {
-        let what = what(self.protocol, &self.mailboxes, &entry.what);
-        event::Event { seq: entry.seq + 1, at: entry.at.into(), what }
     }
 }
 

@@ -10,12 +10,9 @@ mod run;
 mod scenario;
 mod steps;
 
-pub use crate::event::HALVES;
-pub use crate::protocol::{Answer, Failure, Phases, Stage};
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
-pub use events::Stream;
 pub use fail_on::FailOn;
 pub use from_events::Entries;
 pub use run::{

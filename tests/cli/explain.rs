@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mailconn::allocator::{Kind, Mode, Reason, route};
+use mailconn::event::Lock;
 use mailconn::protocol::{FailureKind, Stage};
-use mailconn::record::Lock;
 use mailconn::report::{explain, explained_words};
 
 use super::process::{end, mailconn, shell};
