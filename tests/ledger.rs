@@ -55,7 +55,7 @@ fn as_it_happens(events: Vec<Event>) -> Vec<Event> {
 #[track_caller]
 fn hold(run: &Run, of: &str) {
     let operations = run.operations().count() as u64;
-    let of_both = [run.events(), as_it_happens(run.events())].map(|events| {
+    let of_both = [run.events(&Policy::default()), as_it_happens(run.events(&Policy::default()))].map(|events| {
         let (rules, witness, _) = judged(&events);
         assert_eq!(
             (rules.agreement.checked, rules.agreement.held),
@@ -106,7 +106,7 @@ fn the_ledger_remembers_what_is_under_way_and_no_more() {
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
         let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        let (rules, witness, remembered) = judged(&as_it_happens(trace.run.events()));
+        let (rules, witness, remembered) = judged(&as_it_happens(trace.run.events(&Policy::default())));
         assert_eq!((witness.agreement.held, witness.disagreements), (rules.agreement.held, 0), "{args}");
         assert_eq!((rules.agreement.held, rules.wrong), (rules.agreement.checked, Vec::new()), "{args}");
         assert!(remembered <= most, "{args}: {remembered}");
@@ -140,7 +140,7 @@ fn a_detector_keeps_what_is_under_way_and_no_more() {
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
         let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        for (id, most) in kept(&trace.run.events()) {
+        for (id, most) in kept(&trace.run.events(&Policy::default())) {
             assert!(most < limit, "{args}: {id} keeps {most}");
         }
     }
@@ -153,7 +153,7 @@ fn one_long_operation_counts_beside_thousands_of_short_ones() {
     let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
     let (operations, mut events): (Vec<Event>, Vec<Event>) = trace
         .run
-        .events()
+        .events(&Policy::default())
         .into_iter()
         .filter(|event| !matches!(event.what, What::SessionClosed(_) | What::ConnectionDisposed(_)))
         .filter(|event| !matches!(event.what, What::WorkerEnded(_) | What::RunEnd(_)))

@@ -13,7 +13,7 @@ use super::settings::{Server, Settings};
 use super::target::Target;
 use super::testimony;
 use super::writer::{self, Writer};
-use mailconn::event::{self, Event, What};
+use mailconn::event::{self, Event, Policy, What};
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
 use mailconn::record::Run;
 use mailconn::report::{self, Format, Output, Progress, Report};
@@ -83,7 +83,6 @@ pub fn run(settings: Settings) -> Result<u8> {
         tls,
         insecure,
         witnessed: sandbox.is_some(),
-        fail_on: settings.fail_on,
     };
     let mut teller =
         Teller::new(&setup, &settings.plan, settings.format, &settings.output, settings.progress, &control)?;
@@ -92,7 +91,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     // Until the report is made it can say so.
     run.end.interrupted = control.signal();
     let run = run.in_microseconds();
-    let (complete, exit_code) = teller.tell(&run, settings.each, (&settings.output, &control))?;
+    let (complete, exit_code) = teller.tell(&run, &settings.policy, settings.each, (&settings.output, &control))?;
     if !complete {
         super::complain("the report is incomplete: nobody read it");
     }
@@ -138,9 +137,15 @@ impl Teller {
     }
 
     /// False if the end of the report is missing because nobody reads it; and the exit code that the report says.
-    fn tell(mut self, run: &Run, each: bool, (output, control): (&Output, &Arc<Control>)) -> Result<(bool, u8)> {
+    fn tell(
+        mut self,
+        run: &Run,
+        policy: &Policy,
+        each: bool,
+        (output, control): (&Output, &Arc<Control>),
+    ) -> Result<(bool, u8)> {
         self.progress.finish();
-        let report = Report::of_run(run);
+        let report = Report::of_run(run, policy.clone());
         let exit_code = report.as_ref().map_or(0, |report| report.verdict.conclusion.exit_code());
         let whole = |bytes: &[u8]| writer::write_whole(output, bytes, control).err();
         match self.format {
@@ -157,7 +162,7 @@ impl Teller {
             }
             Format::Ndjson => {
                 if let Some(mut stream) = self.stream.take() {
-                    let written = stream.write(run.last_events().iter());
+                    let written = stream.write(run.last_events(policy).iter());
                     let ended = written.and_then(|()| stream.into_inner().finish());
                     self.streamed(ended);
                 }

@@ -11,15 +11,14 @@ use crate::protocol::Protocol;
 const COMMANDS_A_LINE: usize = 256;
 
 impl Run {
-    /// Every event of the run, from its start to its end.
+    /// Every event of the run, from its start to its end, which is judged by that policy.
     #[must_use]
-    pub fn events(&self) -> Vec<event::Event> {
+    pub fn events(&self, policy: &event::Policy) -> Vec<event::Event> {
         let mut all = self.happened();
         let judge = self.judge_of(&all);
-        let policy = self.header.fail_on.policy();
         let summary = judge.summary();
-        let verdict = judge.verdict(&summary, &policy);
-        let end = run_end(self.ending(), &summary, &verdict, policy);
+        let verdict = judge.verdict(&summary, policy);
+        let end = run_end(self.ending(), &summary, &verdict, policy.clone());
         let seq = all.len() as u64;
         all.push(event::Event { seq, at: self.end.elapsed.into(), what: Box::new(end).into() });
         all
@@ -45,8 +44,9 @@ impl Run {
         }
     }
 
-    /// From its start to what the server saw.
-    fn happened(&self) -> Vec<event::Event> {
+    /// Every event but its end, which says what it all came to.
+    #[must_use]
+    pub fn happened(&self) -> Vec<event::Event> {
         let Self { header, entries, .. } = self;
         let mailboxes: Vec<Arc<str>> = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
         let mut all: Vec<event::Event> = Vec::with_capacity(entries.len() + 2);
@@ -72,8 +72,8 @@ impl Run {
 
     /// Those behind its entries: the server's own record, then the run's end.
     #[must_use]
-    pub fn last_events(&self) -> Vec<event::Event> {
-        self.events().split_off(self.entries.len() + 1)
+    pub fn last_events(&self, policy: &event::Policy) -> Vec<event::Event> {
+        self.events(policy).split_off(self.entries.len() + 1)
     }
 }
 

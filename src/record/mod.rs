@@ -3,7 +3,6 @@
 mod audit;
 mod check;
 mod events;
-mod fail_on;
 mod from_events;
 mod grain;
 mod run;
@@ -13,7 +12,6 @@ mod steps;
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
-pub use fail_on::FailOn;
 pub use from_events::Entries;
 pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,

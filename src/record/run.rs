@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::fail_on::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::event::share;
 pub use crate::event::{Dispose, Executor, Lock, Role, Switch, TaskId, WorkerId};
@@ -65,8 +64,6 @@ pub struct Header {
     pub max_connections: Option<usize>,
     /// For how long an operation has its connection.
     pub lock: Lock,
-    /// Which findings fail the run.
-    pub fail_on: FailOn,
     /// What workers and tasks are called, where somebody named them.
     pub names: Names,
     /// A scenario said what to do, step by step: nothing was asked of the workers in advance, and they may do whatever the

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::run::{Run, WitnessedSession};
 use crate::allocator::{ConnectionId, Reason, SessionId};
-use crate::event::{Finding, Severity};
+use crate::event::{Finding, Policy, Severity};
 use crate::judge::{Conclusion, Verdict};
 use crate::protocol::{Failure, Protocol};
 
@@ -204,6 +204,8 @@ pub struct Scenario {
 /// What a scenario comes to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// What it was judged by.
+    pub judged_by: Policy,
     /// The verdict on each client's run, in their order.
     pub verdicts: Vec<Verdict>,
     /// The expectations of findings, as steps at the end.
@@ -245,32 +247,30 @@ impl Scenario {
     }
 
     /// The findings that fail it: one that was to be found fails nothing, unless it is a broken invariant.
-    fn failing(&self, verdicts: &[Verdict]) -> BTreeSet<String> {
+    fn failing(&self, verdicts: &[Verdict], policy: &Policy) -> BTreeSet<String> {
         let is_expected = |id: &str| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
-        let all = self.clients.iter().zip(verdicts).flat_map(|((_, run), verdict)| {
-            let policy = run.header.fail_on.policy();
-            let fails = move |finding: &&Finding| {
-                let asked_for = policy.fails_on(finding.severity) && !is_expected(&finding.id);
-                finding.severity == Severity::Broken || asked_for
-            };
-            verdict.findings.iter().filter(fails).map(|finding| finding.id.clone())
-        });
-        all.collect()
+        let fails = |finding: &&Finding| {
+            let asked_for = policy.fails_on(finding.severity) && !is_expected(&finding.id);
+            finding.severity == Severity::Broken || asked_for
+        };
+        let all = verdicts.iter().flat_map(|verdict| &verdict.findings);
+        all.filter(fails).map(|finding| finding.id.clone()).collect()
     }
 
-    /// Judges it: each client's run by the rules, and what was expected of the findings.
+    /// Judges it by that policy: each client's run by the rules, and what was expected of the findings.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self, policy: Policy) -> Outcome {
         let verdict = |run: &Run| {
             let judge = run.judge();
-            judge.verdict(&judge.summary(), &run.header.fail_on.policy())
+            judge.verdict(&judge.summary(), &policy)
         };
-        self.outcome_of(self.clients.iter().map(|(_, run)| verdict(run)).collect())
+        let verdicts = self.clients.iter().map(|(_, run)| verdict(run)).collect();
+        self.outcome_of(verdicts, policy)
     }
 
-    /// What it comes to where these are the verdicts on its clients' runs, in their order.
+    /// What it comes to where these are the verdicts on its clients' runs, in their order, by that policy.
     #[must_use]
-    pub fn outcome_of(&self, verdicts: Vec<Verdict>) -> Outcome {
+    pub fn outcome_of(&self, verdicts: Vec<Verdict>, judged_by: Policy) -> Outcome {
         let found: Vec<&Finding> = verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
         let at = self.clients.iter().map(|(_, run)| run.end.elapsed).max().unwrap_or_default();
         let findings: Vec<StepDone> = if self.interrupted.is_some() {
@@ -279,14 +279,14 @@ impl Scenario {
             self.findings.iter().map(|expected| expected.judge(&found, at)).collect()
         };
         let failed = self.steps.iter().chain(&findings).filter(|step| !step.held()).count();
-        let failing = self.failing(&verdicts);
+        let failing = self.failing(&verdicts, &judged_by);
         let broken = |verdict: &Verdict| verdict.findings.iter().any(|finding| finding.severity == Severity::Broken);
         let exit_code = match self.interrupted {
             Some(signal) => Conclusion::Interrupted(signal).exit_code(),
             None if verdicts.iter().any(broken) => 7,
             None => u8::from(failed > 0 || !failing.is_empty()),
         };
-        Outcome { verdicts, findings, failed, failing: failing.into_iter().collect(), exit_code }
+        Outcome { judged_by, verdicts, findings, failed, failing: failing.into_iter().collect(), exit_code }
     }
 }
 

@@ -104,7 +104,7 @@ impl TryFrom<event::Did> for Did {
 impl Scenario {
     /// Its last event.
     #[must_use]
-    pub fn end(&self, outcome: &Outcome, judged_by: event::Policy) -> event::ScenarioEnd {
+    pub fn end(&self, outcome: &Outcome) -> event::ScenarioEnd {
         let clients = self.clients.iter().zip(&outcome.verdicts).map(|((name, run), verdict)| {
             let Proof { rules, witness } = verdict.proof;
             ClientEnd {
@@ -121,7 +121,7 @@ impl Scenario {
             failed: outcome.failed,
             interrupted: self.interrupted,
             clients: clients.collect(),
-            judged_by,
+            judged_by: outcome.judged_by.clone(),
             exit_code: outcome.exit_code,
         }
     }

@@ -19,7 +19,7 @@ use super::worker::Floor;
 use crate::allocator::Client;
 use crate::event::{self, Ending, Event, Executor, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
 use crate::protocol::{MailConnector, Stationery};
-use crate::record::{End, Entries, Entry, FailOn, Header, Run};
+use crate::record::{End, Entries, Entry, Header, Run};
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -52,8 +52,6 @@ pub struct Setup {
     pub insecure: bool,
     /// The server's own record becomes part of the stream.
     pub witnessed: bool,
-    /// Which findings fail the run.
-    pub fail_on: FailOn,
 }
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
@@ -107,7 +105,7 @@ pub fn run(
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
     let start = start(plan, setup, started);
-    let mut collected = Collected::of(&start, setup.fail_on);
+    let mut collected = Collected::of(&start);
     let recorder = Arc::new(Recorder::new(clock, start));
     let client = client(plan, connector, setup, &recorder);
     let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
@@ -208,9 +206,9 @@ struct Collected {
 }
 
 impl Collected {
-    fn of(start: &RunStart, fail_on: FailOn) -> Self {
+    fn of(start: &RunStart) -> Self {
         Self {
-            header: Header::from_start(start, fail_on),
+            header: Header::from_start(start),
             back: Entries::of(start, 0),
             entries: Vec::new(),
             tally: Tally::default(),

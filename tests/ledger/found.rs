@@ -32,7 +32,7 @@ fn by_the_judge(events: &[Event]) -> Found {
 #[track_caller]
 fn alike(file: &[u8], of: &str) -> Found {
     let Recorded::Run(trace) = Recorded::read(file).unwrap() else { panic!("{of}") };
-    let found = by_the_judge(&trace.run.events());
+    let found = by_the_judge(&trace.run.events(&Policy::default()));
     // The server's own record comes in another order then, and no other of its pieces.
     let sorted = |mut found: Found| {
         found.retain(|_, (count, _, evidence)| {
@@ -41,7 +41,11 @@ fn alike(file: &[u8], of: &str) -> Found {
         });
         found
     };
-    assert_eq!(sorted(by_the_judge(&as_it_happens(trace.run.events()))), sorted(found.clone()), "{of}, as it happens");
+    assert_eq!(
+        sorted(by_the_judge(&as_it_happens(trace.run.events(&Policy::default())))),
+        sorted(found.clone()),
+        "{of}, as it happens"
+    );
     found
 }
 
@@ -331,7 +335,7 @@ fn a_session_left_open_on_a_port_that_served_before_is_found() {
             json!({"peer_port": peer, "run_id": null, "label": "#2", "logged_out": false, "open": true, "commands": []}),
         );
         let Recorded::Run(trace) = Recorded::read(&*bytes(&run.file())).unwrap() else { panic!() };
-        let found = by_the_judge(&trace.run.events());
+        let found = by_the_judge(&trace.run.events(&Policy::default()));
         assert_eq!(found.contains_key("MC040"), left, "{found:#?}");
     }
 }
@@ -397,7 +401,7 @@ fn held(run: &Run) -> [usize; 4] {
     let ours = ALL.iter().filter(|spec| OURS.contains(&spec.id));
     let mut detectors: Vec<Box<dyn Detector>> = ours.map(|spec| (spec.detector)()).collect();
     assert_eq!(detectors.len(), OURS.len());
-    let events = run.events();
+    let events = run.events(&Policy::default());
     let mut most = [0; 4];
     for (number, event) in events.iter().enumerate() {
         ledger.see(event);

@@ -14,7 +14,7 @@ use super::model::Report;
 use super::words::many;
 use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, Unreadable};
 use crate::judge::Judge;
-use crate::record::{Audit, CLOCK, FailOn, LINES, Run, SEQUENCE};
+use crate::record::{Audit, CLOCK, LINES, Run, SEQUENCE};
 
 pub use scenario::{
     ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
@@ -69,8 +69,7 @@ impl Trace {
     /// Of all the events of a stream.
     fn of(stream: Stream) -> Option<Self> {
         let Stream { events, lines, read, form, claims, .. } = stream;
-        let fail_on = claims.as_ref().map_or_else(FailOn::default, |(_, end)| FailOn::from_policy(&end.judged_by));
-        let mut run = Run::from_events(&events, fail_on)?;
+        let mut run = Run::from_events(&events)?;
         let is_entry = |event: &Event| {
             use event::What::{RunEnd, RunStart, WitnessCommands, WitnessSession};
             !matches!(event.what, RunStart(_) | RunEnd(_) | WitnessCommands(_) | WitnessSession(_))
