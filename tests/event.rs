@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use mailconn::allocator::Mode;
-use mailconn::event::{self, Event, LONGEST, Micros, NotRead, Role, Switch, What, WorkerId};
+use mailconn::event::{self, Event, LONGEST, Micros, NotRead, Policy, Role, Switch, What, WorkerId};
 use mailconn::judge::Rules;
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::record::Run;
@@ -22,7 +22,7 @@ fn lines(run: &Run) -> Vec<Vec<u8>> {
         event::write(event, run.header.started, None, &mut line);
         line
     };
-    run.events().iter().map(line).collect()
+    run.events(&Policy::default()).iter().map(line).collect()
 }
 
 #[track_caller]
@@ -63,7 +63,7 @@ fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
 fn a_run_is_the_same_when_it_is_put_together_again_from_its_events() {
     for args in RUNS {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        let again = Run::from_events(trace.run.events(), trace.run.header.fail_on).unwrap();
+        let again = Run::from_events(trace.run.events(&Policy::default())).unwrap();
         let (again, was) = (format!("{again:#?}"), format!("{:#?}", trace.run));
         for (again, was) in again.lines().zip(was.lines()) {
             assert_eq!(again, was, "{args}");
@@ -78,7 +78,7 @@ fn whoever_issues_an_operation_knows_of_the_one_before() {
     for args in [RUNS[0], RUNS[2], SWITCHED] {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         let mut last: BTreeMap<WorkerId, u64> = BTreeMap::new();
-        for event in trace.run.events() {
+        for event in trace.run.events(&Policy::default()) {
             let What::Operation(operation) = &event.what else { continue };
             let before = last.insert(operation.worker, event.seq).unwrap_or_default();
             assert!((before + 1..=event.seq).contains(&operation.issued_after), "{args}: {before}, {event:?}");

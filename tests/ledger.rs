@@ -1,19 +1,16 @@
-//! The streaming state and those who ask it: they come to what the whole run comes to, and remember no more than they must.
+//! The streaming state and those who ask it: they hold of every run, and remember no more than they must.
 
 mod found;
 
 use std::collections::HashMap;
-use std::fs;
 
-use mailconn::event::{Ending, Event, Micros, Policy, What, WitnessCommands, WorkerId};
-use mailconn::figures::{Failures, Rest, Sections, Sessions, Tasks, Work};
+use mailconn::event::{Agreement, Ending, Event, Micros, Policy, What, WitnessCommands, WorkerId};
 use mailconn::judge::{ALL, Judge, Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
-use mailconn::record::{Run, Summary, Verdict};
+use mailconn::record::Run;
 use mailconn::report::{Recorded, ScenarioVerification};
 
 use crate::cli::process::{end, mailconn, run};
-use crate::golden::stored;
 use crate::verify::traces::{RUNS, file_of};
 
 /// What the rules and the witness say, and the most that was remembered on the way.
@@ -54,93 +51,25 @@ fn as_it_happens(events: Vec<Event>) -> Vec<Event> {
     timed.into_iter().map(|(_, _, event)| event).collect()
 }
 
+/// Each operation is judged, and compared or told to be beyond that; and it does not matter when the server's record comes.
 #[track_caller]
-fn agree(run: &Run, of: &str) {
-    let verdict = Verdict::on(run, &Summary::of(run));
-    for events in [run.events(), as_it_happens(run.events())] {
+fn hold(run: &Run, of: &str) {
+    let operations = run.operations().count() as u64;
+    let of_both = [run.events(&Policy::default()), as_it_happens(run.events(&Policy::default()))].map(|events| {
         let (rules, witness, _) = judged(&events);
-        let old = (verdict.rules.checked, verdict.rules.held);
-        assert_eq!((rules.agreement.checked, rules.agreement.held), old, "{of}: {:?}", rules.wrong);
-        let old = verdict.witness.map_or((0, 0), |old| (old.checked, old.held));
-        assert_eq!((witness.agreement.checked, witness.agreement.held), old, "{of}: {:?}", witness.wrong);
-        assert_eq!(witness.available, verdict.witness.is_some(), "{of}");
-        let disagrees = verdict.findings.iter().any(|finding| finding.id == "MC002");
-        assert_eq!(witness.disagreements > 0, disagrees, "{of}: {:?}", witness.wrong);
-        let operations = run.operations().count() as u64;
-        assert!(!witness.available || witness.agreement.checked + witness.not_compared == operations, "{of}");
-    }
-}
-
-/// What the figures come to event by event is what they come to from the whole run.
-#[track_caller]
-fn figures_agree(run: &Run, of: &str) {
-    let (mut ledger, mut work, mut sessions) = (Ledger::default(), Work::default(), Sessions::default());
-    let (mut failures, mut sections, mut tasks) = (Failures::default(), Sections::default(), Tasks::default());
-    for event in run.events() {
-        ledger.see(&event);
-        let all: [&mut dyn Analysis; 5] = [&mut sessions, &mut work, &mut failures, &mut sections, &mut tasks];
-        all.into_iter().for_each(|analysis| analysis.see(&event, &ledger));
-    }
-    sessions.end(&ledger);
-    let old = Summary::of(run);
-    // The record's own times are those of its file already: whole microseconds.
-    let time = Micros::from;
-    assert_eq!((work.wait.total(), work.service.total()), (time(old.total_wait), time(old.total_service)), "{of}");
-    assert_eq!((work.wait.latency().max, work.service.latency().max), (time(old.wait.max), time(old.service.max)));
-    assert_eq!(work.worked(), time(old.worked), "{of}");
-    assert_eq!((work.cut_off.operations, work.cut_off.longest), (old.cut_off.operations, time(old.cut_off.longest)));
-    let said = |value: &dyn std::fmt::Debug| format!("{value:?}");
-    let latency = |old: &mailconn::record::Latency| (time(old.p50), time(old.p99), time(old.max));
-    let rows = work.rows(&ledger);
-    assert_eq!(rows.len(), old.workers.len(), "{of}");
-    for (row, old) in rows.iter().zip(&old.workers) {
-        assert_eq!(said(&row.operations), said(&old.operations), "{of}");
-        assert_eq!((&row.connections, &row.reasons), (&old.connections, &old.reasons), "{of}");
-        assert_eq!((row.wait.p50, row.wait.p99, row.wait.max), latency(&old.wait), "{of}");
-        assert_eq!((row.service.p50, row.service.p99, row.service.max), latency(&old.service), "{of}");
-        assert_eq!(row.stopped, old.stopped, "{of}");
-    }
-    assert_eq!(said(&failures.rows()), said(&old.failures), "{of}");
-    let rows: Vec<_> = tasks.rows(&ledger).collect();
-    assert_eq!(said(&rows), said(&old.tasks), "{of}");
-    let totals = (sessions.opened, sessions.peak, sessions.main_opened, sessions.carried);
-    assert_eq!(totals, (old.opened, old.peak, old.main_opened, old.carried()), "{of}");
-    let rows = sessions.rows();
-    assert_eq!((rows.len(), sessions.rest), (old.sessions.len(), Rest::default()), "{of}");
-    for (row, old) in rows.iter().zip(&old.sessions) {
-        let of = format!("{of}: {}", row.session);
-        assert_eq!((row.session, row.kind, row.owner), (old.session, old.kind, old.owner), "{of}");
-        assert_eq!((row.why.name(), row.operations), (old.why.name(), old.operations), "{of}");
-        let open = row.dial.as_ref().err().map(|refused| (refused.open, &refused.failure));
-        assert_eq!(open, old.dial.as_ref().err().map(|refused| (refused.open, &refused.failure)), "{of}");
-        let bytes = row.closed.as_ref().map(|closed| (closed.bytes_sent, closed.closed.name()));
-        assert_eq!(bytes, old.closed.as_ref().map(|closed| (closed.sent, closed.how.name())), "{of}");
-    }
-    assert_eq!(sections.rows().count(), old.sections.len(), "{of}");
-    for (row, old) in sections.rows().zip(&old.sections) {
-        assert_eq!((row.mode, row.began, row.ok, row.failed), (old.mode, time(old.began), old.ok, old.failed), "{of}");
-        assert_eq!((&row.connections, &row.reasons), (&old.connections, &old.reasons), "{of}");
-    }
-}
-
-#[test]
-fn rules_witness_and_figures_come_to_the_same_event_by_event() {
-    for args in RUNS {
-        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        agree(&trace.run, args);
-        figures_agree(&trace.run, args);
-    }
-    for file in stored() {
-        let of = file.display().to_string();
-        if let Recorded::Run(trace) = Recorded::read(&*fs::read(&file).unwrap()).unwrap() {
-            figures_agree(&trace.run, &of);
-        }
-    }
-    for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b2-places-survive-their-sessions"] {
-        let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
-        let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
-        all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| agree(run, name)));
-    }
+        assert_eq!(
+            (rules.agreement.checked, rules.agreement.held),
+            (operations, operations),
+            "{of}: {:?}",
+            rules.wrong
+        );
+        assert_eq!((witness.wrong, witness.disagreements), (Vec::new(), 0), "{of}");
+        let Agreement { checked, held } = witness.agreement;
+        assert_eq!(checked, held, "{of}");
+        assert!(!witness.available || checked + witness.not_compared == operations, "{of}: {checked}");
+        (witness.available, checked)
+    });
+    assert_eq!(of_both[0], of_both[1], "{of}");
 }
 
 /// Runs that show what the short ones do not: each is long enough for the past to be forgotten on the way.
@@ -154,53 +83,16 @@ const LONGER: [&str; 6] = [
     "-t 4 --tasks 400 -n 1 --executor pool --default-for all --ops noop",
 ];
 
-/// What the judge finds, and what it all comes to, is what the whole run comes to.
-#[track_caller]
-fn verdicts_agree(run: &Run, of: &str, all: &[&str]) {
-    let old = Verdict::on(run, &Summary::of(run));
-    let mut judge = Judge::default();
-    let (mut end, mut ending) = (None, Ending::default());
-    for event in run.events() {
-        match event.what {
-            What::RunEnd(it) => (ending, end) = (it.ending(), Some(it)),
-            _ => judge.see(&event),
-        }
-    }
-    judge.end(ending);
-    let (summary, policy) = (judge.summary(), end.unwrap().judged_by);
-    let new = judge.verdict(&summary, &policy);
-    let ours = |id: &str| all.contains(&id);
-    let found: Vec<_> = new.findings.iter().map(|it| (&*it.id, it.count, &*it.sentence, &it.evidence)).collect();
-    let old_found = old.findings.iter().filter(|it| ours(it.id));
-    let mut old_found: Vec<_> = old_found.map(|it| (it.id, it.count, &*it.sentence, &it.evidence)).collect();
-    // Of one severity, they come in the order of their names.
-    old_found.sort_by_key(|(id, ..)| old.findings.iter().find(|it| it.id == *id).map(|it| (it.severity, *id)));
-    assert_eq!(found, old_found, "{of}");
-    if old.findings.iter().all(|it| ours(it.id)) {
-        assert_eq!((new.conclusion.exit_code(), new.because), (old.conclusion.exit_code(), old.because), "{of}");
-    }
-}
-
 #[test]
-fn what_is_found_event_by_event_is_what_the_whole_run_shows() {
-    let all: Vec<&str> = ALL.iter().map(|spec| spec.id).collect();
+fn rules_and_witness_hold_event_by_event_whenever_the_servers_record_comes() {
     for args in RUNS.into_iter().chain(LONGER) {
         let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        verdicts_agree(&trace.run, args, &all);
+        hold(&trace.run, args);
     }
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
-        let file = file.unwrap().path();
-        if file.extension().is_none_or(|it| it != "ndjson") {
-            continue;
-        }
-        match Recorded::read(std::fs::read(&file).unwrap().as_slice()).unwrap() {
-            Recorded::Run(trace) => verdicts_agree(&trace.run, &file.display().to_string(), &all),
-            Recorded::Scenarios(scenarios) => {
-                for of in scenarios.into_iter().map(ScenarioVerification::of) {
-                    of.runs().for_each(|run| verdicts_agree(run, &file.display().to_string(), &all));
-                }
-            }
-        }
+    for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b2-places-survive-their-sessions"] {
+        let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
+        let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
+        all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| hold(run, name)));
     }
 }
 
@@ -214,7 +106,7 @@ fn the_ledger_remembers_what_is_under_way_and_no_more() {
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
         let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        let (rules, witness, remembered) = judged(&as_it_happens(trace.run.events()));
+        let (rules, witness, remembered) = judged(&as_it_happens(trace.run.events(&Policy::default())));
         assert_eq!((witness.agreement.held, witness.disagreements), (rules.agreement.held, 0), "{args}");
         assert_eq!((rules.agreement.held, rules.wrong), (rules.agreement.checked, Vec::new()), "{args}");
         assert!(remembered <= most, "{args}: {remembered}");
@@ -248,7 +140,7 @@ fn a_detector_keeps_what_is_under_way_and_no_more() {
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
         let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        for (id, most) in kept(&trace.run.events()) {
+        for (id, most) in kept(&trace.run.events(&Policy::default())) {
             assert!(most < limit, "{args}: {id} keeps {most}");
         }
     }
@@ -261,7 +153,7 @@ fn one_long_operation_counts_beside_thousands_of_short_ones() {
     let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
     let (operations, mut events): (Vec<Event>, Vec<Event>) = trace
         .run
-        .events()
+        .events(&Policy::default())
         .into_iter()
         .filter(|event| !matches!(event.what, What::SessionClosed(_) | What::ConnectionDisposed(_)))
         .filter(|event| !matches!(event.what, What::WorkerEnded(_) | What::RunEnd(_)))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use mailconn::allocator::Mode;
-use mailconn::event::{self, Event, LONGEST, Micros, What, WitnessCommands, WitnessSession, WitnessedCommand};
+use mailconn::event::{self, Event, LONGEST, Micros, Policy, What, WitnessCommands, WitnessSession, WitnessedCommand};
 use mailconn::judge::Witness;
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::observe::{Claim, Testimony};
@@ -247,7 +247,7 @@ fn a_judge_that_hears_the_server_as_it_happens_agrees_with_every_operation() {
         hear(server.stop(PATIENCE));
         assert!(heard.len() > 20, "it came in parts: {}", heard.len());
 
-        let mut events = Trace::read(file.as_bytes()).unwrap().run.events();
+        let mut events = Trace::read(file.as_bytes()).unwrap().run.events(&Policy::default());
         let end = events.pop();
         events.extend(heard);
         events.sort_by_key(|event| event.at);

@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("record", &["allocator", "protocol", "event", "judge"]),
     ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
-    ("workload", &["allocator", "protocol", "event", "record"]),
+    ("workload", &["allocator", "protocol", "event", "judge", "record"]),
     ("manual", &["allocator"]),
     ("cli", &["allocator", "event", "judge", "observe", "protocol", "record", "report", "sandbox", "workload"]),
 ];
@@ -171,12 +171,43 @@ fn every_rule_that_is_named_is_listed() {
 #[test]
 fn every_finding_is_in_the_manual() {
     let manual = read("src/manual.rs");
-    let source: String = files(&root().join("src/record"), ".rs").iter().map(read).collect();
-    let ids: BTreeSet<String> = words_after(&source, "\"MC").map(|digits| format!("MC{digits}")).collect();
-    assert!(ids.len() >= 9, "{ids:?}");
-    for id in ids {
-        assert!(manual.contains(&id), "{id} is not in the manual");
+    for spec in mailconn::judge::ALL {
+        assert!(manual.contains(&format!("//! | {} | {} |", spec.id, spec.severity.name())), "{}", spec.id);
     }
+}
+
+/// A finding is one file and one line of the registry: whoever adds one, or takes one away, touches nothing else.
+#[test]
+fn every_finding_stands_in_one_file_and_one_line_of_the_registry() {
+    let is_id =
+        |word: &&str| word.len() == 5 && word.starts_with("MC") && word[2..].bytes().all(|it| it.is_ascii_digit());
+    let source = root().join("src");
+    let registry = read("src/judge/findings/mod.rs");
+    for spec in mailconn::judge::ALL {
+        let (id, file) = (spec.id, spec.id.to_lowercase());
+        assert_eq!(registry.lines().filter(|line| line.trim() == file).count(), 1, "{id} has a line of the registry");
+        let says = read(format!("src/judge/findings/{file}.rs"));
+        assert_eq!(says.matches(&format!("id: \"{id}\"")).count(), 1, "{id} has a file of its own");
+    }
+    let mut found = 0;
+    for path in files(&source, ".rs") {
+        let inside = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
+        // What explains findings to people, or helps them to ask, may name them.
+        if inside.starts_with("report/explain") || ["manual.rs", "cli/args.rs", "cli/operations.rs"].contains(&&*inside)
+        {
+            continue;
+        }
+        let code = code(&read(&path));
+        for id in code.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_id) {
+            let at_home = inside == format!("judge/findings/{}.rs", id.to_lowercase());
+            let refers = inside.starts_with("judge/findings/") && mailconn::judge::ALL.iter().any(|it| it.id == id);
+            // A name that shows what a name looks like.
+            let shows = inside == "workload/scenario/parse/expectations.rs";
+            assert!(at_home || refers || shows, "{inside} names {id}: it is that finding's file's to know");
+            found += u32::from(at_home);
+        }
+    }
+    assert!(found as usize >= mailconn::judge::ALL.len(), "{found}");
 }
 
 #[test]

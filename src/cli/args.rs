@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{exit, operations};
 use choices::switch;
+use mailconn::event::Switch;
 use mailconn::protocol::Operation;
-use mailconn::record::Switch;
 use mailconn::workload::scenario::grammar;
 
 mod choices;

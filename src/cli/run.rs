@@ -86,7 +86,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let mut teller = Teller {
         progress: Progress::new(settings.progress, settings.plan.operations()),
         judge: Judge::default(),
-        policy: settings.fail_on.policy(),
+        policy: settings.policy,
         telling: Telling::begins(settings.format, settings.each, &settings.output, &control)?,
         failed: None,
     };

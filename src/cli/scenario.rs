@@ -19,8 +19,9 @@ use super::operations;
 use super::settings::{self, Server};
 use super::target::Target;
 use super::testimony;
+use mailconn::event::Policy;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::record::{FailOn, Outcome, Scenario, StepDone};
+use mailconn::record::{Outcome, Scenario, StepDone};
 use mailconn::report::{self, Output, ScenarioLines};
 use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
 use mailconn::workload::Control;
@@ -45,7 +46,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
         return Ok(0);
     }
-    let fail_on = settings::fail_on(&args.fail_on)?;
+    let policy = settings::policy(&args.fail_on)?;
     let output = settings::output(args.output.as_deref())?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
@@ -80,7 +81,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     let mut theatre = Theatre {
         args,
         ehlo: settings::ehlo(&args.reach)?,
-        fail_on,
+        policy,
         transcripts: transcripts.clone(),
         control,
         screen: &mut screen,
@@ -168,7 +169,7 @@ fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()>
 struct Theatre<'a> {
     args: &'a ScenarioArgs,
     ehlo: EhloName,
-    fail_on: FailOn,
+    policy: Policy,
     transcripts: Option<Arc<Transcripts>>,
     control: Arc<Control>,
     screen: &'a mut Screen,
@@ -221,7 +222,6 @@ impl Theatre<'_> {
             operation_timeout: self.args.reach.timeout,
             wait_timeout: self.args.wait_timeout,
             letters,
-            fail_on: self.fail_on,
             provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
         };
         let mut teller = Teller {
@@ -237,7 +237,7 @@ impl Theatre<'_> {
             scenario.witnessed(testimony::of(sandbox, clock, SANDBOX_STOP));
         }
         let scenario = scenario.in_microseconds();
-        let outcome = scenario.outcome();
+        let outcome = scenario.outcome(self.policy.clone());
         self.screen.show(&teller.ends(&scenario, &outcome));
         Ok(outcome.exit_code)
     }

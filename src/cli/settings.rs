@@ -12,12 +12,11 @@ use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::{Mode, may_create_default};
-use mailconn::event::{Asked, Dispose, Executor, Lock, Role};
+use mailconn::event::{Asked, Dispose, Executor, Lock, Policy, Role, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
 };
-use mailconn::record::FailOn;
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{Mix, Plan};
@@ -65,7 +64,7 @@ pub struct Settings {
     /// Where it goes.
     pub output: Output,
     /// Which findings fail the run.
-    pub fail_on: FailOn,
+    pub policy: Policy,
     /// Whether it lists every operation.
     pub each: bool,
     /// What is told meanwhile.
@@ -151,7 +150,7 @@ impl Settings {
             max_connections: args.max_connections,
             format: args.format.into(),
             output,
-            fail_on: fail_on(&args.fail_on)?,
+            policy: policy(&args.fail_on)?,
             each: args.each,
             progress: match args.progress {
                 ProgressArg::Auto => ProgressKind::Auto,
@@ -315,18 +314,19 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     Ok(lock)
 }
 
-pub fn fail_on(words: &[FailOnArg]) -> Result<FailOn> {
+pub fn policy(words: &[FailOnArg]) -> Result<Policy> {
     let has = |word| words.contains(&word);
     ensure!(
         !has(FailOnArg::None) || words.len() == 1,
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
-    Ok(FailOn {
-        hazard: has(FailOnArg::Hazard),
-        leak: has(FailOnArg::Leak),
-        fault: has(FailOnArg::Fault),
-        advice: has(FailOnArg::Advice),
-    })
+    let named = [
+        (FailOnArg::Hazard, Severity::Hazard),
+        (FailOnArg::Leak, Severity::Leak),
+        (FailOnArg::Fault, Severity::Fault),
+        (FailOnArg::Advice, Severity::Advice),
+    ];
+    Ok(Policy { fail_on: named.into_iter().filter(|(word, _)| has(*word)).map(|(_, severity)| severity).collect() })
 }
 
 /// Where the report goes: `-` is standard output.

@@ -237,12 +237,12 @@ fn which_limit(failures: &[FailureRow], findings: &[Finding]) -> Option<&'static
 }
 
 /// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
-fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
+pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
     use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
     matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
         || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
 }
 
-const fn is_limit(kind: FailureKind) -> bool {
+pub(crate) const fn is_limit(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
 }

@@ -11,16 +11,20 @@ mod units;
 mod witness;
 
 pub use conclusion::Conclusion;
+pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use rules::Rules;
 pub(crate) use stated_limit::stated_limit;
 pub use units::{UNITS, Unit};
 pub use witness::Witness;
+pub(crate) use witness::is_same_mailbox;
+
+use std::borrow::Borrow;
 
 use conclusion::Grounds;
 
-use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, Witnessed};
+use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, What, Witnessed};
 use crate::figures::{Figures, SectionRow, Summary};
 use crate::ledger::{Analysis, Ledger};
 
@@ -74,6 +78,20 @@ impl Default for Judge {
 }
 
 impl Judge {
+    /// One who has seen the whole stream.
+    #[must_use]
+    pub fn of<E: Borrow<Event>>(events: impl IntoIterator<Item = E>) -> Self {
+        let mut judge = Self::default();
+        for event in events {
+            let event = event.borrow();
+            match &event.what {
+                What::RunEnd(end) => judge.end(end.ending()),
+                _ => judge.see(event),
+            }
+        }
+        judge
+    }
+
     /// Sees the next event. The event that ends the run ends all questions.
     pub fn see(&mut self, event: &Event) {
         self.known.see(event);
@@ -108,6 +126,18 @@ impl Judge {
     #[must_use]
     pub const fn known(&self) -> &Ledger {
         &self.known
+    }
+
+    /// Whether the rules held, so far.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What the server's own record says, so far.
+    #[must_use]
+    pub const fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// The figures so far.

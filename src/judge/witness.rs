@@ -514,6 +514,6 @@ fn wrong_mailbox(verb: &str, read: &WitnessedCommand, mailbox: Option<&str>) -> 
 }
 
 /// Whether both name one mailbox: INBOX is case-insensitive (RFC 3501 §5.1), all others are not.
-pub(super) fn is_same_mailbox(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_mailbox(one: &str, other: &str) -> bool {
     one == other || (one.eq_ignore_ascii_case("INBOX") && other.eq_ignore_ascii_case("INBOX"))
 }

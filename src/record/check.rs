@@ -6,7 +6,7 @@ mod matters;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::verdict::{Conclusion, is_limit, is_refused_sign_in};
+use crate::judge::{Conclusion, is_limit, is_refused_sign_in};
 use crate::protocol::{
     Capabilities, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails,
 };

@@ -1,9 +1,8 @@
-//! The run as the stream of events that is to take its place.
+//! The run as the stream of events that takes its place.
 
 use std::sync::Arc;
 
-use super::run::{Asked, Command, Entry, Header, HowClosed, Operation, Run, What, WitnessedSession};
-use super::verdict::FailOn;
+use super::run::{Asked, Command, Header, HowClosed, Operation, Run, What, WitnessedSession};
 use crate::event::{self, Micros};
 use crate::judge::{Judge, run_end};
 use crate::protocol::Protocol;
@@ -12,13 +11,53 @@ use crate::protocol::Protocol;
 const COMMANDS_A_LINE: usize = 256;
 
 impl Run {
-    /// Every event of the run, from its start to what the server saw.
+    /// Every event of the run, from its start to its end, which is judged by that policy.
     #[must_use]
-    pub fn events(&self) -> Vec<event::Event> {
-        let mut all: Vec<event::Event> = Vec::with_capacity(self.entries.len() + 1);
-        let stream = Stream::of(&self.header);
-        all.push(stream.start(&self.header, self.witness.is_some()));
-        all.extend(self.entries.iter().map(|entry| stream.event(entry)));
+    pub fn events(&self, policy: &event::Policy) -> Vec<event::Event> {
+        let mut all = self.happened();
+        let judge = self.judge_of(&all);
+        let summary = judge.summary();
+        let verdict = judge.verdict(&summary, policy);
+        let end = run_end(self.ending(), &summary, &verdict, policy.clone());
+        let seq = all.len() as u64;
+        all.push(event::Event { seq, at: self.end.elapsed.into(), what: Box::new(end).into() });
+        all
+    }
+
+    /// Who has seen the whole run.
+    #[must_use]
+    pub fn judge(&self) -> Judge {
+        self.judge_of(&self.happened())
+    }
+
+    fn judge_of(&self, happened: &[event::Event]) -> Judge {
+        let mut judge = Judge::of(happened);
+        judge.end(self.ending());
+        judge
+    }
+
+    fn ending(&self) -> event::Ending {
+        event::Ending {
+            elapsed: self.end.elapsed.into(),
+            interrupted: self.end.interrupted,
+            still_open: self.end.still_open,
+        }
+    }
+
+    /// Every event but its end, which says what it all came to.
+    #[must_use]
+    pub fn happened(&self) -> Vec<event::Event> {
+        let Self { header, entries, .. } = self;
+        let mailboxes: Vec<Arc<str>> = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
+        let mut all: Vec<event::Event> = Vec::with_capacity(entries.len() + 2);
+        let start = header.start(mailboxes.clone(), self.witness.is_some());
+        all.push(event::Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() });
+        // The run's start is an event too, and no entry.
+        all.extend(entries.iter().map(|entry| event::Event {
+            seq: entry.seq + 1,
+            at: entry.at.into(),
+            what: what(header.protocol, &mailboxes, &entry.what),
+        }));
         let mut add = |at: Micros, what: event::What| {
             let seq = all.len() as u64;
             all.push(event::Event { seq, at, what });
@@ -28,60 +67,13 @@ impl Run {
                 add(self.end.elapsed.into(), what);
             }
         }
-        let mut judge = Judge::default();
-        all.iter().for_each(|event| judge.see(event));
-        let ending = event::Ending {
-            elapsed: self.end.elapsed.into(),
-            interrupted: self.end.interrupted,
-            still_open: self.end.still_open,
-        };
-        judge.end(ending);
-        let policy = self.header.fail_on.policy();
-        let summary = judge.summary();
-        let verdict = judge.verdict(&summary, &policy);
-        let end = run_end(ending, &summary, &verdict, policy);
-        let seq = all.len() as u64;
-        all.push(event::Event { seq, at: ending.elapsed, what: Box::new(end).into() });
         all
     }
 
     /// Those behind its entries: the server's own record, then the run's end.
     #[must_use]
-    pub fn last_events(&self) -> Vec<event::Event> {
-        self.events().split_off(self.entries.len() + 1)
-    }
-}
-
-/// Puts entries into the stream, one after the other.
-#[derive(Debug)]
-pub struct Stream {
-    protocol: Protocol,
-    mailboxes: Vec<Arc<str>>,
-}
-
-impl Stream {
-    /// Of a run that was asked for so.
-    #[must_use]
-    pub fn of(header: &Header) -> Self {
-        let mailboxes = header.mailboxes.iter().map(|name| name.as_str().into()).collect();
-        Self { protocol: header.protocol, mailboxes }
-    }
-
-    /// Its first event.
-    #[must_use]
-    pub fn start(&self, header: &Header, witnessed: bool) -> event::Event {
-        event::Event {
-            seq: 0,
-            at: Micros::ZERO,
-            what: Box::new(header.start(self.mailboxes.clone(), witnessed)).into(),
-        }
-    }
-
-    /// The event that the entry is. The run's start is an event too, and no entry.
-    #[must_use]
-    pub fn event(&self, entry: &Entry) -> event::Event {
-        let what = what(self.protocol, &self.mailboxes, &entry.what);
-        event::Event { seq: entry.seq + 1, at: entry.at.into(), what }
+    pub fn last_events(&self, policy: &event::Policy) -> Vec<event::Event> {
+        self.events(policy).split_off(self.entries.len() + 1)
     }
 }
 
@@ -289,25 +281,4 @@ fn witnessed(session: &WitnessedSession) -> Vec<event::What> {
         commands: session.commands.len() as u64,
     };
     lines.chain([end.into()]).collect()
-}
-
-impl FailOn {
-    /// The same, as the stream has it.
-    #[must_use]
-    pub fn policy(self) -> event::Policy {
-        let fails = |severity: &event::Severity| self.names().any(|name| name == severity.name());
-        event::Policy { fail_on: event::Severity::ALL.into_iter().filter(fails).collect() }
-    }
-
-    /// And back.
-    #[must_use]
-    pub fn from_policy(policy: &event::Policy) -> Self {
-        let fails = |severity| policy.fails_on(severity);
-        Self {
-            hazard: fails(event::Severity::Hazard),
-            leak: fails(event::Severity::Leak),
-            fault: fails(event::Severity::Fault),
-            advice: fails(event::Severity::Advice),
-        }
-    }
 }

@@ -9,22 +9,21 @@ use super::run::{
     Asked, Closed, Command, End, Entry, Header, HowClosed, Names, OpenFailed, Opened, Operation, Run, Selection, What,
     WitnessedCommand, WitnessedSession,
 };
-use super::verdict::FailOn;
 use crate::event;
 use crate::protocol::{Failure, FailureKind, Phases, Stage, TlsDetails};
 
 impl Run {
-    /// The run that the events tell of; none if they hold no `run-start`. Which findings fail it they do not say.
+    /// The run that the events tell of; none if they hold no `run-start`.
     ///
     /// A server's record without a session is none: no event tells of it.
     #[must_use]
-    pub fn from_events<E: Borrow<event::Event>>(events: impl IntoIterator<Item = E>, fail_on: FailOn) -> Option<Self> {
+    pub fn from_events<E: Borrow<event::Event>>(events: impl IntoIterator<Item = E>) -> Option<Self> {
         let mut reading: Option<(Entries, Self)> = None;
         let mut read: HashMap<u16, Vec<WitnessedCommand>> = HashMap::new();
         for event in events {
             let event = event.borrow();
             if let event::What::RunStart(start) = &event.what {
-                let header = Header::from_start(start, fail_on);
+                let header = Header::from_start(start);
                 let (entries, end, witness) = (Vec::new(), End::default(), start.witnessed.then(Vec::new));
                 reading = Some((Entries::of(start, event.seq), Self { header, entries, end, witness }));
                 continue;
@@ -62,9 +61,9 @@ impl Run {
 }
 
 impl Header {
-    /// What was asked for, as the event says it. Which findings fail the run it does not say.
+    /// What was asked for, as the event says it.
     #[must_use]
-    pub fn from_start(start: &event::RunStart, fail_on: FailOn) -> Self {
+    pub fn from_start(start: &event::RunStart) -> Self {
         let asked = match start.asked {
             Some(event::Asked::Operations(each)) => Asked::Operations(each),
             Some(event::Asked::InAll(all)) => Asked::InAll(all),
@@ -91,7 +90,6 @@ impl Header {
             seed: start.seed.unwrap_or_default(),
             max_connections: start.max_connections,
             lock: start.lock,
-            fail_on,
             names: Names {
                 workers: names(start.workers.iter().map(|it| it.name.as_deref())),
                 tasks: names(start.tasks.iter().map(|it| it.name.as_deref())),

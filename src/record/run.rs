@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::verdict::FailOn;
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::event::share;
 pub use crate::event::{Dispose, Executor, Lock, Role, Switch, TaskId, WorkerId};
@@ -65,8 +64,6 @@ pub struct Header {
     pub max_connections: Option<usize>,
     /// For how long an operation has its connection.
     pub lock: Lock,
-    /// Which findings fail the run.
-    pub fail_on: FailOn,
     /// What workers and tasks are called, where somebody named them.
     pub names: Names,
     /// A scenario said what to do, step by step: nothing was asked of the workers in advance, and they may do whatever the
@@ -353,17 +350,6 @@ pub enum HowClosed {
 }
 
 impl HowClosed {
-    /// `logged-out`, `no-logout`, `hung-up`, `discarded`.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::LoggedOut => "logged-out",
-            Self::WithoutLogout(_) => "no-logout",
-            Self::HungUp(_) => "hung-up",
-            Self::Discarded => "discarded",
-        }
-    }
-
     /// Why it did not end as it should, where that is known.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
@@ -371,14 +357,6 @@ impl HowClosed {
             Self::WithoutLogout(failure) | Self::HungUp(failure) => Some(failure),
             Self::LoggedOut | Self::Discarded => None,
         }
-    }
-}
-
-impl Closed {
-    /// Whether LOGOUT or QUIT left for the server, whatever came of it.
-    #[must_use]
-    pub fn said_goodbye(&self) -> bool {
-        self.commands.iter().any(|command| ["LOGOUT", "QUIT"].contains(&command.verb))
     }
 }
 
@@ -482,12 +460,6 @@ impl Operation {
         }
     }
 
-    /// From when to when it had the connection that served it, as far as its times tell.
-    pub(super) fn in_use(&self) -> (Duration, Duration) {
-        let began = self.issued_at.saturating_add(self.wait).saturating_add(self.dial);
-        (began, began.saturating_add(self.service))
-    }
-
     /// What it selected in a lease of its own, before the one in which it was to read ([`Lock::Command`]).
     pub(super) fn selected(&self) -> Option<&Selection> {
         self.relied_on.as_deref().filter(|selection| !selection.commands.is_empty())
@@ -495,13 +467,11 @@ impl Operation {
 
     /// The commands of it that the sockets carried, lease by lease.
     pub(super) fn leases(&self) -> impl Iterator<Item = Leased<'_>> {
-        let earlier = self.relied_on.as_deref().map(|selection| Leased {
-            session: selection.session,
-            local_port: Some(selection.local_port),
-            commands: &selection.commands,
-        });
-        let last =
-            self.session.map(|session| Leased { session, local_port: self.local_port, commands: &self.commands });
+        let earlier = self
+            .relied_on
+            .as_deref()
+            .map(|selection| Leased { session: selection.session, commands: &selection.commands });
+        let last = self.session.map(|session| Leased { session, commands: &self.commands });
         earlier.into_iter().chain(last).filter(|lease| !lease.commands.is_empty())
     }
 }
@@ -509,7 +479,6 @@ impl Operation {
 /// What one lease carried of an operation.
 pub(super) struct Leased<'a> {
     pub(super) session: SessionId,
-    pub(super) local_port: Option<u16>,
     pub(super) commands: &'a [Command],
 }
 
@@ -552,22 +521,7 @@ pub struct WitnessedCommand {
     pub at: Option<Duration>,
 }
 
-impl WitnessedSession {
-    /// Whether the client said anything.
-    pub(super) fn spoke(&self) -> bool {
-        !self.commands.is_empty() || self.run_id.is_some() || self.label.is_some()
-    }
-}
-
 impl Run {
-    /// The scratch mailboxes that may still be on the server.
-    pub fn left_mailboxes(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|entry| match &entry.what {
-            What::LeftMailbox { mailbox, .. } => Some(mailbox.as_str()),
-            _ => None,
-        })
-    }
-
     /// Whether a session of this run was dialled from that port.
     #[must_use]
     pub(super) fn dialled_from(&self, port: u16) -> bool {

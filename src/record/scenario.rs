@@ -6,9 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::run::{Run, WitnessedSession};
-use super::summary::Summary;
-use super::verdict::{Conclusion, Finding, Severity, Verdict};
 use crate::allocator::{ConnectionId, Reason, SessionId};
+use crate::event::{Finding, Policy, Severity};
+use crate::judge::{Conclusion, Verdict};
 use crate::protocol::{Failure, Protocol};
 
 /// A step that was done.
@@ -204,6 +204,8 @@ pub struct Scenario {
 /// What a scenario comes to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// What it was judged by.
+    pub judged_by: Policy,
     /// The verdict on each client's run, in their order.
     pub verdicts: Vec<Verdict>,
     /// The expectations of findings, as steps at the end.
@@ -212,7 +214,7 @@ pub struct Outcome {
     pub failed: usize,
     /// The findings that fail it though nobody expected them, by their names: an invariant of ours is broken, or they are
     /// of those that were to fail it.
-    pub failing: Vec<&'static str>,
+    pub failing: Vec<String>,
     /// The process's exit code: 0 as expected, 1 not, or a finding fails it that nobody expected, 7 if an invariant of ours is broken, 129, 130 or 143 interrupted.
     pub exit_code: u8,
 }
@@ -245,22 +247,30 @@ impl Scenario {
     }
 
     /// The findings that fail it: one that was to be found fails nothing, unless it is a broken invariant.
-    fn failing(&self, verdicts: &[Verdict]) -> BTreeSet<&'static str> {
-        let is_expected = |id| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
-        let all = self.clients.iter().zip(verdicts).flat_map(|((_, run), verdict)| {
-            let fails = move |finding: &&Finding| {
-                let asked_for = run.header.fail_on.holds(finding.severity) && !is_expected(finding.id);
-                finding.severity == Severity::Broken || asked_for
-            };
-            verdict.findings.iter().filter(fails).map(|finding| finding.id)
-        });
-        all.collect()
+    fn failing(&self, verdicts: &[Verdict], policy: &Policy) -> BTreeSet<String> {
+        let is_expected = |id: &str| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
+        let fails = |finding: &&Finding| {
+            let asked_for = policy.fails_on(finding.severity) && !is_expected(&finding.id);
+            finding.severity == Severity::Broken || asked_for
+        };
+        let all = verdicts.iter().flat_map(|verdict| &verdict.findings);
+        all.filter(fails).map(|finding| finding.id.clone()).collect()
     }
 
-    /// Judges it: each client's run by the rules, and what was expected of the findings.
+    /// Judges it by that policy: each client's run by the rules, and what was expected of the findings.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        let verdicts: Vec<Verdict> = self.clients.iter().map(|(_, run)| Verdict::on(run, &Summary::of(run))).collect();
+    pub fn outcome(&self, policy: Policy) -> Outcome {
+        let verdict = |run: &Run| {
+            let judge = run.judge();
+            judge.verdict(&judge.summary(), &policy)
+        };
+        let verdicts = self.clients.iter().map(|(_, run)| verdict(run)).collect();
+        self.outcome_of(verdicts, policy)
+    }
+
+    /// What it comes to where these are the verdicts on its clients' runs, in their order, by that policy.
+    #[must_use]
+    pub fn outcome_of(&self, verdicts: Vec<Verdict>, judged_by: Policy) -> Outcome {
         let found: Vec<&Finding> = verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
         let at = self.clients.iter().map(|(_, run)| run.end.elapsed).max().unwrap_or_default();
         let findings: Vec<StepDone> = if self.interrupted.is_some() {
@@ -269,23 +279,23 @@ impl Scenario {
             self.findings.iter().map(|expected| expected.judge(&found, at)).collect()
         };
         let failed = self.steps.iter().chain(&findings).filter(|step| !step.held()).count();
-        let failing = self.failing(&verdicts);
+        let failing = self.failing(&verdicts, &judged_by);
         let broken = |verdict: &Verdict| verdict.findings.iter().any(|finding| finding.severity == Severity::Broken);
         let exit_code = match self.interrupted {
             Some(signal) => Conclusion::Interrupted(signal).exit_code(),
             None if verdicts.iter().any(broken) => 7,
             None => u8::from(failed > 0 || !failing.is_empty()),
         };
-        Outcome { verdicts, findings, failed, failing: failing.into_iter().collect(), exit_code }
+        Outcome { judged_by, verdicts, findings, failed, failing: failing.into_iter().collect(), exit_code }
     }
 }
 
 impl FindingExpected {
     fn judge(&self, found: &[&Finding], at: Duration) -> StepDone {
         let ids: Vec<&str> = match &self.id {
-            Some(_) => found.iter().map(|finding| finding.id).collect(),
+            Some(_) => found.iter().map(|finding| &*finding.id).collect(),
             // How much was waited, or how often a connection was used again, is no matter of a few steps.
-            None => found.iter().filter(|it| it.severity != Severity::Advice).map(|finding| finding.id).collect(),
+            None => found.iter().filter(|it| it.severity != Severity::Advice).map(|finding| &*finding.id).collect(),
         };
         let there = self.id.as_ref().map_or(!ids.is_empty(), |id| ids.contains(&id.as_str()));
         let all = if ids.is_empty() { "no findings".to_owned() } else { format!("found {}", ids.join(", ")) };

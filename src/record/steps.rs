@@ -2,7 +2,7 @@
 
 use super::scenario::{Did, Outcome, Ran, Scenario, StepDone};
 use crate::allocator::Refusal;
-use crate::event::{self, Agreement, ClientEnd, Micros};
+use crate::event::{self, Agreement, ClientEnd, Micros, Proof};
 
 impl StepDone {
     /// The step as an event's.
@@ -104,36 +104,25 @@ impl TryFrom<event::Did> for Did {
 impl Scenario {
     /// Its last event.
     #[must_use]
-    pub fn end(&self, outcome: &Outcome, judged_by: event::Policy) -> event::ScenarioEnd {
-        let agreement = |it: super::verdict::Agreement| Agreement { checked: it.checked, held: it.held };
-        let clients = self.clients.iter().zip(&outcome.verdicts).map(|((name, run), verdict)| ClientEnd {
-            name: name.clone(),
-            run_id: run.header.run_id.clone(),
-            rules: agreement(verdict.rules),
-            witness: verdict.witness.map(agreement),
-            findings: verdict.findings.iter().map(Into::into).collect(),
-            still_open: run.end.still_open,
+    pub fn end(&self, outcome: &Outcome) -> event::ScenarioEnd {
+        let clients = self.clients.iter().zip(&outcome.verdicts).map(|((name, run), verdict)| {
+            let Proof { rules, witness } = verdict.proof;
+            ClientEnd {
+                name: name.clone(),
+                run_id: run.header.run_id.clone(),
+                rules,
+                witness: witness.available.then_some(Agreement { checked: witness.checked, held: witness.agreed }),
+                findings: verdict.findings.clone(),
+                still_open: run.end.still_open,
+            }
         });
         event::ScenarioEnd {
             steps: self.steps.len() + outcome.findings.len(),
             failed: outcome.failed,
             interrupted: self.interrupted,
             clients: clients.collect(),
-            judged_by,
+            judged_by: outcome.judged_by.clone(),
             exit_code: outcome.exit_code,
-        }
-    }
-}
-
-impl From<&super::verdict::Finding> for event::Finding {
-    fn from(finding: &super::verdict::Finding) -> Self {
-        let of = |severity: &event::Severity| severity.name() == finding.severity.name();
-        Self {
-            id: finding.id.to_owned(),
-            severity: event::Severity::ALL.into_iter().find(of).unwrap_or(event::Severity::Advice),
-            count: finding.count,
-            sentence: finding.sentence.clone(),
-            evidence: finding.evidence.clone(),
         }
     }
 }

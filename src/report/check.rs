@@ -4,11 +4,13 @@ mod json;
 
 use super::table::grid::{labelled, paragraph};
 use super::words::{conclusion, day, many, printable, span};
+use crate::event::TlsAgreed;
+use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, Stage,
     TlsDetails,
 };
-use crate::record::{Check, CheckHeader, Concern, Conclusion, Happened, Matter, Step, When};
+use crate::record::{Check, CheckHeader, Concern, Happened, Matter, Step, When};
 
 pub use json::check_json;
 
@@ -143,7 +145,7 @@ fn text(check: &Check, step: &Step) -> Option<String> {
 
 fn secured(check: &Check, tls: &TlsDetails) -> String {
     const NAMES: usize = 4;
-    let mut text = super::shapes::tls(tls);
+    let mut text = TlsAgreed::from(tls).to_string();
     if tls.resumed {
         text += ", an earlier session taken up again";
     }

@@ -8,7 +8,6 @@ mod check;
 mod explain;
 mod json;
 mod model;
-mod names;
 mod output;
 mod progress;
 mod scenario;

@@ -40,21 +40,10 @@ impl Report {
         run_end(self.ending, &self.summary, &self.verdict, self.policy.clone())
     }
 
-    /// Of a run that was recorded, judged by its own policy; none if it never began.
+    /// Of a run that was recorded, judged by that policy; none if it never began.
     #[must_use]
-    pub fn of_run(run: &Run) -> Option<Self> {
-        let mut judge = Judge::default();
-        let mut policy = Policy::default();
-        for event in run.events() {
-            match event.what {
-                What::RunEnd(end) => {
-                    judge.end(end.ending());
-                    policy = end.judged_by;
-                }
-                _ => judge.see(&event),
-            }
-        }
-        Self::of(&judge, policy)
+    pub fn of_run(run: &Run, policy: Policy) -> Option<Self> {
+        Self::of(&run.judge(), policy)
     }
 }
 
@@ -63,7 +52,7 @@ impl Report {
 pub fn each(run: &Run) -> String {
     let mut rows: Option<OperationRows> = None;
     let mut text = String::new();
-    for event in run.events() {
+    for event in run.happened() {
         match (event.what, &rows) {
             (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(&start)).begin(),
             (What::Operation(operation), Some(rows)) => text += &rows.row(&operation),

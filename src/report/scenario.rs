@@ -2,12 +2,11 @@
 
 mod ndjson;
 
-use super::model::Report;
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
 use crate::event::{Agreement, Proof, Severity, Witnessed};
 use crate::protocol::Failure;
-use crate::record::{self, Did, Outcome, Scenario, StepDone};
+use crate::record::{Did, Outcome, Scenario, StepDone};
 
 pub use ndjson::ScenarioLines;
 
@@ -102,8 +101,7 @@ fn why(did: &Did) -> Option<String> {
 pub fn scenario_ends(scenario: &Scenario, outcome: &Outcome) -> String {
     let mut text: String = outcome.findings.iter().map(scenario_step).collect();
     text.push('\n');
-    for (name, run) in &scenario.clients {
-        let Some(Report { verdict, .. }) = Report::of_run(run) else { continue };
+    for ((name, _), verdict) in scenario.clients.iter().zip(&outcome.verdicts) {
         let whose = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
         text += &paragraph(&format!("{whose}{}", judged(verdict.proof)));
         // A few steps give no figures to advise on.
@@ -134,9 +132,10 @@ pub(super) fn why_so(scenario: &Scenario, outcome: &Outcome) -> String {
     let all = if why.is_empty() { "all as expected, but " } else { "" };
     let is_broken = |id: &str| {
         let mut found = outcome.verdicts.iter().flat_map(|verdict| &verdict.findings);
-        found.any(|finding| finding.id == id && finding.severity == record::Severity::Broken)
+        found.any(|finding| finding.id == id && finding.severity == Severity::Broken)
     };
-    let (broken, named): (Vec<&str>, Vec<&str>) = outcome.failing.iter().partition(|id| is_broken(id));
+    let (broken, named): (Vec<&str>, Vec<&str>) =
+        outcome.failing.iter().map(String::as_str).partition(|id| is_broken(id));
     for (what, ids) in [("an invariant of mailconn's own is broken", broken), ("a finding that --fail-on names", named)]
     {
         if !ids.is_empty() {

@@ -1,12 +1,12 @@
-//! Limits, and what becomes of connections: a stream shows of them what the whole run shows.
+//! Limits, and what becomes of connections: a stream shows of them the same whenever the server's record comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mailconn::event::{Ending, Event, What};
+use mailconn::event::{Event, Policy};
 use mailconn::figures::Figures;
 use mailconn::judge::{ALL, Detector, Judge};
 use mailconn::ledger::{Analysis, Ledger};
-use mailconn::record::{Run, Summary, Verdict};
+use mailconn::record::Run;
 use mailconn::report::Recorded;
 use serde_json::{Value, json};
 
@@ -22,31 +22,17 @@ const OURS: [&str; 7] = ["MC030", "MC031", "MC032", "MC033", "MC040", "MC041", "
 type Found = BTreeMap<String, (u64, String, Vec<String>)>;
 
 fn by_the_judge(events: &[Event]) -> Found {
-    let (mut judge, mut ending) = (Judge::default(), Ending::default());
-    for event in events {
-        match &event.what {
-            What::RunEnd(end) => ending = end.ending(),
-            _ => judge.see(event),
-        }
-    }
-    judge.end(ending);
-    let found = judge.verdict(&judge.summary(), &mailconn::event::Policy::NONE).findings.into_iter();
+    let judge = Judge::of(events);
+    let found = judge.verdict(&judge.summary(), &Policy::NONE).findings.into_iter();
     let found = found.map(|it| (it.id, (it.count, it.sentence, it.evidence)));
     found.filter(|(id, _)| OURS.contains(&&**id)).collect()
 }
 
-fn by_the_whole(run: &Run) -> Found {
-    let found = Verdict::on(run, &Summary::of(run)).findings.into_iter();
-    let found = found.map(|it| (it.id.to_owned(), (it.count, it.sentence, it.evidence)));
-    found.filter(|(id, _)| OURS.contains(&&**id)).collect()
-}
-
-/// What both find in that file, event by event and as a whole: the same.
+/// What is found in that file: the same where the server's record comes as it happens.
 #[track_caller]
 fn alike(file: &[u8], of: &str) -> Found {
     let Recorded::Run(trace) = Recorded::read(file).unwrap() else { panic!("{of}") };
-    let whole = by_the_whole(&trace.run);
-    assert_eq!(by_the_judge(&trace.run.events()), whole, "{of}");
+    let found = by_the_judge(&trace.run.events(&Policy::default()));
     // The server's own record comes in another order then, and no other of its pieces.
     let sorted = |mut found: Found| {
         found.retain(|_, (count, _, evidence)| {
@@ -55,8 +41,12 @@ fn alike(file: &[u8], of: &str) -> Found {
         });
         found
     };
-    assert_eq!(sorted(by_the_judge(&as_it_happens(trace.run.events()))), sorted(whole.clone()), "{of}, as it happens");
-    whole
+    assert_eq!(
+        sorted(by_the_judge(&as_it_happens(trace.run.events(&Policy::default())))),
+        sorted(found.clone()),
+        "{of}, as it happens"
+    );
+    found
 }
 
 /// What a server can do to a dial: the failure, and whether it had greeted.
@@ -279,7 +269,7 @@ fn silence(kind: &str) -> Value {
 
 /// Short ones, and some in which much is forgotten on the way.
 #[test]
-fn a_stream_shows_of_a_random_run_what_the_whole_run_shows() {
+fn a_stream_shows_of_a_random_run_the_same_whenever_the_servers_record_comes() {
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for number in 0..300 {
         let mut story = Story::of(number);
@@ -345,12 +335,12 @@ fn a_session_left_open_on_a_port_that_served_before_is_found() {
             json!({"peer_port": peer, "run_id": null, "label": "#2", "logged_out": false, "open": true, "commands": []}),
         );
         let Recorded::Run(trace) = Recorded::read(&*bytes(&run.file())).unwrap() else { panic!() };
-        let found = by_the_judge(&trace.run.events());
+        let found = by_the_judge(&trace.run.events(&Policy::default()));
         assert_eq!(found.contains_key("MC040"), left, "{found:#?}");
     }
 }
 
-/// A run of two threads with connections of their own on that server: what is found, both ways.
+/// A run on that server: what is found.
 #[track_caller]
 fn on(server: &Server, scheme: &str, args: &str) -> Vec<String> {
     let url = format!("{scheme}://joe@{}", server.address);
@@ -362,7 +352,7 @@ fn on(server: &Server, scheme: &str, args: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_stream_shows_of_a_run_on_a_server_of_any_manners_what_the_whole_run_shows() {
+fn a_stream_shows_of_a_run_what_the_servers_manners_were() {
     let imap = |answer: &'static str| {
         Server::start(move |peer| {
             peer.sign_in();
@@ -411,7 +401,7 @@ fn held(run: &Run) -> [usize; 4] {
     let ours = ALL.iter().filter(|spec| OURS.contains(&spec.id));
     let mut detectors: Vec<Box<dyn Detector>> = ours.map(|spec| (spec.detector)()).collect();
     assert_eq!(detectors.len(), OURS.len());
-    let events = run.events();
+    let events = run.events(&Policy::default());
     let mut most = [0; 4];
     for (number, event) in events.iter().enumerate() {
         ledger.see(event);

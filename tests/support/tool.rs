@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use mailconn::event::{self, Ending, Event, Micros, Policy};
 use mailconn::judge::{Judge, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, FailOn, Run, Summary, Verdict};
+use mailconn::record::{Audit, Run};
 use mailconn::report::{
-    self, Recorded, Report, ScenarioVerification, Trace, Verification, scenario_verification_json,
-    scenario_verification_text, verification_json, verification_text,
+    self, Recorded, ScenarioVerification, Trace, Verification, scenario_verification_json, scenario_verification_text,
+    verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 use serde_json::{Value, json};
@@ -20,28 +20,22 @@ use super::folded::unfold;
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
 pub fn report(file: &[u8]) -> String {
-    String::from_utf8(report::json(&Report::of_run(&whole(file)).unwrap())).unwrap()
+    String::from_utf8(report::json(&whole(file).report)).unwrap()
 }
 
 /// `mailconn report FILE`, with a row for each operation and with so many rows a section, or all.
 #[track_caller]
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
-    let run = whole(file);
-    let table = report::table(&Report::of_run(&run).unwrap(), rows);
+    let Trace { run, report, .. } = whole(file);
+    let table = report::table(&report, rows);
     if each { report::each(&run) + &table } else { table }
 }
 
 #[track_caller]
-fn whole(file: &[u8]) -> Run {
+fn whole(file: &[u8]) -> Trace {
     let trace = Trace::read(file).unwrap();
     assert!(trace.is_whole(), "{:#?}", doubts(file));
-    trace.run
-}
-
-fn judged(run: &Run) -> (Summary, Verdict) {
-    let summary = Summary::of(run);
-    let verdict = Verdict::on(run, &summary);
-    (summary, verdict)
+    trace
 }
 
 /// `mailconn verify FILE --format json`: of a run, or of each scenario in the file. Why it cannot be, if it cannot.
@@ -90,8 +84,9 @@ pub struct Again<W> {
 
 impl<W: Write> Again<W> {
     pub fn start(file: &[u8], out: W) -> io::Result<Self> {
-        let run = Trace::read(file).unwrap().run;
-        let mut again = Self { events: run.events(), file: event::Writer::new(out, run.header.started, None) };
+        let Trace { run, report, .. } = Trace::read(file).unwrap();
+        let mut again =
+            Self { events: run.events(&report.policy), file: event::Writer::new(out, run.header.started, None) };
         again.events(1)?;
         Ok(again)
     }
@@ -125,12 +120,13 @@ pub fn end(lines: &mut [Value]) {
 
 /// A run's file as it is written when it was read.
 pub fn rewritten(file: &[u8]) -> String {
-    written(&Trace::read(file).unwrap().run)
+    let Trace { run, report, .. } = Trace::read(file).unwrap();
+    written(&run, &report.policy)
 }
 
 /// The file of a plan that is performed here from `clock` on, without the server's own record.
 pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> String {
-    written(&performed(plan, connector, run_id, clock).1)
+    written(&performed(plan, connector, run_id, clock).1, &Policy::default())
 }
 
 /// The events that such a plan tells of while it goes on.
@@ -160,14 +156,14 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     let mut hears = Hears(Vec::new());
     let control = Arc::new(Control::default());
     let ended = workload::run(plan, connector, &setup, &control, None, &mut hears).unwrap();
-    let mut run = Run::from_events(&hears.0, FailOn::default()).unwrap();
+    let mut run = Run::from_events(&hears.0).unwrap();
     run.ended(ended.ending);
     (hears.0, run)
 }
 
-fn written(run: &Run) -> String {
+fn written(run: &Run, policy: &Policy) -> String {
     let mut file = event::Writer::new(Vec::new(), run.header.started, None);
-    for batch in run.events().chunks(7) {
+    for batch in run.events(policy).chunks(7) {
         file.write(batch).unwrap();
     }
     String::from_utf8(file.into_inner()).unwrap()

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use mailconn::allocator::{Mode, UnknownMode};
-use mailconn::record::{Dispose, Executor, Lock, Switch};
+use mailconn::event::{Dispose, Executor, Lock, Switch};
 use mailconn::report::Format;
 
 /// `--mode`.

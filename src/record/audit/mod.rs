@@ -2,7 +2,8 @@
 //!
 //! Everything is taken from the [`Run`] alone. What each thread did is in its own order; a place is created, opened, used and
 //! disposed; the tags of a session leave no hole: whoever takes one event out, puts one in or moves one has to change others
-//! too. The two rules that any report rests on, the specification's table and the server's record, are asked here again.
+//! too. What the judge says of the two rules that any report rests on, the specification's table and the server's record, is
+//! told beside it.
 
 mod ledger;
 mod log;
@@ -16,8 +17,7 @@ use std::collections::BTreeMap;
 
 use super::run::Run;
 use super::scenario::Scenario;
-use super::verdict::Wrong;
-use super::{agreement, rules};
+use crate::judge::{Judge, Wrong};
 
 pub use log::{AgainstLog, LoggedSession};
 
@@ -117,15 +117,22 @@ pub struct Audit {
 const KEPT: u64 = 50;
 
 impl Audit {
-    /// Checks a record against every rule that a record alone can be checked against.
+    /// What the judge of a run says of the two rules that any report rests on; doubts are of events, by their `seq`.
+    #[must_use]
+    pub fn judged(judge: &Judge) -> Self {
+        let mut audit = Self::default();
+        let (rules, witness) = (judge.rules(), judge.witness());
+        audit.told(TABLE, rules.agreement.checked, rules.agreement.checked - rules.agreement.held, &rules.wrong);
+        if witness.available {
+            audit.told(WITNESS, witness.agreement.checked, witness.disagreements, &witness.wrong);
+        }
+        audit
+    }
+
+    /// Checks a record against every other rule that a record alone can be checked against.
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let mut audit = Self::default();
-        let (table, wrong) = rules::check(run);
-        audit.told(TABLE, table.checked, wrong);
-        if let Some((witness, wrong)) = agreement::check(run) {
-            audit.told(WITNESS, witness.checked, wrong);
-        }
         order::check(run, &mut audit);
         refusals::check(run, &mut audit);
         switches::check(run, &mut audit);
@@ -195,14 +202,14 @@ impl Audit {
         }
     }
 
-    /// What somebody else checked so often, and found wrong.
-    fn told(&mut self, rule: &'static str, checked: u64, wrong: Vec<Wrong>) {
-        let broken = u64::try_from(wrong.len()).unwrap_or(u64::MAX);
-        for Wrong { entry, sentence } in wrong {
-            self.check(rule, entry, false, || sentence);
+    /// What somebody else checked so often, and found broken so often: the first of it.
+    fn told(&mut self, rule: &'static str, checked: u64, broken: u64, wrong: &[Wrong]) {
+        if checked.max(broken) > 0 {
+            let tested = self.tested.entry(rule).or_default();
+            tested.checked += checked.max(broken);
+            tested.held += checked.saturating_sub(broken);
         }
-        for _ in 0..checked.saturating_sub(broken) {
-            self.check(rule, None, true, String::new);
-        }
+        let doubt = |wrong: &Wrong| Doubt { rule, entry: wrong.seq, sentence: wrong.sentence.clone() };
+        self.doubts.extend(wrong.iter().map(doubt));
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{ASKED, Audit, HEADER, NUMBERS, OUTCOMES, THREADS};
 use crate::allocator::{ConnectionId, Disposal, Kind};
+use crate::event::HALVES;
 use crate::protocol::{self, FailureKind, Protocol, Stage};
-use crate::record::HALVES;
 use crate::record::run::{Asked, Dispose, Entry, Executor, Header, Operation, Role, Run, TaskId, What, WorkerId};
 
 pub(super) fn check(run: &Run, audit: &mut Audit) {

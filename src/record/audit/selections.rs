@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Audit, OUTCOMES};
 use crate::allocator::{ConnectionId, SessionId};
 use crate::event::HALVES;
-use crate::record::agreement::is_same_mailbox;
+use crate::judge::is_same_mailbox;
 use crate::record::run::{Leaves, Lock, Operation, Run, WorkerId};
 
 /// A selection, as whoever made it knows it.

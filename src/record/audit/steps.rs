@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Audit, STEPS};
 use crate::allocator::{ConnectionId, Disposal, Kind, Reason};
-use crate::record::agreement::is_same_mailbox;
+use crate::judge::is_same_mailbox;
 use crate::record::run::{Operation, Run, What};
 use crate::record::scenario::{Did, Ran, Scenario, StepDone};
 

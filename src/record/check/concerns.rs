@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::matters::LOGIN_DELAY;
 use super::{Check, Happened, Step, When};
+use crate::judge::is_limit;
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
-use crate::record::verdict::is_limit;
 
 /// Something that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::word;
-use crate::protocol::{Capabilities, TlsDetails};
+use crate::event::TlsAgreed;
+use crate::protocol::{Capabilities, Failure, TlsDetails};
 use crate::record::{Check, Happened, When};
-use crate::report::shapes::{FailureShape, Head, TlsShape, indented};
+use crate::report::shapes::{Head, indented};
 use crate::report::words::{us, wall};
 
 /// The check as one JSON object, indented, with a newline at its end.
@@ -52,7 +53,7 @@ pub fn check_json(check: &Check) -> Vec<u8> {
             .into_iter()
             .map(|concern| ConcernShape { id: concern.id, severity: concern.weight.name(), sentence: concern.sentence })
             .collect(),
-        failures: check.failures().map(Into::into).collect(),
+        failures: check.failures().collect(),
         exit_code: conclusion.exit_code(),
     };
     indented(&report)
@@ -80,7 +81,7 @@ struct Report<'a> {
     label: Option<&'a str>,
     matters: Vec<MatterShape>,
     findings: Vec<ConcernShape>,
-    failures: Vec<FailureShape<'a>>,
+    failures: Vec<&'a Failure>,
     exit_code: u8,
 }
 
@@ -88,7 +89,7 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct CheckedTlsShape<'a> {
     #[serde(flatten)]
-    agreed: TlsShape<'a>,
+    agreed: TlsAgreed,
     server_name: &'a str,
     verified: bool,
     certificate: Option<CertificateShape<'a>>,
@@ -135,7 +136,7 @@ struct StepShape<'a> {
     operation: Option<&'static str>,
     /// How many items the server named.
     items: Option<u32>,
-    failure: Option<FailureShape<'a>>,
+    failure: Option<&'a Failure>,
 }
 
 #[derive(Serialize)]
@@ -179,6 +180,6 @@ fn step(step: &crate::record::Step) -> StepShape<'_> {
         ok: failure.is_none() && !matches!(step.happened, Happened::TokenRefused | Happened::FirstAnswerRefused(_)),
         operation: ran.map(|(name, _)| name),
         items: ran.map(|(_, items)| items),
-        failure: failure.map(Into::into),
+        failure,
     }
 }

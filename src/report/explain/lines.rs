@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use super::{article_named, row};
+use crate::judge::Conclusion;
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
-use crate::record::Conclusion;
 use crate::report::table::grid::{labelled, paragraph};
 
 /// Why a pasted line cannot be explained.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::event::{Event, Micros, Policy, SCHEMA_VERSION, ScenarioStart, What, Writer};
+use crate::event::{Event, Micros, SCHEMA_VERSION, ScenarioStart, What, Writer};
 use crate::protocol::Protocol;
 use crate::record::{Outcome, Scenario, StepDone};
 use crate::report::words::to_the_microsecond;
@@ -49,10 +49,9 @@ impl ScenarioLines {
         let at = scenario.clients.iter().map(|(_, run)| run.end.elapsed).max().unwrap_or_default();
         let mut text: String = outcome.findings.iter().map(|step| self.step(step)).collect();
         for (name, run) in &scenario.clients {
-            text += &lines(run.header.started, Some(name), &run.events());
+            text += &lines(run.header.started, Some(name), &run.events(&outcome.judged_by));
         }
-        let judged_by = scenario.clients.first().map_or(Policy::NONE, |(_, run)| run.header.fail_on.policy());
-        text + &self.line(at.into(), Box::new(scenario.end(outcome, judged_by)).into())
+        text + &self.line(at.into(), Box::new(scenario.end(outcome)).into())
     }
 
     fn line(&mut self, at: Micros, what: What) -> String {

@@ -14,7 +14,7 @@ use super::model::Report;
 use super::words::many;
 use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, Unreadable};
 use crate::judge::Judge;
-use crate::record::{Audit, CLOCK, FailOn, LINES, Run, SEQUENCE};
+use crate::record::{Audit, CLOCK, LINES, Run, SEQUENCE};
 
 pub use scenario::{
     ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
@@ -39,6 +39,8 @@ pub struct Trace {
     pub passed_over: Option<String>,
     /// What was found wrong with the file's form.
     form: Audit,
+    /// What the judge says of the specification's table and of the server's record.
+    judged: Audit,
 }
 
 /// The doubt's entry that is told of as that line: entries are counted from the second line of a file.
@@ -67,8 +69,7 @@ impl Trace {
     /// Of all the events of a stream.
     fn of(stream: Stream) -> Option<Self> {
         let Stream { events, lines, read, form, claims, .. } = stream;
-        let fail_on = claims.as_ref().map_or_else(FailOn::default, |(_, end)| FailOn::from_policy(&end.judged_by));
-        let mut run = Run::from_events(&events, fail_on)?;
+        let mut run = Run::from_events(&events)?;
         let is_entry = |event: &Event| {
             use event::What::{RunEnd, RunStart, WitnessCommands, WitnessSession};
             !matches!(event.what, RunStart(_) | RunEnd(_) | WitnessCommands(_) | WitnessSession(_))
@@ -77,16 +78,12 @@ impl Trace {
         for (number, entry) in (0..).zip(&mut run.entries) {
             entry.seq = number;
         }
-        let mut judge = Judge::default();
-        for event in &events {
-            match &event.what {
-                event::What::RunEnd(end) => judge.end(end.ending()),
-                _ => judge.see(event),
-            }
-        }
+        let judge = Judge::of(&events);
+        let line_of = |seq| events.iter().zip(&lines).find(|(event, _)| event.seq == seq).map(|(_, line)| *line);
+        let judged = Audit::judged(&judge).renumbered(|seq| line_of(seq).and_then(at_line).unwrap_or_default());
         let policy = claims.as_ref().map_or_else(Policy::default, |(_, end)| end.judged_by.clone());
         let report = Report::of(&judge, policy)?;
-        let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form };
+        let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form, judged };
         if trace.claims.is_none() {
             let missing = "there is no run-end: the file ends before its run, or what came after is missing";
             trace.form.check(LINES, None, false, || missing.to_owned());

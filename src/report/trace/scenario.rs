@@ -10,7 +10,7 @@ use super::verification::{
     CheckShape, DoubtShape, LogShape, Verification, came_to, checks, compare, conclusion_of, doubts, joined,
 };
 use super::{Order, Stream, Trace, at_line, passed_over};
-use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::event::{Event, Line, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
 use crate::protocol::Protocol;
 use crate::record::{AgainstLog, Audit, FindingExpected, LINES, Outcome, RUN_END, Run, Scenario, StepDone};
 use crate::report::scenario::{scenario_begins, scenario_ends, scenario_step, why_so};
@@ -171,8 +171,6 @@ pub struct ScenarioVerification {
     clients: Vec<Verification>,
     tool_version: String,
     lines: u64,
-    /// What the file says that its exit code was decided by.
-    judged_by: Policy,
     /// What the file says that the scenario came to.
     said_exit_code: Option<u64>,
     /// What the server's own log was joined to, and what it was not, in words.
@@ -240,7 +238,11 @@ impl ScenarioVerification {
             usize::try_from(at).ok().and_then(|at| places.get(at)).and_then(|line| at_line(*line)).unwrap_or_default()
         };
         audit.add(Audit::of_steps(&scenario).renumbered(of_step));
-        let outcome = scenario.outcome();
+        // All clients are judged by one policy. Where there are none, only the end can say it.
+        let by_the_end = claims.as_ref().map(|(_, claims)| claims.judged_by.clone());
+        let policy = clients.first().map(|client| client.report().policy.clone()).or(by_the_end).unwrap_or_default();
+        let verdicts = clients.iter().map(|client| client.report().verdict.clone()).collect();
+        let outcome = scenario.outcome_of(verdicts, policy);
         for ((line, said), due) in judged.iter().zip(&outcome.findings) {
             let holds = said.expected == due.expected && said.instead == due.instead && said.at == due.at;
             audit.check(RUN_END, at_line(*line), holds, || {
@@ -249,7 +251,7 @@ impl ScenarioVerification {
             });
         }
         if let Some((line, claims)) = &claims {
-            let due = scenario.end(&outcome, claims.judged_by.clone());
+            let due = scenario.end(&outcome);
             compare(&mut audit, at_line(*line), &due, claims);
         }
         let said_exit_code = claims.as_ref().map(|(_, claims)| u64::from(claims.exit_code));
@@ -261,7 +263,6 @@ impl ScenarioVerification {
             clients,
             tool_version,
             lines,
-            judged_by: claims.map_or_else(Policy::default, |(_, claims)| claims.judged_by),
             said_exit_code,
             joined: passed_over.into_iter().collect(),
             log: None,
@@ -287,7 +288,7 @@ impl ScenarioVerification {
 
     /// What its `scenario-end` must say.
     fn due(&self) -> ScenarioEnd {
-        self.scenario.end(&self.outcome, self.judged_by.clone())
+        self.scenario.end(&self.outcome)
     }
 
     /// Adds what a comparison with a real server's log came to, with its transcripts if there were to be any.

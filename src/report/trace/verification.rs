@@ -30,8 +30,9 @@ impl Verification {
     /// Checks a file.
     #[must_use]
     pub fn of(trace: Trace) -> Self {
-        let Trace { run, report, lines, places, claims, form, passed_over } = trace;
+        let Trace { run, report, lines, places, claims, form, passed_over, judged } = trace;
         let mut audit = form;
+        audit.add(judged);
         audit.add(Audit::of(&run).renumbered(|entry| Trace::place(&places, entry)));
         if let Some((line, claims)) = &claims {
             compare(&mut audit, at_line(*line), &report.run_end(), claims);

@@ -19,7 +19,7 @@ use crate::event::{
     self, Dispose, Ending, Event, Executor, Lock, Role, RunStart, TaskId, TaskRole, WorkerId, WorkerRole,
 };
 use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
-use crate::record::{Did, FailOn, FindingExpected, Run, Scenario, StepDone};
+use crate::record::{Did, FindingExpected, Run, Scenario, StepDone};
 use crate::workload::control::Control;
 use crate::workload::reach::Reach;
 use crate::workload::recorder::Recorder;
@@ -79,8 +79,6 @@ pub struct Stage<'a> {
     pub wait_timeout: Duration,
     /// What `send` is to send; a scenario may have such steps only with it.
     pub letters: Option<Stationery>,
-    /// Which findings fail it, though none was expected of them.
-    pub fail_on: FailOn,
     /// The server, where it can be told to misbehave.
     pub provocateur: Option<&'a dyn Provocateur>,
 }
@@ -563,7 +561,7 @@ impl Conductor<'_> {
             let still_open = closed.unwrap_or(open);
             let events = self.events.get_mut(number).map(std::mem::take).unwrap_or_default();
             // It began with its start.
-            let Some(mut run) = Run::from_events(events, self.stage.fail_on) else { continue };
+            let Some(mut run) = Run::from_events(events) else { continue };
             run.ended(Ending { elapsed: self.stage.clock.elapsed().into(), interrupted, still_open });
             clients.push((plan.name.clone(), run));
         }

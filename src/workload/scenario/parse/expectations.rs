@@ -3,8 +3,8 @@
 use super::values::{mode, number};
 use super::{Name, Parser};
 use crate::allocator::Refusal;
+use crate::judge::ALL;
 use crate::protocol::FailureKind;
-use crate::record::Finding;
 use crate::workload::scenario::error::Wrong;
 use crate::workload::scenario::script::{Expectation, Expected, Wanted};
 use crate::workload::scenario::words::{Word, Words};
@@ -162,9 +162,10 @@ fn one_of<T>(
 
 fn finding(words: &mut Words<'_>) -> Result<String, Wrong> {
     let word = words.take("a finding's name, like MC010")?;
-    if Finding::IDS.contains(&word.text) {
+    let known: Vec<&str> = ALL.iter().map(|spec| spec.id).collect();
+    if known.contains(&word.text) {
         return Ok(word.text.to_owned());
     }
-    let message = format!("`{}` is no finding; there are {}", word.text, Finding::IDS.join(", "));
+    let message = format!("`{}` is no finding; there are {}", word.text, known.join(", "));
     Err(Wrong::at(word.column, message))
 }
