@@ -42,7 +42,7 @@ fn an_event_taken_out_is_missed_though_all_numbers_are_put_right() {
         for at in 0..trace.len() {
             let mut without = trace.clone();
             let gone = without.remove(at);
-            know(&mut without, |known| known.saturating_sub(u64::from(known >= at as u64)));
+            know(&mut without, |known| known.saturating_sub(u64::from(known > at as u64)));
             assert!(!doubts(&doctored(without)).is_empty(), "{args}: without {gone}");
         }
     }
@@ -54,7 +54,7 @@ fn an_event_put_in_twice_is_noticed_though_all_numbers_are_put_right() {
         let trace = trace_of(args);
         for at in 0..trace.len() {
             let mut twice = trace.clone();
-            know(&mut twice, |known| known + u64::from(known >= at as u64));
+            know(&mut twice, |known| known + u64::from(known > at as u64));
             twice.insert(at, twice[at].clone());
             assert!(!doubts(&doctored(twice)).is_empty(), "{args}: twice {}", trace[at]);
         }
@@ -114,8 +114,8 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     let switched = [first, second].into_iter().filter(|it| it["event"] == "mode-changed").any(|change| {
         operations(trace).any(|unit| {
             let known = number(unit, "issued_after");
-            let before = known < number(change, "seq") && number(unit, "issued_at_us") > number(first, "at_us");
-            known == number(first, "seq") || before
+            let before = known <= number(change, "seq") && number(unit, "issued_at_us") > number(first, "at_us");
+            known == number(second, "seq") || before
         })
     });
     // Where tasks go from thread to thread, of two that begin on one thread one after the other either can be the first.
@@ -138,16 +138,16 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
         "session-closed" => last_on(trace, second) <= number(first, "at_us"),
         _ => true,
     };
-    let knew = kinds.1 == "operation" && number(second, "issued_after") >= number(first, "seq");
+    let knew = kinds.1 == "operation" && number(second, "issued_after") > number(first, "seq");
     let within = |event: &Value, threads: &BTreeSet<String>| {
         let kinds = ["connection-created", "session-opened", "session-refused"];
         let of_a_unit = kinds.contains(&event["event"].as_str()?) || event["cause"] == "never-opened";
         let worker = threads.iter().find(|name| name.starts_with('w'));
         let unit = next_unit(trace, worker.map(String::as_str), number(event, "seq"))?;
-        (of_a_unit && number(unit, "issued_after") < number(event, "seq")).then_some(unit)
+        (of_a_unit && number(unit, "issued_after") <= number(event, "seq")).then_some(unit)
     };
     let begun = within(second, &connections.0).is_none_or(|unit| {
-        number(unit, "issued_after") < number(first, "seq") && number(unit, "issued_at_us") <= number(first, "at_us")
+        number(unit, "issued_after") <= number(first, "seq") && number(unit, "issued_at_us") <= number(first, "at_us")
     });
     let went_on = match within(first, &threads.0) {
         Some(unit) => {
@@ -155,7 +155,7 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
             first["dial_us"].is_object() && number(second, "at_us") > leased + 2
         }
         None => threads.0.iter().filter_map(|it| next_unit(trace, Some(it), number(second, "seq"))).any(|next| {
-            let known = number(next, "issued_after") < number(second, "seq");
+            let known = number(next, "issued_after") <= number(second, "seq");
             known || number(next, "issued_at_us") < number(second, "at_us")
         }),
     };

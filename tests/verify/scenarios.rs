@@ -185,7 +185,7 @@ fn whatever_is_dropped_or_doubled_of_a_scenario_is_missed() {
                 if event["event"] == "operation" && event["issued_after"].is_u64() {
                     let first = events.iter().position(|event| event["event"] == "run-start").unwrap() as u64;
                     let known = number(event, "issued_after");
-                    let beyond = at as u64 > first && known > at as u64 - first - 1;
+                    let beyond = at as u64 > first && known > at as u64 - first;
                     let more = if what == "dropped" { known.saturating_sub(1) } else { known + 1 };
                     event["issued_after"] = json!(if beyond { more } else { known });
                 }
