@@ -90,7 +90,7 @@ fn two_events_that_change_places_are_noticed_unless_it_could_have_been_so() {
 
 /// Whether the second event can have come before the first: nothing binds the two.
 ///
-/// What the server saw of one port does not depend on when another's is written down. Two events of the run are bound if one
+/// What the server saw of a port does not depend on what else is written down before it, once it had read it. Two events of the run are bound if one
 /// thread did both, or both concern one connection (but for two units on it, of two threads: they are ordered by their tags, and
 /// written down only after the connection was given on); if the second, an operation or a dial, was not over yet at the time of the
 /// first; if the second was issued by somebody who knew of the first; if the first's thread had gone on to its next unit, or its
@@ -104,7 +104,7 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
     if kinds == ("witness-session", "witness-session") {
         return first["peer_port"] != second["peer_port"];
     }
-    if ["run-start", "witness-session", "run-end"].iter().any(|kind| kinds.0 == *kind || kinds.1 == *kind) {
+    if ["run-start", "run-end"].iter().any(|kind| kinds.0 == *kind || kinds.1 == *kind) {
         return false;
     }
     let units = kinds == ("operation", "operation");
@@ -130,6 +130,8 @@ fn could_have_been(trace: &[Value], first: &Value, second: &Value) -> bool {
         "operation" => end_of_unit(second).max(seen_by(trace, second)),
         "session-opened" => (number(second, "began_us") + phases(second)).max(number(second, "signed_in_us")),
         "session-refused" => phases(second).max(number(second, "failed_us")),
+        // The server had read what it says.
+        "witness-session" => reads(second).map(|read| number(read, "at_us")).max().unwrap_or_default(),
         _ => 0,
     };
     // Its connection was free: the unit before it there was over, and so is the last one before the end.
@@ -208,6 +210,11 @@ fn last_on(trace: &[Value], event: &Value) -> u64 {
         same && (event["event"] != "operation" || first_tag(it) < first_tag(event))
     };
     trace.iter().filter(before).map(end_of_unit).max().unwrap_or_default()
+}
+
+/// What the server read on a session.
+fn reads(session: &Value) -> impl Iterator<Item = &Value> {
+    session["commands"].as_array().into_iter().flatten()
 }
 
 fn first_tag(operation: &Value) -> Option<u64> {
