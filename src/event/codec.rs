@@ -4,9 +4,10 @@
 //! told: in a file of this version it is a fault of the file, in a later one an addition that is passed over.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::end::RunEnd;
 use super::micros::Micros;
@@ -157,10 +158,14 @@ pub enum NotRead {
     Odd(String),
 }
 
-/// That moment by the wall clock, as lines write it.
+/// The last second that RFC 3339 has digits for, since 1970: of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// That moment by the wall clock, as lines write it; a moment after the year 9999 is told as its last second.
 #[must_use]
 pub fn wall_clock(started: SystemTime, at: Micros) -> String {
-    let time = started.checked_add(at.duration()).unwrap_or(started);
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
+    let time = started.checked_add(at.duration()).unwrap_or(last).min(last);
     humantime::format_rfc3339_micros(time).to_string()
 }
 
@@ -196,6 +201,9 @@ pub fn read(line: &[u8]) -> Result<(Event, Envelope<'_>, Vec<String>), NotRead> 
 /// What the line of that event says; the names of what is not known there are added to `unknown`.
 pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<What, NotRead> {
     let what = What::read(name, line, unknown)?;
+    what.unseen(line, unknown);
+    unknown.sort_unstable();
+    unknown.dedup();
     match what.odd() {
         Some(odd) => Err(NotRead::Odd(odd)),
         None => Ok(what),
@@ -207,7 +215,9 @@ fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Re
     let mut is_unknown = |path: serde_ignored::Path<'_>| {
         let path = path.to_string();
         if !ENVELOPE.contains(&path.as_str()) {
-            unknown.push(path);
+            // Not which of several, nor that it might be null.
+            let names = path.split('.').filter(|name| *name != "?" && name.parse::<usize>().is_err());
+            unknown.push(names.collect::<Vec<_>>().join("."));
         }
     };
     serde_ignored::deserialize(&mut deserializer, &mut is_unknown).map_err(malformed)
@@ -218,6 +228,19 @@ fn malformed(error: serde_json::Error) -> NotRead {
 }
 
 impl What {
+    /// Adds the names of what is not known inside a flattened part: serde reads over it in silence. So what has such a part
+    /// is compared with its line.
+    fn unseen(&self, line: &[u8], unknown: &mut Vec<String>) {
+        let known = match self {
+            Self::RunStart(start) => serde_json::to_value(start),
+            Self::Step(step) => serde_json::to_value(step),
+            _ => return,
+        };
+        let (Ok(known), Ok(Value::Object(mut said))) = (known, serde_json::from_slice(line)) else { return };
+        said.retain(|name, _| !ENVELOPE.contains(&&**name));
+        add_unknown(&Value::Object(said), &known, "", unknown);
+    }
+
     /// How its fields contradict each other, if they do.
     fn odd(&self) -> Option<String> {
         match self {
@@ -229,6 +252,25 @@ impl What {
             Self::Step(step) => step.odd(),
             _ => None,
         }
+    }
+}
+
+/// Adds the names of the fields that `said` has and `known` has not.
+fn add_unknown(said: &Value, known: &Value, within: &str, unknown: &mut Vec<String>) {
+    match (said, known) {
+        (Value::Object(said), Value::Object(known)) => {
+            for (name, said) in said {
+                let path = if within.is_empty() { name.clone() } else { format!("{within}.{name}") };
+                match known.get(name) {
+                    Some(known) => add_unknown(said, known, &path, unknown),
+                    None => unknown.push(path),
+                }
+            }
+        }
+        (Value::Array(said), Value::Array(known)) => {
+            said.iter().zip(known).for_each(|(said, known)| add_unknown(said, known, within, unknown));
+        }
+        _ => {}
     }
 }
 

@@ -104,27 +104,42 @@ fn names<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<String> {
     names.map(|name| name.map(str::to_owned)).collect::<Option<_>>().unwrap_or_default()
 }
 
+/// Events one after the other, from one number to before another, that are no entries.
+#[derive(Debug)]
+struct Others {
+    from: u64,
+    to: u64,
+    /// How many there are before them.
+    before: u64,
+}
+
 /// Puts events back into entries, one after the other.
 #[derive(Debug)]
 pub struct Entries {
     mailboxes: Vec<Arc<str>>,
-    /// The events that are no entries, in order: those before an event are what its number and an entry's differ by.
-    others: Vec<u64>,
+    /// The events that are no entries, in order: those before an event are what its number and an entry's differ by. Those
+    /// that are missing are among them: a later version's, which were passed over.
+    others: Vec<Others>,
+    next: u64,
 }
 
 impl Entries {
     /// Of the run that begins with that event.
     #[must_use]
     pub fn of(start: &event::RunStart, seq: u64) -> Self {
-        Self { mailboxes: start.mailboxes.clone(), others: vec![seq] }
+        Self {
+            mailboxes: start.mailboxes.clone(),
+            others: vec![Others { from: seq, to: seq + 1, before: 0 }],
+            next: seq + 1,
+        }
     }
 
     /// The entry of the next event; none if it is the run's start or end, or of the server's record.
     pub fn entry(&mut self, event: &event::Event) -> Option<Entry> {
+        self.is_other(self.next, event.seq);
+        self.next = self.next.max(event.seq.saturating_add(1));
         let Some(mut what) = self.what(&event.what) else {
-            if self.others.last() != Some(&event.seq) {
-                self.others.push(event.seq);
-            }
+            self.is_other(event.seq, event.seq.saturating_add(1));
             return None;
         };
         if let What::Operation(operation) = &mut what {
@@ -135,7 +150,23 @@ impl Entries {
 
     /// How many entries there are among the events before that one.
     fn entries_before(&self, seq: u64) -> u64 {
-        seq.saturating_sub(self.others.partition_point(|other| *other < seq) as u64)
+        let later = self.others.partition_point(|others| others.from < seq);
+        let before = later.checked_sub(1).and_then(|at| self.others.get(at));
+        seq.saturating_sub(before.map_or(0, |others| others.before + seq.min(others.to) - others.from))
+    }
+
+    /// The events from one number to before another are no entries. Numbers that were there before change nothing.
+    fn is_other(&mut self, from: u64, to: u64) {
+        match self.others.last_mut() {
+            _ if from >= to => {}
+            Some(last) if last.to > from => {}
+            Some(last) if last.to == from => last.to = to,
+            Some(last) => {
+                let before = last.before + last.to - last.from;
+                self.others.push(Others { from, to, before });
+            }
+            None => self.others.push(Others { from, to, before: 0 }),
+        }
     }
 
     fn what(&self, what: &event::What) -> Option<What> {

@@ -35,7 +35,7 @@ pub fn because<'a>(trace: &'a mut [Value], reason: &str) -> &'a mut Value {
 /// Without what the server saw: the file must stand by itself.
 pub fn unwitnessed(trace: Vec<Value>) -> Vec<Value> {
     let mut trace: Vec<Value> = trace.into_iter().filter(|event| event["event"] != "witness-session").collect();
-    trace[0]["server"] = json!("imap://ann@mail.example.org");
+    (trace[0]["server"], trace[0]["witnessed"]) = (json!("imap://ann@mail.example.org"), json!(false));
     let end = trace.last_mut().unwrap();
     end["verdict"]["witness"]["available"] = json!(false);
     doctored(trace)
@@ -228,6 +228,7 @@ fn that_the_run_was_of_another_day() {
 fn that_the_server_kept_no_record() {
     is_caught_by("witness", mixed(), |trace| {
         trace.retain(|event| event["event"] != "witness-session");
+        trace[0]["witnessed"] = json!(false);
         trace.last_mut().unwrap()["verdict"]["witness"]["available"] = json!(false);
     });
 }

@@ -67,6 +67,8 @@ impl ScenarioTrace {
                         scenario.ends(run.take());
                         scenario.line(line);
                     }
+                    // What a later version added, and is no client's, may stand anywhere.
+                    None if line.fault.is_none() && client.is_none() => scenario.line(line),
                     _ => match &mut run {
                         Some(stream) => stream.take(line),
                         None => scenario.line(line),
