@@ -30,6 +30,22 @@ fn what_the_tests_say_of_a_file_is_what_the_command_says() {
     }
 }
 
+/// What its findings mean for its exit code is said once for all of them.
+#[test]
+fn the_runs_of_a_scenario_and_its_end_name_one_policy() {
+    let args = ["scenario", "c5-two-clients-on-one-thread", "--format", "ndjson", "--fail-on", "leak"];
+    let sound = end(&mut mailconn(args)).stdout;
+    let named: Vec<usize> = sound.match_indices(r#""judged_by":{"fail_on":["leak"]}"#).map(|(at, _)| at).collect();
+    assert_eq!((named.len(), verify(&sound, &[]).code), (3, 0), "two runs and the end");
+    for at in named {
+        let (before, after) = sound.split_at(at);
+        let lie = before.to_owned() + &after.replacen(r#"["leak"]"#, r#"["fault"]"#, 1);
+        let Ended { code, stdout, .. } = verify(&lie, &[]);
+        assert_eq!(code, 7, "{stdout}");
+        assert!(stdout.contains("judged_by"), "{stdout}");
+    }
+}
+
 #[test]
 fn runs_of_every_kind_are_sound_whatever_they_came_to() {
     for (args, code) in [

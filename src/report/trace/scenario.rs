@@ -243,6 +243,11 @@ impl ScenarioVerification {
         // All clients are judged by one policy. Where there are none, only the end can say it.
         let by_the_end = claims.as_ref().map(|(_, claims)| claims.judged_by.clone());
         let policy = clients.first().map(|client| client.report().policy.clone()).or(by_the_end).unwrap_or_default();
+        for client in clients.iter().filter(|client| client.report().policy != policy) {
+            audit.check(RUN_END, None, false, || {
+                format!("judged_by: the run {} was judged by another policy than the first", client.run().header.run_id)
+            });
+        }
         let verdicts = clients.iter().map(|client| client.report().verdict.clone()).collect();
         let outcome = scenario.outcome_of(verdicts, policy);
         for ((line, said), due) in judged.iter().zip(&outcome.findings) {

@@ -225,7 +225,7 @@ pub(super) fn doubts(audit: &Audit) -> String {
     if more > 0 {
         let cause = if whole { "those" } else { "the file not being whole" };
         text +=
-            &paragraph(&format!("and {} more that may follow from {cause} (all of them: --format json)", count(more)));
+            &paragraph(&format!("and {} more that may follow from {cause} (more of them: --format json)", count(more)));
     }
     text
 }
