@@ -13,6 +13,7 @@ use mailconn::report::{
     scenario_verification_text, verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::folded::unfold;
@@ -103,7 +104,8 @@ impl<W: Write> Again<W> {
     }
 }
 
-/// Completes the last line, a `run-end` that says how the run ended: with what the lines before it come to.
+/// Completes the last line, a `run-end` that says how the run ended and what it is judged by: with what the lines before it
+/// come to.
 pub fn end(lines: &mut [Value]) {
     let Some((end, before)) = lines.split_last_mut() else { return };
     let mut judge = Judge::default();
@@ -116,7 +118,7 @@ pub fn end(lines: &mut [Value]) {
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
     let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open };
     judge.end(ending);
-    let (summary, policy) = (judge.summary(), Policy::default());
+    let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));
     for (name, due) in due.as_object_mut().unwrap() {
         end[name] = due.take();
