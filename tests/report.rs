@@ -27,7 +27,7 @@ fn fetch(run: &Written, worker: u32, nth: u64) -> Value {
     let first = nth == 0;
     // Each has two lines: its default's creation and its dial.
     let begun = if first { 1 + 2 * worker as usize } else { run.lines.len() - 1 };
-    let (known, reason) = if first { (begun as u64 - 1, "default-created") } else { (begun as u64, "default") };
+    let (known, reason) = if first { (begun as u64, "default-created") } else { (begun as u64 + 1, "default") };
     let mut it = operation(worker + 1, known, "use-default", reason);
     (it["worker"], it["operation"], it["mailbox"]) = (json!(format!("w{worker}")), json!("fetch"), json!("Archive"));
     (it["had_default"], it["opened"], it["local_port"]) = (json!(!first), json!(first), json!(65_535 - worker));
