@@ -248,6 +248,9 @@ fn a_judge_that_hears_the_server_as_it_happens_agrees_with_every_operation() {
         assert!(heard.len() > 20, "it came in parts: {}", heard.len());
 
         let mut events = Trace::read(file.as_bytes()).unwrap().run.events(&Policy::default());
+        if let Some(What::RunStart(start)) = events.first_mut().map(|event| &mut event.what) {
+            start.witnessed = true;
+        }
         let end = events.pop();
         events.extend(heard);
         events.sort_by_key(|event| event.at);

@@ -13,6 +13,7 @@ use mailconn::report::{
     verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::folded::unfold;
@@ -98,7 +99,8 @@ impl<W: Write> Again<W> {
     }
 }
 
-/// Completes the last line, a `run-end` that says how the run ended: with what the lines before it come to.
+/// Completes the last line, a `run-end` that says how the run ended and what it is judged by: with what the lines before it
+/// come to.
 pub fn end(lines: &mut [Value]) {
     let Some((end, before)) = lines.split_last_mut() else { return };
     let mut judge = Judge::default();
@@ -111,7 +113,7 @@ pub fn end(lines: &mut [Value]) {
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
     let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open };
     judge.end(ending);
-    let (summary, policy) = (judge.summary(), Policy::default());
+    let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));
     for (name, due) in due.as_object_mut().unwrap() {
         end[name] = due.take();
@@ -120,8 +122,17 @@ pub fn end(lines: &mut [Value]) {
 
 /// A run's file as it is written when it was read.
 pub fn rewritten(file: &[u8]) -> String {
-    let Trace { run, report, .. } = Trace::read(file).unwrap();
-    written(&run, &report.policy)
+    let mut lines = event::Reader::new(file);
+    let mut events = Vec::new();
+    while let Some(line) = lines.next_line().unwrap() {
+        events.push(line.event.unwrap());
+    }
+    let started = event::started(&events[0].what).unwrap();
+    let mut again = event::Writer::new(Vec::new(), started, None);
+    for batch in events.chunks(7) {
+        again.write(batch).unwrap();
+    }
+    String::from_utf8(again.into_inner()).unwrap()
 }
 
 /// The file of a plan that is performed here from `clock` on, without the server's own record.

@@ -15,6 +15,8 @@ pub struct Written {
     /// How the run ended.
     pub interrupted: Option<i32>,
     pub still_open: u64,
+    /// The severities of findings that fail it.
+    pub fail_on: Value,
 }
 
 impl Written {
@@ -28,7 +30,8 @@ impl Written {
             "workers": [], "executor": "threads", "dispose": "never",
             "tasks": [], "scripted": false, "witnessed": false, "switches": [],
         });
-        let mut written = Self { lines: vec![start], interrupted: None, still_open: 0 };
+        let mut written =
+            Self { lines: vec![start], interrupted: None, still_open: 0, fail_on: json!(["hazard", "leak", "fault"]) };
         written.threads(2);
         written
     }
@@ -132,7 +135,7 @@ impl Written {
         let elapsed = &self.lines.last().unwrap()["at_us"];
         let end = json!({
             "event": "run-end", "at_us": elapsed, "elapsed_us": elapsed, "interrupted": self.interrupted,
-            "connections": {"still_open": self.still_open},
+            "connections": {"still_open": self.still_open}, "judged_by": {"fail_on": self.fail_on},
         });
         let mut lines = numbered(lines.into_iter().chain([end]).collect());
         tool::end(&mut lines);

@@ -6,7 +6,7 @@ use super::real::{
     agreement, all_held, commands, ids, is_broken, is_clean, last_of, lines, mixed, operations, own, verdict, witness,
 };
 use crate::cli::process::{number, of_kind};
-use crate::support::written::numbered;
+use crate::support::written::{failed, failure, numbered};
 
 /// Where the last line of that kind is.
 fn last(run: &[Value], event: &str) -> usize {
@@ -220,8 +220,8 @@ fn a_broken_operation_s_last_command_may_be_late_or_missing() {
             let mut run = mixed();
             let two = |it: &&mut Value| it["commands"].as_array().unwrap().len() == 2;
             let broken = operations(&mut run).filter(two).last().unwrap();
-            let failure = json!({"kind": kind, "stage": "operation", "message": "given up", "server_line": null});
-            *broken = crate::support::written::failed(broken.take(), failure);
+            let failure = failure(kind, "operation", "given up", None);
+            *broken = failed(broken.take(), failure);
             let (port, tag) = (broken["local_port"].clone(), broken["commands"][1]["tag"].clone());
             let (session, at) = seen(&mut run, &port, &tag);
             tamper(commands(witness(&mut run)[session]), at);
@@ -317,7 +317,7 @@ fn an_operation_that_we_forgot_or_claim_twice_is_mc002() {
 /// A run without the server's record, or with an empty one.
 fn unwitnessed(mut run: Vec<Value>, available: bool) -> Vec<Value> {
     run.retain(|line| line["event"] != "witness-session");
-    run.last_mut().unwrap()["verdict"]["witness"]["available"] = json!(available);
+    run[0]["witnessed"] = json!(available);
     numbered(run)
 }
 

@@ -332,7 +332,7 @@ fn the_end_names_the_finding_that_fails_the_run() {
     assert_eq!(conclusion(&run.file()), "1: MC040 fails the run (--fail-on leak)");
     run.operate(failed(on_main_by("use-main"), it_failed("server-no")));
     assert_eq!(conclusion(&run.file()), "1: 1 operation failed; MC040 fails the run (--fail-on leak)");
-    run.start()["fail_on"] = json!([]);
+    run.fail_on = json!([]);
     assert_eq!(conclusion(&run.file()), "1: 1 operation failed");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::real::{all_held, found, ids, is_broken, is_clean, lines, operations, own, says, verdict};
+use super::real::{all_held, found, ids, is_broken, is_clean, lines, mixed, operations, own, says, verdict};
 use crate::cli::process::of_kind;
 use crate::support::written::{Written, failed, failure, operation};
 
@@ -183,7 +183,7 @@ fn the_findings_that_fail_a_run_are_those_that_were_named() {
     };
     let hazard = || after_a_break("fetch-selected", Some("INBOX"));
     let by_default = json!(["hazard", "leak", "fault"]);
-    assert_eq!(leak().start()["fail_on"], by_default);
+    assert_eq!(mixed().last().unwrap()["judged_by"]["fail_on"], by_default);
     let all_but_hazard = json!(["leak", "fault", "advice"]);
     for (mut run, fail_on, code) in [
         (hazard(), by_default.clone(), 1),
@@ -195,11 +195,7 @@ fn the_findings_that_fail_a_run_are_those_that_were_named() {
         // What failed, failed.
         (after_a_break("fetch", None), json!([]), 1),
     ] {
-        run.start()["fail_on"] = fail_on.clone();
+        run.fail_on = fail_on.clone();
         assert_eq!(verdict(&run.file())["exit_code"], code, "{fail_on}");
     }
-    // So it is of a file that does not say.
-    let mut silent = leak();
-    silent.start()["fail_on"] = Value::Null;
-    assert_eq!(verdict(&silent.file())["fail_on"], json!(["hazard", "leak", "fault"]));
 }

@@ -119,7 +119,7 @@ fn a_disposed_default_is_one_no_more() {
 fn the_mode_that_counts_is_the_one_in_force() {
     let to = "use-default";
     for (claimed, issued_after, due) in
-        [("use-main", 1, true), (to, 1, true), ("use-main", 2, false), (to, 2, true), ("use-main-or-default", 2, false)]
+        [("use-main", 2, true), (to, 2, true), ("use-main", 3, false), (to, 3, true), ("use-main-or-default", 3, false)]
     {
         let mut run = Written::new("use-main");
         run.open(MAIN);

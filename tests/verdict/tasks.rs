@@ -80,10 +80,12 @@ impl Two {
     fn new() -> Self {
         let mut run = Written::new("use-main-or-default");
         run.start()["executor"] = json!("tasks");
-        let role =
-            |number| json!({"task": format!("t{number}"), "creates_default": true, "creates_independent": false});
+        let role = |number| {
+            let task = format!("t{number}");
+            json!({"task": task, "name": null, "creates_default": true, "creates_independent": false})
+        };
         run.start()["tasks"] = (0..2).map(role).collect();
-        run.start()["asked"] = json!({"operations_per_worker": 2, "duration_us": null});
+        run.start()["asked"] = json!({"operations_per_worker": 2});
         for number in [0, 1] {
             let task = format!("t{number}");
             run.enter("task-started", json!({"task": task, "worker": format!("w{number}")}));
@@ -155,7 +157,7 @@ fn a_task_on_another_ones_default_alone_is_mc010_and_not_mc011() {
     for task in [0, 1, 0, 1] {
         run.operation(task, 0);
     }
-    let evidence = "t1: 2 operation(s) (numbers 7 to 9) on #1, created on w0 by t0";
+    let evidence = "t1: 2 operation(s) (numbers 8 to 10) on #1, created on w0 by t0";
     run.shows(&[("MC010", 2, evidence)]);
     run.refused(1, 0, 1);
     run.shows(&[("MC010", 2, &format!("{evidence}; refused one of its own by C3"))]);
@@ -164,8 +166,8 @@ fn a_task_on_another_ones_default_alone_is_mc010_and_not_mc011() {
 #[test]
 fn a_task_on_two_defaults_of_two_threads_is_mc011_too() {
     on_two_threads().shows(&[
-        ("MC010", 1, "t0: 1 operation(s) (number 7) on #2, created on w1 by t1"),
-        ("MC011", 1, "t0: 1 operation(s) (number 6) on #1 on w0, 1 operation(s) (number 7) on #2 on w1"),
+        ("MC010", 1, "t0: 1 operation(s) (number 8) on #2, created on w1 by t1"),
+        ("MC011", 1, "t0: 1 operation(s) (number 7) on #1 on w0, 1 operation(s) (number 8) on #2 on w1"),
     ]);
 }
 
