@@ -7,4 +7,5 @@ mod moved;
 mod numbers;
 mod scenarios;
 pub mod traces;
+mod versions;
 mod written;

@@ -10,6 +10,8 @@ use super::codec::{self, Envelope, LONGEST, NotRead, What};
 use super::micros::Micros;
 use super::model::{Event, SCHEMA_VERSION};
 
+/// The oldest form that is read.
+const OLDEST: u32 = 2;
 /// The longest first line of a stream: a run of hundreds of thousands of workers.
 const LONGEST_START: u64 = 16 << 20;
 /// A line is read up to this: a later version's may be longer than ours.
@@ -83,8 +85,7 @@ pub enum Unreadable {
     NoStart(String),
     /// Of a form that is not read any more.
     #[error(
-        "it is of schema version {found}, written by mailconn {by}: that version reads it, this one reads version \
-         {SCHEMA_VERSION} and later ones"
+        "it is of schema version {found}, which mailconn {by} wrote: this one reads version {OLDEST} and later ones"
     )]
     Version {
         /// The version that it says.
@@ -198,7 +199,7 @@ impl<R: BufRead> Reader<R> {
 
     fn begin(&mut self) -> Result<(), Unreadable> {
         let form: Form = serde_json::from_slice(&self.line).map_err(|error| Unreadable::NoStart(error.to_string()))?;
-        if form.schema_version < 2 {
+        if form.schema_version < OLDEST {
             return Err(Unreadable::Version { found: form.schema_version, by: form.tool_version });
         }
         self.version = form.schema_version;

@@ -169,9 +169,12 @@ impl Stream {
         if let Some(event::What::RunStart(start)) = line.event.as_ref().map(|event| &event.what) {
             self.witnessed |= start.witnessed;
         }
-        let fault = line.fault.or_else(|| self.fault(line.envelope.as_ref(), line.event.as_ref()));
-        self.form.check(LINES, at, fault.is_none(), || fault.clone().unwrap_or_default());
-        let Some(event) = line.event.filter(|_| fault.is_none()) else { return };
+        let misplaced = self.fault(line.envelope.as_ref(), line.event.as_ref());
+        // What is not known of an event is a fault, and what is known of it counts all the same.
+        let event = line.event.filter(|_| misplaced.is_none());
+        let fault = line.fault.or(misplaced);
+        self.form.check(LINES, at, fault.is_none(), || fault.unwrap_or_default());
+        let Some(event) = event else { return };
         if let event::What::RunEnd(end) = &event.what {
             let (said, took) = (event.at.0, end.elapsed_us.0);
             self.form.check(CLOCK, at, took == said, || format!("it is of {said} µs, the run took {took} µs"));
@@ -228,8 +231,8 @@ fn passed_over<R: BufRead>(lines: &Reader<R>) -> Option<String> {
     let (count, names) = lines.passed_over();
     (count > 0).then(|| {
         format!(
-            "{} that a later version added {} passed over: {}",
-            many(count, "event or field"),
+            "{} of a later version {} passed over: {}",
+            many(count, "addition"),
             if count == 1 { "was" } else { "were" },
             names.join(", ")
         )

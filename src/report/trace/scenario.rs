@@ -135,11 +135,8 @@ impl ScenarioTrace {
         if let Some(envelope) = line.envelope.as_ref().filter(|envelope| envelope.client.is_none()) {
             self.order.place(&mut self.form, Some(self.started), at, envelope);
         }
-        let understood = match (line.fault, line.event) {
-            (Some(fault), _) => Err(fault),
-            (None, None) => Ok(()),
-            (None, Some(event)) => self.event(line.number, event),
-        };
+        let belongs = line.event.map_or(Ok(()), |event| self.event(line.number, event));
+        let understood = line.fault.map_or(belongs, Err);
         self.form.check(LINES, at, understood.is_ok(), || understood.err().unwrap_or_default());
     }
 
