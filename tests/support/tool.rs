@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mailconn::event::{self, Ending, Event, Micros, Policy};
 use mailconn::judge::{Judge, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, FailOn, Run, Summary, Verdict};
+use mailconn::record::{Audit, FailOn, Run};
 use mailconn::report::{
     self, Recorded, Report, ScenarioVerification, Trace, Verification, scenario_verification_json,
     scenario_verification_text, verification_json, verification_text,
@@ -37,12 +37,6 @@ fn whole(file: &[u8]) -> Run {
     let trace = Trace::read(file).unwrap();
     assert!(trace.is_whole(), "{:#?}", doubts(file));
     trace.run
-}
-
-fn judged(run: &Run) -> (Summary, Verdict) {
-    let summary = Summary::of(run);
-    let verdict = Verdict::on(run, &summary);
-    (summary, verdict)
 }
 
 /// `mailconn verify FILE --format json`: of a run, or of each scenario in the file. Why it cannot be, if it cannot.

@@ -92,7 +92,7 @@ pub fn run_by_way_of(address: SocketAddr, sandbox: Sandbox, plan: &Plan) -> Vec<
     while sandbox.open_sessions() > 0 && clock.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
     }
-    let mut end = lines.pop().unwrap();
+    let end = lines.pop().unwrap();
     lines[0]["witnessed"] = json!(true);
     let seen = sandbox.stop(PATIENCE).into_iter().map(|session| witness_session(session, clock, &end["at_us"]));
     lines.extend(seen);
