@@ -211,7 +211,8 @@ fn as_it_happens_or_all_at_once_the_events_say_the_same() {
             events.extend(testimony.hear(record));
             most = most.max(testimony.remembered());
         }
-        assert!(most <= 8, "{most}");
+        // A server on a busy machine notices late that a session is over.
+        assert!(most <= 20, "{most}");
         assert_eq!(testimony.end().len(), 0);
         by_session(events)
     };

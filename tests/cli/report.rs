@@ -42,15 +42,6 @@ fn a_run_of_every_kind_is_told_again_with_the_figures_it_ended_with() {
         }
         claims["fail_on"] = claims["judged_by"]["fail_on"].take();
         claims.as_object_mut().unwrap().remove("judged_by");
-        // What was done under a mode stands deeper in the document, beside what it went to.
-        for section in claims["sections"].as_array_mut().unwrap() {
-            let (ok, failed) = (section["ok"].take(), section["failed"].take());
-            let issued = ok.as_u64().unwrap() + failed.as_u64().unwrap();
-            *section = json!({
-                "mode": section["mode"], "began_us": section["began_us"],
-                "operations": {"issued": issued, "ok": ok, "failed": failed},
-            });
-        }
         is_part(&claims, &json, args);
         let start: Value = serde_json::from_str(file.lines().next().unwrap()).unwrap();
         for name in ["run_id", "tool_version", "started", "server", "mode", "mix", "seed"] {
