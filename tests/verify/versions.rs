@@ -39,8 +39,8 @@ fn told(command: &str, file: &str, args: &[&str]) -> Ended {
 fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
-            // It is one of several keys: a second one contradicts it.
-            if path != "/asked" {
+            // Of one, a second key contradicts the first; the other has any names.
+            if path != "/asked" && !path.ends_with("/reasons") {
                 found.push(path.to_owned());
             }
             fields.iter().for_each(|(name, value)| objects(value, &format!("{path}/{name}"), found));
