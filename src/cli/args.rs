@@ -60,9 +60,9 @@ pub enum Command {
     ///
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
     /// took, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
-    /// certificates were verified, fail_on, how it signed in and as whom, and of which executor tasks were that each had a
-    /// thread to itself and disposed what they created. A file in which everything was invented alike is no contradiction:
-    /// only a server's record is one.
+    /// certificates were verified, judged_by, how it signed in and as whom, and of which executor tasks were that each had a
+    /// thread to itself and disposed what they created. A consistently forged file passes; only a server's own record exposes
+    /// it.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Tell a stored run or scenario again: the report of its NDJSON file
