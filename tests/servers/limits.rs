@@ -64,14 +64,23 @@ fn where_defaults_hold_every_slot_main_cannot_open_and_mc032_says_so() {
         assert_sums_hold(totals);
         assert_recorded(&server, user, &report);
         let main_opened = totals["connections"]["main_opened"] == true;
-        let expected: &[&str] = if main_opened { &["MC030"] } else { &["MC030", "MC032"] };
-        assert_eq!(finding_ids(totals), expected, "{totals:#}");
-        if !main_opened {
+        let found = finding_ids(totals);
+        let is_shut_out = found.contains(&"MC032");
+        if is_shut_out {
+            assert_eq!((found, main_opened), (vec!["MC030", "MC032"], false), "{totals:#}");
+        } else {
+            assert_eq!(found, ["MC030"], "{totals:#}");
+            // Main may be refused for a sign-in that the server counts already, and we do not: then none of ours was open.
+            let evidence = totals["findings"][0]["evidence"].as_array().unwrap();
+            let of_main = |line: &serde_json::Value| line.as_str().unwrap().starts_with("#0 with 0 open: ");
+            assert!(main_opened || evidence.iter().any(of_main), "{totals:#}");
+        }
+        if is_shut_out {
             let [failed] = Vec::from_iter(report.failed())[..] else { panic!("{totals:#}") };
             assert_eq!((&failed["reason"], &failed["session"]), (&"main".into(), &"#0".into()));
             assert_eq!(failed["failure"]["server_line"], refusal(1));
         }
-        !main_opened
+        is_shut_out
     });
     assert!(shut_out.is_some(), "main was first for every user");
 }
