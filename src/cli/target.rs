@@ -9,7 +9,7 @@ use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
 use mailconn::sandbox::{Maildrops, Options, Sandbox, User};
 
 /// So many commands may wait to be taken, where the record is taken while the sandbox runs.
-const RECORD_BOUND: usize = 1 << 15;
+const RECORD_BOUND: usize = 1 << 14;
 
 /// Whom to dial.
 pub struct Target {

@@ -19,7 +19,7 @@ use mailconn::workload::Control;
 /// A piece is no longer than this.
 const PIECE: usize = 64 * 1024;
 /// So many pieces may wait for the writer.
-const WAITING: usize = 64;
+const WAITING: usize = 16;
 /// The system is given so much at a time: no more than a pipe takes in one go, so that a slow reader is seen to move.
 const SIP: usize = 4096;
 /// A reader who took nothing for so long does not read.

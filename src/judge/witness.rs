@@ -4,7 +4,7 @@
 //! server's record once, on that port, with that verb, in that mailbox, at that time; and the server must have read nothing
 //! that we do not account for. What is matched is dropped; what remains when a session is over is what disagrees.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{EVIDENCE, Wrong};
@@ -54,11 +54,11 @@ pub struct Witness {
     /// Whether there is such a record at all: the stream's start says so.
     pub available: bool,
     interrupted: bool,
-    ports: HashMap<u16, Port>,
+    ports: BTreeMap<u16, Port>,
     /// Which of a port's sessions each of ours is.
-    sessions: HashMap<SessionId, (u16, u64)>,
-    /// Operations some of whose commands are not matched yet, by their numbers.
-    operations: HashMap<u64, Pending>,
+    sessions: BTreeMap<SessionId, (u16, u64)>,
+    /// Operations of several commands, some of which are not matched yet, by their numbers.
+    operations: BTreeMap<u64, Pending>,
     seen: usize,
 }
 
@@ -118,16 +118,18 @@ struct Claim {
 #[derive(Debug)]
 struct Sender {
     number: u64,
+    seq: u64,
+    worker: WorkerId,
+    /// It sent no other command.
+    alone: bool,
     issued_at: Micros,
     ended: Micros,
     mailbox: Option<Arc<str>>,
 }
 
-/// An operation some of whose commands are not matched yet.
+/// An operation of several commands, some of which are not matched yet.
 #[derive(Debug)]
 struct Pending {
-    seq: u64,
-    worker: WorkerId,
     commands: usize,
     /// The first thing that is wrong.
     wrong: Option<String>,
@@ -231,19 +233,20 @@ impl Witness {
     fn claim_all(&mut self, start: &RunStart, session: SessionId, commands: &[Command], may_be_lost: bool) {
         for command in commands {
             let claim = Claim { verb: command.verb, by: None, may_be_lost };
-            if let Err(why) = self.claim(start, session, command.tag, claim) {
+            if let Err((why, _)) = self.claim(start, session, command.tag, claim) {
                 self.disagree(None, format!("{session}: {why}"));
             }
         }
     }
 
-    /// One command of ours: it is matched with what the server read already, or waits for that.
-    fn claim(&mut self, start: &RunStart, session: SessionId, tag: Tag, claim: Claim) -> Result<(), String> {
+    /// One command of ours: it is matched with what the server read already, or waits for that. One that can be neither
+    /// comes back, with the reason.
+    fn claim(&mut self, start: &RunStart, session: SessionId, tag: Tag, claim: Claim) -> Result<(), (String, Claim)> {
         let Some((at, pair)) = self.pair_of(session) else {
-            return Err(format!("the server never saw its session {session}"));
+            return Err((format!("the server never saw its session {session}"), claim));
         };
         if pair.matched.has(tag.number) || pair.claims.contains_key(&tag.number) {
-            return Err(format!("two operations claim {tag} {} on port {at}", claim.verb));
+            return Err((format!("two operations claim {tag} {} on port {at}", claim.verb), claim));
         }
         match pair.read.remove(&tag.number) {
             Some(read) => {
@@ -288,31 +291,38 @@ impl Witness {
             Some(format!("the server saw {} on port {at}, not {}", name(read), claim.verb))
         };
         match (&claim.by, wrong) {
-            (Some(by), wrong) => self.settle(start, by.number, wrong, false),
+            (Some(by), wrong) => self.settle(start, by, wrong, false),
             (None, Some(wrong)) if !claim.may_be_lost => self.disagree(None, format!("{session}: {wrong}")),
             (None, _) => {}
         }
     }
 
     /// One command of an operation is matched, or never will be.
-    fn settle(&mut self, start: &RunStart, operation: u64, wrong: Option<String>, lost: bool) {
-        let Some(pending) = self.operations.get_mut(&operation) else { return };
+    fn settle(&mut self, start: &RunStart, by: &Sender, wrong: Option<String>, lost: bool) {
+        if by.alone {
+            return self.settled(start, by, wrong, lost);
+        }
+        let Some(pending) = self.operations.get_mut(&by.number) else { return };
         pending.commands -= 1;
         pending.lost |= lost;
         if pending.wrong.is_none() {
             pending.wrong = wrong;
         }
-        if pending.commands > 0 {
-            return;
+        if pending.commands == 0 {
+            let Some(Pending { wrong, lost, .. }) = self.operations.remove(&by.number) else { return };
+            self.settled(start, by, wrong, lost);
         }
-        let Some(pending) = self.operations.remove(&operation) else { return };
-        match pending.wrong {
+    }
+
+    /// All commands of an operation are settled.
+    fn settled(&mut self, start: &RunStart, by: &Sender, wrong: Option<String>, lost: bool) {
+        match wrong {
             Some(why) => {
                 self.agreement.checked += 1;
-                let worker = start.worker_name(pending.worker);
-                self.disagree(Some(pending.seq), format!("operation {operation} of {worker}: {why}"));
+                let worker = start.worker_name(by.worker);
+                self.disagree(Some(by.seq), format!("operation {} of {worker}: {why}", by.number));
             }
-            None if pending.lost => self.not_compared += 1,
+            None if lost => self.not_compared += 1,
             None => {
                 self.agreement.checked += 1;
                 self.agreement.held += 1;
@@ -335,35 +345,43 @@ impl Witness {
         let earlier = operation.relied_on.as_deref().filter(|selection| !selection.commands.is_empty());
         let earlier = earlier.map(|it| (it.session, Some(it.local_port), &*it.commands));
         let last = operation.session.map(|session| (session, operation.local_port, &*operation.commands));
-        let leases: Vec<_> = earlier.into_iter().chain(last).filter(|(_, _, commands)| !commands.is_empty()).collect();
-        let commands: usize = leases.iter().map(|(_, _, commands)| commands.len()).sum();
-        if commands == 0 {
+        let leases = || earlier.into_iter().chain(last);
+        let total: usize = leases().map(|(_, _, commands)| commands.len()).sum();
+        if total == 0 {
             self.not_compared += 1;
             return;
         }
-        let pending = Pending { seq: event.seq, worker: operation.worker, commands, wrong: None, lost: false };
-        self.operations.insert(operation.number, pending);
+        if total > 1 {
+            self.operations.insert(operation.number, Pending { commands: total, wrong: None, lost: false });
+        }
         let broke = operation.failure.as_ref().is_some_and(|failure| broke(failure.kind));
-        let mut left = commands;
-        for (session, local_port, commands) in leases {
+        let mut left = total;
+        for (session, local_port, commands) in leases() {
             let at = self.sessions.get(&session).map(|(at, _)| *at);
+            let wrong_port = at.filter(|at| local_port != Some(*at));
             for command in commands {
                 left -= 1;
-                let wrong_port = at.filter(|at| local_port != Some(*at)).map(|at| {
-                    let over = local_port.unwrap_or_default();
-                    format!("it went over port {over}, the server has {session} on port {at}")
-                });
                 let by = Sender {
                     number: operation.number,
+                    seq: event.seq,
+                    worker: operation.worker,
+                    alone: total == 1,
                     issued_at: operation.issued_at_us,
                     ended: event.at,
                     mailbox: worked_on(start.protocol, operation, command),
                 };
+                if let Some(at) = wrong_port {
+                    let over = local_port.unwrap_or_default();
+                    let why = format!("it went over port {over}, the server has {session} on port {at}");
+                    self.settle(start, &by, Some(why), false);
+                    continue;
+                }
                 // What a broken operation sent last may still be on its way to the server when we have given it up.
                 let claim = Claim { verb: command.verb, by: Some(by), may_be_lost: broke && left == 0 };
-                let claimed = wrong_port.map_or_else(|| self.claim(start, session, command.tag, claim), Err);
-                if let Err(why) = claimed {
-                    self.settle(start, operation.number, Some(why), false);
+                if let Err((why, claim)) = self.claim(start, session, command.tag, claim)
+                    && let Some(by) = claim.by
+                {
+                    self.settle(start, &by, Some(why), false);
                 }
             }
         }
@@ -428,8 +446,8 @@ impl Witness {
                 false => format!("the server saw no {tag} {} on port {at}", claim.verb),
             };
             match claim.by {
-                Some(by) if claim.may_be_lost => self.settle(start, by.number, None, true),
-                Some(by) => self.settle(start, by.number, Some(why), false),
+                Some(by) if claim.may_be_lost => self.settle(start, &by, None, true),
+                Some(by) => self.settle(start, &by, Some(why), false),
                 None if claim.may_be_lost || unseen => {}
                 None => self.disagree(None, format!("{session}: {why}")),
             }

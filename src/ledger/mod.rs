@@ -4,7 +4,7 @@
 //! that is still under way: what no such operation and no open session can refer to is forgotten, so it does not grow with
 //! the run. Nothing here judges.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
@@ -66,7 +66,7 @@ pub struct Floor {
 }
 
 /// Whose operations come one after the other: each is issued after the last one ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Line {
     Worker(WorkerId),
     Task(TaskId),
@@ -83,10 +83,10 @@ pub struct Ledger {
     /// Each worker's default connection, from that event on.
     defaults: BTreeMap<WorkerId, VecDeque<(u64, Option<ConnectionId>)>>,
     sessions: BTreeMap<SessionId, Session>,
-    ports: HashMap<u16, Vec<SessionId>>,
+    ports: BTreeMap<u16, Vec<SessionId>>,
     open: usize,
     /// How many events there were when the next operation of each line can have been issued, at the earliest.
-    floors: HashMap<Line, Floor>,
+    floors: BTreeMap<Line, Floor>,
     /// Events since the last look that left something behind which can be forgotten some day.
     left: usize,
 }

@@ -17,7 +17,7 @@ use crate::event::{
 
 /// So many events may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
 /// which is shorter, or when the bound is lifted.
-const BOUND: usize = 1 << 14;
+const BOUND: usize = 1 << 13;
 /// The longest wait all the same: a collector that is gone must not keep the workers for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,6 +1,6 @@
 //! The server hung up on connections that nobody used.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, Micros, Operation, Severity, What};
@@ -45,7 +45,7 @@ struct Detects {
     idle: Option<(Micros, Micros)>,
     says_idle: bool,
     /// When each session was used last, as long as an operation can speak of it.
-    used: HashMap<SessionId, Micros>,
+    used: BTreeMap<SessionId, Micros>,
     uses: usize,
 }
 

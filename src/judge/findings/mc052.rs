@@ -1,6 +1,6 @@
 //! Connections were held and hardly used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::allocator::SessionId;
 use crate::event::{Event, Micros, Severity, What};
@@ -39,7 +39,7 @@ const WAITING: usize = 32_768;
 /// the others, is not held against anybody. In a scenario, steps are made one at a time: there is nothing to measure.
 #[derive(Debug, Default)]
 struct Detects {
-    lives: HashMap<SessionId, Life>,
+    lives: BTreeMap<SessionId, Life>,
     at_once: AtOnce,
     /// When the first use began, and when the last one was over.
     began: Option<Micros>,
