@@ -39,6 +39,7 @@ impl Reach {
             self.unanswered.get_or_init(|| {
                 let mut failure = failed.failure.clone();
                 failure.message = match failure.kind {
+                    Dns => format!("not tried: an earlier dial did not find the server ({})", failure.message),
                     TlsCertificate => format!("not tried: an earlier dial met this certificate ({})", failure.message),
                     _ => format!("not tried: an earlier dial had no answer in time ({})", failure.message),
                 };

@@ -234,3 +234,18 @@ fn a_refusal_counts_what_was_open_at_that_moment() {
     );
     assert!(!sentence.contains("other clients hold"), "{sentence}");
 }
+
+#[test]
+fn where_nothing_was_reached_no_mode_behaved_like_another() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ended = run_against(nobody, "--threads 4 -n 1 --format json");
+    assert_eq!(findings(&ended.json()), [""; 0], "{}", ended.stdout);
+}
+
+#[test]
+fn what_was_not_tried_is_told_with_what_came_before_it() {
+    let mut command = mailconn("run --server imaps://joe@mail.invalid -t 3 -n 1".split_whitespace());
+    let ended = end(command.env("MAILCONN_PASSWORD", super::process::PASSWORD));
+    says(&ended, "not tried: an earlier dial did not find the server (");
+    assert!(!ended.stdout.contains("in time"), "it was answered at once:\n{}", ended.stdout);
+}

@@ -28,6 +28,7 @@ pub const SPEC: Spec = Spec {
 struct Detects {
     /// The mode was another one for a while, or some thread had a default connection.
     differs: bool,
+    /// Operations that main carried: where it was never opened the mode made no difference.
     on_main: u64,
 }
 
@@ -37,7 +38,10 @@ impl Analysis for Detects {
             What::RunStart(start) => self.differs |= start.mode != Mode::UseMainOrDefault,
             What::ModeChanged(_) => self.differs = true,
             What::ConnectionCreated(created) => self.differs |= created.kind == Kind::Default,
-            What::Operation(operation) => self.on_main += u64::from(operation.reason == Some(Reason::Main)),
+            What::Operation(operation) => {
+                let carried = operation.session.is_some() && !operation.commands.is_empty();
+                self.on_main += u64::from(carried && operation.reason == Some(Reason::Main));
+            }
             _ => {}
         }
     }
