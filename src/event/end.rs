@@ -30,8 +30,11 @@ pub struct RunEnd {
     pub worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     pub cut_off: CutOff,
-    /// One for each mode that was in force, in order.
+    /// One for each mode that was in force, in order: the first [`SECTIONS`] of them.
     pub sections: Vec<Section>,
+    /// How many more there were.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub other_sections: u64,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
     /// What was checked.
@@ -40,6 +43,13 @@ pub struct RunEnd {
     pub judged_by: Policy,
     /// What the process exited with.
     pub exit_code: u8,
+}
+
+/// The most sections of a run's end: no event grows with the run.
+pub const SECTIONS: usize = 128;
+
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How the run ended, before anybody judges it.

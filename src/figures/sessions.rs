@@ -8,7 +8,7 @@ use crate::allocator::{Kind, SessionId};
 use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 
-/// So many sessions that ended are kept of each sort: of the worst, and of the newest.
+/// So many sessions that ended are kept of each sort: of the bad ones the first, and of the others the newest.
 const KEPT: usize = 500;
 /// After so many events sessions that are over are looked for.
 const SWEEP_AFTER: usize = 256;
@@ -122,7 +122,8 @@ pub struct Sessions {
     /// By the number of their dials: those that are open, or may still be spoken of by an operation that ends.
     live: BTreeMap<u64, SessionRow>,
     numbers: BTreeMap<SessionId, u64>,
-    bad: VecDeque<(u64, SessionRow)>,
+    /// The first bad ones: they tell how it began.
+    bad: Vec<(u64, SessionRow)>,
     newest: VecDeque<(u64, SessionRow)>,
     /// Refused dials whose counts are put right, until somebody takes them.
     settled: Vec<Refused>,
@@ -226,15 +227,14 @@ impl Sessions {
         for number in over {
             let Some(row) = self.live.remove(&number) else { continue };
             self.numbers.remove(&row.session);
-            let kept = if row.is_bad() { &mut self.bad } else { &mut self.newest };
-            kept.push_back((number, row));
-            // Of the bad ones the first tell how it began.
-            let gone = match kept.len() > KEPT {
-                true if kept.back().is_some_and(|(_, row)| row.is_bad()) => kept.pop_back(),
-                true => kept.pop_front(),
-                false => None,
-            };
-            if let Some((_, row)) = gone {
+            if row.is_bad() && self.bad.len() < KEPT {
+                self.bad.push((number, row));
+                continue;
+            }
+            self.newest.push_back((number, row));
+            if self.newest.len() > KEPT
+                && let Some((_, row)) = self.newest.pop_front()
+            {
                 self.rest.add(&row);
             }
         }

@@ -4,38 +4,24 @@ use hdrhistogram::Histogram;
 
 use crate::event::{Latency, Micros};
 
+/// Significant digits: 70 KiB where the longest took a minute, 30 KiB where it took a tenth of a second.
+const DIGITS: u8 = 3;
+
 /// A distribution that grows as it is fed. Its histogram is none until fed, and where its memory cannot be had.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Times {
-    digits: u8,
-    histogram: Option<Histogram<u64>>,
+    histogram: Option<Histogram<u32>>,
     max: Micros,
     total: Micros,
 }
 
 impl Times {
-    /// To three significant digits: 140 KiB where the longest took a minute.
-    #[must_use]
-    pub const fn fine() -> Self {
-        Self::to(3)
-    }
-
-    /// To two, in an eighth of that: there are thousands of workers.
-    #[must_use]
-    pub const fn coarse() -> Self {
-        Self::to(2)
-    }
-
-    const fn to(digits: u8) -> Self {
-        Self { digits, histogram: None, max: Micros::ZERO, total: Micros::ZERO }
-    }
-
     /// One took so long.
     pub fn add(&mut self, time: Micros) {
         self.total += time;
         self.max = self.max.max(time);
         if self.histogram.is_none() {
-            self.histogram = Histogram::new(self.digits).ok();
+            self.histogram = Histogram::new(DIGITS).ok();
         }
         if let Some(histogram) = &mut self.histogram {
             // A histogram that resizes itself refuses no value.

@@ -28,7 +28,7 @@ pub struct WorkerRow {
 }
 
 /// The work of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Work {
     /// Waits of all operations.
     pub wait: Times,
@@ -42,7 +42,7 @@ pub struct Work {
     over: Micros,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tally {
     ok: u64,
     failed: u64,
@@ -52,34 +52,6 @@ struct Tally {
     wait: Times,
     service: Times,
     stopped: Option<Failure>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            ok: 0,
-            failed: 0,
-            not_issued: 0,
-            connections: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-            wait: Times::coarse(),
-            service: Times::coarse(),
-            stopped: None,
-        }
-    }
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Self {
-            wait: Times::fine(),
-            service: Times::fine(),
-            cut_off: CutOff::default(),
-            workers: BTreeMap::new(),
-            began: None,
-            over: Micros::ZERO,
-        }
-    }
 }
 
 impl Analysis for Work {

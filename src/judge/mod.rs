@@ -24,7 +24,9 @@ use std::borrow::Borrow;
 
 use conclusion::Grounds;
 
-use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, What, Witnessed};
+use crate::event::{
+    Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
+};
 use crate::figures::{Figures, SectionRow, Summary};
 use crate::ledger::{Analysis, Ledger};
 
@@ -188,7 +190,8 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
-        sections: summary.sections.iter().map(section).collect(),
+        sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
+        other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
         verdict: verdict.proof,
         judged_by,

@@ -82,8 +82,9 @@ struct Pair {
     claims: BTreeMap<u32, Claim>,
     /// Commands that the server read and that we have not accounted for yet.
     read: BTreeMap<u32, WitnessedCommand>,
-    /// Commands that cannot be ours: their tags are none of ours.
+    /// Commands that cannot be ours: their tags are none of ours. The first of them, and how many more there were.
     strange: Vec<WitnessedCommand>,
+    stranger: u64,
     matched: Matched,
 }
 
@@ -265,9 +266,7 @@ impl Witness {
         let Some(pair) = port.pair(number) else { return };
         let tag = command.tag.parse::<Tag>().ok().map(|tag| tag.number).filter(|tag| !pair.matched.has(*tag));
         let Some(tag) = tag else {
-            if pair.strange.len() < EVIDENCE {
-                pair.strange.push(command.clone());
-            }
+            pair.is_strange(command.clone());
             return;
         };
         match (pair.claims.remove(&tag), pair.session()) {
@@ -277,7 +276,7 @@ impl Witness {
             }
             _ => {
                 if let Some(twice) = pair.read.insert(tag, command.clone()) {
-                    pair.strange.push(twice);
+                    pair.is_strange(twice);
                 }
             }
         }
@@ -396,11 +395,47 @@ impl Witness {
             // Another run's: the next session on the port may be ours.
             pair.read.clear();
             pair.strange.clear();
+            pair.stranger = 0;
             return;
         }
+        let number = self.skip_unseen(start, over, number);
+        let Some(port) = self.ports.get_mut(&over.peer_port) else { return };
+        let Some(pair) = port.pair(number) else { return };
         let spoke = over.commands > 0 || over.run_id.is_some() || over.label.is_some();
         pair.theirs = Some(Theirs { label: over.label.clone(), logged_out: over.logged_out, spoke });
-        port.theirs += 1;
+        port.theirs = number + 1;
+    }
+
+    /// A dial that failed may never have come to the server: then what the server says is of a later one that had the port.
+    /// That shows by the label, or, where the protocol has none, by a command that no dial sends.
+    fn skip_unseen(&mut self, start: &RunStart, over: &WitnessSession, number: u64) -> u64 {
+        let at = over.peer_port;
+        let Some(port) = self.ports.get_mut(&at) else { return number };
+        let refused = |pair: &Pair| pair.ours.as_ref().is_some_and(|ours| ours.refused);
+        let Some(first) = number.checked_sub(port.dropped).and_then(|at| usize::try_from(at).ok()) else {
+            return number;
+        };
+        let unseen = port.pairs.iter().skip(first).take_while(|pair| refused(pair)).count();
+        let Some(later) = port.pairs.get(first + unseen).filter(|_| unseen > 0) else { return number };
+        let works = |pair: &Pair| pair.read.values().any(|command| !SIGN_IN.contains(&&*command.verb));
+        let is_later = match (&over.label, &later.ours) {
+            (Some(label), Some(ours)) => ours.label.as_ref() == Some(label),
+            (None, Some(_)) => port.pairs.get(first).is_some_and(works),
+            (_, None) => false,
+        };
+        if !is_later {
+            return number;
+        }
+        let mut read = Vec::new();
+        for pair in port.pairs.iter_mut().skip(first).take(unseen) {
+            read.extend(std::mem::take(&mut pair.read).into_values().chain(std::mem::take(&mut pair.strange)));
+            pair.theirs = Some(Theirs { label: None, logged_out: false, spoke: false });
+        }
+        port.theirs = number + unseen as u64;
+        for command in &read {
+            self.read(start, at, command);
+        }
+        number + unseen as u64
     }
 
     /// How many things it keeps: what its memory grows with.
@@ -427,7 +462,7 @@ impl Witness {
     }
 
     fn remains(&mut self, start: &RunStart, at: u16, pair: Pair) {
-        let Pair { ours, theirs, claims, read, strange, .. } = pair;
+        let Pair { ours, theirs, claims, read, strange, stranger, .. } = pair;
         let unseen = theirs.is_none() && read.is_empty() && strange.is_empty();
         let rest = read.into_values().chain(strange);
         let Some(ours) = ours else {
@@ -469,6 +504,7 @@ impl Witness {
         if ours.closed == Some(HowClosed::LoggedOut) && !theirs.logged_out {
             self.disagree(None, format!("{session}: we logged out, the server does not say so"));
         }
+        self.disagreements += stranger;
         for command in rest {
             if !(self.interrupted && command.verb == start.protocol.goodbye()) {
                 self.disagree(None, format!("{session}: the server saw {}, which no operation sent", name(&command)));
@@ -480,6 +516,13 @@ impl Witness {
 impl Pair {
     fn session(&self) -> Option<SessionId> {
         self.ours.as_ref().map(|ours| ours.session)
+    }
+
+    fn is_strange(&mut self, command: WitnessedCommand) {
+        match self.strange.len() < EVIDENCE {
+            true => self.strange.push(command),
+            false => self.stranger += 1,
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::process::{list, mailconn, number, of_kind, run, start};
+use super::process::{is_sound, list, mailconn, number, of_kind, run, start};
 
 /// Mode and operations of each section.
 fn sections(report: &Value) -> Vec<(&str, u64)> {
@@ -86,4 +86,17 @@ fn a_switch_that_cannot_be_is_one_clear_line() {
         assert_eq!(ended.stderr.lines().count(), 1, "{args}: {}", ended.stderr);
         assert!(ended.stderr.contains(said), "{args}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_run_of_hundreds_of_switches_writes_a_file_that_holds() {
+    let switch = |at: usize| format!("--switch-mode {at}={} ", if at % 2 == 0 { "use-main" } else { "use-default" });
+    let switches: String = (1..=700).map(switch).collect();
+    let ended = run(&format!("--mode use-main --threads 2 -n 400 --ops noop {switches} --format ndjson"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.lines().skip(1).all(|line| line.len() <= 1 << 16), "no event grows with the run");
+    is_sound(&ended.stdout);
+    let end: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    let told = list(&end["sections"]).len() as u64 + number(&end["other_sections"]);
+    assert_eq!(told, 701, "the others are counted");
 }

@@ -440,3 +440,12 @@ fn a_failure_is_told_once() {
         assert_eq!(said.matches(once).count(), 1, "{once}: {said}");
     }
 }
+
+/// Nothing but the end asks what happened, and far more happens than a run would let wait.
+#[test]
+fn a_scenario_of_thousands_of_operations_ends() {
+    let line = format!("T1 {}\n", ["noop"; 150].join("; "));
+    let ended = perform(&format!("client use-main\n{}", line.repeat(120)), "");
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert!(words(&ended.stdout).contains("the rules held in 18000 of 18000"), "{}", ended.stderr);
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::real::{conclusion, found, ids, lines, own, says, verdict, witness};
-use crate::support::written::{Written, failed, failure, operation};
+use crate::support::written::{Written, failed, failure, operation, port, session};
 
 /// The one finding, and the exit code.
 #[track_caller]
@@ -357,4 +357,41 @@ fn the_worst_comes_first() {
     run.refused(1, 1, 1, "limit-connections");
     run.operate(failed(operation(77, 0, "use-main", "main"), it_failed("timeout")))["wait_us"] = json!(9_000_000);
     assert_eq!(ids(&verdict(&run.file())), ["MC001", "MC030", "MC040", "MC041", "MC050"]);
+}
+
+/// A dial that failed before the server took its connection is in none of the server's records: what it says of the port is
+/// of the session that had it next. That shows by the label, or by a command that no dial sends.
+#[test]
+fn a_dial_that_never_came_to_the_server_is_not_taken_for_the_next_on_its_port() {
+    let command = |tag: &str, verb: &str| json!({"tag": tag, "verb": verb, "selected": null, "at_us": 0});
+    for (protocol, label, does, verb, goodbye) in
+        [("imap", Some("#2"), "noop", "NOOP", "LOGOUT"), ("pop3", None, "stat", "STAT", "QUIT")]
+    {
+        for (dials, tag) in [(1, "a9"), (2, "a9"), (3, "a9"), (1, "a8")] {
+            let mut run = Written::new("use-default");
+            run.start()["protocol"] = json!(protocol);
+            run.create(2, "default", 0, false);
+            for number in 1..=dials {
+                run.refused(2, number, 0, "connect-timeout")["local_port"] = json!(port(2));
+            }
+            let name = session(2, dials + 1);
+            let opened = run.open(2);
+            (opened["session"], opened["label"]) = (json!(name), json!(label));
+            let it = run.operate(operation(2, 1, "use-default", "default-created"));
+            (it["session"], it["operation"], it["opened"]) = (json!(name), json!(does), json!(true));
+            it["commands"] = json!([{"tag": "a9", "verb": verb}]);
+            let closed = run.close(2, "logged-out");
+            (closed["session"], closed["commands"]) = (json!(name), json!([{"tag": "a10", "verb": goodbye}]));
+            run.enter(
+                "witness-session",
+                json!({
+                    "peer_port": port(2), "run_id": null, "label": label, "logged_out": true, "open": false,
+                    "commands": [command(tag, verb), command("a10", goodbye)],
+                }),
+            );
+            let verdict = verdict(&run.file());
+            let disagrees = ids(&verdict).contains(&"MC002");
+            assert_eq!(disagrees, tag != "a9", "{protocol}, {dials} dials, {tag}: {verdict:#}");
+        }
+    }
 }

@@ -413,6 +413,8 @@ impl Conductor<'_> {
             operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
         }));
         let recorder = Arc::new(Recorder::new(self.stage.clock, self.start(plan, &run_id)));
+        // Who collects it is who waits for the threads: they must not wait in turn.
+        recorder.lift();
         let recording = Recording {
             connector: Arc::clone(&connector),
             recorder: Arc::clone(&recorder),
