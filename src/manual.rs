@@ -14,28 +14,8 @@
 //! `greeting` `auth` `wait` `operation` `logout`) and, where there is one, the server's own line.
 //!
 //! # Findings
-//! What a run can prove, each with its evidence and its cure; `mailconn explain MC020` says more of each. Hazards, leaks and
-//! faults make the exit code 1, unless `--fail-on` says otherwise.
-//!
-//! | id | severity | found when |
-//! |---|---|---|
-//! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes; or its commands were not one unit (A7) |
-//! | MC002 | broken | the server's own record disagrees with ours |
-//! | MC010 | hazard | a task's operation ran on a default connection that another task had created before (H1) |
-//! | MC011 | hazard | one task's operations ran on several default connections because it changed threads (H1) |
-//! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
-//! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
-//! | MC030 | limit | the server refused a connection because too many are open: with how many were at that moment, and the number in its words, which wins where the two differ; a dial closed without a word while others of ours go on being answered, or stay open while they idle, is *probably* one |
-//! | MC031 | limit | the server throttled |
-//! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
-//! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
-//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT or QUIT; a goodbye that was said is none, whatever the server answered |
-//! | MC041 | fault | a connection was discarded in the middle of a reply |
-//! | MC042 | advice | the server hung up on connections that nobody used (its idle time-out), after how long at most |
-//! | MC050 | advice | operations spent more time waiting for their connection than using it |
-//! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
-//! | MC052 | advice | connections were held and hardly used: for 99 % of two seconds or more, half of them or fewer were in use at once, so fewer would have done |
-//! | MC053 | advice | use-main-or-default, and no thread created a default: it behaved as use-main does |
+//! What a run can prove, each with its evidence and its cure. `mailconn explain` lists them all; `mailconn explain MC020` says
+//! what that one means, and what to do. Hazards, leaks and faults make the exit code 1, unless `--fail-on` says otherwise.
 //!
 //! # What a check finds
 //! `mailconn check` opens one connection and says in plain sentences what is wrong with it. The names are for scripts; a

@@ -404,3 +404,9 @@ impl<C: Connector> fmt::Debug for Builder<C> {
         f.debug_struct("Builder").field("mode", &self.mode).finish_non_exhaustive()
     }
 }
+
+impl<C: Connector> Place for Member<C> {
+    fn thread_ends(self: Arc<Self>, deadline: Instant) {
+        self.dispose(Disposal::ThreadExit, deadline);
+    }
+}

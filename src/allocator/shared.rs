@@ -15,7 +15,6 @@ use super::mode::{Kind, Mode};
 use super::slot::{Disposed, NoSeat, Seat, Session, Slot};
 use super::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use super::sync::{Arc, Mutex, Patience, ThreadId, after, lock};
-use super::thread::Place;
 
 pub(super) struct Shared<C: Connector> {
     pub(super) connector: C,
@@ -347,10 +346,4 @@ impl<C: Connector> Drop for Seated<'_, C> {
 #[inline]
 fn call_out<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
-}
-
-impl<C: Connector> Place for Member<C> {
-    fn thread_ends(self: Arc<Self>, deadline: Instant) {
-        self.dispose(Disposal::ThreadExit, deadline);
-    }
 }

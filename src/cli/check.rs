@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use super::args::CheckArgs;
 use super::interrupt::Interrupts;
 use super::settings::{self, Server};
+use super::stderr;
 use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::allocator::{ConnectionId, SessionId};
@@ -53,7 +54,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let Target { account, name, sandbox } = Target::of(server, Maildrops::Locked)?;
     if account.tls.as_ref().is_some_and(|tls| !tls.verifies()) {
-        super::complain(super::UNVERIFIED);
+        stderr::complain(stderr::UNVERIFIED);
     }
     let endpoint = &account.endpoint;
     let header = CheckHeader {
@@ -107,7 +108,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         }
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
-        super::complain(&failure);
+        stderr::complain(&failure);
     }
     Ok(check.conclusion().exit_code())
 }
@@ -272,7 +273,7 @@ fn told_whole(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) if writer::is_unread(&error) => {
-            super::complain("the report is incomplete: nobody read it");
+            stderr::complain("the report is incomplete: nobody read it");
             Ok(())
         }
         written => written.context(WRITING),

@@ -14,14 +14,13 @@ mod sandbox;
 mod scenario;
 mod secrets;
 mod settings;
+mod stderr;
 mod target;
 mod testimony;
 mod verify;
 mod workers;
 mod writer;
 
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextValue, ErrorKind};
@@ -29,9 +28,7 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use settings::Settings;
-
-/// Said where certificates are not verified.
-const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): anyone may be the server";
+use stderr::{complain, escaped, say};
 
 /// Runs the command that the process was called with.
 #[must_use]
@@ -95,24 +92,7 @@ fn subcommand() -> Option<String> {
     arguments().next().filter(|argument| known.find_subcommand(argument).is_some())
 }
 
-/// One line on stderr, whatever it repeats: a file's name may hold a line's end, or what moves the cursor.
-fn complain(line: &str) {
-    say(format_args!("mailconn: {}\n", escaped(line.trim_end())));
-}
-
-/// Text for a terminal: control characters, and those that turn the direction of writing, are shown and not obeyed.
-fn escaped(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => clean.push(character),
-            other => clean.extend(other.escape_debug()),
-        }
-    }
-    clean
-}
-
-/// The same for the values that a message of clap's repeats: it would leave some out, and has lines of its own.
+/// Escapes the values that a message of clap's repeats: clap would leave some out, and has lines of its own.
 fn escape_values(error: &mut clap::Error) {
     let strings = error.context().filter_map(|(kind, value)| match value {
         ContextValue::String(value) => Some((kind, ContextValue::String(escaped(value)))),
@@ -121,11 +101,6 @@ fn escape_values(error: &mut clap::Error) {
     for (kind, value) in strings.collect::<Vec<_>>() {
         error.insert(kind, value);
     }
-}
-
-fn say(text: impl Display) {
-    // Whoever closed stderr does not want to know; the exit code says it too.
-    let _ = write!(io::stderr(), "{text}");
 }
 
 fn arguments() -> impl Iterator<Item = String> {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::args::{ReportArgs, ReportFormatArg};
 use super::run::SCREENFUL;
 use super::settings;
+use super::stderr;
 use super::verify::recorded;
 use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, Trace};
 
@@ -57,9 +58,9 @@ fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
 /// Said of a file that was cut, or has lines that were passed over.
 fn told_in_part(whole: bool, passed_over: Option<&str>) {
     if let Some(passed_over) = passed_over {
-        super::complain(passed_over);
+        stderr::complain(passed_over);
     }
     if !whole {
-        super::complain("the file is not whole, or parts of it are not understood: mailconn verify says which");
+        stderr::complain("the file is not whole, or parts of it are not understood: mailconn verify says which");
     }
 }

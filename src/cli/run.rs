@@ -10,6 +10,7 @@ use super::descriptors;
 use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
+use super::stderr;
 use super::target::Target;
 use super::testimony::Witness;
 use super::writer::{self, Writer};
@@ -51,11 +52,11 @@ pub fn run(settings: Settings) -> Result<u8> {
     let Target { account, name, sandbox } = Target::recorded(settings.server, Maildrops::Locked)?;
     let tls = account.tls.is_some();
     if let Some(note) = &settings.note {
-        super::complain(note);
+        stderr::complain(note);
     }
     let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
     if insecure {
-        super::complain(super::UNVERIFIED);
+        stderr::complain(stderr::UNVERIFIED);
     }
     let letters = writes
         .then(|| Stationery::new(&account.endpoint, settings.from.as_deref(), settings.to.as_deref(), &run_id))
@@ -95,10 +96,10 @@ pub fn run(settings: Settings) -> Result<u8> {
     let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut teller)?;
     let (complete, exit_code) = teller.tell(ended, &settings.output, &control)?;
     if !complete {
-        super::complain("the report is incomplete: nobody read it");
+        stderr::complain("the report is incomplete: nobody read it");
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
-        super::complain(&failure);
+        stderr::complain(&failure);
     }
     // A report that is there in full says the code that the process ends with.
     let cut_short = control.signal().filter(|_| !complete).map(exit::interrupted_by);

@@ -20,6 +20,7 @@ use self::log::Log;
 use super::args::{SandboxArgs, SandboxFormatArg};
 use super::interrupt;
 use super::secrets;
+use super::stderr;
 use mailconn::report::Output;
 use mailconn::sandbox::{Options, Sandbox, Transcripts, User};
 
@@ -80,10 +81,10 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     signals.forever().next();
     let totals = sandbox.stop_with_totals(STOP);
     if let Some(lost) = writing.and_then(log::Writing::end) {
-        super::complain(&format!("{lost} line(s) of the log were lost: nobody read them"));
+        stderr::complain(&format!("{lost} line(s) of the log were lost: nobody read them"));
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
-        super::complain(&failure);
+        stderr::complain(&failure);
     }
     let told = if json { summary::json(&totals) } else { summary::text(&totals) };
     print_within(LAST_WORDS, told)?;
@@ -98,7 +99,7 @@ fn print_within(time: Duration, text: String) -> Result<()> {
     match printed.recv_timeout(time) {
         Ok(printed) => printed,
         Err(_) => {
-            super::complain("the summary was not printed: nobody read standard output");
+            stderr::complain("the summary was not printed: nobody read standard output");
             Ok(())
         }
     }
@@ -142,11 +143,14 @@ fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_
     told += &match (made_up, &args.password_file) {
         (Some(password), _) => format!("password  {password}  (made up for this server, and gone with it)\n"),
         (None, file) => {
-            format!("password  as in {}\n", super::escaped(&file.as_deref().unwrap_or(Path::new("")).to_string_lossy()))
+            format!(
+                "password  as in {}\n",
+                stderr::escaped(&file.as_deref().unwrap_or(Path::new("")).to_string_lossy())
+            )
         }
     };
     match &args.ca_file {
-        Some(file) => told += &format!("ca        {}\n", super::escaped(&file.to_string_lossy())),
+        Some(file) => told += &format!("ca        {}\n", stderr::escaped(&file.to_string_lossy())),
         None if sandbox.ca_pem().is_some() => {
             told += "ca        not written; name a --ca-file for clients that are to trust it\n";
         }

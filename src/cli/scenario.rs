@@ -17,6 +17,7 @@ use super::descriptors;
 use super::interrupt::Interrupts;
 use super::operations;
 use super::settings::{self, Server};
+use super::stderr;
 use super::target::Target;
 use super::testimony;
 use mailconn::event::Policy;
@@ -88,7 +89,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     };
     let mut real = if in_the_box { None } else { Some(Target::of(server, MAILDROPS)?) };
     if real.as_ref().and_then(|target| target.account.tls.as_ref()).is_some_and(|tls| !tls.verifies()) {
-        super::complain(super::UNVERIFIED);
+        stderr::complain(stderr::UNVERIFIED);
     }
     let mut worst = 0;
     for script in &scripts {
@@ -109,7 +110,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     }
     screen.close()?;
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
-        super::complain(&failure);
+        stderr::complain(&failure);
     }
     Ok(worst)
 }

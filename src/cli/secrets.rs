@@ -25,6 +25,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use zeroize::Zeroizing;
 
 use super::args::SignInArgs;
+use super::stderr;
 use mailconn::protocol::{Credentials, Secret, Tokens};
 
 /// The environment variable that holds the password.
@@ -203,7 +204,7 @@ pub fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
     ensure!(!line.contains(&b'\n') && !line.contains(&b'\r'), "it must hold the password and nothing else");
     let secret = first_line(line)?;
     if is_file && mode & 0o044 != 0 {
-        super::complain(&format!("WARNING: --password-file {}: others can read it; chmod 600 it", path.display()));
+        stderr::complain(&format!("WARNING: --password-file {}: others can read it; chmod 600 it", path.display()));
     }
     Ok(secret)
 }

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::end::RunEnd;
 use super::micros::Micros;
 use super::model::{
-    ConnectionCreated, ConnectionDisposed, DefaultRefused, Event, MailboxLeft, ModeChanged, Operation, Outcome,
-    RunStart, SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands,
-    WitnessSession, WorkerEnded, WorkerStopped,
+    ConnectionCreated, ConnectionDisposed, DefaultRefused, MailboxLeft, ModeChanged, Operation, Outcome, RunStart,
+    SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands, WitnessSession,
+    WorkerEnded, WorkerStopped,
 };
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
 use crate::allocator::{ConnectionId, SessionId};
@@ -107,6 +107,17 @@ events! {
     Step(Box<Step>) = "step";
     /// A scenario is over.
     ScenarioEnd(Box<ScenarioEnd>) = "scenario-end";
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// 0, 1, 2, …: the order in which things happened; what a thread did itself is in its own order.
+    pub seq: u64,
+    /// When, since the start (monotonic).
+    pub at: Micros,
+    /// What.
+    pub what: What,
 }
 
 /// What every line has, before its own.

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::codec::{self, Envelope, LONGEST, NotRead, What};
+use super::codec::{self, Envelope, Event, LONGEST, NotRead, What};
 use super::micros::Micros;
-use super::model::{Event, SCHEMA_VERSION};
+use super::model::SCHEMA_VERSION;
 
 /// The oldest form that is read.
 const OLDEST: u32 = 2;

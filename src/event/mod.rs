@@ -11,7 +11,7 @@ mod model;
 mod named;
 mod scenario;
 
-pub use codec::{Envelope, LONGEST, NotRead, What, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, What, read, wall_clock, write};
 pub use end::*;
 pub use file::{Line, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};

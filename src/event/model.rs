@@ -9,7 +9,6 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::What;
 use super::micros::Micros;
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
@@ -299,17 +298,6 @@ pub const fn share(all: u64, number: u32, among: usize) -> u64 {
         0 => 0,
         among => all / among + ((number as u64) < all % among) as u64,
     }
-}
-
-/// One thing that happened.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// 0, 1, 2, …: the order in which things happened; what a thread did itself is in its own order.
-    pub seq: u64,
-    /// When, since the start (monotonic).
-    pub at: Micros,
-    /// What.
-    pub what: What,
 }
 
 /// A connection's place came into being.

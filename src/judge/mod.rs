@@ -9,6 +9,7 @@ mod selections;
 mod stated_limit;
 mod units;
 mod witness;
+mod wrong;
 
 pub use conclusion::Conclusion;
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
@@ -19,6 +20,7 @@ pub(crate) use stated_limit::stated_limit;
 pub use units::{UNITS, Unit};
 pub use witness::Witness;
 pub(crate) use witness::is_same_mailbox;
+pub use wrong::{EVIDENCE, Wrong};
 
 use std::borrow::Borrow;
 
@@ -29,18 +31,6 @@ use crate::event::{
 };
 use crate::figures::{Figures, SectionRow, Summary};
 use crate::ledger::{Analysis, Ledger};
-
-/// So many pieces of evidence are kept for each question; how many there were is counted.
-pub const EVIDENCE: usize = 12;
-
-/// What does not hold, and at which event, if it is one's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// The event's number.
-    pub seq: Option<u64>,
-    /// What is wrong.
-    pub sentence: String,
-}
 
 /// Asks every question about one client's stream.
 #[derive(Debug)]

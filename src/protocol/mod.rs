@@ -40,7 +40,7 @@ pub(crate) use imap::mailbox_as_sent;
 pub use imap::{Answer, ImapConnection, ImapConnector, Reply, Scratch};
 pub use letter::{Letter, LetterError, Stationery};
 pub use mail::{Job, MailConnection, MailConnector};
-pub use opening::{DialFailure, Phases};
+pub use opening::DialFailure;
 pub use operation::{
     Argument, FETCH_SELECTED, ImapOperation, Operation, OperationSpec, Pop3Operation, SELECT, SmtpOperation,
     UnknownOperation,
@@ -48,7 +48,7 @@ pub use operation::{
 pub use pop3::{Pop3Connection, Pop3Connector};
 pub use sasl::{Mechanism, UnknownMechanism, Way};
 pub use secret::Secret;
-pub use session::{DialEvent, DialWatch, Established};
+pub use session::{DialEvent, DialWatch, Established, Phases};
 pub use settings::{Settings, Starved};
 pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector};

@@ -17,7 +17,7 @@ use super::failure::{Failure, FailureKind, Stage, printable};
 use super::lines::Lines;
 use super::live::{Link, Others, cancelled};
 use super::secret::Secret;
-use super::session::{DialEvent, Established};
+use super::session::{DialEvent, Established, Phases};
 use super::settings::Account;
 use super::signin::{Pass, told};
 use super::stream::{Stream, TlsDetails};
@@ -50,21 +50,6 @@ pub(super) fn before_sign_in(mut failure: Failure) -> Failure {
         "the server refused us before anyone signed in; see what it says".clone_into(&mut failure.message);
     }
     failure
-}
-
-/// How long each phase of a dial took; `None` for those that were not reached, or not needed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Phases {
-    /// Turning the name into addresses.
-    pub resolve: Option<Duration>,
-    /// Opening the TCP connection.
-    pub connect: Option<Duration>,
-    /// The TLS handshake; with STARTTLS from the command on.
-    pub tls: Option<Duration>,
-    /// Waiting for the server's first line.
-    pub greeting: Option<Duration>,
-    /// From asking what the server can do to being signed in, without the wait for earlier sign-ins (rule B6).
-    pub sign_in: Option<Duration>,
 }
 
 /// Why a connection could not be opened, and how far it came.

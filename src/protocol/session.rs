@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::capabilities::Capabilities;
 use super::command::Command;
 use super::endpoint::Security;
 use super::failure::Failure;
-use super::opening::Phases;
 use super::stream::TlsDetails;
 
 /// What a dial came to.
@@ -31,6 +30,21 @@ pub struct Established {
     pub signed_in_at: Instant,
     /// The commands of the dial, as they left on the socket.
     pub commands: Vec<Command>,
+}
+
+/// How long each phase of a dial took; `None` for those that were not reached, or not needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Turning the name into addresses.
+    pub resolve: Option<Duration>,
+    /// Opening the TCP connection.
+    pub connect: Option<Duration>,
+    /// The TLS handshake; with STARTTLS from the command on.
+    pub tls: Option<Duration>,
+    /// Waiting for the server's first line.
+    pub greeting: Option<Duration>,
+    /// From asking what the server can do to being signed in, without the wait for earlier sign-ins (rule B6).
+    pub sign_in: Option<Duration>,
 }
 
 /// What happens while a connection is opened, in this order.

@@ -3,6 +3,7 @@
 //! All of it is plain data; the rules are those of `src/rules.md`. A test holds it complete: whatever word mailconn can say
 //! of a run or a check can be explained.
 
+mod article;
 mod checks;
 mod failures;
 mod lines;
@@ -12,30 +13,12 @@ mod words;
 use thiserror::Error;
 
 use super::table::grid::{labelled, paragraph};
-use crate::event::Severity;
 use crate::judge;
 use crate::protocol::{Protocol, Stage};
 
 pub use lines::{Unclassified, explain_line};
 
-/// One word, explained.
-#[derive(Clone, Copy)]
-struct Article {
-    name: &'static str,
-    /// How bad it is, if it is a finding.
-    severity: Option<Severity>,
-    /// What it is, in one line.
-    title: &'static str,
-    means: &'static str,
-    /// As a report or a command line shows it; empty if there is nothing to show.
-    example: &'static str,
-    /// What to do about it.
-    cure: &'static str,
-    /// The rules behind it, by number.
-    rules: &'static [&'static str],
-    /// Public threads of people who met it: `owner/repository#number`.
-    met: &'static [&'static str],
-}
+use article::{Article, row};
 
 /// No such word is explained.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -166,18 +149,6 @@ fn explained() -> impl Iterator<Item = &'static str> {
     articles().map(|article| article.name).chain(rules).chain([RULES])
 }
 
-/// What stands first under that name.
-fn article_named(name: &str) -> Option<Article> {
-    articles().find(|article| article.name == name)
-}
-
-impl Article {
-    /// Its title, behind its severity.
-    fn titled(&self) -> String {
-        self.severity.map_or_else(String::new, |severity| format!("{}: ", severity.name())) + self.title
-    }
-}
-
 fn article(article: &Article) -> String {
     let mut rows = vec![row("it means", article.means)];
     if !article.example.is_empty() {
@@ -200,10 +171,6 @@ fn rule_article(rule: &rules::Rule) -> String {
         text += &format!("\n  {}", paragraph(&part));
     }
     text + "\n" + &labelled(rule.list().map(|(label, text)| row(&label.to_lowercase(), &text)))
-}
-
-fn row(label: &str, text: &str) -> (String, String) {
-    (format!("{label:<11} "), text.to_owned())
 }
 
 fn met(threads: &[&str]) -> Option<(String, String)> {

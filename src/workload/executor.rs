@@ -9,17 +9,33 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
+use thiserror::Error;
 use tokio::runtime;
 
-use super::runner::RunError;
+use super::floor::Floor;
 use super::task::Task;
-use super::worker::{Floor, work};
+use super::worker::work;
 use crate::event::{Dispose, Executor, TaskId, WorkerId, WorkerStopped};
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// A thread that waits for its next operation is kept: its default connection is what a run of tasks is about. (Tokio lets
 /// a blocking thread go after ten seconds without work.)
 const KEPT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Why a run could not start.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The system gave no more threads.
+    #[error("the system gave only {started} of {asked} threads; use fewer --threads, or raise its limit")]
+    Threads {
+        /// Threads it gave.
+        started: usize,
+        /// Threads asked for.
+        asked: usize,
+        /// Its own words.
+        source: std::io::Error,
+    },
+}
 
 /// Does the plan's work.
 pub(super) fn execute(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {

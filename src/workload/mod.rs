@@ -2,6 +2,7 @@
 
 mod control;
 mod executor;
+mod floor;
 mod gate;
 mod issued;
 mod plan;
@@ -16,5 +17,7 @@ mod task;
 mod worker;
 
 pub use control::Control;
+pub use executor::RunError;
+pub use floor::Setup;
 pub use plan::{Mix, MixError, Plan, Step};
-pub use runner::{Audience, Ended, RunError, Setup, Source, Tally, run};
+pub use runner::{Audience, Ended, Source, Tally, run};

@@ -5,20 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use thiserror::Error;
-
 use super::control::Control;
-use super::executor::execute;
+use super::executor::{RunError, execute};
+use super::floor::{Floor, Setup};
 use super::gate::Meeting;
 use super::plan::Plan;
 use super::reach::Reach;
 use super::recorder::Recorder;
 use super::recording::Recording;
 use super::switching::Switching;
-use super::worker::Floor;
 use crate::allocator::Client;
 use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
-use crate::protocol::{MailConnector, Stationery};
+use crate::protocol::MailConnector;
 
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(10);
@@ -29,27 +27,6 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// How soon the end of a run notices that it is interrupted.
 const HURRIES: Duration = Duration::from_millis(2);
-
-/// How the client of a run is set up, beyond its plan.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Names the run in labels and reports.
-    pub run_id: String,
-    /// The server's name in the report.
-    pub server: String,
-    /// When the run begins: every time in its record counts from here.
-    pub clock: Instant,
-    /// How long an operation may wait for its connection.
-    pub wait_timeout: Duration,
-    /// The cap on connections.
-    pub max_connections: Option<usize>,
-    /// What operations that write are to send; the plan may hold such operations only with it.
-    pub letters: Option<Stationery>,
-    /// The server is spoken to under TLS.
-    pub tls: bool,
-    /// Certificates are not verified, as was asked for.
-    pub insecure: bool,
-}
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
 pub trait Audience {
@@ -87,21 +64,6 @@ pub struct Tally {
     pub failed: u64,
     /// Connections open.
     pub open: usize,
-}
-
-/// Why a run could not start.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The system gave no more threads.
-    #[error("the system gave only {started} of {asked} threads; use fewer --threads, or raise its limit")]
-    Threads {
-        /// Threads it gave.
-        started: usize,
-        /// Threads asked for.
-        asked: usize,
-        /// Its own words.
-        source: std::io::Error,
-    },
 }
 
 /// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. Every thread it started has ended when it returns, and

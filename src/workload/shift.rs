@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use super::floor::Floor;
 use super::issued::{Issued, Issuer};
 use super::plan::Step;
 use super::recording::{Recorded, Recording};
-use super::worker::Floor;
 use crate::allocator::{Awaited, Connection, Error, Lease};
 use crate::event::{Asked, Lock, Selection, TaskId, WorkerId};
 use crate::protocol::{self, DialFailure, ImapOperation, Job, Letter, MailConnection};

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::floor::Floor;
 use super::gate::Attendance;
 use super::issued::failure_of;
 use super::plan::Plan;
 use super::recorder::Serving;
 use super::shift::Shift;
-use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
 use crate::event::{
     DefaultRefused, DefaultRule, Dispose, Executor, MailboxLeft, TaskEnded, TaskId, TaskStarted, TaskStopped, WorkerId,

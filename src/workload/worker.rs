@@ -1,31 +1,11 @@
 //! One worker: comes by its connection as its role says, issues its operations, keeps what it holds until all are done.
 
-use std::sync::Arc;
-
-use super::control::Control;
-use super::gate::Meeting;
+use super::floor::Floor;
 use super::issued::failure_of;
-use super::plan::Plan;
-use super::recorder::Recorder;
-use super::recording::Recording;
-use super::runner::Setup;
 use super::shift::Shift;
-use super::switching::Switching;
-use crate::allocator::{Client, Error};
+use crate::allocator::Error;
 use crate::event::{MailboxLeft, WorkerEnded, WorkerId, WorkerStopped};
 use crate::protocol::{DialFailure, Failure};
-
-/// What all workers of a run share.
-pub(super) struct Floor {
-    pub(super) plan: Plan,
-    pub(super) setup: Setup,
-    pub(super) client: Client<Recording>,
-    pub(super) switching: Switching,
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) control: Arc<Control>,
-    /// Of workers, or of tasks where these do the work.
-    pub(super) meeting: Arc<Meeting>,
-}
 
 pub(super) fn work(floor: &Floor, number: u32) {
     let worker = WorkerId(number);

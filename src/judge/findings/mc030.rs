@@ -21,10 +21,12 @@ pub const SPEC: Spec = Spec {
         title: "the server refused a connection because too many are open",
         means: "Servers count the connections of a user, an address, or both, and refuse the next one: at the sign-in in IMAP, \
                 in the greeting in SMTP. It has nothing to do with the password, though many programs say so. The figure is how \
-                many of ours were open, or also being opened where the server may have let these in by then; other clients of \
-                the same user (a phone, another machine) may hold the rest. Known limits: Gmail 15 an account, \
+                many of ours were open, or also being opened where the server may have let these in by then; where the \
+                server's words name a number, that one counts. Other clients of the same user (a phone, another machine) may \
+                hold the rest. Known limits: Gmail 15 an account, \
                 Exchange Online 16, Dovecot 10 a user and address (mail_max_userip_connections), Courier 4 an address \
-                (MAXPERIP), which closes one more without a word: it is probably a limit where others of ours go on.",
+                (MAXPERIP), which closes one more without a word: it is probably a limit where others of ours go on being \
+                answered, or stay open while they idle.",
         example: "MC030 limit, 5 times: the server refused 5 connection(s) while 3 of ours were open; stay at 3 connections \
                   (fewer threads, or use-main), or raise the server's limit; other clients may hold some of it\n- #7 with 3 \
                   open: NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=3)",

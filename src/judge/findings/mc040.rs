@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
         means: "A server counts a session until it is told that it is over, or notices: half an hour of silence in IMAP (RFC \
                 3501 says at least that), two hours of TCP keep-alive. Leave enough of them behind and the next sign-in is \
                 refused (MC030) while nothing seems to be open. The sandbox's record is asked too: what it still has open is \
-                named.",
+                named. A LOGOUT or QUIT that left is a goodbye, whatever the server answered.",
         example: "MC040 leak: 1 connection(s) were left open or closed without LOGOUT; servers count them against the limit \
                   until they notice\n- #2 was open at the end",
         cure: "Dispose what you create on every path, also where something fails: a handle that goes out of scope does so here. \

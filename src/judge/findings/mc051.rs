@@ -10,8 +10,9 @@ pub const SPEC: Spec = Spec {
     article: Article {
         title: "connections were opened for hardly more than an operation each",
         means: "Opening a connection costs several round trips (TCP, TLS, greeting, sign-in), and on the server a process and a \
-                password check: ten to a hundred times an operation. Here hardly any connection was used twice. To a server's \
-                log it looks like an attack, and some throttle it (MC031).",
+                password check: ten to a hundred times an operation. Here there were more than half as many as \
+                operations: hardly any connection was used twice. To a server's log it looks like an attack, and some \
+                throttle it (MC031).",
         example: "MC051 advice: 3 connections were opened for 3 operations: hardly any was used twice; keep connections for \
                   longer, or share one (use-main)\n- 3 opened, 3 operations",
         cure: "Keep a connection for as long as there is work, and dispose it then; in a pool, one for each thread, not one for \

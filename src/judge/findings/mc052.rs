@@ -15,7 +15,8 @@ pub const SPEC: Spec = Spec {
         means: "Each connection costs the server a process or its like, and one of the account's few places, whether it is used \
                 or not. Of those held here most lay idle most of the time, so that fewer would have served as well. It is \
                 looked for in runs of two seconds and more: a connection counts as held from its opening to its last use, and \
-                so many would have done as were in use at once, but for one hundredth of the time.",
+                so many would have done as were in use at once, but for one hundredth of the time. It is found where that is half \
+                of them or fewer.",
         example: "MC052 advice: 8 connections were held for most of 10.0s and used for 0.3 % of that time; more than 1 at once \
                   for hardly any of it: one that is shared would have done (use-main)\n- 8 held, 3 in use at once at most",
         cure: "Share one (use-main), give a connection of its own only to threads that are busy, or dispose a default when its \

@@ -1,5 +1,6 @@
 //! Whom to trust and as whom, and what a failed handshake means.
 
+mod broken;
 mod certificate;
 mod identity;
 mod meaning;
@@ -20,8 +21,9 @@ use rustls::{ClientConfig, RootCertStore};
 use identity::Identity;
 use verifier::Verifier;
 
+pub(super) use broken::broke_off;
 pub use certificate::Certificate;
-pub(super) use meaning::{broke_off, handshake_failure, late_refusal};
+pub(super) use meaning::{handshake_failure, late_refusal};
 pub use pem::{PemFile, TlsSettingsError};
 
 /// What the TLS connections of one account have in common. A clone is the same one: sessions of either resume those of

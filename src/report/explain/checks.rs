@@ -1,6 +1,6 @@
 //! What a check finds, one by one.
 
-use super::Article;
+use super::article::Article;
 
 const fn concern(name: &'static str, title: &'static str, means: &'static str, cure: &'static str) -> Article {
     Article { name, severity: None, title, means, example: "", cure, rules: &[], met: &[] }

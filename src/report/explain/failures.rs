@@ -1,6 +1,6 @@
 //! The words for failure, and the stages at which things fail.
 
-use super::Article;
+use super::article::Article;
 
 /// A word with its meaning and its cure.
 const fn word(

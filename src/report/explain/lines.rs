@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::{article_named, row};
+use super::article::row;
+use super::failures;
 use crate::judge::Conclusion;
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
 use crate::report::table::grid::{labelled, paragraph};
@@ -74,7 +75,7 @@ fn meaning(line: &str, stages: &[Stage], failure: &Failure) -> String {
     };
     let at = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
     let mut rows = vec![row("at", &at), row("exit code", &exit_code(failure).to_string())];
-    let article = article_named(failure.kind.name());
+    let article = failures::KINDS.iter().find(|article| article.name == failure.kind.name());
     rows.extend(article.map(|article| row("it means", article.means)));
     rows.extend(stated_wait(line).map(|wait| row("it says", &format!("wait {}", wait.shown))));
     rows.push(row("what to do", &failure.message));

@@ -1,6 +1,6 @@
 //! The words of the flags and of the report's columns.
 
-use super::Article;
+use super::article::Article;
 use crate::allocator::Mode;
 
 /// Words that people bring along, from the reference and from other clients, in lower case; and what they are called here.

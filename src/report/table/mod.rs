@@ -2,6 +2,7 @@
 
 mod fold;
 pub(super) mod grid;
+mod heading;
 mod operations;
 mod sections;
 mod sessions;
@@ -12,8 +13,10 @@ mod workers;
 use super::model::Report;
 pub use operations::OperationRows;
 
+use heading::heading;
+
 use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::event::{Asked, CutOff, Executor, Lock, RunStart};
+use crate::event::{Asked, CutOff, Lock};
 use crate::figures::{FailureRow, Summary};
 
 /// The report for a person: plain text, no line wider than 80 columns. Of each section it shows `rows` rows at most, the
@@ -29,35 +32,6 @@ pub fn table(report: &Report, rows: Option<usize>) -> String {
     parts.push(verdict::section(&report.verdict));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
-}
-
-/// What was asked for.
-fn heading(start: &RunStart) -> String {
-    let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
-    let asked = match start.asked {
-        Some(Asked::Operations(_) | Asked::InAll(_)) => {
-            asked_in_all(start).map(|all| format!(", {}", many(all, "operation")))
-        }
-        Some(Asked::Duration(duration)) => Some(format!(", {}", span(duration))),
-        None => None,
-    };
-    let asked = asked.unwrap_or_default();
-    let switches: String =
-        start.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
-    let (server, mode, threads) = (printable(&start.server), start.mode, many(threads, "thread"));
-    let tasks = match start.executor {
-        Executor::Threads => String::new(),
-        Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
-        Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
-    };
-    let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
-    grid::paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
-}
-
-/// How many operations were asked for, if a number was.
-fn asked_in_all(start: &RunStart) -> Option<u64> {
-    let each_of = if start.tasks.is_empty() { start.workers.len() } else { start.tasks.len() };
-    start.asked?.of_all(each_of)
 }
 
 /// What came of it.

@@ -1,7 +1,7 @@
 //! A row for every operation, one at a time: each can be told as it happens.
 
 use super::grid::{self, Fixed, Over, WIDTH};
-use super::{asked_in_all, heading};
+use super::heading::{asked_in_all, heading};
 use crate::allocator::{Mode, Reason};
 use crate::event::{Operation, RunStart, TaskId, WorkerId};
 use crate::protocol;

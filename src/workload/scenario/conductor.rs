@@ -21,10 +21,10 @@ use crate::event::{
 use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
 use crate::record::{Did, FindingExpected, Run, Scenario, StepDone};
 use crate::workload::control::Control;
+use crate::workload::executor::RunError;
 use crate::workload::reach::Reach;
 use crate::workload::recorder::Recorder;
 use crate::workload::recording::Recording;
-use crate::workload::runner::RunError;
 
 /// Whoever waits looks around this often for an interruption.
 const TICK: Duration = Duration::from_millis(50);

@@ -1,0 +1,29 @@
+//! What is said on standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Said where certificates are not verified.
+pub(super) const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): anyone may be the server";
+
+/// One line on stderr, whatever it repeats: a file's name may hold a line's end, or what moves the cursor.
+pub(super) fn complain(line: &str) {
+    say(format_args!("mailconn: {}\n", escaped(line.trim_end())));
+}
+
+/// Text for a terminal: control characters, and those that turn the direction of writing, are shown and not obeyed.
+pub(super) fn escaped(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => clean.push(character),
+            other => clean.extend(other.escape_debug()),
+        }
+    }
+    clean
+}
+
+pub(super) fn say(text: impl Display) {
+    // Whoever closed stderr does not want to know; the exit code says it too.
+    let _ = write!(io::stderr(), "{text}");
+}

@@ -1,0 +1,34 @@
+//! What was asked for, in one paragraph.
+
+use super::grid::paragraph;
+use crate::event::{Asked, Executor, RunStart};
+use crate::report::words::{count, many, printable, span};
+
+/// What was asked for.
+pub(super) fn heading(start: &RunStart) -> String {
+    let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
+    let asked = match start.asked {
+        Some(Asked::Operations(_) | Asked::InAll(_)) => {
+            asked_in_all(start).map(|all| format!(", {}", many(all, "operation")))
+        }
+        Some(Asked::Duration(duration)) => Some(format!(", {}", span(duration))),
+        None => None,
+    };
+    let asked = asked.unwrap_or_default();
+    let switches: String =
+        start.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
+    let (server, mode, threads) = (printable(&start.server), start.mode, many(threads, "thread"));
+    let tasks = match start.executor {
+        Executor::Threads => String::new(),
+        Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
+        Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
+    };
+    let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+}
+
+/// How many operations were asked for, if a number was.
+pub(super) fn asked_in_all(start: &RunStart) -> Option<u64> {
+    let each_of = if start.tasks.is_empty() { start.workers.len() } else { start.tasks.len() };
+    start.asked?.of_all(each_of)
+}
