@@ -710,7 +710,7 @@ mod progress {
 
 #[test]
 fn formats_go_by_their_names() {
-    assert_eq!(Format::ALL.map(Format::name), ["table", "json", "ndjson"]);
+    assert_eq!(Format::ALL.iter().map(|it| it.name()).collect::<Vec<_>>(), ["table", "json", "ndjson"]);
     assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
 }
 

@@ -2,18 +2,18 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::args::{ReportArgs, ReportFormatArg};
+use super::args::ReportArgs;
 use super::run::SCREENFUL;
 use super::settings;
 use super::verify::recorded;
-use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, Trace};
+use mailconn::report::{self, Format, Recorded, ScenarioTrace, ScenarioVerification, Trace};
 
 /// Reads the file, tells, and says with what code to exit.
 ///
 /// # Errors
 /// The file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
 pub fn report(args: &ReportArgs) -> Result<u8> {
-    let json = args.format == ReportFormatArg::Json;
+    let json = args.format == Format::Json;
     ensure!(
         !(args.each && json),
         "--each is about the table: the JSON document counts operations, the file lists them"
@@ -31,12 +31,12 @@ fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
     told_in_part(trace.is_whole(), trace.passed_over.as_deref());
     let Trace { run, report, .. } = trace;
     match args.format {
-        ReportFormatArg::Table => {
+        Format::Table => {
             let each = if args.each { report::each(&run) } else { String::new() };
             let rows = (!args.each).then_some(SCREENFUL);
             (each + &report::table(&report, rows)).into_bytes()
         }
-        ReportFormatArg::Json => report::json(&report),
+        _ => report::json(&report),
     }
 }
 
@@ -46,11 +46,11 @@ fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
     told_in_part(all.iter().all(ScenarioTrace::is_whole), passed_over);
     let all: Vec<ScenarioVerification> = all.into_iter().map(ScenarioVerification::of).collect();
     Ok(match args.format {
-        ReportFormatArg::Table => {
+        Format::Table => {
             let texts: Vec<String> = all.iter().map(report::scenario_text).collect();
             texts.concat().into_bytes()
         }
-        ReportFormatArg::Json => report::scenarios_json(&all),
+        _ => report::scenarios_json(&all),
     })
 }
 

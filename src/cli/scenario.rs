@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{ScenarioArgs, ScenarioFormatArg};
+use super::args::ScenarioArgs;
 use super::check::Screen;
 use super::descriptors;
 use super::interrupt::Interrupts;
@@ -22,7 +22,7 @@ use super::testimony;
 use mailconn::event::Policy;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::record::{Outcome, Scenario, StepDone};
-use mailconn::report::{self, Output, ScenarioLines};
+use mailconn::report::{self, Format, Output, ScenarioLines};
 use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
 use mailconn::workload::Control;
 use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
@@ -224,9 +224,8 @@ impl Theatre<'_> {
             letters,
             provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
         };
-        let mut teller = Teller {
-            lines: (self.args.format == ScenarioFormatArg::Ndjson).then(|| ScenarioLines::new(SystemTime::now())),
-        };
+        let mut teller =
+            Teller { lines: (self.args.format == Format::Ndjson).then(|| ScenarioLines::new(SystemTime::now())) };
         self.screen.show(&teller.begins(script, name, account.endpoint.protocol));
         let mut scenario = perform(script, &stage, &self.control, &mut |step| self.screen.show(&teller.step(step)))?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {

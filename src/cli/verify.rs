@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::args::VerifyArgs;
 use super::dovecot_log;
 use mailconn::record::{AgainstLog, Audit, LoggedSession};
-use mailconn::report::{self, Output, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification};
+use mailconn::report::{self, Format, Output, Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification};
 
 /// Checks the file, tells, and says with what code to exit.
 ///
@@ -22,7 +22,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let sessions = sessions.context("reading the server's log")?;
     let log = sessions.as_deref().map(|sessions| Log { sessions, transcripts: rawlog.is_some() });
     let mut compared = AgainstLog::default();
-    let json = args.format.is_json();
+    let json = args.format == Format::Json;
     let (bytes, code) = match recorded {
         Recorded::Run(trace) => of_run(*trace, log, &mut compared, json),
         Recorded::Scenarios(all) => {

@@ -30,6 +30,8 @@ pub use trace::{
     scenario_verification_text, scenarios_json, verification_json, verification_text,
 };
 
+use std::str::FromStr;
+
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -44,7 +46,9 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Ndjson];
+    pub const ALL: &[Self] = &[Self::Table, Self::Json, Self::Ndjson];
+    /// What [`Table`](Self::Table) is called too, where it is text rather than a table.
+    pub const TEXT: &str = "text";
 
     /// The format's name, as in flags: `table`, `json`, `ndjson`.
     #[must_use]
@@ -54,5 +58,29 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
         }
+    }
+
+    /// What it is for, in a few words.
+    #[must_use]
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Table => "For people",
+            Self::Json => "One document, at the end",
+            Self::Ndjson => "One line for each event, as it happens",
+        }
+    }
+}
+
+/// No format has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such format")]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let name = if name == Self::TEXT { Self::Table.name() } else { name };
+        Self::ALL.iter().copied().find(|format| format.name() == name).ok_or(UnknownFormat)
     }
 }
