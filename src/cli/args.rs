@@ -11,7 +11,7 @@ use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
 use mailconn::report::{Format, ProgressKind};
 use mailconn::sandbox::Maildrops;
-use mailconn::workload::scenario::grammar;
+use mailconn::scenario::grammar;
 
 mod choices;
 mod reach;
