@@ -3,10 +3,12 @@
 mod conclusion;
 mod finding;
 mod findings;
+mod integrity;
 mod refusals;
 mod rules;
 mod selections;
 mod stated_limit;
+mod stored;
 mod units;
 mod witness;
 
@@ -14,8 +16,10 @@ pub use conclusion::Conclusion;
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
+pub use integrity::{Checks, Doubt, Integrity, RULES, Rule, Tested};
 pub use rules::Rules;
 pub(crate) use stated_limit::stated_limit;
+pub use stored::{Content, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
 pub use witness::Witness;
 pub(crate) use witness::is_same_mailbox;
