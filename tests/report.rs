@@ -409,7 +409,7 @@ mod json {
         let mut start = nasty().lines.remove(0);
         start["asked"]["operations_per_worker"] = json!(MOST);
         let begun = Trace::read(&*bytes(&numbered(vec![start]))).unwrap();
-        let report: Value = serde_json::from_slice(&mailconn::report::json(&begun.report)).unwrap();
+        let report: Value = serde_json::from_str(&tool::in_format(Format::Json, &begun.report)).unwrap();
         assert_eq!(report["operations"]["asked"], u64::MAX, "more than can be counted");
         let mut long = ordinary(1, 1);
         long.start()["asked"] = json!({"duration_us": MOST});

@@ -222,11 +222,11 @@ pub struct VerifyArgs {
 /// The flags of `mailconn report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The file, or - for standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The report: a table for people, or one JSON document
-    #[arg(long, value_parser = choices::formats(TEXT_OR_JSON), default_value = "table")]
+    /// The files, each told after the other; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The report: a table for people, one JSON document, or the events as they are stored
+    #[arg(long, value_parser = choices::formats(Format::ALL), default_value = "table")]
     pub format: Format,
     /// List every operation above the table
     #[arg(long)]
@@ -234,6 +234,10 @@ pub struct ReportArgs {
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Judge by these findings instead of those that it was judged by, and exit as the run would: some of hazard, leak,
+    /// fault and advice, or none
+    #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
+    pub fail_on: Vec<Option<Severity>>,
 }
 
 /// The flags of `mailconn scenario`.

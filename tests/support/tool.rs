@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mailconn::event::{self, Ending, Event, Micros, Policy};
-use mailconn::judge::{Judge, run_end};
+use mailconn::judge::{Judge, Stored, run_end};
 use mailconn::protocol::MailConnector;
 use mailconn::record::{Audit, Run};
 use mailconn::report::{
-    self, Recorded, ScenarioVerification, Trace, Verification, scenario_verification_json, scenario_verification_text,
-    verification_json, verification_text,
+    self, Format, Recorded, RunReport, ScenarioVerification, Told, Trace, Verification, scenario_verification_json,
+    scenario_verification_text, verification_json, verification_text,
 };
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 use serde::Deserialize as _;
@@ -21,15 +21,28 @@ use super::folded::unfold;
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
 pub fn report(file: &[u8]) -> String {
-    String::from_utf8(report::json(&whole(file).report)).unwrap()
+    in_format(Format::Json, &whole(file).report)
 }
 
-/// `mailconn report FILE`, with a row for each operation and with so many rows a section, or all.
+/// `mailconn report FILE` with so many rows a section, or all; or `--each`, a row for each operation and all rows.
 #[track_caller]
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
-    let Trace { run, report, .. } = whole(file);
-    let table = report::table(&report, rows);
-    if each { report::each(&run) + &table } else { table }
+    let Trace { report, .. } = whole(file);
+    if !each {
+        return report::table(&report, rows);
+    }
+    let mut telling = Format::Table.telling(true);
+    let mut text = Vec::new();
+    Stored::read(file, |client, event| text.extend(telling.see(client, [event]))).unwrap();
+    text.extend(telling.over(Told::Run(Box::new(report))));
+    String::from_utf8(text).unwrap()
+}
+
+/// The report of one run, in a format that is written at the end.
+pub fn in_format(format: Format, report: &RunReport) -> String {
+    let mut telling = format.telling(false);
+    telling.over(Told::Run(Box::new(report.clone())));
+    String::from_utf8(telling.end().unwrap()).unwrap()
 }
 
 #[track_caller]

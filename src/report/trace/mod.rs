@@ -10,16 +10,13 @@ mod verification;
 use std::io::{BufRead, BufReader, Read};
 use std::time::SystemTime;
 
-use super::model::Report;
+use super::model::RunReport;
 use super::words::many;
 use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, Unreadable};
 use crate::judge::Judge;
 use crate::record::{Audit, CLOCK, LINES, Run, SEQUENCE};
 
-pub use scenario::{
-    ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
-    scenarios_json,
-};
+pub use scenario::{ScenarioTrace, ScenarioVerification, scenario_verification_json, scenario_verification_text};
 pub use verification::{Verification, verification_json, verification_text};
 
 /// A run's file, read.
@@ -28,7 +25,7 @@ pub struct Trace {
     /// The run, as far as it was understood.
     pub run: Run,
     /// What it comes to, by the policy that it was judged by.
-    pub report: Report,
+    pub report: RunReport,
     /// How many lines it has.
     pub lines: u64,
     /// The lines of its entries, by their numbers.
@@ -82,7 +79,7 @@ impl Trace {
         let line_of = |seq| events.iter().zip(&lines).find(|(event, _)| event.seq == seq).map(|(_, line)| *line);
         let judged = Audit::judged(&judge).renumbered(|seq| line_of(seq).and_then(at_line).unwrap_or_default());
         let policy = claims.as_ref().map_or_else(Policy::default, |(_, end)| end.judged_by.clone());
-        let report = Report::of(&judge, policy)?;
+        let report = RunReport::of(&judge, policy)?;
         let mut trace = Self { run, report, lines: read, places, claims, passed_over: None, form, judged };
         if trace.claims.is_none() {
             let missing = "there is no run-end: the file ends before its run, or what came after is missing";

@@ -11,10 +11,11 @@ use super::verification::{
 };
 use super::{Order, Stream, Trace, at_line, passed_over};
 use crate::event::{Event, Line, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::judge::Steps;
 use crate::protocol::Protocol;
 use crate::record::{AgainstLog, Audit, FindingExpected, LINES, Outcome, RUN_END, Run, Scenario, StepDone};
-use crate::report::scenario::{scenario_begins, scenario_ends, scenario_step, why_so};
-use crate::report::shapes::{SCHEMA_VERSION, indented};
+use crate::report::json::SCHEMA_VERSION;
+use crate::report::scenario::why_so;
 use crate::report::table::grid::paragraph;
 use crate::report::words::{many, printable};
 
@@ -329,11 +330,13 @@ pub fn scenario_verification_text(verification: &ScenarioVerification) -> String
         many(steps as u64, "step"),
         many(*lines, "line"),
     ));
+    let steps: Vec<Step> = scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect();
+    let counted = Steps::of(&steps);
     let operations: u64 = scenario.clients.iter().map(|(_, run)| run.operations().count() as u64).sum();
     text += &paragraph(&format!(
         "{} ran; {}",
         many(operations, "operation"),
-        came_to("scenario", verification.said_exit_code, outcome.exit_code, &why_so(scenario, outcome),),
+        came_to("scenario", verification.said_exit_code, outcome.exit_code, &why_so(&counted, &verification.due())),
     ));
     text.push('\n');
     let witnessed = scenario.clients.iter().any(|(_, run)| run.witness.is_some());
@@ -405,50 +408,6 @@ pub fn scenario_verification_json(verification: &ScenarioVerification) -> Vec<u8
     let mut bytes = serde_json::to_vec_pretty(&shape).expect("the verification serialises");
     bytes.push(b'\n');
     bytes
-}
-
-/// For people, as it was told when it was performed; with an empty line at its end.
-#[must_use]
-pub fn scenario_text(verification: &ScenarioVerification) -> String {
-    let ScenarioVerification { scenario, outcome, .. } = verification;
-    let steps: String = scenario.steps.iter().map(scenario_step).collect();
-    scenario_begins(&scenario.name, &scenario.server) + &steps + &scenario_ends(scenario, outcome) + "\n"
-}
-
-#[derive(Serialize)]
-struct Stored {
-    scenarios: Vec<ScenarioReport>,
-}
-
-#[derive(Serialize)]
-struct ScenarioReport {
-    #[serde(flatten)]
-    start: ScenarioStart,
-    done: Vec<Step>,
-    #[serde(flatten)]
-    end: ScenarioEnd,
-}
-
-/// One JSON object, indented, with a newline at its end: `scenarios`, each with what its `scenario-start` and `scenario-end`
-/// say, and its steps in `done`.
-#[must_use]
-pub fn scenarios_json(all: &[ScenarioVerification]) -> Vec<u8> {
-    let scenarios = all.iter().map(|verification| {
-        let ScenarioVerification { scenario, outcome, started, tool_version, .. } = verification;
-        ScenarioReport {
-            start: ScenarioStart {
-                schema_version: SCHEMA_VERSION,
-                tool_version: tool_version.clone(),
-                started: *started,
-                name: scenario.name.clone(),
-                server: scenario.server.clone(),
-                protocol: scenario.protocol,
-            },
-            done: scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect(),
-            end: verification.due(),
-        }
-    });
-    indented(&Stored { scenarios: scenarios.collect() })
 }
 
 /// What a step that is judged at the end expects of the findings.

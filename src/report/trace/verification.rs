@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Trace, at_line};
 use crate::event::RunEnd;
 use crate::record::{AgainstLog, Audit, Doubt, LINES, RULES, RUN_END, Rule, Run, SEQUENCE, Tested, WITNESS};
-use crate::report::model::Report;
-use crate::report::shapes::SCHEMA_VERSION;
+use crate::report::json::SCHEMA_VERSION;
+use crate::report::model::RunReport;
 use crate::report::table::grid::{labelled, paragraph};
 use crate::report::words::{concluded, count, many, printable};
 
@@ -17,7 +17,7 @@ pub struct Verification {
     /// What was checked, and what does not hold.
     pub audit: Audit,
     run: Run,
-    report: Report,
+    report: RunReport,
     lines: u64,
     /// What the file says that the run came to.
     said_exit_code: Option<u64>,
@@ -61,7 +61,7 @@ impl Verification {
     }
 
     /// What the run comes to.
-    pub(super) const fn report(&self) -> &Report {
+    pub(super) const fn report(&self) -> &RunReport {
         &self.report
     }
 
@@ -128,7 +128,7 @@ const fn line(doubt: &Doubt) -> Option<u64> {
 #[must_use]
 pub fn verification_text(verification: &Verification) -> String {
     let Verification { audit, run, report, lines, joined, .. } = verification;
-    let Report { summary, verdict, .. } = report;
+    let RunReport { summary, verdict, .. } = report;
     let header = &run.header;
     let mut text = paragraph(&format!(
         "verify run {} of mailconn {}: {}, {}, {}, {}",
