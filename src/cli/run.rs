@@ -16,9 +16,9 @@ use super::writer::{self, Writer};
 use mailconn::event::{Event, Policy};
 use mailconn::judge::Judge;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::report::{self, Output, Progress, RunReport, Telling, Told};
+use mailconn::report::{Output, Progress, RunReport, Telling, Told};
 use mailconn::sandbox::Maildrops;
-use mailconn::workload::{self, Audience, Control, Ended, Setup, Source, Tally};
+use mailconn::workload::{self, Audience, Control, Ended, Setup, Source};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
@@ -171,9 +171,13 @@ impl Teller {
 }
 
 impl Audience for Teller {
-    fn goes_on(&mut self, events: &[Event], tally: &Tally) {
+    fn goes_on(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.judge.see(event));
         self.see(events);
-        self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
+        self.progress.update(&self.judge.tally());
+    }
+
+    fn waited(&self) -> Duration {
+        self.out.as_ref().map_or(Duration::ZERO, |out| out.waited())
     }
 }

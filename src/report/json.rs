@@ -145,6 +145,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
@@ -191,6 +192,9 @@ struct Document<'a> {
     worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
+    /// For how long workers stood still because the report's reader was slow; missing where the file does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_up_us: Option<Micros>,
     /// One for each mode that was in force, in order.
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],

@@ -558,7 +558,8 @@ impl Conductor<'_> {
             let events = self.events.get_mut(number).map(std::mem::take).unwrap_or_default();
             // It began with its start.
             let Some(mut run) = Run::from_events(events) else { continue };
-            run.ended(Ending { elapsed: self.stage.clock.elapsed().into(), interrupted, still_open });
+            let elapsed = self.stage.clock.elapsed().into();
+            run.ended(Ending { elapsed, interrupted, still_open, held_up: None });
             clients.push((plan.name.clone(), run));
         }
         Scenario {
