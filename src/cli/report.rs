@@ -6,7 +6,7 @@ use super::args::{ReportArgs, ReportFormatArg};
 use super::run::SCREENFUL;
 use super::settings;
 use super::verify::recorded;
-use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, Trace};
+use mailconn::report::{self, Recorded, ScenarioReport, ScenarioTrace, ScenarioVerification, Trace};
 
 /// Reads the file, tells, and says with what code to exit.
 ///
@@ -44,10 +44,10 @@ fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
     ensure!(!args.each, "--each is about runs: a scenario lists what each step did");
     let passed_over = all.iter().find_map(|trace| trace.passed_over.as_deref());
     told_in_part(all.iter().all(ScenarioTrace::is_whole), passed_over);
-    let all: Vec<ScenarioVerification> = all.into_iter().map(ScenarioVerification::of).collect();
+    let all: Vec<ScenarioReport> = all.into_iter().map(|trace| ScenarioVerification::of(trace).report()).collect();
     Ok(match args.format {
         ReportFormatArg::Table => {
-            let texts: Vec<String> = all.iter().map(report::scenario_text).collect();
+            let texts: Vec<String> = all.iter().map(ScenarioReport::text).collect();
             texts.concat().into_bytes()
         }
         ReportFormatArg::Json => report::scenarios_json(&all),

@@ -19,12 +19,11 @@ use super::operations;
 use super::settings::{self, Server};
 use super::target::Target;
 use super::testimony;
-use mailconn::event::Policy;
+use mailconn::event::{self, Event, Policy, What};
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::record::{Outcome, Scenario, StepDone};
-use mailconn::report::{self, Output, ScenarioLines};
-use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
-use mailconn::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
+use mailconn::report::{self, Output, ScenarioReport};
+use mailconn::sandbox::{self, Maildrops, Sandbox};
+use mailconn::scenario::{ClientSetup, Cut, Faults, Script, Setup, perform};
 use mailconn::workload::Control;
 
 /// How long the sandbox may take to see that its clients are gone.
@@ -78,7 +77,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = Screen::open(&output, &control)?;
-    let mut theatre = Theatre {
+    let mut performance = Performance {
         args,
         ehlo: settings::ehlo(&args.reach)?,
         policy,
@@ -102,8 +101,8 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
                 &mut boxed
             }
         };
-        worst = worst.max(theatre.play(script, target)?);
-        if theatre.control.interrupted().is_some() {
+        worst = worst.max(performance.perform(script, target)?);
+        if performance.control.interrupted().is_some() {
             break;
         }
     }
@@ -166,7 +165,7 @@ fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()>
 }
 
 /// What all scenarios of a call have in common.
-struct Theatre<'a> {
+struct Performance<'a> {
     args: &'a ScenarioArgs,
     ehlo: EhloName,
     policy: Policy,
@@ -175,9 +174,9 @@ struct Theatre<'a> {
     screen: &'a mut Screen,
 }
 
-impl Theatre<'_> {
+impl Performance<'_> {
     /// Performs one, tells of it, and says with what code it ends.
-    fn play(&mut self, script: &Script, target: &mut Target) -> Result<u8> {
+    fn perform(&mut self, script: &Script, target: &mut Target) -> Result<u8> {
         let Target { account, name, sandbox } = target;
         let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
         let letters = script
@@ -186,12 +185,12 @@ impl Theatre<'_> {
         let letters = letters.transpose().context(
             "what is sent needs an address for its sender and its recipient: name them with --from and --to",
         )?;
-        let connector = |dialling: &Dialling<'_>| {
+        let connector = |client: &ClientSetup<'_>| {
             let mut endpoint = account.endpoint.clone();
-            if let Some(user) = dialling.user {
+            if let Some(user) = client.user {
                 endpoint.user = user.to_owned();
             }
-            let credentials = account.credentials.as_ref().map(|right| match dialling.wrong_password {
+            let credentials = account.credentials.as_ref().map(|right| match client.wrong_password {
                 true => Credentials::Password(Secret::new("not-the-password".to_owned())),
                 false => right.share(),
             });
@@ -200,82 +199,90 @@ impl Theatre<'_> {
                 auth: account.auth,
                 family: account.family,
                 tls: account.tls.clone(),
-                connect_timeout: dialling.connect_timeout,
-                operation_timeout: dialling.operation_timeout,
-                run_id: dialling.run_id.to_owned(),
+                connect_timeout: client.connect_timeout,
+                operation_timeout: client.operation_timeout,
+                run_id: client.run_id.to_owned(),
                 ehlo: self.ehlo.clone(),
                 transcripts: self.transcripts.clone(),
                 starved: account.starved.clone(),
                 ..protocol::Settings::without_sign_in(endpoint)
             })
         };
-        let clock = Instant::now();
-        let provoked = sandbox.as_ref().map(|sandbox| Provoked { sandbox, faults: sandbox.faults() });
-        let stage = Stage {
+        let (clock, started) = (Instant::now(), event::to_the_microsecond(SystemTime::now()));
+        let faults = sandbox.as_ref().map(|sandbox| SandboxFaults { sandbox, faults: sandbox.faults() });
+        let setup = Setup {
             server: name.clone(),
             tls: account.tls.is_some(),
             insecure: account.tls.as_ref().is_some_and(|tls| !tls.verifies()),
             run_id,
             clock,
+            started,
             connector: &connector,
             connect_timeout: settings::connect_timeout(&self.args.reach, account.endpoint.protocol),
             operation_timeout: self.args.reach.timeout,
             wait_timeout: self.args.wait_timeout,
             letters,
-            provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
+            faults: faults.as_ref().map(|faults| faults as &dyn Faults),
         };
-        let mut teller = Teller {
-            lines: (self.args.format == ScenarioFormatArg::Ndjson).then(|| ScenarioLines::new(SystemTime::now())),
+        let mut told = String::new();
+        let mut people = People::default();
+        let screen = &mut *self.screen;
+        let lines = self.args.format == ScenarioFormatArg::Ndjson;
+        let mut audience = |client: Option<&str>, events: &[Event]| {
+            told.clear();
+            match lines {
+                true => told += &ndjson(events, started, client),
+                false => events.iter().for_each(|event| told += &people.tell(event)),
+            }
+            screen.show(&told);
         };
-        self.screen.show(&teller.begins(script, name, account.endpoint.protocol));
-        let mut scenario = perform(script, &stage, &self.control, &mut |step| self.screen.show(&teller.step(step)))?;
+        let performed = perform(script, &setup, &self.control, &mut audience)?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {
             // Nobody reads it: what counts is what was done until then.
-            return Ok(u8::from(scenario.steps.iter().any(|step| !step.held())));
+            return Ok(u8::from(!performed.held()));
         }
-        if let Some(sandbox) = sandbox.take() {
-            scenario.witnessed(testimony::of(sandbox, clock, SANDBOX_STOP));
-        }
-        let scenario = scenario.in_microseconds();
-        let outcome = scenario.outcome(self.policy.clone());
-        self.screen.show(&teller.ends(&scenario, &outcome));
-        Ok(outcome.exit_code)
+        let seen = sandbox.take().map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP)).unwrap_or_default();
+        Ok(performed.end(seen, self.policy.clone()).exit_code)
     }
 }
 
-/// Puts what happens into words, for people or for programs.
-struct Teller {
-    /// None for people.
-    lines: Option<ScenarioLines>,
+/// A JSON object on each line.
+fn ndjson(events: &[Event], started: SystemTime, client: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    events.iter().for_each(|event| event::write(event, started, client, &mut lines));
+    // JSON is text.
+    String::from_utf8(lines).unwrap_or_default()
 }
 
-impl Teller {
-    fn begins(&mut self, script: &Script, server: &str, protocol: Protocol) -> String {
-        match &mut self.lines {
-            Some(lines) => lines.start(script.name(), server, protocol),
-            None => report::scenario_begins(script.name(), server),
+/// What is told to people: each step when it was done, and at the end what all came to.
+#[derive(Default)]
+struct People {
+    report: Option<ScenarioReport>,
+}
+
+impl People {
+    fn tell(&mut self, event: &Event) -> String {
+        if let What::ScenarioStart(start) = &event.what {
+            self.report = Some(ScenarioReport::new((**start).clone()));
+            return report::scenario_begins(start);
         }
-    }
-
-    fn step(&mut self, step: &StepDone) -> String {
-        self.lines.as_mut().map_or_else(|| report::scenario_step(step), |lines| lines.step(step))
-    }
-
-    fn ends(&mut self, scenario: &Scenario, outcome: &Outcome) -> String {
-        match &mut self.lines {
-            Some(lines) => lines.end(scenario, outcome),
-            None => report::scenario_ends(scenario, outcome) + "\n",
+        let Some(report) = &mut self.report else { return String::new() };
+        report.see(event);
+        match &event.what {
+            What::Step(step) => report::scenario_step(step),
+            What::ScenarioEnd(_) => report.ends(),
+            _ => String::new(),
         }
     }
 }
 
 /// The sandbox, which does as it is told.
-struct Provoked<'a> {
+struct SandboxFaults<'a> {
     sandbox: &'a Sandbox,
-    faults: Faults,
+    faults: sandbox::Faults,
 }
 
-impl Provocateur for Provoked<'_> {
+impl Faults for SandboxFaults<'_> {
     fn cut(&self, port: u16, how: Cut) -> bool {
         let how = match how {
             Cut::Fin => sandbox::Cut::Fin,

@@ -22,12 +22,12 @@ pub use json::json;
 pub use model::{Report, each};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind, Tally};
-pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
+pub use scenario::{ScenarioReport, scenario_begins, scenario_step, scenarios_json};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{OperationRows, table};
 pub use trace::{
-    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
-    scenario_verification_text, scenarios_json, verification_json, verification_text,
+    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_verification_json,
+    scenario_verification_text, verification_json, verification_text,
 };
 
 /// The form that a report takes.

@@ -16,10 +16,7 @@ use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, 
 use crate::judge::Judge;
 use crate::record::{Audit, CLOCK, LINES, Run, SEQUENCE};
 
-pub use scenario::{
-    ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
-    scenarios_json,
-};
+pub use scenario::{ScenarioTrace, ScenarioVerification, scenario_verification_json, scenario_verification_text};
 pub use verification::{Verification, verification_json, verification_text};
 
 /// A run's file, read.
