@@ -76,12 +76,12 @@ struct ScenarioShape<'a> {
     start: ScenarioStart,
     done: &'a [Step],
     #[serde(flatten)]
-    end: &'a ScenarioEnd,
+    end: Option<&'a ScenarioEnd>,
 }
 
 fn scenario_shape(scenario: &ScenarioReport) -> ScenarioShape<'_> {
     let ScenarioReport { start, steps, end, .. } = scenario;
-    ScenarioShape { start: ScenarioStart { schema_version: SCHEMA_VERSION, ..start.clone() }, done: steps, end }
+    ScenarioShape { start: ScenarioStart { schema_version: SCHEMA_VERSION, ..start.clone() }, done: steps, end: end.as_ref() }
 }
 
 /// A document as bytes, indented, with a newline at its end.

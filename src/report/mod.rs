@@ -24,7 +24,6 @@ pub use json::SCHEMA_VERSION;
 pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
-pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use table::table;
 pub use trace::{
     Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_verification_json,

@@ -41,12 +41,6 @@ pub(super) fn wall(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// A wall-clock time without what [`wall`] does not write: a time that is reckoned from it is the one that a reader reckons.
-pub(super) fn to_the_microsecond(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_micros(us(since))
-}
-
 /// The day of a wall-clock time, UTC.
 pub(super) fn day(time: SystemTime) -> String {
     let mut day = wall(time);

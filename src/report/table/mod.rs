@@ -40,7 +40,7 @@ impl Render for Tables {
                     let follows_run = at > 0 && matches!(report.told.get(at - 1), Some(Told::Run(_)));
                     write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
                 }
-                Told::Scenario(of) => out.write_all(scenario::text(of).as_bytes())?,
+                Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
             }
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Live for Lines {
     fn over(&mut self, told: &Told, text: &mut Vec<u8>) {
         let end = match told {
             Told::Run(run) => format!("\n{}", table(run, None)),
-            Told::Scenario(of) => scenario::scenario_ends(of),
+            Told::Scenario(of) => of.ends(),
         };
         text.extend_from_slice(end.as_bytes());
     }

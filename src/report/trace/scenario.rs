@@ -10,12 +10,11 @@ use super::verification::{
     CheckShape, DoubtShape, LogShape, Verification, came_to, checks, compare, conclusion_of, doubts, joined,
 };
 use super::{Order, Stream, Trace, at_line, passed_over};
-use crate::event::{Event, Line, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
-use crate::judge::Steps;
+use crate::event::{Event, Line, Reader, RunEnd, ScenarioEnd, ScenarioStart, Unreadable, What};
 use crate::protocol::Protocol;
 use crate::record::{AgainstLog, Audit, FindingExpected, LINES, Outcome, RUN_END, Run, Scenario, StepDone};
 use crate::report::json::SCHEMA_VERSION;
-use crate::report::scenario::why_so;
+use crate::report::model::ScenarioReport;
 use crate::report::table::grid::paragraph;
 use crate::report::words::{many, printable};
 
@@ -48,7 +47,7 @@ impl ScenarioTrace {
         let mut next = Some(first);
         while let Some(start) = next.take() {
             let Some(mut scenario) = Self::begin(start) else { break };
-            let mut run: Option<Stream> = None;
+            let mut runs: Vec<Stream> = Vec::new();
             while let Some(line) = lines.next_line()? {
                 let what = line.event.as_ref().map(|event| &event.what);
                 if matches!(what, Some(What::ScenarioStart(_))) {
@@ -57,26 +56,19 @@ impl ScenarioTrace {
                 }
                 scenario.lines += 1;
                 let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
-                match what {
-                    Some(What::RunStart(_)) if scenario.claims.is_none() => {
-                        scenario.ends(run.take());
-                        let mut stream = Stream { client: client.map(str::to_owned), ..Stream::default() };
-                        stream.take(line);
-                        run = Some(stream);
+                let is_start = matches!(what, Some(What::RunStart(_))) && scenario.claims.is_none();
+                let known = runs.iter_mut().find(|run| client.is_some() && run.client.as_deref() == client);
+                match known {
+                    Some(run) if scenario.claims.is_none() => run.take(line),
+                    None if is_start => {
+                        let mut run = Stream { client: client.map(str::to_owned), ..Stream::default() };
+                        run.take(line);
+                        runs.push(run);
                     }
-                    Some(What::Step(_) | What::ScenarioEnd(_)) => {
-                        scenario.ends(run.take());
-                        scenario.line(line);
-                    }
-                    // What a later version added, and is no client's, may stand anywhere.
-                    None if line.fault.is_none() && client.is_none() => scenario.line(line),
-                    _ => match &mut run {
-                        Some(stream) => stream.take(line),
-                        None => scenario.line(line),
-                    },
+                    _ => scenario.line(line),
                 }
             }
-            scenario.ends(run);
+            runs.into_iter().for_each(|run| scenario.ends(run));
             let ended = scenario.claims.is_some();
             scenario.form.check(LINES, None, ended, || {
                 "there is no scenario-end: the file ends before its scenario, or what came after is missing".to_owned()
@@ -120,8 +112,7 @@ impl ScenarioTrace {
     }
 
     /// The run of a client ends.
-    fn ends(&mut self, run: Option<Stream>) {
-        let Some(run) = run else { return };
+    fn ends(&mut self, run: Stream) {
         let name = run.client.clone().unwrap_or_default();
         let form = run.form.clone();
         match Trace::of(run) {
@@ -146,7 +137,6 @@ impl ScenarioTrace {
             return Err("the scenario had ended".to_owned());
         }
         match event.what {
-            What::Step(_) if !self.clients.is_empty() => Err("the steps had ended".to_owned()),
             What::Step(step) => {
                 self.steps.push((number, StepDone::from_step(*step, event.at)?));
                 Ok(())
@@ -291,6 +281,26 @@ impl ScenarioVerification {
         self.scenario.clients.iter().map(|(_, run)| run)
     }
 
+    /// The scenario told again.
+    #[must_use]
+    pub fn report(&self) -> ScenarioReport {
+        let Self { scenario, outcome, started, tool_version, .. } = self;
+        let start = ScenarioStart {
+            schema_version: SCHEMA_VERSION,
+            tool_version: tool_version.clone(),
+            started: *started,
+            name: scenario.name.clone(),
+            server: scenario.server.clone(),
+            protocol: scenario.protocol,
+        };
+        ScenarioReport {
+            start,
+            steps: scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect(),
+            proofs: outcome.verdicts.iter().map(|verdict| verdict.proof).collect(),
+            end: Some(self.due()),
+        }
+    }
+
     /// What its `scenario-end` must say.
     fn due(&self) -> ScenarioEnd {
         self.scenario.end(&self.outcome)
@@ -330,13 +340,11 @@ pub fn scenario_verification_text(verification: &ScenarioVerification) -> String
         many(steps as u64, "step"),
         many(*lines, "line"),
     ));
-    let steps: Vec<Step> = scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect();
-    let counted = Steps::of(&steps);
     let operations: u64 = scenario.clients.iter().map(|(_, run)| run.operations().count() as u64).sum();
     text += &paragraph(&format!(
         "{} ran; {}",
         many(operations, "operation"),
-        came_to("scenario", verification.said_exit_code, outcome.exit_code, &why_so(&counted, &verification.due())),
+        came_to("scenario", verification.said_exit_code, outcome.exit_code, &verification.report().why(),),
     ));
     text.push('\n');
     let witnessed = scenario.clients.iter().any(|(_, run)| run.witness.is_some());
