@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 
 use super::Judge;
-use super::integrity::{Checks, Integrity, LINES, Lines, TABLE, WITNESS, Whose};
+use super::integrity::{Checks, Integrity, Lines, Rule, Whose};
 use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
 use crate::ledger::Analysis;
 
@@ -20,6 +20,17 @@ pub struct Stored {
     pub passed_over: u64,
     /// The names of the first of them.
     pub passed_over_names: Vec<String>,
+}
+
+/// An event that passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// The line that it stands in.
+    pub line: u64,
+    /// Whose it is, where a stream has several clients.
+    pub client: Option<&'a str>,
+    /// What happened.
+    pub event: &'a Event,
 }
 
 /// What a file is of.
@@ -68,12 +79,11 @@ pub struct StoredScenario {
 }
 
 impl Stored {
-    /// Reads a file to its end. `passing` is shown each event that belongs where it stands, with the client's name where a
-    /// stream has several, after the judge has seen it.
+    /// Reads a file to its end. `passing` is shown each event that belongs where it stands.
     ///
     /// # Errors
     /// It holds no stream, or cannot be read.
-    pub fn read(from: impl Read, mut passing: impl FnMut(Option<&str>, &Event)) -> Result<Self, Unreadable> {
+    pub fn read(from: impl Read, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
         let mut lines = Reader::new(BufReader::new(from));
         let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
         let is_scenario = matches!(first.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_)));
@@ -127,38 +137,41 @@ impl StoredRun {
     /// What of it does not hold: its form, its events, and what the judge says of the two rules that any report rests on.
     #[must_use]
     pub fn checks(&self) -> Checks {
-        let mut checks = self.checks.clone();
         let (rules, witness) = (self.judge.rules(), self.judge.witness());
-        let line_of = |seq| self.form.line_of(seq);
-        let broken = rules.agreement.checked - rules.agreement.held;
-        checks.told(TABLE, rules.agreement.checked, broken, &rules.wrong, line_of);
+        let mut judged = self.integrity.checks().clone();
+        let (checked, held) = (rules.agreement.checked, rules.agreement.held);
+        judged.told(Rule::Table, checked, checked - held, &rules.wrong);
         if witness.available {
-            checks.told(WITNESS, witness.agreement.checked, witness.disagreements, &witness.wrong, line_of);
+            judged.told(Rule::Witness, witness.agreement.checked, witness.disagreements, &witness.wrong);
         }
+        let mut checks = self.checks.clone();
+        checks.add(judged.placed(|seq| self.form.line_of(seq)));
         checks
     }
 
-    fn take(&mut self, line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) {
+    fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
         self.lines += 1;
         let number = line.number;
-        let client = line.envelope.as_ref().and_then(|envelope| envelope.client.clone());
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
         if let What::RunEnd(end) = &event.what {
+            let (said, took) = (event.at, end.elapsed_us);
+            self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
             self.judge.end(end.ending());
+            self.integrity.end(self.judge.known());
             self.end = Some(end.clone());
             self.end_line = Some(number);
         } else {
             self.judge.see(&event);
             self.integrity.see(&event, self.judge.known());
         }
-        passing(client.as_deref(), &event);
+        passing(Passing { line: number, client: self.form.client(), event: &event });
     }
 }
 
 fn run<R: BufRead>(
     lines: &mut Reader<R>,
     first: Line,
-    passing: &mut impl FnMut(Option<&str>, &Event),
+    passing: &mut impl FnMut(Passing<'_>),
 ) -> Result<StoredRun, Unreadable> {
     let mut run = StoredRun::new(Whose::Run);
     run.take(first, passing);
@@ -176,7 +189,7 @@ fn run<R: BufRead>(
 fn scenarios<R: BufRead>(
     lines: &mut Reader<R>,
     first: Line,
-    passing: &mut impl FnMut(Option<&str>, &Event),
+    passing: &mut impl FnMut(Passing<'_>),
 ) -> Result<(Vec<StoredScenario>, u64), Unreadable> {
     let mut all = Vec::new();
     let mut read = 0;
@@ -219,10 +232,11 @@ fn scenarios<R: BufRead>(
 }
 
 impl StoredScenario {
-    fn begin(line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) -> Option<Self> {
+    fn begin(line: Line, passing: &mut impl FnMut(Passing<'_>)) -> Option<Self> {
         let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
+        let number = line.number;
         let event = form.take(line, &mut checks)?;
-        passing(None, &event);
+        passing(Passing { line: number, client: None, event: &event });
         let What::ScenarioStart(start) = event.what else { return None };
         let (steps, clients) = (Vec::new(), Vec::new());
         Some(Self { start, steps, clients, end: None, end_line: None, lines: 1, form, checks })
@@ -253,14 +267,14 @@ impl StoredScenario {
     }
 
     /// A line of its own: a step, or the end.
-    fn take(&mut self, line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) {
+    fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
         let number = line.number;
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
-        passing(None, &event);
+        passing(Passing { line: number, client: None, event: &event });
         match event.what {
             What::Step(step) => {
                 let before = self.clients.is_empty();
-                self.checks.check(LINES, Some(number), before, || "the steps had ended".to_owned());
+                self.checks.check(Rule::Lines, Some(number), before, || "the steps had ended".to_owned());
                 self.steps.push((number, *step));
             }
             What::ScenarioEnd(end) => {
