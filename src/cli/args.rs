@@ -9,7 +9,7 @@ use super::{exit, operations};
 use choices::switch;
 use mailconn::event::Switch;
 use mailconn::protocol::Operation;
-use mailconn::workload::scenario::grammar;
+use mailconn::scenario::grammar;
 
 mod choices;
 mod reach;

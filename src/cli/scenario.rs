@@ -24,8 +24,8 @@ use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, S
 use mailconn::record::{Outcome, Scenario, StepDone};
 use mailconn::report::{self, Output, ScenarioLines};
 use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
+use mailconn::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 use mailconn::workload::Control;
-use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);

@@ -1,11 +1,13 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
 mod conclusion;
+pub mod expectations;
 mod finding;
 mod findings;
 mod integrity;
 mod refusals;
 mod rules;
+mod scenario;
 mod selections;
 mod stated_limit;
 mod stored;
@@ -18,6 +20,7 @@ pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use rules::Rules;
+pub use scenario::{Steps, client_end};
 pub(crate) use stated_limit::stated_limit;
 pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
@@ -27,6 +30,7 @@ pub(crate) use witness::is_same_mailbox;
 use std::borrow::Borrow;
 
 use conclusion::Grounds;
+use expectations::Progress;
 
 use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, What, Witnessed};
 use crate::figures::{Figures, SectionRow, Summary};
@@ -52,6 +56,7 @@ pub struct Judge {
     rules: Rules,
     witness: Witness,
     grounds: Grounds,
+    progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
 }
 
@@ -76,6 +81,7 @@ impl Default for Judge {
             rules: Rules::default(),
             witness: Witness::default(),
             grounds: Grounds::default(),
+            progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
         }
     }
@@ -99,7 +105,8 @@ impl Judge {
     /// Sees the next event. The event that ends the run ends all questions.
     pub fn see(&mut self, event: &Event) {
         self.known.see(event);
-        let asked: [&mut dyn Analysis; 4] = [&mut self.figures, &mut self.rules, &mut self.witness, &mut self.grounds];
+        let Self { figures, rules, witness, grounds, progress, .. } = self;
+        let asked: [&mut dyn Analysis; 5] = [figures, rules, witness, grounds, progress];
         asked.into_iter().for_each(|analysis| analysis.see(event, &self.known));
         for (_, detector) in &mut self.detectors {
             detector.see(event, &self.known);

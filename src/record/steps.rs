@@ -20,6 +20,7 @@ impl StepDone {
             expected: self.expected.clone(),
             happened: self.instead.clone(),
             did: did.collect(),
+            expectation: None,
         }
     }
 
@@ -96,6 +97,9 @@ impl TryFrom<event::Did> for Did {
             }
             Said::Failed { session, failure } => Self::Failed { session, failure },
             Said::Panics { message } => Self::Panicked(message),
+            Said::Counted { sessions } => {
+                Self::Noted(format!("{sessions} session{}", if sessions == 1 { "" } else { "s" }))
+            }
             Said::Noted { text } => Self::Noted(text),
         })
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::protocol::{DialFailure, FailureKind, Phases, Stage};
 
 #[derive(Default)]
-pub(super) struct Reach {
+pub(crate) struct Reach {
     /// A session was opened: the server is there.
     reached: AtomicBool,
     unanswered: OnceLock<DialFailure>,
@@ -18,20 +18,20 @@ pub(super) struct Reach {
 
 impl Reach {
     /// For whoever asked for each dial by name, as a scenario does: none is left out.
-    pub(super) fn of_a_script() -> Self {
+    pub(crate) fn of_a_script() -> Self {
         Self { reached: AtomicBool::new(true), ..Self::default() }
     }
 
     /// Why a dial that begins now is not worth trying.
-    pub(super) fn is_hopeless(&self) -> Option<DialFailure> {
+    pub(crate) fn is_hopeless(&self) -> Option<DialFailure> {
         if self.reached.load(Ordering::Relaxed) { None } else { self.unanswered.get().cloned() }
     }
 
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         self.reached.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn failed(&self, failed: &DialFailure) {
+    pub(crate) fn failed(&self, failed: &DialFailure) {
         use FailureKind::{ConnectTimeout, Dns, Timeout, TlsCertificate};
         // A certificate does not get better from one thread to the next.
         let was_tried = failed.failure.stage != Stage::Wait;

@@ -27,12 +27,12 @@ thread_local! {
 }
 
 /// This thread serves a task until the value is dropped.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     before: Option<TaskId>,
 }
 
 impl Serving {
-    pub(super) fn task(task: TaskId) -> Self {
+    pub(crate) fn task(task: TaskId) -> Self {
         Self { before: TASK.replace(Some(task)) }
     }
 }
@@ -43,7 +43,7 @@ impl Drop for Serving {
     }
 }
 
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     started: Instant,
     /// Written by every thread that does something, emptied by the collector.
     fresh: Mutex<Vec<Event>>,
@@ -59,13 +59,13 @@ pub(super) struct Recorder {
     /// Sessions open now: what was recorded of them comes to that. Changed under the lock of `fresh`.
     open: AtomicUsize,
     /// Dials under way now, for the record of a refusal.
-    pub(super) dialling: AtomicUsize,
+    pub(crate) dialling: AtomicUsize,
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
 }
 
 impl Recorder {
     /// Of a run that began then: the first event is its start.
-    pub(super) fn new(started: Instant, start: RunStart) -> Self {
+    pub(crate) fn new(started: Instant, start: RunStart) -> Self {
         let start = Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() };
         Self {
             started,
@@ -82,7 +82,7 @@ impl Recorder {
     }
 
     /// Writes down what just happened.
-    pub(super) fn record(&self, what: impl Into<What>) {
+    pub(crate) fn record(&self, what: impl Into<What>) {
         let mut what = what.into();
         let mut fresh = self.fresh();
         if fresh.len() >= BOUND {
@@ -106,14 +106,14 @@ impl Recorder {
     }
 
     /// Writes down what somebody else saw by now. It is the collector who says so: nobody waits for it.
-    pub(super) fn record_all(&self, seen: Vec<What>) {
+    pub(crate) fn record_all(&self, seen: Vec<What>) {
         if !seen.is_empty() {
             self.add(None, seen);
         }
     }
 
     /// The same, of that time.
-    pub(super) fn record_at(&self, at: Micros, seen: Vec<What>) {
+    pub(crate) fn record_at(&self, at: Micros, seen: Vec<What>) {
         self.add(Some(at), seen);
     }
 
@@ -127,7 +127,7 @@ impl Recorder {
     }
 
     /// Takes what is left; nothing is recorded any more.
-    pub(super) fn freeze(&self) -> Vec<Event> {
+    pub(crate) fn freeze(&self) -> Vec<Event> {
         let mut fresh = self.fresh();
         self.frozen.store(true, Ordering::Relaxed);
         std::mem::take(&mut *fresh)
@@ -135,7 +135,7 @@ impl Recorder {
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still
     /// recorded is an operation and the end of a connection for each of them.
-    pub(super) fn lift(&self) {
+    pub(crate) fn lift(&self) {
         let fresh = self.fresh();
         self.lifted.store(true, Ordering::Relaxed);
         drop(fresh);
@@ -143,46 +143,46 @@ impl Recorder {
     }
 
     /// How many sessions are open now.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// How many events there are now: what an operation issued now can know of.
-    pub(super) fn recorded(&self) -> u64 {
+    pub(crate) fn recorded(&self) -> u64 {
         self.recorded.load(Ordering::Acquire)
     }
 
     /// The time since the start.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// The same of a moment that has been.
-    pub(super) fn since_start(&self, moment: Instant) -> Duration {
+    pub(crate) fn since_start(&self, moment: Instant) -> Duration {
         moment.saturating_duration_since(self.started)
     }
 
     /// Takes what was recorded since the last call, in exchange for an empty list.
     ///
     /// One with room spares the workers the list's growth, for which all of them would wait.
-    pub(super) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
+    pub(crate) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
         let taken = std::mem::replace(&mut *self.fresh(), empty);
         self.drained.notify_all();
         taken
     }
 
     /// This thread is that worker from now on.
-    pub(super) fn introduce(&self, worker: WorkerId) {
+    pub(crate) fn introduce(&self, worker: WorkerId) {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(thread::current().id(), worker);
     }
 
     /// Which worker this thread is.
-    pub(super) fn this_worker(&self) -> Option<WorkerId> {
+    pub(crate) fn this_worker(&self) -> Option<WorkerId> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread::current().id()).copied()
     }
 
     /// The same, where a runtime makes the threads: one that is not known yet is the next worker from now on.
-    pub(super) fn worker_here(&self) -> WorkerId {
+    pub(crate) fn worker_here(&self) -> WorkerId {
         self.this_worker().unwrap_or_else(|| {
             let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
             let next = WorkerId(u32::try_from(workers.len()).unwrap_or(u32::MAX));

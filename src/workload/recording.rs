@@ -10,15 +10,15 @@ use crate::allocator::{Connector, SessionId};
 use crate::event::{Command, HowClosed, SessionClosed, SessionOpened, SessionRefused, Tag};
 use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
 
-pub(super) struct Recording {
-    pub(super) connector: Arc<MailConnector>,
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) reach: Reach,
+pub(crate) struct Recording {
+    pub(crate) connector: Arc<MailConnector>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) reach: Reach,
 }
 
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     session: SessionId,
-    pub(super) mail: MailConnection,
+    pub(crate) mail: MailConnection,
     /// The last command's tag, as far as it was looked at: the connection knows those of its last unit only.
     carried: u32,
 }
@@ -149,7 +149,7 @@ fn unsaid(failure: Failure) -> (HowClosed, Option<Failure>) {
 }
 
 /// The commands of that connection as its socket saw them, in an event's terms.
-pub(super) fn commands(mail: &MailConnection, sent: &[protocol::Command]) -> Box<[Command]> {
+pub(crate) fn commands(mail: &MailConnection, sent: &[protocol::Command]) -> Box<[Command]> {
     let imap = matches!(mail, MailConnection::Imap(_));
     let command = |it: &protocol::Command| Command { tag: Tag { number: it.tag.0, imap }, verb: it.verb.name() };
     sent.iter().map(command).collect()

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::values::{mode, time_of};
 use super::{MOST_CLIENTS, Name, Parser};
 use crate::allocator::Mode;
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::script::{ClientPlan, Deed};
-use crate::workload::scenario::words::Words;
+use crate::scenario::error::Wrong;
+use crate::scenario::script::{ClientPlan, Deed};
+use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
     pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {

@@ -1,8 +1,8 @@
 //! Names: what may be one, and which client or connection it stands for.
 
 use super::{Name, Parser};
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::words::{Word, Words};
+use crate::scenario::error::Wrong;
+use crate::scenario::words::{Word, Words};
 
 /// Words that an expectation knows, so that no connection can have them.
 const RESERVED: [&str; 20] = [

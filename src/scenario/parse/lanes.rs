@@ -3,9 +3,9 @@
 use super::names::plain;
 use super::values::mode;
 use super::{Lane, MOST_THREADS, Name, Parser, Task};
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::script::{Act, Deed, LaneStep};
-use crate::workload::scenario::words::{Word, Words};
+use crate::scenario::error::Wrong;
+use crate::scenario::script::{Act, Deed, LaneStep};
+use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     pub(super) fn pool(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {

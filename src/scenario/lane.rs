@@ -18,10 +18,7 @@ use crate::protocol::{
     self, DialFailure, Failure, FailureKind, Job, MailConnection, MailConnector, Reply, Stage, Stationery,
 };
 use crate::record::{Did, Ran};
-use crate::workload::control::Control;
-use crate::workload::issued::{Issued, Issuer, failure_of};
-use crate::workload::recorder::{Recorder, Serving};
-use crate::workload::recording::{Recorded, Recording};
+use crate::workload::{Control, Issued, Issuer, Recorded, Recorder, Recording, Serving, failure_of};
 
 /// What all threads of a scenario share.
 pub(super) struct Floor {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::values::{number, time};
 use super::{Name, Parser};
 use crate::protocol::Protocol;
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::script::{Cut, ServerDeed, Victim, Which};
-use crate::workload::scenario::words::Words;
+use crate::scenario::error::Wrong;
+use crate::scenario::script::{Cut, ServerDeed, Victim, Which};
+use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
     pub(super) fn server(&mut self, column: usize, words: &mut Words<'a>) -> Result<ServerDeed, Wrong> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::LONGEST;
 use crate::allocator::Mode;
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::words::{Word, Words};
+use crate::scenario::error::Wrong;
+use crate::scenario::words::{Word, Words};
 
 pub(super) fn mode(words: &mut Words<'_>) -> Result<Mode, Wrong> {
     const WHAT: &str = "a mode (use-main, use-default or use-main-or-default)";

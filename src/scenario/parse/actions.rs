@@ -4,9 +4,9 @@ use super::names::is_lower_name;
 use super::values::{mode, time};
 use super::{Name, Parser};
 use crate::protocol::{FETCH_SELECTED, Operation, OperationSpec, Protocol, SELECT};
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::script::{Act, Action, Unit};
-use crate::workload::scenario::words::{Word, Words};
+use crate::scenario::error::Wrong;
+use crate::scenario::script::{Act, Action, Unit};
+use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
 
 impl Act {
     /// Whether it asks the client itself, not a handle of one of its connections.
-    pub(in crate::workload::scenario) const fn asks_the_client(&self) -> bool {
+    pub(in crate::scenario) const fn asks_the_client(&self) -> bool {
         match self {
             Self::Create(_)
             | Self::CreateDefault(_)
@@ -200,7 +200,7 @@ impl Act {
     }
 
     /// The word for it.
-    pub(in crate::workload::scenario) const fn name(&self) -> &'static str {
+    pub(in crate::scenario) const fn name(&self) -> &'static str {
         match self {
             Self::Create(_) => "create",
             Self::CreateDefault(_) => "create-default",

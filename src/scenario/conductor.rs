@@ -20,11 +20,7 @@ use crate::event::{
 };
 use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
 use crate::record::{Did, FindingExpected, Run, Scenario, StepDone};
-use crate::workload::control::Control;
-use crate::workload::reach::Reach;
-use crate::workload::recorder::Recorder;
-use crate::workload::recording::Recording;
-use crate::workload::runner::RunError;
+use crate::workload::{Control, Reach, Recorder, Recording, RunError};
 
 /// Whoever waits looks around this often for an interruption.
 const TICK: Duration = Duration::from_millis(50);

@@ -8,8 +8,8 @@ use super::{Conductor, Judged, is_kind};
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::event::{What, WorkerId};
 use crate::record::Did;
-use crate::workload::scenario::lane::{Report, Room};
-use crate::workload::scenario::script::{Expectation, Expected, Wanted};
+use crate::scenario::lane::{Report, Room};
+use crate::scenario::script::{Expectation, Expected, Wanted};
 
 /// A closed connection reaches the server's thread a moment later.
 const SETTLING: Duration = Duration::from_secs(2);

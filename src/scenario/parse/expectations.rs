@@ -5,9 +5,9 @@ use super::{Name, Parser};
 use crate::allocator::Refusal;
 use crate::judge::ALL;
 use crate::protocol::FailureKind;
-use crate::workload::scenario::error::Wrong;
-use crate::workload::scenario::script::{Expectation, Expected, Wanted};
-use crate::workload::scenario::words::{Word, Words};
+use crate::scenario::error::Wrong;
+use crate::scenario::script::{Expectation, Expected, Wanted};
+use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     /// `=> …`, if it is there.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use crate::allocator::{ConnectionId, Kind, SessionId};
 use crate::event::{ConnectionCreated, Event, What, WorkerId};
-use crate::workload::scenario::script::{Victim, Which};
+use crate::scenario::script::{Victim, Which};
 
 impl Conductor<'_> {
     /// Takes over what a client's recorder holds.
