@@ -191,6 +191,12 @@ pub struct VerifyArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_enum, default_value = "text")]
     pub format: CheckFormatArg,
+    /// Judge what was found anew: exit as a run that was given this would
+    ///
+    /// The findings that fail it: of the severities hazard, leak, fault and advice, or none. What does not hold is exit code 7
+    /// all the same.
+    #[arg(long, value_name = "SEVERITY", value_delimiter = ',', value_enum)]
+    pub fail_on: Option<Vec<FailOnArg>>,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs

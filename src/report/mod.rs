@@ -14,6 +14,7 @@ mod scenario;
 mod shapes;
 mod table;
 mod trace;
+mod verification;
 mod words;
 
 pub use check::{check_begins, check_ends, check_json, check_step};
@@ -25,10 +26,8 @@ pub use progress::{Progress, ProgressKind, Tally};
 pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
 pub use table::{OperationRows, table};
-pub use trace::{
-    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
-    scenario_verification_text, scenarios_json, verification_json, verification_text,
-};
+pub use trace::{Recorded, ScenarioTrace, ScenarioVerification, Trace, scenario_text, scenarios_json};
+pub use verification::{verification_json, verification_text};
 
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mailconn::event::{self, Ending, Event, Micros, Policy};
-use mailconn::judge::{Judge, run_end};
+use mailconn::judge::{Judge, Stored, Verification, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, Run};
-use mailconn::report::{
-    self, Recorded, ScenarioVerification, Trace, Verification, scenario_verification_json, scenario_verification_text,
-    verification_json, verification_text,
-};
+use mailconn::record::Run;
+use mailconn::report::{self, Trace, verification_json, verification_text};
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -39,42 +36,32 @@ fn whole(file: &[u8]) -> Trace {
     trace
 }
 
-/// `mailconn verify FILE --format json`: of a run, or of each scenario in the file. Why it cannot be, if it cannot.
-pub fn verify(file: &[u8]) -> Result<Vec<Value>, String> {
-    let value = |document: Vec<u8>| serde_json::from_slice(&document).unwrap();
-    verified(file, |run| value(verification_json(run)), |scenario| value(scenario_verification_json(scenario)))
+/// `mailconn verify FILE --format json`. Why it cannot be, if it cannot.
+pub fn verify(file: &[u8]) -> Result<Value, String> {
+    verified(file).map(|verification| serde_json::from_slice(&verification_json(&verification)).unwrap())
 }
 
 /// `mailconn verify FILE`.
-pub fn verify_text(file: &[u8]) -> Result<Vec<String>, String> {
-    verified(file, verification_text, scenario_verification_text)
+pub fn verify_text(file: &[u8]) -> Result<String, String> {
+    verified(file).map(|verification| verification_text(&verification))
 }
 
-fn verified<T>(
-    file: &[u8],
-    of_run: impl Fn(&Verification) -> T,
-    of_scenario: impl Fn(&ScenarioVerification) -> T,
-) -> Result<Vec<T>, String> {
-    match Recorded::read(file).map_err(|error| error.to_string())? {
-        Recorded::Run(trace) => Ok(vec![of_run(&Verification::of(*trace))]),
-        Recorded::Scenarios(all) => Ok(all.into_iter().map(|it| of_scenario(&ScenarioVerification::of(it))).collect()),
-    }
+fn verified(file: &[u8]) -> Result<Verification, String> {
+    let stored = Stored::read(file, |_| ()).map_err(|error| error.to_string())?;
+    Ok(Verification::of(stored, None, None))
 }
 
 /// What does not hold in a file, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.
 pub fn doubts(file: &[u8]) -> Vec<String> {
-    let said = |audit: &Audit, holds, code| {
-        let doubts = audit.doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence));
-        let doubts: Vec<String> = doubts.collect();
-        assert_eq!((holds, code), if doubts.is_empty() { (true, 0) } else { (false, 7) });
-        doubts
+    let verification = match verified(file) {
+        Ok(verification) => verification,
+        Err(error) => return vec![format!("no trace: {error}")],
     };
-    let of_run = |it: &Verification| said(&it.audit, it.holds(), it.exit_code());
-    let of_scenario = |it: &ScenarioVerification| said(&it.audit, it.holds(), it.exit_code());
-    match verified(file, of_run, of_scenario) {
-        Ok(doubts) => doubts.concat(),
-        Err(error) => vec![format!("no trace: {error}")],
-    }
+    let doubts = verification.checks.doubts.iter().map(|it| format!("{}: {}", it.rule.name(), it.sentence));
+    let doubts: Vec<String> = doubts.collect();
+    let due = if doubts.is_empty() { (true, 0) } else { (false, 7) };
+    assert_eq!((verification.holds(), verification.exit_code()), due, "{doubts:#?}");
+    doubts
 }
 
 /// A run's file, written anew while its run seems to go on.

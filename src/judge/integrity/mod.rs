@@ -9,12 +9,14 @@ mod checks;
 mod lines;
 mod places;
 mod refusals;
+mod steps;
 mod switches;
 mod wires;
 mod work;
 
 pub use checks::{Checks, Doubt, Rule, Tested};
 pub(super) use lines::{Lines, Whose};
+pub(super) use steps::Told;
 
 use std::sync::Arc;
 

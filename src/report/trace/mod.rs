@@ -5,7 +5,6 @@
 //! it goes.
 
 mod scenario;
-mod verification;
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::SystemTime;
@@ -16,11 +15,7 @@ use crate::event::{self, Event, Line, Micros, Policy, Reader, RunEnd, RunStart, 
 use crate::judge::Judge;
 use crate::record::{Audit, CLOCK, LINES, Run, SEQUENCE};
 
-pub use scenario::{
-    ScenarioTrace, ScenarioVerification, scenario_text, scenario_verification_json, scenario_verification_text,
-    scenarios_json,
-};
-pub use verification::{Verification, verification_json, verification_text};
+pub use scenario::{ScenarioTrace, ScenarioVerification, scenario_text, scenarios_json};
 
 /// A run's file, read.
 #[derive(Debug)]
