@@ -60,7 +60,9 @@ was forged consistently is sound: only a server's own record exposes it.";
 pub const REPORT_HELP: &str = "\
 Exit codes:
   0  told, whatever the run came to
-  2  wrong usage, or the file cannot be read; or the report could not be written";
+  2  wrong usage, or a file cannot be read; or the report could not be written
+With --fail-on the exit code is that of the run or scenario, judged so: of several
+the first of 129/130/143, 7, 5, 6, 4, 1.";
 
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
@@ -68,4 +70,10 @@ pub const USAGE: u8 = 2;
 /// The code of a process that this signal ended.
 pub fn interrupted_by(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// Of two codes, the one that counts.
+pub fn first_of(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| [143, 130, 129, 7, 5, 6, 4, 1, 3].iter().position(|it| *it == code).unwrap_or(usize::MAX);
+    if rank(other) < rank(one) { other } else { one }
 }

@@ -13,17 +13,15 @@ use super::settings::{Server, Settings};
 use super::target::Target;
 use super::testimony::Witness;
 use super::writer::{self, Writer};
-use mailconn::event::{self, Event, Policy, What};
+use mailconn::event::{Event, Policy};
 use mailconn::judge::Judge;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::report::{self, Format, OperationRows, Output, Progress, Report};
+use mailconn::report::{self, Output, Progress, RunReport, Telling, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Audience, Control, Ended, Setup, Source, Tally};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
-/// The table shows so many rows of each kind; `--each` and the other formats show all.
-pub const SCREENFUL: usize = 20;
 /// So many events are put into words at once.
 const AT_ONCE: usize = 1024;
 /// Threads that do no operations: those that listen, write, accept and drive tasks.
@@ -83,11 +81,14 @@ pub fn run(settings: Settings) -> Result<u8> {
         tls,
         insecure,
     };
+    let telling = settings.format.telling(settings.each);
+    let out = telling.is_live().then(|| Writer::open(&settings.output, &control).map(Box::new));
     let mut teller = Teller {
         progress: Progress::new(settings.progress, settings.plan.operations()),
         judge: Judge::default(),
         policy: settings.policy,
-        telling: Telling::begins(settings.format, settings.each, &settings.output, &control)?,
+        telling,
+        out: out.transpose().context("opening the report")?,
         failed: None,
     };
     let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, clock, SANDBOX_STOP));
@@ -111,95 +112,60 @@ struct Teller {
     judge: Judge,
     policy: Policy,
     telling: Telling,
+    /// Where what is told goes at once; none where all of it is told at the end, and once nobody reads it any more.
+    out: Option<Box<Writer>>,
     /// Why telling ended early, if not because the reader went away.
     failed: Option<io::Error>,
 }
 
-/// What is written, and when.
-enum Telling {
-    /// All of it at the end.
-    Whole { json: bool },
-    /// The events as they happen.
-    Events { out: Box<Writer>, file: Option<event::Writer<Vec<u8>>> },
-    /// A row for each operation as it ends, then the table.
-    Rows { out: Box<Writer>, rows: Option<OperationRows> },
-    /// Nobody reads it any more.
-    Nothing,
-}
-
-impl Telling {
-    fn begins(format: Format, each: bool, output: &Output, control: &Arc<Control>) -> Result<Self> {
-        let open = || Writer::open(output, control).map(Box::new).context("opening the report");
-        Ok(match format {
-            Format::Table if each => Self::Rows { out: open()?, rows: None },
-            Format::Table => Self::Whole { json: false },
-            Format::Json => Self::Whole { json: true },
-            Format::Ndjson => Self::Events { out: open()?, file: None },
-        })
-    }
-
-    /// Writes what these events come to, if anything.
-    fn goes_on(&mut self, events: &[Event]) -> io::Result<()> {
-        match self {
-            Self::Events { out, file } => {
-                if let Some(started) = events.first().and_then(|event| event::started(&event.what)) {
-                    *file = Some(event::Writer::new(Vec::new(), started, None));
-                }
-                let Some(file) = file else { return Ok(()) };
-                file.write(events)?;
-                out.write_all(&file.take())
-            }
-            Self::Rows { out, rows } => {
-                let mut text = String::new();
-                for event in events {
-                    match (&event.what, &*rows) {
-                        (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(start)).begin(),
-                        (What::Operation(operation), Some(rows)) => text += &rows.row(operation),
-                        _ => {}
-                    }
-                }
-                if text.is_empty() { Ok(()) } else { out.write_all(text.as_bytes()) }
-            }
-            Self::Whole { .. } | Self::Nothing => Ok(()),
-        }
-    }
-
-    /// Writes the rest.
-    fn ends(mut self, end: &Event, report: &Report, output: &Output, control: &Arc<Control>) -> io::Result<()> {
-        self.goes_on(std::slice::from_ref(end))?;
-        match self {
-            Self::Whole { json: true } => writer::write_whole(output, &report::json(report), control),
-            Self::Whole { json: false } => {
-                writer::write_whole(output, report::table(report, Some(SCREENFUL)).as_bytes(), control)
-            }
-            Self::Events { out, .. } => out.finish(),
-            Self::Rows { mut out, .. } => {
-                out.write_all(format!("\n{}", report::table(report, None)).as_bytes())?;
-                out.finish()
-            }
-            Self::Nothing => Ok(()),
-        }
-    }
-}
-
 impl Teller {
+    /// Tells of these events, as far as somebody reads.
+    fn see(&mut self, events: &[Event]) {
+        let Some(out) = &mut self.out else { return };
+        for some in events.chunks(AT_ONCE) {
+            let text = self.telling.see(None, some);
+            if text.is_empty() {
+                continue;
+            }
+            if let Err(error) = out.write_all(&text) {
+                // A reader that went away is no failure.
+                self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+                self.out = None;
+                return;
+            }
+        }
+    }
+
     /// Whether the report is complete, which it is not if nobody reads it; and the exit code that it says.
     fn tell(mut self, ended: Ended, output: &Output, control: &Arc<Control>) -> Result<(bool, u8)> {
         self.progress.finish();
         let Ended { ending, events } = ended;
         self.judge.end(ending);
-        let Some(report) = Report::of(&self.judge, self.policy) else { bail!("the run never began") };
+        let Some(report) = RunReport::of(&self.judge, self.policy.clone()) else { bail!("the run never began") };
         let exit_code = report.verdict.conclusion.exit_code();
-        let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
-        let written = match self.failed {
-            Some(error) => Err(error),
-            None => self.telling.ends(&end, &report, output, control),
-        };
-        match written {
+        self.see(&[Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() }]);
+        match self.end(report, output, control) {
             Ok(()) => Ok((true, exit_code)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok((true, exit_code)),
             Err(error) if writer::is_unread(&error) => Ok((false, exit_code)),
             Err(error) => Err(error).context(WRITING),
+        }
+    }
+
+    fn end(mut self, report: RunReport, output: &Output, control: &Arc<Control>) -> io::Result<()> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let is_live = self.telling.is_live();
+        let mut text = self.telling.over(Told::Run(Box::new(report)));
+        text.extend(self.telling.end()?);
+        match self.out {
+            Some(mut out) => {
+                out.write_all(&text)?;
+                out.finish()
+            }
+            None if is_live => Ok(()),
+            None => writer::write_whole(output, &text, control),
         }
     }
 }
@@ -207,13 +173,7 @@ impl Teller {
 impl Audience for Teller {
     fn goes_on(&mut self, events: &[Event], tally: &Tally) {
         events.iter().for_each(|event| self.judge.see(event));
-        for some in events.chunks(AT_ONCE) {
-            if let Err(error) = self.telling.goes_on(some) {
-                // A reader that went away is no failure.
-                self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
-                self.telling = Telling::Nothing;
-            }
-        }
+        self.see(events);
         self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{ScenarioArgs, ScenarioFormatArg};
+use super::args::ScenarioArgs;
 use super::check::Screen;
 use super::descriptors;
 use super::interrupt::Interrupts;
@@ -19,10 +19,10 @@ use super::operations;
 use super::settings::{self, Server};
 use super::target::Target;
 use super::testimony;
-use mailconn::event::Policy;
+use mailconn::event::{Policy, SCHEMA_VERSION, ScenarioStart, Step, to_the_microsecond};
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::record::{Outcome, Scenario, StepDone};
-use mailconn::report::{self, Output, ScenarioLines};
+use mailconn::record::{Outcome, Run, Scenario, StepDone};
+use mailconn::report::{self, Format, Output, RunReport, ScenarioLines, ScenarioReport};
 use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
 use mailconn::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 use mailconn::workload::Control;
@@ -224,10 +224,19 @@ impl Theatre<'_> {
             letters,
             provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
         };
+        let started = to_the_microsecond(SystemTime::now());
         let mut teller = Teller {
-            lines: (self.args.format == ScenarioFormatArg::Ndjson).then(|| ScenarioLines::new(SystemTime::now())),
+            start: ScenarioStart {
+                schema_version: SCHEMA_VERSION,
+                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+                started,
+                name: script.name().to_owned(),
+                server: name.clone(),
+                protocol: account.endpoint.protocol,
+            },
+            lines: (self.args.format == Format::Ndjson).then(|| ScenarioLines::new(started)),
         };
-        self.screen.show(&teller.begins(script, name, account.endpoint.protocol));
+        self.screen.show(&teller.begins());
         let mut scenario = perform(script, &stage, &self.control, &mut |step| self.screen.show(&teller.step(step)))?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {
             // Nobody reads it: what counts is what was done until then.
@@ -245,27 +254,36 @@ impl Theatre<'_> {
 
 /// Puts what happens into words, for people or for programs.
 struct Teller {
+    start: ScenarioStart,
     /// None for people.
     lines: Option<ScenarioLines>,
 }
 
 impl Teller {
-    fn begins(&mut self, script: &Script, server: &str, protocol: Protocol) -> String {
+    fn begins(&mut self) -> String {
+        let ScenarioStart { name, server, protocol, .. } = &self.start;
         match &mut self.lines {
-            Some(lines) => lines.start(script.name(), server, protocol),
-            None => report::scenario_begins(script.name(), server),
+            Some(lines) => lines.start(name, server, *protocol),
+            None => report::scenario_begins(&self.start),
         }
     }
 
     fn step(&mut self, step: &StepDone) -> String {
-        self.lines.as_mut().map_or_else(|| report::scenario_step(step), |lines| lines.step(step))
+        self.lines.as_mut().map_or_else(|| report::scenario_step(&step.step()), |lines| lines.step(step))
     }
 
     fn ends(&mut self, scenario: &Scenario, outcome: &Outcome) -> String {
-        match &mut self.lines {
-            Some(lines) => lines.end(scenario, outcome),
-            None => report::scenario_ends(scenario, outcome) + "\n",
+        if let Some(lines) = &mut self.lines {
+            return lines.end(scenario, outcome);
         }
+        let policy = &outcome.judged_by;
+        let run = |(name, run): &(String, Run)| Some((name.clone(), RunReport::of(&run.judge(), policy.clone())?));
+        let clients = scenario.clients.iter().filter_map(run).collect();
+        let steps: Vec<Step> = scenario.steps.iter().chain(&outcome.findings).map(StepDone::step).collect();
+        let findings: String = outcome.findings.iter().map(|step| report::scenario_step(&step.step())).collect();
+        let report =
+            ScenarioReport::of(self.start.clone(), steps, clients, scenario.interrupted, outcome.judged_by.clone());
+        findings + &report::scenario_ends(&report)
     }
 }
 

@@ -1,16 +1,14 @@
 //! `mailconn verify`: can what a run's file, or a scenario's, says have been so?
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::args::VerifyArgs;
-use super::{dovecot_log, settings};
+use super::{dovecot_log, report, settings};
 use mailconn::event::What;
 use mailconn::judge::{AgainstLog, LoggedSession, OurSessions, Passing, Stored, Verification};
-use mailconn::report::{self, Output, Recorded};
+use mailconn::report::{Format, Output, verification_json, verification_text};
 
 /// Checks the file, tells, and says with what code to exit.
 ///
@@ -22,7 +20,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let logged = logged.context("reading the server's log")?;
     // A scenario's clients have one after the other.
     let mut ours: Vec<OurSessions> = Vec::new();
-    let (name, from) = opened(&args.trace)?;
+    let (name, from) = report::open(&args.trace)?;
     let stored = Stored::read(from, |Passing { line, event, .. }| {
         if logged.is_some() {
             if matches!(event.what, What::RunStart(_)) {
@@ -38,11 +36,11 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     {
         bail!("nothing could be compared: {why}");
     }
-    let policy = args.fail_on.as_deref().map(settings::policy).transpose()?;
+    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
     let verification = Verification::of(stored, policy.as_ref(), log);
-    let bytes = match args.format.is_json() {
-        true => report::verification_json(&verification),
-        false => report::verification_text(&verification).into_bytes(),
+    let bytes = match args.format == Format::Json {
+        true => verification_json(&verification),
+        false => verification_text(&verification).into_bytes(),
     };
     Output::Stdout.write_whole(&bytes).context("writing the report")?;
     Ok(verification.exit_code())
@@ -52,25 +50,6 @@ fn against(ours: Vec<OurSessions>, logged: &[LoggedSession], with_transcripts: b
     let mut all = AgainstLog { with_transcripts, ..AgainstLog::default() };
     ours.into_iter().for_each(|ours| all.add(ours.against(logged)));
     all
-}
-
-/// Reads a run's or a scenario's file; `-` is standard input.
-///
-/// # Errors
-/// It cannot be read, or is neither: one line.
-pub fn recorded(file: &Path) -> Result<Recorded> {
-    let (name, from) = opened(file)?;
-    Recorded::read(from).with_context(|| format!("{name} cannot be read"))
-}
-
-/// The file's name, and what is in it; `-` is standard input.
-pub fn opened(file: &Path) -> Result<(String, Box<dyn Read>)> {
-    if file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
-    }
-    let name = file.to_string_lossy().into_owned();
-    let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
-    Ok((name, Box::new(opened)))
 }
 
 /// Why a server's record says nothing about the run, if it does not: then nothing is borne out by it.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Conclusion;
 use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
+use super::{Conclusion, Verdict};
 use crate::event::{Policy, RunEnd, RunStart, ScenarioEnd};
 
 /// A file against every rule, and against itself.
@@ -61,8 +61,8 @@ pub enum Subject {
         start: Arc<RunStart>,
         /// What its `run-end` must say.
         due: Box<RunEnd>,
-        /// What it comes to, and what that rests on, where the conclusion alone does not say.
-        conclusion: (Conclusion, Option<String>),
+        /// What it comes to.
+        verdict: Verdict,
     },
     /// A scenario.
     Scenario {
@@ -128,7 +128,7 @@ fn of_run(run: StoredRun, policy: Option<&Policy>, checks: &mut Checks) -> Optio
         witnessed: start.witnessed,
         said: run.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
-        subject: Subject::Run { start, due: Box::new(due), conclusion: (verdict.conclusion, verdict.because) },
+        subject: Subject::Run { start, due: Box::new(due), verdict },
     };
     Some((verified, anew))
 }

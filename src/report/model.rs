@@ -1,16 +1,31 @@
-//! All that a renderer may know of a run.
+//! All that a renderer may know.
 
 use std::sync::Arc;
 
-use super::table::OperationRows;
-use crate::event::{Ending, Policy, RunEnd, RunStart, What};
+use crate::event::{Ending, Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step};
 use crate::figures::Summary;
-use crate::judge::{Judge, Verdict, run_end};
-use crate::record::Run;
+use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
 
-/// A run to be told: what was asked for, how it ended, its figures, and what it comes to by which policy.
-#[derive(Clone, Debug)]
+/// Runs and scenarios, in the order in which they are told.
+#[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// Each of them.
+    pub told: Vec<Told>,
+}
+
+/// What a report tells of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Told {
+    /// A run.
+    Run(Box<RunReport>),
+    /// A scenario.
+    Scenario(Box<ScenarioReport>),
+}
+
+/// A run: what was asked for, how it ended, its figures, and what it comes to by which policy.
+#[derive(Clone, Debug)]
+pub struct RunReport {
     /// What was asked for.
     pub start: Arc<RunStart>,
     /// How it ended.
@@ -23,7 +38,7 @@ pub struct Report {
     pub policy: Policy,
 }
 
-impl Report {
+impl RunReport {
     /// Of the run that the judge has seen, judged by that policy; none if it never began.
     #[must_use]
     pub fn of(judge: &Judge, policy: Policy) -> Option<Self> {
@@ -39,25 +54,48 @@ impl Report {
     pub fn run_end(&self) -> RunEnd {
         run_end(self.ending, &self.summary, &self.verdict, self.policy.clone())
     }
+}
 
-    /// Of a run that was recorded, judged by that policy; none if it never began.
+/// A scenario: its steps, the runs of its clients, and what it comes to by which policy.
+#[derive(Clone, Debug)]
+pub struct ScenarioReport {
+    /// How it began.
+    pub start: ScenarioStart,
+    /// Its steps in order, those about findings last.
+    pub steps: Vec<Step>,
+    /// The same, counted.
+    pub counted: Steps,
+    /// The runs of its clients, by their names; a name is empty where there is one client.
+    pub clients: Vec<(String, RunReport)>,
+    /// What it comes to.
+    pub end: ScenarioEnd,
+}
+
+impl ScenarioReport {
+    /// Of these steps and these runs, all judged by that policy. `interrupted` is the signal that ended it early.
     #[must_use]
-    pub fn of_run(run: &Run, policy: Policy) -> Option<Self> {
-        Self::of(&run.judge(), policy)
+    pub fn of(
+        start: ScenarioStart,
+        steps: Vec<Step>,
+        clients: Vec<(String, RunReport)>,
+        interrupted: Option<i32>,
+        policy: Policy,
+    ) -> Self {
+        let counted = Steps::of(&steps);
+        let ends =
+            clients.iter().map(|(name, run)| client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open));
+        let end = counted.end(ends.collect(), interrupted, policy);
+        Self { start, steps, counted, clients, end }
     }
 }
 
-/// A row for each operation of a run that was recorded, and an empty line at the end.
-#[must_use]
-pub fn each(run: &Run) -> String {
-    let mut rows: Option<OperationRows> = None;
-    let mut text = String::new();
-    for event in run.happened() {
-        match (event.what, &rows) {
-            (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(&start)).begin(),
-            (What::Operation(operation), Some(rows)) => text += &rows.row(&operation),
-            _ => {}
+impl Told {
+    /// The code with which the process exits that performed it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Run(run) => run.verdict.conclusion.exit_code(),
+            Self::Scenario(scenario) => scenario.end.exit_code,
         }
     }
-    text + "\n"
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
@@ -32,6 +33,14 @@ impl ProgressKind {
             Self::Auto => "auto",
             Self::Never => "never",
         }
+    }
+}
+
+impl FromStr for ProgressKind {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or("progress is auto or never")
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shapes::{SCHEMA_VERSION, indented};
+use super::json::{SCHEMA_VERSION, indented};
 use super::table::grid::{labelled, paragraph};
-use super::words::{self, count, many, printable};
+use super::words::{concluded, count, many, printable};
 use crate::event::RunEnd;
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
 
@@ -63,9 +63,7 @@ fn beginning(verified: &Verified) -> String {
         ),
     };
     let (subject, why) = match &verified.subject {
-        Subject::Run { conclusion: (conclusion, because), .. } => {
-            ("run", because.clone().unwrap_or_else(|| words::conclusion(*conclusion)))
-        }
+        Subject::Run { verdict, .. } => ("run", concluded(verdict)),
         Subject::Scenario { due, .. } => {
             let steps = many(due.steps as u64, "step");
             ("scenario", format!("{} of {steps} not as expected", count(due.failed as u64)))
@@ -216,7 +214,7 @@ impl<'a> From<&'a Doubt> for DoubtShape<'a> {
 /// One JSON object, indented, with a newline at its end.
 #[must_use]
 pub fn verification_json(verification: &Verification) -> Vec<u8> {
-    let Verification { checks, verified, lines, log, .. } = verification;
+    let Verification { checks, verified, lines, .. } = verification;
     let check = |rule: Rule| {
         let tested = checks.of(rule);
         let shape = CheckShape { rule: rule.name(), says: rule.says(), checked: tested.checked, held: tested.held };

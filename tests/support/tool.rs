@@ -4,11 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailconn::event::{self, Ending, Event, Micros, Policy};
-use mailconn::judge::{Judge, Stored, Verification, run_end};
+use mailconn::event::{self, Ending, Event, Micros, Policy, What};
+use mailconn::judge::{Content, Judge, Passing, Stored, StoredRun, Verification, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::Run;
-use mailconn::report::{self, Trace, verification_json, verification_text};
+use mailconn::report::{self, Format, RunReport, Told, verification_json, verification_text};
 use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -18,22 +17,64 @@ use super::folded::unfold;
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
 pub fn report(file: &[u8]) -> String {
-    String::from_utf8(report::json(&whole(file).report)).unwrap()
+    in_format(Format::Json, &whole(file))
 }
 
-/// `mailconn report FILE`, with a row for each operation and with so many rows a section, or all.
+/// `mailconn report FILE` with so many rows a section, or all; or `--each`, a row for each operation and all rows.
 #[track_caller]
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
-    let Trace { run, report, .. } = whole(file);
-    let table = report::table(&report, rows);
-    if each { report::each(&run) + &table } else { table }
+    let report = whole(file);
+    if !each {
+        return report::table(&report, rows);
+    }
+    let mut telling = Format::Table.telling(true);
+    let mut text = Vec::new();
+    Stored::read(file, |it| text.extend(telling.see(it.client, [it.event]))).unwrap();
+    text.extend(telling.over(Told::Run(Box::new(report))));
+    String::from_utf8(text).unwrap()
+}
+
+/// The report of one run, in a format that is written at the end.
+pub fn in_format(format: Format, report: &RunReport) -> String {
+    let mut telling = format.telling(false);
+    telling.over(Told::Run(Box::new(report.clone())));
+    String::from_utf8(telling.end().unwrap()).unwrap()
 }
 
 #[track_caller]
-fn whole(file: &[u8]) -> Trace {
-    let trace = Trace::read(file).unwrap();
-    assert!(trace.is_whole(), "{:#?}", doubts(file));
-    trace
+fn whole(file: &[u8]) -> RunReport {
+    assert!(stored(file).is_whole(), "{:#?}", doubts(file));
+    begun(file)
+}
+
+/// The report of a run, as far as its file comes.
+#[track_caller]
+pub fn begun(file: &[u8]) -> RunReport {
+    let run = stored(file);
+    RunReport::of(&run.judge, run.policy()).unwrap()
+}
+
+#[track_caller]
+fn stored(file: &[u8]) -> StoredRun {
+    let Content::Run(run) = Stored::read(file, |_| ()).unwrap().content else { panic!("it is a scenario's") };
+    *run
+}
+
+/// All events of a run's file; of a scenario's, those of each client.
+pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
+    let mut all: Vec<Vec<Event>> = Vec::new();
+    let keep = |passing: Passing<'_>| match &passing.event.what {
+        What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
+        What::RunStart(_) => all.push(vec![passing.event.clone()]),
+        _ => all.last_mut().unwrap().push(passing.event.clone()),
+    };
+    Stored::read(file, keep).unwrap();
+    all
+}
+
+/// All events of a run's file.
+pub fn events(file: &[u8]) -> Vec<Event> {
+    events_of(file).concat()
 }
 
 /// `mailconn verify FILE --format json`. Why it cannot be, if it cannot.
@@ -72,9 +113,9 @@ pub struct Again<W> {
 
 impl<W: Write> Again<W> {
     pub fn start(file: &[u8], out: W) -> io::Result<Self> {
-        let Trace { run, report, .. } = Trace::read(file).unwrap();
-        let mut again =
-            Self { events: run.events(&report.policy), file: event::Writer::new(out, run.header.started, None) };
+        let events = events(file);
+        let started = event::started(&events[0].what).unwrap();
+        let mut again = Self { events, file: event::Writer::new(out, started, None) };
         again.events(1)?;
         Ok(again)
     }
@@ -114,17 +155,18 @@ pub fn rewritten(file: &[u8]) -> String {
     while let Some(line) = lines.next_line().unwrap() {
         events.push(line.event.unwrap());
     }
-    let started = event::started(&events[0].what).unwrap();
-    let mut again = event::Writer::new(Vec::new(), started, None);
-    for batch in events.chunks(7) {
-        again.write(batch).unwrap();
-    }
-    String::from_utf8(again.into_inner()).unwrap()
+    written(&events)
 }
 
 /// The file of a plan that is performed here from `clock` on, without the server's own record.
 pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> String {
-    written(&performed(plan, connector, run_id, clock).1, &Policy::default())
+    let (mut events, ending) = performed(plan, connector, run_id, clock);
+    let (mut judge, policy) = (Judge::of(&events), Policy::default());
+    judge.end(ending);
+    let summary = judge.summary();
+    let end = run_end(ending, &summary, &judge.verdict(&summary, &policy), policy);
+    events.push(Event { seq: events.len() as u64, at: ending.elapsed, what: Box::new(end).into() });
+    written(&events)
 }
 
 /// The events that such a plan tells of while it goes on.
@@ -132,7 +174,7 @@ pub fn heard(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     performed(plan, connector, run_id, clock).0
 }
 
-fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> (Vec<Event>, Run) {
+fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> (Vec<Event>, Ending) {
     struct Hears(Vec<Event>);
 
     impl Audience for Hears {
@@ -154,14 +196,13 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     let mut hears = Hears(Vec::new());
     let control = Arc::new(Control::default());
     let ended = workload::run(plan, connector, &setup, &control, None, &mut hears).unwrap();
-    let mut run = Run::from_events(&hears.0).unwrap();
-    run.ended(ended.ending);
-    (hears.0, run)
+    (hears.0, ended.ending)
 }
 
-fn written(run: &Run, policy: &Policy) -> String {
-    let mut file = event::Writer::new(Vec::new(), run.header.started, None);
-    for batch in run.events(policy).chunks(7) {
+fn written(events: &[Event]) -> String {
+    let started = event::started(&events[0].what).unwrap();
+    let mut file = event::Writer::new(Vec::new(), started, None);
+    for batch in events.chunks(7) {
         file.write(batch).unwrap();
     }
     String::from_utf8(file.into_inner()).unwrap()
