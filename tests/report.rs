@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailconn::figures::Tally;
-use mailconn::report::{Format, Output, Progress, ProgressKind, Trace, Unwritable};
+use mailconn::report::{Format, Output, Progress, ProgressKind, Unwritable};
 use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;
@@ -409,8 +409,8 @@ mod json {
         // Such a run cannot end: no file says as much.
         let mut start = nasty().lines.remove(0);
         start["asked"]["operations_per_worker"] = json!(MOST);
-        let begun = Trace::read(&*bytes(&numbered(vec![start]))).unwrap();
-        let report: Value = serde_json::from_str(&tool::in_format(Format::Json, &begun.report)).unwrap();
+        let begun = tool::begun(&bytes(&numbered(vec![start])));
+        let report: Value = serde_json::from_str(&tool::in_format(Format::Json, &begun)).unwrap();
         assert_eq!(report["operations"]["asked"], u64::MAX, "more than can be counted");
         let mut long = ordinary(1, 1);
         long.start()["asked"] = json!({"duration_us": MOST});

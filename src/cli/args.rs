@@ -202,6 +202,11 @@ pub struct VerifyArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
     pub format: Format,
+    /// Judge what was found anew: exit as a run that was given this would
+    ///
+    /// What does not hold is exit code 7 all the same.
+    #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
+    pub fail_on: Vec<Option<Severity>>,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs

@@ -46,12 +46,15 @@ them, but for those that a scenario expects, or expects not, and --fail-on.";
 /// The codes, as the `--help` of a verification prints them.
 pub const VERIFY_HELP: &str = "\
 Exit codes:
-  0  the trace is sound: it says what happened, whatever that was
+  0  the trace is sound: it says what happened, whatever that was; with
+     --fail-on, what it comes to by that
   2  wrong usage, no trace, or it cannot be read; or the server's log has nothing
      of the run to compare; or the report could not be written
   7  something in it does not hold
 What the run itself came to (a limit, failed operations, an interruption) is
-shown, and changes none of them.";
+shown, and changes none of them: but with --fail-on the code of a trace that is
+sound is the one that a run with that flag would have exited with. A trace that
+was forged consistently is sound: only a server's own record exposes it.";
 
 /// The codes, as the `--help` of a report prints them.
 pub const REPORT_HELP: &str = "\

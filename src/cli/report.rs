@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::args::ReportArgs;
 use super::{exit, settings};
 use mailconn::event::{Event, Policy, What};
-use mailconn::judge::{Content, Stored, StoredRun, StoredScenario};
+use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
@@ -45,7 +45,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 /// Tells of one file, and says with what code it exits: 0, or what the policy makes of it.
 fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Policy>) -> Result<u8> {
     let (name, from) = open(file)?;
-    let stored = Stored::read(from, |client, event| {
+    let stored = Stored::read(from, |Passing { client, event, .. }| {
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
             teller.see(client, event);
         }
@@ -72,7 +72,7 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Pol
 }
 
 /// The file's name and what is in it; `-` is standard input.
-fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
+pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
     if file.as_os_str() == "-" {
         return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
     }

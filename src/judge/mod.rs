@@ -9,21 +9,25 @@ mod refusals;
 mod rules;
 mod scenario;
 mod selections;
+mod server_log;
 mod stated_limit;
 mod stored;
 mod units;
+mod verification;
 mod witness;
 
 pub use conclusion::Conclusion;
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
-pub use integrity::{Checks, Doubt, Integrity, RULES, Rule, Tested};
+pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
+pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub(crate) use stated_limit::stated_limit;
-pub use stored::{Content, Stored, StoredRun, StoredScenario};
+pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
+pub use verification::{Subject, Verification, Verified};
 pub use witness::Witness;
 pub(crate) use witness::is_same_mailbox;
 

@@ -4,8 +4,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::Judge;
-use super::integrity::{Checks, Integrity, LINES, Lines, TABLE, WITNESS, Whose};
+use super::expectations::Client;
+use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose};
+use super::{Judge, Steps, Verdict, client_end, run_end};
 use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
 use crate::ledger::Analysis;
 
@@ -20,6 +21,17 @@ pub struct Stored {
     pub passed_over: u64,
     /// The names of the first of them.
     pub passed_over_names: Vec<String>,
+}
+
+/// An event that passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// The line that it stands in.
+    pub line: u64,
+    /// Whose it is, where a stream has several clients.
+    pub client: Option<&'a str>,
+    /// What happened.
+    pub event: &'a Event,
 }
 
 /// What a file is of.
@@ -65,15 +77,15 @@ pub struct StoredScenario {
     pub lines: u64,
     form: Lines,
     checks: Checks,
+    told: Told,
 }
 
 impl Stored {
-    /// Reads a file to its end. `passing` is shown each event that belongs where it stands, with the client's name where a
-    /// stream has several, after the judge has seen it.
+    /// Reads a file to its end. `passing` is shown each event that belongs where it stands.
     ///
     /// # Errors
     /// It holds no stream, or cannot be read.
-    pub fn read(from: impl Read, mut passing: impl FnMut(Option<&str>, &Event)) -> Result<Self, Unreadable> {
+    pub fn read(from: impl Read, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
         let mut lines = Reader::new(BufReader::new(from));
         let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
         let is_scenario = matches!(first.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_)));
@@ -124,46 +136,67 @@ impl StoredRun {
         self.end.as_ref().map_or_else(Policy::default, |end| end.judged_by.clone())
     }
 
+    /// What it comes to by that policy, and the `run-end` that says so.
+    #[must_use]
+    pub fn comes_to(&self, policy: &Policy) -> (Verdict, RunEnd) {
+        let summary = self.judge.summary();
+        let verdict = self.judge.verdict(&summary, policy);
+        let ending = self.judge.known().ending().unwrap_or_default();
+        let end = run_end(ending, &summary, &verdict, policy.clone());
+        (verdict, end)
+    }
+
     /// What of it does not hold: its form, its events, and what the judge says of the two rules that any report rests on.
     #[must_use]
     pub fn checks(&self) -> Checks {
-        let mut checks = self.checks.clone();
         let (rules, witness) = (self.judge.rules(), self.judge.witness());
-        let line_of = |seq| self.form.line_of(seq);
-        let broken = rules.agreement.checked - rules.agreement.held;
-        checks.told(TABLE, rules.agreement.checked, broken, &rules.wrong, line_of);
+        let mut judged = self.integrity.checks().clone();
+        let (checked, held) = (rules.agreement.checked, rules.agreement.held);
+        judged.told(Rule::Table, checked, checked - held, &rules.wrong);
         if witness.available {
-            checks.told(WITNESS, witness.agreement.checked, witness.disagreements, &witness.wrong, line_of);
+            judged.told(Rule::Witness, witness.agreement.checked, witness.disagreements, &witness.wrong);
         }
+        let mut checks = self.checks.clone();
+        checks.add(judged.placed(|seq| self.form.line_of(seq)));
         checks
     }
 
-    fn take(&mut self, line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) {
+    fn take(&mut self, line: Line, steps: Option<&mut Told>, passing: &mut impl FnMut(Passing<'_>)) {
         self.lines += 1;
         let number = line.number;
-        let client = line.envelope.as_ref().and_then(|envelope| envelope.client.clone());
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
+        let name = self.form.client().unwrap_or_default();
+        let mut steps = steps;
+        if let Some(steps) = &mut steps {
+            steps.before(name, &self.judge, Some(event.at));
+        }
         if let What::RunEnd(end) = &event.what {
+            let (said, took) = (event.at, end.elapsed_us);
+            self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
             self.judge.end(end.ending());
+            self.integrity.end(self.judge.known());
             self.end = Some(end.clone());
             self.end_line = Some(number);
         } else {
             self.judge.see(&event);
             self.integrity.see(&event, self.judge.known());
         }
-        passing(client.as_deref(), &event);
+        if let Some(steps) = steps {
+            steps.see(name, &self.judge, number, &event);
+        }
+        passing(Passing { line: number, client: self.form.client(), event: &event });
     }
 }
 
 fn run<R: BufRead>(
     lines: &mut Reader<R>,
     first: Line,
-    passing: &mut impl FnMut(Option<&str>, &Event),
+    passing: &mut impl FnMut(Passing<'_>),
 ) -> Result<StoredRun, Unreadable> {
     let mut run = StoredRun::new(Whose::Run);
-    run.take(first, passing);
+    run.take(first, None, passing);
     while let Some(line) = lines.next_line()? {
-        run.take(line, passing);
+        run.take(line, None, passing);
     }
     run.form.end(&mut run.checks);
     match run.judge.known().start() {
@@ -176,7 +209,7 @@ fn run<R: BufRead>(
 fn scenarios<R: BufRead>(
     lines: &mut Reader<R>,
     first: Line,
-    passing: &mut impl FnMut(Option<&str>, &Event),
+    passing: &mut impl FnMut(Passing<'_>),
 ) -> Result<(Vec<StoredScenario>, u64), Unreadable> {
     let mut all = Vec::new();
     let mut read = 0;
@@ -195,7 +228,7 @@ fn scenarios<R: BufRead>(
                 Some(What::RunStart(_)) if scenario.end.is_none() => {
                     scenario.add(run.take());
                     let mut begun = StoredRun::new(Whose::Client(client.map(str::to_owned)));
-                    begun.take(line, passing);
+                    begun.take(line, Some(&mut scenario.told), passing);
                     run = Some(begun);
                 }
                 Some(What::Step(_) | What::ScenarioEnd(_)) => {
@@ -205,7 +238,7 @@ fn scenarios<R: BufRead>(
                 // What a later version added, and is no client's, may stand anywhere.
                 None if line.fault.is_none() && client.is_none() => scenario.take(line, passing),
                 _ => match &mut run {
-                    Some(run) => run.take(line, passing),
+                    Some(run) => run.take(line, Some(&mut scenario.told), passing),
                     None => scenario.take(line, passing),
                 },
             }
@@ -219,13 +252,14 @@ fn scenarios<R: BufRead>(
 }
 
 impl StoredScenario {
-    fn begin(line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) -> Option<Self> {
+    fn begin(line: Line, passing: &mut impl FnMut(Passing<'_>)) -> Option<Self> {
         let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
+        let number = line.number;
         let event = form.take(line, &mut checks)?;
-        passing(None, &event);
+        passing(Passing { line: number, client: None, event: &event });
         let What::ScenarioStart(start) = event.what else { return None };
         let (steps, clients) = (Vec::new(), Vec::new());
-        Some(Self { start, steps, clients, end: None, end_line: None, lines: 1, form, checks })
+        Some(Self { start, steps, clients, end: None, end_line: None, lines: 1, form, checks, told: Told::default() })
     }
 
     /// Whether every line was understood and numbered, and the last one says what it all came to.
@@ -241,11 +275,41 @@ impl StoredScenario {
         first.or_else(|| self.end.as_ref().map(|end| end.judged_by.clone())).unwrap_or_default()
     }
 
+    /// What it comes to by that policy, and the `scenario-end` that says so.
+    #[must_use]
+    pub fn comes_to(&self, policy: &Policy) -> ScenarioEnd {
+        let client = |(name, run): &(String, StoredRun)| {
+            let (verdict, end) = run.comes_to(policy);
+            let run_id = run.judge.known().start().map_or("", |start| &*start.run_id);
+            client_end(name, run_id, &verdict, end.connections.still_open)
+        };
+        let interrupted = self.end.as_ref().and_then(|end| end.interrupted);
+        let steps = Steps::of(self.steps.iter().map(|(_, step)| step));
+        steps.end(self.clients.iter().map(client).collect(), interrupted, policy.clone())
+    }
+
+    /// What of it does not hold, but for its clients' runs; `end` is what it comes to.
+    pub(super) fn checks(&mut self, end: &ScenarioEnd) -> Checks {
+        let mut checks = std::mem::take(&mut self.checks);
+        let mut behind = self.steps.iter().skip_while(|(_, step)| step.of_findings().is_none());
+        let misplaced = behind.find(|(_, step)| step.of_findings().is_none()).map(|(line, _)| *line);
+        checks.check(Rule::Lines, misplaced, misplaced.is_none(), || {
+            "what is judged at the end stands behind all other steps".to_owned()
+        });
+        let clients = self.clients.iter().zip(&end.clients);
+        let clients: Vec<Client<'_>> =
+            clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect();
+        let told = std::mem::take(&mut self.told);
+        checks.add(told.end(&self.steps, &clients, end.interrupted.is_some()));
+        checks
+    }
+
     /// The run of a client is over.
     fn add(&mut self, run: Option<StoredRun>) {
         let Some(mut run) = run else { return };
         run.form.end(&mut run.checks);
         let name = run.form.client().unwrap_or_default().to_owned();
+        self.told.before(&name, &run.judge, None);
         match run.judge.known().start() {
             Some(_) => self.clients.push((name, run)),
             None => self.checks.add(run.checks),
@@ -253,14 +317,15 @@ impl StoredScenario {
     }
 
     /// A line of its own: a step, or the end.
-    fn take(&mut self, line: Line, passing: &mut impl FnMut(Option<&str>, &Event)) {
+    fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
         let number = line.number;
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
-        passing(None, &event);
+        passing(Passing { line: number, client: None, event: &event });
         match event.what {
             What::Step(step) => {
                 let before = self.clients.is_empty();
-                self.checks.check(LINES, Some(number), before, || "the steps had ended".to_owned());
+                self.checks.check(Rule::Lines, Some(number), before, || "the steps had ended".to_owned());
+                self.told.step(number, event.at, &step);
                 self.steps.push((number, *step));
             }
             What::ScenarioEnd(end) => {

@@ -1,6 +1,5 @@
 //! What happened, whole: a [`Run`], a [`Check`] of one connection, a [`Scenario`] with what was expected of it. All pure.
 
-mod audit;
 mod check;
 mod events;
 mod from_events;
@@ -9,8 +8,6 @@ mod run;
 mod scenario;
 mod steps;
 
-pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
-pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
 pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use from_events::Entries;
 pub use run::{

@@ -12,7 +12,7 @@ mod model;
 mod output;
 mod progress;
 mod scenario;
-mod trace;
+mod verification;
 mod words;
 
 use std::str::FromStr;
@@ -25,10 +25,7 @@ pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
 pub use table::table;
-pub use trace::{
-    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_verification_json,
-    scenario_verification_text, verification_json, verification_text,
-};
+pub use verification::{verification_json, verification_text};
 
 macro_rules! formats {
     ($($file:ident $name:ident)+) => {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::checks::{CLOCK, Checks, LINES, SEQUENCE};
+use super::{Checks, Rule};
 use crate::event::{Envelope, Event, Line, Micros, RunStart, What, started};
 
 /// So many gaps in the numbers are remembered: enough to say in which line an event stands.
@@ -60,7 +60,7 @@ impl Lines {
         let misplaced = self.misplaced(line.envelope.as_ref(), line.event.as_ref());
         let event = line.event.filter(|_| misplaced.is_none());
         let fault = line.fault.or(misplaced);
-        checks.check(LINES, at, fault.is_none(), || fault.unwrap_or_default());
+        checks.check(Rule::Lines, at, fault.is_none(), || fault.unwrap_or_default());
         self.begun |= event.is_some();
         match &event.as_ref()?.what {
             What::RunStart(start) => self.witnessed = start.witnessed,
@@ -73,7 +73,7 @@ impl Lines {
     /// The file ends, or another stream begins.
     pub(in crate::judge) fn end(&self, checks: &mut Checks) {
         let what = if self.whose == Whose::Scenario { "scenario" } else { "run" };
-        checks.check(LINES, None, self.ended, || {
+        checks.check(Rule::Lines, None, self.ended, || {
             format!("there is no {what}-end: the file ends before its {what}, or what came after is missing")
         });
     }
@@ -96,16 +96,16 @@ impl Lines {
         if self.line_of(said) != Some(line) && self.places.len() < GAPS {
             self.places.push((said, line));
         }
-        checks.check(SEQUENCE, at, said == due, || match said {
+        checks.check(Rule::Sequence, at, said == due, || match said {
             said if said == due + 1 => format!("number {due} is missing before it, it says {said}"),
             said if said > due => format!("numbers {due} to {} are missing before it, it says {said}", said - 1),
             said => format!("number {due} is due, it says {said}"),
         });
         let (time, last) = (envelope.at_us, self.last);
         self.last = time.max(last);
-        checks.check(CLOCK, at, time >= last, || format!("it is of {time}, a line before it of {last}"));
+        checks.check(Rule::Clock, at, time >= last, || format!("it is of {time}, a line before it of {last}"));
         let wall = self.started.map(|started| time.after(started));
-        checks.check(CLOCK, at, wall.as_deref() == Some(&*envelope.time), || {
+        checks.check(Rule::Clock, at, wall.as_deref() == Some(&*envelope.time), || {
             format!("at_us makes it {}, it says {}", wall.unwrap_or_default(), envelope.time)
         });
     }
