@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailconn::report::{Format, Output, Progress, ProgressKind, Tally, Unwritable};
+use mailconn::figures::Tally;
+use mailconn::report::{Format, Output, Progress, ProgressKind, Unwritable};
 use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;

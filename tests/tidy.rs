@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("record", &["allocator", "protocol", "event", "judge"]),
     ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
-    ("scenario", &["allocator", "protocol", "event", "judge", "record", "workload"]),
+    ("scenario", &["allocator", "protocol", "event", "judge", "workload"]),
     ("workload", &["allocator", "protocol", "event"]),
     ("manual", &["allocator"]),
     (

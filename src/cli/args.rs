@@ -281,10 +281,10 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Deadlines")]
     pub wait_timeout: Duration,
 
-    /// The report: text as things happen, or a line of JSON for each step as it happens
+    /// The report: text as things happen, one JSON document, or a line of JSON for each event as it happens
     #[arg(
         long,
-        value_parser = choices::formats_of_text(&[Format::Table, Format::Ndjson]),
+        value_parser = choices::formats_of_text(Format::ALL),
         default_value = Format::TEXT,
         help_heading = "Report"
     )]

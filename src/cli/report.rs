@@ -89,10 +89,10 @@ fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
 fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
     let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
     let interrupted = scenario.end.as_ref().and_then(|end| end.interrupted);
-    let client = |(name, run): &(String, StoredRun)| Some((name.clone(), of_run(run, Some(&policy))?));
-    let clients = scenario.clients.iter().filter_map(client).collect();
-    let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
-    ScenarioReport::of(*scenario.start, steps, clients, interrupted, policy)
+    let mut report = ScenarioReport::new(*scenario.start);
+    report.steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
+    report.judged(scenario.clients.iter().map(|(name, run)| (name.as_str(), &run.judge)), interrupted, &policy);
+    report
 }
 
 /// Says that a file was cut, or has lines that were passed over.

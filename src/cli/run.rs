@@ -1,6 +1,5 @@
 //! `mailconn run`: one run, from its settings to its report.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,23 +10,19 @@ use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::target::Target;
+use super::teller::Teller;
 use super::testimony::Witness;
-use super::writer::{self, Writer};
 use mailconn::event::{Event, Policy};
 use mailconn::judge::Judge;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::report::{self, Output, Progress, RunReport, Telling, Told};
+use mailconn::report::{Progress, RunReport, Told};
 use mailconn::sandbox::Maildrops;
-use mailconn::workload::{self, Audience, Control, Ended, Setup, Source, Tally};
+use mailconn::workload::{self, Audience, Control, Ended, Setup, Source};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
-/// So many events are put into words at once.
-const AT_ONCE: usize = 1024;
 /// Threads that do no operations: those that listen, write, accept and drive tasks.
 const THREADS_BESIDE: usize = 8;
-/// What failed, if the report could not be written.
-const WRITING: &str = "writing the report";
 
 /// Runs, reports, and says with what code to exit.
 ///
@@ -81,23 +76,15 @@ pub fn run(settings: Settings) -> Result<u8> {
         tls,
         insecure,
     };
-    let telling = settings.format.telling(settings.each);
-    let out = telling.is_live().then(|| Writer::open(&settings.output, &control).map(Box::new));
-    let mut teller = Teller {
+    let mut watched = Watched {
         progress: Progress::new(settings.progress, settings.plan.operations()),
         judge: Judge::default(),
-        policy: settings.policy,
-        telling,
-        out: out.transpose().context("opening the report")?,
-        failed: None,
+        teller: Teller::begin(settings.format, settings.each, settings.output, &control)?,
     };
     let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, clock, SANDBOX_STOP));
     let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
-    let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut teller)?;
-    let (complete, exit_code) = teller.tell(ended, &settings.output, &control)?;
-    if !complete {
-        super::complain("the report is incomplete: nobody read it");
-    }
+    let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut watched)?;
+    let (complete, exit_code) = watched.end(ended, settings.policy)?;
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
         super::complain(&failure);
     }
@@ -106,74 +93,36 @@ pub fn run(settings: Settings) -> Result<u8> {
     Ok(cut_short.unwrap_or(exit_code))
 }
 
-/// Judges the run and tells of it, while it goes on and when it is over.
-struct Teller {
+/// Judges the run and tells of it while it goes on.
+struct Watched {
     progress: Progress,
     judge: Judge,
-    policy: Policy,
-    telling: Telling,
-    /// Where what is told goes at once; none where all of it is told at the end, and once nobody reads it any more.
-    out: Option<Box<Writer>>,
-    /// Why telling ended early, if not because the reader went away.
-    failed: Option<io::Error>,
+    teller: Teller,
 }
 
-impl Teller {
-    /// Tells of these events, as far as somebody reads.
-    fn see(&mut self, events: &[Event]) {
-        let Some(out) = &mut self.out else { return };
-        for some in events.chunks(AT_ONCE) {
-            let text = self.telling.see(None, some);
-            if text.is_empty() {
-                continue;
-            }
-            if let Err(error) = out.write_all(&text) {
-                // A reader that went away is no failure.
-                self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
-                self.out = None;
-                return;
-            }
-        }
-    }
-
-    /// Whether the report is complete, which it is not if nobody reads it; and the exit code that it says.
-    fn tell(mut self, ended: Ended, output: &Output, control: &Arc<Control>) -> Result<(bool, u8)> {
+impl Watched {
+    /// The run is over: tells what it comes to by that policy. Whether somebody read it all, and the run's exit code.
+    fn end(mut self, ended: Ended, policy: Policy) -> Result<(bool, u8)> {
         self.progress.finish();
         let Ended { ending, events } = ended;
         self.judge.end(ending);
-        let Some(report) = RunReport::of(&self.judge, self.policy.clone()) else { bail!("the run never began") };
+        let Some(report) = RunReport::of(&self.judge, policy) else { bail!("the run never began") };
         let exit_code = report.verdict.conclusion.exit_code();
-        self.see(&[Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() }]);
-        match self.end(report, output, control) {
-            Ok(()) => Ok((true, exit_code)),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok((true, exit_code)),
-            Err(error) if writer::is_unread(&error) => Ok((false, exit_code)),
-            Err(error) => Err(error).context(WRITING),
-        }
-    }
-
-    fn end(mut self, report: RunReport, output: &Output, control: &Arc<Control>) -> io::Result<()> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let is_live = self.telling.is_live();
-        let mut text = self.telling.over(Told::Run(Box::new(report)));
-        text.extend(self.telling.end()?);
-        match self.out {
-            Some(mut out) => {
-                out.write_all(&text)?;
-                out.finish()
-            }
-            None if is_live => Ok(()),
-            None => writer::write_whole(output, &text, control),
-        }
+        let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
+        self.teller.see(None, &[end]);
+        self.teller.over(Told::Run(Box::new(report)));
+        Ok((self.teller.end()?, exit_code))
     }
 }
 
-impl Audience for Teller {
-    fn goes_on(&mut self, events: &[Event], tally: &Tally) {
+impl Audience for Watched {
+    fn goes_on(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.judge.see(event));
-        self.see(events);
-        self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
+        self.teller.see(None, events);
+        self.progress.update(&self.judge.tally());
+    }
+
+    fn waited(&self) -> Duration {
+        self.teller.waited()
     }
 }

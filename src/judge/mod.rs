@@ -37,7 +37,7 @@ use conclusion::Grounds;
 use expectations::Progress;
 
 use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, What, Witnessed};
-use crate::figures::{Figures, SectionRow, Summary};
+use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
 
 /// So many pieces of evidence are kept for each question; how many there were is counted.
@@ -155,6 +155,13 @@ impl Judge {
         &self.witness
     }
 
+    /// How far the run has come.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        let (operations, failed) = self.figures.work.ended();
+        Tally { operations, failed, open: self.known.open() }
+    }
+
     /// The figures so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -203,6 +210,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().map(section).collect(),
         findings: verdict.findings.clone(),
         verdict: verdict.proof,

@@ -501,16 +501,6 @@ pub struct WitnessedCommand {
 }
 
 impl Run {
-    /// Whether a session of this run was dialled from that port.
-    #[must_use]
-    pub(super) fn dialled_from(&self, port: u16) -> bool {
-        self.entries.iter().any(|entry| match &entry.what {
-            What::Opened(opened) => opened.local_port == port,
-            What::OpenFailed(failed) => failed.local_port == Some(port),
-            _ => false,
-        })
-    }
-
     /// The operations, in the order of their ends.
     pub fn operations(&self) -> impl Iterator<Item = (&Entry, &Operation)> {
         self.entries.iter().filter_map(|entry| match &entry.what {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use super::run::{Run, WitnessedSession};
+use super::run::Run;
 use crate::allocator::{ConnectionId, Reason, SessionId};
 use crate::event::{Finding, Policy, Severity};
 use crate::judge::{Conclusion, Verdict};
@@ -34,6 +34,8 @@ pub struct StepDone {
     pub expected: Option<String>,
     /// What happened instead of what was expected.
     pub instead: Option<String>,
+    /// What was expected, as data.
+    pub expectation: Option<crate::event::Expectation>,
 }
 
 impl StepDone {
@@ -220,32 +222,6 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    /// Gives the server's own record to the clients whose sessions it saw. One that nobody claims goes to the first client,
-    /// whose verdict then says so.
-    pub fn witnessed(&mut self, sessions: Vec<WitnessedSession>) {
-        let mut shares: Vec<Vec<WitnessedSession>> = self.clients.iter().map(|_| Vec::new()).collect();
-        for session in sessions {
-            let of = |run: &Run| match &session.run_id {
-                Some(run_id) => *run_id == run.header.run_id,
-                None => run.dialled_from(session.peer_port),
-            };
-            let owner = self.clients.iter().position(|(_, run)| of(run)).unwrap_or(0);
-            if let Some(share) = shares.get_mut(owner) {
-                share.push(session);
-            }
-        }
-        for ((_, run), share) in self.clients.iter_mut().zip(shares) {
-            run.witness = Some(share);
-        }
-    }
-
-    /// The same scenario, every time in it cut to whole microseconds.
-    #[must_use]
-    pub fn in_microseconds(mut self) -> Self {
-        self.clients = self.clients.into_iter().map(|(name, run)| (name, run.in_microseconds())).collect();
-        self
-    }
-
     /// The findings that fail it: one that was to be found fails nothing, unless it is a broken invariant.
     fn failing(&self, verdicts: &[Verdict], policy: &Policy) -> BTreeSet<String> {
         let is_expected = |id: &str| self.findings.iter().any(|it| it.there && it.id.as_deref() == Some(id));
@@ -314,6 +290,7 @@ impl FindingExpected {
                 (None, _) => "no findings".to_owned(),
             }),
             instead: (there != self.there).then_some(all),
+            expectation: None,
         }
     }
 }

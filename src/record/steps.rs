@@ -20,7 +20,7 @@ impl StepDone {
             expected: self.expected.clone(),
             happened: self.instead.clone(),
             did: did.collect(),
-            expectation: None,
+            expectation: self.expectation.clone(),
         }
     }
 
@@ -41,6 +41,7 @@ impl StepDone {
             whose,
             expected: step.expected,
             instead: step.happened,
+            expectation: step.expectation,
         })
     }
 }

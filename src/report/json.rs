@@ -76,12 +76,12 @@ struct ScenarioShape<'a> {
     start: ScenarioStart,
     done: &'a [Step],
     #[serde(flatten)]
-    end: &'a ScenarioEnd,
+    end: Option<&'a ScenarioEnd>,
 }
 
 fn scenario_shape(scenario: &ScenarioReport) -> ScenarioShape<'_> {
     let ScenarioReport { start, steps, end, .. } = scenario;
-    ScenarioShape { start: ScenarioStart { schema_version: SCHEMA_VERSION, ..start.clone() }, done: steps, end }
+    ScenarioShape { start: ScenarioStart { schema_version: SCHEMA_VERSION, ..start.clone() }, done: steps, end: end.as_ref() }
 }
 
 /// A document as bytes, indented, with a newline at its end.
@@ -145,6 +145,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
@@ -191,6 +192,9 @@ struct Document<'a> {
     worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
+    /// For how long workers stood still because the report's reader was slow; missing where the file does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_up_us: Option<Micros>,
     /// One for each mode that was in force, in order.
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],

@@ -23,8 +23,7 @@ pub use format::{Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
-pub use progress::{Progress, ProgressKind, Tally};
-pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
+pub use progress::{Progress, ProgressKind};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
 

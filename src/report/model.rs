@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Ending, Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step};
+use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
 use crate::figures::Summary;
 use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
 
@@ -56,36 +56,53 @@ impl RunReport {
     }
 }
 
-/// A scenario: its steps, the runs of its clients, and what it comes to by which policy.
+/// A scenario, as its stream tells it.
 #[derive(Clone, Debug)]
 pub struct ScenarioReport {
-    /// How it began.
+    /// What was performed.
     pub start: ScenarioStart,
-    /// Its steps in order, those about findings last.
+    /// Its steps, in order; those that are judged at the end come last.
     pub steps: Vec<Step>,
-    /// The same, counted.
-    pub counted: Steps,
-    /// The runs of its clients, by their names; a name is empty where there is one client.
-    pub clients: Vec<(String, RunReport)>,
-    /// What it comes to.
-    pub end: ScenarioEnd,
+    /// What was checked of each client, in their order.
+    pub proofs: Vec<Proof>,
+    /// What it came to; none before its end.
+    pub end: Option<ScenarioEnd>,
 }
 
 impl ScenarioReport {
-    /// Of these steps and these runs, all judged by that policy. `interrupted` is the signal that ended it early.
+    /// Of a scenario that begins.
     #[must_use]
-    pub fn of(
-        start: ScenarioStart,
-        steps: Vec<Step>,
-        clients: Vec<(String, RunReport)>,
+    pub const fn new(start: ScenarioStart) -> Self {
+        Self { start, steps: Vec::new(), proofs: Vec::new(), end: None }
+    }
+
+    /// Takes in its next event, or that of a client.
+    pub fn see(&mut self, event: &Event) {
+        match &event.what {
+            What::Step(step) => self.steps.push((**step).clone()),
+            What::RunEnd(end) => self.proofs.push(end.verdict),
+            What::ScenarioEnd(end) => self.end = Some((**end).clone()),
+            _ => {}
+        }
+    }
+
+    /// Judges its clients, each by the judge that saw its run, and so all of it by that policy. `interrupted` is the signal
+    /// that ended it early.
+    pub fn judged<'a>(
+        &mut self,
+        clients: impl IntoIterator<Item = (&'a str, &'a Judge)>,
         interrupted: Option<i32>,
-        policy: Policy,
-    ) -> Self {
-        let counted = Steps::of(&steps);
-        let ends =
-            clients.iter().map(|(name, run)| client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open));
-        let end = counted.end(ends.collect(), interrupted, policy);
-        Self { start, steps, counted, clients, end }
+        policy: &Policy,
+    ) {
+        let runs = clients.into_iter().filter_map(|(name, judge)| Some((name, RunReport::of(judge, policy.clone())?)));
+        let (proofs, ends) = runs
+            .map(|(name, run)| {
+                let end = client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open);
+                (run.verdict.proof, end)
+            })
+            .unzip();
+        self.proofs = proofs;
+        self.end = Some(Steps::of(&self.steps).end(ends, interrupted, policy.clone()));
     }
 }
 
@@ -95,7 +112,7 @@ impl Told {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Run(run) => run.verdict.conclusion.exit_code(),
-            Self::Scenario(scenario) => scenario.end.exit_code,
+            Self::Scenario(scenario) => scenario.end.as_ref().map_or(0, |end| end.exit_code),
         }
     }
 }

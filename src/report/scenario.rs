@@ -1,31 +1,78 @@
-//! A scenario for people: step by step while it goes on, and what it comes to at its end.
+//! A scenario for people: each step, and what it all comes to at the end.
 
-mod ndjson;
-
-use super::model::{RunReport, ScenarioReport};
+use super::model::ScenarioReport;
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
-use crate::event::{Action, Agreement, Did, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
+use crate::event::{Action, Agreement, Did, Proof, ScenarioStart, Severity, Step, Witnessed};
 use crate::judge::Steps;
-use crate::protocol::Failure;
-
-pub use ndjson::ScenarioLines;
 
 /// What a step did begins in this column.
 const BESIDE: usize = 56;
 /// What stands below a step is indented so far.
 const BELOW: &str = "         ";
 
+impl ScenarioReport {
+    /// For people, with an empty line at its end.
+    pub(super) fn text(&self) -> String {
+        let steps: String = self.steps.iter().map(scenario_step).collect();
+        scenario_begins(&self.start) + &steps + &self.ends()
+    }
+
+    /// What it came to, with an empty line at its end; nothing before.
+    pub(super) fn ends(&self) -> String {
+        let Some(end) = &self.end else { return String::new() };
+        let mut text = "\n".to_owned();
+        for (client, proof) in end.clients.iter().zip(&self.proofs) {
+            let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", printable(&client.name)) };
+            text += &paragraph(&format!("{whose}{}", checked(*proof)));
+            // A few steps give no figures to advise on.
+            for finding in client.findings.iter().filter(|finding| finding.severity != Severity::Advice) {
+                let (id, severity) = (&finding.id, finding.severity.name());
+                text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
+                text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
+            }
+        }
+        let steps = many(end.steps as u64, "step");
+        text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, self.why())) + "\n"
+    }
+
+    /// What its exit code is for: steps, what was expected of the findings, the findings themselves.
+    pub(super) fn why(&self) -> String {
+        let Some(end) = &self.end else { return "it has not ended".to_owned() };
+        if let Some(number) = end.interrupted {
+            return format!("interrupted by {}: this is as far as it came", signal(number));
+        }
+        let steps = Steps::of(&self.steps);
+        let mut why = Vec::new();
+        if steps.failed > 0 {
+            why.push(format!("{} not as expected", steps.failed));
+        }
+        if steps.unmet > 0 {
+            why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
+        }
+        let all = if why.is_empty() { "all as expected, but " } else { "" };
+        let failing = steps.failing(end);
+        for (broken, what) in
+            [(true, "an invariant of mailconn's own is broken"), (false, "a finding that --fail-on names")]
+        {
+            let ids = failing.iter().filter(|(_, severity)| (**severity == Severity::Broken) == broken);
+            let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
+            if !ids.is_empty() {
+                why.push(format!("{what}: {}", ids.join(", ")));
+            }
+        }
+        if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
+    }
+}
+
 /// The first line, before anything happens.
-#[must_use]
-pub fn scenario_begins(start: &ScenarioStart) -> String {
+pub(super) fn scenario_begins(start: &ScenarioStart) -> String {
     paragraph(&format!("scenario {} on {}", printable(&start.name), printable(&start.server)))
 }
 
 /// A step as it was written, and beside it what it did. Below it: why it failed, and what was expected where something else
 /// happened.
-#[must_use]
-pub fn scenario_step(step: &Step) -> String {
+pub(super) fn scenario_step(step: &Step) -> String {
     let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
     let mark = if step.held { ' ' } else { '!' };
     let mut text = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
@@ -51,8 +98,7 @@ pub fn scenario_step(step: &Step) -> String {
 
 /// What an action did, so short that it fits beside it.
 fn in_short(Action { client, did }: &Action) -> String {
-    let of = client.as_deref().map_or_else(String::new, |client| format!("{} ", printable(client)));
-    let failed = |failure: &Failure| format!("fails {}", failure.kind);
+    let of = client.as_ref().map_or_else(String::new, |client| format!("{} ", printable(client)));
     match did {
         Did::Ran { session, name, reason, from, failure, .. } => {
             let on = match name {
@@ -60,7 +106,7 @@ fn in_short(Action { client, did }: &Action) -> String {
                 None => format!("{of}{session}, {reason}"),
             };
             match (failure, from) {
-                (Some(failure), _) => format!("{on}: {}", failed(failure)),
+                (Some(failure), _) => format!("{on}: fails {}", failure.kind),
                 (None, Some(mailbox)) => format!("{on}, from {}", printable(mailbox)),
                 (None, None) => on,
             }
@@ -68,16 +114,14 @@ fn in_short(Action { client, did }: &Action) -> String {
         Did::Would { connection: Some(connection), name: Some(name), .. } => {
             format!("would use {of}{connection} ({})", printable(name))
         }
-        Did::Would { connection: Some(connection), name: None, reason } => {
-            format!("would use {of}{connection}, {reason}")
-        }
-        Did::Would { connection: None, reason, .. } => format!("would use {reason}"),
+        Did::Would { connection: Some(connection), reason, .. } => format!("would use {of}{connection}, {reason}"),
+        Did::Would { reason, .. } => format!("would use {reason}"),
         Did::Created { connection, .. } => format!("opened {of}{connection}"),
         Did::Disposed { connection } => format!("disposed {of}{connection}"),
         Did::Nothing => "nothing".to_owned(),
-        Did::Refused { rule, .. } => format!("refused {}", printable(rule)),
-        Did::Failed { session: Some(session), failure } => format!("{of}{session}: {}", failed(failure)),
-        Did::Failed { session: None, failure } => failed(failure),
+        Did::Refused { rule, .. } => format!("refused {rule}"),
+        Did::Failed { session: Some(session), failure } => format!("{of}{session}: fails {}", failure.kind),
+        Did::Failed { session: None, failure } => format!("fails {}", failure.kind),
         Did::Panics { .. } => "panics".to_owned(),
         Did::Counted { sessions } => many(*sessions as u64, "session"),
         Did::Noted { text } => printable(text),
@@ -93,58 +137,8 @@ fn why(Action { did, .. }: &Action) -> Option<String> {
     }
 }
 
-/// What it comes to; an empty line at its end.
-#[must_use]
-pub fn scenario_ends(scenario: &ScenarioReport) -> String {
-    let mut text = "\n".to_owned();
-    for (name, RunReport { verdict, .. }) in &scenario.clients {
-        let whose = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
-        text += &paragraph(&format!("{whose}{}", judged(verdict.proof)));
-        // A few steps give no figures to advise on.
-        for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Advice) {
-            let (id, severity) = (&finding.id, finding.severity.name());
-            text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
-            text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
-        }
-    }
-    let (end, steps) = (&scenario.end, many(scenario.end.steps as u64, "step"));
-    text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, why_so(&scenario.counted, end))) + "\n"
-}
-
-/// All of it, with an empty line at its end.
-pub(super) fn text(scenario: &ScenarioReport) -> String {
-    let steps: String = scenario.steps.iter().map(scenario_step).collect();
-    scenario_begins(&scenario.start) + &steps + &scenario_ends(scenario)
-}
-
-/// What its exit code is for: steps, what was expected of the findings, the findings themselves.
-pub(super) fn why_so(steps: &Steps, end: &ScenarioEnd) -> String {
-    if let Some(number) = end.interrupted {
-        return format!("interrupted by {}: this is as far as it came", signal(number));
-    }
-    let mut why = Vec::new();
-    if steps.failed > 0 {
-        why.push(format!("{} not as expected", steps.failed));
-    }
-    if steps.unmet > 0 {
-        why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
-    }
-    let all = if why.is_empty() { "all as expected, but " } else { "" };
-    let (broken, named): (Vec<_>, Vec<_>) =
-        steps.failing(end).into_iter().partition(|(_, severity)| *severity == Severity::Broken);
-    for (what, failing) in
-        [("an invariant of mailconn's own is broken", broken), ("a finding that --fail-on names", named)]
-    {
-        if !failing.is_empty() {
-            let ids: Vec<&str> = failing.into_iter().map(|(id, _)| id).collect();
-            why.push(format!("{what}: {}", ids.join(", ")));
-        }
-    }
-    if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
-}
-
 /// `the rules held in 7 of 7 operations; the server's own record agrees on 7 of 7`.
-fn judged(Proof { rules, witness }: Proof) -> String {
+fn checked(Proof { rules, witness }: Proof) -> String {
     let Agreement { checked, held } = rules;
     let rules = format!("the rules held in {held} of {checked} operations");
     let Witnessed { available, checked, agreed, not_compared } = witness;

@@ -8,7 +8,7 @@ pub(super) struct Asking(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    lanes: Vec<At>,
+    threads: Vec<At>,
     /// How often anything changed: two looks with the same number saw the same.
     changes: u64,
 }
@@ -34,31 +34,31 @@ pub(super) enum Come {
 }
 
 impl Asking {
-    pub(super) fn new(lanes: usize) -> Self {
-        Self(Mutex::new(State { lanes: vec![At::Works; lanes], changes: 0 }))
+    pub(super) fn new(threads: usize) -> Self {
+        Self(Mutex::new(State { threads: vec![At::Works; threads], changes: 0 }))
     }
 
     /// That thread is told to begin something.
-    pub(super) fn told(&self, lane: usize) {
-        self.set(lane, At::Told);
+    pub(super) fn told(&self, thread: usize) {
+        self.set(thread, At::Told);
     }
 
     /// That thread asks this client for a connection.
-    pub(super) fn asks(&self, lane: usize, client: usize) {
-        self.set(lane, At::Asks(client));
+    pub(super) fn asks(&self, thread: usize, client: usize) {
+        self.set(thread, At::Asks(client));
     }
 
     /// That thread was answered, or asks nobody.
-    pub(super) fn works(&self, lane: usize) {
-        self.set(lane, At::Works);
+    pub(super) fn works(&self, thread: usize) {
+        self.set(thread, At::Works);
     }
 
-    pub(super) fn come(&self, lane: usize) -> Come {
+    pub(super) fn come(&self, thread: usize) -> Come {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.lanes.get(lane) {
+        match state.threads.get(thread) {
             Some(At::Told) => Come::No,
             Some(&at @ At::Asks(client)) => {
-                let together = state.lanes.iter().filter(|other| **other == at).count();
+                let together = state.threads.iter().filter(|other| **other == at).count();
                 Come::Asks { client, together, changes: state.changes }
             }
             Some(At::Works) | None => Come::Yes,
@@ -70,10 +70,10 @@ impl Asking {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).changes == changes
     }
 
-    fn set(&self, lane: usize, at: At) {
+    fn set(&self, thread: usize, at: At) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.changes += 1;
-        if let Some(place) = state.lanes.get_mut(lane) {
+        if let Some(place) = state.threads.get_mut(thread) {
             *place = at;
         }
     }

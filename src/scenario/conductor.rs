@@ -1,60 +1,44 @@
-//! Runs a scenario: tells each thread its next step when its line is reached, waits for what comes of it, and judges that.
-
-mod expectations;
-mod ledger;
+//! Runs a scenario: tells each thread its next step when its line is reached, waits for what comes of it, and has that judged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use self::ledger::open;
-use super::asking::{Asking, Come};
-use super::lane::{Floor, Order, Report, Room, work};
-use super::script::{Act, ClientPlan, Cut, Deed, Expectation, Expected, LaneStep, Script, ServerDeed, Step, Victim};
+use super::asking::Come;
+use super::context::{Context, Shared};
+use super::faults::Faults;
+use super::script::{ClientPlan, Expected, Script, Step, StepKind, ThreadStep};
+use super::stream::{Audience, Seen, Stream};
+use super::thread::{Response, noted};
+use super::threads::Threads;
+use super::told::expected_and_happened;
 use crate::allocator::{Client, Mode};
 use crate::event::{
-    self, Dispose, Ending, Event, Executor, Lock, Role, RunStart, TaskId, TaskRole, WorkerId, WorkerRole,
+    self, Action, Did, Dispose, Executor, Expectation, Independent, Lock, Policy, Role, RunStart, ScenarioEnd,
+    ScenarioStart, TaskId, TaskRole, WorkerId, WorkerRole,
 };
-use crate::protocol::{FailureKind, MailConnector, Protocol, Stationery};
-use crate::record::{Did, FindingExpected, Run, Scenario, StepDone};
+use crate::judge::expectations::Came;
+use crate::protocol::{MailConnector, Stationery};
 use crate::workload::{Control, Reach, Recorder, Recording, RunError};
 
-/// Whoever waits looks around this often for an interruption.
+/// Whoever waits looks around this often for an interruption, and takes in what was recorded.
 const TICK: Duration = Duration::from_millis(50);
 /// An action may take as long as its client's own deadlines together, and this much more.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);
+/// What a thread keeps is closed when it lets go: there is nothing to wait for.
+const CLOSE_WHAT_IS_FREE: Duration = Duration::from_millis(200);
 /// A thread that ends signs out within a second (D3); a busy machine may take longer to run it.
 const EXIT: Duration = Duration::from_secs(5);
-/// So many steps of one thread wait in a parallel block; more than a file has lines.
-const QUEUE: usize = 2048;
-
-/// A server that can be told to misbehave: the sandbox. A session is known by the client's port.
-pub trait Provocateur {
-    /// Cuts the session's connection; false if there is none.
-    fn cut(&self, port: u16, how: Cut) -> bool;
-    /// The session says nothing more, or goes on; false if there is none.
-    fn stall(&self, port: u16, stalled: bool) -> bool;
-    /// The session says goodbye with that text, and ends; false if there is none.
-    fn goodbye(&self, port: u16, text: &str) -> bool;
-    /// New connections are refused, or taken again.
-    fn refuse_connections(&self, refuse: bool);
-    /// The limit on connections, from now on.
-    fn limit(&self, connections: Option<usize>);
-    /// Every reply is so late from now on.
-    fn delay(&self, by: Duration);
-    /// A POP3 session has its maildrop to itself, from the next one on, or shares it.
-    fn lock_maildrops(&self, lock: bool);
-    /// How many sessions the server has open now.
-    fn open_sessions(&self) -> usize;
-}
+/// A closed connection reaches the server's thread a moment later.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// What a scenario is performed on.
-pub struct Stage<'a> {
+pub struct Setup<'a> {
     /// The server's name in reports.
     pub server: String,
     /// Certificates are not verified, as was asked for.
@@ -65,8 +49,10 @@ pub struct Stage<'a> {
     pub run_id: String,
     /// When it begins: every time counts from here.
     pub clock: Instant,
+    /// The same by the wall clock.
+    pub started: SystemTime,
     /// Makes a client's connector.
-    pub connector: &'a dyn Fn(&Dialling<'_>) -> MailConnector,
+    pub connector: &'a dyn Fn(&ClientSetup<'_>) -> MailConnector,
     /// How long a dial may take.
     pub connect_timeout: Duration,
     /// How long an operation may take.
@@ -76,12 +62,12 @@ pub struct Stage<'a> {
     /// What `send` is to send; a scenario may have such steps only with it.
     pub letters: Option<Stationery>,
     /// The server, where it can be told to misbehave.
-    pub provocateur: Option<&'a dyn Provocateur>,
+    pub faults: Option<&'a dyn Faults>,
 }
 
 /// How one client is to reach the server.
 #[derive(Clone, Copy, Debug)]
-pub struct Dialling<'a> {
+pub struct ClientSetup<'a> {
     /// Names its run in labels.
     pub run_id: &'a str,
     /// Whom it signs in as, if not as the server's usual user.
@@ -94,45 +80,46 @@ pub struct Dialling<'a> {
     pub operation_timeout: Duration,
 }
 
-/// Performs the scenario to its end, or until `control` interrupts it; `told` hears of each step when it is done. Every
-/// thread has ended when it returns, and every connection is closed.
+/// A scenario whose threads have ended and whose clients are closed.
+pub struct Performed<'a> {
+    stream: Stream<'a>,
+    /// Steps that speak of findings: they are judged when all is over.
+    findings: Vec<event::Step>,
+    interrupted: Option<i32>,
+}
+
+/// Performs the scenario to its end, or until `control` interrupts it; `audience` hears of all that happens. Every thread has
+/// ended when it returns, and every connection is closed.
 ///
 /// # Errors
 /// The threads could not all be started; then nothing was dialled.
-pub fn perform(
+pub fn perform<'a>(
     script: &Script,
-    stage: &Stage<'_>,
+    setup: &Setup<'_>,
     control: &Arc<Control>,
-    told: &mut dyn FnMut(&StepDone),
-) -> Result<Scenario, RunError> {
-    let floor = Arc::new(Floor {
-        clients: script.clients.iter().map(|_| OnceLock::new()).collect(),
-        connections: script.connections.iter().map(|_| Mutex::default()).collect(),
-        selected: Mutex::default(),
-        tasks: Mutex::default(),
-        asking: Asking::new(script.threads.len()),
-        letters: stage.letters.clone(),
-        control: Arc::clone(control),
-        script: script.clone(),
-    });
-    let (lanes, reports) = Lanes::start(&floor)?;
-    let mut conductor = Conductor {
-        stage,
-        patience: script.clients.iter().map(|plan| patience(plan, stage)).max().unwrap_or(MARGIN),
-        floor: &floor,
-        lanes,
-        reports,
-        arrived: HashMap::new(),
-        given: 0,
-        allowed: HashMap::new(),
-        begun: HashMap::new(),
-        events: script.clients.iter().map(|_| Vec::new()).collect(),
-        lost: false,
-        steps: Vec::new(),
-        findings: Vec::new(),
-        told,
+    audience: &'a mut Audience<'a>,
+) -> Result<Performed<'a>, RunError> {
+    let context = Arc::new(Context::new(script, setup.letters.clone(), control));
+    let threads = Threads::start(&context)?;
+    let start = ScenarioStart {
+        schema_version: event::SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: setup.started,
+        name: script.name.clone(),
+        server: setup.server.clone(),
+        protocol: script.protocol,
     };
-    for step in &floor.script.steps {
+    let mut conductor = Conductor {
+        setup,
+        patience: script.clients.iter().map(|plan| patience(plan, setup)).max().unwrap_or(MARGIN),
+        context: &context,
+        threads,
+        begun: HashMap::new(),
+        lost: false,
+        stream: Stream::begin(start, script.clients.len(), audience),
+        findings: Vec::new(),
+    };
+    for step in &script.steps {
         if conductor.lost || control.interrupted().is_some() {
             break;
         }
@@ -142,197 +129,197 @@ pub fn perform(
 }
 
 /// How long one action may take: whatever it does has deadlines, and these are all of them.
-fn patience(plan: &ClientPlan, stage: &Stage<'_>) -> Duration {
-    plan.connect_timeout.unwrap_or(stage.connect_timeout)
-        + plan.operation_timeout.unwrap_or(stage.operation_timeout)
-        + plan.wait_timeout.unwrap_or(stage.wait_timeout)
+fn patience(plan: &ClientPlan, setup: &Setup<'_>) -> Duration {
+    plan.connect_timeout.unwrap_or(setup.connect_timeout)
+        + plan.operation_timeout.unwrap_or(setup.operation_timeout)
+        + plan.wait_timeout.unwrap_or(setup.wait_timeout)
         + CLOSE
         + MARGIN
 }
 
-/// A scenario's threads.
-struct Lanes(Vec<Option<Lane>>);
-
-struct Lane {
-    orders: SyncSender<Order>,
-    thread: JoinHandle<()>,
-}
-
-impl Lanes {
-    fn start(floor: &Arc<Floor>) -> Result<(Self, Receiver<Report>), RunError> {
-        let (reports, receiver) = channel();
-        let mut lanes = Self(Vec::new());
-        let names = &floor.script.threads;
-        for (number, name) in names.iter().enumerate() {
-            let (orders, taken) = sync_channel(QUEUE);
-            let (floor, reports) = (Arc::clone(floor), reports.clone());
-            let thread =
-                thread::Builder::new().name(name.clone()).spawn(move || work(&floor, number, &taken, &reports));
-            match thread {
-                Ok(thread) => lanes.0.push(Some(Lane { orders, thread })),
-                Err(source) => {
-                    let started = lanes.0.len();
-                    lanes.join_all();
-                    return Err(RunError::Threads { started, asked: names.len(), source });
-                }
-            }
-        }
-        Ok((lanes, receiver))
+impl Performed<'_> {
+    /// Whether every step held so far.
+    #[must_use]
+    pub const fn held(&self) -> bool {
+        self.stream.steps().failed == 0
     }
 
-    /// Ends one thread: nobody can tell it anything any more. True if it was joined in time.
-    fn exit(&mut self, number: usize, by: Instant) -> bool {
-        let Some(Lane { orders, thread }) = self.0.get_mut(number).and_then(Option::take) else { return true };
-        drop(orders);
-        while !thread.is_finished() && Instant::now() < by {
-            thread::sleep(Duration::from_millis(1));
+    /// What it comes to, with what the server saw, by that policy.
+    #[must_use]
+    pub fn end(mut self, seen: Vec<Seen>, judged_by: Policy) -> ScenarioEnd {
+        self.stream.end_clients(seen, &judged_by);
+        let at = self.stream.ended();
+        // What was cut short has not come to what was to be found.
+        for step in self.findings.into_iter().filter(|_| self.interrupted.is_none()) {
+            let step = judged(&mut self.stream, step, None, &[]);
+            self.stream.done(at, step);
         }
-        let in_time = thread.is_finished();
-        // Its own variables are gone only then. A panic of its own was caught, and told, where it happened.
-        let _ = thread.join();
-        in_time
-    }
-
-    fn join_all(&mut self) {
-        let all: Vec<Lane> = self.0.iter_mut().filter_map(Option::take).collect();
-        let threads: Vec<JoinHandle<()>> = all.into_iter().map(|lane| lane.thread).collect();
-        for thread in threads {
-            let _ = thread.join();
-        }
+        self.stream.end(self.interrupted, judged_by)
     }
 }
 
-struct Conductor<'a> {
-    stage: &'a Stage<'a>,
+pub(super) struct Conductor<'a, 's> {
+    pub(super) setup: &'a Setup<'a>,
     /// How long any action may take.
     patience: Duration,
-    floor: &'a Arc<Floor>,
-    lanes: Lanes,
-    reports: Receiver<Report>,
-    /// Reports that nobody has asked for yet.
-    arrived: HashMap<usize, Report>,
-    /// Orders given so far: the next one's number.
-    given: usize,
-    /// How long each order may take that has not been reported.
-    allowed: HashMap<usize, Duration>,
+    pub(super) context: &'a Arc<Context>,
+    threads: Threads,
     /// What each thread began and has not finished.
     begun: HashMap<usize, usize>,
-    /// What each client's recorder held so far.
-    events: Vec<Vec<Event>>,
     /// A thread did not answer in time: nothing is known any more.
     lost: bool,
-    steps: Vec<StepDone>,
-    findings: Vec<FindingExpected>,
-    told: &'a mut dyn FnMut(&StepDone),
+    pub(super) stream: Stream<'s>,
+    findings: Vec<event::Step>,
 }
 
-impl Conductor<'_> {
-    fn perform(&mut self, step: &Step) {
-        let (at, began) = (self.stage.clock.elapsed(), Instant::now());
-        let (did, judged) = match &step.deed {
-            Deed::Named(text) => (vec![Did::Noted(text.clone())], Judged::held()),
-            Deed::MakeClient(client) => (vec![Did::Noted(self.make(*client))], Judged::held()),
-            Deed::Lane(lane) => {
-                let number = self.order(lane);
-                return self.finish(step, at, number, lane.expected.as_ref());
-            }
-            Deed::Begin(lane) => {
-                self.floor.asking.told(lane.thread);
-                let number = self.order(lane);
-                self.begun.insert(lane.thread, number);
-                let judged = match self.has_begun(lane.thread, number) {
-                    true => Judged::held(),
-                    false => Judged::not("an answer", format!("it had not begun within {:.1?}", self.patience)),
-                };
-                (vec![Did::Noted("begun".to_owned())], judged)
-            }
-            Deed::Finish { thread, expected } => {
-                let number = self.begun.remove(thread).unwrap_or(usize::MAX);
-                return self.finish(step, at, number, expected.as_ref());
-            }
-            Deed::Parallel(steps) => return self.parallel(steps),
-            Deed::SetMode { clients, mode } => (vec![Did::Noted(self.set_mode(clients, *mode))], Judged::held()),
-            Deed::Exit { thread } => self.exit(*thread),
-            Deed::Close { client } => self.close(*client),
-            Deed::Drop { client } => self.let_go_of(*client),
-            Deed::Pause(pause) => {
-                self.floor.control.rest(*pause);
-                (vec![Did::Noted(String::new())], Judged::held())
-            }
-            Deed::Server(deed) => self.provoke(deed),
-            Deed::Expect(Expectation::Finding { id, there }) => {
-                let (id, there) = (Some(id.clone()), *there);
-                self.findings.push(FindingExpected { line: step.line, text: step.text.clone(), id, there });
-                return;
-            }
-            Deed::Expect(Expectation::NoFindings) => {
-                let (line, text) = (step.line, step.text.clone());
-                self.findings.push(FindingExpected { line, text, id: None, there: false });
-                return;
-            }
-            Deed::Expect(expectation) => self.expect(expectation),
-        };
-        self.done(step, at, began.elapsed(), (did, Vec::new()), judged);
+/// What came of what the conductor did itself.
+pub(super) struct Outcome {
+    did: Option<String>,
+    /// What was to come of it, and what did, if that did not.
+    failed: Option<(String, String)>,
+}
+
+impl Outcome {
+    pub(super) fn noted(text: impl Into<String>) -> Self {
+        Self { did: Some(text.into()), failed: None }
     }
 
-    fn done(
-        &mut self,
-        step: &Step,
-        at: Duration,
-        took: Duration,
-        (did, whose): (Vec<Did>, Vec<Option<String>>),
-        judged: Judged,
-    ) {
-        let Judged { expected, instead } = judged;
-        let (thread, task) = match &step.deed {
-            Deed::Lane(lane) | Deed::Begin(lane) => (Some(lane.thread), lane.task),
-            Deed::Finish { thread, .. } | Deed::Exit { thread } => (Some(*thread), None),
+    pub(super) fn failed(expected: impl Into<String>, happened: impl Into<String>) -> Self {
+        Self { did: None, failed: Some((expected.into(), happened.into())) }
+    }
+
+    /// The same of what was done, unless it held.
+    fn unless(self, held: bool, expected: &str, happened: impl Into<String>) -> Self {
+        Self { failed: (!held).then(|| (expected.to_owned(), happened.into())), ..self }
+    }
+}
+
+impl<'s> Conductor<'_, 's> {
+    fn perform(&mut self, step: &Step) {
+        let (at, began) = (self.setup.clock.elapsed(), Instant::now());
+        let outcome = match &step.kind {
+            StepKind::Thread(thread) => {
+                let number = self.request(thread);
+                return self.finish(step, at, number, thread.expected.as_ref());
+            }
+            StepKind::Finish { thread, expected } => {
+                let number = self.begun.remove(thread);
+                return self.finish(step, at, number, expected.as_ref());
+            }
+            StepKind::Parallel(steps) => return self.parallel(steps),
+            StepKind::Expect(expectation) => return self.expect(step, at, expectation),
+            StepKind::Named(text) => Outcome::noted(text),
+            StepKind::MakeClient(client) => self.make(*client),
+            StepKind::Begin(thread) => self.begin(thread),
+            StepKind::SetMode { clients, mode } => self.set_mode(clients, *mode),
+            StepKind::Exit { thread } => self.exit(*thread),
+            StepKind::Close { client } => self.close(*client),
+            StepKind::Drop { client } => self.let_go_of(*client),
+            StepKind::Pause(pause) => {
+                self.context.control.rest(*pause);
+                Outcome::noted("")
+            }
+            StepKind::Fault(fault) => self.inject(fault),
+        };
+        self.did(step, at, began.elapsed(), outcome);
+    }
+
+    /// The conductor did it, and can tell alone what came of it.
+    fn did(&mut self, step: &Step, at: Duration, took: Duration, outcome: Outcome) {
+        let did = outcome.did.map(|text| Action { client: None, did: noted(text) });
+        let mut step = event::Step { took_us: took.into(), did: did.into_iter().collect(), ..self.event_of(step) };
+        (step.expected, step.happened) = outcome.failed.unzip();
+        step.held = step.happened.is_none();
+        self.stream.done(at.into(), step);
+    }
+
+    /// The step's event, before it was done.
+    fn event_of(&self, step: &Step) -> event::Step {
+        let (thread, task) = match &step.kind {
+            StepKind::Thread(step) | StepKind::Begin(step) => (Some(step.thread), step.task),
+            StepKind::Finish { thread, .. } | StepKind::Exit { thread } => (Some(*thread), None),
             _ => (None, None),
         };
-        let script = &self.floor.script;
-        let thread = thread.and_then(|thread| script.threads.get(thread).cloned());
-        let task = task.and_then(|task| script.tasks.get(task as usize).cloned());
-        let (line, text) = (step.line, step.text.clone());
-        let done = StepDone { line, text, thread, task, at, took, did, whose, expected, instead };
-        (self.told)(&done);
-        self.steps.push(done);
+        let script = &self.context.script;
+        event::Step {
+            line: step.line,
+            text: step.text.clone(),
+            thread: thread.and_then(|thread| script.threads.get(thread).cloned()),
+            task: task.and_then(|task| script.tasks.get(task as usize).cloned()),
+            took_us: Duration::ZERO.into(),
+            held: true,
+            expected: None,
+            happened: None,
+            did: Vec::new(),
+            expectation: None,
+        }
     }
 
     /// Gives a thread its step; what comes of it is known by that number.
-    fn order(&mut self, step: &LaneStep) -> usize {
-        let number = self.given;
-        self.given += 1;
-        let allowed = step.actions.iter().map(|action| match action.what {
-            Act::Pause(pause) => pause,
-            _ => self.patience,
-        });
-        self.allowed.insert(number, allowed.sum::<Duration>().max(self.patience));
-        if let Some(Some(lane)) = self.lanes.0.get(step.thread) {
-            // A thread that is gone is found missing when its report is waited for.
-            let given = lane.orders.try_send(Order { number, step: step.clone() });
-            self.lost |= matches!(given, Err(TrySendError::Full(_)));
-        }
+    fn request(&mut self, step: &ThreadStep) -> Option<usize> {
+        let number = self.threads.request(step, self.patience);
+        self.lost |= number.is_none();
         number
     }
 
-    /// Waits for a report; none if it did not come in time, or the scenario was interrupted.
-    fn report(&mut self, number: usize) -> Option<Report> {
+    /// Waits for what came of a request; none if it did not come in time, or the scenario was interrupted.
+    fn response(&mut self, number: usize) -> Option<Response> {
         // It may stand behind all the others.
-        let by = Instant::now() + self.allowed.values().sum::<Duration>();
+        let by = Instant::now() + self.threads.allowed();
         loop {
-            if let Some(report) = self.arrived.remove(&number) {
-                return Some(report);
-            }
-            match self.reports.recv_timeout(TICK) {
-                Ok(report) => {
-                    self.allowed.remove(&report.number);
-                    self.arrived.insert(report.number, report);
-                }
-                Err(RecvTimeoutError::Timeout) if Instant::now() < by && self.floor.control.interrupted().is_none() => {
+            match self.threads.response(number, TICK) {
+                Ok(response) => return Some(response),
+                Err(RecvTimeoutError::Timeout)
+                    if Instant::now() < by && self.context.control.interrupted().is_none() =>
+                {
+                    self.stream.collect();
                 }
                 Err(_) => return None,
             }
         }
+    }
+
+    /// Waits for what comes of a thread's step, and has it judged.
+    fn finish(&mut self, step: &Step, at: Duration, number: Option<usize>, expected: Option<&Expected>) {
+        let Some(response) = number.and_then(|number| self.response(number)) else {
+            if self.context.control.interrupted().is_none() {
+                self.lost = true;
+                let waited = self.setup.clock.elapsed().saturating_sub(at);
+                let outcome = Outcome::failed("an answer", format!("no answer within {waited:.1?}"));
+                self.did(step, at, waited, outcome);
+            }
+            return;
+        };
+        let Response { did, names, took, .. } = response;
+        let expectation = expected.map_or(Expectation::Success, |expected| expected.expectation.clone());
+        let step = event::Step { took_us: took.into(), did, expectation: Some(expectation), ..self.event_of(step) };
+        let step = judged(&mut self.stream, step, expected.map(|expected| &*expected.text), &names);
+        self.stream.done(at.into(), step);
+    }
+
+    /// All at once: each thread has its steps before any is waited for.
+    fn parallel(&mut self, steps: &[Step]) {
+        let at = self.setup.clock.elapsed();
+        let threads = steps.iter().filter_map(|step| match &step.kind {
+            StepKind::Thread(thread) => Some((step, thread)),
+            _ => None,
+        });
+        let requested: Vec<_> =
+            threads.map(|(step, thread)| (step, self.request(thread), thread.expected.as_ref())).collect();
+        for (step, number, expected) in requested {
+            if !self.lost {
+                self.finish(step, at, number, expected);
+            }
+        }
+    }
+
+    fn begin(&mut self, step: &ThreadStep) -> Outcome {
+        self.context.asking.told(step.thread);
+        let begun = Outcome::noted("begun");
+        let Some(number) = self.request(step) else { return begun };
+        self.begun.insert(step.thread, number);
+        let has_begun = self.has_begun(step.thread, number);
+        begun.unless(has_begun, "an answer", format!("it had not begun within {:.1?}", self.patience))
     }
 
     /// Waits until that thread has its connection or is on the way to it, in line or dialling: what the next line does
@@ -340,23 +327,19 @@ impl Conductor<'_> {
     fn has_begun(&mut self, thread: usize, number: usize) -> bool {
         let by = Instant::now() + self.patience;
         loop {
-            while let Ok(report) = self.reports.try_recv() {
-                self.allowed.remove(&report.number);
-                self.arrived.insert(report.number, report);
-            }
-            let come = match self.floor.asking.come(thread) {
+            let come = match self.context.asking.come(thread) {
                 Come::No => false,
                 Come::Yes => true,
                 // Each that asks stands in line or dials, and nobody moved meanwhile: so does this one. From the line one
                 // comes to the dial, so that dials are counted first, and none twice.
-                Come::Asks { client, together, changes } => self.room(client).is_some_and(|room| {
-                    let dialling = room.recorder.dialling.load(Ordering::SeqCst);
+                Come::Asks { client, together, changes } => self.context.client(client).is_some_and(|shared| {
+                    let dialling = shared.recorder.dialling.load(Ordering::SeqCst);
                     // A thread that asks a client which was dropped is known to have begun before.
-                    let waiting = room.client().map_or(together, |client| client.waiting());
-                    dialling + waiting >= together && self.floor.asking.stood_still(changes)
+                    let waiting = shared.client().map_or(together, |client| client.waiting());
+                    dialling + waiting >= together && self.context.asking.stood_still(changes)
                 }),
             };
-            if come || self.arrived.contains_key(&number) || self.floor.control.interrupted().is_some() {
+            if come || self.threads.has_responded(number) || self.context.control.interrupted().is_some() {
                 return true;
             }
             if Instant::now() >= by {
@@ -366,49 +349,122 @@ impl Conductor<'_> {
         }
     }
 
-    /// Waits for what comes of a step, judges it and tells of it.
-    fn finish(&mut self, step: &Step, at: Duration, number: usize, expected: Option<&Expected>) {
-        let Some(report) = self.report(number) else {
-            if self.floor.control.interrupted().is_none() {
-                self.lost = true;
-                let waited = self.stage.clock.elapsed().saturating_sub(at);
-                let judged = Judged::not("an answer", format!("no answer within {waited:.1?}"));
-                self.done(step, at, waited, (Vec::new(), Vec::new()), judged);
-            }
-            return;
-        };
-        let whose: Vec<Option<String>> = report.clients.iter().map(|client| self.floor.script.whose(*client)).collect();
-        let judged = self.judge(&report, &whose, expected);
-        self.done(step, at, report.took, (report.did, whose), judged);
+    fn set_mode(&self, clients: &[usize], mode: Mode) -> Outcome {
+        let clients = clients.iter().filter_map(|client| self.context.client(*client));
+        clients.filter_map(Shared::client).for_each(|client| client.set_mode(mode));
+        Outcome::noted(mode.to_string())
     }
 
-    /// All at once: each thread has its steps before any is waited for.
-    fn parallel(&mut self, steps: &[Step]) {
-        let at = self.stage.clock.elapsed();
-        let lanes = steps.iter().filter_map(|step| match &step.deed {
-            Deed::Lane(lane) => Some((step, lane)),
-            _ => None,
-        });
-        let given: Vec<(&Step, usize, Option<&Expected>)> =
-            lanes.map(|(step, lane)| (step, self.order(lane), lane.expected.as_ref())).collect();
-        for (step, number, expected) in given {
-            if !self.lost {
-                self.finish(step, at, number, expected);
+    fn exit(&mut self, thread: usize) -> Outcome {
+        let in_time = self.threads.exit(thread, Instant::now() + EXIT);
+        Outcome::noted("ended").unless(in_time, "the thread's end", format!("it took longer than {EXIT:.1?}"))
+    }
+
+    fn close(&self, client: usize) -> Outcome {
+        let found = self.context.client(client).and_then(|shared| Some((shared, shared.client()?)));
+        let Some((shared, client)) = found else { return Outcome::noted("nothing") };
+        let held = shared.held.load(Ordering::SeqCst);
+        let patience = if held > 0 { CLOSE_WHAT_IS_FREE } else { CLOSE };
+        let open = client.close(Instant::now() + patience);
+        let text = if open == 0 { "closed".to_owned() } else { format!("closed but for {open} in use") };
+        Outcome::noted(text.clone()).unless(open <= held, "all closed", text)
+    }
+
+    /// Whoever uses it then is its last holder; if nobody does, this closes it.
+    fn let_go_of(&mut self, client: usize) -> Outcome {
+        let Some(shared) = self.context.client(client) else { return Outcome::noted("nothing") };
+        let mine = shared.let_go();
+        let (held, users) = (shared.held.load(Ordering::SeqCst), shared.users.load(Ordering::SeqCst));
+        drop(mine);
+        let open = self.stream.judge(client).map_or(0, |judge| judge.known().open());
+        let (text, held) = match open {
+            _ if users > 0 => ("let go; a thread holds it still".to_owned(), true),
+            0 => ("let go, and closed".to_owned(), true),
+            open => (format!("let go, and closed but for {open} in use"), open <= held),
+        };
+        Outcome::noted(text.clone()).unless(held, "all closed", text)
+    }
+
+    fn expect(&mut self, step: &Step, at: Duration, expectation: &Expectation) {
+        let began = Instant::now();
+        let mut step = self.event_of(step);
+        match expectation {
+            Expectation::Finding { .. } | Expectation::NoFindings => {
+                self.findings.push(event::Step { expectation: Some(expectation.clone()), ..step });
+                return;
+            }
+            Expectation::Sessions { open } => {
+                let sessions = self.counted(*open).map(|sessions| Did::Counted { sessions });
+                step.did = sessions.into_iter().map(|did| Action { client: None, did }).collect();
+            }
+            _ => {}
+        }
+        step.expectation = Some(self.with_all_independent(expectation));
+        let mut step = judged(&mut self.stream, step, None, &[]);
+        step.took_us = began.elapsed().into();
+        self.stream.done(at.into(), step);
+    }
+
+    /// What is expected to be open, with every independent connection of the client that there is by now.
+    fn with_all_independent(&self, expectation: &Expectation) -> Expectation {
+        let mut expectation = expectation.clone();
+        if let Expectation::Open { client, independent, .. } = &mut expectation {
+            let named = |plan: &ClientPlan| plan.name == *client;
+            let number = self.context.script.clients.iter().position(named).unwrap_or_default();
+            for (name, connection) in self.context.independent(number) {
+                let connection = Some(connection);
+                match independent.iter_mut().find(|it| it.name == name) {
+                    Some(known) => known.connection = connection,
+                    None => independent.push(Independent { name: name.to_owned(), connection, open: false }),
+                }
+            }
+            let order = |name: &str| self.context.script.connections.iter().position(|other| other == name);
+            independent.sort_by_key(|it| order(&it.name));
+        }
+        expectation
+    }
+
+    /// How many sessions the server has open, where it can be asked: it is given a moment to come to what is expected.
+    fn counted(&self, expected: usize) -> Option<usize> {
+        let server = self.setup.faults?;
+        let by = Instant::now() + SETTLING;
+        while server.open_sessions() != expected && Instant::now() < by {
+            thread::sleep(Duration::from_millis(2));
+        }
+        Some(server.open_sessions())
+    }
+
+    /// Ends every thread, and closes every client.
+    fn end(mut self) -> Performed<'s> {
+        if self.lost || self.context.control.interrupted().is_some() {
+            // Whatever waits for a server waits no longer.
+            for shared in self.context.clients.iter().filter_map(OnceLock::get) {
+                shared.recorder.lift();
+                shared.connector.cancel();
             }
         }
+        self.threads.join_all();
+        self.context.end_tasks();
+        let interrupted = self.context.control.signal();
+        for number in 0..self.context.clients.len() {
+            let Some(shared) = self.context.client(number) else { continue };
+            let open = shared.client().map(|client| client.close(Instant::now() + CLOSE));
+            self.stream.close(number, interrupted, open);
+        }
+        Performed { stream: self.stream, findings: self.findings, interrupted }
     }
 
-    fn make(&mut self, number: usize) -> String {
-        let Some(plan) = self.floor.script.clients.get(number) else { return String::new() };
+    fn make(&mut self, number: usize) -> Outcome {
+        let Some(plan) = self.context.script.clients.get(number) else { return Outcome::noted("") };
         let run_id = self.run_id(number);
-        let connector = Arc::new((self.stage.connector)(&Dialling {
+        let connector = Arc::new((self.setup.connector)(&ClientSetup {
             run_id: &run_id,
             user: plan.user.as_deref(),
             wrong_password: plan.wrong_password,
-            connect_timeout: plan.connect_timeout.unwrap_or(self.stage.connect_timeout),
-            operation_timeout: plan.operation_timeout.unwrap_or(self.stage.operation_timeout),
+            connect_timeout: plan.connect_timeout.unwrap_or(self.setup.connect_timeout),
+            operation_timeout: plan.operation_timeout.unwrap_or(self.setup.operation_timeout),
         }));
-        let recorder = Arc::new(Recorder::new(self.stage.clock, self.start(plan, &run_id)));
+        let recorder = Arc::new(Recorder::new(self.setup.clock, self.start(plan, &run_id)));
         let recording = Recording {
             connector: Arc::clone(&connector),
             recorder: Arc::clone(&recorder),
@@ -416,164 +472,32 @@ impl Conductor<'_> {
         };
         let builder = Client::builder(recording)
             .mode(plan.mode)
-            .lease_timeout(plan.wait_timeout.unwrap_or(self.stage.wait_timeout))
+            .lease_timeout(plan.wait_timeout.unwrap_or(self.setup.wait_timeout))
             .observer(Arc::clone(&recorder));
         let client = match plan.max_connections {
             Some(max) => builder.max_connections(max),
             None => builder,
         }
         .build();
-        if let Some(place) = self.floor.clients.get(number) {
+        self.stream.follow(number, &plan.name, run_id, &recorder);
+        if let Some(place) = self.context.clients.get(number) {
             // Each client has one line.
-            let _ = place.set(Room {
-                client: Mutex::new(Some(client)),
-                recorder,
-                connector,
-                held: AtomicUsize::new(0),
-                users: AtomicUsize::new(0),
-            });
+            let _ = place.set(Shared::new(client, recorder, connector));
         }
-        String::new()
+        Outcome::noted("")
     }
 
     /// Each client is a run of its own, so that servers and the verdict can tell them apart.
     fn run_id(&self, client: usize) -> String {
         if client == 0 {
-            return self.stage.run_id.clone();
+            return self.setup.run_id.clone();
         }
-        let first = u64::from_str_radix(&self.stage.run_id, 16).unwrap_or_default();
+        let first = u64::from_str_radix(&self.setup.run_id, 16).unwrap_or_default();
         format!("{:012x}", first.wrapping_add(client as u64) & ((1 << 48) - 1))
     }
 
-    fn room(&self, client: usize) -> Option<&Room> {
-        self.floor.clients.get(client)?.get()
-    }
-
-    fn set_mode(&self, clients: &[usize], mode: Mode) -> String {
-        let rooms = clients.iter().filter_map(|client| self.room(*client));
-        rooms.filter_map(Room::client).for_each(|client| client.set_mode(mode));
-        mode.to_string()
-    }
-
-    fn exit(&mut self, thread: usize) -> (Vec<Did>, Judged) {
-        let in_time = self.lanes.exit(thread, Instant::now() + EXIT);
-        let judged = if in_time {
-            Judged::held()
-        } else {
-            Judged::not("the thread's end", format!("it took longer than {EXIT:.1?}"))
-        };
-        (vec![Did::Noted("ended".to_owned())], judged)
-    }
-
-    fn close(&mut self, client: usize) -> (Vec<Did>, Judged) {
-        let found = self.room(client).and_then(|room| Some((room, room.client()?)));
-        let Some((room, client)) = found else { return (vec![Did::Nothing], Judged::held()) };
-        let held = room.held.load(Ordering::SeqCst);
-        // What a thread keeps is closed when it lets go: there is nothing to wait for.
-        let patience = if held > 0 { Duration::from_millis(200) } else { CLOSE };
-        let open = client.close(Instant::now() + patience);
-        let text = match open {
-            0 => "closed".to_owned(),
-            open => format!("closed but for {open} in use"),
-        };
-        let judged = if open <= held { Judged::held() } else { Judged::not("all closed", text.clone()) };
-        (vec![Did::Noted(text)], judged)
-    }
-
-    /// Whoever uses it then is its last holder; if nobody does, this closes it.
-    fn let_go_of(&mut self, client: usize) -> (Vec<Did>, Judged) {
-        let Some(room) = self.room(client) else { return (vec![Did::Nothing], Judged::held()) };
-        let mine = room.let_go();
-        let (held, users) = (room.held.load(Ordering::SeqCst), room.users.load(Ordering::SeqCst));
-        drop(mine);
-        let open = open(self.events(client)).len();
-        let (text, holds) = match open {
-            _ if users > 0 => ("let go; a thread holds it still".to_owned(), true),
-            0 => ("let go, and closed".to_owned(), true),
-            open => (format!("let go, and closed but for {open} in use"), open <= held),
-        };
-        let judged = if holds { Judged::held() } else { Judged::not("all closed", text.clone()) };
-        (vec![Did::Noted(text)], judged)
-    }
-
-    fn provoke(&mut self, deed: &ServerDeed) -> (Vec<Did>, Judged) {
-        let Some(server) = self.stage.provocateur else {
-            return (Vec::new(), Judged::not("the sandbox", "a real server, which cannot be told to"));
-        };
-        let on = |conductor: &mut Self, victim: &Victim, act: &dyn Fn(u16) -> bool| match conductor.port_of(victim) {
-            Some((session, port)) if act(port) => {
-                let whose =
-                    conductor.floor.script.whose(victim.client).map_or_else(String::new, |name| format!("{name} "));
-                (vec![Did::Noted(format!("{whose}{session}, port {port}"))], Judged::held())
-            }
-            Some((session, _)) => {
-                (Vec::new(), Judged::not("an open session", format!("the server has closed {session}")))
-            }
-            None => (Vec::new(), Judged::not("an open session", "none is open there")),
-        };
-        match deed {
-            ServerDeed::Cut { victim, by } => on(self, victim, &|port| server.cut(port, *by)),
-            ServerDeed::Stall { victim, stalled } => on(self, victim, &|port| server.stall(port, *stalled)),
-            ServerDeed::Bye { victim, text } => on(self, victim, &|port| server.goodbye(port, text)),
-            ServerDeed::Refuse(refuse) => {
-                server.refuse_connections(*refuse);
-                (vec![Did::Noted(String::new())], Judged::held())
-            }
-            ServerDeed::Limit(limit) => {
-                server.limit(*limit);
-                // Whoever signs in is known by name; by SMTP the limit comes before that.
-                let each = if self.floor.script.protocol == Protocol::Smtp { "address" } else { "user" };
-                let whose = limit.map_or_else(String::new, |limit| format!("{limit} for each {each}"));
-                (vec![Did::Noted(whose)], Judged::held())
-            }
-            ServerDeed::Delay(by) => {
-                server.delay(*by);
-                (vec![Did::Noted(String::new())], Judged::held())
-            }
-            ServerDeed::LockMaildrops(lock) => {
-                server.lock_maildrops(*lock);
-                (vec![Did::Noted(String::new())], Judged::held())
-            }
-        }
-    }
-
-    /// Ends every thread, closes every client, and hands over what there is.
-    fn end(mut self) -> Scenario {
-        if self.lost || self.floor.control.interrupted().is_some() {
-            // Whatever waits for a server waits no longer.
-            for room in self.floor.clients.iter().filter_map(OnceLock::get) {
-                room.recorder.lift();
-                room.connector.cancel();
-            }
-        }
-        self.lanes.join_all();
-        self.floor.end_tasks();
-        let interrupted = self.floor.control.signal();
-        let mut clients = Vec::new();
-        for (number, plan) in self.floor.script.clients.iter().enumerate() {
-            let Some(room) = self.room(number) else { continue };
-            let closed = room.client().map(|client| client.close(Instant::now() + CLOSE));
-            let open = open(self.events(number)).len();
-            let still_open = closed.unwrap_or(open);
-            let events = self.events.get_mut(number).map(std::mem::take).unwrap_or_default();
-            // It began with its start.
-            let Some(mut run) = Run::from_events(events) else { continue };
-            run.ended(Ending { elapsed: self.stage.clock.elapsed().into(), interrupted, still_open });
-            clients.push((plan.name.clone(), run));
-        }
-        Scenario {
-            name: self.floor.script.name.clone(),
-            server: self.stage.server.clone(),
-            protocol: self.floor.script.protocol,
-            steps: self.steps,
-            findings: self.findings,
-            clients,
-            interrupted,
-        }
-    }
-
     fn start(&self, plan: &ClientPlan, run_id: &str) -> RunStart {
-        let script = &self.floor.script;
+        let script = &self.context.script;
         let role = Role::default();
         let worker = |(number, name): (u32, &String)| {
             let (worker, name) = (WorkerId(number), Some(name.clone()));
@@ -587,10 +511,10 @@ impl Conductor<'_> {
             schema_version: event::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: run_id.to_owned(),
-            started: event::to_the_microsecond(SystemTime::now() - self.stage.clock.elapsed()),
-            server: self.stage.server.clone(),
+            started: self.setup.started,
+            server: self.setup.server.clone(),
             protocol: script.protocol,
-            certificates_verified: self.stage.tls.then_some(!self.stage.insecure),
+            certificates_verified: self.setup.tls.then_some(!self.setup.insecure),
             mode: plan.mode,
             threads: script.threads.len(),
             // Nothing was asked in advance: the scenario says what to do.
@@ -606,28 +530,18 @@ impl Conductor<'_> {
             tasks: (0..).zip(&script.tasks).map(task).collect(),
             switches: Vec::new(),
             scripted: true,
-            witnessed: self.stage.provocateur.is_some(),
+            witnessed: self.setup.faults.is_some(),
         }
     }
 }
 
-/// What was expected, and what happened instead if it did not.
-struct Judged {
-    expected: Option<String>,
-    instead: Option<String>,
-}
-
-impl Judged {
-    const fn held() -> Self {
-        Self { expected: None, instead: None }
+/// The step with what it came to, in words. `written` is what was expected of it, `names` its actions.
+fn judged(stream: &mut Stream<'_>, mut step: event::Step, written: Option<&str>, names: &[&str]) -> event::Step {
+    let Some(came) = stream.evaluate(&step) else { return step };
+    if let (Came::State { found, .. }, true) = (&came, step.did.is_empty()) {
+        step.did.push(Action { client: None, did: noted(found.clone()) });
     }
-
-    fn not(expected: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self { expected: Some(expected.into()), instead: Some(instead.into()) }
-    }
-}
-
-/// Whether a failure of that kind is what the scenario means by it.
-fn is_kind(kind: FailureKind, wanted: Option<FailureKind>) -> bool {
-    wanted.is_none_or(|wanted| wanted == kind)
+    step.held = came.held();
+    (step.expected, step.happened) = expected_and_happened(came, &step.did, written, names);
+    step
 }

@@ -1,19 +1,26 @@
 //! Scenarios: what threads, tasks and the server do, one line after the other, and what should come of it.
 //!
-//! [`Script::parse`] reads one; [`perform`] runs it on real threads against a real connector. What comes of it is a
-//! [`Scenario`](crate::record::Scenario): each step beside what it did, and a run for each client.
+//! [`Script::parse`] reads one; [`perform`] runs it on real threads against a real connector. What happens is one stream of
+//! events, judged as it goes by: the scenario's own, and those of each client.
 
 mod asking;
 mod conductor;
+mod context;
 mod error;
-mod lane;
+mod faults;
 mod parse;
 mod script;
+mod stream;
+mod thread;
+mod threads;
+mod told;
 mod words;
 
-pub use conductor::{Dialling, Provocateur, Stage, perform};
+pub use conductor::{ClientSetup, Performed, Setup, perform};
 pub use error::ScriptError;
+pub use faults::Faults;
 pub use script::{Cut, Script};
+pub use stream::{Audience, Seen};
 
 use crate::protocol::{OperationSpec, Protocol};
 

@@ -7,9 +7,9 @@
 mod actions;
 mod clients;
 mod expectations;
-mod lanes;
 mod names;
 mod server;
+mod threads;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use self::values::{mode, time};
 use super::error::{ScriptError, Wrong};
-use super::script::{Deed, Script, Step};
+use super::script::{Script, Step, StepKind};
 use super::words::{Word, Words};
 use crate::protocol::Protocol;
 
@@ -44,7 +44,7 @@ enum Name {
 
 /// Where a thread stands at this line.
 #[derive(Clone, Copy, Default)]
-struct Lane {
+struct ThreadState {
     /// It belongs to a pool.
     pooled: bool,
     exited: bool,
@@ -71,7 +71,7 @@ pub(super) struct Parser<'a> {
     handles: HashSet<&'a str>,
     /// Clients that were dropped, with the lines that did.
     dropped: HashMap<usize, usize>,
-    lanes: Vec<Lane>,
+    threads: Vec<ThreadState>,
     tasks: Vec<Task>,
     line: usize,
     /// The parallel block that is open: its line, and its steps.
@@ -137,7 +137,7 @@ impl<'a> Parser<'a> {
             names: HashMap::new(),
             handles: HashSet::new(),
             dropped: HashMap::new(),
-            lanes: Vec::new(),
+            threads: Vec::new(),
             tasks: Vec::new(),
             line: 0,
             block: None,
@@ -151,15 +151,15 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         let first = words.take("a step")?;
-        let Some(deed) = self.deed(&first, &mut words)? else {
+        let Some(kind) = self.kind(&first, &mut words)? else {
             return words.must_be_over();
         };
         words.must_be_over()?;
         self.begun = true;
-        let step = Step { line: self.line, text: words.text.to_owned(), deed };
+        let step = Step { line: self.line, text: words.text.to_owned(), kind };
         match &mut self.block {
             None => self.script.steps.push(step),
-            Some((_, steps)) if matches!(step.deed, Deed::Lane(_)) => steps.push(step),
+            Some((_, steps)) if matches!(step.kind, StepKind::Thread(_)) => steps.push(step),
             Some(_) => {
                 let message = "only what threads and tasks do stands in a parallel block; close it with `end` first";
                 return Err(Wrong::at(first.column, message));
@@ -169,14 +169,14 @@ impl<'a> Parser<'a> {
     }
 
     /// None for a line that is no step of its own.
-    fn deed(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<Deed>, Wrong> {
+    fn kind(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<StepKind>, Wrong> {
         let takes_none =
             ["client", "pool", "task", "all", "close", "drop", "pause", "server", "expect"].contains(&first.text);
         if let Some(arrow) = words.arrow().filter(|_| takes_none && !first.quoted) {
             let message = format!("`{}` takes no expectation: only what a thread does has a result", first.text);
             return Err(Wrong::at(arrow, message));
         }
-        let deed = match first.text {
+        let kind = match first.text {
             _ if first.quoted => return Err(first.is_no("the beginning of a step")),
             "protocols:" => return self.protocols(first, words).map(|()| None),
             "parallel" => return self.open_block(first).map(|()| None),
@@ -191,17 +191,20 @@ impl<'a> Parser<'a> {
                     self.some_client(words)?;
                 }
                 let clients = 0..self.script.clients.len();
-                Deed::SetMode { clients: clients.filter(|client| !self.dropped.contains_key(client)).collect(), mode }
+                StepKind::SetMode {
+                    clients: clients.filter(|client| !self.dropped.contains_key(client)).collect(),
+                    mode,
+                }
             }
-            "close" => Deed::Close { client: self.client_to_end("close", words)? },
+            "close" => StepKind::Close { client: self.client_to_end("close", words)? },
             "drop" => {
                 let client = self.client_to_end("drop", words)?;
                 self.dropped.insert(client, self.line);
-                Deed::Drop { client }
+                StepKind::Drop { client }
             }
-            "pause" => Deed::Pause(time(words)?),
-            "server" => Deed::Server(self.server(first.column, words)?),
-            "expect" => Deed::Expect(self.expect(words)?),
+            "pause" => StepKind::Pause(time(words)?),
+            "server" => StepKind::Fault(self.fault(first.column, words)?),
+            "expect" => StepKind::Expect(self.expect(words)?),
             name if name.starts_with(|c: char| c.is_uppercase()) => self.subject(first, words)?,
             _ => {
                 return Err(first.is_no(
@@ -210,7 +213,7 @@ impl<'a> Parser<'a> {
                 ));
             }
         };
-        Ok(Some(deed))
+        Ok(Some(kind))
     }
 
     fn protocols(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<(), Wrong> {
@@ -244,18 +247,18 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn close_block(&mut self, first: &Word<'a>) -> Result<Deed, Wrong> {
+    fn close_block(&mut self, first: &Word<'a>) -> Result<StepKind, Wrong> {
         let (_, steps) = self.block.take().ok_or_else(|| Wrong::at(first.column, "no parallel block is open here"))?;
-        self.lanes.iter_mut().for_each(|lane| lane.lines = 0);
-        Ok(Deed::Parallel(steps))
+        self.threads.iter_mut().for_each(|thread| thread.lines = 0);
+        Ok(StepKind::Parallel(steps))
     }
 
     fn end(self) -> Result<Script, (usize, Wrong)> {
         if let Some((line, _)) = self.block {
             return Err((line, Wrong::at(1, "this parallel block is never closed: write `end`")));
         }
-        for (lane, name) in self.lanes.iter().zip(&self.script.threads) {
-            if let Some(line) = lane.begun {
+        for (thread, name) in self.threads.iter().zip(&self.script.threads) {
+            if let Some(line) = thread.begun {
                 let message = format!("what {name} begins here it never finishes: write `{name} finishes`");
                 return Err((line, Wrong::at(1, message)));
             }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allocator::Mode;
-use crate::protocol::{FailureKind, Operation, Protocol};
+use crate::event::Expectation;
+use crate::protocol::{Operation, Protocol};
 
 /// A scenario, read and checked; see [`grammar`](super::grammar).
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) name: String,
     pub(super) protocol: Protocol,
-    /// Threads by their names, pools' among them (`P.1`): a lane each.
+    /// Threads by their names, pools' among them (`P.1`).
     pub(super) threads: Vec<String>,
     pub(super) clients: Vec<ClientPlan>,
     /// The names of independent connections, one for each `create`.
@@ -49,18 +50,18 @@ pub(super) struct Step {
     pub(super) line: usize,
     /// As it was written, without its comment.
     pub(super) text: String,
-    pub(super) deed: Deed,
+    pub(super) kind: StepKind,
 }
 
 /// What a line does.
 #[derive(Clone, Debug)]
-pub(super) enum Deed {
+pub(super) enum StepKind {
     /// It only names something; this is what to say of it.
     Named(String),
     MakeClient(usize),
-    Lane(LaneStep),
-    /// The lane does it while the scenario goes on.
-    Begin(LaneStep),
+    Thread(ThreadStep),
+    /// The thread does it while the scenario goes on.
+    Begin(ThreadStep),
     /// Waits for what that thread began.
     Finish {
         thread: usize,
@@ -82,13 +83,14 @@ pub(super) enum Deed {
         client: usize,
     },
     Pause(Duration),
-    Server(ServerDeed),
+    Fault(Fault),
+    /// Its independent connections are known when it is reached.
     Expect(Expectation),
 }
 
 /// What one thread does in one step.
 #[derive(Clone, Debug)]
-pub(super) struct LaneStep {
+pub(super) struct ThreadStep {
     pub(super) thread: usize,
     /// The task that does it, on a pool's thread.
     pub(super) task: Option<u32>,
@@ -103,12 +105,12 @@ pub(super) struct LaneStep {
 #[derive(Clone, Debug)]
 pub(super) struct Action {
     pub(super) client: usize,
-    pub(super) what: Act,
+    pub(super) kind: ActionKind,
 }
 
 /// What a thread can be told to do. Connections and mailboxes are indices into the script's.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(super) enum ActionKind {
     Create(usize),
     CreateDefault(Option<String>),
     /// The named default, or every one that this thread holds.
@@ -120,14 +122,11 @@ pub(super) enum Act {
     Unit {
         unit: Unit,
         via: Option<usize>,
+        /// Its connection is kept.
+        hold: bool,
     },
     /// Asks which connection a unit would use, and uses none.
     Would {
-        via: Option<usize>,
-    },
-    /// A unit whose connection is kept.
-    Hold {
-        unit: Unit,
         via: Option<usize>,
     },
     Release,
@@ -142,49 +141,27 @@ pub(super) enum Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// A whole unit of the protocol.
-    Safe(Operation, Option<u16>),
+    Whole(Operation, Option<u16>),
     /// IMAP: selects a mailbox, and no more.
     Select(u16),
     /// IMAP: fetches from whatever is selected.
     FetchSelected,
 }
 
-/// What should come of a step: one of these, and what else was asked of it.
+/// What should come of a thread's step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expected {
     /// As it was written.
     pub(super) text: String,
-    pub(super) any_of: Vec<Wanted>,
-    /// The mailbox that answered.
-    pub(super) from: Option<String>,
-    /// Which session of its connection it ran on, from 1.
-    pub(super) session: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Ok,
-    Main,
-    Default,
-    DefaultCreated,
-    Explicit,
-    Connection(usize),
-    Opened,
-    Disposed,
-    Nothing,
-    Panics,
-    /// By that rule, or any.
-    Refused(Option<&'static str>),
-    /// For that reason, or any.
-    Fails(Option<FailureKind>),
+    pub(super) expectation: Expectation,
 }
 
 /// What the server is told to do to us.
 #[derive(Clone, Debug)]
-pub(super) enum ServerDeed {
-    Cut { victim: Victim, by: Cut },
-    Stall { victim: Victim, stalled: bool },
-    Bye { victim: Victim, text: String },
+pub(super) enum Fault {
+    Cut { target: Target, by: Cut },
+    Stall { target: Target, stalled: bool },
+    Bye { target: Target, text: String },
     Refuse(bool),
     Limit(Option<usize>),
     Delay(Duration),
@@ -202,7 +179,7 @@ pub enum Cut {
 
 /// Whose open session.
 #[derive(Clone, Debug)]
-pub(super) struct Victim {
+pub(super) struct Target {
     pub(super) client: usize,
     pub(super) which: Which,
 }
@@ -214,44 +191,16 @@ pub(super) enum Which {
     DefaultOf(usize),
 }
 
-/// What should be true when the line is reached.
-#[derive(Clone, Debug)]
-pub(super) enum Expectation {
-    Open {
-        client: usize,
-        main: bool,
-        connections: Vec<usize>,
-        defaults: usize,
-    },
-    /// Of all clients together, as the server counts where it can be asked.
-    Sessions(usize),
-    Opened {
-        client: usize,
-        sessions: usize,
-    },
-    SignIns {
-        client: usize,
-        tried: usize,
-    },
-    Mode {
-        client: usize,
-        mode: Mode,
-    },
-    /// Threads in the order in which their last operations ended.
-    Order(Vec<usize>),
-    /// Judged when all is over: the finding that must be there, or must not.
-    Finding {
-        id: String,
-        there: bool,
-    },
-    NoFindings,
-}
-
 impl Script {
     /// The client's name, where there are several: their connections have the same numbers.
     pub(super) fn whose(&self, client: usize) -> Option<String> {
         let several = self.clients.len() > 1;
         self.clients.get(client).filter(|_| several).map(|plan| plan.name.clone())
+    }
+
+    /// The same as the beginning of a phrase: `A `.
+    pub(super) fn of(&self, client: usize) -> String {
+        self.whose(client).map_or_else(String::new, |name| format!("{name} "))
     }
 
     /// What it is called.
@@ -287,5 +236,37 @@ impl Script {
     #[must_use]
     pub fn most_connections(&self) -> usize {
         self.connections.len() + (self.threads.len() + 1) * self.clients.len()
+    }
+}
+
+impl ActionKind {
+    /// Whether it asks the client itself, not a handle of one of its connections.
+    pub(super) const fn asks_the_client(&self) -> bool {
+        use ActionKind::{Create, CreateDefault, DisposeDefault, Scope, SetMode, Unit, Would};
+        matches!(self, Create(_) | CreateDefault(_) | DisposeDefault | Unit { .. } | Would { .. } | SetMode(_) | Scope)
+    }
+
+    /// Whether something comes of it that can be expected.
+    pub(super) const fn has_result(&self) -> bool {
+        !matches!(self, Self::Leave(_) | Self::Release | Self::SetMode(_) | Self::Pause(_) | Self::Scope)
+    }
+
+    /// The word for it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::CreateDefault(_) => "create-default",
+            Self::Leave(_) => "leave",
+            Self::Dispose(_) | Self::DisposeHandle(_) => "dispose",
+            Self::DisposeDefault => "dispose-default",
+            Self::Unit { hold: true, .. } => "hold",
+            Self::Unit { unit, .. } => unit.name(),
+            Self::Would { .. } => "would",
+            Self::Release => "release",
+            Self::SetMode(_) => "mode",
+            Self::Pause(_) => "pause",
+            Self::Scope => "scope",
+            Self::Panic => "panic",
+        }
     }
 }

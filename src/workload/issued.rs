@@ -1,4 +1,5 @@
-//! One operation, from its issue to its event: what the rule looked at, what it was given, and what came of it.
+//! One operation, from its issue to its event: what the rule looked at, what it was given, and what came of it. Workers,
+//! tasks and the threads of a scenario all do it in this way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +7,8 @@ use std::time::Duration;
 use super::control::Control;
 use super::recorder::Recorder;
 use super::recording::{Recording, commands};
-use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal, SessionId};
-use crate::event::{Micros, Operation, Outcome, TaskId, WorkerId};
+use crate::allocator::{Client, Connection, Decision, DefaultConnection, Error, Lease, Refusal, SessionId};
+use crate::event::{DefaultRefused, DefaultRule, Micros, Operation, Outcome, TaskId, WorkerId};
 use crate::protocol::{DialFailure, Failure, FailureKind, MailConnection, Stage, Verb};
 
 /// Whose connections an operation is to use, and where it is written down.
@@ -80,6 +81,19 @@ impl<'a> Issuer<'a> {
         let none = Duration::ZERO;
         Issued { by: self, passed, operation, asked_at, wait: none, dial: none, service: none }
     }
+
+    /// Creates this thread's default connection by hand. That a task finds one there is written down.
+    ///
+    /// # Errors
+    /// The rules refuse it, or it could not be opened.
+    pub(crate) fn create_default(self) -> Result<DefaultConnection<Recording>, Error<DialFailure>> {
+        let created = self.client.create_default_connection();
+        if let (Err(Error::Refused(Refusal::DefaultExists { existing })), Some(task)) = (&created, self.task) {
+            let (worker, existing, rule) = (self.worker, *existing, DefaultRule::C3);
+            self.recorder.record(DefaultRefused { task, worker, existing, rule });
+        }
+        created
+    }
 }
 
 impl Issued<'_> {
@@ -110,6 +124,17 @@ impl Issued<'_> {
             self.dialled(assigned.waited);
         }
         Ok(lease)
+    }
+
+    /// Does it on the connection that it was given, and takes down what came of it.
+    pub(crate) fn serve(
+        &mut self,
+        mail: &mut MailConnection,
+        operate: impl FnOnce(&mut MailConnection) -> Result<u32, Failure>,
+    ) {
+        let leased_at = self.by.recorder.now();
+        let outcome = operate(mail);
+        self.served(leased_at, mail, outcome);
     }
 
     /// It had its connection since then, and this is what came of that.

@@ -20,4 +20,4 @@ pub use plan::{Mix, MixError, Plan, Step};
 pub(crate) use reach::Reach;
 pub(crate) use recorder::{Recorder, Serving};
 pub(crate) use recording::{Recorded, Recording};
-pub use runner::{Audience, Ended, RunError, Setup, Source, Tally, run};
+pub use runner::{Audience, Ended, RunError, Setup, Source, run};

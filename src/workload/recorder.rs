@@ -45,8 +45,7 @@ impl Drop for Serving {
 
 pub(crate) struct Recorder {
     started: Instant,
-    /// Written by every thread that does something, emptied by the collector.
-    fresh: Mutex<Vec<Event>>,
+    fresh: Mutex<Fresh>,
     drained: Condvar,
     /// The collector has no more time, or is the one who records: nobody waits for it. Changed under the lock of `fresh`.
     lifted: AtomicBool,
@@ -63,13 +62,38 @@ pub(crate) struct Recorder {
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
 }
 
+/// What waits for the collector.
+struct Fresh {
+    /// Written by every thread that does something, emptied by the collector.
+    events: Vec<Event>,
+    /// How many threads wait for the collector, and since when there is one.
+    waiting: usize,
+    since: Option<Instant>,
+    /// For how long at least one thread waited, up to `since`.
+    held_up: Duration,
+}
+
+impl Fresh {
+    fn one_waits(&mut self) {
+        self.waiting += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn one_goes_on(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.held_up += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        }
+    }
+}
+
 impl Recorder {
     /// Of a run that began then: the first event is its start.
     pub(crate) fn new(started: Instant, start: RunStart) -> Self {
         let start = Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() };
         Self {
             started,
-            fresh: Mutex::new(vec![start]),
+            fresh: Mutex::new(Fresh { events: vec![start], waiting: 0, since: None, held_up: Duration::ZERO }),
             drained: Condvar::new(),
             lifted: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
@@ -85,9 +109,11 @@ impl Recorder {
     pub(crate) fn record(&self, what: impl Into<What>) {
         let mut what = what.into();
         let mut fresh = self.fresh();
-        if fresh.len() >= BOUND {
-            let full = |fresh: &mut Vec<Event>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
+        if fresh.events.len() >= BOUND {
+            fresh.one_waits();
+            let full = |fresh: &mut Fresh| fresh.events.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
             fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
+            fresh.one_goes_on();
         }
         if self.frozen.load(Ordering::Relaxed) {
             return;
@@ -102,7 +128,7 @@ impl Recorder {
             What::SessionRefused(refused) => refused.open = self.open(),
             _ => {}
         }
-        fresh.push(Event { seq, at, what });
+        fresh.events.push(Event { seq, at, what });
     }
 
     /// Writes down what somebody else saw by now. It is the collector who says so: nobody waits for it.
@@ -122,7 +148,7 @@ impl Recorder {
         let at = at.unwrap_or_else(|| self.now().into());
         for what in seen {
             let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
-            fresh.push(Event { seq, at, what });
+            fresh.events.push(Event { seq, at, what });
         }
     }
 
@@ -130,7 +156,7 @@ impl Recorder {
     pub(crate) fn freeze(&self) -> Vec<Event> {
         let mut fresh = self.fresh();
         self.frozen.store(true, Ordering::Relaxed);
-        std::mem::take(&mut *fresh)
+        std::mem::take(&mut fresh.events)
     }
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still
@@ -166,9 +192,15 @@ impl Recorder {
     ///
     /// One with room spares the workers the list's growth, for which all of them would wait.
     pub(crate) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
-        let taken = std::mem::replace(&mut *self.fresh(), empty);
+        let taken = std::mem::replace(&mut self.fresh().events, empty);
         self.drained.notify_all();
         taken
+    }
+
+    /// For how long, so far, at least one thread waited for the collector.
+    pub(super) fn held_up(&self) -> Duration {
+        let fresh = self.fresh();
+        fresh.held_up + fresh.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// This thread is that worker from now on.
@@ -191,7 +223,7 @@ impl Recorder {
         })
     }
 
-    fn fresh(&self) -> MutexGuard<'_, Vec<Event>> {
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

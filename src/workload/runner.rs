@@ -53,12 +53,17 @@ pub struct Setup {
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
 pub trait Audience {
-    /// The next events, in order, and what there is so far: the run's start first, before anything else happens. Called
-    /// about a hundred times a second, even with none.
+    /// The next events, in order: the run's start first, before anything else happens. Called about a hundred times a
+    /// second, even with none.
     ///
-    /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
-    /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
-    fn goes_on(&mut self, events: &[Event], tally: &Tally);
+    /// Until it returns, nobody collects: the workers go on until the recorder is full, then they wait, and an interruption
+    /// waits too. So a wait in here needs a deadline, and must end once the run is interrupted.
+    fn goes_on(&mut self, events: &[Event]);
+
+    /// For how long the calls so far waited for a reader.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The server's own record, while the run goes on.
@@ -76,17 +81,6 @@ pub struct Ended {
     pub ending: Ending,
     /// How many events there were: the number of the one that says so.
     pub events: u64,
-}
-
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Operations ended.
-    pub operations: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Connections open.
-    pub open: usize,
 }
 
 /// Why a run could not start.
@@ -131,7 +125,7 @@ pub fn run(
         control: Arc::clone(control),
         meeting: Arc::new(Meeting::of(doers)),
     });
-    let mut collected = Collected { tally: Tally::default(), spare: Vec::new(), source, audience };
+    let mut collected = Collected { spare: Vec::new(), held_up: Duration::ZERO, source, audience };
     collected.take(&recorder);
     execute(&floor, || {
         let bound = Bound(&recorder);
@@ -140,7 +134,8 @@ pub fn run(
     })?;
     let still_open = close(client, connector, control);
     let elapsed = collected.end(&recorder);
-    let ending = Ending { elapsed, interrupted: control.signal(), still_open };
+    let held_up = Some(collected.held_up.into());
+    let ending = Ending { elapsed, interrupted: control.signal(), still_open, held_up };
     Ok(Ended { ending, events: recorder.recorded() })
 }
 
@@ -208,9 +203,10 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> Ru
 
 /// Takes what was recorded to whoever hears of it.
 struct Collected<'s, 'a> {
-    tally: Tally,
     /// The recorder's list of the time before last, emptied.
     spare: Vec<Event>,
+    /// For how long workers stood still while the audience waited for a reader.
+    held_up: Duration,
     source: Option<&'s mut dyn Source>,
     audience: &'a mut dyn Audience,
 }
@@ -241,14 +237,10 @@ impl Collected<'_, '_> {
     }
 
     fn tell(&mut self, recorder: &Recorder, events: &[Event]) {
-        for event in events {
-            if let What::Operation(operation) = &event.what {
-                self.tally.operations += 1;
-                self.tally.failed += u64::from(!operation.is_ok());
-            }
-        }
-        self.tally.open = recorder.open();
-        self.audience.goes_on(events, &self.tally);
+        let (waited, held_up) = (self.audience.waited(), recorder.held_up());
+        self.audience.goes_on(events);
+        let waited = self.audience.waited().saturating_sub(waited);
+        self.held_up += recorder.held_up().saturating_sub(held_up).min(waited);
     }
 }
 

@@ -132,12 +132,10 @@ fn serve(
     scratch: &mut Scratch,
     issued: &mut Issued<'_>,
 ) {
-    let leased_at = floor.recorder.now();
     let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
     let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", |name| &**name) };
     let Recorded { mail, .. } = &mut *lease;
-    let outcome = mail.run(step.operation, &Job { mailbox, letter });
-    issued.served(leased_at, mail, outcome);
+    issued.serve(mail, |mail| mail.run(step.operation, &Job { mailbox, letter }));
     if let (MailConnection::Imap(imap), true) = (&*mail, step.operation.writes())
         && let Some(left) = imap.left_behind()
     {
@@ -171,13 +169,14 @@ fn serve_by_command(floor: &Floor, step: Step, mut first: Lease<Recording>, issu
         Ok(second) => second,
         Err(error) => return not_served(&error, issued),
     };
-    let leased_at = floor.recorder.now();
     let Recorded { mail, .. } = &mut *second;
-    let (MailConnection::Imap(imap), protocol::Operation::Imap(operation)) = (&mut *mail, step.operation) else {
-        return true;
-    };
-    let read = imap.run_selected(operation);
-    issued.served(leased_at, mail, read.map(|reply| reply.items));
+    issued.serve(mail, |mail| match (mail, step.operation) {
+        (MailConnection::Imap(imap), protocol::Operation::Imap(operation)) => {
+            imap.run_selected(operation).map(|reply| reply.items)
+        }
+        // Only operations of IMAP select.
+        _ => Ok(0),
+    });
     true
 }
 

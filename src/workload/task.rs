@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gate::Attendance;
-use super::issued::failure_of;
+use super::issued::{Issuer, failure_of};
 use super::plan::Plan;
 use super::recorder::Serving;
 use super::shift::Shift;
 use super::worker::Floor;
 use crate::allocator::{Error, Refusal};
-use crate::event::{
-    DefaultRefused, DefaultRule, Dispose, Executor, MailboxLeft, TaskEnded, TaskId, TaskStarted, TaskStopped, WorkerId,
-};
+use crate::event::{Dispose, Executor, MailboxLeft, TaskEnded, TaskId, TaskStarted, TaskStopped, WorkerId};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
 
 /// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
@@ -65,14 +63,13 @@ impl Task {
     fn create_own(&mut self) -> Result<(), Error<DialFailure>> {
         let role = self.floor.plan.tasks.get(self.id.0 as usize).copied().unwrap_or_default();
         if role.creates_default {
-            match self.floor.client.create_default_connection() {
+            let Floor { client, recorder, control, .. } = &*self.floor;
+            let worker = recorder.worker_here();
+            let issuer = Issuer { client, recorder, control, worker, task: Some(self.id) };
+            match issuer.create_default() {
                 // Left to the thread, for whoever runs there: that is the hazard which a run of tasks is to show (H1).
                 Ok(default) => default.leave(),
-                Err(Error::Refused(Refusal::DefaultExists { existing })) => {
-                    let worker = self.floor.recorder.worker_here();
-                    let (task, rule) = (self.id, DefaultRule::C3);
-                    self.floor.recorder.record(DefaultRefused { task, worker, existing, rule });
-                }
+                Err(Error::Refused(Refusal::DefaultExists { .. })) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -8,7 +8,7 @@ use mailconn::event::{self, Ending, Event, Micros, Policy, What};
 use mailconn::judge::{Content, Judge, Passing, Stored, StoredRun, Verification, run_end};
 use mailconn::protocol::MailConnector;
 use mailconn::report::{self, Format, RunReport, Told, verification_json, verification_text};
-use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+use mailconn::workload::{self, Audience, Control, Plan, Setup};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -139,7 +139,8 @@ pub fn end(lines: &mut [Value]) {
     }
     let interrupted = end["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok());
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
-    let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open };
+    let held_up = end["held_up_us"].as_u64().map(Micros);
+    let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open, held_up };
     judge.end(ending);
     let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));
@@ -178,7 +179,7 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     struct Hears(Vec<Event>);
 
     impl Audience for Hears {
-        fn goes_on(&mut self, events: &[Event], _: &Tally) {
+        fn goes_on(&mut self, events: &[Event]) {
             self.0.extend_from_slice(events);
         }
     }

@@ -16,8 +16,8 @@ use operations::OperationRows;
 use super::format::{Form, Live, Render, Spec};
 use super::model::{Report, RunReport, Told};
 use super::scenario;
-use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::event::{Asked, CutOff, Event, Executor, Lock, RunStart, What};
+use super::words::{count, figure, many, per_second, printable, signal, span};
+use crate::event::{Asked, CutOff, Event, Executor, Lock, Micros, RunStart, What};
 use crate::figures::{FailureRow, Summary};
 
 pub(super) const SPEC: Spec =
@@ -25,6 +25,8 @@ pub(super) const SPEC: Spec =
 
 /// The table shows so many rows of each kind.
 const SCREENFUL: usize = 20;
+/// A reader who held workers up for less than this changed no figure that is shown.
+const WORTH_SAYING: Micros = Micros(1_000);
 
 /// A screenful of tables for each run; for each scenario its steps.
 struct Tables;
@@ -38,7 +40,7 @@ impl Render for Tables {
                     let follows_run = at > 0 && matches!(report.told.get(at - 1), Some(Told::Run(_)));
                     write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
                 }
-                Told::Scenario(of) => out.write_all(scenario::text(of).as_bytes())?,
+                Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
             }
         }
         Ok(())
@@ -68,7 +70,7 @@ impl Live for Lines {
     fn over(&mut self, told: &Told, text: &mut Vec<u8>) {
         let end = match told {
             Told::Run(run) => format!("\n{}", table(run, None)),
-            Told::Scenario(of) => scenario::scenario_ends(of),
+            Told::Scenario(of) => of.ends(),
         };
         text.extend_from_slice(end.as_bytes());
     }
@@ -134,12 +136,11 @@ fn headline(report: &RunReport) -> String {
     }
 
     let opened = summary.connections.opened as u64;
-    let carried = summary.carried;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
-        let each = match carried % opened {
-            0 => many(carried / opened, "operation"),
-            _ => format!("{:.1} operations", carried as f64 / opened as f64),
+        let each = match summary.carried_by_each().unwrap_or_default() {
+            whole if whole.fract() == 0.0 => many(whole as u64, "operation"),
+            each => format!("{each:.1} operations"),
         };
         connections += &match opened {
             1 => format!(", {each} on it"),
@@ -154,8 +155,8 @@ fn headline(report: &RunReport) -> String {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
     done += &format!("; {}", span(ending.elapsed));
-    if let Some(rate) = rate(carried, summary.worked) {
-        done += &format!(", {rate} operations/s (first to last: {})", span(summary.worked));
+    if let Some(rate) = summary.rate() {
+        done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
     lines.push(done);
 
@@ -166,9 +167,13 @@ fn headline(report: &RunReport) -> String {
         lines.push(format!("{waiting} {were} still waiting when the time ran out, the longest for {longest}"));
     }
 
+    if let Some(held_up) = ending.held_up.filter(|held_up| *held_up >= WORTH_SAYING) {
+        let held_up = span(held_up);
+        lines.push(format!("the report's reader was slow: workers stood still for {held_up} until it had read"));
+    }
+
     // With a fixed number for each worker there is nothing to share out.
-    let shares = summary.workers.iter().map(|row| row.operations.issued);
-    if let (Some(Asked::Duration(_)), Some(most), Some(least)) = (start.asked, shares.clone().max(), shares.min()) {
+    if let (Some(Asked::Duration(_)), Some((most, least))) = (start.asked, summary.busiest_and_idlest()) {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
 

@@ -5,14 +5,14 @@ use super::values::{mode, time};
 use super::{Name, Parser};
 use crate::protocol::{FETCH_SELECTED, Operation, OperationSpec, Protocol, SELECT};
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{Act, Action, Unit};
+use crate::scenario::script::{Action, ActionKind, Unit};
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
         let column = words.column();
         let action = self.any_action(words)?;
-        if action.what.asks_the_client() {
+        if action.kind.asks_the_client() {
             self.is_held(action.client, column)?;
         }
         Ok(action)
@@ -36,12 +36,12 @@ impl<'a> Parser<'a> {
                 self.script.connections.push(name.to_owned());
                 self.script.owners.push(client);
                 self.names.insert(name, Name::Connection(connection));
-                Ok(Action { client, what: Act::Create(connection) })
+                Ok(Action { client, kind: ActionKind::Create(connection) })
             }
             "create-default" => {
                 let named = words.peek().is_some_and(is_lower_name);
                 let name = if named { Some(self.fresh_handle(words)?) } else { None };
-                Ok(Action { client: self.client_after(words, None)?, what: Act::CreateDefault(name) })
+                Ok(Action { client: self.client_after(words, None)?, kind: ActionKind::CreateDefault(name) })
             }
             "leave" => {
                 let named = words.peek().is_some_and(is_lower_name);
@@ -51,43 +51,48 @@ impl<'a> Parser<'a> {
                 } else {
                     None
                 };
-                Ok(Action { client: self.client_after(words, None)?, what: Act::Leave(name) })
+                Ok(Action { client: self.client_after(words, None)?, kind: ActionKind::Leave(name) })
             }
             "dispose" => {
                 let word = words.take("a connection")?;
-                let what = match self.names.get(word.text) {
-                    Some(Name::Connection(connection)) => Act::Dispose(*connection),
-                    _ => Act::DisposeHandle(
+                let kind = match self.names.get(word.text) {
+                    Some(Name::Connection(connection)) => ActionKind::Dispose(*connection),
+                    _ => ActionKind::DisposeHandle(
                         self.handle(&word, "a connection, as `create k` or `create-default d` names it,")?,
                     ),
                 };
-                let owner =
-                    if let Act::Dispose(connection) = what { Some(self.script.owners[connection]) } else { None };
-                Ok(Action { client: self.client_after(words, owner)?, what })
+                let owner = if let ActionKind::Dispose(connection) = kind {
+                    Some(self.script.owners[connection])
+                } else {
+                    None
+                };
+                Ok(Action { client: self.client_after(words, owner)?, kind })
             }
-            "dispose-default" => Ok(Action { client: self.client_after(words, None)?, what: Act::DisposeDefault }),
-            "release" => Ok(Action { client: self.client_after(words, Some(0))?, what: Act::Release }),
-            "scope" => Ok(Action { client: self.client_after(words, None)?, what: Act::Scope }),
+            "dispose-default" => {
+                Ok(Action { client: self.client_after(words, None)?, kind: ActionKind::DisposeDefault })
+            }
+            "release" => Ok(Action { client: self.client_after(words, Some(0))?, kind: ActionKind::Release }),
+            "scope" => Ok(Action { client: self.client_after(words, None)?, kind: ActionKind::Scope }),
             "mode" => {
                 let mode = mode(words)?;
-                Ok(Action { client: self.client_after(words, None)?, what: Act::SetMode(mode) })
+                Ok(Action { client: self.client_after(words, None)?, kind: ActionKind::SetMode(mode) })
             }
-            "pause" => Ok(Action { client: 0, what: Act::Pause(time(words)?) }),
-            "panic" => Ok(Action { client: 0, what: Act::Panic }),
+            "pause" => Ok(Action { client: 0, kind: ActionKind::Pause(time(words)?) }),
+            "panic" => Ok(Action { client: 0, kind: ActionKind::Panic }),
             "would" => {
                 let (client, via) = self.on_which(words)?;
-                Ok(Action { client, what: Act::Would { via } })
+                Ok(Action { client, kind: ActionKind::Would { via } })
             }
             "hold" => {
                 let noop = Operation::parse(self.script.protocol, "noop");
                 let noop = noop.map_err(|unknown| Wrong::at(verb.column, unknown.to_string()))?;
                 let (client, via) = self.on_which(words)?;
-                Ok(Action { client, what: Act::Hold { unit: Unit::Safe(noop, None), via } })
+                Ok(Action { client, kind: ActionKind::Unit { unit: Unit::Whole(noop, None), via, hold: true } })
             }
             name => {
                 let unit = self.unit(name, &verb, words)?;
                 let (client, via) = self.on_which(words)?;
-                Ok(Action { client, what: Act::Unit { unit, via } })
+                Ok(Action { client, kind: ActionKind::Unit { unit, via, hold: false } })
             }
         }
     }
@@ -108,7 +113,7 @@ impl<'a> Parser<'a> {
         }
         self.script.writes |= operation.writes();
         let mailbox = operation.needs_mailbox().then(|| self.mailbox(words)).transpose()?;
-        Ok(Unit::Safe(operation, mailbox))
+        Ok(Unit::Whole(operation, mailbox))
     }
 
     /// The protocol has no unit of that name.
@@ -175,51 +180,5 @@ impl<'a> Parser<'a> {
             (None, Some(connection)) => Ok((self.script.owners[connection], via)),
             (None, None) => Ok((self.some_client(words)?, None)),
         }
-    }
-}
-
-impl Act {
-    /// Whether it asks the client itself, not a handle of one of its connections.
-    pub(in crate::scenario) const fn asks_the_client(&self) -> bool {
-        match self {
-            Self::Create(_)
-            | Self::CreateDefault(_)
-            | Self::DisposeDefault
-            | Self::Unit { .. }
-            | Self::Would { .. }
-            | Self::Hold { .. }
-            | Self::SetMode(_)
-            | Self::Scope => true,
-            Self::Leave(_)
-            | Self::Dispose(_)
-            | Self::DisposeHandle(_)
-            | Self::Release
-            | Self::Pause(_)
-            | Self::Panic => false,
-        }
-    }
-
-    /// The word for it.
-    pub(in crate::scenario) const fn name(&self) -> &'static str {
-        match self {
-            Self::Create(_) => "create",
-            Self::CreateDefault(_) => "create-default",
-            Self::Leave(_) => "leave",
-            Self::Dispose(_) | Self::DisposeHandle(_) => "dispose",
-            Self::DisposeDefault => "dispose-default",
-            Self::Unit { unit, .. } => unit.name(),
-            Self::Would { .. } => "would",
-            Self::Hold { .. } => "hold",
-            Self::Release => "release",
-            Self::SetMode(_) => "mode",
-            Self::Pause(_) => "pause",
-            Self::Scope => "scope",
-            Self::Panic => "panic",
-        }
-    }
-
-    /// Whether something comes of it that can be expected.
-    pub(super) const fn has_result(&self) -> bool {
-        !matches!(self, Self::Leave(_) | Self::Release | Self::SetMode(_) | Self::Pause(_) | Self::Scope)
     }
 }

@@ -6,11 +6,11 @@ use super::values::{mode, time_of};
 use super::{MOST_CLIENTS, Name, Parser};
 use crate::allocator::Mode;
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{ClientPlan, Deed};
+use crate::scenario::script::{ClientPlan, StepKind};
 use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
-    pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         let column = words.column();
         // `UseMain` is a mode too.
         let is_name = |word: &str| word.starts_with(|c: char| c.is_uppercase()) && word.parse::<Mode>().is_err();
@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
             self.names.insert(name, Name::Client(number));
         }
         self.script.clients.push(plan);
-        Ok(Deed::MakeClient(number))
+        Ok(StepKind::MakeClient(number))
     }
 
     /// What is set, by its name.

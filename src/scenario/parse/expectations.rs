@@ -2,11 +2,12 @@
 
 use super::values::{mode, number};
 use super::{Name, Parser};
-use crate::allocator::Refusal;
+use crate::allocator::{Reason, Refusal};
+use crate::event::{Expectation, Independent, Wanted};
 use crate::judge::ALL;
 use crate::protocol::FailureKind;
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{Expectation, Expected, Wanted};
+use crate::scenario::script::Expected;
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
@@ -16,26 +17,26 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         let text = words.text.split_once("=>").map_or("", |(_, text)| text.trim()).to_owned();
-        let mut expected = Expected { text, any_of: vec![self.wanted(words)?], from: None, session: None };
+        let (mut any_of, mut from, mut session) = (vec![self.wanted(words)?], None, None);
         while words.takes("or") {
-            expected.any_of.push(self.wanted(words)?);
+            any_of.push(self.wanted(words)?);
         }
         loop {
             let column = words.column();
             let twice = |word| Err(Wrong::at(column, format!("`{word}` stands twice in what is expected")));
             if words.takes("from") {
-                if expected.from.is_some() {
+                if from.is_some() {
                     return twice("from");
                 }
-                expected.from = Some(words.take("a mailbox")?.text.to_owned());
+                from = Some(words.take("a mailbox")?.text.to_owned());
             } else if words.takes("session") {
-                if expected.session.is_some() {
+                if session.is_some() {
                     return twice("session");
                 }
-                let session = number(words, "a session's number")?;
-                expected.session = Some(u32::try_from(session).unwrap_or(u32::MAX));
+                let number = number(words, "a session's number")?;
+                session = Some(u32::try_from(number).unwrap_or(u32::MAX));
             } else {
-                return Ok(Some(expected));
+                return Ok(Some(Expected { text, expectation: Expectation::Result { any_of, from, session } }));
             }
         }
     }
@@ -46,25 +47,24 @@ impl<'a> Parser<'a> {
         let word = words.take(WHAT)?;
         Ok(match word.text {
             "ok" => Wanted::Ok,
-            "main" => Wanted::Main,
-            "default" => Wanted::Default,
-            "default-created" => Wanted::DefaultCreated,
-            "explicit" => Wanted::Explicit,
+            "main" => Wanted::Because { reason: Reason::Main },
+            "default" => Wanted::Because { reason: Reason::Default },
+            "default-created" => Wanted::Because { reason: Reason::DefaultCreated },
+            "explicit" => Wanted::Because { reason: Reason::Explicit },
             "opened" => Wanted::Opened,
             "disposed" => Wanted::Disposed,
             "nothing" => Wanted::Nothing,
             "panics" => Wanted::Panics,
-            "refused" => Wanted::Refused(one_of(
-                words,
-                Refusal::RULES.into_iter().map(|rule| (rule, rule)),
-                "a rule that refuses",
-            )?),
+            "refused" => {
+                let rules = Refusal::RULES.into_iter().map(|rule| (rule, rule.to_owned()));
+                Wanted::Refused { rule: one_of(words, rules, "a rule that refuses")? }
+            }
             "fails" => {
                 let kinds = FailureKind::ALL.into_iter().map(|kind| (kind.name(), kind));
-                Wanted::Fails(one_of(words, kinds, "a word for failure (mailconn explain lists them)")?)
+                Wanted::Fails { kind: one_of(words, kinds, "a word for failure (mailconn explain lists them)")? }
             }
             name => match self.names.get(name) {
-                Some(Name::Connection(connection)) => Wanted::Connection(*connection),
+                Some(Name::Connection(_)) => Wanted::On { name: name.to_owned() },
                 _ => return Err(word.is_no(WHAT)),
             },
         })
@@ -76,28 +76,29 @@ impl<'a> Parser<'a> {
         let word = words.take(WHAT)?;
         match word.text {
             "open:" => self.open(words),
-            "sessions:" => Ok(Expectation::Sessions(number(words, "a number of sessions")?)),
+            "sessions:" => Ok(Expectation::Sessions { open: number(words, "a number of sessions")? }),
             "opened:" => {
                 let sessions = number(words, "a number of sessions")?;
-                Ok(Expectation::Opened { client: self.client_after(words, None)?, sessions })
+                Ok(Expectation::Opened { client: self.name_after(words, None)?, sessions })
             }
             "sign-ins:" => {
                 let tried = number(words, "a number of sign-ins")?;
-                Ok(Expectation::SignIns { client: self.client_after(words, None)?, tried })
+                Ok(Expectation::SignIns { client: self.name_after(words, None)?, tried })
             }
             "mode" => {
                 let mode = mode(words)?;
                 let column = words.column();
                 let client = self.client_after(words, None)?;
                 self.is_held(client, column)?;
-                Ok(Expectation::Mode { client, mode })
+                Ok(Expectation::Mode { client: self.script.clients[client].name.clone(), mode })
             }
             "order:" => {
                 let mut threads = Vec::new();
                 while !words.is_over() {
-                    threads.push(self.thread_named(&words.take("a thread")?)?);
+                    let thread = self.thread_named(&words.take("a thread")?)?;
+                    threads.push(self.script.threads[thread].clone());
                 }
-                Ok(Expectation::Order(threads))
+                Ok(Expectation::Order { threads })
             }
             "finding" => Ok(Expectation::Finding { id: finding(words)?, there: true }),
             "no" => match words.take("finding or findings")? {
@@ -142,8 +143,16 @@ impl<'a> Parser<'a> {
                 return Err(Wrong::at(word.column, "`nothing` stands alone: either nothing is open, or what is named"));
             }
         }
-        let client = self.client_after(words, owner)?;
-        Ok(Expectation::Open { client, main, connections, defaults })
+        let client = self.name_after(words, owner)?;
+        let named = |connection: usize| self.script.connections[connection].clone();
+        let independent =
+            connections.into_iter().map(|at| Independent { name: named(at), connection: None, open: true });
+        Ok(Expectation::Open { client, main, independent: independent.collect(), defaults })
+    }
+
+    /// The name of the client that is meant; empty if it has none.
+    fn name_after(&self, words: &mut Words<'a>, usual: Option<usize>) -> Result<String, Wrong> {
+        self.client_after(words, usual).map(|client| self.script.clients[client].name.clone())
     }
 }
 

@@ -6,11 +6,11 @@ use super::values::{number, time};
 use super::{Name, Parser};
 use crate::protocol::Protocol;
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{Cut, ServerDeed, Victim, Which};
+use crate::scenario::script::{Cut, Fault, Target, Which};
 use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
-    pub(super) fn server(&mut self, column: usize, words: &mut Words<'a>) -> Result<ServerDeed, Wrong> {
+    pub(super) fn fault(&mut self, column: usize, words: &mut Words<'a>) -> Result<Fault, Wrong> {
         self.needs_sandbox();
         const WHAT: &str = "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits, lifts, delays, answers, locks or \
              shares)";
@@ -20,7 +20,7 @@ impl<'a> Parser<'a> {
         }
         match verb.text {
             "cuts" => {
-                let victim = self.victim(words)?;
+                let target = self.target(words)?;
                 let by = match words.takes("by") {
                     false => Cut::Fin,
                     true => match words.take("fin or rst")? {
@@ -29,47 +29,47 @@ impl<'a> Parser<'a> {
                         word => return Err(word.is_no("fin or rst")),
                     },
                 };
-                Ok(ServerDeed::Cut { victim, by })
+                Ok(Fault::Cut { target, by })
             }
-            "stalls" => Ok(ServerDeed::Stall { victim: self.victim(words)?, stalled: true }),
-            "resumes" => Ok(ServerDeed::Stall { victim: self.victim(words)?, stalled: false }),
+            "stalls" => Ok(Fault::Stall { target: self.target(words)?, stalled: true }),
+            "resumes" => Ok(Fault::Stall { target: self.target(words)?, stalled: false }),
             "says" => {
                 words.must("bye")?;
                 words.must("to")?;
-                let victim = self.victim(words)?;
+                let target = self.target(words)?;
                 let text = if words.is_over() { "the server is going down" } else { words.take("what it says")?.text };
-                Ok(ServerDeed::Bye { victim, text: text.to_owned() })
+                Ok(Fault::Bye { target, text: text.to_owned() })
             }
-            "refuses" => words.must("connections").map(|()| ServerDeed::Refuse(true)),
-            "accepts" => words.must("connections").map(|()| ServerDeed::Refuse(false)),
+            "refuses" => words.must("connections").map(|()| Fault::Refuse(true)),
+            "accepts" => words.must("connections").map(|()| Fault::Refuse(false)),
             "limits" => {
                 words.must("connections")?;
                 words.must("to")?;
-                Ok(ServerDeed::Limit(Some(number(words, "a number of connections")?)))
+                Ok(Fault::Limit(Some(number(words, "a number of connections")?)))
             }
             "lifts" => {
                 words.must("the")?;
                 words.must("limit")?;
-                Ok(ServerDeed::Limit(None))
+                Ok(Fault::Limit(None))
             }
-            "delays" => Ok(ServerDeed::Delay(time(words)?)),
+            "delays" => Ok(Fault::Delay(time(words)?)),
             "answers" => {
                 words.must("at")?;
                 words.must("once")?;
-                Ok(ServerDeed::Delay(Duration::ZERO))
+                Ok(Fault::Delay(Duration::ZERO))
             }
             "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(Wrong::at(
                 verb.column,
                 "only POP3 has maildrops: write `protocols: pop3` above, and name such a --server",
             )),
-            "locks" => words.must("maildrops").map(|()| ServerDeed::LockMaildrops(true)),
-            "shares" => words.must("maildrops").map(|()| ServerDeed::LockMaildrops(false)),
+            "locks" => words.must("maildrops").map(|()| Fault::LockMaildrops(true)),
+            "shares" => words.must("maildrops").map(|()| Fault::LockMaildrops(false)),
             _ => Err(verb.is_no(WHAT)),
         }
     }
 
     /// `main`, `k` or `default of T1`, and `on A`.
-    fn victim(&self, words: &mut Words<'a>) -> Result<Victim, Wrong> {
+    fn target(&self, words: &mut Words<'a>) -> Result<Target, Wrong> {
         const WHAT: &str = "whose connection (main, default of T1, or an independent one's name)";
         let word = words.take(WHAT)?;
         let (which, usual) = match word.text {
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
                 _ => return Err(word.is_no(WHAT)),
             },
         };
-        Ok(Victim { client: self.client_after(words, usual)?, which })
+        Ok(Target { client: self.client_after(words, usual)?, which })
     }
 
     pub(super) fn needs_sandbox(&mut self) {

@@ -2,27 +2,27 @@
 
 use super::names::plain;
 use super::values::mode;
-use super::{Lane, MOST_THREADS, Name, Parser, Task};
+use super::{MOST_THREADS, Name, Parser, Task, ThreadState};
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{Act, Deed, LaneStep};
+use crate::scenario::script::{ActionKind, StepKind, ThreadStep};
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
-    pub(super) fn pool(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    pub(super) fn pool(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         let name = self.new_name(words, true)?;
         let word = words.take("threads=N")?;
         let threads = word.text.strip_prefix("threads=").and_then(|number| number.parse::<usize>().ok());
         let threads = threads.filter(|threads| *threads >= 1);
         let threads = threads.ok_or_else(|| word.is_no("a number of threads, like threads=2"))?;
-        let first = self.lanes.len();
+        let first = self.threads.len();
         for number in 1..=threads {
             self.add_thread(format!("{name}.{number}"), true, word.column)?;
         }
         self.names.insert(name, Name::Pool(first, threads));
-        Ok(Deed::Named(if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }))
+        Ok(StepKind::Named(if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }))
     }
 
-    pub(super) fn task(&mut self, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    pub(super) fn task(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         let name = self.new_name(words, true)?;
         words.must("on")?;
         let word = words.take("a pool")?;
@@ -34,9 +34,9 @@ impl<'a> Parser<'a> {
         let number = self.tasks.len();
         let task = Task { number: self.next_task(name.to_owned()), thread: Some(thread), pool };
         self.tasks.push(task);
-        self.lanes[thread].task = Some(number);
+        self.threads[thread].task = Some(number);
         self.names.insert(name, Name::Task(number));
-        Ok(Deed::Named(format!("runs on {}", self.script.threads[thread])))
+        Ok(StepKind::Named(format!("runs on {}", self.script.threads[thread])))
     }
 
     /// A pool, or one thread of it: `P`, `P.2`.
@@ -54,8 +54,8 @@ impl<'a> Parser<'a> {
     /// The pool's first thread that has nothing to do; in a parallel block the first of those with the fewest lines in it.
     fn free_thread(&self, (first, threads): (usize, usize), word: &Word<'a>) -> Result<usize, Wrong> {
         let free = (first..first + threads)
-            .filter(|&thread| self.lanes[thread].task.is_none() && self.lanes[thread].begun.is_none());
-        free.min_by_key(|&thread| self.lanes[thread].lines).ok_or_else(|| {
+            .filter(|&thread| self.threads[thread].task.is_none() && self.threads[thread].begun.is_none());
+        free.min_by_key(|&thread| self.threads[thread].lines).ok_or_else(|| {
             let message =
                 format!("every thread of {} has a task that has not ended; end one, or give it more", word.text);
             Wrong::at(word.column, message)
@@ -64,13 +64,13 @@ impl<'a> Parser<'a> {
 
     /// That thread can be given something to do.
     fn idle(&self, thread: usize, word: &Word<'a>) -> Result<(), Wrong> {
-        let lane = &self.lanes[thread];
+        let state = &self.threads[thread];
         let name = &self.script.threads[thread];
-        if lane.exited {
+        if state.exited {
             let message = format!("{name} has exited; a thread that ended does not come back: use another name");
             return Err(Wrong::at(word.column, message));
         }
-        match lane.begun {
+        match state.begun {
             Some(line) => Err(Wrong::at(
                 word.column,
                 format!("{name} has not finished what it began in line {line}: write `{} finishes` first", word.text),
@@ -80,7 +80,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A line that begins with the name of a thread, pool, task or client.
-    pub(super) fn subject(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    pub(super) fn subject(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         let pooled = first.text.contains('.').then(|| self.pool_of(first)).transpose()?.and_then(|(_, thread)| thread);
         let name = match pooled {
             Some(thread) => Name::Thread(thread),
@@ -97,12 +97,12 @@ impl<'a> Parser<'a> {
         if let Name::Client(client) = name {
             words.must("mode")?;
             self.is_held(client, first.column)?;
-            return Ok(Deed::SetMode { clients: vec![client], mode: mode(words)? });
+            return Ok(StepKind::SetMode { clients: vec![client], mode: mode(words)? });
         }
         if words.takes("finishes") {
             let thread = self.begun_thread(name, first)?;
-            self.lanes[thread].begun = None;
-            return Ok(Deed::Finish { thread, expected: self.expected(words)? });
+            self.threads[thread].begun = None;
+            return Ok(StepKind::Finish { thread, expected: self.expected(words)? });
         }
         match name {
             Name::Task(task) if words.peek() == Some("moves") => self.moves(task, first, words),
@@ -110,25 +110,25 @@ impl<'a> Parser<'a> {
                 let thread = self.thread_of(task, first)?;
                 self.idle(thread, first)?;
                 self.tasks[task].thread = None;
-                self.lanes[thread].task = None;
+                self.threads[thread].task = None;
                 let actions = Vec::new();
                 let task = Some(self.tasks[task].number);
-                Ok(Deed::Lane(LaneStep { thread, task, lets_go: true, ends: true, actions, expected: None }))
+                Ok(StepKind::Thread(ThreadStep { thread, task, lets_go: true, ends: true, actions, expected: None }))
             }
             Name::Thread(thread) if words.peek() == Some("exit") => {
                 let word = words.take("exit")?;
                 self.idle(thread, first)?;
-                if self.lanes[thread].pooled {
+                if self.threads[thread].pooled {
                     return Err(Wrong::at(word.column, "a pool keeps its threads: only a thread of its own exits"));
                 }
-                self.lanes[thread].exited = true;
-                Ok(Deed::Exit { thread })
+                self.threads[thread].exited = true;
+                Ok(StepKind::Exit { thread })
             }
-            _ => self.lane(name, first, words),
+            _ => self.actions(name, first, words),
         }
     }
 
-    fn moves(&mut self, task: usize, first: &Word<'a>, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    fn moves(&mut self, task: usize, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         words.must("moves")?;
         words.must("to")?;
         let from = self.thread_of(task, first)?;
@@ -137,14 +137,14 @@ impl<'a> Parser<'a> {
         let (pool, thread) = self.pool_of(&word)?;
         let thread = thread.filter(|_| pool == self.tasks[task].pool);
         let thread = thread.ok_or_else(|| word.is_no("a thread of its pool, like P.2,"))?;
-        if self.lanes[thread].task.is_some() {
+        if self.threads[thread].task.is_some() {
             return Err(Wrong::at(word.column, format!("{} has another task", word.text)));
         }
         self.idle(thread, &word)?;
-        self.lanes[from].task = None;
-        self.lanes[thread].task = Some(task);
+        self.threads[from].task = None;
+        self.threads[thread].task = Some(task);
         self.tasks[task].thread = Some(thread);
-        Ok(Deed::Lane(LaneStep {
+        Ok(StepKind::Thread(ThreadStep {
             thread: from,
             task: Some(self.tasks[task].number),
             lets_go: true,
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
             Name::Thread(thread) => (thread, 1),
             Name::Client(_) | Name::Connection(_) => return Err(word.is_no("a thread")),
         };
-        let mut begun = (first..first + threads).filter(|&thread| self.lanes[thread].begun.is_some());
+        let mut begun = (first..first + threads).filter(|&thread| self.threads[thread].begun.is_some());
         match (begun.next(), begun.next()) {
             (Some(thread), None) => Ok(thread),
             (None, _) => Err(Wrong::at(word.column, format!("{} has begun nothing", word.text))),
@@ -176,12 +176,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Actions of one thread.
-    fn lane(&mut self, name: Name, first: &Word<'a>, words: &mut Words<'a>) -> Result<Deed, Wrong> {
+    fn actions(&mut self, name: Name, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
         let of_this_line = format!("{}:{}", first.text, self.line);
         let (thread, task, ends) = match name {
-            Name::Thread(thread) if !self.lanes[thread].pooled => (thread, None, false),
+            Name::Thread(thread) if !self.threads[thread].pooled => (thread, None, false),
             Name::Thread(thread) => {
-                if self.lanes[thread].task.is_some() {
+                if self.threads[thread].task.is_some() {
                     return Err(Wrong::at(first.column, format!("{} has a task that has not ended", first.text)));
                 }
                 (thread, Some(self.next_task(of_this_line)), true)
@@ -201,11 +201,11 @@ impl<'a> Parser<'a> {
         while words.takes(";") {
             actions.push(self.action(words)?);
         }
-        if actions.iter().skip(1).any(|action| matches!(action.what, Act::Scope)) {
+        if actions.iter().skip(1).any(|action| matches!(action.kind, ActionKind::Scope)) {
             return Err(Wrong::at(first.column, "`scope` comes first in its line: it lasts to the line's end"));
         }
         if self.block.is_some() {
-            self.lanes[thread].lines += 1;
+            self.threads[thread].lines += 1;
         }
         let arrow = words.column();
         let expected = self.expected(words)?;
@@ -218,13 +218,13 @@ impl<'a> Parser<'a> {
                     format!("what comes of it is known when it finishes: write `{} finishes => …`", first.text);
                 return Err(Wrong::at(arrow, message));
             }
-            self.lanes[thread].begun = Some(self.line);
-            return Ok(Deed::Begin(LaneStep { thread, task, lets_go: ends, ends, actions, expected }));
+            self.threads[thread].begun = Some(self.line);
+            return Ok(StepKind::Begin(ThreadStep { thread, task, lets_go: ends, ends, actions, expected }));
         }
-        if expected.is_some() && !actions.iter().any(|action| action.what.has_result()) {
+        if expected.is_some() && !actions.iter().any(|action| action.kind.has_result()) {
             return Err(Wrong::at(arrow, "nothing in this line has a result to be expected"));
         }
-        Ok(Deed::Lane(LaneStep { thread, task, lets_go: ends, ends, actions, expected }))
+        Ok(StepKind::Thread(ThreadStep { thread, task, lets_go: ends, ends, actions, expected }))
     }
 
     fn next_task(&mut self, name: String) -> u32 {
@@ -245,11 +245,11 @@ impl<'a> Parser<'a> {
     }
 
     fn add_thread(&mut self, name: String, pooled: bool, column: usize) -> Result<usize, Wrong> {
-        if self.lanes.len() == MOST_THREADS {
+        if self.threads.len() == MOST_THREADS {
             return Err(Wrong::at(column, format!("a scenario has at most {MOST_THREADS} threads")));
         }
         self.script.threads.push(name);
-        self.lanes.push(Lane { pooled, ..Lane::default() });
-        Ok(self.lanes.len() - 1)
+        self.threads.push(ThreadState { pooled, ..ThreadState::default() });
+        Ok(self.threads.len() - 1)
     }
 }
