@@ -15,7 +15,7 @@ use crate::event::{
     Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Latency, Lock, Micros, Proof,
     Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
-use crate::figures::{FailureRow, Rest, SectionRow, SessionRow, TaskRow, Whose, WorkerRow};
+use crate::figures::{FailureRow, OperationsOn, Rest, SectionRow, SessionRow, TaskRow, WorkerRow};
 use crate::protocol::{Failure, Protocol};
 
 pub(super) const SPEC: Spec =
@@ -365,31 +365,6 @@ fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
         wait_us: row.wait,
         service_us: row.service,
         stopped: row.stopped.as_ref(),
-    }
-}
-
-/// Operations of one task, or of all, by whose connection carried them.
-#[derive(Serialize)]
-struct OperationsOn {
-    main: u64,
-    own_default: u64,
-    /// A default connection that another task had created.
-    inherited_default: u64,
-    /// A default connection that no task created.
-    thread_default: u64,
-    independent: u64,
-}
-
-impl OperationsOn {
-    fn of(rows: &[TaskRow]) -> Self {
-        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
-        Self {
-            main: on(|whose| whose == Whose::Main),
-            own_default: on(|whose| whose == Whose::Own),
-            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
-            thread_default: on(|whose| whose == Whose::Thread),
-            independent: on(|whose| whose == Whose::Independent),
-        }
     }
 }
 

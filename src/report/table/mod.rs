@@ -1,8 +1,8 @@
 //! The report for a person: what was asked, what came of it, who used what, and at the end what it all comes to.
 
-mod fold;
 pub(super) mod grid;
 mod operations;
+mod ranges;
 mod sections;
 mod sessions;
 mod tasks;

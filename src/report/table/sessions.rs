@@ -1,9 +1,8 @@
 //! A row for each session: those that were opened, and those that could not be.
 
-use super::fold::fold;
 use super::grid::{Over, figures, grid, paragraph, words};
 use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
-use crate::figures::{Protection, SessionRow, Summary, WhyOpened};
+use crate::figures::{Protection, SessionRow, Summary, WhyOpened, worth_showing};
 use crate::protocol::Stage;
 use crate::report::words::{count, figure, many, ms, short};
 
@@ -45,7 +44,7 @@ fn open_section(
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| {
+    let shown = worth_showing(sessions.len(), most, |index| {
         let (row, dial) = sessions[index];
         (!logged_out(row) || row.session.number > 1, connect(dial) + setup(dial))
     });
@@ -184,7 +183,7 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| sessions[index].1.took_us);
+    let shown = worth_showing(sessions.len(), most, |index| sessions[index].1.took_us);
     let columns = [
         words("dialled"),
         words("kind"),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fold::ranges;
+use super::ranges::ranges;
 use super::grid::{figures, grid, labelled, names};
 use crate::figures::{Summary, TaskRow, Whose};
 use crate::report::words::{figure, many};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::fold::{fold, ranges};
+use super::ranges::ranges;
 use super::grid::{Over, figures, grid, labelled, paragraph, words};
-use crate::figures::{Summary, WorkerRow};
+use crate::figures::{Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
 pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
@@ -13,7 +13,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         return String::new();
     }
     let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
-    let shown = fold(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
+    let shown = worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
     let columns = [
         words("worker"),
         words("connection"),
