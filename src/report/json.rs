@@ -188,7 +188,7 @@ struct Document<'a> {
     service_us: Latency,
     total_wait_us: Micros,
     total_service_us: Micros,
-    /// From the beginning of the first operation to the end of the last: what a rate is over.
+    /// From the beginning of the first operation to the end of the last. Rates are computed over this time.
     worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
@@ -211,7 +211,7 @@ struct Document<'a> {
     /// None if the workers do the work themselves.
     tasks: Vec<TaskShape<'a>>,
     sessions: Vec<SessionShape<'a>>,
-    /// What the sessions come to that are not in `sessions`.
+    /// The sums of the sessions that are not in `sessions`.
     other_sessions: Rest,
 }
 
@@ -344,7 +344,7 @@ struct WorkerShape<'a> {
     operations: Counts,
     /// The connections that carried its operations.
     connections: Vec<ConnectionId>,
-    /// What each of them is.
+    /// The kind of each.
     kinds: BTreeMap<String, Kind>,
     /// How many operations had each reason.
     reasons: &'a BTreeMap<&'static str, u64>,

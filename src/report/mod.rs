@@ -53,7 +53,7 @@ formats! {
 }
 
 impl Format {
-    /// What [`Table`](Self::Table) is called too, where it is text rather than a table.
+    /// Another name of [`Table`](Self::Table), for commands that print text rather than a table.
     pub const TEXT: &str = "text";
 
     /// The format's name, as in flags: `table`, `json`, `ndjson`.
@@ -62,7 +62,7 @@ impl Format {
         self.spec().name
     }
 
-    /// What it is for, in a few words.
+    /// Its purpose, in a few words.
     #[must_use]
     pub const fn purpose(self) -> &'static str {
         self.spec().purpose

@@ -34,7 +34,7 @@ fn row(tasks: &[TaskRow], name: &str, whose: Picks) -> Option<Vec<String>> {
     (operations > 0).then(|| vec![name.to_owned(), figure(operations), figure(of), figure(connections.len() as u64)])
 }
 
-/// Which tasks ended before they had done all that was asked of them, and why.
+/// The tasks that stopped early, and why.
 fn stops(tasks: &[TaskRow]) -> String {
     let mut stops: BTreeMap<String, (Vec<u32>, u64)> = BTreeMap::new();
     for row in tasks.iter().filter(|row| row.operations.not_issued > 0) {

@@ -23,7 +23,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         figures("p50").after(3),
         figures("p99"),
         figures("max"),
-        // As narrow as its title and a gap, even over the shortest figures.
+        // Room for the title, even over short figures.
         figures("p50").after(5),
         figures("p99"),
     ];
@@ -78,7 +78,7 @@ fn reasons(row: &WorkerRow) -> String {
     }
 }
 
-/// What the table leaves out.
+/// A count of the rows left out.
 fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
     let mut hidden = shown.iter().copied().peekable();
     let (mut rows, mut issued, mut failed) = (0, 0_u64, 0_u64);
@@ -96,7 +96,7 @@ fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
     paragraph(&format!("... {rows}: {issued}, {failed} failed (--format json lists all)"))
 }
 
-/// Who stopped before it had done all that was asked of it, and why.
+/// The workers that stopped early, and why.
 fn stops(workers: &[WorkerRow]) -> String {
     let mut stops: BTreeMap<(&str, &str), (Vec<u32>, u64)> = BTreeMap::new();
     for row in workers {
