@@ -20,7 +20,7 @@ use mailconn::protocol::{
     Protocol, SmtpOperation, Stage, Transcripts,
 };
 use mailconn::record::{Check, CheckHeader, Happened};
-use mailconn::report::{self, Output};
+use mailconn::report::{self, Format, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
@@ -69,7 +69,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     };
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = (!args.format.is_json()).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
+    let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
         screen.show(&report::check_begins(&header));
     }

@@ -16,6 +16,7 @@ mod secrets;
 mod settings;
 mod stderr;
 mod target;
+mod teller;
 mod testimony;
 mod verify;
 mod workers;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::allocator::{ConnectionId, Kind};
 use crate::event::{Counts, Event, Operation, TaskId, What, WorkerId};
 use crate::ledger::{Analysis, Ledger, Place};
@@ -53,6 +55,36 @@ pub enum Whose {
     Independent,
 }
 
+/// Operations of one task, or of all, by whose connection carried them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OperationsOn {
+    /// The client's main connection.
+    pub main: u64,
+    /// A default connection that the task itself had created.
+    pub own_default: u64,
+    /// A default connection that another task had created.
+    pub inherited_default: u64,
+    /// A default connection that no task created.
+    pub thread_default: u64,
+    /// An independent one, passed by hand.
+    pub independent: u64,
+}
+
+impl OperationsOn {
+    /// Of these tasks.
+    #[must_use]
+    pub fn of(rows: &[TaskRow]) -> Self {
+        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
+        Self {
+            main: on(|whose| whose == Whose::Main),
+            own_default: on(|whose| whose == Whose::Own),
+            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
+            thread_default: on(|whose| whose == Whose::Thread),
+            independent: on(|whose| whose == Whose::Independent),
+        }
+    }
+}
+
 impl TaskRow {
     /// How many of its operations ran on connections of the kind that `whose` picks.
     pub fn on(&self, whose: impl Fn(Whose) -> bool) -> u64 {
@@ -80,11 +112,12 @@ impl fmt::Display for TaskUse {
 /// The tasks of a run.
 #[derive(Debug, Default)]
 pub struct Tasks {
-    tallies: Vec<Tally>,
+    tasks: Vec<OfTask>,
 }
 
+/// What one task has done.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct OfTask {
     workers: BTreeSet<WorkerId>,
     ok: u64,
     failed: u64,
@@ -96,23 +129,23 @@ struct Tally {
 impl Analysis for Tasks {
     fn see(&mut self, event: &Event, known: &Ledger) {
         match &event.what {
-            What::RunStart(start) => self.tallies = vec![Tally::default(); start.tasks.len()],
+            What::RunStart(start) => self.tasks = vec![OfTask::default(); start.tasks.len()],
             What::Operation(operation) => {
                 let place = operation.connection.and_then(|connection| known.place(connection));
                 if let Some(task) = operation.task
-                    && let Some(tally) = self.tally(task)
+                    && let Some(done) = self.of(task)
                 {
-                    tally.operation(task, operation, place);
+                    done.operation(task, operation, place);
                 }
             }
             What::DefaultRefused(refused) => {
-                if let Some(tally) = self.tally(refused.task) {
-                    tally.refused = Some(refused.existing);
+                if let Some(done) = self.of(refused.task) {
+                    done.refused = Some(refused.existing);
                 }
             }
             What::TaskStopped(stopped) => {
-                if let (Some(failure), Some(tally)) = (&stopped.failure, self.tally(stopped.task)) {
-                    tally.stopped = Some((**failure).clone());
+                if let (Some(failure), Some(done)) = (&stopped.failure, self.of(stopped.task)) {
+                    done.stopped = Some((**failure).clone());
                 }
             }
             _ => {}
@@ -124,16 +157,16 @@ impl Tasks {
     /// A row for each task, in their order.
     pub fn rows(&self, known: &Ledger) -> impl Iterator<Item = TaskRow> {
         let asked = known.start().and_then(|start| start.asked);
-        let of = move |task: TaskId| asked.and_then(|asked| asked.of(task.0, self.tallies.len()));
-        (0..).map(TaskId).zip(&self.tallies).map(move |(task, tally)| tally.row(task, of(task)))
+        let of = move |task: TaskId| asked.and_then(|asked| asked.of(task.0, self.tasks.len()));
+        (0..).map(TaskId).zip(&self.tasks).map(move |(task, done)| done.row(task, of(task)))
     }
 
-    fn tally(&mut self, task: TaskId) -> Option<&mut Tally> {
-        self.tallies.get_mut(usize::try_from(task.0).ok()?)
+    fn of(&mut self, task: TaskId) -> Option<&mut OfTask> {
+        self.tasks.get_mut(usize::try_from(task.0).ok()?)
     }
 }
 
-impl Tally {
+impl OfTask {
     fn operation(&mut self, task: TaskId, operation: &Operation, place: Option<&Place>) {
         self.workers.insert(operation.worker);
         match &operation.failure {

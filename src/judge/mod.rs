@@ -1,13 +1,19 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
 mod conclusion;
+pub mod expectations;
 mod finding;
 mod findings;
+mod integrity;
 mod refusals;
 mod rules;
+mod scenario;
 mod selections;
+mod server_log;
 mod stated_limit;
+mod stored;
 mod units;
+mod verification;
 mod witness;
 mod wrong;
 
@@ -15,9 +21,14 @@ pub use conclusion::Conclusion;
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
+pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use rules::Rules;
+pub use scenario::{Steps, client_end};
+pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub(crate) use stated_limit::stated_limit;
+pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
+pub use verification::{Subject, Verification, Verified};
 pub use witness::Witness;
 pub(crate) use witness::is_same_mailbox;
 pub use wrong::{EVIDENCE, Wrong};
@@ -25,11 +36,12 @@ pub use wrong::{EVIDENCE, Wrong};
 use std::borrow::Borrow;
 
 use conclusion::Grounds;
+use expectations::Progress;
 
 use crate::event::{
     Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
 };
-use crate::figures::{Figures, SectionRow, Summary};
+use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
 
 /// Asks every question about one client's stream.
@@ -40,6 +52,7 @@ pub struct Judge {
     rules: Rules,
     witness: Witness,
     grounds: Grounds,
+    progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
 }
 
@@ -64,6 +77,7 @@ impl Default for Judge {
             rules: Rules::default(),
             witness: Witness::default(),
             grounds: Grounds::default(),
+            progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
         }
     }
@@ -87,7 +101,8 @@ impl Judge {
     /// Sees the next event. The event that ends the run ends all questions.
     pub fn see(&mut self, event: &Event) {
         self.known.see(event);
-        let asked: [&mut dyn Analysis; 4] = [&mut self.figures, &mut self.rules, &mut self.witness, &mut self.grounds];
+        let Self { figures, rules, witness, grounds, progress, .. } = self;
+        let asked: [&mut dyn Analysis; 5] = [figures, rules, witness, grounds, progress];
         asked.into_iter().for_each(|analysis| analysis.see(event, &self.known));
         for (_, detector) in &mut self.detectors {
             detector.see(event, &self.known);
@@ -130,6 +145,13 @@ impl Judge {
     #[must_use]
     pub const fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// How far the run has come.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        let (operations, failed) = self.figures.work.ended();
+        Tally { operations, failed, open: self.known.open() }
     }
 
     /// The figures so far.
@@ -180,6 +202,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),

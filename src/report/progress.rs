@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
-use super::words::{count, many, rate, span};
+use super::words::{count, many, per_second, span};
+use crate::figures::{Tally, rate};
 
-/// Plain lines come so far apart.
+/// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Whether progress is shown.
@@ -35,15 +37,12 @@ impl ProgressKind {
     }
 }
 
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Operations that have ended.
-    pub operations: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-    /// Connections that are open.
-    pub open: usize,
+impl FromStr for ProgressKind {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or("progress is auto or never")
+    }
 }
 
 /// Shows how far a run has come: on stderr, since stdout is for results, and without colour.
@@ -52,7 +51,7 @@ pub struct Progress {
     view: View,
     asked: Option<u64>,
     started: Instant,
-    /// Where the rate comes from: the last second or more, what the run does now and not on average.
+    /// The rate is that of the last second or more, not the average of the run.
     stretch: Stretch,
 }
 
@@ -80,7 +79,7 @@ impl fmt::Debug for View {
 }
 
 impl Progress {
-    /// Shows a run of so many operations; none if it is a duration that was asked for.
+    /// `asked` is the number of operations asked for; none if a duration was.
     #[must_use]
     pub fn new(kind: ProgressKind, asked: Option<u64>) -> Self {
         match kind {
@@ -90,7 +89,7 @@ impl Progress {
         }
     }
 
-    /// Shows it in plain lines, so far apart, on `sink`.
+    /// Shows plain lines on `sink`, one each `every`.
     #[must_use]
     pub fn lines(sink: Box<dyn Write + Send>, every: Duration, asked: Option<u64>) -> Self {
         Self::with(View::Lines { sink, every, next: Instant::now() + every }, asked)
@@ -101,7 +100,7 @@ impl Progress {
         Self { view, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
     }
 
-    /// Says how far it has come. Cheap enough to call many times a second: most calls draw nothing.
+    /// Shows how far the run has come. Most calls draw nothing, so many a second are cheap.
     pub fn update(&mut self, tally: &Tally) {
         let now = Instant::now();
         let due = match &self.view {
@@ -114,7 +113,7 @@ impl Progress {
         }
         let stretch = now - self.stretch.began;
         if stretch >= Duration::from_secs(1) {
-            let rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch);
+            let rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch).map(per_second);
             self.stretch = Stretch { began: now, operations: tally.operations, rate };
         }
         let text = self.text(tally);
@@ -123,14 +122,14 @@ impl Progress {
             View::Live(bar) => bar.set_message(text),
             View::Lines { sink, every, next } => {
                 let after = span(now - self.started);
-                // Whoever closed stderr does not want to know.
+                // A closed stderr is no error: the user does not want progress.
                 let _ = writeln!(sink, "mailconn: after {after}: {text}").and_then(|()| sink.flush());
                 *next = now + *every;
             }
         }
     }
 
-    /// Clears the live line: what follows is the report.
+    /// Clears the live line; the report follows.
     pub fn finish(&mut self) {
         if let View::Live(bar) = std::mem::replace(&mut self.view, View::None) {
             bar.finish_and_clear();

@@ -1,23 +1,26 @@
-//! What is run, and by whom: a [`Plan`], driven through a client by [`run`]; or a [`scenario`].
+//! What is run, and by whom: a [`Plan`], driven through a client by [`run`].
 
+mod barrier;
+mod breaker;
+mod context;
 mod control;
 mod executor;
-mod floor;
-mod gate;
 mod issued;
+mod operations;
 mod plan;
-mod reach;
 mod recorder;
 mod recording;
 mod runner;
-pub mod scenario;
-mod shift;
 mod switching;
 mod task;
 mod worker;
 
+pub(crate) use breaker::Breaker;
+pub use context::Setup;
 pub use control::Control;
 pub use executor::RunError;
-pub use floor::Setup;
+pub(crate) use issued::{Issued, Issuer, failure_of};
 pub use plan::{Mix, MixError, Plan, Step};
-pub use runner::{Audience, Ended, Source, Tally, run};
+pub(crate) use recorder::{Recorder, Serving};
+pub(crate) use recording::{Recorded, Recording, client};
+pub use runner::{Audience, Ended, Source, run};

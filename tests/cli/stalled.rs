@@ -1,10 +1,12 @@
 //! A reader who does not read, or reads slowly: it holds up neither the run nor its end.
 
 use std::io::{BufReader, Read};
+use std::mem::replace;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process::{Running, events, mailconn, start_unread};
+use crate::support::tool;
 
 /// Time to sign out, the writer's two seconds, and something for a busy machine.
 const SOON: Duration = Duration::from_secs(7);
@@ -76,4 +78,37 @@ fn a_slow_reader_gets_every_event() {
     let ended = running.end();
     assert_eq!((ended.code, &*ended.stderr), (0, ""));
     assert_eq!(events(&String::from_utf8(text).unwrap()).last().unwrap()["operations"]["issued"], 6000);
+}
+
+#[test]
+fn the_report_says_for_how_long_its_reader_held_the_workers_up() {
+    let mut running = unread("--mode use-default --threads 3 -n 16000 --ops noop --format ndjson");
+    let mut stdout = running.stdout();
+    let slow = Duration::from_secs(2);
+    // It works until the pipe, the queue and the recorder are full.
+    let mut worked = Duration::ZERO;
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        let before = replace(&mut worked, running.worked());
+        if worked - before < Duration::from_millis(100) {
+            break;
+        }
+    }
+    thread::sleep(slow);
+    let mut text = Vec::new();
+    stdout.read_to_end(&mut text).unwrap();
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stderr), (0, ""));
+    let file = String::from_utf8(text).unwrap();
+    let end = events(&file).pop().unwrap();
+    let held_up = Duration::from_micros(end["held_up_us"].as_u64().unwrap());
+    assert!(held_up > slow && held_up.as_micros() < u128::from(end["elapsed_us"].as_u64().unwrap()), "{held_up:?}");
+    let told = tool::told(file.as_bytes(), false, Some(20));
+    assert!(told.contains("the report's reader was slow: workers stood still for "), "{told}");
+    let json: serde_json::Value = serde_json::from_str(&tool::report(file.as_bytes())).unwrap();
+    assert_eq!(json["held_up_us"], end["held_up_us"]);
+
+    let fast = super::process::run("-n 3 -t 2 --format ndjson").stdout;
+    assert_eq!(events(&fast).last().unwrap()["held_up_us"], 0);
+    assert!(!tool::told(fast.as_bytes(), false, Some(20)).contains("stood still"));
 }

@@ -6,7 +6,7 @@ use super::word;
 use crate::event::TlsAgreed;
 use crate::protocol::{Capabilities, Failure, TlsDetails};
 use crate::record::{Check, Happened, When};
-use crate::report::shapes::{Head, indented};
+use crate::report::json::{Head, indented};
 use crate::report::words::{us, wall};
 
 /// The check as one JSON object, indented, with a newline at its end.

@@ -1,42 +1,101 @@
-//! The report for a person: what was asked, what came of it, who used what, and at the end what it all comes to.
+//! The report for people: the request, the result, who used which connection, failures and the verdict.
 
-mod fold;
 pub(super) mod grid;
 mod heading;
 mod operations;
+mod ranges;
 mod sections;
 mod sessions;
 mod tasks;
 mod verdict;
 mod workers;
 
-use super::model::Report;
-pub use operations::OperationRows;
+use std::io::{self, Write};
 
 use heading::heading;
+use operations::OperationRows;
 
-use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::event::{Asked, CutOff, Lock};
+use super::format::{Form, Live, Render, Spec};
+use super::model::{Report, RunReport, Told};
+use super::scenario;
+use super::words::{count, figure, many, per_second, printable, signal, span};
+use crate::event::{Asked, CutOff, Event, Lock, Micros, What};
 use crate::figures::{FailureRow, Summary};
 
-/// The report for a person: plain text, no line wider than 80 columns. Of each section it shows `rows` rows at most, the
-/// first and those that failed or took longest; none: all that the report has.
+pub(super) const SPEC: Spec =
+    Spec { name: "table", purpose: "For people", form: Form::Either(&Tables, || Box::<Lines>::default()) };
+
+/// The most rows of a section.
+const SCREENFUL: usize = 20;
+/// A shorter delay changes no figure in the report.
+const WORTH_SAYING: Micros = Micros(1_000);
+
+/// A screenful of tables for each run; for each scenario its steps.
+struct Tables;
+
+impl Render for Tables {
+    fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        for (at, told) in report.told.iter().enumerate() {
+            match told {
+                Told::Run(run) => {
+                    // A scenario ends with an empty line of its own.
+                    let follows_run = at > 0 && matches!(report.told.get(at - 1), Some(Told::Run(_)));
+                    write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
+                }
+                Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row for each operation of a run, then its tables with all their rows; a line for each step of a scenario.
+#[derive(Default)]
+struct Lines {
+    rows: Option<OperationRows>,
+}
+
+impl Live for Lines {
+    fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>) {
+        let line = match (&event.what, &self.rows) {
+            // The steps tell what the clients did.
+            _ if client.is_some() => return,
+            (What::RunStart(start), _) => self.rows.insert(OperationRows::new(start)).begin(),
+            (What::Operation(operation), Some(rows)) => rows.row(operation),
+            (What::ScenarioStart(start), _) => scenario::scenario_begins(start),
+            (What::Step(step), _) => scenario::scenario_step(step),
+            _ => return,
+        };
+        text.extend_from_slice(line.as_bytes());
+    }
+
+    fn over(&mut self, told: &Told, text: &mut Vec<u8>) {
+        let end = match told {
+            Told::Run(run) => format!("\n{}", table(run, None)),
+            Told::Scenario(of) => of.ends(),
+        };
+        text.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// The tables of a run: plain text, no line wider than 80 columns. A section has at most `most` rows, the first ones and
+/// those that failed or took longest; without `most` it has all rows of the report.
 #[must_use]
-pub fn table(report: &Report, rows: Option<usize>) -> String {
+pub fn table(report: &RunReport, most: Option<usize>) -> String {
     let summary = &report.summary;
-    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, rows)];
-    parts.push(sections::section(summary, rows));
+    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
+    parts.push(sections::section(summary, most));
     parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, rows));
-    parts.push(failures(summary, rows));
+    parts.extend(sessions::sections(summary, most));
+    parts.push(failures(summary, most));
     parts.push(verdict::section(&report.verdict));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
-/// What came of it.
-fn headline(report: &Report) -> String {
-    let Report { start, ending, summary, .. } = report;
+/// The result in a few lines.
+fn headline(report: &RunReport) -> String {
+    let RunReport { start, ending, summary, .. } = report;
     let operations = &summary.operations;
     let mut lines = Vec::new();
     if let Some(number) = ending.interrupted {
@@ -50,12 +109,11 @@ fn headline(report: &Report) -> String {
     }
 
     let opened = summary.connections.opened as u64;
-    let carried = summary.carried;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
-        let each = match carried % opened {
-            0 => many(carried / opened, "operation"),
-            _ => format!("{:.1} operations", carried as f64 / opened as f64),
+        let each = match summary.carried_by_each().unwrap_or_default() {
+            whole if whole.fract() == 0.0 => many(whole as u64, "operation"),
+            each => format!("{each:.1} operations"),
         };
         connections += &match opened {
             1 => format!(", {each} on it"),
@@ -70,8 +128,8 @@ fn headline(report: &Report) -> String {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
     done += &format!("; {}", span(ending.elapsed));
-    if let Some(rate) = rate(carried, summary.worked) {
-        done += &format!(", {rate} operations/s (first to last: {})", span(summary.worked));
+    if let Some(rate) = summary.rate() {
+        done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
     lines.push(done);
 
@@ -82,9 +140,13 @@ fn headline(report: &Report) -> String {
         lines.push(format!("{waiting} {were} still waiting when the time ran out, the longest for {longest}"));
     }
 
-    // With a fixed number for each worker there is nothing to share out.
-    let shares = summary.workers.iter().map(|row| row.operations.issued);
-    if let (Some(Asked::Duration(_)), Some(most), Some(least)) = (start.asked, shares.clone().max(), shares.min()) {
+    if let Some(held_up) = ending.held_up.filter(|held_up| *held_up >= WORTH_SAYING) {
+        let held_up = span(held_up);
+        lines.push(format!("the report's reader was slow: workers stood still for {held_up} until it had read"));
+    }
+
+    // A fixed number for each worker leaves nothing to share.
+    if let (Some(Asked::Duration(_)), Some((most, least))) = (start.asked, summary.busiest_and_idlest()) {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
 
@@ -103,13 +165,13 @@ fn headline(report: &Report) -> String {
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
 }
 
-/// Each way of failing, with the server's own words; the most frequent ones, and what is left out.
+/// The ways of failing, with the server's own words: the most frequent ones, and a count of the others.
 fn failures(summary: &Summary, most: Option<usize>) -> String {
     let all = &summary.failures;
     if all.is_empty() {
         return String::new();
     }
-    // One row too many is shown all the same: to say that it is missing would take its line.
+    // One row too many is shown: a line about it would take the same room.
     let shown = most.filter(|most| all.len() > most.saturating_add(1)).unwrap_or(all.len());
     let rows = all.iter().take(shown).map(|row| {
         let mut text = format!("{} at {}{}", row.kind.name(), row.stage.name(), failed_at(row));
@@ -145,7 +207,7 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
     text
 }
 
-/// Which operation failed, at which of its commands, on which mailbox: ` (fetch of Archive: EXAMINE)`.
+/// The operation, its mailbox and the command that failed: ` (fetch of Archive, EXAMINE)`.
 fn failed_at(row: &FailureRow) -> String {
     let Some(operation) = row.operation else { return String::new() };
     let of = row.mailbox.as_deref().map(|mailbox| format!(" of {}", printable(mailbox))).unwrap_or_default();

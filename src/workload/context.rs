@@ -1,0 +1,46 @@
+//! What a run's workers and tasks share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::barrier::Barrier;
+use super::control::Control;
+use super::plan::Plan;
+use super::recorder::Recorder;
+use super::recording::Recording;
+use super::switching::Switching;
+use crate::allocator::Client;
+use crate::protocol::Stationery;
+
+/// How the client of a run is set up, beyond its plan.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names the run in labels and reports.
+    pub run_id: String,
+    /// The server's name in the report.
+    pub server: String,
+    /// When the run begins: every time in its record counts from here.
+    pub clock: Instant,
+    /// How long an operation may wait for its connection.
+    pub wait_timeout: Duration,
+    /// The cap on connections.
+    pub max_connections: Option<usize>,
+    /// What operations that write are to send; the plan may hold such operations only with it.
+    pub letters: Option<Stationery>,
+    /// The server is spoken to under TLS.
+    pub tls: bool,
+    /// Certificates are not verified, as was asked for.
+    pub insecure: bool,
+}
+
+/// What all workers of a run share.
+pub(super) struct Context {
+    pub(super) plan: Plan,
+    pub(super) setup: Setup,
+    pub(super) client: Client<Recording>,
+    pub(super) switching: Switching,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) control: Arc<Control>,
+    /// Of workers, or of tasks where these do the work.
+    pub(super) barrier: Arc<Barrier>,
+}
