@@ -9,7 +9,7 @@ use mailconn::protocol::{FailureKind, Stage};
 use crate::support::rules;
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("allocator", &[]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
@@ -17,12 +17,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
     ("observe", &["event", "sandbox"]),
+    ("probe", &["allocator", "event", "figures", "protocol", "judge", "report"]),
     ("record", &["allocator", "protocol", "event", "judge"]),
     ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("workload", &["allocator", "protocol", "event", "judge", "record"]),
     ("manual", &["allocator"]),
-    ("cli", &["allocator", "event", "judge", "observe", "protocol", "record", "report", "sandbox", "workload"]),
+    (
+        "cli",
+        &["allocator", "event", "judge", "observe", "probe", "protocol", "record", "report", "sandbox", "workload"],
+    ),
 ];
 
 fn root() -> PathBuf {

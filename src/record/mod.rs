@@ -1,7 +1,6 @@
-//! What happened, whole: a [`Run`], a [`Check`] of one connection, a [`Scenario`] with what was expected of it. All pure.
+//! What happened, whole: a [`Run`], a [`Scenario`] with what was expected of it. All pure.
 
 mod audit;
-mod check;
 mod events;
 mod from_events;
 mod grain;
@@ -11,7 +10,6 @@ mod steps;
 
 pub use audit::{AgainstLog, Audit, Doubt, LoggedSession, RULES, Rule, Tested};
 pub(crate) use audit::{CLOCK, LINES, RUN_END, SEQUENCE, WITNESS};
-pub use check::{Check, CheckHeader, Concern, Happened, Matter, Step, Weight, When};
 pub use from_events::Entries;
 pub use run::{
     Asked, Closed, Command, Dispose, End, Entry, Executor, Header, HowClosed, Leaves, Lock, Names, OpenFailed, Opened,

@@ -1,10 +1,8 @@
 //! A run in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Report`] or a [`Check`](crate::record::Check), and knows of no client,
-//! socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
+//! Every report is a function of plain data, a [`Report`], and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
 //! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
 
-mod check;
 mod explain;
 mod json;
 mod model;
@@ -16,7 +14,6 @@ mod table;
 mod trace;
 mod words;
 
-pub use check::{check_begins, check_ends, check_json, check_step};
 pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
 pub use json::json;
 pub use model::{Report, each};
@@ -24,11 +21,14 @@ pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind, Tally};
 pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
 pub use shapes::SCHEMA_VERSION;
+pub(crate) use shapes::indented;
+pub(crate) use table::grid::{labelled, paragraph};
 pub use table::{OperationRows, table};
 pub use trace::{
     Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
     scenario_verification_text, scenarios_json, verification_json, verification_text,
 };
+pub(crate) use words::{conclusion, day, many, printable, span};
 
 /// The form that a report takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

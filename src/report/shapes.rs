@@ -11,7 +11,7 @@ use crate::protocol::Protocol;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// A report as one JSON object, with a newline at its end.
-pub(super) fn indented(report: &impl Serialize) -> Vec<u8> {
+pub(crate) fn indented(report: &impl Serialize) -> Vec<u8> {
     #[expect(
         clippy::expect_used,
         reason = "string keys and plain numbers: nothing in these shapes can fail to serialise"

@@ -123,7 +123,7 @@ fn every_concern_of_a_check_is_explained() {
             |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
         text.contains('-') && parts.next().is_some_and(plain) && parts.all(rest)
     };
-    let emitted: BTreeSet<String> = literals("src/record/check/concerns.rs").into_iter().filter(is_name).collect();
+    let emitted: BTreeSet<String> = literals("src/probe/check/diagnostics.rs").into_iter().filter(is_name).collect();
     assert!(emitted.len() >= 20, "{emitted:?}");
     assert_eq!(listed("of a check"), emitted);
     emitted.iter().for_each(|name| drop(is_whole(name)));
