@@ -4,7 +4,7 @@ mod conclusion;
 mod finding;
 mod findings;
 mod refusals;
-mod rules;
+pub mod rules;
 mod selections;
 mod stated_limit;
 mod units;
