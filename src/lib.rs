@@ -38,6 +38,7 @@
 //! - [`protocol`]: IMAP, SMTP and POP3 on our own socket layer, each a `Connector`; TLS, sign-in, transcripts. It knows
 //!   nothing of workloads or reports.
 //! - [`workload`]: what is run, and by whom: a thread for each worker, a pool, or asynchronous tasks.
+//! - [`scenario`]: scenarios, line by line: the language, and who performs it with the workload's means.
 //! - [`event`]: what happened, as a stream: each event is its own line of JSON.
 //! - [`ledger`]: what is true now, while a stream goes by; [`figures`]: how much of it there was.
 //! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the exit code. It never asks the
@@ -72,4 +73,5 @@ pub mod protocol;
 pub mod record;
 pub mod report;
 pub mod sandbox;
+pub mod scenario;
 pub mod workload;

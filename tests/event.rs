@@ -4,37 +4,38 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use mailconn::allocator::Mode;
-use mailconn::event::{self, Event, LONGEST, Micros, NotRead, Policy, Role, Switch, What, WorkerId};
+use mailconn::event::{self, Event, LONGEST, Micros, NotRead, Role, Switch, What, WorkerId};
 use mailconn::judge::Rules;
 use mailconn::ledger::{Analysis, Ledger};
-use mailconn::record::Run;
-use mailconn::report::{Recorded, ScenarioVerification};
 use mailconn::workload::Plan;
 
 use crate::cli::process::{end, mailconn};
 use crate::golden::stored;
+use crate::support::tool;
 use crate::verdict::real::{heard, plan, sandbox};
 use crate::verify::traces::{RUNS, SWITCHED, file_of};
 
-fn lines(run: &Run) -> Vec<Vec<u8>> {
+fn lines(events: &[Event]) -> Vec<Vec<u8>> {
+    let started = event::started(&events[0].what).unwrap();
     let line = |event: &Event| {
         let mut line = Vec::new();
-        event::write(event, run.header.started, None, &mut line);
+        event::write(event, started, None, &mut line);
         line
     };
-    run.events(&Policy::default()).iter().map(line).collect()
+    events.iter().map(line).collect()
 }
 
 #[track_caller]
-fn read_back(run: &Run, of: &str) {
-    for line in lines(run) {
+fn read_back(events: &[Event], of: &str) {
+    let started = event::started(&events[0].what).unwrap();
+    for line in lines(events) {
         let text = String::from_utf8_lossy(&line);
         assert!(line.len() <= LONGEST, "{of}: {text}");
         let (event, envelope, unknown) = event::read(&line).unwrap_or_else(|error| panic!("{of}: {error}: {text}"));
         assert_eq!(unknown, Vec::<String>::new(), "{of}: {text}");
         assert_eq!(envelope.event, event.what.name());
         let mut again = Vec::new();
-        event::write(&event, run.header.started, None, &mut again);
+        event::write(&event, started, None, &mut again);
         assert_eq!(String::from_utf8_lossy(&again), text, "{of}");
     }
 }
@@ -42,33 +43,15 @@ fn read_back(run: &Run, of: &str) {
 #[test]
 fn every_event_of_every_kind_of_run_is_read_back_as_it_was_written() {
     for args in RUNS {
-        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        read_back(&trace.run, args);
+        read_back(&tool::events(file_of(args).as_bytes()), args);
     }
     for file in stored() {
         let of = file.display().to_string();
-        if let Recorded::Run(trace) = Recorded::read(&*fs::read(&file).unwrap()).unwrap() {
-            read_back(&trace.run, &of);
-        }
+        tool::events_of(&fs::read(&file).unwrap()).iter().for_each(|run| read_back(run, &of));
     }
     for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b6-one-refused-sign-in-ends-them-all"] {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
-        let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
-        all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| read_back(run, name)));
-    }
-}
-
-/// The record that the stream is to take the place of, until it has.
-#[test]
-fn a_run_is_the_same_when_it_is_put_together_again_from_its_events() {
-    for args in RUNS {
-        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        let again = Run::from_events(trace.run.events(&Policy::default())).unwrap();
-        let (again, was) = (format!("{again:#?}"), format!("{:#?}", trace.run));
-        for (again, was) in again.lines().zip(was.lines()) {
-            assert_eq!(again, was, "{args}");
-        }
-        assert_eq!(again.len(), was.len(), "{args}");
+        tool::events_of(file.as_bytes()).iter().for_each(|run| read_back(run, name));
     }
 }
 
@@ -76,9 +59,8 @@ fn a_run_is_the_same_when_it_is_put_together_again_from_its_events() {
 #[test]
 fn whoever_issues_an_operation_knows_of_the_one_before() {
     for args in [RUNS[0], RUNS[2], SWITCHED] {
-        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
         let mut last: BTreeMap<WorkerId, u64> = BTreeMap::new();
-        for event in trace.run.events(&Policy::default()) {
+        for event in tool::events(file_of(args).as_bytes()) {
             let What::Operation(operation) = &event.what else { continue };
             let before = last.insert(operation.worker, event.seq).unwrap_or_default();
             assert!((before + 1..=event.seq).contains(&operation.issued_after), "{args}: {before}, {event:?}");
@@ -146,8 +128,7 @@ fn what_is_not_known_is_told_and_what_is_no_event_is_none() {
 #[test]
 fn fields_that_contradict_each_other_are_a_fault_of_the_line() {
     let file = file_of(RUNS[0]);
-    let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
-    let lines: Vec<String> = lines(&trace.run).into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+    let lines: Vec<&str> = file.lines().collect();
     let of = |name: &str| lines.iter().find(|line| line.contains(&format!("\"event\":\"{name}\""))).unwrap();
     for (line, from, to, said) in [
         (of("run-start"), "\"threads\":3", "\"threads\":4", "4 threads, and 3 workers"),

@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use mailconn::event::{Agreement, Ending, Event, Micros, Policy, What, WitnessCommands, WorkerId};
 use mailconn::judge::{ALL, Judge, Rules, Witness};
 use mailconn::ledger::{Analysis, Ledger};
-use mailconn::record::Run;
-use mailconn::report::{Recorded, ScenarioVerification};
 
 use crate::cli::process::{end, mailconn, run};
+use crate::support::tool;
 use crate::verify::traces::{RUNS, file_of};
 
 /// What the rules and the witness say, and the most that was remembered on the way.
@@ -53,9 +52,9 @@ fn as_it_happens(events: Vec<Event>) -> Vec<Event> {
 
 /// Each operation is judged, and compared or told to be beyond that; and it does not matter when the server's record comes.
 #[track_caller]
-fn hold(run: &Run, of: &str) {
-    let operations = run.operations().count() as u64;
-    let of_both = [run.events(&Policy::default()), as_it_happens(run.events(&Policy::default()))].map(|events| {
+fn hold(events: &[Event], of: &str) {
+    let operations = events.iter().filter(|event| matches!(event.what, What::Operation(_))).count() as u64;
+    let of_both = [events.to_vec(), as_it_happens(events.to_vec())].map(|events| {
         let (rules, witness, _) = judged(&events);
         assert_eq!(
             (rules.agreement.checked, rules.agreement.held),
@@ -86,13 +85,11 @@ const LONGER: [&str; 6] = [
 #[test]
 fn rules_and_witness_hold_event_by_event_whenever_the_servers_record_comes() {
     for args in RUNS.into_iter().chain(LONGER) {
-        let Recorded::Run(trace) = Recorded::read(file_of(args).as_bytes()).unwrap() else { panic!("{args}") };
-        hold(&trace.run, args);
+        hold(&tool::events(file_of(args).as_bytes()), args);
     }
     for name in ["pool-hazard", "c5-two-clients-on-one-thread", "b2-places-survive-their-sessions"] {
         let file = end(&mut mailconn(["scenario", name, "--format", "ndjson"])).stdout;
-        let Recorded::Scenarios(all) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{name}") };
-        all.into_iter().map(ScenarioVerification::of).for_each(|it| it.runs().for_each(|run| hold(run, name)));
+        tool::events_of(file.as_bytes()).iter().for_each(|run| hold(run, name));
     }
 }
 
@@ -105,8 +102,7 @@ fn the_ledger_remembers_what_is_under_way_and_no_more() {
         ("-t 4 -n 500 --ops noop --mode use-default", 60),
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
-        let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        let (rules, witness, remembered) = judged(&as_it_happens(trace.run.events(&Policy::default())));
+        let (rules, witness, remembered) = judged(&as_it_happens(tool::events(file.as_bytes())));
         assert_eq!((witness.agreement.held, witness.disagreements), (rules.agreement.held, 0), "{args}");
         assert_eq!((rules.agreement.held, rules.wrong), (rules.agreement.checked, Vec::new()), "{args}");
         assert!(remembered <= most, "{args}: {remembered}");
@@ -139,8 +135,7 @@ fn a_detector_keeps_what_is_under_way_and_no_more() {
         ("-t 4 -n 4000 --ops fetch --lock command --mode use-default --mailbox INBOX --mailbox Archive", 1_200_000),
     ] {
         let file = run(&format!("{args} --format ndjson")).stdout;
-        let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!("{args}") };
-        for (id, most) in kept(&trace.run.events(&Policy::default())) {
+        for (id, most) in kept(&tool::events(file.as_bytes())) {
             assert!(most < limit, "{args}: {id} keeps {most}");
         }
     }
@@ -150,10 +145,7 @@ fn a_detector_keeps_what_is_under_way_and_no_more() {
 #[test]
 fn one_long_operation_counts_beside_thousands_of_short_ones() {
     let file = run("-t 4 -n 1 --mode use-default --ops noop --format ndjson").stdout;
-    let Recorded::Run(trace) = Recorded::read(file.as_bytes()).unwrap() else { panic!() };
-    let (operations, mut events): (Vec<Event>, Vec<Event>) = trace
-        .run
-        .events(&Policy::default())
+    let (operations, mut events): (Vec<Event>, Vec<Event>) = tool::events(file.as_bytes())
         .into_iter()
         .filter(|event| !matches!(event.what, What::SessionClosed(_) | What::ConnectionDisposed(_)))
         .filter(|event| !matches!(event.what, What::WorkerEnded(_) | What::RunEnd(_)))

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use mailconn::allocator::Mode;
-use mailconn::event::{self, Event, LONGEST, Micros, Policy, What, WitnessCommands, WitnessSession, WitnessedCommand};
+use mailconn::event::{self, Event, LONGEST, Micros, What, WitnessCommands, WitnessSession, WitnessedCommand};
 use mailconn::judge::Witness;
 use mailconn::ledger::{Analysis, Ledger};
 use mailconn::observe::{Claim, Testimony};
-use mailconn::report::Trace;
 use mailconn::sandbox::{CloseCause, CommandRecord, CommandStatus, Options, Protocol, Sandbox, SessionRecord};
 
+use crate::support::tool;
 use crate::verdict::real;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -248,7 +248,7 @@ fn a_judge_that_hears_the_server_as_it_happens_agrees_with_every_operation() {
         hear(server.stop(PATIENCE));
         assert!(heard.len() > 20, "it came in parts: {}", heard.len());
 
-        let mut events = Trace::read(file.as_bytes()).unwrap().run.events(&Policy::default());
+        let mut events = tool::events(file.as_bytes());
         if let Some(What::RunStart(start)) = events.first_mut().map(|event| &mut event.what) {
             start.witnessed = true;
         }

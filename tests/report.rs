@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailconn::report::{Format, Output, Progress, ProgressKind, Tally, Trace, Unwritable};
+use mailconn::figures::Tally;
+use mailconn::report::{Format, Output, Progress, ProgressKind, Unwritable};
 use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;
@@ -408,8 +409,8 @@ mod json {
         // Such a run cannot end: no file says as much.
         let mut start = nasty().lines.remove(0);
         start["asked"]["operations_per_worker"] = json!(MOST);
-        let begun = Trace::read(&*bytes(&numbered(vec![start]))).unwrap();
-        let report: Value = serde_json::from_slice(&mailconn::report::json(&begun.report)).unwrap();
+        let begun = tool::begun(&bytes(&numbered(vec![start])));
+        let report: Value = serde_json::from_str(&tool::in_format(Format::Json, &begun)).unwrap();
         assert_eq!(report["operations"]["asked"], u64::MAX, "more than can be counted");
         let mut long = ordinary(1, 1);
         long.start()["asked"] = json!({"duration_us": MOST});
@@ -710,7 +711,7 @@ mod progress {
 
 #[test]
 fn formats_go_by_their_names() {
-    assert_eq!(Format::ALL.map(Format::name), ["table", "json", "ndjson"]);
+    assert_eq!(Format::ALL.iter().map(|it| it.name()).collect::<Vec<_>>(), ["table", "json", "ndjson"]);
     assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
 }
 

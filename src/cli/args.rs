@@ -3,19 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use super::{exit, operations};
-use choices::switch;
-use mailconn::event::Switch;
+use mailconn::allocator::Mode;
+use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
-use mailconn::workload::scenario::grammar;
+use mailconn::report::{Format, ProgressKind};
+use mailconn::sandbox::Maildrops;
+use mailconn::scenario::grammar;
 
 mod choices;
 mod reach;
 
-pub use choices::{DisposeArg, ExecutorArg, FailOnArg, FormatArg, LockArg, ModeArg, ProgressArg};
-pub use reach::{MaildropsArg, ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+
+/// What a command that has no stream can be told in.
+const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
 
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
 /// server in the box.
@@ -134,8 +138,14 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "N", help_heading = "Behaviour")]
     pub connections: Option<usize>,
     /// Whether a POP3 session has its maildrop to itself
-    #[arg(long, value_enum, value_name = "HOW", default_value = "locked", help_heading = "Behaviour")]
-    pub maildrops: MaildropsArg,
+    #[arg(
+        long,
+        value_parser = choices::maildrops(),
+        value_name = "HOW",
+        default_value = "locked",
+        help_heading = "Behaviour"
+    )]
+    pub maildrops: Maildrops,
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
@@ -146,20 +156,16 @@ pub struct SandboxArgs {
     #[arg(long, help_heading = "Report")]
     pub log: bool,
     /// text for people, or a JSON object on each line: the addresses, each session event (--log), the summary at the end
-    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
-    pub format: SandboxFormatArg,
+    #[arg(
+        long,
+        value_parser = choices::formats_of_sandbox(),
+        default_value = Format::TEXT,
+        help_heading = "Report"
+    )]
+    pub format: Format,
     /// Write all that goes over each session into a file of its own in DIR, both ways, passwords left out
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     pub transcript: Option<PathBuf>,
-}
-
-/// `--format` of `mailconn sandbox`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SandboxFormatArg {
-    /// For people
-    Text,
-    /// A JSON object on each line
-    Json,
 }
 
 /// The flags of `mailconn check`.
@@ -175,8 +181,13 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub reach: ServerArgs,
     /// The report: text as things happen, or one JSON document at the end
-    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
-    pub format: CheckFormatArg,
+    #[arg(
+        long,
+        value_parser = choices::formats_of_text(TEXT_OR_JSON),
+        default_value = Format::TEXT,
+        help_heading = "Report"
+    )]
+    pub format: Format,
     /// Where the transcript goes.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
@@ -189,8 +200,13 @@ pub struct VerifyArgs {
     #[arg(value_name = "TRACE")]
     pub trace: PathBuf,
     /// The report: text for people, or one JSON document
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: CheckFormatArg,
+    #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
+    pub format: Format,
+    /// Judge what was found anew: exit as a run that was given this would
+    ///
+    /// What does not hold is exit code 7 all the same.
+    #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
+    pub fail_on: Vec<Option<Severity>>,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
@@ -211,43 +227,22 @@ pub struct VerifyArgs {
 /// The flags of `mailconn report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The file, or - for standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The report: a table for people, or one JSON document
-    #[arg(long, value_enum, default_value = "table")]
-    pub format: ReportFormatArg,
+    /// The files, each told after the other; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The report: a table for people, one JSON document, or the events as they are stored
+    #[arg(long, value_parser = choices::formats(Format::ALL), default_value = "table")]
+    pub format: Format,
     /// List every operation above the table
     #[arg(long)]
     pub each: bool,
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-/// `--format` of a stored run or scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormatArg {
-    /// For people
-    Table,
-    /// One document
-    Json,
-}
-
-/// `--format` of a check.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CheckFormatArg {
-    /// For people
-    Text,
-    /// One document, at the end
-    Json,
-}
-
-impl CheckFormatArg {
-    /// Whether it is JSON.
-    pub const fn is_json(self) -> bool {
-        matches!(self, Self::Json)
-    }
+    /// Judge by these findings instead of those that it was judged by, and exit as the run would: some of hazard, leak,
+    /// fault and advice, or none
+    #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
+    pub fail_on: Vec<Option<Severity>>,
 }
 
 /// The flags of `mailconn scenario`.
@@ -286,51 +281,58 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Deadlines")]
     pub wait_timeout: Duration,
 
-    /// The report: text as things happen, or a line of JSON for each step as it happens
-    #[arg(long, value_enum, default_value = "text", help_heading = "Report")]
-    pub format: ScenarioFormatArg,
+    /// The report: text as things happen, one JSON document, or a line of JSON for each event as it happens
+    #[arg(
+        long,
+        value_parser = choices::formats_of_text(Format::ALL),
+        default_value = Format::TEXT,
+        help_heading = "Report"
+    )]
+    pub format: Format,
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
     /// Which findings make a scenario exit 1 that did not expect them
     #[arg(
         long,
-        value_enum,
+        value_parser = choices::severities(),
         value_name = "LIST",
         value_delimiter = ',',
         default_value = "none",
         help_heading = "Report"
     )]
-    pub fail_on: Vec<FailOnArg>,
+    pub fail_on: Vec<Option<Severity>>,
     /// Where the transcripts go.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
-}
-
-/// `--format` of a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScenarioFormatArg {
-    /// For people
-    Text,
-    /// One line for each step
-    Ndjson,
 }
 
 /// The flags of `mailconn run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Which connection operations use
-    #[arg(long, value_enum, ignore_case = true, default_value = "use-main-or-default", help_heading = "Connections")]
-    pub mode: ModeArg,
+    #[arg(
+        long,
+        value_parser = choices::modes(),
+        ignore_case = true,
+        default_value = "use-main-or-default",
+        help_heading = "Connections"
+    )]
+    pub mode: Mode,
     /// Set the mode when so many operations were issued by all workers together, as in 500=use-main; repeatable, ascending
-    #[arg(long, value_name = "N=MODE", value_parser = switch, help_heading = "Connections")]
+    #[arg(long, value_name = "N=MODE", value_parser = choices::switch, help_heading = "Connections")]
     pub switch_mode: Vec<Switch>,
     /// Who does the work
     ///
     /// A pool's threads, and those that asynchronous operations block, outlive their tasks: what a task leaves on its thread
     /// is there for the next one.
-    #[arg(long, value_enum, default_value = "threads", help_heading = "Connections")]
-    pub executor: ExecutorArg,
+    #[arg(
+        long,
+        value_parser = choices::executors(),
+        default_value = "threads",
+        help_heading = "Connections"
+    )]
+    pub executor: Executor,
     /// Workers, a thread each
     #[arg(short, long, value_name = "N", default_value_t = 4, help_heading = "Connections")]
     pub threads: u32,
@@ -338,8 +340,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub tasks: Option<u32>,
     /// With --executor pool or tasks: what becomes of the default connection at a task's end [default: never]
-    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Connections")]
-    pub dispose: Option<DisposeArg>,
+    #[arg(long, value_parser = choices::disposals(), value_name = "WHEN", help_heading = "Connections")]
+    pub dispose: Option<Dispose>,
     /// Workers that create their default connection by hand: all, none, half, or a list like w0,w2-w5; where there are
     /// tasks, each does at its start: all, none, half, or t0,t2-t5
     #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
@@ -350,12 +352,12 @@ pub struct RunArgs {
     /// For how long an operation has its connection to itself
     #[arg(
         long,
-        value_enum,
+        value_parser = choices::locks(),
         default_value = "unit",
         help_heading = "Connections",
         long_help = operations::help_of_lock()
     )]
-    pub lock: LockArg,
+    pub lock: Lock,
     /// The most connections open or being dialled at once; more wait
     ///
     /// Workers keep their connections until all are done: in use-default, with fewer than --threads, the others wait in
@@ -416,8 +418,13 @@ pub struct RunArgs {
     pub wait_timeout: Duration,
 
     /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(long, value_enum, default_value = "table", help_heading = "Report")]
-    pub format: FormatArg,
+    #[arg(
+        long,
+        value_parser = choices::formats(Format::ALL),
+        default_value = "table",
+        help_heading = "Report"
+    )]
+    pub format: Format,
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
@@ -426,13 +433,13 @@ pub struct RunArgs {
     /// Whatever is given here, a limit exits 6, a broken invariant 7, and operations that failed exit 1.
     #[arg(
         long,
-        value_enum,
+        value_parser = choices::severities(),
         value_name = "LIST",
         value_delimiter = ',',
         default_value = "hazard,leak,fault",
         help_heading = "Report"
     )]
-    pub fail_on: Vec<FailOnArg>,
+    pub fail_on: Vec<Option<Severity>>,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
@@ -440,8 +447,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
     /// Progress on standard error
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
-    pub progress: ProgressArg,
+    #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
+    pub progress: ProgressKind,
 }
 
 /// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.

@@ -13,7 +13,7 @@ use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::probe::{self, CheckHeader, Stop};
 use mailconn::protocol::{self, Credentials, Transcripts};
-use mailconn::report::Output;
+use mailconn::report::{Format, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
@@ -50,7 +50,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     };
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = (!args.format.is_json()).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
+    let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
         screen.show(&probe::check_begins(&header));
     }

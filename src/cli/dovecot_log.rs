@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use chrono::NaiveDateTime;
-use mailconn::record::LoggedSession;
+use mailconn::judge::LoggedSession;
 
 /// What the reader of a log line needs of it; a longer one is cut.
 const LINE: u64 = 64 << 10;

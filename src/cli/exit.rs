@@ -46,18 +46,23 @@ them, but for those that a scenario expects, or expects not, and --fail-on.";
 /// The codes, as the `--help` of a verification prints them.
 pub const VERIFY_HELP: &str = "\
 Exit codes:
-  0  the trace is sound: it says what happened, whatever that was
+  0  the trace is sound: it says what happened, whatever that was; with
+     --fail-on, what it comes to by that
   2  wrong usage, no trace, or it cannot be read; or the server's log has nothing
      of the run to compare; or the report could not be written
   7  something in it does not hold
 What the run itself came to (a limit, failed operations, an interruption) is
-shown, and changes none of them.";
+shown, and changes none of them: but with --fail-on the code of a trace that is
+sound is the one that a run with that flag would have exited with. A trace that
+was forged consistently is sound: only a server's own record exposes it.";
 
 /// The codes, as the `--help` of a report prints them.
 pub const REPORT_HELP: &str = "\
 Exit codes:
   0  told, whatever the run came to
-  2  wrong usage, or the file cannot be read; or the report could not be written";
+  2  wrong usage, or a file cannot be read; or the report could not be written
+With --fail-on the exit code is that of the run or scenario, judged so: of several
+the first of 129/130/143, 7, 5, 6, 4, 1.";
 
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
@@ -65,4 +70,10 @@ pub const USAGE: u8 = 2;
 /// The code of a process that this signal ended.
 pub fn interrupted_by(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// Of two codes, the one that counts.
+pub fn first_of(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| [143, 130, 129, 7, 5, 6, 4, 1, 3].iter().position(|it| *it == code).unwrap_or(usize::MAX);
+    if rank(other) < rank(one) { other } else { one }
 }

@@ -15,6 +15,7 @@ mod scenario;
 mod secrets;
 mod settings;
 mod target;
+mod teller;
 mod testimony;
 mod verify;
 mod workers;

@@ -1,65 +1,159 @@
-//! `mailconn report`: a stored run, or stored scenarios, told again.
+//! `mailconn report`: stored runs and scenarios, told again.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::args::{ReportArgs, ReportFormatArg};
-use super::run::SCREENFUL;
-use super::settings;
-use super::verify::recorded;
-use mailconn::report::{self, Recorded, ScenarioTrace, ScenarioVerification, Trace};
+use super::args::ReportArgs;
+use super::{exit, settings};
+use mailconn::event::{Event, Policy, What};
+use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario};
+use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
-/// Reads the file, tells, and says with what code to exit.
+/// What failed, if the report could not be written.
+const WRITING: &str = "writing the report";
+
+/// Reads the files, tells of them in their order, and says with what code to exit.
+///
+/// Each file is told of by itself: the shards of one run become one report when streams can be merged.
 ///
 /// # Errors
-/// The file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
+/// A file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
 pub fn report(args: &ReportArgs) -> Result<u8> {
-    let json = args.format == ReportFormatArg::Json;
     ensure!(
-        !(args.each && json),
-        "--each is about the table: the JSON document counts operations, the file lists them"
+        !args.each || args.format == Format::Table,
+        "--each is about the table: --format ndjson holds every operation, --format json counts them"
     );
+    ensure!(
+        args.files.iter().filter(|file| file.as_os_str() == "-").count() <= 1,
+        "- is standard input, and can be read once"
+    );
+    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
     let output = settings::output(args.output.as_deref())?;
-    let bytes = match recorded(&args.file)? {
-        Recorded::Run(trace) => of_run(*trace, args),
-        Recorded::Scenarios(all) => of_scenarios(all, args)?,
+    let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()) };
+    let mut exit_code = 0;
+    for file in &args.files {
+        let code = tell(&mut teller, file, args, policy.as_ref())?;
+        exit_code = exit::first_of(exit_code, code);
+    }
+    teller.end().context(WRITING)?;
+    Ok(exit_code)
+}
+
+/// Tells of one file, and says with what code it exits: 0, or what the policy makes of it.
+fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Policy>) -> Result<u8> {
+    let (name, from) = open(file)?;
+    let stored = Stored::read(from, |Passing { client, event, .. }| {
+        if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
+            teller.see(client, event);
+        }
+    });
+    let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    let is_scenario = matches!(stored.content, Content::Scenarios(_));
+    ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
+    let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
+    told_in_part(&stored, &whose);
+    let told: Vec<Told> = match stored.content {
+        Content::Run(run) => of_run(&run, policy).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
+        Content::Scenarios(all) => {
+            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, policy)))).collect()
+        }
     };
-    output.write_whole(&bytes).context("writing the report")?;
-    Ok(0)
+    let mut exit_code = 0;
+    for told in told {
+        if policy.is_some() {
+            exit_code = exit::first_of(exit_code, told.exit_code());
+        }
+        teller.over(told);
+    }
+    Ok(exit_code)
 }
 
-fn of_run(trace: Trace, args: &ReportArgs) -> Vec<u8> {
-    told_in_part(trace.is_whole(), trace.passed_over.as_deref());
-    let Trace { run, report, .. } = trace;
-    match args.format {
-        ReportFormatArg::Table => {
-            let each = if args.each { report::each(&run) } else { String::new() };
-            let rows = (!args.each).then_some(SCREENFUL);
-            (each + &report::table(&report, rows)).into_bytes()
-        }
-        ReportFormatArg::Json => report::json(&report),
+/// The file's name and what is in it; `-` is standard input.
+pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
+    if file.as_os_str() == "-" {
+        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
+    }
+    let name = file.to_string_lossy().into_owned();
+    let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
+    Ok((name, Box::new(opened)))
+}
+
+/// The run, judged by that policy, else by its own. The file is believed. None if the run never began.
+fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
+    RunReport::of(&run.judge, policy.cloned().unwrap_or_else(|| run.policy()))
+}
+
+fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
+    let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
+    let interrupted = scenario.end.as_ref().and_then(|end| end.interrupted);
+    let mut report = ScenarioReport::new(*scenario.start);
+    report.steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
+    report.judged(scenario.clients.iter().map(|(name, run)| (name.as_str(), &run.judge)), interrupted, &policy);
+    report
+}
+
+/// Says that a file was cut, or has lines that were passed over.
+fn told_in_part(stored: &Stored, whose: &str) {
+    if stored.passed_over > 0 {
+        let (count, names) = (stored.passed_over, stored.passed_over_names.join(", "));
+        let were = if count == 1 { "addition of a later version was" } else { "additions of a later version were" };
+        super::complain(&format!("{whose}{count} {were} passed over: {names}"));
+    }
+    if !stored.is_whole() {
+        super::complain(&format!(
+            "{whose}the file is not whole, or parts of it are not understood: mailconn verify says which"
+        ));
     }
 }
 
-fn of_scenarios(all: Vec<ScenarioTrace>, args: &ReportArgs) -> Result<Vec<u8>> {
-    ensure!(!args.each, "--each is about runs: a scenario lists what each step did");
-    let passed_over = all.iter().find_map(|trace| trace.passed_over.as_deref());
-    told_in_part(all.iter().all(ScenarioTrace::is_whole), passed_over);
-    let all: Vec<ScenarioVerification> = all.into_iter().map(ScenarioVerification::of).collect();
-    Ok(match args.format {
-        ReportFormatArg::Table => {
-            let texts: Vec<String> = all.iter().map(report::scenario_text).collect();
-            texts.concat().into_bytes()
-        }
-        ReportFormatArg::Json => report::scenarios_json(&all),
-    })
+/// Writes what is told. A stream is opened with its first line, so that a file that cannot be told replaces nothing.
+struct Teller {
+    telling: Telling,
+    output: Output,
+    out: Option<BufWriter<Box<dyn Write + Send>>>,
+    /// How writing went, so far.
+    written: io::Result<()>,
 }
 
-/// Said of a file that was cut, or has lines that were passed over.
-fn told_in_part(whole: bool, passed_over: Option<&str>) {
-    if let Some(passed_over) = passed_over {
-        super::complain(passed_over);
+impl Teller {
+    fn see(&mut self, client: Option<&str>, event: &Event) {
+        let text = self.telling.see(client, [event]);
+        self.write(&text);
     }
-    if !whole {
-        super::complain("the file is not whole, or parts of it are not understood: mailconn verify says which");
+
+    fn over(&mut self, told: Told) {
+        let text = self.telling.over(told);
+        self.write(&text);
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        if !text.is_empty() && self.written.is_ok() {
+            self.written = self.opened().and_then(|out| out.write_all(text));
+        }
+    }
+
+    fn opened(&mut self) -> io::Result<&mut impl Write> {
+        let opened = match self.out.take() {
+            Some(out) => out,
+            None => BufWriter::new(self.output.stream()?),
+        };
+        Ok(self.out.insert(opened))
+    }
+
+    /// Writes the rest. A reader that went away is no failure.
+    fn end(self) -> io::Result<()> {
+        let text = self.telling.end()?;
+        let written = match (self.written, self.out) {
+            (Ok(()), Some(mut out)) => out.flush(),
+            (Ok(()), None) => self.output.write_whole(&text),
+            (written, _) => written,
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 }

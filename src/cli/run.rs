@@ -1,6 +1,5 @@
 //! `mailconn run`: one run, from its settings to its report.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,25 +10,19 @@ use super::exit;
 use super::interrupt::Interrupts;
 use super::settings::{Server, Settings};
 use super::target::Target;
+use super::teller::Teller;
 use super::testimony::Witness;
-use super::writer::{self, Writer};
-use mailconn::event::{self, Event, Policy, What};
+use mailconn::event::{Event, Policy};
 use mailconn::judge::Judge;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery, Transcripts};
-use mailconn::report::{self, Format, OperationRows, Output, Progress, Report};
+use mailconn::report::{Progress, RunReport, Told};
 use mailconn::sandbox::Maildrops;
-use mailconn::workload::{self, Audience, Control, Ended, Setup, Source, Tally};
+use mailconn::workload::{self, Audience, Control, Ended, Setup, Source};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
-/// The table shows so many rows of each kind; `--each` and the other formats show all.
-pub const SCREENFUL: usize = 20;
-/// So many events are put into words at once.
-const AT_ONCE: usize = 1024;
 /// Threads that do no operations: those that listen, write, accept and drive tasks.
 const THREADS_BESIDE: usize = 8;
-/// What failed, if the report could not be written.
-const WRITING: &str = "writing the report";
 
 /// Runs, reports, and says with what code to exit.
 ///
@@ -83,20 +76,15 @@ pub fn run(settings: Settings) -> Result<u8> {
         tls,
         insecure,
     };
-    let mut teller = Teller {
+    let mut watched = Watched {
         progress: Progress::new(settings.progress, settings.plan.operations()),
         judge: Judge::default(),
-        policy: settings.policy,
-        telling: Telling::begins(settings.format, settings.each, &settings.output, &control)?,
-        failed: None,
+        teller: Teller::begin(settings.format, settings.each, settings.output, &control)?,
     };
     let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, clock, SANDBOX_STOP));
     let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
-    let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut teller)?;
-    let (complete, exit_code) = teller.tell(ended, &settings.output, &control)?;
-    if !complete {
-        super::complain("the report is incomplete: nobody read it");
-    }
+    let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut watched)?;
+    let (complete, exit_code) = watched.end(ended, settings.policy)?;
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
         super::complain(&failure);
     }
@@ -105,115 +93,36 @@ pub fn run(settings: Settings) -> Result<u8> {
     Ok(cut_short.unwrap_or(exit_code))
 }
 
-/// Judges the run and tells of it, while it goes on and when it is over.
-struct Teller {
+/// Judges the run and tells of it while it goes on.
+struct Watched {
     progress: Progress,
     judge: Judge,
-    policy: Policy,
-    telling: Telling,
-    /// Why telling ended early, if not because the reader went away.
-    failed: Option<io::Error>,
+    teller: Teller,
 }
 
-/// What is written, and when.
-enum Telling {
-    /// All of it at the end.
-    Whole { json: bool },
-    /// The events as they happen.
-    Events { out: Box<Writer>, file: Option<event::Writer<Vec<u8>>> },
-    /// A row for each operation as it ends, then the table.
-    Rows { out: Box<Writer>, rows: Option<OperationRows> },
-    /// Nobody reads it any more.
-    Nothing,
-}
-
-impl Telling {
-    fn begins(format: Format, each: bool, output: &Output, control: &Arc<Control>) -> Result<Self> {
-        let open = || Writer::open(output, control).map(Box::new).context("opening the report");
-        Ok(match format {
-            Format::Table if each => Self::Rows { out: open()?, rows: None },
-            Format::Table => Self::Whole { json: false },
-            Format::Json => Self::Whole { json: true },
-            Format::Ndjson => Self::Events { out: open()?, file: None },
-        })
-    }
-
-    /// Writes what these events come to, if anything.
-    fn goes_on(&mut self, events: &[Event]) -> io::Result<()> {
-        match self {
-            Self::Events { out, file } => {
-                if let Some(started) = events.first().and_then(|event| event::started(&event.what)) {
-                    *file = Some(event::Writer::new(Vec::new(), started, None));
-                }
-                let Some(file) = file else { return Ok(()) };
-                file.write(events)?;
-                out.write_all(&file.take())
-            }
-            Self::Rows { out, rows } => {
-                let mut text = String::new();
-                for event in events {
-                    match (&event.what, &*rows) {
-                        (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(start)).begin(),
-                        (What::Operation(operation), Some(rows)) => text += &rows.row(operation),
-                        _ => {}
-                    }
-                }
-                if text.is_empty() { Ok(()) } else { out.write_all(text.as_bytes()) }
-            }
-            Self::Whole { .. } | Self::Nothing => Ok(()),
-        }
-    }
-
-    /// Writes the rest.
-    fn ends(mut self, end: &Event, report: &Report, output: &Output, control: &Arc<Control>) -> io::Result<()> {
-        self.goes_on(std::slice::from_ref(end))?;
-        match self {
-            Self::Whole { json: true } => writer::write_whole(output, &report::json(report), control),
-            Self::Whole { json: false } => {
-                writer::write_whole(output, report::table(report, Some(SCREENFUL)).as_bytes(), control)
-            }
-            Self::Events { out, .. } => out.finish(),
-            Self::Rows { mut out, .. } => {
-                out.write_all(format!("\n{}", report::table(report, None)).as_bytes())?;
-                out.finish()
-            }
-            Self::Nothing => Ok(()),
-        }
-    }
-}
-
-impl Teller {
-    /// Whether the report is complete, which it is not if nobody reads it; and the exit code that it says.
-    fn tell(mut self, ended: Ended, output: &Output, control: &Arc<Control>) -> Result<(bool, u8)> {
+impl Watched {
+    /// The run is over: tells what it comes to by that policy. Whether somebody read it all, and the run's exit code.
+    fn end(mut self, ended: Ended, policy: Policy) -> Result<(bool, u8)> {
         self.progress.finish();
         let Ended { ending, events } = ended;
         self.judge.end(ending);
-        let Some(report) = Report::of(&self.judge, self.policy) else { bail!("the run never began") };
+        let Some(report) = RunReport::of(&self.judge, policy) else { bail!("the run never began") };
         let exit_code = report.verdict.conclusion.exit_code();
         let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
-        let written = match self.failed {
-            Some(error) => Err(error),
-            None => self.telling.ends(&end, &report, output, control),
-        };
-        match written {
-            Ok(()) => Ok((true, exit_code)),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok((true, exit_code)),
-            Err(error) if writer::is_unread(&error) => Ok((false, exit_code)),
-            Err(error) => Err(error).context(WRITING),
-        }
+        self.teller.see(None, &[end]);
+        self.teller.over(Told::Run(Box::new(report)));
+        Ok((self.teller.end()?, exit_code))
     }
 }
 
-impl Audience for Teller {
-    fn goes_on(&mut self, events: &[Event], tally: &Tally) {
+impl Audience for Watched {
+    fn goes_on(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.judge.see(event));
-        for some in events.chunks(AT_ONCE) {
-            if let Err(error) = self.telling.goes_on(some) {
-                // A reader that went away is no failure.
-                self.failed = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
-                self.telling = Telling::Nothing;
-            }
-        }
-        self.progress.update(&report::Tally { operations: tally.operations, failed: tally.failed, open: tally.open });
+        self.teller.see(None, events);
+        self.progress.update(&self.judge.tally());
+    }
+
+    fn waited(&self) -> Duration {
+        self.teller.waited()
     }
 }

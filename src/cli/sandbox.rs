@@ -17,10 +17,10 @@ use serde_json::json;
 
 use self::listen::Listen;
 use self::log::Log;
-use super::args::{SandboxArgs, SandboxFormatArg};
+use super::args::SandboxArgs;
 use super::interrupt;
 use super::secrets;
-use mailconn::report::Output;
+use mailconn::report::{Format, Output};
 use mailconn::sandbox::{Options, Sandbox, Transcripts, User};
 
 /// The summary is printed within this time, or not at all.
@@ -55,12 +55,12 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let mut signals = interrupt::requests_to_end().context("listening for signals")?;
     let transcripts = args.transcript.as_deref().map(Transcripts::create).transpose();
     let transcripts = transcripts.context("--transcript")?.map(Arc::new);
-    let json = args.format == SandboxFormatArg::Json;
+    let json = args.format == Format::Json;
     let log = args.log.then(|| Log::new(json));
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
         connections_per_user: args.connections,
-        maildrops: args.maildrops.into(),
+        maildrops: args.maildrops,
         latency: args.latency,
         idle_limit: args.idle_limit,
         // Nobody reads it, and clients come and go for days.

@@ -11,21 +11,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{ScenarioArgs, ScenarioFormatArg};
-use super::check::Screen;
+use super::args::ScenarioArgs;
 use super::descriptors;
 use super::interrupt::Interrupts;
 use super::operations;
 use super::settings::{self, Server};
 use super::target::Target;
+use super::teller::Teller;
 use super::testimony;
-use mailconn::event::Policy;
+use mailconn::event::{self, Event, Policy, What};
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::record::{Outcome, Scenario, StepDone};
-use mailconn::report::{self, Output, ScenarioLines};
-use mailconn::sandbox::{self, Faults, Maildrops, Sandbox};
+use mailconn::report::{Output, ScenarioReport, Told};
+use mailconn::sandbox::{self, Maildrops, Sandbox};
+use mailconn::scenario::{ClientSetup, Cut, Faults, Script, Setup, perform};
 use mailconn::workload::Control;
-use mailconn::workload::scenario::{Cut, Dialling, Provocateur, Script, Stage, perform};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
@@ -77,14 +76,14 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()))?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = Screen::open(&output, &control)?;
-    let mut theatre = Theatre {
+    let mut teller = Teller::begin(args.format, true, output, &control)?;
+    let mut performance = Performance {
         args,
         ehlo: settings::ehlo(&args.reach)?,
         policy,
         transcripts: transcripts.clone(),
         control,
-        screen: &mut screen,
+        teller: &mut teller,
     };
     let mut real = if in_the_box { None } else { Some(Target::of(server, MAILDROPS)?) };
     if real.as_ref().and_then(|target| target.account.tls.as_ref()).is_some_and(|tls| !tls.verifies()) {
@@ -102,12 +101,12 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
                 &mut boxed
             }
         };
-        worst = worst.max(theatre.play(script, target)?);
-        if theatre.control.interrupted().is_some() {
+        worst = worst.max(performance.perform(script, target)?);
+        if performance.control.interrupted().is_some() {
             break;
         }
     }
-    screen.close()?;
+    teller.end()?;
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
         super::complain(&failure);
     }
@@ -166,18 +165,18 @@ fn possible(script: &Script, server: &Server, args: &ScenarioArgs) -> Result<()>
 }
 
 /// What all scenarios of a call have in common.
-struct Theatre<'a> {
+struct Performance<'a> {
     args: &'a ScenarioArgs,
     ehlo: EhloName,
     policy: Policy,
     transcripts: Option<Arc<Transcripts>>,
     control: Arc<Control>,
-    screen: &'a mut Screen,
+    teller: &'a mut Teller,
 }
 
-impl Theatre<'_> {
+impl Performance<'_> {
     /// Performs one, tells of it, and says with what code it ends.
-    fn play(&mut self, script: &Script, target: &mut Target) -> Result<u8> {
+    fn perform(&mut self, script: &Script, target: &mut Target) -> Result<u8> {
         let Target { account, name, sandbox } = target;
         let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
         let letters = script
@@ -186,12 +185,12 @@ impl Theatre<'_> {
         let letters = letters.transpose().context(
             "what is sent needs an address for its sender and its recipient: name them with --from and --to",
         )?;
-        let connector = |dialling: &Dialling<'_>| {
+        let connector = |client: &ClientSetup<'_>| {
             let mut endpoint = account.endpoint.clone();
-            if let Some(user) = dialling.user {
+            if let Some(user) = client.user {
                 endpoint.user = user.to_owned();
             }
-            let credentials = account.credentials.as_ref().map(|right| match dialling.wrong_password {
+            let credentials = account.credentials.as_ref().map(|right| match client.wrong_password {
                 true => Credentials::Password(Secret::new("not-the-password".to_owned())),
                 false => right.share(),
             });
@@ -200,82 +199,67 @@ impl Theatre<'_> {
                 auth: account.auth,
                 family: account.family,
                 tls: account.tls.clone(),
-                connect_timeout: dialling.connect_timeout,
-                operation_timeout: dialling.operation_timeout,
-                run_id: dialling.run_id.to_owned(),
+                connect_timeout: client.connect_timeout,
+                operation_timeout: client.operation_timeout,
+                run_id: client.run_id.to_owned(),
                 ehlo: self.ehlo.clone(),
                 transcripts: self.transcripts.clone(),
                 starved: account.starved.clone(),
                 ..protocol::Settings::without_sign_in(endpoint)
             })
         };
-        let clock = Instant::now();
-        let provoked = sandbox.as_ref().map(|sandbox| Provoked { sandbox, faults: sandbox.faults() });
-        let stage = Stage {
+        let (clock, started) = (Instant::now(), event::to_the_microsecond(SystemTime::now()));
+        let faults = sandbox.as_ref().map(|sandbox| SandboxFaults { sandbox, faults: sandbox.faults() });
+        let setup = Setup {
             server: name.clone(),
             tls: account.tls.is_some(),
             insecure: account.tls.as_ref().is_some_and(|tls| !tls.verifies()),
             run_id,
             clock,
+            started,
             connector: &connector,
             connect_timeout: settings::connect_timeout(&self.args.reach, account.endpoint.protocol),
             operation_timeout: self.args.reach.timeout,
             wait_timeout: self.args.wait_timeout,
             letters,
-            provocateur: provoked.as_ref().map(|provoked| provoked as &dyn Provocateur),
+            faults: faults.as_ref().map(|faults| faults as &dyn Faults),
         };
-        let mut teller = Teller {
-            lines: (self.args.format == ScenarioFormatArg::Ndjson).then(|| ScenarioLines::new(SystemTime::now())),
+        let mut report = None;
+        let teller = &mut *self.teller;
+        let mut audience = |client: Option<&str>, events: &[Event]| {
+            events.iter().for_each(|event| take_in(&mut report, event));
+            teller.see(client, events);
         };
-        self.screen.show(&teller.begins(script, name, account.endpoint.protocol));
-        let mut scenario = perform(script, &stage, &self.control, &mut |step| self.screen.show(&teller.step(step)))?;
+        let performed = perform(script, &setup, &self.control, &mut audience)?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {
             // Nobody reads it: what counts is what was done until then.
-            return Ok(u8::from(scenario.steps.iter().any(|step| !step.held())));
+            return Ok(u8::from(!performed.held()));
         }
-        if let Some(sandbox) = sandbox.take() {
-            scenario.witnessed(testimony::of(sandbox, clock, SANDBOX_STOP));
+        let seen = sandbox.take().map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP)).unwrap_or_default();
+        let exit_code = performed.end(seen, self.policy.clone()).exit_code;
+        if let Some(report) = report {
+            self.teller.over(Told::Scenario(Box::new(report)));
         }
-        let scenario = scenario.in_microseconds();
-        let outcome = scenario.outcome(self.policy.clone());
-        self.screen.show(&teller.ends(&scenario, &outcome));
-        Ok(outcome.exit_code)
+        Ok(exit_code)
     }
 }
 
-/// Puts what happens into words, for people or for programs.
-struct Teller {
-    /// None for people.
-    lines: Option<ScenarioLines>,
-}
-
-impl Teller {
-    fn begins(&mut self, script: &Script, server: &str, protocol: Protocol) -> String {
-        match &mut self.lines {
-            Some(lines) => lines.start(script.name(), server, protocol),
-            None => report::scenario_begins(script.name(), server),
-        }
-    }
-
-    fn step(&mut self, step: &StepDone) -> String {
-        self.lines.as_mut().map_or_else(|| report::scenario_step(step), |lines| lines.step(step))
-    }
-
-    fn ends(&mut self, scenario: &Scenario, outcome: &Outcome) -> String {
-        match &mut self.lines {
-            Some(lines) => lines.end(scenario, outcome),
-            None => report::scenario_ends(scenario, outcome) + "\n",
-        }
+/// Takes the event into the report, which its first one begins.
+fn take_in(report: &mut Option<ScenarioReport>, event: &Event) {
+    match (&event.what, report) {
+        (What::ScenarioStart(start), report) => *report = Some(ScenarioReport::new((**start).clone())),
+        (_, Some(report)) => report.see(event),
+        (_, None) => {}
     }
 }
 
 /// The sandbox, which does as it is told.
-struct Provoked<'a> {
+struct SandboxFaults<'a> {
     sandbox: &'a Sandbox,
-    faults: Faults,
+    faults: sandbox::Faults,
 }
 
-impl Provocateur for Provoked<'_> {
+impl Faults for SandboxFaults<'_> {
     fn cut(&self, port: u16, how: Cut) -> bool {
         let how = match how {
             Cut::Fin => sandbox::Cut::Fin,

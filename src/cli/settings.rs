@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{FailOnArg, FormatArg, ProgressArg, RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::args::{RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
-use mailconn::allocator::{Mode, may_create_default};
-use mailconn::event::{Asked, Dispose, Executor, Lock, Policy, Role, Severity};
+use mailconn::allocator::may_create_default;
+use mailconn::event::{Asked, Executor, Lock, Policy, Role, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
@@ -125,7 +125,7 @@ impl Settings {
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: RunArgs) -> Result<Self> {
         ensure!(
-            !args.each || matches!(args.format, FormatArg::Table),
+            !args.each || args.format == Format::Table,
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
         let server = server(args.server.as_deref(), "--server", &args.reach)?;
@@ -148,14 +148,11 @@ impl Settings {
             operation_timeout: args.reach.timeout,
             wait_timeout: args.wait_timeout,
             max_connections: args.max_connections,
-            format: args.format.into(),
+            format: args.format,
             output,
             policy: policy(&args.fail_on)?,
             each: args.each,
-            progress: match args.progress {
-                ProgressArg::Auto => ProgressKind::Auto,
-                ProgressArg::Never => ProgressKind::Never,
-            },
+            progress: args.progress,
             transcripts: args.transcripts.transcript,
         })
     }
@@ -170,8 +167,8 @@ fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
     for name in &args.mailbox {
         a_mailbox("--mailbox", name)?;
     }
-    let mode = Mode::from(args.mode);
-    let executor = Executor::from(args.executor);
+    let mode = args.mode;
+    let executor = args.executor;
     let mix = mix(args, protocol)?;
     let is_spared = is_spared(args, &mix, is_named);
     let tasks = tasks(args, executor, is_spared)?;
@@ -201,7 +198,7 @@ fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
         workers,
         executor,
         tasks,
-        dispose: args.dispose.map_or(Dispose::Never, Dispose::from),
+        dispose: args.dispose.unwrap_or_default(),
         asked: match (args.duration, args.operations) {
             (Some(duration), _) => Asked::Duration(duration.into()),
             (None, Some(each)) => Asked::Operations(each),
@@ -305,7 +302,7 @@ fn tasks(args: &RunArgs, executor: Executor, is_spared: bool) -> Result<Option<u
 }
 
 fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
-    let lock = Lock::from(args.lock);
+    let lock = args.lock;
     ensure!(
         lock == Lock::Unit || mix.operations().any(Operation::selects),
         "--lock command shows what comes between EXAMINE and the reading: give --ops {} (IMAP has them), or leave it out",
@@ -314,19 +311,16 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     Ok(lock)
 }
 
-pub fn policy(words: &[FailOnArg]) -> Result<Policy> {
-    let has = |word| words.contains(&word);
+/// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
+///
+/// # Errors
+/// It does not.
+pub fn policy(named: &[Option<Severity>]) -> Result<Policy> {
     ensure!(
-        !has(FailOnArg::None) || words.len() == 1,
+        !named.contains(&None) || named.len() == 1,
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
-    let named = [
-        (FailOnArg::Hazard, Severity::Hazard),
-        (FailOnArg::Leak, Severity::Leak),
-        (FailOnArg::Fault, Severity::Fault),
-        (FailOnArg::Advice, Severity::Advice),
-    ];
-    Ok(Policy { fail_on: named.into_iter().filter(|(word, _)| has(*word)).map(|(_, severity)| severity).collect() })
+    Ok(Policy { fail_on: Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect() })
 }
 
 /// Where the report goes: `-` is standard output.
@@ -451,7 +445,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
         );
         None
     };
-    let auth = args.sign_in.auth.map(Way::from);
+    let auth = args.sign_in.auth;
     if let (Some(Credentials::Token(_)), Some(way)) = (&credentials, auth) {
         ensure!(
             matches!(way, Way::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2)),
@@ -483,9 +477,9 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         name: name.to_owned(),
         endpoint,
         listen: Listen::parse(scheme, args.starttls, false)?,
-        auth: auth.map(Way::from),
+        auth: *auth,
         connections: args.sandbox_connections,
-        maildrops: args.sandbox_maildrops.map(Maildrops::from),
+        maildrops: args.sandbox_maildrops,
         latency: args.sandbox_latency.unwrap_or_default(),
     })
 }
@@ -516,7 +510,7 @@ fn tls(args: &TlsArgs, endpoint: &Endpoint) -> Result<Option<Tls>> {
         client_cert: args.client_cert.clone(),
         client_key: args.client_key.clone(),
         server_name: args.server_name.clone(),
-        min_version: args.tls_min.map(Into::into),
+        min_version: args.tls_min,
         insecure: args.insecure,
     };
     Ok(Some(settings.client()?))

@@ -1,12 +1,12 @@
-//! The sandbox's own record, as plain rows for the verdict: the two rooms know nothing of each other.
+//! The sandbox's own record, as events: the two rooms know nothing of each other.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mailconn::event::What;
 use mailconn::observe::{Claim, Testimony};
-use mailconn::record::{WitnessedCommand, WitnessedSession};
-use mailconn::sandbox::{CloseCause, Record, Sandbox, SessionRecord};
+use mailconn::sandbox::{Record, Sandbox, SessionRecord};
+use mailconn::scenario::Seen;
 use mailconn::workload::Source;
 
 /// The sandbox, whose record is taken while it runs.
@@ -50,30 +50,15 @@ fn wait_for_ends(sandbox: &Sandbox, patience: Duration) {
     }
 }
 
-/// Stops the sandbox and takes down what it saw. `clock` is when the run began.
-pub fn of(sandbox: Sandbox, clock: Instant, patience: Duration) -> Vec<WitnessedSession> {
+/// Stops the sandbox, and has each session that it saw as events. `clock` is when the scenario began.
+pub fn of(sandbox: Sandbox, clock: Instant, patience: Duration) -> Vec<Seen> {
     wait_for_ends(&sandbox, patience / 2);
-    sandbox.stop(patience / 2).into_iter().map(|session| row(session, clock)).collect()
-}
-
-fn row(session: SessionRecord, clock: Instant) -> WitnessedSession {
-    let Claim { run_id, label } = Claim::of(&session);
-    let cause = session.closed.as_ref().map(|(_, cause)| cause);
-    WitnessedSession {
-        peer_port: session.peer_port,
-        run_id,
-        label,
-        logged_out: matches!(cause, Some(CloseCause::Logout)),
-        open: matches!(cause, None | Some(CloseCause::Server)),
-        commands: session
-            .commands
-            .iter()
-            .map(|command| WitnessedCommand {
-                tag: command.tag.to_string(),
-                verb: command.verb.to_owned(),
-                selected: command.selected.as_deref().map(str::to_owned),
-                at: Some(command.at.saturating_duration_since(clock)),
-            })
-            .collect(),
-    }
+    let seen = |session: SessionRecord| {
+        let (run_id, port) = (Claim::of(&session).run_id, session.peer_port);
+        let mut testimony = Testimony::new(clock);
+        let mut events = testimony.hear(session);
+        events.extend(testimony.end());
+        Seen { run_id, port, events }
+    };
+    sandbox.stop(patience / 2).into_iter().map(seen).collect()
 }

@@ -53,6 +53,8 @@ pub struct Writer {
     moved: Arc<Mutex<Instant>>,
     control: Arc<Control>,
     patience: Duration,
+    /// For how long writes have waited for the reader.
+    waited: Duration,
 }
 
 /// Writes a whole report. A reader that goes away is no error. Once the run is interrupted, before or meanwhile, a reader
@@ -95,7 +97,15 @@ impl Writer {
             write_all(out, &pieces, &moves).inspect_err(|_| stops.give_up())
         })?;
         let control = Arc::clone(control);
-        let mut writer = Self { queue, backlog: VecDeque::new(), thread: Some(thread), moved, control, patience };
+        let mut writer = Self {
+            queue,
+            backlog: VecDeque::new(),
+            thread: Some(thread),
+            moved,
+            control,
+            patience,
+            waited: Duration::ZERO,
+        };
         while writer.control.interrupted().is_none() {
             match is_open.recv_timeout(10 * SLICE) {
                 Ok(()) => break,
@@ -121,6 +131,11 @@ impl Writer {
             self.rest(since)?;
         }
         self.ended()
+    }
+
+    /// For how long writes have waited for the reader so far.
+    pub const fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Puts what waits into the queue; false if there is no room.
@@ -172,8 +187,13 @@ impl Write for Writer {
         let Some(piece) = bytes.chunks(PIECE).next() else { return Ok(0) };
         self.backlog.push_back(piece.to_vec());
         let since = Instant::now();
+        let mut waits = false;
         while !self.pass_on()? && self.control.interrupted().is_none() {
+            waits = true;
             self.rest(since)?;
+        }
+        if waits {
+            self.waited += since.elapsed();
         }
         Ok(piece.len())
     }

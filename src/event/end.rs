@@ -30,6 +30,10 @@ pub struct RunEnd {
     pub worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     pub cut_off: CutOff,
+    /// For how long workers stood still because the report's reader was slow. Files of version 2 do not say it, nor does a
+    /// scenario, which nobody's reading slows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up_us: Option<Micros>,
     /// One for each mode that was in force, in order.
     pub sections: Vec<Section>,
     /// What was found, worst first.
@@ -51,13 +55,20 @@ pub struct Ending {
     pub interrupted: Option<i32>,
     /// Connections still open when all was over.
     pub still_open: usize,
+    /// For how long workers stood still because the report's reader was slow, if that is known.
+    pub held_up: Option<Micros>,
 }
 
 impl RunEnd {
     /// How it ended.
     #[must_use]
     pub const fn ending(&self) -> Ending {
-        Ending { elapsed: self.elapsed_us, interrupted: self.interrupted, still_open: self.connections.still_open }
+        Ending {
+            elapsed: self.elapsed_us,
+            interrupted: self.interrupted,
+            still_open: self.connections.still_open,
+            held_up: self.held_up_us,
+        }
     }
 }
 

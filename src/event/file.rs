@@ -168,7 +168,7 @@ impl<R: BufRead> Reader<R> {
             self.begin()?;
         } else if self.number == 1 {
             return Err(Unreadable::NoStart(format!("the first line is {:?}", envelope.event)));
-        } else if self.line.len() > LONGEST && self.version == SCHEMA_VERSION {
+        } else if self.line.len() > LONGEST && self.version <= SCHEMA_VERSION {
             return Ok(Some(self.wrong(Some(envelope), format!("it is longer than {LONGEST} bytes"))));
         }
         let mut unknown = Vec::new();

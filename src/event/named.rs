@@ -140,13 +140,19 @@ impl Name for Tag {
 
 reads!(Tag);
 
-impl FromStr for Tag {
-    type Err = String;
+macro_rules! from_str {
+    ($($type:ty)+) => {$(
+        impl FromStr for $type {
+            type Err = String;
 
-    fn from_str(said: &str) -> Result<Self, String> {
-        Self::read(said)
-    }
+            fn from_str(said: &str) -> Result<Self, String> {
+                Self::read(said)
+            }
+        }
+    )+};
 }
+
+from_str! { Executor Dispose Lock Severity Tag }
 
 /// What failed, as [`Failure`] has it.
 #[derive(Serialize, Deserialize)]

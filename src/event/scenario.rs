@@ -1,5 +1,5 @@
 //! The lines of a scenario that are its own: its start, each step, its end. Its clients' runs stand between, each a stream of
-//! its own under the client's name.
+//! its own under the client's name: what a client did in a step stands before that step.
 
 use std::time::SystemTime;
 
@@ -9,8 +9,8 @@ use super::end::{Agreement, Finding, Policy};
 use super::micros::Micros;
 use super::model::Word;
 use super::{fixed, wall};
-use crate::allocator::{ConnectionId, Reason, SessionId};
-use crate::protocol::{Failure, Protocol};
+use crate::allocator::{ConnectionId, Mode, Reason, Refusal, SessionId};
+use crate::protocol::{Failure, FailureKind, Protocol};
 
 /// A scenario begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +51,125 @@ pub struct Step {
     pub happened: Option<String>,
     /// What it did, action by action.
     pub did: Vec<Action>,
+    /// What decides whether it held, as it is evaluated. None where whoever performed it alone can tell, as when a thread
+    /// gave no answer; files of version 2 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expectation: Option<Expectation>,
+}
+
+/// What should come of a step, or be true when its line is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Expectation {
+    /// Every action succeeds: nothing else was written.
+    Success,
+    /// The last action that has a result comes to one of these, and every other one succeeds.
+    Result {
+        /// Any of them.
+        any_of: Vec<Wanted>,
+        /// That mailbox answers.
+        from: Option<String>,
+        /// It runs on that session of its connection, from 1.
+        session: Option<u32>,
+    },
+    /// These connections of the client are open, and no other.
+    Open {
+        /// The client's name.
+        client: String,
+        /// Whether main is.
+        main: bool,
+        /// Which independent connections are: every one that the scenario has created on that client.
+        independent: Vec<Independent>,
+        /// How many defaults are, of all threads together.
+        defaults: usize,
+    },
+    /// So many sessions of all clients together are open.
+    Sessions {
+        /// How many.
+        open: usize,
+    },
+    /// The client has opened so many sessions so far.
+    Opened {
+        /// The client's name.
+        client: String,
+        /// How many.
+        sessions: usize,
+    },
+    /// The client has tried to sign in so often so far.
+    SignIns {
+        /// The client's name.
+        client: String,
+        /// How often.
+        tried: usize,
+    },
+    /// That mode is in force.
+    Mode {
+        /// The client's name.
+        client: String,
+        /// The mode.
+        mode: Mode,
+    },
+    /// The last operations of these threads ended in this order.
+    Order {
+        /// The threads' names.
+        threads: Vec<String>,
+    },
+    /// When all is over, that finding is there, or is not.
+    Finding {
+        /// Its stable name.
+        id: String,
+        /// Whether it is to be there.
+        there: bool,
+    },
+    /// When all is over, there is no finding but advice.
+    NoFindings,
+}
+
+/// An independent connection, and whether it should be open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Independent {
+    /// The name that the scenario gives it.
+    pub name: String,
+    /// The connection; none if its creation failed.
+    pub connection: Option<ConnectionId>,
+    /// Whether it should be open.
+    pub open: bool,
+}
+
+/// What may come of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Wanted {
+    /// It succeeds.
+    Ok,
+    /// It runs, or would run, for that reason.
+    Because {
+        /// The rule's answer.
+        reason: Reason,
+    },
+    /// It runs, or would run, on that connection, which was passed.
+    On {
+        /// The name that the scenario gives it.
+        name: String,
+    },
+    /// It opens a connection.
+    Opened,
+    /// It disposes a connection.
+    Disposed,
+    /// There is nothing to dispose.
+    Nothing,
+    /// It panics.
+    Panics,
+    /// The rules refuse it.
+    Refused {
+        /// By that rule; by any if none.
+        rule: Option<String>,
+    },
+    /// It fails.
+    Fails {
+        /// With that word for the failure; with any if none.
+        kind: Option<FailureKind>,
+    },
 }
 
 /// What one action did.
@@ -63,7 +182,7 @@ pub struct Action {
     pub did: Did,
 }
 
-/// What one action did: `ran`, `would`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `noted`.
+/// What one action did: `ran`, `would`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `counted`, `noted`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Did {
@@ -129,6 +248,11 @@ pub enum Did {
         /// With that message.
         message: String,
     },
+    /// The server counted its open sessions.
+    Counted {
+        /// How many there were.
+        sessions: usize,
+    },
     /// Nothing that has a result.
     Noted {
         /// In a few words.
@@ -178,9 +302,36 @@ impl Step {
         }
         self.did.iter().find_map(|action| action.did.odd())
     }
+
+    /// The finding that it expects at the end, and whether it is to be there; the finding is none if none at all is to be.
+    /// None for any other step. What a file of version 2 says of it is its text.
+    #[must_use]
+    pub fn of_findings(&self) -> Option<(Option<&str>, bool)> {
+        match (&self.expectation, &*self.text.split_whitespace().collect::<Vec<_>>()) {
+            (Some(Expectation::Finding { id, there }), _) => Some((Some(id), *there)),
+            (Some(Expectation::NoFindings), _) | (None, ["expect", "no", "findings"]) => Some((None, false)),
+            (None, ["expect", "finding", id]) => Some((Some(id), true)),
+            (None, ["expect", "no", "finding", id]) => Some((Some(id), false)),
+            _ => None,
+        }
+    }
 }
 
 impl Did {
+    /// Whether the action did what it was told.
+    #[must_use]
+    pub const fn is_ok(&self) -> bool {
+        match self {
+            Self::Ran { failure, .. } => failure.is_none(),
+            Self::Would { .. }
+            | Self::Created { .. }
+            | Self::Disposed { .. }
+            | Self::Counted { .. }
+            | Self::Noted { .. } => true,
+            Self::Nothing | Self::Refused { .. } | Self::Failed { .. } | Self::Panics { .. } => false,
+        }
+    }
+
     fn odd(&self) -> Option<String> {
         match self {
             Self::Ran { connection, session, .. } if session.connection != *connection => {
@@ -194,6 +345,9 @@ impl Did {
                     || (name.is_some() && connection.is_none()) =>
             {
                 Some("a connection is passed exactly where the reason is explicit".to_owned())
+            }
+            Self::Refused { rule, .. } if !Refusal::RULES.contains(&rule.as_str()) => {
+                Some(format!("{rule:?} is no rule that refuses"))
             }
             _ => None,
         }

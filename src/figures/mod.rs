@@ -1,6 +1,7 @@
 //! A stream of events in figures, counted as it goes by.
 
 mod failures;
+mod rates;
 mod sections;
 mod sessions;
 mod summary;
@@ -9,6 +10,7 @@ mod times;
 mod work;
 
 pub use failures::{FailureRow, Failures};
+pub use rates::{Tally, rate};
 pub use sections::{SectionRow, Sections};
 pub use sessions::{Protection, Refused, Rest, SessionRow, Sessions, WhyOpened};
 pub use summary::{Figures, Summary};

@@ -80,11 +80,12 @@ impl fmt::Display for TaskUse {
 /// The tasks of a run.
 #[derive(Debug, Default)]
 pub struct Tasks {
-    tallies: Vec<Tally>,
+    tasks: Vec<OfTask>,
 }
 
+/// What one task has done.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct OfTask {
     workers: BTreeSet<WorkerId>,
     ok: u64,
     failed: u64,
@@ -96,23 +97,23 @@ struct Tally {
 impl Analysis for Tasks {
     fn see(&mut self, event: &Event, known: &Ledger) {
         match &event.what {
-            What::RunStart(start) => self.tallies = vec![Tally::default(); start.tasks.len()],
+            What::RunStart(start) => self.tasks = vec![OfTask::default(); start.tasks.len()],
             What::Operation(operation) => {
                 let place = operation.connection.and_then(|connection| known.place(connection));
                 if let Some(task) = operation.task
-                    && let Some(tally) = self.tally(task)
+                    && let Some(done) = self.of(task)
                 {
-                    tally.operation(task, operation, place);
+                    done.operation(task, operation, place);
                 }
             }
             What::DefaultRefused(refused) => {
-                if let Some(tally) = self.tally(refused.task) {
-                    tally.refused = Some(refused.existing);
+                if let Some(done) = self.of(refused.task) {
+                    done.refused = Some(refused.existing);
                 }
             }
             What::TaskStopped(stopped) => {
-                if let (Some(failure), Some(tally)) = (&stopped.failure, self.tally(stopped.task)) {
-                    tally.stopped = Some((**failure).clone());
+                if let (Some(failure), Some(done)) = (&stopped.failure, self.of(stopped.task)) {
+                    done.stopped = Some((**failure).clone());
                 }
             }
             _ => {}
@@ -124,16 +125,16 @@ impl Tasks {
     /// A row for each task, in their order.
     pub fn rows(&self, known: &Ledger) -> impl Iterator<Item = TaskRow> {
         let asked = known.start().and_then(|start| start.asked);
-        let of = move |task: TaskId| asked.and_then(|asked| asked.of(task.0, self.tallies.len()));
-        (0..).map(TaskId).zip(&self.tallies).map(move |(task, tally)| tally.row(task, of(task)))
+        let of = move |task: TaskId| asked.and_then(|asked| asked.of(task.0, self.tasks.len()));
+        (0..).map(TaskId).zip(&self.tasks).map(move |(task, done)| done.row(task, of(task)))
     }
 
-    fn tally(&mut self, task: TaskId) -> Option<&mut Tally> {
-        self.tallies.get_mut(usize::try_from(task.0).ok()?)
+    fn of(&mut self, task: TaskId) -> Option<&mut OfTask> {
+        self.tasks.get_mut(usize::try_from(task.0).ok()?)
     }
 }
 
-impl Tally {
+impl OfTask {
     fn operation(&mut self, task: TaskId, operation: &Operation, place: Option<&Place>) {
         self.workers.insert(operation.worker);
         match &operation.failure {

@@ -36,14 +36,17 @@ pub struct Work {
     pub service: Times,
     /// Those that stood in line when the time was over, and were not begun: their waits count, they themselves do not.
     pub cut_off: CutOff,
-    workers: BTreeMap<WorkerId, Tally>,
+    ok: u64,
+    failed: u64,
+    workers: BTreeMap<WorkerId, OfWorker>,
     /// When the first operation had its connection, and when the last one gave it back.
     began: Option<Micros>,
     over: Micros,
 }
 
+/// One worker's work.
 #[derive(Debug)]
-struct Tally {
+struct OfWorker {
     ok: u64,
     failed: u64,
     not_issued: u64,
@@ -54,7 +57,7 @@ struct Tally {
     stopped: Option<Failure>,
 }
 
-impl Default for Tally {
+impl Default for OfWorker {
     fn default() -> Self {
         Self {
             ok: 0,
@@ -75,6 +78,8 @@ impl Default for Work {
             wait: Times::fine(),
             service: Times::fine(),
             cut_off: CutOff::default(),
+            ok: 0,
+            failed: 0,
             workers: BTreeMap::new(),
             began: None,
             over: Micros::ZERO,
@@ -87,9 +92,9 @@ impl Analysis for Work {
         match &event.what {
             What::Operation(operation) => self.operation(operation, known),
             What::WorkerStopped(stopped) => {
-                let tally = self.workers.entry(stopped.worker).or_default();
-                tally.not_issued = tally.not_issued.saturating_add(stopped.not_issued);
-                tally.stopped = stopped.failure.as_deref().cloned().or_else(|| tally.stopped.take());
+                let done = self.workers.entry(stopped.worker).or_default();
+                done.not_issued = done.not_issued.saturating_add(stopped.not_issued);
+                done.stopped = stopped.failure.as_deref().cloned().or_else(|| done.stopped.take());
             }
             What::WorkerEnded(ended) if ended.not_begun > 0 => {
                 self.cut_off.operations = self.cut_off.operations.saturating_add(ended.not_begun);
@@ -110,51 +115,61 @@ impl Work {
         self.began.map_or(Micros::ZERO, |began| self.over.saturating_sub(began))
     }
 
+    /// How many operations have ended, and how many of them failed.
+    #[must_use]
+    pub const fn ended(&self) -> (u64, u64) {
+        (self.ok + self.failed, self.failed)
+    }
+
     /// A row for each worker, in their order.
     #[must_use]
     pub fn rows(&self, known: &Ledger) -> Vec<WorkerRow> {
         let Some(start) = known.start() else { return Vec::new() };
         let serves_tasks = !start.tasks.is_empty();
         let asked = start.asked.filter(|_| !serves_tasks);
-        let nothing = Tally::default();
+        let nothing = OfWorker::default();
         let row = |role: &crate::event::WorkerRole| {
-            let tally = self.workers.get(&role.worker).unwrap_or(&nothing);
+            let done = self.workers.get(&role.worker).unwrap_or(&nothing);
             // A task that stops leaves its thread to the next one.
             let number = asked.and_then(|asked| asked.of(role.worker.0, start.workers.len()));
-            tally.row(role.worker, number, !serves_tasks)
+            done.row(role.worker, number, !serves_tasks)
         };
         start.workers.iter().map(row).collect()
     }
 
     fn operation(&mut self, operation: &Operation, known: &Ledger) {
-        let tally = self.workers.entry(operation.worker).or_default();
+        let done = self.workers.entry(operation.worker).or_default();
         if let Some(connection) = operation.connection {
             let kind = || known.place(connection).map_or(Kind::Main, |place| place.kind);
-            tally.connections.entry(connection).or_insert_with(kind);
+            done.connections.entry(connection).or_insert_with(kind);
         }
-        *tally.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
-        tally.wait.add(operation.wait_us);
+        *done.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
+        done.wait.add(operation.wait_us);
         self.wait.add(operation.wait_us);
         if operation.local_port.is_some() {
-            tally.service.add(operation.service_us);
+            done.service.add(operation.service_us);
             self.service.add(operation.service_us);
             let (began, over) = operation.in_use();
             self.began = Some(self.began.map_or(began, |first| first.min(began)));
             self.over = self.over.max(over);
         }
         match &operation.failure {
-            None => tally.ok += 1,
+            None => {
+                self.ok += 1;
+                done.ok += 1;
+            }
             Some(failure) => {
-                tally.failed += 1;
+                self.failed += 1;
+                done.failed += 1;
                 if operation.local_port.is_none() {
-                    tally.stopped = Some((**failure).clone());
+                    done.stopped = Some((**failure).clone());
                 }
             }
         }
     }
 }
 
-impl Tally {
+impl OfWorker {
     fn row(&self, worker: WorkerId, asked: Option<u64>, may_stop: bool) -> WorkerRow {
         let operations = Counts::of(asked, self.ok, self.failed);
         let early = self.not_issued > 0 || asked.is_none_or(|asked| operations.issued < asked);

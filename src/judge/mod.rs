@@ -1,31 +1,43 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
 mod conclusion;
+pub mod expectations;
 mod finding;
 mod findings;
+mod integrity;
 mod refusals;
 pub mod rules;
+mod scenario;
 mod selections;
+mod server_log;
 mod stated_limit;
+mod stored;
 mod units;
+mod verification;
 mod witness;
 
 pub use conclusion::Conclusion;
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
+pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use rules::Rules;
+pub use scenario::{Steps, client_end};
+pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub(crate) use stated_limit::stated_limit;
+pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
+pub use verification::{Subject, Verification, Verified};
 pub use witness::Witness;
 pub(crate) use witness::is_same_mailbox;
 
 use std::borrow::Borrow;
 
 use conclusion::Grounds;
+use expectations::Progress;
 
 use crate::event::{Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, Section, What, Witnessed};
-use crate::figures::{Figures, SectionRow, Summary};
+use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
 
 /// So many pieces of evidence are kept for each question; how many there were is counted.
@@ -48,6 +60,7 @@ pub struct Judge {
     rules: Rules,
     witness: Witness,
     grounds: Grounds,
+    progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
 }
 
@@ -72,6 +85,7 @@ impl Default for Judge {
             rules: Rules::default(),
             witness: Witness::default(),
             grounds: Grounds::default(),
+            progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
         }
     }
@@ -95,7 +109,8 @@ impl Judge {
     /// Sees the next event. The event that ends the run ends all questions.
     pub fn see(&mut self, event: &Event) {
         self.known.see(event);
-        let asked: [&mut dyn Analysis; 4] = [&mut self.figures, &mut self.rules, &mut self.witness, &mut self.grounds];
+        let Self { figures, rules, witness, grounds, progress, .. } = self;
+        let asked: [&mut dyn Analysis; 5] = [figures, rules, witness, grounds, progress];
         asked.into_iter().for_each(|analysis| analysis.see(event, &self.known));
         for (_, detector) in &mut self.detectors {
             detector.see(event, &self.known);
@@ -138,6 +153,13 @@ impl Judge {
     #[must_use]
     pub const fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// How far the run has come.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        let (operations, failed) = self.figures.work.ended();
+        Tally { operations, failed, open: self.known.open() }
     }
 
     /// The figures so far.
@@ -188,6 +210,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().map(section).collect(),
         findings: verdict.findings.clone(),
         verdict: verdict.proof,

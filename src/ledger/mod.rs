@@ -264,6 +264,12 @@ impl Ledger {
         timeline.iter().rev().find(|(since, _)| *since < before).and_then(|(_, connection)| *connection)
     }
 
+    /// The mode in force.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        self.modes.back().map(|(_, mode)| *mode)
+    }
+
     /// Whether `mode` was in force at any time between two events.
     #[must_use]
     pub fn mode_was(&self, mode: Mode, from: u64, to: u64) -> bool {

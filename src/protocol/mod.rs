@@ -46,12 +46,12 @@ pub use operation::{
     UnknownOperation,
 };
 pub use pop3::{Pop3Connection, Pop3Connector};
-pub use sasl::{Mechanism, UnknownMechanism, Way};
+pub use sasl::{Mechanism, UnknownMechanism, UnknownWay, Way};
 pub use secret::Secret;
 pub use session::{DialEvent, DialWatch, Established};
 pub use settings::{Settings, Starved};
 pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector};
 pub use stream::{TlsDetails, Traffic};
-pub use tls::{Certificate, PemFile, Tls, TlsSettings, TlsSettingsError, TlsVersion};
+pub use tls::{Certificate, PemFile, Tls, TlsSettings, TlsSettingsError, TlsVersion, UnknownTlsVersion};
 pub use transcript::{Transcripts, TranscriptsError};

@@ -82,6 +82,23 @@ pub enum Way {
     Native,
 }
 
+/// No way to sign in has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{UnknownMechanism}; or user-pass")]
+pub struct UnknownWay;
+
+impl FromStr for Way {
+    type Err = UnknownWay;
+
+    /// A mechanism by its name, or `user-pass`. Upper and lower case are the same.
+    fn from_str(name: &str) -> Result<Self, UnknownWay> {
+        if name.eq_ignore_ascii_case("user-pass") {
+            return Ok(Self::Native);
+        }
+        name.parse().map(Self::Sasl).map_err(|_| UnknownWay)
+    }
+}
+
 /// The protocol's own command to sign in, where the server takes it and it can carry user and password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Native {

@@ -41,6 +41,7 @@ impl Run {
             elapsed: self.end.elapsed.into(),
             interrupted: self.end.interrupted,
             still_open: self.end.still_open,
+            held_up: None,
         }
     }
 

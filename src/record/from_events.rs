@@ -51,7 +51,7 @@ impl Run {
 
     /// It ended so.
     pub fn ended(&mut self, ending: event::Ending) {
-        let event::Ending { elapsed, interrupted, still_open } = ending;
+        let event::Ending { elapsed, interrupted, still_open, .. } = ending;
         self.end = End { elapsed: elapsed.duration(), interrupted, still_open };
         if self.header.scripted {
             // Nothing was asked of anybody: as much as there was time for.

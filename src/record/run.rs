@@ -459,27 +459,6 @@ impl Operation {
             },
         }
     }
-
-    /// What it selected in a lease of its own, before the one in which it was to read ([`Lock::Command`]).
-    pub(super) fn selected(&self) -> Option<&Selection> {
-        self.relied_on.as_deref().filter(|selection| !selection.commands.is_empty())
-    }
-
-    /// The commands of it that the sockets carried, lease by lease.
-    pub(super) fn leases(&self) -> impl Iterator<Item = Leased<'_>> {
-        let earlier = self
-            .relied_on
-            .as_deref()
-            .map(|selection| Leased { session: selection.session, commands: &selection.commands });
-        let last = self.session.map(|session| Leased { session, commands: &self.commands });
-        earlier.into_iter().chain(last).filter(|lease| !lease.commands.is_empty())
-    }
-}
-
-/// What one lease carried of an operation.
-pub(super) struct Leased<'a> {
-    pub(super) session: SessionId,
-    pub(super) commands: &'a [Command],
 }
 
 /// A command as the socket carried it.
@@ -522,16 +501,6 @@ pub struct WitnessedCommand {
 }
 
 impl Run {
-    /// Whether a session of this run was dialled from that port.
-    #[must_use]
-    pub(super) fn dialled_from(&self, port: u16) -> bool {
-        self.entries.iter().any(|entry| match &entry.what {
-            What::Opened(opened) => opened.local_port == port,
-            What::OpenFailed(failed) => failed.local_port == Some(port),
-            _ => false,
-        })
-    }
-
     /// The operations, in the order of their ends.
     pub fn operations(&self) -> impl Iterator<Item = (&Entry, &Operation)> {
         self.entries.iter().filter_map(|entry| match &entry.what {

@@ -1,33 +1,128 @@
-//! The report as one JSON object.
+//! One JSON document.
 
 use std::collections::BTreeMap;
 
+use std::io::{self, Write};
+use std::time::SystemTime;
+
 use serde::Serialize;
 
-use super::model::Report;
-use super::shapes::{Head, indented};
+use super::format::{Form, Render, Spec};
+use super::model::{Report, RunReport, ScenarioReport, Told};
+use super::words::wall;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::event::{
     Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Latency, Lock, Micros, Proof,
-    Role, Severity, TaskId, TlsAgreed, WorkerId,
+    Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
 use crate::figures::{FailureRow, Rest, SectionRow, SessionRow, TaskRow, Whose, WorkerRow};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Protocol};
 
-/// The report as one JSON object, indented, with a newline at its end.
-///
-/// `certificates_verified` is null without TLS, where nobody shows a certificate; `seed`, `asked` and `mix` where a scenario
-/// said what to do.
+pub(super) const SPEC: Spec =
+    Spec { name: "json", purpose: "One document, at the end", form: Form::Whole(&Json) };
+
+/// The version of the documents' form. Fields may be added under one number; none is renamed or taken away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One JSON document, indented, with a newline at its end: of one run an object, of scenarios `{"scenarios": […]}`, else
+/// `{"reports": […]}`.
 ///
 /// Scripts depend on its names: under one `schema_version` names are added, never renamed.
-#[must_use]
-pub fn json(report: &Report) -> Vec<u8> {
-    let Report { start, ending, summary, verdict, policy } = report;
+struct Json;
+
+impl Render for Json {
+    fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        let only_scenarios = report.told.iter().all(|told| matches!(told, Told::Scenario(_)));
+        let documents = report.told.iter().map(ToldShape::from);
+        let bytes = match report.told.as_slice() {
+            [Told::Run(run)] => indented(&run_shape(run)),
+            _ if only_scenarios => indented(&Scenarios { scenarios: documents.collect() }),
+            _ => indented(&Reports { reports: documents.collect() }),
+        };
+        out.write_all(&bytes)
+    }
+}
+
+#[derive(Serialize)]
+struct Scenarios<'a> {
+    scenarios: Vec<ToldShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct Reports<'a> {
+    reports: Vec<ToldShape<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldShape<'a> {
+    Run(Box<Document<'a>>),
+    Scenario(Box<ScenarioShape<'a>>),
+}
+
+impl<'a> From<&'a Told> for ToldShape<'a> {
+    fn from(told: &'a Told) -> Self {
+        match told {
+            Told::Run(run) => Self::Run(Box::new(run_shape(run))),
+            Told::Scenario(scenario) => Self::Scenario(Box::new(scenario_shape(scenario))),
+        }
+    }
+}
+
+/// What its `scenario-start` and `scenario-end` say, and its steps in `done`.
+#[derive(Serialize)]
+struct ScenarioShape<'a> {
+    #[serde(flatten)]
+    start: ScenarioStart,
+    done: &'a [Step],
+    #[serde(flatten)]
+    end: Option<&'a ScenarioEnd>,
+}
+
+fn scenario_shape(scenario: &ScenarioReport) -> ScenarioShape<'_> {
+    let ScenarioReport { start, steps, end, .. } = scenario;
+    ScenarioShape { start: ScenarioStart { schema_version: SCHEMA_VERSION, ..start.clone() }, done: steps, end: end.as_ref() }
+}
+
+/// A document as bytes, indented, with a newline at its end.
+pub(crate) fn indented(document: &impl Serialize) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "string keys and plain numbers: nothing in a document can fail to serialise")]
+    let mut bytes = serde_json::to_vec_pretty(document).expect("the document serialises");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// How a document begins, whatever it is about.
+#[derive(Serialize)]
+pub(crate) struct Head<'a> {
+    schema_version: u32,
+    tool_version: &'a str,
+    run_id: &'a str,
+    started: String,
+    server: &'a str,
+    protocol: &'static str,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn new(
+        tool_version: &'a str,
+        run_id: &'a str,
+        started: SystemTime,
+        server: &'a str,
+        protocol: Protocol,
+    ) -> Self {
+        let (started, protocol) = (wall(started), protocol.name());
+        Self { schema_version: SCHEMA_VERSION, tool_version, run_id, started, server, protocol }
+    }
+}
+
+fn run_shape(report: &RunReport) -> Document<'_> {
+    let RunReport { start, ending, summary, verdict, policy } = report;
     let role = |worker: WorkerId| {
         let role = usize::try_from(worker.0).ok().and_then(|at| start.workers.get(at));
         role.map(|it| it.role).unwrap_or_default()
     };
-    indented(&Document {
+    Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
         certificates_verified: start.certificates_verified,
         mode: start.mode,
@@ -50,6 +145,7 @@ pub fn json(report: &Report) -> Vec<u8> {
         total_service_us: summary.total_service,
         worked_us: summary.worked,
         cut_off: summary.cut_off,
+        held_up_us: ending.held_up,
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
@@ -63,7 +159,7 @@ pub fn json(report: &Report) -> Vec<u8> {
         tasks: summary.tasks.iter().map(TaskShape::from).collect(),
         sessions: summary.sessions.iter().map(session).collect(),
         other_sessions: summary.rest,
-    })
+    }
 }
 
 #[derive(Serialize)]
@@ -96,6 +192,9 @@ struct Document<'a> {
     worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
+    /// For how long workers stood still because the report's reader was slow; missing where the file does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_up_us: Option<Micros>,
     /// One for each mode that was in force, in order.
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],

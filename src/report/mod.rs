@@ -1,58 +1,92 @@
 //! A run in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Report`], and knows of no client, socket or argument. What is written where is [`Output`]'s; what is shown while a run lasts is [`Progress`]'s. A [`Trace`]
-//! goes the other way: the bytes of a run's file in, the run out, and what in it does not hold.
+//! Every report is a function of plain data, a [`Report`], and knows of no client, socket or argument. A format is one file,
+//! and one line of the registry below. What is written where is [`Output`]'s; what is shown while a run lasts is
+//! [`Progress`]'s.
 
 mod explain;
-mod json;
+mod format;
 mod model;
 mod output;
 mod progress;
 mod scenario;
-mod shapes;
-mod table;
-mod trace;
+mod verification;
 mod words;
 
+use std::str::FromStr;
+
 pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
-pub use json::json;
-pub use model::{Report, each};
+pub use format::{Live, Render, Telling};
+pub use json::SCHEMA_VERSION;
+pub(crate) use json::indented;
+pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
-pub use progress::{Progress, ProgressKind, Tally};
-pub use scenario::{ScenarioLines, scenario_begins, scenario_ends, scenario_step};
-pub use shapes::SCHEMA_VERSION;
-pub(crate) use shapes::indented;
+pub use progress::{Progress, ProgressKind};
 pub(crate) use table::grid::{labelled, paragraph};
-pub use table::{OperationRows, table};
-pub use trace::{
-    Recorded, ScenarioTrace, ScenarioVerification, Trace, Verification, scenario_text, scenario_verification_json,
-    scenario_verification_text, scenarios_json, verification_json, verification_text,
-};
+pub use table::table;
+pub use verification::{verification_json, verification_text};
 pub(crate) use words::{conclusion, day, many, printable, span};
 
-/// The form that a report takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// For a person, at most 80 columns wide.
-    #[default]
-    Table,
-    /// One JSON object, when the run is over.
-    Json,
-    /// A JSON object on each line, as things happen.
-    Ndjson,
+macro_rules! formats {
+    ($($file:ident $name:ident)+) => {
+        $(mod $file;)+
+
+        /// The form that a report takes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each says what it is for: purpose()")]
+        pub enum Format { $($name,)+ }
+
+        impl Format {
+            /// Every format.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            const fn spec(self) -> &'static format::Spec {
+                match self { $(Self::$name => &$file::SPEC,)+ }
+            }
+        }
+    };
+}
+
+formats! {
+    table Table
+    json Json
+    ndjson Ndjson
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Ndjson];
+    /// What [`Table`](Self::Table) is called too, where it is text rather than a table.
+    pub const TEXT: &str = "text";
 
     /// The format's name, as in flags: `table`, `json`, `ndjson`.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-        }
+        self.spec().name
+    }
+
+    /// What it is for, in a few words.
+    #[must_use]
+    pub const fn purpose(self) -> &'static str {
+        self.spec().purpose
+    }
+
+    /// Tells of runs and scenarios in this format, as they go on if `live` asks for it and the format can. A stream always
+    /// does.
+    #[must_use]
+    pub fn telling(self, live: bool) -> Telling {
+        Telling::new(self.spec().form, live)
+    }
+}
+
+/// No format has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such format")]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let name = if name == Self::TEXT { Self::Table.name() } else { name };
+        Self::ALL.iter().copied().find(|format| format.name() == name).ok_or(UnknownFormat)
     }
 }

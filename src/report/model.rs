@@ -1,16 +1,31 @@
-//! All that a renderer may know of a run.
+//! All that a renderer may know.
 
 use std::sync::Arc;
 
-use super::table::OperationRows;
-use crate::event::{Ending, Policy, RunEnd, RunStart, What};
+use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
 use crate::figures::Summary;
-use crate::judge::{Judge, Verdict, run_end};
-use crate::record::Run;
+use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
 
-/// A run to be told: what was asked for, how it ended, its figures, and what it comes to by which policy.
-#[derive(Clone, Debug)]
+/// Runs and scenarios, in the order in which they are told.
+#[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// Each of them.
+    pub told: Vec<Told>,
+}
+
+/// What a report tells of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Told {
+    /// A run.
+    Run(Box<RunReport>),
+    /// A scenario.
+    Scenario(Box<ScenarioReport>),
+}
+
+/// A run: what was asked for, how it ended, its figures, and what it comes to by which policy.
+#[derive(Clone, Debug)]
+pub struct RunReport {
     /// What was asked for.
     pub start: Arc<RunStart>,
     /// How it ended.
@@ -23,7 +38,7 @@ pub struct Report {
     pub policy: Policy,
 }
 
-impl Report {
+impl RunReport {
     /// Of the run that the judge has seen, judged by that policy; none if it never began.
     #[must_use]
     pub fn of(judge: &Judge, policy: Policy) -> Option<Self> {
@@ -39,25 +54,65 @@ impl Report {
     pub fn run_end(&self) -> RunEnd {
         run_end(self.ending, &self.summary, &self.verdict, self.policy.clone())
     }
-
-    /// Of a run that was recorded, judged by that policy; none if it never began.
-    #[must_use]
-    pub fn of_run(run: &Run, policy: Policy) -> Option<Self> {
-        Self::of(&run.judge(), policy)
-    }
 }
 
-/// A row for each operation of a run that was recorded, and an empty line at the end.
-#[must_use]
-pub fn each(run: &Run) -> String {
-    let mut rows: Option<OperationRows> = None;
-    let mut text = String::new();
-    for event in run.happened() {
-        match (event.what, &rows) {
-            (What::RunStart(start), _) => text += &rows.insert(OperationRows::new(&start)).begin(),
-            (What::Operation(operation), Some(rows)) => text += &rows.row(&operation),
+/// A scenario, as its stream tells it.
+#[derive(Clone, Debug)]
+pub struct ScenarioReport {
+    /// What was performed.
+    pub start: ScenarioStart,
+    /// Its steps, in order; those that are judged at the end come last.
+    pub steps: Vec<Step>,
+    /// What was checked of each client, in their order.
+    pub proofs: Vec<Proof>,
+    /// What it came to; none before its end.
+    pub end: Option<ScenarioEnd>,
+}
+
+impl ScenarioReport {
+    /// Of a scenario that begins.
+    #[must_use]
+    pub const fn new(start: ScenarioStart) -> Self {
+        Self { start, steps: Vec::new(), proofs: Vec::new(), end: None }
+    }
+
+    /// Takes in its next event, or that of a client.
+    pub fn see(&mut self, event: &Event) {
+        match &event.what {
+            What::Step(step) => self.steps.push((**step).clone()),
+            What::RunEnd(end) => self.proofs.push(end.verdict),
+            What::ScenarioEnd(end) => self.end = Some((**end).clone()),
             _ => {}
         }
     }
-    text + "\n"
+
+    /// Judges its clients, each by the judge that saw its run, and so all of it by that policy. `interrupted` is the signal
+    /// that ended it early.
+    pub fn judged<'a>(
+        &mut self,
+        clients: impl IntoIterator<Item = (&'a str, &'a Judge)>,
+        interrupted: Option<i32>,
+        policy: &Policy,
+    ) {
+        let runs = clients.into_iter().filter_map(|(name, judge)| Some((name, RunReport::of(judge, policy.clone())?)));
+        let (proofs, ends) = runs
+            .map(|(name, run)| {
+                let end = client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open);
+                (run.verdict.proof, end)
+            })
+            .unzip();
+        self.proofs = proofs;
+        self.end = Some(Steps::of(&self.steps).end(ends, interrupted, policy.clone()));
+    }
+}
+
+impl Told {
+    /// The code with which the process exits that performed it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Run(run) => run.verdict.conclusion.exit_code(),
+            Self::Scenario(scenario) => scenario.end.as_ref().map_or(0, |end| end.exit_code),
+        }
+    }
 }

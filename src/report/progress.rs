@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
-use super::words::{count, many, rate, span};
+use super::words::{count, many, per_second, span};
+use crate::figures::{Tally, rate};
 
 /// Plain lines come so far apart.
 const EVERY: Duration = Duration::from_secs(5);
@@ -35,15 +37,12 @@ impl ProgressKind {
     }
 }
 
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Operations that have ended.
-    pub operations: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-    /// Connections that are open.
-    pub open: usize,
+impl FromStr for ProgressKind {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or("progress is auto or never")
+    }
 }
 
 /// Shows how far a run has come: on stderr, since stdout is for results, and without colour.
@@ -114,7 +113,7 @@ impl Progress {
         }
         let stretch = now - self.stretch.began;
         if stretch >= Duration::from_secs(1) {
-            let rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch);
+            let rate = rate(tally.operations.saturating_sub(self.stretch.operations), stretch).map(per_second);
             self.stretch = Stretch { began: now, operations: tally.operations, rate };
         }
         let text = self.text(tally);

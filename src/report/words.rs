@@ -41,12 +41,6 @@ pub(super) fn wall(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// A wall-clock time without what [`wall`] does not write: a time that is reckoned from it is the one that a reader reckons.
-pub(super) fn to_the_microsecond(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_micros(us(since))
-}
-
 /// The day of a wall-clock time, UTC.
 pub(crate) fn day(time: SystemTime) -> String {
     let mut day = wall(time);
@@ -129,11 +123,9 @@ pub(crate) fn span(duration: impl Into<Duration>) -> String {
     }
 }
 
-/// How many a second; none if no time has passed.
-pub(super) fn rate(number: u64, duration: impl Into<Duration>) -> Option<String> {
-    let seconds = duration.into().as_secs_f64();
-    let rate = (seconds > 0.0).then(|| number as f64 / seconds)?;
-    Some(if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) })
+/// `8.3`, `1,234`: so many a second.
+pub(super) fn per_second(rate: f64) -> String {
+    if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) }
 }
 
 /// What others wrote (a server's line, a name), made fit for a terminal: nothing in it can move the cursor, change a colour

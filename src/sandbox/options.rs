@@ -1,5 +1,6 @@
 //! How a sandbox behaves, and who may sign in.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,18 @@ pub enum Maildrops {
     /// Any number, as Dovecot has it unless told otherwise (`pop3_lock_session=no`). Each sees what was there when it signed
     /// in, and what one deletes is gone for those who come later.
     Shared,
+}
+
+impl FromStr for Maildrops {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        match name {
+            "locked" => Ok(Self::Locked),
+            "shared" => Ok(Self::Shared),
+            _ => Err("maildrops are locked or shared"),
+        }
+    }
 }
 
 /// Someone who may sign in. There is no way to get the password out again.

@@ -58,7 +58,7 @@ impl Control {
     }
 
     /// Rests for `pause`; false if the run was interrupted meanwhile.
-    pub(super) fn rest(&self, pause: Duration) -> bool {
+    pub(crate) fn rest(&self, pause: Duration) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let rested = self.changed.wait_timeout_while(stopped, pause, |stopped| stopped.is_none());
         rested.unwrap_or_else(PoisonError::into_inner).0.is_none()

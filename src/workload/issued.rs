@@ -1,4 +1,5 @@
-//! One operation, from its issue to its event: what the rule looked at, what it was given, and what came of it.
+//! One operation, from its issue to its event: what the rule looked at, what it was given, and what came of it. Workers,
+//! tasks and the threads of a scenario all do it in this way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,25 +7,25 @@ use std::time::Duration;
 use super::control::Control;
 use super::recorder::Recorder;
 use super::recording::{Recording, commands};
-use crate::allocator::{Client, Connection, Decision, Error, Lease, Refusal, SessionId};
-use crate::event::{Micros, Operation, Outcome, TaskId, WorkerId};
+use crate::allocator::{Client, Connection, Decision, DefaultConnection, Error, Lease, Refusal, SessionId};
+use crate::event::{DefaultRefused, DefaultRule, Micros, Operation, Outcome, TaskId, WorkerId};
 use crate::protocol::{DialFailure, Failure, FailureKind, MailConnection, Stage, Verb};
 
 /// Whose connections an operation is to use, and where it is written down.
 #[derive(Clone, Copy)]
-pub(super) struct Issuer<'a> {
-    pub(super) client: &'a Client<Recording>,
-    pub(super) recorder: &'a Recorder,
-    pub(super) control: &'a Control,
-    pub(super) worker: WorkerId,
-    pub(super) task: Option<TaskId>,
+pub(crate) struct Issuer<'a> {
+    pub(crate) client: &'a Client<Recording>,
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) control: &'a Control,
+    pub(crate) worker: WorkerId,
+    pub(crate) task: Option<TaskId>,
 }
 
 /// An operation on its way to being written down.
-pub(super) struct Issued<'a> {
+pub(crate) struct Issued<'a> {
     by: Issuer<'a>,
     passed: Option<&'a Connection<Recording>>,
-    pub(super) operation: Operation,
+    pub(crate) operation: Operation,
     /// When it asked for the connection that it is to have next.
     asked_at: Duration,
     /// What it took so far, lease by lease; cut to microseconds in sum.
@@ -35,7 +36,7 @@ pub(super) struct Issued<'a> {
 
 impl<'a> Issuer<'a> {
     /// Issues one now, on this thread, which is that worker's.
-    pub(super) fn issue(
+    pub(crate) fn issue(
         self,
         name: &'static str,
         mailbox: Option<Arc<str>>,
@@ -80,12 +81,25 @@ impl<'a> Issuer<'a> {
         let none = Duration::ZERO;
         Issued { by: self, passed, operation, asked_at, wait: none, dial: none, service: none }
     }
+
+    /// Creates this thread's default connection by hand. That a task finds one there is written down.
+    ///
+    /// # Errors
+    /// The rules refuse it, or it could not be opened.
+    pub(crate) fn create_default(self) -> Result<DefaultConnection<Recording>, Error<DialFailure>> {
+        let created = self.client.create_default_connection();
+        if let (Err(Error::Refused(Refusal::DefaultExists { existing })), Some(task)) = (&created, self.task) {
+            let (worker, existing, rule) = (self.worker, *existing, DefaultRule::C3);
+            self.recorder.record(DefaultRefused { task, worker, existing, rule });
+        }
+        created
+    }
 }
 
 impl Issued<'_> {
     /// Asks for its connection, under the mode that it was issued under, though another may be in force by now; and writes
     /// down what it was given, and looked at to be given it.
-    pub(super) fn lease(&mut self) -> Result<Lease<Recording>, Error<DialFailure>> {
+    pub(crate) fn lease(&mut self) -> Result<Lease<Recording>, Error<DialFailure>> {
         let lease = self.lease_again()?;
         let assigned = lease.assignment();
         self.operation.had_default = assigned.had_default;
@@ -94,7 +108,7 @@ impl Issued<'_> {
     }
 
     /// The same once more, for its next command: what the rule looked at stands as it was, so it is due the same one.
-    pub(super) fn lease_again(&mut self) -> Result<Lease<Recording>, Error<DialFailure>> {
+    pub(crate) fn lease_again(&mut self) -> Result<Lease<Recording>, Error<DialFailure>> {
         self.operation.local_port = None;
         if self.operation.session.is_some() {
             self.asked_at = self.by.recorder.now();
@@ -112,8 +126,19 @@ impl Issued<'_> {
         Ok(lease)
     }
 
+    /// Does it on the connection that it was given, and takes down what came of it.
+    pub(crate) fn serve(
+        &mut self,
+        mail: &mut MailConnection,
+        operate: impl FnOnce(&mut MailConnection) -> Result<u32, Failure>,
+    ) {
+        let leased_at = self.by.recorder.now();
+        let outcome = operate(mail);
+        self.served(leased_at, mail, outcome);
+    }
+
     /// It had its connection since then, and this is what came of that.
-    pub(super) fn served(&mut self, since: Duration, mail: &MailConnection, outcome: Result<u32, Failure>) {
+    pub(crate) fn served(&mut self, since: Duration, mail: &MailConnection, outcome: Result<u32, Failure>) {
         self.service += (self.by.recorder.now() - since).saturating_sub(mail.lingered());
         self.operation.came_to(outcome);
         self.operation.local_port = Some(mail.established().local_port);
@@ -124,7 +149,7 @@ impl Issued<'_> {
     }
 
     /// It got no connection, for that reason.
-    pub(super) fn not_served(&mut self, error: &Error<DialFailure>) {
+    pub(crate) fn not_served(&mut self, error: &Error<DialFailure>) {
         match error {
             Error::Connect { session, waited, .. } => {
                 self.is_given(*session);
@@ -148,7 +173,7 @@ impl Issued<'_> {
     }
 
     /// Over: it is written down.
-    pub(super) fn record(mut self) {
+    pub(crate) fn record(mut self) {
         let Self { by, wait, dial, service, .. } = self;
         self.operation.wait_us = wait.into();
         self.operation.dial_us = dial.into();
@@ -158,7 +183,7 @@ impl Issued<'_> {
 }
 
 /// The failure that is written down of whatever got no connection.
-pub(super) fn failure_of(control: &Control, error: &Error<DialFailure>) -> Failure {
+pub(crate) fn failure_of(control: &Control, error: &Error<DialFailure>) -> Failure {
     let message = error.to_string();
     match error {
         // The interruption closed the client under it: no fault of the rules.

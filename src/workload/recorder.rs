@@ -27,12 +27,12 @@ thread_local! {
 }
 
 /// This thread serves a task until the value is dropped.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     before: Option<TaskId>,
 }
 
 impl Serving {
-    pub(super) fn task(task: TaskId) -> Self {
+    pub(crate) fn task(task: TaskId) -> Self {
         Self { before: TASK.replace(Some(task)) }
     }
 }
@@ -43,10 +43,9 @@ impl Drop for Serving {
     }
 }
 
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     started: Instant,
-    /// Written by every thread that does something, emptied by the collector.
-    fresh: Mutex<Vec<Event>>,
+    fresh: Mutex<Fresh>,
     drained: Condvar,
     /// The collector has no more time, or is the one who records: nobody waits for it. Changed under the lock of `fresh`.
     lifted: AtomicBool,
@@ -59,17 +58,42 @@ pub(super) struct Recorder {
     /// Sessions open now: what was recorded of them comes to that. Changed under the lock of `fresh`.
     open: AtomicUsize,
     /// Dials under way now, for the record of a refusal.
-    pub(super) dialling: AtomicUsize,
+    pub(crate) dialling: AtomicUsize,
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
+}
+
+/// What waits for the collector.
+struct Fresh {
+    /// Written by every thread that does something, emptied by the collector.
+    events: Vec<Event>,
+    /// How many threads wait for the collector, and since when there is one.
+    waiting: usize,
+    since: Option<Instant>,
+    /// For how long at least one thread waited, up to `since`.
+    held_up: Duration,
+}
+
+impl Fresh {
+    fn one_waits(&mut self) {
+        self.waiting += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn one_goes_on(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.held_up += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        }
+    }
 }
 
 impl Recorder {
     /// Of a run that began then: the first event is its start.
-    pub(super) fn new(started: Instant, start: RunStart) -> Self {
+    pub(crate) fn new(started: Instant, start: RunStart) -> Self {
         let start = Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() };
         Self {
             started,
-            fresh: Mutex::new(vec![start]),
+            fresh: Mutex::new(Fresh { events: vec![start], waiting: 0, since: None, held_up: Duration::ZERO }),
             drained: Condvar::new(),
             lifted: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
@@ -82,12 +106,14 @@ impl Recorder {
     }
 
     /// Writes down what just happened.
-    pub(super) fn record(&self, what: impl Into<What>) {
+    pub(crate) fn record(&self, what: impl Into<What>) {
         let mut what = what.into();
         let mut fresh = self.fresh();
-        if fresh.len() >= BOUND {
-            let full = |fresh: &mut Vec<Event>| fresh.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
+        if fresh.events.len() >= BOUND {
+            fresh.one_waits();
+            let full = |fresh: &mut Fresh| fresh.events.len() >= BOUND && !self.lifted.load(Ordering::Relaxed);
             fresh = self.drained.wait_timeout_while(fresh, PATIENCE, full).unwrap_or_else(PoisonError::into_inner).0;
+            fresh.one_goes_on();
         }
         if self.frozen.load(Ordering::Relaxed) {
             return;
@@ -102,18 +128,18 @@ impl Recorder {
             What::SessionRefused(refused) => refused.open = self.open(),
             _ => {}
         }
-        fresh.push(Event { seq, at, what });
+        fresh.events.push(Event { seq, at, what });
     }
 
     /// Writes down what somebody else saw by now. It is the collector who says so: nobody waits for it.
-    pub(super) fn record_all(&self, seen: Vec<What>) {
+    pub(crate) fn record_all(&self, seen: Vec<What>) {
         if !seen.is_empty() {
             self.add(None, seen);
         }
     }
 
     /// The same, of that time.
-    pub(super) fn record_at(&self, at: Micros, seen: Vec<What>) {
+    pub(crate) fn record_at(&self, at: Micros, seen: Vec<What>) {
         self.add(Some(at), seen);
     }
 
@@ -122,20 +148,20 @@ impl Recorder {
         let at = at.unwrap_or_else(|| self.now().into());
         for what in seen {
             let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
-            fresh.push(Event { seq, at, what });
+            fresh.events.push(Event { seq, at, what });
         }
     }
 
     /// Takes what is left; nothing is recorded any more.
-    pub(super) fn freeze(&self) -> Vec<Event> {
+    pub(crate) fn freeze(&self) -> Vec<Event> {
         let mut fresh = self.fresh();
         self.frozen.store(true, Ordering::Relaxed);
-        std::mem::take(&mut *fresh)
+        std::mem::take(&mut fresh.events)
     }
 
     /// Nobody waits for the collector from now on. The run is at its end: workers issue nothing more, so what is still
     /// recorded is an operation and the end of a connection for each of them.
-    pub(super) fn lift(&self) {
+    pub(crate) fn lift(&self) {
         let fresh = self.fresh();
         self.lifted.store(true, Ordering::Relaxed);
         drop(fresh);
@@ -143,46 +169,52 @@ impl Recorder {
     }
 
     /// How many sessions are open now.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// How many events there are now: what an operation issued now can know of.
-    pub(super) fn recorded(&self) -> u64 {
+    pub(crate) fn recorded(&self) -> u64 {
         self.recorded.load(Ordering::Acquire)
     }
 
     /// The time since the start.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// The same of a moment that has been.
-    pub(super) fn since_start(&self, moment: Instant) -> Duration {
+    pub(crate) fn since_start(&self, moment: Instant) -> Duration {
         moment.saturating_duration_since(self.started)
     }
 
     /// Takes what was recorded since the last call, in exchange for an empty list.
     ///
     /// One with room spares the workers the list's growth, for which all of them would wait.
-    pub(super) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
-        let taken = std::mem::replace(&mut *self.fresh(), empty);
+    pub(crate) fn take(&self, empty: Vec<Event>) -> Vec<Event> {
+        let taken = std::mem::replace(&mut self.fresh().events, empty);
         self.drained.notify_all();
         taken
     }
 
+    /// For how long, so far, at least one thread waited for the collector.
+    pub(super) fn held_up(&self) -> Duration {
+        let fresh = self.fresh();
+        fresh.held_up + fresh.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// This thread is that worker from now on.
-    pub(super) fn introduce(&self, worker: WorkerId) {
+    pub(crate) fn introduce(&self, worker: WorkerId) {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(thread::current().id(), worker);
     }
 
     /// Which worker this thread is.
-    pub(super) fn this_worker(&self) -> Option<WorkerId> {
+    pub(crate) fn this_worker(&self) -> Option<WorkerId> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&thread::current().id()).copied()
     }
 
     /// The same, where a runtime makes the threads: one that is not known yet is the next worker from now on.
-    pub(super) fn worker_here(&self) -> WorkerId {
+    pub(crate) fn worker_here(&self) -> WorkerId {
         self.this_worker().unwrap_or_else(|| {
             let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
             let next = WorkerId(u32::try_from(workers.len()).unwrap_or(u32::MAX));
@@ -191,7 +223,7 @@ impl Recorder {
         })
     }
 
-    fn fresh(&self) -> MutexGuard<'_, Vec<Event>> {
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::reach::Reach;
+use super::breaker::Breaker;
 use super::recorder::Recorder;
-use crate::allocator::{Connector, SessionId};
+use crate::allocator::{Client, Connector, Mode, SessionId};
 use crate::event::{Command, HowClosed, SessionClosed, SessionOpened, SessionRefused, Tag};
 use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
 
-pub(super) struct Recording {
-    pub(super) connector: Arc<MailConnector>,
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) reach: Reach,
+pub(crate) struct Recording {
+    pub(crate) connector: Arc<MailConnector>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) breaker: Breaker,
 }
 
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     session: SessionId,
-    pub(super) mail: MailConnection,
+    pub(crate) mail: MailConnection,
     /// The last command's tag, as far as it was looked at: the connection knows those of its last unit only.
     carried: u32,
 }
@@ -28,6 +28,22 @@ impl Recorded {
         let last = self.mail.commands().last().map_or(0, |command| command.tag.0);
         self.carried = self.carried.max(last);
     }
+}
+
+/// A client whose connections are recorded.
+pub(crate) fn client(
+    recording: Recording,
+    mode: Mode,
+    wait_timeout: Duration,
+    max_connections: Option<usize>,
+) -> Client<Recording> {
+    let recorder = Arc::clone(&recording.recorder);
+    let builder = Client::builder(recording).mode(mode).lease_timeout(wait_timeout).observer(recorder);
+    match max_connections {
+        Some(max) => builder.max_connections(max),
+        None => builder,
+    }
+    .build()
 }
 
 /// A dial under way, counted for as long as this lives.
@@ -54,9 +70,9 @@ impl Connector for Recording {
         let worker = self.recorder.this_worker();
         let began = self.recorder.now();
         let _under_way = UnderWay::one(&self.recorder.dialling);
-        match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
+        match self.breaker.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
             Ok(mail) => {
-                self.reach.answered();
+                self.breaker.answered();
                 let established = mail.established();
                 self.recorder.record(Box::new(SessionOpened {
                     connection: session.connection,
@@ -75,7 +91,7 @@ impl Connector for Recording {
                 Ok(Recorded { session, mail, carried })
             }
             Err(failed) => {
-                self.reach.failed(&failed);
+                self.breaker.failed(&failed);
                 self.recorder.record(Box::new(SessionRefused {
                     connection: session.connection,
                     session,
@@ -149,7 +165,7 @@ fn unsaid(failure: Failure) -> (HowClosed, Option<Failure>) {
 }
 
 /// The commands of that connection as its socket saw them, in an event's terms.
-pub(super) fn commands(mail: &MailConnection, sent: &[protocol::Command]) -> Box<[Command]> {
+pub(crate) fn commands(mail: &MailConnection, sent: &[protocol::Command]) -> Box<[Command]> {
     let imap = matches!(mail, MailConnection::Imap(_));
     let command = |it: &protocol::Command| Command { tag: Tag { number: it.tag.0, imap }, verb: it.verb.name() };
     sent.iter().map(command).collect()

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use super::barrier::Barrier;
+use super::breaker::Breaker;
 use super::control::Control;
 use super::executor::execute;
-use super::gate::Meeting;
 use super::plan::Plan;
-use super::reach::Reach;
 use super::recorder::Recorder;
-use super::recording::Recording;
+use super::recording::{Recording, client};
 use super::switching::Switching;
-use super::worker::Floor;
+use super::worker::Context;
 use crate::allocator::Client;
 use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
 use crate::protocol::{MailConnector, Stationery};
@@ -53,12 +53,17 @@ pub struct Setup {
 
 /// Hears of a run while it goes on, on the thread that called [`run`].
 pub trait Audience {
-    /// The next events, in order, and what there is so far: the run's start first, before anything else happens. Called
-    /// about a hundred times a second, even with none.
+    /// The next events, in order: the run's start first, before anything else happens. Called about a hundred times a
+    /// second, even with none.
     ///
-    /// As long as it does not return, nobody collects: the workers go on until the recorder is full, then they wait, and
-    /// an interruption waits too. So whoever waits in here needs a deadline, and returns once the run is interrupted.
-    fn goes_on(&mut self, events: &[Event], tally: &Tally);
+    /// Until it returns, nobody collects: the workers go on until the recorder is full, then they wait, and an interruption
+    /// waits too. So a wait in here needs a deadline, and must end once the run is interrupted.
+    fn goes_on(&mut self, events: &[Event]);
+
+    /// For how long the calls so far waited for a reader.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The server's own record, while the run goes on.
@@ -78,17 +83,6 @@ pub struct Ended {
     pub events: u64,
 }
 
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Operations ended.
-    pub operations: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Connections open.
-    pub open: usize,
-}
-
 /// Why a run could not start.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -104,8 +98,8 @@ pub enum RunError {
     },
 }
 
-/// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. Every thread it started has ended when it returns, and
-/// every connection is closed.
+/// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. When it returns,
+/// every thread it started has ended and every connection is closed.
 ///
 /// # Errors
 /// The workers could not all be started; then nothing was dialled.
@@ -120,27 +114,30 @@ pub fn run(
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
     let recorder = Arc::new(Recorder::new(clock, start(plan, setup, started, source.is_some())));
-    let client = client(plan, connector, setup, &recorder);
+    let recording =
+        Recording { connector: Arc::clone(connector), recorder: Arc::clone(&recorder), breaker: Breaker::default() };
+    let client = client(recording, plan.mode, setup.wait_timeout, setup.max_connections);
     let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
-    let floor = Arc::new(Floor {
+    let context = Arc::new(Context {
         plan: plan.clone(),
         setup: setup.clone(),
         client: client.clone(),
         switching: Switching::of(&plan.switches),
         recorder: Arc::clone(&recorder),
         control: Arc::clone(control),
-        meeting: Arc::new(Meeting::of(doers)),
+        barrier: Arc::new(Barrier::of(doers)),
     });
-    let mut collected = Collected { tally: Tally::default(), spare: Vec::new(), source, audience };
+    let mut collected = Collected { spare: Vec::new(), held_up: Duration::ZERO, source, audience };
     collected.take(&recorder);
-    execute(&floor, || {
+    execute(&context, || {
         let bound = Bound(&recorder);
-        collect_until_gone(&floor, connector, &mut collected);
+        collect_until_gone(&context, connector, &mut collected);
         drop(bound);
     })?;
     let still_open = close(client, connector, control);
     let elapsed = collected.end(&recorder);
-    let ending = Ending { elapsed, interrupted: control.signal(), still_open };
+    let held_up = Some(collected.held_up.into());
+    let ending = Ending { elapsed, interrupted: control.signal(), still_open, held_up };
     Ok(Ended { ending, events: recorder.recorded() })
 }
 
@@ -163,18 +160,6 @@ fn close(client: Client<Recording>, connector: &MailConnector, control: &Control
         closed.store(true, Ordering::Release);
         still_open
     })
-}
-
-fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
-    let recording =
-        Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder), reach: Reach::default() };
-    let builder =
-        Client::builder(recording).mode(plan.mode).lease_timeout(setup.wait_timeout).observer(Arc::clone(recorder));
-    match setup.max_connections {
-        Some(max) => builder.max_connections(max),
-        None => builder,
-    }
-    .build()
 }
 
 fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
@@ -208,9 +193,10 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> Ru
 
 /// Takes what was recorded to whoever hears of it.
 struct Collected<'s, 'a> {
-    tally: Tally,
     /// The recorder's list of the time before last, emptied.
     spare: Vec<Event>,
+    /// For how long workers stood still while the audience waited for a reader.
+    held_up: Duration,
     source: Option<&'s mut dyn Source>,
     audience: &'a mut dyn Audience,
 }
@@ -241,29 +227,25 @@ impl Collected<'_, '_> {
     }
 
     fn tell(&mut self, recorder: &Recorder, events: &[Event]) {
-        for event in events {
-            if let What::Operation(operation) = &event.what {
-                self.tally.operations += 1;
-                self.tally.failed += u64::from(!operation.is_ok());
-            }
-        }
-        self.tally.open = recorder.open();
-        self.audience.goes_on(events, &self.tally);
+        let (waited, held_up) = (self.audience.waited(), recorder.held_up());
+        self.audience.goes_on(events);
+        let waited = self.audience.waited().saturating_sub(waited);
+        self.held_up += recorder.held_up().saturating_sub(held_up).min(waited);
     }
 }
 
 /// Collects while the workers work. An interrupted run gets [`GRACE`] to sign out; then its sockets are shut down, which
 /// ends every call that is still waiting for the server.
-fn collect_until_gone(floor: &Floor, connector: &MailConnector, collected: &mut Collected<'_, '_>) {
+fn collect_until_gone(context: &Context, connector: &MailConnector, collected: &mut Collected<'_, '_>) {
     let mut shut_down = false;
-    while !floor.meeting.all_gone(TICK) {
-        collected.take(&floor.recorder);
-        if let Some(when) = floor.control.interrupted()
+    while !context.barrier.all_gone(TICK) {
+        collected.take(&context.recorder);
+        if let Some(when) = context.control.interrupted()
             && !shut_down
         {
-            floor.recorder.lift();
-            floor.meeting.dissolve();
-            floor.client.clone().close(when + GRACE);
+            context.recorder.lift();
+            context.barrier.release();
+            context.client.clone().close(when + GRACE);
             connector.cancel();
             shut_down = true;
         }

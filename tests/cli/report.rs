@@ -74,6 +74,60 @@ fn a_scenario_is_told_again_word_for_word() {
 }
 
 #[test]
+fn the_stream_is_told_again_as_it_is() {
+    let run = file_of("-n 3 -t 2");
+    let scenarios =
+        end(&mut mailconn(["scenario", "pool-hazard", "c5-two-clients-on-one-thread", "--format", "ndjson"]));
+    for file in [run, scenarios.stdout] {
+        let told = report(&file, &["--format", "ndjson"]);
+        assert_eq!((told.code, &*told.stderr), (0, ""));
+        assert_eq!(told.stdout, file);
+    }
+}
+
+#[test]
+fn several_files_are_told_in_their_order_and_are_one_document() {
+    let directory = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| directory.path().join(name).to_str().unwrap().to_owned());
+    write(&one, file_of("-n 3 -t 2")).unwrap();
+    write(&two, end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout).unwrap();
+    let told = |files: &[&str], args: &[&str]| end(&mut mailconn(["report"].iter().chain(files).chain(args))).stdout;
+    let (run, scenario) = (told(&[&one], &[]), told(&[&two], &[]));
+    assert_eq!(told(&[&one, &one, &two, &one], &[]), format!("{run}\n{run}{scenario}{run}"));
+    let json = ["--format", "json"];
+    let document = |files: &[&str]| -> Value { serde_json::from_str(&told(files, &json)).unwrap() };
+    let (run, scenario) = (document(&[&one]), document(&[&two])["scenarios"][0].take());
+    assert_eq!(document(&[&one, &two]), json!({"reports": [run, scenario]}));
+    assert_eq!(document(&[&two, &two]), json!({"scenarios": [scenario, scenario]}));
+}
+
+#[test]
+fn a_stored_run_can_be_judged_by_another_policy_and_exits_as_it_would() {
+    let hazard = file_of("--executor pool --mode use-default -t 2 --tasks 8 -n 2");
+    assert!(hazard.contains("MC010"), "{hazard}");
+    let limit = file_of("--mode use-default -t 4 -n 2 --sandbox-connections 2");
+    for (file, policy, code) in [
+        (&hazard, &[][..], 0),
+        (&hazard, &["--fail-on", "hazard"], 1),
+        (&hazard, &["--fail-on", "none"], 0),
+        (&hazard, &["--fail-on", "leak,fault"], 0),
+        (&limit, &[], 0),
+        (&limit, &["--fail-on", "none"], 6),
+    ] {
+        let told = report(file, &[&["--format", "json"], policy].concat());
+        assert_eq!((told.code, &*told.stderr), (code, ""), "{policy:?}");
+        let json: Value = serde_json::from_str(&told.stdout).unwrap();
+        if !policy.is_empty() {
+            assert_eq!(json["exit_code"], code);
+        }
+    }
+    let scenario = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    for (policy, code) in [("none", 0), ("advice", 1)] {
+        assert_eq!(report(&scenario, &["--fail-on", policy]).code, code, "{policy}");
+    }
+}
+
+#[test]
 fn each_lists_every_operation_and_a_file_is_written_where_it_is_asked_for() {
     let file = run("-n 3 -t 2 --format ndjson").stdout;
     let short = report(&file, &[]).stdout;

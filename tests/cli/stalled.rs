@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process::{Running, events, mailconn, start_unread};
+use crate::support::tool;
 
 /// Time to sign out, the writer's two seconds, and something for a busy machine.
 const SOON: Duration = Duration::from_secs(7);
@@ -76,4 +77,31 @@ fn a_slow_reader_gets_every_event() {
     let ended = running.end();
     assert_eq!((ended.code, &*ended.stderr), (0, ""));
     assert_eq!(events(&String::from_utf8(text).unwrap()).last().unwrap()["operations"]["issued"], 6000);
+}
+
+#[test]
+fn the_report_says_for_how_long_its_reader_held_the_workers_up() {
+    let mut running = unread("--mode use-default --threads 3 -n 20000 --ops noop --format ndjson");
+    let mut stdout = running.stdout();
+    let slow = Duration::from_secs(2);
+    // More than the pipe, the queue and the recorder hold is issued by then.
+    let mut first = vec![0; 1 << 20];
+    stdout.read_exact(&mut first).unwrap();
+    thread::sleep(slow + Duration::from_secs(8));
+    let mut text = first;
+    stdout.read_to_end(&mut text).unwrap();
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stderr), (0, ""));
+    let file = String::from_utf8(text).unwrap();
+    let end = events(&file).pop().unwrap();
+    let held_up = Duration::from_micros(end["held_up_us"].as_u64().unwrap());
+    assert!(held_up > slow && held_up.as_micros() < u128::from(end["elapsed_us"].as_u64().unwrap()), "{held_up:?}");
+    let told = tool::told(file.as_bytes(), false, Some(20));
+    assert!(told.contains("the report's reader was slow: workers stood still for "), "{told}");
+    let json: serde_json::Value = serde_json::from_str(&tool::report(file.as_bytes())).unwrap();
+    assert_eq!(json["held_up_us"], end["held_up_us"]);
+
+    let fast = super::process::run("-n 3 -t 2 --format ndjson").stdout;
+    assert_eq!(events(&fast).last().unwrap()["held_up_us"], 0);
+    assert!(!tool::told(fast.as_bytes(), false, Some(20)).contains("stood still"));
 }

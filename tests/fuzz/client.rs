@@ -14,7 +14,8 @@ use mailconn::protocol::{
     Stationery, printable, refusal, stated_wait,
 };
 
-use mailconn::report::{Recorded, Verification, verification_json, verification_text};
+use mailconn::judge::{Stored, Verification};
+use mailconn::report::{verification_json, verification_text};
 
 use super::inputs::{Case, HANGS, TURN};
 use super::{Wrong, note};
@@ -286,8 +287,8 @@ pub fn records(case: &Case) -> Result<(), Wrong> {
         note(case, at);
         let held = catch_unwind(AssertUnwindSafe(|| {
             let began = Instant::now();
-            if let Ok(Recorded::Run(trace)) = Recorded::read(file.as_slice()) {
-                let verification = Verification::of(*trace);
+            if let Ok(stored) = Stored::read(file.as_slice(), |_| ()) {
+                let verification = Verification::of(stored, None, None);
                 let text = verification_text(&verification);
                 let _ = (verification_json(&verification), verification.exit_code());
                 if text.contains(|letter: char| letter.is_control() && letter != '\n') {

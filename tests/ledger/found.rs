@@ -6,14 +6,13 @@ use mailconn::event::{Event, Policy};
 use mailconn::figures::Figures;
 use mailconn::judge::{ALL, Detector, Judge};
 use mailconn::ledger::{Analysis, Ledger};
-use mailconn::record::Run;
-use mailconn::report::Recorded;
 use serde_json::{Value, json};
 
 use super::as_it_happens;
 use crate::cli::process::{PASSWORD, end, mailconn, obey};
 use crate::fuzz::random::Random;
 use crate::protocol::scripted::{GREETING, Server};
+use crate::support::tool;
 use crate::support::written::{Written, bytes, failed, failure, operation, port};
 
 const OURS: [&str; 7] = ["MC030", "MC031", "MC032", "MC033", "MC040", "MC041", "MC042"];
@@ -31,8 +30,8 @@ fn by_the_judge(events: &[Event]) -> Found {
 /// What is found in that file: the same where the server's record comes as it happens.
 #[track_caller]
 fn alike(file: &[u8], of: &str) -> Found {
-    let Recorded::Run(trace) = Recorded::read(file).unwrap() else { panic!("{of}") };
-    let found = by_the_judge(&trace.run.events(&Policy::default()));
+    let events = tool::events(file);
+    let found = by_the_judge(&events);
     // The server's own record comes in another order then, and no other of its pieces.
     let sorted = |mut found: Found| {
         found.retain(|_, (count, _, evidence)| {
@@ -41,11 +40,7 @@ fn alike(file: &[u8], of: &str) -> Found {
         });
         found
     };
-    assert_eq!(
-        sorted(by_the_judge(&as_it_happens(trace.run.events(&Policy::default())))),
-        sorted(found.clone()),
-        "{of}, as it happens"
-    );
+    assert_eq!(sorted(by_the_judge(&as_it_happens(events))), sorted(found.clone()), "{of}, as it happens");
     found
 }
 
@@ -334,8 +329,7 @@ fn a_session_left_open_on_a_port_that_served_before_is_found() {
             "witness-session",
             json!({"peer_port": peer, "run_id": null, "label": "#2", "logged_out": false, "open": true, "commands": []}),
         );
-        let Recorded::Run(trace) = Recorded::read(&*bytes(&run.file())).unwrap() else { panic!() };
-        let found = by_the_judge(&trace.run.events(&Policy::default()));
+        let found = by_the_judge(&tool::events(&bytes(&run.file())));
         assert_eq!(found.contains_key("MC040"), left, "{found:#?}");
     }
 }
@@ -396,12 +390,11 @@ fn a_stream_shows_of_a_run_what_the_servers_manners_were() {
 }
 
 /// The most that the detectors of limits and of connections hold, in each quarter of a run: as text.
-fn held(run: &Run) -> [usize; 4] {
+fn held(events: &[Event]) -> [usize; 4] {
     let (mut ledger, mut figures) = (Ledger::default(), Figures::default());
     let ours = ALL.iter().filter(|spec| OURS.contains(&spec.id));
     let mut detectors: Vec<Box<dyn Detector>> = ours.map(|spec| (spec.detector)()).collect();
     assert_eq!(detectors.len(), OURS.len());
-    let events = run.events(&Policy::default());
     let mut most = [0; 4];
     for (number, event) in events.iter().enumerate() {
         ledger.see(event);
@@ -446,8 +439,7 @@ fn what_is_found_takes_no_more_memory_in_a_long_run() {
             }
             run.dispose(connection, "broken");
         }
-        let Recorded::Run(trace) = Recorded::read(&*bytes(&run.file())).unwrap() else { panic!() };
-        let [_, second, _, last] = held(&trace.run);
+        let [_, second, _, last] = held(&tool::events(&bytes(&run.file())));
         assert!(last <= second + second / 10, "{second}, then {last}");
         alike(&bytes(&run.file()), "a long run");
     }

@@ -1,7 +1,7 @@
 //! What a scenario's text may hold, and what is said of one that holds something else: nothing of it is run.
 
 use mailconn::protocol::{OperationSpec, Protocol};
-use mailconn::workload::scenario::{Script, grammar};
+use mailconn::scenario::{Script, grammar};
 
 fn imap(text: &str) -> Result<Script, String> {
     Script::parse("file", text, Protocol::Imap).map_err(|error| error.to_string())

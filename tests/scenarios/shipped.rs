@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use mailconn::protocol::Protocol;
-use mailconn::workload::scenario::Script;
+use mailconn::scenario::Script;
 use serde_json::Value;
 
 use crate::cli::process::{Ended, end, list, mailconn, number};

@@ -4,15 +4,11 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailconn::event::{self, Ending, Event, Micros, Policy};
-use mailconn::judge::{Judge, run_end};
+use mailconn::event::{self, Ending, Event, Micros, Policy, What};
+use mailconn::judge::{Content, Judge, Passing, Stored, StoredRun, Verification, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::record::{Audit, Run};
-use mailconn::report::{
-    self, Recorded, ScenarioVerification, Trace, Verification, scenario_verification_json, scenario_verification_text,
-    verification_json, verification_text,
-};
-use mailconn::workload::{self, Audience, Control, Plan, Setup, Tally};
+use mailconn::report::{self, Format, RunReport, Told, verification_json, verification_text};
+use mailconn::workload::{self, Audience, Control, Plan, Setup};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -21,60 +17,92 @@ use super::folded::unfold;
 /// `mailconn report FILE --format json`, of a run whose lines are all understood.
 #[track_caller]
 pub fn report(file: &[u8]) -> String {
-    String::from_utf8(report::json(&whole(file).report)).unwrap()
+    in_format(Format::Json, &whole(file))
 }
 
-/// `mailconn report FILE`, with a row for each operation and with so many rows a section, or all.
+/// `mailconn report FILE` with so many rows a section, or all; or `--each`, a row for each operation and all rows.
 #[track_caller]
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
-    let Trace { run, report, .. } = whole(file);
-    let table = report::table(&report, rows);
-    if each { report::each(&run) + &table } else { table }
+    let report = whole(file);
+    if !each {
+        return report::table(&report, rows);
+    }
+    let mut telling = Format::Table.telling(true);
+    let mut text = Vec::new();
+    Stored::read(file, |it| text.extend(telling.see(it.client, [it.event]))).unwrap();
+    text.extend(telling.over(Told::Run(Box::new(report))));
+    String::from_utf8(text).unwrap()
+}
+
+/// The report of one run, in a format that is written at the end.
+pub fn in_format(format: Format, report: &RunReport) -> String {
+    let mut telling = format.telling(false);
+    telling.over(Told::Run(Box::new(report.clone())));
+    String::from_utf8(telling.end().unwrap()).unwrap()
 }
 
 #[track_caller]
-fn whole(file: &[u8]) -> Trace {
-    let trace = Trace::read(file).unwrap();
-    assert!(trace.is_whole(), "{:#?}", doubts(file));
-    trace
+fn whole(file: &[u8]) -> RunReport {
+    assert!(stored(file).is_whole(), "{:#?}", doubts(file));
+    begun(file)
 }
 
-/// `mailconn verify FILE --format json`: of a run, or of each scenario in the file. Why it cannot be, if it cannot.
-pub fn verify(file: &[u8]) -> Result<Vec<Value>, String> {
-    let value = |document: Vec<u8>| serde_json::from_slice(&document).unwrap();
-    verified(file, |run| value(verification_json(run)), |scenario| value(scenario_verification_json(scenario)))
+/// The report of a run, as far as its file comes.
+#[track_caller]
+pub fn begun(file: &[u8]) -> RunReport {
+    let run = stored(file);
+    RunReport::of(&run.judge, run.policy()).unwrap()
+}
+
+#[track_caller]
+fn stored(file: &[u8]) -> StoredRun {
+    let Content::Run(run) = Stored::read(file, |_| ()).unwrap().content else { panic!("it is a scenario's") };
+    *run
+}
+
+/// All events of a run's file; of a scenario's, those of each client.
+pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
+    let mut all: Vec<Vec<Event>> = Vec::new();
+    let keep = |passing: Passing<'_>| match &passing.event.what {
+        What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
+        What::RunStart(_) => all.push(vec![passing.event.clone()]),
+        _ => all.last_mut().unwrap().push(passing.event.clone()),
+    };
+    Stored::read(file, keep).unwrap();
+    all
+}
+
+/// All events of a run's file.
+pub fn events(file: &[u8]) -> Vec<Event> {
+    events_of(file).concat()
+}
+
+/// `mailconn verify FILE --format json`. Why it cannot be, if it cannot.
+pub fn verify(file: &[u8]) -> Result<Value, String> {
+    verified(file).map(|verification| serde_json::from_slice(&verification_json(&verification)).unwrap())
 }
 
 /// `mailconn verify FILE`.
-pub fn verify_text(file: &[u8]) -> Result<Vec<String>, String> {
-    verified(file, verification_text, scenario_verification_text)
+pub fn verify_text(file: &[u8]) -> Result<String, String> {
+    verified(file).map(|verification| verification_text(&verification))
 }
 
-fn verified<T>(
-    file: &[u8],
-    of_run: impl Fn(&Verification) -> T,
-    of_scenario: impl Fn(&ScenarioVerification) -> T,
-) -> Result<Vec<T>, String> {
-    match Recorded::read(file).map_err(|error| error.to_string())? {
-        Recorded::Run(trace) => Ok(vec![of_run(&Verification::of(*trace))]),
-        Recorded::Scenarios(all) => Ok(all.into_iter().map(|it| of_scenario(&ScenarioVerification::of(it))).collect()),
-    }
+fn verified(file: &[u8]) -> Result<Verification, String> {
+    let stored = Stored::read(file, |_| ()).map_err(|error| error.to_string())?;
+    Ok(Verification::of(stored, None, None))
 }
 
 /// What does not hold in a file, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.
 pub fn doubts(file: &[u8]) -> Vec<String> {
-    let said = |audit: &Audit, holds, code| {
-        let doubts = audit.doubts.iter().map(|doubt| format!("{}: {}", doubt.rule, doubt.sentence));
-        let doubts: Vec<String> = doubts.collect();
-        assert_eq!((holds, code), if doubts.is_empty() { (true, 0) } else { (false, 7) });
-        doubts
+    let verification = match verified(file) {
+        Ok(verification) => verification,
+        Err(error) => return vec![format!("no trace: {error}")],
     };
-    let of_run = |it: &Verification| said(&it.audit, it.holds(), it.exit_code());
-    let of_scenario = |it: &ScenarioVerification| said(&it.audit, it.holds(), it.exit_code());
-    match verified(file, of_run, of_scenario) {
-        Ok(doubts) => doubts.concat(),
-        Err(error) => vec![format!("no trace: {error}")],
-    }
+    let doubts = verification.checks.doubts.iter().map(|it| format!("{}: {}", it.rule.name(), it.sentence));
+    let doubts: Vec<String> = doubts.collect();
+    let due = if doubts.is_empty() { (true, 0) } else { (false, 7) };
+    assert_eq!((verification.holds(), verification.exit_code()), due, "{doubts:#?}");
+    doubts
 }
 
 /// A run's file, written anew while its run seems to go on.
@@ -85,9 +113,9 @@ pub struct Again<W> {
 
 impl<W: Write> Again<W> {
     pub fn start(file: &[u8], out: W) -> io::Result<Self> {
-        let Trace { run, report, .. } = Trace::read(file).unwrap();
-        let mut again =
-            Self { events: run.events(&report.policy), file: event::Writer::new(out, run.header.started, None) };
+        let events = events(file);
+        let started = event::started(&events[0].what).unwrap();
+        let mut again = Self { events, file: event::Writer::new(out, started, None) };
         again.events(1)?;
         Ok(again)
     }
@@ -113,7 +141,8 @@ pub fn end(lines: &mut [Value]) {
     heard_again(before).iter().for_each(|event| judge.see(event));
     let interrupted = end["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok());
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
-    let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open };
+    let held_up = end["held_up_us"].as_u64().map(Micros);
+    let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open, held_up };
     judge.end(ending);
     let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));
@@ -129,17 +158,18 @@ pub fn rewritten(file: &[u8]) -> String {
     while let Some(line) = lines.next_line().unwrap() {
         events.push(line.event.unwrap());
     }
-    let started = event::started(&events[0].what).unwrap();
-    let mut again = event::Writer::new(Vec::new(), started, None);
-    for batch in events.chunks(7) {
-        again.write(batch).unwrap();
-    }
-    String::from_utf8(again.into_inner()).unwrap()
+    written(&events)
 }
 
 /// The file of a plan that is performed here from `clock` on, without the server's own record.
 pub fn perform(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> String {
-    written(&performed(plan, connector, run_id, clock).1, &Policy::default())
+    let (mut events, ending) = performed(plan, connector, run_id, clock);
+    let (mut judge, policy) = (Judge::of(&events), Policy::default());
+    judge.end(ending);
+    let summary = judge.summary();
+    let end = run_end(ending, &summary, &judge.verdict(&summary, &policy), policy);
+    events.push(Event { seq: events.len() as u64, at: ending.elapsed, what: Box::new(end).into() });
+    written(&events)
 }
 
 /// The events that such a plan tells of while it goes on.
@@ -147,11 +177,11 @@ pub fn heard(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     performed(plan, connector, run_id, clock).0
 }
 
-fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> (Vec<Event>, Run) {
+fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: Instant) -> (Vec<Event>, Ending) {
     struct Hears(Vec<Event>);
 
     impl Audience for Hears {
-        fn goes_on(&mut self, events: &[Event], _: &Tally) {
+        fn goes_on(&mut self, events: &[Event]) {
             self.0.extend_from_slice(events);
         }
     }
@@ -169,14 +199,13 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     let mut hears = Hears(Vec::new());
     let control = Arc::new(Control::default());
     let ended = workload::run(plan, connector, &setup, &control, None, &mut hears).unwrap();
-    let mut run = Run::from_events(&hears.0).unwrap();
-    run.ended(ended.ending);
-    (hears.0, run)
+    (hears.0, ended.ending)
 }
 
-fn written(run: &Run, policy: &Policy) -> String {
-    let mut file = event::Writer::new(Vec::new(), run.header.started, None);
-    for batch in run.events(policy).chunks(7) {
+fn written(events: &[Event]) -> String {
+    let started = event::started(&events[0].what).unwrap();
+    let mut file = event::Writer::new(Vec::new(), started, None);
+    for batch in events.chunks(7) {
         file.write(batch).unwrap();
     }
     String::from_utf8(file.into_inner()).unwrap()

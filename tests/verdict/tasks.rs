@@ -1,7 +1,7 @@
 //! MC010 and MC011: found where they are, nowhere else, and a task that panics hangs nobody.
 
 use mailconn::allocator::Mode;
-use mailconn::record::{Dispose, Executor, Role};
+use mailconn::event::{Dispose, Executor, Role};
 use mailconn::workload::Plan;
 use serde_json::{Value, json};
 

@@ -144,7 +144,7 @@ fn a_hazard_is_left_out_of_the_findings_and_of_what_was_expected_of_them() {
 #[test]
 fn an_operation_of_one_client_is_put_down_to_another() {
     let text = "client A use-main\nclient B use-main\nT1 noop on A\nT1 noop on B\nT1 noop on A\n";
-    is_caught("lines", text, |events| operation(events, 1)["client"] = json!("B"));
+    is_caught("tags", text, |events| operation(events, 2)["client"] = json!("B"));
     is_caught("tags", text, |events| {
         let from = events.iter().rposition(|event| event["event"] == "operation" && event["client"] == "A").unwrap();
         let mut moved = events.remove(from);

@@ -81,20 +81,18 @@ pub fn mixed() -> Vec<Value> {
 /// Puts right whatever a careful hand would: lines are numbered anew, each run's operations too, and what a run, or a
 /// scenario, is said to end with is what the events come to.
 pub fn doctored(mut events: Vec<Value>) -> Vec<Value> {
-    let mut operations = 0;
-    let mut next: BTreeMap<Option<String>, u64> = BTreeMap::new();
+    let mut next: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
     for event in &mut events {
-        let seq = next.entry(event["client"].as_str().map(str::to_owned)).or_default();
+        let (seq, operations) = next.entry(event["client"].as_str().map(str::to_owned)).or_default();
         event["seq"] = json!(*seq);
         *seq += 1;
-        operations = if event["event"] == "run-start" { 0 } else { operations };
         if event["event"] == "operation" {
-            operations += 1;
-            event["number"] = json!(operations);
+            *operations += 1;
+            event["number"] = json!(*operations);
         }
     }
-    let verified = verify(&bytes(&events)).unwrap_or_default();
-    let Some(due) = verified.first() else { return events };
+    let Ok(verified) = verify(&bytes(&events)) else { return events };
+    let due = &verified["traces"][0];
     for event in &mut events {
         let due = match (event["event"].as_str().unwrap(), event["client"].as_str()) {
             ("run-end", Some(client)) => &due["runs"][client],

@@ -1,136 +1,144 @@
-//! The words that a run's flags choose from.
+//! The words that flags choose from, and what each means. The library's types read them.
 
-use clap::ValueEnum;
+use std::error::Error;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use mailconn::allocator::{Mode, UnknownMode};
-use mailconn::event::{Dispose, Executor, Lock, Switch};
-use mailconn::report::Format;
+use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
+use mailconn::protocol::{TlsVersion, Way};
+use mailconn::report::{Format, ProgressKind};
+use mailconn::sandbox::Maildrops;
 
-/// `--mode`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[expect(clippy::enum_variant_names, reason = "the flag's words are the field's: use-main, use-default, …")]
-pub enum ModeArg {
-    /// Every thread shares the main connection
-    #[value(aliases = ["UseMain", "ConnectionAsgmtType.UseMain"])]
-    UseMain,
-    /// Each thread has a default connection of its own
-    #[value(aliases = ["UseDefault", "ConnectionAsgmtType.UseDefault"])]
-    UseDefault,
-    /// A thread's default connection if it created one, else main
-    #[value(aliases = ["UseMainOrDefault", "ConnectionAsgmtType.UseMainOrDefault"])]
-    UseMainOrDefault,
+/// A word, and what it means.
+type Choice = (&'static str, &'static str);
+
+/// One of these words, read by its type.
+fn one_of<T>(choices: impl IntoIterator<Item = PossibleValue>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Into<Box<dyn Error + Send + Sync>>> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(choices).try_map(|word| word.parse::<T>())
 }
 
-impl From<ModeArg> for Mode {
-    fn from(mode: ModeArg) -> Self {
-        match mode {
-            ModeArg::UseMain => Self::UseMain,
-            ModeArg::UseDefault => Self::UseDefault,
-            ModeArg::UseMainOrDefault => Self::UseMainOrDefault,
-        }
-    }
+fn each<const N: usize>(choices: [Choice; N]) -> impl Iterator<Item = PossibleValue> {
+    choices.into_iter().map(|(name, means)| PossibleValue::new(name).help(means))
+}
+
+/// `--mode`.
+pub(super) fn modes() -> impl TypedValueParser<Value = Mode> {
+    let choices = [
+        (Mode::UseMain, "Every thread shares the main connection", ["UseMain", "ConnectionAsgmtType.UseMain"]),
+        (
+            Mode::UseDefault,
+            "Each thread has a default connection of its own",
+            ["UseDefault", "ConnectionAsgmtType.UseDefault"],
+        ),
+        (
+            Mode::UseMainOrDefault,
+            "A thread's default connection if it created one, else main",
+            ["UseMainOrDefault", "ConnectionAsgmtType.UseMainOrDefault"],
+        ),
+    ];
+    one_of(choices.map(|(mode, means, aliases)| PossibleValue::new(mode.name()).help(means).aliases(aliases)))
 }
 
 /// `--lock`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LockArg {
-    /// From its first command to its last reply
-    Unit,
-    /// For each of its commands anew
-    Command,
-}
-
-impl From<LockArg> for Lock {
-    fn from(lock: LockArg) -> Self {
-        match lock {
-            LockArg::Unit => Self::Unit,
-            LockArg::Command => Self::Command,
-        }
-    }
-}
-
-/// One word of `--fail-on`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailOnArg {
-    /// Mail can be read from, or written to, the wrong place
-    Hazard,
-    /// A connection was left behind
-    Leak,
-    /// A connection was discarded in the middle of a reply
-    Fault,
-    /// It works, at more cost than it needs
-    Advice,
-    /// No finding
-    None,
+pub(super) fn locks() -> impl TypedValueParser<Value = Lock> {
+    one_of(each([
+        (Lock::Unit.name(), "From its first command to its last reply"),
+        (Lock::Command.name(), "For each of its commands anew"),
+    ]))
 }
 
 /// `--executor`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ExecutorArg {
-    /// A thread for each worker, from the start to the end
-    Threads,
-    /// A thread pool: each of its threads does one task after the other
-    Pool,
-    /// Asynchronous tasks, each operation in a blocking section of its own, on any of the threads
-    Tasks,
-}
-
-impl From<ExecutorArg> for Executor {
-    fn from(executor: ExecutorArg) -> Self {
-        match executor {
-            ExecutorArg::Threads => Self::Threads,
-            ExecutorArg::Pool => Self::Pool,
-            ExecutorArg::Tasks => Self::Tasks,
-        }
-    }
+pub(super) fn executors() -> impl TypedValueParser<Value = Executor> {
+    one_of(each([
+        (Executor::Threads.name(), "A thread for each worker, from the start to the end"),
+        (Executor::Pool.name(), "A thread pool: each of its threads does one task after the other"),
+        (
+            Executor::Tasks.name(),
+            "Asynchronous tasks, each operation in a blocking section of its own, on any of the threads",
+        ),
+    ]))
 }
 
 /// `--dispose`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DisposeArg {
-    /// It is left to the thread, and serves the next task there
-    Never,
-    /// The task disposes it, even if it panics; an asynchronous one then does all of its work in one blocking section
-    Task,
+pub(super) fn disposals() -> impl TypedValueParser<Value = Dispose> {
+    one_of(each([
+        (Dispose::Never.name(), "It is left to the thread, and serves the next task there"),
+        (
+            Dispose::Task.name(),
+            "The task disposes it, even if it panics; an asynchronous one then does all of its work in one blocking section",
+        ),
+    ]))
 }
 
-impl From<DisposeArg> for Dispose {
-    fn from(dispose: DisposeArg) -> Self {
-        match dispose {
-            DisposeArg::Never => Self::Never,
-            DisposeArg::Task => Self::Task,
-        }
-    }
+/// One word of `--fail-on`; `none` is no severity.
+pub(super) fn severities() -> impl TypedValueParser<Value = Option<Severity>> {
+    let choices = each([
+        (Severity::Hazard.name(), "Mail can be read from, or written to, the wrong place"),
+        (Severity::Leak.name(), "A connection was left behind"),
+        (Severity::Fault.name(), "A connection was discarded in the middle of a reply"),
+        (Severity::Advice.name(), "It works, at more cost than it needs"),
+        ("none", "No finding"),
+    ]);
+    PossibleValuesParser::new(choices).map(|word| word.parse().ok())
 }
 
-/// `--format`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum FormatArg {
-    /// For people
-    Table,
-    /// One document, at the end
-    Json,
-    /// One line for each event, as it happens
-    Ndjson,
+/// `--format` of a command that takes these.
+pub(super) fn formats(taken: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+    one_of(taken.iter().map(|format| PossibleValue::new(format.name()).help(format.purpose())))
 }
 
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Table => Self::Table,
-            FormatArg::Json => Self::Json,
-            FormatArg::Ndjson => Self::Ndjson,
-        }
-    }
+/// The same of a command that tells people in text rather than in tables: the format is called so there.
+pub(super) fn formats_of_text(taken: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+    one_of(taken.iter().map(|format| match format {
+        Format::Table => PossibleValue::new(Format::TEXT).alias(format.name()).help(format.purpose()),
+        other => PossibleValue::new(other.name()).help(other.purpose()),
+    }))
+}
+
+/// The same of `mailconn sandbox`, which has no end: its JSON is a line for each event.
+pub(super) fn formats_of_sandbox() -> impl TypedValueParser<Value = Format> {
+    one_of(each([(Format::TEXT, "For people"), (Format::Json.name(), "A JSON object on each line")]))
 }
 
 /// `--progress`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProgressArg {
-    /// A live line on a terminal, else a plain line every few seconds
-    Auto,
-    /// None
-    Never,
+pub(super) fn progress() -> impl TypedValueParser<Value = ProgressKind> {
+    one_of(each([
+        (ProgressKind::Auto.name(), "A live line on a terminal, else a plain line every few seconds"),
+        (ProgressKind::Never.name(), "None"),
+    ]))
+}
+
+/// `--auth`.
+pub(super) fn ways() -> impl TypedValueParser<Value = Way> {
+    one_of(each([
+        ("scram-sha-256", "Proves the password without saying it"),
+        ("plain", "User and password at once"),
+        (
+            "login",
+            "User and password, one after the other; with IMAP its LOGIN command, where the server knows no other LOGIN",
+        ),
+        ("oauthbearer", "An access token, as RFC 7628 says it; a password given with it is taken for one"),
+        ("xoauth2", "An access token, as Google and Microsoft say it; likewise"),
+        ("user-pass", "The protocol's own command: LOGIN of IMAP, USER and PASS of POP3"),
+    ]))
+}
+
+/// `--tls-min`.
+pub(super) fn tls_versions() -> impl TypedValueParser<Value = TlsVersion> {
+    one_of(each([("1.2", "TLS 1.2 or 1.3"), ("1.3", "TLS 1.3 only")]))
+}
+
+/// `--sandbox-maildrops`, and `--maildrops` of `mailconn sandbox`.
+pub(super) fn maildrops() -> impl TypedValueParser<Value = Maildrops> {
+    one_of(each([
+        ("locked", "It has, and the next one is refused, as RFC 1939 asks"),
+        ("shared", "Any number have it open at a time, as Dovecot does unless told otherwise"),
+    ]))
 }
 
 /// `500=use-main`.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{duration, positive};
-use mailconn::protocol::{Mechanism, TlsVersion, Way};
+use super::{choices, duration, positive};
+use mailconn::protocol::{TlsVersion, Way};
 use mailconn::sandbox::Maildrops;
 
 /// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
@@ -41,8 +41,8 @@ pub struct ServerArgs {
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
     /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "Server")]
-    pub sandbox_maildrops: Option<MaildropsArg>,
+    #[arg(long, value_parser = choices::maildrops(), value_name = "HOW", help_heading = "Server")]
+    pub sandbox_maildrops: Option<Maildrops>,
     /// How late the sandbox sends each reply
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
@@ -76,8 +76,8 @@ pub struct SignInArgs {
     #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
     pub token_command: Option<String>,
     /// Sign in this way [default: the strongest that the server offers]
-    #[arg(long, value_enum, value_name = "WAY", ignore_case = true, help_heading = "Server")]
-    pub auth: Option<AuthArg>,
+    #[arg(long, value_parser = choices::ways(), value_name = "WAY", ignore_case = true, help_heading = "Server")]
+    pub auth: Option<Way>,
 }
 
 impl SignInArgs {
@@ -86,39 +86,6 @@ impl SignInArgs {
         let Self { password_command, password_file, password_stdin, token_command, auth } = self;
         let commands = password_command.is_none() && token_command.is_none();
         commands && password_file.is_none() && !password_stdin && auth.is_none()
-    }
-}
-
-/// `--auth`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum AuthArg {
-    /// Proves the password without saying it
-    #[value(name = "scram-sha-256")]
-    ScramSha256,
-    /// User and password at once
-    Plain,
-    /// User and password, one after the other; with IMAP its LOGIN command, where the server knows no other LOGIN
-    Login,
-    /// An access token, as RFC 7628 says it; a password given with it is taken for one
-    #[value(name = "oauthbearer")]
-    OAuthBearer,
-    /// An access token, as Google and Microsoft say it; likewise
-    #[value(name = "xoauth2")]
-    XOAuth2,
-    /// The protocol's own command: LOGIN of IMAP, USER and PASS of POP3
-    UserPass,
-}
-
-impl From<AuthArg> for Way {
-    fn from(way: AuthArg) -> Self {
-        match way {
-            AuthArg::ScramSha256 => Self::Sasl(Mechanism::ScramSha256),
-            AuthArg::Plain => Self::Sasl(Mechanism::Plain),
-            AuthArg::Login => Self::Sasl(Mechanism::Login),
-            AuthArg::OAuthBearer => Self::Sasl(Mechanism::OAuthBearer),
-            AuthArg::XOAuth2 => Self::Sasl(Mechanism::XOAuth2),
-            AuthArg::UserPass => Self::Native,
-        }
     }
 }
 
@@ -138,8 +105,8 @@ pub struct TlsArgs {
     #[arg(long, value_name = "NAME", help_heading = "TLS")]
     pub server_name: Option<String>,
     /// The lowest version of TLS to accept [default: 1.2]
-    #[arg(long, value_enum, value_name = "VERSION", help_heading = "TLS")]
-    pub tls_min: Option<TlsMinArg>,
+    #[arg(long, value_parser = choices::tls_versions(), value_name = "VERSION", help_heading = "TLS")]
+    pub tls_min: Option<TlsVersion>,
     /// Accept any certificate: whoever is on the way can read and change everything, the password too
     #[arg(long, conflicts_with = "ca_file", help_heading = "TLS")]
     pub insecure: bool,
@@ -155,42 +122,4 @@ pub struct TranscriptArgs {
     /// standard error at the end, and changes no exit code. Mail that is fetched or sent is in it.
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     pub transcript: Option<PathBuf>,
-}
-
-/// `--tls-min`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum TlsMinArg {
-    /// TLS 1.2 or 1.3
-    #[value(name = "1.2")]
-    Tls12,
-    /// TLS 1.3 only
-    #[value(name = "1.3")]
-    Tls13,
-}
-
-impl From<TlsMinArg> for TlsVersion {
-    fn from(version: TlsMinArg) -> Self {
-        match version {
-            TlsMinArg::Tls12 => Self::Tls12,
-            TlsMinArg::Tls13 => Self::Tls13,
-        }
-    }
-}
-
-/// `--sandbox-maildrops`, and `--maildrops` of `mailconn sandbox`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum MaildropsArg {
-    /// It has, and the next one is refused, as RFC 1939 asks
-    Locked,
-    /// Any number have it open at a time, as Dovecot does unless told otherwise
-    Shared,
-}
-
-impl From<MaildropsArg> for Maildrops {
-    fn from(maildrops: MaildropsArg) -> Self {
-        match maildrops {
-            MaildropsArg::Locked => Self::Locked,
-            MaildropsArg::Shared => Self::Shared,
-        }
-    }
 }

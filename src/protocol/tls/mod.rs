@@ -9,6 +9,7 @@ mod verifier;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -79,6 +80,23 @@ pub enum TlsVersion {
     Tls12,
     /// RFC 8446.
     Tls13,
+}
+
+/// No version of TLS that is still safe has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the versions of TLS are 1.2 and 1.3")]
+pub struct UnknownTlsVersion;
+
+impl FromStr for TlsVersion {
+    type Err = UnknownTlsVersion;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTlsVersion> {
+        match name {
+            "1.2" => Ok(Self::Tls12),
+            "1.3" => Ok(Self::Tls13),
+            _ => Err(UnknownTlsVersion),
+        }
+    }
 }
 
 /// Whom to trust, as whom, and under which name.

@@ -9,23 +9,83 @@ mod tasks;
 mod verdict;
 mod workers;
 
-use super::model::Report;
-pub use operations::OperationRows;
+use std::io::{self, Write};
 
-use super::words::{count, figure, many, printable, rate, signal, span};
-use crate::event::{Asked, CutOff, Executor, Lock, RunStart};
+use operations::OperationRows;
+
+use super::format::{Form, Live, Render, Spec};
+use super::model::{Report, RunReport, Told};
+use super::scenario;
+use super::words::{count, figure, many, per_second, printable, signal, span};
+use crate::event::{Asked, CutOff, Event, Executor, Lock, Micros, RunStart, What};
 use crate::figures::{FailureRow, Summary};
 
-/// The report for a person: plain text, no line wider than 80 columns. Of each section it shows `rows` rows at most, the
-/// first and those that failed or took longest; none: all that the report has.
+pub(super) const SPEC: Spec =
+    Spec { name: "table", purpose: "For people", form: Form::Either(&Tables, || Box::<Lines>::default()) };
+
+/// The table shows so many rows of each kind.
+const SCREENFUL: usize = 20;
+/// A reader who held workers up for less than this changed no figure that is shown.
+const WORTH_SAYING: Micros = Micros(1_000);
+
+/// A screenful of tables for each run; for each scenario its steps.
+struct Tables;
+
+impl Render for Tables {
+    fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        for (at, told) in report.told.iter().enumerate() {
+            match told {
+                Told::Run(run) => {
+                    // A scenario ends with an empty line of its own.
+                    let follows_run = at > 0 && matches!(report.told.get(at - 1), Some(Told::Run(_)));
+                    write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
+                }
+                Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row for each operation of a run, then its tables with all their rows; a line for each step of a scenario.
+#[derive(Default)]
+struct Lines {
+    rows: Option<OperationRows>,
+}
+
+impl Live for Lines {
+    fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>) {
+        let line = match (&event.what, &self.rows) {
+            // What a scenario's clients did is told with its steps.
+            _ if client.is_some() => return,
+            (What::RunStart(start), _) => self.rows.insert(OperationRows::new(start)).begin(),
+            (What::Operation(operation), Some(rows)) => rows.row(operation),
+            (What::ScenarioStart(start), _) => scenario::scenario_begins(start),
+            (What::Step(step), _) => scenario::scenario_step(step),
+            _ => return,
+        };
+        text.extend_from_slice(line.as_bytes());
+    }
+
+    fn over(&mut self, told: &Told, text: &mut Vec<u8>) {
+        let end = match told {
+            Told::Run(run) => format!("\n{}", table(run, None)),
+            Told::Scenario(of) => of.ends(),
+        };
+        text.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// The tables of a run: plain text, no line wider than 80 columns. Of each section `most` rows at most, the first and those
+/// that failed or took longest; without a number all that the report has.
 #[must_use]
-pub fn table(report: &Report, rows: Option<usize>) -> String {
+pub fn table(report: &RunReport, most: Option<usize>) -> String {
     let summary = &report.summary;
-    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, rows)];
-    parts.push(sections::section(summary, rows));
+    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
+    parts.push(sections::section(summary, most));
     parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, rows));
-    parts.push(failures(summary, rows));
+    parts.extend(sessions::sections(summary, most));
+    parts.push(failures(summary, most));
     parts.push(verdict::section(&report.verdict));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -61,8 +121,8 @@ fn asked_in_all(start: &RunStart) -> Option<u64> {
 }
 
 /// What came of it.
-fn headline(report: &Report) -> String {
-    let Report { start, ending, summary, .. } = report;
+fn headline(report: &RunReport) -> String {
+    let RunReport { start, ending, summary, .. } = report;
     let operations = &summary.operations;
     let mut lines = Vec::new();
     if let Some(number) = ending.interrupted {
@@ -76,12 +136,11 @@ fn headline(report: &Report) -> String {
     }
 
     let opened = summary.connections.opened as u64;
-    let carried = summary.carried;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
-        let each = match carried % opened {
-            0 => many(carried / opened, "operation"),
-            _ => format!("{:.1} operations", carried as f64 / opened as f64),
+        let each = match summary.carried_by_each().unwrap_or_default() {
+            whole if whole.fract() == 0.0 => many(whole as u64, "operation"),
+            each => format!("{each:.1} operations"),
         };
         connections += &match opened {
             1 => format!(", {each} on it"),
@@ -96,8 +155,8 @@ fn headline(report: &Report) -> String {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
     done += &format!("; {}", span(ending.elapsed));
-    if let Some(rate) = rate(carried, summary.worked) {
-        done += &format!(", {rate} operations/s (first to last: {})", span(summary.worked));
+    if let Some(rate) = summary.rate() {
+        done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
     lines.push(done);
 
@@ -108,9 +167,13 @@ fn headline(report: &Report) -> String {
         lines.push(format!("{waiting} {were} still waiting when the time ran out, the longest for {longest}"));
     }
 
+    if let Some(held_up) = ending.held_up.filter(|held_up| *held_up >= WORTH_SAYING) {
+        let held_up = span(held_up);
+        lines.push(format!("the report's reader was slow: workers stood still for {held_up} until it had read"));
+    }
+
     // With a fixed number for each worker there is nothing to share out.
-    let shares = summary.workers.iter().map(|row| row.operations.issued);
-    if let (Some(Asked::Duration(_)), Some(most), Some(least)) = (start.asked, shares.clone().max(), shares.min()) {
+    if let (Some(Asked::Duration(_)), Some((most, least))) = (start.asked, summary.busiest_and_idlest()) {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
 

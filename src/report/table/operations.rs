@@ -14,7 +14,7 @@ const TASK: usize = 2;
 
 /// Rows of operations, in columns that are fixed before the first of them is known: what does not fit goes on below.
 #[derive(Debug)]
-pub struct OperationRows {
+pub(super) struct OperationRows {
     heading: String,
     columns: Vec<Fixed>,
     tasks: bool,
@@ -24,8 +24,7 @@ pub struct OperationRows {
 
 impl OperationRows {
     /// For the run that begins so.
-    #[must_use]
-    pub fn new(start: &RunStart) -> Self {
+    pub(super) fn new(start: &RunStart) -> Self {
         let last = |number: usize| u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let number = asked_in_all(start).map_or(NUMBER, |all| all.to_string().len().min(NUMBER));
         let worker = WorkerId(last(start.workers.len())).to_string().len();
@@ -54,16 +53,14 @@ impl OperationRows {
     }
 
     /// What ran, and the columns' names.
-    #[must_use]
-    pub fn begin(&self) -> String {
+    pub(super) fn begin(&self) -> String {
         let last = self.columns.len() - 2;
         let over = [Over { columns: last - 2..=last, title: "ms" }];
         format!("{}\n{}", self.heading, grid::header(&self.columns, &over))
     }
 
     /// The operation's row.
-    #[must_use]
-    pub fn row(&self, operation: &Operation) -> String {
+    pub(super) fn row(&self, operation: &Operation) -> String {
         let none = || "-".to_owned();
         let failure = operation.result().err().map(|it| format!("{} at {}", it.kind.name(), it.stage.name()));
         let room = self.columns.last().map_or(0, |outcome| outcome.width);

@@ -1,0 +1,95 @@
+//! Tells of runs and scenarios in the format, and to the place, that were asked for.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::writer::{self, Writer};
+use mailconn::event::Event;
+use mailconn::report::{Format, Output, Telling, Told};
+use mailconn::workload::Control;
+
+/// So many events are put into words at once.
+const AT_ONCE: usize = 1024;
+
+/// Writes what is told: at once where the format tells as things happen, else at the end.
+pub struct Teller {
+    telling: Telling,
+    output: Output,
+    control: Arc<Control>,
+    /// Where what is told goes at once; none where all of it is told at the end, and once nobody reads it any more.
+    out: Option<Box<Writer>>,
+    /// Why telling ended early, if not because the reader went away.
+    failed: Option<io::Error>,
+}
+
+impl Teller {
+    /// In that format; as things happen if `live` asks for it and the format can.
+    ///
+    /// # Errors
+    /// The output cannot be opened.
+    pub fn begin(format: Format, live: bool, output: Output, control: &Arc<Control>) -> Result<Self> {
+        let telling = format.telling(live);
+        let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
+        let out = out.transpose().context("opening the report")?;
+        Ok(Self { telling, output, control: Arc::clone(control), out, failed: None })
+    }
+
+    /// Tells of these events, as far as somebody reads.
+    pub fn see(&mut self, client: Option<&str>, events: &[Event]) {
+        if self.out.is_some() {
+            for some in events.chunks(AT_ONCE) {
+                let text = self.telling.see(client, some);
+                self.write(&text);
+            }
+        }
+    }
+
+    /// This is over, and comes to that.
+    pub fn over(&mut self, told: Told) {
+        let text = self.telling.over(told);
+        self.write(&text);
+    }
+
+    /// For how long writing has waited for the reader so far.
+    pub fn waited(&self) -> Duration {
+        self.out.as_ref().map_or(Duration::ZERO, |out| out.waited())
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        if let Some(out) = &mut self.out
+            && !text.is_empty()
+            && let Err(error) = out.write_all(text)
+        {
+            self.failed = Some(error);
+            self.out = None;
+        }
+    }
+
+    /// Writes the rest, and says whether the report is complete, which it is not if nobody reads it. A reader that goes away
+    /// has read what it wanted.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn end(self) -> Result<bool> {
+        let Self { telling, output, control, out, failed } = self;
+        let is_live = telling.is_live();
+        let written = match (failed, out) {
+            (Some(error), _) => Err(error),
+            (None, Some(out)) => out.finish(),
+            (None, None) if is_live => Ok(()),
+            (None, None) => telling.end().and_then(|text| writer::write_whole(&output, &text, &control)),
+        };
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+            Err(error) if writer::is_unread(&error) => {
+                super::complain("the report is incomplete: nobody read it");
+                Ok(false)
+            }
+            Err(error) => Err(error).context("writing the report"),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! A stored file, read as a stream: each event is seen once, by the judge of its client, and is then forgotten.
+//!
+//! A line that is wrong is no error: [`Checks`] tell of it, and what is known of the others counts.
+
+use std::io::{BufRead, BufReader, Read};
+
+use super::expectations::Client;
+use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose};
+use super::{Judge, Steps, Verdict, client_end, run_end};
+use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::ledger::Analysis;
+
+/// What a file holds.
+#[derive(Debug)]
+pub struct Stored {
+    /// A run, or scenarios.
+    pub content: Content,
+    /// How many lines it has.
+    pub lines: u64,
+    /// How many events and fields of a later version were passed over.
+    pub passed_over: u64,
+    /// The names of the first of them.
+    pub passed_over_names: Vec<String>,
+}
+
+/// An event that passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// The line that it stands in.
+    pub line: u64,
+    /// Whose it is, where a stream has several clients.
+    pub client: Option<&'a str>,
+    /// What happened.
+    pub event: &'a Event,
+}
+
+/// What a file is of.
+#[derive(Debug)]
+pub enum Content {
+    /// A run.
+    Run(Box<StoredRun>),
+    /// Scenarios that were performed one after the other, at least one.
+    Scenarios(Vec<StoredScenario>),
+}
+
+/// A run, seen to its end.
+#[derive(Debug)]
+pub struct StoredRun {
+    /// Who has seen it all.
+    pub judge: Judge,
+    /// Whether what its events say can have been so.
+    pub integrity: Integrity,
+    /// What its `run-end` says, if it has one.
+    pub end: Option<Box<RunEnd>>,
+    /// The line of that.
+    pub end_line: Option<u64>,
+    /// How many lines it has.
+    pub lines: u64,
+    form: Lines,
+    checks: Checks,
+}
+
+/// A scenario, with the runs of its clients.
+#[derive(Debug)]
+pub struct StoredScenario {
+    /// How it began.
+    pub start: Box<ScenarioStart>,
+    /// Its steps, each with its line; those that speak of findings among them.
+    pub steps: Vec<(u64, Step)>,
+    /// Its clients' runs, by their names.
+    pub clients: Vec<(String, StoredRun)>,
+    /// What its `scenario-end` says, if it has one.
+    pub end: Option<Box<ScenarioEnd>>,
+    /// The line of that.
+    pub end_line: Option<u64>,
+    /// How many lines it has, with its clients'.
+    pub lines: u64,
+    form: Lines,
+    checks: Checks,
+    told: Told,
+}
+
+impl Stored {
+    /// Reads a file to its end. `passing` is shown each event that belongs where it stands.
+    ///
+    /// # Errors
+    /// It holds no stream, or cannot be read.
+    pub fn read(from: impl Read, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
+        let mut lines = Reader::new(BufReader::new(from));
+        let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
+        let is_scenario = matches!(first.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_)));
+        let (content, read) = if is_scenario {
+            let (all, read) = scenarios(&mut lines, first, &mut passing)?;
+            (Content::Scenarios(all), read)
+        } else {
+            let run = run(&mut lines, first, &mut passing)?;
+            let read = run.lines;
+            (Content::Run(Box::new(run)), read)
+        };
+        let (passed_over, names) = lines.passed_over();
+        Ok(Self { content, lines: read, passed_over, passed_over_names: names.to_vec() })
+    }
+
+    /// Whether every line was understood and numbered, and the last one says what it all came to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match &self.content {
+            Content::Run(run) => run.is_whole(),
+            Content::Scenarios(all) => all.iter().all(StoredScenario::is_whole),
+        }
+    }
+}
+
+impl StoredRun {
+    fn new(whose: Whose) -> Self {
+        Self {
+            judge: Judge::default(),
+            integrity: Integrity::default(),
+            end: None,
+            end_line: None,
+            lines: 0,
+            form: Lines::new(whose),
+            checks: Checks::default(),
+        }
+    }
+
+    /// Whether every line was understood and numbered, and the last one says what it all came to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.checks.holds()
+    }
+
+    /// What it was judged by, by its own word.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.end.as_ref().map_or_else(Policy::default, |end| end.judged_by.clone())
+    }
+
+    /// What it comes to by that policy, and the `run-end` that says so.
+    #[must_use]
+    pub fn comes_to(&self, policy: &Policy) -> (Verdict, RunEnd) {
+        let summary = self.judge.summary();
+        let verdict = self.judge.verdict(&summary, policy);
+        let ending = self.judge.known().ending().unwrap_or_default();
+        let end = run_end(ending, &summary, &verdict, policy.clone());
+        (verdict, end)
+    }
+
+    /// What of it does not hold: its form, its events, and what the judge says of the two rules that any report rests on.
+    #[must_use]
+    pub fn checks(&self) -> Checks {
+        let (rules, witness) = (self.judge.rules(), self.judge.witness());
+        let mut judged = self.integrity.checks().clone();
+        let (checked, held) = (rules.agreement.checked, rules.agreement.held);
+        judged.told(Rule::Table, checked, checked - held, &rules.wrong);
+        if witness.available {
+            judged.told(Rule::Witness, witness.agreement.checked, witness.disagreements, &witness.wrong);
+        }
+        let mut checks = self.checks.clone();
+        checks.add(judged.placed(|seq| self.form.line_of(seq)));
+        checks
+    }
+
+    fn take(&mut self, line: Line, steps: Option<&mut Told>, passing: &mut impl FnMut(Passing<'_>)) {
+        self.lines += 1;
+        let number = line.number;
+        let Some(event) = self.form.take(line, &mut self.checks) else { return };
+        let name = self.form.client().unwrap_or_default();
+        let mut steps = steps;
+        if let Some(steps) = &mut steps {
+            steps.before(name, &self.judge, Some(event.at));
+        }
+        if let What::RunEnd(end) = &event.what {
+            let (said, took) = (event.at, end.elapsed_us);
+            self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
+            self.judge.end(end.ending());
+            self.integrity.end(self.judge.known());
+            self.end = Some(end.clone());
+            self.end_line = Some(number);
+        } else {
+            self.judge.see(&event);
+            self.integrity.see(&event, self.judge.known());
+        }
+        if let Some(steps) = steps {
+            steps.see(name, &self.judge, number, &event);
+        }
+        passing(Passing { line: number, client: self.form.client(), event: &event });
+    }
+}
+
+fn run<R: BufRead>(
+    lines: &mut Reader<R>,
+    first: Line,
+    passing: &mut impl FnMut(Passing<'_>),
+) -> Result<StoredRun, Unreadable> {
+    let mut run = StoredRun::new(Whose::Run);
+    run.take(first, None, passing);
+    while let Some(line) = lines.next_line()? {
+        run.take(line, None, passing);
+    }
+    run.form.end(&mut run.checks);
+    match run.judge.known().start() {
+        Some(_) => Ok(run),
+        None => Err(Unreadable::NoStart("there is no run in it".to_owned())),
+    }
+}
+
+/// All scenarios of a file, and how many lines they have.
+fn scenarios<R: BufRead>(
+    lines: &mut Reader<R>,
+    first: Line,
+    passing: &mut impl FnMut(Passing<'_>),
+) -> Result<(Vec<StoredScenario>, u64), Unreadable> {
+    let mut all = Vec::new();
+    let mut read = 0;
+    let mut next = Some(first);
+    while let Some(mut scenario) = next.take().and_then(|first| StoredScenario::begin(first, passing)) {
+        let mut run: Option<StoredRun> = None;
+        while let Some(line) = lines.next_line()? {
+            let what = line.event.as_ref().map(|event| &event.what);
+            if matches!(what, Some(What::ScenarioStart(_))) {
+                next = Some(line);
+                break;
+            }
+            scenario.lines += 1;
+            let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
+            match what {
+                Some(What::RunStart(_)) if scenario.end.is_none() => {
+                    scenario.add(run.take());
+                    let mut begun = StoredRun::new(Whose::Client(client.map(str::to_owned)));
+                    begun.take(line, Some(&mut scenario.told), passing);
+                    run = Some(begun);
+                }
+                Some(What::Step(_) | What::ScenarioEnd(_)) => {
+                    scenario.add(run.take());
+                    scenario.take(line, passing);
+                }
+                // What a later version added, and is no client's, may stand anywhere.
+                None if line.fault.is_none() && client.is_none() => scenario.take(line, passing),
+                _ => match &mut run {
+                    Some(run) => run.take(line, Some(&mut scenario.told), passing),
+                    None => scenario.take(line, passing),
+                },
+            }
+        }
+        scenario.add(run);
+        scenario.form.end(&mut scenario.checks);
+        read += scenario.lines;
+        all.push(scenario);
+    }
+    Ok((all, read))
+}
+
+impl StoredScenario {
+    fn begin(line: Line, passing: &mut impl FnMut(Passing<'_>)) -> Option<Self> {
+        let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
+        let number = line.number;
+        let event = form.take(line, &mut checks)?;
+        passing(Passing { line: number, client: None, event: &event });
+        let What::ScenarioStart(start) = event.what else { return None };
+        let (steps, clients) = (Vec::new(), Vec::new());
+        Some(Self { start, steps, clients, end: None, end_line: None, lines: 1, form, checks, told: Told::default() })
+    }
+
+    /// Whether every line was understood and numbered, and the last one says what it all came to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.checks.holds() && self.clients.iter().all(|(_, run)| run.is_whole())
+    }
+
+    /// The policy that all of it was judged by, by its own word.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let first = self.clients.first().and_then(|(_, run)| run.end.as_ref()).map(|end| end.judged_by.clone());
+        first.or_else(|| self.end.as_ref().map(|end| end.judged_by.clone())).unwrap_or_default()
+    }
+
+    /// What it comes to by that policy, and the `scenario-end` that says so.
+    #[must_use]
+    pub fn comes_to(&self, policy: &Policy) -> ScenarioEnd {
+        let client = |(name, run): &(String, StoredRun)| {
+            let (verdict, end) = run.comes_to(policy);
+            let run_id = run.judge.known().start().map_or("", |start| &*start.run_id);
+            client_end(name, run_id, &verdict, end.connections.still_open)
+        };
+        let interrupted = self.end.as_ref().and_then(|end| end.interrupted);
+        let steps = Steps::of(self.steps.iter().map(|(_, step)| step));
+        steps.end(self.clients.iter().map(client).collect(), interrupted, policy.clone())
+    }
+
+    /// What of it does not hold, but for its clients' runs; `end` is what it comes to.
+    pub(super) fn checks(&mut self, end: &ScenarioEnd) -> Checks {
+        let mut checks = std::mem::take(&mut self.checks);
+        let mut behind = self.steps.iter().skip_while(|(_, step)| step.of_findings().is_none());
+        let misplaced = behind.find(|(_, step)| step.of_findings().is_none()).map(|(line, _)| *line);
+        checks.check(Rule::Lines, misplaced, misplaced.is_none(), || {
+            "what is judged at the end stands behind all other steps".to_owned()
+        });
+        let clients = self.clients.iter().zip(&end.clients);
+        let clients: Vec<Client<'_>> =
+            clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect();
+        let told = std::mem::take(&mut self.told);
+        checks.add(told.end(&self.steps, &clients, end.interrupted.is_some()));
+        checks
+    }
+
+    /// The run of a client is over.
+    fn add(&mut self, run: Option<StoredRun>) {
+        let Some(mut run) = run else { return };
+        run.form.end(&mut run.checks);
+        let name = run.form.client().unwrap_or_default().to_owned();
+        self.told.before(&name, &run.judge, None);
+        match run.judge.known().start() {
+            Some(_) => self.clients.push((name, run)),
+            None => self.checks.add(run.checks),
+        }
+    }
+
+    /// A line of its own: a step, or the end.
+    fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
+        let number = line.number;
+        let Some(event) = self.form.take(line, &mut self.checks) else { return };
+        passing(Passing { line: number, client: None, event: &event });
+        match event.what {
+            What::Step(step) => {
+                let before = self.clients.is_empty();
+                self.checks.check(Rule::Lines, Some(number), before, || "the steps had ended".to_owned());
+                self.told.step(number, event.at, &step);
+                self.steps.push((number, *step));
+            }
+            What::ScenarioEnd(end) => {
+                self.end = Some(end);
+                self.end_line = Some(number);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Does a stored file hold: is what it says of its events possible, and do they come to what its end says?
+//!
+//! Figures are compared, findings by their names, and the exit code by the policy that the file names; no sentence is. What
+//! was forged with care, and alike everywhere, holds: only a server's own record could say otherwise.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::integrity::{Checks, Rule};
+use super::server_log::AgainstLog;
+use super::stored::{Content, Stored, StoredRun, StoredScenario};
+use super::{Conclusion, Verdict};
+use crate::event::{Policy, RunEnd, RunStart, ScenarioEnd};
+
+/// A file against every rule, and against itself.
+#[derive(Debug)]
+pub struct Verification {
+    /// What was checked, and what does not hold.
+    pub checks: Checks,
+    /// What it is of: a run, or scenarios one after the other.
+    pub verified: Vec<Verified>,
+    /// How many lines it has.
+    pub lines: u64,
+    /// How many events and fields of a later version were passed over.
+    pub passed_over: u64,
+    /// The names of the first of them.
+    pub passed_over_names: Vec<String>,
+    /// What a comparison with a server's own log came to, if there was one.
+    pub log: Option<AgainstLog>,
+    /// The exit code that all of it comes to by another policy, if it was judged anew.
+    judged_anew: Option<u8>,
+}
+
+/// A run or a scenario, verified.
+#[derive(Debug)]
+pub struct Verified {
+    /// Which.
+    pub subject: Subject,
+    /// How many lines it has.
+    pub lines: u64,
+    /// Operations, of all clients.
+    pub operations: u64,
+    /// Sessions, of all clients.
+    pub sessions: usize,
+    /// Whether the server's own record is part of it.
+    pub witnessed: bool,
+    /// The exit code that the file says.
+    pub said: Option<u8>,
+    /// The exit code that its events come to.
+    pub exit_code: u8,
+}
+
+/// What a stream is of.
+#[derive(Debug)]
+pub enum Subject {
+    /// A run.
+    Run {
+        /// How it began.
+        start: Arc<RunStart>,
+        /// What its `run-end` must say.
+        due: Box<RunEnd>,
+        /// What it comes to.
+        verdict: Verdict,
+    },
+    /// A scenario.
+    Scenario {
+        /// The version of mailconn that performed it.
+        tool_version: String,
+        /// What it is called.
+        name: String,
+        /// The server, without secrets.
+        server: String,
+        /// What its `scenario-end` must say.
+        due: Box<ScenarioEnd>,
+        /// What the `run-end` of each client must say.
+        runs: Vec<(String, RunEnd)>,
+    },
+}
+
+impl Verification {
+    /// Of that file. Where `policy` is given, it is judged anew by that.
+    #[must_use]
+    pub fn of(stored: Stored, policy: Option<&Policy>, log: Option<AgainstLog>) -> Self {
+        let mut checks = log.as_ref().map(|log| log.checks.clone()).unwrap_or_default();
+        let Stored { content, lines, passed_over, passed_over_names } = stored;
+        let (verified, anew): (Vec<Verified>, Vec<u8>) = match content {
+            Content::Run(run) => [of_run(*run, policy, &mut checks)].into_iter().flatten().unzip(),
+            Content::Scenarios(all) => all.into_iter().map(|it| of_scenario(it, policy, &mut checks)).unzip(),
+        };
+        let judged_anew = policy.and_then(|_| anew.into_iter().max());
+        Self { checks, verified, lines, passed_over, passed_over_names, log, judged_anew }
+    }
+
+    /// Whether everything holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.holds()
+    }
+
+    /// The process's exit code for it: 7 if something does not hold; else 0, or by the policy that it was judged anew by.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.holds() { self.judged_anew.unwrap_or(0) } else { Conclusion::Broken.exit_code() }
+    }
+
+    /// The exit code that all of it comes to by another policy, if it was judged anew.
+    #[must_use]
+    pub const fn judged_anew(&self) -> Option<u8> {
+        self.judged_anew
+    }
+}
+
+/// The exit code that it comes to by `policy` stands beside it.
+fn of_run(run: StoredRun, policy: Option<&Policy>, checks: &mut Checks) -> Option<(Verified, u8)> {
+    let (verdict, due) = run.comes_to(&run.policy());
+    let start = Arc::clone(run.judge.known().start()?);
+    checks.add(run.checks());
+    if let Some(end) = &run.end {
+        compare(checks, run.end_line, &due, &**end);
+    }
+    let anew = policy.map_or(due.exit_code, |policy| run.comes_to(policy).1.exit_code);
+    let verified = Verified {
+        lines: run.lines,
+        operations: due.operations.issued,
+        sessions: due.connections.opened,
+        witnessed: start.witnessed,
+        said: run.end.as_ref().map(|end| end.exit_code),
+        exit_code: due.exit_code,
+        subject: Subject::Run { start, due: Box::new(due), verdict },
+    };
+    Some((verified, anew))
+}
+
+fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &mut Checks) -> (Verified, u8) {
+    let said = scenario.policy();
+    let due = scenario.comes_to(&said);
+    checks.add(scenario.checks(&due));
+    for (name, run) in &scenario.clients {
+        checks.add(run.checks());
+        let Some((start, end)) = run.judge.known().start().zip(run.end.as_ref()) else { continue };
+        compare(checks, run.end_line, &run.comes_to(&said).1, &**end);
+        let there = (&start.server, start.protocol) == (&scenario.start.server, scenario.start.protocol);
+        checks
+            .check(Rule::Lines, None, there, || format!("the run of {name:?} was on another server than the scenario"));
+    }
+    if let Some(end) = &scenario.end {
+        compare(checks, scenario.end_line, &due, &**end);
+    }
+    let anew = policy.map_or(due.exit_code, |policy| scenario.comes_to(policy).exit_code);
+    let runs: Vec<(String, RunEnd)> =
+        scenario.clients.iter().map(|(name, run)| (name.clone(), run.comes_to(&said).1)).collect();
+    let starts = || scenario.clients.iter().filter_map(|(_, run)| run.judge.known().start());
+    let verified = Verified {
+        lines: scenario.lines,
+        operations: runs.iter().map(|(_, end)| end.operations.issued).sum(),
+        sessions: runs.iter().map(|(_, end)| end.connections.opened).sum(),
+        witnessed: starts().any(|start| start.witnessed),
+        said: scenario.end.as_ref().map(|end| end.exit_code),
+        exit_code: due.exit_code,
+        subject: Subject::Scenario {
+            tool_version: scenario.start.tool_version.clone(),
+            name: scenario.start.name.clone(),
+            server: scenario.start.server.clone(),
+            due: Box::new(due),
+            runs,
+        },
+    };
+    (verified, anew)
+}
+
+/// Every figure that is due must be claimed; words may be others.
+fn compare<T: Serialize>(checks: &mut Checks, line: Option<u64>, due: &T, claimed: &T) {
+    match (serde_json::to_value(due), serde_json::to_value(claimed)) {
+        (Ok(due), Ok(claimed)) => compare_at(checks, line, "", &due, &claimed),
+        (Err(error), _) | (_, Err(error)) => checks.check(Rule::RunEnd, None, false, || error.to_string()),
+    }
+}
+
+fn compare_at(checks: &mut Checks, line: Option<u64>, at: &str, due: &Value, claimed: &Value) {
+    match due {
+        Value::Object(fields) => {
+            for (name, due) in fields.iter().filter(|(name, _)| !["sentence", "evidence"].contains(&name.as_str())) {
+                let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                compare_at(checks, line, &path, due, &claimed[name]);
+            }
+        }
+        Value::Array(items) => {
+            let found = claimed.as_array().map_or(0, Vec::len);
+            checks.check(Rule::RunEnd, line, claimed.is_array() && found == items.len(), || {
+                format!("{at}: the events come to {} of them, it has {found}", items.len())
+            });
+            for (number, due) in items.iter().enumerate() {
+                compare_at(checks, line, &format!("{at}[{number}]"), due, &claimed[number]);
+            }
+        }
+        due => checks
+            .check(Rule::RunEnd, line, due == claimed, || format!("{at}: the events come to {due}, it says {claimed}")),
+    }
+}

@@ -1,0 +1,267 @@
+//! What checking a stored file came to, for people and for scripts; of runs and scenarios alike.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::json::{SCHEMA_VERSION, indented};
+use super::table::grid::{labelled, paragraph};
+use super::words::{concluded, count, many, printable};
+use crate::event::RunEnd;
+use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
+
+/// So many doubts are told of; the others are counted.
+const TOLD: usize = 12;
+
+/// For people, at most 80 columns wide.
+#[must_use]
+pub fn verification_text(verification: &Verification) -> String {
+    let Verification { checks, verified, .. } = verification;
+    let mut text: String = verified.iter().map(beginning).collect();
+    text += "\n";
+    text += &paragraph(
+        "How often each rule was asked, about a line, an operation, a session or a figure, and how often it held:",
+    );
+    let witnessed = verified.iter().any(|it| it.witnessed);
+    let rows = Rule::ALL.into_iter().filter_map(|rule| {
+        let tested = checks.of(rule);
+        if tested.checked == 0 {
+            return (rule == Rule::Witness && !witnessed).then(|| row(rule, "not available", ""));
+        }
+        let held = format!("{} of {}", count(tested.held), count(tested.checked));
+        Some(row(rule, &held, if tested.held == tested.checked { "" } else { "NOT HELD: " }))
+    });
+    text += &labelled(rows);
+    let joined = joined(verification);
+    if !witnessed && verification.log.is_none() {
+        text += &paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
+    }
+    for line in joined {
+        text += &paragraph(&printable(&line));
+    }
+    text + &doubts(verification) + &conclusion(verification)
+}
+
+fn beginning(verified: &Verified) -> String {
+    let lines = many(verified.lines, "line");
+    let what = match &verified.subject {
+        Subject::Run { start, .. } => format!(
+            "verify run {} of mailconn {}: {}, {}, {}, {lines}",
+            printable(&start.run_id),
+            printable(&start.tool_version),
+            printable(&start.server),
+            start.mode,
+            many(start.workers.len() as u64, "worker"),
+        ),
+        Subject::Scenario { tool_version, name, server, due, runs } => format!(
+            "verify scenario {} of mailconn {}: {}, {}, {}, {lines}",
+            printable(name),
+            printable(tool_version),
+            printable(server),
+            many(runs.len() as u64, "client"),
+            many(due.steps as u64, "step"),
+        ),
+    };
+    let (subject, why) = match &verified.subject {
+        Subject::Run { verdict, .. } => ("run", concluded(verdict)),
+        Subject::Scenario { due, .. } => {
+            let steps = many(due.steps as u64, "step");
+            ("scenario", format!("{} of {steps} not as expected", count(due.failed as u64)))
+        }
+    };
+    let due = verified.exit_code;
+    let came = match verified.said {
+        Some(said) if said == due => format!("as recorded the {subject} came to exit {due}: {why}"),
+        Some(said) => {
+            format!("the file says that the {subject} came to exit {said}, its events come to {due}: {why}")
+        }
+        None => format!("the file does not say what the {subject} came to, its events come to exit {due}: {why}"),
+    };
+    let (operations, sessions) = (many(verified.operations, "operation"), many(verified.sessions as u64, "session"));
+    paragraph(&what) + &paragraph(&format!("{operations} ran on {sessions}; {came}"))
+}
+
+fn row(rule: Rule, held: &str, mark: &str) -> (String, String) {
+    (format!("  {:<11} {held:>15}  ", rule.name()), format!("{mark}{}", rule.says()))
+}
+
+/// What does not hold, if anything does not: of a file that is not whole that alone, since the rest may follow from it.
+fn doubts(verification: &Verification) -> String {
+    let checks = &verification.checks;
+    let of = |rules: &[Rule]| checks.doubts.iter().filter(|doubt| rules.contains(&doubt.rule)).collect::<Vec<_>>();
+    let gaps = of(&[Rule::Lines, Rule::Sequence]);
+    let whole = gaps.is_empty();
+    let mut told = match whole {
+        true => checks.doubts.iter().filter(|doubt| doubt.rule != Rule::RunEnd).collect(),
+        false => gaps,
+    };
+    if told.is_empty() {
+        told = of(&[Rule::RunEnd]);
+    }
+    if told.is_empty() {
+        return String::new();
+    }
+    told.truncate(TOLD);
+    let rows = told.iter().map(|doubt| {
+        let at = doubt.line.map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
+        (format!("  {at:<11} {:<12} ", doubt.rule.name()), printable(&doubt.sentence))
+    });
+    let mut text = format!("\n{}{}", paragraph("What does not hold:"), labelled(rows));
+    let broken: u64 = Rule::ALL.into_iter().map(|rule| checks.of(rule)).map(|it| it.checked - it.held).sum();
+    let more = broken.saturating_sub(told.len() as u64);
+    if more > 0 {
+        let cause = if whole { "those" } else { "the file not being whole" };
+        text +=
+            &paragraph(&format!("and {} more that may follow from {cause} (more of them: --format json)", count(more)));
+    }
+    text
+}
+
+fn conclusion(verification: &Verification) -> String {
+    let outcome = match (verification.holds(), verification.judged_anew()) {
+        (true, None) => "the trace is sound: it says what happened",
+        (true, Some(_)) => "the trace is sound, and this is what it comes to by --fail-on",
+        (false, _) => "something in the trace does not hold",
+    };
+    format!("\n{}", paragraph(&format!("exit {}: {outcome}", verification.exit_code())))
+}
+
+/// In words: what of a later version was passed over, what was joined with a server's log, and what could not be.
+fn joined(verification: &Verification) -> Vec<String> {
+    let mut said = Vec::new();
+    let (number, names) = (verification.passed_over, &verification.passed_over_names);
+    if number > 0 {
+        let were = if number == 1 { "was" } else { "were" };
+        let additions = many(number, "addition");
+        said.push(format!("{additions} of a later version {were} passed over: {}", names.join(", ")));
+    }
+    let Some(log) = &verification.log else { return said };
+    said.extend(log.said.iter().cloned());
+    if log.with_transcripts {
+        said.push(format!(
+            "of the {} that were joined, {} compared with their transcripts: {}",
+            count(log.sessions),
+            if log.transcripts == 1 { "1 was".to_owned() } else { format!("{} were", count(log.transcripts)) },
+            many(log.commands, "command"),
+        ));
+    }
+    said
+}
+
+#[derive(Serialize)]
+struct VerificationShape<'a> {
+    schema_version: u32,
+    tool_version: &'static str,
+    lines: u64,
+    traces: Vec<TraceShape<'a>>,
+    holds: bool,
+    checks: Vec<CheckShape>,
+    doubts: Vec<DoubtShape<'a>>,
+    joined: Vec<String>,
+    /// Null if there was no log to compare with.
+    server_log: Option<LogShape>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct TraceShape<'a> {
+    /// Null of a scenario, whose clients have one each.
+    run_id: Option<&'a str>,
+    /// Null of a run.
+    scenario: Option<&'a str>,
+    tool_version: &'a str,
+    server: &'a str,
+    lines: u64,
+    exit_code: Option<u8>,
+    /// Whether it holds the server's own record.
+    witness: bool,
+    /// What its last line must say.
+    recomputed: serde_json::Value,
+    /// What each client's `run-end` must say, by its name.
+    runs: BTreeMap<&'a str, &'a RunEnd>,
+}
+
+#[derive(Serialize)]
+struct CheckShape {
+    rule: &'static str,
+    says: &'static str,
+    checked: u64,
+    held: u64,
+}
+
+#[derive(Serialize)]
+struct DoubtShape<'a> {
+    rule: &'static str,
+    line: Option<u64>,
+    sentence: &'a str,
+}
+
+/// How much of a run a server's log bears out.
+#[derive(Serialize)]
+struct LogShape {
+    signed_in: u64,
+    sessions: u64,
+    transcripts: u64,
+    commands: u64,
+}
+
+impl<'a> From<&'a Doubt> for DoubtShape<'a> {
+    fn from(Doubt { rule, line, sentence }: &'a Doubt) -> Self {
+        Self { rule: rule.name(), line: *line, sentence }
+    }
+}
+
+/// One JSON object, indented, with a newline at its end.
+#[must_use]
+pub fn verification_json(verification: &Verification) -> Vec<u8> {
+    let Verification { checks, verified, lines, .. } = verification;
+    let check = |rule: Rule| {
+        let tested = checks.of(rule);
+        let shape = CheckShape { rule: rule.name(), says: rule.says(), checked: tested.checked, held: tested.held };
+        (tested.checked > 0).then_some(shape)
+    };
+    let log = |log: &AgainstLog| {
+        let AgainstLog { signed_in, sessions, transcripts, commands, .. } = *log;
+        LogShape { signed_in, sessions, transcripts, commands }
+    };
+    indented(&VerificationShape {
+        schema_version: SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION"),
+        lines: *lines,
+        traces: verified.iter().map(trace).collect(),
+        holds: verification.holds(),
+        checks: Rule::ALL.into_iter().filter_map(check).collect(),
+        doubts: checks.doubts.iter().map(Into::into).collect(),
+        joined: joined(verification),
+        server_log: verification.log.as_ref().map(log),
+        exit_code: verification.exit_code(),
+    })
+}
+
+fn trace(verified: &Verified) -> TraceShape<'_> {
+    let mut shape = TraceShape {
+        run_id: None,
+        scenario: None,
+        tool_version: "",
+        server: "",
+        lines: verified.lines,
+        exit_code: verified.said,
+        witness: verified.witnessed,
+        recomputed: serde_json::Value::Null,
+        runs: BTreeMap::new(),
+    };
+    match &verified.subject {
+        Subject::Run { start, due, .. } => {
+            shape.run_id = Some(&start.run_id);
+            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
+            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
+        }
+        Subject::Scenario { tool_version, name, server, due, runs } => {
+            shape.scenario = Some(name);
+            (shape.tool_version, shape.server) = (tool_version, server);
+            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
+            shape.runs = runs.iter().map(|(name, end)| (&**name, end)).collect();
+        }
+    }
+    shape
+}
