@@ -17,7 +17,7 @@ mod trace;
 mod words;
 
 pub use check::{check_begins, check_ends, check_json, check_step};
-pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
+pub use explain::{Unexplained, explain, explain_line, explain_text, explained_words};
 pub use json::json;
 pub use model::{Report, each};
 pub use output::{Output, Unwritable};
