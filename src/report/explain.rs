@@ -60,12 +60,12 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
     Err(Unexplained::Word { word, nearest: nearest(&asked.to_lowercase()) })
 }
 
-/// The name in `EmailClient.CreateConnection()` and in `Client::thread_scope`; of several words one: `default-connection`.
+/// The name alone, of `EmailClient.CreateConnection()` and `Client::thread_scope`; of several words one: `hung-up`.
 fn bare(word: &str) -> String {
-    if word.contains(char::is_whitespace) {
-        return word.split_whitespace().collect::<Vec<_>>().join("-");
-    }
-    word.trim_end_matches("()").rsplit(['.', ':']).next().unwrap_or_default().to_owned()
+    let (path, name) = word.split_at(word.rfind(['.', ':']).map_or(0, |last| last + 1));
+    let is_path = !path.contains(char::is_whitespace) && !name.starts_with(char::is_whitespace);
+    let name = if is_path { name } else { word };
+    name.trim_end_matches("()").split_whitespace().collect::<Vec<_>>().join("-")
 }
 
 /// What a word means, or else a server's line that was pasted. `protocol` and `stage` narrow what a line can mean.

@@ -191,6 +191,21 @@ fn how_sessions_begin_and_end_is_explained() {
 }
 
 #[test]
+fn every_step_of_a_check_is_explained() {
+    let mut seen = BTreeSet::new();
+    for url in ["sandbox+imap", "sandbox+smtps", "sandbox+pop3"] {
+        let ended = end(&mut mailconn(["check", url]));
+        let steps = ended.stdout.lines().skip(1).take_while(|line| !line.is_empty());
+        seen.extend(steps.filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap().to_owned()));
+    }
+    seen.extend(["token", "wait"].map(str::to_owned));
+    assert!(seen.len() > 8, "{seen:?}");
+    seen.iter().for_each(|step| drop(is_whole(step)));
+    let gone: Vec<_> = listed("steps").difference(&seen).cloned().collect();
+    assert_eq!(gone, [""; 0], "no check has such a step");
+}
+
+#[test]
 fn the_file_of_words_has_articles_of_one_form() {
     let file = source("src/words.md");
     assert!(file.lines().all(|line| line.len() <= 118 || line.starts_with("- Try: ")));
