@@ -1,6 +1,5 @@
 //! What a check makes of what it saw: findings, conclusion and text, from plain data.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -247,21 +246,4 @@ fn a_dial_that_begins_anew_speaks_of_starttls_only_where_there_was_one() {
     };
     let shown = lists(Security::Tls);
     assert!(shown.contains("the same") && !shown.contains("STARTTLS"), "{shown}");
-}
-
-#[test]
-fn everything_a_check_may_find_is_in_the_manual() {
-    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let is_name = |text: &&str| {
-        text.contains('-')
-            && text.starts_with(|first: char| first.is_ascii_lowercase())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
-    };
-    let source = read("src/probe/check/diagnostics.rs");
-    let names: BTreeSet<&str> = source.split('"').skip(1).step_by(2).filter(is_name).collect();
-    assert!(names.len() >= 20, "{names:?}");
-    let manual = read("src/manual.rs");
-    for name in names {
-        assert!(manual.contains(&format!("`{name}`")), "{name} is not in the manual");
-    }
 }

@@ -15,7 +15,7 @@ mod words;
 
 use std::str::FromStr;
 
-pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
+pub use explain::{Unexplained, explain, explain_line, explain_text, explained_words};
 pub use format::{Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;
