@@ -6,43 +6,15 @@
 //!
 #![doc = include_str!("rules.md")]
 //!
-//! # The words for failure
-//! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`
-//! `auth-invalid` `auth-policy` `auth-refused` `auth-unsupported` `server-unavailable` `limit-connections` `limit-rate`
-//! `server-no` `server-bad` `server-bye` `closed` `timeout` `protocol` `wait-timeout` `refused` (by these rules)
-//! `disposed` `local-resources` (descriptors, threads) `internal`; each with its stage (`resolve` `connect` `tls`
-//! `greeting` `auth` `wait` `operation` `logout`) and, where there is one, the server's own line.
-//!
 //! # Findings
-//! What a run can prove, each with its evidence and its cure. `mailconn explain` lists them all; `mailconn explain MC020` says
-//! what that one means, and what to do. Hazards, leaks and faults make the exit code 1, unless `--fail-on` says otherwise.
+//! A finding is what a run proves, with its evidence and its cure. Each stands in a file of its own in `src/judge/findings`,
+//! with its article; `mailconn explain` lists them, and `mailconn explain MC020` shows the article. Hazards, leaks and faults
+//! make the exit code 1, unless `--fail-on` says otherwise.
 //!
-//! # What a check finds
-//! `mailconn check` opens one connection and says in plain sentences what is wrong with it. The names are for scripts; a
-//! warning is about secrets, mail or connections at risk, an advice about something that whoever opens connections should
-//! know.
+//! What a check finds, by contrast, has no number: `mailconn check` opens one connection and says in plain sentences what is
+//! wrong with it, each under a name for scripts. The names are in the chapter *checks* of the words below.
 //!
-//! | id | severity | found when |
-//! |---|---|---|
-//! | `password-in-the-clear` | warning, advice on loopback | a password was said without TLS |
-//! | `token-in-the-clear` | warning, advice on loopback | a token was said without TLS |
-//! | `limit-met` | warning | the server refused for a limit on connections, or throttled |
-//! | `password-before-tls` | warning | the server would take a password before STARTTLS |
-//! | `starttls-unused` | warning | STARTTLS was offered and not used |
-//! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |
-//! | `first-answer-refused` | warning | the server did not understand a sign-in with the client's first answer (SASL-IR) |
-//! | `certificate-not-verified` | warning | nobody verified the certificate (`--insecure`) |
-//! | `certificate-expires` | warning under 14 days, advice under 30 | the certificate ends soon |
-//! | `tls-1.2` | advice | the server speaks no newer TLS than 1.2 |
-//! | `no-auth` | warning | SMTP: a user is to sign in, and there is no AUTH |
-//! | `nobody-signed-in` | advice | SMTP: no user was named |
-//! | `address-without-answer` | warning | the host's first address did not answer, another did |
-//! | `no-goodbye` | warning | LOGOUT or QUIT had no answer |
-//! | `no-label` | advice | IMAP: sessions cannot name themselves by ID |
-//! | `no-pipelining` | advice | SMTP: commands cannot be sent in groups |
-//! | `login-delay` | warning | POP3: sign-ins must keep a distance |
-//! | `one-owner` | advice | POP3: a maildrop has one owner at a time |
-//! | `slow-resolve` `slow-connect` `slow-tls` `slow-greeting` `slow-sign-in` | warning | a phase took longer than 1, 1, 2, 5, 2 s |
+#![doc = include_str!("words.md")]
 //!
 //! # What a verification checks
 //! `mailconn verify` reads the file of a run (`run --format ndjson`) and asks whether what it says can have been so. What it
