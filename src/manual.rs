@@ -71,16 +71,18 @@
 //! nothing else in it depends on; `mailconn verify --help` names that. A server's log that has no session of the run bears out
 //! nothing: that is exit code 2, never 0.
 //!
-//! A file is a stream of events, a line each; `schema_version` in its first line is 2. `seq` numbers the events of a run from
+//! A file is a stream of events, a line each; `schema_version` in its first line is 3. `seq` numbers the events of a run from
 //! 0, and an operation's `issued_after` says how many there were when it was issued. The sandbox's own record stands between
-//! the others as it came (`witness-commands`, `witness-session`). A later version's additions are passed over, counted and
-//! told; in a file of this version what is not known is a fault.
+//! the others as it came (`witness-commands`, `witness-session`). A file of version 2 is read too, and what it lacks is not
+//! checked. A later version's additions are passed over, counted and told; in a file of this version what is not known is a
+//! fault.
 //!
-//! The file of a scenario (`scenario --format ndjson`) holds its steps, then each client's run, line for line as in a run's
-//! file, but that each line names the client. Each client's events are numbered by themselves; `run-start` says what the
-//! scenario calls its workers and tasks. All is checked that does not rest on what a run was asked for in advance. What a step says that a thread did has to be in the record of that
-//! thread, and nothing in the record without a step; whether it was as expected is judged again from what is written. A step
-//! that touched no connection leaves no trace elsewhere: if it is taken out, nothing misses it.
+//! The file of a scenario (`scenario --format ndjson`) holds its steps and its clients' runs as they happened: what a client
+//! did in a step stands before that step. Each line of a client names it, and each client's events are numbered by
+//! themselves; `run-start` says what the scenario calls its workers and tasks. A step's `expectation` is evaluated again,
+//! with its clients as they were at its line. What a step says that a thread did has to be in the record of that thread, and
+//! nothing in the record without a step. A step that touched no connection leaves no trace elsewhere: if it is taken out,
+//! nothing misses it. In a file of version 2 all steps stand first and have no `expectation`.
 //!
 //! | rule | what it says |
 //! |---|---|
