@@ -1,4 +1,4 @@
-//! A scenario for people: each step, and what it all comes to at the end.
+//! A scenario for people: its steps, then the verdict.
 
 use super::model::ScenarioReport;
 use super::table::grid::{labelled, paragraph};
@@ -6,9 +6,9 @@ use super::words::{many, printable, signal};
 use crate::event::{Action, Agreement, Did, Proof, ScenarioStart, Severity, Step, Witnessed};
 use crate::judge::Steps;
 
-/// What a step did begins in this column.
+/// The column of what a step did.
 const BESIDE: usize = 56;
-/// What stands below a step is indented so far.
+/// The indent of the lines below a step.
 const BELOW: &str = "         ";
 
 impl ScenarioReport {
@@ -18,7 +18,7 @@ impl ScenarioReport {
         scenario_begins(&self.start) + &steps + &self.ends()
     }
 
-    /// What it came to, with an empty line at its end; nothing before.
+    /// The verdict, with an empty line at its end; empty before the scenario has ended.
     pub(super) fn ends(&self) -> String {
         let Some(end) = &self.end else { return String::new() };
         let mut text = "\n".to_owned();
@@ -36,7 +36,7 @@ impl ScenarioReport {
         text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, self.why())) + "\n"
     }
 
-    /// What its exit code is for: steps, what was expected of the findings, the findings themselves.
+    /// The reason of its exit code.
     pub(super) fn why(&self) -> String {
         let Some(end) = &self.end else { return "it has not ended".to_owned() };
         if let Some(number) = end.interrupted {
@@ -96,7 +96,7 @@ pub(super) fn scenario_step(step: &Step) -> String {
     text
 }
 
-/// What an action did, so short that it fits beside it.
+/// What an action did, short enough to stand beside it.
 fn in_short(Action { client, did }: &Action) -> String {
     let of = client.as_ref().map_or_else(String::new, |client| format!("{} ", printable(client)));
     match did {
