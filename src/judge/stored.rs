@@ -165,11 +165,6 @@ impl StoredRun {
         self.lines += 1;
         let number = line.number;
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
-        let name = self.form.client().unwrap_or_default();
-        let mut steps = steps;
-        if let Some(steps) = &mut steps {
-            steps.before(name, &self.judge, Some(event.at));
-        }
         if let What::RunEnd(end) = &event.what {
             let (said, took) = (event.at, end.elapsed_us);
             self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
@@ -182,7 +177,7 @@ impl StoredRun {
             self.integrity.see(&event, self.judge.known());
         }
         if let Some(steps) = steps {
-            steps.see(name, &self.judge, number, &event);
+            steps.see(self.form.client().unwrap_or_default(), &self.judge, number, &event);
         }
         passing(Passing { line: number, client: self.form.client(), event: &event });
     }
@@ -215,35 +210,17 @@ fn scenarios<R: BufRead>(
     let mut read = 0;
     let mut next = Some(first);
     while let Some(mut scenario) = next.take().and_then(|first| StoredScenario::begin(first, passing)) {
-        let mut run: Option<StoredRun> = None;
         while let Some(line) = lines.next_line()? {
-            let what = line.event.as_ref().map(|event| &event.what);
-            if matches!(what, Some(What::ScenarioStart(_))) {
+            if matches!(line.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_))) {
                 next = Some(line);
                 break;
             }
             scenario.lines += 1;
-            let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
-            match what {
-                Some(What::RunStart(_)) if scenario.end.is_none() => {
-                    scenario.add(run.take());
-                    let mut begun = StoredRun::new(Whose::Client(client.map(str::to_owned)));
-                    begun.take(line, Some(&mut scenario.told), passing);
-                    run = Some(begun);
-                }
-                Some(What::Step(_) | What::ScenarioEnd(_)) => {
-                    scenario.add(run.take());
-                    scenario.take(line, passing);
-                }
-                // What a later version added, and is no client's, may stand anywhere.
-                None if line.fault.is_none() && client.is_none() => scenario.take(line, passing),
-                _ => match &mut run {
-                    Some(run) => run.take(line, Some(&mut scenario.told), passing),
-                    None => scenario.take(line, passing),
-                },
-            }
+            scenario.take(line, passing);
         }
-        scenario.add(run);
+        for (_, run) in &mut scenario.clients {
+            run.form.end(&mut run.checks);
+        }
         scenario.form.end(&mut scenario.checks);
         read += scenario.lines;
         all.push(scenario);
@@ -304,28 +281,29 @@ impl StoredScenario {
         checks
     }
 
-    /// The run of a client is over.
-    fn add(&mut self, run: Option<StoredRun>) {
-        let Some(mut run) = run else { return };
-        run.form.end(&mut run.checks);
-        let name = run.form.client().unwrap_or_default().to_owned();
-        self.told.before(&name, &run.judge, None);
-        match run.judge.known().start() {
-            Some(_) => self.clients.push((name, run)),
-            None => self.checks.add(run.checks),
-        }
-    }
-
-    /// A line of its own: a step, or the end.
+    /// A line of a client's, or of its own.
     fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
         let number = line.number;
+        let what = line.event.as_ref().map(|event| &event.what);
+        let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
+        if let (Some(What::RunStart(_)), Some(name), None) = (what, client, &self.end)
+            && self.clients.iter().all(|(other, _)| other != name)
+        {
+            self.clients.push((name.to_owned(), StoredRun::new(Whose::Client(name.to_owned()))));
+        }
+        let its_own = matches!(what, Some(What::Step(_) | What::ScenarioEnd(_)));
+        let run = self.clients.iter_mut().find(|(name, _)| !its_own && client == Some(name));
+        if let Some((_, run)) = run {
+            return run.take(line, Some(&mut self.told), passing);
+        }
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
         passing(Passing { line: number, client: None, event: &event });
         match event.what {
             What::Step(step) => {
-                let before = self.clients.is_empty();
-                self.checks.check(Rule::Lines, Some(number), before, || "the steps had ended".to_owned());
-                self.told.step(number, event.at, &step);
+                let clients = self.clients.iter();
+                let clients: Vec<Client<'_>> =
+                    clients.map(|(name, run)| Client { name, judge: &run.judge, findings: &[] }).collect();
+                self.told.step(number, &step, &clients);
                 self.steps.push((number, *step));
             }
             What::ScenarioEnd(end) => {

@@ -1,4 +1,4 @@
-//! Runs a scenario: tells each thread its next step when its line is reached, waits for what comes of it, and has that judged.
+//! Runs a scenario: gives each thread its step when the line is reached, waits for the result, and has it judged.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -8,33 +8,27 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::asking::Come;
-use super::context::{Context, Shared};
+use super::context::Context;
 use super::faults::Faults;
 use super::script::{ClientPlan, Expected, Script, Step, StepKind, ThreadStep};
 use super::stream::{Audience, Seen, Stream};
 use super::thread::{Response, noted};
 use super::threads::Threads;
 use super::told::expected_and_happened;
-use crate::allocator::{Client, Mode};
-use crate::event::{
-    self, Action, Did, Dispose, Executor, Expectation, Independent, Lock, Policy, Role, RunStart, ScenarioEnd,
-    ScenarioStart, TaskId, TaskRole, WorkerId, WorkerRole,
-};
+use crate::event::{self, Action, Did, Expectation, Independent, Policy, ScenarioEnd, ScenarioStart};
 use crate::judge::expectations::Came;
 use crate::protocol::{MailConnector, Stationery};
-use crate::workload::{Control, Reach, Recorder, Recording, RunError};
+use crate::workload::{Control, RunError};
 
-/// Whoever waits looks around this often for an interruption, and takes in what was recorded.
+/// How often a wait checks for an interruption, and collects what was recorded.
 const TICK: Duration = Duration::from_millis(50);
-/// An action may take as long as its client's own deadlines together, and this much more.
+/// An action may take its client's deadlines together, and this much more.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long closing a client may take.
-const CLOSE: Duration = Duration::from_secs(5);
-/// What a thread keeps is closed when it lets go: there is nothing to wait for.
-const CLOSE_WHAT_IS_FREE: Duration = Duration::from_millis(200);
+pub(super) const CLOSE: Duration = Duration::from_secs(5);
 /// A thread that ends signs out within a second (D3); a busy machine may take longer to run it.
 const EXIT: Duration = Duration::from_secs(5);
-/// A closed connection reaches the server's thread a moment later.
+/// How long the server may take to notice that a connection was closed.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// What a scenario is performed on.
@@ -128,7 +122,7 @@ pub fn perform<'a>(
     Ok(conductor.end())
 }
 
-/// How long one action may take: whatever it does has deadlines, and these are all of them.
+/// How long one action may take: the sum of the deadlines that can apply to it.
 fn patience(plan: &ClientPlan, setup: &Setup<'_>) -> Duration {
     plan.connect_timeout.unwrap_or(setup.connect_timeout)
         + plan.operation_timeout.unwrap_or(setup.operation_timeout)
@@ -166,16 +160,16 @@ pub(super) struct Conductor<'a, 's> {
     threads: Threads,
     /// What each thread began and has not finished.
     begun: HashMap<usize, usize>,
-    /// A thread did not answer in time: nothing is known any more.
+    /// A thread did not answer in time: the scenario ends here.
     lost: bool,
     pub(super) stream: Stream<'s>,
     findings: Vec<event::Step>,
 }
 
-/// What came of what the conductor did itself.
+/// The result of a step that the conductor did itself.
 pub(super) struct Outcome {
     did: Option<String>,
-    /// What was to come of it, and what did, if that did not.
+    /// What was expected and what happened, if they differ.
     failed: Option<(String, String)>,
 }
 
@@ -188,8 +182,8 @@ impl Outcome {
         Self { did: None, failed: Some((expected.into(), happened.into())) }
     }
 
-    /// The same of what was done, unless it held.
-    fn unless(self, held: bool, expected: &str, happened: impl Into<String>) -> Self {
+    /// The same; failed unless it held.
+    pub(super) fn unless(self, held: bool, expected: &str, happened: impl Into<String>) -> Self {
         Self { failed: (!held).then(|| (expected.to_owned(), happened.into())), ..self }
     }
 }
@@ -224,7 +218,7 @@ impl<'s> Conductor<'_, 's> {
         self.did(step, at, began.elapsed(), outcome);
     }
 
-    /// The conductor did it, and can tell alone what came of it.
+    /// Tells a step that the conductor did itself; no expectation is evaluated.
     fn did(&mut self, step: &Step, at: Duration, took: Duration, outcome: Outcome) {
         let did = outcome.did.map(|text| Action { client: None, did: noted(text) });
         let mut step = event::Step { took_us: took.into(), did: did.into_iter().collect(), ..self.event_of(step) };
@@ -255,16 +249,16 @@ impl<'s> Conductor<'_, 's> {
         }
     }
 
-    /// Gives a thread its step; what comes of it is known by that number.
+    /// Gives a thread its step; the response has that number.
     fn request(&mut self, step: &ThreadStep) -> Option<usize> {
         let number = self.threads.request(step, self.patience);
         self.lost |= number.is_none();
         number
     }
 
-    /// Waits for what came of a request; none if it did not come in time, or the scenario was interrupted.
+    /// Waits for the response; none if it did not come in time, or the scenario was interrupted.
     fn response(&mut self, number: usize) -> Option<Response> {
-        // It may stand behind all the others.
+        // It may come after all the others.
         let by = Instant::now() + self.threads.allowed();
         loop {
             match self.threads.response(number, TICK) {
@@ -279,7 +273,7 @@ impl<'s> Conductor<'_, 's> {
         }
     }
 
-    /// Waits for what comes of a thread's step, and has it judged.
+    /// Waits for the response to a thread's step, and has it judged.
     fn finish(&mut self, step: &Step, at: Duration, number: Option<usize>, expected: Option<&Expected>) {
         let Some(response) = number.and_then(|number| self.response(number)) else {
             if self.context.control.interrupted().is_none() {
@@ -297,7 +291,7 @@ impl<'s> Conductor<'_, 's> {
         self.stream.done(at.into(), step);
     }
 
-    /// All at once: each thread has its steps before any is waited for.
+    /// Gives each thread its steps before it waits for any.
     fn parallel(&mut self, steps: &[Step]) {
         let at = self.setup.clock.elapsed();
         let threads = steps.iter().filter_map(|step| match &step.kind {
@@ -349,40 +343,9 @@ impl<'s> Conductor<'_, 's> {
         }
     }
 
-    fn set_mode(&self, clients: &[usize], mode: Mode) -> Outcome {
-        let clients = clients.iter().filter_map(|client| self.context.client(*client));
-        clients.filter_map(Shared::client).for_each(|client| client.set_mode(mode));
-        Outcome::noted(mode.to_string())
-    }
-
     fn exit(&mut self, thread: usize) -> Outcome {
         let in_time = self.threads.exit(thread, Instant::now() + EXIT);
         Outcome::noted("ended").unless(in_time, "the thread's end", format!("it took longer than {EXIT:.1?}"))
-    }
-
-    fn close(&self, client: usize) -> Outcome {
-        let found = self.context.client(client).and_then(|shared| Some((shared, shared.client()?)));
-        let Some((shared, client)) = found else { return Outcome::noted("nothing") };
-        let held = shared.held.load(Ordering::SeqCst);
-        let patience = if held > 0 { CLOSE_WHAT_IS_FREE } else { CLOSE };
-        let open = client.close(Instant::now() + patience);
-        let text = if open == 0 { "closed".to_owned() } else { format!("closed but for {open} in use") };
-        Outcome::noted(text.clone()).unless(open <= held, "all closed", text)
-    }
-
-    /// Whoever uses it then is its last holder; if nobody does, this closes it.
-    fn let_go_of(&mut self, client: usize) -> Outcome {
-        let Some(shared) = self.context.client(client) else { return Outcome::noted("nothing") };
-        let mine = shared.let_go();
-        let (held, users) = (shared.held.load(Ordering::SeqCst), shared.users.load(Ordering::SeqCst));
-        drop(mine);
-        let open = self.stream.judge(client).map_or(0, |judge| judge.known().open());
-        let (text, held) = match open {
-            _ if users > 0 => ("let go; a thread holds it still".to_owned(), true),
-            0 => ("let go, and closed".to_owned(), true),
-            open => (format!("let go, and closed but for {open} in use"), open <= held),
-        };
-        Outcome::noted(text.clone()).unless(held, "all closed", text)
     }
 
     fn expect(&mut self, step: &Step, at: Duration, expectation: &Expectation) {
@@ -452,86 +415,6 @@ impl<'s> Conductor<'_, 's> {
             self.stream.close(number, interrupted, open);
         }
         Performed { stream: self.stream, findings: self.findings, interrupted }
-    }
-
-    fn make(&mut self, number: usize) -> Outcome {
-        let Some(plan) = self.context.script.clients.get(number) else { return Outcome::noted("") };
-        let run_id = self.run_id(number);
-        let connector = Arc::new((self.setup.connector)(&ClientSetup {
-            run_id: &run_id,
-            user: plan.user.as_deref(),
-            wrong_password: plan.wrong_password,
-            connect_timeout: plan.connect_timeout.unwrap_or(self.setup.connect_timeout),
-            operation_timeout: plan.operation_timeout.unwrap_or(self.setup.operation_timeout),
-        }));
-        let recorder = Arc::new(Recorder::new(self.setup.clock, self.start(plan, &run_id)));
-        let recording = Recording {
-            connector: Arc::clone(&connector),
-            recorder: Arc::clone(&recorder),
-            reach: Reach::of_a_script(),
-        };
-        let builder = Client::builder(recording)
-            .mode(plan.mode)
-            .lease_timeout(plan.wait_timeout.unwrap_or(self.setup.wait_timeout))
-            .observer(Arc::clone(&recorder));
-        let client = match plan.max_connections {
-            Some(max) => builder.max_connections(max),
-            None => builder,
-        }
-        .build();
-        self.stream.follow(number, &plan.name, run_id, &recorder);
-        if let Some(place) = self.context.clients.get(number) {
-            // Each client has one line.
-            let _ = place.set(Shared::new(client, recorder, connector));
-        }
-        Outcome::noted("")
-    }
-
-    /// Each client is a run of its own, so that servers and the verdict can tell them apart.
-    fn run_id(&self, client: usize) -> String {
-        if client == 0 {
-            return self.setup.run_id.clone();
-        }
-        let first = u64::from_str_radix(&self.setup.run_id, 16).unwrap_or_default();
-        format!("{:012x}", first.wrapping_add(client as u64) & ((1 << 48) - 1))
-    }
-
-    fn start(&self, plan: &ClientPlan, run_id: &str) -> RunStart {
-        let script = &self.context.script;
-        let role = Role::default();
-        let worker = |(number, name): (u32, &String)| {
-            let (worker, name) = (WorkerId(number), Some(name.clone()));
-            WorkerRole { worker, name, role }
-        };
-        let task = |(number, name): (u32, &String)| {
-            let (task, name) = (TaskId(number), Some(name.clone()));
-            TaskRole { task, name, role }
-        };
-        RunStart {
-            schema_version: event::SCHEMA_VERSION,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: run_id.to_owned(),
-            started: self.setup.started,
-            server: self.setup.server.clone(),
-            protocol: script.protocol,
-            certificates_verified: self.setup.tls.then_some(!self.setup.insecure),
-            mode: plan.mode,
-            threads: script.threads.len(),
-            // Nothing was asked in advance: the scenario says what to do.
-            seed: None,
-            asked: None,
-            mix: None,
-            mailboxes: script.mailboxes.clone(),
-            max_connections: plan.max_connections,
-            lock: Lock::Unit,
-            workers: (0..).zip(&script.threads).map(worker).collect(),
-            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
-            dispose: Dispose::Never,
-            tasks: (0..).zip(&script.tasks).map(task).collect(),
-            switches: Vec::new(),
-            scripted: true,
-            witnessed: self.setup.faults.is_some(),
-        }
     }
 }
 

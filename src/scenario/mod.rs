@@ -4,6 +4,7 @@
 //! events, judged as it goes by: the scenario's own, and those of each client.
 
 mod asking;
+mod client;
 mod conductor;
 mod context;
 mod error;

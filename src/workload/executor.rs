@@ -13,7 +13,7 @@ use tokio::runtime;
 
 use super::runner::RunError;
 use super::task::Task;
-use super::worker::{Floor, work};
+use super::worker::{Context, work};
 use crate::event::{Dispose, Executor, TaskId, WorkerId, WorkerStopped};
 use crate::protocol::{Failure, FailureKind, Stage};
 
@@ -22,32 +22,32 @@ use crate::protocol::{Failure, FailureKind, Stage};
 const KEPT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Does the plan's work.
-pub(super) fn execute(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
-    match floor.plan.executor {
-        Executor::Threads => threads(floor, collect),
-        Executor::Pool => pool(floor, collect),
-        Executor::Tasks => tasks(floor, collect),
+pub(super) fn execute(context: &Arc<Context>, collect: impl FnOnce()) -> Result<(), RunError> {
+    match context.plan.executor {
+        Executor::Threads => threads(context, collect),
+        Executor::Pool => pool(context, collect),
+        Executor::Tasks => tasks(context, collect),
     }
 }
 
-fn threads(floor: &Floor, collect: impl FnOnce()) -> Result<(), RunError> {
+fn threads(context: &Context, collect: impl FnOnce()) -> Result<(), RunError> {
     thread::scope(|scope| {
-        let asked = floor.plan.workers.len();
+        let asked = context.plan.workers.len();
         let mut workers = Vec::with_capacity(asked);
-        for (number, _) in (0u32..).zip(&floor.plan.workers) {
-            match thread::Builder::new().name(format!("w{number}")).spawn_scoped(scope, move || work(floor, number)) {
+        for (number, _) in (0u32..).zip(&context.plan.workers) {
+            match thread::Builder::new().name(format!("w{number}")).spawn_scoped(scope, move || work(context, number)) {
                 Ok(worker) => workers.push((WorkerId(number), worker)),
                 Err(source) => {
-                    floor.meeting.start(false);
+                    context.barrier.start(false);
                     return Err(RunError::Threads { started: workers.len(), asked, source });
                 }
             }
         }
-        floor.meeting.start(true);
+        context.barrier.start(true);
         collect();
         for (worker, thread) in workers {
             if thread.join().is_err() {
-                floor.recorder.record(WorkerStopped {
+                context.recorder.record(WorkerStopped {
                     worker,
                     not_issued: 0,
                     failure: Some(Box::new(panicked(worker))),
@@ -59,15 +59,15 @@ fn threads(floor: &Floor, collect: impl FnOnce()) -> Result<(), RunError> {
 }
 
 /// Rayon's pool: of those there are it alone has its threads made by whoever builds it, so that each can be joined.
-fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
-    let asked = floor.plan.workers.len();
+fn pool(context: &Arc<Context>, collect: impl FnOnce()) -> Result<(), RunError> {
+    let asked = context.plan.workers.len();
     let mut threads = Vec::with_capacity(asked);
     let mut refused = None;
     let built = ThreadPoolBuilder::new()
         .num_threads(asked)
         .spawn_handler(|thread| {
             let worker = WorkerId(u32::try_from(thread.index()).unwrap_or(u32::MAX));
-            let recorder = Arc::clone(&floor.recorder);
+            let recorder = Arc::clone(&context.recorder);
             let made = thread::Builder::new().name(worker.to_string()).spawn(move || {
                 recorder.introduce(worker);
                 thread.run();
@@ -78,11 +78,11 @@ fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
         .build();
     let made = threads.len();
     let built = built.map(|pool| {
-        for (number, _) in (0u32..).zip(&floor.plan.tasks) {
-            let floor = Arc::clone(floor);
+        for (number, _) in (0u32..).zip(&context.plan.tasks) {
+            let context = Arc::clone(context);
             pool.spawn_fifo(move || {
                 // Written down by the task itself; the thread goes on with the next one, as a pool's do.
-                let _ = catch_unwind(AssertUnwindSafe(|| Task::new(&floor, TaskId(number)).run()));
+                let _ = catch_unwind(AssertUnwindSafe(|| Task::new(&context, TaskId(number)).run()));
             });
         }
         collect();
@@ -104,8 +104,8 @@ fn pool(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
 ///
 /// A task that disposes its default does the whole of its work in one such section: a scope belongs to a thread, so it
 /// cannot be held across an await (it is not `Send`: the compiler says so).
-fn tasks(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
-    let asked = floor.plan.workers.len();
+fn tasks(context: &Arc<Context>, collect: impl FnOnce()) -> Result<(), RunError> {
+    let asked = context.plan.workers.len();
     let drivers = thread::available_parallelism().map_or(1, usize::from).min(asked);
     rehearse(asked, drivers)?;
     let runtime = runtime::Builder::new_multi_thread()
@@ -116,11 +116,11 @@ fn tasks(floor: &Arc<Floor>, collect: impl FnOnce()) -> Result<(), RunError> {
         .enable_time()
         .build()
         .map_err(|source| RunError::Threads { started: 0, asked, source })?;
-    for (number, _) in (0u32..).zip(&floor.plan.tasks) {
-        let task = Task::new(floor, TaskId(number));
-        match floor.plan.dispose {
+    for (number, _) in (0u32..).zip(&context.plan.tasks) {
+        let task = Task::new(context, TaskId(number));
+        match context.plan.dispose {
             Dispose::Task => drop(runtime.spawn_blocking(move || task.run())),
-            Dispose::Never => drop(runtime.spawn(scattered(Arc::clone(floor), task))),
+            Dispose::Never => drop(runtime.spawn(scattered(Arc::clone(context), task))),
         }
     }
     collect();
@@ -154,13 +154,13 @@ fn rehearse(asked: usize, drivers: usize) -> Result<(), RunError> {
 }
 
 /// A task whose operations go wherever there is a thread.
-async fn scattered(floor: Arc<Floor>, task: Task) {
+async fn scattered(context: Arc<Context>, task: Task) {
     let Some((mut task, mut goes_on)) = blocking(task, Task::begin).await else { return };
     while goes_on {
         let Some(next) = blocking(task, Task::step).await else { return };
         (task, goes_on) = next;
         let pause = task.pause();
-        if !(pause.is_zero() || floor.control.rest_asynchronously(pause).await) {
+        if !(pause.is_zero() || context.control.rest_asynchronously(pause).await) {
             break;
         }
     }

@@ -1,23 +1,23 @@
 //! What is run, and by whom: a [`Plan`], driven through a client by [`run`].
 
+mod barrier;
+mod breaker;
 mod control;
 mod executor;
-mod gate;
 mod issued;
+mod operations;
 mod plan;
-mod reach;
 mod recorder;
 mod recording;
 mod runner;
-mod shift;
 mod switching;
 mod task;
 mod worker;
 
+pub(crate) use breaker::Breaker;
 pub use control::Control;
 pub(crate) use issued::{Issued, Issuer, failure_of};
 pub use plan::{Mix, MixError, Plan, Step};
-pub(crate) use reach::Reach;
 pub(crate) use recorder::{Recorder, Serving};
-pub(crate) use recording::{Recorded, Recording};
+pub(crate) use recording::{Recorded, Recording, client};
 pub use runner::{Audience, Ended, RunError, Setup, Source, run};

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::reach::Reach;
+use super::breaker::Breaker;
 use super::recorder::Recorder;
-use crate::allocator::{Connector, SessionId};
+use crate::allocator::{Client, Connector, Mode, SessionId};
 use crate::event::{Command, HowClosed, SessionClosed, SessionOpened, SessionRefused, Tag};
 use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
 
 pub(crate) struct Recording {
     pub(crate) connector: Arc<MailConnector>,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) reach: Reach,
+    pub(crate) breaker: Breaker,
 }
 
 pub(crate) struct Recorded {
@@ -28,6 +28,22 @@ impl Recorded {
         let last = self.mail.commands().last().map_or(0, |command| command.tag.0);
         self.carried = self.carried.max(last);
     }
+}
+
+/// A client whose connections are recorded.
+pub(crate) fn client(
+    recording: Recording,
+    mode: Mode,
+    wait_timeout: Duration,
+    max_connections: Option<usize>,
+) -> Client<Recording> {
+    let recorder = Arc::clone(&recording.recorder);
+    let builder = Client::builder(recording).mode(mode).lease_timeout(wait_timeout).observer(recorder);
+    match max_connections {
+        Some(max) => builder.max_connections(max),
+        None => builder,
+    }
+    .build()
 }
 
 /// A dial under way, counted for as long as this lives.
@@ -54,9 +70,9 @@ impl Connector for Recording {
         let worker = self.recorder.this_worker();
         let began = self.recorder.now();
         let _under_way = UnderWay::one(&self.recorder.dialling);
-        match self.reach.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
+        match self.breaker.is_hopeless().map_or_else(|| self.connector.dial(session), Err) {
             Ok(mail) => {
-                self.reach.answered();
+                self.breaker.answered();
                 let established = mail.established();
                 self.recorder.record(Box::new(SessionOpened {
                     connection: session.connection,
@@ -75,7 +91,7 @@ impl Connector for Recording {
                 Ok(Recorded { session, mail, carried })
             }
             Err(failed) => {
-                self.reach.failed(&failed);
+                self.breaker.failed(&failed);
                 self.recorder.record(Box::new(SessionRefused {
                     connection: session.connection,
                     session,

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use super::barrier::Barrier;
+use super::breaker::Breaker;
 use super::control::Control;
 use super::executor::execute;
-use super::gate::Meeting;
 use super::plan::Plan;
-use super::reach::Reach;
 use super::recorder::Recorder;
-use super::recording::Recording;
+use super::recording::{Recording, client};
 use super::switching::Switching;
-use super::worker::Floor;
+use super::worker::Context;
 use crate::allocator::Client;
 use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
 use crate::protocol::{MailConnector, Stationery};
@@ -98,8 +98,8 @@ pub enum RunError {
     },
 }
 
-/// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. Every thread it started has ended when it returns, and
-/// every connection is closed.
+/// Runs the plan to its end, or until `control` interrupts it. What `source` saw becomes part of the stream. When it returns,
+/// every thread it started has ended and every connection is closed.
 ///
 /// # Errors
 /// The workers could not all be started; then nothing was dialled.
@@ -114,22 +114,24 @@ pub fn run(
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
     let recorder = Arc::new(Recorder::new(clock, start(plan, setup, started, source.is_some())));
-    let client = client(plan, connector, setup, &recorder);
+    let recording =
+        Recording { connector: Arc::clone(connector), recorder: Arc::clone(&recorder), breaker: Breaker::default() };
+    let client = client(recording, plan.mode, setup.wait_timeout, setup.max_connections);
     let doers = if plan.executor == Executor::Threads { plan.workers.len() } else { plan.tasks.len() };
-    let floor = Arc::new(Floor {
+    let context = Arc::new(Context {
         plan: plan.clone(),
         setup: setup.clone(),
         client: client.clone(),
         switching: Switching::of(&plan.switches),
         recorder: Arc::clone(&recorder),
         control: Arc::clone(control),
-        meeting: Arc::new(Meeting::of(doers)),
+        barrier: Arc::new(Barrier::of(doers)),
     });
     let mut collected = Collected { spare: Vec::new(), held_up: Duration::ZERO, source, audience };
     collected.take(&recorder);
-    execute(&floor, || {
+    execute(&context, || {
         let bound = Bound(&recorder);
-        collect_until_gone(&floor, connector, &mut collected);
+        collect_until_gone(&context, connector, &mut collected);
         drop(bound);
     })?;
     let still_open = close(client, connector, control);
@@ -158,18 +160,6 @@ fn close(client: Client<Recording>, connector: &MailConnector, control: &Control
         closed.store(true, Ordering::Release);
         still_open
     })
-}
-
-fn client(plan: &Plan, connector: &Arc<MailConnector>, setup: &Setup, recorder: &Arc<Recorder>) -> Client<Recording> {
-    let recording =
-        Recording { connector: Arc::clone(connector), recorder: Arc::clone(recorder), reach: Reach::default() };
-    let builder =
-        Client::builder(recording).mode(plan.mode).lease_timeout(setup.wait_timeout).observer(Arc::clone(recorder));
-    match setup.max_connections {
-        Some(max) => builder.max_connections(max),
-        None => builder,
-    }
-    .build()
 }
 
 fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
@@ -246,16 +236,16 @@ impl Collected<'_, '_> {
 
 /// Collects while the workers work. An interrupted run gets [`GRACE`] to sign out; then its sockets are shut down, which
 /// ends every call that is still waiting for the server.
-fn collect_until_gone(floor: &Floor, connector: &MailConnector, collected: &mut Collected<'_, '_>) {
+fn collect_until_gone(context: &Context, connector: &MailConnector, collected: &mut Collected<'_, '_>) {
     let mut shut_down = false;
-    while !floor.meeting.all_gone(TICK) {
-        collected.take(&floor.recorder);
-        if let Some(when) = floor.control.interrupted()
+    while !context.barrier.all_gone(TICK) {
+        collected.take(&context.recorder);
+        if let Some(when) = context.control.interrupted()
             && !shut_down
         {
-            floor.recorder.lift();
-            floor.meeting.dissolve();
-            floor.client.clone().close(when + GRACE);
+            context.recorder.lift();
+            context.barrier.release();
+            context.client.clone().close(when + GRACE);
             connector.cancel();
             shut_down = true;
         }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::Attendance;
+use super::barrier::Participant;
 use super::issued::{Issuer, failure_of};
+use super::operations::Operations;
 use super::plan::Plan;
 use super::recorder::Serving;
-use super::shift::Shift;
-use super::worker::Floor;
+use super::worker::Context;
 use crate::allocator::{Error, Refusal};
 use crate::event::{Dispose, Executor, MailboxLeft, TaskEnded, TaskId, TaskStarted, TaskStopped, WorkerId};
 use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
@@ -17,7 +17,7 @@ use crate::protocol::{DialFailure, Failure, FailureKind, Stage};
 /// A task that is not over. However it goes, by a panic too, its end is written down when it is dropped.
 pub(super) struct Task {
     id: TaskId,
-    shift: Shift,
+    operations: Operations,
     began: bool,
     /// The thread that it ran on last: one of an asynchronous runtime may drop it, which is none of those that do the work.
     last: Option<WorkerId>,
@@ -25,45 +25,45 @@ pub(super) struct Task {
     failure: Option<Failure>,
     /// It came to its end by itself.
     returned: bool,
-    floor: Arc<Floor>,
+    context: Arc<Context>,
     /// Dropped last: who waits for all tasks waits for their events too.
-    _attendance: Attendance,
+    _attendance: Participant,
 }
 
 impl Task {
-    pub(super) fn new(floor: &Arc<Floor>, id: TaskId) -> Self {
-        let attendance = floor.meeting.attend();
+    pub(super) fn new(context: &Arc<Context>, id: TaskId) -> Self {
+        let participant = context.barrier.join();
         Self {
             id,
-            shift: Shift::new(floor, id.0, id),
+            operations: Operations::new(context, id.0, id),
             began: false,
             last: None,
             failure: None,
             returned: false,
-            floor: Arc::clone(floor),
-            _attendance: attendance,
+            context: Arc::clone(context),
+            _attendance: participant,
         }
     }
 
     /// Begins on this thread: comes by its connections as its role says. False if it cannot go on.
     pub(super) fn begin(&mut self) -> bool {
-        if self.floor.control.interrupted().is_some() {
+        if self.context.control.interrupted().is_some() {
             return false;
         }
         let _serving = Serving::task(self.id);
         self.began = true;
-        let worker = self.floor.recorder.worker_here();
+        let worker = self.context.recorder.worker_here();
         self.last = Some(worker);
-        self.floor.recorder.record(TaskStarted { task: self.id, worker });
+        self.context.recorder.record(TaskStarted { task: self.id, worker });
         let created = self.create_own();
-        self.failure = created.err().map(|error| failure_of(&self.floor.control, &error));
+        self.failure = created.err().map(|error| failure_of(&self.context.control, &error));
         self.failure.is_none()
     }
 
     fn create_own(&mut self) -> Result<(), Error<DialFailure>> {
-        let role = self.floor.plan.tasks.get(self.id.0 as usize).copied().unwrap_or_default();
+        let role = self.context.plan.tasks.get(self.id.0 as usize).copied().unwrap_or_default();
         if role.creates_default {
-            let Floor { client, recorder, control, .. } = &*self.floor;
+            let Context { client, recorder, control, .. } = &*self.context;
             let worker = recorder.worker_here();
             let issuer = Issuer { client, recorder, control, worker, task: Some(self.id) };
             match issuer.create_default() {
@@ -74,23 +74,23 @@ impl Task {
             }
         }
         if role.creates_independent {
-            self.shift.independent = Some(self.floor.client.create_connection()?);
+            self.operations.independent = Some(self.context.client.create_connection()?);
         }
         Ok(())
     }
 
     /// Issues its next operation on this thread; false if it was the last, or got no connection.
     pub(super) fn step(&mut self) -> bool {
-        let Self { id, shift, floor, last, .. } = self;
+        let Self { id, operations, context, last, .. } = self;
         let _serving = Serving::task(*id);
-        let worker = floor.recorder.worker_here();
+        let worker = context.recorder.worker_here();
         *last = Some(worker);
-        shift.goes_on(floor) && shift.issue(floor, worker, Some(*id)) && shift.goes_on(floor)
+        operations.goes_on(context) && operations.issue(context, worker, Some(*id)) && operations.goes_on(context)
     }
 
     /// The rest before its next operation.
     pub(super) fn pause(&self) -> Duration {
-        self.shift.pause(&self.floor)
+        self.operations.pause(&self.context)
     }
 
     /// Over: nothing of it was cut short by a panic.
@@ -100,12 +100,12 @@ impl Task {
 
     /// The whole of it, on this thread.
     pub(super) fn run(mut self) {
-        let floor = Arc::clone(&self.floor);
-        let scope = (floor.plan.dispose == Dispose::Task).then(|| floor.client.thread_scope());
+        let context = Arc::clone(&self.context);
+        let scope = (context.plan.dispose == Dispose::Task).then(|| context.client.thread_scope());
         if self.begin() {
             while self.step() {
                 let pause = self.pause();
-                if !(pause.is_zero() || floor.control.rest(pause)) {
+                if !(pause.is_zero() || context.control.rest(pause)) {
                     break;
                 }
             }
@@ -118,25 +118,25 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         // Disposed before the task's end is told, and with it.
-        self.shift.independent = None;
+        self.operations.independent = None;
         if !self.returned {
             let message = format!("task {} panicked; this is a defect of mailconn", self.id);
             self.failure = Some(Failure::new(FailureKind::Internal, Stage::Operation, message));
         }
-        let (task, recorder) = (self.id, &self.floor.recorder);
+        let (task, recorder) = (self.id, &self.context.recorder);
         let failure = self.failure.take().map(Box::new);
-        if self.shift.missing() > 0 || failure.is_some() {
-            recorder.record(TaskStopped { task, not_issued: self.shift.missing(), failure });
+        if self.operations.missing() > 0 || failure.is_some() {
+            recorder.record(TaskStopped { task, not_issued: self.operations.missing(), failure });
         }
-        let left = self.shift.left_mailbox().zip(self.last);
+        let left = self.operations.left_mailbox().zip(self.last);
         let left_mailbox = left.is_some();
         if let Some((mailbox, worker)) = left {
             recorder.record(MailboxLeft { worker, mailbox });
         }
         if self.began {
-            let Plan { executor, dispose, .. } = self.floor.plan;
+            let Plan { executor, dispose, .. } = self.context.plan;
             let worker = self.last.filter(|_| executor == Executor::Pool || dispose == Dispose::Task);
-            recorder.record(TaskEnded { task, worker, operations: Some(self.shift.issued()), left_mailbox });
+            recorder.record(TaskEnded { task, worker, operations: Some(self.operations.issued()), left_mailbox });
         }
     }
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use super::barrier::Barrier;
 use super::control::Control;
-use super::gate::Meeting;
 use super::issued::failure_of;
+use super::operations::Operations;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::recording::Recording;
 use super::runner::Setup;
-use super::shift::Shift;
 use super::switching::Switching;
 use crate::allocator::{Client, Error};
 use crate::event::{MailboxLeft, WorkerEnded, WorkerId, WorkerStopped};
 use crate::protocol::{DialFailure, Failure};
 
 /// What all workers of a run share.
-pub(super) struct Floor {
+pub(super) struct Context {
     pub(super) plan: Plan,
     pub(super) setup: Setup,
     pub(super) client: Client<Recording>,
@@ -24,69 +24,69 @@ pub(super) struct Floor {
     pub(super) recorder: Arc<Recorder>,
     pub(super) control: Arc<Control>,
     /// Of workers, or of tasks where these do the work.
-    pub(super) meeting: Arc<Meeting>,
+    pub(super) barrier: Arc<Barrier>,
 }
 
-pub(super) fn work(floor: &Floor, number: u32) {
+pub(super) fn work(context: &Context, number: u32) {
     let worker = WorkerId(number);
-    floor.recorder.introduce(worker);
-    let mut attendance = floor.meeting.attend();
-    if !floor.meeting.wait_for_start() {
+    context.recorder.introduce(worker);
+    let mut participant = context.barrier.join();
+    if !context.barrier.wait_for_start() {
         return;
     }
-    let mut shift = Shift::new(floor, number, worker);
-    let created = create_own(floor, number, &mut shift);
-    if !floor.plan.switches.is_empty() {
+    let mut operations = Operations::new(context, number, worker);
+    let created = create_own(context, number, &mut operations);
+    if !context.plan.switches.is_empty() {
         // A mode that is set meanwhile could refuse a default that belongs to the plan (C2).
-        attendance.wait_for_all_equipped();
+        participant.wait_for_all_ready();
     }
     match created {
-        Ok(()) => issue_all(floor, worker, &mut shift),
-        Err(error) => stopped(floor, worker, 0, Some(failure_of(&floor.control, &error))),
+        Ok(()) => issue_all(context, worker, &mut operations),
+        Err(error) => stopped(context, worker, 0, Some(failure_of(&context.control, &error))),
     }
     // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
-    attendance.wait_for_all();
-    let ((not_begun, not_begun_wait), left_mailbox) = (shift.not_begun(), shift.left_mailbox().is_some());
-    let operations = shift.issued() - not_begun;
-    drop(shift);
-    floor.client.dispose_default_connection();
+    participant.wait_for_all();
+    let ((not_begun, not_begun_wait), left_mailbox) = (operations.not_begun(), operations.left_mailbox().is_some());
+    let issued = operations.issued() - not_begun;
+    drop(operations);
+    context.client.dispose_default_connection();
     let not_begun_wait_us = not_begun_wait.into();
-    floor.recorder.record(WorkerEnded { worker, operations, not_begun, not_begun_wait_us, left_mailbox });
+    context.recorder.record(WorkerEnded { worker, operations: issued, not_begun, not_begun_wait_us, left_mailbox });
 }
 
-fn create_own(floor: &Floor, number: u32, shift: &mut Shift) -> Result<(), Error<DialFailure>> {
-    let role = floor.plan.workers.get(number as usize).copied().unwrap_or_default();
+fn create_own(context: &Context, number: u32, operations: &mut Operations) -> Result<(), Error<DialFailure>> {
+    let role = context.plan.workers.get(number as usize).copied().unwrap_or_default();
     if role.creates_default {
         // Left to the thread: it serves every operation there, and the worker disposes it when all are done.
-        floor.client.create_default_connection()?.leave();
+        context.client.create_default_connection()?.leave();
     }
     if role.creates_independent {
-        shift.independent = Some(floor.client.create_connection()?);
+        operations.independent = Some(context.client.create_connection()?);
     }
     Ok(())
 }
 
-fn issue_all(floor: &Floor, worker: WorkerId, shift: &mut Shift) {
-    while shift.goes_on(floor) {
-        let served = shift.issue(floor, worker, None);
-        let pause = shift.pause(floor);
-        if !served || !(pause.is_zero() || floor.control.rest(pause)) {
+fn issue_all(context: &Context, worker: WorkerId, operations: &mut Operations) {
+    while operations.goes_on(context) {
+        let served = operations.issue(context, worker, None);
+        let pause = operations.pause(context);
+        if !served || !(pause.is_zero() || context.control.rest(pause)) {
             break;
         }
     }
-    if shift.missing() > 0 {
-        stopped(floor, worker, shift.issued(), None);
+    if operations.missing() > 0 {
+        stopped(context, worker, operations.issued(), None);
     }
-    if let Some(mailbox) = shift.left_mailbox() {
-        floor.recorder.record(MailboxLeft { worker, mailbox });
+    if let Some(mailbox) = operations.left_mailbox() {
+        context.recorder.record(MailboxLeft { worker, mailbox });
     }
 }
 
-fn stopped(floor: &Floor, worker: WorkerId, issued: u64, failure: Option<Failure>) {
-    let not_issued = match floor.plan.operations_of(worker.0) {
+fn stopped(context: &Context, worker: WorkerId, issued: u64, failure: Option<Failure>) {
+    let not_issued = match context.plan.operations_of(worker.0) {
         Some(asked) => asked - issued,
         None if failure.is_none() => return,
         None => 0,
     };
-    floor.recorder.record(WorkerStopped { worker, not_issued, failure: failure.map(Box::new) });
+    context.recorder.record(WorkerStopped { worker, not_issued, failure: failure.map(Box::new) });
 }

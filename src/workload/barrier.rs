@@ -1,17 +1,17 @@
-//! Where workers meet: to start together, to begin together once all have created what is theirs, where that matters, and
-//! to keep what they hold until all are done. Tasks only come and go.
+//! Keeps workers together: they start at once, begin their operations once all have created their connections, where that
+//! matters, and keep their connections until all are done. Of tasks it only knows how many are not over.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Each wait has a condition variable of its own that is told once, when what it waits for has come: thousands of workers
 /// that were woken whenever one of them is done would spend the run waking each other.
-pub(super) struct Meeting {
+pub(super) struct Barrier {
     /// Workers that are expected.
     of: usize,
     state: Mutex<State>,
     started: Condvar,
-    equipped: Condvar,
+    ready: Condvar,
     over: Condvar,
     all_gone: Condvar,
 }
@@ -19,30 +19,30 @@ pub(super) struct Meeting {
 #[derive(Default)]
 struct State {
     started: Option<bool>,
-    /// Workers that have created what is theirs, or died before.
-    equipped: usize,
-    /// Workers that have issued their last operation, or died.
+    /// Workers that have created their connections, or ended before.
+    ready: usize,
+    /// Workers that have issued their last operation, or ended before.
     done: usize,
     /// Nobody waits for the others any more.
-    dissolved: bool,
+    released: bool,
     /// Workers that have nothing left to give back.
     gone: usize,
 }
 
-impl Meeting {
+impl Barrier {
     /// Of so many workers.
     pub(super) fn of(workers: usize) -> Self {
         Self {
             of: workers,
             state: Mutex::default(),
             started: Condvar::new(),
-            equipped: Condvar::new(),
+            ready: Condvar::new(),
             over: Condvar::new(),
             all_gone: Condvar::new(),
         }
     }
 
-    /// Lets the workers start; or tells them to go home, if not all of them could be made.
+    /// Lets the workers start, or end at once if not all of them could be made.
     pub(super) fn start(&self, go: bool) {
         self.state().started = Some(go);
         self.started.notify_all();
@@ -54,14 +54,14 @@ impl Meeting {
     }
 
     /// This worker is done, now or when the returned value is dropped.
-    pub(super) fn attend(self: &Arc<Self>) -> Attendance {
-        Attendance { meeting: Arc::clone(self), equipped: false, done: false }
+    pub(super) fn join(self: &Arc<Self>) -> Participant {
+        Participant { barrier: Arc::clone(self), ready: false, done: false }
     }
 
-    /// Sends home whoever waits for the others: the run was interrupted.
-    pub(super) fn dissolve(&self) {
-        self.state().dissolved = true;
-        self.equipped.notify_all();
+    /// No worker waits for the others any more: the run was interrupted.
+    pub(super) fn release(&self) {
+        self.state().released = true;
+        self.ready.notify_all();
         self.over.notify_all();
     }
 
@@ -75,12 +75,12 @@ impl Meeting {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn one_is_equipped(&self) {
+    fn one_is_ready(&self) {
         let mut state = self.state();
-        state.equipped += 1;
-        if state.equipped == self.of {
+        state.ready += 1;
+        if state.ready == self.of {
             drop(state);
-            self.equipped.notify_all();
+            self.ready.notify_all();
         }
     }
 
@@ -94,46 +94,46 @@ impl Meeting {
     }
 }
 
-/// One worker's presence; a panic ends it too, so that nobody waits for the dead.
-pub(super) struct Attendance {
-    meeting: Arc<Meeting>,
-    equipped: bool,
+/// One worker or task that is not over. Dropping it counts it as over, after a panic too.
+pub(super) struct Participant {
+    barrier: Arc<Barrier>,
+    ready: bool,
     done: bool,
 }
 
-impl Attendance {
-    /// Waits until all workers have created what is theirs, or the meeting is dissolved.
-    pub(super) fn wait_for_all_equipped(&mut self) {
-        self.equipped = true;
-        self.meeting.one_is_equipped();
-        let waiting = |state: &mut State| state.equipped < self.meeting.of && !state.dissolved;
+impl Participant {
+    /// Waits until all workers have created their connections, or the barrier is released.
+    pub(super) fn wait_for_all_ready(&mut self) {
+        self.ready = true;
+        self.barrier.one_is_ready();
+        let waiting = |state: &mut State| state.ready < self.barrier.of && !state.released;
         // Poisoned or not: the wait is over, and nothing here reads the state.
-        drop(self.meeting.equipped.wait_while(self.meeting.state(), waiting));
+        drop(self.barrier.ready.wait_while(self.barrier.state(), waiting));
     }
 
-    /// Waits until all workers are done, or the meeting is dissolved.
+    /// Waits until all workers are done, or the barrier is released.
     pub(super) fn wait_for_all(&mut self) {
         self.done = true;
-        self.meeting.one_is_done();
-        let waiting = |state: &mut State| state.done < self.meeting.of && !state.dissolved;
+        self.barrier.one_is_done();
+        let waiting = |state: &mut State| state.done < self.barrier.of && !state.released;
         // Poisoned or not: the wait is over, and nothing here reads the state.
-        drop(self.meeting.over.wait_while(self.meeting.state(), waiting));
+        drop(self.barrier.over.wait_while(self.barrier.state(), waiting));
     }
 }
 
-impl Drop for Attendance {
+impl Drop for Participant {
     fn drop(&mut self) {
-        if !self.equipped {
-            self.meeting.one_is_equipped();
+        if !self.ready {
+            self.barrier.one_is_ready();
         }
         if !self.done {
-            self.meeting.one_is_done();
+            self.barrier.one_is_done();
         }
-        let mut state = self.meeting.state();
+        let mut state = self.barrier.state();
         state.gone += 1;
-        if state.gone == self.meeting.of {
+        if state.gone == self.barrier.of {
             drop(state);
-            self.meeting.all_gone.notify_all();
+            self.barrier.all_gone.notify_all();
         }
     }
 }

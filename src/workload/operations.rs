@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use super::issued::{Issued, Issuer};
 use super::plan::Step;
 use super::recording::{Recorded, Recording};
-use super::worker::Floor;
+use super::worker::Context;
 use crate::allocator::{Awaited, Connection, Error, Lease};
 use crate::event::{Asked, Lock, Selection, TaskId, WorkerId};
 use crate::protocol::{self, DialFailure, ImapOperation, Job, Letter, MailConnection};
 
 /// One worker's or task's way through its steps.
-pub(super) struct Shift {
+pub(super) struct Operations {
     /// Who goes it: `w0`, `t7`.
     who: String,
     steps: Box<dyn Iterator<Item = Step> + Send>,
@@ -35,18 +35,18 @@ struct Scratch {
     left: Option<String>,
 }
 
-impl Shift {
+impl Operations {
     /// `number` decides the steps.
-    pub(super) fn new(floor: &Floor, number: u32, who: impl Display) -> Self {
-        let most = floor.plan.operations_of(number).unwrap_or(u64::MAX);
-        let until = match floor.plan.asked {
+    pub(super) fn new(context: &Context, number: u32, who: impl Display) -> Self {
+        let most = context.plan.operations_of(number).unwrap_or(u64::MAX);
+        let until = match context.plan.asked {
             Asked::Duration(duration) => Some(Instant::now() + duration.duration()),
             _ => None,
         };
-        let mailbox = format!("mailconn-{}-{who}", floor.setup.run_id);
+        let mailbox = format!("mailconn-{}-{who}", context.setup.run_id);
         Self {
             who: who.to_string(),
-            steps: Box::new(floor.plan.steps(number)),
+            steps: Box::new(context.plan.steps(number)),
             most,
             until,
             issued: 0,
@@ -58,9 +58,9 @@ impl Shift {
     }
 
     /// Whether there is something left to do, and time to do it.
-    pub(super) fn goes_on(&self, floor: &Floor) -> bool {
+    pub(super) fn goes_on(&self, context: &Context) -> bool {
         let over = self.until.is_some_and(|until| Instant::now() >= until);
-        self.missing() > 0 && !over && floor.control.interrupted().is_none()
+        self.missing() > 0 && !over && context.control.interrupted().is_none()
     }
 
     /// How many operations were issued.
@@ -79,9 +79,9 @@ impl Shift {
     }
 
     /// The rest before the next operation; there is none after the last.
-    pub(super) fn pause(&self, floor: &Floor) -> Duration {
+    pub(super) fn pause(&self, context: &Context) -> Duration {
         let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-        if self.missing() == 0 { Duration::ZERO } else { floor.plan.pause.min(left) }
+        if self.missing() == 0 { Duration::ZERO } else { context.plan.pause.min(left) }
     }
 
     /// The scratch mailbox, if it may still be on the server.
@@ -91,14 +91,14 @@ impl Shift {
 
     /// Issues the next operation on this thread, that worker's, and writes it down; false if it got no connection, and
     /// its like should stop.
-    pub(super) fn issue(&mut self, floor: &Floor, worker: WorkerId, task: Option<TaskId>) -> bool {
+    pub(super) fn issue(&mut self, context: &Context, worker: WorkerId, task: Option<TaskId>) -> bool {
         let Some(step) = self.steps.next() else { return false };
         self.issued += 1;
-        let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
-        let (client, recorder, control) = (&floor.client, &*floor.recorder, &*floor.control);
+        let mailbox = step.mailbox.and_then(|index| context.plan.mailboxes.get(usize::from(index)));
+        let (client, recorder, control) = (&context.client, &*context.recorder, &*context.control);
         let issuer = Issuer { client, recorder, control, worker, task };
         let passed = self.independent.as_ref();
-        let mut issued = floor
+        let mut issued = context
             .switching
             .issue(|mode| client.set_mode(mode), || issuer.issue(step.operation.name(), mailbox.cloned(), passed));
         let goes_on = match issued.lease() {
@@ -108,13 +108,13 @@ impl Shift {
                 self.not_begun_wait += lease.assignment().waited;
                 return false;
             }
-            Ok(lease) if floor.plan.lock == Lock::Command && step.operation.selects() => {
-                serve_by_command(floor, step, lease, &mut issued)
+            Ok(lease) if context.plan.lock == Lock::Command && step.operation.selects() => {
+                serve_by_command(context, step, lease, &mut issued)
             }
             Ok(lease) => {
-                let letters = floor.setup.letters.as_ref().filter(|_| step.operation.writes());
+                let letters = context.setup.letters.as_ref().filter(|_| step.operation.writes());
                 let letter = letters.map(|letters| letters.letter(&self.who, self.issued));
-                serve(floor, step, lease, letter.as_ref(), &mut self.scratch, &mut issued);
+                serve(context, step, lease, letter.as_ref(), &mut self.scratch, &mut issued);
                 true
             }
             Err(error) => not_served(&error, &mut issued),
@@ -125,14 +125,14 @@ impl Shift {
 }
 
 fn serve(
-    floor: &Floor,
+    context: &Context,
     step: Step,
     mut lease: Lease<Recording>,
     letter: Option<&Letter>,
     scratch: &mut Scratch,
     issued: &mut Issued<'_>,
 ) {
-    let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
+    let mailbox = step.mailbox.and_then(|index| context.plan.mailboxes.get(usize::from(index)));
     let mailbox = if step.operation.writes() { scratch.mailbox.as_str() } else { mailbox.map_or("", |name| &**name) };
     let Recorded { mail, .. } = &mut *lease;
     issued.serve(mail, |mail| mail.run(step.operation, &Job { mailbox, letter }));
@@ -144,10 +144,10 @@ fn serve(
 }
 
 /// The naive way: selects in one lease and reads in the next, so that others select in between.
-fn serve_by_command(floor: &Floor, step: Step, mut first: Lease<Recording>, issued: &mut Issued<'_>) -> bool {
-    let leased_at = floor.recorder.now();
+fn serve_by_command(context: &Context, step: Step, mut first: Lease<Recording>, issued: &mut Issued<'_>) -> bool {
+    let leased_at = context.recorder.now();
     let session = first.assignment().session;
-    let mailbox = step.mailbox.and_then(|index| floor.plan.mailboxes.get(usize::from(index)));
+    let mailbox = step.mailbox.and_then(|index| context.plan.mailboxes.get(usize::from(index)));
     let Recorded { mail, .. } = &mut *first;
     let MailConnection::Imap(imap) = mail else { return true };
     let selected = imap.select(mailbox.map_or("", |name| &**name));

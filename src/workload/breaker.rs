@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::protocol::{DialFailure, FailureKind, Phases, Stage};
 
 #[derive(Default)]
-pub(crate) struct Reach {
+pub(crate) struct Breaker {
     /// A session was opened: the server is there.
     reached: AtomicBool,
     unanswered: OnceLock<DialFailure>,
 }
 
-impl Reach {
+impl Breaker {
     /// For whoever asked for each dial by name, as a scenario does: none is left out.
     pub(crate) fn of_a_script() -> Self {
         Self { reached: AtomicBool::new(true), ..Self::default() }
