@@ -6,6 +6,7 @@ pub mod lies;
 mod moved;
 mod numbers;
 mod scenarios;
+mod stored;
 pub mod traces;
 mod versions;
 mod written;

@@ -15,7 +15,7 @@ use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told}
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
 
-/// Reads the files, tells of them in their order, and says with what code to exit.
+/// Reads the files, tells of them in their order, and returns the exit code.
 ///
 /// Each file is told of by itself: the shards of one run become one report when streams can be merged.
 ///
@@ -42,7 +42,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     Ok(exit_code)
 }
 
-/// Tells of one file, and says with what code it exits: 0, or what the policy makes of it.
+/// Tells of one file. Returns its exit code by the policy; 0 without one.
 fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Policy>) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
@@ -81,18 +81,17 @@ pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
     Ok((name, Box::new(opened)))
 }
 
-/// The run, judged by that policy, else by its own. The file is believed. None if the run never began.
+/// The run's report by that policy, else by the run's own. The file is believed. None if the run never began.
 fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
     RunReport::of(&run.judge, policy.cloned().unwrap_or_else(|| run.policy()))
 }
 
 fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
     let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
-    let interrupted = scenario.end.as_ref().and_then(|end| end.interrupted);
-    let mut report = ScenarioReport::new(*scenario.start);
-    report.steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
-    report.judged(scenario.clients.iter().map(|(name, run)| (name.as_str(), &run.judge)), interrupted, &policy);
-    report
+    let end = scenario.comes_to(&policy);
+    let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
+    let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
+    ScenarioReport { start: *scenario.start, steps, proofs, end: Some(end) }
 }
 
 /// Says that a file was cut, or has lines that were passed over.
@@ -109,12 +108,12 @@ fn told_in_part(stored: &Stored, whose: &str) {
     }
 }
 
-/// Writes what is told. A stream is opened with its first line, so that a file that cannot be told replaces nothing.
+/// Writes the report. A stream's output is opened with its first line, so that an unreadable FILE replaces no file.
 struct Teller {
     telling: Telling,
     output: Output,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
-    /// How writing went, so far.
+    /// The result of the writes before.
     written: io::Result<()>,
 }
 

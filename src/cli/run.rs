@@ -101,7 +101,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// The run is over: tells what it comes to by that policy. Whether somebody read it all, and the run's exit code.
+    /// The run is over: reports its verdict by that policy. Returns whether the report is complete, and the exit code.
     fn end(mut self, ended: Ended, policy: Policy) -> Result<(bool, u8)> {
         self.progress.finish();
         let Ended { ending, events } = ended;

@@ -11,7 +11,7 @@ use mailconn::event::Event;
 use mailconn::report::{Format, Output, Telling, Told};
 use mailconn::workload::Control;
 
-/// So many events are put into words at once.
+/// The most events that are put into words at once.
 const AT_ONCE: usize = 1024;
 
 /// Writes what is told: at once where the format tells as things happen, else at the end.
@@ -19,9 +19,9 @@ pub struct Teller {
     telling: Telling,
     output: Output,
     control: Arc<Control>,
-    /// Where what is told goes at once; none where all of it is told at the end, and once nobody reads it any more.
+    /// Receives live text. None if the format waits for the end, and after the reader went away.
     out: Option<Box<Writer>>,
-    /// Why telling ended early, if not because the reader went away.
+    /// The error of the first write that failed.
     failed: Option<io::Error>,
 }
 
@@ -37,7 +37,7 @@ impl Teller {
         Ok(Self { telling, output, control: Arc::clone(control), out, failed: None })
     }
 
-    /// Tells of these events, as far as somebody reads.
+    /// Tells of these events, until a write fails.
     pub fn see(&mut self, client: Option<&str>, events: &[Event]) {
         if self.out.is_some() {
             for some in events.chunks(AT_ONCE) {
@@ -47,13 +47,13 @@ impl Teller {
         }
     }
 
-    /// This is over, and comes to that.
+    /// A run or a scenario is over.
     pub fn over(&mut self, told: Told) {
         let text = self.telling.over(told);
         self.write(&text);
     }
 
-    /// For how long writing has waited for the reader so far.
+    /// For how long writes have waited for the reader.
     pub fn waited(&self) -> Duration {
         self.out.as_ref().map_or(Duration::ZERO, |out| out.waited())
     }
@@ -68,8 +68,8 @@ impl Teller {
         }
     }
 
-    /// Writes the rest, and says whether the report is complete, which it is not if nobody reads it. A reader that goes away
-    /// has read what it wanted.
+    /// Writes the rest. Returns whether the report is complete: it is not if nobody reads it. A reader that went away has
+    /// read what it wanted.
     ///
     /// # Errors
     /// It could not be written.

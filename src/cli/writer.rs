@@ -18,7 +18,7 @@ use mailconn::workload::Control;
 
 /// A piece is no longer than this.
 const PIECE: usize = 64 * 1024;
-/// So many pieces may wait for the writer.
+/// The most pieces that may wait for the writer.
 const WAITING: usize = 64;
 /// The system is given so much at a time: no more than a pipe takes in one go, so that a slow reader is seen to move.
 const SIP: usize = 4096;
@@ -133,7 +133,7 @@ impl Writer {
         self.ended()
     }
 
-    /// For how long writes have waited for the reader so far.
+    /// For how long writes have waited for the reader.
     pub const fn waited(&self) -> Duration {
         self.waited
     }

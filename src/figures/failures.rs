@@ -9,7 +9,7 @@ use crate::event::{Event, Operation, What};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, FailureKind, Stage};
 
-/// So many ways are told apart; further ones count together, as [`Failures::others`].
+/// The most ways that are told apart. Further ones count together, as [`Failures::others`].
 const WAYS: usize = 1000;
 
 /// One way of failing.

@@ -1,4 +1,4 @@
-//! A stream of events in figures, counted as it goes by.
+//! A stream of events in figures: rows, distributions, rates and counts, each computed here and nowhere else.
 
 mod failures;
 mod rates;
@@ -7,6 +7,7 @@ mod sessions;
 mod summary;
 mod tasks;
 mod times;
+mod top;
 mod work;
 
 pub use failures::{FailureRow, Failures};
@@ -14,6 +15,7 @@ pub use rates::{Tally, rate};
 pub use sections::{SectionRow, Sections};
 pub use sessions::{Protection, Refused, Rest, SessionRow, Sessions, WhyOpened};
 pub use summary::{Figures, Summary};
-pub use tasks::{TaskRow, TaskUse, Tasks, Whose};
+pub use tasks::{OperationsOn, TaskRow, TaskUse, Tasks, Whose};
 pub use times::Times;
+pub use top::worth_showing;
 pub use work::{Work, WorkerRow};

@@ -65,8 +65,8 @@ impl Sections {
         self.sections.push((since, SectionRow { mode, began, ok: 0, failed: 0, connections, reasons }));
     }
 
-    /// The section that the operation was issued in. Whoever sets the mode may do so between the operation's beginning and
-    /// the decision on its connection: then it belongs to the first section of its mode from there on.
+    /// The section that the operation was issued in. The mode may change between the operation's beginning and the decision
+    /// on its connection: then the operation belongs to the first section of its mode from there on.
     fn section_of(&mut self, operation: &Operation) -> Option<&mut SectionRow> {
         let began_in = self.sections.iter().rposition(|(since, _)| *since <= operation.issued_after)?;
         let of_its_mode = self.sections.iter().skip(began_in).position(|(_, section)| section.mode == operation.mode);

@@ -8,9 +8,9 @@ use crate::allocator::{Kind, SessionId};
 use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 
-/// So many sessions that ended are kept of each sort: of the worst, and of the newest.
+/// Of the sessions that ended, the most bad ones and the most good ones that are kept. The others are summed.
 const KEPT: usize = 500;
-/// After so many events sessions that are over are looked for.
+/// The number of events between two searches for sessions that are over.
 const SWEEP_AFTER: usize = 256;
 
 /// Why a session was opened.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::allocator::{ConnectionId, Kind};
 use crate::event::{Counts, Event, Operation, TaskId, What, WorkerId};
 use crate::ledger::{Analysis, Ledger, Place};
@@ -51,6 +53,36 @@ pub enum Whose {
     Thread,
     /// An independent one, passed by hand.
     Independent,
+}
+
+/// Operations of one task, or of all, by whose connection carried them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OperationsOn {
+    /// The client's main connection.
+    pub main: u64,
+    /// A default connection that the task itself had created.
+    pub own_default: u64,
+    /// A default connection that another task had created.
+    pub inherited_default: u64,
+    /// A default connection that no task created.
+    pub thread_default: u64,
+    /// An independent one, passed by hand.
+    pub independent: u64,
+}
+
+impl OperationsOn {
+    /// Of these tasks.
+    #[must_use]
+    pub fn of(rows: &[TaskRow]) -> Self {
+        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
+        Self {
+            main: on(|whose| whose == Whose::Main),
+            own_default: on(|whose| whose == Whose::Own),
+            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
+            thread_default: on(|whose| whose == Whose::Thread),
+            independent: on(|whose| whose == Whose::Independent),
+        }
+    }
 }
 
 impl TaskRow {

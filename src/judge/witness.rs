@@ -93,6 +93,8 @@ struct Ours {
     session: SessionId,
     /// It was dialled in vain: what it sent is not known.
     refused: bool,
+    /// The server answered the dial, so it has it on record.
+    answered: bool,
     label: Option<String>,
     closed: Option<HowClosed>,
 }
@@ -172,13 +174,14 @@ impl Analysis for Witness {
             What::RunStart(_) => self.available = true,
             What::SessionOpened(opened) => {
                 let (session, label) = (opened.session, opened.label.clone());
-                self.dialled(opened.local_port, Ours { session, refused: false, label, closed: None });
+                self.dialled(opened.local_port, Ours { session, refused: false, answered: true, label, closed: None });
                 self.claim_all(start, session, &opened.commands, false);
             }
             What::SessionRefused(refused) => {
                 if let Some(port) = refused.local_port {
                     let session = refused.session;
-                    self.dialled(port, Ours { session, refused: true, label: None, closed: None });
+                    let answered = refused.sign_in_attempted || refused.dial_us.greeting.is_some();
+                    self.dialled(port, Ours { session, refused: true, answered, label: None, closed: None });
                 }
             }
             What::SessionClosed(closed) => self.closed(start, closed),
@@ -435,6 +438,12 @@ impl Witness {
             }
         }
         if ours.refused {
+            if ours.answered && unseen && !self.interrupted {
+                self.disagree(
+                    None,
+                    format!("{session}: the server answered its dial, and saw no session on port {at}"),
+                );
+            }
             for command in rest.filter(|command| !SIGN_IN.contains(&&*command.verb)) {
                 self.disagree(None, format!("{session} failed to open, yet the server saw {}", name(&command)));
             }

@@ -1,4 +1,4 @@
-//! What a format of reports is. Each is one file, and one line of the registry in `mod.rs`.
+//! The contract of a format. Each format is one file, and one line of the registry in `mod.rs`.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ pub trait Live: Send {
     /// The next event: of a scenario's client, where `client` names one.
     fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>);
 
-    /// A run is over, or a scenario with the runs of its clients: what it came to.
+    /// A run is over, or a scenario with the runs of its clients.
     fn over(&mut self, told: &Told, text: &mut Vec<u8>);
 }
 
@@ -28,7 +28,7 @@ pub trait Live: Send {
 pub struct Spec {
     /// Its name, as in flags.
     pub name: &'static str,
-    /// What it is for, in a few words.
+    /// Its purpose, in a few words.
     pub purpose: &'static str,
     /// When it is written.
     pub form: Form,
@@ -72,7 +72,7 @@ impl Telling {
         matches!(self.by, By::Live(_))
     }
 
-    /// What is to be written of these events now.
+    /// Returns the text to write now for these events.
     pub fn see<'a>(&mut self, client: Option<&str>, events: impl IntoIterator<Item = &'a Event>) -> Vec<u8> {
         let mut text = Vec::new();
         if let By::Live(live) = &mut self.by {
@@ -81,7 +81,7 @@ impl Telling {
         text
     }
 
-    /// What is to be written now that this is over.
+    /// Returns the text to write now that this is over.
     pub fn over(&mut self, told: Told) -> Vec<u8> {
         let mut text = Vec::new();
         match &mut self.by {
@@ -91,7 +91,7 @@ impl Telling {
         text
     }
 
-    /// What is to be written when nothing more comes.
+    /// Returns the rest of the text. Nothing can be told afterwards.
     ///
     /// # Errors
     /// It cannot be rendered.

@@ -15,7 +15,7 @@ use crate::event::{
     Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Latency, Lock, Micros, Proof,
     Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
-use crate::figures::{FailureRow, Rest, SectionRow, SessionRow, TaskRow, Whose, WorkerRow};
+use crate::figures::{FailureRow, OperationsOn, Rest, SectionRow, SessionRow, TaskRow, WorkerRow};
 use crate::protocol::{Failure, Protocol};
 
 pub(super) const SPEC: Spec =
@@ -188,7 +188,7 @@ struct Document<'a> {
     service_us: Latency,
     total_wait_us: Micros,
     total_service_us: Micros,
-    /// From the beginning of the first operation to the end of the last: what a rate is over.
+    /// From the beginning of the first operation to the end of the last. Rates are computed over this time.
     worked_us: Micros,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
@@ -211,7 +211,7 @@ struct Document<'a> {
     /// None if the workers do the work themselves.
     tasks: Vec<TaskShape<'a>>,
     sessions: Vec<SessionShape<'a>>,
-    /// What the sessions come to that are not in `sessions`.
+    /// The sums of the sessions that are not in `sessions`.
     other_sessions: Rest,
 }
 
@@ -344,7 +344,7 @@ struct WorkerShape<'a> {
     operations: Counts,
     /// The connections that carried its operations.
     connections: Vec<ConnectionId>,
-    /// What each of them is.
+    /// The kind of each.
     kinds: BTreeMap<String, Kind>,
     /// How many operations had each reason.
     reasons: &'a BTreeMap<&'static str, u64>,
@@ -365,31 +365,6 @@ fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
         wait_us: row.wait,
         service_us: row.service,
         stopped: row.stopped.as_ref(),
-    }
-}
-
-/// Operations of one task, or of all, by whose connection carried them.
-#[derive(Serialize)]
-struct OperationsOn {
-    main: u64,
-    own_default: u64,
-    /// A default connection that another task had created.
-    inherited_default: u64,
-    /// A default connection that no task created.
-    thread_default: u64,
-    independent: u64,
-}
-
-impl OperationsOn {
-    fn of(rows: &[TaskRow]) -> Self {
-        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
-        Self {
-            main: on(|whose| whose == Whose::Main),
-            own_default: on(|whose| whose == Whose::Own),
-            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
-            thread_default: on(|whose| whose == Whose::Thread),
-            independent: on(|whose| whose == Whose::Independent),
-        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! A run in, bytes out.
+//! What is known in, bytes out.
 //!
-//! Every report is a function of plain data, a [`Report`], and knows of no client, socket or argument. A format is one file,
-//! and one line of the registry below. What is written where is [`Output`]'s; what is shown while a run lasts is
-//! [`Progress`]'s.
+//! A renderer knows a [`Report`] and nothing else: no client, socket, event or argument. A format is one file, and one line
+//! of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`] decides what is written
+//! where, and [`Progress`] what is shown while a run lasts.
 
 mod explain;
 mod format;
@@ -54,7 +54,7 @@ formats! {
 }
 
 impl Format {
-    /// What [`Table`](Self::Table) is called too, where it is text rather than a table.
+    /// Another name of [`Table`](Self::Table), for commands that print text rather than a table.
     pub const TEXT: &str = "text";
 
     /// The format's name, as in flags: `table`, `json`, `ndjson`.
@@ -63,7 +63,7 @@ impl Format {
         self.spec().name
     }
 
-    /// What it is for, in a few words.
+    /// Its purpose, in a few words.
     #[must_use]
     pub const fn purpose(self) -> &'static str {
         self.spec().purpose

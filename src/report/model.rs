@@ -1,10 +1,10 @@
-//! All that a renderer may know.
+//! All that a renderer may know, of one or more runs and scenarios.
 
 use std::sync::Arc;
 
 use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
 use crate::figures::Summary;
-use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
+use crate::judge::{Judge, Verdict, run_end};
 
 /// Runs and scenarios, in the order in which they are told.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub enum Told {
     Scenario(Box<ScenarioReport>),
 }
 
-/// A run: what was asked for, how it ended, its figures, and what it comes to by which policy.
+/// A run: what was asked for, how it ended, its figures, and its verdict by one policy.
 #[derive(Clone, Debug)]
 pub struct RunReport {
     /// What was asked for.
@@ -32,14 +32,14 @@ pub struct RunReport {
     pub ending: Ending,
     /// Its figures.
     pub summary: Summary,
-    /// What it comes to.
+    /// What was checked and found, and the conclusion.
     pub verdict: Verdict,
-    /// What it was judged by.
+    /// The policy of the verdict.
     pub policy: Policy,
 }
 
 impl RunReport {
-    /// Of the run that the judge has seen, judged by that policy; none if it never began.
+    /// The report of the run that the judge has seen, by that policy; none if the run never began.
     #[must_use]
     pub fn of(judge: &Judge, policy: Policy) -> Option<Self> {
         let start = Arc::clone(judge.known().start()?);
@@ -63,9 +63,9 @@ pub struct ScenarioReport {
     pub start: ScenarioStart,
     /// Its steps, in order; those that are judged at the end come last.
     pub steps: Vec<Step>,
-    /// What was checked of each client, in their order.
+    /// What was checked of each client, in the order of the clients.
     pub proofs: Vec<Proof>,
-    /// What it came to; none before its end.
+    /// Its result; none before its end.
     pub end: Option<ScenarioEnd>,
 }
 
@@ -85,29 +85,10 @@ impl ScenarioReport {
             _ => {}
         }
     }
-
-    /// Judges its clients, each by the judge that saw its run, and so all of it by that policy. `interrupted` is the signal
-    /// that ended it early.
-    pub fn judged<'a>(
-        &mut self,
-        clients: impl IntoIterator<Item = (&'a str, &'a Judge)>,
-        interrupted: Option<i32>,
-        policy: &Policy,
-    ) {
-        let runs = clients.into_iter().filter_map(|(name, judge)| Some((name, RunReport::of(judge, policy.clone())?)));
-        let (proofs, ends) = runs
-            .map(|(name, run)| {
-                let end = client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open);
-                (run.verdict.proof, end)
-            })
-            .unzip();
-        self.proofs = proofs;
-        self.end = Some(Steps::of(&self.steps).end(ends, interrupted, policy.clone()));
-    }
 }
 
 impl Told {
-    /// The code with which the process exits that performed it.
+    /// The exit code of the process that performed it.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

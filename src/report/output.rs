@@ -1,4 +1,4 @@
-//! Where the bytes go: stdout, or a file that is whole or not there.
+//! The destination of a report: stdout, or a file that is either whole or absent.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use tempfile::NamedTempFile;
 
-/// The file that is being written under a name of its own, where the file system has no nameless ones.
+/// The temporary file being written, on file systems without nameless files.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Where a report goes.
@@ -27,7 +27,7 @@ pub enum Output {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
-    /// It has no name that a file could have.
+    /// The name is no file's name.
     #[error("cannot write to {file:?}: that is no file's name; give -o FILE one")]
     NoName {
         /// As given.
@@ -39,23 +39,23 @@ pub enum Unwritable {
         /// As given.
         file: PathBuf,
     },
-    /// The directory it would stand in is missing.
+    /// Its directory is missing.
     #[error("cannot write to {}: there is no directory {}; create it first", file.display(), directory.display())]
     NoDirectory {
         /// As given.
         file: PathBuf,
-        /// What is missing.
+        /// The missing directory.
         directory: PathBuf,
     },
-    /// What it would stand in is no directory.
+    /// Its parent is no directory.
     #[error("cannot write to {}: {} is not a directory", file.display(), directory.display())]
     NotADirectory {
         /// As given.
         file: PathBuf,
-        /// What is no directory.
+        /// The parent.
         directory: PathBuf,
     },
-    /// The system does not let us.
+    /// The system refuses.
     #[error("cannot write to {}", file.display())]
     Denied {
         /// As given.
@@ -66,7 +66,7 @@ pub enum Unwritable {
     },
 }
 
-/// What a path leads to.
+/// The destination of a path.
 enum Target {
     Stdout,
     Stderr,
@@ -77,8 +77,7 @@ enum Target {
 }
 
 impl Output {
-    /// Whether it can be written, found out without leaving anything behind. A named pipe is not opened: that would wait
-    /// for its reader.
+    /// Checks that it can be written, and leaves nothing behind. A named pipe is not opened: that would wait for its reader.
     ///
     /// # Errors
     /// The reason, in one line.
@@ -121,12 +120,12 @@ impl Output {
         }
     }
 
-    /// Writes all of it. A file is replaced in one step when all is written, so no reader ever finds half of it; it gets
-    /// the permissions of the file it replaces, else those any new file gets. A reader of stdout or of a pipe who has gone
-    /// away is no error: it has read what it wanted.
+    /// Writes all of it. A file is replaced in one step after everything was written, so a reader never sees a part of it.
+    /// It keeps the permissions of the file it replaces; a new file gets the usual ones. A closed pipe is no error: its
+    /// reader has read what it wanted.
     ///
     /// # Errors
-    /// What the system answers. The file is then as it was.
+    /// The system's error. The file is then unchanged.
     pub fn write_whole(&self, bytes: &[u8]) -> io::Result<()> {
         let target = self.target()?;
         if let Target::Regular(path) = &target {
@@ -139,7 +138,7 @@ impl Output {
         }
     }
 
-    /// Opens it to be written bit by bit, each where a reader can see it at once; a file that is there is emptied first.
+    /// Opens it for writing piece by piece. A reader sees each piece at once. An existing file is emptied first.
     ///
     /// # Errors
     /// What the system answers.
@@ -197,7 +196,7 @@ fn open(target: &Target) -> io::Result<Box<dyn Write + Send>> {
         Target::Stdout => Box::new(io::stdout()),
         Target::Stderr => Box::new(io::stderr()),
         Target::Regular(path) => Box::new(File::create(path)?),
-        // Appending is what a descriptor that is open already is for; to a pipe or a device it makes no difference.
+        // An open descriptor that leads to a file is appended to; for a pipe or a device it makes no difference.
         Target::Special(path) => Box::new(OpenOptions::new().append(true).open(path)?),
     })
 }
@@ -208,7 +207,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)?;
         permissions.clone().map_or(Ok(()), |permissions| file.set_permissions(permissions))
     };
-    // A process that is killed meanwhile leaves nothing of a file that has no name yet.
+    // A nameless file vanishes with a process that is killed.
     if let Ok(file) = nameless(path) {
         fill(&file)?;
         if give_name(&file, path).is_ok() {
@@ -222,13 +221,13 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// A file in the same directory that has no name, where the file system can do that (Linux: most can).
+/// A nameless file in the same directory. Most file systems of Linux can do that.
 fn nameless(path: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(directory(path), flags, Mode::from_raw_mode(0o666))?.into())
 }
 
-/// Gives the file its name. One that has it already is replaced, which takes a name in between, for a moment.
+/// Gives the file its name. To replace an existing file it needs a temporary name for a moment.
 fn give_name(file: &File, path: &Path) -> io::Result<()> {
     let link =
         |name: &Path| linkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), CWD, name, AtFlags::SYMLINK_FOLLOW);
@@ -251,13 +250,13 @@ fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a file can be made there; it is gone again at once.
+/// Checks that a file can be made there, and removes it.
 fn has_room_beside(path: &Path) -> io::Result<()> {
     nameless(path).map(drop).or_else(|_| temporary(path).map(drop))
 }
 
-/// In the same directory, because a rename does not cross file systems; with the permissions of any new file, because the
-/// report is no secret and its readers may be others.
+/// In the same directory, because a rename does not cross file systems. It has the permissions of any new file: the report
+/// is no secret, and others may read it.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".mailconn-")
@@ -266,7 +265,7 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
         .map_err(plain)
 }
 
-/// The system's words alone: with the temporary file's name, which says nothing to the user, the line is hard to read.
+/// The system's words without the temporary file's name, which means nothing to the user.
 fn plain(error: io::Error) -> io::Error {
     error.kind().into()
 }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use super::words::{count, many, per_second, span};
 use crate::figures::{Tally, rate};
 
-/// Plain lines come so far apart.
+/// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Whether progress is shown.
@@ -51,7 +51,7 @@ pub struct Progress {
     view: View,
     asked: Option<u64>,
     started: Instant,
-    /// Where the rate comes from: the last second or more, what the run does now and not on average.
+    /// The rate is that of the last second or more, not the average of the run.
     stretch: Stretch,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Debug for View {
 }
 
 impl Progress {
-    /// Shows a run of so many operations; none if it is a duration that was asked for.
+    /// `asked` is the number of operations asked for; none if a duration was.
     #[must_use]
     pub fn new(kind: ProgressKind, asked: Option<u64>) -> Self {
         match kind {
@@ -89,7 +89,7 @@ impl Progress {
         }
     }
 
-    /// Shows it in plain lines, so far apart, on `sink`.
+    /// Shows plain lines on `sink`, one each `every`.
     #[must_use]
     pub fn lines(sink: Box<dyn Write + Send>, every: Duration, asked: Option<u64>) -> Self {
         Self::with(View::Lines { sink, every, next: Instant::now() + every }, asked)
@@ -100,7 +100,7 @@ impl Progress {
         Self { view, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
     }
 
-    /// Says how far it has come. Cheap enough to call many times a second: most calls draw nothing.
+    /// Shows how far the run has come. Most calls draw nothing, so many a second are cheap.
     pub fn update(&mut self, tally: &Tally) {
         let now = Instant::now();
         let due = match &self.view {
@@ -122,14 +122,14 @@ impl Progress {
             View::Live(bar) => bar.set_message(text),
             View::Lines { sink, every, next } => {
                 let after = span(now - self.started);
-                // Whoever closed stderr does not want to know.
+                // A closed stderr is no error: the user does not want progress.
                 let _ = writeln!(sink, "mailconn: after {after}: {text}").and_then(|()| sink.flush());
                 *next = now + *every;
             }
         }
     }
 
-    /// Clears the live line: what follows is the report.
+    /// Clears the live line; the report follows.
     pub fn finish(&mut self) {
         if let View::Live(bar) = std::mem::replace(&mut self.view, View::None) {
             bar.finish_and_clear();

@@ -1,14 +1,14 @@
-//! A scenario for people: each step, and what it all comes to at the end.
+//! A scenario for people: its steps, then the verdict.
 
 use super::model::ScenarioReport;
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
-use crate::event::{Action, Agreement, Did, Proof, ScenarioStart, Severity, Step, Witnessed};
+use crate::event::{Action, Agreement, Did, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
 use crate::judge::Steps;
 
-/// What a step did begins in this column.
+/// The column of what a step did.
 const BESIDE: usize = 56;
-/// What stands below a step is indented so far.
+/// The indent of the lines below a step.
 const BELOW: &str = "         ";
 
 impl ScenarioReport {
@@ -18,7 +18,7 @@ impl ScenarioReport {
         scenario_begins(&self.start) + &steps + &self.ends()
     }
 
-    /// What it came to, with an empty line at its end; nothing before.
+    /// The verdict, with an empty line at its end; empty before the scenario has ended.
     pub(super) fn ends(&self) -> String {
         let Some(end) = &self.end else { return String::new() };
         let mut text = "\n".to_owned();
@@ -36,33 +36,39 @@ impl ScenarioReport {
         text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, self.why())) + "\n"
     }
 
-    /// What its exit code is for: steps, what was expected of the findings, the findings themselves.
+    /// The reason of its exit code.
     pub(super) fn why(&self) -> String {
-        let Some(end) = &self.end else { return "it has not ended".to_owned() };
-        if let Some(number) = end.interrupted {
-            return format!("interrupted by {}: this is as far as it came", signal(number));
+        match &self.end {
+            Some(end) => reason_of(&Steps::of(&self.steps), end),
+            None => "it has not ended".to_owned(),
         }
-        let steps = Steps::of(&self.steps);
-        let mut why = Vec::new();
-        if steps.failed > 0 {
-            why.push(format!("{} not as expected", steps.failed));
-        }
-        if steps.unmet > 0 {
-            why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
-        }
-        let all = if why.is_empty() { "all as expected, but " } else { "" };
-        let failing = steps.failing(end);
-        for (broken, what) in
-            [(true, "an invariant of mailconn's own is broken"), (false, "a finding that --fail-on names")]
-        {
-            let ids = failing.iter().filter(|(_, severity)| (**severity == Severity::Broken) == broken);
-            let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
-            if !ids.is_empty() {
-                why.push(format!("{what}: {}", ids.join(", ")));
-            }
-        }
-        if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
     }
+}
+
+/// The reason of its exit code.
+pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
+    if let Some(number) = end.interrupted {
+        return format!("interrupted by {}: this is as far as it came", signal(number));
+    }
+    let mut why = Vec::new();
+    if steps.failed > 0 {
+        why.push(format!("{} not as expected", steps.failed));
+    }
+    if steps.unmet > 0 {
+        why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
+    }
+    let all = if why.is_empty() { "all as expected, but " } else { "" };
+    let failing = steps.failing(end);
+    for (broken, what) in
+        [(true, "an invariant of mailconn's own is broken"), (false, "a finding that --fail-on names")]
+    {
+        let ids = failing.iter().filter(|(_, severity)| (**severity == Severity::Broken) == broken);
+        let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
+        if !ids.is_empty() {
+            why.push(format!("{what}: {}", ids.join(", ")));
+        }
+    }
+    if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 
 /// The first line, before anything happens.
@@ -96,7 +102,7 @@ pub(super) fn scenario_step(step: &Step) -> String {
     text
 }
 
-/// What an action did, so short that it fits beside it.
+/// What an action did, short enough to stand beside it.
 fn in_short(Action { client, did }: &Action) -> String {
     let of = client.as_ref().map_or_else(String::new, |client| format!("{} ", printable(client)));
     match did {

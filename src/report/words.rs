@@ -1,11 +1,11 @@
-//! The words and figures that reports have in common.
+//! Words and figures that reports share.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use crate::judge::{Conclusion, Verdict};
 
-/// What a run comes to, in words.
+/// A conclusion in words.
 pub(crate) fn conclusion(conclusion: Conclusion) -> String {
     match conclusion {
         Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
@@ -13,7 +13,7 @@ pub(crate) fn conclusion(conclusion: Conclusion) -> String {
     }
 }
 
-/// What a run came to, and what that rests on.
+/// A conclusion with its reason.
 pub(super) fn concluded(verdict: &Verdict) -> String {
     verdict.because.clone().unwrap_or_else(|| conclusion(verdict.conclusion))
 }
@@ -30,7 +30,7 @@ pub(super) fn signal(number: i32) -> String {
 
 /// A wall-clock time in RFC 3339, UTC, with microseconds.
 pub(super) fn wall(time: SystemTime) -> String {
-    // A clock that is wildly wrong must not end the report in a panic: RFC 3339 has the years 1970 to 9999 for us.
+    // A wrong clock must not cause a panic: `humantime` writes the years 1970 to 9999.
     const LAST: u64 = 253_402_300_799;
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(Duration::from_secs(LAST));
     humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
@@ -61,7 +61,7 @@ pub(super) fn count(number: u64) -> String {
     grouped
 }
 
-/// A count in a column: exact as far as five digits go.
+/// A count in a column, exact up to five digits.
 pub(super) fn figure(number: u64) -> String {
     if number < 100_000 { number.to_string() } else { short(number) }
 }
@@ -118,13 +118,13 @@ pub(crate) fn span(duration: impl Into<Duration>) -> String {
     }
 }
 
-/// `8.3`, `1,234`: so many a second.
+/// A rate: `8.3`, `1,234`.
 pub(super) fn per_second(rate: f64) -> String {
     if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) }
 }
 
-/// What others wrote (a server's line, a name), made fit for a terminal: nothing in it can move the cursor, change a colour
-/// or turn the direction of writing, and an endless line ends.
+/// Foreign text (a server's line, a name) made safe for a terminal: it cannot move the cursor, change a colour or turn the
+/// direction of writing, and it has a longest length.
 pub(crate) fn printable(text: &str) -> String {
     const MOST: usize = 600;
     let mut clean = String::with_capacity(text.len());

@@ -102,6 +102,49 @@ fn several_files_are_told_in_their_order_and_are_one_document() {
 }
 
 #[test]
+fn a_scenario_takes_every_format_and_several_are_one_document() {
+    let names = ["pool-hazard", "c5-two-clients-on-one-thread"];
+    let told = end(&mut mailconn(["scenario"].iter().chain(&names).chain(&["--format", "json"])));
+    assert_eq!((told.code, &*told.stderr), (0, ""));
+    let mut performed: Value = serde_json::from_str(&told.stdout).unwrap();
+    let lines = end(&mut mailconn(["scenario"].iter().chain(&names).chain(&["--format", "ndjson"]))).stdout;
+    let mut stored: Value = serde_json::from_str(&report(&lines, &["--format", "json"]).stdout).unwrap();
+    assert_eq!(performed["scenarios"].as_array().unwrap().len(), 2);
+    for (at, name) in names.iter().enumerate() {
+        let [one, other] = [&mut performed, &mut stored].map(|document| document["scenarios"][at].take());
+        assert_eq!((&one["name"], &one["exit_code"]), (&json!(name), &json!(0)));
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            (names(&one), one["done"].as_array().map(Vec::len)),
+            (names(&other), other["done"].as_array().map(Vec::len))
+        );
+    }
+    let table = end(&mut mailconn(["scenario", names[0], "--format", "table"]));
+    assert!(table.code == 0 && table.stdout.starts_with("scenario pool-hazard on sandbox"), "{}", table.stdout);
+}
+
+#[test]
+fn a_command_says_which_formats_it_takes_and_refuses_the_others() {
+    for (command, takes) in [
+        (&["check"][..], "text, json"),
+        (&["verify", "-"], "text, json"),
+        (&["sandbox"], "text, json"),
+        (&["scenario", "pool-hazard"], "text, json, ndjson"),
+        (&["report", "-"], "table, json, ndjson"),
+        (&["run"], "table, json, ndjson"),
+    ] {
+        let help = end(&mut mailconn([command[0], "-h"])).stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(&format!("[possible values: {takes}]")), "{help}");
+        let refused = if takes.contains("ndjson") { "xml" } else { "ndjson" };
+        let ended = end(&mut mailconn(command.iter().chain(&["--format", refused])));
+        assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{}", ended.stderr);
+        let said = format!("invalid value '{refused}' for '--format <FORMAT>' [possible values: {takes}]");
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_stored_run_can_be_judged_by_another_policy_and_exits_as_it_would() {
     let hazard = file_of("--executor pool --mode use-default -t 2 --tasks 8 -n 2");
     assert!(hazard.contains("MC010"), "{hazard}");

@@ -1,6 +1,7 @@
 //! A reader who does not read, or reads slowly: it holds up neither the run nor its end.
 
 use std::io::{BufReader, Read};
+use std::mem::replace;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,14 +82,20 @@ fn a_slow_reader_gets_every_event() {
 
 #[test]
 fn the_report_says_for_how_long_its_reader_held_the_workers_up() {
-    let mut running = unread("--mode use-default --threads 3 -n 20000 --ops noop --format ndjson");
+    let mut running = unread("--mode use-default --threads 3 -n 16000 --ops noop --format ndjson");
     let mut stdout = running.stdout();
     let slow = Duration::from_secs(2);
-    // More than the pipe, the queue and the recorder hold is issued by then.
-    let mut first = vec![0; 1 << 20];
-    stdout.read_exact(&mut first).unwrap();
-    thread::sleep(slow + Duration::from_secs(8));
-    let mut text = first;
+    // It works until the pipe, the queue and the recorder are full.
+    let mut worked = Duration::ZERO;
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        let before = replace(&mut worked, running.worked());
+        if worked - before < Duration::from_millis(100) {
+            break;
+        }
+    }
+    thread::sleep(slow);
+    let mut text = Vec::new();
     stdout.read_to_end(&mut text).unwrap();
     let ended = running.end();
     assert_eq!((ended.code, &*ended.stderr), (0, ""));

@@ -32,8 +32,8 @@ impl Refusals {
         let (failure, mailbox) = match seen.what {
             What::SessionRefused(it) => {
                 let failure = &it.failure;
-                if failure.kind == FailureKind::LimitConnections && failure.gives_no_reason() {
-                    // The server's deed said so, while it went on with others of ours.
+                if is_by_deed(failure) {
+                    // The server went on with others of ours.
                     seen.check(Rule::Refusals, it.open + it.dialling > 0, || {
                         "it is called a limit and has no line of the server's, and no other connection was open"
                             .to_owned()
@@ -55,8 +55,7 @@ impl Refusals {
     fn judge(&mut self, seen: &mut Seen<'_>, failure: &Failure, mailbox: Option<&str>) {
         let kind = failure.kind;
         let Some(line) = &failure.server_line else {
-            let by_deed = kind == FailureKind::LimitConnections && failure.gives_no_reason();
-            seen.check(Rule::Refusals, by_deed || !is_its_own(kind), || {
+            seen.check(Rule::Refusals, is_by_deed(failure) || !is_its_own(kind), || {
                 format!("it is called {kind}, which a server says, and there is none of its lines")
             });
             return;
@@ -95,6 +94,11 @@ impl Refusal {
             })
         })
     }
+}
+
+/// A limit that the server closed a dial for without a word.
+fn is_by_deed(failure: &Failure) -> bool {
+    failure.kind == FailureKind::LimitConnections && failure.stage <= Stage::Greeting && failure.gives_no_reason()
 }
 
 /// Nobody but the server says so.

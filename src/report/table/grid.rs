@@ -1,4 +1,4 @@
-//! Eighty columns, whatever stands in them.
+//! Tables of at most 80 columns, whatever their cells hold.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -7,21 +7,21 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 /// No line of the report is wider.
 pub(super) const WIDTH: u16 = 80;
-/// A word that is no longer is not broken by its column: reasons, modes, how sessions ended.
+/// The longest word that a column does not break: reasons, modes, how sessions ended.
 const WORD: usize = 20;
 
-/// A column: its header, and what gives way when a row is too wide.
+/// A column: its header, and whether it wraps when a row is too wide.
 pub(in crate::report) struct Column {
     name: &'static str,
     number: bool,
-    /// Its words are names: other columns wrap, it does not.
+    /// Its words are names, and it does not wrap.
     whole: bool,
-    /// Blanks before it, if the usual number does not do.
+    /// Blanks before it, if not the usual number.
     blanks: Option<u16>,
 }
 
 impl Column {
-    /// The first of a group: so far from what comes before.
+    /// The first column of a group, with `blanks` before it.
     pub(super) const fn after(mut self, blanks: u16) -> Self {
         self.blanks = Some(blanks);
         self
@@ -43,13 +43,13 @@ pub(super) const fn figures(name: &'static str) -> Column {
     Column { name, number: true, whole: true, blanks: None }
 }
 
-/// A title over several columns: what they have in common, and their unit.
+/// A title over several columns: their subject and unit.
 pub(in crate::report) struct Over {
     pub(super) columns: RangeInclusive<usize>,
     pub(super) title: &'static str,
 }
 
-/// Rows under headers. A header is one word, so that a title can be placed over it.
+/// Rows under headers. A header is one word, so that a title can stand over it.
 pub(in crate::report) fn grid(
     columns: &[Column],
     over: &[Over],
@@ -89,7 +89,7 @@ impl Fixed {
         Self { name, number: true, width: width.max(name.len()), gap: 1 }
     }
 
-    /// With so many blanks behind it.
+    /// With `blanks` behind it.
     pub(super) const fn gap(mut self, blanks: usize) -> Self {
         self.gap = blanks;
         self
@@ -115,9 +115,10 @@ pub(super) fn header(columns: &[Fixed], over: &[Over]) -> String {
     }
 }
 
-/// A row in fixed columns. A cell that is too wide moves those behind it if there is room, else it goes on in the next line.
+/// A row in fixed columns. A cell that is too wide moves those behind it if there is room, else it continues in the next
+/// line.
 pub(super) fn row(columns: &[Fixed], cells: Vec<String>) -> String {
-    // Only of ASCII it is known at once how wide it is.
+    // The width of ASCII is known without a table.
     if cells.iter().all(|cell| cell.is_ascii()) {
         let mut line = String::with_capacity(usize::from(WIDTH) + 1);
         for (Fixed { number, width, gap, .. }, cell) in columns.iter().zip(&cells) {
@@ -144,7 +145,7 @@ pub(super) fn row(columns: &[Fixed], cells: Vec<String>) -> String {
     trimmed(&table)
 }
 
-/// Columns in which no word is broken that is not longer than that.
+/// The table, in which no word of up to `whole` characters is broken.
 fn arranged(columns: &[Column], rows: &[Vec<String>], whole: usize) -> String {
     let longest = |index: usize| {
         let words = rows.iter().filter_map(|row| row.get(index)).flat_map(|cell| cell.split_whitespace());

@@ -1,8 +1,8 @@
-//! The report for a person: what was asked, what came of it, who used what, and at the end what it all comes to.
+//! The report for people: the request, the result, who used which connection, failures and the verdict.
 
-mod fold;
 pub(super) mod grid;
 mod operations;
+mod ranges;
 mod sections;
 mod sessions;
 mod tasks;
@@ -23,9 +23,9 @@ use crate::figures::{FailureRow, Summary};
 pub(super) const SPEC: Spec =
     Spec { name: "table", purpose: "For people", form: Form::Either(&Tables, || Box::<Lines>::default()) };
 
-/// The table shows so many rows of each kind.
+/// The most rows of a section.
 const SCREENFUL: usize = 20;
-/// A reader who held workers up for less than this changed no figure that is shown.
+/// A shorter delay changes no figure in the report.
 const WORTH_SAYING: Micros = Micros(1_000);
 
 /// A screenful of tables for each run; for each scenario its steps.
@@ -56,7 +56,7 @@ struct Lines {
 impl Live for Lines {
     fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>) {
         let line = match (&event.what, &self.rows) {
-            // What a scenario's clients did is told with its steps.
+            // The steps tell what the clients did.
             _ if client.is_some() => return,
             (What::RunStart(start), _) => self.rows.insert(OperationRows::new(start)).begin(),
             (What::Operation(operation), Some(rows)) => rows.row(operation),
@@ -76,8 +76,8 @@ impl Live for Lines {
     }
 }
 
-/// The tables of a run: plain text, no line wider than 80 columns. Of each section `most` rows at most, the first and those
-/// that failed or took longest; without a number all that the report has.
+/// The tables of a run: plain text, no line wider than 80 columns. A section has at most `most` rows, the first ones and
+/// those that failed or took longest; without `most` it has all rows of the report.
 #[must_use]
 pub fn table(report: &RunReport, most: Option<usize>) -> String {
     let summary = &report.summary;
@@ -91,7 +91,7 @@ pub fn table(report: &RunReport, most: Option<usize>) -> String {
     parts.join("\n")
 }
 
-/// What was asked for.
+/// The request.
 fn heading(start: &RunStart) -> String {
     let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
     let asked = match start.asked {
@@ -114,13 +114,13 @@ fn heading(start: &RunStart) -> String {
     grid::paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
 }
 
-/// How many operations were asked for, if a number was.
+/// The number of operations asked for, if a number was given.
 fn asked_in_all(start: &RunStart) -> Option<u64> {
     let each_of = if start.tasks.is_empty() { start.workers.len() } else { start.tasks.len() };
     start.asked?.of_all(each_of)
 }
 
-/// What came of it.
+/// The result in a few lines.
 fn headline(report: &RunReport) -> String {
     let RunReport { start, ending, summary, .. } = report;
     let operations = &summary.operations;
@@ -172,7 +172,7 @@ fn headline(report: &RunReport) -> String {
         lines.push(format!("the report's reader was slow: workers stood still for {held_up} until it had read"));
     }
 
-    // With a fixed number for each worker there is nothing to share out.
+    // A fixed number for each worker leaves nothing to share.
     if let (Some(Asked::Duration(_)), Some((most, least))) = (start.asked, summary.busiest_and_idlest()) {
         lines.push(format!("the busiest worker did {}, the idlest {}", many(most, "operation"), count(least)));
     }
@@ -192,13 +192,13 @@ fn headline(report: &RunReport) -> String {
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
 }
 
-/// Each way of failing, with the server's own words; the most frequent ones, and what is left out.
+/// The ways of failing, with the server's own words: the most frequent ones, and a count of the others.
 fn failures(summary: &Summary, most: Option<usize>) -> String {
     let all = &summary.failures;
     if all.is_empty() {
         return String::new();
     }
-    // One row too many is shown all the same: to say that it is missing would take its line.
+    // One row too many is shown: a line about it would take the same room.
     let shown = most.filter(|most| all.len() > most.saturating_add(1)).unwrap_or(all.len());
     let rows = all.iter().take(shown).map(|row| {
         let mut text = format!("{} at {}{}", row.kind.name(), row.stage.name(), failed_at(row));
@@ -234,7 +234,7 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
     text
 }
 
-/// Which operation failed, at which of its commands, on which mailbox: ` (fetch of Archive: EXAMINE)`.
+/// The operation, its mailbox and the command that failed: ` (fetch of Archive, EXAMINE)`.
 fn failed_at(row: &FailureRow) -> String {
     let Some(operation) = row.operation else { return String::new() };
     let of = row.mailbox.as_deref().map(|mailbox| format!(" of {}", printable(mailbox))).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A row for every operation, one at a time: each can be told as it happens.
+//! A row for each operation, written as it happens.
 
 use super::grid::{self, Fixed, Over, WIDTH};
 use super::{asked_in_all, heading};
@@ -7,18 +7,18 @@ use crate::event::{Operation, RunStart, TaskId, WorkerId};
 use crate::protocol;
 use crate::report::words::{count, ms, printable};
 
-/// Numbers have so many columns where nobody knows how many operations there will be.
+/// The width of numbers if the number of operations is not known in advance.
 const NUMBER: usize = 6;
-/// Where tasks have their column, if there are any.
+/// The place of the tasks' column, if there are tasks.
 const TASK: usize = 2;
 
-/// Rows of operations, in columns that are fixed before the first of them is known: what does not fit goes on below.
+/// Rows of operations in columns fixed before the first row. What does not fit continues below.
 #[derive(Debug)]
 pub(super) struct OperationRows {
     heading: String,
     columns: Vec<Fixed>,
     tasks: bool,
-    /// How far to the right that stands which has no room in its row.
+    /// The indent of what has no room in its row.
     below: usize,
 }
 
@@ -52,7 +52,7 @@ impl OperationRows {
         Self { heading: heading(start), columns, tasks, below }
     }
 
-    /// What ran, and the columns' names.
+    /// The request, and the columns' names.
     pub(super) fn begin(&self) -> String {
         let last = self.columns.len() - 2;
         let over = [Over { columns: last - 2..=last, title: "ms" }];
@@ -95,7 +95,7 @@ impl OperationRows {
     }
 }
 
-/// Makes the columns as wide as a line: the last one takes what is left, and the one at `gives` gives what is too much.
+/// Makes the columns as wide as a line: the last one takes what is left, or the one at `gives` becomes narrower.
 fn fit(columns: &mut [Fixed], gives: usize) {
     let whole = |columns: &[Fixed]| columns.iter().map(Fixed::whole).sum::<usize>();
     let line = usize::from(WIDTH);
@@ -112,7 +112,7 @@ fn fit(columns: &mut [Fixed], gives: usize) {
     }
 }
 
-/// How wide the names of operations can be, with their mailboxes.
+/// The widest name of an operation, with its mailbox.
 fn widest(start: &RunStart) -> usize {
     let mailbox = start.mailboxes.iter().map(|mailbox| printable(mailbox).chars().count() + 1).max();
     let with_mailbox = |name: &str| match protocol::Operation::parse(start.protocol, name) {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::fold::fold;
 use super::grid::{figures, grid, names, paragraph, words};
-use crate::figures::{SectionRow, Summary};
+use crate::figures::{SectionRow, Summary, worth_showing};
 use crate::report::words::{count, figure, many};
 
 pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
@@ -18,7 +17,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         before.push(issued);
         issued = issued.saturating_add(section.issued());
     }
-    let shown = fold(sections.len(), most, |index| (sections[index].failed, sections[index].issued()));
+    let shown = worth_showing(sections.len(), most, |index| (sections[index].failed, sections[index].issued()));
     let columns =
         [figures("after"), names("mode").after(2), figures("ops"), figures("failed"), words("on"), words("reasons")];
     let rows = shown.iter().map(|&index| row(before[index], &sections[index]));

@@ -1,13 +1,12 @@
-//! A row for each session: those that were opened, and those that could not be.
+//! A row for each session that was opened, and one for each that could not be.
 
-use super::fold::fold;
 use super::grid::{Over, figures, grid, paragraph, words};
 use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
-use crate::figures::{Protection, SessionRow, Summary, WhyOpened};
+use crate::figures::{Protection, SessionRow, Summary, WhyOpened, worth_showing};
 use crate::protocol::Stage;
 use crate::report::words::{count, figure, many, ms, short};
 
-/// Where TLS has its column, if any session has TLS: else it would hold nothing, and others need the room.
+/// The place of TLS's column. Without TLS it is left out, since others need the room.
 const TLS: usize = 5;
 
 pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
@@ -28,7 +27,7 @@ pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
     [open_section(&opened, rest, &summary.protection, most), failed_section(&failed, refused, most)]
 }
 
-/// What the opened sessions come to of which there is no row to show.
+/// The sums of the opened sessions without a row.
 #[derive(Clone, Copy)]
 struct Rest {
     sessions: u64,
@@ -45,7 +44,7 @@ fn open_section(
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| {
+    let shown = worth_showing(sessions.len(), most, |index| {
         let (row, dial) = sessions[index];
         (!logged_out(row) || row.session.number > 1, connect(dial) + setup(dial))
     });
@@ -76,7 +75,7 @@ fn open_section(
     grid(&columns, &over, rows) + &folded(sessions, &shown, rest) + &protected(protection)
 }
 
-/// What TLS agreed on and how they signed in: the same for nearly all, so it stands below and not in each row.
+/// TLS and the way to sign in are the same for nearly all sessions, so they stand below the rows.
 fn protected(Protection { tls, signed_in_by }: &Protection) -> String {
     let mut text = String::new();
     for ((version, cipher), (all, resumed)) in tls {
@@ -119,7 +118,7 @@ fn row((row, dial): (&SessionRow, &SessionOpened)) -> Vec<String> {
     ]
 }
 
-/// To find the server is part of reaching it.
+/// The connect time includes the name's resolution.
 fn connect(dial: &SessionOpened) -> Micros {
     dial.dial_us.resolve.unwrap_or_default() + dial.dial_us.connect.unwrap_or_default()
 }
@@ -172,7 +171,7 @@ fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Res
     paragraph(&format!("... {rows}: {operations}, {ended} ({})", listed(rest.sessions)))
 }
 
-/// Where the sessions are listed that are not shown, of which so many have no row.
+/// Which formats list the sessions that are not shown. `without_row` of them have no row in any document.
 const fn listed(without_row: u64) -> &'static str {
     match without_row {
         0 => "--format json lists all",
@@ -184,7 +183,7 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
     if sessions.is_empty() {
         return String::new();
     }
-    let shown = fold(sessions.len(), most, |index| sessions[index].1.took_us);
+    let shown = worth_showing(sessions.len(), most, |index| sessions[index].1.took_us);
     let columns = [
         words("dialled"),
         words("kind"),
@@ -215,7 +214,7 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
     text
 }
 
-/// Why a dial failed. One that stopped before the sign-in, since an earlier one was refused, cost the account nothing.
+/// Why a dial failed. `not tried`: it stopped before the sign-in, because an earlier one was refused.
 fn could_not(dial: &SessionRefused) -> String {
     let spared = if dial.failure.stage == Stage::Auth && !dial.sign_in_attempted { ", not tried" } else { "" };
     format!("{} at {}{spared}", dial.failure.kind.name(), dial.failure.stage.name())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fold::ranges;
+use super::ranges::ranges;
 use super::grid::{figures, grid, labelled, names};
 use crate::figures::{Summary, TaskRow, Whose};
 use crate::report::words::{figure, many};
@@ -34,7 +34,7 @@ fn row(tasks: &[TaskRow], name: &str, whose: Picks) -> Option<Vec<String>> {
     (operations > 0).then(|| vec![name.to_owned(), figure(operations), figure(of), figure(connections.len() as u64)])
 }
 
-/// Which tasks ended before they had done all that was asked of them, and why.
+/// The tasks that stopped early, and why.
 fn stops(tasks: &[TaskRow]) -> String {
     let mut stops: BTreeMap<String, (Vec<u32>, u64)> = BTreeMap::new();
     for row in tasks.iter().filter(|row| row.operations.not_issued > 0) {

@@ -1,4 +1,4 @@
-//! What the run proves.
+//! The verdict: proof, findings, exit code.
 
 use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
@@ -15,7 +15,7 @@ pub(super) fn section(verdict: &Verdict) -> String {
     paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
 }
 
-/// What the server's own record says of the operations.
+/// The server's own record of the operations.
 fn witness(witness: Witnessed) -> String {
     let Witnessed { available, checked, agreed, not_compared } = witness;
     match (available, checked, not_compared) {
@@ -30,7 +30,7 @@ fn witness(witness: Witnessed) -> String {
     }
 }
 
-/// What the run came to: not that all held if something was found that this run was told to pass.
+/// The conclusion. It is not "all held" if a finding was passed by the policy.
 fn concluded(verdict: &Verdict) -> String {
     let passed: Vec<&str> = verdict
         .findings

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::fold::{fold, ranges};
+use super::ranges::ranges;
 use super::grid::{Over, figures, grid, labelled, paragraph, words};
-use crate::figures::{Summary, WorkerRow};
+use crate::figures::{Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
 pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
@@ -13,7 +13,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         return String::new();
     }
     let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
-    let shown = fold(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
+    let shown = worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
     let columns = [
         words("worker"),
         words("connection"),
@@ -23,7 +23,7 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         figures("p50").after(3),
         figures("p99"),
         figures("max"),
-        // As narrow as its title and a gap, even over the shortest figures.
+        // Room for the title, even over short figures.
         figures("p50").after(5),
         figures("p99"),
     ];
@@ -78,7 +78,7 @@ fn reasons(row: &WorkerRow) -> String {
     }
 }
 
-/// What the table leaves out.
+/// A count of the rows left out.
 fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
     let mut hidden = shown.iter().copied().peekable();
     let (mut rows, mut issued, mut failed) = (0, 0_u64, 0_u64);
@@ -96,7 +96,7 @@ fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
     paragraph(&format!("... {rows}: {issued}, {failed} failed (--format json lists all)"))
 }
 
-/// Who stopped before it had done all that was asked of it, and why.
+/// The workers that stopped early, and why.
 fn stops(workers: &[WorkerRow]) -> String {
     let mut stops: BTreeMap<(&str, &str), (Vec<u32>, u64)> = BTreeMap::new();
     for row in workers {

@@ -1,24 +1,4 @@
-//! Which rows are worth a screen: the first ones show what is usual, the others what is not.
-
-/// The rows to show, in their order: all, if they are few; else half of them those of the greatest weight, the others the
-/// first. One row too many is shown all the same: to say that it is missing would take its line.
-pub(super) fn fold<W: Ord>(total: usize, most: Option<usize>, weight: impl Fn(usize) -> W) -> Vec<usize> {
-    let Some(most) = most.filter(|most| total > most.saturating_add(1)) else { return (0..total).collect() };
-    let mut shown = vec![false; total];
-    let mut heaviest: Vec<usize> = (0..total).collect();
-    heaviest.sort_by_cached_key(|&row| std::cmp::Reverse(weight(row)));
-    for &row in heaviest.iter().take(most / 2) {
-        shown[row] = true;
-    }
-    let mut left = most - most / 2;
-    for row in &mut shown {
-        if left > 0 && !*row {
-            *row = true;
-            left -= 1;
-        }
-    }
-    (0..total).filter(|&row| shown[row]).collect()
-}
+//! Numbers in ranges, for rows that are told together.
 
 /// `w0-w3, w7`: numbers in ascending order behind their letter, neighbours together; beyond a dozen pieces only how many
 /// more.

@@ -1,0 +1,58 @@
+//! Stored files, one line of which was renamed, taken out, put in twice or moved.
+
+use std::fs;
+
+use crate::golden::stored;
+use crate::support::tool;
+
+/// Of a longer file every so many lines are tried.
+const LINES: usize = 40;
+
+/// Each way to change the file at that line.
+fn changed(lines: &[&str], at: usize) -> Vec<(&'static str, Vec<String>)> {
+    let with = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        change(&mut lines);
+        lines
+    };
+    let other = if lines[at].contains("\"event\":\"operation\"") { "mailbox-left" } else { "operation" };
+    let renamed = |lines: &mut Vec<String>| {
+        let (before, after) = lines[at].split_once("\"event\":\"").unwrap();
+        let (_, after) = after.split_once('"').unwrap();
+        lines[at] = format!("{before}\"event\":\"{other}\"{after}");
+    };
+    let mut all = vec![
+        ("renamed", with(&renamed)),
+        ("taken out", with(&|lines| drop(lines.remove(at)))),
+        ("put in twice", with(&|lines| lines.insert(at, lines[at].clone()))),
+    ];
+    for to in [at + 1, (at + lines.len() / 2) % lines.len()] {
+        if to < lines.len() && to != at {
+            all.push((
+                "moved",
+                with(&|lines| {
+                    let line = lines.remove(at);
+                    lines.insert(to, line);
+                }),
+            ));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_line_of_a_stored_file_is_renamed_taken_out_put_in_twice_or_moved_unnoticed() {
+    let mut tried = 0;
+    for path in stored() {
+        let file = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = file.lines().collect();
+        for at in (0..lines.len()).step_by(lines.len().div_ceil(LINES)) {
+            for (how, lines) in changed(&lines, at) {
+                let file = lines.join("\n") + "\n";
+                assert_ne!(tool::doubts(file.as_bytes()), [""; 0], "{}: line {} {how}", path.display(), at + 1);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 5000, "{tried}");
+}
