@@ -227,8 +227,8 @@ fn is_spared(args: &RunArgs, mix: &Mix, is_named: bool) -> bool {
 
 fn why_so_few() -> String {
     format!(
-        "{WITHOUT_MAIL} operations in all, unless -n says how many each does: Exim bears ten commands without mail in a \
-         session, Postfix about a hundred"
+        "{WITHOUT_MAIL} operations in all, unless -n says how many each does: Exim ends a session after ten commands \
+         without mail, Postfix after about a hundred"
     )
 }
 
@@ -297,7 +297,7 @@ fn tasks(args: &RunArgs, executor: Executor, is_spared: bool) -> Result<Option<u
     let usual = if is_spared { WITHOUT_MAIL } else { args.threads.saturating_mul(10).min(MOST_TASKS) };
     let tasks = args.tasks.unwrap_or(usual);
     ensure!(tasks >= 1, "--tasks 0 leaves nothing to do; give at least 1");
-    ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than can stand in line; give at most {MOST_TASKS}");
+    ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than the queue holds; give at most {MOST_TASKS}");
     Ok(Some(tasks))
 }
 

@@ -31,10 +31,10 @@ pub struct ServerArgs {
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignInArgs,
-    /// What SMTP sessions call themselves, a host name [default: the address of their own end]
+    /// The host name by which SMTP sessions introduce themselves (EHLO) [default: the address of their own end]
     #[arg(long, value_name = "NAME", conflicts_with = "ehlo_label", help_heading = "Server")]
     pub ehlo: Option<String>,
-    /// SMTP sessions call themselves by a name made of session and run, which the server's log then shows
+    /// SMTP sessions introduce themselves by a name made of session and run, which the server's log then shows
     #[arg(long, help_heading = "Server")]
     pub ehlo_label: bool,
     /// The sandbox's limit on connections of a user
