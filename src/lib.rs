@@ -43,7 +43,6 @@
 //! - [`ledger`]: what is true now, while a stream goes by; [`figures`]: how much of it there was.
 //! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the exit code. It never asks the
 //!   allocator.
-//! - [`record`]: a run or a scenario as a whole, and whether it can have been so.
 //! - [`probe`]: what a few connections find out about a server: a check.
 //! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
@@ -70,7 +69,6 @@ pub mod manual;
 pub mod observe;
 pub mod probe;
 pub mod protocol;
-pub mod record;
 pub mod report;
 pub mod sandbox;
 pub mod scenario;

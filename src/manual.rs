@@ -17,22 +17,25 @@
 #![doc = include_str!("words.md")]
 //!
 //! # What a verification checks
-//! `mailconn verify` reads the file of a run (`run --format ndjson`) and asks whether what it says can have been so. What it
-//! names as not holding, it names by rule, line and both sides. Events that concern neither the same thread nor the same
-//! connection may change places within the time that each of them took: no record could tell. Nor can the file alone show what
-//! nothing else in it depends on; `mailconn verify --help` names that. A server's log that has no session of the run bears out
-//! nothing: that is exit code 2, never 0.
+//! `mailconn verify` reads the file of a run or of scenarios (`--format ndjson`) as a stream, and asks whether what it says can
+//! have been so. What does not hold is told by rule and line, with both sides. What the events come to is compared with what
+//! the last line says: figures, findings by their names, and the exit code by the policy that the line names (`judged_by`).
+//! Sentences are not compared. Events that concern neither the same thread nor the same connection may change places within
+//! the time that each of them took. A consistently forged file passes: only a server's own record exposes it. A server's log
+//! that has no session of the run bears out nothing: that is exit code 2.
 //!
-//! A file is a stream of events, a line each; `schema_version` in its first line is 2. `seq` numbers the events of a run from
+//! A file is a stream of events, a line each; `schema_version` in its first line is 3. `seq` numbers the events of a run from
 //! 0, and an operation's `issued_after` says how many there were when it was issued. The sandbox's own record stands between
-//! the others as it came (`witness-commands`, `witness-session`). A later version's additions are passed over, counted and
-//! told; in a file of this version what is not known is a fault.
+//! the others as it came (`witness-commands`, `witness-session`). A file of version 2 is read too, and what it lacks is not
+//! checked. A later version's additions are passed over, counted and told; in a file of this version what is not known is a
+//! fault.
 //!
-//! The file of a scenario (`scenario --format ndjson`) holds its steps, then each client's run, line for line as in a run's
-//! file, but that each line names the client. Each client's events are numbered by themselves; `run-start` says what the
-//! scenario calls its workers and tasks. All is checked that does not rest on what a run was asked for in advance. What a step says that a thread did has to be in the record of that
-//! thread, and nothing in the record without a step; whether it was as expected is judged again from what is written. A step
-//! that touched no connection leaves no trace elsewhere: if it is taken out, nothing misses it.
+//! The file of a scenario (`scenario --format ndjson`) holds its steps and its clients' runs as they happened: what a client
+//! did in a step stands before that step. Each line of a client names it, and each client's events are numbered by
+//! themselves; `run-start` says what the scenario calls its workers and tasks. A step's `expectation` is evaluated again,
+//! with its clients as they were at its line. What a step says that a thread did has to be in the record of that thread, and
+//! nothing in the record without a step. A step that touched no connection leaves no trace elsewhere: if it is taken out,
+//! nothing misses it. In a file of version 2 all steps stand first and have no `expectation`.
 //!
 //! | rule | what it says |
 //! |---|---|

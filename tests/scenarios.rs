@@ -4,5 +4,6 @@ mod grammar;
 mod random;
 mod selected;
 pub mod shipped;
+mod stream;
 mod telling;
 mod words;

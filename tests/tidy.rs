@@ -10,7 +10,7 @@ use crate::support::rules;
 use imports::{Imports, imports};
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("allocator", &[]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
@@ -19,27 +19,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("ledger", &["allocator", "event"]),
     ("observe", &["event", "sandbox"]),
     ("probe", &["allocator", "event", "figures", "protocol", "judge", "report"]),
-    ("record", &["allocator", "protocol", "event", "judge"]),
-    ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
+    ("report", &["allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("scenario", &["allocator", "protocol", "event", "judge", "workload"]),
     ("workload", &["allocator", "protocol", "event"]),
     ("manual", &["allocator"]),
     (
         "cli",
-        &[
-            "allocator",
-            "event",
-            "judge",
-            "observe",
-            "probe",
-            "protocol",
-            "record",
-            "report",
-            "sandbox",
-            "scenario",
-            "workload",
-        ],
+        &["allocator", "event", "judge", "observe", "probe", "protocol", "report", "sandbox", "scenario", "workload"],
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! What a scenario expects of a step, and whether it came to that: asked when the step is done, and again of its file.
+//! Whether a step came to what its scenario expects: evaluated when the step is done, and again from its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 

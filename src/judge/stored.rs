@@ -4,10 +4,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::expectations::Client;
-use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose};
+use super::expectations::{Client, evaluate};
+use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings};
 use super::{Judge, Steps, Verdict, client_end, run_end};
-use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::event::{
+    ClientEnd, Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What,
+};
 use crate::ledger::Analysis;
 
 /// What a file holds.
@@ -165,11 +167,6 @@ impl StoredRun {
         self.lines += 1;
         let number = line.number;
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
-        let name = self.form.client().unwrap_or_default();
-        let mut steps = steps;
-        if let Some(steps) = &mut steps {
-            steps.before(name, &self.judge, Some(event.at));
-        }
         if let What::RunEnd(end) = &event.what {
             let (said, took) = (event.at, end.elapsed_us);
             self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
@@ -182,7 +179,7 @@ impl StoredRun {
             self.integrity.see(&event, self.judge.known());
         }
         if let Some(steps) = steps {
-            steps.see(name, &self.judge, number, &event);
+            steps.see(self.form.client().unwrap_or_default(), &self.judge, number, &event);
         }
         passing(Passing { line: number, client: self.form.client(), event: &event });
     }
@@ -215,35 +212,17 @@ fn scenarios<R: BufRead>(
     let mut read = 0;
     let mut next = Some(first);
     while let Some(mut scenario) = next.take().and_then(|first| StoredScenario::begin(first, passing)) {
-        let mut run: Option<StoredRun> = None;
         while let Some(line) = lines.next_line()? {
-            let what = line.event.as_ref().map(|event| &event.what);
-            if matches!(what, Some(What::ScenarioStart(_))) {
+            if matches!(line.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_))) {
                 next = Some(line);
                 break;
             }
             scenario.lines += 1;
-            let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
-            match what {
-                Some(What::RunStart(_)) if scenario.end.is_none() => {
-                    scenario.add(run.take());
-                    let mut begun = StoredRun::new(Whose::Client(client.map(str::to_owned)));
-                    begun.take(line, Some(&mut scenario.told), passing);
-                    run = Some(begun);
-                }
-                Some(What::Step(_) | What::ScenarioEnd(_)) => {
-                    scenario.add(run.take());
-                    scenario.take(line, passing);
-                }
-                // What a later version added, and is no client's, may stand anywhere.
-                None if line.fault.is_none() && client.is_none() => scenario.take(line, passing),
-                _ => match &mut run {
-                    Some(run) => run.take(line, Some(&mut scenario.told), passing),
-                    None => scenario.take(line, passing),
-                },
-            }
+            scenario.take(line, passing);
         }
-        scenario.add(run);
+        for (_, run) in &mut scenario.clients {
+            run.form.end(&mut run.checks);
+        }
         scenario.form.end(&mut scenario.checks);
         read += scenario.lines;
         all.push(scenario);
@@ -284,8 +263,27 @@ impl StoredScenario {
             client_end(name, run_id, &verdict, end.connections.still_open)
         };
         let interrupted = self.end.as_ref().and_then(|end| end.interrupted);
-        let steps = Steps::of(self.steps.iter().map(|(_, step)| step));
-        steps.end(self.clients.iter().map(client).collect(), interrupted, policy.clone())
+        let clients: Vec<ClientEnd> = self.clients.iter().map(client).collect();
+        self.steps_counted(&clients).end(clients, interrupted, policy.clone())
+    }
+
+    /// Its steps; whether those that speak of findings held is evaluated again.
+    pub(super) fn steps_counted(&self, clients: &[ClientEnd]) -> Steps {
+        let clients: Vec<Client<'_>> = self.at_the_end(clients);
+        let mut counted = Steps::default();
+        for (_, step) in &self.steps {
+            match of_findings(step).and_then(|step| Some((evaluate(&step, &clients)?.held(), step))) {
+                Some((held, step)) => counted.see(&Step { held, ..step }),
+                None => counted.see(step),
+            }
+        }
+        counted
+    }
+
+    /// Its clients when all is over, with what was found of them.
+    fn at_the_end<'a>(&'a self, ends: &'a [ClientEnd]) -> Vec<Client<'a>> {
+        let clients = self.clients.iter().zip(ends);
+        clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect()
     }
 
     /// What of it does not hold, but for its clients' runs; `end` is what it comes to.
@@ -296,36 +294,37 @@ impl StoredScenario {
         checks.check(Rule::Lines, misplaced, misplaced.is_none(), || {
             "what is judged at the end stands behind all other steps".to_owned()
         });
-        let clients = self.clients.iter().zip(&end.clients);
-        let clients: Vec<Client<'_>> =
-            clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect();
         let told = std::mem::take(&mut self.told);
-        checks.add(told.end(&self.steps, &clients, end.interrupted.is_some()));
+        checks.add(told.end(&self.steps, &self.at_the_end(&end.clients), end.interrupted.is_some()));
         checks
     }
 
-    /// The run of a client is over.
-    fn add(&mut self, run: Option<StoredRun>) {
-        let Some(mut run) = run else { return };
-        run.form.end(&mut run.checks);
-        let name = run.form.client().unwrap_or_default().to_owned();
-        self.told.before(&name, &run.judge, None);
-        match run.judge.known().start() {
-            Some(_) => self.clients.push((name, run)),
-            None => self.checks.add(run.checks),
-        }
-    }
-
-    /// A line of its own: a step, or the end.
+    /// A line of a client's, or of its own.
     fn take(&mut self, line: Line, passing: &mut impl FnMut(Passing<'_>)) {
         let number = line.number;
+        let what = line.event.as_ref().map(|event| &event.what);
+        let client = line.envelope.as_ref().and_then(|envelope| envelope.client.as_deref());
+        if let (Some(What::RunStart(_)), Some(name), None) = (what, client, &self.end)
+            && self.clients.iter().all(|(other, _)| other != name)
+        {
+            self.clients.push((name.to_owned(), StoredRun::new(Whose::Client(name.to_owned()))));
+        }
+        let its_own = matches!(what, Some(What::Step(_) | What::ScenarioEnd(_)));
+        let run = self.clients.iter_mut().find(|(name, _)| !its_own && client == Some(name));
+        if let Some((_, run)) = run {
+            if self.end.is_some() {
+                self.checks.check(Rule::Lines, number, false, || "the scenario had ended".to_owned());
+            }
+            return run.take(line, Some(&mut self.told), passing);
+        }
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
         passing(Passing { line: number, client: None, event: &event });
         match event.what {
             What::Step(step) => {
-                let before = self.clients.is_empty();
-                self.checks.check(Rule::Lines, Some(number), before, || "the steps had ended".to_owned());
-                self.told.step(number, event.at, &step);
+                let clients = self.clients.iter();
+                let clients: Vec<Client<'_>> =
+                    clients.map(|(name, run)| Client { name, judge: &run.judge, findings: &[] }).collect();
+                self.told.step(number, &step, &clients);
                 self.steps.push((number, *step));
             }
             What::ScenarioEnd(end) => {

@@ -28,11 +28,6 @@ pub(super) fn signal(number: i32) -> String {
     }
 }
 
-/// Whole microseconds.
-pub(super) fn us(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// A wall-clock time in RFC 3339, UTC, with microseconds.
 pub(super) fn wall(time: SystemTime) -> String {
     // A wrong clock must not cause a panic: `humantime` writes the years 1970 to 9999.

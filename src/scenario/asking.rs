@@ -1,8 +1,9 @@
-//! Which threads ask for a connection and have none yet: whoever began something is waited for until it stands in line.
+//! Which threads have asked for a connection and have none yet. A step that begins is waited for until its thread stands in
+//! line or dials.
 
 use std::sync::{Mutex, PoisonError};
 
-/// What every thread is at.
+/// What each thread is doing.
 #[derive(Debug)]
 pub(super) struct Asking(Mutex<State>);
 
@@ -15,21 +16,21 @@ struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// It was told to begin, and has not come to an action.
+    /// It was told to begin, and has not reached an action.
     Told,
-    /// It asks for a connection of that client, or will in a moment: it stands in line, dials, or is on its way there.
+    /// It asks that client for a connection: it stands in line or dials, or will in a moment.
     Asks(usize),
-    /// It has its connection, or was refused, or asks for none.
+    /// It has its connection, was refused, or asks for none.
     Works,
 }
 
-/// How far a thread has come that was told to begin.
+/// How far a thread is that was told to begin.
 pub(super) enum Come {
     /// Not to its first action.
     No,
-    /// It asks that client, as so many threads do together with it.
+    /// It asks that client for a connection; `together` threads do, this one included.
     Asks { client: usize, together: usize, changes: u64 },
-    /// Beyond its first question.
+    /// It has been answered once.
     Yes,
 }
 

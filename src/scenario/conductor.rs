@@ -1,4 +1,4 @@
-//! Runs a scenario: tells each thread its next step when its line is reached, waits for what comes of it, and has that judged.
+//! Runs a scenario: gives each thread its step when the line is reached, waits for the result, and has it judged.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -20,15 +20,15 @@ use crate::judge::expectations::Came;
 use crate::protocol::{MailConnector, Stationery};
 use crate::workload::{Control, RunError};
 
-/// Whoever waits looks around this often for an interruption, and takes in what was recorded.
+/// How often a wait checks for an interruption, and collects what was recorded.
 const TICK: Duration = Duration::from_millis(50);
-/// An action may take as long as its client's own deadlines together, and this much more.
+/// An action may take its client's deadlines together, and this much more.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long closing a client may take.
 pub(super) const CLOSE: Duration = Duration::from_secs(5);
 /// A thread that ends signs out within a second (D3); a busy machine may take longer to run it.
 const EXIT: Duration = Duration::from_secs(5);
-/// A closed connection reaches the server's thread a moment later.
+/// How long the server may take to notice that a connection was closed.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// What a scenario is performed on.
@@ -122,7 +122,7 @@ pub fn perform<'a>(
     Ok(conductor.end())
 }
 
-/// How long one action may take: whatever it does has deadlines, and these are all of them.
+/// How long one action may take: the sum of the deadlines that can apply to it.
 fn patience(plan: &ClientPlan, setup: &Setup<'_>) -> Duration {
     plan.connect_timeout.unwrap_or(setup.connect_timeout)
         + plan.operation_timeout.unwrap_or(setup.operation_timeout)
@@ -160,16 +160,16 @@ pub(super) struct Conductor<'a, 's> {
     threads: Threads,
     /// What each thread began and has not finished.
     begun: HashMap<usize, usize>,
-    /// A thread did not answer in time: nothing is known any more.
+    /// A thread did not answer in time: the scenario ends here.
     lost: bool,
     pub(super) stream: Stream<'s>,
     findings: Vec<event::Step>,
 }
 
-/// What came of what the conductor did itself.
+/// The result of a step that the conductor did itself.
 pub(super) struct Outcome {
     did: Option<String>,
-    /// What was to come of it, and what did, if that did not.
+    /// What was expected and what happened, if they differ.
     failed: Option<(String, String)>,
 }
 
@@ -182,7 +182,7 @@ impl Outcome {
         Self { did: None, failed: Some((expected.into(), happened.into())) }
     }
 
-    /// The same of what was done, unless it held.
+    /// The same; failed unless it held.
     pub(super) fn unless(self, held: bool, expected: &str, happened: impl Into<String>) -> Self {
         Self { failed: (!held).then(|| (expected.to_owned(), happened.into())), ..self }
     }
@@ -218,7 +218,7 @@ impl<'s> Conductor<'_, 's> {
         self.did(step, at, began.elapsed(), outcome);
     }
 
-    /// The conductor did it, and can tell alone what came of it.
+    /// Tells a step that the conductor did itself; no expectation is evaluated.
     fn did(&mut self, step: &Step, at: Duration, took: Duration, outcome: Outcome) {
         let did = outcome.did.map(|text| Action { client: None, did: noted(text) });
         let mut step = event::Step { took_us: took.into(), did: did.into_iter().collect(), ..self.event_of(step) };
@@ -249,16 +249,16 @@ impl<'s> Conductor<'_, 's> {
         }
     }
 
-    /// Gives a thread its step; what comes of it is known by that number.
+    /// Gives a thread its step; the response has that number.
     fn request(&mut self, step: &ThreadStep) -> Option<usize> {
         let number = self.threads.request(step, self.patience);
         self.lost |= number.is_none();
         number
     }
 
-    /// Waits for what came of a request; none if it did not come in time, or the scenario was interrupted.
+    /// Waits for the response; none if it did not come in time, or the scenario was interrupted.
     fn response(&mut self, number: usize) -> Option<Response> {
-        // It may stand behind all the others.
+        // It may come after all the others.
         let by = Instant::now() + self.threads.allowed();
         loop {
             match self.threads.response(number, TICK) {
@@ -273,7 +273,7 @@ impl<'s> Conductor<'_, 's> {
         }
     }
 
-    /// Waits for what comes of a thread's step, and has it judged.
+    /// Waits for the response to a thread's step, and has it judged.
     fn finish(&mut self, step: &Step, at: Duration, number: Option<usize>, expected: Option<&Expected>) {
         let Some(response) = number.and_then(|number| self.response(number)) else {
             if self.context.control.interrupted().is_none() {
@@ -291,7 +291,7 @@ impl<'s> Conductor<'_, 's> {
         self.stream.done(at.into(), step);
     }
 
-    /// All at once: each thread has its steps before any is waited for.
+    /// Gives each thread its steps before it waits for any.
     fn parallel(&mut self, steps: &[Step]) {
         let at = self.setup.clock.elapsed();
         let threads = steps.iter().filter_map(|step| match &step.kind {

@@ -19,7 +19,7 @@ pub(super) struct Context {
     pub(super) connections: Vec<Mutex<Option<Arc<Connection<Recording>>>>>,
     /// What each session of each client has selected: every command that selects is one of ours.
     pub(super) selected: Mutex<HashMap<(usize, SessionId), Arc<str>>>,
-    /// Where each task that is not over is on record: it begins there when it first comes to the client.
+    /// The clients that have recorded each task's beginning: a task begins there when it first uses the client.
     tasks: Mutex<BTreeMap<TaskId, BTreeSet<usize>>>,
     /// Who asks for a connection.
     pub(super) asking: Asking,
@@ -27,15 +27,15 @@ pub(super) struct Context {
     pub(super) control: Arc<Control>,
 }
 
-/// A client, and where what it does is written down.
+/// A client and its recorder.
 pub(super) struct Shared {
     /// None once the scenario has let go of it.
     client: Mutex<Option<Client<Recording>>>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) connector: Arc<MailConnector>,
-    /// Leases that threads keep: a close cannot close these.
+    /// Leases that threads hold: closing the client cannot close these.
     pub(super) held: AtomicUsize,
-    /// Threads that have it for as long as their step lasts.
+    /// Threads that use it in their present step.
     pub(super) users: AtomicUsize,
 }
 

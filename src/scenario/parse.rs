@@ -1,8 +1,7 @@
 //! Text to [`Script`]: every name known, every step possible, before anything is dialled.
 //!
-//! By hand: the grammar is words on a line. What makes a good message is what the names stand for by then (this task has
-//! ended, that thread began something), which no parser's rules know; a crate would bring a second way of failing beside
-//! it, and its words.
+//! Written by hand: the grammar is words on a line, and a good message depends on what the names stand for at that line (this
+//! task has ended, that thread began something). A parser crate does not know that, and would add a second kind of message.
 
 mod actions;
 mod clients;

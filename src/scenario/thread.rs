@@ -1,4 +1,4 @@
-//! One thread of a scenario: does what it is told, one step after the other, and says what came of it.
+//! One thread of a scenario: does its steps, one after the other, and reports each result.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub(super) struct Response {
     pub(super) took: Duration,
 }
 
-/// Does what it is told until nobody can tell it anything more.
+/// Does the requested steps until the queue is closed.
 pub(super) fn work(context: &Context, thread: usize, requests: &Receiver<Request>, responses: &Sender<Response>) {
     let mut thread = Thread {
         context,
@@ -67,10 +67,10 @@ struct Thread<'a> {
     defaults: Vec<Kept>,
     /// The leases it keeps, with their clients.
     held: Vec<(usize, Lease<Recording>)>,
-    /// The clients that its step is about: it holds them until the step is over.
+    /// The clients that its step uses: it holds them until the step is over.
     using: Vec<Using<'a>>,
-    /// What it has selected (rule A7), by client and passed connection, and once for all that are not passed: what it
-    /// takes for selected still. A thread keeps it from task to task, as it keeps its default.
+    /// What it takes for selected (rule A7): by client and passed connection, and once for all implicit ones. A thread keeps
+    /// it from task to task, as it keeps its default.
     believed: HashMap<(usize, Option<usize>), (Arc<str>, Selection)>,
     /// The task that it serves, on a pool.
     task: Option<TaskId>,
@@ -140,7 +140,7 @@ impl<'a> Thread<'a> {
         self.using.iter().find(|using| using.number == number)?.client.clone()
     }
 
-    /// The client, which hears of this thread and of its task; none before its line, where nothing can name it.
+    /// The client, once its recorder knows this thread and its task. None before the client's line.
     fn shared(&mut self, client: usize) -> Option<&'a Shared> {
         let shared = self.context.client(client)?;
         if let Some(introduced) = self.introduced.get_mut(client)
@@ -188,7 +188,7 @@ impl<'a> Thread<'a> {
         }
     }
 
-    /// The client whose connection it is about: the one that was passed may be another's (D6).
+    /// The client that owns the connection: one that is passed may be another client's (D6).
     fn owner_of(&self, action: &Action) -> usize {
         let (ActionKind::Unit { via, .. } | ActionKind::Would { via }) = action.kind else { return action.client };
         via.and_then(|via| self.context.script.owners.get(via).copied()).unwrap_or(action.client)
@@ -309,7 +309,8 @@ impl<'a> Thread<'a> {
         self.defaults.clear();
     }
 
-    /// Issues one operation and writes it down, when its connection is given back: unless that is to be kept, and fit for it.
+    /// Issues one operation, and records it once its connection is given back. `hold` keeps the connection of one that
+    /// succeeded.
     fn operate(&mut self, asked: Asked, handle: &Client<Recording>, shared: &Shared, hold: bool) -> Did {
         let Asked { client, via, unit } = asked;
         let passed = match via.map(|number| self.context.connection(number)) {
@@ -375,7 +376,7 @@ impl<'a> Thread<'a> {
             Leaves::Before => {}
         }
         let operation = &issued.operation;
-        // By all that was said on the session, where the reply's messages do not say which it was.
+        // The reply's messages may not say which mailbox it was: then it is the one that the session selected last.
         let there = selected.get(&(client, session)).filter(|_| operation.is_ok() && unit.is_of_the_selected());
         let there = there.map(|mailbox| (**mailbox).to_owned());
         drop(selected);

@@ -1,4 +1,4 @@
-//! A scenario's threads, as whoever tells them what to do has them: requests go out, responses come in.
+//! Starts a scenario's threads, sends them requests and receives their responses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use super::script::{ActionKind, ThreadStep};
 use super::thread::{Request, Response, work};
 use crate::workload::RunError;
 
-/// So many steps of one thread wait in a parallel block; more than a file has lines.
+/// How many steps of one thread can wait in a parallel block: more than a file has lines.
 const QUEUE: usize = 2048;
 
 pub(super) struct Threads {
     threads: Vec<Option<Thread>>,
     responses: Receiver<Response>,
-    /// Responses that nobody has asked for yet.
+    /// Responses that were not asked for yet.
     arrived: HashMap<usize, Response>,
     /// Requests so far: the next one's number.
     requests: usize,
-    /// How long each request may take that was not responded to.
+    /// How long each request may take that has no response yet.
     allowed: HashMap<usize, Duration>,
 }
 
@@ -53,8 +53,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Gives a thread its step, any action of which may take so long. What comes of it is known by the number; none if it
-    /// takes no more.
+    /// Gives a thread its step; each action may take so long. The response has the number. None if the thread's queue is full.
     pub(super) fn request(&mut self, step: &ThreadStep, each: Duration) -> Option<usize> {
         let number = self.requests;
         self.requests += 1;
@@ -73,12 +72,12 @@ impl Threads {
         Some(number)
     }
 
-    /// How long all may take that was requested.
+    /// How long all requests without a response may take together.
     pub(super) fn allowed(&self) -> Duration {
         self.allowed.values().sum()
     }
 
-    /// What came of the request, if it comes so soon.
+    /// The response with that number, if it comes within `wait`.
     pub(super) fn response(&mut self, number: usize, wait: Duration) -> Result<Response, RecvTimeoutError> {
         let by = Instant::now() + wait;
         loop {
@@ -90,7 +89,7 @@ impl Threads {
         }
     }
 
-    /// Whether what came of it is there.
+    /// Whether the response is there.
     pub(super) fn has_responded(&mut self, number: usize) -> bool {
         while let Ok(response) = self.responses.try_recv() {
             self.arrive(response);
@@ -103,7 +102,7 @@ impl Threads {
         self.arrived.insert(response.number, response);
     }
 
-    /// Ends one thread: nobody can tell it anything any more. True if it was joined in time.
+    /// Ends one thread by closing its queue. True if it ended by then.
     pub(super) fn exit(&mut self, number: usize, by: Instant) -> bool {
         let Some(Thread { requests, thread }) = self.threads.get_mut(number).and_then(Option::take) else {
             return true;

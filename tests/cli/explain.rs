@@ -1,7 +1,7 @@
 //! `mailconn explain`: whatever word a report can say is explained, and each explanation is whole.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mailconn::allocator::{Kind, Mode, Reason, route};
 use mailconn::event::{Executor, HowClosed, Lock};

@@ -14,7 +14,7 @@ pub(in crate::judge) enum Whose {
     /// The only run's of a file.
     Run,
     /// The run's of a scenario's client.
-    Client(Option<String>),
+    Client(String),
     /// The scenario's own: its start, its steps, its end.
     Scenario,
 }
@@ -82,7 +82,7 @@ impl Lines {
 
     /// The client whose it is, if it is a client's.
     pub(in crate::judge) fn client(&self) -> Option<&str> {
-        if let Whose::Client(name) = &self.whose { name.as_deref() } else { None }
+        if let Whose::Client(name) = &self.whose { Some(name) } else { None }
     }
 
     /// The line of the event with that number.
@@ -117,9 +117,9 @@ impl Lines {
         use What::{RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, WitnessCommands, WitnessSession};
         let client = envelope.and_then(|envelope| envelope.client.as_deref());
         let due = self.client();
-        if client != due && self.whose != Whose::Scenario {
+        if client != due {
             let name = |client: Option<&str>| client.map_or_else(|| "nobody".to_owned(), |name| format!("{name:?}"));
-            return Some(format!("it is of {}, in the run of {}", name(client), name(due)));
+            return Some(format!("it is of {}, in the stream of {}", name(client), name(due)));
         }
         let what = &event?.what;
         let here = matches!(what, ScenarioStart(_) | ScenarioEnd(_) | Step(_)) == (self.whose == Whose::Scenario);

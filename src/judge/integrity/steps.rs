@@ -1,198 +1,142 @@
-//! What a scenario's steps say: that each thread did what its client's stream tells of, and that it was judged by what came of it.
-//!
-//! The steps come first in a file, then the clients' streams: what a step says is kept until the stream comes to it.
+//! What a scenario's steps say: that each thread did what its client's stream tells of, and that each was judged by what came of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{Checks, Rule};
 use crate::allocator::{ConnectionId, Disposal};
-use crate::event::{Did, Event, Expectation, Micros, Operation, RunStart, Step, What, WorkerId};
+use crate::event::{Did, Event, Expectation, Operation, RunStart, Step, What, WorkerId};
 use crate::judge::Judge;
 use crate::judge::expectations::{Client, evaluate};
 
-/// The steps of a scenario, and what of them its streams have not told yet.
+/// What the streams of a scenario's clients tell that steps must tell too. It is as long as the scenario.
 #[derive(Debug, Default)]
 pub(in crate::judge) struct Told {
-    /// What each thread did, by the client where there are several, in order.
-    threads: HashMap<(Option<String>, String), Thread>,
-    states: Vec<State>,
-    /// A thread gave no answer: what it did is told by no step.
-    unanswered: bool,
-    client_closed: bool,
+    /// By client and thread.
+    threads: HashMap<(String, String), Thread>,
+    closed: HashSet<String>,
     checks: Checks,
 }
 
-/// What a thread did.
+/// What a thread did on a client, in order, each with its line.
 #[derive(Debug, Default)]
 struct Thread {
-    ran: VecDeque<Deed>,
-    created: VecDeque<Deed>,
-    /// The defaults that were in the way of another one.
-    refused: VecDeque<Deed>,
-}
-
-#[derive(Debug)]
-struct Deed {
-    line: u64,
-    task: Option<String>,
-    did: Did,
-}
-
-/// What was expected to be true of a client, and whether it was at some moment while the step lasted.
-#[derive(Debug)]
-struct State {
-    line: u64,
-    step: Step,
-    began: Micros,
-    passed: bool,
-    agreed: bool,
+    ran: VecDeque<(u64, Box<Operation>, Option<String>)>,
+    /// A connection by hand, and whether its client was closed before it was open: then its step may say that it failed.
+    created: VecDeque<(u64, ConnectionId, bool)>,
+    /// The default that was in the way of another one for a task.
+    refused: Vec<(u64, ConnectionId)>,
 }
 
 impl Told {
-    /// The next step, which began then.
-    pub(in crate::judge) fn step(&mut self, line: u64, began: Micros, step: &Step) {
-        self.unanswered |= step.expectation.is_none() && !step.held;
-        match &step.expectation {
-            None | Some(Expectation::Finding { .. } | Expectation::NoFindings) => {}
-            Some(Expectation::Success | Expectation::Result { .. }) => judged(line, step, &[], &mut self.checks),
-            Some(_) => self.states.push(State { line, step: step.clone(), began, passed: false, agreed: false }),
-        }
-        let Some(name) = &step.thread else { return };
-        for action in &step.did {
-            let thread = self.threads.entry((action.client.clone(), name.clone())).or_default();
-            let deeds = match &action.did {
-                Did::Ran { .. } => &mut thread.ran,
-                Did::Created { .. } => &mut thread.created,
-                Did::Refused { rule, .. } if rule == "C3" => &mut thread.refused,
-                _ => continue,
-            };
-            deeds.push_back(Deed { line, task: step.task.clone(), did: action.did.clone() });
-        }
-    }
-
-    /// The client's judge is about to see what happened then; none if it has seen all.
-    pub(in crate::judge) fn before(&mut self, name: &str, judge: &Judge, at: Option<Micros>) {
-        let client = [Client { name, judge, findings: &[] }];
-        for state in self.states.iter_mut().filter(|state| !state.passed && state.is_of(name)) {
-            if at.is_none_or(|at| at >= state.began) {
-                state.agreed |= evaluate(&state.step, &client).is_none_or(|came| came.held() == state.step.held);
-                state.passed = at.is_none_or(|at| at > state.began + state.step.took_us);
-            }
-        }
-    }
-
-    /// The client's judge has seen the event.
-    pub(in crate::judge) fn see(&mut self, name: &str, judge: &Judge, line: u64, event: &Event) {
+    /// The client's judge has seen the event of that line.
+    pub(in crate::judge) fn see(&mut self, client: &str, judge: &Judge, line: u64, event: &Event) {
         let Some(start) = judge.known().start() else { return };
         match &event.what {
-            What::RunStart(_) => self.client_closed = false,
-            What::ConnectionDisposed(it) => self.client_closed |= it.cause == Disposal::ClientClosed,
-            What::Operation(operation) if operation.local_port.is_some() => {
-                let deed = self.thread(name, start, operation.worker).and_then(|thread| thread.ran.pop_front());
-                self.must(deed.is_some(), line, operation.worker, start);
-                let Some(deed) = deed else { return };
-                let task = operation.task.map(|task| start.task_name(task).to_string());
-                // A line that finishes something does not say whose it is.
-                let holds = same(&deed.did, operation) && (deed.task.is_none() || deed.task == task);
-                self.checks.check(Rule::Steps, deed.line, holds, || {
-                    format!("the step says something else than operation {} of line {line}", operation.number)
-                });
+            What::ConnectionDisposed(it) if it.cause == Disposal::ClientClosed => {
+                self.closed.insert(client.to_owned());
+            }
+            What::Operation(it) if it.local_port.is_some() => {
+                let task = it.task.map(|task| start.task_name(task).to_string());
+                self.thread(client, start, it.worker).ran.push_back((line, it.clone(), task));
             }
             What::SessionOpened(it) if it.session.number == 1 => {
                 let place = judge.known().place(it.connection).filter(|place| place.by_hand);
-                let Some(worker) = place.and_then(|place| place.worker) else { return };
-                let closed = self.client_closed;
-                let created = self.thread(name, start, worker).map(|thread| &mut thread.created);
-                let is_it =
-                    |deed: &Deed| matches!(deed.did, Did::Created { connection, .. } if connection == it.connection);
-                let told = created.and_then(|created| created.front().is_some_and(is_it).then(|| created.pop_front()));
-                // Whoever was closed meanwhile may not have it.
-                self.must(told.is_some() || closed, line, worker, start);
+                if let Some(worker) = place.and_then(|place| place.worker) {
+                    let may_have_failed = self.closed.contains(client);
+                    self.thread(client, start, worker).created.push_back((line, it.connection, may_have_failed));
+                }
             }
-            What::DefaultRefused(it) => {
-                let refused = self.thread(name, start, it.worker).map(|thread| &mut thread.refused);
-                let told = refused.and_then(|refused| {
-                    let at = refused.iter().position(|deed| names(&deed.did, it.existing))?;
-                    refused.remove(at)
-                });
-                self.must(told.is_some(), line, it.worker, start);
-            }
+            What::DefaultRefused(it) => self.thread(client, start, it.worker).refused.push((line, it.existing)),
             _ => {}
         }
     }
 
-    /// All streams are over.
-    pub(in crate::judge) fn end(self, steps: &[(u64, Step)], clients: &[Client<'_>], interrupted: bool) -> Checks {
-        let mut checks = self.checks;
-        for State { line, step, passed, agreed, .. } in self.states {
-            let of_all = matches!(step.expectation, Some(Expectation::Sessions { .. } | Expectation::Order { .. }));
-            let holds = agreed || !passed || (of_all && clients.len() != 1);
-            checks.check(Rule::Steps, line, holds, || not_so(&step));
+    fn thread(&mut self, client: &str, start: &RunStart, worker: WorkerId) -> &mut Thread {
+        self.threads.entry((client.to_owned(), start.worker_name(worker).to_string())).or_default()
+    }
+
+    /// A step was done, with the clients as they were then.
+    pub(in crate::judge) fn step(&mut self, line: u64, step: &Step, clients: &[Client<'_>]) {
+        if !matches!(step.expectation, Some(Expectation::Finding { .. } | Expectation::NoFindings)) {
+            judged(line, step, clients, &mut self.checks);
         }
+    }
+
+    /// All is over.
+    pub(in crate::judge) fn end(mut self, steps: &[(u64, Step)], clients: &[Client<'_>], interrupted: bool) -> Checks {
+        let mut checks = std::mem::take(&mut self.checks);
+        let only = clients.first().map_or("", |client| client.name);
+        // A thread that gave no answer has told no step of what it did.
+        let unanswered = steps.iter().any(|(_, step)| step.expectation.is_none() && !step.held);
         for (line, step) in steps {
-            if let Some((id, there)) = step.of_findings() {
-                let finding = |id: &str| Expectation::Finding { id: id.to_owned(), there };
-                let expectation = Some(id.map_or(Expectation::NoFindings, finding));
-                judged(*line, &Step { expectation, ..step.clone() }, clients, &mut checks);
+            if let Some(step) = of_findings(step) {
+                judged(*line, &step, clients, &mut checks);
+            }
+            let Some(name) = &step.thread else { continue };
+            for action in &step.did {
+                let client = action.client.as_deref().unwrap_or(only);
+                let thread = self.threads.entry((client.to_owned(), name.clone())).or_default();
+                let told = thread.did(&action.did, step);
+                checks.check(Rule::Steps, *line, told, || {
+                    format!("{}: {name} did something else, as its client's events tell", step.text)
+                });
             }
         }
         for ((_, name), thread) in self.threads {
-            // A thread that serves no task has refusals of a second default on record in its steps alone.
-            let refused = thread.refused.into_iter().filter(|deed| deed.task.is_some());
-            for deed in thread.ran.into_iter().chain(thread.created).chain(refused) {
-                checks.check(Rule::Steps, deed.line, false, || format!("{name}: the record does not tell of that"));
+            let created = thread.created.into_iter().filter(|(.., may_have_failed)| !may_have_failed);
+            let ran = thread.ran.into_iter().map(|(line, ..)| line);
+            let refused = thread.refused.into_iter().map(|(line, _)| line);
+            for line in ran.chain(created.map(|(line, ..)| line)).chain(refused) {
+                checks.check_unless_interrupted(Rule::Steps, line, unanswered, || {
+                    format!("no step of {name} tells of that")
+                });
             }
         }
         checks.settle(interrupted);
         checks
     }
-
-    fn thread(&mut self, client: &str, start: &RunStart, worker: WorkerId) -> Option<&mut Thread> {
-        let name = start.worker_name(worker).to_string();
-        let of_client = (Some(client.to_owned()), name);
-        if self.threads.contains_key(&of_client) {
-            return self.threads.get_mut(&of_client);
-        }
-        self.threads.get_mut(&(None, of_client.1))
-    }
-
-    /// What is cut short has told no step of what was under way.
-    fn must(&mut self, told: bool, line: u64, worker: WorkerId, start: &RunStart) {
-        self.checks.check_unless_interrupted(Rule::Steps, line, told || self.unanswered, || {
-            format!("no step of {} tells of that", start.worker_name(worker))
-        });
-    }
 }
 
-impl State {
-    fn is_of(&self, name: &str) -> bool {
-        use Expectation::{Mode, Open, Opened, SignIns};
-        match self.step.expectation.as_ref() {
-            Some(Open { client, .. } | Opened { client, .. } | SignIns { client, .. } | Mode { client, .. }) => {
-                client == name
+impl Thread {
+    /// Whether the next thing that it did is what the action says, as far as events tell of such.
+    fn did(&mut self, did: &Did, step: &Step) -> bool {
+        match did {
+            Did::Ran { .. } => self.ran.pop_front().is_some_and(|(_, operation, task)| {
+                // A line that finishes something does not say whose it is.
+                same(did, &operation) && (step.task.is_none() || step.task == task)
+            }),
+            Did::Created { connection, .. } => loop {
+                match self.created.pop_front() {
+                    Some((_, created, _)) if created == *connection => break true,
+                    Some((.., true)) => {}
+                    _ => break false,
+                }
+            },
+            // A thread that serves no task has it in its steps alone; a line that finishes something may be of either.
+            Did::Refused { rule, message } if rule == "C3" => {
+                let first = self.refused.iter().position(|(_, existing)| message.contains(&existing.to_string()));
+                first.map(|at| self.refused.remove(at)).is_some() || step.task.is_none()
             }
             _ => true,
         }
     }
 }
 
+/// A step that speaks of findings, with its expectation, which files of version 2 have in its text alone.
+pub(in crate::judge) fn of_findings(step: &Step) -> Option<Step> {
+    let (id, there) = step.of_findings()?;
+    let finding = |id: &str| Expectation::Finding { id: id.to_owned(), there };
+    Some(Step { expectation: Some(id.map_or(Expectation::NoFindings, finding)), ..step.clone() })
+}
+
 /// Whether the step held exactly if what came of it is what was expected.
 fn judged(line: u64, step: &Step, clients: &[Client<'_>], checks: &mut Checks) {
-    let came = evaluate(step, clients);
-    checks.check(Rule::Steps, line, came.is_none_or(|came| came.held() == step.held), || not_so(step));
-}
-
-fn not_so(step: &Step) -> String {
-    let expected = step.expected.as_deref().unwrap_or("success");
-    format!(
-        "{}: {expected} was expected; it {}, as far as the record tells",
-        step.text,
-        if step.held { "did not hold" } else { "held" }
-    )
-}
-
-fn names(did: &Did, existing: ConnectionId) -> bool {
-    matches!(did, Did::Refused { message, .. } if message.contains(&existing.to_string()))
+    let Some(came) = evaluate(step, clients) else { return };
+    checks.check(Rule::Steps, line, came.held() == step.held, || {
+        let expected = step.expected.as_deref().unwrap_or("success");
+        let held = if came.held() { "held" } else { "did not hold" };
+        format!("{}: {expected} was expected, which {held}; the step says otherwise", step.text)
+    });
 }
 
 fn same(did: &Did, operation: &Operation) -> bool {
