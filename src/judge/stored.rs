@@ -4,10 +4,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::expectations::Client;
-use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose};
+use super::expectations::{Client, evaluate};
+use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings};
 use super::{Judge, Steps, Verdict, client_end, run_end};
-use crate::event::{Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What};
+use crate::event::{
+    ClientEnd, Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What,
+};
 use crate::ledger::Analysis;
 
 /// What a file holds.
@@ -261,8 +263,27 @@ impl StoredScenario {
             client_end(name, run_id, &verdict, end.connections.still_open)
         };
         let interrupted = self.end.as_ref().and_then(|end| end.interrupted);
-        let steps = Steps::of(self.steps.iter().map(|(_, step)| step));
-        steps.end(self.clients.iter().map(client).collect(), interrupted, policy.clone())
+        let clients: Vec<ClientEnd> = self.clients.iter().map(client).collect();
+        self.steps_counted(&clients).end(clients, interrupted, policy.clone())
+    }
+
+    /// Its steps; whether those that speak of findings held is evaluated again.
+    pub(super) fn steps_counted(&self, clients: &[ClientEnd]) -> Steps {
+        let clients: Vec<Client<'_>> = self.at_the_end(clients);
+        let mut counted = Steps::default();
+        for (_, step) in &self.steps {
+            match of_findings(step).and_then(|step| Some((evaluate(&step, &clients)?.held(), step))) {
+                Some((held, step)) => counted.see(&Step { held, ..step }),
+                None => counted.see(step),
+            }
+        }
+        counted
+    }
+
+    /// Its clients when all is over, with what was found of them.
+    fn at_the_end<'a>(&'a self, ends: &'a [ClientEnd]) -> Vec<Client<'a>> {
+        let clients = self.clients.iter().zip(ends);
+        clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect()
     }
 
     /// What of it does not hold, but for its clients' runs; `end` is what it comes to.
@@ -273,11 +294,8 @@ impl StoredScenario {
         checks.check(Rule::Lines, misplaced, misplaced.is_none(), || {
             "what is judged at the end stands behind all other steps".to_owned()
         });
-        let clients = self.clients.iter().zip(&end.clients);
-        let clients: Vec<Client<'_>> =
-            clients.map(|((name, run), end)| Client { name, judge: &run.judge, findings: &end.findings }).collect();
         let told = std::mem::take(&mut self.told);
-        checks.add(told.end(&self.steps, &clients, end.interrupted.is_some()));
+        checks.add(told.end(&self.steps, &self.at_the_end(&end.clients), end.interrupted.is_some()));
         checks
     }
 
@@ -294,6 +312,9 @@ impl StoredScenario {
         let its_own = matches!(what, Some(What::Step(_) | What::ScenarioEnd(_)));
         let run = self.clients.iter_mut().find(|(name, _)| !its_own && client == Some(name));
         if let Some((_, run)) = run {
+            if self.end.is_some() {
+                self.checks.check(Rule::Lines, number, false, || "the scenario had ended".to_owned());
+            }
             return run.take(line, Some(&mut self.told), passing);
         }
         let Some(event) = self.form.take(line, &mut self.checks) else { return };

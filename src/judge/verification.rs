@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
-use super::{Conclusion, Verdict};
-use crate::event::{Policy, RunEnd, RunStart, ScenarioEnd};
+use super::{Conclusion, Steps, Verdict};
+use crate::event::{Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -66,12 +66,10 @@ pub enum Subject {
     },
     /// A scenario.
     Scenario {
-        /// The version of mailconn that performed it.
-        tool_version: String,
-        /// What it is called.
-        name: String,
-        /// The server, without secrets.
-        server: String,
+        /// How it began.
+        start: Box<ScenarioStart>,
+        /// Its steps, counted.
+        steps: Steps,
         /// What its `scenario-end` must say.
         due: Box<ScenarioEnd>,
         /// What the `run-end` of each client must say.
@@ -160,9 +158,8 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
         said: scenario.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Scenario {
-            tool_version: scenario.start.tool_version.clone(),
-            name: scenario.start.name.clone(),
-            server: scenario.start.server.clone(),
+            steps: scenario.steps_counted(&due.clients),
+            start: scenario.start,
             due: Box::new(due),
             runs,
         },

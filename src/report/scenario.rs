@@ -3,7 +3,7 @@
 use super::model::ScenarioReport;
 use super::table::grid::{labelled, paragraph};
 use super::words::{many, printable, signal};
-use crate::event::{Action, Agreement, Did, Proof, ScenarioStart, Severity, Step, Witnessed};
+use crate::event::{Action, Agreement, Did, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
 use crate::judge::Steps;
 
 /// The column of what a step did.
@@ -38,31 +38,37 @@ impl ScenarioReport {
 
     /// The reason of its exit code.
     pub(super) fn why(&self) -> String {
-        let Some(end) = &self.end else { return "it has not ended".to_owned() };
-        if let Some(number) = end.interrupted {
-            return format!("interrupted by {}: this is as far as it came", signal(number));
+        match &self.end {
+            Some(end) => reason_of(&Steps::of(&self.steps), end),
+            None => "it has not ended".to_owned(),
         }
-        let steps = Steps::of(&self.steps);
-        let mut why = Vec::new();
-        if steps.failed > 0 {
-            why.push(format!("{} not as expected", steps.failed));
-        }
-        if steps.unmet > 0 {
-            why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
-        }
-        let all = if why.is_empty() { "all as expected, but " } else { "" };
-        let failing = steps.failing(end);
-        for (broken, what) in
-            [(true, "an invariant of mailconn's own is broken"), (false, "a finding that --fail-on names")]
-        {
-            let ids = failing.iter().filter(|(_, severity)| (**severity == Severity::Broken) == broken);
-            let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
-            if !ids.is_empty() {
-                why.push(format!("{what}: {}", ids.join(", ")));
-            }
-        }
-        if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
     }
+}
+
+/// The reason of its exit code.
+pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
+    if let Some(number) = end.interrupted {
+        return format!("interrupted by {}: this is as far as it came", signal(number));
+    }
+    let mut why = Vec::new();
+    if steps.failed > 0 {
+        why.push(format!("{} not as expected", steps.failed));
+    }
+    if steps.unmet > 0 {
+        why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
+    }
+    let all = if why.is_empty() { "all as expected, but " } else { "" };
+    let failing = steps.failing(end);
+    for (broken, what) in
+        [(true, "an invariant of mailconn's own is broken"), (false, "a finding that --fail-on names")]
+    {
+        let ids = failing.iter().filter(|(_, severity)| (**severity == Severity::Broken) == broken);
+        let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
+        if !ids.is_empty() {
+            why.push(format!("{what}: {}", ids.join(", ")));
+        }
+    }
+    if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 
 /// The first line, before anything happens.

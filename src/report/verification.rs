@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::{SCHEMA_VERSION, indented};
+use super::scenario::reason_of;
 use super::table::grid::{labelled, paragraph};
 use super::words::{concluded, count, many, printable};
 use crate::event::RunEnd;
@@ -53,21 +54,18 @@ fn beginning(verified: &Verified) -> String {
             start.mode,
             many(start.workers.len() as u64, "worker"),
         ),
-        Subject::Scenario { tool_version, name, server, due, runs } => format!(
+        Subject::Scenario { start, due, runs, .. } => format!(
             "verify scenario {} of mailconn {}: {}, {}, {}, {lines}",
-            printable(name),
-            printable(tool_version),
-            printable(server),
+            printable(&start.name),
+            printable(&start.tool_version),
+            printable(&start.server),
             many(runs.len() as u64, "client"),
             many(due.steps as u64, "step"),
         ),
     };
     let (subject, why) = match &verified.subject {
         Subject::Run { verdict, .. } => ("run", concluded(verdict)),
-        Subject::Scenario { due, .. } => {
-            let steps = many(due.steps as u64, "step");
-            ("scenario", format!("{} of {steps} not as expected", count(due.failed as u64)))
-        }
+        Subject::Scenario { steps, due, .. } => ("scenario", reason_of(steps, due)),
     };
     let due = verified.exit_code;
     let came = match verified.said {
@@ -256,9 +254,9 @@ fn trace(verified: &Verified) -> TraceShape<'_> {
             (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
             shape.recomputed = serde_json::to_value(due).unwrap_or_default();
         }
-        Subject::Scenario { tool_version, name, server, due, runs } => {
-            shape.scenario = Some(name);
-            (shape.tool_version, shape.server) = (tool_version, server);
+        Subject::Scenario { start, due, runs, .. } => {
+            shape.scenario = Some(&start.name);
+            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
             shape.recomputed = serde_json::to_value(due).unwrap_or_default();
             shape.runs = runs.iter().map(|(name, end)| (&**name, end)).collect();
         }

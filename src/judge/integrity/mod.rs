@@ -16,7 +16,7 @@ mod work;
 
 pub use checks::{Checks, Doubt, Rule, Tested};
 pub(super) use lines::{Lines, Whose};
-pub(super) use steps::Told;
+pub(super) use steps::{Told, of_findings};
 
 use std::sync::Arc;
 

@@ -69,10 +69,8 @@ impl Told {
         // A thread that gave no answer has told no step of what it did.
         let unanswered = steps.iter().any(|(_, step)| step.expectation.is_none() && !step.held);
         for (line, step) in steps {
-            if let Some((id, there)) = step.of_findings() {
-                let finding = |id: &str| Expectation::Finding { id: id.to_owned(), there };
-                let expectation = Some(id.map_or(Expectation::NoFindings, finding));
-                judged(*line, &Step { expectation, ..step.clone() }, clients, &mut checks);
+            if let Some(step) = of_findings(step) {
+                judged(*line, &step, clients, &mut checks);
             }
             let Some(name) = &step.thread else { continue };
             for action in &step.did {
@@ -122,6 +120,13 @@ impl Thread {
             _ => true,
         }
     }
+}
+
+/// A step that speaks of findings, with its expectation, which files of version 2 have in its text alone.
+pub(in crate::judge) fn of_findings(step: &Step) -> Option<Step> {
+    let (id, there) = step.of_findings()?;
+    let finding = |id: &str| Expectation::Finding { id: id.to_owned(), there };
+    Some(Step { expectation: Some(id.map_or(Expectation::NoFindings, finding)), ..step.clone() })
 }
 
 /// Whether the step held exactly if what came of it is what was expected.
