@@ -88,11 +88,10 @@ fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
 
 fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
     let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
-    let interrupted = scenario.end.as_ref().and_then(|end| end.interrupted);
-    let mut report = ScenarioReport::new(*scenario.start);
-    report.steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
-    report.judged(scenario.clients.iter().map(|(name, run)| (name.as_str(), &run.judge)), interrupted, &policy);
-    report
+    let end = scenario.comes_to(&policy);
+    let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
+    let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
+    ScenarioReport { start: *scenario.start, steps, proofs, end: Some(end) }
 }
 
 /// Says that a file was cut, or has lines that were passed over.

@@ -23,7 +23,7 @@ use mailconn::event::{self, Event, Policy, What};
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::report::{Output, ScenarioReport, Told};
 use mailconn::sandbox::{self, Maildrops, Sandbox};
-use mailconn::scenario::{ClientSetup, Cut, Faults, Script, Setup, perform};
+use mailconn::scenario::{ClientSetup, Faults, Script, ServerFault, SessionFault, Setup, perform};
 use mailconn::workload::Control;
 
 /// How long the sandbox may take to see that its clients are gone.
@@ -260,36 +260,24 @@ struct SandboxFaults<'a> {
 }
 
 impl Faults for SandboxFaults<'_> {
-    fn cut(&self, port: u16, how: Cut) -> bool {
-        let how = match how {
-            Cut::Fin => sandbox::Cut::Fin,
-            Cut::Rst => sandbox::Cut::Rst,
-        };
-        self.faults.cut(port, how)
+    fn on_session(&self, port: u16, fault: &SessionFault) -> bool {
+        match fault {
+            SessionFault::Close => self.faults.cut(port, sandbox::Cut::Fin),
+            SessionFault::Reset => self.faults.cut(port, sandbox::Cut::Rst),
+            SessionFault::Stall => self.faults.stall(port, true),
+            SessionFault::Resume => self.faults.stall(port, false),
+            SessionFault::Bye(text) => self.faults.goodbye(port, text),
+        }
     }
 
-    fn stall(&self, port: u16, stalled: bool) -> bool {
-        self.faults.stall(port, stalled)
-    }
-
-    fn goodbye(&self, port: u16, text: &str) -> bool {
-        self.faults.goodbye(port, text)
-    }
-
-    fn refuse_connections(&self, refuse: bool) {
-        self.faults.refuse_connections(refuse);
-    }
-
-    fn limit(&self, connections: Option<usize>) {
-        self.faults.limit(connections);
-    }
-
-    fn delay(&self, by: Duration) {
-        self.faults.delay(by);
-    }
-
-    fn lock_maildrops(&self, lock: bool) {
-        self.faults.maildrops(if lock { Maildrops::Locked } else { Maildrops::Shared });
+    fn on_server(&self, fault: &ServerFault) {
+        match *fault {
+            ServerFault::RefuseConnections(refuse) => self.faults.refuse_connections(refuse),
+            ServerFault::LimitConnections(limit) => self.faults.limit(limit),
+            ServerFault::Delay(by) => self.faults.delay(by),
+            ServerFault::LockMaildrops(true) => self.faults.maildrops(Maildrops::Locked),
+            ServerFault::LockMaildrops(false) => self.faults.maildrops(Maildrops::Shared),
+        }
     }
 
     fn open_sessions(&self) -> usize {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
 use crate::figures::Summary;
-use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
+use crate::judge::{Judge, Verdict, run_end};
 
 /// Runs and scenarios, in the order in which they are told.
 #[derive(Clone, Debug, Default)]
@@ -84,25 +84,6 @@ impl ScenarioReport {
             What::ScenarioEnd(end) => self.end = Some((**end).clone()),
             _ => {}
         }
-    }
-
-    /// Judges its clients, each by the judge that saw its run, and so all of it by that policy. `interrupted` is the signal
-    /// that ended it early.
-    pub fn judged<'a>(
-        &mut self,
-        clients: impl IntoIterator<Item = (&'a str, &'a Judge)>,
-        interrupted: Option<i32>,
-        policy: &Policy,
-    ) {
-        let runs = clients.into_iter().filter_map(|(name, judge)| Some((name, RunReport::of(judge, policy.clone())?)));
-        let (proofs, ends) = runs
-            .map(|(name, run)| {
-                let end = client_end(name, &run.start.run_id, &run.verdict, run.ending.still_open);
-                (run.verdict.proof, end)
-            })
-            .unzip();
-        self.proofs = proofs;
-        self.end = Some(Steps::of(&self.steps).end(ends, interrupted, policy.clone()));
     }
 }
 

@@ -1,29 +1,47 @@
-//! A server that does wrong when it is told to.
+//! What a server can be told to do wrong.
 
 use std::time::Duration;
 
 use super::conductor::{Conductor, Outcome};
-use super::script::{Cut, Fault, Target, Which};
+use super::script::{Fault, Target, Which};
 use crate::allocator::{ConnectionId, SessionId};
 use crate::event::WorkerId;
 use crate::protocol::Protocol;
 
-/// A server that can be told to misbehave: the sandbox. A session is known by the client's port.
-pub trait Faults {
-    /// Cuts the session's connection; false if there is none.
-    fn cut(&self, port: u16, how: Cut) -> bool;
-    /// The session says nothing more, or goes on; false if there is none.
-    fn stall(&self, port: u16, stalled: bool) -> bool;
-    /// The session says goodbye with that text, and ends; false if there is none.
-    fn goodbye(&self, port: u16, text: &str) -> bool;
-    /// New connections are refused, or taken again.
-    fn refuse_connections(&self, refuse: bool);
-    /// The limit on connections, from now on.
-    fn limit(&self, connections: Option<usize>);
-    /// Every reply is so late from now on.
-    fn delay(&self, by: Duration);
+/// What a server can do wrong to one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionFault {
+    /// It closes the connection in order (FIN).
+    Close,
+    /// It resets the connection (RST).
+    Reset,
+    /// It says nothing more.
+    Stall,
+    /// It goes on.
+    Resume,
+    /// It says goodbye with that text, and ends the session.
+    Bye(String),
+}
+
+/// What a server can do from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerFault {
+    /// It refuses new connections, or takes them again.
+    RefuseConnections(bool),
+    /// It takes so many connections of each user, or any number.
+    LimitConnections(Option<usize>),
+    /// Every reply is so late.
+    Delay(Duration),
     /// A POP3 session has its maildrop to itself, from the next one on, or shares it.
-    fn lock_maildrops(&self, lock: bool);
+    LockMaildrops(bool),
+}
+
+/// A server that can be told to misbehave: the sandbox.
+pub trait Faults {
+    /// Does it to the session of the client's port; false if there is none.
+    fn on_session(&self, port: u16, fault: &SessionFault) -> bool;
+    /// Does it from now on.
+    fn on_server(&self, fault: &ServerFault);
     /// How many sessions the server has open now.
     fn open_sessions(&self) -> usize;
 }
@@ -34,39 +52,21 @@ impl Conductor<'_, '_> {
             return Outcome::failed("the sandbox", "a real server, which cannot be told to");
         };
         match fault {
-            Fault::Cut { target, by } => self.on(target, |port| server.cut(port, *by)),
-            Fault::Stall { target, stalled } => self.on(target, |port| server.stall(port, *stalled)),
-            Fault::Bye { target, text } => self.on(target, |port| server.goodbye(port, text)),
-            Fault::Refuse(refuse) => {
-                server.refuse_connections(*refuse);
-                Outcome::noted("")
-            }
-            Fault::Limit(limit) => {
-                server.limit(*limit);
+            Fault::Session(target, fault) => match self.session_of(target) {
+                Some((session, port)) if server.on_session(port, fault) => {
+                    let whose = self.context.script.of(target.client);
+                    Outcome::noted(format!("{whose}{session}, port {port}"))
+                }
+                Some((session, _)) => Outcome::failed("an open session", format!("the server has closed {session}")),
+                None => Outcome::failed("an open session", "none is open there"),
+            },
+            Fault::Server(fault) => {
+                server.on_server(fault);
+                let ServerFault::LimitConnections(Some(limit)) = fault else { return Outcome::noted("") };
                 // Whoever signs in is known by name; by SMTP the limit comes before that.
                 let each = if self.context.script.protocol == Protocol::Smtp { "address" } else { "user" };
-                Outcome::noted(limit.map_or_else(String::new, |limit| format!("{limit} for each {each}")))
+                Outcome::noted(format!("{limit} for each {each}"))
             }
-            Fault::Delay(by) => {
-                server.delay(*by);
-                Outcome::noted("")
-            }
-            Fault::LockMaildrops(lock) => {
-                server.lock_maildrops(*lock);
-                Outcome::noted("")
-            }
-        }
-    }
-
-    /// Does it to the session that is open there.
-    fn on(&mut self, target: &Target, act: impl Fn(u16) -> bool) -> Outcome {
-        match self.session_of(target) {
-            Some((session, port)) if act(port) => {
-                let whose = self.context.script.of(target.client);
-                Outcome::noted(format!("{whose}{session}, port {port}"))
-            }
-            Some((session, _)) => Outcome::failed("an open session", format!("the server has closed {session}")),
-            None => Outcome::failed("an open session", "none is open there"),
         }
     }
 

@@ -19,8 +19,8 @@ mod words;
 
 pub use conductor::{ClientSetup, Performed, Setup, perform};
 pub use error::ScriptError;
-pub use faults::Faults;
-pub use script::{Cut, Script};
+pub use faults::{Faults, ServerFault, SessionFault};
+pub use script::Script;
 pub use stream::{Audience, Seen};
 
 use crate::protocol::{OperationSpec, Protocol};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::faults::{ServerFault, SessionFault};
 use crate::allocator::Mode;
 use crate::event::Expectation;
 use crate::protocol::{Operation, Protocol};
@@ -156,25 +157,11 @@ pub(super) struct Expected {
     pub(super) expectation: Expectation,
 }
 
-/// What the server is told to do to us.
+/// What the server is told to do.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
-    Cut { target: Target, by: Cut },
-    Stall { target: Target, stalled: bool },
-    Bye { target: Target, text: String },
-    Refuse(bool),
-    Limit(Option<usize>),
-    Delay(Duration),
-    LockMaildrops(bool),
-}
-
-/// How a connection is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// In order, as a server that closes does (FIN).
-    Fin,
-    /// At once (RST).
-    Rst,
+    Session(Target, SessionFault),
+    Server(ServerFault),
 }
 
 /// Whose open session.

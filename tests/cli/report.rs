@@ -134,6 +134,7 @@ fn a_command_says_which_formats_it_takes_and_refuses_the_others() {
         (&["run"], "table, json, ndjson"),
     ] {
         let help = end(&mut mailconn([command[0], "-h"])).stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains(&format!("[possible values: {takes}]")), "{help}");
         let refused = if takes.contains("ndjson") { "xml" } else { "ndjson" };
         let ended = end(&mut mailconn(command.iter().chain(&["--format", refused])));

@@ -6,7 +6,8 @@ use super::values::{number, time};
 use super::{Name, Parser};
 use crate::protocol::Protocol;
 use crate::scenario::error::Wrong;
-use crate::scenario::script::{Cut, Fault, Target, Which};
+use crate::scenario::faults::{ServerFault, SessionFault};
+use crate::scenario::script::{Fault, Target, Which};
 use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
@@ -18,52 +19,54 @@ impl<'a> Parser<'a> {
         if self.block.is_some() {
             return Err(Wrong::at(column, "the server does nothing inside a parallel block; begin steps instead"));
         }
+        let server = Fault::Server;
         match verb.text {
             "cuts" => {
                 let target = self.target(words)?;
-                let by = match words.takes("by") {
-                    false => Cut::Fin,
+                let fault = match words.takes("by") {
+                    false => SessionFault::Close,
                     true => match words.take("fin or rst")? {
-                        word if word.text == "fin" => Cut::Fin,
-                        word if word.text == "rst" => Cut::Rst,
+                        word if word.text == "fin" => SessionFault::Close,
+                        word if word.text == "rst" => SessionFault::Reset,
                         word => return Err(word.is_no("fin or rst")),
                     },
                 };
-                Ok(Fault::Cut { target, by })
+                Ok(Fault::Session(target, fault))
             }
-            "stalls" => Ok(Fault::Stall { target: self.target(words)?, stalled: true }),
-            "resumes" => Ok(Fault::Stall { target: self.target(words)?, stalled: false }),
+            "stalls" => Ok(Fault::Session(self.target(words)?, SessionFault::Stall)),
+            "resumes" => Ok(Fault::Session(self.target(words)?, SessionFault::Resume)),
             "says" => {
                 words.must("bye")?;
                 words.must("to")?;
                 let target = self.target(words)?;
                 let text = if words.is_over() { "the server is going down" } else { words.take("what it says")?.text };
-                Ok(Fault::Bye { target, text: text.to_owned() })
+                Ok(Fault::Session(target, SessionFault::Bye(text.to_owned())))
             }
-            "refuses" => words.must("connections").map(|()| Fault::Refuse(true)),
-            "accepts" => words.must("connections").map(|()| Fault::Refuse(false)),
+            "refuses" => words.must("connections").map(|()| server(ServerFault::RefuseConnections(true))),
+            "accepts" => words.must("connections").map(|()| server(ServerFault::RefuseConnections(false))),
             "limits" => {
                 words.must("connections")?;
                 words.must("to")?;
-                Ok(Fault::Limit(Some(number(words, "a number of connections")?)))
+                let limit = number(words, "a number of connections")?;
+                Ok(server(ServerFault::LimitConnections(Some(limit))))
             }
             "lifts" => {
                 words.must("the")?;
                 words.must("limit")?;
-                Ok(Fault::Limit(None))
+                Ok(server(ServerFault::LimitConnections(None)))
             }
-            "delays" => Ok(Fault::Delay(time(words)?)),
+            "delays" => Ok(server(ServerFault::Delay(time(words)?))),
             "answers" => {
                 words.must("at")?;
                 words.must("once")?;
-                Ok(Fault::Delay(Duration::ZERO))
+                Ok(server(ServerFault::Delay(Duration::ZERO)))
             }
             "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(Wrong::at(
                 verb.column,
                 "only POP3 has maildrops: write `protocols: pop3` above, and name such a --server",
             )),
-            "locks" => words.must("maildrops").map(|()| Fault::LockMaildrops(true)),
-            "shares" => words.must("maildrops").map(|()| Fault::LockMaildrops(false)),
+            "locks" => words.must("maildrops").map(|()| server(ServerFault::LockMaildrops(true))),
+            "shares" => words.must("maildrops").map(|()| server(ServerFault::LockMaildrops(false))),
             _ => Err(verb.is_no(WHAT)),
         }
     }
