@@ -290,6 +290,20 @@ fn every_finding_stands_in_one_file_and_one_line_of_the_registry() {
     assert!(found as usize >= mailconn::judge::ALL.len(), "{found}");
 }
 
+/// A format is one file and one line of the registry, likewise.
+#[test]
+fn every_format_stands_in_one_file_and_one_line_of_the_registry() {
+    let registry = read("src/report/mod.rs");
+    for format in mailconn::report::Format::ALL {
+        let name = format.name();
+        let line = |line: &&str| line.split_whitespace().next() == Some(name);
+        assert_eq!(registry.lines().filter(line).count(), 1, "{name} has a line of the registry");
+        let files = [format!("src/report/{name}.rs"), format!("src/report/{name}/mod.rs")];
+        let file = files.iter().find(|file| root().join(file).exists()).unwrap();
+        assert_eq!(read(file).matches(&format!("name: \"{name}\"")).count(), 1, "{name} has a file of its own");
+    }
+}
+
 #[test]
 fn every_rule_of_a_verification_is_in_the_manual_in_its_words() {
     let manual = read("src/manual.rs");

@@ -63,16 +63,16 @@ pub enum Command {
     /// the events were such that nobody could tell.
     ///
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
-    /// took, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
+    /// took, for how long a reader held the run up, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
     /// certificates were verified, judged_by, how it signed in and as whom, and of which executor tasks were that each had a
     /// thread to itself and disposed what they created. A consistently forged file passes; only a server's own record exposes
     /// it.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
-    /// Tell a stored run or scenario again: the report of its NDJSON file
+    /// Tell stored runs and scenarios again: the report of their NDJSON files, in any format
     ///
-    /// The table and the JSON document are those that the run would have given. What the file says is believed: mailconn
-    /// verify checks it.
+    /// The report is the one that the run would have given. The files are believed: mailconn verify checks them. Each file is
+    /// told of by itself, and all of them are one JSON document.
     #[command(after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS

@@ -22,10 +22,10 @@ struct Stream {
 impl Live for Stream {
     fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>) {
         let whose = client.map(str::to_owned);
-        let started = match event::started(&event.what) {
-            Some(started) => *self.started.entry(whose).insert_entry(started).get(),
-            None => self.started.get(&whose).copied().unwrap_or(SystemTime::UNIX_EPOCH),
-        };
+        if let Some(started) = event::started(&event.what) {
+            self.started.insert(whose.clone(), started);
+        }
+        let started = self.started.get(&whose).copied().unwrap_or(SystemTime::UNIX_EPOCH);
         event::write(event, started, client, text);
     }
 

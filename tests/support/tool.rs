@@ -62,14 +62,17 @@ fn stored(file: &[u8]) -> StoredRun {
 
 /// All events of a run's file; of a scenario's, those of each client.
 pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
-    let mut all: Vec<Vec<Event>> = Vec::new();
-    let keep = |passing: Passing<'_>| match &passing.event.what {
+    let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
+    let keep = |Passing { client, event, .. }: Passing<'_>| match &event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
-        What::RunStart(_) => all.push(vec![passing.event.clone()]),
-        _ => all.last_mut().unwrap().push(passing.event.clone()),
+        What::RunStart(_) => all.push((client.map(str::to_owned), vec![event.clone()])),
+        _ => {
+            let mut runs = all.iter_mut();
+            runs.rfind(|(name, _)| name.as_deref() == client).unwrap().1.push(event.clone());
+        }
     };
     Stored::read(file, keep).unwrap();
-    all
+    all.into_iter().map(|(_, events)| events).collect()
 }
 
 /// All events of a run's file.
