@@ -62,14 +62,17 @@ fn stored(file: &[u8]) -> StoredRun {
 
 /// All events of a run's file; of a scenario's, those of each client.
 pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
-    let mut all: Vec<Vec<Event>> = Vec::new();
+    let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
     let keep = |passing: Passing<'_>| match &passing.event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
-        What::RunStart(_) => all.push(vec![passing.event.clone()]),
-        _ => all.last_mut().unwrap().push(passing.event.clone()),
+        What::RunStart(_) => all.push((passing.client.map(str::to_owned), vec![passing.event.clone()])),
+        _ => {
+            let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.client);
+            of_client.unwrap().1.push(passing.event.clone());
+        }
     };
     Stored::read(file, keep).unwrap();
-    all
+    all.into_iter().map(|(_, events)| events).collect()
 }
 
 /// All events of a run's file.
