@@ -43,7 +43,7 @@
 //! - [`ledger`]: what is true now, while a stream goes by; [`figures`]: how much of it there was.
 //! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the exit code. It never asks the
 //!   allocator.
-//! - [`record`]: a run, a check or a scenario as a whole, and whether it can have been so.
+//! - [`probe`]: what a few connections find out about a server: a check.
 //! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
 //! - [`observe`]: what a server saw, as events of a run: the sandbox and the stream know nothing of each other.
@@ -55,7 +55,7 @@
 //! 3. The allocator learns of servers only through `Connector`.
 //! 4. Reporters never see a client: they see a run, finished or streaming.
 //! 5. The sandbox shares no code with the protocols.
-//! 6. Serialised forms live in `event/` and `report/`, never on the allocator's types.
+//! 6. Serialised forms live in `event/`, `probe/` and `report/`, never on the allocator's types.
 //! 7. A secret has no `Debug`, no `Display` and no place in arguments, a log or a report.
 //! 8. Progress and messages go to stderr, results to stdout.
 //! 9. Every wait has a deadline; every queue has a bound.
@@ -67,8 +67,8 @@ pub mod judge;
 pub mod ledger;
 pub mod manual;
 pub mod observe;
+pub mod probe;
 pub mod protocol;
-pub mod record;
 pub mod report;
 pub mod sandbox;
 pub mod scenario;

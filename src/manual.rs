@@ -6,63 +6,15 @@
 //!
 #![doc = include_str!("rules.md")]
 //!
-//! # The words for failure
-//! `dns` `connect-refused` `connect-timeout` `connect-reset` `tls-handshake` `tls-certificate` `greeting`
-//! `auth-invalid` `auth-policy` `auth-refused` `auth-unsupported` `server-unavailable` `limit-connections` `limit-rate`
-//! `server-no` `server-bad` `server-bye` `closed` `timeout` `protocol` `wait-timeout` `refused` (by these rules)
-//! `disposed` `local-resources` (descriptors, threads) `internal`; each with its stage (`resolve` `connect` `tls`
-//! `greeting` `auth` `wait` `operation` `logout`) and, where there is one, the server's own line.
-//!
 //! # Findings
-//! What a run can prove, each with its evidence and its cure; `mailconn explain MC020` says more of each. Hazards, leaks and
-//! faults make the exit code 1, unless `--fail-on` says otherwise.
+//! A finding is what a run proves, with its evidence and its cure. Each stands in a file of its own in `src/judge/findings`,
+//! with its article; `mailconn explain` lists them, and `mailconn explain MC020` shows the article. Hazards, leaks and faults
+//! make the exit code 1, unless `--fail-on` says otherwise.
 //!
-//! | id | severity | found when |
-//! |---|---|---|
-//! | MC001 | broken | an operation's connection is not the one A1–A3 give for its recorded inputs, the connection being the socket that carried its bytes; or its commands were not one unit (A7) |
-//! | MC002 | broken | the server's own record disagrees with ours |
-//! | MC010 | hazard | a task's operation ran on a default connection that another task had created before (H1) |
-//! | MC011 | hazard | one task's operations ran on several default connections because it changed threads (H1) |
-//! | MC020 | hazard | a reply came from a mailbox other than the one its unit selected (A7) |
-//! | MC021 | hazard | a new session took the place of a broken one and the operation relied on the old one's state (B3) |
-//! | MC030 | limit | the server refused a connection because too many are open: with how many were at that moment, and the number in its words, which wins where the two differ; a dial closed without a word while others of ours go on being answered, or stay open while they idle, is *probably* one |
-//! | MC031 | limit | the server throttled |
-//! | MC032 | limit | main could not open because other connections of this client hold every slot (in place of MC030) |
-//! | MC033 | limit | a POP3 maildrop is locked by another connection: one owner at a time, so only use-main (or one thread) can work (in place of MC030) |
-//! | MC040 | leak | a healthy connection was open at the end, or was closed by us without LOGOUT or QUIT; a goodbye that was said is none, whatever the server answered |
-//! | MC041 | fault | a connection was discarded in the middle of a reply |
-//! | MC042 | advice | the server hung up on connections that nobody used (its idle time-out), after how long at most |
-//! | MC050 | advice | operations spent more time waiting for their connection than using it |
-//! | MC051 | advice | more connections were opened than half the operations: hardly any reuse |
-//! | MC052 | advice | connections were held and hardly used: for 99 % of two seconds or more, half of them or fewer were in use at once, so fewer would have done |
-//! | MC053 | advice | use-main-or-default, and no thread created a default: it behaved as use-main does |
+//! What a check finds, by contrast, has no number: `mailconn check` opens one connection and says in plain sentences what is
+//! wrong with it, each under a name for scripts. The names are in the chapter *checks* of the words below.
 //!
-//! # What a check finds
-//! `mailconn check` opens one connection and says in plain sentences what is wrong with it. The names are for scripts; a
-//! warning is about secrets, mail or connections at risk, an advice about something that whoever opens connections should
-//! know.
-//!
-//! | id | severity | found when |
-//! |---|---|---|
-//! | `password-in-the-clear` | warning, advice on loopback | a password was said without TLS |
-//! | `token-in-the-clear` | warning, advice on loopback | a token was said without TLS |
-//! | `limit-met` | warning | the server refused for a limit on connections, or throttled |
-//! | `password-before-tls` | warning | the server would take a password before STARTTLS |
-//! | `starttls-unused` | warning | STARTTLS was offered and not used |
-//! | `login-disabled` | warning | the server takes no password without TLS (LOGINDISABLED) |
-//! | `first-answer-refused` | warning | the server did not understand a sign-in with the client's first answer (SASL-IR) |
-//! | `certificate-not-verified` | warning | nobody verified the certificate (`--insecure`) |
-//! | `certificate-expires` | warning under 14 days, advice under 30 | the certificate ends soon |
-//! | `tls-1.2` | advice | the server speaks no newer TLS than 1.2 |
-//! | `no-auth` | warning | SMTP: a user is to sign in, and there is no AUTH |
-//! | `nobody-signed-in` | advice | SMTP: no user was named |
-//! | `address-without-answer` | warning | the host's first address did not answer, another did |
-//! | `no-goodbye` | warning | LOGOUT or QUIT had no answer |
-//! | `no-label` | advice | IMAP: sessions cannot name themselves by ID |
-//! | `no-pipelining` | advice | SMTP: commands cannot be sent in groups |
-//! | `login-delay` | warning | POP3: sign-ins must keep a distance |
-//! | `one-owner` | advice | POP3: a maildrop has one owner at a time |
-//! | `slow-resolve` `slow-connect` `slow-tls` `slow-greeting` `slow-sign-in` | warning | a phase took longer than 1, 1, 2, 5, 2 s |
+#![doc = include_str!("words.md")]
 //!
 //! # What a verification checks
 //! `mailconn verify` reads the file of a run or of scenarios (`--format ndjson`) as a stream, and asks whether what it says can

@@ -1,12 +1,11 @@
 //! What a check makes of what it saw: findings, conclusion and text, from plain data.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use mailconn::event::Micros;
+use mailconn::probe::{Check, CheckEvent, CheckHeader, Level, Phase, check_ends, check_json, check_step};
 use mailconn::protocol::{Capabilities, Certificate, Failure, FailureKind, Protocol, Security, Stage, TlsDetails};
-use mailconn::record::{Check, CheckHeader, Happened, Weight, When};
-use mailconn::report::{check_ends, check_json, check_step};
 
 fn check(protocol: Protocol, security: Security) -> Check {
     Check::new(CheckHeader {
@@ -22,10 +21,10 @@ fn check(protocol: Protocol, security: Security) -> Check {
 }
 
 /// Adds these steps, ten milliseconds each.
-fn seen(mut check: Check, steps: impl IntoIterator<Item = Happened>) -> Check {
+fn seen(mut check: Check, steps: impl IntoIterator<Item = CheckEvent>) -> Check {
     for happened in steps {
-        let at = check.elapsed + Duration::from_millis(10);
-        check.add(at, happened);
+        let at = check.elapsed_us.duration() + Duration::from_millis(10);
+        check.see(at, &happened);
     }
     check
 }
@@ -34,40 +33,40 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn connected(to: &str) -> Happened {
-    Happened::Connected { address: address(to), local_port: 50_000 }
+fn connected(to: &str) -> CheckEvent {
+    CheckEvent::Connected { address: address(to), local_port: 50_000 }
 }
 
-fn offers(words: &str) -> Happened {
-    Happened::Offered(offered(words))
+fn offers(words: &str) -> CheckEvent {
+    CheckEvent::Offered(offered(words))
 }
 
 fn offered(words: &str) -> Capabilities {
     words.split(", ").collect()
 }
 
-fn tls(version: &str) -> Happened {
+fn tls(version: &str) -> CheckEvent {
     let agreed = TlsDetails { version: version.into(), cipher: "TLS_X".into(), ..TlsDetails::default() };
-    Happened::Secured(TlsDetails { verified: true, ..agreed })
+    CheckEvent::Secured(TlsDetails { verified: true, ..agreed })
 }
 
 fn ids(check: &Check) -> Vec<&'static str> {
-    check.concerns().iter().map(|concern| concern.id).collect()
+    check.diagnostics().iter().map(|diagnostic| diagnostic.id).collect()
 }
 
 const FAR: &str = "192.0.2.7:143";
 
 #[test]
 fn a_password_in_the_clear_is_worse_off_loopback() {
-    for (to, weight) in [(FAR, Weight::Warning), ("127.0.0.1:143", Weight::Advice), ("[::1]:143", Weight::Advice)] {
-        let steps = [connected(to), Happened::SigningIn("PLAIN"), Happened::SignedIn];
+    for (to, level) in [(FAR, Level::Warning), ("127.0.0.1:143", Level::Advice), ("[::1]:143", Level::Advice)] {
+        let steps = [connected(to), CheckEvent::SigningIn("PLAIN"), CheckEvent::SignedIn];
         let check = seen(check(Protocol::Imap, Security::Plain), steps);
-        let concerns = check.concerns();
-        assert_eq!((concerns[0].id, concerns[0].weight), ("password-in-the-clear", weight), "{to}");
+        let diagnostics = check.diagnostics();
+        assert_eq!((diagnostics[0].id, diagnostics[0].level), ("password-in-the-clear", level), "{to}");
     }
-    let proven = seen(check(Protocol::Imap, Security::Plain), [connected(FAR), Happened::SigningIn("SCRAM-SHA-256")]);
+    let proven = seen(check(Protocol::Imap, Security::Plain), [connected(FAR), CheckEvent::SigningIn("SCRAM-SHA-256")]);
     assert_eq!(ids(&proven), [""; 0], "SCRAM does not say it");
-    let hidden = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), Happened::SigningIn("PLAIN")]);
+    let hidden = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), CheckEvent::SigningIn("PLAIN")]);
     assert_eq!(ids(&hidden), [""; 0]);
 }
 
@@ -84,7 +83,7 @@ fn a_server_that_takes_a_password_before_tls_is_told_of() {
         let steps = [connected(FAR), offers(before), tls("TLSv1.3"), offers("AUTH PLAIN, PIPELINING")];
         let check = seen(check(protocol, Security::StartTls), steps);
         assert_eq!(ids(&check).contains(&"password-before-tls"), found, "{protocol} {before}");
-        assert_eq!(check.offered(When::BeforeTls), Some(&offered(before)));
+        assert_eq!(check.offered(Phase::BeforeTls), Some(&offered(before)));
     }
 }
 
@@ -102,18 +101,18 @@ fn slow_steps_old_tls_and_deaf_addresses_are_told_with_the_cure() {
     let found = vec![address("[2001:db8::7]:993"), address("192.0.2.7:993")];
     let mut at = Duration::ZERO;
     for (seconds, happened) in [
-        (2, Happened::Resolved(found)),
+        (2, CheckEvent::Resolved(found)),
         (3, connected("192.0.2.7:993")),
         (4, tls("TLSv1.2")),
-        (6, Happened::Greeted("* OK".into())),
+        (6, CheckEvent::Greeted("* OK".into())),
         (0, offers("IMAP4rev1, ID")),
-        (0, Happened::SigningIn("PLAIN")),
-        (5, Happened::SignedIn),
+        (0, CheckEvent::SigningIn("PLAIN")),
+        (5, CheckEvent::SignedIn),
         (0, offers("IMAP4rev1, ID")),
-        (0, Happened::SignedOut),
+        (0, CheckEvent::SignedOut),
     ] {
         at += Duration::from_secs(seconds);
-        check.add(at, happened);
+        check.see(at, &happened);
     }
     assert_eq!(
         ids(&check),
@@ -128,11 +127,11 @@ fn slow_steps_old_tls_and_deaf_addresses_are_told_with_the_cure() {
             "no-label"
         ]
     );
-    let sentences: Vec<String> = check.concerns().into_iter().map(|concern| concern.sentence).collect();
+    let sentences: Vec<String> = check.diagnostics().into_iter().map(|diagnostic| diagnostic.sentence).collect();
     assert!(sentences[0].starts_with("2001:db8::7 did not take the connection, and 192.0.2.7 did"), "{sentences:?}");
     assert!(sentences[4].starts_with("the greeting took 6.0 s: "), "{sentences:?}");
     assert!(sentences[7].contains("refused our ID") && sentences[7].contains("50000"), "{sentences:?}");
-    assert_eq!(check.elapsed, at);
+    assert_eq!(check.elapsed_us.duration(), at);
 }
 
 #[test]
@@ -140,15 +139,15 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
     let hours = |hours: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 60 * 60);
     for (until, verified, found, said) in [
         (hours(31 * 24), true, None, "until 1970-02-01 (31 days left)"),
-        (hours(29 * 24 + 23), true, Some(("certificate-expires", Weight::Advice)), "(29 days left)"),
-        (hours(14 * 24), true, Some(("certificate-expires", Weight::Advice)), "(14 days left)"),
-        (hours(25), true, Some(("certificate-expires", Weight::Warning)), "until 1970-01-02 (1 day left)"),
-        (hours(23), true, Some(("certificate-expires", Weight::Warning)), "(0 days left)"),
-        (hours(31 * 24), false, Some(("certificate-not-verified", Weight::Warning)), "NOT VERIFIED"),
+        (hours(29 * 24 + 23), true, Some(("certificate-expires", Level::Advice)), "(29 days left)"),
+        (hours(14 * 24), true, Some(("certificate-expires", Level::Advice)), "(14 days left)"),
+        (hours(25), true, Some(("certificate-expires", Level::Warning)), "until 1970-01-02 (1 day left)"),
+        (hours(23), true, Some(("certificate-expires", Level::Warning)), "(0 days left)"),
+        (hours(31 * 24), false, Some(("certificate-not-verified", Level::Warning)), "NOT VERIFIED"),
         (
             SystemTime::UNIX_EPOCH - Duration::from_secs(1),
             false,
-            Some(("certificate-not-verified", Weight::Warning)),
+            Some(("certificate-not-verified", Level::Warning)),
             "(expired)",
         ),
     ] {
@@ -162,10 +161,12 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
         };
         let version = "TLSv1.3".to_owned();
         let tls = TlsDetails { version, verified, certificate: Some(certificate), ..TlsDetails::default() };
-        let check = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), Happened::Secured(tls)]);
-        let concerns: Vec<_> = check.concerns().iter().map(|concern| (concern.id, concern.weight)).collect();
-        assert_eq!(concerns, Vec::from_iter(found), "{said}");
-        let shown = check_step(&check);
+        let secured = CheckEvent::Secured(tls);
+        let check = seen(check(Protocol::Imap, Security::Tls), [connected(FAR), secured.clone()]);
+        let diagnostics: Vec<_> =
+            check.diagnostics().iter().map(|diagnostic| (diagnostic.id, diagnostic.level)).collect();
+        assert_eq!(diagnostics, Vec::from_iter(found), "{said}");
+        let shown = check_step(&check, Micros::ZERO, &secured);
         assert!(shown.contains(said), "{said:?} is missing: {shown}");
         assert!(shown.contains("mx4.example.org, 2 more, from CN=Some"), "{shown}");
     }
@@ -173,18 +174,18 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
 
 #[test]
 fn what_imap4rev2_holds_needs_no_name_of_its_own() {
-    let steps = [offers("IMAP4rev2, AUTH=PLAIN, LOGINDISABLED"), Happened::SignedIn, offers("IMAP4rev2")];
+    let steps = [offers("IMAP4rev2, AUTH=PLAIN, LOGINDISABLED"), CheckEvent::SignedIn, offers("IMAP4rev2")];
     let check = seen(check(Protocol::Imap, Security::Tls), steps);
-    let offered = check.matters().into_iter().filter(|matter| matter.offered == Some(true));
-    assert_eq!(offered.map(|matter| matter.name).collect::<Vec<_>>(), ["AUTH", "SASL-IR", "IDLE", "LITERAL-"]);
+    let offered = check.features().into_iter().filter(|feature| feature.offered == Some(true));
+    assert_eq!(offered.map(|feature| feature.name).collect::<Vec<_>>(), ["AUTH", "SASL-IR", "IDLE", "LITERAL-"]);
 }
 
 #[test]
 fn the_conclusion_is_a_runs_and_the_text_says_it() {
-    let fails = |kind, stage| Happened::Failed(Failure::new(kind, stage, "so it is"));
+    let fails = |kind, stage| CheckEvent::Failed(Failure::new(kind, stage, "so it is"));
     use FailureKind::{AuthInvalid, Closed, Dns, Internal, LimitConnections, ServerNo};
     for (steps, interrupted, code, said) in [
-        (vec![Happened::SignedOut], None, 0, "exit 0: it works"),
+        (vec![CheckEvent::SignedOut], None, 0, "exit 0: it works"),
         (vec![fails(Dns, Stage::Resolve)], None, 4, "exit 4: no connection came to be (dns at resolve)"),
         (vec![fails(Closed, Stage::Auth)], None, 4, "exit 4: "),
         (vec![fails(AuthInvalid, Stage::Auth)], None, 5, "exit 5: sign-in refused"),
@@ -206,18 +207,18 @@ fn a_step_is_shown_in_columns_that_stand_still() {
     let mut shown = String::new();
     let mut check = check(Protocol::Smtp, Security::StartTls);
     let steps = [
-        (3, Happened::Resolved(vec![address("[2001:db8::7]:587"), address("192.0.2.7:587")])),
+        (3, CheckEvent::Resolved(vec![address("[2001:db8::7]:587"), address("192.0.2.7:587")])),
         (2_000, connected("192.0.2.7:587")),
-        (65_000, Happened::Greeted(format!("220 {}", "mx ".repeat(40)))),
+        (65_000, CheckEvent::Greeted(format!("220 {}", "mx ".repeat(40)))),
         (65_001, offers("STARTTLS, SIZE 1000")),
         (65_002, tls("TLSv1.3")),
         (65_003, offers("STARTTLS, SIZE 1000")),
-        (65_004, Happened::SigningIn("PLAIN")),
-        (65_005, Happened::SignedIn),
+        (65_004, CheckEvent::SigningIn("PLAIN")),
+        (65_005, CheckEvent::SignedIn),
     ];
     for (at, happened) in steps {
-        check.add(Duration::from_millis(at), happened);
-        shown += &check_step(&check);
+        let took = check.see(Duration::from_millis(at), &happened);
+        shown += &check_step(&check, took, &happened);
     }
     let mut lines = shown.lines();
     assert_eq!(lines.next(), Some("resolve     3.00 ms  2001:db8::7, 192.0.2.7"));
@@ -237,29 +238,12 @@ fn a_step_is_shown_in_columns_that_stand_still() {
 fn a_dial_that_begins_anew_speaks_of_starttls_only_where_there_was_one() {
     let lists = |security| {
         let (mut check, mut shown) = (check(Protocol::Imap, security), String::new());
-        for happened in [offers("IMAP4rev1"), Happened::SigningIn("XOAUTH2"), offers("IMAP4rev1")] {
-            check.add(Duration::ZERO, happened);
-            shown += &check_step(&check);
+        for happened in [offers("IMAP4rev1"), CheckEvent::SigningIn("XOAUTH2"), offers("IMAP4rev1")] {
+            let took = check.see(Duration::ZERO, &happened);
+            shown += &check_step(&check, took, &happened);
         }
         shown
     };
     let shown = lists(Security::Tls);
     assert!(shown.contains("the same") && !shown.contains("STARTTLS"), "{shown}");
-}
-
-#[test]
-fn everything_a_check_may_find_is_in_the_manual() {
-    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let is_name = |text: &&str| {
-        text.contains('-')
-            && text.starts_with(|first: char| first.is_ascii_lowercase())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
-    };
-    let source = read("src/record/check/concerns.rs");
-    let names: BTreeSet<&str> = source.split('"').skip(1).step_by(2).filter(is_name).collect();
-    assert!(names.len() >= 20, "{names:?}");
-    let manual = read("src/manual.rs");
-    for name in names {
-        assert!(manual.contains(&format!("`{name}`")), "{name} is not in the manual");
-    }
 }

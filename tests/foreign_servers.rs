@@ -303,7 +303,7 @@ fn twenty_threads_on_a_courier_that_allows_four_connections_meet_a_limit() {
     assert_probably_limited(Service::Imap, "--mode use-default -t 20 -n 3");
 }
 
-/// Exim bears ten commands without mail in a session.
+/// Exim ends a session after ten commands without mail.
 #[test]
 #[ignore = "needs root and what is downloaded for it: scripts/test all"]
 fn the_default_mix_stays_below_what_exim_bears_and_says_why() {

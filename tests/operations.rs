@@ -1,7 +1,7 @@
 //! The table of operations: what is said of them is read off it, each does what its row says, and the judge's own copy of
 //! their commands differs from it only where that is said here.
 
-use mailconn::judge::UNITS;
+use mailconn::judge::{UNITS, Unit};
 use mailconn::protocol::{Operation, OperationSpec, Protocol};
 use serde_json::Value;
 
@@ -23,13 +23,13 @@ fn names(are_meant: impl Fn(&OperationSpec) -> bool) -> Vec<String> {
     meant.map(|spec| format!("{} {}", spec.protocol, spec.name)).collect()
 }
 
-/// Where the judge's copy says something else than the table, or more.
-fn differences() -> Vec<String> {
+/// Where such a copy of the judge's says something else than the table, or more.
+fn differences(units: &[Unit]) -> Vec<String> {
     let mut found = Vec::new();
     for spec in specs() {
         let name = format!("{} {}", spec.protocol, spec.name);
         let rows: Vec<_> =
-            UNITS.iter().filter(|unit| unit.protocol == spec.protocol && unit.name == spec.name).collect();
+            units.iter().filter(|unit| unit.protocol == spec.protocol && unit.name == spec.name).collect();
         let [unit] = *rows else {
             found
                 .push(format!("{name}: the judge has {} rows of its own; write one in src/judge/units.rs", rows.len()));
@@ -45,7 +45,7 @@ fn differences() -> Vec<String> {
         found.extend(unit.in_place_of_last.map(|verb| format!("{name}: {verb} may come in place of {last}")));
         found.extend(unit.after_a_refusal.map(|verb| format!("{name}: {verb} may follow a refusal")));
     }
-    for unit in UNITS {
+    for unit in units {
         if !specs().iter().any(|spec| spec.protocol == unit.protocol && spec.name == unit.name) {
             found.push(format!("{} {}: only the judge has it", unit.protocol, unit.name));
         }
@@ -53,17 +53,51 @@ fn differences() -> Vec<String> {
     found
 }
 
+const EXPECTED: [&str; 4] = [
+    "IMAP fetch: EXAMINE may be all",
+    "SMTP send: RSET may follow a refusal",
+    "POP3 retrieve: STAT may be all",
+    "POP3 retrieve: RETR may come in place of TOP",
+];
+
 #[test]
 fn the_judges_copy_differs_from_the_table_only_here() {
-    assert_eq!(
-        differences(),
-        [
-            "IMAP fetch: EXAMINE may be all",
-            "SMTP send: RSET may follow a refusal",
-            "POP3 retrieve: STAT may be all",
-            "POP3 retrieve: RETR may come in place of TOP",
-        ]
-    );
+    assert_eq!(differences(UNITS), EXPECTED);
+}
+
+/// Every field of every row is made wrong, each command is left out or becomes another, and the row is left out or doubled.
+#[test]
+fn each_wrong_cell_of_the_judges_copy_is_seen() {
+    for (at, unit) in UNITS.iter().enumerate() {
+        let other = |verb: Option<&str>| if verb == Some("NOOP") { None } else { Some("NOOP") };
+        let mut wrong = vec![
+            vec![],
+            vec![*unit; 2],
+            vec![Unit { protocol: Protocol::ALL.into_iter().find(|other| *other != unit.protocol).unwrap(), ..*unit }],
+            vec![Unit { name: "juggle", ..*unit }],
+            vec![Unit { may_find_nothing: !unit.may_find_nothing, ..*unit }],
+            vec![Unit { in_place_of_last: other(unit.in_place_of_last), ..*unit }],
+            vec![Unit { after_a_refusal: other(unit.after_a_refusal), ..*unit }],
+            vec![Unit { verbs: [unit.verbs, &["NOOP"]].concat().leak(), ..*unit }],
+        ];
+        for verb in 0..unit.verbs.len() {
+            let (mut left_out, mut another) = (unit.verbs.to_vec(), unit.verbs.to_vec());
+            left_out.remove(verb);
+            another[verb] = "XYZZY";
+            wrong.extend([left_out, another].map(|verbs| vec![Unit { verbs: verbs.leak(), ..*unit }]));
+        }
+        for wrong in wrong {
+            let mut units = UNITS.to_vec();
+            units.splice(at..=at, wrong);
+            let seen: Vec<String> = differences(&units).into_iter().filter(|it| !EXPECTED.contains(&&**it)).collect();
+            let gone = EXPECTED.iter().filter(|it| !differences(&units).contains(&(**it).to_owned()));
+            let seen = seen.into_iter().chain(gone.map(|it| (*it).to_owned())).collect::<Vec<_>>();
+            assert!(
+                !seen.is_empty() && seen.iter().all(|it| it.contains(unit.name) || it.contains("juggle")),
+                "{seen:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -220,8 +220,9 @@ mod table {
     #[test]
     fn no_line_is_wider_than_80_columns() {
         for run in [ordinary(8, 100), limited(8, 3, 100, true), nasty(), ordinary(500, 2), ordinary(0, 0)] {
+            let file = bytes(&run.file());
             for (each, rows) in [(false, Some(20)), (true, Some(12)), (false, Some(0)), (true, None)] {
-                for line in table(&run, each, rows).lines() {
+                for line in tool::told(&file, each, rows).lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));
                     assert_eq!(line.trim_end(), line, "blanks at the end");
                 }

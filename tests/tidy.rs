@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mailconn::protocol::{FailureKind, Stage};
-
 use crate::support::rules;
 
 /// Which rooms a room may import, beside itself.
@@ -17,15 +15,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
     ("observe", &["event", "sandbox"]),
-    ("record", &["allocator", "protocol", "event", "judge"]),
-    ("report", &["record", "allocator", "protocol", "event", "figures", "judge"]),
+    ("probe", &["allocator", "event", "figures", "protocol", "judge", "report"]),
+    ("report", &["allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("scenario", &["allocator", "protocol", "event", "judge", "workload"]),
     ("workload", &["allocator", "protocol", "event"]),
     ("manual", &["allocator"]),
     (
         "cli",
-        &["allocator", "event", "judge", "observe", "protocol", "record", "report", "sandbox", "scenario", "workload"],
+        &["allocator", "event", "judge", "observe", "probe", "protocol", "report", "sandbox", "scenario", "workload"],
     ),
 ];
 
@@ -147,7 +145,12 @@ fn every_rule_of_the_specification_is_listed_once() {
     let listed = rules::all().into_iter().map(|rule| rule.number.to_owned());
     assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     let manual = read("src/manual.rs");
-    assert!(manual.contains("\n#![doc = include_str!(\"rules.md\")]\n"), "the manual has them from there");
+    for file in ["rules.md", "words.md"] {
+        assert!(
+            manual.contains(&format!("\n#![doc = include_str!(\"{file}\")]\n")),
+            "the manual has {file} from there"
+        );
+    }
     let again = manual.split("**").skip(1).step_by(2).find(|word| rules::is_number(word));
     assert_eq!(again, None, "the manual has a rule of its own");
 }
@@ -170,14 +173,6 @@ fn every_rule_that_is_named_is_listed() {
         }
     }
     assert!(named.len() >= 30, "{named:?}");
-}
-
-#[test]
-fn every_finding_is_in_the_manual() {
-    let manual = read("src/manual.rs");
-    for spec in mailconn::judge::ALL {
-        assert!(manual.contains(&format!("//! | {} | {} |", spec.id, spec.severity.name())), "{}", spec.id);
-    }
 }
 
 /// A finding is one file and one line of the registry: whoever adds one, or takes one away, touches nothing else.
@@ -214,13 +209,18 @@ fn every_finding_stands_in_one_file_and_one_line_of_the_registry() {
     assert!(found as usize >= mailconn::judge::ALL.len(), "{found}");
 }
 
+/// A format is one file and one line of the registry, likewise.
 #[test]
-fn every_word_for_failure_and_its_stage_is_in_the_manual() {
-    let manual = read("src/manual.rs");
-    let (_, words) = manual.split_once("//! # The words for failure\n").unwrap();
-    let words: Vec<&str> = words.split("//! # ").next().unwrap().split('`').skip(1).step_by(2).collect();
-    let all = FailureKind::ALL.map(FailureKind::name).into_iter().chain(Stage::ALL.map(Stage::name));
-    assert_eq!(words, all.collect::<Vec<_>>());
+fn every_format_stands_in_one_file_and_one_line_of_the_registry() {
+    let registry = read("src/report/mod.rs");
+    for format in mailconn::report::Format::ALL {
+        let name = format.name();
+        let line = |line: &&str| line.split_whitespace().next() == Some(name);
+        assert_eq!(registry.lines().filter(line).count(), 1, "{name} has a line of the registry");
+        let files = [format!("src/report/{name}.rs"), format!("src/report/{name}/mod.rs")];
+        let file = files.iter().find(|file| root().join(file).exists()).unwrap();
+        assert_eq!(read(file).matches(&format!("name: \"{name}\"")).count(), 1, "{name} has a file of its own");
+    }
 }
 
 #[test]

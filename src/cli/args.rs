@@ -43,7 +43,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Open one connection and show it phase by phase: what the server offers, what is wrong, and the cure
     ///
-    /// The name's resolution, the connect, TLS, the greeting, what the server offers before and after the sign-in, the
+    /// It shows resolving the name, connecting, TLS, the greeting, what the server offers before and after the sign-in, the
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
     #[command(after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
@@ -63,21 +63,21 @@ pub enum Command {
     /// the events were such that nobody could tell.
     ///
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
-    /// took, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
+    /// took, for how long a reader held the run up, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
     /// certificates were verified, judged_by, how it signed in and as whom, and of which executor tasks were that each had a
     /// thread to itself and disposed what they created. A consistently forged file passes; only a server's own record exposes
     /// it.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
-    /// Tell a stored run or scenario again: the report of its NDJSON file
+    /// Tell stored runs and scenarios again: the report of their NDJSON files, in any format
     ///
-    /// The table and the JSON document are those that the run would have given. What the file says is believed: mailconn
-    /// verify checks it.
+    /// The report is the one that the run would have given. The files are believed: mailconn verify checks them. Each file is
+    /// told of by itself, and all of them are one JSON document.
     #[command(after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
-    /// For trying clients on: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
+    /// For trying out mail clients: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
     /// SMTP delivers, IMAP and POP3 see. It prints its URLs, its users and their password, and makes a certificate of its
     /// own at each start. At the end it prints what the clients did: connections, the most at once, refusals, sessions that
     /// ended without LOGOUT or QUIT, commands by name.
@@ -87,11 +87,11 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules
     ///
-    /// Findings by their id, rules by their number, modes, failures and their stages, and what a check finds. rules prints
-    /// the truth table from the code that decides. Without a word, all there are. Nothing is dialled.
+    /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
+    /// the truth table from the code that decides. Without a word, it lists all words. Nothing is dialled.
     ///
-    /// A line that a server answered, such as 'NO [LIMIT] Maximum number of connections', is called what a run would call it:
-    /// with the word, the exit code, what it means and what to do. It has a blank in it, or begins as replies do.
+    /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
+    /// exit code, what it means and what to do. Text counts as a line if it has a blank in it or begins like a reply.
     #[command(after_help = "Exit codes:\n  0  explained\n  2  there is no such word, or the line refuses nothing")]
     Explain(ExplainArgs),
 }
@@ -99,13 +99,13 @@ pub enum Command {
 /// The flags of `mailconn explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The word to explain, upper and lower case alike; or, in quotes, a line that a server answered
+    /// The word to explain, in upper or lower case; or, in quotes, a line that a server sent
     #[arg(value_name = "WORD|LINE", allow_hyphen_values = true)]
     pub word: Option<String>,
-    /// Of a line: what is spoken
+    /// The protocol of the line
     #[arg(long, value_parser = ["imap", "smtp", "pop3"])]
     pub protocol: Option<String>,
-    /// Of a line: when it was said [default: each stage at which it means something else]
+    /// The stage at which the server sent the line [default: each stage at which it has another meaning]
     #[arg(long, value_parser = ["greeting", "tls", "auth", "wait", "operation", "logout"])]
     pub stage: Option<String>,
 }
@@ -127,7 +127,7 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE", help_heading = "Listening")]
     pub ca_file: Option<PathBuf>,
 
-    /// Who may sign in; repeatable
+    /// A user who may sign in; repeatable
     #[arg(long, value_name = "NAME", default_value = "sandbox", help_heading = "Users")]
     pub user: Vec<String>,
     /// Read the password of all users from this file, instead of making one up and printing it
@@ -149,7 +149,7 @@ pub struct SandboxArgs {
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
-    /// End sessions whose client was silent for so long [default: as the protocols ask, minutes]
+    /// End sessions whose client was silent for this time [default: minutes, as the protocols ask]
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
     pub idle_limit: Option<Duration>,
     /// Print a line for each session event: opened, encrypted, signed in, refused, delivered, closed
@@ -292,7 +292,7 @@ pub struct ScenarioArgs {
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
-    /// Which findings make a scenario exit 1 that did not expect them
+    /// Which findings make a scenario exit 1 if it does not expect them
     #[arg(
         long,
         value_parser = choices::severities(),
@@ -360,18 +360,18 @@ pub struct RunArgs {
     pub lock: Lock,
     /// The most connections open or being dialled at once; more wait
     ///
-    /// Workers keep their connections until all are done: in use-default, with fewer than --threads, the others wait in
-    /// vain until --wait-timeout.
+    /// In use-default a worker keeps its connection until all workers are done. With N below --threads, the other workers
+    /// wait until --wait-timeout, and fail.
     #[arg(long, value_name = "N", help_heading = "Connections")]
     pub max_connections: Option<usize>,
 
     /// Operations for each worker, or each task [default: 100; on a named SMTP server without send 8 in all]
     ///
     /// Exim ends a session after ten commands without mail (smtp_accept_max_nonmail), Postfix after about a hundred. A
-    /// number that is given here is tried.
+    /// number that is given here is used as it is.
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
     pub operations: Option<u64>,
-    /// Work for so long instead, like 10s or 2m
+    /// Work for this time instead, like 10s or 2m
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Work")]
     pub duration: Option<Duration>,
     /// Operations and their weights, like noop=3,fetch; a bare name counts 1 [default: depends on the protocol]
@@ -396,10 +396,10 @@ pub struct RunArgs {
     /// IMAP: append makes its mailbox under NAME [default: in the personal namespace, if the server has one]
     #[arg(long, value_name = "NAME", help_heading = "Work")]
     pub scratch_under: Option<String>,
-    /// A worker's rest between two operations
+    /// How long a worker rests between two operations
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Work")]
     pub pause: Duration,
-    /// Decides every choice; the same seed makes the same operations [default: a new one each time]
+    /// Decides every random choice; the same seed makes the same operations [default: a new one each time]
     #[arg(long, value_name = "N", help_heading = "Work")]
     pub seed: Option<u64>,
 
@@ -430,7 +430,7 @@ pub struct RunArgs {
     pub output: Option<PathBuf>,
     /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
     ///
-    /// Whatever is given here, a limit exits 6, a broken invariant 7, and operations that failed exit 1.
+    /// It does not change other exit codes: 6 for a limit, 7 for a broken invariant, 1 for failed operations.
     #[arg(
         long,
         value_parser = choices::severities(),

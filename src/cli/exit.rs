@@ -13,9 +13,9 @@ Exit codes:
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
 Where several apply, the first of 129/130/143, 7, 5, 6, 4, 1, 3 counts. 4 and 5
-speak of a connection's first dial: a later one that fails is a failed
-operation. A limit is 6 whenever it is met. A reader that goes away ends the
-run, and is no failure. A second signal ends it at once, without a report.";
+are about a connection's first dial: a later dial that fails is a failed
+operation. A limit is 6 at any time. If the report's reader goes away, the run
+ends, and that is no failure. A second signal ends it at once, without a report.";
 
 /// The codes, as the `--help` of a check prints them.
 pub const CHECK_HELP: &str = "\
@@ -28,7 +28,7 @@ Exit codes:
   6        a limit of the server: on connections, or on how much and how often
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
-What the findings say changes none of them.";
+Findings do not change the exit code.";
 
 /// The codes, as the `--help` of scenarios prints them.
 pub const SCENARIO_HELP: &str = "\
@@ -40,8 +40,8 @@ Exit codes:
            report could not be written
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
-Of several scenarios the first of 129/130/143, 7, 1 counts. Findings change none of
-them, but for those that a scenario expects, or expects not, and --fail-on.";
+Of several scenarios the first of 129/130/143, 7, 1 counts. A finding changes the
+exit code only if a scenario expects or excludes it, or --fail-on names it.";
 
 /// The codes, as the `--help` of a verification prints them.
 pub const VERIFY_HELP: &str = "\

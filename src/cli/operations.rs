@@ -22,8 +22,8 @@ pub fn help() -> String {
 pub fn help_of_lock() -> String {
     format!(
         "For how long an operation has its connection to itself\n\n\
-         command is the naive lock, to be seen failing: between one operation's EXAMINE and its FETCH another one may select \
-         its own mailbox on the same connection, and the reply comes from there (MC020). It needs IMAP, and {}.",
+         command is the naive lock, and shows how it fails: between one operation's EXAMINE and its FETCH another operation may \
+         select its own mailbox on the same connection, and the reply comes from there (MC020). It needs IMAP, and {}.",
         in_words("or", Operation::selects)
     )
 }

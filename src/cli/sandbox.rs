@@ -44,7 +44,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     if let Some(file) = &ca_file {
         ensure!(
             listens.iter().any(Listen::encrypts),
-            "--ca-file: nothing here speaks TLS; listen on imaps, smtps or pop3s, or add --starttls"
+            "--ca-file: no listener speaks TLS; listen on imaps, smtps or pop3s, or add --starttls"
         );
         file.writable()?;
     }
@@ -148,7 +148,7 @@ fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_
     match &args.ca_file {
         Some(file) => told += &format!("ca        {}\n", super::escaped(&file.to_string_lossy())),
         None if sandbox.ca_pem().is_some() => {
-            told += "ca        not written; name a --ca-file for clients that are to trust it\n";
+            told += "ca        not written; give --ca-file FILE to have clients trust it\n";
         }
         None => {}
     }

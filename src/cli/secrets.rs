@@ -102,7 +102,7 @@ fn output_of(
     match watched {
         Ok(output) if status.success() => Ok(output),
         Ok(_) => bail!("{flag} failed ({status}); run it by hand to see why"),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("{flag} was stopped, as this run is"),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("{flag} was stopped with the run"),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             bail!("{flag} took longer than --connect-timeout allows, and was stopped")
         }
@@ -193,17 +193,14 @@ pub fn from_file(path: &Path, deadline: Instant) -> Result<Secret> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
     let (is_file, mode) = file.metadata().map(|found| (found.is_file(), found.mode()))?;
-    ensure!(
-        !is_file || mode & 0o022 == 0,
-        "others can write it, so that anybody's password may stand there; chmod 600 it"
-    );
+    ensure!(!is_file || mode & 0o022 == 0, "other users can write it, so the password may be theirs; chmod 600 it");
     let text = await_text(&mut file, deadline, |_| false)?;
     let line = text.strip_suffix(b"\n").map_or(&**text, |line| line.strip_suffix(b"\r").unwrap_or(line));
     ensure!(!line.is_empty(), "it is empty; put the password on its first line");
-    ensure!(!line.contains(&b'\n') && !line.contains(&b'\r'), "it must hold the password and nothing else");
+    ensure!(!line.contains(&b'\n') && !line.contains(&b'\r'), "it must hold one line, the password, and nothing else");
     let secret = first_line(line)?;
     if is_file && mode & 0o044 != 0 {
-        super::complain(&format!("WARNING: --password-file {}: others can read it; chmod 600 it", path.display()));
+        super::complain(&format!("WARNING: --password-file {}: other users can read it; chmod 600 it", path.display()));
     }
     Ok(secret)
 }
@@ -271,7 +268,7 @@ fn first_line(text: &[u8]) -> Result<Secret> {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     ensure!(!line.is_empty(), "there is no secret on the first line");
-    ensure!(!line.contains(&0), "a NUL character is in no secret");
+    ensure!(!line.contains(&0), "it holds a NUL character; no password or token has one");
     let secret = std::str::from_utf8(line).ok().context("not UTF-8 text")?;
     Ok(Secret::new(secret.to_owned()))
 }

@@ -135,7 +135,7 @@ impl Settings {
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
         let output = output(args.output.as_deref())?;
-        ensure!(args.max_connections != Some(0), "--max-connections 0 lets no connection be; give at least 1");
+        ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         Ok(Self {
             note: is_spared(&args, &plan.mix, is_named).then(why_so_few),
             plan,
@@ -159,7 +159,7 @@ impl Settings {
 }
 
 fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
-    ensure!(args.threads >= 1, "--threads 0 leaves nobody to work; give at least 1");
+    ensure!(args.threads >= 1, "--threads 0 leaves no worker; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
     ensure!(args.operations <= Some(MOST_OPERATIONS), "--operations: give at most {MOST_OPERATIONS}, or a --duration");
@@ -227,8 +227,8 @@ fn is_spared(args: &RunArgs, mix: &Mix, is_named: bool) -> bool {
 
 fn why_so_few() -> String {
     format!(
-        "{WITHOUT_MAIL} operations in all, unless -n says how many each does: Exim bears ten commands without mail in a \
-         session, Postfix about a hundred"
+        "{WITHOUT_MAIL} operations in all, unless -n says how many each does: Exim ends a session after ten commands \
+         without mail, Postfix after about a hundred"
     )
 }
 
@@ -297,7 +297,7 @@ fn tasks(args: &RunArgs, executor: Executor, is_spared: bool) -> Result<Option<u
     let usual = if is_spared { WITHOUT_MAIL } else { args.threads.saturating_mul(10).min(MOST_TASKS) };
     let tasks = args.tasks.unwrap_or(usual);
     ensure!(tasks >= 1, "--tasks 0 leaves nothing to do; give at least 1");
-    ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than can stand in line; give at most {MOST_TASKS}");
+    ensure!(tasks <= MOST_TASKS, "--tasks {tasks} is more than the queue holds; give at most {MOST_TASKS}");
     Ok(Some(tasks))
 }
 
@@ -305,7 +305,7 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     let lock = args.lock;
     ensure!(
         lock == Lock::Unit || mix.operations().any(Operation::selects),
-        "--lock command shows what comes between EXAMINE and the reading: give --ops {} (IMAP has them), or leave it out",
+        "--lock command is for operations that select a mailbox and read it: give --ops {} (IMAP has them), or leave it out",
         operations::in_words("or", Operation::selects)
     );
     Ok(lock)
@@ -337,8 +337,14 @@ pub fn output(file: Option<&Path>) -> Result<Output> {
 fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
     let protocol = plan.protocol;
     let named = args.reach.ehlo.is_some() || args.reach.ehlo_label;
-    ensure!(!named || protocol == Protocol::Smtp, "--ehlo and --ehlo-label are about SMTP, and this is {protocol}");
-    ensure!(args.mailbox.is_empty() || protocol == Protocol::Imap, "--mailbox is about IMAP, and this is {protocol}");
+    ensure!(
+        !named || protocol == Protocol::Smtp,
+        "--ehlo and --ehlo-label are for SMTP, and the server speaks {protocol}; leave them out"
+    );
+    ensure!(
+        args.mailbox.is_empty() || protocol == Protocol::Imap,
+        "--mailbox is for IMAP, and the server speaks {protocol}; leave it out"
+    );
     let sends = plan.mix.operations().any(|operation| operation == Operation::Smtp(SmtpOperation::Send));
     for (flag, who, given) in [("--from", "sender", &args.from), ("--to", "recipient", &args.to)] {
         ensure!(
@@ -346,7 +352,10 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
             "{flag} is the {who} of send, which is not among the operations: add it to --ops"
         );
     }
-    ensure!(args.reach.sandbox_connections != Some(0), "--sandbox-connections 0 lets nobody in; give at least 1");
+    ensure!(
+        args.reach.sandbox_connections != Some(0),
+        "--sandbox-connections 0 refuses every sign-in; give at least 1"
+    );
     Ok(())
 }
 

@@ -21,14 +21,17 @@ pub use scenario::*;
 use named::fixed;
 
 /// Wall-clock times, as RFC 3339 to the microsecond.
-mod wall {
+pub(crate) mod wall {
     use std::time::SystemTime;
 
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    use super::{Micros, to_the_microsecond, wall_clock};
+
+    /// A certificate may name a moment that RFC 3339 has no digits for: the nearest is written.
     pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_rfc3339_micros(*time))
+        serializer.serialize_str(&wall_clock(to_the_microsecond(*time), Micros::ZERO))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,7 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{Answer, Failure, FailureKind, Mechanism, Operation, Protocol, Stage, Verb};
+use crate::protocol::{
+    Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
+};
 
 /// What goes by its name: exactly that one, no other spelling.
 trait Name: Sized {
@@ -68,6 +71,7 @@ words! {
     Reason: [Self::Explicit, Self::Main, Self::Default, Self::DefaultCreated];
     Disposal: [Self::ByHand, Self::ThreadExit, Self::ClientClosed, Self::NeverOpened, Self::Broken];
     Protocol: Protocol::ALL;
+    Security: [Self::Plain, Self::StartTls, Self::Tls];
     FailureKind: FailureKind::ALL;
     Stage: Stage::ALL;
     Executor: [Self::Threads, Self::Pool, Self::Tasks];
@@ -169,6 +173,33 @@ struct AnswerFields {
     uid_validity: Option<u32>,
 }
 
+/// What TLS agreed on, and with whom, as [`TlsDetails`] has it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TlsDetails")]
+struct TlsFields {
+    version: String,
+    cipher: String,
+    resumed: bool,
+    server_name: String,
+    verified: bool,
+    certificate: Option<Certificate>,
+}
+
+/// What a server's certificate says, as [`Certificate`] has it. An authority's own is never accepted from a server.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Certificate")]
+struct CertificateFields {
+    names: Vec<String>,
+    subject: String,
+    issuer: String,
+    #[serde(with = "super::wall")]
+    not_before: SystemTime,
+    #[serde(with = "super::wall")]
+    not_after: SystemTime,
+    #[serde(skip)]
+    is_authority: bool,
+}
+
 macro_rules! by_fields {
     ($($type:ty: $fields:ty;)+) => {$(
         impl Serialize for $type {
@@ -188,6 +219,8 @@ macro_rules! by_fields {
 by_fields! {
     Failure: FailureFields;
     Answer: AnswerFields;
+    TlsDetails: TlsFields;
+    Certificate: CertificateFields;
 }
 
 /// A number as it is written: no sign, no leading zero.

@@ -30,8 +30,8 @@ pub struct Article {
     pub title: &'static str,
     /// What it means.
     pub means: &'static str,
-    /// As a report shows it.
-    pub example: &'static str,
+    /// What the detector says of sample values.
+    pub example: fn() -> String,
     /// What to do about it.
     pub cure: &'static str,
     /// The rules behind it, by number.

@@ -6,7 +6,7 @@ mod finding;
 mod findings;
 mod integrity;
 mod refusals;
-mod rules;
+pub mod rules;
 mod scenario;
 mod selections;
 mod server_log;

@@ -10,17 +10,24 @@ use crate::ledger::{Analysis, Ledger, Session};
 use crate::protocol::Protocol;
 
 /// The connection that an operation must use.
-#[derive(Clone, Copy)]
-enum Due {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The independent one that was passed.
     Passed,
+    /// Main.
     Main,
+    /// The default that the thread had.
     OwnDefault,
+    /// A default that is created for it.
     NewDefault,
 }
 
-/// The specification's table: mode, had a default, passed one → the connection, and the reason's name.
+/// A row of the table: mode, had a default, passed one → the connection, and the reason's name.
+pub type Row = (Mode, bool, bool, Due, &'static str);
+
+/// The specification's table.
 #[rustfmt::skip]
-const TABLE: [(Mode, bool, bool, Due, &str); 12] = [
+pub static TABLE: [Row; 12] = [
     (Mode::UseMain,          false, true,  Due::Passed,     "explicit"),
     (Mode::UseMain,          true,  true,  Due::Passed,     "explicit"),
     (Mode::UseMain,          true,  false, Due::Main,       "main"),
@@ -36,19 +43,34 @@ const TABLE: [(Mode, bool, bool, Due, &str); 12] = [
 ];
 
 /// How many operations had the right connection, and what is wrong with the first of the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
+    table: &'static [Row],
     /// Operations that were judged.
     pub agreement: Agreement,
     /// What is wrong with the others, as far as it is kept.
     pub wrong: Vec<Wrong>,
 }
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self::by(&TABLE)
+    }
+}
+
+impl Rules {
+    /// By another table: how a test shows that a wrong one is seen.
+    #[must_use]
+    pub const fn by(table: &'static [Row]) -> Self {
+        Self { table, agreement: Agreement { checked: 0, held: 0 }, wrong: Vec::new() }
+    }
+}
+
 impl Analysis for Rules {
     fn see(&mut self, event: &Event, known: &Ledger) {
         let (What::Operation(operation), Some(start)) = (&event.what, known.start()) else { return };
         self.agreement.checked += 1;
-        let judged = Judged { start, known, operation, until: event.seq };
+        let judged = Judged { table: self.table, start, known, operation, until: event.seq };
         match judged.judge() {
             Ok(()) => self.agreement.held += 1,
             Err(wrong) if self.wrong.len() < EVIDENCE => {
@@ -62,6 +84,7 @@ impl Analysis for Rules {
 }
 
 struct Judged<'a> {
+    table: &'static [Row],
     start: &'a RunStart,
     known: &'a Ledger,
     operation: &'a Operation,
@@ -71,7 +94,7 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     fn judge(&self) -> Result<(), String> {
-        let Self { start, known, operation, until } = *self;
+        let Self { table, start, known, operation, until } = *self;
         let had = known.default_of(operation.worker, operation.issued_after);
         if operation.had_default != had.is_some() {
             let had = had.map_or_else(|| "none".to_owned(), |had| had.to_string());
@@ -80,8 +103,9 @@ impl Judged<'_> {
         if !known.mode_was(operation.mode, operation.issued_after, until) {
             return Err(format!("it claims the mode {}, which was not in force", operation.mode));
         }
-        let (due, reason) = due(operation.mode, had.is_some(), operation.passed.is_some())
-            .ok_or_else(|| "the table has no such row".to_owned())?;
+        let cell = (operation.mode, had.is_some(), operation.passed.is_some());
+        let row = table.iter().find(|row| (row.0, row.1, row.2) == cell);
+        let &(.., due, reason) = row.ok_or_else(|| "the table has no such row".to_owned())?;
         if operation.reason.map(|reason| reason.name()) != Some(reason) {
             let said = operation.reason.map_or("none", |it| it.name());
             return Err(format!("the reason must be {reason}, it says {said}"));
@@ -126,7 +150,7 @@ impl Judged<'_> {
     }
 
     fn is_due(&self, due: Due, used: ConnectionId, had: Option<ConnectionId>) -> Result<(), String> {
-        let Self { start, known, operation, until } = *self;
+        let Self { start, known, operation, until, .. } = *self;
         let place = known.place(used).ok_or_else(|| format!("{used} was never created"))?;
         let (holds, expected) = match due {
             Due::Main => (used == ConnectionId::MAIN, "main (#0)".to_owned()),
@@ -188,9 +212,4 @@ fn is_one_unit(protocol: Protocol, lock: Lock, operation: &Operation) -> Result<
         return Err("another command came between those of its unit (A7)".to_owned());
     }
     Ok(())
-}
-
-fn due(mode: Mode, had_default: bool, passed: bool) -> Option<(Due, &'static str)> {
-    let row = TABLE.iter().find(|row| (row.0, row.1, row.2) == (mode, had_default, passed));
-    row.map(|row| (row.3, row.4))
 }

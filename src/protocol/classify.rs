@@ -40,7 +40,7 @@ struct Known {
 }
 
 struct Row {
-    of: &'static table::Row,
+    of: table::Row,
     says: Sought,
 }
 
@@ -48,19 +48,19 @@ enum Sought {
     Words(Vec<Pattern>),
     Both(Box<[Self; 2]>),
     /// What is not looked for among the words.
-    Other(&'static Says),
+    Other(Says),
 }
 
 impl Sought {
-    fn of(says: &'static Says) -> Self {
+    fn of(says: Says) -> Self {
         match says {
             Says::Words(words) => Self::Words(patterns(words)),
-            Says::Both(one, other) => Self::Both(Box::new([Self::of(one), Self::of(other)])),
+            Says::Both(one, other) => Self::Both(Box::new([Self::of(*one), Self::of(*other)])),
             other => Self::Other(other),
         }
     }
 
-    fn fits(&self, line: &Line) -> bool {
+    fn fits(&self, line: &Line<'_>) -> bool {
         match self {
             Self::Words(patterns) => holds_any(&line.text, patterns),
             Self::Both(both) => both.iter().all(|sought| sought.fits(line)),
@@ -77,12 +77,18 @@ impl Sought {
     }
 }
 
-static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
-    rows: table::TABLE.iter().map(|row| Row { of: row, says: Sought::of(&row.says) }).collect(),
-    names_follow: patterns(table::NAMES_FOLLOW),
-    locks: patterns(table::LOCKS),
-    remarks: table::REMARKS.iter().map(|words| patterns(words)).collect(),
-});
+impl Known {
+    fn of(rows: &[table::Row]) -> Self {
+        Self {
+            rows: rows.iter().map(|row| Row { of: *row, says: Sought::of(row.says) }).collect(),
+            names_follow: patterns(table::NAMES_FOLLOW),
+            locks: patterns(table::LOCKS),
+            remarks: table::REMARKS.iter().map(|words| patterns(words)).collect(),
+        }
+    }
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| Known::of(table::TABLE));
 
 fn patterns(words: &[&str]) -> Vec<Pattern> {
     words.iter().map(|words| Pattern::of(words)).collect()
@@ -100,7 +106,8 @@ fn beginning(line: &[u8]) -> &[u8] {
 }
 
 /// A refusal taken apart.
-struct Line {
+struct Line<'known> {
+    known: &'known Known,
     protocol: Protocol,
     /// `no`, `bad`, `bye`, `-err`, or the code of a reply of SMTP.
     first: String,
@@ -114,8 +121,8 @@ struct Line {
     text: Text,
 }
 
-impl Line {
-    fn read(line: &[u8], carried: &[String]) -> Self {
+impl<'known> Line<'known> {
+    fn read(known: &'known Known, line: &[u8], carried: &[String]) -> Self {
         let whole = String::from_utf8_lossy(beginning(line));
         let untagged = whole.strip_prefix("* ").unwrap_or(&whole);
         let (first, mut said) = untagged.split_once(' ').unwrap_or((untagged, ""));
@@ -145,9 +152,9 @@ impl Line {
         let said = table::SAYS_NOTHING
             .iter()
             .fold(without(said, carried), |said, words| without(&said, &[(*words).to_owned()]));
-        let said = without_remarks(&said);
+        let said = without_remarks(known, &said);
         let text = Text::of(&said);
-        Self { protocol, first, enhanced, codes, is_goodbye: is_goodbye(line), said, text }
+        Self { known, protocol, first, enhanced, codes, is_goodbye: is_goodbye(line), said, text }
     }
 
     /// Whether the reply has that code: `454`, `4..`, `5.7.8`, `.2.2`, or two of them.
@@ -169,7 +176,8 @@ impl Line {
 
     fn means(mut self, stage: Stage) -> FailureKind {
         if At::Later.holds(stage) {
-            let names = KNOWN.names_follow.iter().filter_map(|pattern| self.text.find(pattern)).map(|found| found.end);
+            let names =
+                self.known.names_follow.iter().filter_map(|pattern| self.text.find(pattern)).map(|found| found.end);
             if let Some(end) = names.min() {
                 self.text.truncate(end);
             }
@@ -187,12 +195,12 @@ impl Line {
                 && row.says.fits(self)
         };
         // The table's last row holds always.
-        KNOWN.rows.iter().find(fits).map_or(FailureKind::ServerNo, |row| row.of.means)
+        self.known.rows.iter().find(fits).map_or(FailureKind::ServerNo, |row| row.of.means)
     }
 
     /// Whether it says that a maildrop has another owner, and nothing of how many connections there are.
     fn is_about_a_lock(&self) -> bool {
-        let is_lock = self.codes.iter().any(|code| code == "in-use") || holds_any(&self.text, &KNOWN.locks);
+        let is_lock = self.codes.iter().any(|code| code == "in-use") || holds_any(&self.text, &self.known.locks);
         is_lock && self.decide(Stage::Operation, |row| matches!(row.says, Sought::Words(_))) != LimitConnections
     }
 
@@ -203,7 +211,7 @@ impl Line {
         let words = self.said.split_whitespace().filter(|word| !word.contains("://") && !has_path(word));
         let said = words.collect::<Vec<_>>().join(" ");
         for sentence in said.split(['.', '!', '?', '。']) {
-            let (clauses, is_choice) = clauses(sentence);
+            let (clauses, is_choice) = self.clauses(sentence);
             if clauses.len() < 2 {
                 continue;
             }
@@ -211,7 +219,7 @@ impl Line {
             for (at, clause) in clauses.into_iter().enumerate() {
                 // What only a comma parts from a cause may follow from it.
                 let counts = is_choice || at == 0 || !follows(clause);
-                if let Some(cause) = cause_of(clause).filter(|_| counts)
+                if let Some(cause) = self.cause_of(clause).filter(|_| counts)
                     && !causes.iter().any(|other| is_same_cause(*other, cause))
                 {
                     causes.push(cause);
@@ -225,6 +233,44 @@ impl Line {
         }
         Vec::new()
     }
+
+    /// The clauses of a sentence, and whether it says that one has to choose from them.
+    fn clauses<'a>(&self, sentence: &'a str) -> (Vec<&'a str>, bool) {
+        const OR: [&str; 4] = [" or ", "(or ", "或", "、"];
+        const CHOICES: [&str; 3] = ["possible cause", "possible reason", "one of the following"];
+        let lower = sentence.to_ascii_lowercase();
+        let mut is_choice = CHOICES.iter().any(|choice| lower.contains(choice));
+        let mut clauses = Vec::new();
+        let mut from = 0;
+        for (at, c) in sentence.char_indices() {
+            let or = match c {
+                '/' => usize::from(at >= from && self.parts_causes(&sentence[from..at], &sentence[at + 1..])),
+                _ => OR.iter().find(|or| lower[at..].starts_with(**or)).map_or(0, |or| or.len()),
+            };
+            let separator = if matches!(c, ',' | '，' | ';' | '；') { c.len_utf8() } else { or };
+            if separator > 0 && at >= from {
+                clauses.push(&sentence[from..at]);
+                from = at + separator;
+                is_choice |= or > 0;
+            }
+        }
+        clauses.push(&sentence[from..]);
+        (clauses, is_choice)
+    }
+
+    /// Whether a slash stands between two causes, and not between two words as in `IMAP/POP3`.
+    fn parts_causes(&self, before: &str, behind: &str) -> bool {
+        let behind = behind.split([',', ';', '，', '、']).next().unwrap_or_default();
+        let causes = self.cause_of(before).zip(self.cause_of(behind));
+        causes.is_some_and(|(one, other)| !is_same_cause(one, other))
+    }
+
+    /// The cause that the words of a sign-in's refusal state, if they state one.
+    fn cause_of(&self, clause: &str) -> Option<FailureKind> {
+        let line = Line::read(self.known, format!("no {clause}").as_bytes(), &[]);
+        let cause = line.decide(Stage::Auth, |row| matches!(row.says, Sought::Words(_)) || row.of.means == AuthRefused);
+        (cause != AuthRefused).then_some(cause)
+    }
 }
 
 fn has_path(word: &str) -> bool {
@@ -232,10 +278,10 @@ fn has_path(word: &str) -> bool {
 }
 
 /// The text without the parts that warn, or say where there is more to read.
-fn without_remarks(said: &str) -> String {
+fn without_remarks(known: &Known, said: &str) -> String {
     let is_remark = |part: &str| {
         let text = Text::of(part);
-        KNOWN.remarks.iter().any(|words| words.iter().all(|pattern| text.holds(pattern)))
+        known.remarks.iter().any(|words| words.iter().all(|pattern| text.holds(pattern)))
     };
     let apart = said.replace(" - ", "; ");
     let parts: Vec<&str> = apart.split_inclusive(['.', ';', ':', '!', '?', '。', ',', '(', ')']).collect();
@@ -264,44 +310,6 @@ fn follows(clause: &str) -> bool {
     ];
     let lower = clause.to_ascii_lowercase();
     WORDS.iter().any(|word| lower.contains(word))
-}
-
-/// The clauses of a sentence, and whether it says that one has to choose from them.
-fn clauses(sentence: &str) -> (Vec<&str>, bool) {
-    const OR: [&str; 4] = [" or ", "(or ", "或", "、"];
-    const CHOICES: [&str; 3] = ["possible cause", "possible reason", "one of the following"];
-    let lower = sentence.to_ascii_lowercase();
-    let mut is_choice = CHOICES.iter().any(|choice| lower.contains(choice));
-    let mut clauses = Vec::new();
-    let mut from = 0;
-    for (at, c) in sentence.char_indices() {
-        let or = match c {
-            '/' => usize::from(at >= from && parts_causes(&sentence[from..at], &sentence[at + 1..])),
-            _ => OR.iter().find(|or| lower[at..].starts_with(**or)).map_or(0, |or| or.len()),
-        };
-        let separator = if matches!(c, ',' | '，' | ';' | '；') { c.len_utf8() } else { or };
-        if separator > 0 && at >= from {
-            clauses.push(&sentence[from..at]);
-            from = at + separator;
-            is_choice |= or > 0;
-        }
-    }
-    clauses.push(&sentence[from..]);
-    (clauses, is_choice)
-}
-
-/// Whether a slash stands between two causes, and not between two words as in `IMAP/POP3`.
-fn parts_causes(before: &str, behind: &str) -> bool {
-    let behind = behind.split([',', ';', '，', '、']).next().unwrap_or_default();
-    let causes = cause_of(before).zip(cause_of(behind));
-    causes.is_some_and(|(one, other)| !is_same_cause(one, other))
-}
-
-/// The cause that the words of a sign-in's refusal state, if they state one.
-fn cause_of(clause: &str) -> Option<FailureKind> {
-    let line = Line::read(format!("no {clause}").as_bytes(), &[]);
-    let cause = line.decide(Stage::Auth, |row| matches!(row.says, Sought::Words(_)) || row.of.means == AuthRefused);
-    (cause != AuthRefused).then_some(cause)
 }
 
 fn is_same_cause(one: FailureKind, other: FailureKind) -> bool {
@@ -357,7 +365,7 @@ pub fn refusal_of(line: &[u8], stage: Stage, carried: &[String]) -> Failure {
 /// decided on that one.
 pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage, carried: &[String]) -> Failure {
     let line = without_tag(line);
-    let kind = Line::read(line, carried).means(stage);
+    let kind = Line::read(&KNOWN, line, carried).means(stage);
     let message = advice(kind, stage, beginning(line), &Circumstances::default());
     Failure::new(kind, stage, message).with_line(beginning(shown))
 }
@@ -388,18 +396,18 @@ fn phrases(says: &Says) -> Vec<&'static str> {
 
 /// Whether the line says that a maildrop has another owner (RFC 1939 §3), and nothing of how many connections there are.
 pub(super) fn is_about_a_lock(line: &[u8]) -> bool {
-    Line::read(line, &[]).is_about_a_lock()
+    Line::read(&KNOWN, line, &[]).is_about_a_lock()
 }
 
 /// The causes that a sign-in's refusal offers to choose from, in words; none if it offers no choice.
 pub(super) fn offered_causes(line: &[u8]) -> Option<String> {
-    let causes = Line::read(line, &[]).causes();
+    let causes = Line::read(&KNOWN, line, &[]).causes();
     (causes.len() > 1).then(|| named(&causes))
 }
 
 /// What a line means that is no greeting of the protocol, if its words say that the server cannot serve now.
 pub(super) fn refused_greeting(line: &[u8]) -> Option<FailureKind> {
-    let kind = Line::read(line, &[]).means(Stage::Greeting);
+    let kind = Line::read(&KNOWN, line, &[]).means(Stage::Greeting);
     (kind != FailureKind::Greeting).then_some(kind)
 }
 
@@ -449,3 +457,6 @@ fn named(causes: &[FailureKind]) -> String {
     });
     names.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,103 +1,84 @@
-//! What the words of the reports mean: findings, rules, modes, failures; each with what to do about it.
+//! What the words of the reports mean, and what to do about it.
 //!
-//! All of it is plain data; the rules are those of `src/rules.md`. A test holds it complete: whatever word mailconn can say
-//! of a run or a check can be explained.
+//! The articles are data: a word has one in `src/words.md`, a rule in `src/rules.md`, a finding in its own file. A test
+//! holds them complete: each word that mailconn says of a run or a check has an article.
 
-mod checks;
-mod failures;
+mod articles;
 mod lines;
 mod rules;
-mod words;
+
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use self::articles::{Article, FAILURES, FINDINGS, RULES, STAGES, all, chapter};
 use super::table::grid::{labelled, paragraph};
-use crate::event::Severity;
-use crate::judge;
 use crate::protocol::{Protocol, Stage};
 
-pub use lines::{Unclassified, explain_line};
+pub use lines::explain_line;
 
-/// One word, explained.
-#[derive(Clone, Copy)]
-struct Article {
-    name: &'static str,
-    /// How bad it is, if it is a finding.
-    severity: Option<Severity>,
-    /// What it is, in one line.
-    title: &'static str,
-    means: &'static str,
-    /// As a report or a command line shows it; empty if there is nothing to show.
-    example: &'static str,
-    /// What to do about it.
-    cure: &'static str,
-    /// The rules behind it, by number.
-    rules: &'static [&'static str],
-    /// Public threads of people who met it: `owner/repository#number`.
-    met: &'static [&'static str],
-}
-
-/// No such word is explained.
+/// Why a text cannot be explained.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("nothing is called \"{word}\"{} mailconn explain lists all there is", meant(.nearest))]
-pub struct Unexplained {
-    /// The word that was asked for, fit to be shown.
-    pub word: String,
-    /// Those that begin like it, or else the one that looks most like it, if there is one.
-    pub nearest: Vec<&'static str>,
+pub enum Unexplained {
+    /// No word is called so. `word` is fit to be shown; `nearest` are those that begin like it, or else the most similar one.
+    #[error("nothing is called \"{word}\"{} mailconn explain lists all there is", meant(.nearest))]
+    Word {
+        /// The word that was asked for.
+        word: String,
+        /// What may have been meant.
+        nearest: Vec<&'static str>,
+    },
+    /// The line says that the server does what was asked.
+    #[error("the line refuses nothing: \"{0}\"; paste a NO, BAD or BYE, an -ERR, a 4xx or 5xx reply")]
+    Accepts(String),
+    /// No server speaks at that stage.
+    #[error("no server says anything at stage {0}; choose greeting, tls, auth, operation or logout")]
+    Unsaid(Stage),
 }
 
 fn meant(nearest: &[&'static str]) -> String {
     if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {}?", nearest.join(" or ")) }
 }
 
-/// The truth table of the rules.
-const RULES: &str = "rules";
-
-/// What a word means: a finding's id, a rule's number, a mode, a failure's word or stage, or `rules` for the truth table.
-/// Upper and lower case are the same. Plain text, no line wider than 80 columns.
+/// What a word means, in each of its senses; `rules` is the truth table. Upper and lower case are the same. Plain text, no
+/// line wider than 80 columns.
 ///
 /// # Errors
 /// There is no such word.
 pub fn explain(word: &str) -> Result<String, Unexplained> {
-    let asked = words::canonical(word.trim()).unwrap_or(word.trim());
-    if asked.eq_ignore_ascii_case(RULES) {
-        return Ok(rules::table());
+    let asked = word.trim();
+    for spelling in [asked, &bare(asked)] {
+        if [RULES, "truth-table"].iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
+            return Ok(rules::table());
+        }
+        let senses: Vec<String> = all().iter().filter(|it| it.is_called(spelling)).map(shown).collect();
+        if !senses.is_empty() {
+            return Ok(senses.join("\n"));
+        }
     }
-    if let Some(rule) = rules::all().find(|rule| rule.number.eq_ignore_ascii_case(asked)) {
-        return Ok(rule_article(&rule));
-    }
-    // A word can be two things: greeting is a failure, and the stage at which others happen.
-    let found: Vec<String> =
-        articles().filter(|it| it.name.eq_ignore_ascii_case(asked)).map(|it| article(&it)).collect();
-    if !found.is_empty() {
-        return Ok(found.join("\n"));
-    }
-    Err(Unexplained { word: printable(asked), nearest: nearest(&asked.to_lowercase()) })
+    let word = super::words::printable(asked).chars().take(60).collect();
+    Err(Unexplained::Word { word, nearest: nearest(&asked.to_lowercase()) })
 }
 
-/// Why a text cannot be explained.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unexplainable {
-    /// As a word.
-    #[error(transparent)]
-    Word(#[from] Unexplained),
-    /// As a server's line.
-    #[error(transparent)]
-    Line(#[from] Unclassified),
+/// The name alone, of `EmailClient.CreateConnection()` and `Client::thread_scope`; of several words one: `hung-up`.
+fn bare(word: &str) -> String {
+    let (path, name) = word.split_at(word.rfind(['.', ':']).map_or(0, |last| last + 1));
+    let is_path = !path.contains(char::is_whitespace) && !name.starts_with(char::is_whitespace);
+    let name = if is_path { name } else { word };
+    name.trim_end_matches("()").split_whitespace().collect::<Vec<_>>().join("-")
 }
 
 /// What a word means, or else a server's line that was pasted. `protocol` and `stage` narrow what a line can mean.
 ///
 /// # Errors
 /// There is no such word and it looks like no line, or the line refuses nothing.
-pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplainable> {
+pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplained> {
     if let Some(both) = failure_at_stage(text) {
         return Ok(both);
     }
     match explain(text) {
-        Err(_) if lines::looks_like_a_line(text.trim()) => Ok(explain_line(text, protocol, stage)?),
-        explained => Ok(explained?),
+        Err(_) if lines::looks_like_a_line(text.trim()) => explain_line(text, protocol, stage),
+        explained => explained,
     }
 }
 
@@ -105,112 +86,59 @@ pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>
 fn failure_at_stage(text: &str) -> Option<String> {
     let (kind, rest) = text.trim().split_once(" at ")?;
     let stage = rest.split([',', ':', ' ']).next()?;
-    let failure = failures::KINDS.iter().find(|it| it.name == kind)?;
-    let stage = failures::STAGES.iter().find(|it| it.name == stage)?;
-    Some(article(failure) + "\n" + &article(stage))
+    let failure = chapter(FAILURES).find(|it| it.name == kind)?;
+    let stage = chapter(STAGES).find(|it| it.name == stage)?;
+    Some(shown(failure) + "\n" + &shown(stage))
 }
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
-    let begin_so: Vec<_> = explained().filter(|name| name.to_lowercase().starts_with(lower)).collect();
+    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES]).collect();
+    let begin_so: Vec<_> = names.iter().copied().filter(|name| name.to_lowercase().starts_with(lower)).collect();
     if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
         return begin_so;
     }
     let alike = |name: &&str| strsim::normalized_damerau_levenshtein(lower, &name.to_lowercase());
-    let nearest = explained().min_by(|one, other| alike(other).total_cmp(&alike(one)));
+    let nearest = names.into_iter().min_by(|one, other| alike(other).total_cmp(&alike(one)));
     nearest.filter(|name| alike(name) >= 0.5).into_iter().collect()
 }
 
-/// Every word that can be explained, kind by kind.
+/// Every word that can be explained, chapter by chapter.
 #[must_use]
 pub fn explained_words() -> String {
-    let list = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<Vec<_>>().join(" ");
-    let of = |articles: &'static [Article]| list(&mut articles.iter().map(|article| article.name));
-    let findings = findings().map(|article| (article.name.to_owned() + " ", article.titled()));
-    let others = [
-        ("rules ", format!("(the truth table) {}", list(&mut rules::all().map(|rule| rule.number)))),
-        ("modes ", of(&words::MODES)),
-        ("words ", of(&words::WORDS)),
-        ("of programs ", of(&words::OF_PROGRAMS)),
-        ("severities ", of(&words::SEVERITIES)),
-        ("of reports ", of(&words::OF_REPORTS)),
-        ("failures ", of(&failures::KINDS)),
-        ("stages ", of(&failures::STAGES)),
-        ("of a check ", of(&checks::CONCERNS)),
-    ];
+    let findings = chapter(FINDINGS).map(|it| (it.name.to_owned() + " ", it.title().to_owned()));
+    let others = all().chunk_by(|one, next| one.chapter == next.chapter).filter_map(|articles| {
+        let chapter = articles.first()?.chapter;
+        let names: Vec<_> = articles.iter().map(|article| article.name).collect();
+        (chapter != FINDINGS).then(|| (format!("{chapter} "), names.join(" ")))
+    });
     paragraph(
-        "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said; nothing is dialled.",
+        "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said, mailconn explain rules the \
+         truth table of the rules; nothing is dialled.",
     ) + "\n"
         + &labelled(findings)
         + "\n"
-        + &labelled(others.map(|(label, text)| (label.to_owned(), text)))
+        + &labelled(others)
 }
 
-fn articles() -> impl Iterator<Item = Article> {
-    let words = words::MODES.iter().chain(&words::WORDS).chain(&words::OF_PROGRAMS);
-    let words = words.chain(&words::SEVERITIES).chain(&words::OF_REPORTS);
-    let words = words.chain(&failures::KINDS).chain(&failures::STAGES).chain(&checks::CONCERNS);
-    findings().chain(words.copied())
-}
-
-/// The judge has the articles of what it finds.
-fn findings() -> impl Iterator<Item = Article> {
-    judge::ALL.iter().map(|spec| {
-        let judge::Article { title, means, example, cure, rules, met } = spec.article;
-        Article { name: spec.id, severity: Some(spec.severity), title, means, example, cure, rules, met }
-    })
-}
-
-fn explained() -> impl Iterator<Item = &'static str> {
-    let rules = rules::all().map(|rule| rule.number);
-    articles().map(|article| article.name).chain(rules).chain([RULES])
-}
-
-/// What stands first under that name.
-fn article_named(name: &str) -> Option<Article> {
-    articles().find(|article| article.name == name)
-}
-
-impl Article {
-    /// Its title, behind its severity.
-    fn titled(&self) -> String {
-        self.severity.map_or_else(String::new, |severity| format!("{}: ", severity.name())) + self.title
+fn shown(article: &Article) -> String {
+    let mut text = paragraph(&format!("{}  {}", article.name, article.title()));
+    for more in article.paragraphs.iter().skip(1) {
+        text += &format!("\n  {}", paragraph(more));
     }
+    let rows = article.items.iter().flat_map(|(label, text)| match *label {
+        "Rules" => text.split(", ").map(|number| row("rule", &rule(number))).collect(),
+        label => vec![row(&label.to_lowercase(), text)],
+    });
+    text + "\n" + &labelled(rows)
 }
 
-fn article(article: &Article) -> String {
-    let mut rows = vec![row("it means", article.means)];
-    if !article.example.is_empty() {
-        rows.push(row("looks like", article.example));
-    }
-    rows.push(row("what to do", article.cure));
-    let mut label = if article.rules.len() == 1 { "rule" } else { "rules" };
-    for number in article.rules {
-        rows.push(row(label, &format!("{number}: {}", rules::text(number).unwrap_or_default())));
-        label = "";
-    }
-    rows.extend(met(article.met));
-    paragraph(&format!("{}  {}", article.name, article.titled())) + "\n" + &labelled(rows)
-}
-
-fn rule_article(rule: &rules::Rule) -> String {
-    let mut parts = rule.paragraphs();
-    let mut text = paragraph(&format!("{}  {}", rule.number, parts.next().unwrap_or_default()));
-    for part in parts {
-        text += &format!("\n  {}", paragraph(&part));
-    }
-    text + "\n" + &labelled(rule.list().map(|(label, text)| row(&label.to_lowercase(), &text)))
+/// A rule's number and its first paragraph, which says what it demands.
+fn rule(number: &str) -> String {
+    let title = chapter(RULES).find(|rule| rule.name == number).map_or("", Article::title);
+    format!("{number}: {title}")
 }
 
 fn row(label: &str, text: &str) -> (String, String) {
     (format!("{label:<11} "), text.to_owned())
-}
-
-fn met(threads: &[&str]) -> Option<(String, String)> {
-    (!threads.is_empty()).then(|| row("met in", &threads.join(", ")))
-}
-
-/// A word of the command line, fit to be repeated.
-fn printable(word: &str) -> String {
-    super::words::printable(word).chars().take(60).collect()
 }

@@ -4,7 +4,6 @@
 //! of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`] decides what is written
 //! where, and [`Progress`] what is shown while a run lasts.
 
-mod check;
 mod explain;
 mod format;
 mod model;
@@ -16,15 +15,17 @@ mod words;
 
 use std::str::FromStr;
 
-pub use check::{check_begins, check_ends, check_json, check_step};
-pub use explain::{Unclassified, Unexplainable, Unexplained, explain, explain_line, explain_text, explained_words};
+pub use explain::{Unexplained, explain, explain_line, explain_text, explained_words};
 pub use format::{Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
+pub(crate) use json::indented;
 pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
+pub(crate) use table::grid::{labelled, paragraph};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
+pub(crate) use words::{conclusion, day, many, printable, span};
 
 macro_rules! formats {
     ($($file:ident $name:ident)+) => {

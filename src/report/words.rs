@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::judge::{Conclusion, Verdict};
 
 /// A conclusion in words.
-pub(super) fn conclusion(conclusion: Conclusion) -> String {
+pub(crate) fn conclusion(conclusion: Conclusion) -> String {
     match conclusion {
         Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
         other => other.sentence().to_owned(),
@@ -28,11 +28,6 @@ pub(super) fn signal(number: i32) -> String {
     }
 }
 
-/// Whole microseconds.
-pub(super) fn us(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// A wall-clock time in RFC 3339, UTC, with microseconds.
 pub(super) fn wall(time: SystemTime) -> String {
     // A wrong clock must not cause a panic: `humantime` writes the years 1970 to 9999.
@@ -42,14 +37,14 @@ pub(super) fn wall(time: SystemTime) -> String {
 }
 
 /// The day of a wall-clock time, UTC.
-pub(super) fn day(time: SystemTime) -> String {
+pub(crate) fn day(time: SystemTime) -> String {
     let mut day = wall(time);
     day.truncate("2026-11-24".len());
     day
 }
 
 /// `1,984 workers`: a count of things that take an `s`.
-pub(super) fn many(number: u64, thing: &str) -> String {
+pub(crate) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
@@ -108,7 +103,7 @@ pub(super) fn ms(duration: impl Into<Duration>) -> String {
 }
 
 /// A length of time in a sentence: `512 ms`, `1.23 s`, `2 min 3 s`.
-pub(super) fn span(duration: impl Into<Duration>) -> String {
+pub(crate) fn span(duration: impl Into<Duration>) -> String {
     let duration = duration.into();
     let seconds = duration.as_secs_f64();
     if seconds < 0.0095 {
@@ -130,7 +125,7 @@ pub(super) fn per_second(rate: f64) -> String {
 
 /// Foreign text (a server's line, a name) made safe for a terminal: it cannot move the cursor, change a colour or turn the
 /// direction of writing, and it has a longest length.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const MOST: usize = 600;
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.trim_end().chars();

@@ -661,7 +661,7 @@ fn wrong_usage_is_2_in_one_line() {
         (vec!["imap://127.0.0.1"], "names no user"),
         (vec![&*secret], "URL: the address holds a password"),
         (vec!["sandbox", &*secret], "a server is named by its URL, and a password never belongs in it"),
-        (vec!["--format", "table", &*url], "text, json"),
+        (vec!["--format", "ndjson", &*url], "text, json"),
         (vec!["--threads", "3", &*url], "see mailconn check --help"),
         (vec!["--password-stdin", "sandbox"], "the sandbox"),
         (vec!["--sandbox-connections", "3", &*url], "URL names a real server"),

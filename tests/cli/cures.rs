@@ -306,7 +306,7 @@ fn a_token_in_the_clear_is_no_password() {
     };
     for ended in [token(""), said("imap://joe@{}", server.address, "check --auth xoauth2")] {
         let findings = &ended.stdout[ended.stdout.find("Findings").unwrap()..];
-        assert!(findings.contains("the token was said in the clear"), "{}", ended.stdout);
+        assert!(findings.contains("the token was sent in the clear"), "{}", ended.stdout);
         assert!(!findings.contains("password"), "{}", ended.stdout);
     }
     let report: Value = serde_json::from_str(&token("--format json").stdout).unwrap();

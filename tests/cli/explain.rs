@@ -1,29 +1,23 @@
 //! `mailconn explain`: whatever word a report can say is explained, and each explanation is whole.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 
 use mailconn::allocator::{Kind, Mode, Reason, route};
-use mailconn::event::Lock;
+use mailconn::event::{Executor, HowClosed, Lock};
+use mailconn::figures::WhyOpened;
 use mailconn::protocol::{FailureKind, Stage};
 use mailconn::report::{explain, explained_words};
 
 use super::process::{end, mailconn, shell};
 use crate::support::rules;
 
-fn source(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The string literals of the code in that folder, or file.
-fn literals(path: &str) -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if path.is_dir() {
-        let inside = std::fs::read_dir(&path).unwrap();
-        return inside.flat_map(|entry| literals(entry.unwrap().path().to_str().unwrap())).collect();
-    }
-    let text = std::fs::read_to_string(path).unwrap();
-    text.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+fn source(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// What the list of `mailconn explain` has behind that label.
@@ -34,7 +28,7 @@ fn listed(label: &str) -> BTreeSet<String> {
     lines.flat_map(|(_, line)| line.split_whitespace()).map(str::to_owned).collect()
 }
 
-fn names(names: impl IntoIterator<Item = &'static str>) -> BTreeSet<String> {
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
@@ -96,47 +90,156 @@ fn what_readers_of_the_reference_type_is_explained() {
 }
 
 #[test]
-fn every_finding_has_the_severity_of_the_manual() {
-    let manual = source("src/manual.rs");
-    let rows = manual.lines().filter_map(|line| line.strip_prefix("//! | MC"));
-    let mut checked = 0;
-    for row in rows {
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let id = format!("MC{}", cells[0]);
-        let text = explain(&id).unwrap();
-        assert!(text.starts_with(&format!("{id}  {}: ", cells[1])), "{text}");
-        assert!(is_whole(cells[1]).contains("  severity: "), "{}", cells[1]);
-        assert!(listed("severities").contains(cells[1]), "{}", cells[1]);
+fn every_finding_says_its_severity_and_each_severity_is_explained() {
+    for spec in mailconn::judge::ALL {
+        let severity = spec.severity.name();
+        let text = explain(spec.id).unwrap();
+        assert!(text.starts_with(&format!("{}  {severity}: ", spec.id)), "{text}");
         let example = text.split_once("\nlooks like ").unwrap().1.trim_start();
-        assert!(example.starts_with(&format!("{id} {}", cells[1])), "{example}");
-        checked += 1;
+        assert!(example.starts_with(&format!("{} {severity}: ", spec.id)), "{example}");
+        assert!(is_whole(severity).contains("  severity: "), "{severity}");
+        assert!(listed("severities").contains(severity), "{severity}");
     }
-    assert!(checked >= 12, "{checked}");
 }
 
 #[test]
-fn every_concern_of_a_check_is_explained() {
-    let is_name = |text: &String| {
+fn everything_that_a_check_can_find_is_explained() {
+    let is_name = |text: &&str| {
         let mut parts = text.split('-');
         let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
         let rest =
             |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
         text.contains('-') && parts.next().is_some_and(plain) && parts.all(rest)
     };
-    let emitted: BTreeSet<String> = literals("src/record/check/concerns.rs").into_iter().filter(is_name).collect();
+    let code = source("src/probe/check/diagnostics.rs");
+    let emitted = names(code.split('"').skip(1).step_by(2).filter(is_name));
     assert!(emitted.len() >= 20, "{emitted:?}");
-    assert_eq!(listed("of a check"), emitted);
+    assert_eq!(listed("checks"), emitted);
     emitted.iter().for_each(|name| drop(is_whole(name)));
+}
+
+/// The tables of the stored reports: header and rows, with the titles over the header in front of it.
+fn tables() -> Vec<(BTreeSet<String>, String, Vec<String>)> {
+    let files = ["tests/golden", "tests/snapshots"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+    let files = files.filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.ends_with(".table.snap") || name.contains("__table__")
+    });
+    let is_word = |word: &str| {
+        word.starts_with(|first: char| first.is_ascii_lowercase())
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let is_header = |line: &str| line.trim().contains("  ") && line.split_whitespace().all(is_word);
+    let mut tables = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for block in text.split("\n\n") {
+            let mut lines = block.lines().skip_while(|line| line.starts_with("---"));
+            let Some(mut header) = lines.next() else { continue };
+            let mut titles = "";
+            if header.starts_with("   ") {
+                (titles, header) = (header, lines.next().unwrap_or_default());
+            }
+            if is_header(header) {
+                let words = titles.split_whitespace().chain(header.split_whitespace()).map(str::to_owned).collect();
+                tables.push((words, header.to_owned(), lines.map(str::to_owned).collect()));
+            }
+        }
+    }
+    assert!(tables.len() > 50, "{}", tables.len());
+    tables
+}
+
+#[test]
+fn every_column_of_a_report_is_explained() {
+    let columns: BTreeSet<String> = tables().into_iter().flat_map(|(words, ..)| words).collect();
+    assert!(columns.len() > 30, "{columns:?}");
+    columns.iter().for_each(|column| drop(explain(column).unwrap()));
+    let gone: Vec<_> = listed("columns").difference(&columns).cloned().collect();
+    assert_eq!(gone, [""; 0], "no report has such a column");
+}
+
+#[test]
+fn how_sessions_begin_and_end_is_explained() {
+    let mut seen = BTreeSet::new();
+    for (words, header, rows) in tables() {
+        for column in ["why", "closed"].into_iter().filter(|_| words.contains("session")) {
+            let Some(at) = header.find(column) else { continue };
+            let cells = rows.iter().filter(|row| row.starts_with('#')).filter_map(|row| row.get(at..));
+            seen.extend(cells.map(|cell| cell.split("  ").next().unwrap().trim().to_owned()));
+        }
+    }
+    assert!(seen.len() >= 5, "{seen:?}");
+    seen.iter().for_each(|word| drop(explain(word).unwrap()));
+    // The tables shorten the events' names: an article has both. A table can also say that a session is open.
+    let article = |name: &str| explain(name).unwrap().split("  ").next().unwrap().to_owned();
+    let openings = [WhyOpened::FirstUse, WhyOpened::ByHand, WhyOpened::Again].map(|it| article(it.name()));
+    assert_eq!(listed("openings"), BTreeSet::from(openings));
+    let endings = [HowClosed::LoggedOut, HowClosed::NoLogout, HowClosed::HungUp, HowClosed::Discarded];
+    let endings = endings.map(|it| article(it.name())).into_iter().chain(["logout failed", "open"].map(article));
+    assert_eq!(listed("endings"), endings.collect());
+}
+
+#[test]
+fn every_step_of_a_check_is_explained() {
+    let mut seen = BTreeSet::new();
+    for url in ["sandbox+imap", "sandbox+smtps", "sandbox+pop3"] {
+        let ended = end(&mut mailconn(["check", url]));
+        let steps = ended.stdout.lines().skip(1).take_while(|line| !line.is_empty());
+        seen.extend(steps.filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap().to_owned()));
+    }
+    seen.extend(["token", "wait"].map(str::to_owned));
+    assert!(seen.len() > 8, "{seen:?}");
+    seen.iter().for_each(|step| drop(is_whole(step)));
+    let gone: Vec<_> = listed("steps").difference(&seen).cloned().collect();
+    assert_eq!(gone, [""; 0], "no check has such a step");
+}
+
+#[test]
+fn the_file_of_words_has_articles_of_one_form() {
+    let file = source("src/words.md");
+    assert!(file.lines().all(|line| line.len() <= 118 || line.starts_with("- Try: ")));
+    let labels = ["It means", "Try", "What to do", "Rules", "Met in", "Also called"];
+    let (_, articles) = file.split_once("\n## ").unwrap();
+    let mut called = Vec::new();
+    for chapter in articles.split("\n## ") {
+        let (title, articles) = chapter.split_once("\n\n### ").unwrap();
+        for article in articles.split("\n\n### ") {
+            let blocks: Vec<&str> = article.trim_end().split("\n\n").collect();
+            let [name, what, list] = blocks[..] else { panic!("{title}: a name, a paragraph and a list: {article}") };
+            assert!(!what.starts_with('-'), "{name}: {what}");
+            let items: Vec<_> = list.strip_prefix("- ").unwrap().split("\n- ").collect();
+            let items: Vec<_> = items.iter().map(|item| item.split_once(": ").unwrap()).collect();
+            let order: Vec<_> = items.iter().map(|(label, _)| labels.iter().position(|it| it == label)).collect();
+            assert!(order[0] == Some(0) && order.is_sorted() && !order.contains(&None), "{name}: {items:?}");
+            called.push((title, name));
+            for (label, text) in items {
+                match label {
+                    "Rules" => {
+                        text.split(", ").for_each(|number| assert!(rules::is_number(number), "{name}: {number}"))
+                    }
+                    "Also called" => called.extend(text.split(',').map(|other| (title, other.trim()))),
+                    "Try" => {
+                        let mut words = text.trim_matches('`').split(' ');
+                        assert_eq!(words.next(), Some("mailconn"), "{text}");
+                        let ended = end(&mut mailconn(words));
+                        assert!([0, 1].contains(&ended.code), "{text}: {}: {}", ended.code, ended.stderr);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    let once: BTreeSet<_> = called.iter().map(|(title, name)| (title, name.to_lowercase())).collect();
+    assert_eq!(once.len(), called.len(), "a word has one article in a chapter");
 }
 
 #[test]
 fn every_rule_is_explained_in_the_words_of_the_file() {
-    let mut list = listed("rules");
-    for word in ["(the", "truth", "table)"] {
-        assert!(list.remove(word));
-    }
     let rules = rules::all();
-    assert_eq!(list, rules.iter().map(|rule| rule.number.to_owned()).collect());
+    assert_eq!(listed("rules"), rules.iter().map(|rule| rule.number.to_owned()).collect());
     for rule in rules {
         let text = is_whole(rule.number).split_whitespace().collect::<Vec<_>>().join(" ");
         let (practice, paragraphs) = rule.blocks.split_last().unwrap();
@@ -170,16 +273,27 @@ fn every_failure_stage_mode_kind_reason_and_lock_is_explained() {
     let stages = names(Stage::ALL.map(Stage::name));
     let modes = names(Mode::ALL.map(Mode::name));
     let reasons = [Reason::Explicit, Reason::Main, Reason::Default, Reason::DefaultCreated].map(Reason::name);
-    let words = names([Kind::Main, Kind::Default, Kind::Independent].map(Kind::name).into_iter().chain(reasons))
-        .into_iter()
-        .chain([Lock::Unit, Lock::Command].map(|lock| lock.name().to_owned()))
-        .collect();
-    for (label, expected) in [("failures", kinds), ("stages", stages), ("modes", modes), ("words", words)] {
+    let kinds_and_reasons =
+        names([Kind::Main, Kind::Default, Kind::Independent].map(Kind::name).into_iter().chain(reasons));
+    let locks = names([Lock::Unit, Lock::Command].map(Lock::name));
+    let expected = [
+        ("failures", kinds),
+        ("stages", stages),
+        ("modes", modes),
+        ("connections", kinds_and_reasons),
+        ("locks", locks),
+    ];
+    for (label, expected) in expected {
         assert_eq!(listed(label), expected, "{label}");
         expected.iter().for_each(|word| assert!(is_whole(word).contains("\nwhat to do "), "{word}"));
     }
+    [Executor::Threads, Executor::Pool, Executor::Tasks].iter().for_each(|it| drop(explain(it.name()).unwrap()));
     let greeting = explain("greeting").unwrap();
     assert_eq!(greeting.matches("\nit means ").count(), 2, "it is a failure and a stage: {greeting}");
+    let broken = explain("broken").unwrap();
+    assert!(broken.contains("severity: ") && broken.contains("how a session ended: "), "{broken}");
+    let closed = explain("closed").unwrap();
+    assert!(closed.contains("without a word") && closed.contains("column: "), "{closed}");
 }
 
 #[test]
@@ -196,7 +310,8 @@ fn threads_are_cited_by_repository_and_number_alone_and_rules_that_are_named_exi
         let text = explain(word).unwrap();
         assert!(!text.contains("://") || !text.contains("github"), "{word}");
         if let Some((_, threads)) = text.split_once("\nmet in ") {
-            let threads = threads.split("\n\n").next().unwrap().split_whitespace();
+            let threads = threads.split("\n\n").next().unwrap().split("\nalso called ").next().unwrap();
+            let threads = threads.split_whitespace();
             for thread in threads.map(|thread| thread.trim_end_matches(',')) {
                 assert!(is_thread(thread), "{word}: {thread}");
                 cited += 1;

@@ -112,7 +112,7 @@ fn who_relied_on_a_session_that_is_gone_is_told_by_mc021_and_reads_no_other_mail
 
 #[test]
 fn what_makes_no_sense_says_so() {
-    is_refused("--lock command --ops noop", "--lock command shows what comes between EXAMINE and the reading");
+    is_refused("--lock command --ops noop", "--lock command is for operations that select a mailbox and read it");
     is_refused("--lock command --server sandbox+pop3", "--lock command");
     is_refused("--fail-on none,leak", "none stands alone");
     is_refused("--fail-on limit", "hazard, leak, fault, advice, none");

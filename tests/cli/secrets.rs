@@ -220,13 +220,13 @@ fn a_file_that_others_can_read_is_warned_of_and_one_that_they_can_write_is_refus
         let path = file(directory.path(), "password", CANARY, mode);
         let ended = signs_in(&server, &mut against(&url, &["--password-file", path.to_str().unwrap()]));
         let warning =
-            format!("mailconn: WARNING: --password-file {}: others can read it; chmod 600 it\n", path.display());
+            format!("mailconn: WARNING: --password-file {}: other users can read it; chmod 600 it\n", path.display());
         assert_eq!(ended.stderr, warning, "{mode:o}");
     }
     let unheard = Unheard::new();
     for mode in [0o620, 0o602, 0o666] {
         let path = file(directory.path(), "password", CANARY, mode);
-        unheard.refuses(&["--password-file", path.to_str().unwrap()], "others can write it");
+        unheard.refuses(&["--password-file", path.to_str().unwrap()], "other users can write it");
     }
 }
 

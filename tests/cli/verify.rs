@@ -373,3 +373,25 @@ fn a_naive_run_whose_sessions_end_between_its_leases_is_sound() {
         }
     }
 }
+
+#[test]
+fn a_file_is_judged_anew_by_another_policy_and_the_words_of_a_finding_may_be_others() {
+    let tasks = "-n 2 -t 2 --tasks 6 --executor pool --default-for all --ops noop --format ndjson";
+    let ran = run(tasks);
+    assert_eq!(ran.code, 1, "a hazard fails it");
+    let reworded = ran.stdout.replace("\"sentence\":\"", "\"sentence\":\"In other words: ");
+    assert_ne!(reworded, ran.stdout);
+    for file in [&ran.stdout, &reworded] {
+        for (args, code) in [
+            (&[][..], 0),
+            (&["--fail-on", "none"], 0),
+            (&["--fail-on", "leak,fault"], 0),
+            (&["--fail-on", "hazard"], 1),
+            (&["--fail-on", "none,hazard"], 2),
+        ] {
+            assert_eq!(verify(file, args).code, code, "{args:?}");
+        }
+    }
+    let lie = ran.stdout.replacen(r#""had_default":true"#, r#""had_default":false"#, 1);
+    assert_eq!(verify(&lie, &["--fail-on", "none"]).code, 7);
+}

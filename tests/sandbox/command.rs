@@ -186,7 +186,7 @@ fn what_makes_no_sense_is_one_line_that_names_what_would() {
         (&["--listen", "imap=here"], "as in imap=1143"),
         (&["--listen", "imap=0.0.0.0:0"], "add --expose"),
         (&["--listen", &taken], "cannot listen on"),
-        (&["--listen", "imap", "--ca-file", "ca.pem"], "nothing here speaks TLS"),
+        (&["--listen", "imap", "--ca-file", "ca.pem"], "no listener speaks TLS"),
         (&["--ca-file", "/no/such/directory/ca.pem"], "there is no directory"),
         (&["--user", ""], "--user needs a name"),
         (&["--user", "a", "--user", "a"], "named twice"),

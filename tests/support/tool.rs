@@ -130,16 +130,18 @@ impl<W: Write> Again<W> {
     }
 }
 
+/// The events of those lines, as far as they can be read.
+pub fn heard_again(lines: &[Value]) -> Vec<Event> {
+    let read = |line: Value| event::read(line.to_string().as_bytes()).ok().map(|(event, ..)| event);
+    unfold(lines).into_iter().filter_map(read).collect()
+}
+
 /// Completes the last line, a `run-end` that says how the run ended and what it is judged by: with what the lines before it
 /// come to.
 pub fn end(lines: &mut [Value]) {
     let Some((end, before)) = lines.split_last_mut() else { return };
     let mut judge = Judge::default();
-    for line in unfold(before) {
-        if let Ok((event, ..)) = event::read(line.to_string().as_bytes()) {
-            judge.see(&event);
-        }
-    }
+    heard_again(before).iter().for_each(|event| judge.see(event));
     let interrupted = end["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok());
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
     let held_up = end["held_up_us"].as_u64().map(Micros);

@@ -1,8 +1,13 @@
 //! The whole truth table, each cell obeyed once and violated in every way, and the order of the conclusions.
 
+use mailconn::allocator::Mode;
+use mailconn::event::Event;
+use mailconn::judge::rules::{self, Due, Row, Rules};
+use mailconn::ledger::{Analysis, Ledger};
 use serde_json::{Value, json};
 
 use super::real::{agreement, ids, verdict};
+use crate::support::tool;
 use crate::support::written::{Written, failed, failure, operation};
 
 const MAIN: u32 = 0;
@@ -24,8 +29,8 @@ fn holds(run: &Written) -> bool {
     held == Some(1)
 }
 
-/// One operation of w0, on any of six connections.
-fn judged(mode: &str, had_default: bool, passed: bool, used: u32, reason: &str) -> bool {
+/// A run with one operation of w0, on any of six connections.
+fn used(mode: &str, had_default: bool, passed: bool, used: u32, reason: &str) -> Written {
     let mut run = Written::new(mode);
     run.open(MAIN);
     if had_default {
@@ -46,7 +51,7 @@ fn judged(mode: &str, had_default: bool, passed: bool, used: u32, reason: &str) 
     let operation = run.operate(operation(used, issued_after, mode, reason));
     operation["had_default"] = json!(had_default);
     operation["passed"] = if passed { json!(format!("#{PASSED}")) } else { Value::Null };
-    holds(&run)
+    run
 }
 
 /// The table of rules A1–A3, by hand a third time.
@@ -66,18 +71,73 @@ const TABLE: [(&str, bool, bool, u32, &str); 12] = [
     ("use-main-or-default", true,  true,  PASSED,         "explicit"),
 ];
 
-#[test]
-fn each_cell_of_the_table_holds_for_its_connection_and_its_reason_alone() {
-    for (mode, had_default, passed, due, reason) in TABLE {
-        for used in ALL {
-            let held = judged(mode, had_default, passed, used, reason);
-            assert_eq!(held, used == due, "{mode}, had {had_default}, passed {passed}: #{used} for {reason}");
+/// A cell, a run that uses it, and whether that run is right.
+type Case = ((Mode, bool, bool), Written, bool);
+
+/// Each cell used rightly, and in every wrong way.
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, had_default, passed, due, reason) in TABLE {
+        let cell = (name.parse().unwrap(), had_default, passed);
+        for connection in ALL {
+            cases.push((cell, used(name, had_default, passed, connection, reason), connection == due));
         }
-        for other in ["main", "default", "default-created", "explicit"] {
-            let held = judged(mode, had_default, passed, due, other);
-            assert_eq!(held, other == reason, "{mode}, had {had_default}, passed {passed}: {other}");
+        for other in REASONS.into_iter().filter(|other| *other != reason) {
+            cases.push((cell, used(name, had_default, passed, due, other), false));
         }
     }
+    cases
+}
+
+const REASONS: [&str; 4] = ["main", "default", "default-created", "explicit"];
+
+/// The cells whose cases a judge with that table judges wrongly.
+fn disagreements(table: &'static [Row], cases: &[(&Case, Vec<Event>)]) -> Vec<(Mode, bool, bool)> {
+    let mut wrong = Vec::new();
+    for ((cell, _, is_right), events) in cases {
+        let (mut known, mut rules) = (Ledger::default(), Rules::by(table));
+        for event in events {
+            known.see(event);
+            rules.see(event, &known);
+        }
+        assert_eq!(rules.agreement.checked, 1);
+        if (rules.agreement.held == 1) != *is_right {
+            wrong.push(*cell);
+        }
+    }
+    wrong.dedup();
+    wrong
+}
+
+#[test]
+fn each_cell_of_the_table_holds_for_its_connection_and_its_reason_alone() {
+    for (cell, run, is_right) in cases() {
+        assert_eq!(holds(&run), is_right, "{cell:?}: {:#}", run.lines.last().unwrap());
+    }
+}
+
+/// Planted are every other connection, every other reason, and no row at all.
+#[test]
+fn each_wrong_cell_of_the_judges_table_is_seen_and_no_other() {
+    let cases = cases();
+    let cases: Vec<_> = cases.iter().map(|case| (case, tool::heard_again(&case.1.file()))).collect();
+    assert_eq!(disagreements(&rules::TABLE, &cases), []);
+    let mut planted = 0;
+    for (at, &row) in rules::TABLE.iter().enumerate() {
+        let (mode, had_default, passed, due, reason) = row;
+        let connections = [Due::Passed, Due::Main, Due::OwnDefault, Due::NewDefault].into_iter();
+        let connections =
+            connections.filter(|other| *other != due).map(|other| vec![(mode, had_default, passed, other, reason)]);
+        let reasons = REASONS.into_iter().filter(|other| *other != reason);
+        let reasons = reasons.map(|other| vec![(mode, had_default, passed, due, other)]);
+        for wrong in connections.chain(reasons).chain([vec![]]) {
+            let mut table = rules::TABLE.to_vec();
+            table.splice(at..=at, wrong.clone());
+            assert_eq!(disagreements(table.leak(), &cases), [(mode, had_default, passed)], "{row:?} became {wrong:?}");
+            planted += 1;
+        }
+    }
+    assert_eq!(planted, 12 * (3 + 3 + 1));
 }
 
 #[test]

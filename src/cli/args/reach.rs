@@ -13,10 +13,10 @@ use mailconn::sandbox::Maildrops;
 /// server like any other.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
-    /// Require STARTTLS, on loopback too
+    /// Require STARTTLS on loopback, too
     #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
     pub starttls: bool,
-    /// Allow a password in the clear, off loopback too
+    /// Allow a password in the clear to servers on other machines, too
     #[arg(long, help_heading = "Server")]
     pub plaintext: bool,
     /// Dial the host's IPv4 addresses only
@@ -31,10 +31,10 @@ pub struct ServerArgs {
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignInArgs,
-    /// What SMTP sessions call themselves, a host name [default: the address of their own end]
+    /// The host name by which SMTP sessions introduce themselves (EHLO) [default: the address of their own end]
     #[arg(long, value_name = "NAME", conflicts_with = "ehlo_label", help_heading = "Server")]
     pub ehlo: Option<String>,
-    /// SMTP sessions call themselves by a name made of session and run, which the server's log then shows
+    /// SMTP sessions introduce themselves by a name made of session and run, which the server's log then shows
     #[arg(long, help_heading = "Server")]
     pub ehlo_label: bool,
     /// The sandbox's limit on connections of a user
@@ -70,9 +70,9 @@ pub struct SignInArgs {
     pub password_stdin: bool,
     /// Sign in by OAuth: run this in a shell; the one line that it writes is the access token
     ///
-    /// It may write the JSON of a token endpoint instead, with access_token and expires_in. It is run when the first
-    /// connection signs in, and again when one signs in after the token has run out or was refused; never twice at a time. The
-    /// same token again is not tried. Where another is refused too, or the command fails, the next sign-in waits 1, 2, 4 … 60 s.
+    /// It may write the JSON of a token endpoint instead, with access_token and expires_in. It is run for the first sign-in,
+    /// and again for a sign-in after the token has expired or was refused; one run at a time. If it writes the same token
+    /// again, that is not tried. If the next token is refused, too, or the command fails, the next sign-in waits 1, 2, 4 … 60 s.
     #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
     pub token_command: Option<String>,
     /// Sign in this way [default: the strongest that the server offers]
@@ -117,9 +117,9 @@ pub struct TlsArgs {
 pub struct TranscriptArgs {
     /// Write all that goes over each session into a file of its own in DIR, both ways, passwords and tokens left out
     ///
-    /// The directory is made if it is missing, for you alone; no file in it is written over. Each line has its time, C: for
-    /// ours, S: for the server's, -- for what happened. A file holds at most 64 MiB. One that cannot be written is named on
-    /// standard error at the end, and changes no exit code. Mail that is fetched or sent is in it.
+    /// DIR is created if it is missing, readable by you alone; no file in it is overwritten. Each line has its time, and C: for
+    /// ours, S: for the server's, -- for what happened. A file holds at most 64 MiB. A file that cannot be written is named on
+    /// standard error at the end, and does not change the exit code. Mail that is fetched or sent is in the files.
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     pub transcript: Option<PathBuf>,
 }

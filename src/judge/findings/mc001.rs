@@ -9,12 +9,12 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Broken,
     article: Article {
         title: "an operation did not run on the connection that the rules give it",
-        means: "mailconn knows the table of the rules twice: once where connections are assigned, once where a run is judged. \
-                For each operation the judge takes what the rule looks at (the mode, whether the thread had a default, what \
-                was passed) and compares the connection it is due with the socket that carried its bytes. They differ, or the \
-                commands of one operation were not one unit. This is a fault of mailconn's own, whatever the server did.",
-        example: "MC001 broken: operations did not run on the connection that the rules give them; this is mailconn's own \
-                  fault\n- operation 17 of w3: use-default wants its thread's default #4, it ran on #2 (default of w1)",
+        means: "mailconn knows the table of the rules twice: once where connections are assigned, once where a run is \
+                judged. For each operation the judge takes what the rule looks at (the mode, whether the thread had a \
+                default, what was passed) and compares the connection that the rule gives with the socket that carried \
+                the operation's bytes. Either they differ, or the commands of one operation were not one unit. This is \
+                a fault of mailconn's own, whatever the server did.",
+        example: || SENTENCE.to_owned(),
         cure: "Do not trust the rest of the report. Run it again with --format ndjson, keep that file, and report it: each line \
                holds what the rule looked at, so the fault can be found from it. The exit code is 7.",
         rules: &["A1", "A2", "A3", "A7"],
@@ -22,6 +22,9 @@ pub const SPEC: Spec = Spec {
     },
     detector: || Box::new(ByTheRules),
 };
+
+const SENTENCE: &str =
+    "operations did not run on the connection that the rules give them; this is mailconn's own fault";
 
 /// Repeats what [`Rules`](crate::judge::Rules) says.
 #[derive(Debug)]
@@ -36,8 +39,6 @@ impl Detector for ByTheRules {
         let mut evidence = Evidence::default();
         evidence.extend(proven.rules.wrong.iter().map(|wrong| wrong.sentence.clone()));
         evidence.count = proven.rules.agreement.checked - proven.rules.agreement.held;
-        evidence.says(|| {
-            "operations did not run on the connection that the rules give them; this is mailconn's own fault".to_owned()
-        })
+        evidence.says(|| SENTENCE.to_owned())
     }
 }

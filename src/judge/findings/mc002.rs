@@ -13,9 +13,7 @@ pub const SPEC: Spec = Spec {
                 two records are joined by the client's port and the command's tag: each command of ours must be there once, \
                 with its verb, in its mailbox, at its time, and nothing else may be. Something between the two mixed \
                 connections up (a proxy, a load balancer), or one of the records is wrong.",
-        example: "MC002 broken: the server's own record disagrees with ours; something between us and the server mixed \
-                  connections up, or one of the records is wrong\n- operation 9 of w0: it asked for Archive, the server ran a12 \
-                  FETCH in Sent",
+        example: || SENTENCE.to_owned(),
         cure: "Take what is between out of the way and run it again. If it stays, keep the run's --format ndjson and report it. \
                The exit code is 7.",
         rules: &["A6", "A7"],
@@ -23,6 +21,9 @@ pub const SPEC: Spec = Spec {
     },
     detector: || Box::new(ByTheWitness),
 };
+
+const SENTENCE: &str = "the server's own record disagrees with ours; something between us and the server mixed connections \
+                        up, or one of the records is wrong";
 
 /// Repeats what [`Witness`](crate::judge::Witness) says.
 #[derive(Debug)]
@@ -37,6 +38,6 @@ impl Detector for ByTheWitness {
         let mut evidence = Evidence::default();
         evidence.extend(proven.witness.wrong.iter().map(|wrong| wrong.sentence.clone()));
         evidence.count = proven.witness.disagreements;
-        evidence.says(|| "the server's own record disagrees with ours; something between us and the server mixed connections up, or one of the records is wrong".to_owned())
+        evidence.says(|| SENTENCE.to_owned())
     }
 }

@@ -12,17 +12,14 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Hazard,
     article: Article {
         title: "a task ran on a default connection that an earlier task had left to the thread",
-        means: "A default connection belongs to a thread. In a pool the thread outlives the task, so the next task there finds \
-                the connection of the one before: with whatever that one selected, signed in as whoever it was. Nothing \
-                fails. A task that creates its own default is refused by C3, because the thread has one already.",
-        example: "MC010 hazard, 360 times: 360 operation(s) of 36 task(s) ran on 4 default connection(s) that another task had \
-                  created before: a thread outlives its task and keeps its default for the next one (H1); 36 of these tasks \
-                  asked for one of their own and were refused (C3); dispose the default at the end of the task that created \
-                  it (--dispose task; in code Client::thread_scope), or pass independent connections\n- t4: 10 operation(s) \
-                  (numbers 41 to 62) on #1, created on w0 by t0; refused one of its own by C3",
+        means: "A default connection belongs to a thread. In a pool the thread outlives the task, so the next task \
+                there finds the connection of the one before: with the mailbox that it selected, signed in as its user. \
+                Nothing fails. A task that creates its own default is refused by C3, because the thread has one \
+                already.",
+        example: || sentence(Executor::Pool, 360, 36, 4, 36),
         cure: "Dispose the default at the end of the task that created it, even when the task panics: in code \
-               Client::thread_scope, in a run --dispose task. Or pass an independent connection to each operation. Whoever \
-               runs the mail server sees the hazard as sessions that outlive the work they were opened for.",
+               Client::thread_scope, in a run --dispose task. Or pass an independent connection to each operation. On \
+               the mail server, the hazard shows as sessions that outlive the work they were opened for.",
         rules: &["H1", "C3", "D1"],
         met: &["thehyve/fairspace#1582", "chinabugotech/hutool#292", "orientechnologies/orientdb#3006"],
     },
@@ -66,22 +63,23 @@ impl Detector for ByTheTasks {
             }
         }
         evidence.count = operations;
-        let denied = match refused {
-            0 => String::new(),
-            _ => format!("{refused} of these tasks asked for one of their own and were refused (C3); "),
-        };
-        let cure = match start.executor {
-            // Several tasks are under way at once, and take turns on each thread.
-            Executor::Tasks => "do each task's operations in one blocking section that disposes its default at the end",
-            Executor::Threads | Executor::Pool => "dispose the default at the end of the task that created it",
-        };
-        evidence.says(|| {
-            format!(
-                "{operations} operation(s) of {heirs} task(s) ran on {} default connection(s) that another task had created \
-                 before: a thread outlives its task and keeps its default for the next one (H1); {denied}{cure} \
-                 (--dispose task; in code Client::thread_scope), or pass independent connections",
-                left.len()
-            )
-        })
+        evidence.says(|| sentence(start.executor, operations, heirs, left.len(), refused))
     }
+}
+
+fn sentence(executor: Executor, operations: u64, heirs: u64, left: usize, refused: u64) -> String {
+    let denied = match refused {
+        0 => String::new(),
+        _ => format!("{refused} of these tasks asked for one of their own and were refused (C3); "),
+    };
+    let cure = match executor {
+        // Several tasks are under way at once, and take turns on each thread.
+        Executor::Tasks => "do each task's operations in one blocking section that disposes its default at the end",
+        Executor::Threads | Executor::Pool => "dispose the default at the end of the task that created it",
+    };
+    format!(
+        "{operations} operation(s) of {heirs} task(s) ran on {left} default connection(s) that another task had created \
+         before: a thread outlives its task and keeps its default for the next one (H1); {denied}{cure} \
+         (--dispose task; in code Client::thread_scope), or pass independent connections"
+    )
 }

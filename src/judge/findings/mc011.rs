@@ -18,10 +18,7 @@ pub const SPEC: Spec = Spec {
         means: "An asynchronous task may go on on another thread after each wait. A default connection is found by thread \
                 alone, so the task finds another connection there, or none, and what it knew of the first (a selected \
                 mailbox, an open transaction) is not true of the second.",
-        example: "MC011 hazard, 12 times: 120 operation(s) of 12 task(s) were spread over several default connections, up to 3 \
-                  for one task: it changed threads between operations, and a default belongs to a thread (H1); do a task's \
-                  operations in one blocking section (--dispose task does), or pass an independent connection along with the \
-                  task\n- t3: 6 operation(s) (numbers 31 to 44) on #1 on w0, 4 operation(s) (numbers 33 to 47) on #3 on w2",
+        example: || sentence(120, 12, 3),
         cure: "Give the task an independent connection and pass it with each operation: it goes where the task goes. Or do all \
                operations of the task in one blocking section, on one thread.",
         rules: &["H1", "K2", "K3"],
@@ -63,13 +60,14 @@ impl Detector for ByTheTasks {
                 format!("{}: {}", start.task_name(row.task), places.join(", "))
             });
         }
-        evidence.says(|| {
-            format!(
-                "{operations} operation(s) of {} task(s) were spread over several default connections, up to {most} for one \
-                 task: it changed threads between operations, and a default belongs to a thread (H1); do a task's operations \
-                 in one blocking section (--dispose task does), or pass an independent connection along with the task",
-                evidence.count
-            )
-        })
+        evidence.says(|| sentence(operations, evidence.count, most))
     }
+}
+
+fn sentence(operations: u64, tasks: u64, most: usize) -> String {
+    format!(
+        "{operations} operation(s) of {tasks} task(s) were spread over several default connections, up to {most} for one \
+         task: it changed threads between operations, and a default belongs to a thread (H1); do a task's operations \
+         in one blocking section (--dispose task does), or pass an independent connection along with the task"
+    )
 }

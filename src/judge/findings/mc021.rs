@@ -11,14 +11,13 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Hazard,
     article: Article {
         title: "a new session took the place of a broken one, and the operation relied on the old one's state",
-        means: "When a connection breaks, the next operation there opens a new session: #0 goes on as #0.2. The server knows \
-                nothing of the old one: no mailbox is selected. An operation that relies on an earlier SELECT is refused if all \
-                goes well. If something else has selected INBOX there by then, another thread or the library's own reconnect, it \
-                silently reads INBOX instead. The same befalls a thread whose connection is another one since, for the mode was \
-                changed, or its default was created or disposed. Whoever selects anew on the new session relies on nothing old, \
-                and is not found.",
-        example: "MC021 hazard: 1 operation(s) relied on what an earlier session had selected, and ran on another one, which \
-                  knows nothing of it; select again whenever the session has changed, or make it one unit (--lock unit)\n- operation 9 of w1 had Archive selected on #0 and ran on #0.2: BAD No mailbox selected.",
+        means: "When a connection breaks, the next operation there opens a new session: #0 goes on as #0.2. The server \
+                knows nothing of the old one: no mailbox is selected. At best, an operation that relies on an earlier \
+                SELECT is refused. If something else has selected INBOX there by then, another thread or the library's \
+                own reconnect, it silently reads INBOX instead. The same happens to a thread whose connection changed \
+                in the meantime, because the mode was changed, or its default was created or disposed. An operation \
+                that selects anew on the new session relies on nothing old, and is not counted.",
+        example: || sentence(1),
         cure: "Tie what you know of a session to that session: compare Assignment::session before you rely on it, and select \
                again when it has changed. Or select in each unit, as every operation of mailconn does.",
         rules: &["B3", "B2", "A7"],
@@ -76,14 +75,15 @@ impl Detector for Detects {
         for suspect in &self.waiting {
             suspect.judge(&mut evidence);
         }
-        evidence.says(|| {
-            format!(
-                "{} operation(s) relied on what an earlier session had selected, and ran on another one, which knows nothing of \
-                 it; select again whenever the session has changed, or make it one unit (--lock unit)",
-                evidence.count
-            )
-        })
+        evidence.says(|| sentence(evidence.count))
     }
+}
+
+fn sentence(operations: u64) -> String {
+    format!(
+        "{operations} operation(s) relied on what an earlier session had selected, and ran on another one, which knows nothing \
+         of it; select again whenever the session has changed, or make it one unit (--lock unit)"
+    )
 }
 
 impl Suspect {

@@ -16,8 +16,7 @@ pub const SPEC: Spec = Spec {
                 in again and again is often the cause. Or it ends a session that had too many commands without mail, as Exim \
                 does after ten (smtp_accept_max_nonmail), or too many errors: there a new connection helps, and fewer \
                 operations a session.",
-        example: "MC031 limit, 2 times: the server throttled us 2 time(s); ask less often, and wait as long as it says\n- \
-                  operation 40: BAD Request is throttled. Suggested Backoff Time: 60000 milliseconds",
+        example: || sentence(2, true),
         cure: "Wait as long as the server says before anything else is sent, and keep connections open instead of signing in \
                for each operation. Administrator: look at sign-ins for each operation in the log before raising a quota. The \
                exit code is 6.",
@@ -57,16 +56,17 @@ impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
         let mut evidence = self.dials.clone();
         evidence.join(&self.operations);
-        let times = evidence.count;
-        evidence.says(|| {
-            if self.throttles {
-                format!("the server throttled us {times} time(s); ask less often, and wait as long as it says")
-            } else {
-                format!(
-                    "the server ended {times} session(s) that had too many commands or errors; do fewer operations a \
-                     session, or see what it refused before"
-                )
-            }
-        })
+        evidence.says(|| sentence(evidence.count, self.throttles))
+    }
+}
+
+fn sentence(times: u64, throttles: bool) -> String {
+    if throttles {
+        format!("the server throttled us {times} time(s); ask less often, and wait as long as it says")
+    } else {
+        format!(
+            "the server ended {times} session(s) that had too many commands or errors; do fewer operations a session, or see \
+             what it refused before"
+        )
     }
 }

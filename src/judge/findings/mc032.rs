@@ -14,9 +14,7 @@ pub const SPEC: Spec = Spec {
         means: "Main opens at its first use. If the defaults and independent connections of the same client have taken all that \
                 the server allows by then, main is refused: the client has locked itself out, and every thread without a \
                 default fails. It stands in place of MC030.",
-        example: "MC032 limit: main could not open: 3 other connection(s) of this client hold every slot of the server; use main \
-                  before creating others, or keep one slot free for it\n- #0 with 3 open: NO [LIMIT] Maximum number of \
-                  connections from user+IP exceeded (mail_max_userip_connections=3)",
+        example: || sentence(3),
         cure: "Run one operation on main before other connections are created, or create one fewer than the limit. Where \
                nobody needs main, use-default never opens it. The exit code is 6.",
         rules: &["C4", "A4", "B4"],
@@ -45,12 +43,13 @@ impl Detector for Detects {
     }
 
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        let open = self.open;
-        self.evidence.says(|| {
-            format!(
-                "main could not open: {open} other connection(s) of this client hold every slot of the server; use main \
-                 before creating others, or keep one slot free for it"
-            )
-        })
+        self.evidence.says(|| sentence(self.open))
     }
+}
+
+fn sentence(open: usize) -> String {
+    format!(
+        "main could not open: {open} other connection(s) of this client hold every slot of the server; use main before \
+         creating others, or keep one slot free for it"
+    )
 }

@@ -15,9 +15,7 @@ pub const SPEC: Spec = Spec {
                 often after the server has waited some seconds for the lock. So a connection for each thread cannot work, \
                 however generous the server is otherwise. Not every server locks: Dovecot does if pop3_lock_session is \
                 yes. It stands in place of MC030.",
-        example: "MC033 limit, 2 times: the maildrop was locked by another connection, 2 time(s): POP3 gives it one owner at a \
-                  time, so connections of their own cannot work for several threads; share one (use-main), or use one \
-                  thread\n- #3 with 1 open: -ERR [IN-USE] Mailbox is locked by another POP3 session.",
+        example: || sentence(2, true),
         cure: "Share one connection (use-main) or work with one thread. If nobody else should have it open, look for a client \
                that vanished without QUIT: the lock goes when the server notices. For several readers at a time, use IMAP. \
                The exit code is 6.",
@@ -47,16 +45,15 @@ impl Detector for Detects {
     }
 
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        let cure = if self.ours {
-            "so connections of their own cannot work for several threads; share one (use-main), or use one thread"
-        } else {
-            "and none of ours was open: another client has it; wait for it, or close it"
-        };
-        self.evidence.says(|| {
-            format!(
-                "the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, {cure}",
-                self.evidence.count
-            )
-        })
+        self.evidence.says(|| sentence(self.evidence.count, self.ours))
     }
+}
+
+fn sentence(times: u64, ours: bool) -> String {
+    let cure = if ours {
+        "so connections of their own cannot work for several threads; share one (use-main), or use one thread"
+    } else {
+        "and none of ours was open: another client has it; wait for it, or close it"
+    };
+    format!("the maildrop was locked by another connection, {times} time(s): POP3 gives it one owner at a time, {cure}")
 }

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::{Event, HowClosed, SessionClosed, Severity, What, WitnessSession};
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::Protocol;
 
 pub const SPEC: Spec = Spec {
     id: "MC040",
     severity: Severity::Leak,
     article: Article {
         title: "a healthy connection was left open, or closed without LOGOUT or QUIT",
-        means: "A server counts a session until it is told that it is over, or notices: half an hour of silence in IMAP (RFC \
-                3501 says at least that), two hours of TCP keep-alive. Leave enough of them behind and the next sign-in is \
-                refused (MC030) while nothing seems to be open. The sandbox's record is asked too: what it still has open is \
-                named.",
-        example: "MC040 leak: 1 connection(s) were left open or closed without LOGOUT; servers count them against the limit \
-                  until they notice\n- #2 was open at the end",
+        means: "A server counts a session until it is told that it is over, or notices: half an hour of silence in IMAP \
+                (RFC 3501 says at least that), two hours of TCP keep-alive. Leave enough of them behind and the next \
+                sign-in is refused (MC030) while nothing seems to be open. A goodbye that was said counts as one, \
+                whatever the server answered. What the sandbox's record still has open is named, too.",
+        example: || sentence(1, Protocol::Imap),
         cure: "Dispose what you create on every path, also where something fails: a handle that goes out of scope does so here. \
                End threads by joining them, and close the client with a deadline. Administrator: doveadm who shows who holds \
                sessions that no program knows of.",
@@ -82,13 +82,15 @@ impl Detector for Detects {
         evidence.extend(held.map(|(port, label)| {
             format!("the server still has {} open (port {port})", label.as_deref().unwrap_or("a session"))
         }));
-        let goodbye = known.start()?.protocol.goodbye();
-        evidence.says(|| {
-            format!(
-                "{} connection(s) were left open or closed without {goodbye}; servers count them against the limit until \
-                 they notice",
-                evidence.count
-            )
-        })
+        let protocol = known.start()?.protocol;
+        evidence.says(|| sentence(evidence.count, protocol))
     }
+}
+
+fn sentence(connections: u64, protocol: Protocol) -> String {
+    let goodbye = protocol.goodbye();
+    format!(
+        "{connections} connection(s) were left open or closed without {goodbye}; servers count them against the limit until \
+         they notice"
+    )
 }

@@ -10,13 +10,11 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Fault,
     article: Article {
         title: "a connection was discarded in the middle of a reply",
-        means: "The server did not finish a reply in time, or what came was not the protocol. The rest of it may still arrive: \
-                whoever used the connection again would read it as the answer to the next command, which is how one caller \
-                gets another one's mail. So mailconn discards it, as it must. The finding is about why the server did not \
-                finish.",
-        example: "MC041 fault: 1 connection(s) were discarded in the middle of a reply, as they must be; find out why the \
-                  server did not finish it\n- operation 31 on #0: timeout at operation: no whole answer in time; the server or \
-                  the network is slow, or it hangs",
+        means: "The server did not finish a reply in time, or what came was not the protocol. The rest of it may still \
+                arrive: the next operation on the connection would read it as its own answer, which is how one caller \
+                gets another one's mail. So mailconn discards it, as it must. The finding is about why the server did \
+                not finish.",
+        example: || sentence(1),
         cure: "Client: never use a connection again after a timeout, whatever the library offers. Find the slow command with \
                --transcript DIR, and give long ones a longer --timeout. Administrator: look for the session by its label or \
                port at that time; a search without an index and a full disk are usual.",
@@ -44,12 +42,13 @@ impl Analysis for Detects {
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        self.evidence.says(|| {
-            format!(
-                "{} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not \
-                 finish it",
-                self.evidence.count
-            )
-        })
+        self.evidence.says(|| sentence(self.evidence.count))
     }
+}
+
+fn sentence(connections: u64) -> String {
+    format!(
+        "{connections} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not \
+         finish it"
+    )
 }

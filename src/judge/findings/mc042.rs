@@ -21,16 +21,14 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Advice,
     article: Article {
         title: "the server hung up on connections that nobody used",
-        means: "A server ends what lies idle for too long: after 30 minutes in IMAP (RFC 9051 allows no less), 5 to 10 in SMTP \
-                and POP3, often sooner behind a firewall. Some say so (BYE, 421), some just close. It is found when the \
-                connection is wanted next: the operation then fails as server-bye or closed, and a goodbye has nobody to \
-                be said to. So the time that is named is an upper bound.",
-        example: "MC042 advice: the server hung up on 2 connection(s) that nobody used, after 3.0s at most; use them more often \
-                  than that (a NOOP does), or close what lies idle and open it when it is needed\n- #1 after 3.0s at most: BYE \
-                  Autologout; idle for too long",
-        cure: "Client: open a connection when there is work and dispose it when there is none, or let each say NOOP more often \
-               than the server's time. Whoever uses one that lay idle must be ready to open it again. It fails no run unless \
-               --fail-on has advice.",
+        means: "A server ends what lies idle for too long: after 30 minutes in IMAP (RFC 9051 allows no less), 5 to 10 \
+                in SMTP and POP3, often sooner behind a firewall. Some say so (BYE, 421), some just close. It is found \
+                when the connection is wanted next: the operation then fails as server-bye or closed, and a goodbye can \
+                no longer be said. So the time that is named is an upper bound.",
+        example: || sentence(2, (Micros(3_000_000), Micros(3_000_000)), true),
+        cure: "Client: open a connection when there is work and dispose it when there is none, or let each say NOOP \
+               more often than the server's time. Code that uses one that lay idle must be ready to open it again. It \
+               fails no run unless --fail-on has advice.",
         rules: &["B1", "B2"],
         met: &["lettre/lettre#743"],
     },
@@ -96,23 +94,22 @@ impl Detects {
 
 impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
-        let (shortest, longest) = self.idle?;
-        let after = match (format!("{shortest:.1}"), format!("{longest:.1}")) {
-            (shortest, longest) if shortest == longest => longest,
-            (shortest, longest) => format!("{shortest} to {longest}"),
-        };
-        let cure = if longest < AN_IDLE_TIME_OUT && !self.says_idle {
-            "too soon for an idle time-out: the server's log may say why"
-        } else {
-            "use them more often than that (a NOOP does), or close what lies idle and open it when it is needed"
-        };
-        self.evidence.says(|| {
-            format!(
-                "the server hung up on {} connection(s) that nobody used, after {after} at most; {cure}",
-                self.evidence.count
-            )
-        })
+        let idle = self.idle?;
+        self.evidence.says(|| sentence(self.evidence.count, idle, self.says_idle))
     }
+}
+
+fn sentence(connections: u64, (shortest, longest): (Micros, Micros), says_idle: bool) -> String {
+    let after = match (format!("{shortest:.1}"), format!("{longest:.1}")) {
+        (shortest, longest) if shortest == longest => longest,
+        (shortest, longest) => format!("{shortest} to {longest}"),
+    };
+    let cure = if longest < AN_IDLE_TIME_OUT && !says_idle {
+        "too soon for an idle time-out: the server's log may say why"
+    } else {
+        "use them more often than that (a NOOP does), or close what lies idle and open it when it is needed"
+    };
+    format!("the server hung up on {connections} connection(s) that nobody used, after {after} at most; {cure}")
 }
 
 fn is_for_idling(failure: &Failure) -> bool {

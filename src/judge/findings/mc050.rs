@@ -15,8 +15,7 @@ pub const SPEC: Spec = Spec {
         title: "operations spent more time waiting for their connection than using it",
         means: "Threads that share a connection stand in line for it, first come, first served. Here the line cost more than \
                 the work: more threads make it longer, not faster.",
-        example: "MC050 advice: operations waited 3.7s for their connection and used it 483.3ms; give threads connections of \
-                  their own (use-default), or use fewer threads\n- longest wait 12.6ms",
+        example: || sentence(Micros(3_700_000), Micros(483_300), Protocol::Imap, None),
         cure: "Give threads connections of their own (use-default) as far as the server's limit allows, allow more \
                (--max-connections), or use fewer threads. It fails no run unless --fail-on has advice.",
         rules: &["W1", "W2"],
@@ -40,16 +39,20 @@ impl Detector for ByTheFigures {
         if service.is_zero() || wait <= service || wait < LEAST {
             return None;
         }
-        let cure = match start.max_connections {
-            _ if start.protocol == Protocol::Pop3 => {
-                "use fewer threads, or connections of their own (use-default) where the server does not lock the maildrop"
-                    .to_owned()
-            }
-            Some(max) => format!("use fewer threads, or more than {max} connections if the server allows them"),
-            None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
-        };
         let mut evidence = Evidence::default();
         evidence.add(|| format!("longest wait {:.1}", summary.wait.max));
-        evidence.says(|| format!("operations waited {wait:.1} for their connection and used it {service:.1}; {cure}"))
+        evidence.says(|| sentence(wait, service, start.protocol, start.max_connections))
     }
+}
+
+fn sentence(wait: Micros, service: Micros, protocol: Protocol, max_connections: Option<usize>) -> String {
+    let cure = match max_connections {
+        _ if protocol == Protocol::Pop3 => {
+            "use fewer threads, or connections of their own (use-default) where the server does not lock the maildrop"
+                .to_owned()
+        }
+        Some(max) => format!("use fewer threads, or more than {max} connections if the server allows them"),
+        None => "give threads connections of their own (use-default), or use fewer threads".to_owned(),
+    };
+    format!("operations waited {wait:.1} for their connection and used it {service:.1}; {cure}")
 }

@@ -12,12 +12,12 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Advice,
     article: Article {
         title: "connections were held and hardly used",
-        means: "Each connection costs the server a process or its like, and one of the account's few places, whether it is used \
-                or not. Of those held here most lay idle most of the time, so that fewer would have served as well. It is \
-                looked for in runs of two seconds and more: a connection counts as held from its opening to its last use, and \
-                so many would have done as were in use at once, but for one hundredth of the time.",
-        example: "MC052 advice: 8 connections were held for most of 10.0s and used for 0.3 % of that time; more than 1 at once \
-                  for hardly any of it: one that is shared would have done (use-main)\n- 8 held, 3 in use at once at most",
+        means: "Each connection costs the server a process or its like, and one of the account's few places, whether it \
+                is used or not. Of those held here most lay idle most of the time: half of them, or fewer, would have \
+                served as well. Only runs of two seconds and more are judged. A connection counts as held from its \
+                opening to its last use. As many would have served as were in use at once, except for one hundredth of \
+                the time.",
+        example: || sentence(8, Micros(10_000_000), 0.3, 1),
         cure: "Share one (use-main), give a connection of its own only to threads that are busy, or dispose a default when its \
                thread rests. It fails no run unless --fail-on has advice.",
         rules: &["A1", "A2", "D1"],
@@ -128,19 +128,21 @@ impl Detector for Detects {
         let lived: Micros = held.iter().copied().sum();
         let share = 100.0 * used.duration().as_secs_f64() / lived.duration().as_secs_f64();
         let (held, peak) = (held.len(), times.keys().next_back().copied().unwrap_or_default());
-        let instead = match enough {
-            1 => "one that is shared would have done (use-main)".to_owned(),
-            enough => format!("{enough} would have done (fewer threads, or some of them on one that is shared)"),
-        };
         let mut evidence = Evidence::default();
         evidence.add(|| format!("{held} held, {peak} in use at once at most"));
-        evidence.says(|| {
-            format!(
-                "{held} connections were held for most of {whole:.1} and used for {share:.1} % of that time; more than {enough} at \
-                 once for hardly any of it: {instead}"
-            )
-        })
+        evidence.says(|| sentence(held, whole, share, enough))
     }
+}
+
+fn sentence(held: usize, whole: Micros, share: f64, enough: usize) -> String {
+    let instead = match enough {
+        1 => "one that is shared would have done (use-main)".to_owned(),
+        enough => format!("{enough} would have done (fewer threads, or some of them on one that is shared)"),
+    };
+    format!(
+        "{held} connections were held for most of {whole:.1} and used for {share:.1} % of that time; more than {enough} at once \
+         for hardly any of it: {instead}"
+    )
 }
 
 /// For how long so many were in use at once.

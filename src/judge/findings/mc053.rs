@@ -10,12 +10,10 @@ pub const SPEC: Spec = Spec {
     severity: Severity::Advice,
     article: Article {
         title: "use-main-or-default without any default connection behaves as use-main does",
-        means: "Under use-main-or-default a thread has a connection of its own only after it created one by hand; all others use \
-                main, one operation at a time. Here no thread created one. Who expected connections side by side, as the name \
-                of the mode suggests, has none.",
-        example: "MC053 advice: the mode is use-main-or-default, and no thread created a default connection: it behaved as \
-                  use-main does; create defaults where threads are to work side by side (--default-for all; in code \
-                  create_default_connection), or say use-main\n- 40 operation(s) on main",
+        means: "Under use-main-or-default a thread has a connection of its own only after it created one by hand; all \
+                others use main, one operation at a time. Here no thread created one. A program that expects \
+                connections side by side, as the name of the mode suggests, has none.",
+        example: || SENTENCE.to_owned(),
         cure: "Create a default connection on each thread that is to have one (C2), choose use-default, which creates them by \
                itself, or leave it: sharing main is right where there is little to do.",
         rules: &["A3", "C2"],
@@ -23,6 +21,10 @@ pub const SPEC: Spec = Spec {
     },
     detector: || Box::<Detects>::default(),
 };
+
+const SENTENCE: &str = "the mode is use-main-or-default, and no thread created a default connection: it behaved as use-main \
+                        does; create defaults where threads are to work side by side (--default-for all; in code \
+                        create_default_connection), or say use-main";
 
 #[derive(Debug, Default)]
 struct Detects {
@@ -50,11 +52,6 @@ impl Detector for Detects {
         }
         let mut evidence = Evidence::default();
         evidence.add(|| format!("{} operation(s) on main", self.on_main));
-        evidence.says(|| {
-            "the mode is use-main-or-default, and no thread created a default connection: it behaved as use-main does; \
-             create defaults where threads are to work side by side (--default-for all; in code \
-             create_default_connection), or say use-main"
-                .to_owned()
-        })
+        evidence.says(|| SENTENCE.to_owned())
     }
 }

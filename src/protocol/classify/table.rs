@@ -20,6 +20,7 @@ use Protocol::{Imap, Pop3, Smtp};
 use Says::{Anything, Both, Code, Goodbye, Reply, Word, Words};
 
 /// One row.
+#[derive(Clone, Copy)]
 pub(super) struct Row {
     /// None: any.
     pub(super) protocol: Option<Protocol>,
@@ -57,6 +58,7 @@ impl At {
 }
 
 /// What a line must say.
+#[derive(Clone, Copy)]
 pub(super) enum Says {
     /// One of these, anywhere in its text.
     Words(&'static [&'static str]),

@@ -1,22 +1,10 @@
 //! A server's line, pasted: what a run would call it, and why.
 
-use thiserror::Error;
-
-use super::{article_named, row};
+use super::articles::{Article, FAILURES, chapter};
+use super::{Unexplained, row};
 use crate::judge::Conclusion;
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
 use crate::report::table::grid::{labelled, paragraph};
-
-/// Why a pasted line cannot be explained.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unclassified {
-    /// The server does what was asked.
-    #[error("the line refuses nothing: \"{0}\"; paste a NO, BAD or BYE, an -ERR, a 4xx or 5xx reply")]
-    Accepts(String),
-    /// Nothing was said yet, or by nobody.
-    #[error("no server says anything at stage {0}; choose greeting, tls, auth, operation or logout")]
-    Unsaid(Stage),
-}
 
 /// Whether it looks like a server's line, and not like one word.
 pub(super) fn looks_like_a_line(text: &str) -> bool {
@@ -27,25 +15,27 @@ pub(super) fn looks_like_a_line(text: &str) -> bool {
 ///
 /// # Errors
 /// The line refuses nothing, or no server speaks at that stage.
-pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unclassified> {
+pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplained> {
     let line = one_line(text, protocol);
-    if accepts(&line) {
-        return Err(Unclassified::Accepts(printable(line.as_bytes())));
+    if begins_with(line.trim_start_matches("* "), &["OK", "+OK", "PREAUTH", "+"])
+        || reply_code(&line).is_some_and(|code| code.starts_with(['2', '3']))
+    {
+        return Err(Unexplained::Accepts(printable(line.as_bytes())));
     }
-    let stages: Vec<Stage> = match stage {
-        Some(stage @ (Stage::Resolve | Stage::Connect)) => return Err(Unclassified::Unsaid(stage)),
+    let stages = match stage {
+        Some(stage @ (Stage::Resolve | Stage::Connect)) => return Err(Unexplained::Unsaid(stage)),
         Some(stage) => vec![stage],
         // A tagged reply answers a command.
-        None if ["NO", "BAD"].iter().any(|word| starts_with_word(&line, word)) => vec![Stage::Auth, Stage::Operation],
+        None if begins_with(&line, &["NO", "BAD"]) => vec![Stage::Auth, Stage::Operation],
         None => vec![Stage::Greeting, Stage::Auth, Stage::Operation],
     };
-    let mut meanings: Vec<(Vec<Stage>, Failure)> = Vec::new();
+    let mut meanings: Vec<(Vec<&str>, Failure)> = Vec::new();
     for stage in stages {
         let failure = as_a_run_says(&line, stage);
         let is_same = |other: &Failure| other.kind == failure.kind && exit_code(other) == exit_code(&failure);
         match meanings.iter_mut().find(|(_, other)| is_same(other)) {
-            Some((stages, _)) => stages.push(stage),
-            None => meanings.push((vec![stage], failure)),
+            Some((stages, _)) => stages.push(stage.name()),
+            None => meanings.push((vec![stage.name()], failure)),
         }
     }
     let parts: Vec<String> = meanings.iter().map(|(stages, failure)| meaning(&line, stages, failure)).collect();
@@ -68,27 +58,25 @@ fn exit_code(failure: &Failure) -> u8 {
     Conclusion::of_failure(failure).exit_code()
 }
 
-fn meaning(line: &str, stages: &[Stage], failure: &Failure) -> String {
-    use FailureKind::{
-        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerUnavailable,
-    };
-    let at = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
-    let mut rows = vec![row("at", &at), row("exit code", &exit_code(failure).to_string())];
-    let article = article_named(failure.kind.name());
-    rows.extend(article.map(|article| row("it means", article.means)));
+fn meaning(line: &str, stages: &[&str], failure: &Failure) -> String {
+    use FailureKind::{Greeting, ServerBad, ServerBye, ServerNo, TlsHandshake};
+    let article = chapter(FAILURES).find(|article| article.name == failure.kind.name());
+    let item = |label| article.map_or("", |article| article.item(label));
+    let mut rows = vec![
+        row("at", &stages.join(", ")),
+        row("exit code", &exit_code(failure).to_string()),
+        row("it means", item("It means")),
+    ];
     rows.extend(stated_wait(line).map(|wait| row("it says", &format!("wait {}", wait.shown))));
     rows.push(row("what to do", &failure.message));
-    // A cure that knows the line is not followed by those of all others.
-    let knows_more = matches!(
-        failure.kind,
-        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | LimitRate | LimitConnections | ServerUnavailable
-    );
-    rows.extend(article.filter(|_| !knows_more).map(|article| row("", article.cure)));
-    if failure.kind == FailureKind::Greeting && reply_code(line).is_some() {
+    // The cures of the other kinds know the line.
+    if matches!(failure.kind, Greeting | ServerBad | ServerBye | ServerNo | TlsHandshake) {
+        rows.push(row("", item("What to do")));
+    }
+    if failure.kind == Greeting && reply_code(line).is_some() {
         rows.push(row("but", "an answer to EHLO that says so is server-no"));
     }
-    let title = article.map_or("", |article| article.title);
-    paragraph(&format!("{}  {title}", failure.kind)) + "\n" + &labelled(rows)
+    paragraph(&format!("{}  {}", failure.kind, article.map_or("", Article::title))) + "\n" + &labelled(rows)
 }
 
 /// A reply as a run reads it: of several lines one, without the tag of the command that it answers.
@@ -110,22 +98,15 @@ fn one_line(text: &str, protocol: Option<Protocol>) -> String {
 
 /// `550-5.7.1 one`, `550 5.7.1 two`: `550 5.7.1 one two`.
 fn reply(code: &str, lines: &[&str]) -> String {
-    let mut enhanced = "";
-    let mut texts = Vec::new();
+    let mut words = vec![code];
     for line in lines {
-        let rest = line.strip_prefix(code).unwrap_or(line).trim_start_matches(['-', ' ']);
-        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
-        if enhanced.is_empty() && texts.is_empty() && is_enhanced(word) {
-            enhanced = word;
-        }
-        texts.push(if word == enhanced { behind } else { rest });
+        let text = line.strip_prefix(code).unwrap_or(line).trim_start_matches(['-', ' ']);
+        // Each line has the enhanced code.
+        let enhanced = words.get(1).filter(|word| word.split('.').count() == 3);
+        let behind = enhanced.and_then(|enhanced| text.strip_prefix(enhanced));
+        words.extend(behind.unwrap_or(text).split_whitespace());
     }
-    let words = [code, enhanced].into_iter().chain(texts).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn is_enhanced(word: &str) -> bool {
-    word.split('.').count() == 3 && word.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
+    words.join(" ")
 }
 
 /// The code of a reply of SMTP, if the line begins with one.
@@ -144,16 +125,9 @@ fn without_tag(line: &str) -> &str {
 }
 
 fn is_status(line: &str) -> bool {
-    let line = line.strip_prefix("* ").unwrap_or(line);
-    ["NO", "BAD", "BYE", "-ERR", "OK", "+OK", "PREAUTH"].iter().any(|word| starts_with_word(line, word))
+    begins_with(line.trim_start_matches("* "), &["NO", "BAD", "BYE", "-ERR", "OK", "+OK", "PREAUTH"])
 }
 
-fn accepts(line: &str) -> bool {
-    let untagged = line.strip_prefix("* ").unwrap_or(line);
-    ["OK", "+OK", "PREAUTH", "+"].iter().any(|word| starts_with_word(untagged, word))
-        || reply_code(line).is_some_and(|code| code.starts_with(['2', '3']))
-}
-
-fn starts_with_word(line: &str, word: &str) -> bool {
-    line.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(word))
+fn begins_with(line: &str, words: &[&str]) -> bool {
+    line.split(' ').next().is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
 }

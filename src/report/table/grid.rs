@@ -178,7 +178,7 @@ fn arranged(columns: &[Column], rows: &[Vec<String>], whole: usize) -> String {
 }
 
 /// Text behind a label, its later lines under its first.
-pub(in crate::report) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
+pub(crate) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
     let mut table = bare();
     for (label, text) in rows {
         table.add_row([label, text]);
@@ -193,7 +193,7 @@ pub(in crate::report) fn labelled(rows: impl IntoIterator<Item = (String, String
 }
 
 /// Text that may need more than one line; the later ones are indented.
-pub(in crate::report) fn paragraph(text: &str) -> String {
+pub(crate) fn paragraph(text: &str) -> String {
     let mut table = bare();
     table.add_row([text]);
     table.set_width(WIDTH - 2);

@@ -1,18 +1,12 @@
-//! A check, told step by step while it goes on, and what it comes to at its end.
+//! A check as text: each step as it happens, and at the end what the check comes to.
 
-mod json;
-
-use super::table::grid::{labelled, paragraph};
-use super::words::{conclusion, day, many, printable, span};
-use crate::event::TlsAgreed;
+use super::{Check, CheckEvent, CheckHeader, Diagnostic, Feature, Phase};
+use crate::event::{Micros, TlsAgreed};
 use crate::judge::Conclusion;
 use crate::protocol::{
-    Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, Stage,
-    TlsDetails,
+    Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, TlsDetails,
 };
-use crate::record::{Check, CheckHeader, Concern, Happened, Matter, Step, When};
-
-pub use json::check_json;
+use crate::report::{conclusion, day, labelled, many, paragraph, printable, span};
 
 /// The first line, before anything happens.
 #[must_use]
@@ -20,30 +14,29 @@ pub fn check_begins(header: &CheckHeader) -> String {
     paragraph(&format!("check {}", printable(&header.server)))
 }
 
-/// The last step, a line or more; empty if it is nothing to be shown.
+/// The event that the check has just [seen](Check::see), in one line or more; empty if it is not shown.
 #[must_use]
-pub fn check_step(check: &Check) -> String {
-    let Some(step) = check.steps.last() else { return String::new() };
-    let Some(text) = text(check, step) else { return String::new() };
-    let took = match step.happened {
-        Happened::Labelled(_) => String::new(),
-        _ => span(step.took),
+pub fn check_step(check: &Check, took: Micros, event: &CheckEvent) -> String {
+    let Some(text) = text(check, event) else { return String::new() };
+    let took = match event {
+        CheckEvent::Labelled(_) => String::new(),
+        _ => span(took),
     };
-    // Whatever stands in them, the columns are as wide in every step: each is shown before the next is known.
-    labelled([(format!("{:<9} {took:>9} ", word(&step.happened)), text)])
+    // The columns are as wide in every step: each step is shown before the next is known.
+    labelled([(format!("{:<9} {took:>9} ", event.name()), text)])
 }
 
 /// What it comes to.
 #[must_use]
 pub fn check_ends(check: &Check) -> String {
-    let matters = check.matters();
-    let concerns = check.concerns();
+    let features = check.features();
+    let diagnostics = check.diagnostics();
     let mut sections = Vec::new();
-    if !matters.is_empty() {
-        sections.push(paragraph("What matters to connections, and whether it is offered:") + &rows(&matters));
+    if !features.is_empty() {
+        sections.push(paragraph("What matters to connections, and whether it is offered:") + &rows(&features));
     }
-    if !concerns.is_empty() {
-        sections.push(paragraph("Findings:") + &labelled(concerns.iter().map(concern)));
+    if !diagnostics.is_empty() {
+        sections.push(paragraph("Findings:") + &labelled(diagnostics.iter().map(diagnostic)));
     } else if check.failures().next().is_none() {
         sections.push(paragraph("Findings: none"));
     }
@@ -52,32 +45,32 @@ pub fn check_ends(check: &Check) -> String {
     "\n".to_owned() + &sections.join("\n")
 }
 
-fn rows(matters: &[Matter]) -> String {
-    let word = |matter: &Matter| match matter.offered {
+fn rows(features: &[Feature]) -> String {
+    let word = |feature: &Feature| match feature.offered {
         Some(true) => "yes",
         Some(false) => "no",
         None => "not known",
     };
-    let width = matters.iter().map(|matter| word(matter).len()).max().unwrap_or(0).max("yes".len());
-    labelled(matters.iter().map(|matter| {
-        let text = match &matter.value {
-            Some(value) => format!("{}; {}", printable(value), matter.why),
-            None if matter.offered == Some(true) => matter.why.to_owned(),
-            None => format!("if it {}: {}", if matter.offered.is_some() { "were" } else { "is" }, matter.why),
+    let width = features.iter().map(|feature| word(feature).len()).max().unwrap_or(0).max("yes".len());
+    labelled(features.iter().map(|feature| {
+        let text = match &feature.value {
+            Some(value) => format!("{}; {}", printable(value), feature.why),
+            None if feature.offered == Some(true) => feature.why.to_owned(),
+            None => format!("if it {}: {}", if feature.offered.is_some() { "were" } else { "is" }, feature.why),
         };
-        (format!("  {:<19} {:<width$} ", matter.name, word(matter)), text)
+        (format!("  {:<19} {:<width$} ", feature.name, word(feature)), text)
     }))
 }
 
-fn concern(concern: &Concern) -> (String, String) {
-    (format!("  {:<7} ", concern.weight.name()), printable(&concern.sentence))
+fn diagnostic(diagnostic: &Diagnostic) -> (String, String) {
+    (format!("  {:<7} ", diagnostic.level.name()), printable(&diagnostic.sentence))
 }
 
 fn comes_to(check: &Check, outcome: Conclusion) -> String {
     match outcome {
         Conclusion::Held => {
-            let signed_in = if check.is_signed_in() { "signed in, " } else { "" };
-            format!("it works; connected, {signed_in}worked and signed out in {}", span(check.elapsed))
+            let signed_in = if check.signed_in { "signed in, " } else { "" };
+            format!("it works; connected, {signed_in}worked and signed out in {}", span(check.elapsed_us))
         }
         Conclusion::Interrupted(_) => conclusion(outcome),
         Conclusion::Failed => "it connects, but an operation or the goodbye failed".to_owned() + &first_failure(check),
@@ -93,53 +86,33 @@ fn first_failure(check: &Check) -> String {
     check.failures().next().map(|failure| format!(" ({} at {})", failure.kind, failure.stage)).unwrap_or_default()
 }
 
-/// What a step is called, in every form of the report.
-fn word(happened: &Happened) -> &'static str {
-    match happened {
-        Happened::Resolved(_) => "resolve",
-        Happened::Connected { .. } => "connect",
-        Happened::Secured(_) => "tls",
-        Happened::Greeted(_) => "greeting",
-        Happened::Offered(_) => "offers",
-        Happened::SigningIn(_) => "token",
-        Happened::SignedIn | Happened::TokenRefused | Happened::FirstAnswerRefused(_) => "sign-in",
-        Happened::Labelled(_) => "label",
-        Happened::Ran { .. } => "operation",
-        Happened::SignedOut => "logout",
-        Happened::Failed(failure) => match failure.stage {
-            Stage::Auth => "sign-in",
-            stage => stage.name(),
-        },
-    }
-}
-
-fn text(check: &Check, step: &Step) -> Option<String> {
-    Some(match &step.happened {
-        Happened::Resolved(addresses) => {
+fn text(check: &Check, event: &CheckEvent) -> Option<String> {
+    Some(match event {
+        CheckEvent::Resolved(addresses) => {
             addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
         }
-        Happened::Connected { address, local_port } => {
+        CheckEvent::Connected { address, local_port } => {
             format!("{} port {}, from our port {local_port}", address.ip(), address.port())
         }
-        Happened::Secured(tls) => secured(check, tls),
-        Happened::Greeted(line) => printable(line),
-        Happened::Offered(offers) => offered(check, offers),
-        Happened::SigningIn(_) => return check.header.by_token.then(|| "fetched".to_owned()),
-        Happened::SignedIn => match check.tried_by() {
+        CheckEvent::Secured(tls) => secured(check, tls),
+        CheckEvent::Greeted(line) => printable(line),
+        CheckEvent::Offered(offers) => offered(check, offers),
+        CheckEvent::SigningIn(_) => return check.header.by_token.then(|| "fetched".to_owned()),
+        CheckEvent::SignedIn => match check.sign_in_tried_by {
             Some(by) => format!("by {by}"),
             None => "not needed, the server has done it already (PREAUTH)".to_owned(),
         },
-        Happened::FirstAnswerRefused(line) => {
+        CheckEvent::FirstAnswerRefused(line) => {
             let said = line.as_ref().map(|line| format!("\nthe server said: {}", printable(line))).unwrap_or_default();
-            let by = check.tried_by().unwrap_or_default();
+            let by = check.sign_in_tried_by.unwrap_or_default();
             let name = if check.header.protocol == Protocol::Imap { " (SASL-IR)" } else { "" };
             format!("{by} with its first answer{name} was not understood; once more without{said}")
         }
-        Happened::TokenRefused => "the token was refused; once more with a newer one".to_owned(),
-        Happened::Labelled(label) => labelled_as(&check.header, label),
-        Happened::Ran { operation, mailbox, items } => ran(*operation, mailbox.unwrap_or_default(), *items),
-        Happened::SignedOut => format!("by {}", check.header.protocol.goodbye()),
-        Happened::Failed(failure) => failed(failure),
+        CheckEvent::TokenRefused => "the token was refused; once more with a newer one".to_owned(),
+        CheckEvent::Labelled(label) => labelled_as(&check.header, label),
+        CheckEvent::Ran { operation, mailbox, items } => ran(*operation, mailbox.unwrap_or_default(), *items),
+        CheckEvent::SignedOut => format!("by {}", check.header.protocol.goodbye()),
+        CheckEvent::Failed(failure) => failed(failure),
     })
 }
 
@@ -170,17 +143,14 @@ fn secured(check: &Check, tls: &TlsDetails) -> String {
 }
 
 fn offered(check: &Check, offers: &Capabilities) -> String {
-    let lists: Vec<(When, &Capabilities)> = check.offers().collect();
-    let Some((when, _)) = lists.last() else { return String::new() };
     let start_tls = check.header.protocol.start_tls();
-    let then = match when {
-        When::BeforeTls => format!("before {start_tls}: "),
-        // A dial that begins anew, with a newer token, has a list of its own.
-        When::BeforeSignIn if lists.iter().any(|(when, _)| *when == When::BeforeTls) => format!("after {start_tls}: "),
-        When::BeforeSignIn => String::new(),
-        When::AfterSignIn => "after the sign-in: ".to_owned(),
+    let when = match check.phase {
+        Phase::BeforeTls => format!("before {start_tls}: "),
+        Phase::BeforeSignIn if check.offered(Phase::BeforeTls).is_some() => format!("after {start_tls}: "),
+        Phase::BeforeSignIn => String::new(),
+        Phase::AfterSignIn => "after the sign-in: ".to_owned(),
     };
-    let earlier = lists.iter().rev().nth(1).map(|(_, earlier)| *earlier);
+    let earlier = check.offers.iter().rev().nth(1).map(|(_, earlier)| earlier);
     let between = if check.header.protocol == Protocol::Imap { " " } else { ", " };
     let list = match offers.iter().collect::<Vec<_>>().join(between) {
         _ if earlier == Some(offers) => "the same".to_owned(),
@@ -188,7 +158,7 @@ fn offered(check: &Check, offers: &Capabilities) -> String {
         none if none.is_empty() => "nothing".to_owned(),
         list => list,
     };
-    then + &list
+    when + &list
 }
 
 fn labelled_as(header: &CheckHeader, label: &str) -> String {

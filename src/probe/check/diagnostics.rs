@@ -1,33 +1,36 @@
-//! What is wrong with a server as a check found it, in plain sentences that say the cure.
+//! What is wrong with a server as a check found it, in plain sentences with the cure.
 
-use std::time::Duration;
+use serde::Serialize;
 
-use super::matters::LOGIN_DELAY;
-use super::{Check, Happened, Step, When};
+use super::features::LOGIN_DELAY;
+use super::{Check, Phase};
+use crate::event::Micros;
 use crate::judge::is_limit;
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
 
 /// Something that a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Concern {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
     /// Its stable name, for scripts: `password-in-the-clear`.
     pub id: &'static str,
     /// How much it matters.
-    pub weight: Weight,
+    #[serde(rename = "severity")]
+    pub level: Level,
     /// What was found, and the cure.
     pub sentence: String,
 }
 
-/// How much a concern matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
+/// How much a diagnostic matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
     /// Secrets, mail or connections are at risk.
     Warning,
-    /// It works, but whoever opens connections should know.
+    /// It works, but clients that open connections should know.
     Advice,
 }
 
-impl Weight {
+impl Level {
     /// `warning` or `advice`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -38,40 +41,43 @@ impl Weight {
     }
 }
 
-pub(super) fn of(check: &Check) -> Vec<Concern> {
-    let single = [
-        limit_met(check),
-        said_in_the_clear(check),
-        clear_sign_in_offered(check),
-        start_tls_unused(check),
-        login_disabled(check),
-        anybody(check),
-        expiry(check),
-        old_tls(check),
-        first_answer_refused(check),
-        no_auth(check),
-        address_passed_over(check),
-        no_goodbye(check),
-        no_label(check),
-        no_pipelining(check),
-        login_delay(check),
-        one_owner(check),
-    ];
-    let mut concerns: Vec<Concern> = single.into_iter().flatten().chain(slow(check)).collect();
-    concerns.sort_by_key(|concern| concern.weight);
-    concerns
+/// All of them, in this order.
+const DETECTORS: [fn(&Check) -> Option<Diagnostic>; 16] = [
+    limit_met,
+    said_in_the_clear,
+    password_before_tls,
+    start_tls_unused,
+    login_disabled,
+    not_verified,
+    expiry,
+    old_tls,
+    first_answer_refused,
+    no_auth,
+    address_without_answer,
+    no_goodbye,
+    no_label,
+    no_pipelining,
+    login_delay,
+    one_owner,
+];
+
+pub(super) fn of(check: &Check) -> Vec<Diagnostic> {
+    let found = DETECTORS.iter().filter_map(|detect| detect(check));
+    let mut found: Vec<Diagnostic> = found.chain(slow(check)).collect();
+    found.sort_by_key(|diagnostic| diagnostic.level);
+    found
 }
 
-fn warning(id: &'static str, sentence: impl Into<String>) -> Option<Concern> {
-    Some(Concern { id, weight: Weight::Warning, sentence: sentence.into() })
+fn warning(id: &'static str, sentence: impl Into<String>) -> Option<Diagnostic> {
+    Some(Diagnostic { id, level: Level::Warning, sentence: sentence.into() })
 }
 
-fn advice(id: &'static str, sentence: impl Into<String>) -> Option<Concern> {
-    Some(Concern { id, weight: Weight::Advice, sentence: sentence.into() })
+fn advice(id: &'static str, sentence: impl Into<String>) -> Option<Diagnostic> {
+    Some(Diagnostic { id, level: Level::Advice, sentence: sentence.into() })
 }
 
-/// A limit is no fault of the server, but whoever opens connections must know of it.
-fn limit_met(check: &Check) -> Option<Concern> {
+/// A limit is no fault of the server, but clients have to stay below it.
+fn limit_met(check: &Check) -> Option<Diagnostic> {
     let failure = check.failures().find(|failure| is_limit(failure.kind))?;
     let what = match failure.kind {
         FailureKind::LimitConnections => "a limit on connections",
@@ -88,8 +94,8 @@ fn limit_met(check: &Check) -> Option<Concern> {
     )
 }
 
-fn said_in_the_clear(check: &Check) -> Option<Concern> {
-    if check.header.security != Security::Plain || !check.presented_legibly() {
+fn said_in_the_clear(check: &Check) -> Option<Diagnostic> {
+    if check.header.security != Security::Plain || !check.secret_is_legible() {
         return None;
     }
     let secret = check.secret();
@@ -102,23 +108,22 @@ fn said_in_the_clear(check: &Check) -> Option<Concern> {
         return advice(
             id,
             format!(
-                "the {secret} was said in the clear, which only this machine could hear (loopback); elsewhere use \
-                 {scheme}s://"
+                "the {secret} was sent in the clear, but only within this machine (loopback); elsewhere use {scheme}s://"
             ),
         );
     }
     warning(
         id,
         format!(
-            "the {secret} went over the network in the clear, for everybody on the way to read: {cure}, and use \
+            "the {secret} crossed the network in the clear, and anybody on the way could read it: {cure}, and use \
              {scheme}s://, or {scheme}:// without --plaintext"
         ),
     )
 }
 
-/// STARTTLS protects only clients that insist on it, as long as the server takes a password without.
-fn clear_sign_in_offered(check: &Check) -> Option<Concern> {
-    let offers = check.offered(When::BeforeTls)?;
+/// As long as the server takes a password without STARTTLS, only clients that insist on it are protected.
+fn password_before_tls(check: &Check) -> Option<Diagnostic> {
+    let offers = check.offered(Phase::BeforeTls)?;
     if check.is_loopback() || !takes_legible_password(offers, check.header.protocol) {
         return None;
     }
@@ -144,23 +149,24 @@ fn takes_legible_password(offers: &Capabilities, protocol: Protocol) -> bool {
     by_sasl || by_command
 }
 
-fn start_tls_unused(check: &Check) -> Option<Concern> {
+fn start_tls_unused(check: &Check) -> Option<Diagnostic> {
     let start_tls = check.header.protocol.start_tls();
-    let unused = check.header.security == Security::Plain && check.offers().any(|(_, offers)| offers.has(start_tls));
+    let unused =
+        check.header.security == Security::Plain && check.offers.iter().any(|(_, offers)| offers.has(start_tls));
     if !unused || check.is_loopback() {
         return None;
     }
     warning("starttls-unused", format!("the server offers {start_tls} and it was not used; leave --plaintext out"))
 }
 
-fn login_disabled(check: &Check) -> Option<Concern> {
-    let disabled = check.offered(When::BeforeSignIn)?.has("LOGINDISABLED");
-    if !disabled || check.is_signed_in() || check.header.security != Security::Plain {
+fn login_disabled(check: &Check) -> Option<Diagnostic> {
+    let disabled = check.offered(Phase::BeforeSignIn)?.has("LOGINDISABLED");
+    if !disabled || check.signed_in || check.header.security != Security::Plain {
         return None;
     }
     warning(
         "login-disabled",
-        match (check.offers().any(|(_, offers)| offers.has("STARTTLS")), check.is_loopback()) {
+        match (check.offers.iter().any(|(_, offers)| offers.has("STARTTLS")), check.is_loopback()) {
             (true, true) => {
                 "the server takes no password on an unprotected connection (LOGINDISABLED); use --starttls, or \
                              imaps://"
@@ -174,22 +180,21 @@ fn login_disabled(check: &Check) -> Option<Concern> {
     )
 }
 
-fn anybody(check: &Check) -> Option<Concern> {
-    if check.tls()?.verified {
+fn not_verified(check: &Check) -> Option<Diagnostic> {
+    if check.tls.as_ref()?.verified {
         return None;
     }
-    let read = if check.presented_legibly() { format!(", and read the {}", check.secret()) } else { String::new() };
+    let read = if check.secret_is_legible() { format!(", and read the {}", check.secret()) } else { String::new() };
     warning(
         "certificate-not-verified",
         format!(
-            "nobody looked whether the certificate is the server's (--insecure): whoever is on the way may have \
-             answered{read}; leave the flag out, or trust the server's authority with --ca-file"
+            "the certificate was not verified (--insecure): somebody on the way may have answered{read}; leave the flag out, or trust the server's authority with --ca-file"
         ),
     )
 }
 
-/// Those who issue for three months renew a month before the end: less than half of that left means that it failed.
-fn expiry(check: &Check) -> Option<Concern> {
+/// Certificates of three months are renewed a month before the end: less than half of that left means that it failed.
+fn expiry(check: &Check) -> Option<Diagnostic> {
     const SOON: u64 = 30;
     const AT_ONCE: u64 = 14;
     let days = check.certificate_days()?;
@@ -199,15 +204,15 @@ fn expiry(check: &Check) -> Option<Concern> {
         days => format!("in {days} days"),
     };
     let sentence = format!(
-        "the server's certificate expires {left}, and from then on clients that verify it refuse the server; renew it, or see \
-         why that does not happen by itself"
+        "the server's certificate expires {left}, and then clients that verify it refuse the server; renew it, or see why \
+         it does not renew itself"
     );
-    let weight = if days < AT_ONCE { Weight::Warning } else { Weight::Advice };
-    (days < SOON).then_some(Concern { id: "certificate-expires", weight, sentence })
+    let level = if days < AT_ONCE { Level::Warning } else { Level::Advice };
+    (days < SOON).then_some(Diagnostic { id: "certificate-expires", level, sentence })
 }
 
-fn old_tls(check: &Check) -> Option<Concern> {
-    let version = &check.tls()?.version;
+fn old_tls(check: &Check) -> Option<Diagnostic> {
+    let version = &check.tls.as_ref()?.version;
     if version != "TLSv1.2" {
         return None;
     }
@@ -218,10 +223,11 @@ fn old_tls(check: &Check) -> Option<Concern> {
     )
 }
 
-fn first_answer_refused(check: &Check) -> Option<Concern> {
-    let refused = |step: &Step| matches!(step.happened, Happened::FirstAnswerRefused(_));
-    check.steps.iter().find(|step| refused(step))?;
-    let by = check.tried_by().unwrap_or_default();
+fn first_answer_refused(check: &Check) -> Option<Diagnostic> {
+    if !check.first_answer_refused {
+        return None;
+    }
+    let by = check.sign_in_tried_by.unwrap_or_default();
     warning(
         "first-answer-refused",
         match check.header.protocol {
@@ -237,8 +243,8 @@ fn first_answer_refused(check: &Check) -> Option<Concern> {
     )
 }
 
-fn no_auth(check: &Check) -> Option<Concern> {
-    let offers = check.offered(When::BeforeSignIn)?;
+fn no_auth(check: &Check) -> Option<Diagnostic> {
+    let offers = check.offered(Phase::BeforeSignIn)?;
     if check.header.protocol != Protocol::Smtp {
         return None;
     }
@@ -266,43 +272,41 @@ fn no_auth(check: &Check) -> Option<Concern> {
     }
 }
 
-fn address_passed_over(check: &Check) -> Option<Concern> {
-    let (address, _) = check.connected()?;
+fn address_without_answer(check: &Check) -> Option<Diagnostic> {
+    let answered = check.address?.ip();
     if check.is_loopback() {
         // Nothing is lost where the answer comes at once, and servers on ::1 are few.
         return None;
     }
-    let first = check.addresses().first().filter(|first| **first != address)?;
+    let first = check.addresses.first().filter(|first| **first != answered)?;
     warning(
         "address-without-answer",
         format!(
-            "{} did not take the connection, and {} did: each connection loses time on the first; have the server listen \
-             there, or take it out of DNS",
-            first.ip(),
-            address.ip()
+            "{first} did not take the connection, and {answered} did: each connection loses time on the first; have the \
+             server listen there, or take it out of DNS"
         ),
     )
 }
 
-fn no_goodbye(check: &Check) -> Option<Concern> {
+fn no_goodbye(check: &Check) -> Option<Diagnostic> {
     let silent = |kind| matches!(kind, FailureKind::Closed | FailureKind::Timeout);
     check.failures().find(|failure| failure.stage == Stage::Logout && silent(failure.kind))?;
     warning(
         "no-goodbye",
         format!(
-            "the server did not answer {}: whoever waits for that loses the time, and nobody knows whether the session \
-             still counts against a limit",
+            "the server did not answer {}: clients that wait for the answer lose time, and the session may still count \
+             against a limit",
             check.header.protocol.goodbye()
         ),
     )
 }
 
-fn no_label(check: &Check) -> Option<Concern> {
-    let offers = check.offered(When::AfterSignIn)?;
-    if check.header.protocol != Protocol::Imap || check.label().is_some() || offers.is_unsaid() {
+fn no_label(check: &Check) -> Option<Diagnostic> {
+    let offers = check.offered(Phase::AfterSignIn)?;
+    if check.header.protocol != Protocol::Imap || check.label.is_some() || offers.is_unsaid() {
         return None;
     }
-    let (_, port) = check.connected()?;
+    let port = check.local_port?;
     let why = if offers.has("ID") { "refused our ID" } else { "does not know ID" };
     advice(
         "no-label",
@@ -310,9 +314,9 @@ fn no_label(check: &Check) -> Option<Concern> {
     )
 }
 
-fn no_pipelining(check: &Check) -> Option<Concern> {
+fn no_pipelining(check: &Check) -> Option<Diagnostic> {
     let smtp = check.header.protocol == Protocol::Smtp;
-    let offers = check.offered(When::BeforeSignIn).filter(|offers| smtp && !offers.has("PIPELINING"))?;
+    let offers = check.offered(Phase::BeforeSignIn).filter(|offers| smtp && !offers.has("PIPELINING"))?;
     let knows_ehlo = offers.iter().next().is_some();
     advice(
         "no-pipelining",
@@ -325,11 +329,11 @@ fn no_pipelining(check: &Check) -> Option<Concern> {
     )
 }
 
-fn login_delay(check: &Check) -> Option<Concern> {
+fn login_delay(check: &Check) -> Option<Diagnostic> {
     if check.header.protocol != Protocol::Pop3 {
         return None;
     }
-    let delay = check.matters().into_iter().find(|matter| matter.name == LOGIN_DELAY)?.value?;
+    let delay = check.features().into_iter().find(|feature| feature.name == LOGIN_DELAY)?.value?;
     let seconds: u64 = delay.split(' ').next()?.parse().ok()?;
     warning(
         "login-delay",
@@ -340,8 +344,8 @@ fn login_delay(check: &Check) -> Option<Concern> {
     )
 }
 
-fn one_owner(check: &Check) -> Option<Concern> {
-    if check.header.protocol != Protocol::Pop3 || !check.is_signed_in() {
+fn one_owner(check: &Check) -> Option<Diagnostic> {
+    if check.header.protocol != Protocol::Pop3 || !check.signed_in {
         return None;
     }
     advice(
@@ -351,51 +355,52 @@ fn one_owner(check: &Check) -> Option<Concern> {
     )
 }
 
-fn slow(check: &Check) -> impl Iterator<Item = Concern> {
-    let seconds = Duration::from_secs;
-    check.steps.iter().filter_map(move |step| {
-        let (id, most, what, cure) = match &step.happened {
-            Happened::Resolved(_) => (
-                "slow-resolve",
-                seconds(1),
-                "the name's resolution",
-                "a resolver in the system's list may be dead: look at /etc/resolv.conf",
-            ),
-            Happened::Connected { .. } => (
-                "slow-connect",
-                seconds(1),
-                "the TCP connect",
-                "packets are lost, the way is long, or the server's queue of connections is full",
-            ),
-            Happened::Secured(_) => (
-                "slow-tls",
-                seconds(2),
-                "the TLS handshake",
-                "the server is short of CPU, or looks something up first",
-            ),
-            Happened::Greeted(_) => (
-                "slow-greeting",
-                seconds(5),
-                "the greeting",
-                "the server holds it back on purpose (against spam), looks up our address in vain, or has no process free",
-            ),
-            Happened::SignedIn if check.header.protocol == Protocol::Pop3 => (
-                "slow-sign-in",
-                seconds(2),
-                "the sign-in",
-                "another connection had the maildrop, which has one owner at a time, or the server delays sign-ins",
-            ),
-            Happened::SignedIn => (
-                "slow-sign-in",
-                seconds(2),
-                "the sign-in",
-                "the server delays it (after failed ones from this address, say), or its user database is slow; keep \
-                 connections open instead of signing in often",
-            ),
-            _ => return None,
+/// A step that may take too long: `slow-` and its name, the most it should take, what it is, and the cure.
+type Slow = (&'static str, Micros, &'static str, &'static str);
+
+const SLOW: [Slow; 5] = [
+    (
+        "slow-resolve",
+        seconds(1),
+        "the name's resolution",
+        "a resolver in the system's list may be dead: look at /etc/resolv.conf",
+    ),
+    (
+        "slow-connect",
+        seconds(1),
+        "the TCP connect",
+        "packets are lost, the way is long, or the server's queue of connections is full",
+    ),
+    ("slow-tls", seconds(2), "the TLS handshake", "the server is short of CPU, or looks something up first"),
+    (
+        "slow-greeting",
+        seconds(5),
+        "the greeting",
+        "the server holds it back on purpose (against spam), looks up our address in vain, or has no process free",
+    ),
+    (
+        "slow-sign-in",
+        seconds(2),
+        "the sign-in",
+        "the server delays it (after failed ones from this address, say), or its user database is slow; keep connections \
+         open instead of signing in often",
+    ),
+];
+
+const fn seconds(seconds: u64) -> Micros {
+    Micros(seconds * 1_000_000)
+}
+
+fn slow(check: &Check) -> impl Iterator<Item = Diagnostic> {
+    check.steps.iter().filter(|step| step.ok).filter_map(|step| {
+        let &(id, most, what, cure) = SLOW.iter().find(|(id, ..)| id.split_once('-') == Some(("slow", step.name)))?;
+        let cure = match (id, check.header.protocol) {
+            ("slow-sign-in", Protocol::Pop3) => {
+                "another connection had the maildrop, which has one owner at a time, or the server delays sign-ins"
+            }
+            _ => cure,
         };
-        let took = step.took;
-        let sentence = format!("{what} took {:.1} s: {cure}", took.as_secs_f64());
-        (took > most).then_some(Concern { id, weight: Weight::Warning, sentence })
+        let sentence = format!("{what} took {:.1} s: {cure}", step.took_us.duration().as_secs_f64());
+        (step.took_us > most).then_some(Diagnostic { id, level: Level::Warning, sentence })
     })
 }

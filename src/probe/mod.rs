@@ -1,0 +1,21 @@
+//! Questions about a server that a few connections answer. [`check`] opens one and tells each step of it.
+//!
+//! A probe runs no workload and has no client: it dials by itself, through the same connectors.
+
+mod check;
+
+use std::time::Instant;
+
+pub use check::{
+    Check, CheckEvent, CheckHeader, Diagnostic, Feature, Level, Phase, Step, check, check_begins, check_ends,
+    check_json, check_step,
+};
+
+/// That a probe is to end early.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    /// Since when.
+    pub since: Instant,
+    /// The signal that asked for it; none where nobody reads the report any more.
+    pub signal: Option<i32>,
+}
