@@ -63,12 +63,12 @@ fn stored(file: &[u8]) -> StoredRun {
 /// All events of a run's file; of a scenario's, those of each client.
 pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
     let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
-    let keep = |Passing { client, event, .. }: Passing<'_>| match &event.what {
+    let keep = |passing: Passing<'_>| match &passing.event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
-        What::RunStart(_) => all.push((client.map(str::to_owned), vec![event.clone()])),
+        What::RunStart(_) => all.push((passing.client.map(str::to_owned), vec![passing.event.clone()])),
         _ => {
-            let mut runs = all.iter_mut();
-            runs.rfind(|(name, _)| name.as_deref() == client).unwrap().1.push(event.clone());
+            let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.client);
+            of_client.unwrap().1.push(passing.event.clone());
         }
     };
     Stored::read(file, keep).unwrap();
