@@ -90,7 +90,8 @@ fn a_switch_that_cannot_be_is_one_clear_line() {
 
 #[test]
 fn a_run_of_hundreds_of_switches_writes_a_file_that_holds() {
-    let switch = |at: usize| format!("--switch-mode {at}={} ", if at % 2 == 0 { "use-main" } else { "use-default" });
+    let switch =
+        |at: usize| format!("--switch-mode {at}={} ", if at.is_multiple_of(2) { "use-main" } else { "use-default" });
     let switches: String = (1..=700).map(switch).collect();
     let ended = run(&format!("--mode use-main --threads 2 -n 400 --ops noop {switches} --format ndjson"));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
