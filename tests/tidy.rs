@@ -31,41 +31,19 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Circles of more than two files that there are all the same, and why.
-const CIRCLES: [(&[&str], &str); 4] = [
-    (
-        &[
-            "protocol/capabilities.rs",
-            "protocol/classify.rs",
-            "protocol/credentials.rs",
-            "protocol/cure.rs",
-            "protocol/cure/wording.rs",
-            "protocol/sasl.rs",
-            "protocol/secret.rs",
-            "protocol/secret/words.rs",
-        ],
-        "cures are worded where refusals are classified; the one session makes them data, which the report words",
-    ),
-    (
-        &[
-            "record/audit/ledger.rs",
-            "record/audit/mod.rs",
-            "record/audit/order.rs",
-            "record/audit/refusals.rs",
-            "record/audit/selections.rs",
-            "record/audit/steps.rs",
-            "record/audit/switches.rs",
-        ],
-        "the room ends with what the judge takes over",
-    ),
-    (
-        &["record/check.rs", "record/check/concerns.rs", "record/check/matters.rs"],
-        "the room ends with what the judge takes over",
-    ),
-    (
-        &["report/trace/mod.rs", "report/trace/scenario.rs", "report/trace/verification.rs"],
-        "reading back ends with what the judge takes over",
-    ),
-];
+const CIRCLES: [(&[&str], &str); 1] = [(
+    &[
+        "protocol/capabilities.rs",
+        "protocol/classify.rs",
+        "protocol/credentials.rs",
+        "protocol/cure.rs",
+        "protocol/cure/wording.rs",
+        "protocol/sasl.rs",
+        "protocol/secret.rs",
+        "protocol/secret/words.rs",
+    ],
+    "cures are worded where refusals are classified; the one session makes them data, which the report words",
+)];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -16,8 +16,11 @@ use mailconn::report::{Format, Output, verification_json, verification_text};
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let rawlog = args.rawlog.as_deref();
-    let logged = args.dovecot_log.as_deref().map(|log| dovecot_log::read(log, rawlog)).transpose();
-    let logged = logged.context("reading the server's log")?;
+    let read = |log: &Path| {
+        let read = dovecot_log::read(log, rawlog);
+        read.with_context(|| format!("reading the server's log {}", log.display()))
+    };
+    let logged = args.dovecot_log.as_deref().map(read).transpose()?;
     // A scenario's clients have one after the other.
     let mut ours: Vec<OurSessions> = Vec::new();
     let (name, from) = report::open(&args.trace)?;

@@ -9,6 +9,7 @@ mod conductor;
 mod context;
 mod error;
 mod faults;
+mod injected;
 mod parse;
 mod script;
 mod stream;

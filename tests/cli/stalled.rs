@@ -46,9 +46,13 @@ fn a_run_that_is_over_ends_at_a_signal_while_nobody_reads() {
     for args in ["-n 1000 --each", "--mode use-default --threads 400 -n 1 --format json"] {
         let mut running = unread(args);
         let mut stdout = running.stdout();
-        // The first byte says that the run is over.
         stdout.read_exact(&mut [0]).unwrap();
-        thread::sleep(Duration::from_millis(200));
+        // Rows come while the run lasts: it is over, and waits for its reader, when it computes no more.
+        let mut worked = Duration::MAX;
+        while worked != running.worked() {
+            worked = running.worked();
+            thread::sleep(Duration::from_millis(400));
+        }
         assert!(!running.is_over(), "{args}: the report is longer than a pipe");
         ends_at(running, "INT", 130, INCOMPLETE);
     }

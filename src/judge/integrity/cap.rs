@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::places::began;
-use super::{Checks, GRAIN, Rule, Seen};
+use super::checks::{Checks, Rule};
+use super::seen::{GRAIN, Seen, began};
 use crate::event::{Micros, RunStart, What};
 
 /// After so many dials those are counted before which none can have begun that is told of later.

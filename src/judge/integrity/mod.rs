@@ -9,6 +9,7 @@ mod checks;
 mod lines;
 mod places;
 mod refusals;
+mod seen;
 mod steps;
 mod switches;
 mod wires;
@@ -20,18 +21,16 @@ pub(super) use steps::{Told, of_findings};
 
 use std::sync::Arc;
 
-use crate::event::{Event, Micros, Operation, RunStart, What};
+use crate::event::Event;
 use crate::ledger::{Analysis, Ledger};
 
 use cap::Cap;
 use places::Places;
 use refusals::Refusals;
+use seen::Seen;
 use switches::Switches;
 use wires::Wires;
 use work::Work;
-
-/// What is lost when a time is cut to whole microseconds, twice.
-const GRAIN: Micros = Micros(2);
 
 /// Holds each event against what came before it.
 #[derive(Debug, Default)]
@@ -43,26 +42,6 @@ pub struct Integrity {
     cap: Cap,
     switches: Switches,
     refusals: Refusals,
-}
-
-/// An event, with all that it is held against.
-struct Seen<'a> {
-    seq: u64,
-    at: Micros,
-    what: &'a What,
-    start: &'a RunStart,
-    known: &'a Ledger,
-    checks: &'a mut Checks,
-}
-
-impl Seen<'_> {
-    fn check(&mut self, rule: Rule, holds: bool, sentence: impl FnOnce() -> String) {
-        self.checks.check(rule, self.seq, holds, sentence);
-    }
-
-    fn check_unless_interrupted(&mut self, rule: Rule, holds: bool, sentence: impl FnOnce() -> String) {
-        self.checks.check_unless_interrupted(rule, self.seq, holds, sentence);
-    }
 }
 
 impl Integrity {
@@ -104,9 +83,4 @@ impl Analysis for Integrity {
         }
         checks.settle(known.interrupted());
     }
-}
-
-/// What an operation selected in a lease of its own, before the one in which it was to read.
-fn selected(operation: &Operation) -> Option<&crate::event::Selection> {
-    operation.relied_on.as_deref().filter(|selection| !selection.commands.is_empty())
 }

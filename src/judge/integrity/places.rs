@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Checks, GRAIN, Rule, Seen, selected};
+use super::checks::{Checks, Rule};
+use super::seen::{GRAIN, Seen, began, selected};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::event::{
     ConnectionCreated, Dial, Dispose, Executor, HowClosed, Micros, Operation, SessionClosed, SessionOpened, TaskId,
@@ -458,15 +459,6 @@ fn phases(seen: &mut Seen<'_>, session: SessionId, phases: &Dial, began: Micros)
     let ends = began + [resolve, connect, tls, greeting, sign_in].into_iter().flatten().sum::<Micros>();
     let at = seen.at;
     seen.check(Rule::Dials, ends <= at, || format!("{session} was opened at {at}, its phases end at {ends}"));
-}
-
-/// When the dial that is told of then began: that of a refused one is reckoned from what it took, to within [`GRAIN`].
-pub(super) fn began(at: Micros, what: &What) -> Micros {
-    match what {
-        What::SessionOpened(opened) => opened.began_us,
-        What::SessionRefused(refused) => at - refused.took_us,
-        _ => at,
-    }
 }
 
 /// The sessions that an operation asked for, and when it had each at the latest, if its times tell. A naive one asks a second

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{Rule, Seen};
+use super::checks::Rule;
+use super::seen::Seen;
 use crate::event::{RunStart, What};
 use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, mailbox_as_sent, refusal_of};
 
@@ -54,8 +55,12 @@ impl Refusals {
 
     fn judge(&mut self, seen: &mut Seen<'_>, failure: &Failure, mailbox: Option<&str>) {
         let kind = failure.kind;
+        // The line, if there is one, gives no reason.
+        if is_by_deed(failure) {
+            return;
+        }
         let Some(line) = &failure.server_line else {
-            seen.check(Rule::Refusals, is_by_deed(failure) || !is_its_own(kind), || {
+            seen.check(Rule::Refusals, !is_its_own(kind), || {
                 format!("it is called {kind}, which a server says, and there is none of its lines")
             });
             return;

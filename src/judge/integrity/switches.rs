@@ -3,7 +3,8 @@
 //! The workers share a count of what they issue, and the one that issues the first operation after a switch sets the mode
 //! before anybody issues another. So an operation that knows of the change was issued after it, and every other before.
 
-use super::{Checks, Rule, Seen};
+use super::checks::{Checks, Rule};
+use super::seen::Seen;
 use crate::allocator::Mode;
 use crate::event::{Micros, Operation, RunStart, What};
 use crate::protocol::{Failure, FailureKind};

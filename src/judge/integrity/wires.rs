@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::checks::{Checks, Rule};
 use super::places::Places;
-use super::{Checks, GRAIN, Rule, Seen, selected};
+use super::seen::{GRAIN, Seen, selected};
 use crate::allocator::{ConnectionId, Disposal, SessionId};
 use crate::event::{
     Command, HALVES, HowClosed, Leaves, Lock, Micros, Operation, RunStart, SessionClosed, SessionOpened, What, WorkerId,

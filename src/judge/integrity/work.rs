@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem::replace;
 
-use super::{Checks, Rule, Seen, selected};
+use super::checks::{Checks, Rule};
+use super::seen::{Seen, selected};
 use crate::allocator::{ConnectionId, Disposal, Kind};
 use crate::event::{
     Asked, ConnectionCreated, Dispose, Executor, HALVES, Micros, Operation, Role, RunStart, TaskEnded, TaskId, What,

@@ -61,11 +61,15 @@ const DETECTORS: [fn(&Check) -> Option<Diagnostic>; 16] = [
     one_owner,
 ];
 
-pub(super) fn of(check: &Check) -> Vec<Diagnostic> {
-    let found = DETECTORS.iter().filter_map(|detect| detect(check));
-    let mut found: Vec<Diagnostic> = found.chain(slow(check)).collect();
-    found.sort_by_key(|diagnostic| diagnostic.level);
-    found
+impl Check {
+    /// What is wrong, or could be better, with the cure: warnings first.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let found = DETECTORS.iter().filter_map(|detect| detect(self));
+        let mut found: Vec<Diagnostic> = found.chain(slow(self)).collect();
+        found.sort_by_key(|diagnostic| diagnostic.level);
+        found
+    }
 }
 
 fn warning(id: &'static str, sentence: impl Into<String>) -> Option<Diagnostic> {

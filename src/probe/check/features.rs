@@ -62,21 +62,25 @@ pub(super) const LOGIN_DELAY: &str = "LOGIN-DELAY";
 /// Part of IMAP4rev2, so that a server of it need not name them (RFC 9051, appendix E).
 const IN_REV2: [&str; 3] = ["SASL-IR", "IDLE", "LITERAL-"];
 
-pub(super) fn of(check: &Check) -> Vec<Feature> {
-    if check.offers.is_empty() {
-        return Vec::new();
+impl Check {
+    /// What the server offers, or lacks, that changes how many connections a client needs and what they cost.
+    #[must_use]
+    pub fn features(&self) -> Vec<Feature> {
+        if self.offers.is_empty() {
+            return Vec::new();
+        }
+        let offers = Offers::of(self);
+        let rows: &[Row] = match offers.protocol {
+            Protocol::Imap => &IMAP,
+            Protocol::Smtp => &SMTP,
+            Protocol::Pop3 => &POP3,
+        };
+        // IMAP servers say little before the sign-in: what is missing from that list may be offered all the same.
+        let is_complete = offers.protocol != Protocol::Imap || self.offered(Phase::AfterSignIn).is_some();
+        let usual = rows.iter().filter_map(|row| offers.feature(row, is_complete));
+        let rare = RARE.iter().filter_map(|row| offers.feature(row, false));
+        start_tls(self, &offers).into_iter().chain([auth(self, &offers)]).chain(usual).chain(rare).collect()
     }
-    let offers = Offers::of(check);
-    let rows: &[Row] = match offers.protocol {
-        Protocol::Imap => &IMAP,
-        Protocol::Smtp => &SMTP,
-        Protocol::Pop3 => &POP3,
-    };
-    // IMAP servers say little before the sign-in: what is missing from that list may be offered all the same.
-    let is_complete = offers.protocol != Protocol::Imap || check.offered(Phase::AfterSignIn).is_some();
-    let usual = rows.iter().filter_map(|row| offers.feature(row, is_complete));
-    let rare = RARE.iter().filter_map(|row| offers.feature(row, false));
-    start_tls(check, &offers).into_iter().chain([auth(check, &offers)]).chain(usual).chain(rare).collect()
 }
 
 /// The lists that count: what was said before TLS counts only if nothing was said since.

@@ -1,9 +1,9 @@
 //! A check as one JSON object.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{Check, Diagnostic, Feature, Phase};
-use crate::protocol::{Capabilities, Failure};
+use super::{Check, Diagnostic, Feature};
+use crate::protocol::Failure;
 use crate::report::{SCHEMA_VERSION, indented};
 
 /// The check as one JSON object, indented, with a newline at its end.
@@ -31,12 +31,4 @@ struct Document<'a> {
     findings: Vec<Diagnostic>,
     failures: Vec<&'a Failure>,
     exit_code: u8,
-}
-
-/// The latest list of each phase; null if there was none, or if the server does not say what it can do.
-pub(super) fn by_phase<S: Serializer>(offers: &[(Phase, Capabilities)], serializer: S) -> Result<S::Ok, S::Error> {
-    let latest = |phase| offers.iter().rev().find(|(then, _)| *then == phase).map(|(_, offers)| offers);
-    let said =
-        |phase| latest(phase).filter(|offers| !offers.is_unsaid()).map(|offers| offers.iter().collect::<Vec<_>>());
-    serializer.collect_map(Phase::ALL.map(|phase| (phase.name(), said(phase))))
 }
