@@ -1,10 +1,11 @@
 //! `mailconn report`: stored runs and scenarios, told again.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
 use super::{exit, settings};
@@ -30,16 +31,29 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         args.files.iter().filter(|file| file.as_os_str() == "-").count() <= 1,
         "- is standard input, and can be read once"
     );
+    let written = args.output.as_deref().and_then(identity);
+    if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
+        bail!("-o would replace {}, which is to be told; name another file", same.display());
+    }
     let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
     let output = settings::output(args.output.as_deref())?;
-    let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()) };
+    let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), cut: None };
     let mut exit_code = 0;
     for file in &args.files {
         let code = tell(&mut teller, file, args, policy.as_ref())?;
         exit_code = exit::first_of(exit_code, code);
     }
+    let cut = teller.cut.take();
     teller.end().context(WRITING)?;
+    if let Some(name) = cut.filter(|_| exit_code == 0) {
+        bail!("{name} is cut, so --fail-on cannot pass it: what it came to is not known");
+    }
     Ok(exit_code)
+}
+
+/// Which regular file the name stands for, by whatever links: its device and its number there.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }
 
 /// Tells of one file. Returns its exit code by the policy; 0 without one.
@@ -63,8 +77,10 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Pol
     };
     let mut exit_code = 0;
     for told in told {
-        if policy.is_some() {
-            exit_code = exit::first_of(exit_code, told.exit_code());
+        match told.exit_code() {
+            Some(code) if policy.is_some() => exit_code = exit::first_of(exit_code, code),
+            None if policy.is_some() => teller.cut = teller.cut.take().or_else(|| Some(name.clone())),
+            _ => {}
         }
         teller.over(told);
     }
@@ -88,10 +104,10 @@ fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
 
 fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
     let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
-    let end = scenario.comes_to(&policy);
+    let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
     let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
-    ScenarioReport { start: *scenario.start, steps, proofs, end: Some(end) }
+    ScenarioReport { start: *scenario.start, steps, proofs, end }
 }
 
 /// Says that a file was cut, or has lines that were passed over.
@@ -113,6 +129,8 @@ struct Teller {
     telling: Telling,
     output: Output,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
+    /// The first file that ends before its run or scenario does.
+    cut: Option<String>,
     /// The result of the writes before.
     written: io::Result<()>,
 }

@@ -117,7 +117,7 @@ impl<'a> Head<'a> {
 }
 
 fn run_shape(report: &RunReport) -> Document<'_> {
-    let RunReport { start, ending, summary, verdict, policy } = report;
+    let RunReport { start, ending, summary, verdict, policy, .. } = report;
     let role = |worker: WorkerId| {
         let role = usize::try_from(worker.0).ok().and_then(|at| start.workers.get(at));
         role.map(|it| it.role).unwrap_or_default()
@@ -149,7 +149,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
-        exit_code: verdict.conclusion.exit_code(),
+        exit_code: report.exit_code(),
         failures: &summary.failures,
         other_failures: summary.other_failures,
         workers: summary.workers.iter().map(|row| worker(row, role(row.worker))).collect(),
@@ -199,7 +199,8 @@ struct Document<'a> {
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],
     verdict: Proof,
-    exit_code: u8,
+    /// Null if the stream was cut before the run's end.
+    exit_code: Option<u8>,
     failures: &'a [FailureRow],
     /// How often it failed in ways that are not in `failures`, because there were too many.
     other_failures: u64,

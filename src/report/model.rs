@@ -30,6 +30,8 @@ pub struct RunReport {
     pub start: Arc<RunStart>,
     /// How it ended.
     pub ending: Ending,
+    /// Whether it did: a stored stream may have been cut.
+    pub ended: bool,
     /// Its figures.
     pub summary: Summary,
     /// What was checked and found, and the conclusion.
@@ -39,14 +41,21 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// The exit code of the process that performed it; none if the stream was cut before it says how the run ended.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        self.ended.then(|| self.verdict.conclusion.exit_code())
+    }
+
     /// The report of the run that the judge has seen, by that policy; none if the run never began.
     #[must_use]
     pub fn of(judge: &Judge, policy: Policy) -> Option<Self> {
         let start = Arc::clone(judge.known().start()?);
-        let ending = judge.known().ending().unwrap_or_default();
+        let ended = judge.known().ending();
+        let (ending, ended) = (ended.unwrap_or_default(), ended.is_some());
         let summary = judge.summary();
         let verdict = judge.verdict(&summary, &policy);
-        Some(Self { start, ending, summary, verdict, policy })
+        Some(Self { start, ending, ended, summary, verdict, policy })
     }
 
     /// The event that ends the run.
@@ -88,12 +97,12 @@ impl ScenarioReport {
 }
 
 impl Told {
-    /// The exit code of the process that performed it.
+    /// The exit code of the process that performed it; none if the stream was cut before its end.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> Option<u8> {
         match self {
-            Self::Run(run) => run.verdict.conclusion.exit_code(),
-            Self::Scenario(scenario) => scenario.end.as_ref().map_or(0, |end| end.exit_code),
+            Self::Run(run) => run.exit_code(),
+            Self::Scenario(scenario) => scenario.end.as_ref().map(|end| end.exit_code),
         }
     }
 }

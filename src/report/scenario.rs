@@ -2,6 +2,7 @@
 
 use super::model::ScenarioReport;
 use super::table::grid::{labelled, paragraph};
+use super::table::verdict::CUT;
 use super::words::{many, printable, signal};
 use crate::event::{Action, Agreement, Did, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
 use crate::judge::Steps;
@@ -18,9 +19,9 @@ impl ScenarioReport {
         scenario_begins(&self.start) + &steps + &self.ends()
     }
 
-    /// The verdict, with an empty line at its end; empty before the scenario has ended.
+    /// The verdict, with an empty line at its end.
     pub(super) fn ends(&self) -> String {
-        let Some(end) = &self.end else { return String::new() };
+        let Some(end) = &self.end else { return format!("\n{}\n", paragraph(CUT)) };
         let mut text = "\n".to_owned();
         for (client, proof) in end.clients.iter().zip(&self.proofs) {
             let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", printable(&client.name)) };

@@ -197,6 +197,31 @@ fn a_file_that_was_cut_is_told_as_far_as_it_goes_and_said_to_be_cut() {
     // What it was to be judged by stands in the line that is missing.
     let json: Value = serde_json::from_str(&report(&cut, &["--format", "json"]).stdout).unwrap();
     assert_eq!(json["fail_on"], json!(["hazard", "leak", "fault"]));
+    // What it came to is not known, and no gate opens for it.
+    assert!(json["exit_code"].is_null() && !told.stdout.contains("\nexit "), "{}", told.stdout);
+    assert!(told.stdout.ends_with("so what it came to is not known\n"), "{}", told.stdout);
+    let judged = report(&cut, &["--fail-on", "none"]);
+    assert_eq!(judged.code, 2);
+    assert!(judged.stderr.contains("is cut, so --fail-on cannot pass it"), "{}", judged.stderr);
+
+    let file = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    let cut: String = file.lines().take(12).map(|line| format!("{line}\n")).collect();
+    let told = report(&cut, &[]);
+    assert!(told.stdout.ends_with("so what it came to is not known\n\n"), "{}", told.stdout);
+    assert_eq!(report(&cut, &["--fail-on", "none"]).code, 2);
+}
+
+#[test]
+fn a_report_does_not_replace_what_it_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = run("-n 1 -t 1 --format ndjson").stdout;
+    std::fs::write(folder.path().join("run.ndjson"), &file).unwrap();
+    std::os::unix::fs::symlink("run.ndjson", folder.path().join("link")).unwrap();
+    for output in ["run.ndjson", "./run.ndjson", "link"] {
+        let told = end(mailconn(["report", "run.ndjson", "-o", output]).current_dir(folder.path()));
+        assert!(told.code == 2 && told.stderr.contains("would replace run.ndjson"), "{}", told.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("run.ndjson")).unwrap(), file);
 }
 
 #[test]

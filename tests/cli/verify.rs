@@ -395,3 +395,16 @@ fn a_file_is_judged_anew_by_another_policy_and_the_words_of_a_finding_may_be_oth
     let lie = ran.stdout.replacen(r#""had_default":true"#, r#""had_default":false"#, 1);
     assert_eq!(verify(&lie, &["--fail-on", "none"]).code, 7);
 }
+
+#[test]
+fn the_servers_record_of_a_session_is_whole_or_missed() {
+    let file = run("-n 3 -t 2 --mode use-default --format ndjson").stdout;
+    let is_session = |line: &&str| line.contains(r#""event":"witness-session""#);
+    let session = file.lines().find(is_session).unwrap();
+    let read = number(&serde_json::from_str::<Value>(session).unwrap()["commands"]);
+    let (said, lie) = (format!(r#""commands":{read}"#), format!(r#""commands":{}"#, read + 1));
+    let verified = verify(&file.replace(session, &session.replace(&said, &lie)), &[]);
+    assert_eq!(verified.code, 7, "{}", verified.stdout);
+    let told = verified.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains(&format!("the server read {} commands on port", read + 1)), "{}", verified.stdout);
+}

@@ -13,6 +13,7 @@ mod seen;
 mod steps;
 mod switches;
 mod wires;
+mod witnessed;
 mod work;
 
 pub use checks::{Checks, Doubt, Rule, Tested};
@@ -30,6 +31,7 @@ use refusals::Refusals;
 use seen::Seen;
 use switches::Switches;
 use wires::Wires;
+use witnessed::Witnessed;
 use work::Work;
 
 /// Holds each event against what came before it.
@@ -39,6 +41,7 @@ pub struct Integrity {
     work: Work,
     places: Places,
     wires: Wires,
+    witnessed: Witnessed,
     cap: Cap,
     switches: Switches,
     refusals: Refusals,
@@ -54,11 +57,12 @@ impl Integrity {
 impl Analysis for Integrity {
     fn see(&mut self, event: &Event, known: &Ledger) {
         let Some(start) = known.start().map(Arc::clone) else { return };
-        let Self { checks, work, places, wires, cap, switches, refusals } = self;
+        let Self { checks, work, places, wires, witnessed, cap, switches, refusals } = self;
         let seen = &mut Seen { seq: event.seq, at: event.at, what: &event.what, start: &start, known, checks };
         work.see(seen);
         places.see(seen);
         wires.see(seen, places);
+        witnessed.see(seen);
         cap.see(seen);
         switches.see(seen);
         refusals.see(seen);
@@ -66,9 +70,10 @@ impl Analysis for Integrity {
 
     fn end(&mut self, known: &Ledger) {
         let Some(start) = known.start().map(Arc::clone) else { return };
-        let Self { checks, work, places, wires, cap, switches, .. } = self;
+        let Self { checks, work, places, wires, witnessed, cap, switches, .. } = self;
         work.end(&start, known, checks);
         wires.end(&start, known, places, checks);
+        witnessed.end(checks);
         places.end(checks);
         cap.end(&start, checks);
         switches.end(&start, checks);

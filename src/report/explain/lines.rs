@@ -38,6 +38,8 @@ pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>
             None => meanings.push((vec![stage.name()], failure)),
         }
     }
+    // What says nothing but that it is no greeting comes last.
+    meanings.sort_by_key(|(_, failure)| failure.kind == FailureKind::Greeting);
     let parts: Vec<String> = meanings.iter().map(|(stages, failure)| meaning(&line, stages, failure)).collect();
     Ok(paragraph(&printable(line.as_bytes())) + "\n" + &parts.join("\n"))
 }

@@ -7,7 +7,7 @@ mod ranges;
 mod sections;
 mod sessions;
 mod tasks;
-mod verdict;
+pub(super) mod verdict;
 mod workers;
 
 use std::io::{self, Write};
@@ -88,7 +88,7 @@ pub fn table(report: &RunReport, most: Option<usize>) -> String {
     parts.push(tasks::section(summary));
     parts.extend(sessions::sections(summary, most));
     parts.push(failures(summary, most));
-    parts.push(verdict::section(&report.verdict));
+    parts.push(verdict::section(report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }

@@ -3,15 +3,23 @@
 use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
+use crate::report::model::RunReport;
 use crate::report::words::{count, many, printable, signal};
 
-pub(super) fn section(verdict: &Verdict) -> String {
+/// Said in place of an exit code.
+pub(in crate::report) const CUT: &str = "cut: the file ends before its end is told, so what it came to is not known";
+
+pub(super) fn section(report: &RunReport) -> String {
+    let verdict = &report.verdict;
     let rules = match verdict.proof.rules {
         Agreement { checked: 0, .. } => "rules: no operation to check".to_owned(),
         Agreement { checked, held } => format!("rules held for {} of {}", count(held), many(checked, "operation")),
     };
     let witness = witness(verdict.proof.witness);
-    let end = format!("exit {}: {}", verdict.conclusion.exit_code(), concluded(verdict));
+    let end = match report.exit_code() {
+        Some(code) => format!("exit {code}: {}", concluded(verdict)),
+        None => CUT.to_owned(),
+    };
     paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
 }
 
