@@ -55,7 +55,9 @@ fn said(record: &[SessionRecord]) -> Vec<String> {
     let said = record.iter().map(|it| {
         let commands = it.commands.iter();
         let commands: Vec<_> = commands.map(|it| (&it.tag, it.verb, &it.selected, it.status)).collect();
-        let cause = it.closed.map(|(_, cause)| cause);
+        // A client that goes without hearing all of an answer closes in order, or resets: the system's choice.
+        let unheard = |cause| if cause == CloseCause::Reset { CloseCause::EndOfStream } else { cause };
+        let cause = it.closed.map(|(_, cause)| unheard(cause));
         format!(
             "{} {:?} tls {} {:?} {:?} {cause:?} {commands:?} {:?}",
             it.number, it.protocol, it.tls, it.user, it.label, it.delivered
