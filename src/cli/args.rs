@@ -202,7 +202,7 @@ pub struct VerifyArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
     pub format: Format,
-    /// Judge what was found anew: exit as a run that was given this would
+    /// Judge the run by this policy instead of its own, and exit as it would have
     ///
     /// What does not hold is exit code 7 all the same.
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]

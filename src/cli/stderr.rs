@@ -24,6 +24,6 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 pub(super) fn say(text: impl Display) {
-    // Whoever closed stderr does not want to know; the exit code says it too.
+    // A closed stderr is no error: the exit code says the same.
     let _ = write!(io::stderr(), "{text}");
 }

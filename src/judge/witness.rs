@@ -84,7 +84,7 @@ struct Pair {
     read: BTreeMap<u32, WitnessedCommand>,
     /// Commands that cannot be ours: their tags are none of ours. The first of them, and how many more there were.
     strange: Vec<WitnessedCommand>,
-    stranger: u64,
+    more_strange: u64,
     matched: Matched,
 }
 
@@ -269,7 +269,7 @@ impl Witness {
         let Some(pair) = port.pair(number) else { return };
         let tag = command.tag.parse::<Tag>().ok().map(|tag| tag.number).filter(|tag| !pair.matched.has(*tag));
         let Some(tag) = tag else {
-            pair.is_strange(command.clone());
+            pair.add_strange(command.clone());
             return;
         };
         match (pair.claims.remove(&tag), pair.session()) {
@@ -279,7 +279,7 @@ impl Witness {
             }
             _ => {
                 if let Some(twice) = pair.read.insert(tag, command.clone()) {
-                    pair.is_strange(twice);
+                    pair.add_strange(twice);
                 }
             }
         }
@@ -398,7 +398,7 @@ impl Witness {
             // Another run's: the next session on the port may be ours.
             pair.read.clear();
             pair.strange.clear();
-            pair.stranger = 0;
+            pair.more_strange = 0;
             return;
         }
         let number = self.skip_unseen(start, over, number);
@@ -429,10 +429,14 @@ impl Witness {
         if !is_later {
             return number;
         }
-        let mut read = Vec::new();
+        let (mut read, mut more_strange) = (Vec::new(), 0);
         for pair in port.pairs.iter_mut().skip(first).take(unseen) {
             read.extend(std::mem::take(&mut pair.read).into_values().chain(std::mem::take(&mut pair.strange)));
+            more_strange += std::mem::take(&mut pair.more_strange);
             pair.theirs = Some(Theirs { label: None, logged_out: false, spoke: false });
+        }
+        if let Some(later) = port.pairs.get_mut(first + unseen) {
+            later.more_strange += more_strange;
         }
         port.theirs = number + unseen as u64;
         for command in &read {
@@ -465,7 +469,7 @@ impl Witness {
     }
 
     fn remains(&mut self, start: &RunStart, at: u16, pair: Pair) {
-        let Pair { ours, theirs, claims, read, strange, stranger, .. } = pair;
+        let Pair { ours, theirs, claims, read, strange, more_strange, .. } = pair;
         let unseen = theirs.is_none() && read.is_empty() && strange.is_empty();
         let rest = read.into_values().chain(strange);
         let Some(ours) = ours else {
@@ -513,7 +517,7 @@ impl Witness {
         if ours.closed == Some(HowClosed::LoggedOut) && !theirs.logged_out {
             self.disagree(None, format!("{session}: we logged out, the server does not say so"));
         }
-        self.disagreements += stranger;
+        self.disagreements += more_strange;
         for command in rest {
             if !(self.interrupted && command.verb == start.protocol.goodbye()) {
                 self.disagree(None, format!("{session}: the server saw {}, which no operation sent", name(&command)));
@@ -527,10 +531,10 @@ impl Pair {
         self.ours.as_ref().map(|ours| ours.session)
     }
 
-    fn is_strange(&mut self, command: WitnessedCommand) {
+    fn add_strange(&mut self, command: WitnessedCommand) {
         match self.strange.len() < EVIDENCE {
             true => self.strange.push(command),
-            false => self.stranger += 1,
+            false => self.more_strange += 1,
         }
     }
 
