@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
 use super::{exit, settings};
-use mailconn::event::{Event, Policy, What};
+use mailconn::event::{Event, PassedOver, Policy, What};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
@@ -112,10 +112,16 @@ fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioRep
 
 /// Says that a file was cut, or has lines that were passed over.
 fn told_in_part(stored: &Stored, whose: &str) {
-    if stored.passed_over > 0 {
-        let (count, names) = (stored.passed_over, stored.passed_over_names.join(", "));
-        let were = if count == 1 { "addition of a later version was" } else { "additions of a later version were" };
+    let PassedOver { count, names } = &stored.passed_over;
+    if *count > 0 {
+        let names = names.join(", ");
+        let were = if *count == 1 { "addition of a later version was" } else { "additions of a later version were" };
         super::stderr::complain(&format!("{whose}{count} {were} passed over: {names}"));
+    }
+    if stored.content.is_partial() {
+        super::stderr::complain(&format!(
+            "{whose}events are in words of a later version, and the report is of the others alone: let that version tell it"
+        ));
     }
     if !stored.is_whole() {
         super::stderr::complain(&format!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::end::{Agreement, Finding, Policy};
 use super::micros::Micros;
 use super::model::Word;
+use super::named::KNOWN;
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Mode, Reason, Refusal, SessionId};
 use crate::protocol::{Failure, FailureKind, Protocol};
@@ -347,7 +348,7 @@ impl Did {
                 Some("a connection is passed exactly where the reason is explicit".to_owned())
             }
             Self::Refused { rule, .. } if !Refusal::RULES.contains(&rule.as_str()) => {
-                Some(format!("{rule:?} is no rule that refuses"))
+                Some(format!("{rule:?} is no rule {KNOWN}"))
             }
             _ => None,
         }

@@ -54,6 +54,7 @@ pub struct Judge {
     grounds: Grounds,
     progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
+    believed: Vec<Finding>,
 }
 
 /// What a stream comes to.
@@ -79,6 +80,7 @@ impl Default for Judge {
             grounds: Grounds::default(),
             progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
+            believed: Vec::new(),
         }
     }
 }
@@ -129,6 +131,18 @@ impl Judge {
         }
     }
 
+    /// Takes over those of the findings of a later version's file that nobody here can look for.
+    pub fn believe(&mut self, said: &[Finding]) {
+        let unknown = |finding: &&Finding| ALL.iter().all(|spec| spec.id != finding.id);
+        self.believed = said.iter().filter(unknown).cloned().collect();
+    }
+
+    /// Findings that were taken over.
+    #[must_use]
+    pub fn believed(&self) -> &[Finding] {
+        &self.believed
+    }
+
     /// What is true now.
     #[must_use]
     pub const fn known(&self) -> &Ledger {
@@ -169,6 +183,7 @@ impl Judge {
             detector.finding(&proven).map(|found| spec.found(found))
         };
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
+        findings.extend_from_slice(&self.believed);
         findings.sort_by_key(|finding| finding.severity);
         let conclusion = grounds.conclude(&proven, &findings, policy);
         let because = grounds.because(conclusion, &proven, &findings, policy);

@@ -12,7 +12,7 @@ use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
 use super::{Conclusion, Steps, Verdict};
-use crate::event::{Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
+use crate::event::{PassedOver, Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub struct Verification {
     pub verified: Vec<Verified>,
     /// How many lines it has.
     pub lines: u64,
-    /// How many events and fields of a later version were passed over.
-    pub passed_over: u64,
-    /// The names of the first of them.
-    pub passed_over_names: Vec<String>,
+    /// What of a later version was passed over.
+    pub passed_over: PassedOver,
+    /// Events are in words of a later version: what all of them come to was compared with nothing.
+    pub is_partial: bool,
     /// What a comparison with a server's own log came to, if there was one.
     pub log: Option<AgainstLog>,
     /// The exit code that all of it comes to by another policy, if it was judged anew.
@@ -82,13 +82,14 @@ impl Verification {
     #[must_use]
     pub fn of(stored: Stored, policy: Option<&Policy>, log: Option<AgainstLog>) -> Self {
         let mut checks = log.as_ref().map(|log| log.checks.clone()).unwrap_or_default();
-        let Stored { content, lines, passed_over, passed_over_names } = stored;
+        let Stored { content, lines, passed_over } = stored;
+        let is_partial = content.is_partial();
         let (verified, anew): (Vec<Verified>, Vec<u8>) = match content {
             Content::Run(run) => [of_run(*run, policy, &mut checks)].into_iter().flatten().unzip(),
             Content::Scenarios(all) => all.into_iter().map(|it| of_scenario(it, policy, &mut checks)).unzip(),
         };
         let judged_anew = policy.and_then(|_| anew.into_iter().max());
-        Self { checks, verified, lines, passed_over, passed_over_names, log, judged_anew }
+        Self { checks, verified, lines, passed_over, is_partial, log, judged_anew }
     }
 
     /// Whether everything holds.
@@ -115,9 +116,7 @@ fn of_run(run: StoredRun, policy: Option<&Policy>, checks: &mut Checks) -> Optio
     let (verdict, due) = run.comes_to(&run.policy());
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
-    if let Some(end) = &run.end {
-        compare(checks, run.end_line, &due, &**end);
-    }
+    compare_run(checks, &run, &due);
     let anew = policy.map_or(due.exit_code, |policy| run.comes_to(policy).1.exit_code);
     let verified = Verified {
         lines: run.lines,
@@ -137,14 +136,15 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
     checks.add(scenario.checks(&due));
     for (name, run) in &scenario.clients {
         checks.add(run.checks());
-        let Some((start, end)) = run.judge.known().start().zip(run.end.as_ref()) else { continue };
-        compare(checks, run.end_line, &run.comes_to(&said).1, &**end);
+        let Some(start) = run.judge.known().start().filter(|_| run.end.is_some()) else { continue };
+        compare_run(checks, run, &run.comes_to(&said).1);
         let there = (&start.server, start.protocol) == (&scenario.start.server, scenario.start.protocol);
         checks
             .check(Rule::Lines, None, there, || format!("the run of {name:?} was on another server than the scenario"));
     }
-    if let Some(end) = &scenario.end {
-        compare(checks, scenario.end_line, &due, &**end);
+    if let Some(end) = scenario.end.as_ref().filter(|_| !scenario.is_partial()) {
+        let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
+        compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
     let anew = policy.map_or(due.exit_code, |policy| scenario.comes_to(policy).exit_code);
     let runs: Vec<(String, RunEnd)> =
@@ -165,6 +165,14 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
         },
     };
     (verified, anew)
+}
+
+/// What a later version judged by, beyond what is known, may have made another exit code.
+fn compare_run(checks: &mut Checks, run: &StoredRun, due: &RunEnd) {
+    if let Some(end) = run.end.as_ref().filter(|_| !run.is_partial) {
+        let exit_code = if run.is_policy_partial { end.exit_code } else { due.exit_code };
+        compare(checks, run.end_line, &RunEnd { exit_code, ..due.clone() }, &**end);
+    }
 }
 
 /// Every figure that is due must be claimed; words may be others.
