@@ -56,6 +56,9 @@ pub struct Step {
     /// gave no answer; files of version 2 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expectation: Option<Expectation>,
+    /// How many events of the clients stand before it: what was known when it was evaluated. Files of version 2 do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_before: Option<u64>,
 }
 
 /// What should come of a step, or be true when its line is reached.

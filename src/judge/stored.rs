@@ -399,6 +399,11 @@ impl StoredScenario {
             What::Step(step) => {
                 let in_time = self.start.schema_version > 2 || self.clients.is_empty();
                 self.checks.check(Rule::Lines, number, in_time, || "the steps had ended".to_owned());
+                let (before, said) = (self.clients.iter().map(|(_, run)| run.lines).sum::<u64>(), step.events_before);
+                self.checks.check(Rule::Lines, number, said.is_none_or(|said| said == before), || {
+                    let said = said.unwrap_or_default();
+                    format!("it was judged behind {said} events of its clients, and stands behind {before}")
+                });
                 let clients = self.clients.iter();
                 let clients: Vec<Client<'_>> =
                     clients.map(|(name, run)| Client { name, judge: &run.judge, findings: &[] }).collect();

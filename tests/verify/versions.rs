@@ -93,6 +93,9 @@ fn of_a_newer_version(file: &str) -> (String, u64) {
         if let Some(known) = line["issued_after"].as_u64() {
             line["issued_after"] = json!(2 * known);
         }
+        if let Some(before) = line["events_before"].as_u64() {
+            line["events_before"] = json!(2 * before);
+        }
         let mut another = json!({"event": "session-slept", "session": ["#0"], "connection": 7});
         for name in ["at_us", "time", "client"] {
             if let Some(value) = line.get(name) {
