@@ -307,6 +307,13 @@ impl Step {
         self.did.iter().find_map(|action| action.did.odd())
     }
 
+    /// Whether something is expected of it, by its words or by what it did, that can be evaluated.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        let acts = self.did.iter().any(|action| !matches!(action.did, Did::Noted { .. }));
+        acts || self.expected.is_some() || self.text.starts_with("expect ")
+    }
+
     /// The finding that it expects at the end, and whether it is to be there; the finding is none if none at all is to be.
     /// None for any other step. What a file of version 2 says of it is its text.
     #[must_use]

@@ -275,11 +275,12 @@ fn scenarios<R: BufRead>(
 
 impl StoredScenario {
     fn begin(line: Line, passing: &mut impl FnMut(Passing<'_>)) -> Option<Self> {
+        let What::ScenarioStart(start) = &line.event.as_ref()?.what else { return None };
+        let (start, number) = (start.clone(), line.number);
         let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
-        let number = line.number;
-        let event = form.take(line, &mut checks)?;
-        passing(Passing { line: number, client: None, event: &event });
-        let What::ScenarioStart(start) = event.what else { return None };
+        if let Some(event) = form.take(line, &mut checks) {
+            passing(Passing { line: number, client: None, event: &event });
+        }
         Some(Self {
             start,
             is_partial: false,
@@ -399,6 +400,11 @@ impl StoredScenario {
             What::Step(step) => {
                 let in_time = self.start.schema_version > 2 || self.clients.is_empty();
                 self.checks.check(Rule::Lines, number, in_time, || "the steps had ended".to_owned());
+                let unjudged =
+                    self.start.schema_version > 2 && step.expectation.is_none() && step.held && step.is_judged();
+                self.checks.check(Rule::Steps, number, !unjudged, || {
+                    format!("{}: what was expected of it, as it is evaluated, is missing", step.text)
+                });
                 let (before, said) = (self.clients.iter().map(|(_, run)| run.lines).sum::<u64>(), step.events_before);
                 self.checks.check(Rule::Lines, number, said.is_none_or(|said| said == before), || {
                     let said = said.unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Figures are compared, findings by their names, and the exit code by the policy that the file names; no sentence is. What
 //! was forged with care, and alike everywhere, holds: only a server's own record could say otherwise.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -86,7 +87,10 @@ impl Verification {
         let is_partial = content.is_partial();
         let (verified, anew): (Vec<Verified>, Vec<u8>) = match content {
             Content::Run(run) => [of_run(*run, policy, &mut checks)].into_iter().flatten().unzip(),
-            Content::Scenarios(all) => all.into_iter().map(|it| of_scenario(it, policy, &mut checks)).unzip(),
+            Content::Scenarios(all) => {
+                once_each(&all, &mut checks);
+                all.into_iter().map(|it| of_scenario(it, policy, &mut checks)).unzip()
+            }
         };
         let judged_anew = policy.and_then(|_| anew.into_iter().max());
         Self { checks, verified, lines, passed_over, is_partial, log, judged_anew }
@@ -130,6 +134,15 @@ fn of_run(run: StoredRun, policy: Option<&Policy>, checks: &mut Checks) -> Optio
     Some((verified, anew))
 }
 
+/// No client's run is in the file twice.
+fn once_each(scenarios: &[StoredScenario], checks: &mut Checks) {
+    let mut seen = BTreeSet::new();
+    let runs = scenarios.iter().flat_map(|it| &it.clients).filter_map(|(_, run)| run.judge.known().start());
+    for start in runs {
+        checks.check(Rule::Lines, None, seen.insert(&start.run_id), || format!("run {} is there twice", start.run_id));
+    }
+}
+
 fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &mut Checks) -> (Verified, u8) {
     let said = scenario.policy();
     let due = scenario.comes_to(&said);
@@ -138,9 +151,18 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
         checks.add(run.checks());
         let Some(start) = run.judge.known().start().filter(|_| run.end.is_some()) else { continue };
         compare_run(checks, run, &run.comes_to(&said).1);
-        let there = (&start.server, start.protocol) == (&scenario.start.server, scenario.start.protocol);
+        let (theirs, its) = (&scenario.start, &**start);
+        let there = (&its.server, its.protocol) == (&theirs.server, theirs.protocol);
         checks
             .check(Rule::Lines, None, there, || format!("the run of {name:?} was on another server than the scenario"));
+        checks.check(Rule::Lines, None, its.schema_version == theirs.schema_version, || {
+            format!("the run of {name:?} is of another version than the scenario")
+        });
+        let interrupted = run.end.as_ref().and_then(|end| end.interrupted);
+        let so_was_all = scenario.end.as_ref().is_none_or(|end| end.interrupted == interrupted);
+        checks.check(Rule::RunEnd, run.end_line, interrupted.is_none() || so_was_all, || {
+            format!("the run of {name:?} was interrupted, and the scenario says otherwise")
+        });
     }
     if let Some(end) = scenario.end.as_ref().filter(|_| !scenario.is_partial()) {
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
@@ -186,9 +208,11 @@ fn compare<T: Serialize>(checks: &mut Checks, line: Option<u64>, due: &T, claime
 fn compare_at(checks: &mut Checks, line: Option<u64>, at: &str, due: &Value, claimed: &Value) {
     match due {
         Value::Object(fields) => {
-            for (name, due) in fields.iter().filter(|(name, _)| !["sentence", "evidence"].contains(&name.as_str())) {
+            let besides = claimed.as_object().into_iter().flatten().map(|(name, _)| name);
+            let names: BTreeSet<&String> = fields.keys().chain(besides).collect();
+            for name in names.into_iter().filter(|name| !["sentence", "evidence"].contains(&name.as_str())) {
                 let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                compare_at(checks, line, &path, due, &claimed[name]);
+                compare_at(checks, line, &path, &due[name], &claimed[name]);
             }
         }
         Value::Array(items) => {
