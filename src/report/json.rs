@@ -119,8 +119,7 @@ impl<'a> Head<'a> {
 fn run_shape(report: &RunReport) -> Document<'_> {
     let RunReport { start, ending, summary, verdict, policy, .. } = report;
     let role = |worker: WorkerId| {
-        let role = usize::try_from(worker.0).ok().and_then(|at| start.workers.get(at));
-        role.map(|it| it.role).unwrap_or_default()
+        start.workers.get(worker.0).map(|it| it.role).unwrap_or_default()
     };
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
