@@ -229,7 +229,7 @@ fn order<'a>(threads: &'a [String], clients: &[Client<'_>]) -> Vec<&'a str> {
     for thread in threads {
         let of_client = |(number, client): (usize, &Client<'_>)| {
             let workers = &client.judge.known().start()?.workers;
-            let worker = workers.iter().find(|role| role.name.as_ref() == Some(thread))?.worker;
+            let worker = workers.entries().find(|role| role.name.as_ref() == Some(thread))?.worker;
             client.judge.progress.last.get(&worker).map(|last| (number, *last))
         };
         let latest = clients.iter().enumerate().filter_map(of_client).max_by_key(|(_, last)| (last.at, last.seq));

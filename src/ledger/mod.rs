@@ -163,7 +163,8 @@ impl Ledger {
         self.places = [(ConnectionId::MAIN, main)].into();
         // Where others do the work a worker has none under way by itself, and a scenario says nothing of what comes.
         if start.executor == Executor::Threads || start.scripted {
-            self.floors = start.workers.iter().map(|it| (Line::Worker(it.worker), START)).collect();
+            let workers = (0..).map(WorkerId).take(start.workers.len());
+            self.floors = workers.map(|worker| (Line::Worker(worker), START)).collect();
         }
         self.start = Some(Arc::new(start.clone()));
     }

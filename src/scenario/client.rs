@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::conductor::{CLOSE, ClientSetup, Conductor, Outcome};
+use super::conductor::{CLOSE, ClientSetup, Conductor, Outcome, Setup};
 use super::context::Shared;
-use super::script::ClientPlan;
+use super::script::{ClientPlan, Script};
 use crate::allocator::Mode;
-use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, TaskId, TaskRole, WorkerId, WorkerRole};
+use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, Stretches};
 use crate::workload::{self, Breaker, Recorder, Recording};
 
 /// What a thread keeps is closed when it lets go: there is nothing to wait for.
@@ -25,7 +25,8 @@ impl Conductor<'_, '_> {
             connect_timeout: plan.connect_timeout.unwrap_or(self.setup.connect_timeout),
             operation_timeout: plan.operation_timeout.unwrap_or(self.setup.operation_timeout),
         }));
-        let recorder = Arc::new(Recorder::new(self.setup.clock, self.start(plan, &run_id)));
+        let recorder =
+            Arc::new(Recorder::new(self.setup.clock, run_start(&self.context.script, self.setup, plan, &run_id)));
         let recording = Recording {
             connector: Arc::clone(&connector),
             recorder: Arc::clone(&recorder),
@@ -48,44 +49,6 @@ impl Conductor<'_, '_> {
         }
         let first = u64::from_str_radix(&self.setup.run_id, 16).unwrap_or_default();
         format!("{:012x}", first.wrapping_add(client as u64) & ((1 << 48) - 1))
-    }
-
-    fn start(&self, plan: &ClientPlan, run_id: &str) -> RunStart {
-        let script = &self.context.script;
-        let role = Role::default();
-        let worker = |(number, name): (u32, &String)| {
-            let (worker, name) = (WorkerId(number), Some(name.clone()));
-            WorkerRole { worker, name, role }
-        };
-        let task = |(number, name): (u32, &String)| {
-            let (task, name) = (TaskId(number), Some(name.clone()));
-            TaskRole { task, name, role }
-        };
-        RunStart {
-            schema_version: event::SCHEMA_VERSION,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: run_id.to_owned(),
-            started: self.setup.started,
-            server: self.setup.server.clone(),
-            protocol: script.protocol,
-            certificates_verified: self.setup.tls.then_some(!self.setup.insecure),
-            mode: plan.mode,
-            threads: script.threads.len(),
-            // Nothing was asked in advance: the scenario says what to do.
-            seed: None,
-            asked: None,
-            mix: None,
-            mailboxes: script.mailboxes.clone(),
-            max_connections: plan.max_connections,
-            lock: Lock::Unit,
-            workers: (0..).zip(&script.threads).map(worker).collect(),
-            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
-            dispose: Dispose::Never,
-            tasks: (0..).zip(&script.tasks).map(task).collect(),
-            switches: Vec::new(),
-            scripted: true,
-            witnessed: self.setup.faults.is_some(),
-        }
     }
 
     pub(super) fn set_mode(&self, clients: &[usize], mode: Mode) -> Outcome {
@@ -117,5 +80,35 @@ impl Conductor<'_, '_> {
             open => (format!("let go, and closed but for {open} in use"), open <= held),
         };
         Outcome::noted(text.clone()).unless(held, "all closed", text)
+    }
+}
+
+/// How the run of that client begins.
+pub(super) fn run_start(script: &Script, setup: &Setup<'_>, plan: &ClientPlan, run_id: &str) -> RunStart {
+    let named = |name: &String| (Some(name.clone()), Role::default());
+    RunStart {
+        schema_version: event::SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: run_id.to_owned(),
+        started: setup.started,
+        server: setup.server.clone(),
+        protocol: script.protocol,
+        certificates_verified: setup.tls.then_some(!setup.insecure),
+        mode: plan.mode,
+        threads: script.threads.len(),
+        // Nothing was asked in advance: the scenario says what to do.
+        seed: None,
+        asked: None,
+        mix: None,
+        mailboxes: script.mailboxes.clone(),
+        max_connections: plan.max_connections,
+        lock: Lock::Unit,
+        workers: Stretches::of(script.threads.iter().map(named)),
+        executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
+        dispose: Dispose::Never,
+        tasks: Stretches::of(script.tasks.iter().map(named)),
+        switches: Vec::new(),
+        scripted: true,
+        witnessed: setup.faults.is_some(),
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::asking::Come;
+use super::client::run_start;
 use super::context::Context;
 use super::faults::Faults;
 use super::script::{ClientPlan, Expected, Script, Step, StepKind, ThreadStep};
@@ -86,13 +87,14 @@ pub struct Performed<'a> {
 /// ended when it returns, and every connection is closed.
 ///
 /// # Errors
-/// The threads could not all be started; then nothing was dialled.
+/// The threads could not all be started, or a client's start is longer than a line; then nothing was dialled.
 pub fn perform<'a>(
     script: &Script,
     setup: &Setup<'_>,
     control: &Arc<Control>,
     audience: &'a mut Audience<'a>,
 ) -> Result<Performed<'a>, RunError> {
+    script.clients.iter().try_for_each(|plan| run_start(script, setup, plan, &setup.run_id).fits(Some(&plan.name)))?;
     let context = Arc::new(Context::new(script, setup.letters.clone(), control));
     let threads = Threads::start(&context)?;
     let start = ScenarioStart {
