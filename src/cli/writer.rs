@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
+use super::stderr;
 use mailconn::report::Output;
 use mailconn::workload::Control;
 
@@ -38,8 +41,23 @@ const SLICE: Duration = Duration::from_millis(2);
 #[error("nobody read it")]
 struct Unread;
 
-/// Whether this is why writing ended.
-pub fn is_unread(error: &io::Error) -> bool {
+/// Whether the report that was written so is complete: it is not if nobody read it, which is said on stderr. A reader that
+/// went away has read what it wanted.
+///
+/// # Errors
+/// It could not be written.
+pub fn is_complete(written: io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(error) if is_unread(&error) => {
+            stderr::complain("the report is incomplete: nobody read it");
+            Ok(false)
+        }
+        written => written.map(|()| true).context("writing the report"),
+    }
+}
+
+fn is_unread(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Unread>())
 }
 
