@@ -365,6 +365,19 @@ mod table {
     }
 
     #[test]
+    fn evidence_that_repeats_itself_is_told_once_and_a_document_has_all_of_it() {
+        let run = limited(8, 3, 2, true);
+        let (text, document) = (table(&run, false, None), document(&run));
+        assert_eq!(text.matches(" with 3 open: NO [LIMIT]").count(), 1, "{text}");
+        assert!(text.contains(" with 3 open: the same\n"), "{text}");
+        let limit = document["findings"].as_array().unwrap().iter().find(|it| it["id"] == "MC030").unwrap();
+        assert!(
+            limit["evidence"].as_array().unwrap().iter().all(|it| it.as_str().unwrap().ends_with(DOVECOT)),
+            "{limit}"
+        );
+    }
+
+    #[test]
     fn a_server_cannot_write_to_the_terminal() {
         let text = table(&nasty(), true, None);
         assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
