@@ -49,6 +49,11 @@ pub trait Detector: Analysis + Debug + Send {
 
     /// What was found so far.
     fn finding(&self, proven: &Proven<'_>) -> Option<Found>;
+
+    /// What could not be judged, and why.
+    fn unjudged(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What else is known of the run, for whoever says what was found.

@@ -20,8 +20,9 @@ pub(super) fn section(report: &RunReport) -> String {
         Some(code) => format!("exit {code}: {}", concluded(verdict)),
         None => CUT.to_owned(),
     };
+    let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
     let findings = labelled(verdict.findings.iter().map(finding));
-    paragraph(&rules) + &paragraph(&witness) + &findings + &paragraph(&end)
+    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &paragraph(&end)
 }
 
 /// The server's own record of the operations.
