@@ -101,7 +101,7 @@ impl<'a> Stream<'a> {
         &self.steps
     }
 
-    /// The client is closed, but for so many connections if that is known: nothing is recorded any more.
+    /// The client is closed, and nothing is recorded any more. `open` connections are left, if the number is known.
     pub(super) fn close(&mut self, client: usize, interrupted: Option<i32>, open: Option<usize>) {
         let Some(client) = self.clients.get_mut(client).and_then(Option::as_mut) else { return };
         let left = client.recorder.freeze();

@@ -3,8 +3,8 @@
 use crate::event::{Action, Did};
 use crate::judge::expectations::Came;
 
-/// What was expected, if anything is to be said of that, and what happened instead, if it did not hold. `written` is what the
-/// line says, `names` are the words for its actions.
+/// The expectation, if it is worth telling, and what happened instead, if it did not hold. `written` is the expectation as the
+/// line has it, `names` are the words for its actions.
 pub(super) fn expected_and_happened(
     came: Came,
     did: &[Action],
