@@ -16,7 +16,7 @@ use super::thread_states::Begun;
 use super::threads::Threads;
 use super::told::expected_and_happened;
 use crate::event::{self, Action, Did, Expectation, Independent, Policy, ScenarioEnd, ScenarioStart};
-use crate::judge::expectations::Came;
+use crate::judge::expectations::Evaluation;
 use crate::protocol::{MailConnector, Stationery};
 use crate::workload::{Control, RunError};
 
@@ -421,7 +421,7 @@ impl<'s> Interpreter<'_, 's> {
 /// The step with what it came to, in words. `written` is what was expected of it, `names` its actions.
 fn judged(stream: &mut Stream<'_>, mut step: event::Step, written: Option<&str>, names: &[&str]) -> event::Step {
     let Some(came) = stream.evaluate(&step) else { return step };
-    if let (Came::State { found, .. }, true) = (&came, step.did.is_empty()) {
+    if let (Evaluation::State { found, .. }, true) = (&came, step.did.is_empty()) {
         step.did.push(Action { client: None, did: noted(found.clone()) });
     }
     step.held = came.held();

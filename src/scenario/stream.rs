@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Ending, Event, Micros, Policy, ScenarioEnd, ScenarioStart, Step, What};
-use crate::judge::expectations::{Came, Client, evaluate};
+use crate::judge::expectations::{Client, Evaluation, evaluate};
 use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
 use crate::workload::Recorder;
 
@@ -81,7 +81,7 @@ impl<'a> Stream<'a> {
     }
 
     /// What the step came to, by what is known now.
-    pub(super) fn evaluate(&mut self, step: &Step) -> Option<Came> {
+    pub(super) fn evaluate(&mut self, step: &Step) -> Option<Evaluation> {
         self.collect();
         let clients: Vec<Client<'_>> = self.clients.iter().flatten().map(Followed::known).collect();
         evaluate(step, &clients)

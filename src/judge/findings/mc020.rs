@@ -31,7 +31,7 @@ pub const SPEC: Spec = Spec {
     detector: || Box::<Detects>::default(),
 };
 
-/// So many UIDVALIDITYs are told apart: a run's mailboxes have fewer, unless the server makes them up anew each time.
+/// The most UIDVALIDITYs that are told apart. A run's mailboxes have fewer, unless the server invents one each time.
 const VALIDITIES: usize = 1000;
 
 #[derive(Debug, Default)]
