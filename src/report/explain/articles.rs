@@ -14,7 +14,7 @@ pub(super) const STAGES: &str = "stages";
 pub(super) struct Article {
     pub(super) chapter: &'static str,
     pub(super) name: &'static str,
-    /// The first says what it is.
+    /// The first is its title.
     pub(super) paragraphs: Vec<String>,
     /// Text behind a label: `What to do`.
     pub(super) items: Vec<(&'static str, String)>,
@@ -36,7 +36,7 @@ pub(super) fn chapter(chapter: &str) -> impl Iterator<Item = &'static Article> {
 }
 
 impl Article {
-    /// What it is, in one paragraph.
+    /// Its title, in one paragraph.
     pub(super) fn title(&self) -> &str {
         self.paragraphs.first().map_or("", String::as_str)
     }
