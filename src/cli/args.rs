@@ -321,7 +321,7 @@ pub struct RunArgs {
         help_heading = "Connections"
     )]
     pub mode: Mode,
-    /// Set the mode when so many operations were issued by all workers together, as in 500=use-main; repeatable, ascending
+    /// Set the mode once all workers together have issued N operations, as in 500=use-main; repeatable, ascending
     #[arg(long, value_name = "N=MODE", value_parser = choices::switch, help_heading = "Connections")]
     pub switch_mode: Vec<Switch>,
     /// Who does the work

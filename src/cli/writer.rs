@@ -19,21 +19,21 @@ use super::stderr;
 use mailconn::report::Output;
 use mailconn::workload::Control;
 
-/// A piece is no longer than this.
+/// The longest piece.
 const PIECE: usize = 64 * 1024;
 /// The most pieces that may wait for the writer.
 const WAITING: usize = 16;
-/// The system is given so much at a time: no more than a pipe takes in one go, so that a slow reader is seen to move.
+/// The bytes of one write: no more than a pipe takes in one go, so that a slow reader is seen to move.
 const SIP: usize = 4096;
-/// A reader who took nothing for so long does not read.
+/// A reader who took nothing for this long does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A whole report is written when all is over: its reader may leaf through it for as long as he likes.
+/// A whole report is written when all is over: its reader may take any time.
 const NO_HURRY: Duration = Duration::MAX;
 /// The same once the run was interrupted: nobody waits for long then.
 const HURRY: Duration = Duration::from_secs(2);
 /// An interrupted run waits no longer than this for a reader who reads, but slowly.
 const LONGEST_HURRY: Duration = Duration::from_secs(10);
-/// Waits look around so often.
+/// The time between two looks of a wait.
 const SLICE: Duration = Duration::from_millis(2);
 
 /// Nobody read the report: its end is missing.
