@@ -33,7 +33,7 @@ const MOST_POOLED: u32 = 65_535;
 /// Tasks stand in line from the start, all of them.
 const MOST_TASKS: u32 = 100_000;
 
-/// So many operations a named SMTP server is asked for in all, where no mail is sent and nobody says how many: Exim ends a
+/// The operations in all of a run on a named SMTP server, where no mail is sent and no flag names a number: Exim ends a
 /// session after ten commands without mail, and the sign-in may count.
 const WITHOUT_MAIL: u32 = 8;
 
@@ -43,9 +43,9 @@ pub struct Settings {
     pub plan: Plan,
     /// To whom.
     pub server: Server,
-    /// The sender of what is sent; none: whoever signs in.
+    /// The sender of mail; none for the user who signs in.
     pub from: Option<String>,
-    /// The recipient of what is sent; none: whoever signs in.
+    /// The recipient of mail; none for the user who signs in.
     pub to: Option<String>,
     /// Where append makes its mailboxes.
     pub scratch: Scratch,

@@ -64,6 +64,8 @@ pub struct Verdict {
     pub proof: Proof,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
+    /// What could not be judged, and why: a sentence for each such finding.
+    pub unjudged: Vec<String>,
     /// What it all comes to.
     pub conclusion: Conclusion,
     /// What that rests on, in words, where the conclusion alone does not say.
@@ -185,6 +187,10 @@ impl Judge {
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
         findings.extend_from_slice(&self.believed);
         findings.sort_by_key(|finding| finding.severity);
+        let unjudged = |(spec, detector): &(&Spec, Box<dyn Detector>)| {
+            detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
+        };
+        let unjudged = self.detectors.iter().filter_map(unjudged).collect();
         let conclusion = grounds.conclude(&proven, &findings, policy);
         let because = grounds.because(conclusion, &proven, &findings, policy);
         let witnessed = Witnessed {
@@ -193,7 +199,8 @@ impl Judge {
             agreed: witness.agreement.held,
             not_compared: witness.not_compared,
         };
-        Verdict { proof: Proof { rules: rules.agreement, witness: witnessed }, findings, conclusion, because }
+        let proof = Proof { rules: rules.agreement, witness: witnessed };
+        Verdict { proof, findings, unjudged, conclusion, because }
     }
 }
 

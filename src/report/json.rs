@@ -148,6 +148,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
+        unjudged: &verdict.unjudged,
         exit_code: report.exit_code(),
         failures: &summary.failures,
         other_failures: summary.other_failures,
@@ -198,6 +199,9 @@ struct Document<'a> {
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],
     verdict: Proof,
+    /// What could not be judged, and why; missing if nothing was left out.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unjudged: &'a [String],
     /// Null if the stream was cut before the run's end.
     exit_code: Option<u8>,
     failures: &'a [FailureRow],

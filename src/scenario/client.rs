@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::conductor::{CLOSE, ClientSetup, Conductor, Outcome, Setup};
 use super::context::Shared;
+use super::interpreter::{CLOSE, ClientSetup, Interpreter, Outcome, Setup};
 use super::script::{ClientPlan, Script};
 use crate::allocator::Mode;
 use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, Stretches};
@@ -14,7 +14,7 @@ use crate::workload::{self, Breaker, Recorder, Recording};
 /// What a thread keeps is closed when it lets go: there is nothing to wait for.
 const CLOSE_WHAT_IS_FREE: Duration = Duration::from_millis(200);
 
-impl Conductor<'_, '_> {
+impl Interpreter<'_, '_> {
     pub(super) fn make(&mut self, number: usize) -> Outcome {
         let Some(plan) = self.context.script.clients.get(number) else { return Outcome::noted("") };
         let run_id = self.run_id(number);
@@ -67,7 +67,7 @@ impl Conductor<'_, '_> {
         Outcome::noted(text.clone()).unless(open <= held, "all closed", text)
     }
 
-    /// Whoever uses it then is its last holder; if nobody does, this closes it.
+    /// The thread that uses it then is its last holder; without one, this closes it.
     pub(super) fn let_go_of(&mut self, client: usize) -> Outcome {
         let Some(shared) = self.context.client(client) else { return Outcome::noted("nothing") };
         let mine = shared.let_go();

@@ -77,7 +77,7 @@ fn threads(context: &Context, collect: impl FnOnce()) -> Result<(), RunError> {
     })
 }
 
-/// Rayon's pool: of those there are it alone has its threads made by whoever builds it, so that each can be joined.
+/// Rayon's pool: no other lets its builder spawn the threads, so that each can be joined.
 fn pool(context: &Arc<Context>, collect: impl FnOnce()) -> Result<(), RunError> {
     let asked = context.plan.workers.len();
     let mut threads = Vec::with_capacity(asked);

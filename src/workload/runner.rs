@@ -154,7 +154,7 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> Ru
     }
 }
 
-/// Takes what was recorded to whoever hears of it.
+/// Takes the recorded events to the audience.
 struct Collected<'s, 'a> {
     /// The recorder's list of the time before last, emptied.
     spare: Vec<Event>,

@@ -11,7 +11,7 @@ use crate::judge::stated_limit;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{FailureKind, Stage};
 
-/// So many moments are told apart, of those after which the server is yet to answer: the next answer comes after them all.
+/// The most moments that are told apart, of those after which the server has yet to answer. The next answer comes after them.
 const MOMENTS: usize = 8;
 
 pub const SPEC: Spec = Spec {
@@ -45,7 +45,7 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
-    /// Refused in so many words, and the least number that these name as the limit.
+    /// Refused as the server's words say, and the least number that these name as the limit.
     refused: Dials,
     limit: Option<u64>,
     /// Closed without a word, and called a limit for what the server did.

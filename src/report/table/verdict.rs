@@ -4,7 +4,7 @@ use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
 use crate::report::model::RunReport;
-use crate::report::words::{count, many, printable, signal};
+use crate::report::words::{self, count, many, printable};
 
 /// Said in place of an exit code.
 pub(in crate::report) const CUT: &str = "cut: the file ends before its end is told, so what it came to is not known";
@@ -20,7 +20,9 @@ pub(super) fn section(report: &RunReport) -> String {
         Some(code) => format!("exit {code}: {}", concluded(verdict)),
         None => CUT.to_owned(),
     };
-    paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
+    let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
+    let findings = labelled(verdict.findings.iter().map(finding));
+    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &paragraph(&end)
 }
 
 /// The server's own record of the operations.
@@ -50,14 +52,7 @@ fn concluded(verdict: &Verdict) -> String {
         Conclusion::Held if !passed.is_empty() => {
             format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
         }
-        conclusion => verdict.because.clone().unwrap_or_else(|| in_words(conclusion)),
-    }
-}
-
-fn in_words(conclusion: Conclusion) -> String {
-    match conclusion {
-        Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
-        other => other.sentence().to_owned(),
+        _ => words::concluded(verdict),
     }
 }
 
@@ -67,8 +62,8 @@ fn finding(finding: &Finding) -> (String, String) {
         more => format!(", {} times", count(more)),
     };
     let mut text = format!("{}{times}: {}", finding.severity.name(), printable(&finding.sentence));
-    for evidence in &finding.evidence {
-        text += &format!("\n- {}", printable(evidence));
+    for piece in words::evidence(&finding.evidence) {
+        text += &format!("\n- {piece}");
     }
     (finding.id.clone(), text)
 }
