@@ -244,6 +244,13 @@ fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
             "it names {limit} as its limit, and other clients hold all of it: close some, or raise the server's limit"
         ),
         (Some(limit), most) if open == limit || most as u64 == limit => stay(limit),
+        (Some(limit), most) if limit > most as u64 && all.dialling == 0 => {
+            let (others, s) = (limit - most as u64, if most == 1 { "" } else { "s" });
+            format!(
+                "it names {limit} as its limit, and other clients, or sessions that had just ended, held {others} of that: \
+                 stay at {most} connection{s} while they do (fewer threads, or use-main), or raise the server's limit"
+            )
+        }
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
         (None, 0) if refused.evidence.is_empty() => {
             "use fewer connections at a time, or keep them for longer, or raise the server's limit".to_owned()
