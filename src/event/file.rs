@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::codec::{self, Envelope, Event, LONGEST, NotRead, What};
+use super::line;
 use super::micros::Micros;
 use super::model::SCHEMA_VERSION;
 
@@ -159,6 +160,23 @@ impl<R: BufRead> Reader<R> {
         if !self.take_line()? {
             return if self.number == 0 { Err(Unreadable::Empty) } else { Ok(None) };
         }
+        match self.at_once() {
+            Some(line) => Ok(Some(line)),
+            None => self.thoroughly(),
+        }
+    }
+
+    /// The line if all is well with it.
+    fn at_once(&self) -> Option<Line> {
+        let may_be = self.number > 1 && self.line.len() <= LONGEST;
+        let (envelope, what) = may_be.then(|| line::read(&self.line))??;
+        let event = Event { seq: envelope.seq, at: envelope.at_us, what };
+        let begins = codec::STARTS.contains(&event.what.name());
+        (!begins).then(|| self.right(envelope.into_owned(), Some(event)))
+    }
+
+    /// The line, and what is wrong with it.
+    fn thoroughly(&mut self) -> Result<Option<Line>, Unreadable> {
         let envelope = match serde_json::from_slice::<Envelope<'_>>(&self.line) {
             Ok(envelope) => envelope.into_owned(),
             Err(error) if self.number == 1 => return Err(Unreadable::NoStart(error.to_string())),
@@ -176,11 +194,11 @@ impl<R: BufRead> Reader<R> {
             Ok(what) => {
                 let fault = self.unknown(unknown);
                 let event = Event { seq: envelope.seq, at: envelope.at_us, what };
-                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: Some(event), fault }))
+                Ok(Some(Line { fault, ..self.right(envelope, Some(event)) }))
             }
             Err(NotRead::Unknown(name)) if self.version > SCHEMA_VERSION => {
                 self.pass_over(name);
-                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: None, fault: None }))
+                Ok(Some(self.right(envelope, None)))
             }
             Err(error) if self.number == 1 => Err(Unreadable::NoStart(error.to_string())),
             Err(error) => Ok(Some(self.wrong(Some(envelope), error.to_string()))),
@@ -191,6 +209,10 @@ impl<R: BufRead> Reader<R> {
     #[must_use]
     pub fn passed_over(&self) -> (u64, &[String]) {
         (self.passed_over, &self.names)
+    }
+
+    const fn right(&self, envelope: Envelope<'static>, event: Option<Event>) -> Line {
+        Line { number: self.number, envelope: Some(envelope), event, fault: None }
     }
 
     fn wrong(&self, envelope: Option<Envelope<'static>>, fault: String) -> Line {
@@ -247,10 +269,19 @@ impl<R: BufRead> Reader<R> {
 /// far from what a number can hold.
 fn beyond(line: &[u8]) -> Option<(String, String)> {
     // Few lines have so many digits in a row; only those are looked at more closely.
-    if !line.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() >= DIGITS) {
+    if !has_a_long_number(line) {
         return None;
     }
     find_beyond(&serde_json::from_slice(line).ok()?, String::new())
+}
+
+/// Whether that many digits stand in a row anywhere. One of them stands at a multiple of that number.
+fn has_a_long_number(line: &[u8]) -> bool {
+    (0..line.len()).step_by(DIGITS).any(|at| {
+        let (before, behind) = line.split_at(at);
+        let count = behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        count > 0 && count + before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count() >= DIGITS
+    })
 }
 
 fn find_beyond(value: &Value, field: String) -> Option<(String, String)> {

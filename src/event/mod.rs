@@ -6,6 +6,7 @@
 mod codec;
 mod end;
 mod file;
+mod line;
 mod micros;
 mod model;
 mod named;
