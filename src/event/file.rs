@@ -21,6 +21,8 @@ const LONGEST_READ: u64 = 16 * LONGEST as u64;
 const BIGGEST: f64 = 1e18;
 /// It has so many digits at least.
 const DIGITS: usize = 19;
+/// So many lines are read at once, at most.
+pub(super) const BATCH: usize = 64;
 /// So many names of what is not known are kept.
 const NAMED: usize = 5;
 
@@ -164,6 +166,17 @@ impl<R: BufRead> Reader<R> {
             Some(line) => Ok(Some(line)),
             None => self.thoroughly(),
         }
+    }
+
+    /// Adds the next lines, at most [`BATCH`] and about [`LONGEST`] bytes. False at the end.
+    pub(super) fn next_lines(&mut self, to: &mut Vec<Line>) -> Result<bool, Unreadable> {
+        let mut bytes = 0;
+        while to.len() < BATCH && bytes < LONGEST {
+            let Some(line) = self.next_line()? else { return Ok(false) };
+            to.push(line);
+            bytes += self.line.len();
+        }
+        Ok(true)
     }
 
     /// The line if all is well with it.

@@ -3,6 +3,7 @@
 //! A run, a stored file and a scenario are the same stream. Whoever judges or counts sees each [`Event`] once, in order, and
 //! keeps what it needs. Nothing here knows of a report, a finding or a policy.
 
+mod ahead;
 mod codec;
 mod end;
 mod file;
@@ -12,6 +13,7 @@ mod model;
 mod named;
 mod scenario;
 
+pub use ahead::Ahead;
 pub use codec::{Envelope, Event, LONGEST, NotRead, What, read, wall_clock, write};
 pub use end::*;
 pub use file::{Line, Reader, Unreadable, Writer, started};
