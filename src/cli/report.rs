@@ -106,9 +106,9 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Pol
 }
 
 /// The file's name and what is in it; `-` is standard input.
-pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
+pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
     if file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
+        return Ok(("standard input".to_owned(), Box::new(io::stdin())));
     }
     let name = file.to_string_lossy().into_owned();
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
