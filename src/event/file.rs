@@ -249,8 +249,8 @@ impl<R: BufRead> Reader<R> {
     fn thoroughly(&mut self) -> Result<Option<Line>, Unreadable> {
         let envelope = match serde_json::from_slice::<Envelope<'_>>(&self.line) {
             Ok(envelope) => envelope.into_owned(),
-            Err(error) if self.number == 1 => return Err(Unreadable::NoStart(error.to_string())),
-            Err(error) => return Ok(Some(self.wrong(None, format!("no event: {error}")))),
+            Err(error) if self.number == 1 => return Err(Unreadable::NoStart(no_json(&self.line, &error))),
+            Err(error) => return Ok(Some(self.wrong(None, format!("no event: {}", no_json(&self.line, &error))))),
         };
         let starts = codec::STARTS.contains(&&*envelope.event);
         if starts {
@@ -355,6 +355,26 @@ impl<R: BufRead> Reader<R> {
             Some((field, number)) => Err(Unreadable::Beyond { line: self.number, field, number }),
             None => Ok(true),
         }
+    }
+}
+
+/// Why a line is no envelope, in words for whoever named the file.
+fn no_json(line: &[u8], error: &serde_json::Error) -> String {
+    let text = line.trim_ascii();
+    if text.is_empty() {
+        "the line is empty".to_owned()
+    } else if line.starts_with(&[0x1f, 0x8b]) {
+        "it is compressed; unpack it with gunzip".to_owned()
+    } else if line.starts_with("\u{feff}".as_bytes()) {
+        "a byte order mark stands before it; remove its first three bytes".to_owned()
+    } else if text == b"{" {
+        "it is a JSON document of many lines, as --format json writes; --format ndjson keeps what can be read again"
+            .to_owned()
+    } else if !text.starts_with(b"{") {
+        "the line is no JSON object".to_owned()
+    } else {
+        // Each line is a document of its own: only the column says something.
+        error.to_string().replace(" at line 1 column ", " at column ")
     }
 }
 
