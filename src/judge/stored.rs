@@ -419,10 +419,11 @@ impl StoredScenario {
                 let clients = self.clients.iter();
                 let clients: Vec<Client<'_>> =
                     clients.map(|(name, run)| Client { name, judge: &run.judge, findings: &[] }).collect();
-                self.told.step(number, &step, &clients);
+                self.told.step(number, event.at, &step, &clients);
                 self.steps.push((number, *step));
             }
             What::ScenarioEnd(end) => {
+                self.told.took(event.at);
                 self.end = Some(end);
                 self.end_line = Some(number);
             }

@@ -238,3 +238,33 @@ fn a_doubt_names_its_line_however_often_clients_take_turns() {
     let of_the_table: Vec<_> = doubts.iter().filter(|doubt| doubt.rule == Rule::Table).collect();
     assert!(matches!(&*of_the_table, [doubt] if doubt.line == Some(at as u64 + 1)), "{}: {doubts:#?}", at + 1);
 }
+
+/// What no `ran` tells of is told twice too.
+#[test]
+fn what_failed_was_refused_or_was_disposed_is_as_the_record_tells_it() {
+    let wrong = "client use-main wrong-password\nT1 create k => fails auth-invalid\nT1 noop => fails auth-invalid\n";
+    let disposed = "client use-main\nT1 create k\nT1 dispose k => disposed\nT1 noop via k => refused D2\n";
+    let other = "did something else, as its client's events tell";
+    let lies = [
+        (wrong, 2, "/did/0/failure/message", json!("it was another"), other),
+        (wrong, 2, "/did/0/session", json!("#2"), other),
+        (wrong, 3, "/did/0/failure/server_line", Value::Null, other),
+        (wrong, 3, "/did/0/session", Value::Null, other),
+        (wrong, 3, "/did/0", json!({"client": null, "what": "noted", "text": ""}), "no step of T1 tells of that"),
+        (wrong, 2, "/did", json!([]), "no step of T1 tells of that"),
+        (disposed, 3, "/did/0/connection", json!("#7"), other),
+        (disposed, 3, "/did/0", json!({"client": null, "what": "nothing"}), "no step tells of that"),
+        (disposed, 4, "/did/0/message", json!("refused (D2): #7 is no more"), "no step of T1 tells of that"),
+        (disposed, 4, "/did/0/rule", json!("D4"), other),
+        (disposed, 3, "/took_us", json!(10_000_000), "it began at "),
+        (disposed, 4, "/took_us", json!(10_000_000), "it began at "),
+        (disposed, 3, "/line", json!(7), "comes behind line 7"),
+    ];
+    for (text, line, at, lie, says) in lies {
+        let mut events = file_of(text);
+        *step(&mut events, line).pointer_mut(at).unwrap() = lie.clone();
+        let doubts = doubts(&doctored(events));
+        let is_it = |doubt: &String| doubt.starts_with("steps: ") && doubt.contains(says);
+        assert!(doubts.iter().any(is_it), "{line}{at} {lie}: {doubts:#?}");
+    }
+}
