@@ -222,7 +222,7 @@ pub fn read(line: &[u8]) -> Result<(Event, Envelope<'_>, Vec<String>), NotRead> 
 /// What the line of that event says; the names of what is not known there are added to `unknown`.
 pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<What, NotRead> {
     let what = body(name, line, unknown).map_err(malformed)?.ok_or_else(|| NotRead::Unknown(name.to_owned()))?;
-    what.unseen(line, unknown);
+    what.unseen(line, unknown)?;
     unknown.sort_unstable();
     unknown.dedup();
     match what.odd() {
@@ -258,16 +258,19 @@ fn unknown_word(said: &str) -> Option<NotRead> {
 
 impl What {
     /// Adds the names of what is not known inside a flattened part: serde reads over it in silence. So what has such a part
-    /// is compared with its line.
-    pub(super) fn unseen(&self, line: &[u8], unknown: &mut Vec<String>) {
+    /// is compared with its line. In such a part serde takes a word's number among all words for the word, too: that is none.
+    ///
+    /// # Errors
+    /// There is a number for a word.
+    pub(super) fn unseen(&self, line: &[u8], unknown: &mut Vec<String>) -> Result<(), NotRead> {
         let known = match self {
             Self::RunStart(start) => serde_json::to_value(start),
             Self::Step(step) => serde_json::to_value(step),
-            _ => return,
+            _ => return Ok(()),
         };
-        let (Ok(known), Ok(Value::Object(mut said))) = (known, serde_json::from_slice(line)) else { return };
+        let (Ok(known), Ok(Value::Object(mut said))) = (known, serde_json::from_slice(line)) else { return Ok(()) };
         said.retain(|name, _| !ENVELOPE.contains(&&**name));
-        add_unknown(&Value::Object(said), &known, "", unknown);
+        add_unknown(&Value::Object(said), &known, "", unknown)
     }
 
     /// How its fields contradict each other, if they do.
@@ -285,21 +288,25 @@ impl What {
 }
 
 /// Adds the names of the fields that `said` has and `known` has not.
-fn add_unknown(said: &Value, known: &Value, within: &str, unknown: &mut Vec<String>) {
+fn add_unknown(said: &Value, known: &Value, within: &str, unknown: &mut Vec<String>) -> Result<(), NotRead> {
     match (said, known) {
         (Value::Object(said), Value::Object(known)) => {
             for (name, said) in said {
                 let path = if within.is_empty() { name.clone() } else { format!("{within}.{name}") };
                 match known.get(name) {
-                    Some(known) => add_unknown(said, known, &path, unknown),
+                    Some(known) => add_unknown(said, known, &path, unknown)?,
                     None => unknown.push(path),
                 }
             }
+            Ok(())
         }
         (Value::Array(said), Value::Array(known)) => {
-            said.iter().zip(known).for_each(|(said, known)| add_unknown(said, known, within, unknown));
+            said.iter().zip(known).try_for_each(|(said, known)| add_unknown(said, known, within, unknown))
         }
-        _ => {}
+        (Value::Number(number), Value::String(_)) => {
+            Err(NotRead::Malformed(format!("{within}: {number} is a number, and a word is due")))
+        }
+        _ => Ok(()),
     }
 }
 

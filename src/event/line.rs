@@ -18,7 +18,7 @@ pub(super) fn read(line: &[u8]) -> Option<(Envelope<'_>, What)> {
     let (envelope, what) = json.deserialize_map(Both).ok()?;
     json.end().ok()?;
     let mut unknown = Vec::new();
-    what.unseen(line, &mut unknown);
+    what.unseen(line, &mut unknown).ok()?;
     (unknown.is_empty() && what.odd().is_none()).then_some((envelope, what))
 }
 

@@ -268,3 +268,17 @@ fn what_failed_was_refused_or_was_disposed_is_as_the_record_tells_it() {
         assert!(doubts.iter().any(is_it), "{line}{at} {lie}: {doubts:#?}");
     }
 }
+
+/// A word's number among all words is not that word.
+#[test]
+fn a_number_that_stands_for_a_word_is_a_fault() {
+    for at in ["/did/0/what", "/expectation/what", "/expectation/any_of/0/what"] {
+        let mut events = file_of(TWO_DEFAULTS);
+        *step(&mut events, 2).pointer_mut(at).unwrap() = json!(0);
+        let doubts = doubts(&events);
+        assert!(doubts.iter().any(|doubt| doubt.starts_with("lines: ")), "{at}: {doubts:#?}");
+    }
+    let mut events = file_of(TWO_DEFAULTS);
+    *step(&mut events, 2).pointer_mut("/expectation/any_of/0/what").unwrap() = json!(1);
+    assert!(doubts(&events).iter().any(|doubt| doubt.contains("1 is a number, and a word is due")));
+}
