@@ -31,6 +31,8 @@ pub(in crate::judge) struct Lines {
     begun: bool,
     witnessed: bool,
     ended: bool,
+    /// The shard that the first line names, or that it names none.
+    shard: Option<Option<u32>>,
     /// From which number on the numbers stand how many lines further down.
     places: Vec<(u64, u64)>,
 }
@@ -45,6 +47,7 @@ impl Lines {
             begun: false,
             witnessed: false,
             ended: false,
+            shard: None,
             places: Vec::new(),
         }
     }
@@ -97,6 +100,13 @@ impl Lines {
     /// The number and the time of a line.
     fn place(&mut self, line: u64, envelope: &Envelope<'_>, checks: &mut Checks) {
         let (at, due, said) = (Some(line), self.due, envelope.seq);
+        let shard = *self.shard.get_or_insert(envelope.shard);
+        if envelope.shard != shard {
+            checks.check(Rule::Lines, at, false, || {
+                let named = |shard: Option<u32>| shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string());
+                format!("its shard is {}, that of the lines before it {}", named(envelope.shard), named(shard))
+            });
+        }
         self.due = said.max(due.saturating_sub(1)).saturating_add(1);
         if self.line_of(said) != Some(line) && self.places.len() < GAPS {
             self.places.push((said, line));
