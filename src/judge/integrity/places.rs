@@ -385,8 +385,15 @@ impl Places {
                 format!("{session} was closed before {} was disposed", it.connection)
             });
         }
-        let silent = it.closed != HowClosed::HungUp || it.commands.is_empty();
-        seen.check(Rule::Sessions, silent, || format!("{session} was hung up on, and said goodbye"));
+        // What breaks before its goodbye is dropped without one; what is logged out has said it.
+        let fits = match it.closed {
+            HowClosed::LoggedOut => it.said_goodbye(),
+            HowClosed::NoLogout => true,
+            HowClosed::HungUp | HowClosed::Discarded => it.commands.is_empty(),
+        };
+        seen.check(Rule::Sessions, fits, || {
+            format!("{session} was {}, which does not go with the commands that ended it", it.closed.name())
+        });
     }
 
     /// What came about since the thread's last operation was needed by this one, and by none else.
