@@ -370,6 +370,32 @@ pub(super) fn refusal_shown_as(line: &[u8], shown: &[u8], stage: Stage, carried:
     Failure::new(kind, stage, message).with_line(beginning(shown))
 }
 
+/// Whether a failure is called so when things had come so far.
+#[must_use]
+pub fn comes_about_at(kind: FailureKind, stage: Stage) -> bool {
+    use FailureKind as Kind;
+    match kind {
+        Kind::Dns => stage == Stage::Resolve,
+        Kind::ConnectTimeout | Kind::ConnectReset => stage <= Stage::Connect,
+        Kind::TlsHandshake | Kind::TlsCertificate => stage == Stage::Tls,
+        Kind::Greeting => stage == Stage::Greeting,
+        Kind::WaitTimeout | Kind::Refused => stage == Stage::Wait,
+        Kind::Closed | Kind::Timeout | Kind::Protocol => stage > Stage::Connect,
+        // One may be told by what the server did, without a line.
+        Kind::LimitConnections => stage >= Stage::Connect,
+        // What refuses a command before the sign-in is no more than that, whatever its row says.
+        Kind::ServerNo | Kind::ServerBad | Kind::ServerBye | Kind::ServerUnavailable | Kind::LimitRate => {
+            stage >= Stage::Tls
+        }
+        Kind::AuthInvalid | Kind::AuthPolicy | Kind::AuthRefused | Kind::AuthUnsupported => {
+            let mut rows = table::TABLE.iter().filter(|row| row.means == kind);
+            stage >= Stage::Tls && rows.any(|row| row.at.holds(stage))
+        }
+        // The network, this machine, this program or a signal: at any time.
+        Kind::ConnectRefused | Kind::Disposed | Kind::LocalResources | Kind::Internal => true,
+    }
+}
+
 /// Whether a word in small letters is one of those that refusals are known by.
 pub(super) fn speaks_of(word: &str) -> bool {
     static WORDS: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {

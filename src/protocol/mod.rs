@@ -29,7 +29,7 @@ pub mod tls;
 pub mod transcript;
 
 pub use capabilities::Capabilities;
-pub use classify::{StatedWait, refusal, refusal_of, stated_wait};
+pub use classify::{StatedWait, comes_about_at, refusal, refusal_of, stated_wait};
 pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};
 pub(crate) use cure::is_about_a_session;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::checks::Rule;
 use super::seen::Seen;
 use crate::event::{RunStart, What};
-use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, mailbox_as_sent, refusal_of};
+use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, comes_about_at, mailbox_as_sent, refusal_of};
 
 /// So many readings are remembered.
 const KEPT: usize = 256;
@@ -54,13 +54,15 @@ impl Refusals {
     }
 
     fn judge(&mut self, seen: &mut Seen<'_>, failure: &Failure, mailbox: Option<&str>) {
-        let kind = failure.kind;
+        let (kind, stage) = (failure.kind, failure.stage);
+        seen.check(Rule::Outcomes, comes_about_at(kind, stage), || format!("nothing is called {kind} at {stage}"));
         // The line, if there is one, gives no reason.
         if is_by_deed(failure) {
             return;
         }
         let Some(line) = &failure.server_line else {
-            seen.check(Rule::Refusals, !is_its_own(kind), || {
+            let is_said = is_its_own(kind) || matches!(kind, FailureKind::ServerBad | FailureKind::ServerBye);
+            seen.check(Rule::Refusals, !is_said, || {
                 format!("it is called {kind}, which a server says, and there is none of its lines")
             });
             return;

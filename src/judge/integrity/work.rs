@@ -452,6 +452,11 @@ impl Work {
         seen.check(Rule::Header, operation.mailbox.is_some() == needs, || {
             format!("{name} {works}, operation {number} says otherwise")
         });
+        let chosen = operation.mailbox.as_ref().is_none_or(|mailbox| start.mailboxes.contains(mailbox));
+        seen.check(Rule::Header, chosen, || {
+            let mailbox = operation.mailbox.as_deref().unwrap_or_default();
+            format!("operation {number} worked on {mailbox}, which is none of the run's mailboxes")
+        });
         let (role, doer) = match operation.task {
             Some(task) => (role_of_task(start, task), self.tasks.get(&task)),
             None => (role_of_worker(start, worker), self.workers.get(&worker)),
@@ -541,7 +546,10 @@ fn outcome(seen: &mut Seen<'_>, operation: &Operation) {
     let selected = selected(operation).is_some();
     let sent = |verb| operation.commands.iter().any(|command| command.verb == verb);
     let at_stage = operation.failure.as_deref().is_none_or(|failure| {
-        served == matches!(failure.stage, Stage::Operation) || failure.kind == FailureKind::Internal
+        use FailureKind::{Disposed, Internal, Refused, WaitTimeout};
+        let in_line = failure.stage == Stage::Wait && matches!(failure.kind, Disposed | Refused | WaitTimeout);
+        let at_stage = served == (failure.stage == Stage::Operation);
+        failure.kind == Internal || (at_stage && (in_line || operation.session.is_some()))
     });
     let must = [
         (served || operation.commands.is_empty(), "sent commands over no port"),
