@@ -276,7 +276,8 @@ impl Witness {
         let port = self.ports.entry(at).or_default();
         let number = port.theirs;
         let Some(pair) = port.pair(number) else { return };
-        let tag = command.tag.parse::<Tag>().ok().map(|tag| tag.number).filter(|tag| !pair.matched.has(*tag));
+        let tag = command.tag.parse::<Tag>().ok().filter(|tag| *tag == start.tag(tag.number)).map(|tag| tag.number);
+        let tag = tag.filter(|tag| !pair.matched.has(*tag));
         let Some(tag) = tag else {
             pair.add_strange(command.clone());
             return;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::event::Event;
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::Protocol;
 
 use cap::Cap;
 use places::Places;
@@ -73,7 +74,7 @@ impl Analysis for Integrity {
         let Self { checks, work, places, wires, witnessed, cap, switches, .. } = self;
         work.end(&start, known, checks);
         wires.end(&start, known, places, checks);
-        witnessed.end(checks);
+        witnessed.end(known.ending().map(|it| it.elapsed), checks);
         places.end(checks);
         cap.end(&start, checks);
         switches.end(&start, known.interrupted(), checks);
@@ -86,6 +87,18 @@ impl Analysis for Integrity {
                 )
             });
         }
+        let scheme = match start.server.strip_prefix("sandbox") {
+            Some("") => Protocol::Imap.name(),
+            Some(scheme) => scheme.trim_start_matches('+'),
+            None => start.server.split("://").next().unwrap_or_default(),
+        };
+        checks.check(Rule::Header, None, scheme.trim_end_matches('s') == start.protocol.name(), || {
+            format!("the server was {}, and {} was spoken", start.server, start.protocol.name())
+        });
+        let mut names = start.workers.entries().map(|it| &it.name).chain(start.tasks.entries().map(|it| &it.name));
+        checks.check(Rule::Header, None, start.scripted || names.all(Option::is_none), || {
+            "only a scenario's workers and tasks have names".to_owned()
+        });
         checks.settle(known.interrupted());
     }
 }
