@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::traces::{doctored, doubts, mixed, number, trace_of};
+use super::traces::{doctored, doubts, file_of, mixed, number, trace_of};
 use crate::support::tool::{self, verify};
 use crate::support::written::bytes;
 
@@ -231,6 +231,114 @@ fn that_the_server_kept_no_record() {
         trace[0]["witnessed"] = json!(false);
         trace.last_mut().unwrap()["verdict"]["witness"]["available"] = json!(false);
     });
+}
+
+#[test]
+fn that_a_session_was_dropped_and_said_goodbye() {
+    for how in ["discarded", "hung-up"] {
+        is_caught_by("sessions", unwitnessed(mixed()), |trace| {
+            find(trace, |event| event["closed"] == "logged-out")["closed"] = json!(how);
+        });
+    }
+}
+
+#[test]
+fn that_a_line_is_another_shards() {
+    is_caught_by("lines", mixed(), |trace| trace[5]["shard"] = json!(7));
+}
+
+/// What the server read on a session, in order.
+fn read_by_the_server(trace: &mut [Value]) -> &mut Vec<Value> {
+    let sessions = trace.iter_mut().filter(|event| event["event"] == "witness-session");
+    sessions.map(|it| it["commands"].as_array_mut().unwrap()).max_by_key(|commands| commands.len()).unwrap()
+}
+
+#[test]
+fn that_the_server_read_in_another_order_or_at_another_time() {
+    is_caught_by("witness", mixed(), |trace| read_by_the_server(trace).reverse());
+    is_caught_by("witness", mixed(), |trace| read_by_the_server(trace)[1]["at_us"] = Value::Null);
+    is_caught_by("witness", mixed(), |trace| read_by_the_server(trace)[1]["at_us"] = json!(0));
+    // What it read stands behind its time, but at the run's end.
+    let file = file_of("-n 3 -t 2 --independent-for all --timeout 10ms --sandbox-latency 15ms");
+    let early = file.lines().find(|line| line.contains("\"event\":\"witness-commands\"")).unwrap();
+    let mut late: Value = serde_json::from_str(early).unwrap();
+    late["commands"].as_array_mut().unwrap().last_mut().unwrap()["at_us"] = json!(number(&late, "at_us") + 1);
+    let said = tool::doubts(file.replace(early, &late.to_string()).as_bytes());
+    assert!(said.iter().any(|doubt| doubt.contains("has a command that was read later")), "{said:#?}");
+}
+
+#[test]
+fn that_the_server_has_a_label_of_no_run() {
+    is_caught_by("witness", mixed(), |trace| {
+        find(trace, |event| event["event"] == "witness-session" && !event["label"].is_null())["run_id"] = Value::Null;
+    });
+}
+
+/// A tag is a letter and a number in IMAP, and in no other protocol.
+#[test]
+fn that_a_tag_is_another_protocols() {
+    let told = |event: &Value| event["event"] == "operation" && event["commands"][0].is_object();
+    for (args, tag) in [("-n 3 -t 1 --ops noop", "3"), ("-n 3 -t 1 --ops noop --server sandbox+smtp", "a3")] {
+        let trace = trace_of(args);
+        is_caught_by("tags", trace.clone(), |trace| find(trace, told)["commands"][0]["tag"] = json!(tag));
+        is_caught_by("witness", trace, |trace| {
+            let third = &mut read_by_the_server(trace)[2];
+            assert_ne!(third["tag"], tag);
+            third["tag"] = json!(tag);
+        });
+    }
+}
+
+#[test]
+fn that_another_protocol_was_spoken() {
+    for server in ["sandbox+pop3", "sandbox+smtps"] {
+        is_caught_by("header", mixed(), |trace| trace[0]["server"] = json!(server));
+    }
+    is_caught_by("header", unwitnessed(mixed()), |trace| trace[0]["server"] = json!("smtps://ann@mail.example.org"));
+}
+
+#[test]
+fn that_a_worker_of_a_run_has_a_name() {
+    is_caught_by("header", mixed(), |trace| trace[0]["workers"][0]["name"] = json!("T1"));
+}
+
+#[test]
+fn that_an_operation_read_a_mailbox_that_was_not_asked_for() {
+    is_caught_by("header", unwitnessed(mixed()), |trace| {
+        find(trace, |event| event["mailbox"] == "INBOX")["mailbox"] = json!("Sent");
+    });
+}
+
+#[test]
+fn that_connections_were_still_open() {
+    for open in [1, 77] {
+        is_caught_by("sessions", unwitnessed(mixed()), |trace| {
+            trace.last_mut().unwrap()["connections"]["still_open"] = json!(open);
+        });
+    }
+}
+
+/// What a failure is called goes with how far things had come.
+#[test]
+fn that_a_failure_was_of_a_kind_that_does_not_come_about_there() {
+    let failed = |event: &Value| event["event"] == "operation" && event["failure"]["stage"] == "wait";
+    for kind in ["server-no", "closed", "timeout", "dns", "auth-refused", "limit-rate"] {
+        let line = "-n 2 -t 3 --mode use-main --wait-timeout 4ms --sandbox-latency 40ms";
+        is_caught_by("outcomes", trace_of(line), |trace| find(trace, failed)["failure"]["kind"] = json!(kind));
+    }
+    for kind in ["dns", "connect-reset", "tls-certificate", "wait-timeout", "refused", "greeting"] {
+        let limit = "-n 2 -t 3 --mode use-default --sandbox-connections 1";
+        is_caught_by("outcomes", trace_of(limit), |trace| {
+            for event in trace.iter_mut().filter(|event| event["failure"]["kind"] == "limit-connections") {
+                event["failure"]["kind"] = json!(kind);
+            }
+        });
+    }
+    for kind in ["server-bad", "server-bye"] {
+        is_caught_by("B4", trace_of("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms"), |trace| {
+            find(trace, |event| event["failure"]["kind"] == "timeout")["failure"]["kind"] = json!(kind);
+        });
+    }
 }
 
 #[test]
