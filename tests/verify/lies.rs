@@ -342,6 +342,30 @@ fn that_a_failure_was_of_a_kind_that_does_not_come_about_there() {
 }
 
 #[test]
+fn that_certificates_were_verified_where_there_was_no_tls() {
+    is_caught_by("sessions", mixed(), |trace| trace[0]["certificates_verified"] = json!(true));
+    is_caught_by("sessions", trace_of("-n 2 -t 2 --mode use-default --server sandbox+imaps"), |trace| {
+        trace[0]["certificates_verified"] = Value::Null;
+    });
+}
+
+#[test]
+fn that_more_dialled_than_there_are_threads() {
+    is_caught_by("dials", trace_of("-n 2 -t 3 --mode use-default --sandbox-connections 1"), |trace| {
+        find(trace, is("session-refused"))["dialling"] = json!(3);
+    });
+}
+
+#[test]
+fn that_the_server_saw_a_logout_that_nobody_sent() {
+    let broken = trace_of("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms");
+    let lost = |event: &Value| event["event"] == "witness-session" && event["logged_out"] == false;
+    is_caught_by("witness", broken, |trace| find(trace, lost)["logged_out"] = json!(true));
+    let left = |event: &Value| event["event"] == "witness-session" && event["logged_out"] == true;
+    is_caught_by("witness", mixed(), |trace| find(trace, left)["open"] = json!(true));
+}
+
+#[test]
 fn that_it_came_to_less_than_it_did() {
     let trace = trace_of("-n 2 -t 3 --mode use-default --sandbox-connections 1");
     for (name, value) in [("exit_code", json!(0)), ("findings", json!([])), ("total_wait_us", json!(77))] {

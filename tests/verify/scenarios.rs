@@ -258,7 +258,8 @@ fn what_failed_was_refused_or_was_disposed_is_as_the_record_tells_it() {
         (disposed, 4, "/did/0/rule", json!("D4"), other),
         (disposed, 3, "/took_us", json!(10_000_000), "it began at "),
         (disposed, 4, "/took_us", json!(10_000_000), "it began at "),
-        (disposed, 3, "/line", json!(7), "comes behind line 7"),
+        (disposed, 3, "/line", json!(4), "comes behind line 4"),
+        (TWO_DEFAULTS, 2, "/did/0/from", json!("INBOX"), other),
     ];
     for (text, line, at, lie, says) in lies {
         let mut events = file_of(text);

@@ -22,7 +22,7 @@ pub(super) use steps::{Told, of_findings};
 
 use std::sync::Arc;
 
-use crate::event::Event;
+use crate::event::{Event, Role};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Protocol;
 
@@ -95,9 +95,14 @@ impl Analysis for Integrity {
         checks.check(Rule::Header, None, scheme.trim_end_matches('s') == start.protocol.name(), || {
             format!("the server was {}, and {} was spoken", start.server, start.protocol.name())
         });
-        let mut names = start.workers.entries().map(|it| &it.name).chain(start.tasks.entries().map(|it| &it.name));
-        checks.check(Rule::Header, None, start.scripted || names.all(Option::is_none), || {
-            "only a scenario's workers and tasks have names".to_owned()
+        let names = start.workers.entries().map(|it| &it.name).chain(start.tasks.entries().map(|it| &it.name));
+        let mut roles = start.workers.entries().map(|it| it.role).chain(start.tasks.entries().map(|it| it.role));
+        let fits = match start.scripted {
+            true => roles.all(|role| role == Role::default()),
+            false => names.flatten().next().is_none(),
+        };
+        checks.check(Rule::Header, None, fits, || {
+            "only a scenario's workers and tasks have names, and only a run's are told what to create".to_owned()
         });
         checks.settle(known.interrupted());
     }

@@ -78,6 +78,14 @@ impl Places {
                 phases(seen, it.session, &it.dial_us, Micros::ZERO);
                 // How long before its line it failed, nobody knows: its thread may have waited for the recorder.
                 seen.check(Rule::Dials, it.failed_us <= seen.at, || format!("{} failed after it was over", it.session));
+                let (threads, others) = (seen.start.workers.len(), it.dialling);
+                seen.check(Rule::Dials, others < threads.max(1), || {
+                    format!("{} says that {others} others were dialling, and there are {threads} threads", it.session)
+                });
+                let tls = it.dial_us.tls.is_none() || seen.start.certificates_verified.is_some();
+                seen.check(Rule::Sessions, tls, || {
+                    format!("{} came to a TLS handshake, which no other did", it.session)
+                });
                 let open = seen.known.open();
                 seen.check(Rule::Dials, it.open == open, || {
                     format!("{} failed when {open} were open, it says {}", it.session, it.open)
@@ -261,8 +269,10 @@ impl Places {
         seen.check(Rule::Sessions, way, || {
             format!("{session} signed in by {}, its commands say otherwise", it.signed_in_by.unwrap_or("nothing"))
         });
-        let tls = it.tls.is_some() == it.dial_us.tls.is_some();
-        seen.check(Rule::Sessions, tls, || format!("{session} has TLS without its handshake"));
+        let tls = [it.dial_us.tls.is_some(), seen.start.certificates_verified.is_some()];
+        seen.check(Rule::Sessions, tls == [it.tls.is_some(); 2], || {
+            format!("{session} has TLS without its handshake or its certificates, or these without TLS")
+        });
         if let Some(max) = seen.start.max_connections {
             let open = seen.known.open();
             seen.check(Rule::Cap, open <= max, || format!("{open} are open, {max} are allowed"));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{Checks, Rule};
 use crate::allocator::{ConnectionId, Disposal, Kind, SessionId};
-use crate::event::{Did, Event, Expectation, Micros, Operation, RunStart, Step, What, WorkerId};
+use crate::event::{Did, Event, Expectation, HALVES, Micros, Operation, RunStart, Step, What, WorkerId};
 use crate::judge::Judge;
 use crate::judge::expectations::{Client, evaluate};
 use crate::protocol::{Failure, FailureKind};
@@ -133,7 +133,7 @@ impl Told {
     /// A step was done, with the clients as they were then.
     pub(in crate::judge) fn step(&mut self, line: u64, at: Micros, step: &Step, clients: &[Client<'_>]) {
         let last = &mut self.lines[usize::from(step.of_findings().is_some())];
-        self.checks.check(Rule::Steps, line, *last <= step.line, || {
+        self.checks.check(Rule::Steps, line, *last < step.line, || {
             format!("{}: it is line {} of the scenario, and comes behind line {last}", step.text, step.line)
         });
         *last = step.line;
@@ -281,6 +281,7 @@ fn same(did: &Did, operation: &Operation) -> bool {
         && Some(*session) == operation.session
         && Some(*reason) == operation.reason
         && (proven.is_none() || from.as_deref() == proven)
+        && (from.is_none() || operation.mailbox.is_some() || operation.name == HALVES[1])
         && *items == operation.items
         && failure.as_ref() == operation.failure.as_deref()
 }

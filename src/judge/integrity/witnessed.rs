@@ -18,6 +18,7 @@ pub(super) struct Witnessed {
 #[derive(Debug, Default)]
 struct Read {
     commands: u64,
+    said_goodbye: bool,
     last: (u32, Micros),
     /// The first line with commands that cannot have come in that order from one client of ours.
     disorder: Option<u64>,
@@ -28,19 +29,23 @@ impl Witnessed {
         match seen.what {
             What::WitnessCommands(it) => {
                 let read = self.read.entry(it.peer_port).or_default();
-                read.see(seen.seq, it);
+                read.see(seen.seq, seen.start.protocol.goodbye(), it);
                 if read.last.1 > seen.at {
                     self.early.get_or_insert((seen.seq, seen.at));
                 }
             }
             What::WitnessSession(it) => {
-                let Read { commands: read, disorder, .. } = self.read.remove(&it.peer_port).unwrap_or_default();
+                let Read { commands: read, said_goodbye, disorder, .. } =
+                    self.read.remove(&it.peer_port).unwrap_or_default();
                 let said = it.commands;
                 seen.check(Rule::Witness, read == said, || {
                     format!(
                         "the server read {said} commands on port {}, and {read} of them are in the file",
                         it.peer_port
                     )
+                });
+                seen.check(Rule::Witness, !it.logged_out || (said_goodbye && !it.open), || {
+                    format!("the session on port {} logged out, and said no goodbye or was open still", it.peer_port)
                 });
                 // Of another's session the tags are unknown.
                 let is_foreign = it.run_id.as_ref().is_some_and(|run| *run != seen.start.run_id);
@@ -75,9 +80,10 @@ impl Witnessed {
 }
 
 impl Read {
-    fn see(&mut self, line: u64, it: &WitnessCommands) {
+    fn see(&mut self, line: u64, goodbye: &str, it: &WitnessCommands) {
         self.commands += it.commands.len() as u64;
         for command in &it.commands {
+            self.said_goodbye |= command.verb == goodbye;
             let (tag, at) = (command.tag.parse::<Tag>().map_or(0, |tag| tag.number), command.at_us);
             let holds = tag > self.last.0 && at.is_some_and(|at| at >= self.last.1);
             if !holds {
