@@ -63,10 +63,13 @@ pub enum Command {
     /// the events were such that nobody could tell.
     ///
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
-    /// took, for how long a reader held the run up, seed, tool_version, items, bytes beyond what the commands take, what the server's own line was, whether
-    /// certificates were verified, judged_by, how it signed in and as whom, and of which executor tasks were that each had a
-    /// thread to itself and disposed what they created. A consistently forged file passes; only a server's own record exposes
-    /// it.
+    /// took, for how long a reader held the run up, schema_version, tool_version, seed, items, bytes beyond what the commands
+    /// take, what the server's own line was, which mailbox a command without a selection worked on, how far certificates were
+    /// verified under TLS, judged_by, how it signed in and as whom, a cap that was never reached, a signal that ended a run
+    /// which is whole otherwise, with its exit code, and of which executor tasks were that each had a thread to itself and
+    /// disposed what they created; of a scenario its name, the text of its steps, the words for what was expected, names of
+    /// connections, notes, and who disposed a connection. A consistently forged file passes; only a server's own record
+    /// exposes it.
     #[command(after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Tell stored runs and scenarios again: the report of their NDJSON files, in any format
