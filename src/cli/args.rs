@@ -65,7 +65,8 @@ pub enum Command {
     /// What nothing else in the file depends on it cannot show: the dates (but for --dovecot-log), how long a phase truly
     /// took, for how long a reader held the run up, schema_version, tool_version, seed, items, bytes beyond what the commands
     /// take, what the server's own line was, which mailbox a command without a selection worked on, how far certificates were
-    /// verified under TLS, judged_by, how it signed in and as whom, a cap that was never reached, a signal that ended a run
+    /// verified under TLS, judged_by, how it signed in and as whom, a cap that was never reached, in which of the three words
+    /// an operation was never served (disposed, refused, wait-timeout), the times of goodbyes to the server, a signal that ended a run
     /// which is whole otherwise, with its exit code, and of which executor tasks were that each had a thread to itself and
     /// disposed what they created; of a scenario its name, the text of its steps, the words for what was expected, names of
     /// connections, notes, and who disposed a connection. A consistently forged file passes; only a server's own record
