@@ -24,7 +24,7 @@
 //! the time that each of them took. A consistently forged file passes: only a server's own record exposes it. A server's log
 //! that has no session of the run bears out nothing: that is exit code 2.
 //!
-//! A file is a stream of events, a line each; `schema_version` in its first line is 3. `seq` numbers the events of a run from
+//! A file is a stream of events, a line each; `schema_version` in its first line is 4. `seq` numbers the events of a run from
 //! 0, and an operation's `issued_after` says how many there were when it was issued. The sandbox's own record stands between
 //! the others as it came (`witness-commands`, `witness-session`). A file of version 2 is read too, and what it lacks is not
 //! checked. A later version's additions are passed over, counted and told; in a file of this version what is not known is a

@@ -14,8 +14,10 @@ use mailconn::sandbox::Maildrops;
 use mailconn::scenario::grammar;
 
 mod choices;
+mod gates;
 mod reach;
 
+pub use gates::GateArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 
 /// What a command that has no stream can be told in.
@@ -85,10 +87,10 @@ pub enum Command {
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
-    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules
+    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics
     ///
     /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
-    /// the truth table from the code that decides. Without a word, it lists all words. Nothing is dialled.
+    /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. Text counts as a line if it has a blank in it or begins like a reply.
@@ -207,6 +209,9 @@ pub struct VerifyArgs {
     /// What does not hold is exit code 7 all the same.
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it, instead of its own gates.
+    #[command(flatten)]
+    pub gates: GateArgs,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
@@ -243,6 +248,9 @@ pub struct ReportArgs {
     /// fault and advice, or none
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it, instead of its own gates.
+    #[command(flatten)]
+    pub gates: GateArgs,
 }
 
 /// The flags of `mailconn scenario`.
@@ -302,6 +310,9 @@ pub struct ScenarioArgs {
         help_heading = "Report"
     )]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures of a client fail it.
+    #[command(flatten)]
+    pub gates: GateArgs,
     /// Where the transcripts go.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
@@ -440,6 +451,9 @@ pub struct RunArgs {
         help_heading = "Report"
     )]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it.
+    #[command(flatten)]
+    pub gates: GateArgs,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,

@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
-use super::{exit, settings};
-use mailconn::event::{Event, Policy, What};
-use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario};
+use super::settings;
+use mailconn::event::{Anew, Event, What};
+use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
@@ -35,18 +35,18 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
     }
-    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
+    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
     let output = settings::output(args.output.as_deref())?;
     let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), cut: None };
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut teller, file, args, policy.as_ref())?;
-        exit_code = exit::first_of(exit_code, code);
+        let code = tell(&mut teller, file, args, &anew)?;
+        exit_code = first_of(exit_code, code);
     }
     let cut = teller.cut.take();
     teller.end().context(WRITING)?;
     if let Some(name) = cut.filter(|_| exit_code == 0) {
-        bail!("{name} is cut, so --fail-on cannot pass it: what it came to is not known");
+        bail!("{name} is cut, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
     }
     Ok(exit_code)
 }
@@ -56,8 +56,8 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }
 
-/// Tells of one file. Returns its exit code by the policy; 0 without one.
-fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Policy>) -> Result<u8> {
+/// Tells of one file. Returns its exit code where it is judged anew, else 0.
+fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
@@ -70,16 +70,16 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Pol
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);
     let told: Vec<Told> = match stored.content {
-        Content::Run(run) => of_run(&run, policy).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
+        Content::Run(run) => of_run(&run, anew).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
         Content::Scenarios(all) => {
-            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, policy)))).collect()
+            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, anew)))).collect()
         }
     };
     let mut exit_code = 0;
     for told in told {
         match told.exit_code() {
-            Some(code) if policy.is_some() => exit_code = exit::first_of(exit_code, code),
-            None if policy.is_some() => teller.cut = teller.cut.take().or_else(|| Some(name.clone())),
+            Some(code) if !anew.is_none() => exit_code = first_of(exit_code, code),
+            None if !anew.is_none() => teller.cut = teller.cut.take().or_else(|| Some(name.clone())),
             _ => {}
         }
         teller.over(told);
@@ -97,13 +97,13 @@ pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
     Ok((name, Box::new(opened)))
 }
 
-/// The run's report by that policy, else by the run's own. The file is believed. None if the run never began.
-fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
-    RunReport::of(&run.judge, policy.cloned().unwrap_or_else(|| run.policy()))
+/// The run's report, judged so. The file is believed. None if the run never began.
+fn of_run(run: &StoredRun, anew: &Anew) -> Option<RunReport> {
+    RunReport::of(&run.judge, anew.of(run.policy()))
 }
 
-fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
-    let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
+fn of_scenario(scenario: StoredScenario, anew: &Anew) -> ScenarioReport {
+    let policy = anew.of(scenario.policy());
     let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
     let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();

@@ -21,6 +21,7 @@ use super::target::Target;
 use super::teller::Teller;
 use super::testimony;
 use mailconn::event::{self, Event, Policy, What};
+use mailconn::judge::first_of;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::report::{Output, ScenarioReport, Told};
 use mailconn::sandbox::{self, Maildrops, Sandbox};
@@ -46,7 +47,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
         return Ok(0);
     }
-    let policy = settings::policy(&args.fail_on)?;
+    let policy = settings::policy(&args.fail_on, &args.gates)?;
     let output = settings::output(args.output.as_deref())?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
@@ -102,7 +103,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
                 &mut boxed
             }
         };
-        worst = worst.max(performance.perform(script, target)?);
+        worst = first_of(worst, performance.perform(script, target)?);
         if performance.control.interrupted().is_some() {
             break;
         }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::may_create_default;
-use mailconn::event::{Asked, Executor, Lock, Policy, Role, Severity};
+use mailconn::event::{Anew, Asked, Executor, Lock, Policy, Role, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
@@ -150,7 +150,7 @@ impl Settings {
             max_connections: args.max_connections,
             format: args.format,
             output,
-            policy: policy(&args.fail_on)?,
+            policy: policy(&args.fail_on, &args.gates)?,
             each: args.each,
             progress: args.progress,
             transcripts: args.transcripts.transcript,
@@ -311,16 +311,30 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     Ok(lock)
 }
 
-/// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
+/// What fails a run: findings that are named, and gates.
 ///
 /// # Errors
-/// It does not.
-pub fn policy(named: &[Option<Severity>]) -> Result<Policy> {
+/// They contradict each other, or a gate is none.
+pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
+    Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()? })
+}
+
+/// What a stored run is judged by, where that was said.
+///
+/// # Errors
+/// The same.
+pub fn judged_anew(named: &[Option<Severity>], gates: &GateArgs) -> Result<Anew> {
+    let fail_on = (!named.is_empty()).then(|| fail_on(named)).transpose()?;
+    Ok(Anew { fail_on, gates: (!gates.is_empty()).then(|| gates.resolve()).transpose()? })
+}
+
+/// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
+fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
     ensure!(
         !named.contains(&None) || named.len() == 1,
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
-    Ok(Policy { fail_on: Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect() })
+    Ok(Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect())
 }
 
 /// Where the report goes: `-` is standard output.

@@ -15,6 +15,7 @@ use mailconn::report::{Format, Output, verification_json, verification_text};
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
+    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
     let rawlog = args.rawlog.as_deref();
     let read = |log: &Path| {
         let read = dovecot_log::read(log, rawlog);
@@ -39,8 +40,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     {
         bail!("nothing could be compared: {why}");
     }
-    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
-    let verification = Verification::of(stored, policy.as_ref(), log);
+    let verification = Verification::of(stored, &anew, log);
     let bytes = match args.format == Format::Json {
         true => verification_json(&verification),
         false => verification_text(&verification).into_bytes(),

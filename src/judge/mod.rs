@@ -4,7 +4,9 @@ mod conclusion;
 pub mod expectations;
 mod finding;
 mod findings;
+mod gates;
 mod integrity;
+mod metrics;
 mod refusals;
 pub mod rules;
 mod scenario;
@@ -17,11 +19,13 @@ mod verification;
 mod witness;
 mod wrong;
 
-pub use conclusion::Conclusion;
+pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
+pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
+pub use metrics::{METRICS, Metric, Unit as MetricUnit};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
@@ -37,9 +41,10 @@ use std::borrow::Borrow;
 
 use conclusion::Grounds;
 use expectations::Progress;
+use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
 };
 use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
@@ -63,6 +68,8 @@ pub struct Verdict {
     pub proof: Proof,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
+    /// What the gates of the policy come to, in their order.
+    pub gates: Vec<Gated>,
     /// What it all comes to.
     pub conclusion: Conclusion,
     /// What that rests on, in words, where the conclusion alone does not say.
@@ -170,15 +177,18 @@ impl Judge {
         };
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
         findings.sort_by_key(|finding| finding.severity);
-        let conclusion = grounds.conclude(&proven, &findings, policy);
-        let because = grounds.because(conclusion, &proven, &findings, policy);
         let witnessed = Witnessed {
             available: witness.available,
             checked: witness.agreement.checked,
             agreed: witness.agreement.held,
             not_compared: witness.not_compared,
         };
-        Verdict { proof: Proof { rules: rules.agreement, witness: witnessed }, findings, conclusion, because }
+        let proof = Proof { rules: rules.agreement, witness: witnessed };
+        let ending = known.ending().unwrap_or_default();
+        let gates = gates::judge(&policy.gates, || Measured::of(summary, ending, &findings, proof));
+        let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
+        let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
+        Verdict { proof, findings, gates, conclusion, because }
     }
 }
 
@@ -206,6 +216,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
+        gates: verdict.gates.clone(),
         verdict: verdict.proof,
         judged_by,
         exit_code: verdict.conclusion.exit_code(),

@@ -12,7 +12,7 @@ use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::event::{
-    Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Lock, Micros, Proof,
+    Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, Gated, HowClosed, Lock, Micros, Proof,
     Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
 use crate::figures::{
@@ -136,6 +136,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         max_connections: start.max_connections,
         lock: start.lock,
         fail_on: &policy.fail_on,
+        gates: &verdict.gates,
         left_mailboxes: &summary.left_mailboxes,
         elapsed_us: ending.elapsed,
         interrupted: ending.interrupted,
@@ -183,6 +184,8 @@ struct Document<'a> {
     max_connections: Option<usize>,
     lock: Lock,
     fail_on: &'a [Severity],
+    /// What the gates came to, in their order.
+    gates: &'a [Gated],
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
     elapsed_us: Micros,

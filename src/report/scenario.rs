@@ -1,11 +1,12 @@
 //! A scenario for people: its steps, then the verdict.
 
 use super::model::ScenarioReport;
+use super::table::gates;
 use super::table::grid::{labelled, paragraph};
 use super::table::verdict::CUT;
 use super::words::{many, printable, signal};
-use crate::event::{Action, Agreement, Did, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
-use crate::judge::Steps;
+use crate::event::{Action, Agreement, Did, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
+use crate::judge::{Steps, failed_gates};
 
 /// The column of what a step did.
 const BESIDE: usize = 56;
@@ -32,6 +33,7 @@ impl ScenarioReport {
                 text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
                 text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
             }
+            text += &gates::section(&whose, &client.gates);
         }
         let steps = many(end.steps as u64, "step");
         text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, self.why())) + "\n"
@@ -58,6 +60,8 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
     if steps.unmet > 0 {
         why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
     }
+    let gates: Vec<Gated> = end.clients.iter().flat_map(|client| client.gates.iter().cloned()).collect();
+    let gates = failed_gates(&gates);
     let all = if why.is_empty() { "all as expected, but " } else { "" };
     let failing = steps.failing(end);
     for (broken, what) in
@@ -69,6 +73,7 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
             why.push(format!("{what}: {}", ids.join(", ")));
         }
     }
+    why.extend(gates);
     if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 

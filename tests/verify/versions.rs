@@ -10,7 +10,7 @@ use super::traces::{RUNS, file_of};
 use crate::cli::process::{Ended, end, mailconn};
 use crate::support::tool;
 
-const OURS: &str = "\"schema_version\":3";
+const OURS: &str = "\"schema_version\":4";
 const NEW: &str = "of_another_version";
 
 /// Files with every event, and everything that stands inside of one.
@@ -84,7 +84,7 @@ fn of_a_newer_version(file: &str) -> (String, u64) {
     let mut passed_over = 0;
     let mut next: BTreeMap<Option<String>, u64> = BTreeMap::new();
     let mut lines = Vec::new();
-    for mut line in lines_of(&file.replace(OURS, "\"schema_version\":4")) {
+    for mut line in lines_of(&file.replace(OURS, "\"schema_version\":5")) {
         let mut paths = Vec::new();
         objects(&line, "", &mut paths);
         passed_over += 1 + paths.iter().map(|path| name_in(path)).collect::<BTreeSet<_>>().len() as u64;

@@ -1,5 +1,6 @@
 //! The verdict: proof, findings, exit code.
 
+use super::gates;
 use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
@@ -20,7 +21,8 @@ pub(super) fn section(report: &RunReport) -> String {
         Some(code) => format!("exit {code}: {}", concluded(verdict)),
         None => CUT.to_owned(),
     };
-    paragraph(&rules) + &paragraph(&witness) + &labelled(verdict.findings.iter().map(finding)) + &paragraph(&end)
+    let findings = labelled(verdict.findings.iter().map(finding));
+    paragraph(&rules) + &paragraph(&witness) + &findings + &gates::section("", &verdict.gates) + &paragraph(&end)
 }
 
 /// The server's own record of the operations.

@@ -1,0 +1,5 @@
+//! Gates: figures that fail a run, from the flag to the exit code.
+
+mod exits;
+mod grammar;
+mod metrics;
