@@ -67,6 +67,11 @@
 //! one, `--gates FILE` those of a file, one a line. `mailconn explain metrics` lists the metrics; a metric's name is its place
 //! in the JSON document. A percentile needs its samples: p90 10, p95 20, p99 100, p99.9 1,000; with fewer its gate fails.
 //!
+//! `METRIC regressed OPERATOR PERCENT` compares with an earlier run, the JSON or NDJSON that `--baseline FILE` names: regressed
+//! is by how much the figure is worse, which is higher, but of a rate lower. The file of a run holds the figures that its gates
+//! compared with. A run of another protocol, server (scheme, host and port; of the sandbox its options), TLS, mode, number of
+//! threads or mix is refused.
+//!
 //! GitHub, in the steps of a job; the report is kept when the gate fails:
 //! ```yaml
 //! - run: mailconn run --server "$SERVER" --mode use-default --threads 8 --gates gates.txt --format ndjson -o run.ndjson --progress never

@@ -17,7 +17,7 @@ mod choices;
 mod gates;
 mod reach;
 
-pub use gates::GateArgs;
+pub use gates::{BaselineArgs, GateArgs};
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 
 /// What a command that has no stream can be told in.
@@ -77,6 +77,13 @@ pub enum Command {
     /// told of by itself, and all of them are one JSON document.
     #[command(after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
+    /// Show two runs side by side: the settings in which they differ, then their figures
+    ///
+    /// The files are those of mailconn run --format json or ndjson.
+    #[command(
+        after_help = "Exit codes:\n  0  told, whatever differs\n  2  wrong usage, or a file holds no run; or the report could not be written"
+    )]
+    Diff(DiffArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying out mail clients: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -212,6 +219,9 @@ pub struct VerifyArgs {
     /// Which figures fail it, instead of its own gates.
     #[command(flatten)]
     pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
@@ -251,6 +261,23 @@ pub struct ReportArgs {
     /// Which figures fail it, instead of its own gates.
     #[command(flatten)]
     pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
+}
+
+/// The flags of `mailconn diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The run that the other one is compared with; - for standard input
+    #[arg(value_name = "A")]
+    pub one: PathBuf,
+    /// The other one
+    #[arg(value_name = "B")]
+    pub other: PathBuf,
+    /// The report: text for people, or one JSON document
+    #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
+    pub format: Format,
 }
 
 /// The flags of `mailconn scenario`.
@@ -454,6 +481,9 @@ pub struct RunArgs {
     /// Which figures fail it.
     #[command(flatten)]
     pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,

@@ -1,14 +1,16 @@
 //! `mailconn report`: stored runs and scenarios, told again.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
+use super::baseline::Against;
 use super::settings;
+use super::stored::open;
 use mailconn::event::{Anew, Event, What};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
@@ -36,11 +38,12 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
     }
     let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
+    let against = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
     let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), cut: None };
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut teller, file, args, &anew)?;
+        let code = tell(&mut teller, file, args, &anew, against.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
     let cut = teller.cut.take();
@@ -57,7 +60,7 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
 }
 
 /// Tells of one file. Returns its exit code where it is judged anew, else 0.
-fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew) -> Result<u8> {
+fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew, against: Option<&Against>) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
@@ -65,6 +68,7 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew) -> Res
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    let anew = &Against::anew(against, anew, &stored)?;
     let is_scenario = matches!(stored.content, Content::Scenarios(_));
     ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -85,16 +89,6 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew) -> Res
         teller.over(told);
     }
     Ok(exit_code)
-}
-
-/// The file's name and what is in it; `-` is standard input.
-pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
-    if file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
-    }
-    let name = file.to_string_lossy().into_owned();
-    let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
-    Ok((name, Box::new(opened)))
 }
 
 /// The run's report, judged so. The file is believed. None if the run never began.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ScenarioArgs;
+use super::baseline::first_that_compares;
 use super::descriptors;
 use super::interrupt::Interrupts;
 use super::operations;
@@ -48,6 +49,9 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         return Ok(0);
     }
     let policy = settings::policy(&args.fail_on, &args.gates)?;
+    if let Some(gate) = first_that_compares(&policy.gates) {
+        bail!("{gate:?} compares runs, and a scenario is none; leave it out");
+    }
     let output = settings::output(args.output.as_deref())?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;

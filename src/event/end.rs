@@ -238,6 +238,9 @@ pub struct Gated {
     pub gate: String,
     /// The figure; null if there is none.
     pub value: Option<Number>,
+    /// What it was in the baseline, where the gate compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Number>,
     /// What it is measured in: `count`, `us`, `bytes`, `per second`.
     pub unit: String,
     /// Whether it fails the run.
@@ -285,18 +288,30 @@ pub struct Policy {
     /// Figures of which this is so do: `service.p95 > 200ms`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
+    /// What the gates on what has regressed compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+}
+
+/// The figures of an earlier run, as far as gates compare with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Which run.
+    pub run_id: String,
+    /// Each figure by the name of its metric; null if there is none.
+    pub figures: BTreeMap<String, Option<Number>>,
 }
 
 impl Default for Policy {
     /// Hazards, leaks and faults.
     fn default() -> Self {
-        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault], gates: Vec::new() }
+        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault], gates: Vec::new(), baseline: None }
     }
 }
 
 impl Policy {
     /// Nothing that only a policy fails fails the run.
-    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new() };
+    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None };
 
     /// Whether a finding so bad fails the run.
     #[must_use]
@@ -312,6 +327,8 @@ pub struct Anew {
     pub fail_on: Option<Vec<Severity>>,
     /// Figures of which this is so fail it.
     pub gates: Option<Vec<String>>,
+    /// What those compare with.
+    pub baseline: Option<Baseline>,
 }
 
 impl Anew {
@@ -324,7 +341,11 @@ impl Anew {
     /// The policy, of a run that was judged by `own`.
     #[must_use]
     pub fn of(&self, own: Policy) -> Policy {
-        let Self { fail_on, gates } = self.clone();
-        Policy { fail_on: fail_on.unwrap_or(own.fail_on), gates: gates.unwrap_or(own.gates) }
+        let Self { fail_on, gates, baseline } = self.clone();
+        let fail_on = fail_on.unwrap_or(own.fail_on);
+        match gates {
+            Some(gates) => Policy { fail_on, gates, baseline },
+            None => Policy { fail_on, ..own },
+        }
     }
 }

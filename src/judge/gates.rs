@@ -1,13 +1,17 @@
-//! Gates: figures that fail a run. `METRIC OPERATOR NUMBER` fails it where that is so: `service.p95 > 200ms`.
+//! Gates: figures that fail a run. `METRIC OPERATOR NUMBER` fails it where that is so: `service.p95 > 200ms`; so does
+//! `METRIC regressed OPERATOR PERCENT`, against an earlier run: `service.p95 regressed > 10%`.
 
 use serde_json::Number;
 
 use super::metrics::{METRICS, Measured, Metric, Reading, Unit, key};
-use crate::event::Gated;
+use crate::event::{Baseline, Gated};
 
 /// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
 pub const MOST: usize = 100;
 const LONGEST: usize = 120;
+
+/// Between a metric and its operator: the bound is on the difference from the baseline.
+const REGRESSED: &str = "regressed";
 
 /// So many near metrics are named.
 const NEAR: usize = 6;
@@ -26,6 +30,8 @@ pub struct Gate {
     keys: Vec<String>,
     is: Is,
     bound: f64,
+    /// The bound is on how far it is worse than in the baseline, in per cent.
+    compares: bool,
 }
 
 /// Why a text is no gate: one line, with the cure.
@@ -50,42 +56,98 @@ impl Gate {
             return Err(NoGate("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned()));
         }
         let (metric, keys) = metric(name)?;
+        let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
+        let rest = regressed.unwrap_or(rest);
         let Some((is, bound)) = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?))) else {
             let signs: Vec<&str> = OPERATORS.iter().map(|(sign, _)| *sign).collect();
             return Err(NoGate(format!("{rest:?} begins with no operator; there are {}", signs.join(" "))));
         };
-        let bound = number(metric.unit, bound.trim()).map_err(|cure| NoGate(format!("{name} {cure}")))?;
-        Ok(Self { metric, keys, is, bound })
+        let bound = match regressed {
+            Some(_) => percent(bound.trim()),
+            None => number(metric.unit, bound.trim()),
+        };
+        let bound = bound.map_err(|cure| NoGate(format!("{name} {cure}")))?;
+        Ok(Self { metric, keys, is, bound, compares: regressed.is_some() })
     }
 
-    fn judge(&self, text: &str, measured: &Measured) -> Gated {
-        let (value, failed, sentence) = match measured.read(self.metric, &self.keys) {
-            Reading::Is(value) => {
-                let failed = (self.is)(&value.as_f64().unwrap_or(f64::NAN), &self.bound);
-                let sentence = format!("it is {}", self.metric.unit.shown(&value));
-                (Some(value), failed, sentence)
-            }
-            Reading::None(why) => (None, true, why),
+    /// Whether it compares with an earlier run.
+    #[must_use]
+    pub const fn compares(&self) -> bool {
+        self.compares
+    }
+
+    /// The name of its metric, with the keys.
+    pub(super) fn name(&self) -> String {
+        let mut parts = self.metric.name.split("[]");
+        let first = parts.next().unwrap_or_default().to_owned();
+        self.keys.iter().zip(parts).fold(first, |name, (key, part)| format!("{name}[{key}]{part}"))
+    }
+
+    /// The figure.
+    pub(super) fn read(&self, measured: &Measured) -> Option<Number> {
+        match measured.read(self.metric, &self.keys) {
+            Reading::Is(number) => Some(number),
+            Reading::None(_) => None,
+        }
+    }
+
+    fn judge(&self, text: &str, measured: &Measured, baseline: Option<&Baseline>) -> Gated {
+        let value = match measured.read(self.metric, &self.keys) {
+            Reading::Is(value) => value,
+            Reading::None(why) => return gated(text, None, self.metric.unit.name(), true, why),
         };
-        gated(text, value, self.metric.unit.name(), failed, sentence)
+        let unit = self.metric.unit;
+        let now = value.as_f64().unwrap_or(f64::NAN);
+        if !self.compares {
+            let sentence = format!("it is {}", unit.shown(&value));
+            return gated(text, Some(value), unit.name(), (self.is)(&now, &self.bound), sentence);
+        }
+        let was = baseline.and_then(|baseline| baseline.figures.get(&self.name()).cloned().flatten());
+        let (failed, sentence) = match &was {
+            None => (true, format!("it is {}, and the baseline has no such figure", unit.shown(&value))),
+            Some(was) => {
+                let worse = worse(unit, now, was.as_f64().unwrap_or(f64::NAN));
+                let sentence = format!("it is {}, and was {}{}", unit.shown(&value), unit.shown(was), in_words(worse));
+                ((self.is)(&worse, &self.bound), sentence)
+            }
+        };
+        Gated { was, ..gated(text, Some(value), unit.name(), failed, sentence) }
     }
 }
 
 /// What each of those gates comes to, in their order. One that is not understood fails: a later version wrote it.
-pub(super) fn judge(gates: &[String], measured: impl FnOnce() -> Measured) -> Vec<Gated> {
+pub(super) fn judge(gates: &[String], baseline: Option<&Baseline>, measured: impl FnOnce() -> Measured) -> Vec<Gated> {
     if gates.is_empty() {
         return Vec::new();
     }
     let measured = measured();
     let each = |text: &String| match Gate::parse(text) {
-        Ok(gate) => gate.judge(text, &measured),
+        Ok(gate) => gate.judge(text, &measured, baseline),
         Err(not) => gated(text, None, "", true, not.to_string()),
     };
     gates.iter().map(each).collect()
 }
 
 fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {
-    Gated { gate: gate.to_owned(), value, unit: unit.to_owned(), failed, sentence }
+    Gated { gate: gate.to_owned(), value, was: None, unit: unit.to_owned(), failed, sentence }
+}
+
+/// How far a figure is worse than it was, in per cent: higher, but of a rate lower.
+fn worse(unit: Unit, now: f64, was: f64) -> f64 {
+    let more = if unit == Unit::Rate { was - now } else { now - was };
+    match more {
+        0.0 => 0.0,
+        more => more / was * 100.0,
+    }
+}
+
+fn in_words(worse: f64) -> String {
+    let how = if worse < 0.0 { "better" } else { "worse" };
+    match worse.abs() {
+        0.0 => String::new(),
+        percent if percent.is_finite() => format!(": {percent:.1} % {how}"),
+        _ => format!(", {how}"),
+    }
 }
 
 /// Whether one of them failed.
@@ -144,6 +206,12 @@ fn no_metric(name: &str, pattern: &str) -> String {
     let near: Vec<String> = near.into_iter().map(Metric::example).collect();
     let meant = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
     format!("there is no metric {name:?}{meant} (mailconn explain metrics lists all)")
+}
+
+/// Per cent. The error is the cure.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
+    number.filter(|number| number.is_finite()).ok_or_else(|| "regressed: give per cent, like 10%".to_owned())
 }
 
 /// So many of that unit, as figures have them. The error is the cure.

@@ -178,6 +178,7 @@ impl Unit {
     /// That many of it, for people.
     pub(super) fn shown(self, value: &Number) -> String {
         match (self, value.as_u64()) {
+            (Self::Time, Some(0)) => "0s".to_owned(),
             (Self::Time, Some(time)) => Micros(time).to_string(),
             (Self::Rate, _) => format!("{:.1} a second", value.as_f64().unwrap_or_default()),
             (Self::Bytes, _) => format!("{value} bytes"),
@@ -238,6 +239,18 @@ pub(super) fn key(row: &str, key: &str) -> Result<String, String> {
         }
     }
 }
+
+/// The rows of a document: their field, what metrics call them, and the field that is their key.
+const DOCUMENTED: [(&str, &str, &str); 8] = [
+    ("by_operation", "operation", "operation"),
+    ("workers", "worker", "worker"),
+    ("by_connection", "connection", "connection"),
+    ("tasks", "task", "task"),
+    ("sections", "section", ""),
+    ("sessions", "session", "session"),
+    ("findings", "findings", "id"),
+    ("failures", "failures", "kind"),
+];
 
 /// What the connection of an operation was chosen by; the last one is no connection's.
 const REASONS: [&str; 5] =
@@ -338,6 +351,37 @@ impl Measured {
             other => other,
         };
         Self(run)
+    }
+
+    /// Of a run that its JSON document tells of.
+    pub(super) fn of_document(document: &Value) -> Self {
+        let mut run = match plain(document) {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        for (field, name, key) in DOCUMENTED {
+            let rows = run.remove(field);
+            let rows = rows.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let mut by_key: Map<String, Value> = Map::new();
+            for (at, row) in rows.iter().enumerate() {
+                let row = plain(row);
+                let key = row[key].as_str().map_or_else(|| at.to_string(), str::to_owned);
+                match by_key.get_mut(&key) {
+                    // Ways of failing that are one kind.
+                    Some(known) => {
+                        if let (Some(sum), Some(more)) = (known.get_mut("count"), row["count"].as_u64()) {
+                            *sum = sum.as_u64().unwrap_or_default().saturating_add(more).into();
+                        }
+                    }
+                    None => drop(by_key.insert(key, row)),
+                }
+            }
+            run.insert(name.to_owned(), Value::Object(by_key));
+        }
+        if let Some(cut_off) = run.get("cut_off").map(plain) {
+            run.insert("cut_off".to_owned(), cut_off);
+        }
+        Self(Value::Object(run))
     }
 
     /// What there is of that metric, of the rows with those keys.

@@ -1,6 +1,7 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
 mod conclusion;
+mod earlier;
 pub mod expectations;
 mod finding;
 mod findings;
@@ -21,6 +22,7 @@ mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
+pub use earlier::{Differs, Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
@@ -167,6 +169,13 @@ impl Judge {
         self.figures.summary(&self.known)
     }
 
+    /// The figures that gates are about, so far.
+    fn measured(&self) -> Measured {
+        let summary = self.summary();
+        let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
+        Measured::of(&summary, self.known.ending().unwrap_or_default(), &findings, proof)
+    }
+
     /// What it comes to by that policy, so far. The summary is this judge's.
     #[must_use]
     pub fn verdict(&self, summary: &Summary, policy: &Policy) -> Verdict {
@@ -185,7 +194,8 @@ impl Judge {
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
         let ending = known.ending().unwrap_or_default();
-        let gates = gates::judge(&policy.gates, || Measured::of(summary, ending, &findings, proof));
+        let gates =
+            gates::judge(&policy.gates, policy.baseline.as_ref(), || Measured::of(summary, ending, &findings, proof));
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
         Verdict { proof, findings, gates, conclusion, because }

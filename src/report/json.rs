@@ -12,8 +12,8 @@ use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::event::{
-    Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, Gated, HowClosed, Lock, Micros, Proof,
-    Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
+    Asked, Baseline, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, Gated, HowClosed, Lock, Micros, Proof,
+    Role, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
 use crate::figures::{
     ConnectionRow, FailureRow, OperationRow, OperationsOn, Rest, SectionRow, SessionRow, Spreads, TaskRow, WorkerRow,
@@ -126,6 +126,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
     };
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
+        sandbox: start.sandbox.as_ref(),
         certificates_verified: start.certificates_verified,
         mode: start.mode,
         threads: start.workers.len(),
@@ -137,6 +138,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         lock: start.lock,
         fail_on: &policy.fail_on,
         gates: &verdict.gates,
+        baseline: policy.baseline.as_ref(),
         left_mailboxes: &summary.left_mailboxes,
         elapsed_us: ending.elapsed,
         interrupted: ending.interrupted,
@@ -173,6 +175,9 @@ fn run_shape(report: &RunReport) -> Document<'_> {
 struct Document<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// How the sandbox was to behave; missing where it was not the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a SandboxOptions>,
     /// Null without TLS: nobody showed a certificate.
     certificates_verified: Option<bool>,
     mode: Mode,
@@ -186,6 +191,9 @@ struct Document<'a> {
     fail_on: &'a [Severity],
     /// What the gates came to, in their order.
     gates: &'a [Gated],
+    /// What gates on what has regressed compare with; missing where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<&'a Baseline>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
     elapsed_us: Micros,

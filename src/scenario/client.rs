@@ -67,6 +67,7 @@ impl Conductor<'_, '_> {
             run_id: run_id.to_owned(),
             started: self.setup.started,
             server: self.setup.server.clone(),
+            sandbox: None,
             protocol: script.protocol,
             certificates_verified: self.setup.tls.then_some(!self.setup.insecure),
             mode: plan.mode,

@@ -124,7 +124,9 @@ fn close(client: Client<Recording>, connector: &MailConnector, control: &Control
     })
 }
 
-fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
+/// How the run begins: what was asked for.
+#[must_use]
+pub fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
     let worker = |(number, role)| WorkerRole { worker: WorkerId(number), name: None, role };
     let task = |(number, role)| TaskRole { task: TaskId(number), name: None, role };
     RunStart {
@@ -133,6 +135,7 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> Ru
         run_id: setup.run_id.clone(),
         started: event::to_the_microsecond(started),
         server: setup.server.clone(),
+        sandbox: setup.sandbox.clone(),
         protocol: plan.protocol,
         certificates_verified: setup.tls.then_some(!setup.insecure),
         mode: plan.mode,

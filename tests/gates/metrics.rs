@@ -13,8 +13,8 @@ use crate::support::tool::in_format;
 use crate::verify::traces::file_of;
 
 /// Numbers of the document that are no figures of the run: what was asked for, names, and what the figures came to.
-const NO_FIGURES: [&str; 8] =
-    ["schema_version", "threads", "seed", "max_connections", "interrupted", "exit_code", "gates", "asked"];
+const NO_FIGURES: [&str; 9] =
+    ["schema_version", "threads", "seed", "sandbox", "max_connections", "interrupted", "exit_code", "gates", "asked"];
 
 /// Arrays of the document with the name that their rows have in a metric, and the field that tells them apart.
 const ROWS: [(&str, &str, &str); 8] = [

@@ -190,6 +190,7 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
     }
 
     let setup = Setup {
+        sandbox: None,
         run_id: run_id.to_owned(),
         server: "sandbox".into(),
         clock,

@@ -26,6 +26,17 @@ pub struct GateArgs {
     pub gates: Option<PathBuf>,
 }
 
+/// The flag for what gates compare with.
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    /// An earlier run that gates compare with, its JSON or NDJSON, as in 'service.p95 regressed > 10%'
+    ///
+    /// Regressed is by how much a figure is worse: higher, but of a rate lower. A run of another protocol, server (scheme, host
+    /// and port; of the sandbox its options), TLS, mode, number of threads or mix is refused.
+    #[arg(long, value_name = "FILE", help_heading = "Gates")]
+    pub baseline: Option<PathBuf>,
+}
+
 impl GateArgs {
     /// Whether there are any.
     pub const fn is_empty(&self) -> bool {
