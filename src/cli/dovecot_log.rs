@@ -81,10 +81,9 @@ impl Sessions {
 
     fn login(&mut self, imap: bool, at: Option<SystemTime>, message: &str) {
         let Some(name) = element(message, "session").map(str::to_owned) else { return };
-        let Some(port) = element(message, "rport").and_then(|port| port.parse().ok()) else { return };
         let row = LoggedSession {
             at,
-            port,
+            port: element(message, "rport").and_then(|port| port.parse().ok()),
             user: element(message, "user").unwrap_or_default().to_owned(),
             method: element(message, "method").map(str::to_owned),
             // Dovecot's %c: `TLS` or, of a loopback connection, `secured`; nothing of one in the clear.

@@ -63,7 +63,8 @@ Exit codes:
   0  told, whatever the run came to
   2  wrong usage, or a file cannot be read; or the report could not be written
 With --fail-on, --fail-if or --gates the exit code is that of the run or scenario,
-judged so: of several the first of 129/130/143, 7, 5, 6, 4, 1, 3.";
+judged so: of several the first of 129/130/143, 7, 5, 6, 4, 1, 3. A file that is
+not whole is then 2 at least: what it came to is not known.";
 
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;

@@ -11,7 +11,7 @@ use super::args::ReportArgs;
 use super::baseline::Against;
 use super::settings;
 use super::stored::open;
-use mailconn::event::{Anew, Event, What};
+use mailconn::event::{Anew, Event, PassedOver, What};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
@@ -33,6 +33,10 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         args.files.iter().filter(|file| file.as_os_str() == "-").count() <= 1,
         "- is standard input, and can be read once"
     );
+    ensure!(
+        args.format != Format::Ndjson || args.files.len() == 1,
+        "--format ndjson tells one FILE again: a stream holds one run"
+    );
     let written = args.output.as_deref().and_then(identity);
     if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
@@ -40,22 +44,36 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
     let against = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
-    let mut teller = Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), cut: None };
+    let mut teller =
+        Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
+    args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
         let code = tell(&mut teller, file, args, &anew, against.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
-    let cut = teller.cut.take();
+    let unknown = teller.unknown.take();
     teller.end().context(WRITING)?;
-    if let Some(name) = cut.filter(|_| exit_code == 0) {
-        bail!("{name} is cut, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
+    if let Some(name) = unknown.filter(|_| exit_code == 0) {
+        bail!("{name} is not whole, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
     }
     Ok(exit_code)
 }
 
+/// Nothing is told if one of the files is not there to be read. What is no regular file can be opened once.
+fn is_there(file: &Path) -> Result<()> {
+    if file.as_os_str() == "-" {
+        return Ok(());
+    }
+    let name = file.display();
+    let kind = fs::metadata(file).with_context(|| format!("cannot read {name}"))?;
+    ensure!(!kind.is_dir(), "cannot read {name}: it is a directory");
+    if kind.is_file() { open(file).map(drop) } else { Ok(()) }
+}
+
 /// Which regular file the name stands for, by whatever links: its device and its number there.
 fn identity(file: &Path) -> Option<(u64, u64)> {
+    let file = if file.as_os_str() == "-" { Path::new("/dev/stdin") } else { file };
     fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }
 
@@ -73,22 +91,22 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew, agains
     ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);
+    let is_whole = stored.is_whole() && !stored.content.is_partial();
     let told: Vec<Told> = match stored.content {
         Content::Run(run) => of_run(&run, anew).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
         Content::Scenarios(all) => {
             all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, anew)))).collect()
         }
     };
-    let mut exit_code = 0;
-    for told in told {
-        match told.exit_code() {
-            Some(code) if !anew.is_none() => exit_code = first_of(exit_code, code),
-            None if !anew.is_none() => teller.cut = teller.cut.take().or_else(|| Some(name.clone())),
-            _ => {}
-        }
-        teller.over(told);
+    let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
+    told.into_iter().for_each(|told| teller.over(told));
+    if anew.is_none() {
+        return Ok(0);
     }
-    Ok(exit_code)
+    if !is_whole || codes.is_empty() || codes.contains(&None) {
+        teller.unknown.get_or_insert(name);
+    }
+    Ok(codes.into_iter().flatten().fold(0, first_of))
 }
 
 /// The run's report, judged so. The file is believed. None if the run never began.
@@ -106,10 +124,16 @@ fn of_scenario(scenario: StoredScenario, anew: &Anew) -> ScenarioReport {
 
 /// Says that a file was cut, or has lines that were passed over.
 fn told_in_part(stored: &Stored, whose: &str) {
-    if stored.passed_over > 0 {
-        let (count, names) = (stored.passed_over, stored.passed_over_names.join(", "));
-        let were = if count == 1 { "addition of a later version was" } else { "additions of a later version were" };
+    let PassedOver { count, names } = &stored.passed_over;
+    if *count > 0 {
+        let names = names.join(", ");
+        let were = if *count == 1 { "addition of a later version was" } else { "additions of a later version were" };
         super::stderr::complain(&format!("{whose}{count} {were} passed over: {names}"));
+    }
+    if stored.content.is_partial() {
+        super::stderr::complain(&format!(
+            "{whose}events are in words of a later version, and the report is of the others alone: let that version tell it"
+        ));
     }
     if !stored.is_whole() {
         super::stderr::complain(&format!(
@@ -123,8 +147,8 @@ struct Teller {
     telling: Telling,
     output: Output,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
-    /// The first file that ends before its run or scenario does.
-    cut: Option<String>,
+    /// The first file that does not say all that its run or scenario came to.
+    unknown: Option<String>,
     /// The result of the writes before.
     written: io::Result<()>,
 }

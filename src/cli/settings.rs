@@ -170,15 +170,27 @@ impl Settings {
     }
 }
 
+/// The longest name of a mailbox, and the most of all their names and of switches: the line that a stream begins with has a
+/// bound.
+const NAME: usize = 1000;
+const NAMES: usize = 16 << 10;
+const SWITCHES: usize = 256;
+
 fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
     ensure!(args.threads >= 1, "--threads 0 leaves no worker; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
     ensure!(args.operations <= Some(MOST_OPERATIONS), "--operations: give at most {MOST_OPERATIONS}, or a --duration");
-    ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
     for name in &args.mailbox {
         a_mailbox("--mailbox", name)?;
     }
+    let names: usize = args.mailbox.iter().map(String::len).sum();
+    ensure!(
+        names <= NAMES,
+        "the names of all --mailbox are {names} bytes long together; name fewer: {NAMES} is the most"
+    );
+    let changes = args.switch_mode.len();
+    ensure!(changes <= SWITCHES, "--switch-mode is there {changes} times; give at most {SWITCHES}");
     let mode = args.mode;
     let executor = args.executor;
     let mix = mix(args, protocol)?;
@@ -246,6 +258,11 @@ fn why_so_few() -> String {
 
 fn a_mailbox(flag: &str, name: &str) -> Result<()> {
     ensure!(!name.is_empty(), "{flag} needs a name");
+    ensure!(
+        name.len() <= NAME,
+        "{flag} is {} bytes long; no server has a mailbox whose name is over {NAME}",
+        name.len()
+    );
     ensure!(
         !name.contains(|c: char| c.is_control()),
         "{flag} {name:?} holds a control character; no server has such a mailbox"

@@ -39,7 +39,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
     let log = logged.as_deref().map(|logged| against(ours, logged, rawlog.is_some()));
     if let Some((log, path)) = log.as_ref().zip(args.dovecot_log.as_deref())
-        && let Some(why) = nothing_compared(log, logged.map_or(0, |logged| logged.len()), path, rawlog)
+        && let Some(why) = nothing_compared(log, logged.as_deref().unwrap_or_default(), path, rawlog)
     {
         bail!("nothing could be compared: {why}");
     }
@@ -60,17 +60,27 @@ fn against(ours: Vec<OurSessions>, logged: &[LoggedSession], with_transcripts: b
 }
 
 /// Why a server's record says nothing about the run, if it does not: then nothing is borne out by it.
-fn nothing_compared(against: &AgainstLog, logged: usize, log: &Path, rawlog: Option<&Path>) -> Option<String> {
+fn nothing_compared(
+    against: &AgainstLog,
+    logged: &[LoggedSession],
+    log: &Path,
+    rawlog: Option<&Path>,
+) -> Option<String> {
     let log = log.display();
-    if !against.checks.holds() {
+    if !against.checks.holds() || against.signed_in == 0 {
         None
-    } else if logged == 0 {
+    } else if logged.is_empty() {
         Some(format!("{log} shows no sign-in; it must be a Dovecot's log, set up as `mailconn verify --help` says"))
+    } else if against.sessions == 0 && logged.iter().all(|it| it.port.is_none() && it.run_id.is_none()) {
+        Some(format!(
+            "the sign-ins in {log} name neither their port nor their run; it must be set up as `mailconn verify --help` says"
+        ))
     } else if against.sessions == 0 {
         Some(format!(
-            "none of the {} sessions of the run that signed in is among the {logged} of {log}; it is of another server \
-             or of another time",
-            against.signed_in
+            "none of the {} sessions of the run that signed in is among the {} of {log}; it is of another server or of \
+             another time",
+            against.signed_in,
+            logged.len()
         ))
     } else {
         let rawlog = rawlog.filter(|_| against.transcripts == 0)?.display();

@@ -16,6 +16,7 @@ use super::model::{
     SessionClosed, SessionOpened, SessionRefused, TaskEnded, TaskStarted, TaskStopped, WitnessCommands, WitnessSession,
     WorkerEnded, WorkerStopped,
 };
+use super::named::KNOWN;
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
 use crate::allocator::{ConnectionId, SessionId};
 
@@ -164,6 +165,14 @@ pub enum NotRead {
     /// No event of that name is known.
     #[error("not understood by this version: an event {0:?}")]
     Unknown(String),
+    /// A word in it is not known: it may be one of a later version.
+    #[error("{said}")]
+    Word {
+        /// The word, quoted.
+        word: String,
+        /// The same in a sentence.
+        said: String,
+    },
     /// Its fields contradict each other.
     #[error("{0}")]
     Odd(String),
@@ -216,7 +225,7 @@ pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> R
     unknown.sort_unstable();
     unknown.dedup();
     match what.odd() {
-        Some(odd) => Err(NotRead::Odd(odd)),
+        Some(odd) => Err(unknown_word(&odd).unwrap_or(NotRead::Odd(odd))),
         None => Ok(what),
     }
 }
@@ -235,7 +244,15 @@ fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Re
 }
 
 fn malformed(error: serde_json::Error) -> NotRead {
-    NotRead::Malformed(error.to_string())
+    let said = error.to_string();
+    unknown_word(&said).unwrap_or(NotRead::Malformed(said))
+}
+
+/// The word, if it is one that a sentence of ours or of serde's says is not known.
+fn unknown_word(said: &str) -> Option<NotRead> {
+    let ours = || said.split_once(" is no ").filter(|(_, rest)| rest.contains(KNOWN)).map(|(word, _)| word.to_owned());
+    let variant = || said.strip_prefix("unknown variant `")?.split_once('`').map(|(word, _)| format!("{word:?}"));
+    Some(NotRead::Word { word: ours().or_else(variant)?, said: said.to_owned() })
 }
 
 impl What {

@@ -93,6 +93,21 @@ pub enum Unreadable {
         /// The version of mailconn that wrote it.
         by: String,
     },
+    /// It begins in words of a later version.
+    #[error(
+        "it is of schema version {found}, which mailconn {by} wrote, and its {event} says {word}, which this version does \
+         not know: read it with that one"
+    )]
+    Newer {
+        /// The version that it says.
+        found: u32,
+        /// The version of mailconn that wrote it.
+        by: String,
+        /// How it begins.
+        event: String,
+        /// What is not known, quoted.
+        word: String,
+    },
     /// A number that no run comes to.
     #[error("line {line}: {field} is {number}, and no run comes to as much")]
     Beyond {
@@ -124,6 +139,18 @@ pub struct Line {
     pub event: Option<Event>,
     /// What is wrong with it. What a later version added is not.
     pub fault: Option<String>,
+    /// What a later version added to it, which was passed over.
+    pub passed_over: Vec<String>,
+    /// The event is one of this version in words of a later one, and was passed over.
+    pub is_lost: bool,
+}
+
+impl Line {
+    /// Whether a later version added something to that field.
+    #[must_use]
+    pub fn adds_to(&self, field: &str) -> bool {
+        self.passed_over.iter().any(|name| name.split('.').next() == Some(field))
+    }
 }
 
 /// Reads a stream, a line at a time; nothing is kept.
@@ -132,14 +159,32 @@ pub struct Reader<R> {
     from: R,
     line: Vec<u8>,
     number: u64,
-    version: u32,
-    /// How many events and fields of a later version were passed over, and the names of the first.
-    passed_over: u64,
-    names: Vec<String>,
+    /// What the last start says of the stream's form.
+    form: Option<Form>,
+    passed_over: PassedOver,
+}
+
+/// Events, fields, words and findings that a later version added, and that this one passes over.
+#[derive(Clone, Debug, Default)]
+pub struct PassedOver {
+    /// How many.
+    pub count: u64,
+    /// The names of the first.
+    pub names: Vec<String>,
+}
+
+impl PassedOver {
+    /// One more.
+    pub fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.names.len() < NAMED && self.names.iter().all(|other| other != name) {
+            self.names.push(name.to_owned());
+        }
+    }
 }
 
 /// What a stream's first line says of its form.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Form {
     schema_version: u32,
     tool_version: String,
@@ -148,7 +193,7 @@ struct Form {
 impl<R: BufRead> Reader<R> {
     /// Of that file.
     pub fn new(from: R) -> Self {
-        Self { from, line: Vec::new(), number: 0, version: 0, passed_over: 0, names: Vec::new() }
+        Self { from, line: Vec::new(), number: 0, form: None, passed_over: PassedOver::default() }
     }
 
     /// The next line; none at the end.
@@ -164,37 +209,61 @@ impl<R: BufRead> Reader<R> {
             Err(error) if self.number == 1 => return Err(Unreadable::NoStart(error.to_string())),
             Err(error) => return Ok(Some(self.wrong(None, format!("no event: {error}")))),
         };
-        if codec::STARTS.contains(&&*envelope.event) {
+        let starts = codec::STARTS.contains(&&*envelope.event);
+        if starts {
             self.begin()?;
         } else if self.number == 1 {
             return Err(Unreadable::NoStart(format!("the first line is {:?}", envelope.event)));
-        } else if self.line.len() > LONGEST && self.version <= SCHEMA_VERSION {
+        } else if self.line.len() > LONGEST && !self.is_newer() {
             return Ok(Some(self.wrong(Some(envelope), format!("it is longer than {LONGEST} bytes"))));
         }
         let mut unknown = Vec::new();
-        match codec::read_body(&envelope.event, &self.line, &mut unknown) {
-            Ok(what) => {
-                let fault = self.unknown(unknown);
+        let read = codec::read_body(&envelope.event, &self.line, &mut unknown);
+        let newer = self.form.as_ref().filter(|form| form.schema_version > SCHEMA_VERSION);
+        match (read, newer) {
+            (Ok(what), newer) => {
+                let known = newer.is_some() || unknown.is_empty();
+                let fault = (!known).then(|| format!("not understood by this version: {}", unknown.join(", ")));
                 let event = Event { seq: envelope.seq, at: envelope.at_us, what };
-                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: Some(event), fault }))
+                let passed_over = if newer.is_some() { self.pass_over(unknown) } else { Vec::new() };
+                let (envelope, event) = (Some(envelope), Some(event));
+                Ok(Some(Line { number: self.number, envelope, event, fault, passed_over, is_lost: false }))
             }
-            Err(NotRead::Unknown(name)) if self.version > SCHEMA_VERSION => {
-                self.pass_over(name);
-                Ok(Some(Line { number: self.number, envelope: Some(envelope), event: None, fault: None }))
+            (Err(NotRead::Word { word, .. }), Some(form)) if starts => Err(Unreadable::Newer {
+                found: form.schema_version,
+                by: form.tool_version.clone(),
+                event: envelope.event.into_owned(),
+                word,
+            }),
+            (Err(NotRead::Unknown(name)), Some(_)) => Ok(Some(self.added(envelope, name, false))),
+            (Err(NotRead::Word { word, .. }), Some(_)) => {
+                let name = format!("{} {word}", envelope.event);
+                Ok(Some(self.added(envelope, name, true)))
             }
-            Err(error) if self.number == 1 => Err(Unreadable::NoStart(error.to_string())),
-            Err(error) => Ok(Some(self.wrong(Some(envelope), error.to_string()))),
+            (Err(error), _) if self.number == 1 => Err(Unreadable::NoStart(error.to_string())),
+            (Err(error), _) => Ok(Some(self.wrong(Some(envelope), error.to_string()))),
         }
     }
 
-    /// How many events and fields were passed over, because a later version added them; and the names of the first.
+    /// What was passed over, because a later version added it.
     #[must_use]
-    pub fn passed_over(&self) -> (u64, &[String]) {
-        (self.passed_over, &self.names)
+    pub const fn passed_over(&self) -> &PassedOver {
+        &self.passed_over
     }
 
     fn wrong(&self, envelope: Option<Envelope<'static>>, fault: String) -> Line {
-        Line { number: self.number, envelope, event: None, fault: Some(fault) }
+        let passed_over = Vec::new();
+        Line { number: self.number, envelope, event: None, fault: Some(fault), passed_over, is_lost: false }
+    }
+
+    /// A line that a later version added, or wrote in words of its own.
+    fn added(&mut self, envelope: Envelope<'static>, name: String, is_lost: bool) -> Line {
+        let passed_over = self.pass_over(vec![name]);
+        Line { number: self.number, envelope: Some(envelope), event: None, fault: None, passed_over, is_lost }
+    }
+
+    fn is_newer(&self) -> bool {
+        self.form.as_ref().is_some_and(|form| form.schema_version > SCHEMA_VERSION)
     }
 
     fn begin(&mut self) -> Result<(), Unreadable> {
@@ -202,24 +271,13 @@ impl<R: BufRead> Reader<R> {
         if form.schema_version < OLDEST {
             return Err(Unreadable::Version { found: form.schema_version, by: form.tool_version });
         }
-        self.version = form.schema_version;
+        self.form = Some(form);
         Ok(())
     }
 
-    /// What is not known of a line: in our own version it is a fault of the file.
-    fn unknown(&mut self, unknown: Vec<String>) -> Option<String> {
-        if self.version > SCHEMA_VERSION {
-            unknown.into_iter().for_each(|name| self.pass_over(name));
-            return None;
-        }
-        (!unknown.is_empty()).then(|| format!("not understood by this version: {}", unknown.join(", ")))
-    }
-
-    fn pass_over(&mut self, name: String) {
-        self.passed_over += 1;
-        if self.names.len() < NAMED && !self.names.contains(&name) {
-            self.names.push(name);
-        }
+    fn pass_over(&mut self, names: Vec<String>) -> Vec<String> {
+        names.iter().for_each(|name| self.passed_over.add(name));
+        names
     }
 
     /// The next line, without its end; the last may have none.

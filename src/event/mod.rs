@@ -13,7 +13,7 @@ mod scenario;
 
 pub use codec::{Envelope, Event, LONGEST, NotRead, What, read, wall_clock, write};
 pub use end::*;
-pub use file::{Line, Reader, Unreadable, Writer, started};
+pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};
 pub use model::*;
 pub use scenario::*;

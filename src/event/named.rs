@@ -15,6 +15,9 @@ use crate::protocol::{
     Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
 };
 
+/// Stands in each sentence that a word of a fixed list is answered with if it is not in that: `"x" is no word …`.
+pub(super) const KNOWN: &str = "that this version knows";
+
 /// What goes by its name: exactly that one, no other spelling.
 trait Name: Sized {
     /// What is called so; or, in words, why nothing is.
@@ -57,7 +60,7 @@ macro_rules! words {
         impl Name for $type {
             fn read(said: &str) -> Result<Self, String> {
                 let found = $all.into_iter().find(|it| <$type>::name(*it) == said);
-                found.ok_or_else(|| format!("{said:?} is no word that this version knows there"))
+                found.ok_or_else(|| format!("{said:?} is no word {KNOWN} there"))
             }
         }
 
@@ -246,7 +249,7 @@ pub(super) mod fixed {
 
                     fn visit_str<E: Error>(self, said: &str) -> Result<&'static str, E> {
                         let found: Option<&'static str> = $find(said);
-                        found.ok_or_else(|| E::custom(format_args!("{said:?} is no {}", $what)))
+                        found.ok_or_else(|| E::custom(format_args!("{said:?} is no {} {KNOWN}", $what)))
                     }
                 }
                 deserializer.deserialize_str(Reads)
@@ -255,7 +258,7 @@ pub(super) mod fixed {
     }
 
     fixed! {
-        verb: |said: &str| Verb::named(said).map(Verb::name), "command of ours";
+        verb: |said: &str| Verb::named(said).map(Verb::name), "command";
         operation: |said: &str| {
             let all = Protocol::ALL.into_iter().flat_map(Operation::all).map(Operation::name);
             all.chain(super::super::model::HALVES).find(|name| *name == said)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::end::{Agreement, Finding, Gated, Policy};
 use super::micros::Micros;
 use super::model::Word;
+use super::named::KNOWN;
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Mode, Reason, Refusal, SessionId};
 use crate::protocol::{Failure, FailureKind, Protocol};
@@ -55,6 +56,9 @@ pub struct Step {
     /// gave no answer; files of version 2 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expectation: Option<Expectation>,
+    /// How many events of the clients stand before it: what was known when it was evaluated. Files of version 2 do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_before: Option<u64>,
 }
 
 /// What should come of a step, or be true when its line is reached.
@@ -306,6 +310,13 @@ impl Step {
         self.did.iter().find_map(|action| action.did.odd())
     }
 
+    /// Whether something is expected of it, by its words or by what it did, that can be evaluated.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        let acts = self.did.iter().any(|action| !matches!(action.did, Did::Noted { .. }));
+        acts || self.expected.is_some() || self.text.starts_with("expect ")
+    }
+
     /// The finding that it expects at the end, and whether it is to be there; the finding is none if none at all is to be.
     /// None for any other step. What a file of version 2 says of it is its text.
     #[must_use]
@@ -350,7 +361,7 @@ impl Did {
                 Some("a connection is passed exactly where the reason is explicit".to_owned())
             }
             Self::Refused { rule, .. } if !Refusal::RULES.contains(&rule.as_str()) => {
-                Some(format!("{rule:?} is no rule that refuses"))
+                Some(format!("{rule:?} is no rule {KNOWN}"))
             }
             _ => None,
         }

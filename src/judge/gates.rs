@@ -4,7 +4,7 @@
 use serde_json::Number;
 
 use super::metrics::{METRICS, Measured, Metric, Reading, Unit, key};
-use crate::event::{Baseline, Gated};
+use crate::event::{Baseline, Gated, Policy};
 
 /// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
 pub const MOST: usize = 100;
@@ -115,17 +115,20 @@ impl Gate {
     }
 }
 
-/// What each of those gates comes to, in their order. One that is not understood fails: a later version wrote it.
-pub(super) fn judge(gates: &[String], baseline: Option<&Baseline>, measured: impl FnOnce() -> Measured) -> Vec<Gated> {
-    if gates.is_empty() {
+/// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.
+pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce() -> Measured) -> Vec<Gated> {
+    if policy.gates.is_empty() {
         return Vec::new();
     }
     let measured = measured();
     let each = |text: &String| match Gate::parse(text) {
-        Ok(gate) => gate.judge(text, &measured, baseline),
-        Err(not) => gated(text, None, "", true, not.to_string()),
+        Ok(gate) => gate.judge(text, &measured, policy.baseline.as_ref()),
+        Err(not) => {
+            let said = believed.iter().find(|it| it.gate == *text).cloned();
+            said.unwrap_or_else(|| gated(text, None, "", true, not.to_string()))
+        }
     };
-    gates.iter().map(each).collect()
+    policy.gates.iter().map(each).collect()
 }
 
 fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {

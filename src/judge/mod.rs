@@ -61,6 +61,8 @@ pub struct Judge {
     grounds: Grounds,
     progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
+    believed: Vec<Finding>,
+    believed_gates: Vec<Gated>,
 }
 
 /// What a stream comes to.
@@ -88,6 +90,8 @@ impl Default for Judge {
             grounds: Grounds::default(),
             progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
+            believed: Vec::new(),
+            believed_gates: Vec::new(),
         }
     }
 }
@@ -138,6 +142,19 @@ impl Judge {
         }
     }
 
+    /// Takes over those of the findings and gates of a later version's file that nobody here can look for.
+    pub fn believe(&mut self, said: &[Finding], gates: &[Gated]) {
+        self.believed_gates = gates.iter().filter(|it| Gate::parse(&it.gate).is_err()).cloned().collect();
+        let unknown = |finding: &&Finding| ALL.iter().all(|spec| spec.id != finding.id);
+        self.believed = said.iter().filter(unknown).cloned().collect();
+    }
+
+    /// Findings that were taken over.
+    #[must_use]
+    pub fn believed(&self) -> &[Finding] {
+        &self.believed
+    }
+
     /// What is true now.
     #[must_use]
     pub const fn known(&self) -> &Ledger {
@@ -185,6 +202,7 @@ impl Judge {
             detector.finding(&proven).map(|found| spec.found(found))
         };
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
+        findings.extend_from_slice(&self.believed);
         findings.sort_by_key(|finding| finding.severity);
         let witnessed = Witnessed {
             available: witness.available,
@@ -194,8 +212,7 @@ impl Judge {
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
         let ending = known.ending().unwrap_or_default();
-        let gates =
-            gates::judge(&policy.gates, policy.baseline.as_ref(), || Measured::of(summary, ending, &findings, proof));
+        let gates = gates::judge(policy, &self.believed_gates, || Measured::of(summary, ending, &findings, proof));
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
         Verdict { proof, findings, gates, conclusion, because }

@@ -14,8 +14,8 @@ use crate::protocol::{Endpoint, Protocol};
 pub struct LoggedSession {
     /// When it signed in, by the server's clock in the server's zone, as if that were UTC; none if the log does not say.
     pub at: Option<SystemTime>,
-    /// The client's port.
-    pub port: u16,
+    /// The client's port; none if the log does not say.
+    pub port: Option<u16>,
     /// Who signed in.
     pub user: String,
     /// How.
@@ -119,8 +119,8 @@ impl OurSessions {
         for logged in log {
             if is_of_run(&logged) {
                 labels.entry(logged.label.as_deref().unwrap_or_default()).or_default().push(logged);
-            } else if logged.run_id.is_none() {
-                ports.entry(logged.port).or_default().push(logged);
+            } else if let (None, Some(port)) = (&logged.run_id, logged.port) {
+                ports.entry(port).or_default().push(logged);
             }
         }
         let (mut by_label, mut by_port) = (0, 0);
@@ -172,8 +172,12 @@ impl OurSessions {
             let known = logged.label.as_deref().is_some_and(|label| names.contains(label));
             against.checks.check(Rule::Log, None, known, || {
                 let label = logged.label.as_deref().unwrap_or("no name");
-                format!("the log has a session of this run, {label} on port {}, that the trace has not", logged.port)
+                let port = logged.port.map(|port| format!(" on port {port}")).unwrap_or_default();
+                format!("the log has a session of this run, {label}{port}, that the trace has not")
             });
+        }
+        if against.signed_in == 0 {
+            against.said.push("no session of the run signed in: a log of sign-ins has none of them".to_owned());
         }
         let (opened, in_all) = (ours.len(), log.len());
         against.said.insert(0, format!(
@@ -208,9 +212,11 @@ impl AgainstLog {
 fn compare(checks: &mut Checks, start: &RunStart, session: SessionId, ours: &Ours, logged: &LoggedSession) {
     let Ours { line, opened, .. } = ours;
     let mut check = |holds: bool, sentence: &dyn Fn() -> String| checks.check(Rule::Log, *line, holds, sentence);
-    check(logged.port == opened.local_port, &|| {
-        format!("{session} went over port {}, the log has it on port {}", opened.local_port, logged.port)
-    });
+    if let Some(port) = logged.port {
+        check(port == opened.local_port, &|| {
+            format!("{session} went over port {}, the log has it on port {port}", opened.local_port)
+        });
+    }
     if let Ok(Endpoint { user, .. }) = Endpoint::parse(&start.server, None) {
         check(is_same_user(&user, &logged.user), &|| {
             format!("{session} is one of {user}, the log has {} sign in", logged.user)

@@ -8,7 +8,8 @@ use super::expectations::{Client, evaluate};
 use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings};
 use super::{Judge, Steps, Verdict, client_end, run_end};
 use crate::event::{
-    ClientEnd, Event, Line, Policy, Reader, RunEnd, ScenarioEnd, ScenarioStart, Step, Unreadable, What,
+    ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart, Step,
+    Unreadable, What,
 };
 use crate::ledger::Analysis;
 
@@ -19,10 +20,8 @@ pub struct Stored {
     pub content: Content,
     /// How many lines it has.
     pub lines: u64,
-    /// How many events and fields of a later version were passed over.
-    pub passed_over: u64,
-    /// The names of the first of them.
-    pub passed_over_names: Vec<String>,
+    /// What of a later version was passed over.
+    pub passed_over: PassedOver,
 }
 
 /// An event that passes.
@@ -58,6 +57,10 @@ pub struct StoredRun {
     pub end_line: Option<u64>,
     /// How many lines it has.
     pub lines: u64,
+    /// Events of it are in words of a later version: what the others come to is not all.
+    pub is_partial: bool,
+    /// Its `run-end` says more of what it was judged by than is known.
+    pub is_policy_partial: bool,
     form: Lines,
     checks: Checks,
 }
@@ -67,6 +70,9 @@ pub struct StoredRun {
 pub struct StoredScenario {
     /// How it began.
     pub start: Box<ScenarioStart>,
+    /// Events of its own are in words of a later version, or its `scenario-end` says more of what it was judged by.
+    is_partial: bool,
+    is_policy_partial: bool,
     /// Its steps, each with its line; those that speak of findings among them.
     pub steps: Vec<(u64, Step)>,
     /// Its clients' runs, by their names.
@@ -99,8 +105,10 @@ impl Stored {
             let read = run.lines;
             (Content::Run(Box::new(run)), read)
         };
-        let (passed_over, names) = lines.passed_over();
-        Ok(Self { content, lines: read, passed_over, passed_over_names: names.to_vec() })
+        let mut passed_over = lines.passed_over().clone();
+        let believed = content.runs().flat_map(|run| run.judge.believed());
+        believed.for_each(|finding| passed_over.add(&format!("finding {}", finding.id)));
+        Ok(Self { content, lines: read, passed_over })
     }
 
     /// Whether every line was understood and numbered, and the last one says what it all came to.
@@ -113,6 +121,26 @@ impl Stored {
     }
 }
 
+impl Content {
+    /// Whether events of it are in words of a later version.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        match self {
+            Self::Run(run) => run.is_partial,
+            Self::Scenarios(all) => all.iter().any(StoredScenario::is_partial),
+        }
+    }
+
+    /// Its runs, of every client.
+    fn runs(&self) -> impl Iterator<Item = &StoredRun> {
+        let (run, scenarios) = match self {
+            Self::Run(run) => (Some(&**run), [].as_slice()),
+            Self::Scenarios(all) => (None, all.as_slice()),
+        };
+        run.into_iter().chain(scenarios.iter().flat_map(|it| it.clients.iter().map(|(_, run)| run)))
+    }
+}
+
 impl StoredRun {
     fn new(whose: Whose) -> Self {
         Self {
@@ -121,6 +149,8 @@ impl StoredRun {
             end: None,
             end_line: None,
             lines: 0,
+            is_partial: false,
+            is_policy_partial: false,
             form: Lines::new(whose),
             checks: Checks::default(),
         }
@@ -130,6 +160,10 @@ impl StoredRun {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.checks.holds()
+    }
+
+    fn is_newer(&self) -> bool {
+        self.judge.known().start().is_some_and(|start| start.schema_version > SCHEMA_VERSION)
     }
 
     /// What it was judged by, by its own word.
@@ -151,6 +185,11 @@ impl StoredRun {
     /// What of it does not hold: its form, its events, and what the judge says of the two rules that any report rests on.
     #[must_use]
     pub fn checks(&self) -> Checks {
+        let mut checks = self.checks.clone();
+        if self.is_partial {
+            // Behind an event that was passed over, others may well look impossible.
+            return checks;
+        }
         let (rules, witness) = (self.judge.rules(), self.judge.witness());
         let mut judged = self.integrity.checks().clone();
         let (checked, held) = (rules.agreement.checked, rules.agreement.held);
@@ -158,7 +197,6 @@ impl StoredRun {
         if witness.available {
             judged.told(Rule::Witness, witness.agreement.checked, witness.disagreements, &witness.wrong);
         }
-        let mut checks = self.checks.clone();
         checks.add(judged.placed(|seq| self.form.line_of(seq)));
         checks
     }
@@ -166,11 +204,16 @@ impl StoredRun {
     fn take(&mut self, line: Line, steps: Option<&mut Told>, passing: &mut impl FnMut(Passing<'_>)) {
         self.lines += 1;
         let number = line.number;
+        self.is_partial |= line.is_lost;
+        self.is_policy_partial |= line.adds_to("judged_by");
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
         if let What::RunEnd(end) = &event.what {
             let (said, took) = (event.at, end.elapsed_us);
             self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
             self.judge.end(end.ending());
+            if self.is_newer() {
+                self.judge.believe(&end.findings, &end.gates);
+            }
             self.integrity.end(self.judge.known());
             self.end = Some(end.clone());
             self.end_line = Some(number);
@@ -232,13 +275,37 @@ fn scenarios<R: BufRead>(
 
 impl StoredScenario {
     fn begin(line: Line, passing: &mut impl FnMut(Passing<'_>)) -> Option<Self> {
+        let What::ScenarioStart(start) = &line.event.as_ref()?.what else { return None };
+        let (start, number) = (start.clone(), line.number);
         let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
-        let number = line.number;
-        let event = form.take(line, &mut checks)?;
-        passing(Passing { line: number, client: None, event: &event });
-        let What::ScenarioStart(start) = event.what else { return None };
-        let (steps, clients) = (Vec::new(), Vec::new());
-        Some(Self { start, steps, clients, end: None, end_line: None, lines: 1, form, checks, told: Told::default() })
+        if let Some(event) = form.take(line, &mut checks) {
+            passing(Passing { line: number, client: None, event: &event });
+        }
+        Some(Self {
+            start,
+            is_partial: false,
+            is_policy_partial: false,
+            steps: Vec::new(),
+            clients: Vec::new(),
+            end: None,
+            end_line: None,
+            lines: 1,
+            form,
+            checks,
+            told: Told::default(),
+        })
+    }
+
+    /// Whether events of it, or of its clients, are in words of a later version.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.is_partial || self.clients.iter().any(|(_, run)| run.is_partial)
+    }
+
+    /// Whether its `scenario-end` says more of what it was judged by than is known.
+    #[must_use]
+    pub const fn is_policy_partial(&self) -> bool {
+        self.is_policy_partial
     }
 
     /// Whether every line was understood and numbered, and the last one says what it all came to.
@@ -295,6 +362,9 @@ impl StoredScenario {
             "what is judged at the end stands behind all other steps".to_owned()
         });
         let told = std::mem::take(&mut self.told);
+        if self.is_partial() {
+            return checks;
+        }
         checks.add(told.end(&self.steps, &self.at_the_end(&end.clients), end.interrupted.is_some()));
         checks
     }
@@ -322,12 +392,24 @@ impl StoredScenario {
             }
             return run.take(line, Some(&mut self.told), passing);
         }
+        self.is_partial |= line.is_lost;
+        self.is_policy_partial |= line.adds_to("judged_by");
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
         passing(Passing { line: number, client: None, event: &event });
         match event.what {
             What::Step(step) => {
                 let in_time = self.start.schema_version > 2 || self.clients.is_empty();
                 self.checks.check(Rule::Lines, number, in_time, || "the steps had ended".to_owned());
+                let unjudged =
+                    self.start.schema_version > 2 && step.expectation.is_none() && step.held && step.is_judged();
+                self.checks.check(Rule::Steps, number, !unjudged, || {
+                    format!("{}: what was expected of it, as it is evaluated, is missing", step.text)
+                });
+                let (before, said) = (self.clients.iter().map(|(_, run)| run.lines).sum::<u64>(), step.events_before);
+                self.checks.check(Rule::Lines, number, said.is_none_or(|said| said == before), || {
+                    let said = said.unwrap_or_default();
+                    format!("it was judged behind {said} events of its clients, and stands behind {before}")
+                });
                 let clients = self.clients.iter();
                 let clients: Vec<Client<'_>> =
                     clients.map(|(name, run)| Client { name, judge: &run.judge, findings: &[] }).collect();

@@ -3,6 +3,7 @@
 //! Figures are compared, findings by their names, and the exit code by the policy that the file names; no sentence is. What
 //! was forged with care, and alike everywhere, holds: only a server's own record could say otherwise.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
 use super::{Conclusion, Steps, Verdict, first_of};
-use crate::event::{Anew, ClientEnd, Gated, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
+use crate::event::{Anew, ClientEnd, Gated, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -23,10 +24,10 @@ pub struct Verification {
     pub verified: Vec<Verified>,
     /// How many lines it has.
     pub lines: u64,
-    /// How many events and fields of a later version were passed over.
-    pub passed_over: u64,
-    /// The names of the first of them.
-    pub passed_over_names: Vec<String>,
+    /// What of a later version was passed over.
+    pub passed_over: PassedOver,
+    /// Events are in words of a later version: what all of them come to was compared with nothing.
+    pub is_partial: bool,
     /// What a comparison with a server's own log came to, if there was one.
     pub log: Option<AgainstLog>,
     /// The exit code that all of it comes to by another policy, if it was judged anew.
@@ -84,13 +85,17 @@ impl Verification {
     #[must_use]
     pub fn of(stored: Stored, anew: &Anew, log: Option<AgainstLog>) -> Self {
         let mut checks = log.as_ref().map(|log| log.checks.clone()).unwrap_or_default();
-        let Stored { content, lines, passed_over, passed_over_names } = stored;
+        let Stored { content, lines, passed_over } = stored;
+        let is_partial = content.is_partial();
         let (verified, codes): (Vec<Verified>, Vec<u8>) = match content {
             Content::Run(run) => [of_run(*run, anew, &mut checks)].into_iter().flatten().unzip(),
-            Content::Scenarios(all) => all.into_iter().map(|it| of_scenario(it, anew, &mut checks)).unzip(),
+            Content::Scenarios(all) => {
+                once_each(&all, &mut checks);
+                all.into_iter().map(|it| of_scenario(it, anew, &mut checks)).unzip()
+            }
         };
         let judged_anew = (!anew.is_none()).then(|| codes.into_iter().fold(0, first_of));
-        Self { checks, verified, lines, passed_over, passed_over_names, log, judged_anew }
+        Self { checks, verified, lines, passed_over, is_partial, log, judged_anew }
     }
 
     /// Whether everything holds.
@@ -118,9 +123,7 @@ fn of_run(run: StoredRun, anew: &Anew, checks: &mut Checks) -> Option<(Verified,
     let (verdict, due) = run.comes_to(&own);
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
-    if let Some(end) = &run.end {
-        compare(checks, run.end_line, &due, &**end);
-    }
+    compare_run(checks, &run, &due);
     let anew = if anew.is_none() { due.clone() } else { run.comes_to(&anew.of(own)).1 };
     let verified = Verified {
         lines: run.lines,
@@ -135,20 +138,39 @@ fn of_run(run: StoredRun, anew: &Anew, checks: &mut Checks) -> Option<(Verified,
     Some((verified, anew.exit_code))
 }
 
+/// No client's run is in the file twice.
+fn once_each(scenarios: &[StoredScenario], checks: &mut Checks) {
+    let mut seen = BTreeSet::new();
+    let runs = scenarios.iter().flat_map(|it| &it.clients).filter_map(|(_, run)| run.judge.known().start());
+    for start in runs {
+        checks.check(Rule::Lines, None, seen.insert(&start.run_id), || format!("run {} is there twice", start.run_id));
+    }
+}
+
 fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -> (Verified, u8) {
     let said = scenario.policy();
     let due = scenario.comes_to(&said);
     checks.add(scenario.checks(&due));
     for (name, run) in &scenario.clients {
         checks.add(run.checks());
-        let Some((start, end)) = run.judge.known().start().zip(run.end.as_ref()) else { continue };
-        compare(checks, run.end_line, &run.comes_to(&said).1, &**end);
-        let there = (&start.server, start.protocol) == (&scenario.start.server, scenario.start.protocol);
+        let Some(start) = run.judge.known().start().filter(|_| run.end.is_some()) else { continue };
+        compare_run(checks, run, &run.comes_to(&said).1);
+        let (theirs, its) = (&scenario.start, &**start);
+        let there = (&its.server, its.protocol) == (&theirs.server, theirs.protocol);
         checks
             .check(Rule::Lines, None, there, || format!("the run of {name:?} was on another server than the scenario"));
+        checks.check(Rule::Lines, None, its.schema_version == theirs.schema_version, || {
+            format!("the run of {name:?} is of another version than the scenario")
+        });
+        let interrupted = run.end.as_ref().and_then(|end| end.interrupted);
+        let so_was_all = scenario.end.as_ref().is_none_or(|end| end.interrupted == interrupted);
+        checks.check(Rule::RunEnd, run.end_line, interrupted.is_none() || so_was_all, || {
+            format!("the run of {name:?} was interrupted, and the scenario says otherwise")
+        });
     }
-    if let Some(end) = &scenario.end {
-        compare(checks, scenario.end_line, &due, &**end);
+    if let Some(end) = scenario.end.as_ref().filter(|_| !scenario.is_partial()) {
+        let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
+        compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
     let anew = if anew.is_none() { due.clone() } else { scenario.comes_to(&anew.of(said.clone())) };
     let runs: Vec<(String, RunEnd)> =
@@ -176,6 +198,14 @@ fn of_client(client: ClientEnd) -> impl Iterator<Item = (String, Gated)> {
     client.gates.into_iter().map(move |gated| (client.name.clone(), gated))
 }
 
+/// What a later version judged by, beyond what is known, may have made another exit code.
+fn compare_run(checks: &mut Checks, run: &StoredRun, due: &RunEnd) {
+    if let Some(end) = run.end.as_ref().filter(|_| !run.is_partial) {
+        let exit_code = if run.is_policy_partial { end.exit_code } else { due.exit_code };
+        compare(checks, run.end_line, &RunEnd { exit_code, ..due.clone() }, &**end);
+    }
+}
+
 /// Every figure that is due must be claimed; words may be others.
 fn compare<T: Serialize>(checks: &mut Checks, line: Option<u64>, due: &T, claimed: &T) {
     match (serde_json::to_value(due), serde_json::to_value(claimed)) {
@@ -187,9 +217,11 @@ fn compare<T: Serialize>(checks: &mut Checks, line: Option<u64>, due: &T, claime
 fn compare_at(checks: &mut Checks, line: Option<u64>, at: &str, due: &Value, claimed: &Value) {
     match due {
         Value::Object(fields) => {
-            for (name, due) in fields.iter().filter(|(name, _)| !["sentence", "evidence"].contains(&name.as_str())) {
+            let besides = claimed.as_object().into_iter().flatten().map(|(name, _)| name);
+            let names: BTreeSet<&String> = fields.keys().chain(besides).collect();
+            for name in names.into_iter().filter(|name| !["sentence", "evidence"].contains(&name.as_str())) {
                 let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                compare_at(checks, line, &path, due, &claimed[name]);
+                compare_at(checks, line, &path, &due[name], &claimed[name]);
             }
         }
         Value::Array(items) => {

@@ -9,7 +9,7 @@ use super::scenario::reason_of;
 use super::table::gates;
 use super::table::grid::{labelled, paragraph};
 use super::words::{concluded, count, many, printable};
-use crate::event::{Gated, RunEnd};
+use crate::event::{Gated, PassedOver, RunEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
 
 /// So many doubts are told of; the others are counted.
@@ -132,11 +132,19 @@ fn conclusion(verification: &Verification) -> String {
 /// In words: what of a later version was passed over, what was joined with a server's log, and what could not be.
 fn joined(verification: &Verification) -> Vec<String> {
     let mut said = Vec::new();
-    let (number, names) = (verification.passed_over, &verification.passed_over_names);
+    let PassedOver { count: number, names } = &verification.passed_over;
+    let number = *number;
     if number > 0 {
         let were = if number == 1 { "was" } else { "were" };
         let additions = many(number, "addition");
         said.push(format!("{additions} of a later version {were} passed over: {}", names.join(", ")));
+    }
+    if verification.is_partial {
+        said.push(
+            "events are in words of a later version: order, figures and exit code were not compared; verify the file with \
+             that version"
+                .to_owned(),
+        );
     }
     let Some(log) = &verification.log else { return said };
     said.extend(log.said.iter().cloned());

@@ -246,6 +246,7 @@ impl<'s> Conductor<'_, 's> {
             happened: None,
             did: Vec::new(),
             expectation: None,
+            events_before: None,
         }
     }
 

@@ -24,8 +24,9 @@ pub struct Seen {
 
 pub(super) struct Stream<'a> {
     audience: &'a mut Audience<'a>,
-    /// The next number of the scenario's own events.
+    /// The next number of the scenario's own events, and how many its clients told of.
     next: u64,
+    of_clients: u64,
     steps: Steps,
     /// Those whose lines were reached, by their numbers.
     clients: Vec<Option<Followed>>,
@@ -46,7 +47,7 @@ struct Followed {
 impl<'a> Stream<'a> {
     pub(super) fn begin(start: ScenarioStart, clients: usize, audience: &'a mut Audience<'a>) -> Self {
         let clients = (0..clients).map(|_| None).collect();
-        let mut stream = Self { audience, next: 0, steps: Steps::default(), clients };
+        let mut stream = Self { audience, next: 0, of_clients: 0, steps: Steps::default(), clients };
         stream.tell(Micros::ZERO, Box::new(start).into());
         stream
     }
@@ -70,7 +71,7 @@ impl<'a> Stream<'a> {
     pub(super) fn collect(&mut self) {
         for client in self.clients.iter_mut().flatten() {
             let fresh = client.recorder.take(Vec::new());
-            client.see(&fresh, self.audience);
+            self.of_clients += client.see(&fresh, self.audience);
         }
     }
 
@@ -88,11 +89,12 @@ impl<'a> Stream<'a> {
     }
 
     /// A step was done, which began then.
-    pub(super) fn done(&mut self, at: Micros, step: Step) {
+    pub(super) fn done(&mut self, at: Micros, mut step: Step) {
         // An evaluation from the file must know what was known when the step was evaluated, and no more.
         if step.expectation.is_none() {
             self.collect();
         }
+        step.events_before = Some(self.of_clients);
         self.steps.see(&step);
         self.tell(at, Box::new(step).into());
     }
@@ -105,7 +107,7 @@ impl<'a> Stream<'a> {
     pub(super) fn close(&mut self, client: usize, interrupted: Option<i32>, open: Option<usize>) {
         let Some(client) = self.clients.get_mut(client).and_then(Option::as_mut) else { return };
         let left = client.recorder.freeze();
-        client.see(&left, self.audience);
+        self.of_clients += client.see(&left, self.audience);
         let still_open = open.unwrap_or_else(|| client.judge.known().open());
         client.ending = Ending { elapsed: client.recorder.now().into(), interrupted, still_open, held_up: None };
     }
@@ -124,7 +126,7 @@ impl<'a> Stream<'a> {
         }
         for (client, share) in self.clients.iter_mut().zip(shares) {
             if let Some(client) = client {
-                client.end(share, judged_by, self.audience);
+                self.of_clients += client.end(share, judged_by, self.audience);
             }
         }
     }
@@ -159,7 +161,8 @@ impl Followed {
         Client { name: &self.name, judge: &self.judge, findings }
     }
 
-    fn see(&mut self, events: &[Event], audience: &mut Audience<'_>) {
+    /// Sees them and passes them on; says how many they are.
+    fn see(&mut self, events: &[Event], audience: &mut Audience<'_>) -> u64 {
         for event in events {
             self.judge.see(event);
             match &event.what {
@@ -171,6 +174,7 @@ impl Followed {
         if !events.is_empty() {
             audience(Some(&self.name), events);
         }
+        events.len() as u64
     }
 
     fn has(&self, session: &Seen) -> bool {
@@ -180,10 +184,10 @@ impl Followed {
         }
     }
 
-    fn end(&mut self, seen: Vec<What>, judged_by: &Policy, audience: &mut Audience<'_>) {
+    fn end(&mut self, seen: Vec<What>, judged_by: &Policy, audience: &mut Audience<'_>) -> u64 {
         self.recorder.record_at(self.ending.elapsed, seen);
         let seen = self.recorder.freeze();
-        self.see(&seen, audience);
+        let seen = self.see(&seen, audience);
         self.judge.end(self.ending);
         let summary = self.judge.summary();
         let verdict = self.judge.verdict(&summary, judged_by);
@@ -191,5 +195,6 @@ impl Followed {
         let (seq, at) = (self.recorder.recorded(), self.ending.elapsed);
         audience(Some(&self.name), &[Event { seq, at, what: Box::new(end).into() }]);
         self.verdict = Some(verdict);
+        seen + 1
     }
 }

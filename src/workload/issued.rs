@@ -182,6 +182,11 @@ impl Issued<'_> {
     }
 }
 
+/// Whether the run was called off while somebody stood in line: whoever waited for that did not fail, it was not served.
+pub(super) fn is_called_off(control: &Control, error: &Error<DialFailure>) -> bool {
+    matches!(error, Error::Refused(Refusal::ClientClosed)) && control.interrupted().is_some()
+}
+
 /// The failure that is written down of whatever got no connection.
 pub(crate) fn failure_of(control: &Control, error: &Error<DialFailure>) -> Failure {
     let message = error.to_string();

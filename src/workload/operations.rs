@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::issued::{Issued, Issuer};
+use super::issued::{Issued, Issuer, is_called_off};
 use super::plan::Step;
 use super::recording::{Recorded, Recording};
 use crate::allocator::{Awaited, Connection, Error, Lease};
@@ -116,6 +116,11 @@ impl Operations {
                 let letter = letters.map(|letters| letters.letter(&self.who, self.issued));
                 serve(context, step, lease, letter.as_ref(), &mut self.scratch, &mut issued);
                 true
+            }
+            // Called off in line: it counts as not issued.
+            Err(error) if is_called_off(control, &error) => {
+                self.issued -= 1;
+                return false;
             }
             Err(error) => not_served(&error, &mut issued),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::barrier::Participant;
 use super::context::Context;
-use super::issued::{Issuer, failure_of};
+use super::issued::{Issuer, failure_of, is_called_off};
 use super::operations::Operations;
 use super::plan::Plan;
 use super::recorder::Serving;
@@ -56,7 +56,9 @@ impl Task {
         self.last = Some(worker);
         self.context.recorder.record(TaskStarted { task: self.id, worker });
         let created = self.create_own();
-        self.failure = created.err().map(|error| failure_of(&self.context.control, &error));
+        let control = &self.context.control;
+        let failed = created.err().filter(|error| !is_called_off(control, error));
+        self.failure = failed.map(|error| failure_of(control, &error));
         self.failure.is_none()
     }
 

@@ -1,7 +1,7 @@
 //! One worker: comes by its connection as its role says, issues its operations, keeps what it holds until all are done.
 
 use super::context::Context;
-use super::issued::failure_of;
+use super::issued::{failure_of, is_called_off};
 use super::operations::Operations;
 use crate::allocator::Error;
 use crate::event::{MailboxLeft, WorkerEnded, WorkerId, WorkerStopped};
@@ -22,6 +22,7 @@ pub(super) fn work(context: &Context, number: u32) {
     }
     match created {
         Ok(()) => issue_all(context, worker, &mut operations),
+        Err(error) if is_called_off(&context.control, &error) => stopped(context, worker, 0, None),
         Err(error) => stopped(context, worker, 0, Some(failure_of(&context.control, &error))),
     }
     // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{Running, against, eventually, failures, findings, list, mailconn, number, obey, start};
+use super::process::{Running, against, end, eventually, failures, findings, list, mailconn, number, obey, start};
 use crate::protocol::scripted::Server;
 
 /// Two seconds to sign out, and something for a busy machine.
@@ -35,6 +35,38 @@ fn an_interrupted_run_reports_how_far_it_came() {
         assert_eq!(number(&report["operations"]["failed"]), 3);
         assert_eq!(number(&report["operations"]["not_issued"]), 18);
         assert_eq!(failures(&report).keys().collect::<Vec<_>>(), ["disposed at operation"]);
+    }
+}
+
+#[test]
+fn what_stood_in_line_when_a_run_is_interrupted_was_not_issued() {
+    for args in [
+        "--mode use-main",
+        "--mode use-default --max-connections 1",
+        "--mode use-main --tasks 3 --executor pool",
+        "--mode use-main --tasks 3 --executor tasks",
+        "--mode use-main --switch-mode 2=use-main",
+    ] {
+        let server = Server::start(|peer| {
+            peer.sign_in();
+            while peer.line().is_some() {}
+        });
+        let args = format!("{args} --threads 3 -n 7 --ops noop --timeout 50s --format");
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = against(server.address, &format!("{args} ndjson -o it.ndjson"));
+        let running = start(command.current_dir(folder.path()));
+        eventually("an operation is held up", || server.heard_verb("NOOP") == 1);
+        thread::sleep(Duration::from_millis(300));
+        running.signal("INT");
+        assert_eq!(running.end().code, 130);
+        let told = |args: &str| end(mailconn(args.split(' ')).current_dir(folder.path()));
+        let report = told("report it.ndjson --format json").stdout;
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let verified = told("verify it.ndjson");
+        assert_eq!(verified.code, 0, "{args}: {}", verified.stdout);
+        let operations = ["issued", "failed", "not_issued"].map(|name| number(&report["operations"][name]));
+        assert_eq!(operations, [1, 1, 20], "{args}");
+        assert_eq!(failures(&report).keys().collect::<Vec<_>>(), ["disposed at operation"], "{args}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{read_to_string, write};
 
 use serde_json::{Value, json};
 
-use super::process::{Ended, end, mailconn, run};
+use super::process::{Ended, end, mailconn, run, shell};
 use crate::support::tool;
 use crate::verify::traces::{RUNS, file_of};
 
@@ -204,7 +204,7 @@ fn a_file_that_was_cut_is_told_as_far_as_it_goes_and_said_to_be_cut() {
     assert!(told.stdout.ends_with("so what it came to is not known\n"), "{}", told.stdout);
     let judged = report(&cut, &["--fail-on", "none"]);
     assert_eq!(judged.code, 2);
-    assert!(judged.stderr.contains("is cut, so --fail-on cannot pass it"), "{}", judged.stderr);
+    assert!(judged.stderr.contains("is not whole, so --fail-on cannot pass it"), "{}", judged.stderr);
 
     let file = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
     let cut: String = file.lines().take(12).map(|line| format!("{line}\n")).collect();
@@ -243,4 +243,52 @@ fn what_cannot_be_told_is_said_in_one_line() {
     }
     let missing = end(&mut mailconn(["report", "/nowhere/run.ndjson"]));
     assert!(missing.code == 2 && missing.stderr.starts_with("mailconn: cannot read /nowhere/run.ndjson"));
+}
+
+#[test]
+fn what_is_not_whole_passes_no_gate_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = run("-n 3 -t 2 --ops noop --format ndjson").stdout;
+    let told = |text: &str, args: &[&str]| {
+        std::fs::write(folder.path().join("it"), text).unwrap();
+        end(mailconn(["report", "it"].iter().chain(args)).current_dir(folder.path()))
+    };
+    let without: String =
+        file.lines().enumerate().filter(|(at, _)| *at != 5).map(|(_, line)| format!("{line}\n")).collect();
+    for (what, text) in [
+        ("two runs in one file", format!("{file}{file}")),
+        ("a line is missing", without),
+        ("a line is no event", file.replacen("{\"seq\":4,", "{\"seq\":4 ", 1)),
+    ] {
+        let passed = told(&text, &["--fail-on", "hazard"]);
+        // What it says of itself may be worse.
+        assert!([2, 7].contains(&passed.code), "{what}: {}", passed.stdout);
+        assert!(passed.stderr.contains("is not whole"), "{what}: {}", passed.stderr);
+        assert_eq!(told(&text, &[]).code, 0, "{what}");
+    }
+    assert_eq!(told(&file, &["--fail-on", "hazard"]).code, 0);
+}
+
+#[test]
+fn nothing_is_written_of_several_files_that_cannot_all_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = run("-n 1 -t 1 --format ndjson").stdout;
+    for name in ["one", "other"] {
+        std::fs::write(folder.path().join(name), &file).unwrap();
+    }
+    for (args, said) in [
+        ("one missing -o it", "cannot read missing"),
+        ("one . -o it", "cannot read ."),
+        ("one other --format ndjson -o it", "--format ndjson tells one FILE again"),
+    ] {
+        let told = end(mailconn(["report"].into_iter().chain(args.split(' '))).current_dir(folder.path()));
+        assert_eq!((told.code, &*told.stdout, told.stderr.lines().count()), (2, "", 1), "{args}: {}", told.stderr);
+        assert!(told.stderr.contains(said), "{args}: {}", told.stderr);
+        assert!(!folder.path().join("it").exists(), "{args}");
+    }
+    // What is read from standard input is not replaced either.
+    let mut shell = shell("exec {} report - -o one < one");
+    let told = end(shell.current_dir(folder.path()));
+    assert!(told.code == 2 && told.stderr.contains("would replace -"), "{}", told.stderr);
+    assert_eq!(std::fs::read_to_string(folder.path().join("one")).unwrap(), file);
 }

@@ -38,12 +38,21 @@ fn obey_without_goodbye(peer: &mut Peer) {
 
 #[test]
 fn a_run_whose_reader_is_gone_ends_at_once_and_signs_out() {
-    for args in ["-t 3", "-t 3 --pause 45s", "-t 8"] {
+    for args in [
+        "--mode use-default --duration 50s -t 3",
+        "--mode use-default --duration 50s -t 3 --pause 45s",
+        "--mode use-default --duration 50s -t 8",
+        // Whoever stands in line for what is shared has not failed either.
+        "--mode use-main --duration 50s -t 8",
+        "--mode use-main -n 9999999 -t 8",
+        "--mode use-main -n 9999999 -t 8 --executor pool --tasks 8",
+        "--mode use-default -n 9999999 -t 8 --max-connections 1",
+    ] {
         let server = Server::start(|peer| {
             peer.sign_in();
             obey(peer);
         });
-        let args = format!("--mode use-default --duration 50s --ops noop --format ndjson {args}");
+        let args = format!("--ops noop --format ndjson {args}");
         let mut running = start_unread(&mut against(server.address, &args));
         let mut stdout = running.stdout();
         stdout.read_exact(&mut [0]).unwrap();

@@ -74,6 +74,20 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     }
 }
 
+/// A gate on a metric that only a later version knows is believed; in a file of ours it fails.
+#[test]
+fn a_gate_of_a_later_version_is_believed() {
+    let file = run("-t 2 -n 10 --fail-if connections.peak>1 --fail-if elapsed>1h --format ndjson").stdout;
+    let ours = file.replace("connections.peak>1", "connections.colour>1");
+    let newer = ours.replace("\"schema_version\":4", "\"schema_version\":5");
+    assert_eq!(doubts(newer.as_bytes()), [""; 0]);
+    assert!(
+        doubts(ours.as_bytes()).iter().any(|doubt| doubt.starts_with("run-end: exit_code: ")),
+        "{:?}",
+        doubts(ours.as_bytes())
+    );
+}
+
 /// A code of the run's own comes before 3, whichever it is; and 2 before anything is judged.
 #[test]
 fn any_other_code_comes_before_that_of_a_gate() {

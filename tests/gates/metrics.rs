@@ -8,6 +8,7 @@ use mailconn::judge::{Content, METRICS, Stored};
 use mailconn::report::{Format, RunReport};
 use serde_json::Value;
 
+use crate::cli::process::{end, mailconn};
 use crate::golden;
 use crate::support::tool::in_format;
 use crate::verify::traces::file_of;
@@ -104,4 +105,23 @@ fn each_figure_of_the_document_is_a_metric_and_each_metric_a_figure_of_it() {
     assert_eq!(all.len(), METRICS.len(), "each name once");
     let unseen: Vec<_> = all.difference(&seen).collect();
     assert!(unseen.is_empty(), "metrics that no document has: {unseen:#?}");
+}
+
+#[test]
+fn explain_lists_each_metric_with_its_unit_and_its_meaning() {
+    let told = end(&mut mailconn(["explain", "metrics"]));
+    assert_eq!((told.code, &*told.stderr), (0, ""));
+    assert!(told.stdout.lines().all(|line| line.chars().count() <= 80), "{}", told.stdout);
+    let mut rows: BTreeMap<&str, String> = BTreeMap::new();
+    let mut name = "";
+    for line in told.stdout.lines().filter(|line| !line.is_empty()) {
+        if !line.starts_with(' ') {
+            name = line.split(' ').next().unwrap();
+        }
+        *rows.entry(name).or_default() += &format!("{line} ");
+    }
+    for metric in METRICS.iter() {
+        let row = rows[&*metric.example()].split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(row, format!("{} {} {}", metric.example(), metric.unit.name(), metric.means));
+    }
 }

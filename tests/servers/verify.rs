@@ -173,6 +173,32 @@ fn a_record_that_says_nothing_of_the_run_bears_out_nothing() {
         assert!(verified.stderr.contains(why), "{what}: {}", verified.stderr);
     }
 
+    // Of a log whose sign-ins name no port: the label will do, and without it the cure is said.
+    let text = std::fs::read_to_string(log).unwrap();
+    let without_ports: Vec<String> = text
+        .lines()
+        .map(|line| line.split(", ").filter(|it| !it.starts_with("rport=")).collect::<Vec<_>>().join(", "))
+        .collect();
+    let portless = empty.path().join("portless");
+    std::fs::write(&portless, without_ports.join("\n") + "\n").unwrap();
+    assert_eq!(against(&trace_there, &portless, None).code, 0);
+    let nameless: Vec<&str> = without_ports.iter().map(|it| &**it).filter(|it| !it.contains("ID sent: ")).collect();
+    std::fs::write(&portless, nameless.join("\n") + "\n").unwrap();
+    let verified = against(&trace_there, &portless, None);
+    assert_eq!(verified.code, 2, "{}", verified.stdout);
+    assert!(
+        verified.stderr.contains("name neither their port nor their run; it must be set up as"),
+        "{}",
+        verified.stderr
+    );
+
+    // Nobody signed in: that log has none of it, and need not.
+    let refused = Tool::bare(Protocol::Imap, &server, "u1", Protection::Plain).password("wrong");
+    let refused = refused.with(&format!("{flags} --format ndjson")).finish();
+    let verified = against(&refused.stdout, log, None);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    assert!(words(&verified.stdout).contains("no session of the run signed in"), "{}", verified.stdout);
+
     // Of one session the log, or the directory, has nothing; of the others it has.
     let port = trace_there.split(r#""local_port":"#).nth(1).unwrap().split(',').next().unwrap();
     let text = std::fs::read_to_string(log).unwrap();

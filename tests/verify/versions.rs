@@ -11,6 +11,7 @@ use crate::cli::process::{Ended, end, mailconn};
 use crate::support::tool;
 
 const OURS: &str = "\"schema_version\":4";
+const NEWER: &str = "\"schema_version\":5";
 const NEW: &str = "of_another_version";
 
 /// Files with every event, and everything that stands inside of one.
@@ -84,7 +85,7 @@ fn of_a_newer_version(file: &str) -> (String, u64) {
     let mut passed_over = 0;
     let mut next: BTreeMap<Option<String>, u64> = BTreeMap::new();
     let mut lines = Vec::new();
-    for mut line in lines_of(&file.replace(OURS, "\"schema_version\":5")) {
+    for mut line in lines_of(&file.replace(OURS, NEWER)) {
         let mut paths = Vec::new();
         objects(&line, "", &mut paths);
         passed_over += 1 + paths.iter().map(|path| name_in(path)).collect::<BTreeSet<_>>().len() as u64;
@@ -92,6 +93,9 @@ fn of_a_newer_version(file: &str) -> (String, u64) {
         // Whoever knew of an event knew of the one behind it too.
         if let Some(known) = line["issued_after"].as_u64() {
             line["issued_after"] = json!(2 * known);
+        }
+        if let Some(before) = line["events_before"].as_u64() {
+            line["events_before"] = json!(2 * before);
         }
         let mut another = json!({"event": "session-slept", "session": ["#0"], "connection": 7});
         for name in ["at_us", "time", "client"] {
@@ -129,11 +133,17 @@ fn what_a_newer_version_added_is_passed_over_counted_and_told() {
 #[test]
 fn a_lie_in_a_newer_file_is_caught() {
     let (newer, _) = of_a_newer_version(&file_of(RUNS[0]));
+    // What it was judged by is known to the last word; else its exit code may have reasons of its own.
+    let newer = newer.replace(
+        r#""fail_on":["hazard","leak","fault"],"of_another_version":{"some":["thing"]}"#,
+        r#""fail_on":["hazard","leak","fault"]"#,
+    );
     for (from, to, rule) in [
         ("\"reason\":\"main\"", "\"reason\":\"default\"", "A1-A3, A7"),
         ("\"bytes_sent\":", "\"bytes_sent\":-", "lines"),
         ("\"event\":\"session-slept\",\"seq\":5,", "\"event\":\"session-slept\",\"seq\":6,", "sequence"),
         ("\"exit_code\":0", "\"exit_code\":1", "run-end"),
+        ("\"peak\":", "\"peak\":9", "run-end"),
     ] {
         let lie = newer.replacen(from, to, 1);
         assert_ne!(lie, newer, "{from}");
@@ -186,4 +196,79 @@ fn an_event_that_our_own_version_does_not_know_is_a_fault() {
         (told.code, &*told.stderr),
         (0, "mailconn: the file is not whole, or parts of it are not understood: mailconn verify says which\n")
     );
+}
+
+/// A file as a later version would write it that has another word in one place.
+fn in_a_newer_version(file: &str, from: &str, to: &str) -> String {
+    let newer = file.replace(OURS, NEWER);
+    let said = newer.replacen(from, to, 1);
+    assert_ne!(said, newer, "{from}");
+    said
+}
+
+#[test]
+fn an_event_in_words_of_a_later_version_is_passed_over_counted_and_told_and_what_it_belongs_to_is_not_compared() {
+    let scenario = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    let (run, defaults) = (file_of(RUNS[0]), file_of(RUNS[1]));
+    for (file, from, to, name) in [
+        (&run, "\"operation\":\"noop\"", "\"operation\":\"idle\"", "operation \"idle\""),
+        (&run, "\"outcome\":\"ok\"", "\"outcome\":\"halved\"", "operation \"halved\""),
+        (&run, "\"reason\":\"main\"", "\"reason\":\"borrowed\"", "operation \"borrowed\""),
+        (&defaults, "\"kind\":\"default\"", "\"kind\":\"shared\"", "connection-created \"shared\""),
+        (&run, "\"closed\":\"logged-out\"", "\"closed\":\"parked\"", "session-closed \"parked\""),
+        (&run, "\"fail_on\":[\"hazard\"", "\"fail_on\":[\"waste\"", "run-end \"waste\""),
+        (&scenario, "\"what\":\"ran\"", "\"what\":\"hummed\"", "step \"hummed\""),
+        (&scenario, "\"reason\":\"main\"", "\"reason\":\"borrowed\"", "operation \"borrowed\""),
+        (&scenario, "\"fail_on\":[", "\"fail_on\":[\"waste\"", "run-end \"waste\""),
+    ] {
+        let newer = in_a_newer_version(file, from, to);
+        let verified = told("verify", &newer, &[]);
+        let said = verified.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!((verified.code, &*verified.stderr), (0, ""), "{name}: {}", verified.stdout);
+        assert!(said.contains(&format!("1 addition of a later version was passed over: {name}")), "{name}: {said}");
+        assert!(said.contains("order, figures and exit code were not compared"), "{name}: {said}");
+        let reported = told("report", &newer, &[]);
+        assert_eq!(reported.code, 0, "{name}: {}", reported.stderr);
+        assert!(reported.stderr.contains("the report is of the others alone"), "{name}: {}", reported.stderr);
+        assert!(reported.stderr.contains(&format!("passed over: {name}")), "{name}: {}", reported.stderr);
+        // In our own version such a word is a fault.
+        assert_eq!(told("verify", &file.replacen(from, to, 1), &[]).code, 7, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_begins_in_words_of_a_later_version_cannot_be_read_and_one_sentence_says_so() {
+    let scenario = end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout;
+    for (file, from, to, word) in [
+        (&file_of(RUNS[0]), "\"mode\":\"use-", "\"mode\":\"dont-use-", "dont-use-"),
+        (&file_of(RUNS[0]), "\"executor\":\"threads\"", "\"executor\":\"fibres\"", "\"fibres\""),
+        (&scenario, "\"protocol\":\"imap\"", "\"protocol\":\"jmap\"", "\"jmap\""),
+    ] {
+        for command in ["verify", "report"] {
+            let Ended { code, stdout, stderr, .. } = told(command, &in_a_newer_version(file, from, to), &[]);
+            assert_eq!((code, &*stdout, stderr.lines().count()), (2, "", 1), "{stderr}");
+            assert!(stderr.contains("it is of schema version 4, which mailconn 0.1.0 wrote"), "{stderr}");
+            assert!(stderr.contains(word) && stderr.contains("-start says"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_finding_that_only_a_later_version_looks_for_is_believed_and_counts() {
+    let finding =
+        json!({"id": "MC099", "severity": "hazard", "count": 2, "sentence": "Two went astray.", "evidence": ["#1"]});
+    let changed = |with_exit: bool| {
+        let mut lines = lines_of(&file_of(RUNS[0]).replace(OURS, NEWER));
+        let last = lines.last_mut().unwrap();
+        last["findings"].as_array_mut().unwrap().insert(0, finding.clone());
+        last["exit_code"] = json!(u8::from(with_exit));
+        text_of(&lines)
+    };
+    let verified = told("verify", &changed(true), &[]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert!(verified.stdout.contains("finding MC099"), "{}", verified.stdout);
+    let reported = told("report", &changed(true), &[]);
+    assert!(reported.stdout.contains("MC099") && reported.stdout.contains("Two went astray."), "{}", reported.stdout);
+    assert_eq!(told("verify", &changed(false), &[]).code, 7, "a hazard fails a run");
+    assert_eq!(told("verify", &changed(true).replace(NEWER, OURS), &[]).code, 7, "ours knows all");
 }

@@ -57,6 +57,7 @@ impl Lines {
             Some(envelope) => self.place(line.number, envelope, checks),
             None => self.due += 1,
         }
+        self.ended |= line.is_lost && line.envelope.as_ref().is_some_and(|envelope| envelope.event.ends_with("-end"));
         let misplaced = self.misplaced(line.envelope.as_ref(), line.event.as_ref());
         let event = line.event.filter(|_| misplaced.is_none());
         let fault = line.fault.or(misplaced);

@@ -76,7 +76,7 @@ impl Analysis for Integrity {
         witnessed.end(checks);
         places.end(checks);
         cap.end(&start, checks);
-        switches.end(&start, checks);
+        switches.end(&start, known.interrupted(), checks);
         let by_sandbox = start.server.starts_with("sandbox");
         if by_sandbox != start.witnessed {
             checks.check(Rule::Witness, None, false, || {

@@ -162,8 +162,12 @@ impl Places {
             checks.check(Rule::Connections, None, false, || format!("#{} is missing before #{number}", number - 1));
         }
         for need in std::mem::take(&mut self.needs).into_values().flatten() {
-            let (Need::Created { seq, .. } | Need::Dialled { seq, .. }) = need;
-            checks.check(Rule::Dials, seq, false, || "no operation says that it needed that".to_owned());
+            let sentence = || "no operation says that it needed that".to_owned();
+            match need {
+                // Called off before it was dialled, an operation counts as not issued.
+                Need::Created { seq, .. } => checks.check_unless_interrupted(Rule::Dials, seq, false, sentence),
+                Need::Dialled { seq, .. } => checks.check(Rule::Dials, seq, false, sentence),
+            }
         }
     }
 

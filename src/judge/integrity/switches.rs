@@ -16,6 +16,8 @@ pub(super) struct Switches {
     issued: u64,
     /// Operations that were issued, and counted, and are not written down: not begun, or lost with a worker that panicked.
     unseen: u64,
+    /// Workers and tasks that stopped: in a run that was interrupted, each may have had one in line that counts as not issued.
+    stopped: u64,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Switches {
     }
 
     fn lost(&mut self, failure: Option<&Failure>) {
+        self.stopped += 1;
         self.unseen += u64::from(failure.is_some_and(|failure| failure.kind == FailureKind::Internal));
     }
 
@@ -73,7 +76,8 @@ impl Switches {
         });
     }
 
-    pub(super) fn end(&mut self, start: &RunStart, checks: &mut Checks) {
+    pub(super) fn end(&mut self, start: &RunStart, interrupted: bool, checks: &mut Checks) {
+        let unseen = if interrupted { self.unseen.saturating_add(self.stopped) } else { self.unseen };
         for (number, switch) in start.switches.iter().enumerate() {
             let Some(change) = self.changes.get(number) else {
                 checks.check(Rule::Switches, None, start.scripted || self.issued <= switch.after, || {
@@ -83,7 +87,7 @@ impl Switches {
                 continue;
             };
             let issued = change.issued;
-            let holds = (issued..=issued.saturating_add(self.unseen)).contains(&switch.after);
+            let holds = (issued..=issued.saturating_add(unseen)).contains(&switch.after);
             checks.check(Rule::Switches, change.seq, holds, || {
                 let (mode, after) = (switch.mode, switch.after);
                 format!("{mode} was to come after {after} operations, {issued} were issued before it")

@@ -96,7 +96,7 @@ pub fn table(report: &RunReport, most: Option<usize>) -> String {
 
 /// The result in a few lines.
 fn headline(report: &RunReport) -> String {
-    let RunReport { start, ending, summary, .. } = report;
+    let RunReport { start, ending, ended, summary, .. } = report;
     let operations = &summary.operations;
     let mut lines = Vec::new();
     if let Some(number) = ending.interrupted {
@@ -128,7 +128,9 @@ fn headline(report: &RunReport) -> String {
     if operations.not_issued > 0 {
         done += &format!(", {} not issued", count(operations.not_issued));
     }
-    done += &format!("; {}", span(ending.elapsed));
+    if *ended {
+        done += &format!("; {}", span(ending.elapsed));
+    }
     if let Some(rate) = summary.rate() {
         done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
