@@ -26,9 +26,10 @@
 //!
 //! A file is a stream of events, a line each; `schema_version` in its first line is 4. `seq` numbers the events of a run from
 //! 0, and an operation's `issued_after` says how many there were when it was issued. The sandbox's own record stands between
-//! the others as it came (`witness-commands`, `witness-session`). A file of version 2 is read too, and what it lacks is not
-//! checked. A later version's additions are passed over, counted and told; in a file of this version what is not known is a
-//! fault.
+//! the others as it came (`witness-commands`, `witness-session`). No line is longer than 64 KiB. So `run-start` lists up to 256
+//! workers, or tasks, one by one; of more, those that are alike and follow each other are one entry (`"task":"t0","to":"t99999"`).
+//! A file of version 2 is read too, and what it lacks is not checked; it lists each of them, however many. A later version's
+//! additions are passed over, counted and told; in a file of this version what is not known is a fault.
 //!
 //! The file of a scenario (`scenario --format ndjson`) holds its steps and its clients' runs as they happened: what a client
 //! did in a step stands before that step. Each line of a client names it, and each client's events are numbered by

@@ -265,7 +265,7 @@ mod table {
         run.lines.retain(|line| line["event"] != "session-closed" || line["session"] != "#901");
         let text = table(&run, false, Some(16));
         assert!(
-            text.contains("\n... 1,984 more workers: 3,968 operations, 0 failed (--format json lists all)\n"),
+            text.contains("\n... 1,984 more workers: 3,968 operations, 0 failed (--format json lists all);\n  shown are the first, and those that failed or waited longest\n"),
             "{text}"
         );
         assert!(
@@ -362,6 +362,46 @@ mod table {
         assert!(text.contains("\nsigned in by PLAIN (3,000)\n"), "{text}");
         // Of the 300 that broke, 20 are shown.
         assert!(text.contains(" 280 not ended by logout (--format\n  json lists the worst and the newest,"), "{text}");
+    }
+
+    #[test]
+    fn a_number_for_each_connection_is_exact_or_called_an_average() {
+        let mut run = ordinary(3, 4);
+        assert!(table(&run, false, None).contains("(peak 3), 4 operations on each; "));
+        run.lines.retain(|line| line["worker"] != "w2" || line["operation"].is_null() || line["opened"] == true);
+        assert!(
+            table(&run, false, None).contains("(peak 3), on average 3 operations on each; "),
+            "{}",
+            table(&run, false, None)
+        );
+    }
+
+    #[test]
+    fn what_dials_waited_for_other_sign_ins_is_told_once_it_is_long() {
+        for (held, told) in [(900_000, false), (2_000_000, true)] {
+            let mut run = ordinary(3, 2);
+            for opened in run.of("session-opened").skip(1) {
+                let took: u64 = opened["dial_us"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+                opened["signed_in_us"] = json!(opened["began_us"].as_u64().unwrap() + took + held);
+            }
+            let text = table(&run, false, None).replace("\n  ", " ");
+            let said = "dials waited 4.00 s in all, 2.00 s at most, for other sign-ins to this account (B6)\n";
+            assert_eq!(text.contains(said), told, "{text}");
+            assert_eq!(text.contains("dials waited"), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn evidence_that_repeats_itself_is_told_once_and_a_document_has_all_of_it() {
+        let run = limited(8, 3, 2, true);
+        let (text, document) = (table(&run, false, None), document(&run));
+        assert_eq!(text.matches(" with 3 open: NO [LIMIT]").count(), 1, "{text}");
+        assert!(text.contains(" with 3 open: the same\n"), "{text}");
+        let limit = document["findings"].as_array().unwrap().iter().find(|it| it["id"] == "MC030").unwrap();
+        assert!(
+            limit["evidence"].as_array().unwrap().iter().all(|it| it.as_str().unwrap().ends_with(DOVECOT)),
+            "{limit}"
+        );
     }
 
     #[test]

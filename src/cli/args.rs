@@ -100,8 +100,10 @@ pub enum Command {
     /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
-    /// exit code, what it means and what to do. Text counts as a line if it has a blank in it or begins like a reply.
-    #[command(after_help = "Exit codes:\n  0  explained\n  2  there is no such word, or the line refuses nothing")]
+    /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
+    #[command(
+        after_help = "Exit codes:\n  0  explained\n  2  it is no word and no server's line, or the line refuses nothing"
+    )]
     Explain(ExplainArgs),
 }
 
@@ -357,7 +359,7 @@ pub struct RunArgs {
         help_heading = "Connections"
     )]
     pub mode: Mode,
-    /// Set the mode when so many operations were issued by all workers together, as in 500=use-main; repeatable, ascending
+    /// Set the mode once all workers together have issued N operations, as in 500=use-main; repeatable, ascending
     #[arg(long, value_name = "N=MODE", value_parser = choices::switch, help_heading = "Connections")]
     pub switch_mode: Vec<Switch>,
     /// Who does the work

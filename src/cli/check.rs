@@ -18,9 +18,6 @@ use mailconn::report::{Format, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
-/// What failed, if the report could not be written.
-const WRITING: &str = "writing the report";
-
 /// Checks, tells, and says with what code to exit.
 ///
 /// # Errors
@@ -76,7 +73,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
             screen.close()?;
         }
         None => {
-            told_whole(writer::write_whole(&Output::Stdout, &probe::check_json(&check), &control))?;
+            writer::is_complete(writer::write_whole(&Output::Stdout, &probe::check_json(&check), &control))?;
         }
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
@@ -110,25 +107,13 @@ impl Screen {
         }
     }
 
-    /// Waits until all is written. A reader that went away is no failure.
+    /// Waits until all is written.
     pub(super) fn close(self) -> Result<()> {
         let written = match (self.failed, self.out) {
             (Some(error), _) => Err(error),
             (None, Some(out)) => out.finish(),
             (None, None) => Ok(()),
         };
-        told_whole(written)
-    }
-}
-
-/// Whether the report was written. A reader that went away is no failure.
-fn told_whole(written: io::Result<()>) -> Result<()> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) if writer::is_unread(&error) => {
-            stderr::complain("the report is incomplete: nobody read it");
-            Ok(())
-        }
-        written => written.context(WRITING),
+        writer::is_complete(written).map(drop)
     }
 }

@@ -13,7 +13,7 @@ const MAPPINGS_OF_A_THREAD: u64 = 4;
 /// Mappings that the rest of the process needs: its code, its libraries, its heap.
 const MAPPINGS_BESIDE: u64 = 2000;
 
-/// Whether the system gives so many threads their stacks. A thread that has its first stack and not its second cannot even
+/// Whether the system gives that number of threads their stacks. A thread with its first stack alone cannot even
 /// say so: it takes the process with it.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ const ARENA: usize = 64 << 20;
 const HEAP_OF_A_THREAD: usize = 128 << 10;
 const HEAP: usize = 8 << 20;
 
-/// Where the process may have only so much memory, tries whether it suffices for so many threads at once, and for their
+/// Where the process's memory is limited, tries whether it suffices for that number of threads at once, and for their
 /// work. Allocating has no errors in Rust, and a thread that does not get its second stack takes the process with it: later
 /// there would be nobody to say so.
 ///
@@ -70,7 +70,7 @@ pub fn make_room_in_memory(threads: usize, of_the_sandbox: usize) -> Result<()> 
             let (tells, begins) = mpsc::sync_channel(1);
             let gate = &gate;
             let stands = move || {
-                // Whoever asked waits for it.
+                // The caller waits for it.
                 let _ = tells.send(());
                 drop(gate.lock());
             };
@@ -104,8 +104,8 @@ fn has_room_for(bytes: usize) -> bool {
 /// What the process needs beside its connections: standard streams, files, resolver, a margin.
 const BESIDE: u64 = 64;
 
-/// Raises the limit on open files to what `connections` need: so many each, for our end, the server's if it is in this
-/// process, the transcript.
+/// Raises the limit on open files to what `connections` need, `each` one its number: for our end, for the server's
+/// if it is in this process, for the transcript.
 ///
 /// # Errors
 /// The system allows fewer: one line that says how many, and the cure.

@@ -28,7 +28,7 @@ use mailconn::sandbox::{Options, Sandbox, Transcripts, User};
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// All sessions are over within this time.
 const STOP: Duration = Duration::from_millis(1500);
-/// A password file that is a pipe may take so long to say something.
+/// How long a password file that is a pipe may stay silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What stands as it is in a URL's user (RFC 3986, 2.3).
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -91,7 +91,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Prints it, if whoever has the other end of standard output reads.
+/// Prints it, if standard output has a reader.
 fn print_within(time: Duration, text: String) -> Result<()> {
     let (done, printed) = sync_channel(1);
     let writing = thread::Builder::new().name("summary".to_owned()).spawn(move || _ = done.send(print(&text)));

@@ -31,7 +31,7 @@ use mailconn::workload::Control;
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
-/// A scenario's file may be so long, in bytes; what is longer is not read.
+/// The longest file of a scenario, in bytes; a longer one is not read.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// What speaks of several connections is to be seen by POP3 too, as on a real server that locks no maildrop. A scenario that
@@ -123,7 +123,7 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// The shipped scenario of that name, else the file: what it is called, and its text.
+/// The name and the text of the shipped scenario of that name, else of the file.
 fn read(file: &Path) -> Result<(String, String)> {
     let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
     if let Some(text) = shipped::text(&name) {
@@ -238,7 +238,7 @@ impl Performance<'_> {
         };
         let performed = perform(script, &setup, &self.control, &mut audience)?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {
-            // Nobody reads it: what counts is what was done until then.
+            // Nobody reads it: the steps until then count.
             return Ok(u8::from(!performed.held()));
         }
         let seen = sandbox.take().map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP)).unwrap_or_default();

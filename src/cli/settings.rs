@@ -34,7 +34,7 @@ const MOST_POOLED: u32 = 65_535;
 /// Tasks stand in line from the start, all of them.
 const MOST_TASKS: u32 = 100_000;
 
-/// So many operations a named SMTP server is asked for in all, where no mail is sent and nobody says how many: Exim ends a
+/// The operations in all of a run on a named SMTP server, where no mail is sent and no flag names a number: Exim ends a
 /// session after ten commands without mail, and the sign-in may count.
 const WITHOUT_MAIL: u32 = 8;
 
@@ -44,9 +44,9 @@ pub struct Settings {
     pub plan: Plan,
     /// To whom.
     pub server: Server,
-    /// The sender of what is sent; none: whoever signs in.
+    /// The sender of mail; none for the user who signs in.
     pub from: Option<String>,
-    /// The recipient of what is sent; none: whoever signs in.
+    /// The recipient of mail; none for the user who signs in.
     pub to: Option<String>,
     /// Where append makes its mailboxes.
     pub scratch: Scratch,
@@ -170,27 +170,18 @@ impl Settings {
     }
 }
 
-/// The longest name of a mailbox, and the most of all their names and of switches: the line that a stream begins with has a
-/// bound.
+/// The longest name of a mailbox that an operation's line has room for, many times over.
 const NAME: usize = 1000;
-const NAMES: usize = 16 << 10;
-const SWITCHES: usize = 256;
 
 fn plan(args: &RunArgs, protocol: Protocol, is_named: bool) -> Result<Plan> {
     ensure!(args.threads >= 1, "--threads 0 leaves no worker; give at least 1");
     ensure!(args.threads <= 100_000, "--threads {} is more than any machine runs; give at most 100000", args.threads);
     ensure!(args.operations != Some(0), "--operations 0 leaves nothing to do; give at least 1");
     ensure!(args.operations <= Some(MOST_OPERATIONS), "--operations: give at most {MOST_OPERATIONS}, or a --duration");
+    ensure!(args.mailbox.len() <= usize::from(u16::MAX), "at most {} mailboxes can be named", u16::MAX);
     for name in &args.mailbox {
         a_mailbox("--mailbox", name)?;
     }
-    let names: usize = args.mailbox.iter().map(String::len).sum();
-    ensure!(
-        names <= NAMES,
-        "the names of all --mailbox are {names} bytes long together; name fewer: {NAMES} is the most"
-    );
-    let changes = args.switch_mode.len();
-    ensure!(changes <= SWITCHES, "--switch-mode is there {changes} times; give at most {SWITCHES}");
     let mode = args.mode;
     let executor = args.executor;
     let mix = mix(args, protocol)?;

@@ -8,14 +8,14 @@ use super::settings::Server;
 use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
 use mailconn::sandbox::{Maildrops, Options, Sandbox, User};
 
-/// So many commands may wait to be taken, where the record is taken while the sandbox runs.
+/// The most commands that may wait to be taken, where the record is taken while the sandbox runs.
 const RECORD_BOUND: usize = 1 << 14;
 
 /// Whom to dial.
 pub struct Target {
     /// The account; deadlines and names are the caller's.
     pub account: protocol::Settings,
-    /// What it is called in reports.
+    /// Its name in reports.
     pub name: String,
     /// The server, where it is in the box: it serves as long as this lives.
     pub sandbox: Option<Sandbox>,

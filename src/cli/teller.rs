@@ -68,8 +68,7 @@ impl Teller {
         }
     }
 
-    /// Writes the rest. Returns whether the report is complete: it is not if nobody reads it. A reader that went away has
-    /// read what it wanted.
+    /// Writes the rest. Returns whether the report is complete.
     ///
     /// # Errors
     /// It could not be written.
@@ -82,14 +81,6 @@ impl Teller {
             (None, None) if is_live => Ok(()),
             (None, None) => telling.end().and_then(|text| writer::write_whole(&output, &text, &control)),
         };
-        match written {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
-            Err(error) if writer::is_unread(&error) => {
-                super::stderr::complain("the report is incomplete: nobody read it");
-                Ok(false)
-            }
-            Err(error) => Err(error).context("writing the report"),
-        }
+        writer::is_complete(written)
     }
 }

@@ -18,7 +18,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// `clock` is when the run begins; the sandbox has so long to end.
+    /// `clock` is the run's beginning, `patience` how long the sandbox may take to end.
     pub fn of(sandbox: Sandbox, clock: Instant, patience: Duration) -> Self {
         let record = sandbox.record();
         Self { sandbox: Some(sandbox), record, testimony: Testimony::new(clock), patience }

@@ -70,7 +70,7 @@ pub enum ListError {
 /// Which of `total` workers or tasks (at least one) the list names.
 ///
 /// # Errors
-/// It is no list, or names one that does not exist.
+/// It is no list, or names a worker that does not exist.
 pub fn parse(list: &str, who: Who, total: u32) -> Result<Vec<bool>, ListError> {
     let form = || ListError::Form { who, list: list.to_owned() };
     let count = total as usize;

@@ -13,24 +13,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
+use super::stderr;
 use mailconn::report::Output;
 use mailconn::workload::Control;
 
-/// A piece is no longer than this.
+/// The longest piece.
 const PIECE: usize = 64 * 1024;
 /// The most pieces that may wait for the writer.
 const WAITING: usize = 16;
-/// The system is given so much at a time: no more than a pipe takes in one go, so that a slow reader is seen to move.
+/// The bytes of one write: no more than a pipe takes in one go, so that a slow reader is seen to move.
 const SIP: usize = 4096;
-/// A reader who took nothing for so long does not read.
+/// A reader who took nothing for this long does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A whole report is written when all is over: its reader may leaf through it for as long as he likes.
+/// A whole report is written when all is over: its reader may take any time.
 const NO_HURRY: Duration = Duration::MAX;
 /// The same once the run was interrupted: nobody waits for long then.
 const HURRY: Duration = Duration::from_secs(2);
 /// An interrupted run waits no longer than this for a reader who reads, but slowly.
 const LONGEST_HURRY: Duration = Duration::from_secs(10);
-/// Waits look around so often.
+/// The time between two looks of a wait.
 const SLICE: Duration = Duration::from_millis(2);
 
 /// Nobody read the report: its end is missing.
@@ -38,8 +41,23 @@ const SLICE: Duration = Duration::from_millis(2);
 #[error("nobody read it")]
 struct Unread;
 
-/// Whether this is why writing ended.
-pub fn is_unread(error: &io::Error) -> bool {
+/// Whether the report that was written so is complete: it is not if nobody read it, which is said on stderr. A reader that
+/// went away has read what it wanted.
+///
+/// # Errors
+/// It could not be written.
+pub fn is_complete(written: io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(error) if is_unread(&error) => {
+            stderr::complain("the report is incomplete: nobody read it");
+            Ok(false)
+        }
+        written => written.map(|()| true).context("writing the report"),
+    }
+}
+
+fn is_unread(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Unread>())
 }
 

@@ -20,7 +20,7 @@ use super::named::KNOWN;
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
 use crate::allocator::{ConnectionId, SessionId};
 
-/// No line is longer, in bytes; a run's first one alone may be, with a worker's role for each of its threads.
+/// No line is longer, in bytes. In a file of version 2 a run's first one may be, which lists each worker and each task.
 pub const LONGEST: usize = 64 * 1024;
 
 macro_rules! events {
@@ -306,18 +306,33 @@ fn of_place(connection: ConnectionId, session: SessionId) -> Option<String> {
     (session.connection != connection).then(|| format!("{session} is no session of {connection}"))
 }
 
+/// A run's start whose line nobody would read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the run-start line would take {0} bytes, and no line takes more than {LONGEST}: name fewer mailboxes, workers, tasks or \
+     changes of the mode, or give them shorter names"
+)]
+pub struct TooLong(usize);
+
 impl RunStart {
+    /// Its line is no longer than [`LONGEST`], in a stream of several clients that of this one.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn fits(&self, client: Option<&str>) -> Result<(), TooLong> {
+        let event = Event { seq: 0, at: Micros::ZERO, what: Box::new(self.clone()).into() };
+        let mut line = Vec::new();
+        write(&event, self.started, client, &mut line);
+        if line.len() > LONGEST { Err(TooLong(line.len())) } else { Ok(()) }
+    }
+
     fn odd(&self) -> Option<String> {
-        let workers = (0..).zip(&self.workers).all(|(number, role)| role.worker.0 == number);
-        let tasks = (0..).zip(&self.tasks).all(|(number, role)| role.task.0 == number);
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         let asked = [self.seed.is_some(), self.asked.is_some(), self.mix.is_some()];
-        if self.threads != self.workers.len() {
+        if let Some(odd) = self.workers.odd().or_else(|| self.tasks.odd()) {
+            Some(odd)
+        } else if self.threads != self.workers.len() {
             Some(format!("{} threads, and {} workers", self.threads, self.workers.len()))
-        } else if !workers {
-            Some("workers are not numbered from w0".to_owned())
-        } else if !tasks {
-            Some("tasks are not numbered from t0".to_owned())
         } else if self.run_id.len() != 12 || !self.run_id.chars().all(hex) {
             Some("run_id is not 12 hexadecimal digits".to_owned())
         } else if asked.contains(&self.scripted) {

@@ -12,7 +12,9 @@ use super::model::SCHEMA_VERSION;
 
 /// The oldest form that is read.
 const OLDEST: u32 = 2;
-/// The longest first line of a stream: a run of hundreds of thousands of workers.
+/// This version's starts list each worker and each task, and are as long as that makes them.
+const LISTS_EACH: u32 = 2;
+/// How long: of a run of hundreds of thousands of workers.
 const LONGEST_START: u64 = 16 << 20;
 /// A line is read up to this: a later version's may be longer than ours.
 const LONGEST_READ: u64 = 16 * LONGEST as u64;
@@ -83,6 +85,16 @@ pub enum Unreadable {
          scenario: {0}"
     )]
     NoStart(String),
+    /// It begins as a stream does, and no run or scenario can begin so.
+    #[error("line {line} is no {event} that can be: {why}")]
+    BadStart {
+        /// In which line.
+        line: u64,
+        /// `run-start` or `scenario-start`.
+        event: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Of a form that is not read any more.
     #[error(
         "it is of schema version {found}, which mailconn {by} wrote: this one reads version {OLDEST} and later ones"
@@ -211,11 +223,13 @@ impl<R: BufRead> Reader<R> {
         };
         let starts = codec::STARTS.contains(&&*envelope.event);
         if starts {
-            self.begin()?;
+            self.begin(&envelope.event)?;
         } else if self.number == 1 {
             return Err(Unreadable::NoStart(format!("the first line is {:?}", envelope.event)));
-        } else if self.line.len() > LONGEST && !self.is_newer() {
-            return Ok(Some(self.wrong(Some(envelope), format!("it is longer than {LONGEST} bytes"))));
+        }
+        let version = self.form.as_ref().map_or(SCHEMA_VERSION, |form| form.schema_version);
+        if self.line.len() > LONGEST && version <= SCHEMA_VERSION && !(starts && version == LISTS_EACH) {
+            return self.no_event(envelope, format!("it is longer than {LONGEST} bytes"));
         }
         let mut unknown = Vec::new();
         let read = codec::read_body(&envelope.event, &self.line, &mut unknown);
@@ -240,8 +254,7 @@ impl<R: BufRead> Reader<R> {
                 let name = format!("{} {word}", envelope.event);
                 Ok(Some(self.added(envelope, name, true)))
             }
-            (Err(error), _) if self.number == 1 => Err(Unreadable::NoStart(error.to_string())),
-            (Err(error), _) => Ok(Some(self.wrong(Some(envelope), error.to_string()))),
+            (Err(error), _) => self.no_event(envelope, error.to_string()),
         }
     }
 
@@ -249,6 +262,18 @@ impl<R: BufRead> Reader<R> {
     #[must_use]
     pub const fn passed_over(&self) -> &PassedOver {
         &self.passed_over
+    }
+
+    /// A line of that envelope that cannot be: without the first there is no stream.
+    fn no_event(&self, envelope: Envelope<'static>, why: String) -> Result<Option<Line>, Unreadable> {
+        match self.number {
+            1 => Err(self.bad_start(&envelope.event, why)),
+            _ => Ok(Some(self.wrong(Some(envelope), why))),
+        }
+    }
+
+    fn bad_start(&self, event: &str, why: String) -> Unreadable {
+        Unreadable::BadStart { line: self.number, event: event.to_owned(), why }
     }
 
     fn wrong(&self, envelope: Option<Envelope<'static>>, fault: String) -> Line {
@@ -262,12 +287,9 @@ impl<R: BufRead> Reader<R> {
         Line { number: self.number, envelope: Some(envelope), event: None, fault: None, passed_over, is_lost }
     }
 
-    fn is_newer(&self) -> bool {
-        self.form.as_ref().is_some_and(|form| form.schema_version > SCHEMA_VERSION)
-    }
-
-    fn begin(&mut self) -> Result<(), Unreadable> {
-        let form: Form = serde_json::from_slice(&self.line).map_err(|error| Unreadable::NoStart(error.to_string()))?;
+    fn begin(&mut self, event: &str) -> Result<(), Unreadable> {
+        let form: Form =
+            serde_json::from_slice(&self.line).map_err(|error| self.bad_start(event, error.to_string()))?;
         if form.schema_version < OLDEST {
             return Err(Unreadable::Version { found: form.schema_version, by: form.tool_version });
         }

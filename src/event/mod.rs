@@ -10,13 +10,15 @@ mod micros;
 mod model;
 mod named;
 mod scenario;
+mod stretches;
 
-pub use codec::{Envelope, Event, LONGEST, NotRead, What, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, read, wall_clock, write};
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};
 pub use model::*;
 pub use scenario::*;
+pub use stretches::{Listed, Stretches, TaskRole, WorkerRole};
 
 use named::fixed;
 

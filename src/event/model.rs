@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
+use super::stretches::{Stretches, TaskRole, WorkerRole};
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
@@ -162,13 +163,13 @@ pub struct RunStart {
     /// For how long an operation has its connection.
     pub lock: Lock,
     /// What each worker was told to do, in the order of their numbers.
-    pub workers: Vec<WorkerRole>,
+    pub workers: Stretches<WorkerRole>,
     /// Who does the work.
     pub executor: Executor,
     /// What becomes of a thread's default connection when a task ends.
     pub dispose: Dispose,
     /// What each task was told to do, in the order of their numbers; none if the workers do the work themselves.
-    pub tasks: Vec<TaskRole>,
+    pub tasks: Stretches<TaskRole>,
     /// When the mode was to be set anew, ascending.
     pub switches: Vec<Switch>,
     /// A scenario said what to do, step by step: nothing was asked of the workers in advance, and they may do whatever the
@@ -188,15 +189,13 @@ impl RunStart {
     /// What that worker is called: by its name, if it has one.
     #[must_use]
     pub fn worker_name(&self, worker: WorkerId) -> impl fmt::Display + use<'_> {
-        let role = usize::try_from(worker.0).ok().and_then(|at| self.workers.get(at));
-        Called { name: role.and_then(|it| it.name.as_deref()), number: worker }
+        Called { name: self.workers.get(worker.0).and_then(|it| it.name.as_deref()), number: worker }
     }
 
     /// What that task is called: by its name, if it has one.
     #[must_use]
     pub fn task_name(&self, task: TaskId) -> impl fmt::Display + use<'_> {
-        let role = usize::try_from(task.0).ok().and_then(|at| self.tasks.get(at));
-        Called { name: role.and_then(|it| it.name.as_deref()), number: task }
+        Called { name: self.tasks.get(task.0).and_then(|it| it.name.as_deref()), number: task }
     }
 }
 
@@ -224,30 +223,6 @@ pub struct SandboxOptions {
     pub locks_maildrops: bool,
     /// How late it replied.
     pub latency_us: Micros,
-}
-
-/// How a worker comes by its connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerRole {
-    /// Which.
-    pub worker: WorkerId,
-    /// What it is called, where somebody named it.
-    pub name: Option<String>,
-    /// How it comes by its connection.
-    #[serde(flatten)]
-    pub role: Role,
-}
-
-/// How a task comes by its connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskRole {
-    /// Which.
-    pub task: TaskId,
-    /// What it is called, where somebody named it.
-    pub name: Option<String>,
-    /// How it comes by its connection.
-    #[serde(flatten)]
-    pub role: Role,
 }
 
 /// How a worker or a task comes by its connection.

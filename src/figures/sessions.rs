@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use crate::allocator::{Kind, SessionId};
-use crate::event::{Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId};
+use crate::event::{
+    Dial, Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId,
+};
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::Stage;
 
 /// Of the sessions that ended, the most bad ones and the most others that are kept: of the bad ones the first, of the others
 /// the newest. The rest are summed.
@@ -115,6 +118,8 @@ pub struct Sessions {
     pub main_opened: bool,
     /// Operations that sessions carried.
     pub carried: u64,
+    /// How long dials waited for other sign-ins of the account (rule B6): in all, and the longest.
+    pub held: (Micros, Micros),
     /// What those come to that have no row.
     pub rest: Rest,
     /// How they are protected, those without a row too.
@@ -142,11 +147,15 @@ impl Analysis for Sessions {
                 self.opened_again += usize::from(opened.session.number > 1);
                 self.counts.opened(opened);
                 self.protection.add(opened);
+                self.held(opened.signed_in_us.saturating_sub(opened.began_us), opened.dial_us);
                 self.dialled(opened.session, Ok((**opened).clone()), known);
             }
             What::SessionRefused(refused) => {
                 let number = self.dialled(refused.session, Err(refused.clone()), known);
                 self.refused += 1;
+                if refused.failure.stage == Stage::Wait {
+                    self.held(refused.took_us, refused.dial_us);
+                }
                 self.counts.refused(number, event.seq, known.open(), refused);
             }
             What::SessionClosed(closed) => {
@@ -192,6 +201,13 @@ impl Sessions {
     /// The refused dials whose counts of open sessions were put right since the last call, in the order of their dials.
     pub fn take_settled(&mut self) -> Vec<Refused> {
         std::mem::take(&mut self.settled)
+    }
+
+    /// What a dial took beyond its phases, it waited.
+    fn held(&mut self, took: Micros, phases: Dial) {
+        let Dial { resolve, connect, tls, greeting, sign_in } = phases;
+        let held = took.saturating_sub([resolve, connect, tls, greeting, sign_in].into_iter().flatten().sum());
+        self.held = (self.held.0 + held, self.held.1.max(held));
     }
 
     fn dialled(&mut self, session: SessionId, dial: Result<SessionOpened, Box<SessionRefused>>, known: &Ledger) -> u64 {

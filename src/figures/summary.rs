@@ -65,6 +65,8 @@ pub struct Summary {
     pub opened_again: usize,
     /// Operations that a session carried.
     pub carried: u64,
+    /// How long dials waited for other sign-ins of the account (rule B6): in all, and the longest.
+    pub held: (Micros, Micros),
     /// Those that stood in line when the time was over.
     pub cut_off: CutOff,
     /// From the beginning of the first operation that a session carried to the end of the last.
@@ -136,6 +138,7 @@ impl Figures {
             refused: sessions.refused,
             opened_again: sessions.opened_again,
             carried: sessions.carried,
+            held: sessions.held,
             cut_off: work.cut_off,
             worked: work.worked(),
             wait: work.all.wait.latency(),

@@ -1,6 +1,5 @@
 //! Which task's operations ran on whose connections.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -15,16 +14,16 @@ use crate::protocol::Failure;
 pub struct TaskRow {
     /// The task.
     pub task: TaskId,
-    /// The threads that its operations ran on.
-    pub workers: BTreeSet<WorkerId>,
+    /// The threads that its operations ran on, in their order.
+    pub workers: Vec<WorkerId>,
     /// Its operations.
     pub operations: Counts,
-    /// The connections that carried them.
-    pub used: BTreeMap<ConnectionId, TaskUse>,
+    /// The connections that carried them, in their order.
+    pub used: Vec<(ConnectionId, TaskUse)>,
     /// The default connection that its thread had already when it was to create one (C3).
     pub refused: Option<ConnectionId>,
     /// Why it stopped early, if it did.
-    pub stopped: Option<Failure>,
+    pub stopped: Option<Box<Failure>>,
 }
 
 /// A task's use of one connection.
@@ -88,7 +87,7 @@ impl OperationsOn {
 impl TaskRow {
     /// How many of its operations ran on connections of the kind that `whose` picks.
     pub fn on(&self, whose: impl Fn(Whose) -> bool) -> u64 {
-        self.used.values().filter(|used| whose(used.whose)).map(|used| used.operations).sum()
+        self.used.iter().filter(|(_, used)| whose(used.whose)).map(|(_, used)| used.operations).sum()
     }
 
     /// The default connections that carried its operations.
@@ -115,15 +114,16 @@ pub struct Tasks {
     tasks: Vec<OfTask>,
 }
 
-/// What one task has done.
+/// What one task has done. There are a hundred thousand of them: most ran on one thread and one connection, so lists take less
+/// than maps would.
 #[derive(Clone, Debug, Default)]
 struct OfTask {
-    workers: BTreeSet<WorkerId>,
+    workers: Vec<WorkerId>,
     ok: u64,
     failed: u64,
-    used: BTreeMap<ConnectionId, TaskUse>,
+    used: Vec<(ConnectionId, TaskUse)>,
     refused: Option<ConnectionId>,
-    stopped: Option<Failure>,
+    stopped: Option<Box<Failure>>,
 }
 
 impl Analysis for Tasks {
@@ -145,7 +145,7 @@ impl Analysis for Tasks {
             }
             What::TaskStopped(stopped) => {
                 if let (Some(failure), Some(done)) = (&stopped.failure, self.of(stopped.task)) {
-                    done.stopped = Some((**failure).clone());
+                    done.stopped = Some(failure.clone());
                 }
             }
             _ => {}
@@ -168,13 +168,15 @@ impl Tasks {
 
 impl OfTask {
     fn operation(&mut self, task: TaskId, operation: &Operation, place: Option<&Place>) {
-        self.workers.insert(operation.worker);
+        if let Err(at) = self.workers.binary_search(&operation.worker) {
+            self.workers.insert(at, operation.worker);
+        }
         match &operation.failure {
             None => self.ok += 1,
             Some(failure) => {
                 self.failed += 1;
                 if operation.local_port.is_none() {
-                    self.stopped = Some((**failure).clone());
+                    self.stopped = Some(failure.clone());
                 }
             }
         }
@@ -189,10 +191,20 @@ impl OfTask {
             (Kind::Default, None) => Whose::Thread,
         };
         let number = operation.number;
-        let used = TaskUse { whose, owner: place.worker, operations: 0, numbers: (number, number) };
-        let used = self.used.entry(connection).or_insert(used);
-        used.operations += 1;
-        used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
+        match self.used.binary_search_by_key(&connection, |(connection, _)| *connection) {
+            Ok(at) => {
+                let (_, used) = &mut self.used[at];
+                used.operations += 1;
+                used.numbers = (used.numbers.0.min(number), used.numbers.1.max(number));
+            }
+            Err(at) => {
+                if self.used.is_empty() {
+                    self.used.reserve_exact(1);
+                }
+                let used = TaskUse { whose, owner: place.worker, operations: 1, numbers: (number, number) };
+                self.used.insert(at, (connection, used));
+            }
+        }
     }
 
     fn row(&self, task: TaskId, asked: Option<u64>) -> TaskRow {

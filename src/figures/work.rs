@@ -104,13 +104,13 @@ impl Work {
         let serves_tasks = !start.tasks.is_empty();
         let asked = start.asked.filter(|_| !serves_tasks);
         let nothing = OfWorker::default();
-        let row = |role: &crate::event::WorkerRole| {
-            let done = self.workers.get(&role.worker).unwrap_or(&nothing);
+        let row = |worker: WorkerId| {
+            let done = self.workers.get(&worker).unwrap_or(&nothing);
             // A task that stops leaves its thread to the next one.
-            let number = asked.and_then(|asked| asked.of(role.worker.0, start.workers.len()));
-            done.row(role.worker, number, !serves_tasks)
+            let number = asked.and_then(|asked| asked.of(worker.0, start.workers.len()));
+            done.row(worker, number, !serves_tasks)
         };
-        start.workers.iter().map(row).collect()
+        (0..).map(WorkerId).take(start.workers.len()).map(row).collect()
     }
 
     fn operation(&mut self, operation: &Operation, known: &Ledger) {

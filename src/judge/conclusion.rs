@@ -11,7 +11,7 @@ use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
 use crate::protocol::{Failure, FailureKind, Stage};
 
-/// What a run comes to, for whoever called it.
+/// The result of a run, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// 0: all held.

@@ -23,7 +23,7 @@ pub struct Client<'a> {
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum Evaluation {
     /// To what was expected.
     AsExpected,
     /// An action did not succeed that had to, at that place.
@@ -41,7 +41,7 @@ pub enum Came {
     },
 }
 
-impl Came {
+impl Evaluation {
     /// Whether it came to what was expected.
     #[must_use]
     pub const fn held(&self) -> bool {
@@ -51,20 +51,20 @@ impl Came {
 
 /// What the step came to, with all clients as they were when it was done; none if its expectation is not on record.
 #[must_use]
-pub fn evaluate(step: &Step, clients: &[Client<'_>]) -> Option<Came> {
+pub fn evaluate(step: &Step, clients: &[Client<'_>]) -> Option<Evaluation> {
     let named = |name: &str| clients.iter().find(|client| client.name == name).map(|client| client.judge);
     let did = &step.did;
     Some(match step.expectation.as_ref()? {
         Expectation::Success => match did.iter().position(|action| !action.did.is_ok()) {
-            Some(at) => Came::Failed(at),
-            None => Came::AsExpected,
+            Some(at) => Evaluation::Failed(at),
+            None => Evaluation::AsExpected,
         },
         Expectation::Result { any_of, from, session } => result(did, any_of, from.as_deref(), *session),
         Expectation::Open { client, main, independent, defaults } => {
             let names = independent.iter().filter(|it| it.open).map(|it| it.name.clone());
             let expected = listed(*main, names.collect(), *defaults);
             let open = named(client).map_or_else(|| listed(false, Vec::new(), 0), |it| open(it.known(), independent));
-            Came::same(expected, open)
+            Evaluation::same(expected, open)
         }
         Expectation::Sessions { open } => {
             let counted = did.iter().find_map(|action| match action.did {
@@ -72,38 +72,40 @@ pub fn evaluate(step: &Step, clients: &[Client<'_>]) -> Option<Came> {
                 _ => None,
             });
             let known = || clients.iter().map(|client| client.judge.known().open()).sum();
-            Came::same(many(*open, "session"), many(counted.unwrap_or_else(known), "session"))
+            Evaluation::same(many(*open, "session"), many(counted.unwrap_or_else(known), "session"))
         }
         Expectation::Opened { client, sessions } => {
             let opened = named(client).map_or(0, |judge| judge.progress.opened);
-            Came::same(format!("{sessions} opened"), format!("{opened} opened"))
+            Evaluation::same(format!("{sessions} opened"), format!("{opened} opened"))
         }
         Expectation::SignIns { client, tried } => {
             let known = named(client).map_or(0, |judge| judge.progress.sign_ins);
-            Came::same(many(*tried, "sign-in"), many(known, "sign-in"))
+            Evaluation::same(many(*tried, "sign-in"), many(known, "sign-in"))
         }
         Expectation::Mode { client, mode } => {
             let set = named(client).and_then(|judge| judge.known().mode());
-            Came::same(mode.name().to_owned(), set.map_or_else(String::new, |set: Mode| set.name().to_owned()))
+            Evaluation::same(mode.name().to_owned(), set.map_or_else(String::new, |set: Mode| set.name().to_owned()))
         }
-        Expectation::Order { threads } => Came::same(threads.join(" "), order(threads, clients).join(" ")),
+        Expectation::Order { threads } => Evaluation::same(threads.join(" "), order(threads, clients).join(" ")),
         Expectation::Finding { id, there } => {
             let found: Vec<&Finding> = clients.iter().flat_map(|client| client.findings).collect();
             let held = found.iter().any(|finding| finding.id == *id) == *there;
             let expected = if *there { id.clone() } else { format!("no {id}") };
-            Came::State { expected, found: found_in_words(&found), held }
+            let named = |finding: &&&Finding| finding.severity != Severity::Advice || finding.id == *id;
+            let found: Vec<&Finding> = found.iter().filter(named).copied().collect();
+            Evaluation::State { expected, found: found_in_words(&found), held }
         }
         Expectation::NoFindings => {
             // How much was waited, or how often a connection was used again, is no matter of a few steps.
             let all = clients.iter().flat_map(|client| client.findings);
             let found: Vec<&Finding> = all.filter(|finding| finding.severity != Severity::Advice).collect();
             let held = found.is_empty();
-            Came::State { expected: "no findings".to_owned(), found: found_in_words(&found), held }
+            Evaluation::State { expected: "no findings".to_owned(), found: found_in_words(&found), held }
         }
     })
 }
 
-impl Came {
+impl Evaluation {
     fn same(expected: String, found: String) -> Self {
         let held = expected == found;
         Self::State { expected, found, held }
@@ -112,16 +114,16 @@ impl Came {
 
 /// An action before the one that has the result must have succeeded, before a panic too: what the line was to prove came
 /// before it.
-fn result(did: &[Action], any_of: &[Wanted], from: Option<&str>, session: Option<u32>) -> Came {
+fn result(did: &[Action], any_of: &[Wanted], from: Option<&str>, session: Option<u32>) -> Evaluation {
     let last = did.iter().rposition(|action| !matches!(action.did, Did::Noted { .. }));
     let failed = did.iter().enumerate().find(|(at, action)| Some(*at) != last && !action.did.is_ok());
     if let Some((at, _)) = failed {
-        return Came::Failed(at);
+        return Evaluation::Failed(at);
     }
     let holds = last
         .and_then(|last| did.get(last))
         .is_some_and(|Action { did, .. }| any_of.iter().any(|wanted| is(did, wanted)) && is_where(did, from, session));
-    if holds { Came::AsExpected } else { Came::Otherwise(last) }
+    if holds { Evaluation::AsExpected } else { Evaluation::Otherwise(last) }
 }
 
 fn is(did: &Did, wanted: &Wanted) -> bool {
@@ -229,7 +231,7 @@ fn order<'a>(threads: &'a [String], clients: &[Client<'_>]) -> Vec<&'a str> {
     for thread in threads {
         let of_client = |(number, client): (usize, &Client<'_>)| {
             let workers = &client.judge.known().start()?.workers;
-            let worker = workers.iter().find(|role| role.name.as_ref() == Some(thread))?.worker;
+            let worker = workers.entries().find(|role| role.name.as_ref() == Some(thread))?.worker;
             client.judge.progress.last.get(&worker).map(|last| (number, *last))
         };
         let latest = clients.iter().enumerate().filter_map(of_client).max_by_key(|(_, last)| (last.at, last.seq));

@@ -7,7 +7,7 @@ use crate::event::{Finding, Severity};
 use crate::figures::{Refused, Summary};
 use crate::ledger::{Analysis, Ledger};
 
-/// So many pieces of evidence are named for each finding; its count says how many there were.
+/// The most pieces of evidence that a finding names; its count has all.
 pub(super) const NAMED: usize = 5;
 
 /// One finding that a run can have.
@@ -26,7 +26,7 @@ pub struct Spec {
 /// What `explain` says of a finding.
 #[derive(Clone, Copy, Debug)]
 pub struct Article {
-    /// What it is, in one line, without its severity.
+    /// Its title, in one line, without its severity.
     pub title: &'static str,
     /// What it means.
     pub means: &'static str,
@@ -49,9 +49,14 @@ pub trait Detector: Analysis + Debug + Send {
 
     /// What was found so far.
     fn finding(&self, proven: &Proven<'_>) -> Option<Found>;
+
+    /// What could not be judged, and why.
+    fn unjudged(&self) -> Option<String> {
+        None
+    }
 }
 
-/// What else is known of the run, for whoever says what was found.
+/// The knowledge of the run that a detector words its finding with.
 #[derive(Clone, Copy, Debug)]
 pub struct Proven<'a> {
     /// What is true now.

@@ -74,6 +74,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What the gates of the policy come to, in their order.
     pub gates: Vec<Gated>,
+    /// What could not be judged, and why: a sentence for each such finding.
+    pub unjudged: Vec<String>,
     /// What it all comes to.
     pub conclusion: Conclusion,
     /// What that rests on, in words, where the conclusion alone does not say.
@@ -204,6 +206,10 @@ impl Judge {
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
         findings.extend_from_slice(&self.believed);
         findings.sort_by_key(|finding| finding.severity);
+        let unjudged = |(spec, detector): &(&Spec, Box<dyn Detector>)| {
+            detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
+        };
+        let unjudged = self.detectors.iter().filter_map(unjudged).collect();
         let witnessed = Witnessed {
             available: witness.available,
             checked: witness.agreement.checked,
@@ -215,7 +221,7 @@ impl Judge {
         let gates = gates::judge(policy, &self.believed_gates, || Measured::of(summary, ending, &findings, proof));
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
-        Verdict { proof, findings, gates, conclusion, because }
+        Verdict { proof, findings, gates, unjudged, conclusion, because }
     }
 }
 

@@ -58,12 +58,18 @@ impl Steps {
         end
     }
 
+    /// Whether a step expects that finding to be there.
+    #[must_use]
+    pub fn expects(&self, id: &str) -> bool {
+        self.expected.contains(id)
+    }
+
     /// The findings that fail it: those of the policy that no step expected, and a broken invariant.
     #[must_use]
     pub fn failing<'a>(&self, end: &'a ScenarioEnd) -> BTreeMap<&'a str, Severity> {
         let found = end.clients.iter().flat_map(|client| &client.findings);
         let fails = found.filter(|finding| {
-            let asked_for = end.judged_by.fails_on(finding.severity) && !self.expected.contains(&finding.id);
+            let asked_for = end.judged_by.fails_on(finding.severity) && !self.expects(&finding.id);
             finding.severity == Severity::Broken || asked_for
         });
         fails.map(|finding| (finding.id.as_str(), finding.severity)).collect()

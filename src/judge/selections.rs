@@ -7,9 +7,9 @@ use crate::allocator::SessionId;
 use crate::event::{Event, Leaves, Operation, WorkerId};
 use crate::ledger::Ledger;
 
-/// After so many selections it is looked for those that can be forgotten, at least.
+/// The least number of selections between two searches for those that can be forgotten.
 const FORGET_AFTER: usize = 256;
-/// So many are kept of one session at most, the newest: no operation is told of so much later than it read.
+/// The most that are kept of one session, the newest. No operation is recorded as much later than it read.
 const KEPT: usize = 1024;
 
 /// The selections that an operation which is told of later can have read from.

@@ -20,7 +20,7 @@ use crate::event::{Anew, ClientEnd, Gated, PassedOver, RunEnd, RunStart, Scenari
 pub struct Verification {
     /// What was checked, and what does not hold.
     pub checks: Checks,
-    /// What it is of: a run, or scenarios one after the other.
+    /// The runs or scenarios of the file, one after the other.
     pub verified: Vec<Verified>,
     /// How many lines it has.
     pub lines: u64,

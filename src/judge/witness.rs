@@ -37,10 +37,10 @@ const SIGN_IN: [&str; 17] = [
     "PASS",
 ];
 
-/// After so many events sessions that are over on both sides are looked for.
+/// The number of events between two searches for sessions that are over on both sides.
 const SWEEP_AFTER: usize = 256;
 
-/// What the server's own record says of the operations.
+/// How the server's own record agrees with the operations.
 #[derive(Debug, Default)]
 pub struct Witness {
     /// Operations that were compared, and those that it confirms.
@@ -73,13 +73,13 @@ struct Port {
     theirs: u64,
 }
 
-/// One session: what we say of it, and what the server says.
+/// One session, by our record and by the server's.
 #[derive(Debug, Default)]
 struct Pair {
-    ours: Option<Ours>,
-    theirs: Option<Theirs>,
+    ours: Option<OwnSession>,
+    theirs: Option<ServerSession>,
     /// Commands of ours that the server's record has not shown yet.
-    claims: BTreeMap<u32, Claim>,
+    sent: BTreeMap<u32, OwnCommand>,
     /// Commands that the server read and that we have not accounted for yet.
     read: BTreeMap<u32, WitnessedCommand>,
     /// Commands that cannot be ours: their tags are none of ours. The first of them, and how many more there were.
@@ -88,9 +88,9 @@ struct Pair {
     matched: Matched,
 }
 
-/// What we say of a session.
+/// A session by our record.
 #[derive(Debug)]
-struct Ours {
+struct OwnSession {
     session: SessionId,
     /// It was dialled in vain: what it sent is not known.
     refused: bool,
@@ -100,9 +100,9 @@ struct Ours {
     closed: Option<HowClosed>,
 }
 
-/// What the server says of a session that is over.
+/// A session that is over, by the server's record.
 #[derive(Debug)]
-struct Theirs {
+struct ServerSession {
     label: Option<String>,
     logged_out: bool,
     spoke: bool,
@@ -110,7 +110,7 @@ struct Theirs {
 
 /// A command of ours.
 #[derive(Debug)]
-struct Claim {
+struct OwnCommand {
     verb: &'static str,
     /// The operation that sent it; none for the commands of a sign-in or a goodbye.
     by: Option<Sender>,
@@ -177,14 +177,17 @@ impl Analysis for Witness {
             What::RunStart(_) => self.available = true,
             What::SessionOpened(opened) => {
                 let (session, label) = (opened.session, opened.label.clone());
-                self.dialled(opened.local_port, Ours { session, refused: false, answered: true, label, closed: None });
+                self.dialled(
+                    opened.local_port,
+                    OwnSession { session, refused: false, answered: true, label, closed: None },
+                );
                 self.claim_all(start, session, &opened.commands, false);
             }
             What::SessionRefused(refused) => {
                 if let Some(port) = refused.local_port {
                     let session = refused.session;
                     let answered = refused.sign_in_attempted || refused.dial_us.greeting.is_some();
-                    self.dialled(port, Ours { session, refused: true, answered, label: None, closed: None });
+                    self.dialled(port, OwnSession { session, refused: true, answered, label: None, closed: None });
                 }
             }
             What::SessionClosed(closed) => self.closed(start, closed),
@@ -212,7 +215,7 @@ impl Analysis for Witness {
 }
 
 impl Witness {
-    fn dialled(&mut self, at: u16, ours: Ours) {
+    fn dialled(&mut self, at: u16, ours: OwnSession) {
         let port = self.ports.entry(at).or_default();
         let number = port.ours;
         port.ours += 1;
@@ -236,8 +239,8 @@ impl Witness {
 
     fn claim_all(&mut self, start: &RunStart, session: SessionId, commands: &[Command], may_be_lost: bool) {
         for command in commands {
-            let claim = Claim { verb: command.verb, by: None, may_be_lost };
-            if let Err((why, _)) = self.claim(start, session, command.tag, claim) {
+            let own = OwnCommand { verb: command.verb, by: None, may_be_lost };
+            if let Err((why, _)) = self.sent(start, session, command.tag, own) {
                 self.disagree(None, format!("{session}: {why}"));
             }
         }
@@ -245,19 +248,25 @@ impl Witness {
 
     /// One command of ours: it is matched with what the server read already, or waits for that. One that can be neither
     /// comes back, with the reason.
-    fn claim(&mut self, start: &RunStart, session: SessionId, tag: Tag, claim: Claim) -> Result<(), (String, Claim)> {
+    fn sent(
+        &mut self,
+        start: &RunStart,
+        session: SessionId,
+        tag: Tag,
+        own: OwnCommand,
+    ) -> Result<(), (String, OwnCommand)> {
         let Some((at, pair)) = self.pair_of(session) else {
-            return Err((format!("the server never saw its session {session}"), claim));
+            return Err((format!("the server never saw its session {session}"), own));
         };
-        if pair.matched.has(tag.number) || pair.claims.contains_key(&tag.number) {
-            return Err((format!("two operations claim {tag} {} on port {at}", claim.verb), claim));
+        if pair.matched.has(tag.number) || pair.sent.contains_key(&tag.number) {
+            return Err((format!("two operations claim {tag} {} on port {at}", own.verb), own));
         }
         match pair.read.remove(&tag.number) {
             Some(read) => {
                 pair.matched.add(tag.number);
-                self.compare(start, at, session, &claim, &read);
+                self.compare(start, at, session, &own, &read);
             }
-            None => drop(pair.claims.insert(tag.number, claim)),
+            None => drop(pair.sent.insert(tag.number, own)),
         }
         Ok(())
     }
@@ -272,10 +281,10 @@ impl Witness {
             pair.add_strange(command.clone());
             return;
         };
-        match (pair.claims.remove(&tag), pair.session()) {
-            (Some(claim), Some(session)) => {
+        match (pair.sent.remove(&tag), pair.session()) {
+            (Some(own), Some(session)) => {
                 pair.matched.add(tag);
-                self.compare(start, at, session, &claim, command);
+                self.compare(start, at, session, &own, command);
             }
             _ => {
                 if let Some(twice) = pair.read.insert(tag, command.clone()) {
@@ -286,15 +295,15 @@ impl Witness {
     }
 
     /// A command of ours, and the server's record of it.
-    fn compare(&mut self, start: &RunStart, at: u16, session: SessionId, claim: &Claim, read: &WitnessedCommand) {
-        let wrong = if read.verb == claim.verb {
-            claim.by.as_ref().and_then(|by| by.wrong(claim, read))
+    fn compare(&mut self, start: &RunStart, at: u16, session: SessionId, own: &OwnCommand, read: &WitnessedCommand) {
+        let wrong = if read.verb == own.verb {
+            own.by.as_ref().and_then(|by| by.wrong(own, read))
         } else {
-            Some(format!("the server saw {} on port {at}, not {}", name(read), claim.verb))
+            Some(format!("the server saw {} on port {at}, not {}", name(read), own.verb))
         };
-        match (&claim.by, wrong) {
+        match (&own.by, wrong) {
             (Some(by), wrong) => self.settle(start, by, wrong, false),
-            (None, Some(wrong)) if !claim.may_be_lost => self.disagree(None, format!("{session}: {wrong}")),
+            (None, Some(wrong)) if !own.may_be_lost => self.disagree(None, format!("{session}: {wrong}")),
             (None, _) => {}
         }
     }
@@ -379,9 +388,9 @@ impl Witness {
                     continue;
                 }
                 // What a broken operation sent last may still be on its way to the server when we have given it up.
-                let claim = Claim { verb: command.verb, by: Some(by), may_be_lost: broke && left == 0 };
-                if let Err((why, claim)) = self.claim(start, session, command.tag, claim)
-                    && let Some(by) = claim.by
+                let own = OwnCommand { verb: command.verb, by: Some(by), may_be_lost: broke && left == 0 };
+                if let Err((why, own)) = self.sent(start, session, command.tag, own)
+                    && let Some(by) = own.by
                 {
                     self.settle(start, &by, Some(why), false);
                 }
@@ -405,7 +414,7 @@ impl Witness {
         let Some(port) = self.ports.get_mut(&over.peer_port) else { return };
         let Some(pair) = port.pair(number) else { return };
         let spoke = over.commands > 0 || over.run_id.is_some() || over.label.is_some();
-        pair.theirs = Some(Theirs { label: over.label.clone(), logged_out: over.logged_out, spoke });
+        pair.theirs = Some(ServerSession { label: over.label.clone(), logged_out: over.logged_out, spoke });
         port.theirs = number + 1;
     }
 
@@ -433,7 +442,7 @@ impl Witness {
         for pair in port.pairs.iter_mut().skip(first).take(unseen) {
             read.extend(std::mem::take(&mut pair.read).into_values().chain(std::mem::take(&mut pair.strange)));
             more_strange += std::mem::take(&mut pair.more_strange);
-            pair.theirs = Some(Theirs { label: None, logged_out: false, spoke: false });
+            pair.theirs = Some(ServerSession { label: None, logged_out: false, spoke: false });
         }
         if let Some(later) = port.pairs.get_mut(first + unseen) {
             later.more_strange += more_strange;
@@ -449,7 +458,7 @@ impl Witness {
     #[must_use]
     pub fn remembered(&self) -> usize {
         let pairs = self.ports.values().flat_map(|port| &port.pairs);
-        let kept = pairs.map(|pair| 1 + pair.claims.len() + pair.read.len() + pair.matched.beyond.len());
+        let kept = pairs.map(|pair| 1 + pair.sent.len() + pair.read.len() + pair.matched.beyond.len());
         kept.sum::<usize>() + self.sessions.len() + self.operations.len()
     }
 
@@ -469,11 +478,11 @@ impl Witness {
     }
 
     fn remains(&mut self, start: &RunStart, at: u16, pair: Pair) {
-        let Pair { ours, theirs, claims, read, strange, more_strange, .. } = pair;
+        let Pair { ours, theirs, sent, read, strange, more_strange, .. } = pair;
         let unseen = theirs.is_none() && read.is_empty() && strange.is_empty();
         let rest = read.into_values().chain(strange);
         let Some(ours) = ours else {
-            // Whoever connects to the server and says nothing is no session of anybody's.
+            // A connection on which nothing was said belongs to no session.
             if rest.count() > 0 || theirs.is_some_and(|theirs| theirs.spoke) {
                 self.disagree(None, format!("the server saw a session on port {at} that we never opened"));
             }
@@ -481,16 +490,16 @@ impl Witness {
         };
         let session = ours.session;
         self.sessions.remove(&session);
-        for (tag, claim) in claims {
+        for (tag, own) in sent {
             let tag = start.tag(tag);
             let why = match unseen {
                 true => format!("the server never saw its session {session}"),
-                false => format!("the server saw no {tag} {} on port {at}", claim.verb),
+                false => format!("the server saw no {tag} {} on port {at}", own.verb),
             };
-            match claim.by {
-                Some(by) if claim.may_be_lost => self.settle(start, &by, None, true),
+            match own.by {
+                Some(by) if own.may_be_lost => self.settle(start, &by, None, true),
                 Some(by) => self.settle(start, &by, Some(why), false),
-                None if claim.may_be_lost || unseen => {}
+                None if own.may_be_lost || unseen => {}
                 None => self.disagree(None, format!("{session}: {why}")),
             }
         }
@@ -545,9 +554,9 @@ impl Pair {
 
 impl Sender {
     /// What is wrong with the server's record of the command, beside its verb.
-    fn wrong(&self, claim: &Claim, read: &WitnessedCommand) -> Option<String> {
-        wrong_mailbox(claim.verb, read, self.mailbox.as_deref()).or_else(|| {
-            let late = |time: Micros| time > self.ended && !claim.may_be_lost;
+    fn wrong(&self, own: &OwnCommand, read: &WitnessedCommand) -> Option<String> {
+        wrong_mailbox(own.verb, read, self.mailbox.as_deref()).or_else(|| {
+            let late = |time: Micros| time > self.ended && !own.may_be_lost;
             let outside = read.at_us.is_some_and(|time| time < self.issued_at || late(time));
             outside.then(|| format!("the server saw {} before or after the operation", name(read)))
         })

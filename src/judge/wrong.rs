@@ -1,9 +1,9 @@
-//! What does not hold, as the checks tell it.
+//! A violation that a check found.
 
-/// So many pieces of evidence are kept for each question; how many there were is counted.
+/// The most pieces of evidence that are kept for each question; all are counted.
 pub const EVIDENCE: usize = 12;
 
-/// What does not hold, and at which event, if it is one's.
+/// A violation, and its event if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
     /// The event's number.

@@ -13,7 +13,7 @@ use crate::event::{Ending, Event, Executor, Micros, RunStart, TaskId, What, Work
 /// So many events can make something forgettable before it is looked for, at least.
 const FORGET_AFTER: usize = 256;
 
-const START: Floor = Floor { seq: 0, at: Micros::ZERO };
+const START: Horizon = Horizon { seq: 0, at: Micros::ZERO };
 
 /// Sees each event once, in order, with what is true at that moment.
 pub trait Analysis {
@@ -58,7 +58,7 @@ pub struct Session {
 
 /// The earliest that something under way can refer to: how many events there were, and when the last of them was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Floor {
+pub struct Horizon {
     /// Events with a smaller number are past.
     pub seq: u64,
     /// Whatever is recorded from now on of something that was under way happened no sooner.
@@ -86,7 +86,7 @@ pub struct Ledger {
     ports: BTreeMap<u16, Vec<SessionId>>,
     open: usize,
     /// How many events there were when the next operation of each line can have been issued, at the earliest.
-    floors: BTreeMap<Line, Floor>,
+    horizons: BTreeMap<Line, Horizon>,
     /// Events since the last look that left something behind which can be forgotten some day.
     left: usize,
 }
@@ -143,16 +143,16 @@ impl Ledger {
             }
             What::Operation(it) => {
                 let line = it.task.map_or(Line::Worker(it.worker), Line::Task);
-                if let Some(floor) = self.floors.get_mut(&line) {
-                    *floor = Floor { seq: event.seq + 1, at: event.at };
+                if let Some(horizon) = self.horizons.get_mut(&line) {
+                    *horizon = Horizon { seq: event.seq + 1, at: event.at };
                 }
             }
             What::RunEnd(it) => self.end(it.ending()),
             What::TaskStarted(it) => {
-                self.floors.insert(Line::Task(it.task), Floor { seq: event.seq, at: event.at });
+                self.horizons.insert(Line::Task(it.task), Horizon { seq: event.seq, at: event.at });
             }
-            What::TaskEnded(it) => drop(self.floors.remove(&Line::Task(it.task))),
-            What::WorkerEnded(it) => drop(self.floors.remove(&Line::Worker(it.worker))),
+            What::TaskEnded(it) => drop(self.horizons.remove(&Line::Task(it.task))),
+            What::WorkerEnded(it) => drop(self.horizons.remove(&Line::Worker(it.worker))),
             _ => {}
         }
     }
@@ -163,7 +163,8 @@ impl Ledger {
         self.places = [(ConnectionId::MAIN, main)].into();
         // Where others do the work a worker has none under way by itself, and a scenario says nothing of what comes.
         if start.executor == Executor::Threads || start.scripted {
-            self.floors = start.workers.iter().map(|it| (Line::Worker(it.worker), START)).collect();
+            let workers = (0..).map(WorkerId).take(start.workers.len());
+            self.horizons = workers.map(|worker| (Line::Worker(worker), START)).collect();
         }
         self.start = Some(Arc::new(start.clone()));
     }
@@ -198,12 +199,12 @@ impl Ledger {
 
     /// The earliest that an operation under way can refer to. In a scenario that is its start.
     #[must_use]
-    pub fn horizon(&self) -> Floor {
+    pub fn horizon(&self) -> Horizon {
         if self.start.as_ref().is_none_or(|start| start.scripted) {
             return START;
         }
-        let end = Floor { seq: u64::MAX, at: Micros(u64::MAX) };
-        self.floors.values().copied().min().unwrap_or(end)
+        let end = Horizon { seq: u64::MAX, at: Micros(u64::MAX) };
+        self.horizons.values().copied().min().unwrap_or(end)
     }
 
     /// What was asked for; none before the stream begins.
@@ -281,6 +282,6 @@ impl Ledger {
     #[must_use]
     pub fn remembered(&self) -> usize {
         let defaults: usize = self.defaults.values().map(VecDeque::len).sum();
-        self.places.len() + self.sessions.len() + self.modes.len() + self.floors.len() + defaults
+        self.places.len() + self.sessions.len() + self.modes.len() + self.horizons.len() + defaults
     }
 }

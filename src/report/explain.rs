@@ -32,6 +32,17 @@ pub enum Unexplained {
         /// What may have been meant.
         nearest: Vec<&'static str>,
     },
+    /// Several words that are neither a word of the reports nor a server's line. `text` is fit to be shown.
+    #[error(
+        "\"{text}\" is no word of the reports and no server's line{} a line begins with its tag, *, a code, -ERR or [CODE], \
+         or speaks of a failure; --protocol takes any text for one", meant(.nearest)
+    )]
+    Phrase {
+        /// What was asked for.
+        text: String,
+        /// What may have been meant.
+        nearest: Vec<&'static str>,
+    },
     /// The line says that the server does what was asked.
     #[error("the line refuses nothing: \"{0}\"; paste a NO, BAD or BYE, an -ERR, a 4xx or 5xx reply")]
     Accepts(String),
@@ -69,33 +80,83 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
 
 /// The name alone, of `EmailClient.CreateConnection()` and `Client::thread_scope`; of several words one: `hung-up`.
 fn bare(word: &str) -> String {
+    let word = word.trim_end_matches(':');
     let (path, name) = word.split_at(word.rfind(['.', ':']).map_or(0, |last| last + 1));
     let is_path = !path.contains(char::is_whitespace) && !name.starts_with(char::is_whitespace);
     let name = if is_path { name } else { word };
     name.trim_end_matches("()").split_whitespace().collect::<Vec<_>>().join("-")
 }
 
-/// What a word means, or else a server's line that was pasted. `protocol` and `stage` narrow what a line can mean.
+/// What a word means, or a server's line that was pasted. `protocol` and `stage` narrow what a line can mean; with one of
+/// them, any text of several words is a line.
 ///
 /// # Errors
-/// There is no such word and it looks like no line, or the line refuses nothing.
+/// It is neither, or the line refuses nothing.
 pub fn explain_text(text: &str, protocol: Option<Protocol>, stage: Option<Stage>) -> Result<String, Unexplained> {
     if let Some(both) = failure_at_stage(text) {
         return Ok(both);
     }
-    match explain(text) {
-        Err(_) if lines::looks_like_a_line(text.trim()) => explain_line(text, protocol, stage),
-        explained => explained,
+    let text = text.trim();
+    let unknown = match explain(text) {
+        Err(unknown) => unknown,
+        explained => return explained,
+    };
+    let several = text.contains(char::is_whitespace);
+    let is_line = lines::has_the_form_of_a_line(text) || several && (protocol.is_some() || stage.is_some());
+    match begins_with_a_name(text) {
+        _ if is_line => explain_line(text, protocol, stage),
+        Some(name) => explain(name),
+        None if lines::speaks_of_a_failure(text) => explain_line(text, protocol, stage),
+        None => Err(if several { unknown.of_a_phrase(text) } else { unknown }),
     }
 }
 
-/// `limit-connections at auth, not tried`, as reports say it: the failure and its stage.
+/// `3x limit-connections at auth, not tried` and `FAILED: closed`, as reports say it: the failure, and its stage.
 fn failure_at_stage(text: &str) -> Option<String> {
+    let failure = |name: &str| chapter(FAILURES).find(|it| it.name == name);
+    if let Some(name) = text.trim().strip_prefix("FAILED: ") {
+        return failure(name).map(shown);
+    }
     let (kind, rest) = text.trim().split_once(" at ")?;
+    let times = kind.split_once("x ").filter(|(times, _)| times.bytes().all(|byte| byte.is_ascii_digit()));
     let stage = rest.split([',', ':', ' ']).next()?;
-    let failure = chapter(FAILURES).find(|it| it.name == kind)?;
+    let failure = failure(times.map_or(kind, |(_, kind)| kind.trim()))?;
     let stage = chapter(STAGES).find(|it| it.name == stage)?;
     Some(shown(failure) + "\n" + &shown(stage))
+}
+
+/// A line of a report: the finding, the rule or the name of several words that it begins with. One that is an everyday
+/// word, such as `no`, says nothing of what it stands in.
+fn begins_with_a_name(text: &str) -> Option<&'static str> {
+    let begins = |name: &str| {
+        let telling = name.contains(|letter: char| letter == '-' || letter.is_ascii_digit());
+        let rest =
+            hyphenated(text).strip_prefix(&hyphenated(name)).map(|rest| rest.is_empty() || rest.starts_with('-'));
+        telling && rest == Some(true)
+    };
+    all().iter().flat_map(Article::names).filter(|name| begins(name)).max_by_key(|name| name.len())
+}
+
+/// `Rules held for 4` is `rules-held-for-4`.
+fn hyphenated(text: &str) -> String {
+    let words =
+        text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '\'').filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+impl Unexplained {
+    /// The same of several words: what one of them means may help.
+    fn of_a_phrase(self, text: &str) -> Self {
+        let Self::Word { word, mut nearest } = self else { return self };
+        if nearest.is_empty() {
+            let words: Vec<_> =
+                text.split_whitespace().map(|word| word.trim_matches(|it: char| it.is_ascii_punctuation())).collect();
+            let named = |it: &&Article| it.name.len() > 3 && words.iter().any(|word| it.is_called(word));
+            let names: BTreeSet<_> = all().iter().filter(named).map(|article| article.name).collect();
+            nearest = names.into_iter().take(3).collect();
+        }
+        Self::Phrase { text: word, nearest }
+    }
 }
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.

@@ -30,7 +30,7 @@ pub struct Spec {
     pub name: &'static str,
     /// Its purpose, in a few words.
     pub purpose: &'static str,
-    /// When it is written.
+    /// Whether it is written at the end or live.
     pub form: Form,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
@@ -121,8 +121,7 @@ impl<'a> Head<'a> {
 fn run_shape(report: &RunReport) -> Document<'_> {
     let RunReport { start, ending, summary, verdict, policy, .. } = report;
     let role = |worker: WorkerId| {
-        let role = usize::try_from(worker.0).ok().and_then(|at| start.workers.get(at));
-        role.map(|it| it.role).unwrap_or_default()
+        start.workers.get(worker.0).map(|it| it.role).unwrap_or_default()
     };
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
@@ -155,6 +154,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         sections: summary.sections.iter().map(SectionShape::from).collect(),
         findings: &verdict.findings,
         verdict: verdict.proof,
+        unjudged: &verdict.unjudged,
         exit_code: report.exit_code(),
         failures: &summary.failures,
         other_failures: summary.other_failures,
@@ -165,7 +165,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         executor: start.executor,
         dispose: start.dispose,
         operations_on: OperationsOn::of(&summary.tasks),
-        tasks: summary.tasks.iter().map(TaskShape::from).collect(),
+        tasks: &summary.tasks,
         sessions: summary.sessions.iter().map(session).collect(),
         other_sessions: summary.rest,
     }
@@ -220,6 +220,9 @@ struct Document<'a> {
     sections: Vec<SectionShape<'a>>,
     findings: &'a [Finding],
     verdict: Proof,
+    /// What could not be judged, and why; missing if nothing was left out.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unjudged: &'a [String],
     /// Null if the stream was cut before the run's end.
     exit_code: Option<u8>,
     failures: &'a [FailureRow],
@@ -237,7 +240,8 @@ struct Document<'a> {
     /// How many of the tasks' operations ran on whose connections.
     operations_on: OperationsOn,
     /// None if the workers do the work themselves.
-    tasks: Vec<TaskShape<'a>>,
+    #[serde(serialize_with = "tasks")]
+    tasks: &'a [TaskRow],
     sessions: Vec<SessionShape<'a>>,
     /// The sums of the sessions that are not in `sessions`.
     other_sessions: Rest,
@@ -399,7 +403,7 @@ fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
 struct TaskShape<'a> {
     task: TaskId,
     /// The threads that its operations ran on.
-    workers: Vec<WorkerId>,
+    workers: &'a [WorkerId],
     operations: Counts,
     operations_on: OperationsOn,
     /// How many operations each connection carried.
@@ -414,12 +418,17 @@ impl<'a> From<&'a TaskRow> for TaskShape<'a> {
     fn from(row: &'a TaskRow) -> Self {
         Self {
             task: row.task,
-            workers: row.workers.iter().copied().collect(),
+            workers: &row.workers,
             operations: row.operations,
             operations_on: OperationsOn::of(std::slice::from_ref(row)),
             connections: row.used.iter().map(|(connection, used)| (connection.to_string(), used.operations)).collect(),
             default_refused: row.refused,
-            stopped: row.stopped.as_ref(),
+            stopped: row.stopped.as_deref(),
         }
     }
+}
+
+/// One after the other: all at once would take as much memory again.
+fn tasks<S: Serializer>(rows: &[TaskRow], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(rows.iter().map(TaskShape::from))
 }

@@ -100,7 +100,7 @@ impl Progress {
         Self { view, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
     }
 
-    /// Shows how far the run has come. Most calls draw nothing, so many a second are cheap.
+    /// Shows how far the run has come. Most calls draw nothing, and are cheap.
     pub fn update(&mut self, tally: &Tally) {
         let now = Instant::now();
         let due = match &self.view {

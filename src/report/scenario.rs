@@ -4,8 +4,10 @@ use super::model::ScenarioReport;
 use super::table::gates;
 use super::table::grid::{labelled, paragraph};
 use super::table::verdict::CUT;
-use super::words::{many, printable, signal};
-use crate::event::{Action, Agreement, Did, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
+use super::words::{evidence, many, printable, signal};
+use crate::event::{
+    Action, Agreement, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
+};
 use crate::judge::{Steps, failed_gates};
 
 /// The column of what a step did.
@@ -24,27 +26,21 @@ impl ScenarioReport {
     pub(super) fn ends(&self) -> String {
         let Some(end) = &self.end else { return format!("\n{}\n", paragraph(CUT)) };
         let mut text = "\n".to_owned();
+        let steps = Steps::of(&self.steps);
         for (client, proof) in end.clients.iter().zip(&self.proofs) {
             let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", printable(&client.name)) };
             text += &paragraph(&format!("{whose}{}", checked(*proof)));
-            // A few steps give no figures to advise on.
-            for finding in client.findings.iter().filter(|finding| finding.severity != Severity::Advice) {
+            // A few steps give no figures to advise on, unless the scenario is about that.
+            let told = |it: &&Finding| it.severity != Severity::Advice || steps.expects(&it.id);
+            for finding in client.findings.iter().filter(told) {
                 let (id, severity) = (&finding.id, finding.severity.name());
                 text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
-                text += &labelled(finding.evidence.iter().map(|line| ("  ".to_owned(), printable(line))));
+                text += &labelled(evidence(&finding.evidence).map(|piece| ("  ".to_owned(), piece)));
             }
             text += &gates::section(&whose, &client.gates);
         }
-        let steps = many(end.steps as u64, "step");
-        text + &paragraph(&format!("exit {}: {steps}, {}", end.exit_code, self.why())) + "\n"
-    }
-
-    /// The reason of its exit code.
-    pub(super) fn why(&self) -> String {
-        match &self.end {
-            Some(end) => reason_of(&Steps::of(&self.steps), end),
-            None => "it has not ended".to_owned(),
-        }
+        let (all, why) = (many(end.steps as u64, "step"), reason_of(&steps, end));
+        text + &paragraph(&format!("exit {}: {all}, {why}", end.exit_code)) + "\n"
     }
 }
 

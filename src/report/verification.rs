@@ -12,7 +12,7 @@ use super::words::{concluded, count, many, printable};
 use crate::event::{Gated, PassedOver, RunEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
 
-/// So many doubts are told of; the others are counted.
+/// The most doubts that are told; the others are counted.
 const TOLD: usize = 12;
 
 /// For people, at most 80 columns wide.

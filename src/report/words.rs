@@ -43,6 +43,19 @@ pub(crate) fn day(time: SystemTime) -> String {
     day
 }
 
+/// Pieces of evidence, made safe for a terminal. What stands behind the first colon, a server's line for one, is not said
+/// anew where it is the same.
+pub(super) fn evidence(pieces: &[String]) -> impl Iterator<Item = String> {
+    let mut last = None;
+    pieces.iter().map(move |piece| match piece.split_once(": ") {
+        Some((whose, what)) if last == Some(what) => format!("{}: the same", printable(whose)),
+        said => {
+            last = said.map(|(_, what)| what);
+            printable(piece)
+        }
+    })
+}
+
 /// `1,984 workers`: a count of things that take an `s`.
 pub(crate) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::conductor::{CLOSE, ClientSetup, Conductor, Outcome};
 use super::context::Shared;
-use super::script::ClientPlan;
+use super::interpreter::{CLOSE, ClientSetup, Interpreter, Outcome, Setup};
+use super::script::{ClientPlan, Script};
 use crate::allocator::Mode;
-use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, TaskId, TaskRole, WorkerId, WorkerRole};
+use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, Stretches};
 use crate::workload::{self, Breaker, Recorder, Recording};
 
 /// What a thread keeps is closed when it lets go: there is nothing to wait for.
 const CLOSE_WHAT_IS_FREE: Duration = Duration::from_millis(200);
 
-impl Conductor<'_, '_> {
+impl Interpreter<'_, '_> {
     pub(super) fn make(&mut self, number: usize) -> Outcome {
         let Some(plan) = self.context.script.clients.get(number) else { return Outcome::noted("") };
         let run_id = self.run_id(number);
@@ -25,7 +25,8 @@ impl Conductor<'_, '_> {
             connect_timeout: plan.connect_timeout.unwrap_or(self.setup.connect_timeout),
             operation_timeout: plan.operation_timeout.unwrap_or(self.setup.operation_timeout),
         }));
-        let recorder = Arc::new(Recorder::new(self.setup.clock, self.start(plan, &run_id)));
+        let recorder =
+            Arc::new(Recorder::new(self.setup.clock, run_start(&self.context.script, self.setup, plan, &run_id)));
         let recording = Recording {
             connector: Arc::clone(&connector),
             recorder: Arc::clone(&recorder),
@@ -50,45 +51,6 @@ impl Conductor<'_, '_> {
         format!("{:012x}", first.wrapping_add(client as u64) & ((1 << 48) - 1))
     }
 
-    fn start(&self, plan: &ClientPlan, run_id: &str) -> RunStart {
-        let script = &self.context.script;
-        let role = Role::default();
-        let worker = |(number, name): (u32, &String)| {
-            let (worker, name) = (WorkerId(number), Some(name.clone()));
-            WorkerRole { worker, name, role }
-        };
-        let task = |(number, name): (u32, &String)| {
-            let (task, name) = (TaskId(number), Some(name.clone()));
-            TaskRole { task, name, role }
-        };
-        RunStart {
-            schema_version: event::SCHEMA_VERSION,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: run_id.to_owned(),
-            started: self.setup.started,
-            server: self.setup.server.clone(),
-            sandbox: None,
-            protocol: script.protocol,
-            certificates_verified: self.setup.tls.then_some(!self.setup.insecure),
-            mode: plan.mode,
-            threads: script.threads.len(),
-            // Nothing was asked in advance: the scenario says what to do.
-            seed: None,
-            asked: None,
-            mix: None,
-            mailboxes: script.mailboxes.clone(),
-            max_connections: plan.max_connections,
-            lock: Lock::Unit,
-            workers: (0..).zip(&script.threads).map(worker).collect(),
-            executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
-            dispose: Dispose::Never,
-            tasks: (0..).zip(&script.tasks).map(task).collect(),
-            switches: Vec::new(),
-            scripted: true,
-            witnessed: self.setup.faults.is_some(),
-        }
-    }
-
     pub(super) fn set_mode(&self, clients: &[usize], mode: Mode) -> Outcome {
         let clients = clients.iter().filter_map(|client| self.context.client(*client));
         clients.filter_map(Shared::client).for_each(|client| client.set_mode(mode));
@@ -105,7 +67,7 @@ impl Conductor<'_, '_> {
         Outcome::noted(text.clone()).unless(open <= held, "all closed", text)
     }
 
-    /// Whoever uses it then is its last holder; if nobody does, this closes it.
+    /// The thread that uses it then is its last holder; without one, this closes it.
     pub(super) fn let_go_of(&mut self, client: usize) -> Outcome {
         let Some(shared) = self.context.client(client) else { return Outcome::noted("nothing") };
         let mine = shared.let_go();
@@ -118,5 +80,36 @@ impl Conductor<'_, '_> {
             open => (format!("let go, and closed but for {open} in use"), open <= held),
         };
         Outcome::noted(text.clone()).unless(held, "all closed", text)
+    }
+}
+
+/// How the run of that client begins.
+pub(super) fn run_start(script: &Script, setup: &Setup<'_>, plan: &ClientPlan, run_id: &str) -> RunStart {
+    let named = |name: &String| (Some(name.clone()), Role::default());
+    RunStart {
+        schema_version: event::SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: run_id.to_owned(),
+        started: setup.started,
+        server: setup.server.clone(),
+        sandbox: None,
+        protocol: script.protocol,
+        certificates_verified: setup.tls.then_some(!setup.insecure),
+        mode: plan.mode,
+        threads: script.threads.len(),
+        // Nothing was asked in advance: the scenario says what to do.
+        seed: None,
+        asked: None,
+        mix: None,
+        mailboxes: script.mailboxes.clone(),
+        max_connections: plan.max_connections,
+        lock: Lock::Unit,
+        workers: Stretches::of(script.threads.iter().map(named)),
+        executor: if script.tasks.is_empty() { Executor::Threads } else { Executor::Pool },
+        dispose: Dispose::Never,
+        tasks: Stretches::of(script.tasks.iter().map(named)),
+        switches: Vec::new(),
+        scripted: true,
+        witnessed: setup.faults.is_some(),
     }
 }

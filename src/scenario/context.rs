@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::asking::Asking;
 use super::script::Script;
+use super::thread_states::ThreadStates;
 use crate::allocator::{Client, Connection, ConnectionId, SessionId};
 use crate::event::{TaskEnded, TaskId, TaskStarted, WorkerId};
 use crate::protocol::{MailConnector, Stationery};
@@ -22,7 +22,7 @@ pub(super) struct Context {
     /// The clients that have recorded each task's beginning: a task begins there when it first uses the client.
     tasks: Mutex<BTreeMap<TaskId, BTreeSet<usize>>>,
     /// Who asks for a connection.
-    pub(super) asking: Asking,
+    pub(super) thread_states: ThreadStates,
     pub(super) letters: Option<Stationery>,
     pub(super) control: Arc<Control>,
 }
@@ -46,7 +46,7 @@ impl Context {
             connections: script.connections.iter().map(|_| Mutex::default()).collect(),
             selected: Mutex::default(),
             tasks: Mutex::default(),
-            asking: Asking::new(script.threads.len()),
+            thread_states: ThreadStates::new(script.threads.len()),
             letters,
             control: Arc::clone(control),
             script: script.clone(),

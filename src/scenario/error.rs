@@ -18,12 +18,12 @@ pub struct ScriptError {
 
 /// A mistake in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct ParseError {
     pub(super) column: usize,
     pub(super) message: String,
 }
 
-impl Wrong {
+impl ParseError {
     pub(super) fn at(column: usize, message: impl Into<String>) -> Self {
         Self { column, message: message.into() }
     }

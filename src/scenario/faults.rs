@@ -22,7 +22,7 @@ pub enum SessionFault {
 pub enum ServerFault {
     /// It refuses new connections, or takes them again.
     RefuseConnections(bool),
-    /// It takes so many connections of each user, or any number.
+    /// The most connections that it takes of each user; none for any number.
     LimitConnections(Option<usize>),
     /// Every reply is so late.
     Delay(Duration),

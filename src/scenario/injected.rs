@@ -1,13 +1,13 @@
-//! Tells the server to do wrong, at a step that says so.
+//! Faults that a step injects into the server.
 
-use super::conductor::{Conductor, Outcome};
 use super::faults::ServerFault;
+use super::interpreter::{Interpreter, Outcome};
 use super::script::{Fault, Target, Which};
 use crate::allocator::{ConnectionId, SessionId};
 use crate::event::WorkerId;
 use crate::protocol::Protocol;
 
-impl Conductor<'_, '_> {
+impl Interpreter<'_, '_> {
     pub(super) fn inject(&mut self, fault: &Fault) -> Outcome {
         let Some(server) = self.setup.faults else {
             return Outcome::failed("the sandbox", "a real server, which cannot be told to");
@@ -24,7 +24,7 @@ impl Conductor<'_, '_> {
             Fault::Server(fault) => {
                 server.on_server(fault);
                 let ServerFault::LimitConnections(Some(limit)) = fault else { return Outcome::noted("") };
-                // Whoever signs in is known by name; by SMTP the limit comes before that.
+                // SMTP's limit comes before the sign-in, so the server counts by address.
                 let each = if self.context.script.protocol == Protocol::Smtp { "address" } else { "user" };
                 Outcome::noted(format!("{limit} for each {each}"))
             }

@@ -3,24 +3,24 @@
 //! [`Script::parse`] reads one; [`perform`] runs it on real threads against a real connector. What happens is one stream of
 //! events, judged as it goes by: the scenario's own, and those of each client.
 
-mod asking;
 mod client;
-mod conductor;
 mod context;
 mod error;
 mod faults;
 mod injected;
+mod interpreter;
 mod parse;
 mod script;
 mod stream;
 mod thread;
+mod thread_states;
 mod threads;
 mod told;
 mod words;
 
-pub use conductor::{ClientSetup, Performed, Setup, perform};
 pub use error::ScriptError;
 pub use faults::{Faults, ServerFault, SessionFault};
+pub use interpreter::{ClientSetup, Performed, Setup, perform};
 pub use script::Script;
 pub use stream::{Audience, Seen};
 

@@ -15,12 +15,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use self::values::{mode, time};
-use super::error::{ScriptError, Wrong};
+use super::error::{ParseError, ScriptError};
 use super::script::{Script, Step, StepKind};
 use super::words::{Word, Words};
 use crate::protocol::Protocol;
 
-/// A file may be so long, in bytes.
+/// The longest file, in bytes.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 const MOST_LINES: usize = 2000;
 const MOST_THREADS: usize = 64;
@@ -89,16 +89,16 @@ impl Script {
         Protocol::ALL.into_iter().find(|protocol| protocol.name() == first)
     }
 
-    /// Reads a scenario for that protocol; `file` is what it is called in messages.
+    /// Reads a scenario for that protocol; messages call it `file`.
     ///
     /// # Errors
     /// The first mistake, with its line and column.
     pub fn parse(file: &str, text: &str, protocol: Protocol) -> Result<Self, ScriptError> {
         let wrong =
-            |line: usize, Wrong { column, message }| ScriptError { file: file.to_owned(), line, column, message };
+            |line: usize, ParseError { column, message }| ScriptError { file: file.to_owned(), line, column, message };
         if text.len() > MOST_BYTES {
             let message = format!("a scenario holds at most {MOST_BYTES} bytes, this one {}; split it", text.len());
-            return Err(wrong(1, Wrong::at(1, message)));
+            return Err(wrong(1, ParseError::at(1, message)));
         }
         let mut parser = Parser::new(file, protocol);
         let text = text.strip_prefix(MARK).unwrap_or(text);
@@ -107,7 +107,7 @@ impl Script {
             if number > MOST_LINES {
                 return Err(wrong(
                     number,
-                    Wrong::at(1, format!("a scenario has at most {MOST_LINES} lines; split it")),
+                    ParseError::at(1, format!("a scenario has at most {MOST_LINES} lines; split it")),
                 ));
             }
             parser.line(line).map_err(|why| wrong(number, why))?;
@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn line(&mut self, line: &'a str) -> Result<(), Wrong> {
+    fn line(&mut self, line: &'a str) -> Result<(), ParseError> {
         let mut words = Words::of(line)?;
         if words.is_over() {
             return Ok(());
@@ -161,19 +161,19 @@ impl<'a> Parser<'a> {
             Some((_, steps)) if matches!(step.kind, StepKind::Thread(_)) => steps.push(step),
             Some(_) => {
                 let message = "only what threads and tasks do stands in a parallel block; close it with `end` first";
-                return Err(Wrong::at(first.column, message));
+                return Err(ParseError::at(first.column, message));
             }
         }
         Ok(())
     }
 
     /// None for a line that is no step of its own.
-    fn kind(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<StepKind>, Wrong> {
+    fn kind(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<Option<StepKind>, ParseError> {
         let takes_none =
             ["client", "pool", "task", "all", "close", "drop", "pause", "server", "expect"].contains(&first.text);
         if let Some(arrow) = words.arrow().filter(|_| takes_none && !first.quoted) {
             let message = format!("`{}` takes no expectation: only what a thread does has a result", first.text);
-            return Err(Wrong::at(arrow, message));
+            return Err(ParseError::at(arrow, message));
         }
         let kind = match first.text {
             _ if first.quoted => return Err(first.is_no("the beginning of a step")),
@@ -215,9 +215,9 @@ impl<'a> Parser<'a> {
         Ok(Some(kind))
     }
 
-    fn protocols(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<(), Wrong> {
+    fn protocols(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<(), ParseError> {
         if self.begun {
-            return Err(Wrong::at(first.column, "`protocols:` stands before the first step"));
+            return Err(ParseError::at(first.column, "`protocols:` stands before the first step"));
         }
         let mut all = Vec::new();
         while !words.is_over() {
@@ -235,35 +235,36 @@ impl<'a> Parser<'a> {
             self.script.protocol.name(),
             names.first().copied().unwrap_or("imap")
         );
-        Err(Wrong::at(first.column, message))
+        Err(ParseError::at(first.column, message))
     }
 
-    fn open_block(&mut self, first: &Word<'a>) -> Result<(), Wrong> {
+    fn open_block(&mut self, first: &Word<'a>) -> Result<(), ParseError> {
         if let Some((line, _)) = self.block {
-            return Err(Wrong::at(first.column, format!("the parallel block of line {line} is still open")));
+            return Err(ParseError::at(first.column, format!("the parallel block of line {line} is still open")));
         }
         self.block = Some((self.line, Vec::new()));
         Ok(())
     }
 
-    fn close_block(&mut self, first: &Word<'a>) -> Result<StepKind, Wrong> {
-        let (_, steps) = self.block.take().ok_or_else(|| Wrong::at(first.column, "no parallel block is open here"))?;
+    fn close_block(&mut self, first: &Word<'a>) -> Result<StepKind, ParseError> {
+        let (_, steps) =
+            self.block.take().ok_or_else(|| ParseError::at(first.column, "no parallel block is open here"))?;
         self.threads.iter_mut().for_each(|thread| thread.lines = 0);
         Ok(StepKind::Parallel(steps))
     }
 
-    fn end(self) -> Result<Script, (usize, Wrong)> {
+    fn end(self) -> Result<Script, (usize, ParseError)> {
         if let Some((line, _)) = self.block {
-            return Err((line, Wrong::at(1, "this parallel block is never closed: write `end`")));
+            return Err((line, ParseError::at(1, "this parallel block is never closed: write `end`")));
         }
         for (thread, name) in self.threads.iter().zip(&self.script.threads) {
             if let Some(line) = thread.begun {
                 let message = format!("what {name} begins here it never finishes: write `{name} finishes`");
-                return Err((line, Wrong::at(1, message)));
+                return Err((line, ParseError::at(1, message)));
             }
         }
         if self.script.steps.is_empty() {
-            return Err((1, Wrong::at(1, "there is no step in this scenario")));
+            return Err((1, ParseError::at(1, "there is no step in this scenario")));
         }
         Ok(self.script)
     }

@@ -190,7 +190,7 @@ impl Script {
         self.whose(client).map_or_else(String::new, |name| format!("{name} "))
     }
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -207,7 +207,7 @@ impl Script {
         self.users.iter().map(|(line, user)| (*line, user.as_str()))
     }
 
-    /// What it is to be performed by.
+    /// The protocol that it is performed by.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         self.protocol

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Ending, Event, Micros, Policy, ScenarioEnd, ScenarioStart, Step, What};
-use crate::judge::expectations::{Came, Client, evaluate};
+use crate::judge::expectations::{Client, Evaluation, evaluate};
 use crate::judge::{Judge, Steps, Verdict, client_end, run_end};
 use crate::workload::Recorder;
 
@@ -82,7 +82,7 @@ impl<'a> Stream<'a> {
     }
 
     /// What the step came to, by what is known now.
-    pub(super) fn evaluate(&mut self, step: &Step) -> Option<Came> {
+    pub(super) fn evaluate(&mut self, step: &Step) -> Option<Evaluation> {
         self.collect();
         let clients: Vec<Client<'_>> = self.clients.iter().flatten().map(Followed::known).collect();
         evaluate(step, &clients)
@@ -103,7 +103,7 @@ impl<'a> Stream<'a> {
         &self.steps
     }
 
-    /// The client is closed, but for so many connections if that is known: nothing is recorded any more.
+    /// The client is closed, and nothing is recorded any more. `open` connections are left, if the number is known.
     pub(super) fn close(&mut self, client: usize, interrupted: Option<i32>, open: Option<usize>) {
         let Some(client) = self.clients.get_mut(client).and_then(Option::as_mut) else { return };
         let left = client.recorder.freeze();

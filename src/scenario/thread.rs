@@ -116,7 +116,7 @@ impl<'a> Thread<'a> {
     }
 
     fn actions(&mut self, actions: &[Action], did: &mut Vec<Did>) {
-        // Dropped at the line's end, by a panic too: that is what it is for.
+        // Dropped at the line's end, by a panic too: the lease ends there.
         let scoped = match actions.first() {
             Some(Action { client, kind: ActionKind::Scope }) => self.shared(*client).and_then(|_| self.client(*client)),
             _ => None,
@@ -157,8 +157,10 @@ impl<'a> Thread<'a> {
     fn act(&mut self, action: &Action) -> Did {
         use ActionKind::{Create, CreateDefault, Panic, Pause, Unit};
         match action.kind {
-            Create(_) | CreateDefault(_) | Unit { .. } => self.context.asking.asks(self.number, action.client),
-            _ => self.context.asking.works(self.number),
+            Create(_) | CreateDefault(_) | Unit { .. } => {
+                self.context.thread_states.waits_for(self.number, action.client)
+            }
+            _ => self.context.thread_states.runs(self.number),
         }
         let did = match &action.kind {
             Pause(pause) => {
@@ -168,7 +170,7 @@ impl<'a> Thread<'a> {
             Panic => resume_unwind(Box::new("as the scenario asks")),
             _ => self.on_client(action),
         };
-        self.context.asking.works(self.number);
+        self.context.thread_states.runs(self.number);
         did
     }
 
@@ -329,7 +331,7 @@ impl<'a> Thread<'a> {
             issued.operation.relied_on = Some(Box::new(selection.clone()));
         }
         let leased = issued.lease();
-        self.context.asking.works(self.number);
+        self.context.thread_states.runs(self.number);
         let did = match leased {
             Ok(mut lease) => {
                 let did = self.serve(asked, &mut lease, &mut issued);
@@ -362,7 +364,7 @@ impl<'a> Thread<'a> {
         let mut selected = locked(&self.context.selected);
         match issued.operation.leaves() {
             Leaves::Selected(mailbox) => {
-                // The commands are the selecting operation's own: whoever relies on them later does not have them.
+                // The commands belong to the operation that selected: one that relies on the selection has none of them.
                 let local_port = mail.established().local_port;
                 let uid_validity = told.or(mail.answered_by().and_then(|answer| answer.uid_validity));
                 let selection = Selection { session, local_port, commands: Box::default(), uid_validity };

@@ -53,7 +53,8 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Gives a thread its step; each action may take so long. The response has the number. None if the thread's queue is full.
+    /// Gives a thread its step; each action may take `each`. Returns the number that the response will have, or none if the
+    /// thread's queue is full.
     pub(super) fn request(&mut self, step: &ThreadStep, each: Duration) -> Option<usize> {
         let number = self.requests;
         self.requests += 1;

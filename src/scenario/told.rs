@@ -1,12 +1,12 @@
 //! What was expected of a step, and what happened instead, in words.
 
 use crate::event::{Action, Did};
-use crate::judge::expectations::Came;
+use crate::judge::expectations::Evaluation;
 
-/// What was expected, if anything is to be said of that, and what happened instead, if it did not hold. `written` is what the
-/// line says, `names` are the words for its actions.
+/// The expectation, if it is worth telling, and what happened instead, if it did not hold. `written` is the expectation as the
+/// line has it, `names` are the words for its actions.
 pub(super) fn expected_and_happened(
-    came: Came,
+    came: Evaluation,
     did: &[Action],
     written: Option<&str>,
     names: &[&str],
@@ -25,14 +25,14 @@ pub(super) fn expected_and_happened(
     };
     let written = written.map(str::to_owned);
     match came {
-        Came::AsExpected => (written, None),
-        Came::Failed(at) => {
+        Evaluation::AsExpected => (written, None),
+        Evaluation::Failed(at) => {
             let last = did.iter().rposition(|action| !matches!(action.did, Did::Noted { .. }));
             let other = written.and(last).map(|last| format!("; => speaks of {}", name(last))).unwrap_or_default();
             (Some("success".to_owned()), Some(said(at) + &other))
         }
-        Came::Otherwise(at) => (written, Some(at.map_or_else(|| "nothing".to_owned(), said))),
-        Came::State { expected, found, held } => (Some(expected), (!held).then_some(found)),
+        Evaluation::Otherwise(at) => (written, Some(at.map_or_else(|| "nothing".to_owned(), said))),
+        Evaluation::State { expected, found, held } => (Some(expected), (!held).then_some(found)),
     }
 }
 

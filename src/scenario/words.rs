@@ -1,8 +1,8 @@
 //! A line of a scenario as words, each with its column: what an error message points at.
 
-use super::error::Wrong;
+use super::error::ParseError;
 
-/// A line may be so long, in characters.
+/// The longest line, in characters.
 const LONGEST: usize = 1000;
 
 /// One word. `;` and `=>` are words of their own, wherever they stand.
@@ -26,9 +26,9 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     /// Splits a line. A `#` that begins a word begins a comment.
-    pub(super) fn of(line: &'a str) -> Result<Self, Wrong> {
+    pub(super) fn of(line: &'a str) -> Result<Self, ParseError> {
         if line.chars().count() > LONGEST {
-            return Err(Wrong::at(LONGEST, format!("the line is longer than {LONGEST} characters; split it")));
+            return Err(ParseError::at(LONGEST, format!("the line is longer than {LONGEST} characters; split it")));
         }
         let mut words = Vec::new();
         let mut rest = line;
@@ -40,13 +40,13 @@ impl<'a> Words<'a> {
                 break;
             }
             if first.is_control() {
-                return Err(Wrong::at(column(rest), "a control character has no place in a scenario"));
+                return Err(ParseError::at(column(rest), "a control character has no place in a scenario"));
             }
             let (text, after, quoted) = match first {
                 ';' => (&rest[..1], &rest[1..], false),
                 '"' => {
                     let inside = &rest[1..];
-                    let unended = || Wrong::at(column(rest), "the quote is not closed on this line");
+                    let unended = || ParseError::at(column(rest), "the quote is not closed on this line");
                     let end = inside.find('"').ok_or_else(unended)?;
                     (&inside[..end], &inside[end + 1..], true)
                 }
@@ -73,11 +73,11 @@ impl<'a> Words<'a> {
     }
 
     /// The next word, whatever it is; `what` says what should stand there.
-    pub(super) fn take(&mut self, what: &str) -> Result<Word<'a>, Wrong> {
+    pub(super) fn take(&mut self, what: &str) -> Result<Word<'a>, ParseError> {
         let word = self.words.get(self.at).cloned();
         self.at += 1;
         word.ok_or_else(|| {
-            Wrong::at(self.end(), format!("the line ends here; {} is expected", what.trim_end_matches(',')))
+            ParseError::at(self.end(), format!("the line ends here; {} is expected", what.trim_end_matches(',')))
         })
     }
 
@@ -89,26 +89,27 @@ impl<'a> Words<'a> {
     }
 
     /// The next word must be that one.
-    pub(super) fn must(&mut self, text: &str) -> Result<(), Wrong> {
+    pub(super) fn must(&mut self, text: &str) -> Result<(), ParseError> {
         let word = self.take(&format!("`{text}`"))?;
         if word.text == text && !word.quoted { Ok(()) } else { Err(word.is_no(&format!("`{text}`"))) }
     }
 
     /// Nothing must be left.
-    pub(super) fn must_be_over(&self) -> Result<(), Wrong> {
+    pub(super) fn must_be_over(&self) -> Result<(), ParseError> {
         match self.words.get(self.at) {
             None => Ok(()),
             Some(word) if word.text == ";" && self.words[..self.at].iter().any(Word::is_arrow) => {
-                Err(Wrong::at(word.column, "`=>` and what it expects come last in the line; no action follows it"))
+                Err(ParseError::at(word.column, "`=>` and what it expects come last in the line; no action follows it"))
             }
             Some(word) if word.is_arrow() && self.words[..self.at].iter().any(Word::is_arrow) => {
-                Err(Wrong::at(word.column, "there is one `=>` in a line; `or` stands between what may come of it"))
+                Err(ParseError::at(word.column, "there is one `=>` in a line; `or` stands between what may come of it"))
             }
-            Some(word) if word.is_arrow() => {
-                Err(Wrong::at(word.column, "no expectation can be added here: only what a thread does has a result"))
-            }
+            Some(word) if word.is_arrow() => Err(ParseError::at(
+                word.column,
+                "no expectation can be added here: only what a thread does has a result",
+            )),
             Some(word) => {
-                Err(Wrong::at(word.column, format!("`{}` is too much: the step is over before it", word.text)))
+                Err(ParseError::at(word.column, format!("`{}` is too much: the step is over before it", word.text)))
             }
         }
     }
@@ -138,9 +139,9 @@ impl<'a> Words<'a> {
 
 impl Word<'_> {
     /// The error that this word is not what should stand here.
-    pub(super) fn is_no(&self, what: &str) -> Wrong {
+    pub(super) fn is_no(&self, what: &str) -> ParseError {
         let what = what.trim_end_matches(',');
-        Wrong::at(self.column, format!("`{}` found; {what} is expected here", self.text))
+        ParseError::at(self.column, format!("`{}` found; {what} is expected here", self.text))
     }
 
     fn is_arrow(&self) -> bool {

@@ -30,7 +30,7 @@ struct State {
 }
 
 impl Barrier {
-    /// Of so many workers.
+    /// Of that number of workers.
     pub(super) fn of(workers: usize) -> Self {
         Self {
             of: workers,
@@ -65,7 +65,7 @@ impl Barrier {
         self.over.notify_all();
     }
 
-    /// Whether all workers are gone; waits for it so long.
+    /// Whether all workers are gone; waits up to `wait` for it.
     pub(super) fn all_gone(&self, wait: Duration) -> bool {
         let waited = self.all_gone.wait_timeout_while(self.state(), wait, |state| state.gone < self.of);
         waited.unwrap_or_else(PoisonError::into_inner).0.gone >= self.of

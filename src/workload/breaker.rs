@@ -17,7 +17,7 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// For whoever asked for each dial by name, as a scenario does: none is left out.
+    /// For a scenario, which asks for each dial by name: none is left out.
     pub(crate) fn of_a_script() -> Self {
         Self { reached: AtomicBool::new(true), ..Self::default() }
     }

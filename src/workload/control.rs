@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Tells a run to stop. Shared between the run and whoever may interrupt it.
+/// Tells a run to stop. The run shares it with the code that may interrupt it.
 #[derive(Debug, Default)]
 pub struct Control {
     stopped: Mutex<Option<Stop>>,

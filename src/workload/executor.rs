@@ -15,7 +15,7 @@ use tokio::runtime;
 use super::context::Context;
 use super::task::Task;
 use super::worker::work;
-use crate::event::{Dispose, Executor, TaskId, WorkerId, WorkerStopped};
+use crate::event::{Dispose, Executor, TaskId, TooLong, WorkerId, WorkerStopped};
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// A thread that waits for its next operation is kept: its default connection is what a run of tasks is about. (Tokio lets
@@ -35,6 +35,9 @@ pub enum RunError {
         /// Its own words.
         source: std::io::Error,
     },
+    /// What was asked for has no room in a line.
+    #[error(transparent)]
+    Start(#[from] TooLong),
 }
 
 /// Does the plan's work.
@@ -74,7 +77,7 @@ fn threads(context: &Context, collect: impl FnOnce()) -> Result<(), RunError> {
     })
 }
 
-/// Rayon's pool: of those there are it alone has its threads made by whoever builds it, so that each can be joined.
+/// Rayon's pool: no other lets its builder spawn the threads, so that each can be joined.
 fn pool(context: &Arc<Context>, collect: impl FnOnce()) -> Result<(), RunError> {
     let asked = context.plan.workers.len();
     let mut threads = Vec::with_capacity(asked);

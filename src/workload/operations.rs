@@ -16,7 +16,7 @@ pub(super) struct Operations {
     /// Who goes it: `w0`, `t7`.
     who: String,
     steps: Box<dyn Iterator<Item = Step> + Send>,
-    /// So many operations at most, and none after that moment.
+    /// At most that number of operations, and none after that moment.
     most: u64,
     until: Option<Instant>,
     issued: u64,

@@ -15,7 +15,7 @@ use crate::event::{
     ConnectionCreated, ConnectionDisposed, Event, Micros, ModeChanged, RunStart, TaskId, What, WorkerId,
 };
 
-/// So many events may wait for the collector; then whoever records waits for it. The wait ends with the collector's own,
+/// The most events that may wait for the collector; then recording waits for it. The wait ends with the collector's own,
 /// which is shorter, or when the bound is lifted.
 const BOUND: usize = 1 << 13;
 /// The longest wait all the same: a collector that is gone must not keep the workers for ever.
@@ -118,7 +118,7 @@ impl Recorder {
         if self.frozen.load(Ordering::Relaxed) {
             return;
         }
-        // Before it counts: whoever knows of an event does so after the time that stands in it.
+        // Before it counts: nobody knows of an event before the time that stands in it.
         let at = self.now().into();
         let seq = self.recorded.fetch_add(1, Ordering::AcqRel);
         match &mut what {

@@ -15,7 +15,7 @@ use super::recorder::Recorder;
 use super::recording::{Recording, client};
 use super::switching::Switching;
 use crate::allocator::Client;
-use crate::event::{self, Ending, Event, Executor, Micros, RunStart, TaskId, TaskRole, What, WorkerId, WorkerRole};
+use crate::event::{self, Ending, Event, Executor, Micros, Role, RunStart, Stretches, What};
 use crate::protocol::MailConnector;
 
 /// The collector empties the recorder this often.
@@ -64,7 +64,7 @@ pub struct Ended {
 /// every thread it started has ended and every connection is closed.
 ///
 /// # Errors
-/// The workers could not all be started; then nothing was dialled.
+/// The workers could not all be started, or the run's start is longer than a line; then nothing was dialled.
 pub fn run(
     plan: &Plan,
     connector: &Arc<MailConnector>,
@@ -75,7 +75,9 @@ pub fn run(
 ) -> Result<Ended, RunError> {
     let clock = setup.clock;
     let started = SystemTime::now() - clock.elapsed();
-    let recorder = Arc::new(Recorder::new(clock, start(plan, setup, started, source.is_some())));
+    let start = start(plan, setup, started, source.is_some());
+    start.fits(None)?;
+    let recorder = Arc::new(Recorder::new(clock, start));
     let recording =
         Recording { connector: Arc::clone(connector), recorder: Arc::clone(&recorder), breaker: Breaker::default() };
     let client = client(recording, plan.mode, setup.wait_timeout, setup.max_connections);
@@ -127,8 +129,7 @@ fn close(client: Client<Recording>, connector: &MailConnector, control: &Control
 /// How the run begins: what was asked for.
 #[must_use]
 pub fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
-    let worker = |(number, role)| WorkerRole { worker: WorkerId(number), name: None, role };
-    let task = |(number, role)| TaskRole { task: TaskId(number), name: None, role };
+    let unnamed = |role: &Role| (None, *role);
     RunStart {
         schema_version: event::SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -146,17 +147,17 @@ pub fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -
         mailboxes: plan.mailboxes.clone(),
         max_connections: setup.max_connections,
         lock: plan.lock,
-        workers: (0..).zip(plan.workers.iter().copied()).map(worker).collect(),
+        workers: Stretches::of(plan.workers.iter().map(unnamed)),
         executor: plan.executor,
         dispose: plan.dispose,
-        tasks: (0..).zip(plan.tasks.iter().copied()).map(task).collect(),
+        tasks: Stretches::of(plan.tasks.iter().map(unnamed)),
         switches: plan.switches.clone(),
         scripted: false,
         witnessed,
     }
 }
 
-/// Takes what was recorded to whoever hears of it.
+/// Takes the recorded events to the audience.
 struct Collected<'s, 'a> {
     /// The recorder's list of the time before last, emptied.
     spare: Vec<Event>,

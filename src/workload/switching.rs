@@ -1,4 +1,4 @@
-//! The mode is set anew in the course of a run, when so many operations were issued.
+//! Changes of the mode in the course of a run, each after a number of operations.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -69,7 +69,7 @@ impl Task {
             let worker = recorder.worker_here();
             let issuer = Issuer { client, recorder, control, worker, task: Some(self.id) };
             match issuer.create_default() {
-                // Left to the thread, for whoever runs there: that is the hazard which a run of tasks is to show (H1).
+                // Left to the thread and the next task there: the hazard that a run of tasks is to show (H1).
                 Ok(default) => default.leave(),
                 Err(Error::Refused(Refusal::DefaultExists { .. })) => {}
                 Err(error) => return Err(error),

@@ -25,7 +25,7 @@ pub(super) fn work(context: &Context, number: u32) {
         Err(error) if is_called_off(&context.control, &error) => stopped(context, worker, 0, None),
         Err(error) => stopped(context, worker, 0, Some(failure_of(&context.control, &error))),
     }
-    // Everybody keeps what they hold until all are done: so many connections are open at once, not one after the other.
+    // Each worker keeps its connections until all are done, so that all of them are open at once.
     participant.wait_for_all();
     let ((not_begun, not_begun_wait), left_mailbox) = (operations.not_begun(), operations.left_mailbox().is_some());
     let issued = operations.issued() - not_begun;

@@ -365,7 +365,7 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
         ("MC21", "MC021"),
         ("limit-conections", "limit-connections"),
         ("use-defualt", "use-default"),
-        ("rule", "rules"),
+        ("rule", "rules or rules-held"),
         ("A9", "A1"),
         ("MC02", "MC020 or MC021"),
         ("sess", "session"),
@@ -482,4 +482,85 @@ fn a_failure_at_its_stage_is_explained_as_both() {
         );
     }
     assert!(end(&mut mailconn(["explain", "NO at all"])).stdout.contains("it means"), "a line is a line");
+}
+
+/// What stands in a report can be pasted as it stands there.
+#[test]
+fn a_phrase_of_a_report_is_explained_by_the_name_that_it_begins_with() {
+    for (phrase, name) in [
+        ("rules held", "rules-held"),
+        ("rules held for 400 of 400 operations", "rules-held"),
+        ("the server's own record agrees for 3 of 4", "witness"),
+        ("What matters to connections", "what-matters-to-connections"),
+        ("What matters to connections, and whether it is offered:", "what-matters-to-connections"),
+        ("Findings:", "findings"),
+        ("Failures", "failures"),
+        ("FAILED: auth-invalid", "auth-invalid"),
+        ("12x closed at operation (fetch of INBOX, FETCH)", "closed"),
+        ("not begun", "not-begun"),
+        ("signed in by PLAIN (4)", "signed-in-by"),
+        ("first to last: 36 ms", "first-to-last"),
+        ("exit 0: all held", "exit"),
+        ("all as expected", "expected"),
+        ("could not open", "could-not-open"),
+        ("tasks ran on", "tasks-ran-on"),
+        ("dial ms", "dial"),
+        ("another task's default", "default"),
+        ("MC050 advice: operations waited 206.9ms for their connection", "MC050"),
+        ("MC031 limit: the server throttled, too many commands", "MC031"),
+        ("A7 unit", "A7"),
+    ] {
+        let ended = end(&mut mailconn(["explain", phrase]));
+        if ended.code == 0 {
+            assert!(ended.stdout.starts_with(&format!("{name}  ")), "{phrase}: {}", ended.stdout);
+        } else {
+            assert!(ended.stderr.contains(&format!("; did you mean {name}? ")), "{phrase}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn words_that_are_no_report_s_and_no_server_s_are_told_so_in_one_line() {
+    for (phrase, nearest) in [
+        ("foo bar baz", None),
+        ("no operation to compare", Some("operation")),
+        ("rules holds", Some("rules-held")),
+        ("main used", Some("main")),
+        ("what is a witness?", Some("witness")),
+        ("OK computer", None),
+    ] {
+        let ended = end(&mut mailconn(["explain", phrase]));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{phrase}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        if phrase.starts_with("OK") {
+            assert!(ended.stderr.contains("the line refuses nothing"), "{}", ended.stderr);
+            continue;
+        }
+        let said = format!("\"{phrase}\" is no word of the reports and no server's line; ");
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--protocol takes any text for one"), "{}", ended.stderr);
+        let meant = nearest.map(|nearest| format!("; did you mean {nearest}? "));
+        assert_eq!(ended.stderr.contains("did you mean"), meant.is_some(), "{}", ended.stderr);
+        assert!(meant.is_none_or(|meant| ended.stderr.contains(&meant)), "{}", ended.stderr);
+    }
+    // Who says that a server sent it is believed.
+    assert!(explained("foo bar baz", "--protocol imap --stage auth").contains("\nauth-refused  "));
+    assert!(explained("foo bar baz", "--stage operation").contains("\nserver-no  "));
+}
+
+#[test]
+fn a_line_is_found_behind_a_log_s_words() {
+    for (line, args, expected) in [
+        ("imaplib.error: b'[AUTHENTICATIONFAILED] Authentication failed.'", "--stage auth", "auth-invalid 5 auth"),
+        ("[AUTHENTICATIONFAILED] Authentication failed.", "--stage auth", "auth-invalid 5 auth"),
+        ("Error: 535 5.7.8 Bad credentials", "--stage auth", "auth-invalid 5 auth"),
+        ("server said: -ERR [IN-USE] locked", "--stage auth", "limit-connections 6 auth"),
+        ("Too many simultaneous connections. (Failure)", "--stage auth", "limit-connections 6 auth"),
+        ("Disconnected (auth failed, 1 attempts in 2 secs)", "--stage auth", "auth-refused 5 auth"),
+    ] {
+        assert_eq!(parts(&explained(line, args)), [expected], "{line}");
+        let without = end(&mut mailconn(["explain", line]));
+        assert_eq!(without.code, 0, "{line}: {}", without.stderr);
+        assert!(parts(&without.stdout).iter().any(|part| part.starts_with(expected.split(' ').next().unwrap())));
+    }
 }

@@ -118,8 +118,11 @@ fn the_list_names_what_is_in_the_folder_and_what_it_shows() {
     assert_eq!(listed, all.iter().map(|it| it.name.as_str()).chain(["pool-hazard"]).collect());
     assert!(stdout.contains("  the same as h1-a-pool-thread-hands-its-default-to-the-next-task  "), "{stdout}");
     for shipped in &all {
-        let about = shipped.text.lines().next().unwrap().strip_prefix("# ").unwrap();
-        assert!(stdout.contains(&format!("  {about}  ")), "{}", shipped.name);
+        let mut comment = shipped.text.lines().map_while(|line| line.strip_prefix("# "));
+        let first = comment.next().unwrap();
+        let rest: Vec<&str> = comment.take_while(|line| line.starts_with(|it: char| it.is_ascii_lowercase())).collect();
+        let about = [&[first], &*rest].concat().join(" ");
+        assert!(stdout.contains(&format!("  {about}  ")), "{}: its whole title", shipped.name);
         match shipped.rule() {
             Some(rule) => {
                 assert!(about.starts_with(&format!("{rule}: ")), "{}: it cites its rule: {about}", shipped.name)

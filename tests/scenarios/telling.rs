@@ -432,6 +432,18 @@ fn of_several_clients_a_connection_is_told_with_its_clients_name() {
     assert_eq!(doubts(ended.stdout.as_bytes()), [""; 0]);
 }
 
+/// A few steps give no figures to advise on, unless the scenario is about that.
+#[test]
+fn advice_is_named_and_told_where_a_step_expects_it() {
+    let opens = "client use-main\nT1 create a\nT1 noop via a\nT1 create b\nT1 noop via b\nT1 dispose a\nT1 dispose b\n";
+    for (expectation, is_told) in [("expect finding MC051", true), ("expect no finding MC040", false)] {
+        let ended = perform(&format!("{opens}{expectation}\n"), "");
+        assert_eq!(ended.code, 0, "{}", ended.stdout);
+        assert_eq!(ended.stdout.contains("found MC051"), is_told, "{}", ended.stdout);
+        assert_eq!(ended.stdout.contains("\nMC051 advice: 2 connections were opened"), is_told, "{}", ended.stdout);
+    }
+}
+
 #[test]
 fn a_failure_is_told_once() {
     let ended = perform("client use-main\nT1 create-default\nT1 fetch NOSUCH => main\nT1 noop; panic\n", "");

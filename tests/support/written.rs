@@ -44,6 +44,11 @@ impl Written {
     pub fn threads(&mut self, threads: u32) {
         let role = |number| json!({"worker": format!("w{number}"), "name": null, "creates_default": false, "creates_independent": false});
         self.lines[0]["workers"] = (0..threads).map(role).collect();
+        if threads > 256 {
+            let mut all = role(0);
+            all["to"] = json!(format!("w{}", threads - 1));
+            self.lines[0]["workers"] = json!([all]);
+        }
         self.lines[0]["threads"] = json!(threads);
     }
 

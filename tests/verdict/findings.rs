@@ -257,6 +257,18 @@ fn mc050_more_waiting_than_work() {
     }
 }
 
+/// It is waiting all the same, but connections of their own would have to be opened, too.
+#[test]
+fn mc050_names_another_cure_where_the_waiting_was_for_a_dial() {
+    for (over, cure) in [(1_000, "(use-default)"), (19_500, "the connection was being opened: that is paid once")] {
+        let mut run = waited(20_000);
+        let opened = run.of("session-opened").next().unwrap();
+        (opened["began_us"], opened["signed_in_us"]) = (json!(0), json!(over));
+        let verdict = verdict(&run.file());
+        assert!(says(found(&verdict, "MC050").unwrap()).contains(cure), "{:#}", verdict["findings"]);
+    }
+}
+
 #[test]
 fn mc051_a_connection_for_each_operation() {
     for (each, one) in [(1, true), (2, false)] {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::real::{all_held, found, ids, is_broken, is_clean, lines, mixed, operations, own, says, verdict};
 use crate::cli::process::of_kind;
-use crate::support::written::{Written, failed, failure, operation};
+use crate::support::tool;
+use crate::support::written::{Written, bytes, failed, failure, operation};
 
 /// Four threads on main, and three mailboxes.
 fn shared(lock: &str, each: u64, mix: &str) -> Vec<Value> {
@@ -65,7 +66,16 @@ fn a_uidvalidity_that_two_mailboxes_share_proves_nothing() {
         operation["relied_on"]["uid_validity"] = json!(7);
         operation["answered_by"]["uid_validity"] = json!(7);
     }
-    assert!(!ids(&verdict(&run)).contains(&"MC020"));
+    let unjudged = verdict(&run);
+    assert!(!ids(&unjudged).contains(&"MC020"));
+    let [why] = unjudged["unjudged"].as_array().unwrap().as_slice() else { panic!("{:#}", unjudged["unjudged"]) };
+    let why = why.as_str().unwrap();
+    assert!(why.starts_with("MC020 was not judged for 120 replies: "), "{why}");
+    assert!(why.contains(" have the same UIDVALIDITY (7), and no message says which mailbox it is in"), "{why}");
+    let table = tool::told(&bytes(&run), false, None);
+    assert!(table.replace("\n  ", " ").contains(&format!("\n{why}\n")), "{table}");
+    // Where all is judged, nothing is said.
+    assert_eq!(verdict(&own())["unjudged"], Value::Null);
     operations(&mut run).next().unwrap()["answered_by"]["uid_validity"] = json!(8);
     let verdict = verdict(&run);
     let finding = found(&verdict, "MC020").unwrap();

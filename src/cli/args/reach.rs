@@ -107,7 +107,7 @@ pub struct TlsArgs {
     /// The lowest version of TLS to accept [default: 1.2]
     #[arg(long, value_parser = choices::tls_versions(), value_name = "VERSION", help_heading = "TLS")]
     pub tls_min: Option<TlsVersion>,
-    /// Accept any certificate: whoever is on the way can read and change everything, the password too
+    /// Accept any certificate: an attacker on the way can read and change everything, the password too
     #[arg(long, conflicts_with = "ca_file", help_heading = "TLS")]
     pub insecure: bool,
 }

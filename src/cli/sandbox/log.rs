@@ -15,7 +15,7 @@ use serde_json::json;
 
 use mailconn::sandbox::{CloseCause, SessionEvent, SessionEventKind, Watch};
 
-/// So many lines may wait for the writer.
+/// The most lines that may wait for the writer.
 const WAITING: usize = 4096;
 /// What is still to be written at the end is given so much time.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -61,7 +61,7 @@ impl Log {
         drop(queue);
         let counts = Arc::clone(&lost);
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || {
-            // Whoever closed stdout does not want to know.
+            // A closed stdout is no error: its reader wants no more.
             let _ = write_all(&lines, &counts, json);
         })?;
         Ok(Writing { thread, lost })

@@ -90,12 +90,14 @@ pub fn list(for_people: bool) -> String {
     };
     let aliases =
         ALIASES.iter().filter_map(|(alias, name)| Some(listed(alias, text(name)?, &format!("the same as {name}"))));
-    aliases.chain(SHIPPED.iter().map(|(name, text)| listed(name, text, about(text)))).collect()
+    aliases.chain(SHIPPED.iter().map(|(name, text)| listed(name, text, &about(text)))).collect()
 }
 
-/// Its first comment.
-fn about(text: &str) -> &str {
-    text.lines().next().map_or("", |line| line.trim_start_matches('#').trim())
+/// The first sentence of its comment. A line that begins with a small letter goes on with it.
+fn about(text: &str) -> String {
+    let mut comment = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+    let first = comment.next().unwrap_or_default().to_owned();
+    comment.take_while(|line| line.starts_with(char::is_lowercase)).fold(first, |about, line| about + " " + line)
 }
 
 fn protocols(text: &str) -> &str {

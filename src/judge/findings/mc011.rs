@@ -7,7 +7,7 @@ use crate::figures::TaskUse;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
-/// So many of a task's connections are listed.
+/// The most of a task's connections that are listed.
 const LISTED: usize = 3;
 
 pub const SPEC: Spec = Spec {

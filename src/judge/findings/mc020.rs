@@ -18,7 +18,9 @@ pub const SPEC: Spec = Spec {
                 the connection and it is locked for each command only, the other's EXAMINE comes between ours and our \
                 FETCH: the reply is complete, well-formed, and from the wrong mailbox. A client that stores it has \
                 filed mail under the wrong folder. The proof is in the reply: mail of the sandbox names its mailbox; \
-                elsewhere the UIDVALIDITY of the selection tells.",
+                elsewhere the UIDVALIDITY of the selection tells, unless \
+                mailboxes have the same one. The report says so where that left replies unjudged. Of the first 1000 \
+                UIDVALIDITYs of a run it is known which mailboxes have them.",
         example: || sentence(501, 800),
         cure: "Hold the connection from the unit's first command to its last reply: one lease, one lock, one transaction. Or \
                give each thread a connection of its own (use-default), which costs the server more sessions. To see it happen: \
@@ -29,7 +31,7 @@ pub const SPEC: Spec = Spec {
     detector: || Box::<Detects>::default(),
 };
 
-/// So many UIDVALIDITYs are told apart: a run's mailboxes have fewer, unless the server makes them up anew each time.
+/// The most UIDVALIDITYs that are told apart. A run's mailboxes have fewer, unless the server invents one each time.
 const VALIDITIES: usize = 1000;
 
 #[derive(Debug, Default)]
@@ -56,8 +58,8 @@ struct Piece {
 #[derive(Debug)]
 struct Validity {
     mailbox: Arc<str>,
-    /// Another mailbox has it, too: those made in one second often do. So it proves nothing.
-    shared: bool,
+    /// Another mailbox that has it, too: those made in one second often do. So it proves nothing.
+    shared_with: Option<Arc<str>>,
     /// Replies that have the one that was expected.
     answers: u64,
 }
@@ -98,9 +100,11 @@ impl Detects {
         if self.validities.len() >= VALIDITIES && !self.validities.contains_key(&expected) {
             return;
         }
-        let first = || Validity { mailbox: asked.clone(), shared: false, answers: 0 };
+        let first = || Validity { mailbox: asked.clone(), shared_with: None, answers: 0 };
         let validity = self.validities.entry(expected).or_insert_with(first);
-        validity.shared |= !is_same_mailbox(&validity.mailbox, asked);
+        if validity.shared_with.is_none() && !is_same_mailbox(&validity.mailbox, asked) {
+            validity.shared_with = Some(asked.clone());
+        }
     }
 
     /// How the reply shows that it came from elsewhere, if it does. The messages' own word counts before the selection's
@@ -131,9 +135,21 @@ impl Detector for Detects {
     fn finding(&self, proven: &Proven<'_>) -> Option<Found> {
         let start = proven.known.start()?;
         let named = self.named.iter().map(|piece| piece.whole(start)).collect();
-        let by_validity = self.validities.values().filter(|validity| !validity.shared).map(|validity| validity.answers);
+        let by_validity = self.validities.values().filter(|validity| validity.shared_with.is_none()).map(|validity| validity.answers);
         let told = self.wrong + self.right + by_validity.sum::<u64>();
         Evidence { count: self.wrong, named }.says(|| sentence(self.wrong, told))
+    }
+
+    fn unjudged(&self) -> Option<String> {
+        let shared = self.validities.iter().filter_map(|(number, it)| Some((number, it, it.shared_with.as_ref()?)));
+        let shared: Vec<_> = shared.filter(|(_, validity, _)| validity.answers > 0).collect();
+        let replies: u64 = shared.iter().map(|(_, validity, _)| validity.answers).sum();
+        shared.into_iter().min_by_key(|(number, ..)| **number).map(|(number, Validity { mailbox, .. }, other)| {
+            format!(
+                "{replies} replies: {mailbox} and {other} have the same UIDVALIDITY ({number}), and no message says which \
+                 mailbox it is in"
+            )
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::judge::stated_limit;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{FailureKind, Stage};
 
-/// So many moments are told apart, of those after which the server is yet to answer: the next answer comes after them all.
+/// The most moments that are told apart, of those after which the server has yet to answer. The next answer comes after them.
 const MOMENTS: usize = 8;
 
 pub const SPEC: Spec = Spec {
@@ -45,7 +45,7 @@ pub const SPEC: Spec = Spec {
 
 #[derive(Debug, Default)]
 struct Detects {
-    /// Refused in so many words, and the least number that these name as the limit.
+    /// Refused as the server's words say, and the least number that these name as the limit.
     refused: Dials,
     limit: Option<u64>,
     /// Closed without a word, and called a limit for what the server did.
@@ -244,6 +244,13 @@ fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
             "it names {limit} as its limit, and other clients hold all of it: close some, or raise the server's limit"
         ),
         (Some(limit), most) if open == limit || most as u64 == limit => stay(limit),
+        (Some(limit), most) if limit > most as u64 && all.dialling == 0 => {
+            let (others, s) = (limit - most as u64, if most == 1 { "" } else { "s" });
+            format!(
+                "it names {limit} as its limit, and other clients, or sessions that had just ended, held {others} of that: \
+                 stay at {most} connection{s} while they do (fewer threads, or use-main), or raise the server's limit"
+            )
+        }
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
         (None, 0) if refused.evidence.is_empty() => {
             "use fewer connections at a time, or keep them for longer, or raise the server's limit".to_owned()

@@ -15,7 +15,9 @@ pub const SPEC: Spec = Spec {
         means: "A server counts a session until it is told that it is over, or notices: half an hour of silence in IMAP \
                 (RFC 3501 says at least that), two hours of TCP keep-alive. Leave enough of them behind and the next \
                 sign-in is refused (MC030) while nothing seems to be open. A goodbye that was said counts as one, \
-                whatever the server answered. What the sandbox's record still has open is named, too.",
+                whatever the server answered. A session that was discarded, after a timeout for example, is closed \
+                without a goodbye as well: it is MC041, and no leak of the client's, but the server may count it until \
+                it notices. What the sandbox's record still has open is named, too, such a session included.",
         example: || sentence(1, Protocol::Imap),
         cure: "Dispose what you create on every path, also where something fails: a handle that goes out of scope does so here. \
                End threads by joining them, and close the client with a deadline. Administrator: doveadm who shows who holds \

@@ -13,7 +13,7 @@ use crate::protocol::{Failure, FailureKind};
 const AN_IDLE_TIME_OUT: Micros = Micros(1_000_000);
 /// What was over that soon after its last use was ended within it: nobody had left it unused.
 const UNUSED: Micros = Micros(1000);
-/// After so many uses sessions that are over are looked for.
+/// The number of uses between two searches for sessions that are over.
 const SWEEP_AFTER: usize = 256;
 
 pub const SPEC: Spec = Spec {

@@ -30,9 +30,9 @@ pub const SPEC: Spec = Spec {
 const SHORTEST: Micros = Micros(2_000_000);
 /// More than that many may be in use at once for this share of the time, and no longer: one in so many.
 const RARELY: u32 = 100;
-/// After so many events it is looked for what is past, at least.
+/// The least number of events between two searches for what is past.
 const SWEEP_AFTER: usize = 256;
-/// So many beginnings and ends of uses wait for an operation that is under way; the older half is counted without it.
+/// The most beginnings and ends of uses that wait for an operation under way; the older half is then counted without it.
 const WAITING: usize = 32_768;
 
 /// A connection counts as held from its opening to its last use, so one whose thread had done its work, and only waited for
@@ -145,7 +145,7 @@ fn sentence(held: usize, whole: Micros, share: f64, enough: usize) -> String {
     )
 }
 
-/// For how long so many were in use at once.
+/// For how long each number of connections was in use at once.
 ///
 /// Operations come in the order of their ends, so a use that is not known yet can have begun as long ago as the horizon. What is
 /// before the horizon is counted; what comes later waits.

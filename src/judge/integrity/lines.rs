@@ -145,8 +145,8 @@ impl Lines {
         if start.scripted != (self.whose != Whose::Run) {
             Some("run-start: it is scripted if and only if it is a scenario's".to_owned())
         } else if start.scripted
-            && !(distinct(start.workers.iter().map(|it| it.name.as_deref()).collect())
-                && distinct(start.tasks.iter().map(|it| it.name.as_deref()).collect()))
+            && !(distinct(start.workers.entries().map(|it| it.name.as_deref()).collect())
+                && distinct(start.tasks.entries().map(|it| it.name.as_deref()).collect()))
         {
             Some("each worker and each task of a scenario has a name of its own".to_owned())
         } else {

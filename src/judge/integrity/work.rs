@@ -527,11 +527,11 @@ pub(super) fn keeps_its_thread(start: &RunStart) -> bool {
 }
 
 fn role_of_task(start: &RunStart, task: TaskId) -> Role {
-    start.tasks.get(task.0 as usize).map(|it| it.role).unwrap_or_default()
+    start.tasks.get(task.0).map(|it| it.role).unwrap_or_default()
 }
 
 fn role_of_worker(start: &RunStart, worker: WorkerId) -> Role {
-    start.workers.get(worker.0 as usize).map(|it| it.role).unwrap_or_default()
+    start.workers.get(worker.0).map(|it| it.role).unwrap_or_default()
 }
 
 fn outcome(seen: &mut Seen<'_>, operation: &Operation) {

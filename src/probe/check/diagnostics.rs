@@ -359,7 +359,7 @@ fn one_owner(check: &Check) -> Option<Diagnostic> {
     )
 }
 
-/// A step that may take too long: `slow-` and its name, the most it should take, what it is, and the cure.
+/// A step that may take too long: `slow-` and its name, the most it should take, its description, and the cure.
 type Slow = (&'static str, Micros, &'static str, &'static str);
 
 const SLOW: [Slow; 5] = [

@@ -24,7 +24,7 @@ pub enum CheckEvent {
     Offered(Capabilities),
     /// The sign-in begins, by that mechanism or command: the password or token is there.
     SigningIn(&'static str),
-    /// The server did not understand the sign-in with the client's first answer, and said this. It gets the command alone.
+    /// The server's line, where it did not understand a sign-in with the client's first answer. It is sent alone next.
     FirstAnswerRefused(Option<String>),
     /// The server refused the token: all begins anew, with a newer one.
     TokenRefused,

@@ -137,7 +137,6 @@ pub(super) const REMARKS: &[&[&str]] = &[
     &["read our"],
     &["privacy policy"],
     &["maximum number of attempt is"],
-    &["maximum attempt is"],
     &["max* attempt is"],
 ];
 

@@ -28,7 +28,7 @@ fn disagreements<'a>(known: &Known, refusals: impl IntoIterator<Item = &'a Said>
     refusals.into_iter().filter(move |said| read(known, said).means(said.stage) != said.means)
 }
 
-/// Planted are another meaning for each row, and the table without it.
+/// Planted are another meaning, another protocol and fewer stages for each row, and the table without it.
 #[test]
 fn each_wrong_row_is_seen() {
     let refusals = refusals();
@@ -49,12 +49,53 @@ fn each_wrong_row_is_seen() {
         let means = std::mem::replace(&mut known.rows[at].of.means, FailureKind::Internal);
         see(&known, "another meaning");
         known.rows[at].of.means = means;
+        let row = known.rows[at].of;
+        // The last row means the same where it does not hold: no row fits then.
+        let narrower: &[At] = match row.at {
+            At::Any if at < last => &[At::Dial, At::Later],
+            At::Dial => &[At::Greeting, At::SignIn],
+            _ => &[],
+        };
+        for narrower in narrower {
+            known.rows[at].of.at = *narrower;
+            see(&known, &format!("at {narrower:?} alone"));
+        }
+        known.rows[at].of.at = row.at;
+        for other in Protocol::ALL.into_iter().filter(|it| row.protocol.is_some_and(|own| own != *it)) {
+            known.rows[at].of.protocol = Some(other);
+            see(&known, &format!("of {other:?}"));
+        }
+        known.rows[at].of.protocol = row.protocol;
         // Without the last row the answer is the same: it is what a line means that no row fits.
         if at < last {
             let row = known.rows.remove(at);
             see(&known, "left out");
             known.rows.insert(at, row);
         }
+    }
+    assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+}
+
+/// Planted are the lists of words that no row has, without one of their entries.
+#[test]
+fn each_word_that_is_missing_from_a_list_is_seen() {
+    let refusals = refusals();
+    let mut known = Known::of(table::TABLE);
+    // An entry changes the meaning of no line without its first word.
+    let with = |entry: &str| {
+        let word = entry.split([' ', '*']).next().unwrap_or_default().to_owned();
+        refusals.iter().filter(move |said| said.line.to_lowercase().replace('\'', "").contains(&word))
+    };
+    let mut unseen = Vec::new();
+    for (at, entry) in table::NAMES_FOLLOW.iter().enumerate() {
+        let left_out = known.names_follow.remove(at);
+        unseen.extend(disagreements(&known, with(entry)).next().is_none().then(|| (*entry).to_owned()));
+        known.names_follow.insert(at, left_out);
+    }
+    for (at, entry) in table::REMARKS.iter().enumerate() {
+        let left_out = known.remarks.remove(at);
+        unseen.extend(disagreements(&known, with(entry[0])).next().is_none().then(|| entry.join(", ")));
+        known.remarks.insert(at, left_out);
     }
     assert!(unseen.is_empty(), "{}", unseen.join("\n"));
 }

@@ -14,7 +14,7 @@ pub(super) const STAGES: &str = "stages";
 pub(super) struct Article {
     pub(super) chapter: &'static str,
     pub(super) name: &'static str,
-    /// The first says what it is.
+    /// The first is its title.
     pub(super) paragraphs: Vec<String>,
     /// Text behind a label: `What to do`.
     pub(super) items: Vec<(&'static str, String)>,
@@ -36,7 +36,7 @@ pub(super) fn chapter(chapter: &str) -> impl Iterator<Item = &'static Article> {
 }
 
 impl Article {
-    /// What it is, in one paragraph.
+    /// Its title, in one paragraph.
     pub(super) fn title(&self) -> &str {
         self.paragraphs.first().map_or("", String::as_str)
     }
@@ -46,10 +46,14 @@ impl Article {
         self.items.iter().find(|(other, _)| *other == label).map_or("", |(_, text)| text)
     }
 
-    /// Whether that is its name, or one of its other names. Upper and lower case are the same.
+    /// Its name and its other names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.item("Also called").split(", ").filter(|name| !name.is_empty()).chain([self.name])
+    }
+
+    /// Whether that is one of its names. Upper and lower case are the same.
     pub(super) fn is_called(&self, word: &str) -> bool {
-        let mut names = self.item("Also called").split(", ").chain([self.name]);
-        !word.is_empty() && names.any(|name| name.eq_ignore_ascii_case(word))
+        self.names().any(|name| name.eq_ignore_ascii_case(word))
     }
 }
 

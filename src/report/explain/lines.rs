@@ -6,9 +6,41 @@ use crate::judge::Conclusion;
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
 use crate::report::table::grid::{labelled, paragraph};
 
-/// Whether it looks like a server's line, and not like one word.
-pub(super) fn looks_like_a_line(text: &str) -> bool {
-    text.contains(char::is_whitespace) || is_status(text) || reply_code(text).is_some()
+/// Whether one of its lines is a server's by its form.
+pub(super) fn has_the_form_of_a_line(text: &str) -> bool {
+    text.lines().any(|line| as_sent(line.trim()).is_some())
+}
+
+/// The line from where it begins as servers' lines do: another program may have put its own words and a colon or a quote
+/// before it.
+fn as_sent(line: &str) -> Option<&str> {
+    let quoted = line.match_indices([':', '\'', '"']).map(|(at, _)| line[at + 1..].trim_start());
+    [line].into_iter().chain(quoted).find(|line| begins_like_a_line(line))
+}
+
+/// In small letters, `no` and `bad` are words like others.
+fn begins_like_a_line(line: &str) -> bool {
+    let word = without_tag(line).split(' ').next().unwrap_or_default();
+    let is_upper = word.bytes().all(|byte| !byte.is_ascii_lowercase());
+    line.starts_with("* ") || is_upper && is_status(word) || reply_code(line).is_some() || code(line).is_some()
+}
+
+/// Whether its words are those of a refusal, as in a log or in another program's message.
+pub(super) fn speaks_of_a_failure(text: &str) -> bool {
+    use FailureKind::{AuthRefused, Greeting, ServerNo};
+    let as_reply = format!("NO {text}");
+    let kinds = [Stage::Greeting, Stage::Auth, Stage::Operation].map(|stage| refusal(as_reply.as_bytes(), stage).kind);
+    let lower = text.to_lowercase();
+    let failed =
+        lower.contains("fail") && ["auth", "login", "logon", "sign-in"].iter().any(|word| lower.contains(word));
+    failed || kinds.iter().any(|kind| !matches!(kind, AuthRefused | Greeting | ServerNo))
+}
+
+/// The code of a line that lost its status: `[AUTHENTICATIONFAILED] …`.
+fn code(line: &str) -> Option<&str> {
+    let (code, _) = line.strip_prefix('[')?.split_once(']')?;
+    let is_code = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+    code.split(' ').next().filter(|code| !code.is_empty() && code.bytes().all(is_code))
 }
 
 /// What the line means, at that stage, or at each where it means something else. Plain text, no line wider than 80 columns.
@@ -83,7 +115,8 @@ fn meaning(line: &str, stages: &[&str], failure: &Failure) -> String {
 
 /// A reply as a run reads it: of several lines one, without the tag of the command that it answers.
 fn one_line(text: &str, protocol: Option<Protocol>) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(without_tag).collect();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.map(|line| without_tag(as_sent(line).unwrap_or(line))).collect();
     let first = lines.first().copied().unwrap_or_default();
     if let Some(code) = reply_code(first) {
         return reply(code, &lines);
@@ -92,8 +125,8 @@ fn one_line(text: &str, protocol: Option<Protocol>) -> String {
     let answer = lines.iter().rev().find(|line| is_status(line)).copied();
     match (answer, protocol) {
         (Some(line), _) => line.to_owned(),
-        (None, Some(Protocol::Imap)) => format!("NO {first}"),
         (None, Some(Protocol::Pop3)) => format!("-ERR {first}"),
+        (None, protocol) if protocol == Some(Protocol::Imap) || code(first).is_some() => format!("NO {first}"),
         (None, _) => lines.join(" "),
     }
 }

@@ -30,6 +30,8 @@ pub(super) const SPEC: Spec =
 const SCREENFUL: usize = 20;
 /// A shorter delay changes no figure in the report.
 const WORTH_SAYING: Micros = Micros(1_000);
+/// Dials that start together wait for the first sign-in: that is usual, and shorter.
+const LONG_HELD: Micros = Micros(1_000_000);
 
 /// A screenful of tables for each run; for each scenario its steps.
 struct Tables;
@@ -112,13 +114,17 @@ fn headline(report: &RunReport) -> String {
     let opened = summary.connections.opened as u64;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
-        let each = match summary.carried_by_each().unwrap_or_default() {
-            whole if whole.fract() == 0.0 => many(whole as u64, "operation"),
-            each => format!("{each:.1} operations"),
-        };
-        connections += &match opened {
-            1 => format!(", {each} on it"),
-            _ => format!(" (peak {}), {each} on each", count(summary.connections.peak as u64)),
+        let peak = count(summary.connections.peak as u64);
+        connections += &match (opened, carried_by_all(summary)) {
+            (1, _) => format!(", {} on it", many(summary.carried, "operation")),
+            (_, Some(each)) => format!(" (peak {peak}), {} on each", many(each, "operation")),
+            (_, None) => {
+                let each = match summary.carried_by_each().unwrap_or_default() {
+                    whole if whole.fract() == 0.0 => many(whole as u64, "operation"),
+                    each => format!("{each:.1} operations"),
+                };
+                format!(" (peak {peak}), on average {each} on each")
+            }
         };
     }
     connections += if summary.connections.main_opened { "; main used" } else { "; main not used" };
@@ -135,6 +141,12 @@ fn headline(report: &RunReport) -> String {
         done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
     lines.push(done);
+
+    let (all, longest) = summary.held;
+    if longest >= LONG_HELD {
+        let (all, longest) = (span(all), span(longest));
+        lines.push(format!("dials waited {all} in all, {longest} at most, for other sign-ins to this account (B6)"));
+    }
 
     if let CutOff { operations: 1.., longest } = summary.cut_off {
         let (waiting, longest) = (summary.cut_off.operations, span(longest));
@@ -166,6 +178,13 @@ fn headline(report: &RunReport) -> String {
         lines.push(format!("{} still open at the end", many(ending.still_open as u64, "connection")));
     }
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
+}
+
+/// How many operations each session carried, if all carried the same number.
+fn carried_by_all(summary: &Summary) -> Option<u64> {
+    let mut carried = summary.sessions.iter().filter(|row| row.dial.is_ok()).map(|row| row.operations);
+    let first = carried.next().filter(|_| summary.rest.sessions == 0)?;
+    carried.all(|other| other == first).then_some(first)
 }
 
 /// The ways of failing, with the server's own words: the most frequent ones, and a count of the others.

@@ -24,7 +24,9 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
     let mut text = grid(&columns, &[], rows);
     let rest = sections.len() - shown.len();
     if rest > 0 {
-        text += &paragraph(&format!("... {} (--format json lists all)", many(rest as u64, "more change")));
+        text += &paragraph(&format!("... {} (--format json lists all); shown are the first, and those with most failures",
+            many(rest as u64, "more change")
+        ));
     }
     text
 }

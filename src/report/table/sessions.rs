@@ -168,7 +168,11 @@ fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Res
         others => format!("{} not ended by logout", count(others)),
     };
     let (rows, operations) = (many(rows, "more session"), many(operations, "operation"));
-    paragraph(&format!("... {rows}: {operations}, {ended} ({})", listed(rest.sessions)))
+    paragraph(&format!(
+        "... {rows}: {operations}, {ended} ({}); shown are the first, and those that ended otherwise, came again or took \
+         longest to dial",
+        listed(rest.sessions)
+    ))
 }
 
 /// Which formats list the sessions that are not shown. `without_row` of them have no row in any document.
@@ -209,7 +213,10 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
     let rest = (sessions.len() - shown.len()) as u64 + without_row;
     if rest > 0 {
         let rest = many(rest, "more dial");
-        text += &paragraph(&format!("... {rest} that failed ({})", listed(without_row)));
+        text += &paragraph(&format!(
+            "... {rest} that failed ({}); shown are the first, and those that took longest",
+            listed(without_row)
+        ));
     }
     text
 }

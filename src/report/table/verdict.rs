@@ -5,7 +5,7 @@ use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
 use crate::report::model::RunReport;
-use crate::report::words::{count, many, printable, signal};
+use crate::report::words::{self, count, many, printable};
 
 /// Said in place of an exit code.
 pub(in crate::report) const CUT: &str = "cut: the file ends before its end is told, so what it came to is not known";
@@ -21,8 +21,10 @@ pub(super) fn section(report: &RunReport) -> String {
         Some(code) => format!("exit {code}: {}", concluded(verdict)),
         None => CUT.to_owned(),
     };
+    let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
     let findings = labelled(verdict.findings.iter().map(finding));
-    paragraph(&rules) + &paragraph(&witness) + &findings + &gates::section("", &verdict.gates) + &paragraph(&end)
+    let gates = gates::section("", &verdict.gates);
+    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &paragraph(&end)
 }
 
 /// The server's own record of the operations.
@@ -52,14 +54,7 @@ fn concluded(verdict: &Verdict) -> String {
         Conclusion::Held if !passed.is_empty() => {
             format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
         }
-        conclusion => verdict.because.clone().unwrap_or_else(|| in_words(conclusion)),
-    }
-}
-
-fn in_words(conclusion: Conclusion) -> String {
-    match conclusion {
-        Conclusion::Interrupted(number) => format!("interrupted by {}", signal(number)),
-        other => other.sentence().to_owned(),
+        _ => words::concluded(verdict),
     }
 }
 
@@ -69,8 +64,8 @@ fn finding(finding: &Finding) -> (String, String) {
         more => format!(", {} times", count(more)),
     };
     let mut text = format!("{}{times}: {}", finding.severity.name(), printable(&finding.sentence));
-    for evidence in &finding.evidence {
-        text += &format!("\n- {}", printable(evidence));
+    for piece in words::evidence(&finding.evidence) {
+        text += &format!("\n- {piece}");
     }
     (finding.id.clone(), text)
 }

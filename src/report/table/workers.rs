@@ -93,7 +93,10 @@ fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
         return String::new();
     }
     let (rows, issued, failed) = (many(rows, "more worker"), many(issued, "operation"), count(failed));
-    paragraph(&format!("... {rows}: {issued}, {failed} failed (--format json lists all)"))
+    paragraph(&format!(
+        "... {rows}: {issued}, {failed} failed (--format json lists all); shown are the first, and those that failed or \
+         waited longest"
+    ))
 }
 
 /// The workers that stopped early, and why.

@@ -4,12 +4,12 @@ use super::names::is_lower_name;
 use super::values::{mode, time};
 use super::{Name, Parser};
 use crate::protocol::{FETCH_SELECTED, Operation, OperationSpec, Protocol, SELECT};
-use crate::scenario::error::Wrong;
+use crate::scenario::error::ParseError;
 use crate::scenario::script::{Action, ActionKind, Unit};
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
-    pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
+    pub(super) fn action(&mut self, words: &mut Words<'a>) -> Result<Action, ParseError> {
         let column = words.column();
         let action = self.any_action(words)?;
         if action.kind.asks_the_client() {
@@ -18,7 +18,7 @@ impl<'a> Parser<'a> {
         Ok(action)
     }
 
-    fn any_action(&mut self, words: &mut Words<'a>) -> Result<Action, Wrong> {
+    fn any_action(&mut self, words: &mut Words<'a>) -> Result<Action, ParseError> {
         const WHAT: &str = "an action";
         let verb = words.take(WHAT)?;
         if verb.quoted {
@@ -29,7 +29,7 @@ impl<'a> Parser<'a> {
                 let column = words.column();
                 let name = self.new_name(words, false)?;
                 if self.handles.contains(name) {
-                    return Err(Wrong::at(column, format!("`{name}` already means a default")));
+                    return Err(ParseError::at(column, format!("`{name}` already means a default")));
                 }
                 let client = self.client_after(words, None)?;
                 let connection = self.script.connections.len();
@@ -85,7 +85,7 @@ impl<'a> Parser<'a> {
             }
             "hold" => {
                 let noop = Operation::parse(self.script.protocol, "noop");
-                let noop = noop.map_err(|unknown| Wrong::at(verb.column, unknown.to_string()))?;
+                let noop = noop.map_err(|unknown| ParseError::at(verb.column, unknown.to_string()))?;
                 let (client, via) = self.on_which(words)?;
                 Ok(Action { client, kind: ActionKind::Unit { unit: Unit::Whole(noop, None), via, hold: true } })
             }
@@ -97,7 +97,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unit(&mut self, name: &str, verb: &Word<'a>, words: &mut Words<'a>) -> Result<Unit, Wrong> {
+    fn unit(&mut self, name: &str, verb: &Word<'a>, words: &mut Words<'a>) -> Result<Unit, ParseError> {
         let protocol = self.script.protocol;
         let half = |half: &OperationSpec| half.protocol == protocol && half.name == name;
         if half(&SELECT) {
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
         let operation = Operation::parse(protocol, name).map_err(|_| self.no_unit(name, verb))?;
         if !operation.spec().is_step() {
             let why = format!("`{name}` makes a mailbox of its own, and is no step; `mailconn run` has it");
-            return Err(Wrong::at(verb.column, why));
+            return Err(ParseError::at(verb.column, why));
         }
         self.script.writes |= operation.writes();
         let mailbox = operation.needs_mailbox().then(|| self.mailbox(words)).transpose()?;
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The protocol has no unit of that name.
-    fn no_unit(&self, name: &str, verb: &Word<'a>) -> Wrong {
+    fn no_unit(&self, name: &str, verb: &Word<'a>) -> ParseError {
         let protocol = self.script.protocol;
         let mut others = Protocol::ALL.into_iter().filter(|other| *other != protocol);
         let why = if let Some(other) = others.find(|other| OperationSpec::named(*other, name).is_some()) {
@@ -135,11 +135,11 @@ impl<'a> Parser<'a> {
                 units.join(", ")
             )
         };
-        Wrong::at(verb.column, why)
+        ParseError::at(verb.column, why)
     }
 
     /// The mailbox that is named next, else INBOX.
-    fn mailbox(&mut self, words: &mut Words<'a>) -> Result<u16, Wrong> {
+    fn mailbox(&mut self, words: &mut Words<'a>) -> Result<u16, ParseError> {
         let named = !words.is_over() && !matches!(words.peek(), Some("via" | "on" | ";" | "=>"));
         let (name, column) = if named {
             let word = words.take("a mailbox")?;
@@ -148,18 +148,18 @@ impl<'a> Parser<'a> {
             ("INBOX", words.column())
         };
         if name.is_empty() || name.contains(char::is_control) {
-            return Err(Wrong::at(column, "no server has such a mailbox"));
+            return Err(ParseError::at(column, "no server has such a mailbox"));
         }
         let known = self.script.mailboxes.iter().position(|mailbox| **mailbox == *name);
         let index = known.unwrap_or_else(|| {
             self.script.mailboxes.push(name.into());
             self.script.mailboxes.len() - 1
         });
-        u16::try_from(index).map_err(|_| Wrong::at(column, "a scenario names fewer mailboxes"))
+        u16::try_from(index).map_err(|_| ParseError::at(column, "a scenario names fewer mailboxes"))
     }
 
     /// `via k` and `on A`, in any order.
-    fn on_which(&mut self, words: &mut Words<'a>) -> Result<(usize, Option<usize>), Wrong> {
+    fn on_which(&mut self, words: &mut Words<'a>) -> Result<(usize, Option<usize>), ParseError> {
         let mut via = None;
         let mut on = None;
         loop {

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::values::{mode, time_of};
 use super::{MOST_CLIENTS, Name, Parser};
 use crate::allocator::Mode;
-use crate::scenario::error::Wrong;
+use crate::scenario::error::ParseError;
 use crate::scenario::script::{ClientPlan, StepKind};
 use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
-    pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    pub(super) fn client(&mut self, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         let column = words.column();
         // `UseMain` is a mode too.
         let is_name = |word: &str| word.starts_with(|c: char| c.is_uppercase()) && word.parse::<Mode>().is_err();
@@ -19,10 +19,10 @@ impl<'a> Parser<'a> {
         if (!named || self.script.clients.iter().any(|client| client.name.is_empty()))
             && !self.script.clients.is_empty()
         {
-            return Err(Wrong::at(column, "of several clients each has a name: `client A use-main`"));
+            return Err(ParseError::at(column, "of several clients each has a name: `client A use-main`"));
         }
         if self.script.clients.len() == MOST_CLIENTS {
-            return Err(Wrong::at(column, format!("a scenario has at most {MOST_CLIENTS} clients")));
+            return Err(ParseError::at(column, format!("a scenario has at most {MOST_CLIENTS} clients")));
         }
         let mut plan = ClientPlan {
             name: name.to_owned(),
@@ -39,7 +39,7 @@ impl<'a> Parser<'a> {
             let column = words.column();
             let setting = self.client_setting(words, &mut plan)?;
             if !set.insert(setting) {
-                return Err(Wrong::at(column, format!("`{setting}` is set twice; a client has one of it")));
+                return Err(ParseError::at(column, format!("`{setting}` is set twice; a client has one of it")));
             }
         }
         let number = self.script.clients.len();
@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What is set, by its name.
-    fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<&'a str, Wrong> {
+    fn client_setting(&mut self, words: &mut Words<'a>, plan: &mut ClientPlan) -> Result<&'a str, ParseError> {
         const WHAT: &str = "a setting (user=NAME, cap=N, wait=TIME, timeout=TIME, connect=TIME or wrong-password)";
         let word = words.take(WHAT)?;
         if word.text == "wrong-password" {

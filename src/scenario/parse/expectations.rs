@@ -6,13 +6,13 @@ use crate::allocator::{Reason, Refusal};
 use crate::event::{Expectation, Independent, Wanted};
 use crate::judge::ALL;
 use crate::protocol::FailureKind;
-use crate::scenario::error::Wrong;
+use crate::scenario::error::ParseError;
 use crate::scenario::script::Expected;
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
     /// `=> …`, if it is there.
-    pub(super) fn expected(&self, words: &mut Words<'a>) -> Result<Option<Expected>, Wrong> {
+    pub(super) fn expected(&self, words: &mut Words<'a>) -> Result<Option<Expected>, ParseError> {
         if !words.takes("=>") {
             return Ok(None);
         }
@@ -23,7 +23,7 @@ impl<'a> Parser<'a> {
         }
         loop {
             let column = words.column();
-            let twice = |word| Err(Wrong::at(column, format!("`{word}` stands twice in what is expected")));
+            let twice = |word| Err(ParseError::at(column, format!("`{word}` stands twice in what is expected")));
             if words.takes("from") {
                 if from.is_some() {
                     return twice("from");
@@ -41,7 +41,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn wanted(&self, words: &mut Words<'a>) -> Result<Wanted, Wrong> {
+    fn wanted(&self, words: &mut Words<'a>) -> Result<Wanted, ParseError> {
         const WHAT: &str = "one of main, default, default-created, explicit, a connection's name, opened, disposed, nothing, \
                             refused, fails, panics, ok";
         let word = words.take(WHAT)?;
@@ -70,7 +70,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    pub(super) fn expect(&mut self, words: &mut Words<'a>) -> Result<Expectation, Wrong> {
+    pub(super) fn expect(&mut self, words: &mut Words<'a>) -> Result<Expectation, ParseError> {
         const WHAT: &str =
             "one of open:, sessions:, opened:, sign-ins:, mode, order:, finding, no finding, no findings";
         let word = words.take(WHAT)?;
@@ -111,12 +111,12 @@ impl<'a> Parser<'a> {
     }
 
     /// `nothing`, or any of `main`, independent connections' names and `2-default`.
-    fn open(&self, words: &mut Words<'a>) -> Result<Expectation, Wrong> {
+    fn open(&self, words: &mut Words<'a>) -> Result<Expectation, ParseError> {
         const WHAT: &str =
             "one of nothing, main, an independent connection's name, a number of defaults like 2-default";
         let (mut nothing, mut main, mut connections, mut defaults) = (false, false, Vec::new(), 0);
         let mut owner = None;
-        let twice = |word: &Word<'_>| Err(Wrong::at(word.column, format!("`{}` is named twice", word.text)));
+        let twice = |word: &Word<'_>| Err(ParseError::at(word.column, format!("`{}` is named twice", word.text)));
         if words.is_over() {
             words.take(WHAT)?;
         }
@@ -140,7 +140,10 @@ impl<'a> Parser<'a> {
                 },
             }
             if nothing && (main || defaults > 0 || !connections.is_empty()) {
-                return Err(Wrong::at(word.column, "`nothing` stands alone: either nothing is open, or what is named"));
+                return Err(ParseError::at(
+                    word.column,
+                    "`nothing` stands alone: either nothing is open, or what is named",
+                ));
             }
         }
         let client = self.name_after(words, owner)?;
@@ -151,7 +154,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The name of the client that is meant; empty if it has none.
-    fn name_after(&self, words: &mut Words<'a>, usual: Option<usize>) -> Result<String, Wrong> {
+    fn name_after(&self, words: &mut Words<'a>, usual: Option<usize>) -> Result<String, ParseError> {
         self.client_after(words, usual).map(|client| self.script.clients[client].name.clone())
     }
 }
@@ -161,7 +164,7 @@ fn one_of<T>(
     words: &mut Words<'_>,
     mut known: impl Iterator<Item = (&'static str, T)>,
     what: &str,
-) -> Result<Option<T>, Wrong> {
+) -> Result<Option<T>, ParseError> {
     if words.is_over() || matches!(words.peek(), Some("or" | "from" | "session")) {
         return Ok(None);
     }
@@ -169,12 +172,12 @@ fn one_of<T>(
     known.find(|(name, _)| *name == word.text).map(|(_, known)| Some(known)).ok_or_else(|| word.is_no(what))
 }
 
-fn finding(words: &mut Words<'_>) -> Result<String, Wrong> {
+fn finding(words: &mut Words<'_>) -> Result<String, ParseError> {
     let word = words.take("a finding's name, like MC010")?;
     let known: Vec<&str> = ALL.iter().map(|spec| spec.id).collect();
     if known.contains(&word.text) {
         return Ok(word.text.to_owned());
     }
     let message = format!("`{}` is no finding; there are {}", word.text, known.join(", "));
-    Err(Wrong::at(word.column, message))
+    Err(ParseError::at(word.column, message))
 }

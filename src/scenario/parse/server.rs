@@ -5,19 +5,19 @@ use std::time::Duration;
 use super::values::{number, time};
 use super::{Name, Parser};
 use crate::protocol::Protocol;
-use crate::scenario::error::Wrong;
+use crate::scenario::error::ParseError;
 use crate::scenario::faults::{ServerFault, SessionFault};
 use crate::scenario::script::{Fault, Target, Which};
 use crate::scenario::words::Words;
 
 impl<'a> Parser<'a> {
-    pub(super) fn fault(&mut self, column: usize, words: &mut Words<'a>) -> Result<Fault, Wrong> {
+    pub(super) fn fault(&mut self, column: usize, words: &mut Words<'a>) -> Result<Fault, ParseError> {
         self.needs_sandbox();
         const WHAT: &str = "what the server does (cuts, stalls, resumes, says, refuses, accepts, limits, lifts, delays, answers, locks or \
              shares)";
         let verb = words.take(WHAT)?;
         if self.block.is_some() {
-            return Err(Wrong::at(column, "the server does nothing inside a parallel block; begin steps instead"));
+            return Err(ParseError::at(column, "the server does nothing inside a parallel block; begin steps instead"));
         }
         let server = Fault::Server;
         match verb.text {
@@ -61,7 +61,7 @@ impl<'a> Parser<'a> {
                 words.must("once")?;
                 Ok(server(ServerFault::Delay(Duration::ZERO)))
             }
-            "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(Wrong::at(
+            "locks" | "shares" if self.script.protocol != Protocol::Pop3 => Err(ParseError::at(
                 verb.column,
                 "only POP3 has maildrops: write `protocols: pop3` above, and name such a --server",
             )),
@@ -72,7 +72,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `main`, `k` or `default of T1`, and `on A`.
-    fn target(&self, words: &mut Words<'a>) -> Result<Target, Wrong> {
+    fn target(&self, words: &mut Words<'a>) -> Result<Target, ParseError> {
         const WHAT: &str = "whose connection (main, default of T1, or an independent one's name)";
         let word = words.take(WHAT)?;
         let (which, usual) = match word.text {

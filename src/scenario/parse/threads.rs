@@ -3,12 +3,12 @@
 use super::names::plain;
 use super::values::mode;
 use super::{MOST_THREADS, Name, Parser, Task, ThreadState};
-use crate::scenario::error::Wrong;
+use crate::scenario::error::ParseError;
 use crate::scenario::script::{ActionKind, StepKind, ThreadStep};
 use crate::scenario::words::{Word, Words};
 
 impl<'a> Parser<'a> {
-    pub(super) fn pool(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    pub(super) fn pool(&mut self, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         let name = self.new_name(words, true)?;
         let word = words.take("threads=N")?;
         let threads = word.text.strip_prefix("threads=").and_then(|number| number.parse::<usize>().ok());
@@ -22,7 +22,7 @@ impl<'a> Parser<'a> {
         Ok(StepKind::Named(if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }))
     }
 
-    pub(super) fn task(&mut self, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    pub(super) fn task(&mut self, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         let name = self.new_name(words, true)?;
         words.must("on")?;
         let word = words.take("a pool")?;
@@ -40,38 +40,39 @@ impl<'a> Parser<'a> {
     }
 
     /// A pool, or one thread of it: `P`, `P.2`.
-    fn pool_of(&self, word: &Word<'a>) -> Result<((usize, usize), Option<usize>), Wrong> {
+    fn pool_of(&self, word: &Word<'a>) -> Result<((usize, usize), Option<usize>), ParseError> {
         let (name, number) = word.text.split_once('.').map_or((word.text, None), |(name, no)| (name, Some(no)));
         let Some(Name::Pool(first, threads)) = self.names.get(name).copied() else {
             return Err(word.is_no("a pool, as `pool P threads=2` names it,"));
         };
         let Some(number) = number else { return Ok(((first, threads), None)) };
         let number = number.parse::<usize>().ok().filter(|number| (1..=threads).contains(number));
-        let number = number.ok_or_else(|| Wrong::at(word.column, format!("{name} has the threads 1 to {threads}")))?;
+        let number =
+            number.ok_or_else(|| ParseError::at(word.column, format!("{name} has the threads 1 to {threads}")))?;
         Ok(((first, threads), Some(first + number - 1)))
     }
 
     /// The pool's first thread that has nothing to do; in a parallel block the first of those with the fewest lines in it.
-    fn free_thread(&self, (first, threads): (usize, usize), word: &Word<'a>) -> Result<usize, Wrong> {
+    fn free_thread(&self, (first, threads): (usize, usize), word: &Word<'a>) -> Result<usize, ParseError> {
         let free = (first..first + threads)
             .filter(|&thread| self.threads[thread].task.is_none() && self.threads[thread].begun.is_none());
         free.min_by_key(|&thread| self.threads[thread].lines).ok_or_else(|| {
             let message =
                 format!("every thread of {} has a task that has not ended; end one, or give it more", word.text);
-            Wrong::at(word.column, message)
+            ParseError::at(word.column, message)
         })
     }
 
     /// That thread can be given something to do.
-    fn idle(&self, thread: usize, word: &Word<'a>) -> Result<(), Wrong> {
+    fn idle(&self, thread: usize, word: &Word<'a>) -> Result<(), ParseError> {
         let state = &self.threads[thread];
         let name = &self.script.threads[thread];
         if state.exited {
             let message = format!("{name} has exited; a thread that ended does not come back: use another name");
-            return Err(Wrong::at(word.column, message));
+            return Err(ParseError::at(word.column, message));
         }
         match state.begun {
-            Some(line) => Err(Wrong::at(
+            Some(line) => Err(ParseError::at(
                 word.column,
                 format!("{name} has not finished what it began in line {line}: write `{} finishes` first", word.text),
             )),
@@ -80,7 +81,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A line that begins with the name of a thread, pool, task or client.
-    pub(super) fn subject(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    pub(super) fn subject(&mut self, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         let pooled = first.text.contains('.').then(|| self.pool_of(first)).transpose()?.and_then(|(_, thread)| thread);
         let name = match pooled {
             Some(thread) => Name::Thread(thread),
@@ -119,7 +120,10 @@ impl<'a> Parser<'a> {
                 let word = words.take("exit")?;
                 self.idle(thread, first)?;
                 if self.threads[thread].pooled {
-                    return Err(Wrong::at(word.column, "a pool keeps its threads: only a thread of its own exits"));
+                    return Err(ParseError::at(
+                        word.column,
+                        "a pool keeps its threads: only a thread of its own exits",
+                    ));
                 }
                 self.threads[thread].exited = true;
                 Ok(StepKind::Exit { thread })
@@ -128,7 +132,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn moves(&mut self, task: usize, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    fn moves(&mut self, task: usize, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         words.must("moves")?;
         words.must("to")?;
         let from = self.thread_of(task, first)?;
@@ -138,7 +142,7 @@ impl<'a> Parser<'a> {
         let thread = thread.filter(|_| pool == self.tasks[task].pool);
         let thread = thread.ok_or_else(|| word.is_no("a thread of its pool, like P.2,"))?;
         if self.threads[thread].task.is_some() {
-            return Err(Wrong::at(word.column, format!("{} has another task", word.text)));
+            return Err(ParseError::at(word.column, format!("{} has another task", word.text)));
         }
         self.idle(thread, &word)?;
         self.threads[from].task = None;
@@ -154,13 +158,13 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    fn thread_of(&self, task: usize, word: &Word<'a>) -> Result<usize, Wrong> {
-        let ended = || Wrong::at(word.column, format!("the task {} has ended", word.text));
+    fn thread_of(&self, task: usize, word: &Word<'a>) -> Result<usize, ParseError> {
+        let ended = || ParseError::at(word.column, format!("the task {} has ended", word.text));
         self.tasks[task].thread.ok_or_else(ended)
     }
 
     /// The thread of that name which began something.
-    fn begun_thread(&self, name: Name, word: &Word<'a>) -> Result<usize, Wrong> {
+    fn begun_thread(&self, name: Name, word: &Word<'a>) -> Result<usize, ParseError> {
         let (first, threads) = match name {
             Name::Pool(first, threads) => (first, threads),
             Name::Task(task) => (self.thread_of(task, word)?, 1),
@@ -170,19 +174,19 @@ impl<'a> Parser<'a> {
         let mut begun = (first..first + threads).filter(|&thread| self.threads[thread].begun.is_some());
         match (begun.next(), begun.next()) {
             (Some(thread), None) => Ok(thread),
-            (None, _) => Err(Wrong::at(word.column, format!("{} has begun nothing", word.text))),
-            _ => Err(Wrong::at(word.column, "several of its threads have begun something: name one, like P.2")),
+            (None, _) => Err(ParseError::at(word.column, format!("{} has begun nothing", word.text))),
+            _ => Err(ParseError::at(word.column, "several of its threads have begun something: name one, like P.2")),
         }
     }
 
     /// Actions of one thread.
-    fn actions(&mut self, name: Name, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, Wrong> {
+    fn actions(&mut self, name: Name, first: &Word<'a>, words: &mut Words<'a>) -> Result<StepKind, ParseError> {
         let of_this_line = format!("{}:{}", first.text, self.line);
         let (thread, task, ends) = match name {
             Name::Thread(thread) if !self.threads[thread].pooled => (thread, None, false),
             Name::Thread(thread) => {
                 if self.threads[thread].task.is_some() {
-                    return Err(Wrong::at(first.column, format!("{} has a task that has not ended", first.text)));
+                    return Err(ParseError::at(first.column, format!("{} has a task that has not ended", first.text)));
                 }
                 (thread, Some(self.next_task(of_this_line)), true)
             }
@@ -202,7 +206,7 @@ impl<'a> Parser<'a> {
             actions.push(self.action(words)?);
         }
         if actions.iter().skip(1).any(|action| matches!(action.kind, ActionKind::Scope)) {
-            return Err(Wrong::at(first.column, "`scope` comes first in its line: it lasts to the line's end"));
+            return Err(ParseError::at(first.column, "`scope` comes first in its line: it lasts to the line's end"));
         }
         if self.block.is_some() {
             self.threads[thread].lines += 1;
@@ -211,18 +215,18 @@ impl<'a> Parser<'a> {
         let expected = self.expected(words)?;
         if begins {
             if self.block.is_some() {
-                return Err(Wrong::at(first.column, "what stands in a parallel block is begun at once anyway"));
+                return Err(ParseError::at(first.column, "what stands in a parallel block is begun at once anyway"));
             }
             if expected.is_some() {
                 let message =
                     format!("what comes of it is known when it finishes: write `{} finishes => …`", first.text);
-                return Err(Wrong::at(arrow, message));
+                return Err(ParseError::at(arrow, message));
             }
             self.threads[thread].begun = Some(self.line);
             return Ok(StepKind::Begin(ThreadStep { thread, task, lets_go: ends, ends, actions, expected }));
         }
         if expected.is_some() && !actions.iter().any(|action| action.kind.has_result()) {
-            return Err(Wrong::at(arrow, "nothing in this line has a result to be expected"));
+            return Err(ParseError::at(arrow, "nothing in this line has a result to be expected"));
         }
         Ok(StepKind::Thread(ThreadStep { thread, task, lets_go: ends, ends, actions, expected }))
     }
@@ -233,7 +237,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The thread of that name, or of that task, or of that pool if it has one alone.
-    pub(super) fn thread_named(&self, word: &Word<'a>) -> Result<usize, Wrong> {
+    pub(super) fn thread_named(&self, word: &Word<'a>) -> Result<usize, ParseError> {
         if word.text.contains('.') {
             return self.pool_of(word)?.1.ok_or_else(|| word.is_no("a thread"));
         }
@@ -244,9 +248,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn add_thread(&mut self, name: String, pooled: bool, column: usize) -> Result<usize, Wrong> {
+    fn add_thread(&mut self, name: String, pooled: bool, column: usize) -> Result<usize, ParseError> {
         if self.threads.len() == MOST_THREADS {
-            return Err(Wrong::at(column, format!("a scenario has at most {MOST_THREADS} threads")));
+            return Err(ParseError::at(column, format!("a scenario has at most {MOST_THREADS} threads")));
         }
         self.script.threads.push(name);
         self.threads.push(ThreadState { pooled, ..ThreadState::default() });

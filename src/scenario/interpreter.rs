@@ -7,16 +7,17 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::asking::Come;
+use super::client::run_start;
 use super::context::Context;
 use super::faults::Faults;
 use super::script::{ClientPlan, Expected, Script, Step, StepKind, ThreadStep};
 use super::stream::{Audience, Seen, Stream};
 use super::thread::{Response, noted};
+use super::thread_states::Begun;
 use super::threads::Threads;
 use super::told::expected_and_happened;
 use crate::event::{self, Action, Did, Expectation, Independent, Policy, ScenarioEnd, ScenarioStart};
-use crate::judge::expectations::Came;
+use crate::judge::expectations::Evaluation;
 use crate::protocol::{MailConnector, Stationery};
 use crate::workload::{Control, RunError};
 
@@ -86,13 +87,14 @@ pub struct Performed<'a> {
 /// ended when it returns, and every connection is closed.
 ///
 /// # Errors
-/// The threads could not all be started; then nothing was dialled.
+/// The threads could not all be started, or a client's start is longer than a line; then nothing was dialled.
 pub fn perform<'a>(
     script: &Script,
     setup: &Setup<'_>,
     control: &Arc<Control>,
     audience: &'a mut Audience<'a>,
 ) -> Result<Performed<'a>, RunError> {
+    script.clients.iter().try_for_each(|plan| run_start(script, setup, plan, &setup.run_id).fits(Some(&plan.name)))?;
     let context = Arc::new(Context::new(script, setup.letters.clone(), control));
     let threads = Threads::start(&context)?;
     let start = ScenarioStart {
@@ -103,7 +105,7 @@ pub fn perform<'a>(
         server: setup.server.clone(),
         protocol: script.protocol,
     };
-    let mut conductor = Conductor {
+    let mut interpreter = Interpreter {
         setup,
         patience: script.clients.iter().map(|plan| patience(plan, setup)).max().unwrap_or(MARGIN),
         context: &context,
@@ -114,12 +116,12 @@ pub fn perform<'a>(
         findings: Vec::new(),
     };
     for step in &script.steps {
-        if conductor.lost || control.interrupted().is_some() {
+        if interpreter.lost || control.interrupted().is_some() {
             break;
         }
-        conductor.perform(step);
+        interpreter.perform(step);
     }
-    Ok(conductor.end())
+    Ok(interpreter.end())
 }
 
 /// How long one action may take: the sum of the deadlines that can apply to it.
@@ -152,7 +154,7 @@ impl Performed<'_> {
     }
 }
 
-pub(super) struct Conductor<'a, 's> {
+pub(super) struct Interpreter<'a, 's> {
     pub(super) setup: &'a Setup<'a>,
     /// How long any action may take.
     patience: Duration,
@@ -166,7 +168,7 @@ pub(super) struct Conductor<'a, 's> {
     findings: Vec<event::Step>,
 }
 
-/// The result of a step that the conductor did itself.
+/// The result of a step that the interpreter did itself.
 pub(super) struct Outcome {
     did: Option<String>,
     /// What was expected and what happened, if they differ.
@@ -188,7 +190,7 @@ impl Outcome {
     }
 }
 
-impl<'s> Conductor<'_, 's> {
+impl<'s> Interpreter<'_, 's> {
     fn perform(&mut self, step: &Step) {
         let (at, began) = (self.setup.clock.elapsed(), Instant::now());
         let outcome = match &step.kind {
@@ -218,7 +220,7 @@ impl<'s> Conductor<'_, 's> {
         self.did(step, at, began.elapsed(), outcome);
     }
 
-    /// Tells a step that the conductor did itself; no expectation is evaluated.
+    /// Tells a step that the interpreter did itself; no expectation is evaluated.
     fn did(&mut self, step: &Step, at: Duration, took: Duration, outcome: Outcome) {
         let did = outcome.did.map(|text| Action { client: None, did: noted(text) });
         let mut step = event::Step { took_us: took.into(), did: did.into_iter().collect(), ..self.event_of(step) };
@@ -309,7 +311,7 @@ impl<'s> Conductor<'_, 's> {
     }
 
     fn begin(&mut self, step: &ThreadStep) -> Outcome {
-        self.context.asking.told(step.thread);
+        self.context.thread_states.starts(step.thread);
         let begun = Outcome::noted("begun");
         let Some(number) = self.request(step) else { return begun };
         self.begun.insert(step.thread, number);
@@ -322,16 +324,16 @@ impl<'s> Conductor<'_, 's> {
     fn has_begun(&mut self, thread: usize, number: usize) -> bool {
         let by = Instant::now() + self.patience;
         loop {
-            let come = match self.context.asking.come(thread) {
-                Come::No => false,
-                Come::Yes => true,
+            let come = match self.context.thread_states.begun(thread) {
+                Begun::No => false,
+                Begun::Yes => true,
                 // Each that asks stands in line or dials, and nobody moved meanwhile: so does this one. From the line one
                 // comes to the dial, so that dials are counted first, and none twice.
-                Come::Asks { client, together, changes } => self.context.client(client).is_some_and(|shared| {
+                Begun::Waiting { client, together, changes } => self.context.client(client).is_some_and(|shared| {
                     let dialling = shared.recorder.dialling.load(Ordering::SeqCst);
                     // A thread that asks a client which was dropped is known to have begun before.
                     let waiting = shared.client().map_or(together, |client| client.waiting());
-                    dialling + waiting >= together && self.context.asking.stood_still(changes)
+                    dialling + waiting >= together && self.context.thread_states.stood_still(changes)
                 }),
             };
             if come || self.threads.has_responded(number) || self.context.control.interrupted().is_some() {
@@ -422,7 +424,7 @@ impl<'s> Conductor<'_, 's> {
 /// The step with what it came to, in words. `written` is what was expected of it, `names` its actions.
 fn judged(stream: &mut Stream<'_>, mut step: event::Step, written: Option<&str>, names: &[&str]) -> event::Step {
     let Some(came) = stream.evaluate(&step) else { return step };
-    if let (Came::State { found, .. }, true) = (&came, step.did.is_empty()) {
+    if let (Evaluation::State { found, .. }, true) = (&came, step.did.is_empty()) {
         step.did.push(Action { client: None, did: noted(found.clone()) });
     }
     step.held = came.held();
