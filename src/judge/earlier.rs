@@ -148,7 +148,11 @@ fn condition(field: &str, asked: &Value) -> String {
         (_, Value::String(text)) => text.clone(),
         (_, Value::Null) => "none".to_owned(),
         (_, Value::Object(fields)) => {
-            fields.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+            let field = |(name, value): (&String, &Value)| match value {
+                Value::Null => format!("{name} none"),
+                value => format!("{name} {value}"),
+            };
+            fields.iter().map(field).collect::<Vec<_>>().join(", ")
         }
         (_, other) => other.to_string(),
     }

@@ -91,7 +91,7 @@ fn a_run_of_other_settings_is_refused_by_naming_the_setting() {
         ("-t 2 --server sandbox+imaps", "server: sandbox, and here it is sandbox+imaps;"),
         (
             "-t 2 --sandbox-connections 9",
-            "sandbox's options: connections null, latency_us 0, locks_maildrops true, and here it is connections 9,",
+            "sandbox's options: connections none, latency_us 0, locks_maildrops true, and here it is connections 9,",
         ),
         ("-t 2 --sandbox-latency 1ms", "sandbox's options: "),
         ("-t 2 --mode use-main", "mode: use-main-or-default, and here it is use-main;"),

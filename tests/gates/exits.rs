@@ -74,6 +74,21 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     }
 }
 
+#[test]
+fn the_lines_for_builds_in_the_manual_name_flags_that_there_are() {
+    let manual = include_str!("../../src/manual.rs");
+    let (_, section) = manual.split_once("//! # Gates in a build\n").unwrap();
+    let (section, _) = section.split_once("//! # ").unwrap();
+    let help = end(&mut mailconn(["run", "--help"])).stdout;
+    let flags = section.split(|c: char| c.is_whitespace() || "`,[]".contains(c)).filter(|word| word.starts_with("--"));
+    let flags: Vec<&str> = flags.collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    flags.iter().for_each(|flag| assert!(help.contains(&format!("{flag} ")), "{flag}"));
+    for place in ["GitHub", "GitLab", "Kubernetes"] {
+        assert!(section.contains(&format!("//! {place}")), "{place}");
+    }
+}
+
 /// A gate on a metric that only a later version knows is believed; in a file of ours it fails.
 #[test]
 fn a_gate_of_a_later_version_is_believed() {
