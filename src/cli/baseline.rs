@@ -29,7 +29,7 @@ impl Against {
             (None, None) => Ok(None),
             (Some(_), Some(file)) => {
                 let (name, from) = open(file).context("--baseline")?;
-                let earlier = Earlier::read(from).with_context(|| format!("--baseline {name}"))?;
+                let earlier = Earlier::read(from, gates).with_context(|| format!("--baseline {name}"))?;
                 Ok(Some(Self { name, earlier }))
             }
         }

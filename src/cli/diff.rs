@@ -27,5 +27,5 @@ pub fn diff(args: &DiffArgs) -> Result<u8> {
 
 fn read(file: &Path) -> Result<Earlier> {
     let (name, from) = open(file)?;
-    Earlier::read(from).context(name)
+    Earlier::read(from, &[]).context(name)
 }

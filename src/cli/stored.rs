@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 ///
 /// # Errors
 /// It cannot be read.
-pub fn open(file: &Path) -> Result<(String, Box<dyn Read>)> {
+pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
     if file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
+        return Ok(("standard input".to_owned(), Box::new(io::stdin())));
     }
     let name = file.to_string_lossy().into_owned();
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;

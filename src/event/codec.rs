@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::end::RunEnd;
@@ -47,11 +47,12 @@ macro_rules! events {
                 }
             }
 
-            fn read(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<Self, NotRead> {
-                match name {
-                    $($name => body(line, unknown).map(Self::$kind),)+
-                    other => Err(NotRead::Unknown(other.to_owned())),
-                }
+            /// The event of that name, as it stands there; none if no event has that name.
+            pub(super) fn read<'a, D: Deserializer<'a>>(name: &str, from: D) -> Result<Option<Self>, D::Error> {
+                Ok(Some(match name {
+                    $($name => Self::$kind(Deserialize::deserialize(from)?),)+
+                    _ => return Ok(None),
+                }))
             }
         }
 
@@ -145,7 +146,7 @@ pub struct Envelope<'a> {
 /// The events that a stream begins with.
 pub(super) const STARTS: [&str; 2] = ["run-start", "scenario-start"];
 
-const ENVELOPE: [&str; 6] = ["seq", "event", "at_us", "time", "client", "shard"];
+pub(super) const ENVELOPE: [&str; 6] = ["seq", "event", "at_us", "time", "client", "shard"];
 
 #[derive(Serialize)]
 struct Line<'a, B> {
@@ -220,7 +221,7 @@ pub fn read(line: &[u8]) -> Result<(Event, Envelope<'_>, Vec<String>), NotRead> 
 
 /// What the line of that event says; the names of what is not known there are added to `unknown`.
 pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> Result<What, NotRead> {
-    let what = What::read(name, line, unknown)?;
+    let what = body(name, line, unknown).map_err(malformed)?.ok_or_else(|| NotRead::Unknown(name.to_owned()))?;
     what.unseen(line, unknown);
     unknown.sort_unstable();
     unknown.dedup();
@@ -230,7 +231,7 @@ pub(super) fn read_body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> R
     }
 }
 
-fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Result<B, NotRead> {
+fn body(name: &str, line: &[u8], unknown: &mut Vec<String>) -> serde_json::Result<Option<What>> {
     let mut deserializer = serde_json::Deserializer::from_slice(line);
     let mut is_unknown = |path: serde_ignored::Path<'_>| {
         let path = path.to_string();
@@ -240,7 +241,7 @@ fn body<'a, B: Deserialize<'a>>(line: &'a [u8], unknown: &mut Vec<String>) -> Re
             unknown.push(names.collect::<Vec<_>>().join("."));
         }
     };
-    serde_ignored::deserialize(&mut deserializer, &mut is_unknown).map_err(malformed)
+    What::read(name, serde_ignored::Deserializer::new(&mut deserializer, &mut is_unknown))
 }
 
 fn malformed(error: serde_json::Error) -> NotRead {
@@ -258,7 +259,7 @@ fn unknown_word(said: &str) -> Option<NotRead> {
 impl What {
     /// Adds the names of what is not known inside a flattened part: serde reads over it in silence. So what has such a part
     /// is compared with its line.
-    fn unseen(&self, line: &[u8], unknown: &mut Vec<String>) {
+    pub(super) fn unseen(&self, line: &[u8], unknown: &mut Vec<String>) {
         let known = match self {
             Self::RunStart(start) => serde_json::to_value(start),
             Self::Step(step) => serde_json::to_value(step),
@@ -270,7 +271,7 @@ impl What {
     }
 
     /// How its fields contradict each other, if they do.
-    fn odd(&self) -> Option<String> {
+    pub(super) fn odd(&self) -> Option<String> {
         match self {
             Self::RunStart(start) => start.odd(),
             Self::SessionOpened(opened) => of_place(opened.connection, opened.session),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::codec::{self, Envelope, Event, LONGEST, NotRead, What};
+use super::line;
 use super::micros::Micros;
 use super::model::SCHEMA_VERSION;
 
@@ -22,6 +23,8 @@ const LONGEST_READ: u64 = 16 * LONGEST as u64;
 const BIGGEST: f64 = 1e18;
 /// It has so many digits at least.
 const DIGITS: usize = 19;
+/// So many lines are read at once, at most.
+pub(super) const BATCH: usize = 64;
 /// So many names of what is not known are kept.
 const NAMED: usize = 5;
 
@@ -216,10 +219,38 @@ impl<R: BufRead> Reader<R> {
         if !self.take_line()? {
             return if self.number == 0 { Err(Unreadable::Empty) } else { Ok(None) };
         }
+        match self.at_once() {
+            Some(line) => Ok(Some(line)),
+            None => self.thoroughly(),
+        }
+    }
+
+    /// Adds the next lines, at most [`BATCH`] and about [`LONGEST`] bytes. False at the end.
+    pub(super) fn next_lines(&mut self, to: &mut Vec<Line>) -> Result<bool, Unreadable> {
+        let mut bytes = 0;
+        while to.len() < BATCH && bytes < LONGEST {
+            let Some(line) = self.next_line()? else { return Ok(false) };
+            to.push(line);
+            bytes += self.line.len();
+        }
+        Ok(true)
+    }
+
+    /// The line if all is well with it.
+    fn at_once(&self) -> Option<Line> {
+        let may_be = self.number > 1 && self.line.len() <= LONGEST;
+        let (envelope, what) = may_be.then(|| line::read(&self.line))??;
+        let event = Event { seq: envelope.seq, at: envelope.at_us, what };
+        let begins = codec::STARTS.contains(&event.what.name());
+        (!begins).then(|| self.right(envelope.into_owned(), event))
+    }
+
+    /// The line, and what is wrong with it.
+    fn thoroughly(&mut self) -> Result<Option<Line>, Unreadable> {
         let envelope = match serde_json::from_slice::<Envelope<'_>>(&self.line) {
             Ok(envelope) => envelope.into_owned(),
-            Err(error) if self.number == 1 => return Err(Unreadable::NoStart(error.to_string())),
-            Err(error) => return Ok(Some(self.wrong(None, format!("no event: {error}")))),
+            Err(error) if self.number == 1 => return Err(Unreadable::NoStart(no_json(&self.line, &error))),
+            Err(error) => return Ok(Some(self.wrong(None, format!("no event: {}", no_json(&self.line, &error))))),
         };
         let starts = codec::STARTS.contains(&&*envelope.event);
         if starts {
@@ -240,8 +271,7 @@ impl<R: BufRead> Reader<R> {
                 let fault = (!known).then(|| format!("not understood by this version: {}", unknown.join(", ")));
                 let event = Event { seq: envelope.seq, at: envelope.at_us, what };
                 let passed_over = if newer.is_some() { self.pass_over(unknown) } else { Vec::new() };
-                let (envelope, event) = (Some(envelope), Some(event));
-                Ok(Some(Line { number: self.number, envelope, event, fault, passed_over, is_lost: false }))
+                Ok(Some(Line { fault, passed_over, ..self.right(envelope, event) }))
             }
             (Err(NotRead::Word { word, .. }), Some(form)) if starts => Err(Unreadable::Newer {
                 found: form.schema_version,
@@ -274,6 +304,11 @@ impl<R: BufRead> Reader<R> {
 
     fn bad_start(&self, event: &str, why: String) -> Unreadable {
         Unreadable::BadStart { line: self.number, event: event.to_owned(), why }
+    }
+
+    fn right(&self, envelope: Envelope<'static>, event: Event) -> Line {
+        let (envelope, event, passed_over) = (Some(envelope), Some(event), Vec::new());
+        Line { number: self.number, envelope, event, fault: None, passed_over, is_lost: false }
     }
 
     fn wrong(&self, envelope: Option<Envelope<'static>>, fault: String) -> Line {
@@ -323,14 +358,43 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+/// Why a line is no envelope, in words for whoever named the file.
+fn no_json(line: &[u8], error: &serde_json::Error) -> String {
+    let text = line.trim_ascii();
+    if text.is_empty() {
+        "the line is empty".to_owned()
+    } else if line.starts_with(&[0x1f, 0x8b]) {
+        "it is compressed; unpack it with gunzip".to_owned()
+    } else if line.starts_with("\u{feff}".as_bytes()) {
+        "a byte order mark stands before it; remove its first three bytes".to_owned()
+    } else if text == b"{" {
+        "it is a JSON document of many lines, as --format json writes; --format ndjson keeps what can be read again"
+            .to_owned()
+    } else if !text.starts_with(b"{") {
+        "the line is no JSON object".to_owned()
+    } else {
+        // Each line is a document of its own: only the column says something.
+        error.to_string().replace(" at line 1 column ", " at column ")
+    }
+}
+
 /// The first number of a line that is beyond what any run comes to, and where it stands. So sums of a file's numbers stay
 /// far from what a number can hold.
 fn beyond(line: &[u8]) -> Option<(String, String)> {
     // Few lines have so many digits in a row; only those are looked at more closely.
-    if !line.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() >= DIGITS) {
+    if !has_a_long_number(line) {
         return None;
     }
     find_beyond(&serde_json::from_slice(line).ok()?, String::new())
+}
+
+/// Whether that many digits stand in a row anywhere. One of them stands at a multiple of that number.
+fn has_a_long_number(line: &[u8]) -> bool {
+    (0..line.len()).step_by(DIGITS).any(|at| {
+        let (before, behind) = line.split_at(at);
+        let count = behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        count > 0 && count + before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count() >= DIGITS
+    })
 }
 
 fn find_beyond(value: &Value, field: String) -> Option<(String, String)> {

@@ -3,15 +3,18 @@
 //! A run, a stored file and a scenario are the same stream. Whoever judges or counts sees each [`Event`] once, in order, and
 //! keeps what it needs. Nothing here knows of a report, a finding or a policy.
 
+mod ahead;
 mod codec;
 mod end;
 mod file;
+mod line;
 mod micros;
 mod model;
 mod named;
 mod scenario;
 mod stretches;
 
+pub use ahead::Ahead;
 pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, read, wall_clock, write};
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};

@@ -60,24 +60,24 @@ pub struct Differs {
 }
 
 impl Earlier {
-    /// Reads a run's document, or its stream.
+    /// Reads a run's document, or its stream, for the figures of the run and of the rows that those gates are about.
     ///
     /// # Errors
     /// There is none.
-    pub fn read(from: impl Read) -> Result<Self, NoRun> {
+    pub fn read(from: impl Read + Send, gates: &[String]) -> Result<Self, NoRun> {
         let mut from = BufReader::new(from);
         let mut first = Vec::new();
         from.by_ref().take(MOST_BYTES).read_until(b'\n', &mut first)?;
         let is_event = serde_json::from_slice::<Value>(&first).is_ok_and(|line| line.get("event").is_some());
         let whole = first.chain(from);
-        if is_event { Self::of_stream(whole) } else { Self::of_document(whole) }
+        if is_event { Self::of_stream(whole, gates) } else { Self::of_document(whole) }
     }
 
-    fn of_stream(from: impl Read) -> Result<Self, NoRun> {
+    fn of_stream(from: impl Read + Send, gates: &[String]) -> Result<Self, NoRun> {
         let Content::Run(run) = Stored::read(from, |_| ())?.content else { return Err(NoRun::NotOne) };
         let start = run.judge.known().start().ok_or(NoRun::Neither)?;
         let asked = serde_json::to_value(&**start).map_err(|_| NoRun::Neither)?;
-        Ok(Self { asked, measured: run.judge.measured() })
+        Ok(Self { asked, measured: run.judge.measured(gates) })
     }
 
     fn of_document(from: impl Read) -> Result<Self, NoRun> {

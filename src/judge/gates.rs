@@ -3,7 +3,7 @@
 
 use serde_json::Number;
 
-use super::metrics::{METRICS, Measured, Metric, Reading, Unit, key};
+use super::metrics::{METRICS, Measured, Metric, Reading, Unit, Wanted, key};
 use crate::event::{Baseline, Gated, Policy};
 
 /// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
@@ -115,12 +115,18 @@ impl Gate {
     }
 }
 
+/// The rows that gates are about.
+pub(super) fn wanted(gates: &[String]) -> Wanted {
+    let first_row = |gate: Gate| Some((gate.metric.name.split_once("[]")?.0.to_owned(), gate.keys.first()?.clone()));
+    Wanted(gates.iter().filter_map(|gate| Gate::parse(gate).ok()).filter_map(first_row).collect())
+}
+
 /// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.
-pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce() -> Measured) -> Vec<Gated> {
+pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce(&Wanted) -> Measured) -> Vec<Gated> {
     if policy.gates.is_empty() {
         return Vec::new();
     }
-    let measured = measured();
+    let measured = measured(&wanted(&policy.gates));
     let each = |text: &String| match Gate::parse(text) {
         Ok(gate) => gate.judge(text, &measured, policy.baseline.as_ref()),
         Err(not) => {

@@ -2,7 +2,7 @@
 //!
 //! A metric's name is its place in the JSON document, without `_us`; of several rows the one whose key is in brackets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::LazyLock;
 
@@ -12,7 +12,9 @@ use serde_json::{Map, Number, Value, json};
 use super::findings;
 use crate::allocator::{ConnectionId, Reason};
 use crate::event::{Ending, Finding, HALVES, Micros, Proof};
-use crate::figures::{NEEDED, OperationsOn, Summary};
+use crate::figures::{
+    ConnectionRow, NEEDED, OperationRow, OperationsOn, SectionRow, SessionRow, Summary, TaskRow, WorkerRow,
+};
 use crate::protocol::{FailureKind, Operation};
 
 /// What a metric is measured in.
@@ -267,60 +269,35 @@ pub(super) enum Reading {
 /// The figures of a run, each at its place.
 pub(super) struct Measured(Value);
 
+/// Rows that gates are about, by their name and key.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(pub(super) BTreeSet<(String, String)>);
+
+impl Wanted {
+    /// Those of the rows of that name that are wanted: there may be a hundred thousand.
+    fn of<K: Display, R>(&self, name: &str, rows: impl Iterator<Item = (K, R)>, value: fn(R) -> Value) -> Value {
+        let mut found = Map::new();
+        if self.0.iter().any(|(wanted, _)| wanted == name) {
+            for (key, row) in rows {
+                let wanted = (name.to_owned(), key.to_string());
+                if self.0.contains(&wanted) {
+                    found.insert(wanted.1, value(row));
+                }
+            }
+        }
+        Value::Object(found)
+    }
+}
+
 impl Measured {
-    /// Of a run.
-    pub(super) fn of(summary: &Summary, ending: Ending, findings: &[Finding], proof: Proof) -> Self {
-        let rows = |rows: &mut dyn Iterator<Item = (String, Value)>| Value::Object(rows.collect::<Map<_, _>>());
-        let spreads = |of: &crate::figures::Spreads| plain(of);
-        let by_operation = &mut summary
-            .by_operation
-            .iter()
-            .map(|row| (row.name.to_owned(), with(spreads(&row.spreads), [("operations", plain(&row.operations))])));
-        let by_worker = &mut summary.workers.iter().map(|row| {
-            let more = [("operations", plain(&row.operations)), ("reasons", plain(&row.reasons))];
-            (row.worker.to_string(), with(spreads(&row.spreads), more))
-        });
-        let by_connection = &mut summary.by_connection.iter().map(|row| {
-            (row.connection.to_string(), with(spreads(&row.spreads), [("operations", json!(row.operations))]))
-        });
-        let tasks = &mut summary.tasks.iter().map(|row| {
-            let used = row.used.iter().map(|(connection, used)| (connection, used.operations));
-            let on = OperationsOn::of(std::slice::from_ref(row));
-            (
-                row.task.to_string(),
-                json!({"operations": row.operations, "operations_on": on, "connections": named(used)}),
-            )
-        });
-        let sections = &mut (0_u64..).zip(&summary.sections).map(|(at, row)| {
-            let given = row.connections.iter().map(|(connection, (_, given))| (connection, *given));
-            let operations = json!({"issued": row.issued(), "ok": row.ok, "failed": row.failed});
-            let began = row.began;
-            let row =
-                json!({"began": began, "operations": operations, "connections": named(given), "reasons": row.reasons});
-            (at.to_string(), row)
-        });
-        let sessions = &mut summary.sessions.iter().map(|row| {
-            let closed = row.closed.as_ref();
-            let (dial, refused) = match &row.dial {
-                Ok(opened) => (opened.dial_us, None),
-                Err(refused) => (refused.dial_us, Some(refused)),
-            };
-            let row_of = json!({
-                "operations": row.operations,
-                "bytes_sent": closed.map(|it| it.bytes_sent),
-                "bytes_received": closed.map(|it| it.bytes_received),
-                "dial": dial,
-                "failed_after": refused.map(|it| it.took_us),
-                "open_at_failure": refused.map(|it| it.open),
-            });
-            (row.session.to_string(), row_of)
-        });
-        let found = &mut findings.iter().map(|it| (it.id.clone(), json!({"count": it.count})));
+    /// Of a run, and of those of its rows that are wanted.
+    pub(super) fn of(summary: &Summary, ending: Ending, findings: &[Finding], proof: Proof, wanted: &Wanted) -> Self {
+        let found = findings.iter().map(|it| (it.id.clone(), json!({"count": it.count})));
         let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
         for row in &summary.failures {
             *failed.entry(row.kind.name()).or_default() += row.count;
         }
-        let failed = &mut failed.into_iter().map(|(kind, count)| (kind.to_owned(), json!({"count": count})));
+        let failed = failed.into_iter().map(|(kind, count)| (kind.to_owned(), json!({"count": count})));
         let run = json!({
             "operations": summary.operations,
             "operations_per_second": summary.rate(),
@@ -332,25 +309,22 @@ impl Measured {
             "elapsed": ending.elapsed,
             "worked": summary.worked,
             "held_up": ending.held_up,
-            "cut_off": {"operations": summary.cut_off.operations, "longest_wait": summary.cut_off.longest},
+            "cut_off": plain(&summary.cut_off),
             "verdict": proof,
-            "findings": rows(found),
-            "failures": rows(failed),
+            "findings": found.collect::<Map<_, _>>(),
+            "failures": failed.collect::<Map<_, _>>(),
             "other_failures": summary.other_failures,
             "operations_on": OperationsOn::of(&summary.tasks),
             "other_sessions": summary.rest,
-            "operation": rows(by_operation),
-            "worker": rows(by_worker),
-            "connection": rows(by_connection),
-            "task": rows(tasks),
-            "section": rows(sections),
-            "session": rows(sessions),
+            "operation": wanted.of("operation", summary.by_operation.iter().map(|row| (row.name, row)), of_operation),
+            "worker": wanted.of("worker", summary.workers.iter().map(|row| (row.worker, row)), of_worker),
+            "connection":
+                wanted.of("connection", summary.by_connection.iter().map(|row| (row.connection, row)), of_connection),
+            "task": wanted.of("task", summary.tasks.iter().map(|row| (row.task, row)), of_task),
+            "section": wanted.of("section", summary.sections.iter().enumerate(), of_section),
+            "session": wanted.of("session", summary.sessions.iter().map(|row| (row.session, row)), of_session),
         });
-        let run = match run {
-            Value::Object(run) => with(spreads(&summary.spreads), run),
-            other => other,
-        };
-        Self(run)
+        Self(with(run, plain(&summary.spreads)))
     }
 
     /// Of a run that its JSON document tells of.
@@ -446,12 +420,51 @@ fn plain(of: &impl Serialize) -> Value {
 }
 
 /// The fields of both.
-fn with<K: Into<String>>(of: Value, more: impl IntoIterator<Item = (K, Value)>) -> Value {
-    let fields = match of {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
+fn with(of: Value, more: Value) -> Value {
+    match (of, more) {
+        (Value::Object(of), Value::Object(more)) => Value::Object(of.into_iter().chain(more).collect()),
+        (of, _) => of,
+    }
+}
+
+fn of_operation(row: &OperationRow) -> Value {
+    with(plain(&row.spreads), json!({"operations": row.operations}))
+}
+
+fn of_worker(row: &WorkerRow) -> Value {
+    with(plain(&row.spreads), json!({"operations": row.operations, "reasons": row.reasons}))
+}
+
+fn of_connection(row: &ConnectionRow) -> Value {
+    with(plain(&row.spreads), json!({"operations": row.operations}))
+}
+
+fn of_task(row: &TaskRow) -> Value {
+    let used = row.used.iter().map(|(connection, used)| (connection, used.operations));
+    let on = OperationsOn::of(std::slice::from_ref(row));
+    json!({"operations": row.operations, "operations_on": on, "connections": named(used)})
+}
+
+fn of_section(row: &SectionRow) -> Value {
+    let given = row.connections.iter().map(|(connection, (_, given))| (connection, *given));
+    let operations = json!({"issued": row.issued(), "ok": row.ok, "failed": row.failed});
+    json!({"began": row.began, "operations": operations, "connections": named(given), "reasons": row.reasons})
+}
+
+fn of_session(row: &SessionRow) -> Value {
+    let closed = row.closed.as_ref();
+    let (dial, refused) = match &row.dial {
+        Ok(opened) => (opened.dial_us, None),
+        Err(refused) => (refused.dial_us, Some(refused)),
     };
-    Value::Object(fields.into_iter().chain(more.into_iter().map(|(name, value)| (name.into(), value))).collect())
+    json!({
+        "operations": row.operations,
+        "bytes_sent": closed.map(|it| it.bytes_sent),
+        "bytes_received": closed.map(|it| it.bytes_received),
+        "dial": dial,
+        "failed_after": refused.map(|it| it.took_us),
+        "open_at_failure": refused.map(|it| it.open),
+    })
 }
 
 fn named<'a, N: Display + 'a>(counts: impl Iterator<Item = (&'a N, u64)>) -> Value {

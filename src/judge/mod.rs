@@ -188,11 +188,12 @@ impl Judge {
         self.figures.summary(&self.known)
     }
 
-    /// The figures that gates are about, so far.
-    fn measured(&self) -> Measured {
+    /// The figures that those gates are about, so far.
+    fn measured(&self, gates: &[String]) -> Measured {
         let summary = self.summary();
         let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
-        Measured::of(&summary, self.known.ending().unwrap_or_default(), &findings, proof)
+        let ending = self.known.ending().unwrap_or_default();
+        Measured::of(&summary, ending, &findings, proof, &gates::wanted(gates))
     }
 
     /// What it comes to by that policy, so far. The summary is this judge's.
@@ -218,7 +219,9 @@ impl Judge {
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
         let ending = known.ending().unwrap_or_default();
-        let gates = gates::judge(policy, &self.believed_gates, || Measured::of(summary, ending, &findings, proof));
+        let gates = gates::judge(policy, &self.believed_gates, |wanted| {
+            Measured::of(summary, ending, &findings, proof, wanted)
+        });
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
         Verdict { proof, findings, gates, unjudged, conclusion, because }

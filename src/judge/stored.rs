@@ -2,16 +2,19 @@
 //!
 //! A line that is wrong is no error: [`Checks`] tell of it, and what is known of the others counts.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 
 use super::expectations::{Client, evaluate};
 use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings};
 use super::{Judge, Steps, Verdict, client_end, run_end};
 use crate::event::{
-    ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart, Step,
-    Unreadable, What,
+    Ahead, ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart,
+    Step, Unreadable, What,
 };
 use crate::ledger::Analysis;
+
+/// So many bytes are read at once.
+const BUFFER: usize = 64 * 1024;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -93,22 +96,23 @@ impl Stored {
     ///
     /// # Errors
     /// It holds no stream, or cannot be read.
-    pub fn read(from: impl Read, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
-        let mut lines = Reader::new(BufReader::new(from));
-        let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
-        let is_scenario = matches!(first.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_)));
-        let (content, read) = if is_scenario {
-            let (all, read) = scenarios(&mut lines, first, &mut passing)?;
-            (Content::Scenarios(all), read)
-        } else {
-            let run = run(&mut lines, first, &mut passing)?;
-            let read = run.lines;
-            (Content::Run(Box::new(run)), read)
-        };
-        let mut passed_over = lines.passed_over().clone();
+    pub fn read(from: impl Read + Send, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
+        let mut reader = Reader::new(BufReader::with_capacity(BUFFER, from));
+        let (content, lines) = Ahead::of(&mut reader, |lines| {
+            let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
+            if begins_a_scenario(&first) {
+                let (all, read) = scenarios(lines, first, &mut passing)?;
+                Ok((Content::Scenarios(all), read))
+            } else {
+                let run = run(lines, first, &mut passing)?;
+                let read = run.lines;
+                Ok((Content::Run(Box::new(run)), read))
+            }
+        })?;
+        let mut passed_over = reader.passed_over().clone();
         let believed = content.runs().flat_map(|run| run.judge.believed());
         believed.for_each(|finding| passed_over.add(&format!("finding {}", finding.id)));
-        Ok(Self { content, lines: read, passed_over })
+        Ok(Self { content, lines, passed_over })
     }
 
     /// Whether every line was understood and numbered, and the last one says what it all came to.
@@ -228,11 +232,7 @@ impl StoredRun {
     }
 }
 
-fn run<R: BufRead>(
-    lines: &mut Reader<R>,
-    first: Line,
-    passing: &mut impl FnMut(Passing<'_>),
-) -> Result<StoredRun, Unreadable> {
+fn run(lines: &mut Ahead, first: Line, passing: &mut impl FnMut(Passing<'_>)) -> Result<StoredRun, Unreadable> {
     let mut run = StoredRun::new(Whose::Run);
     run.take(first, None, passing);
     while let Some(line) = lines.next_line()? {
@@ -245,9 +245,15 @@ fn run<R: BufRead>(
     }
 }
 
+/// Whether a scenario begins there. (In a client's name none does.)
+fn begins_a_scenario(line: &Line) -> bool {
+    let start = matches!(line.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_)));
+    start && line.envelope.as_ref().is_some_and(|envelope| envelope.client.is_none())
+}
+
 /// All scenarios of a file, and how many lines they have.
-fn scenarios<R: BufRead>(
-    lines: &mut Reader<R>,
+fn scenarios(
+    lines: &mut Ahead,
     first: Line,
     passing: &mut impl FnMut(Passing<'_>),
 ) -> Result<(Vec<StoredScenario>, u64), Unreadable> {
@@ -256,7 +262,7 @@ fn scenarios<R: BufRead>(
     let mut next = Some(first);
     while let Some(mut scenario) = next.take().and_then(|first| StoredScenario::begin(first, passing)) {
         while let Some(line) = lines.next_line()? {
-            if matches!(line.event.as_ref().map(|event| &event.what), Some(What::ScenarioStart(_))) {
+            if begins_a_scenario(&line) {
                 next = Some(line);
                 break;
             }

@@ -292,3 +292,28 @@ fn nothing_is_written_of_several_files_that_cannot_all_be_told() {
     assert!(told.code == 2 && told.stderr.contains("would replace -"), "{}", told.stderr);
     assert_eq!(std::fs::read_to_string(folder.path().join("one")).unwrap(), file);
 }
+
+#[test]
+fn a_file_that_is_no_stream_is_told_what_it_is() {
+    let json = run("-n 1 -t 1 --format json").stdout;
+    let lines = run("-n 1 -t 1 --format ndjson").stdout;
+    let folder = tempfile::tempdir().unwrap();
+    for (bytes, said) in [
+        (json.into_bytes(), "it is a JSON document of many lines, as --format json writes"),
+        (format!("\u{feff}{lines}").into_bytes(), "a byte order mark stands before it"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec(), "it is compressed"),
+        (b"\n".to_vec(), "the line is empty"),
+        (format!("12:00 {lines}").into_bytes(), "the line is no JSON object"),
+        (b"{\"seq\":0,\n".to_vec(), "EOF while parsing a value at column 9"),
+    ] {
+        write(folder.path().join("it"), &bytes).unwrap();
+        for command in ["report", "verify"] {
+            let told = end(mailconn([command, "it"]).current_dir(folder.path()));
+            assert_eq!((told.code, &*told.stdout, told.stderr.lines().count()), (2, "", 1), "{said}: {}", told.stderr);
+            assert!(told.stderr.contains(said), "{said}: {}", told.stderr);
+        }
+    }
+    write(folder.path().join("it"), format!("{lines}\n")).unwrap();
+    let told = end(mailconn(["verify", "it"]).current_dir(folder.path()));
+    assert!(told.code == 7 && told.stdout.contains("no event: the line is empty"), "{}", told.stdout);
+}

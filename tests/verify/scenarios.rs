@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::support::folded::fold;
+use crate::support::{folded::fold, tool};
+use mailconn::judge::{Content, Rule, Stored};
 use serde_json::{Value, json};
 
 use super::traces::{doctored, doubts, number};
@@ -206,4 +207,34 @@ fn whatever_is_dropped_or_doubled_of_a_scenario_is_missed() {
             assert_ne!(doubts(&doctored(lie)), [""; 0], "{what}: {event}");
         }
     }
+}
+
+/// No scenario is a client's.
+#[test]
+fn a_scenario_that_begins_in_a_clients_name_is_none_and_what_stands_behind_is_read() {
+    let [text, other] = [(), ()].map(|()| end(&mut mailconn(["scenario", "pool-hazard", "--format", "ndjson"])).stdout);
+    let of_a_client = other.replacen("{\"seq\":0,", "{\"client\":\"A\",\"seq\":0,", 1);
+    assert_eq!(tool::doubts(format!("{text}{other}").as_bytes()), [""; 0]);
+    assert_eq!(tool::doubts(format!("{text}{text}").as_bytes()).len(), 1, "once is enough");
+    let doubts = tool::doubts(format!("{text}{of_a_client}nonsense\n").as_bytes());
+    assert!(doubts.iter().any(|doubt| doubt.contains("it is of \"A\", in the stream of nobody")), "{doubts:#?}");
+    assert!(doubts.iter().any(|doubt| doubt.starts_with("lines: no event")), "{doubts:#?}");
+    assert!(tool::verify(of_a_client.as_bytes()).unwrap_err().starts_with("it does not begin with a run-start line"));
+}
+
+/// Each change from one client to the other is a gap in the numbers of both.
+#[test]
+fn a_doubt_names_its_line_however_often_clients_take_turns() {
+    let turns = "T1 noop on A\nT1 noop on B\n".repeat(100);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("it.txt"), format!("client A use-main\nclient B use-main\n{turns}")).unwrap();
+    let file = end(mailconn(["scenario", "it.txt", "--format", "ndjson"]).current_dir(folder.path())).stdout;
+    let (at, last) =
+        file.lines().enumerate().filter(|(_, line)| line.contains("\"event\":\"operation\"")).last().unwrap();
+    let lie = file.replace(last, &last.replace("\"reason\":\"main\"", "\"reason\":\"default\""));
+    assert_eq!(tool::doubts(file.as_bytes()), [""; 0]);
+    let Content::Scenarios(all) = Stored::read(lie.as_bytes(), |_| ()).unwrap().content else { panic!("{lie}") };
+    let doubts: Vec<_> = all[0].clients.iter().flat_map(|(_, run)| run.checks().doubts).collect();
+    let of_the_table: Vec<_> = doubts.iter().filter(|doubt| doubt.rule == Rule::Table).collect();
+    assert!(matches!(&*of_the_table, [doubt] if doubt.line == Some(at as u64 + 1)), "{}: {doubts:#?}", at + 1);
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use mailconn::event::{Line, Reader};
 use serde_json::{Value, json};
 
 use super::traces::{RUNS, file_of};
@@ -271,4 +272,59 @@ fn a_finding_that_only_a_later_version_looks_for_is_believed_and_counts() {
     assert!(reported.stdout.contains("MC099") && reported.stdout.contains("Two went astray."), "{}", reported.stdout);
     assert_eq!(told("verify", &changed(false), &[]).code, 7, "a hazard fails a run");
     assert_eq!(told("verify", &changed(true).replace(NEWER, OURS), &[]).code, 7, "ours knows all");
+}
+
+/// The line behind that start.
+fn read(start: &str, line: &str) -> Line {
+    let file = format!("{start}\n{line}\n");
+    let mut lines = Reader::new(file.as_bytes());
+    lines.next_line().unwrap();
+    lines.next_line().unwrap().unwrap()
+}
+
+/// Our writer puts the envelope first, and such a line is read in one pass; any other in two.
+#[test]
+fn a_line_is_read_alike_in_whatever_order_its_fields_stand() {
+    let mut seen = BTreeSet::new();
+    for file in files() {
+        let mut lines = file.lines();
+        let start = lines.next().unwrap();
+        for line in lines {
+            let sorted: Value = serde_json::from_str(line).unwrap();
+            let mut paths = Vec::new();
+            objects(&sorted, "", &mut paths);
+            paths.iter_mut().for_each(|path| *path = name_in(path));
+            if !seen.insert((sorted["event"].to_string(), paths)) {
+                continue;
+            }
+            let alike = |line: &str| {
+                let sorted: Value = serde_json::from_str(line).unwrap();
+                let (as_written, sorted) = (read(start, line), read(start, &sorted.to_string()));
+                assert_eq!(format!("{as_written:?}"), format!("{sorted:?}"), "{line}");
+                as_written.fault
+            };
+            assert_eq!(alike(line), None);
+            alike(&line.replacen("{\"seq\"", "{\"of_another_version\":{},\"seq\"", 1));
+            for (at, _) in line.match_indices('}') {
+                let comma = if line[..at].ends_with('{') { "" } else { "," };
+                let more = format!("{}{comma}\"{NEW}\":7{}", &line[..at], &line[at..]);
+                // Not where the brace is text.
+                if serde_json::from_str::<Value>(&more).is_ok_and(|it| it.to_string().contains(&format!("\"{NEW}\""))) {
+                    let fault = alike(&more);
+                    // Of reasons there are any.
+                    let reasons = line[..at].rsplit_once("\"reasons\"").is_some_and(|(_, since)| !since.contains('}'));
+                    assert_eq!(fault.is_some(), !reasons, "{more}");
+                }
+            }
+            let twice = line.replacen(",\"event\"", &format!(",\"seq\":{},\"event\"", sorted["seq"]), 1);
+            let last = format!("{},\"seq\":{}}}", line.strip_suffix('}').unwrap(), sorted["seq"]);
+            for line in [twice, last] {
+                let fault = read(start, &line).fault.unwrap();
+                assert!(fault.contains("duplicate field `seq`"), "{fault}: {line}");
+            }
+            let last = line.strip_prefix(&format!("{{\"seq\":{},", sorted["seq"])).unwrap();
+            assert_eq!(alike(&format!("{{{},\"seq\":{}}}", last.strip_suffix('}').unwrap(), sorted["seq"])), None);
+        }
+    }
+    assert!(seen.len() > 15, "{seen:?}");
 }

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use super::{Checks, Rule};
 use crate::event::{Envelope, Event, Line, Micros, RunStart, What, started};
 
-/// So many gaps in the numbers are remembered: enough to say in which line an event stands.
-const GAPS: usize = 64;
+/// So many gaps in the numbers are remembered, to say in which line an event stands: where streams share a file, each change
+/// from one to the other is a gap. Behind the last of them it is not said.
+const GAPS: usize = 4096;
 
 /// Whose stream it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +89,8 @@ impl Lines {
 
     /// The line of the event with that number.
     pub(in crate::judge) fn line_of(&self, seq: u64) -> Option<u64> {
-        let (from, line) = self.places.iter().rev().find(|(from, _)| *from <= seq)?;
+        let last = self.places.iter().rposition(|(from, _)| *from <= seq).filter(|last| last + 1 < GAPS)?;
+        let (from, line) = self.places[last];
         Some(line + (seq - from))
     }
 
