@@ -145,7 +145,7 @@ fn mc030_stays_at_the_number_that_the_server_names() {
             "while 16 of ours were open; it names 7 as its limit: this server lets sign-ins that arrive together past its \
              limit, do not count on more; stay at 7 connections",
         ),
-        (1, "NO [LIMIT] (mail_max_userip_connections=10)", "it names 10 as its limit; stay at 10 connections"),
+        (1, "NO [LIMIT] (mail_max_userip_connections=10)", "it names 10 as its limit, and held 9 for other clients"),
         (2, "NO [LIMIT] too many connections from 192.0.2.7", "while 2 of ours were open; stay at 2 connections"),
     ] {
         let mut run = Written::new("use-default");

@@ -245,10 +245,10 @@ fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
         ),
         (Some(limit), most) if open == limit || most as u64 == limit => stay(limit),
         (Some(limit), most) if limit > most as u64 && all.dialling == 0 => {
-            let (others, s) = (limit - most as u64, if most == 1 { "" } else { "s" });
+            let others = limit - most as u64;
             format!(
-                "it names {limit} as its limit, and other clients, or sessions that had just ended, held {others} of that: \
-                 stay at {most} connection{s} while they do (fewer threads, or use-main), or raise the server's limit"
+                "it names {limit} as its limit, and held {others} for other clients, or for sessions that had just ended: stay \
+                 at {limit} connections together with these (fewer threads, or use-main), or raise the server's limit"
             )
         }
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
