@@ -5,6 +5,7 @@ use serde_json::Number;
 
 use super::metrics::{METRICS, Measured, Metric, Reading, Unit, Wanted, key};
 use crate::event::{Baseline, Gated, Policy};
+use crate::protocol::printable;
 
 /// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
 pub const MOST: usize = 100;
@@ -164,11 +165,19 @@ pub(super) fn any_failed(gates: &[Gated]) -> bool {
     gates.iter().any(|it| it.failed)
 }
 
+/// Fit to be shown: a file may say anything.
+fn shown(text: &str) -> String {
+    printable(text.as_bytes())
+}
+
 /// The gates that failed, in one sentence; none if none did.
 #[must_use]
 pub fn failed_gates(gates: &[Gated]) -> Option<String> {
-    let failed: Vec<String> =
-        gates.iter().filter(|it| it.failed).map(|it| format!("{} ({})", it.gate, it.sentence)).collect();
+    let failed: Vec<String> = gates
+        .iter()
+        .filter(|it| it.failed)
+        .map(|it| format!("{} ({})", shown(&it.gate), shown(&it.sentence)))
+        .collect();
     match failed.as_slice() {
         [] => None,
         [one] => Some(format!("a gate failed: {one}")),

@@ -206,14 +206,15 @@ impl Metric {
 /// # Errors
 /// There can be no such row: what is written there instead.
 pub(super) fn key(row: &str, key: &str) -> Result<String, String> {
+    let shown = key.escape_debug();
     let numbered = |sign: &str| {
         let number =
             key.strip_prefix(sign).filter(|number| number.parse::<u32>().is_ok_and(|it| it.to_string() == **number));
-        number.map(|_| key.to_owned()).ok_or_else(|| format!("{row}[{key}]: write {row}[{sign}0]"))
+        number.map(|_| key.to_owned()).ok_or_else(|| format!("{row}[{shown}]: write {row}[{sign}0]"))
     };
     let one_of = |names: Vec<&str>| match names.iter().find(|name| name.eq_ignore_ascii_case(key)) {
         Some(name) => Ok((*name).to_owned()),
-        None => Err(format!("there is no {row}[{key}]; there are {}", names.join(", "))),
+        None => Err(format!("there is no {row}[{shown}]; there are {}", names.join(", "))),
     };
     match row {
         "worker" => numbered("w"),
@@ -227,7 +228,7 @@ pub(super) fn key(row: &str, key: &str) -> Result<String, String> {
             let is_session = parts.is_some_and(|parts| parts.len() <= 2 && parts.iter().all(Result::is_ok));
             is_session
                 .then(|| key.to_owned())
-                .ok_or_else(|| format!("session[{key}]: write session[#1] or session[#1.2]"))
+                .ok_or_else(|| format!("session[{shown}]: write session[#1] or session[#1.2]"))
         }
         "findings" => one_of(findings::ALL.iter().map(|spec| spec.id).collect()),
         "failures" => one_of(FailureKind::ALL.iter().map(|kind| kind.name()).collect()),

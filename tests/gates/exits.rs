@@ -103,6 +103,20 @@ fn a_gate_of_a_later_version_is_believed() {
     );
 }
 
+/// Whoever wrote a file may have put anything into it.
+#[test]
+fn what_a_file_calls_a_gate_is_shown_safely() {
+    let file = run("-t 2 -n 10 --fail-if connections.peak>1 --format ndjson").stdout;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("it");
+    fs::write(&path, file.replace("connections.peak>1", "\\u001b[31m\\nred")).unwrap();
+    for command in ["report", "verify"] {
+        let told = end(&mut mailconn([command, path.to_str().unwrap()])).stdout;
+        assert!(told.contains("gate FAILED: \\u{1b}[31m\\nred"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
+}
+
 /// A code of the run's own comes before 3, whichever it is; and 2 before anything is judged.
 #[test]
 fn any_other_code_comes_before_that_of_a_gate() {

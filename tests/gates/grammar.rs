@@ -53,6 +53,8 @@ const BAD: &[(&str, &str)] = &[
     ("connection[main.operations > 0", "there is no metric"),
     ("connection]main[.operations > 0", "there is no metric"),
     ("service.p95\u{7} > 200ms", "there is no metric"),
+    ("operation[\u{1b}x].service.p95 > 1s", "there is no operation[\\u{1b}x]; there are append, "),
+    ("worker[\u{7}].operations.ok > 0", "worker[\\u{7}]: write worker[w0]"),
     (
         "service.p95 >                                                                                                              1s",
         "a gate has at most 120 bytes",

@@ -77,5 +77,5 @@ fn of_file(file: &Path) -> Result<Vec<String>> {
 }
 
 fn gate(text: &str) -> Result<String, NoGate> {
-    Gate::parse(text).map(|_| text.trim().to_owned())
+    Gate::parse(text).map(|_| text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
