@@ -44,21 +44,30 @@
 //! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the gates, the exit code. It never asks the
 //!   allocator.
 //! - [`probe`]: what a few connections find out about a server: a check.
-//! - [`report`]: a run in, bytes out; and a run's file read back. It never sees a client.
+//! - [`report`]: what a judge found, as a table, JSON or lines. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
 //! - [`observe`]: what a server saw, as events of a run: the sandbox and the stream know nothing of each other.
 //! - `cli`, in the binary: flags in, an exit code out.
+//!
+//! `tests/tidy.rs` lists the rooms that each room may import, and holds them to it. Above `event` the rooms take the
+//! names that events carry (ids, modes, reasons, failures, protocols) from `allocator` and `protocol`, where they are
+//! defined: a second name for each in `event` would be one more to keep. Of what these rooms do they use nothing but pure
+//! functions over such names: `report` prints the truth table from [`route`](allocator::route) itself, and classifies a
+//! pasted line as the protocols would.
 //!
 //! # Invariants
 //! 1. Which connection an operation uses is decided in `allocator/mode.rs` and nowhere else.
 //! 2. No lock is held across I/O, across `connect`, or while a connection's destructor runs.
 //! 3. The allocator learns of servers only through `Connector`.
-//! 4. Reporters never see a client: they see a run, finished or streaming.
-//! 5. The sandbox shares no code with the protocols.
-//! 6. Serialised forms live in `event/`, `probe/` and `report/`, never on the allocator's types.
-//! 7. A secret has no `Debug`, no `Display` and no place in arguments, a log or a report.
-//! 8. Progress and messages go to stderr, results to stdout.
-//! 9. Every wait has a deadline; every queue has a bound.
+//! 4. Nobody but the recorder keeps events, and nobody but the ledger knows who owns what: memory does not grow with the
+//!    number of operations.
+//! 5. Policy meets facts in `judge/` alone. No analysis reads it; the one event that names it is the end of a run, so that
+//!    its exit code can be computed again.
+//! 6. The sandbox shares no code with the protocols.
+//! 7. Serialised forms live in `event/`, `probe/` and `report/`, never on the allocator's types.
+//! 8. A secret has no `Debug`, no `Display` and no place in arguments, a log or a report.
+//! 9. Progress and messages go to stderr, results to stdout.
+//! 10. Every wait has a deadline; every queue, cache and crowd of threads has a bound.
 
 pub mod allocator;
 pub mod event;

@@ -40,15 +40,15 @@ pub fn check(
     mut tell: impl FnMut(&Check, Micros, &CheckEvent),
 ) -> io::Result<Check> {
     let (told, events) = sync_channel(EVENTS);
-    let teller = Teller { clock: Instant::now(), told };
-    let watch = teller.clone();
+    let sender = Sender { clock: Instant::now(), told };
+    let watch = sender.clone();
     let connector = Arc::new(MailConnector::new(Settings {
         ask_again: true,
         watch: Some(Arc::new(move |event| watch.tell(event.into()))),
         ..settings
     }));
     let (dialler, protocol) = (Arc::clone(&connector), header.protocol);
-    thread::Builder::new().name("check".to_owned()).spawn(move || carry_out(&dialler, protocol, &teller))?;
+    thread::Builder::new().name("check".to_owned()).spawn(move || carry_out(&dialler, protocol, &sender))?;
     let mut check = Check::new(header);
     loop {
         let told = events.recv_timeout(SLICE);
@@ -76,20 +76,20 @@ pub fn check(
 type Told = Option<(Duration, CheckEvent)>;
 
 #[derive(Clone)]
-struct Teller {
+struct Sender {
     clock: Instant,
     told: SyncSender<Told>,
 }
 
-impl Teller {
+impl Sender {
     fn tell(&self, event: CheckEvent) {
         // Nobody listens to a check that was given up.
         let _ = self.told.send(Some((self.clock.elapsed(), event)));
     }
 }
 
-/// Tells the end, also after a panic. The connector keeps a teller too, so that the channel does not close by itself.
-struct Ends<'teller>(&'teller Teller);
+/// Tells the end, also after a panic. The connector keeps one too, so that the channel does not close by itself.
+struct Ends<'sender>(&'sender Sender);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
@@ -101,28 +101,28 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn carry_out(connector: &MailConnector, protocol: Protocol, teller: &Teller) {
-    let _ends = Ends(teller);
+fn carry_out(connector: &MailConnector, protocol: Protocol, sender: &Sender) {
+    let _ends = Ends(sender);
     let mut connection = match connector.dial(SESSION) {
         Ok(connection) => connection,
-        Err(failed) => return teller.tell(CheckEvent::Failed(*failed.failure)),
+        Err(failed) => return sender.tell(CheckEvent::Failed(*failed.failure)),
     };
     if let Some(label) = connection.established().label.clone() {
-        teller.tell(CheckEvent::Labelled(label));
+        sender.tell(CheckEvent::Labelled(label));
     }
     for &operation in first_operations(protocol) {
         let mailbox = operation.needs_mailbox().then_some(INBOX);
         let job = Job { mailbox: mailbox.unwrap_or_default(), ..Job::default() };
         match connection.run(operation, &job) {
-            Ok(items) => teller.tell(CheckEvent::Ran { operation, mailbox, items }),
+            Ok(items) => sender.tell(CheckEvent::Ran { operation, mailbox, items }),
             Err(failure) => {
-                teller.tell(CheckEvent::Failed(failure));
+                sender.tell(CheckEvent::Failed(failure));
                 break;
             }
         }
     }
     if !connection.is_broken() {
-        teller.tell(match connection.logout(Instant::now() + GOODBYE) {
+        sender.tell(match connection.logout(Instant::now() + GOODBYE) {
             Ok(()) => CheckEvent::SignedOut,
             Err(failure) => CheckEvent::Failed(failure),
         });

@@ -95,11 +95,11 @@ impl ImapConnection {
         settings: &Settings,
         session: SessionId,
     ) -> Result<Capabilities, Failure> {
-        let mut after = self.parts.tap.lock().reader.tally.capabilities.take();
+        let mut after = self.parts.tap.lock().reader.answers.capabilities.take();
         let unsaid = !before.has("ID") || (settings.scratch == Scratch::Personal && !before.has("NAMESPACE"));
         if after.is_none() && (settings.ask_again || unsaid) {
             self.tolerated("CAPABILITY")?;
-            after = self.parts.tap.lock().reader.tally.capabilities.take();
+            after = self.parts.tap.lock().reader.answers.capabilities.take();
         }
         let offered = after.unwrap_or(before);
         if offered.has("ID") {
@@ -125,13 +125,13 @@ impl ImapConnection {
         match scratch {
             Scratch::Personal if offered.has("NAMESPACE") || offered.has("IMAP4rev2") => {
                 let asked = self.tolerated("NAMESPACE")?;
-                let namespace = self.parts.tap.lock().reader.tally.namespace.take();
+                let namespace = self.parts.tap.lock().reader.answers.namespace.take();
                 Ok(namespace.filter(|_| asked).map(|namespace| namespace.prefix()).unwrap_or_default())
             }
             Scratch::Top | Scratch::Personal => Ok(String::new()),
             Scratch::Under(mailbox) => {
                 let asked = self.tolerated(r#"LIST "" ""#)?;
-                let delimiter = self.parts.tap.lock().reader.tally.delimiter.take();
+                let delimiter = self.parts.tap.lock().reader.answers.delimiter.take();
                 Ok(scratch::under(mailbox, delimiter.filter(|_| asked)))
             }
         }
@@ -354,12 +354,12 @@ impl ImapConnection {
             ImapOperation::Noop => self.command("NOOP").map(|()| 0),
             ImapOperation::List => {
                 self.command(r#"LIST "" "*""#)?;
-                Ok(self.parts.tap.lock().reader.tally.listed)
+                Ok(self.parts.tap.lock().reader.answers.listed)
             }
             ImapOperation::Status => {
                 self.carry(mailbox);
                 self.command(&format!("STATUS {} (MESSAGES UNSEEN UIDNEXT)", text::mailbox(mailbox)))?;
-                let messages = self.parts.tap.lock().reader.tally.messages;
+                let messages = self.parts.tap.lock().reader.answers.messages;
                 messages.ok_or_else(|| self.missing("the reply to STATUS holds no status"))
             }
             ImapOperation::Fetch => {
@@ -422,7 +422,7 @@ impl ImapConnection {
         self.command(&format!("EXAMINE {}", text::mailbox(mailbox)))?;
         let (exists, uid_validity) = {
             let tapped = self.parts.tap.lock();
-            (tapped.reader.tally.exists, tapped.reader.tally.uid_validity)
+            (tapped.reader.answers.exists, tapped.reader.answers.uid_validity)
         };
         let messages =
             exists.ok_or_else(|| self.missing("the reply to EXAMINE does not say how many messages there are"))?;
@@ -435,19 +435,19 @@ impl ImapConnection {
         let first = messages.saturating_sub(LAST) + 1;
         self.command(&format!("FETCH {first}:* (FLAGS BODY.PEEK[HEADER.FIELDS (DATE FROM TO SUBJECT MESSAGE-ID)])"))?;
         let (fetched, home) = {
-            let tally = &mut self.parts.tap.lock().reader.tally;
-            (tally.fetched, std::mem::take(&mut tally.home))
+            let answers = &mut self.parts.tap.lock().reader.answers;
+            (answers.fetched, std::mem::take(&mut answers.home))
         };
         self.answered(home);
         Ok(fetched)
     }
 
     fn search_unseen(&mut self) -> Result<u32, Failure> {
-        self.parts.tap.lock().reader.tally.found = None;
+        self.parts.tap.lock().reader.answers.found = None;
         self.command("SEARCH UNSEEN")?;
         self.answered(Home::Unsaid);
         // Some servers say nothing when nothing was found.
-        Ok(self.parts.tap.lock().reader.tally.found.unwrap_or(0))
+        Ok(self.parts.tap.lock().reader.answers.found.unwrap_or(0))
     }
 
     fn answered(&mut self, home: Home) {
@@ -513,13 +513,13 @@ impl ImapConnection {
 
     fn reply(&self, items: u32) -> Reply {
         let tapped = self.parts.tap.lock();
-        let tally = &tapped.reader.tally;
+        let answers = &tapped.reader.answers;
         Reply {
             items,
-            messages: tally.messages.or(tally.exists),
-            unseen: tally.unseen.or(tally.found),
-            uid_next: tally.uid_next,
-            uid_validity: tally.uid_validity,
+            messages: answers.messages.or(answers.exists),
+            unseen: answers.unseen.or(answers.found),
+            uid_next: answers.uid_next,
+            uid_validity: answers.uid_validity,
             received: tapped.received_in_unit(),
         }
     }

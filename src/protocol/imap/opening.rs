@@ -148,7 +148,7 @@ impl Opening<'_> {
                 return Err(Failure::new(FailureKind::Protocol, Stage::Tls, INJECTED));
             }
             // What the server said it could do was said in the clear (RFC 3501 §6.2.1).
-            reader.tally.capabilities = None;
+            reader.answers.capabilities = None;
         }
         self.handshake(spoken.wire.stream(), started)
     }
@@ -161,12 +161,12 @@ impl Opening<'_> {
     }
 
     fn offered(&self, spoken: &mut Spoken) -> Result<Capabilities, Failure> {
-        if let Some(known) = spoken.tap.lock().reader.tally.capabilities.clone() {
+        if let Some(known) = spoken.tap.lock().reader.answers.capabilities.clone() {
             return Ok(known);
         }
         let status = self.say(spoken, "CAPABILITY")?;
         let tapped = spoken.tap.lock();
-        match (status, tapped.reader.tally.capabilities.clone()) {
+        match (status, tapped.reader.answers.capabilities.clone()) {
             (Status::Ok, Some(capabilities)) => Ok(capabilities),
             (Status::Ok, None) => Ok(Capabilities::unsaid()),
             _ => {
@@ -245,7 +245,7 @@ impl ImapCarrier<'_> {
             let mut tapped = self.spoken.tap.lock();
             tapped.expect_reply();
             // Servers offer more once they know who asks; some say so in their reply.
-            tapped.reader.tally.capabilities = None;
+            tapped.reader.answers.capabilities = None;
         }
         self.spoken.tags += 1;
         let line = Zeroizing::new(format!("a{} {command}", self.spoken.tags));

@@ -1,6 +1,6 @@
 //! Cuts what the server sends into responses, and keeps the last words of each kind.
 
-use super::reply::Tally;
+use super::reply::Answers;
 
 /// The longest response outside of literals, in bytes: the numbers of half a million found messages fit.
 const MAX_LINE: usize = 4 << 20;
@@ -86,7 +86,7 @@ pub(super) struct Reader {
     /// Whether the literal under way stays in the line, as the quoted string that it might have been.
     is_quoted: bool,
     pub(super) greeting: Option<Greeting>,
-    pub(super) tally: Tally,
+    pub(super) answers: Answers,
     /// The last complete line, as it came, without its line end.
     pub(super) last_line: Vec<u8>,
     /// The last `* BYE` of the session.
@@ -109,7 +109,7 @@ pub(super) struct Reader {
 impl Reader {
     /// A new unit begins.
     pub(super) fn begin(&mut self) {
-        self.tally = Tally::default();
+        self.answers = Answers::default();
         self.tagged = None;
         self.notices.clear();
     }
@@ -211,9 +211,9 @@ impl Reader {
                 self.notices.truncate(MOST_NOTICES - 1);
                 self.notices.push(kept(line).to_vec());
             }
-            self.tally.untagged(untagged);
+            self.answers.untagged(untagged);
             if !self.message.is_empty() {
-                self.tally.message(&self.message);
+                self.answers.message(&self.message);
                 self.message.clear();
             }
             return Ok(());
@@ -245,7 +245,7 @@ impl Reader {
                 self.for_crate.push(b' ');
                 self.for_crate.extend_from_slice(status.name().as_bytes());
                 self.for_crate.extend_from_slice(b"\r\n");
-                self.tally.code(line);
+                self.answers.code(line);
                 self.tagged = Some((status, kept(line).to_vec()));
                 Ok(())
             }

@@ -48,9 +48,9 @@ fn capabilities<'word>(words: impl Iterator<Item = &'word [u8]>) -> Capabilities
     capabilities
 }
 
-/// Counts what untagged responses say.
+/// What untagged responses say, counted where they are many.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Answers {
     pub(super) exists: Option<u32>,
     pub(super) uid_validity: Option<u32>,
     pub(super) uid_next: Option<u32>,
@@ -67,7 +67,7 @@ pub(super) struct Tally {
     pub(super) delimiter: Option<char>,
 }
 
-impl Tally {
+impl Answers {
     /// A command is about to leave: what was said before answers nothing that it asks for. What the server says of itself,
     /// and for a later command of the unit what it says of the selected mailbox, stays known.
     pub(super) fn ask(&mut self, is_first: bool) {
@@ -191,38 +191,39 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::Answers;
 
-    fn tally(lines: &[&str]) -> Tally {
-        let mut tally = Tally::default();
-        lines.iter().for_each(|line| tally.untagged(line.as_bytes()));
-        tally
+    fn answers(lines: &[&str]) -> Answers {
+        let mut answers = Answers::default();
+        lines.iter().for_each(|line| answers.untagged(line.as_bytes()));
+        answers
     }
 
     #[test]
     fn search_answers_are_counted_in_both_forms() {
-        assert_eq!(tally(&["SEARCH"]).found, Some(0));
-        assert_eq!(tally(&["SEARCH 2 3 5", "SEARCH 9"]).found, Some(4));
-        assert_eq!(tally(&["ESEARCH (TAG \"a5\") ALL 2,10:11"]).found, Some(3));
-        assert_eq!(tally(&["ESEARCH (TAG \"a5\") COUNT 7 ALL 1:3"]).found, Some(7));
-        assert_eq!(tally(&["ESEARCH (TAG \"a5\")"]).found, Some(0));
+        assert_eq!(answers(&["SEARCH"]).found, Some(0));
+        assert_eq!(answers(&["SEARCH 2 3 5", "SEARCH 9"]).found, Some(4));
+        assert_eq!(answers(&["ESEARCH (TAG \"a5\") ALL 2,10:11"]).found, Some(3));
+        assert_eq!(answers(&["ESEARCH (TAG \"a5\") COUNT 7 ALL 1:3"]).found, Some(7));
+        assert_eq!(answers(&["ESEARCH (TAG \"a5\")"]).found, Some(0));
     }
 
     #[test]
     fn status_is_read_behind_any_mailbox_name() {
-        let tally = tally(&["STATUS \"a (MESSAGES 9)\" (MESSAGES 3 UNSEEN 1 UIDNEXT 44) "]);
-        assert_eq!((tally.messages, tally.unseen, tally.uid_next), (Some(3), Some(1), Some(44)));
+        let answers = answers(&["STATUS \"a (MESSAGES 9)\" (MESSAGES 3 UNSEEN 1 UIDNEXT 44) "]);
+        assert_eq!((answers.messages, answers.unseen, answers.uid_next), (Some(3), Some(1), Some(44)));
     }
 
     #[test]
     fn a_flag_update_is_no_fetched_message() {
-        let tally = tally(&["1 FETCH (FLAGS (\\Seen))", "1 FETCH (FLAGS () BODY[HEADER.FIELDS (FROM)] )", "5 EXISTS"]);
-        assert_eq!((tally.fetched, tally.exists), (1, Some(5)));
+        let answers =
+            answers(&["1 FETCH (FLAGS (\\Seen))", "1 FETCH (FLAGS () BODY[HEADER.FIELDS (FROM)] )", "5 EXISTS"]);
+        assert_eq!((answers.fetched, answers.exists), (1, Some(5)));
     }
 
     #[test]
     fn numbers_too_large_and_lines_cut_short_are_passed_over() {
-        let tally = tally(&["99999999999 EXISTS", "", "5", "OK [UIDVALIDITY", "STATUS", "ESEARCH"]);
-        assert_eq!(tally.exists, None);
+        let answers = answers(&["99999999999 EXISTS", "", "5", "OK [UIDVALIDITY", "STATUS", "ESEARCH"]);
+        assert_eq!(answers.exists, None);
     }
 }

@@ -231,7 +231,7 @@ impl Tapped {
             return Err(io::ErrorKind::NotConnected.into());
         }
         if !self.pretend && !self.written.has_more() {
-            self.reader.tally.ask(self.commands.is_empty());
+            self.reader.answers.ask(self.commands.is_empty());
         }
         Ok(())
     }
