@@ -41,7 +41,7 @@
 //! - [`scenario`]: scenarios, line by line: the language, and who performs it with the workload's means.
 //! - [`event`]: what happened, as a stream: each event is its own line of JSON.
 //! - [`ledger`]: what is true now, while a stream goes by; [`figures`]: how much of it there was.
-//! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the exit code. It never asks the
+//! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the gates, the exit code. It never asks the
 //!   allocator.
 //! - [`probe`]: what a few connections find out about a server: a check.
 //! - [`report`]: what a judge found, as a table, JSON or lines. It never sees a client.

@@ -7,6 +7,7 @@ mod cli;
 mod event;
 mod foreign_servers;
 mod fuzz;
+mod gates;
 mod golden;
 mod ledger;
 mod observe;

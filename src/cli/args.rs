@@ -14,8 +14,10 @@ use mailconn::sandbox::Maildrops;
 use mailconn::scenario::grammar;
 
 mod choices;
+mod gates;
 mod reach;
 
+pub use gates::{BaselineArgs, GateArgs};
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 
 /// What a command that has no stream can be told in.
@@ -79,6 +81,13 @@ pub enum Command {
     /// told of by itself, and all of them are one JSON document.
     #[command(after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
+    /// Show two runs side by side: the settings in which they differ, then their figures
+    ///
+    /// The files are those of mailconn run --format json or ndjson.
+    #[command(
+        after_help = "Exit codes:\n  0  told, whatever differs\n  2  wrong usage, or a file holds no run; or the report could not be written"
+    )]
+    Diff(DiffArgs),
     /// Serve mail on this machine until Ctrl-C: IMAP, SMTP and POP3, in the clear and under TLS
     ///
     /// For trying out mail clients: everything is in memory and gone at the end. Each user has INBOX, Archive and Sent; what
@@ -89,10 +98,10 @@ pub enum Command {
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
-    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules
+    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics
     ///
     /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
-    /// the truth table from the code that decides. Without a word, it lists all words. Nothing is dialled.
+    /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
@@ -213,6 +222,12 @@ pub struct VerifyArgs {
     /// What does not hold is exit code 7 all the same.
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it, instead of its own gates.
+    #[command(flatten)]
+    pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
     /// Compare with the log of the Dovecot that the run was on, too
     ///
     /// Sessions are joined by the label that they sent (imap_id_log = *), else by their port. It needs
@@ -249,6 +264,26 @@ pub struct ReportArgs {
     /// fault and advice, or none
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it, instead of its own gates.
+    #[command(flatten)]
+    pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
+}
+
+/// The flags of `mailconn diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The run that the other one is compared with; - for standard input
+    #[arg(value_name = "A")]
+    pub one: PathBuf,
+    /// The other one
+    #[arg(value_name = "B")]
+    pub other: PathBuf,
+    /// The report: text for people, or one JSON document
+    #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
+    pub format: Format,
 }
 
 /// The flags of `mailconn scenario`.
@@ -308,6 +343,9 @@ pub struct ScenarioArgs {
         help_heading = "Report"
     )]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures of a client fail it.
+    #[command(flatten)]
+    pub gates: GateArgs,
     /// Where the transcripts go.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
@@ -446,6 +484,12 @@ pub struct RunArgs {
         help_heading = "Report"
     )]
     pub fail_on: Vec<Option<Severity>>,
+    /// Which figures fail it.
+    #[command(flatten)]
+    pub gates: GateArgs,
+    /// What they compare with.
+    #[command(flatten)]
+    pub baseline: BaselineArgs,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,

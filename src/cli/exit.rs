@@ -6,7 +6,7 @@ Exit codes:
   0        all held
   1        operations failed, or a hazard, leak or fault was found (--fail-on)
   2        wrong usage, and nothing was dialled; or the report could not be written
-  3        (reserved for thresholds)
+  3        a gate failed (--fail-if)
   4        no connection: network, TLS, greeting, or no answer to the sign-in
   5        sign-in refused
   6        a limit of the server: on connections, or on how much and how often
@@ -38,22 +38,23 @@ Exit codes:
            names what was found
   2        wrong usage, or a mistake in a scenario, and nothing was dialled; or the
            report could not be written
+  3        a gate failed (--fail-if)
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
-Of several scenarios the first of 129/130/143, 7, 1 counts. A finding changes the
+Of several scenarios the first of 129/130/143, 7, 1, 3 counts. A finding changes the
 exit code only if a scenario expects or excludes it, or --fail-on names it.";
 
 /// The codes, as the `--help` of a verification prints them.
 pub const VERIFY_HELP: &str = "\
 Exit codes:
   0  the trace is sound: it says what happened, whatever that was; with
-     --fail-on, what it comes to by that
+     --fail-on, --fail-if or --gates, what it comes to by them
   2  wrong usage, no trace, or it cannot be read; or the server's log has nothing
      of the run to compare; or the report could not be written
   7  something in it does not hold
 What the run itself came to (a limit, failed operations, an interruption) is
-shown, and changes none of them: but with --fail-on the code of a trace that is
-sound is the one that a run with that flag would have exited with. A trace that
+shown, and changes none of them: but with these flags the code of a trace that is
+sound is the one that a run with them would have exited with. A trace that
 was forged consistently is sound: only a server's own record exposes it.";
 
 /// The codes, as the `--help` of a report prints them.
@@ -61,9 +62,9 @@ pub const REPORT_HELP: &str = "\
 Exit codes:
   0  told, whatever the run came to
   2  wrong usage, or a file cannot be read; or the report could not be written
-With --fail-on the exit code is that of the run or scenario, judged so: of several
-the first of 129/130/143, 7, 5, 6, 4, 1. A file that is not whole is then 2 at
-least: what it came to is not known.";
+With --fail-on, --fail-if or --gates the exit code is that of the run or scenario,
+judged so: of several the first of 129/130/143, 7, 5, 6, 4, 1, 3. A file that is
+not whole is then 2 at least: what it came to is not known.";
 
 /// Wrong usage, and nothing was dialled; or the report could not be written.
 pub const USAGE: u8 = 2;
@@ -71,10 +72,4 @@ pub const USAGE: u8 = 2;
 /// The code of a process that this signal ended.
 pub fn interrupted_by(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
-}
-
-/// Of two codes, the one that counts.
-pub fn first_of(one: u8, other: u8) -> u8 {
-    let rank = |code: u8| [143, 130, 129, 7, 5, 6, 4, 1, 3].iter().position(|it| *it == code).unwrap_or(usize::MAX);
-    if rank(other) < rank(one) { other } else { one }
 }

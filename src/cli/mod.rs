@@ -1,8 +1,10 @@
 //! The command line: flags in, a report and an exit code out.
 
 mod args;
+mod baseline;
 mod check;
 mod descriptors;
+mod diff;
 mod dovecot_log;
 mod exit;
 mod explain;
@@ -15,6 +17,7 @@ mod scenario;
 mod secrets;
 mod settings;
 mod stderr;
+mod stored;
 mod target;
 mod teller;
 mod testimony;
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Report(args) => report::report(&args),
+        Command::Diff(args) => diff::diff(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&without_passwords(format!("{error:#}")));

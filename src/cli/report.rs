@@ -1,16 +1,18 @@
 //! `mailconn report`: stored runs and scenarios, told again.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
-use super::{exit, settings};
-use mailconn::event::{Event, PassedOver, Policy, What};
-use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario};
+use super::baseline::Against;
+use super::settings;
+use super::stored::open;
+use mailconn::event::{Anew, Event, PassedOver, What};
+use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
@@ -39,20 +41,21 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
     }
-    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
+    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
+    let against = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
     let mut teller =
         Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut teller, file, args, policy.as_ref())?;
-        exit_code = exit::first_of(exit_code, code);
+        let code = tell(&mut teller, file, args, &anew, against.as_ref())?;
+        exit_code = first_of(exit_code, code);
     }
     let unknown = teller.unknown.take();
     teller.end().context(WRITING)?;
     if let Some(name) = unknown.filter(|_| exit_code == 0) {
-        bail!("{name} is not whole, so --fail-on cannot pass it: what it came to is not known");
+        bail!("{name} is not whole, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
     }
     Ok(exit_code)
 }
@@ -74,8 +77,8 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }
 
-/// Tells of one file. Returns its exit code by the policy; 0 without one.
-fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Policy>) -> Result<u8> {
+/// Tells of one file. Returns its exit code where it is judged anew, else 0.
+fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew, against: Option<&Against>) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
@@ -83,45 +86,36 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, policy: Option<&Pol
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    let anew = &Against::anew(against, anew, &stored)?;
     let is_scenario = matches!(stored.content, Content::Scenarios(_));
     ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);
     let is_whole = stored.is_whole() && !stored.content.is_partial();
     let told: Vec<Told> = match stored.content {
-        Content::Run(run) => of_run(&run, policy).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
+        Content::Run(run) => of_run(&run, anew).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
         Content::Scenarios(all) => {
-            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, policy)))).collect()
+            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, anew)))).collect()
         }
     };
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
     told.into_iter().for_each(|told| teller.over(told));
-    if policy.is_none() {
+    if anew.is_none() {
         return Ok(0);
     }
     if !is_whole || codes.is_empty() || codes.contains(&None) {
         teller.unknown.get_or_insert(name);
     }
-    Ok(codes.into_iter().flatten().fold(0, exit::first_of))
+    Ok(codes.into_iter().flatten().fold(0, first_of))
 }
 
-/// The file's name and what is in it; `-` is standard input.
-pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
-    if file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin())));
-    }
-    let name = file.to_string_lossy().into_owned();
-    let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
-    Ok((name, Box::new(opened)))
+/// The run's report, judged so. The file is believed. None if the run never began.
+fn of_run(run: &StoredRun, anew: &Anew) -> Option<RunReport> {
+    RunReport::of(&run.judge, anew.of(run.policy()))
 }
 
-/// The run's report by that policy, else by the run's own. The file is believed. None if the run never began.
-fn of_run(run: &StoredRun, policy: Option<&Policy>) -> Option<RunReport> {
-    RunReport::of(&run.judge, policy.cloned().unwrap_or_else(|| run.policy()))
-}
-
-fn of_scenario(scenario: StoredScenario, policy: Option<&Policy>) -> ScenarioReport {
-    let policy = policy.cloned().unwrap_or_else(|| scenario.policy());
+fn of_scenario(scenario: StoredScenario, anew: &Anew) -> ScenarioReport {
+    let policy = anew.of(scenario.policy());
     let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
     let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();

@@ -1,7 +1,7 @@
 //! `mailconn run`: one run, from its settings to its report.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -42,6 +42,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let transcripts = settings.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));
     let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
     let writes = plan.mix.operations().any(Operation::writes);
+    let options = settings.server.sandbox(Maildrops::Locked);
     let Target { account, name, sandbox } = Target::recorded(settings.server, Maildrops::Locked)?;
     let tls = account.tls.is_some();
     if let Some(note) = &settings.note {
@@ -70,6 +71,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let setup = Setup {
         run_id,
         server: name,
+        sandbox: options,
         clock,
         wait_timeout: settings.wait_timeout,
         max_connections: settings.max_connections,
@@ -77,6 +79,11 @@ pub fn run(settings: Settings) -> Result<u8> {
         tls,
         insecure,
     };
+    let mut policy = settings.policy;
+    if let Some(against) = settings.baseline {
+        let start = workload::start(&settings.plan, &setup, SystemTime::now(), sandbox.is_some());
+        policy.baseline = Some(against.baseline(&start, &policy.gates)?);
+    }
     let mut watched = Watched {
         progress: Progress::new(settings.progress, settings.plan.operations()),
         judge: Judge::default(),
@@ -85,7 +92,7 @@ pub fn run(settings: Settings) -> Result<u8> {
     let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, clock, SANDBOX_STOP));
     let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
     let ended = workload::run(&settings.plan, &connector, &setup, &control, source, &mut watched)?;
-    let (complete, exit_code) = watched.end(ended, settings.policy)?;
+    let (complete, exit_code) = watched.end(ended, policy)?;
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
         stderr::complain(&failure);
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ScenarioArgs;
+use super::baseline::first_that_compares;
 use super::descriptors;
 use super::interrupt::Interrupts;
 use super::operations;
@@ -21,6 +22,7 @@ use super::target::Target;
 use super::teller::Teller;
 use super::testimony;
 use mailconn::event::{self, Event, Policy, What};
+use mailconn::judge::first_of;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::report::{Output, ScenarioReport, Told};
 use mailconn::sandbox::{self, Maildrops, Sandbox};
@@ -46,7 +48,10 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
         Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
         return Ok(0);
     }
-    let policy = settings::policy(&args.fail_on)?;
+    let policy = settings::policy(&args.fail_on, &args.gates)?;
+    if let Some(gate) = first_that_compares(&policy.gates) {
+        bail!("{gate:?} compares runs, and a scenario is none; leave it out");
+    }
     let output = settings::output(args.output.as_deref())?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
@@ -102,7 +107,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
                 &mut boxed
             }
         };
-        worst = worst.max(performance.perform(script, target)?);
+        worst = first_of(worst, performance.perform(script, target)?);
         if performance.control.interrupted().is_some() {
             break;
         }

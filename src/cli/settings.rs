@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::baseline::Against;
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::may_create_default;
-use mailconn::event::{Asked, Executor, Lock, Policy, Role, Severity};
+use mailconn::event::{Anew, Asked, Executor, Lock, Policy, Role, SandboxOptions, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
@@ -65,6 +66,8 @@ pub struct Settings {
     pub output: Output,
     /// Which findings fail the run.
     pub policy: Policy,
+    /// The run that its gates compare with.
+    pub baseline: Option<Against>,
     /// Whether it lists every operation.
     pub each: bool,
     /// What is told meanwhile.
@@ -110,6 +113,13 @@ pub enum Server {
 }
 
 impl Server {
+    /// How the sandbox is to behave, where it is the server; with such maildrops unless it was asked for others.
+    pub fn sandbox(&self, usual: Maildrops) -> Option<SandboxOptions> {
+        let Self::Sandbox { connections, maildrops, latency, .. } = self else { return None };
+        let locks_maildrops = maildrops.unwrap_or(usual) == Maildrops::Locked;
+        Some(SandboxOptions { connections: *connections, locks_maildrops, latency_us: (*latency).into() })
+    }
+
     /// What is spoken there.
     pub fn protocol(&self) -> Protocol {
         match self {
@@ -134,6 +144,7 @@ impl Settings {
         let plan = plan(&args, server.protocol(), is_named)?;
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
+        let policy = policy(&args.fail_on, &args.gates)?;
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         Ok(Self {
@@ -150,7 +161,8 @@ impl Settings {
             max_connections: args.max_connections,
             format: args.format,
             output,
-            policy: policy(&args.fail_on)?,
+            baseline: Against::of(args.baseline.baseline.as_deref(), &policy.gates)?,
+            policy,
             each: args.each,
             progress: args.progress,
             transcripts: args.transcripts.transcript,
@@ -319,16 +331,30 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
     Ok(lock)
 }
 
-/// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
+/// What fails a run: findings that are named, and gates.
 ///
 /// # Errors
-/// It does not.
-pub fn policy(named: &[Option<Severity>]) -> Result<Policy> {
+/// They contradict each other, or a gate is none.
+pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
+    Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()?, baseline: None })
+}
+
+/// What a stored run is judged by, where that was said.
+///
+/// # Errors
+/// The same.
+pub fn judged_anew(named: &[Option<Severity>], gates: &GateArgs) -> Result<Anew> {
+    let fail_on = (!named.is_empty()).then(|| fail_on(named)).transpose()?;
+    Ok(Anew { fail_on, gates: (!gates.is_empty()).then(|| gates.resolve()).transpose()?, baseline: None })
+}
+
+/// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
+fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
     ensure!(
         !named.contains(&None) || named.len() == 1,
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
-    Ok(Policy { fail_on: Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect() })
+    Ok(Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect())
 }
 
 /// Where the report goes: `-` is standard output.

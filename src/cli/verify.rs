@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::args::VerifyArgs;
-use super::{dovecot_log, report, settings};
+use super::baseline::Against;
+use super::stored::open;
+use super::{dovecot_log, settings};
 use mailconn::event::What;
 use mailconn::judge::{AgainstLog, LoggedSession, OurSessions, Passing, Stored, Verification};
 use mailconn::report::{Format, Output, verification_json, verification_text};
@@ -15,6 +17,8 @@ use mailconn::report::{Format, Output, verification_json, verification_text};
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
+    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
+    let earlier = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
     let rawlog = args.rawlog.as_deref();
     let read = |log: &Path| {
         let read = dovecot_log::read(log, rawlog);
@@ -23,7 +27,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let logged = args.dovecot_log.as_deref().map(read).transpose()?;
     // A scenario's clients have one after the other.
     let mut ours: Vec<OurSessions> = Vec::new();
-    let (name, from) = report::open(&args.trace)?;
+    let (name, from) = open(&args.trace)?;
     let stored = Stored::read(from, |Passing { line, event, .. }| {
         if logged.is_some() {
             if matches!(event.what, What::RunStart(_)) {
@@ -39,8 +43,8 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     {
         bail!("nothing could be compared: {why}");
     }
-    let policy = (!args.fail_on.is_empty()).then(|| settings::policy(&args.fail_on)).transpose()?;
-    let verification = Verification::of(stored, policy.as_ref(), log);
+    let anew = Against::anew(earlier.as_ref(), &anew, &stored)?;
+    let verification = Verification::of(stored, &anew, log);
     let bytes = match args.format == Format::Json {
         true => verification_json(&verification),
         false => verification_text(&verification).into_bytes(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use super::micros::Micros;
 use crate::allocator::Mode;
@@ -41,6 +42,9 @@ pub struct RunEnd {
     pub other_sections: u64,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
+    /// What its gates came to, in the order of `judged_by`. Files before version 4 have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gated>,
     /// What was checked.
     pub verdict: Proof,
     /// What the exit code was decided by.
@@ -227,6 +231,24 @@ pub struct Finding {
     pub evidence: Vec<String>,
 }
 
+/// What a gate came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gated {
+    /// The gate, as it was given: `service.p95 > 200ms`.
+    pub gate: String,
+    /// The figure; null if there is none.
+    pub value: Option<Number>,
+    /// What it was in the baseline, where the gate compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Number>,
+    /// What it is measured in: `count`, `us`, `bytes`, `per second`.
+    pub unit: String,
+    /// Whether it fails the run.
+    pub failed: bool,
+    /// The figure in words, or why there is none.
+    pub sentence: String,
+}
+
 /// What was checked, and how much of it held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
@@ -263,22 +285,67 @@ pub struct Witnessed {
 pub struct Policy {
     /// Findings of these severities do: any of hazard, leak, fault and advice.
     pub fail_on: Vec<Severity>,
+    /// Figures of which this is so do: `service.p95 > 200ms`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// What the gates on what has regressed compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+}
+
+/// The figures of an earlier run, as far as gates compare with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Which run.
+    pub run_id: String,
+    /// Each figure by the name of its metric; null if there is none.
+    pub figures: BTreeMap<String, Option<Number>>,
 }
 
 impl Default for Policy {
     /// Hazards, leaks and faults.
     fn default() -> Self {
-        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault] }
+        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault], gates: Vec::new(), baseline: None }
     }
 }
 
 impl Policy {
-    /// No finding fails the run.
-    pub const NONE: Self = Self { fail_on: Vec::new() };
+    /// Nothing that only a policy fails fails the run.
+    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None };
 
     /// Whether a finding so bad fails the run.
     #[must_use]
     pub fn fails_on(&self, severity: Severity) -> bool {
         self.fail_on.contains(&severity)
+    }
+}
+
+/// What a stored run is to be judged by instead of its own policy, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Anew {
+    /// Findings of these severities fail it.
+    pub fail_on: Option<Vec<Severity>>,
+    /// Figures of which this is so fail it.
+    pub gates: Option<Vec<String>>,
+    /// What those compare with.
+    pub baseline: Option<Baseline>,
+}
+
+impl Anew {
+    /// Whether it is to be judged by its own policy in all.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.fail_on.is_none() && self.gates.is_none()
+    }
+
+    /// The policy, of a run that was judged by `own`.
+    #[must_use]
+    pub fn of(&self, own: Policy) -> Policy {
+        let Self { fail_on, gates, baseline } = self.clone();
+        let fail_on = fail_on.unwrap_or(own.fail_on);
+        match gates {
+            Some(gates) => Policy { fail_on, gates, baseline },
+            None => Policy { fail_on, ..own },
+        }
     }
 }

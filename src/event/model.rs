@@ -16,7 +16,7 @@ use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// A word out of a fixed list. (Serde would take a plain `&'static str` for text that is borrowed from the line.)
 pub type Word = &'static str;
@@ -139,6 +139,9 @@ pub struct RunStart {
     pub started: SystemTime,
     /// The server, without secrets: `sandbox` or `imaps://user@host:993`.
     pub server: String,
+    /// How the sandbox was to behave, in a run on it. Files before version 4 do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxOptions>,
     /// What was spoken.
     pub protocol: Protocol,
     /// Whether the server's certificates were verified; null without TLS, where nobody shows one.
@@ -209,6 +212,17 @@ impl<T: fmt::Display> fmt::Display for Called<'_, T> {
             None => self.number.fmt(f),
         }
     }
+}
+
+/// How the sandbox was to behave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxOptions {
+    /// Its limit on connections of a user.
+    pub connections: Option<usize>,
+    /// Whether a POP3 session had its maildrop to itself.
+    pub locks_maildrops: bool,
+    /// How late it replied.
+    pub latency_us: Micros,
 }
 
 /// How a worker or a task comes by its connection.

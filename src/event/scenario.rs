@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::end::{Agreement, Finding, Policy};
+use super::end::{Agreement, Finding, Gated, Policy};
 use super::micros::Micros;
 use super::model::Word;
 use super::named::KNOWN;
@@ -294,6 +294,9 @@ pub struct ClientEnd {
     pub witness: Option<Agreement>,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What the gates came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gated>,
     /// Connections still open at the end.
     pub still_open: usize,
 }

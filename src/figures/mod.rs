@@ -1,6 +1,8 @@
 //! A stream of events in figures: rows, distributions, rates and counts, each computed here and nowhere else.
 
+mod connections;
 mod failures;
+mod operations;
 mod rates;
 mod sections;
 mod sessions;
@@ -10,12 +12,14 @@ mod times;
 mod top;
 mod work;
 
+pub use connections::ConnectionRow;
 pub use failures::{FailureRow, Failures};
+pub use operations::OperationRow;
 pub use rates::{Tally, rate};
 pub use sections::{SectionRow, Sections};
 pub use sessions::{Protection, Refused, Rest, SessionRow, Sessions, WhyOpened};
 pub use summary::{Figures, Summary};
 pub use tasks::{OperationsOn, TaskRow, TaskUse, Tasks, Whose};
-pub use times::Times;
+pub use times::{NEEDED, Spread, Spreads, Times};
 pub use top::worth_showing;
 pub use work::{Work, WorkerRow};

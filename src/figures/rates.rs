@@ -23,10 +23,11 @@ pub fn rate(number: u64, over: impl Into<Duration>) -> Option<f64> {
 }
 
 impl Summary {
-    /// Operations a second, from the beginning of the first to the end of the last; none if there were none.
+    /// Operations a second, from the beginning of the first to the end of the last, in thousandths: JSON gives so few digits
+    /// back as they were. None if there were none.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        rate(self.carried, self.worked)
+        rate(self.carried, self.worked).map(|rate| (rate * 1e3).round() / 1e3)
     }
 
     /// Operations that a connection carried on average; none if none was opened.

@@ -1,9 +1,12 @@
 //! A run in figures, all of them.
 
+use super::connections::{self, ConnectionRow};
 use super::failures::{FailureRow, Failures};
+use super::operations::{OperationRow, Operations};
 use super::sections::{SectionRow, Sections};
 use super::sessions::{Protection, Rest, SessionRow, Sessions};
 use super::tasks::{TaskRow, Tasks};
+use super::times::Spreads;
 use super::work::{Work, WorkerRow};
 use crate::event::{Connections, Counts, CutOff, Event, Latency, Micros, What};
 use crate::ledger::{Analysis, Ledger};
@@ -17,6 +20,8 @@ pub struct Figures {
     pub failures: Failures,
     /// The operations.
     pub work: Work,
+    operations: Operations,
+    connections: connections::Connections,
     sections: Sections,
     tasks: Tasks,
     /// One for each worker or task at most.
@@ -32,6 +37,12 @@ pub struct Summary {
     pub workers: Vec<WorkerRow>,
     /// A row for each task, in their order; none if the workers do the work themselves.
     pub tasks: Vec<TaskRow>,
+    /// A row for each kind of operation.
+    pub by_operation: Vec<OperationRow>,
+    /// A row for each connection that has one, in the order of their numbers.
+    pub by_connection: Vec<ConnectionRow>,
+    /// How many operations were given a connection that has no row.
+    pub on_other_connections: u64,
     /// A row for each stretch of the run between two changes of the mode, in their order: one if there was none.
     pub sections: Vec<SectionRow>,
     /// A row for each session that has one, in the order of their dials.
@@ -64,8 +75,12 @@ pub struct Summary {
     pub wait: Latency,
     /// Service times of all operations that reached a server.
     pub service: Latency,
+    /// All of that in full, and the dials of all sessions.
+    pub spreads: Spreads,
     /// What all operations together waited.
     pub total_wait: Micros,
+    /// What the dials of all sessions together took.
+    pub total_dial: Micros,
     /// What all operations together were served.
     pub total_service: Micros,
 }
@@ -75,6 +90,8 @@ impl Analysis for Figures {
         self.sessions.see(event, known);
         self.failures.see(event, known);
         self.work.see(event, known);
+        self.operations.see(event, known);
+        self.connections.see(event, known);
         self.sections.see(event, known);
         self.tasks.see(event, known);
         if let What::MailboxLeft(left) = &event.what {
@@ -102,6 +119,9 @@ impl Figures {
             operations,
             workers,
             tasks,
+            by_operation: self.operations.rows(),
+            by_connection: self.connections.rows(),
+            on_other_connections: self.connections.others,
             sections: sections.rows().cloned().collect(),
             sessions: sessions.rows().into_iter().cloned().collect(),
             rest: sessions.rest,
@@ -121,10 +141,12 @@ impl Figures {
             held: sessions.held,
             cut_off: work.cut_off,
             worked: work.worked(),
-            wait: work.wait.latency(),
-            service: work.service.latency(),
-            total_wait: work.wait.total(),
-            total_service: work.service.total(),
+            wait: work.all.wait.latency(),
+            service: work.all.service.latency(),
+            spreads: work.all.spreads(),
+            total_wait: work.all.wait.total(),
+            total_dial: work.all.dial.total(),
+            total_service: work.all.service.total(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::times::Times;
+use super::times::{Durations, Spreads};
 use crate::allocator::{ConnectionId, Kind, Reason};
 use crate::event::{Counts, CutOff, Event, Latency, Micros, Operation, What, WorkerId};
 use crate::ledger::{Analysis, Ledger};
@@ -23,6 +23,8 @@ pub struct WorkerRow {
     pub wait: Latency,
     /// What they were served.
     pub service: Latency,
+    /// All of that in full, and the dials that it needed.
+    pub spreads: Spreads,
     /// Why the worker stopped early, if it did.
     pub stopped: Option<Failure>,
 }
@@ -30,10 +32,8 @@ pub struct WorkerRow {
 /// The work of a run.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// Waits of all operations.
-    pub wait: Times,
-    /// Service times of all operations that reached a server.
-    pub service: Times,
+    /// Waits of all operations, dials of all sessions, service times of all operations that reached a server.
+    pub(super) all: Durations,
     /// Those that stood in line when the time was over, and were not begun: their waits count, they themselves do not.
     pub cut_off: CutOff,
     ok: u64,
@@ -52,8 +52,7 @@ struct OfWorker {
     not_issued: u64,
     connections: BTreeMap<ConnectionId, Kind>,
     reasons: BTreeMap<&'static str, u64>,
-    wait: Times,
-    service: Times,
+    durations: Durations,
     stopped: Option<Failure>,
 }
 
@@ -61,6 +60,13 @@ impl Analysis for Work {
     fn see(&mut self, event: &Event, known: &Ledger) {
         match &event.what {
             What::Operation(operation) => self.operation(operation, known),
+            What::SessionOpened(opened) => {
+                let dial = event.at - opened.began_us;
+                self.all.dial.add(dial);
+                if let Some(worker) = opened.worker {
+                    self.workers.entry(worker).or_default().durations.dial.add(dial);
+                }
+            }
             What::WorkerStopped(stopped) => {
                 let done = self.workers.entry(stopped.worker).or_default();
                 done.not_issued = done.not_issued.saturating_add(stopped.not_issued);
@@ -69,8 +75,8 @@ impl Analysis for Work {
             What::WorkerEnded(ended) if ended.not_begun > 0 => {
                 self.cut_off.operations = self.cut_off.operations.saturating_add(ended.not_begun);
                 self.cut_off.longest = self.cut_off.longest.max(ended.not_begun_wait_us);
-                self.workers.entry(ended.worker).or_default().wait.add(ended.not_begun_wait_us);
-                self.wait.add(ended.not_begun_wait_us);
+                self.workers.entry(ended.worker).or_default().durations.wait.add(ended.not_begun_wait_us);
+                self.all.wait.add(ended.not_begun_wait_us);
             }
             _ => {}
         }
@@ -114,11 +120,11 @@ impl Work {
             done.connections.entry(connection).or_insert_with(kind);
         }
         *done.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
-        done.wait.add(operation.wait_us);
-        self.wait.add(operation.wait_us);
+        done.durations.wait.add(operation.wait_us);
+        self.all.wait.add(operation.wait_us);
         if operation.local_port.is_some() {
-            done.service.add(operation.service_us);
-            self.service.add(operation.service_us);
+            done.durations.service.add(operation.service_us);
+            self.all.service.add(operation.service_us);
             let (began, over) = operation.in_use();
             self.began = Some(self.began.map_or(began, |first| first.min(began)));
             self.over = self.over.max(over);
@@ -148,8 +154,9 @@ impl OfWorker {
             operations,
             connections: self.connections.clone(),
             reasons: self.reasons.clone(),
-            wait: self.wait.latency(),
-            service: self.service.latency(),
+            wait: self.durations.wait.latency(),
+            service: self.durations.service.latency(),
+            spreads: self.durations.spreads(),
             stopped: self.stopped.clone().filter(|_| early && may_stop),
         }
     }

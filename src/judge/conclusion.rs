@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Proven;
+use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
-use crate::event::{Event, Finding, Policy, SessionRefused, Severity, What};
+use crate::event::{Event, Finding, Gated, Policy, SessionRefused, Severity, What};
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
@@ -17,6 +18,8 @@ pub enum Conclusion {
     Held,
     /// 1: operations failed, or a finding fails the run ([`Policy`]).
     Failed,
+    /// 3: nothing else failed, and a gate did ([`Policy`]).
+    GateFailed,
     /// 4: no connection came to be: network, TLS, greeting, or a sign-in that had no answer.
     NotConnected,
     /// 5: sign-in refused.
@@ -51,6 +54,7 @@ impl Conclusion {
         match self {
             Self::Held => 0,
             Self::Failed => 1,
+            Self::GateFailed => 3,
             Self::NotConnected => 4,
             Self::SignInRefused => 5,
             Self::Limited => 6,
@@ -67,6 +71,7 @@ impl Conclusion {
         match self {
             Self::Held => "all held",
             Self::Failed => "operations failed, or a finding fails the run",
+            Self::GateFailed => "a gate failed",
             Self::NotConnected => "no connection came to be",
             Self::SignInRefused => "sign-in refused",
             Self::Limited => "refused by a connection limit",
@@ -74,6 +79,13 @@ impl Conclusion {
             Self::Interrupted(_) => "interrupted",
         }
     }
+}
+
+/// Of two exit codes, the one that counts: that of the conclusion that is reached first.
+#[must_use]
+pub fn first_of(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| [143, 130, 129, 7, 5, 6, 4, 1, 3].iter().position(|it| *it == code).unwrap_or(usize::MAX);
+    if rank(other) < rank(one) { other } else { one }
 }
 
 /// What the conclusion needs beyond figures and findings.
@@ -114,8 +126,14 @@ impl Grounds {
         }
     }
 
-    /// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed.
-    pub(super) fn conclude(&self, proven: &Proven<'_>, findings: &[Finding], policy: &Policy) -> Conclusion {
+    /// The first that applies, in this order: interrupted, broken, sign-in, limit, connect, failed, gate.
+    pub(super) fn conclude(
+        &self,
+        proven: &Proven<'_>,
+        findings: &[Finding],
+        gates: &[Gated],
+        policy: &Policy,
+    ) -> Conclusion {
         let found = |severity| findings.iter().any(|finding| finding.severity == severity);
         let failures = &proven.summary.failures;
         let failed_by = |is: fn(FailureKind) -> bool| failures.iter().any(|row| is(row.kind));
@@ -134,6 +152,8 @@ impl Grounds {
             || findings.iter().any(|finding| policy.fails_on(finding.severity))
         {
             Conclusion::Failed
+        } else if any_failed(gates) {
+            Conclusion::GateFailed
         } else {
             Conclusion::Held
         }
@@ -145,6 +165,7 @@ impl Grounds {
         conclusion: Conclusion,
         proven: &Proven<'_>,
         findings: &[Finding],
+        gates: &[Gated],
         policy: &Policy,
     ) -> Option<String> {
         let summary = proven.summary;
@@ -168,6 +189,7 @@ impl Grounds {
                     .then(|| "there was nothing to sign in with, or no way that both sides know".to_owned())
             }
             Conclusion::Limited => which_limit(&summary.failures, findings).map(str::to_owned),
+            Conclusion::GateFailed => failed_gates(gates),
             _ => None,
         }
     }

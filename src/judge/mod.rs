@@ -1,10 +1,13 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
 mod conclusion;
+mod earlier;
 pub mod expectations;
 mod finding;
 mod findings;
+mod gates;
 mod integrity;
+mod metrics;
 mod refusals;
 pub mod rules;
 mod scenario;
@@ -17,11 +20,14 @@ mod verification;
 mod witness;
 mod wrong;
 
-pub use conclusion::Conclusion;
+pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
+pub use earlier::{Differs, Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
+pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
+pub use metrics::{METRICS, Metric, Unit as MetricUnit};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
@@ -37,9 +43,10 @@ use std::borrow::Borrow;
 
 use conclusion::Grounds;
 use expectations::Progress;
+use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
 };
 use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
@@ -55,6 +62,7 @@ pub struct Judge {
     progress: Progress,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
     believed: Vec<Finding>,
+    believed_gates: Vec<Gated>,
 }
 
 /// What a stream comes to.
@@ -64,6 +72,8 @@ pub struct Verdict {
     pub proof: Proof,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
+    /// What the gates of the policy come to, in their order.
+    pub gates: Vec<Gated>,
     /// What could not be judged, and why: a sentence for each such finding.
     pub unjudged: Vec<String>,
     /// What it all comes to.
@@ -83,6 +93,7 @@ impl Default for Judge {
             progress: Progress::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
             believed: Vec::new(),
+            believed_gates: Vec::new(),
         }
     }
 }
@@ -133,8 +144,9 @@ impl Judge {
         }
     }
 
-    /// Takes over those of the findings of a later version's file that nobody here can look for.
-    pub fn believe(&mut self, said: &[Finding]) {
+    /// Takes over those of the findings and gates of a later version's file that nobody here can look for.
+    pub fn believe(&mut self, said: &[Finding], gates: &[Gated]) {
+        self.believed_gates = gates.iter().filter(|it| Gate::parse(&it.gate).is_err()).cloned().collect();
         let unknown = |finding: &&Finding| ALL.iter().all(|spec| spec.id != finding.id);
         self.believed = said.iter().filter(unknown).cloned().collect();
     }
@@ -176,6 +188,14 @@ impl Judge {
         self.figures.summary(&self.known)
     }
 
+    /// The figures that those gates are about, so far.
+    fn measured(&self, gates: &[String]) -> Measured {
+        let summary = self.summary();
+        let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
+        let ending = self.known.ending().unwrap_or_default();
+        Measured::of(&summary, ending, &findings, proof, &gates::wanted(gates))
+    }
+
     /// What it comes to by that policy, so far. The summary is this judge's.
     #[must_use]
     pub fn verdict(&self, summary: &Summary, policy: &Policy) -> Verdict {
@@ -191,8 +211,6 @@ impl Judge {
             detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
         };
         let unjudged = self.detectors.iter().filter_map(unjudged).collect();
-        let conclusion = grounds.conclude(&proven, &findings, policy);
-        let because = grounds.because(conclusion, &proven, &findings, policy);
         let witnessed = Witnessed {
             available: witness.available,
             checked: witness.agreement.checked,
@@ -200,7 +218,13 @@ impl Judge {
             not_compared: witness.not_compared,
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
-        Verdict { proof, findings, unjudged, conclusion, because }
+        let ending = known.ending().unwrap_or_default();
+        let gates = gates::judge(policy, &self.believed_gates, |wanted| {
+            Measured::of(summary, ending, &findings, proof, wanted)
+        });
+        let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
+        let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
+        Verdict { proof, findings, gates, unjudged, conclusion, because }
     }
 }
 
@@ -228,6 +252,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
+        gates: verdict.gates.clone(),
         verdict: verdict.proof,
         judged_by,
         exit_code: verdict.conclusion.exit_code(),

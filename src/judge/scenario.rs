@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gates::any_failed;
 use super::{Conclusion, Verdict};
 use crate::event::{Agreement, ClientEnd, Policy, ScenarioEnd, Severity, Step};
 
@@ -50,6 +51,7 @@ impl Steps {
             Some(signal) => Conclusion::Interrupted(signal),
             None if failing.values().any(|severity| *severity == Severity::Broken) => Conclusion::Broken,
             None if failed > 0 || !failing.is_empty() => Conclusion::Failed,
+            None if end.clients.iter().any(|client| any_failed(&client.gates)) => Conclusion::GateFailed,
             None => Conclusion::Held,
         };
         end.exit_code = conclusion.exit_code();
@@ -84,6 +86,7 @@ pub fn client_end(name: &str, run_id: &str, verdict: &Verdict, still_open: usize
         rules: verdict.proof.rules,
         witness: witness.available.then_some(Agreement { checked: witness.checked, held: witness.agreed }),
         findings: verdict.findings.clone(),
+        gates: verdict.gates.clone(),
         still_open,
     }
 }

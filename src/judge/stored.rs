@@ -216,7 +216,7 @@ impl StoredRun {
             self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
             self.judge.end(end.ending());
             if self.is_newer() {
-                self.judge.believe(&end.findings);
+                self.judge.believe(&end.findings, &end.gates);
             }
             self.integrity.end(self.judge.known());
             self.end = Some(end.clone());

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
-use super::{Conclusion, Steps, Verdict};
-use crate::event::{PassedOver, Policy, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
+use super::{Conclusion, Steps, Verdict, first_of};
+use crate::event::{Anew, ClientEnd, Gated, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub struct Verified {
     pub sessions: usize,
     /// Whether the server's own record is part of it.
     pub witnessed: bool,
+    /// What the gates come to that it is judged by, each with the client it is of: of a run the empty name.
+    pub gates: Vec<(String, Gated)>,
     /// The exit code that the file says.
     pub said: Option<u8>,
     /// The exit code that its events come to.
@@ -79,20 +81,20 @@ pub enum Subject {
 }
 
 impl Verification {
-    /// Of that file. Where `policy` is given, it is judged anew by that.
+    /// Of that file, judged anew if `anew` says by what.
     #[must_use]
-    pub fn of(stored: Stored, policy: Option<&Policy>, log: Option<AgainstLog>) -> Self {
+    pub fn of(stored: Stored, anew: &Anew, log: Option<AgainstLog>) -> Self {
         let mut checks = log.as_ref().map(|log| log.checks.clone()).unwrap_or_default();
         let Stored { content, lines, passed_over } = stored;
         let is_partial = content.is_partial();
-        let (verified, anew): (Vec<Verified>, Vec<u8>) = match content {
-            Content::Run(run) => [of_run(*run, policy, &mut checks)].into_iter().flatten().unzip(),
+        let (verified, codes): (Vec<Verified>, Vec<u8>) = match content {
+            Content::Run(run) => [of_run(*run, anew, &mut checks)].into_iter().flatten().unzip(),
             Content::Scenarios(all) => {
                 once_each(&all, &mut checks);
-                all.into_iter().map(|it| of_scenario(it, policy, &mut checks)).unzip()
+                all.into_iter().map(|it| of_scenario(it, anew, &mut checks)).unzip()
             }
         };
-        let judged_anew = policy.and_then(|_| anew.into_iter().max());
+        let judged_anew = (!anew.is_none()).then(|| codes.into_iter().fold(0, first_of));
         Self { checks, verified, lines, passed_over, is_partial, log, judged_anew }
     }
 
@@ -115,23 +117,25 @@ impl Verification {
     }
 }
 
-/// The exit code that it comes to by `policy` stands beside it.
-fn of_run(run: StoredRun, policy: Option<&Policy>, checks: &mut Checks) -> Option<(Verified, u8)> {
-    let (verdict, due) = run.comes_to(&run.policy());
+/// The exit code that it comes to, judged anew, stands beside it.
+fn of_run(run: StoredRun, anew: &Anew, checks: &mut Checks) -> Option<(Verified, u8)> {
+    let own = run.policy();
+    let (verdict, due) = run.comes_to(&own);
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
     compare_run(checks, &run, &due);
-    let anew = policy.map_or(due.exit_code, |policy| run.comes_to(policy).1.exit_code);
+    let anew = if anew.is_none() { due.clone() } else { run.comes_to(&anew.of(own)).1 };
     let verified = Verified {
         lines: run.lines,
         operations: due.operations.issued,
         sessions: due.connections.opened,
         witnessed: start.witnessed,
+        gates: anew.gates.into_iter().map(|gated| (String::new(), gated)).collect(),
         said: run.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Run { start, due: Box::new(due), verdict },
     };
-    Some((verified, anew))
+    Some((verified, anew.exit_code))
 }
 
 /// No client's run is in the file twice.
@@ -143,7 +147,7 @@ fn once_each(scenarios: &[StoredScenario], checks: &mut Checks) {
     }
 }
 
-fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &mut Checks) -> (Verified, u8) {
+fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -> (Verified, u8) {
     let said = scenario.policy();
     let due = scenario.comes_to(&said);
     checks.add(scenario.checks(&due));
@@ -168,7 +172,7 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
         compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
-    let anew = policy.map_or(due.exit_code, |policy| scenario.comes_to(policy).exit_code);
+    let anew = if anew.is_none() { due.clone() } else { scenario.comes_to(&anew.of(said.clone())) };
     let runs: Vec<(String, RunEnd)> =
         scenario.clients.iter().map(|(name, run)| (name.clone(), run.comes_to(&said).1)).collect();
     let starts = || scenario.clients.iter().filter_map(|(_, run)| run.judge.known().start());
@@ -177,6 +181,7 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
         operations: runs.iter().map(|(_, end)| end.operations.issued).sum(),
         sessions: runs.iter().map(|(_, end)| end.connections.opened).sum(),
         witnessed: starts().any(|start| start.witnessed),
+        gates: anew.clients.into_iter().flat_map(of_client).collect(),
         said: scenario.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Scenario {
@@ -186,7 +191,11 @@ fn of_scenario(mut scenario: StoredScenario, policy: Option<&Policy>, checks: &m
             runs,
         },
     };
-    (verified, anew)
+    (verified, anew.exit_code)
+}
+
+fn of_client(client: ClientEnd) -> impl Iterator<Item = (String, Gated)> {
+    client.gates.into_iter().map(move |gated| (client.name.clone(), gated))
 }
 
 /// What a later version judged by, beyond what is known, may have made another exit code.

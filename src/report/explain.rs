@@ -5,6 +5,7 @@
 
 mod articles;
 mod lines;
+mod metrics;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,9 @@ use super::table::grid::{labelled, paragraph};
 use crate::protocol::{Protocol, Stage};
 
 pub use lines::explain_line;
+
+/// What the table of metrics is called.
+const METRICS: [&str; 2] = ["metrics", "metric"];
 
 /// Why a text cannot be explained.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -51,7 +55,7 @@ fn meant(nearest: &[&'static str]) -> String {
     if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {}?", nearest.join(" or ")) }
 }
 
-/// What a word means, in each of its senses; `rules` is the truth table. Upper and lower case are the same. Plain text, no
+/// What a word means, in each of its senses; `rules` is the truth table, `metrics` what gates can be about. Upper and lower case are the same. Plain text, no
 /// line wider than 80 columns.
 ///
 /// # Errors
@@ -61,6 +65,9 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
     for spelling in [asked, &bare(asked)] {
         if [RULES, "truth-table"].iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
             return Ok(rules::table());
+        }
+        if METRICS.iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
+            return Ok(metrics::table());
         }
         let senses: Vec<String> = all().iter().filter(|it| it.is_called(spelling)).map(shown).collect();
         if !senses.is_empty() {
@@ -154,7 +161,7 @@ impl Unexplained {
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
-    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES]).collect();
+    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES, METRICS[0]]).collect();
     let begin_so: Vec<_> = names.iter().copied().filter(|name| name.to_lowercase().starts_with(lower)).collect();
     if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
         return begin_so;
@@ -175,7 +182,7 @@ pub fn explained_words() -> String {
     });
     paragraph(
         "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said, mailconn explain rules the \
-         truth table of the rules; nothing is dialled.",
+         truth table of the rules, mailconn explain metrics what a gate can be about; nothing is dialled.",
     ) + "\n"
         + &labelled(findings)
         + "\n"

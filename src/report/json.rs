@@ -12,10 +12,12 @@ use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
 use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
 use crate::event::{
-    Asked, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, HowClosed, Latency, Lock, Micros, Proof,
-    Role, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
+    Asked, Baseline, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, Gated, HowClosed, Lock, Micros, Proof,
+    Role, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
 };
-use crate::figures::{FailureRow, OperationsOn, Rest, SectionRow, SessionRow, TaskRow, WorkerRow};
+use crate::figures::{
+    ConnectionRow, FailureRow, OperationRow, OperationsOn, Rest, SectionRow, SessionRow, Spreads, TaskRow, WorkerRow,
+};
 use crate::protocol::{Failure, Protocol};
 
 pub(super) const SPEC: Spec =
@@ -123,6 +125,7 @@ fn run_shape(report: &RunReport) -> Document<'_> {
     };
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
+        sandbox: start.sandbox.as_ref(),
         certificates_verified: start.certificates_verified,
         mode: start.mode,
         threads: start.workers.len(),
@@ -133,16 +136,19 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         max_connections: start.max_connections,
         lock: start.lock,
         fail_on: &policy.fail_on,
+        gates: &verdict.gates,
+        baseline: policy.baseline.as_ref(),
         left_mailboxes: &summary.left_mailboxes,
         elapsed_us: ending.elapsed,
         interrupted: ending.interrupted,
         operations: summary.operations,
         connections: Connections { still_open: ending.still_open, ..summary.connections },
-        wait_us: summary.wait,
-        service_us: summary.service,
+        spreads: summary.spreads,
         total_wait_us: summary.total_wait,
+        total_dial_us: summary.total_dial,
         total_service_us: summary.total_service,
         worked_us: summary.worked,
+        operations_per_second: summary.rate(),
         cut_off: summary.cut_off,
         held_up_us: ending.held_up,
         sections: summary.sections.iter().map(SectionShape::from).collect(),
@@ -153,6 +159,9 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         failures: &summary.failures,
         other_failures: summary.other_failures,
         workers: summary.workers.iter().map(|row| worker(row, role(row.worker))).collect(),
+        by_operation: &summary.by_operation,
+        by_connection: &summary.by_connection,
+        operations_on_other_connections: summary.on_other_connections,
         executor: start.executor,
         dispose: start.dispose,
         operations_on: OperationsOn::of(&summary.tasks),
@@ -166,6 +175,9 @@ fn run_shape(report: &RunReport) -> Document<'_> {
 struct Document<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// How the sandbox was to behave; missing where it was not the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a SandboxOptions>,
     /// Null without TLS: nobody showed a certificate.
     certificates_verified: Option<bool>,
     mode: Mode,
@@ -177,6 +189,11 @@ struct Document<'a> {
     max_connections: Option<usize>,
     lock: Lock,
     fail_on: &'a [Severity],
+    /// What the gates came to, in their order.
+    gates: &'a [Gated],
+    /// What gates on what has regressed compare with; missing where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<&'a Baseline>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
     elapsed_us: Micros,
@@ -184,12 +201,16 @@ struct Document<'a> {
     interrupted: Option<i32>,
     operations: Counts,
     connections: Connections,
-    wait_us: Latency,
-    service_us: Latency,
+    /// A percentile of too few is null.
+    #[serde(flatten)]
+    spreads: Spreads,
     total_wait_us: Micros,
+    total_dial_us: Micros,
     total_service_us: Micros,
     /// From the beginning of the first operation to the end of the last. Rates are computed over this time.
     worked_us: Micros,
+    /// Over `worked_us`; null if no operation reached a server.
+    operations_per_second: Option<f64>,
     /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
     cut_off: CutOff,
     /// For how long workers stood still because the report's reader was slow; missing where the file does not say it.
@@ -208,6 +229,12 @@ struct Document<'a> {
     /// How often it failed in ways that are not in `failures`, because there were too many.
     other_failures: u64,
     workers: Vec<WorkerShape<'a>>,
+    /// One for each kind of operation.
+    by_operation: &'a [OperationRow],
+    /// One for each connection: the first thousand.
+    by_connection: &'a [ConnectionRow],
+    /// How many operations were given a connection that is not in `by_connection`.
+    operations_on_other_connections: u64,
     executor: Executor,
     dispose: Dispose,
     /// How many of the tasks' operations ran on whose connections.
@@ -353,8 +380,8 @@ struct WorkerShape<'a> {
     kinds: BTreeMap<String, Kind>,
     /// How many operations had each reason.
     reasons: &'a BTreeMap<&'static str, u64>,
-    wait_us: Latency,
-    service_us: Latency,
+    #[serde(flatten)]
+    spreads: Spreads,
     /// Why it stopped early, if it did.
     stopped: Option<&'a Failure>,
 }
@@ -367,8 +394,7 @@ fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
         connections: row.connections.keys().copied().collect(),
         kinds: row.connections.iter().map(|(connection, kind)| (connection.to_string(), *kind)).collect(),
         reasons: &row.reasons,
-        wait_us: row.wait,
-        service_us: row.service,
+        spreads: row.spreads,
         stopped: row.stopped.as_ref(),
     }
 }

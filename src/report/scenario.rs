@@ -1,11 +1,14 @@
 //! A scenario for people: its steps, then the verdict.
 
 use super::model::ScenarioReport;
+use super::table::gates;
 use super::table::grid::{labelled, paragraph};
 use super::table::verdict::CUT;
 use super::words::{evidence, many, printable, signal};
-use crate::event::{Action, Agreement, Did, Finding, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed};
-use crate::judge::Steps;
+use crate::event::{
+    Action, Agreement, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
+};
+use crate::judge::{Steps, failed_gates};
 
 /// The column of what a step did.
 const BESIDE: usize = 56;
@@ -34,6 +37,7 @@ impl ScenarioReport {
                 text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
                 text += &labelled(evidence(&finding.evidence).map(|piece| ("  ".to_owned(), piece)));
             }
+            text += &gates::section(&whose, &client.gates);
         }
         let (all, why) = (many(end.steps as u64, "step"), reason_of(&steps, end));
         text + &paragraph(&format!("exit {}: {all}, {why}", end.exit_code)) + "\n"
@@ -52,6 +56,8 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
     if steps.unmet > 0 {
         why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
     }
+    let gates: Vec<Gated> = end.clients.iter().flat_map(|client| client.gates.iter().cloned()).collect();
+    let gates = failed_gates(&gates);
     let all = if why.is_empty() { "all as expected, but " } else { "" };
     let failing = steps.failing(end);
     for (broken, what) in
@@ -63,6 +69,7 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
             why.push(format!("{what}: {}", ids.join(", ")));
         }
     }
+    why.extend(gates);
     if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 

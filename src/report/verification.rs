@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::json::{SCHEMA_VERSION, indented};
 use super::scenario::reason_of;
+use super::table::gates;
 use super::table::grid::{labelled, paragraph};
 use super::words::{concluded, count, many, printable};
-use crate::event::{PassedOver, RunEnd};
+use crate::event::{Gated, PassedOver, RunEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
 
 /// The most doubts that are told; the others are counted.
@@ -39,6 +40,10 @@ pub fn verification_text(verification: &Verification) -> String {
     }
     for line in joined {
         text += &paragraph(&printable(&line));
+    }
+    for (client, gated) in verified.iter().flat_map(|it| &it.gates) {
+        let whose = if client.is_empty() { String::new() } else { format!("{}: ", printable(client)) };
+        text += &gates::section(&whose, std::slice::from_ref(gated));
     }
     text + &doubts(verification) + &conclusion(verification)
 }
@@ -118,7 +123,7 @@ fn doubts(verification: &Verification) -> String {
 fn conclusion(verification: &Verification) -> String {
     let outcome = match (verification.holds(), verification.judged_anew()) {
         (true, None) => "the trace is sound: it says what happened",
-        (true, Some(_)) => "the trace is sound, and this is what it comes to by --fail-on",
+        (true, Some(_)) => "the trace is sound, and this is what it comes to by these flags",
         (false, _) => "something in the trace does not hold",
     };
     format!("\n{}", paragraph(&format!("exit {}: {outcome}", verification.exit_code())))
@@ -179,12 +184,22 @@ struct TraceShape<'a> {
     server: &'a str,
     lines: u64,
     exit_code: Option<u8>,
+    /// What the gates come to that it is judged by.
+    gates: Vec<GateShape<'a>>,
     /// Whether it holds the server's own record.
     witness: bool,
     /// What its last line must say.
     recomputed: serde_json::Value,
     /// What each client's `run-end` must say, by its name.
     runs: BTreeMap<&'a str, &'a RunEnd>,
+}
+
+#[derive(Serialize)]
+struct GateShape<'a> {
+    /// Null of a run.
+    client: Option<&'a str>,
+    #[serde(flatten)]
+    gated: &'a Gated,
 }
 
 #[derive(Serialize)]
@@ -244,6 +259,10 @@ pub fn verification_json(verification: &Verification) -> Vec<u8> {
     })
 }
 
+fn gate((client, gated): &(String, Gated)) -> GateShape<'_> {
+    GateShape { client: Some(&**client).filter(|client| !client.is_empty()), gated }
+}
+
 fn trace(verified: &Verified) -> TraceShape<'_> {
     let mut shape = TraceShape {
         run_id: None,
@@ -251,6 +270,7 @@ fn trace(verified: &Verified) -> TraceShape<'_> {
         tool_version: "",
         server: "",
         lines: verified.lines,
+        gates: verified.gates.iter().map(gate).collect(),
         exit_code: verified.said,
         witness: verified.witnessed,
         recomputed: serde_json::Value::Null,

@@ -92,6 +92,7 @@ pub(super) fn run_start(script: &Script, setup: &Setup<'_>, plan: &ClientPlan, r
         run_id: run_id.to_owned(),
         started: setup.started,
         server: setup.server.clone(),
+        sandbox: None,
         protocol: script.protocol,
         certificates_verified: setup.tls.then_some(!setup.insecure),
         mode: plan.mode,

@@ -10,6 +10,7 @@ use super::recorder::Recorder;
 use super::recording::Recording;
 use super::switching::Switching;
 use crate::allocator::Client;
+use crate::event::SandboxOptions;
 use crate::protocol::Stationery;
 
 /// How the client of a run is set up, beyond its plan.
@@ -19,6 +20,8 @@ pub struct Setup {
     pub run_id: String,
     /// The server's name in the report.
     pub server: String,
+    /// How the sandbox is to behave, where it is the server.
+    pub sandbox: Option<SandboxOptions>,
     /// When the run begins: every time in its record counts from here.
     pub clock: Instant,
     /// How long an operation may wait for its connection.

@@ -23,4 +23,4 @@ pub(crate) use issued::{Issued, Issuer, failure_of};
 pub use plan::{Mix, MixError, Plan, Step};
 pub(crate) use recorder::{Recorder, Serving};
 pub(crate) use recording::{Recorded, Recording, client};
-pub use runner::{Audience, Ended, Source, run};
+pub use runner::{Audience, Ended, Source, run, start};

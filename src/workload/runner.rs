@@ -126,7 +126,9 @@ fn close(client: Client<Recording>, connector: &MailConnector, control: &Control
     })
 }
 
-fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
+/// How the run begins: what was asked for.
+#[must_use]
+pub fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> RunStart {
     let unnamed = |role: &Role| (None, *role);
     RunStart {
         schema_version: event::SCHEMA_VERSION,
@@ -134,6 +136,7 @@ fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -> Ru
         run_id: setup.run_id.clone(),
         started: event::to_the_microsecond(started),
         server: setup.server.clone(),
+        sandbox: setup.sandbox.clone(),
         protocol: plan.protocol,
         certificates_verified: setup.tls.then_some(!setup.insecure),
         mode: plan.mode,

@@ -24,6 +24,8 @@ fn is_part(part: &Value, whole: &Value, at: &str) {
             assert_eq!(Some(values.len()), whole.as_array().map(Vec::len), "{at}");
             values.iter().enumerate().for_each(|(nth, value)| is_part(value, &whole[nth], at));
         }
+        // A percentile of too few is null in the document.
+        Value::Number(_) if at == "p99" && whole.is_null() => {}
         value => assert_eq!(value, whole, "{at}"),
     }
 }

@@ -11,7 +11,8 @@ use super::traces::{RUNS, file_of};
 use crate::cli::process::{Ended, end, mailconn};
 use crate::support::tool;
 
-const OURS: &str = "\"schema_version\":3";
+const OURS: &str = "\"schema_version\":4";
+const NEWER: &str = "\"schema_version\":5";
 const NEW: &str = "of_another_version";
 
 /// Files with every event, and everything that stands inside of one.
@@ -85,7 +86,7 @@ fn of_a_newer_version(file: &str) -> (String, u64) {
     let mut passed_over = 0;
     let mut next: BTreeMap<Option<String>, u64> = BTreeMap::new();
     let mut lines = Vec::new();
-    for mut line in lines_of(&file.replace(OURS, "\"schema_version\":4")) {
+    for mut line in lines_of(&file.replace(OURS, NEWER)) {
         let mut paths = Vec::new();
         objects(&line, "", &mut paths);
         passed_over += 1 + paths.iter().map(|path| name_in(path)).collect::<BTreeSet<_>>().len() as u64;
@@ -200,7 +201,7 @@ fn an_event_that_our_own_version_does_not_know_is_a_fault() {
 
 /// A file as a later version would write it that has another word in one place.
 fn in_a_newer_version(file: &str, from: &str, to: &str) -> String {
-    let newer = file.replace(OURS, "\"schema_version\":4");
+    let newer = file.replace(OURS, NEWER);
     let said = newer.replacen(from, to, 1);
     assert_ne!(said, newer, "{from}");
     said
@@ -247,7 +248,7 @@ fn a_run_that_begins_in_words_of_a_later_version_cannot_be_read_and_one_sentence
         for command in ["verify", "report"] {
             let Ended { code, stdout, stderr, .. } = told(command, &in_a_newer_version(file, from, to), &[]);
             assert_eq!((code, &*stdout, stderr.lines().count()), (2, "", 1), "{stderr}");
-            assert!(stderr.contains("it is of schema version 4, which mailconn 0.1.0 wrote"), "{stderr}");
+            assert!(stderr.contains("it is of schema version 5, which mailconn 0.1.0 wrote"), "{stderr}");
             assert!(stderr.contains(word) && stderr.contains("-start says"), "{stderr}");
         }
     }
@@ -258,7 +259,7 @@ fn a_finding_that_only_a_later_version_looks_for_is_believed_and_counts() {
     let finding =
         json!({"id": "MC099", "severity": "hazard", "count": 2, "sentence": "Two went astray.", "evidence": ["#1"]});
     let changed = |with_exit: bool| {
-        let mut lines = lines_of(&file_of(RUNS[0]).replace(OURS, "\"schema_version\":4"));
+        let mut lines = lines_of(&file_of(RUNS[0]).replace(OURS, NEWER));
         let last = lines.last_mut().unwrap();
         last["findings"].as_array_mut().unwrap().insert(0, finding.clone());
         last["exit_code"] = json!(u8::from(with_exit));
@@ -270,7 +271,7 @@ fn a_finding_that_only_a_later_version_looks_for_is_believed_and_counts() {
     let reported = told("report", &changed(true), &[]);
     assert!(reported.stdout.contains("MC099") && reported.stdout.contains("Two went astray."), "{}", reported.stdout);
     assert_eq!(told("verify", &changed(false), &[]).code, 7, "a hazard fails a run");
-    assert_eq!(told("verify", &changed(true).replace("\"schema_version\":4", OURS), &[]).code, 7, "ours knows all");
+    assert_eq!(told("verify", &changed(true).replace(NEWER, OURS), &[]).code, 7, "ours knows all");
 }
 
 /// The line behind that start.

@@ -29,7 +29,7 @@ impl Column {
 }
 
 /// A column of words: it wraps when there is no room.
-pub(super) const fn words(name: &'static str) -> Column {
+pub(in crate::report) const fn words(name: &'static str) -> Column {
     Column { name, number: false, whole: false, blanks: None }
 }
 
@@ -39,7 +39,7 @@ pub(in crate::report) const fn names(name: &'static str) -> Column {
 }
 
 /// A column of figures: to the right, and never broken.
-pub(super) const fn figures(name: &'static str) -> Column {
+pub(in crate::report) const fn figures(name: &'static str) -> Column {
     Column { name, number: true, whole: true, blanks: None }
 }
 

@@ -1,5 +1,6 @@
 //! The report for people: the request, the result, who used which connection, failures and the verdict.
 
+pub(super) mod gates;
 pub(super) mod grid;
 mod heading;
 mod operations;

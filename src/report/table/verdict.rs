@@ -1,5 +1,6 @@
 //! The verdict: proof, findings, exit code.
 
+use super::gates;
 use super::grid::{labelled, paragraph};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
@@ -22,7 +23,8 @@ pub(super) fn section(report: &RunReport) -> String {
     };
     let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
     let findings = labelled(verdict.findings.iter().map(finding));
-    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &paragraph(&end)
+    let gates = gates::section("", &verdict.gates);
+    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &paragraph(&end)
 }
 
 /// The server's own record of the operations.

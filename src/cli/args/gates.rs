@@ -1,0 +1,81 @@
+//! Gates: which figures fail a run. The same flags on each command that judges one.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Args;
+
+use mailconn::judge::{Gate, MOST_GATES, NoGate};
+
+/// A file of gates is no longer, in bytes.
+const MOST_BYTES: u64 = 1 << 16;
+
+/// The flags for gates.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// Exit 3 if that is so and nothing else fails, as in 'service.p95 > 200ms' or 'connections.peak > 10'; repeatable
+    ///
+    /// METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=. mailconn explain metrics lists the metrics. A metric
+    /// that could not be measured fails its gate.
+    #[arg(long, value_name = "GATE", value_parser = gate, allow_hyphen_values = true, help_heading = "Gates")]
+    pub fail_if: Vec<String>,
+    /// Read gates from FILE too, one a line; lines that begin with # are comments
+    #[arg(long, value_name = "FILE", help_heading = "Gates")]
+    pub gates: Option<PathBuf>,
+}
+
+/// The flag for what gates compare with.
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    /// An earlier run that gates compare with, its JSON or NDJSON, as in 'service.p95 regressed > 10%'
+    ///
+    /// Regressed is by how much a figure is worse: higher, but of a rate lower. A run of another protocol, server (scheme, host
+    /// and port; of the sandbox its options), TLS, mode, number of threads or mix is refused.
+    #[arg(long, value_name = "FILE", help_heading = "Gates")]
+    pub baseline: Option<PathBuf>,
+}
+
+impl GateArgs {
+    /// Whether there are any.
+    pub const fn is_empty(&self) -> bool {
+        self.fail_if.is_empty() && self.gates.is_none()
+    }
+
+    /// All of them: first those of the flags.
+    ///
+    /// # Errors
+    /// The file cannot be read, or one of its lines is no gate.
+    pub fn resolve(&self) -> Result<Vec<String>> {
+        let mut gates = self.fail_if.clone();
+        if let Some(file) = &self.gates {
+            gates.extend(of_file(file)?);
+        }
+        ensure!(gates.len() <= MOST_GATES, "--fail-if: give at most {MOST_GATES} gates, those of --gates included");
+        Ok(gates)
+    }
+}
+
+fn of_file(file: &Path) -> Result<Vec<String>> {
+    let name = file.display();
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
+        .with_context(|| format!("--gates: reading {name}"))?;
+    ensure!(text.len() as u64 <= MOST_BYTES, "--gates: {name} is too big for gates: more than {MOST_BYTES} bytes");
+    let lines = text.lines().map(str::trim).zip(1..);
+    let gates = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let gates: Result<Vec<String>> =
+        gates.map(|(line, number)| gate(line).map_err(|error| anyhow!("--gates: {name}:{number}: {error}"))).collect();
+    let gates = gates?;
+    ensure!(
+        !gates.is_empty(),
+        "--gates: {name} holds no gate, so nothing would fail; write one a line, or leave it out"
+    );
+    Ok(gates)
+}
+
+fn gate(text: &str) -> Result<String, NoGate> {
+    Gate::parse(text).map(|_| text.split_whitespace().collect::<Vec<_>>().join(" "))
+}

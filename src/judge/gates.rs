@@ -1,0 +1,249 @@
+//! Gates: figures that fail a run. `METRIC OPERATOR NUMBER` fails it where that is so: `service.p95 > 200ms`; so does
+//! `METRIC regressed OPERATOR PERCENT`, against an earlier run: `service.p95 regressed > 10%`.
+
+use serde_json::Number;
+
+use super::metrics::{METRICS, Measured, Metric, Reading, Unit, Wanted, key};
+use crate::event::{Baseline, Gated, Policy};
+use crate::protocol::printable;
+
+/// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
+pub const MOST: usize = 100;
+const LONGEST: usize = 120;
+
+/// Between a metric and its operator: the bound is on the difference from the baseline.
+const REGRESSED: &str = "regressed";
+
+/// So many near metrics are named.
+const NEAR: usize = 6;
+
+/// Whether it is so of a figure and a bound.
+type Is = fn(&f64, &f64) -> bool;
+
+/// The longer ones first.
+const OPERATORS: [(&str, Is); 6] =
+    [(">=", f64::ge), ("<=", f64::le), ("==", f64::eq), ("!=", f64::ne), (">", f64::gt), ("<", f64::lt)];
+
+/// A gate, understood.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    metric: &'static Metric,
+    keys: Vec<String>,
+    is: Is,
+    bound: f64,
+    /// The bound is on how far it is worse than in the baseline, in per cent.
+    compares: bool,
+}
+
+/// Why a text is no gate: one line, with the cure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoGate(String);
+
+impl Gate {
+    /// Reads a gate.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Self, NoGate> {
+        let text = text.trim();
+        if text.len() > LONGEST {
+            return Err(NoGate(format!("a gate has at most {LONGEST} bytes")));
+        }
+        let end = text.find(|c: char| c.is_whitespace() || "<>=!".contains(c)).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let rest = rest.trim_start();
+        if name.is_empty() || rest.is_empty() {
+            return Err(NoGate("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned()));
+        }
+        let (metric, keys) = metric(name)?;
+        let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
+        let rest = regressed.unwrap_or(rest);
+        let Some((is, bound)) = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?))) else {
+            let signs: Vec<&str> = OPERATORS.iter().map(|(sign, _)| *sign).collect();
+            return Err(NoGate(format!("{rest:?} begins with no operator; there are {}", signs.join(" "))));
+        };
+        let bound = match regressed {
+            Some(_) => percent(bound.trim()),
+            None => number(metric.unit, bound.trim()),
+        };
+        let bound = bound.map_err(|cure| NoGate(format!("{name} {cure}")))?;
+        Ok(Self { metric, keys, is, bound, compares: regressed.is_some() })
+    }
+
+    /// Whether it compares with an earlier run.
+    #[must_use]
+    pub const fn compares(&self) -> bool {
+        self.compares
+    }
+
+    /// The name of its metric, with the keys.
+    pub(super) fn name(&self) -> String {
+        let mut parts = self.metric.name.split("[]");
+        let first = parts.next().unwrap_or_default().to_owned();
+        self.keys.iter().zip(parts).fold(first, |name, (key, part)| format!("{name}[{key}]{part}"))
+    }
+
+    /// The figure.
+    pub(super) fn read(&self, measured: &Measured) -> Option<Number> {
+        match measured.read(self.metric, &self.keys) {
+            Reading::Is(number) => Some(number),
+            Reading::None(_) => None,
+        }
+    }
+
+    fn judge(&self, text: &str, measured: &Measured, baseline: Option<&Baseline>) -> Gated {
+        let value = match measured.read(self.metric, &self.keys) {
+            Reading::Is(value) => value,
+            Reading::None(why) => return gated(text, None, self.metric.unit.name(), true, why),
+        };
+        let unit = self.metric.unit;
+        let now = value.as_f64().unwrap_or(f64::NAN);
+        if !self.compares {
+            let sentence = format!("it is {}", unit.shown(&value));
+            return gated(text, Some(value), unit.name(), (self.is)(&now, &self.bound), sentence);
+        }
+        let was = baseline.and_then(|baseline| baseline.figures.get(&self.name()).cloned().flatten());
+        let (failed, sentence) = match &was {
+            None => (true, format!("it is {}, and the baseline has no such figure", unit.shown(&value))),
+            Some(was) => {
+                let worse = worse(unit, now, was.as_f64().unwrap_or(f64::NAN));
+                let sentence = format!("it is {}, and was {}{}", unit.shown(&value), unit.shown(was), in_words(worse));
+                ((self.is)(&worse, &self.bound), sentence)
+            }
+        };
+        Gated { was, ..gated(text, Some(value), unit.name(), failed, sentence) }
+    }
+}
+
+/// The rows that gates are about.
+pub(super) fn wanted(gates: &[String]) -> Wanted {
+    let first_row = |gate: Gate| Some((gate.metric.name.split_once("[]")?.0.to_owned(), gate.keys.first()?.clone()));
+    Wanted(gates.iter().filter_map(|gate| Gate::parse(gate).ok()).filter_map(first_row).collect())
+}
+
+/// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.
+pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce(&Wanted) -> Measured) -> Vec<Gated> {
+    if policy.gates.is_empty() {
+        return Vec::new();
+    }
+    let measured = measured(&wanted(&policy.gates));
+    let each = |text: &String| match Gate::parse(text) {
+        Ok(gate) => gate.judge(text, &measured, policy.baseline.as_ref()),
+        Err(not) => {
+            let said = believed.iter().find(|it| it.gate == *text).cloned();
+            said.unwrap_or_else(|| gated(text, None, "", true, not.to_string()))
+        }
+    };
+    policy.gates.iter().map(each).collect()
+}
+
+fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {
+    Gated { gate: gate.to_owned(), value, was: None, unit: unit.to_owned(), failed, sentence }
+}
+
+/// How far a figure is worse than it was, in per cent: higher, but of a rate lower.
+fn worse(unit: Unit, now: f64, was: f64) -> f64 {
+    let more = if unit == Unit::Rate { was - now } else { now - was };
+    match more {
+        0.0 => 0.0,
+        more => more / was * 100.0,
+    }
+}
+
+fn in_words(worse: f64) -> String {
+    let how = if worse < 0.0 { "better" } else { "worse" };
+    match worse.abs() {
+        0.0 => String::new(),
+        percent if percent.is_finite() => format!(": {percent:.1} % {how}"),
+        _ => format!(", {how}"),
+    }
+}
+
+/// Whether one of them failed.
+pub(super) fn any_failed(gates: &[Gated]) -> bool {
+    gates.iter().any(|it| it.failed)
+}
+
+/// Fit to be shown: a file may say anything.
+fn shown(text: &str) -> String {
+    printable(text.as_bytes())
+}
+
+/// The gates that failed, in one sentence; none if none did.
+#[must_use]
+pub fn failed_gates(gates: &[Gated]) -> Option<String> {
+    let failed: Vec<String> = gates
+        .iter()
+        .filter(|it| it.failed)
+        .map(|it| format!("{} ({})", shown(&it.gate), shown(&it.sentence)))
+        .collect();
+    match failed.as_slice() {
+        [] => None,
+        [one] => Some(format!("a gate failed: {one}")),
+        more => Some(format!("{} gates failed: {}", more.len(), more.join("; "))),
+    }
+}
+
+/// The metric of that name, and the keys in its brackets.
+fn metric(name: &str) -> Result<(&'static Metric, Vec<String>), NoGate> {
+    let (mut pattern, mut given) = (String::new(), Vec::new());
+    for part in name.split_inclusive(']') {
+        match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+            Some((before, key)) => {
+                pattern += before;
+                let row = pattern.rsplit(['.', ']']).next().unwrap_or_default();
+                given.push((row.to_owned(), key));
+                pattern += "[]";
+            }
+            None => pattern += part,
+        }
+    }
+    let metric =
+        METRICS.iter().find(|metric| metric.name == pattern).ok_or_else(|| NoGate(no_metric(name, &pattern)))?;
+    let keys = given.iter().map(|(row, given)| key(row, given).map_err(NoGate));
+    Ok((metric, keys.collect::<Result<_, _>>()?))
+}
+
+/// That there is none, and which ones were meant: those that begin so, else those with that text in
+/// their name, else the most similar ones.
+fn no_metric(name: &str, pattern: &str) -> String {
+    let sought = pattern.to_lowercase();
+    let named = |is: fn(&str, &str) -> bool| METRICS.iter().filter(|it| is(&it.name, &sought)).collect::<Vec<_>>();
+    let mut near = named(|name, sought| name.starts_with(sought));
+    if near.is_empty() {
+        near = named(|name, sought| name.contains(sought));
+    }
+    if near.is_empty() {
+        let alike = |metric: &&Metric| strsim::normalized_damerau_levenshtein(&sought, &metric.name);
+        near = METRICS.iter().filter(|metric| alike(metric) >= 0.6).collect();
+        near.sort_by(|one, other| alike(other).total_cmp(&alike(one)));
+        near.truncate(3);
+    }
+    near.truncate(NEAR);
+    let near: Vec<String> = near.into_iter().map(Metric::example).collect();
+    let meant = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+    format!("there is no metric {name:?}{meant} (mailconn explain metrics lists all)")
+}
+
+/// Per cent. The error is the cure.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
+    number.filter(|number| number.is_finite()).ok_or_else(|| "regressed: give per cent, like 10%".to_owned())
+}
+
+/// So many of that unit, as figures have them. The error is the cure.
+fn number(unit: Unit, text: &str) -> Result<f64, String> {
+    let plain =
+        |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && !text.starts_with(['-', '+']));
+    match unit {
+        Unit::Time => {
+            let time = humantime::parse_duration(text).ok();
+            time.map(|time| time.as_micros() as f64)
+                .ok_or_else(|| "is a time: give a number and a unit, like 20ms, 2s or 1m".to_owned())
+        }
+        Unit::Count => plain(text).ok_or_else(|| "is a count: give a number, like 10".to_owned()),
+        Unit::Bytes => plain(text).ok_or_else(|| "is in bytes: give a number, like 4096".to_owned()),
+        Unit::Rate => plain(text).ok_or_else(|| "is a rate: give the number in a second, like 500".to_owned()),
+    }
+}

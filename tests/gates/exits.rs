@@ -1,0 +1,199 @@
+//! What a gate does to the exit code, and what is told of it: the same of a run, of its file and of a report.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::cli::process::{end, mailconn, run, run_against};
+use crate::golden;
+use crate::support::tool::doubts;
+
+/// It always fails.
+const FAILS: &str = "operations.issued>=0";
+
+#[test]
+fn a_failed_gate_is_exit_3_and_one_sentence_and_each_is_a_line_with_its_figure() {
+    let args = ["run", "-t", "2", "-n", "10", "--mode", "use-default", "--progress", "never"];
+    let gates = ["--fail-if", "connections.peak > 1", "--fail-if", "connection[main].operations > 0"];
+    let ended = end(&mut mailconn(args.iter().chain(&gates)));
+    assert_eq!((ended.code, &*ended.stderr), (3, ""), "{}", ended.stdout);
+    let due = "gate FAILED: connections.peak > 1 (it is 2)\n\
+               gate passed: connection[main].operations > 0 (it is 0)\n\
+               exit 3: a gate failed: connections.peak > 1 (it is 2)\n";
+    assert!(ended.stdout.ends_with(due), "{}", ended.stdout);
+
+    let json = end(&mut mailconn(args.iter().chain(&gates).chain(&["--format", "json"])));
+    let json_of: Value = serde_json::from_str(&json.stdout).unwrap();
+    let due = serde_json::json!([
+        {"gate": "connections.peak > 1", "value": 2, "unit": "count", "failed": true, "sentence": "it is 2"},
+        {"gate": "connection[main].operations > 0", "value": 0, "unit": "count", "failed": false, "sentence": "it is 0"},
+    ]);
+    assert_eq!((json.code, &json_of["gates"], &json_of["exit_code"]), (3, &due, &Value::from(3)));
+}
+
+#[test]
+fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.ndjson");
+    let path = file.to_str().unwrap();
+    let ended = run(&format!("-t 2 -n 10 --fail-if connections.peak>0 --fail-if elapsed>1h --format ndjson -o {path}"));
+    assert_eq!((ended.code, &*ended.stderr), (3, ""));
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(doubts(text.as_bytes()), [""; 0]);
+    let end_of: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(end_of["judged_by"]["gates"], serde_json::json!(["connections.peak>0", "elapsed>1h"]));
+    assert_eq!((&end_of["gates"][0]["value"], &end_of["gates"][0]["failed"]), (&Value::from(1), &Value::from(true)));
+
+    for lie in ["\"value\":1,", "\"failed\":true", "\"exit_code\":3"] {
+        let lied = text.replacen(lie, &lie.replace(['1', '3'], "0").replace("true", "false"), 1);
+        assert_ne!(lied, text);
+        assert!(doubts(lied.as_bytes())[0].starts_with("run-end: "), "{lie}: {:?}", doubts(lied.as_bytes()));
+    }
+
+    let told = |command: &str, args: &[&str]| {
+        let told = end(&mut mailconn([command, path].iter().chain(args)));
+        (told.code, told.stdout)
+    };
+    let (code, text) = told("report", &[]);
+    assert_eq!(code, 0, "told, whatever it came to");
+    assert!(
+        text.contains("gate FAILED: connections.peak>0 (it is 1)\n") && text.contains("\nexit 3: a gate failed: "),
+        "{text}"
+    );
+    let (code, text) = told("verify", &[]);
+    assert!(code == 0 && text.contains("gate FAILED: connections.peak>0 (it is 1)\n"), "{text}");
+    for (args, due) in [
+        (&["--fail-on", "hazard"][..], 3),
+        (&["--fail-if", "connections.peak>1"], 0),
+        (&["--fail-if", "connections.peak>1", "--fail-if", "connections.peak==1"], 3),
+    ] {
+        for command in ["verify", "report"] {
+            assert_eq!(told(command, args).0, due, "{command} {args:?}");
+        }
+    }
+}
+
+#[test]
+fn the_lines_for_builds_in_the_manual_name_flags_that_there_are() {
+    let manual = include_str!("../../src/manual.rs");
+    let (_, section) = manual.split_once("//! # Gates in a build\n").unwrap();
+    let (section, _) = section.split_once("//! # ").unwrap();
+    let help = end(&mut mailconn(["run", "--help"])).stdout;
+    let flags = section.split(|c: char| c.is_whitespace() || "`,[]".contains(c)).filter(|word| word.starts_with("--"));
+    let flags: Vec<&str> = flags.collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    flags.iter().for_each(|flag| assert!(help.contains(&format!("{flag} ")), "{flag}"));
+    for place in ["GitHub", "GitLab", "Kubernetes"] {
+        assert!(section.contains(&format!("//! {place}")), "{place}");
+    }
+}
+
+/// A gate on a metric that only a later version knows is believed; in a file of ours it fails.
+#[test]
+fn a_gate_of_a_later_version_is_believed() {
+    let file = run("-t 2 -n 10 --fail-if connections.peak>1 --fail-if elapsed>1h --format ndjson").stdout;
+    let ours = file.replace("connections.peak>1", "connections.colour>1");
+    let newer = ours.replace("\"schema_version\":4", "\"schema_version\":5");
+    assert_eq!(doubts(newer.as_bytes()), [""; 0]);
+    assert!(
+        doubts(ours.as_bytes()).iter().any(|doubt| doubt.starts_with("run-end: exit_code: ")),
+        "{:?}",
+        doubts(ours.as_bytes())
+    );
+}
+
+/// Whoever wrote a file may have put anything into it.
+#[test]
+fn what_a_file_calls_a_gate_is_shown_safely() {
+    let file = run("-t 2 -n 10 --fail-if connections.peak>1 --format ndjson").stdout;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("it");
+    fs::write(&path, file.replace("connections.peak>1", "\\u001b[31m\\nred")).unwrap();
+    for command in ["report", "verify"] {
+        let told = end(&mut mailconn([command, path.to_str().unwrap()])).stdout;
+        assert!(told.contains("gate FAILED: \\u{1b}[31m\\nred"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
+}
+
+/// A code of the run's own comes before 3, whichever it is; and 2 before anything is judged.
+#[test]
+fn any_other_code_comes_before_that_of_a_gate() {
+    let mut seen = std::collections::BTreeSet::new();
+    for file in golden::stored() {
+        let path = file.to_str().unwrap();
+        let own = end(&mut mailconn(["report", path, "--fail-if", "elapsed < 0s"]));
+        let with_gate = end(&mut mailconn(["report", path, "--fail-if", FAILS]));
+        let due = if own.code == 0 { 3 } else { own.code };
+        assert_eq!(with_gate.code, due, "{path}: {}", with_gate.stdout);
+        if with_gate.code != 2 {
+            assert!(with_gate.stdout.contains("gate FAILED: operations.issued>=0 (it is "), "{}", with_gate.stdout);
+            let verified = end(&mut mailconn(["verify", path, "--fail-if", FAILS]));
+            assert_eq!(verified.code, due, "{path}: {}", verified.stdout);
+        }
+        seen.insert(own.code);
+    }
+    assert!([0, 1, 4, 5, 6, 130].iter().all(|code| seen.contains(code)), "{seen:?}");
+
+    let stored = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/use-main.ndjson");
+    let broken = fs::read_to_string(stored).unwrap().replacen("\"reason\":\"main\"", "\"reason\":\"default\"", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken");
+    fs::write(&file, broken).unwrap();
+    let told = end(&mut mailconn(["report", file.to_str().unwrap(), "--fail-if", FAILS]));
+    assert_eq!(told.code, 7, "{}", told.stdout);
+    assert_eq!(run(&format!("--fail-if {FAILS} --threads 0")).code, 2);
+}
+
+#[test]
+fn of_a_run_that_goes_wrong_the_gate_is_told_and_its_code_stays() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (ended, due) in [
+        (run_against(nobody, &format!("--fail-if {FAILS}")), 4),
+        (run(&format!("--mode use-default --sandbox-connections 2 --fail-if {FAILS}")), 6),
+        (run(&format!("--mode use-default --fail-on advice -n 1 --fail-if {FAILS}")), 1),
+        (run(&format!("--mode use-default --fail-on none -n 1 --fail-if {FAILS}")), 3),
+    ] {
+        assert_eq!(ended.code, due, "{}", ended.stdout);
+        assert!(ended.stdout.contains("gate FAILED: operations.issued>=0 (it is "), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_scenario_has_the_gates_of_each_of_its_clients() {
+    let args = ["scenario", "c5-two-clients-on-one-thread", "--fail-if", "connections.opened > 1"];
+    let ended = end(&mut mailconn(args));
+    assert!(ended.stdout.contains("gate FAILED: connections.opened > 1 (it is "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\nexit 3: ") && ended.code == 3, "{}", ended.stdout);
+    let file = end(&mut mailconn(args.iter().chain(&["--format", "ndjson"])));
+    assert_eq!((file.code, doubts(file.stdout.as_bytes())), (3, vec![]));
+    let names = ["pool-hazard", "c5-two-clients-on-one-thread"];
+    let held = end(&mut mailconn(["scenario", "--fail-if", "connections.opened > 99"].iter().chain(&names)));
+    assert_eq!(held.code, 0, "{}", held.stdout);
+}
+
+#[test]
+fn a_gate_on_what_was_not_measured_fails_and_says_why() {
+    let stored = |name: &str| format!("{}/tests/golden/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    for (gate, due) in [
+        ("service.p99 < 0s", "n too small: p99 needs 100, and there were 15"),
+        ("service.p99.9 < 0s", "n too small: p99.9 needs 1000, and there were 15"),
+        ("worker[w1].service.p90 < 0s", "n too small: p90 needs 10, and there were 5"),
+        ("operation[append].service.p50 < 0s", "the run had no operation append"),
+        ("worker[w77].operations.ok < 0", "the run had no worker w77"),
+        ("connection[#7].operations > 0", "the run had no connection #7"),
+        ("held_up < 0s", "it was not measured in this run"),
+        ("session[#0].failed_after < 0s", "it was not measured in this run"),
+    ] {
+        let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
+        assert_eq!(told.code, 3, "{gate}: {}", told.stdout);
+        let line = told.stdout.split("\ngate ").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(line.starts_with(&format!("FAILED: {gate} ({due}) exit 3: ")), "{line}");
+    }
+    // What was not met is counted, and so is the use of main.
+    for gate in ["findings[mc020].count > 0", "failures[limit-rate].count > 0", "worker[w0].reasons[explicit] > 0"] {
+        let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
+        assert!(told.code == 0 && told.stdout.contains(" (it is 0)\n"), "{gate}: {}", told.stdout);
+    }
+}
