@@ -380,7 +380,7 @@ pub fn comes_about_at(kind: FailureKind, stage: Stage) -> bool {
         Kind::TlsHandshake | Kind::TlsCertificate => stage == Stage::Tls,
         Kind::Greeting => stage == Stage::Greeting,
         Kind::WaitTimeout | Kind::Refused => stage == Stage::Wait,
-        Kind::Closed | Kind::Timeout | Kind::Protocol => stage > Stage::Connect,
+        Kind::Closed | Kind::Timeout | Kind::Protocol => stage >= Stage::Connect,
         // One may be told by what the server did, without a line.
         Kind::LimitConnections => stage >= Stage::Connect,
         // What refuses a command before the sign-in is no more than that, whatever its row says.

@@ -167,6 +167,10 @@ impl Told {
         let only = clients.first().map_or("", |client| client.name);
         // A thread that gave no answer has told no step of what it did.
         let unanswered = steps.iter().any(|(_, step)| step.expectation.is_none() && !step.held);
+        // Who stands in line for room leaves it before its client's close is written down.
+        for (_, thread) in self.threads.iter_mut().filter(|((client, _), _)| self.closed.contains(client)) {
+            thread.failed.iter_mut().filter(|it| it.session.is_none()).for_each(|it| it.may_be_refused = true);
+        }
         for (line, step) in steps {
             if let Some(step) = of_findings(step) {
                 judged(*line, &step, clients, &mut checks);
