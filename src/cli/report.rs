@@ -44,16 +44,16 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
     let against = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
-    let mut teller =
-        Teller { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
+    let mut retelling =
+        Retelling { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut teller, file, args, &anew, against.as_ref())?;
+        let code = tell(&mut retelling, file, args, &anew, against.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
-    let unknown = teller.unknown.take();
-    teller.end().context(WRITING)?;
+    let unknown = retelling.unknown.take();
+    retelling.end().context(WRITING)?;
     if let Some(name) = unknown.filter(|_| exit_code == 0) {
         bail!("{name} is not whole, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
     }
@@ -78,11 +78,17 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
 }
 
 /// Tells of one file. Returns its exit code where it is judged anew, else 0.
-fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew, against: Option<&Against>) -> Result<u8> {
+fn tell(
+    retelling: &mut Retelling,
+    file: &Path,
+    args: &ReportArgs,
+    anew: &Anew,
+    against: Option<&Against>,
+) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
-            teller.see(client, event);
+            retelling.see(client, event);
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
@@ -99,12 +105,12 @@ fn tell(teller: &mut Teller, file: &Path, args: &ReportArgs, anew: &Anew, agains
         }
     };
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
-    told.into_iter().for_each(|told| teller.over(told));
+    told.into_iter().for_each(|told| retelling.over(told));
     if anew.is_none() {
         return Ok(0);
     }
     if !is_whole || codes.is_empty() || codes.contains(&None) {
-        teller.unknown.get_or_insert(name);
+        retelling.unknown.get_or_insert(name);
     }
     Ok(codes.into_iter().flatten().fold(0, first_of))
 }
@@ -143,7 +149,7 @@ fn told_in_part(stored: &Stored, whose: &str) {
 }
 
 /// Writes the report. A stream's output is opened with its first line, so that an unreadable FILE replaces no file.
-struct Teller {
+struct Retelling {
     telling: Telling,
     output: Output,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
@@ -153,7 +159,7 @@ struct Teller {
     written: io::Result<()>,
 }
 
-impl Teller {
+impl Retelling {
     fn see(&mut self, client: Option<&str>, event: &Event) {
         let text = self.telling.see(client, [event]);
         self.write(&text);
