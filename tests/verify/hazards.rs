@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::lies::{because, find, is, is_caught_by, unwitnessed};
 use super::traces::{
-    ALIKE, BROKEN, DISPOSED, LEFT, NAIVE, POOLED, RUNS, SCATTERED, SWITCHED, doubts, number, trace_of,
+    ALIKE, BROKEN, DISPOSED, LEFT, NAIVE, POOLED, RUNS, SCATTERED, SWITCHED, doubts, number, trace_in_which, trace_of,
 };
 
 /// Where such an event is.
@@ -119,13 +119,17 @@ fn that_the_creator_had_ended_and_its_heir_begun_when_the_default_was_created() 
 
 #[test]
 fn that_a_task_did_not_change_its_thread() {
-    is_caught_by("A1-A3, A7", unwitnessed(trace_of(SCATTERED)), |trace| {
-        let first = because(trace, "default");
-        let (task, worker) = (first["task"].clone(), first["worker"].clone());
-        let elsewhere = trace
-            .iter_mut()
-            .find(|event| event["event"] == "operation" && event["task"] == task && event["worker"] != worker);
-        elsewhere.expect("it changed threads")["worker"] = worker;
+    // Where an operation of the task went that had another one on its default, and on which thread that one was.
+    let elsewhere = |trace: &[Value]| {
+        let first = trace.iter().rfind(|event| event["event"] == "operation" && event["reason"] == "default")?;
+        let (task, worker) = (&first["task"], &first["worker"]);
+        let of_the_task = |event: &Value| event["event"] == "operation" && event["task"] == *task;
+        Some((trace.iter().position(|event| of_the_task(event) && event["worker"] != *worker)?, worker.clone()))
+    };
+    let trace = trace_in_which(SCATTERED, |trace| elsewhere(trace).is_some());
+    is_caught_by("A1-A3, A7", unwitnessed(trace), |trace| {
+        let (at, worker) = elsewhere(trace).unwrap();
+        trace[at]["worker"] = worker;
     });
 }
 

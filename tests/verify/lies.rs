@@ -324,7 +324,7 @@ fn that_a_failure_was_of_a_kind_that_does_not_come_about_there() {
     let failed = |event: &Value| event["event"] == "operation" && event["failure"]["stage"] == "wait";
     for kind in ["server-no", "closed", "timeout", "dns", "auth-refused", "limit-rate"] {
         let line = "-n 2 -t 3 --mode use-main --wait-timeout 4ms --sandbox-latency 40ms";
-        let trace = trace_in_which(line, failed);
+        let trace = trace_in_which(line, |trace| trace.iter().any(failed));
         is_caught_by("outcomes", trace, |trace| find(trace, failed)["failure"]["kind"] = json!(kind));
     }
     for kind in ["dns", "connect-reset", "tls-certificate", "wait-timeout", "refused", "greeting"] {
@@ -337,7 +337,9 @@ fn that_a_failure_was_of_a_kind_that_does_not_come_about_there() {
     }
     for kind in ["server-bad", "server-bye"] {
         let timeout = |event: &Value| event["failure"]["kind"] == "timeout";
-        let trace = trace_in_which("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms", timeout);
+        let trace = trace_in_which("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms", |trace| {
+            trace.iter().any(timeout)
+        });
         is_caught_by("B4", trace, |trace| find(trace, timeout)["failure"]["kind"] = json!(kind));
     }
 }
@@ -360,7 +362,9 @@ fn that_more_dialled_than_there_are_threads() {
 #[test]
 fn that_the_server_saw_a_logout_that_nobody_sent() {
     let lost = |event: &Value| event["event"] == "witness-session" && event["logged_out"] == false;
-    let broken = trace_in_which("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms", lost);
+    let broken = trace_in_which("-n 3 -t 2 --mode use-main --timeout 10ms --sandbox-latency 15ms", |trace| {
+        trace.iter().any(lost)
+    });
     is_caught_by("witness", broken, |trace| find(trace, lost)["logged_out"] = json!(true));
     let left = |event: &Value| event["event"] == "witness-session" && event["logged_out"] == true;
     is_caught_by("witness", mixed(), |trace| find(trace, left)["open"] = json!(true));

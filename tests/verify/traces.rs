@@ -73,11 +73,11 @@ pub fn trace_of(args: &'static str) -> Vec<Value> {
     events(&file_of(args))
 }
 
-/// The events of such a run in which that happened: on a busy machine not all of them are alike.
+/// The events of such a run of which that is so: on a busy machine not all of them are alike.
 #[track_caller]
-pub fn trace_in_which(args: &str, what: impl Fn(&Value) -> bool) -> Vec<Value> {
+pub fn trace_in_which(args: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let traces = std::iter::repeat_with(|| events(&run(&format!("{args} --format ndjson")).stdout));
-    traces.take(20).find(|trace| trace.iter().any(&what)).expect("it happens in one of twenty runs")
+    traces.take(20).find(|trace| holds(trace)).expect("it is so of one of twenty runs")
 }
 
 /// A run with every kind of connection.
