@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Builder};
 use std::vec;
 
+use super::codec::Event;
 use super::file::{BATCH, Line, Reader, Unreadable};
 
 /// So many batches wait to be taken, at most.
@@ -17,6 +18,9 @@ type Batch = Result<Vec<Line>, Unreadable>;
 pub struct Ahead {
     batches: Receiver<Batch>,
     lines: vec::IntoIter<Line>,
+    /// Events that were judged, on their way back.
+    spent: Vec<Event>,
+    back: SyncSender<Vec<Event>>,
 }
 
 impl Ahead {
@@ -31,8 +35,9 @@ impl Ahead {
     ) -> Result<T, Unreadable> {
         thread::scope(|scope| {
             let (to, batches) = sync_channel(WAITING);
-            Builder::new().name("reader".to_owned()).spawn_scoped(scope, move || read(reader, &to))?;
-            judge(&mut Self { batches, lines: Vec::new().into_iter() })
+            let (back, spent) = sync_channel(WAITING);
+            Builder::new().name("reader".to_owned()).spawn_scoped(scope, move || read(reader, &to, &spent))?;
+            judge(&mut Self { batches, lines: Vec::new().into_iter(), spent: Vec::new(), back })
         })
     }
 
@@ -53,9 +58,22 @@ impl Ahead {
     }
 }
 
+impl Ahead {
+    /// Takes back an event that was judged. The reader's thread drops it, where it was allocated: two threads at one heap
+    /// stand in each other's way.
+    pub fn spend(&mut self, event: Event) {
+        self.spent.push(event);
+        if self.spent.len() >= BATCH {
+            // A reader that is behind, or done, need not have it.
+            let _ = self.back.try_send(std::mem::take(&mut self.spent));
+        }
+    }
+}
+
 /// Ends early if nobody takes what is read.
-fn read<R: BufRead>(reader: &mut Reader<R>, to: &SyncSender<Batch>) {
+fn read<R: BufRead>(reader: &mut Reader<R>, to: &SyncSender<Batch>, spent: &Receiver<Vec<Event>>) {
     loop {
+        spent.try_iter().for_each(drop);
         let mut batch = Vec::with_capacity(BATCH);
         let read = reader.next_lines(&mut batch);
         let taken = to.send(Ok(batch));

@@ -1,5 +1,6 @@
 //! A stream as a file: one event on each line.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
 use std::time::SystemTime;
 
@@ -23,8 +24,9 @@ const LONGEST_READ: u64 = 16 * LONGEST as u64;
 const BIGGEST: f64 = 1e18;
 /// It has so many digits at least.
 const DIGITS: usize = 19;
-/// So many lines are read at once, at most.
-pub(super) const BATCH: usize = 64;
+/// So many lines, and about so many bytes, go from thread to thread at once: each time one of them wakes the other.
+pub(super) const BATCH: usize = 512;
+const BATCH_BYTES: usize = 256 * 1024;
 /// So many names of what is not known are kept.
 const NAMED: usize = 5;
 
@@ -225,10 +227,10 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Adds the next lines, at most [`BATCH`] and about [`LONGEST`] bytes. False at the end.
+    /// Adds the next lines, at most [`BATCH`] and about [`BATCH_BYTES`]. False at the end.
     pub(super) fn next_lines(&mut self, to: &mut Vec<Line>) -> Result<bool, Unreadable> {
         let mut bytes = 0;
-        while to.len() < BATCH && bytes < LONGEST {
+        while to.len() < BATCH && bytes < BATCH_BYTES {
             let Some(line) = self.next_line()? else { return Ok(false) };
             to.push(line);
             bytes += self.line.len();
@@ -242,7 +244,7 @@ impl<R: BufRead> Reader<R> {
         let (envelope, what) = may_be.then(|| line::read(&self.line))??;
         let event = Event { seq: envelope.seq, at: envelope.at_us, what };
         let begins = codec::STARTS.contains(&event.what.name());
-        (!begins).then(|| self.right(envelope.into_owned(), event))
+        (!begins).then(|| self.right(envelope.called(event.what.name().into()), event))
     }
 
     /// The line, and what is wrong with it.
@@ -413,16 +415,16 @@ fn find_beyond(value: &Value, field: String) -> Option<(String, String)> {
 impl Envelope<'_> {
     /// The same, on its own.
     #[must_use]
-    pub fn into_owned(self) -> Envelope<'static> {
-        let Self { seq, event, at_us, time, client, shard } = self;
-        Envelope {
-            seq,
-            event: event.into_owned().into(),
-            at_us,
-            time: time.into_owned().into(),
-            client: client.map(|client| client.into_owned().into()),
-            shard,
-        }
+    pub fn into_owned(mut self) -> Envelope<'static> {
+        let event = std::mem::take(&mut self.event).into_owned();
+        self.called(event.into())
+    }
+
+    /// The same, on its own, with the event's name, which need not be copied where it is known.
+    fn called(self, event: Cow<'static, str>) -> Envelope<'static> {
+        let Self { seq, event: _, at_us, time, client, shard } = self;
+        let (time, client) = (time.into_owned().into(), client.map(|client| client.into_owned().into()));
+        Envelope { seq, event, at_us, time, client, shard }
     }
 }
 

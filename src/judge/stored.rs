@@ -205,12 +205,13 @@ impl StoredRun {
         checks
     }
 
-    fn take(&mut self, line: Line, steps: Option<&mut Told>, passing: &mut impl FnMut(Passing<'_>)) {
+    /// Takes the line in. Returns its event, which is of no use any more.
+    fn take(&mut self, line: Line, steps: Option<&mut Told>, passing: &mut impl FnMut(Passing<'_>)) -> Option<Event> {
         self.lines += 1;
         let number = line.number;
         self.is_partial |= line.is_lost;
         self.is_policy_partial |= line.adds_to("judged_by");
-        let Some(event) = self.form.take(line, &mut self.checks) else { return };
+        let event = self.form.take(line, &mut self.checks)?;
         if let What::RunEnd(end) = &event.what {
             let (said, took) = (event.at, end.elapsed_us);
             self.checks.check(Rule::Clock, number, took == said, || format!("it is of {said}, the run took {took}"));
@@ -229,6 +230,7 @@ impl StoredRun {
             steps.see(self.form.client().unwrap_or_default(), &self.judge, number, &event);
         }
         passing(Passing { line: number, client: self.form.client(), event: &event });
+        Some(event)
     }
 }
 
@@ -236,7 +238,7 @@ fn run(lines: &mut Ahead, first: Line, passing: &mut impl FnMut(Passing<'_>)) ->
     let mut run = StoredRun::new(Whose::Run);
     run.take(first, None, passing);
     while let Some(line) = lines.next_line()? {
-        run.take(line, None, passing);
+        run.take(line, None, passing).into_iter().for_each(|event| lines.spend(event));
     }
     run.form.end(&mut run.checks);
     match run.judge.known().start() {
@@ -396,7 +398,8 @@ impl StoredScenario {
                     "the scenario, or that client's part of it, had ended".to_owned()
                 });
             }
-            return run.take(line, Some(&mut self.told), passing);
+            run.take(line, Some(&mut self.told), passing);
+            return;
         }
         self.is_partial |= line.is_lost;
         self.is_policy_partial |= line.adds_to("judged_by");
