@@ -21,7 +21,7 @@ fn lines(events: &[Event]) -> Vec<Vec<u8>> {
     let started = event::started(&events[0].what).unwrap();
     let line = |event: &Event| {
         let mut line = Vec::new();
-        event::write(event, started, None, &mut line);
+        event::write(event, started, event::Within::default(), &mut line);
         line
     };
     events.iter().map(line).collect()
@@ -37,7 +37,7 @@ fn read_back(events: &[Event], of: &str) {
         assert_eq!(unknown, Vec::<String>::new(), "{of}: {text}");
         assert_eq!(envelope.event, event.what.name());
         let mut again = Vec::new();
-        event::write(&event, started, None, &mut again);
+        event::write(&event, started, event::Within::default(), &mut again);
         assert_eq!(String::from_utf8_lossy(&again), text, "{of}");
     }
 }
@@ -89,8 +89,8 @@ fn a_run_tells_of_itself_in_events_from_its_start_on() {
         ledger.see(event);
         rules.see(event, &ledger);
         let (start, mut line, mut again) = (ledger.start().unwrap(), Vec::new(), Vec::new());
-        event::write(event, start.started, None, &mut line);
-        event::write(&event::read(&line).unwrap().0, start.started, None, &mut again);
+        event::write(event, start.started, event::Within::default(), &mut line);
+        event::write(&event::read(&line).unwrap().0, start.started, event::Within::default(), &mut again);
         assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&line));
         first_line.get_or_insert(String::from_utf8(line).unwrap());
     }

@@ -58,7 +58,8 @@ fn end(what: &What) -> &WitnessSession {
 fn length(what: &What) -> usize {
     let mut line = Vec::new();
     let event = Event { seq: u64::MAX, at: Micros(1 << 50), what: what.clone() };
-    event::write(&event, SystemTime::now(), Some("a client with a name"), &mut line);
+    let within = event::Within { client: Some("a client with a name"), step: None };
+    event::write(&event, SystemTime::now(), within, &mut line);
     let (_, _, unknown) = event::read(&line).unwrap();
     assert!(unknown.is_empty(), "{unknown:?}");
     line.len()

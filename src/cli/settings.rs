@@ -336,7 +336,7 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
 /// # Errors
 /// They contradict each other, or a gate is none.
 pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
-    Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()?, baseline: None })
+    Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()?, baseline: None, need: None })
 }
 
 /// What a stored run is judged by, where that was said.

@@ -17,6 +17,7 @@ use super::model::{
     WorkerEnded, WorkerStopped,
 };
 use super::named::KNOWN;
+use super::probe::{ProbeStep, ServerGreeted};
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
 use crate::allocator::{ConnectionId, SessionId};
 
@@ -97,6 +98,10 @@ events! {
     TaskEnded(TaskEnded) = "task-ended";
     /// A worker ended.
     WorkerEnded(WorkerEnded) = "worker-ended";
+    /// A step of a probe begins.
+    ProbeStep(ProbeStep) = "probe-step";
+    /// The server greeted a probe.
+    ServerGreeted(ServerGreeted) = "server-greeted";
     /// The server read commands.
     WitnessCommands(WitnessCommands) = "witness-commands";
     /// A session is over to the server.
@@ -138,6 +143,9 @@ pub struct Envelope<'a> {
     /// Whose: the client, where a stream has several.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub client: Option<Cow<'a, str>>,
+    /// In which step of a probe.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Cow<'a, str>>,
     /// Which shard of a run that was spread over machines wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
@@ -146,7 +154,7 @@ pub struct Envelope<'a> {
 /// The events that a stream begins with.
 pub(super) const STARTS: [&str; 2] = ["run-start", "scenario-start"];
 
-pub(super) const ENVELOPE: [&str; 6] = ["seq", "event", "at_us", "time", "client", "shard"];
+pub(super) const ENVELOPE: [&str; 7] = ["seq", "event", "at_us", "time", "client", "step", "shard"];
 
 #[derive(Serialize)]
 struct Line<'a, B> {
@@ -190,14 +198,24 @@ pub fn wall_clock(started: SystemTime, at: Micros) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }
 
+/// What a line belongs to, where a stream is of several.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Within<'a> {
+    /// Whose it is.
+    pub client: Option<&'a str>,
+    /// The step of a probe.
+    pub step: Option<ProbeStep>,
+}
+
 /// Adds the event's line, with its end, to `to`. `started` is the run's start by the wall clock.
-pub fn write(event: &Event, started: SystemTime, client: Option<&str>, to: &mut Vec<u8>) {
+pub fn write(event: &Event, started: SystemTime, within: Within<'_>, to: &mut Vec<u8>) {
     let envelope = Envelope {
         seq: event.seq,
         event: Cow::Borrowed(event.what.name()),
         at_us: event.at,
         time: Cow::Owned(wall_clock(started, event.at)),
-        client: client.map(Cow::Borrowed),
+        client: within.client.map(Cow::Borrowed),
+        step: within.step.map(|step| Cow::Owned(step.to_string())),
         shard: None,
     };
     let whole = to.len();
@@ -330,7 +348,7 @@ impl RunStart {
     pub fn fits(&self, client: Option<&str>) -> Result<(), TooLong> {
         let event = Event { seq: 0, at: Micros::ZERO, what: Box::new(self.clone()).into() };
         let mut line = Vec::new();
-        write(&event, self.started, client, &mut line);
+        write(&event, self.started, Within { client, step: None }, &mut line);
         if line.len() > LONGEST { Err(TooLong(line.len())) } else { Ok(()) }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::micros::Micros;
+use super::probe::Limits;
 use crate::allocator::Mode;
 
 /// The run is over: what it came to.
@@ -45,6 +46,9 @@ pub struct RunEnd {
     /// What its gates came to, in the order of `judged_by`. Files before version 4 have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gated>,
+    /// What a probe found out; missing in what is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<Limits>>,
     /// What was checked.
     pub verdict: Proof,
     /// What the exit code was decided by.
@@ -291,6 +295,9 @@ pub struct Policy {
     /// What the gates on what has regressed compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// A probe that is given fewer connections does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub need: Option<usize>,
 }
 
 /// The figures of an earlier run, as far as gates compare with them.
@@ -305,13 +312,18 @@ pub struct Baseline {
 impl Default for Policy {
     /// Hazards, leaks and faults.
     fn default() -> Self {
-        Self { fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault], gates: Vec::new(), baseline: None }
+        Self {
+            fail_on: vec![Severity::Hazard, Severity::Leak, Severity::Fault],
+            gates: Vec::new(),
+            baseline: None,
+            need: None,
+        }
     }
 }
 
 impl Policy {
     /// Nothing that only a policy fails fails the run.
-    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None };
+    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None, need: None };
 
     /// Whether a finding so bad fails the run.
     #[must_use]
@@ -344,7 +356,7 @@ impl Anew {
         let Self { fail_on, gates, baseline } = self.clone();
         let fail_on = fail_on.unwrap_or(own.fail_on);
         match gates {
-            Some(gates) => Policy { fail_on, gates, baseline },
+            Some(gates) => Policy { fail_on, gates, baseline, need: own.need },
             None => Policy { fail_on, ..own },
         }
     }

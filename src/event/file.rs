@@ -7,10 +7,11 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::codec::{self, Envelope, Event, LONGEST, NotRead, What};
+use super::codec::{self, Envelope, Event, LONGEST, NotRead, What, Within};
 use super::line;
 use super::micros::Micros;
 use super::model::SCHEMA_VERSION;
+use super::probe::ProbeStep;
 
 /// The oldest form that is read.
 const OLDEST: u32 = 2;
@@ -36,6 +37,8 @@ pub struct Writer<W> {
     out: W,
     started: SystemTime,
     client: Option<String>,
+    /// The step of a probe that is under way.
+    step: Option<ProbeStep>,
     /// A batch is written in one go: no reader sees half a line, and a line costs no system call of its own.
     batch: Vec<u8>,
 }
@@ -43,7 +46,7 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Times count from `started`; `client` is named where a stream has several.
     pub fn new(out: W, started: SystemTime, client: Option<String>) -> Self {
-        Self { out, started, client, batch: Vec::new() }
+        Self { out, started, client, step: None, batch: Vec::new() }
     }
 
     /// Writes these events, and flushes them.
@@ -52,7 +55,11 @@ impl<W: Write> Writer<W> {
     /// What `out` answers.
     pub fn write<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) -> io::Result<()> {
         for event in events {
-            codec::write(event, self.started, self.client.as_deref(), &mut self.batch);
+            if let What::ProbeStep(step) = event.what {
+                self.step = Some(step);
+            }
+            let within = Within { client: self.client.as_deref(), step: self.step };
+            codec::write(event, self.started, within, &mut self.batch);
         }
         let written = self.out.write_all(&self.batch);
         self.batch.clear();
@@ -422,9 +429,9 @@ impl Envelope<'_> {
 
     /// The same, on its own, with the event's name, which need not be copied where it is known.
     fn called(self, event: Cow<'static, str>) -> Envelope<'static> {
-        let Self { seq, event: _, at_us, time, client, shard } = self;
-        let (time, client) = (time.into_owned().into(), client.map(|client| client.into_owned().into()));
-        Envelope { seq, event, at_us, time, client, shard }
+        let Self { seq, event: _, at_us, time, client, step, shard } = self;
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Envelope { seq, event, at_us, time: owned(time), client: client.map(owned), step: step.map(owned), shard }
     }
 }
 

@@ -11,15 +11,17 @@ mod line;
 mod micros;
 mod model;
 mod named;
+mod probe;
 mod scenario;
 mod stretches;
 
 pub use ahead::Ahead;
-pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, Within, read, wall_clock, write};
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};
 pub use model::*;
+pub use probe::*;
 pub use scenario::*;
 pub use stretches::{Listed, Stretches, TaskRole, WorkerRole};
 

@@ -10,13 +10,14 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
+use super::probe::Probe;
 use super::stretches::{Stretches, TaskRole, WorkerRole};
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// A word out of a fixed list. (Serde would take a plain `&'static str` for text that is borrowed from the line.)
 pub type Word = &'static str;
@@ -177,6 +178,9 @@ pub struct RunStart {
     pub scripted: bool,
     /// The server's own record is part of the stream: its events may stand between all others.
     pub witnessed: bool,
+    /// The run is a probe of the server's limits, set up so: what it does is decided step by step, as by a scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 }
 
 impl RunStart {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
+use super::probe::{KeptBy, LimitKind, ProbePhase, Scope};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{
     Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
@@ -81,6 +82,10 @@ words! {
     Dispose: [Self::Never, Self::Task];
     Lock: [Self::Unit, Self::Command];
     Severity: Self::ALL;
+    ProbePhase: Self::ALL;
+    LimitKind: Self::ALL;
+    KeptBy: Self::ALL;
+    Scope: Self::ALL;
 }
 
 macro_rules! numbered {

@@ -7,6 +7,7 @@ mod finding;
 mod findings;
 mod gates;
 mod integrity;
+mod limits;
 mod metrics;
 mod refusals;
 pub mod rules;
@@ -43,10 +44,12 @@ use std::borrow::Borrow;
 
 use conclusion::Grounds;
 use expectations::Progress;
+use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Issued, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Issued, Limits, Policy, Proof, RunEnd, SECTIONS, Section, What,
+    Witnessed,
 };
 use crate::figures::{Figures, SectionRow, Summary, Tally};
 use crate::ledger::{Analysis, Ledger};
@@ -60,6 +63,7 @@ pub struct Judge {
     witness: Witness,
     grounds: Grounds,
     progress: Progress,
+    ramp: Ramp,
     detectors: Vec<(&'static Spec, Box<dyn Detector>)>,
     believed: Vec<Finding>,
     believed_gates: Vec<Gated>,
@@ -74,6 +78,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What the gates of the policy come to, in their order.
     pub gates: Vec<Gated>,
+    /// What a probe found out; none where the run is none.
+    pub limits: Option<Box<Limits>>,
     /// What could not be judged, and why: a sentence for each such finding.
     pub unjudged: Vec<String>,
     /// What it all comes to.
@@ -91,6 +97,7 @@ impl Default for Judge {
             witness: Witness::default(),
             grounds: Grounds::default(),
             progress: Progress::default(),
+            ramp: Ramp::default(),
             detectors: ALL.iter().map(|spec| (spec, (spec.detector)())).collect(),
             believed: Vec::new(),
             believed_gates: Vec::new(),
@@ -116,8 +123,8 @@ impl Judge {
     /// Sees the next event. The event that ends the run ends all questions.
     pub fn see(&mut self, event: &Event) {
         self.known.see(event);
-        let Self { figures, rules, witness, grounds, progress, .. } = self;
-        let asked: [&mut dyn Analysis; 5] = [figures, rules, witness, grounds, progress];
+        let Self { figures, rules, witness, grounds, progress, ramp, .. } = self;
+        let asked: [&mut dyn Analysis; 6] = [figures, rules, witness, grounds, progress, ramp];
         asked.into_iter().for_each(|analysis| analysis.see(event, &self.known));
         for (_, detector) in &mut self.detectors {
             detector.see(event, &self.known);
@@ -224,7 +231,7 @@ impl Judge {
         });
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
-        Verdict { proof, findings, gates, unjudged, conclusion, because }
+        Verdict { proof, findings, gates, limits: self.ramp.found(), unjudged, conclusion, because }
     }
 }
 
@@ -253,6 +260,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
         gates: verdict.gates.clone(),
+        limits: verdict.limits.clone(),
         verdict: verdict.proof,
         judged_by,
         exit_code: verdict.conclusion.exit_code(),

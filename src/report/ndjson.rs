@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::format::{Form, Live, Spec};
 use super::model::Told;
-use crate::event::{self, Event};
+use crate::event::{self, Event, ProbeStep, What, Within};
 
 pub(super) const SPEC: Spec = Spec {
     name: "ndjson",
@@ -17,6 +17,8 @@ pub(super) const SPEC: Spec = Spec {
 #[derive(Default)]
 struct Stream {
     started: BTreeMap<Option<String>, SystemTime>,
+    /// The step of a probe that is under way: a probe has no clients.
+    step: Option<ProbeStep>,
 }
 
 impl Live for Stream {
@@ -26,7 +28,10 @@ impl Live for Stream {
             self.started.insert(whose.clone(), started);
         }
         let started = self.started.get(&whose).copied().unwrap_or(SystemTime::UNIX_EPOCH);
-        event::write(event, started, client, text);
+        if let What::ProbeStep(step) = event.what {
+            self.step = Some(step);
+        }
+        event::write(event, started, Within { client, step: self.step }, text);
     }
 
     fn over(&mut self, _: &Told, _: &mut Vec<u8>) {}

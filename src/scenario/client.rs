@@ -111,5 +111,6 @@ pub(super) fn run_start(script: &Script, setup: &Setup<'_>, plan: &ClientPlan, r
         switches: Vec::new(),
         scripted: true,
         witnessed: setup.faults.is_some(),
+        probe: None,
     }
 }

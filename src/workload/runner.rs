@@ -154,6 +154,7 @@ pub fn start(plan: &Plan, setup: &Setup, started: SystemTime, witnessed: bool) -
         switches: plan.switches.clone(),
         scripted: false,
         witnessed,
+        probe: None,
     }
 }
 

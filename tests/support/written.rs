@@ -23,7 +23,7 @@ impl Written {
     /// A run of two threads in that mode.
     pub fn new(mode: &str) -> Self {
         let start = json!({
-            "event": "run-start", "at_us": 0, "schema_version": 4, "tool_version": "0.1.0", "run_id": "0123456789ab",
+            "event": "run-start", "at_us": 0, "schema_version": 5, "tool_version": "0.1.0", "run_id": "0123456789ab",
             "started": STARTED, "server": "by hand", "protocol": "imap", "certificates_verified": null, "mode": mode,
             "threads": 0, "seed": 42, "asked": {"duration_us": 1_000_000},
             "mix": "noop=1", "mailboxes": ["INBOX"], "max_connections": null, "lock": "unit",

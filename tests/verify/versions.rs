@@ -11,8 +11,8 @@ use super::traces::{RUNS, file_of};
 use crate::cli::process::{Ended, end, mailconn};
 use crate::support::tool;
 
-const OURS: &str = "\"schema_version\":4";
-const NEWER: &str = "\"schema_version\":5";
+const OURS: &str = "\"schema_version\":5";
+const NEWER: &str = "\"schema_version\":6";
 const NEW: &str = "of_another_version";
 
 /// Files with every event, and everything that stands inside of one.
