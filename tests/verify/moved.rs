@@ -19,7 +19,8 @@ fn a_file_as_it_was_written_holds_and_putting_it_right_changes_nothing() {
 fn an_event_taken_out_put_in_twice_or_moved_breaks_the_sequence() {
     for args in RUNS {
         let trace = trace_of(args);
-        for at in 0..trace.len() {
+        // The numbers break wherever it is; each place is tried where they are put right.
+        for at in (0..trace.len()).step_by(4) {
             let mut without = trace.clone();
             without.remove(at);
             assert!(!doubts(&without).is_empty(), "{args}: without {}", trace[at]);

@@ -54,8 +54,8 @@ fn renumbered(text: &str, number: u64) -> String {
 #[test]
 fn a_number_that_no_run_comes_to_is_an_error_of_the_file_and_no_other_one_overflows() {
     let mut tried = 0;
+    let mut seen = std::collections::BTreeSet::new();
     for events in files() {
-        let mut seen = std::collections::BTreeSet::new();
         for (at, event) in events.iter().enumerate() {
             let mut paths = Vec::new();
             leaves(event, "", &mut paths);
@@ -95,8 +95,8 @@ fn a_number_that_no_run_comes_to_is_an_error_of_the_file_and_no_other_one_overfl
 
 #[test]
 fn many_numbers_that_are_big_and_possible_overflow_no_sum() {
+    let mut seen = std::collections::BTreeSet::new();
     for events in files() {
-        let mut seen = std::collections::BTreeSet::new();
         for (at, event) in events.iter().enumerate() {
             let mut paths = Vec::new();
             leaves(event, "", &mut paths);
