@@ -185,6 +185,17 @@ pub struct Issued {
     pub failed: u64,
 }
 
+impl Issued {
+    /// Counts one more.
+    pub const fn add(&mut self, is_ok: bool) {
+        self.issued += 1;
+        match is_ok {
+            true => self.ok += 1,
+            false => self.failed += 1,
+        }
+    }
+}
+
 /// How bad a finding is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
