@@ -64,7 +64,8 @@
 //! 5. Policy meets facts in `judge/` alone. No analysis reads it; the one event that names it is the end of a run, so that
 //!    its exit code can be computed again.
 //! 6. The sandbox shares no code with the protocols.
-//! 7. Serialised forms live in `event/`, `probe/` and `report/`, never on the allocator's types.
+//! 7. Serialised forms live in `event/`, `figures/`, `probe/` and `report/`, never on the allocator's types. A figure has one
+//!    form, that of the JSON document; gates read it there.
 //! 8. A secret has no `Debug`, no `Display` and no place in arguments, a log or a report.
 //! 9. Progress and messages go to stderr, results to stdout.
 //! 10. Every wait has a deadline; every queue, cache and crowd of threads has a bound.

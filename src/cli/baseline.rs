@@ -1,25 +1,25 @@
-//! `--baseline`: an earlier run that gates compare with.
+//! `--baseline`: the earlier run that gates compare with.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::stored::open;
-use mailconn::event::{Anew, Baseline, RunStart};
+use mailconn::event::{Baseline, NewPolicy, RunStart};
 use mailconn::judge::{Content, Earlier, Gate, Stored};
 
-/// The earlier run, and the name of its file.
-pub struct Against {
+/// The file of the earlier run, once it was read.
+pub struct BaselineFile {
     name: String,
-    earlier: Earlier,
+    run: Earlier,
 }
 
-impl Against {
-    /// The run of that file, if those gates compare with one.
+impl BaselineFile {
+    /// Reads `file` if one of `gates` compares with an earlier run.
     ///
     /// # Errors
-    /// They do and there is none, or they don't and there is one; or the file holds no run.
-    pub fn of(file: Option<&Path>, gates: &[String]) -> Result<Option<Self>> {
+    /// A gate compares, and no file is named; a file is named, and no gate compares; the file does not hold one run.
+    pub fn read(file: Option<&Path>, gates: &[String]) -> Result<Option<Self>> {
         match (first_that_compares(gates), file) {
             (Some(gate), None) => bail!("{gate:?} compares with an earlier run: name its file with --baseline"),
             (None, Some(_)) => bail!(
@@ -29,18 +29,18 @@ impl Against {
             (None, None) => Ok(None),
             (Some(_), Some(file)) => {
                 let (name, from) = open(file).context("--baseline")?;
-                let earlier = Earlier::read(from, gates).with_context(|| format!("--baseline {name}"))?;
-                Ok(Some(Self { name, earlier }))
+                let run = Earlier::read(from, gates).with_context(|| format!("--baseline {name}"))?;
+                Ok(Some(Self { name, run }))
             }
         }
     }
 
-    /// What those gates compare with, of a run that begins so.
+    /// The figures that `gates` compare with, for the run that begins with `start`.
     ///
     /// # Errors
-    /// The runs are not to be compared.
-    pub fn baseline(&self, start: &RunStart, gates: &[String]) -> Result<Baseline> {
-        if let Some(differs) = self.earlier.differs(start).first() {
+    /// The two runs differ in a setting.
+    pub fn figures(&self, start: &RunStart, gates: &[String]) -> Result<Baseline> {
+        if let Some(differs) = self.run.differs(start).first() {
             let (name, what) = (&self.name, differs.what);
             bail!(
                 "--baseline {name} is of another {what}: {}, and here it is {}; compare runs of one {what}",
@@ -48,20 +48,22 @@ impl Against {
                 differs.other
             );
         }
-        Ok(self.earlier.baseline(gates))
+        Ok(self.run.baseline(gates))
     }
 
-    /// The policy by which the stored run is judged anew, with what its gates compare with.
+    /// Adds the figures that the gates of `new` compare with, for the run of `stored`.
     ///
     /// # Errors
-    /// The runs are not to be compared.
-    pub fn anew(against: Option<&Self>, anew: &Anew, stored: &Stored) -> Result<Anew> {
-        let (Some(against), Some(gates)) = (against, &anew.gates) else { return Ok(anew.clone()) };
-        let Content::Run(run) = &stored.content else {
-            bail!("--baseline compares runs, and that is a scenario's file")
-        };
-        let start = run.judge.known().start().context("the run never began")?;
-        Ok(Anew { baseline: Some(against.baseline(start, gates)?), ..anew.clone() })
+    /// `stored` is a scenario, or the two runs differ in a setting.
+    pub fn add(file: Option<&Self>, mut new: NewPolicy, stored: &Stored) -> Result<NewPolicy> {
+        if let (Some(file), Some(gates)) = (file, &new.gates) {
+            let Content::Run(run) = &stored.content else {
+                bail!("--baseline compares runs, and that is a scenario's file")
+            };
+            let start = run.judge.known().start().context("the run never began")?;
+            new.baseline = Some(file.figures(start, gates)?);
+        }
+        Ok(new)
     }
 }
 

@@ -8,10 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
-use super::baseline::Against;
+use super::baseline::BaselineFile;
 use super::settings;
 use super::stored::open;
-use mailconn::event::{Anew, Event, PassedOver, What};
+use mailconn::event::{Event, NewPolicy, PassedOver, What};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
@@ -41,15 +41,15 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
     }
-    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
-    let against = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
+    let new = settings::new_policy(&args.fail_on, &args.gates)?;
+    let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
     let mut retelling =
         Retelling { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut retelling, file, args, &anew, against.as_ref())?;
+        let code = tell(&mut retelling, file, args, &new, baseline.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
     let unknown = retelling.unknown.take();
@@ -77,13 +77,13 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }
 
-/// Tells of one file. Returns its exit code where it is judged anew, else 0.
+/// Tells of one file. Returns its exit code by a new policy; 0 if there is none.
 fn tell(
     retelling: &mut Retelling,
     file: &Path,
     args: &ReportArgs,
-    anew: &Anew,
-    against: Option<&Against>,
+    new: &NewPolicy,
+    baseline: Option<&BaselineFile>,
 ) -> Result<u8> {
     let (name, from) = open(file)?;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
@@ -92,21 +92,21 @@ fn tell(
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
-    let anew = &Against::anew(against, anew, &stored)?;
+    let new = &BaselineFile::add(baseline, new.clone(), &stored)?;
     let is_scenario = matches!(stored.content, Content::Scenarios(_));
     ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);
     let is_whole = stored.is_whole() && !stored.content.is_partial();
     let told: Vec<Told> = match stored.content {
-        Content::Run(run) => of_run(&run, anew).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
+        Content::Run(run) => of_run(&run, new).map(|run| Told::Run(Box::new(run))).into_iter().collect(),
         Content::Scenarios(all) => {
-            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, anew)))).collect()
+            all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, new)))).collect()
         }
     };
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
     told.into_iter().for_each(|told| retelling.over(told));
-    if anew.is_none() {
+    if new.is_none() {
         return Ok(0);
     }
     if !is_whole || codes.is_empty() || codes.contains(&None) {
@@ -116,12 +116,12 @@ fn tell(
 }
 
 /// The run's report, judged so. The file is believed. None if the run never began.
-fn of_run(run: &StoredRun, anew: &Anew) -> Option<RunReport> {
-    RunReport::of(&run.judge, anew.of(run.policy()))
+fn of_run(run: &StoredRun, new: &NewPolicy) -> Option<RunReport> {
+    RunReport::of(&run.judge, new.over(run.policy()))
 }
 
-fn of_scenario(scenario: StoredScenario, anew: &Anew) -> ScenarioReport {
-    let policy = anew.of(scenario.policy());
+fn of_scenario(scenario: StoredScenario, new: &NewPolicy) -> ScenarioReport {
+    let policy = new.over(scenario.policy());
     let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
     let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();

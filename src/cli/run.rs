@@ -80,9 +80,9 @@ pub fn run(settings: Settings) -> Result<u8> {
         insecure,
     };
     let mut policy = settings.policy;
-    if let Some(against) = settings.baseline {
+    if let Some(baseline) = settings.baseline {
         let start = workload::start(&settings.plan, &setup, SystemTime::now(), sandbox.is_some());
-        policy.baseline = Some(against.baseline(&start, &policy.gates)?);
+        policy.baseline = Some(baseline.figures(&start, &policy.gates)?);
     }
     let mut watched = Watched {
         progress: Progress::new(settings.progress, settings.plan.operations()),

@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
-use super::baseline::Against;
+use super::baseline::BaselineFile;
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
 use mailconn::allocator::may_create_default;
-use mailconn::event::{Anew, Asked, Executor, Lock, Policy, Role, SandboxOptions, Severity};
+use mailconn::event::{Asked, Executor, Lock, NewPolicy, Policy, Role, SandboxOptions, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
@@ -67,7 +67,7 @@ pub struct Settings {
     /// Which findings fail the run.
     pub policy: Policy,
     /// The run that its gates compare with.
-    pub baseline: Option<Against>,
+    pub baseline: Option<BaselineFile>,
     /// Whether it lists every operation.
     pub each: bool,
     /// What is told meanwhile.
@@ -161,7 +161,7 @@ impl Settings {
             max_connections: args.max_connections,
             format: args.format,
             output,
-            baseline: Against::of(args.baseline.baseline.as_deref(), &policy.gates)?,
+            baseline: BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)?,
             policy,
             each: args.each,
             progress: args.progress,
@@ -339,13 +339,13 @@ pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
     Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()?, baseline: None, need: None })
 }
 
-/// What a stored run is judged by, where that was said.
+/// What stored runs are judged by in place of their own policies.
 ///
 /// # Errors
-/// The same.
-pub fn judged_anew(named: &[Option<Severity>], gates: &GateArgs) -> Result<Anew> {
+/// Those of [`policy`].
+pub fn new_policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<NewPolicy> {
     let fail_on = (!named.is_empty()).then(|| fail_on(named)).transpose()?;
-    Ok(Anew { fail_on, gates: (!gates.is_empty()).then(|| gates.resolve()).transpose()?, baseline: None })
+    Ok(NewPolicy { fail_on, gates: (!gates.is_empty()).then(|| gates.resolve()).transpose()?, baseline: None })
 }
 
 /// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::args::VerifyArgs;
-use super::baseline::Against;
+use super::baseline::BaselineFile;
 use super::stored::open;
 use super::{dovecot_log, settings};
 use mailconn::event::What;
@@ -17,8 +17,8 @@ use mailconn::report::{Format, Output, verification_json, verification_text};
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
-    let anew = settings::judged_anew(&args.fail_on, &args.gates)?;
-    let earlier = Against::of(args.baseline.baseline.as_deref(), anew.gates.as_deref().unwrap_or_default())?;
+    let new = settings::new_policy(&args.fail_on, &args.gates)?;
+    let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
     let rawlog = args.rawlog.as_deref();
     let read = |log: &Path| {
         let read = dovecot_log::read(log, rawlog);
@@ -43,8 +43,8 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     {
         bail!("nothing could be compared: {why}");
     }
-    let anew = Against::anew(earlier.as_ref(), &anew, &stored)?;
-    let verification = Verification::of(stored, &anew, log);
+    let new = BaselineFile::add(baseline.as_ref(), new, &stored)?;
+    let verification = Verification::of(stored, &new, log);
     let bytes = match args.format == Format::Json {
         true => verification_json(&verification),
         false => verification_text(&verification).into_bytes(),

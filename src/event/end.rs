@@ -185,6 +185,17 @@ pub struct Issued {
     pub failed: u64,
 }
 
+impl Issued {
+    /// Counts one more.
+    pub const fn add(&mut self, is_ok: bool) {
+        self.issued += 1;
+        match is_ok {
+            true => self.ok += 1,
+            false => self.failed += 1,
+        }
+    }
+}
+
 /// How bad a finding is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -332,9 +343,9 @@ impl Policy {
     }
 }
 
-/// What a stored run is to be judged by instead of its own policy, part by part.
+/// What a stored run is judged by in place of its own policy, part by part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Anew {
+pub struct NewPolicy {
     /// Findings of these severities fail it.
     pub fail_on: Option<Vec<Severity>>,
     /// Figures of which this is so fail it.
@@ -343,16 +354,16 @@ pub struct Anew {
     pub baseline: Option<Baseline>,
 }
 
-impl Anew {
-    /// Whether it is to be judged by its own policy in all.
+impl NewPolicy {
+    /// Whether all of its own policy stays.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.fail_on.is_none() && self.gates.is_none()
     }
 
-    /// The policy, of a run that was judged by `own`.
+    /// The whole policy, for a run whose own is `own`.
     #[must_use]
-    pub fn of(&self, own: Policy) -> Policy {
+    pub fn over(&self, own: Policy) -> Policy {
         let Self { fail_on, gates, baseline } = self.clone();
         let fail_on = fail_on.unwrap_or(own.fail_on);
         match gates {

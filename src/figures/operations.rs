@@ -48,11 +48,7 @@ impl Operations {
 
     fn add(&mut self, operation: &Operation) {
         let (operations, durations) = self.names.entry(operation.name).or_default();
-        operations.issued += 1;
-        match operation.is_ok() {
-            true => operations.ok += 1,
-            false => operations.failed += 1,
-        }
+        operations.add(operation.is_ok());
         durations.wait.add(operation.wait_us);
         if operation.local_port.is_some() {
             durations.service.add(operation.service_us);

@@ -2,33 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+
 use crate::allocator::{ConnectionId, Kind, Mode, Reason};
-use crate::event::{Event, Micros, Operation, What};
+use crate::event::{Event, Issued, Micros, Operation, What};
 use crate::ledger::{Analysis, Ledger};
 
 /// What was done under one mode, until another was set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SectionRow {
     /// The mode.
     pub mode: Mode,
     /// When it came into force, since the start.
-    pub began: Micros,
-    /// Operations that were issued under it and succeeded.
-    pub ok: u64,
-    /// Those that failed.
-    pub failed: u64,
+    pub began_us: Micros,
+    /// Operations that were issued under it.
+    pub operations: Issued,
     /// The connections that they were given: what each is, and how many operations it was given to.
+    #[serde(serialize_with = "given")]
     pub connections: BTreeMap<ConnectionId, (Kind, u64)>,
     /// How many operations had each reason.
     pub reasons: BTreeMap<&'static str, u64>,
 }
 
-impl SectionRow {
-    /// How many operations were issued under it.
-    #[must_use]
-    pub const fn issued(&self) -> u64 {
-        self.ok + self.failed
-    }
+/// How many operations each connection was given to, by the connections' names.
+fn given<S: Serializer>(connections: &BTreeMap<ConnectionId, (Kind, u64)>, to: S) -> Result<S::Ok, S::Error> {
+    let given = connections.iter().map(|(connection, (_, given))| (connection.to_string(), given));
+    given.collect::<BTreeMap<_, _>>().serialize(to)
 }
 
 /// The sections, in order.
@@ -60,9 +59,10 @@ impl Sections {
         self.sections.iter().map(|(_, row)| row)
     }
 
-    fn begin(&mut self, since: u64, mode: Mode, began: Micros) {
+    fn begin(&mut self, since: u64, mode: Mode, began_us: Micros) {
         let (connections, reasons) = (BTreeMap::new(), BTreeMap::new());
-        self.sections.push((since, SectionRow { mode, began, ok: 0, failed: 0, connections, reasons }));
+        let operations = Issued::default();
+        self.sections.push((since, SectionRow { mode, began_us, operations, connections, reasons }));
     }
 
     /// The section that the operation was issued in. The mode may change between the operation's beginning and the decision
@@ -76,10 +76,7 @@ impl Sections {
 
 impl SectionRow {
     fn add(&mut self, operation: &Operation, kind: impl Fn(ConnectionId) -> Kind) {
-        match operation.is_ok() {
-            true => self.ok += 1,
-            false => self.failed += 1,
-        }
+        self.operations.add(operation.is_ok());
         *self.reasons.entry(operation.reason.map_or("refused", Reason::name)).or_default() += 1;
         if let Some(connection) = operation.connection {
             self.connections.entry(connection).or_insert_with(|| (kind(connection), 0)).1 += 1;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::allocator::{Kind, SessionId};
 use crate::event::{
@@ -65,6 +66,45 @@ impl SessionRow {
     #[must_use]
     pub fn is_bad(&self) -> bool {
         self.dial.is_err() || self.closed.as_ref().is_none_or(|closed| closed.closed != HowClosed::LoggedOut)
+    }
+}
+
+/// What the dial found out and what the end did stand side by side: null where there was none.
+impl Serialize for SessionRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (opened, refused) = (self.dial.as_ref().ok(), self.dial.as_ref().err());
+        let closed = self.closed.as_ref();
+        let tls = opened.and_then(|it| it.tls.as_ref());
+        let (needed_by, local_port, dial) = match &self.dial {
+            Ok(it) => (it.worker, Some(it.local_port), it.dial_us),
+            Err(it) => (it.worker, it.local_port, it.dial_us),
+        };
+        let mut row = to.serialize_map(None)?;
+        row.serialize_entry("connection", &self.session.connection)?;
+        row.serialize_entry("session", &self.session)?;
+        row.serialize_entry("kind", &self.kind)?;
+        row.serialize_entry("owner", &self.owner)?;
+        // The worker whose operation or creation needed it.
+        row.serialize_entry("needed_by", &needed_by)?;
+        row.serialize_entry("reason", self.why.name())?;
+        row.serialize_entry("opened", &opened.is_some())?;
+        row.serialize_entry("local_port", &local_port)?;
+        row.serialize_entry("label", &opened.and_then(|it| it.label.as_ref()))?;
+        row.serialize_entry("tls", &tls.map(ToString::to_string))?;
+        row.serialize_entry("tls_details", &tls)?;
+        row.serialize_entry("signed_in_by", &opened.and_then(|it| it.signed_in_by))?;
+        row.serialize_entry("dial_us", &dial)?;
+        row.serialize_entry("operations", &self.operations)?;
+        row.serialize_entry("bytes_sent", &closed.map(|it| it.bytes_sent))?;
+        row.serialize_entry("bytes_received", &closed.map(|it| it.bytes_received))?;
+        row.serialize_entry("closed", &closed.map(|it| it.closed))?;
+        // Why its LOGOUT failed, or how the server had hung up before.
+        row.serialize_entry("close_failure", &closed.and_then(|it| it.failure.as_ref()))?;
+        row.serialize_entry("failure", &refused.map(|it| &it.failure))?;
+        row.serialize_entry("failed_after_us", &refused.map(|it| it.took_us))?;
+        row.serialize_entry("open_at_failure", &refused.map(|it| it.open))?;
+        row.serialize_entry("sign_in_attempted", &refused.is_none_or(|it| it.sign_in_attempted))?;
+        row.end()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which task's operations ran on whose connections.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::allocator::{ConnectionId, Kind};
 use crate::event::{Counts, Event, Operation, TaskId, What, WorkerId};
@@ -10,7 +11,7 @@ use crate::ledger::{Analysis, Ledger, Place};
 use crate::protocol::Failure;
 
 /// What one task did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct TaskRow {
     /// The task.
     pub task: TaskId,
@@ -19,8 +20,10 @@ pub struct TaskRow {
     /// Its operations.
     pub operations: Counts,
     /// The connections that carried them, in their order.
+    #[serde(flatten, serialize_with = "connections")]
     pub used: Vec<(ConnectionId, TaskUse)>,
     /// The default connection that its thread had already when it was to create one (C3).
+    #[serde(rename = "default_refused")]
     pub refused: Option<ConnectionId>,
     /// Why it stopped early, if it did.
     pub stopped: Option<Box<Failure>>,
@@ -55,7 +58,7 @@ pub enum Whose {
 }
 
 /// Operations of one task, or of all, by whose connection carried them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OperationsOn {
     /// The client's main connection.
     pub main: u64,
@@ -70,18 +73,32 @@ pub struct OperationsOn {
 }
 
 impl OperationsOn {
-    /// Of these tasks.
-    #[must_use]
-    pub fn of(rows: &[TaskRow]) -> Self {
-        let on = |whose: fn(Whose) -> bool| rows.iter().map(|row| row.on(whose)).sum();
-        Self {
-            main: on(|whose| whose == Whose::Main),
-            own_default: on(|whose| whose == Whose::Own),
-            inherited_default: on(|whose| matches!(whose, Whose::Inherited(_))),
-            thread_default: on(|whose| whose == Whose::Thread),
-            independent: on(|whose| whose == Whose::Independent),
+    /// Of tasks that used these.
+    pub(super) fn of<'a>(used: impl IntoIterator<Item = &'a (ConnectionId, TaskUse)>) -> Self {
+        let mut on = Self::default();
+        for (_, used) in used {
+            let count = match used.whose {
+                Whose::Main => &mut on.main,
+                Whose::Own => &mut on.own_default,
+                Whose::Inherited(_) => &mut on.inherited_default,
+                Whose::Thread => &mut on.thread_default,
+                Whose::Independent => &mut on.independent,
+            };
+            *count += used.operations;
         }
+        on
     }
+}
+
+/// On whose connections a task's operations ran, and how many each carried, by the connections' names.
+fn connections<S: Serializer>(used: &[(ConnectionId, TaskUse)], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shape {
+        operations_on: OperationsOn,
+        connections: BTreeMap<String, u64>,
+    }
+    let carried = used.iter().map(|(connection, used)| (connection.to_string(), used.operations));
+    Shape { operations_on: OperationsOn::of(used), connections: carried.collect() }.serialize(to)
 }
 
 impl TaskRow {

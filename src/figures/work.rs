@@ -2,31 +2,51 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+
 use super::times::{Durations, Spreads};
 use crate::allocator::{ConnectionId, Kind, Reason};
-use crate::event::{Counts, CutOff, Event, Latency, Micros, Operation, What, WorkerId};
+use crate::event::{Counts, CutOff, Event, Latency, Micros, Operation, Role, What, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Failure;
 
 /// What one worker did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WorkerRow {
     /// The worker.
     pub worker: WorkerId,
+    /// Its part in the run.
+    #[serde(flatten)]
+    pub role: Role,
     /// Its operations. Where it serves tasks, nothing is asked of the worker itself.
     pub operations: Counts,
     /// The connections they ran on, with what each is.
+    #[serde(flatten, serialize_with = "connections_and_kinds")]
     pub connections: BTreeMap<ConnectionId, Kind>,
     /// How many operations had each reason.
     pub reasons: BTreeMap<&'static str, u64>,
     /// What they waited.
+    #[serde(skip)]
     pub wait: Latency,
     /// What they were served.
+    #[serde(skip)]
     pub service: Latency,
     /// All of that in full, and the dials that it needed.
+    #[serde(flatten)]
     pub spreads: Spreads,
     /// Why the worker stopped early, if it did.
     pub stopped: Option<Failure>,
+}
+
+/// The connections, and the kind of each by its name.
+fn connections_and_kinds<S: Serializer>(of: &BTreeMap<ConnectionId, Kind>, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shape<'a> {
+        connections: Vec<&'a ConnectionId>,
+        kinds: BTreeMap<String, &'a Kind>,
+    }
+    let kinds = of.iter().map(|(connection, kind)| (connection.to_string(), kind)).collect();
+    Shape { connections: of.keys().collect(), kinds }.serialize(to)
 }
 
 /// The work of a run.
@@ -105,10 +125,11 @@ impl Work {
         let asked = start.asked.filter(|_| !serves_tasks);
         let nothing = OfWorker::default();
         let row = |worker: WorkerId| {
+            let role = start.workers.get(worker.0).map(|it| it.role).unwrap_or_default();
             let done = self.workers.get(&worker).unwrap_or(&nothing);
             // A task that stops leaves its thread to the next one.
             let number = asked.and_then(|asked| asked.of(worker.0, start.workers.len()));
-            done.row(worker, number, !serves_tasks)
+            done.row(worker, role, number, !serves_tasks)
         };
         (0..).map(WorkerId).take(start.workers.len()).map(row).collect()
     }
@@ -146,11 +167,12 @@ impl Work {
 }
 
 impl OfWorker {
-    fn row(&self, worker: WorkerId, asked: Option<u64>, may_stop: bool) -> WorkerRow {
+    fn row(&self, worker: WorkerId, role: Role, asked: Option<u64>, may_stop: bool) -> WorkerRow {
         let operations = Counts::of(asked, self.ok, self.failed);
         let early = self.not_issued > 0 || asked.is_none_or(|asked| operations.issued < asked);
         WorkerRow {
             worker,
+            role,
             operations,
             connections: self.connections.clone(),
             reasons: self.reasons.clone(),

@@ -23,10 +23,13 @@ const CONDITIONS: [(&str, &str); 7] = [
     ("mix", "mix"),
 ];
 
+type Conditions = [String; CONDITIONS.len()];
+
 /// A run that was told of, with its figures.
 pub struct Earlier {
-    /// What was asked for, as its first line or its document says it.
-    asked: Value,
+    run_id: String,
+    /// What it says of each of [`CONDITIONS`].
+    conditions: Conditions,
     measured: Measured,
 }
 
@@ -76,8 +79,7 @@ impl Earlier {
     fn of_stream(from: impl Read + Send, gates: &[String]) -> Result<Self, NoRun> {
         let Content::Run(run) = Stored::read(from, |_| ())?.content else { return Err(NoRun::NotOne) };
         let start = run.judge.known().start().ok_or(NoRun::Neither)?;
-        let asked = serde_json::to_value(&**start).map_err(|_| NoRun::Neither)?;
-        Ok(Self { asked, measured: run.judge.measured(gates) })
+        Ok(Self { run_id: start.run_id.clone(), conditions: conditions_of(start), measured: run.judge.measured(gates) })
     }
 
     fn of_document(from: impl Read) -> Result<Self, NoRun> {
@@ -87,27 +89,27 @@ impl Earlier {
         if document.get("reports").is_some() || document.get("scenarios").is_some() {
             return Err(NoRun::NotOne);
         }
-        let is_run = document.get("run_id").is_some() && document.get("sessions").is_some();
-        let measured = Measured::of_document(&document);
-        if is_run { Ok(Self { asked: document, measured }) } else { Err(NoRun::Neither) }
+        let run_id = document["run_id"].as_str().filter(|_| document.get("sessions").is_some());
+        let run_id = run_id.ok_or(NoRun::Neither)?.to_owned();
+        Ok(Self { run_id, conditions: conditions(&document), measured: Measured::of_document(document) })
     }
 
     /// Its name.
     #[must_use]
     pub fn run_id(&self) -> &str {
-        self.asked["run_id"].as_str().unwrap_or_default()
+        &self.run_id
     }
 
     /// The conditions in which it differs from a run that begins so.
     #[must_use]
     pub fn differs(&self, start: &RunStart) -> Vec<Differs> {
-        serde_json::to_value(start).map_or_else(|_| Vec::new(), |asked| differences(&self.asked, &asked))
+        differences(&self.conditions, &conditions_of(start))
     }
 
     /// The conditions in which it differs from the other one.
     #[must_use]
     pub fn differs_from(&self, other: &Self) -> Vec<Differs> {
-        differences(&self.asked, &other.asked)
+        differences(&self.conditions, &other.conditions)
     }
 
     /// Its figures, as far as those gates compare with them.
@@ -115,7 +117,7 @@ impl Earlier {
     pub fn baseline(&self, gates: &[String]) -> Baseline {
         let compared = gates.iter().filter_map(|gate| Gate::parse(gate).ok()).filter(Gate::compares);
         let figures = compared.map(|gate| (gate.name(), gate.read(&self.measured))).collect();
-        Baseline { run_id: self.run_id().to_owned(), figures }
+        Baseline { run_id: self.run_id.clone(), figures }
     }
 
     /// What there is of a metric of the run itself, for people.
@@ -128,12 +130,19 @@ impl Earlier {
     }
 }
 
-fn differences(one: &Value, other: &Value) -> Vec<Differs> {
-    let pairs = CONDITIONS.iter().map(|(field, what)| {
-        let [one, other] = [one, other].map(|asked| condition(field, asked));
-        Differs { what, one, other }
-    });
-    pairs.filter(|differs| differs.one != differs.other).collect()
+fn differences(one: &Conditions, other: &Conditions) -> Vec<Differs> {
+    let pairs = CONDITIONS.iter().zip(one.iter().zip(other)).filter(|(_, (one, other))| one != other);
+    pairs.map(|((_, what), (one, other))| Differs { what, one: one.clone(), other: other.clone() }).collect()
+}
+
+/// Of a run that begins so.
+fn conditions_of(start: &RunStart) -> Conditions {
+    conditions(&serde_json::to_value(start).unwrap_or_default())
+}
+
+/// Of a run whose document, or first line, says so.
+fn conditions(asked: &Value) -> Conditions {
+    CONDITIONS.map(|(field, _)| condition(field, asked))
 }
 
 fn condition(field: &str, asked: &Value) -> String {

@@ -3,8 +3,9 @@
 
 use serde_json::Number;
 
-use super::metrics::{METRICS, Measured, Metric, Reading, Unit, Wanted, key};
+use super::metrics::{METRICS, Measured, Metric, Reading, Unit, key};
 use crate::event::{Baseline, Gated, Policy};
+use crate::figures::Wanted;
 use crate::protocol::printable;
 
 /// The most gates of a run, and the longest, in bytes: the event that ends a run names them all.
@@ -118,8 +119,13 @@ impl Gate {
 
 /// The rows that gates are about.
 pub(super) fn wanted(gates: &[String]) -> Wanted {
-    let first_row = |gate: Gate| Some((gate.metric.name.split_once("[]")?.0.to_owned(), gate.keys.first()?.clone()));
-    Wanted(gates.iter().filter_map(|gate| Gate::parse(gate).ok()).filter_map(first_row).collect())
+    let mut wanted = Wanted::new();
+    for gate in gates.iter().filter_map(|gate| Gate::parse(gate).ok()) {
+        if let (Some((row, _)), Some(key)) = (gate.metric.name.split_once("[]"), gate.keys.first()) {
+            wanted.entry(row.to_owned()).or_default().insert(key.clone());
+        }
+    }
+    wanted
 }
 
 /// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.

@@ -2,19 +2,14 @@
 //!
 //! A metric's name is its place in the JSON document, without `_us`; of several rows the one whose key is in brackets.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::sync::LazyLock;
 
-use serde::Serialize;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Number, Value};
 
 use super::findings;
 use crate::allocator::{ConnectionId, Reason};
-use crate::event::{Ending, Finding, HALVES, Micros, Proof};
-use crate::figures::{
-    ConnectionRow, NEEDED, OperationRow, OperationsOn, SectionRow, SessionRow, Summary, TaskRow, WorkerRow,
-};
+use crate::event::{HALVES, Micros};
+use crate::figures::{NEEDED, Results};
 use crate::protocol::{FailureKind, Operation};
 
 /// What a metric is measured in.
@@ -41,18 +36,19 @@ pub struct Metric {
     pub means: String,
 }
 
-/// Rows that have a key, and an example of it.
-const KEYS: [(&str, &str); 10] = [
-    ("operation", "fetch"),
-    ("worker", "w0"),
-    ("connection", "main"),
-    ("task", "t0"),
-    ("section", "0"),
-    ("session", "#1"),
-    ("findings", findings::CONNECTIONS),
-    ("failures", "limit-rate"),
-    ("reasons", "default"),
-    ("connections", "#1"),
+/// Rows that have a key: what metrics call them, their field in the document, the field of each that is its key, and an example
+/// of one. Without such a field the key of a row is its place, or its own name.
+const KEYED: [(&str, &str, &str, &str); 10] = [
+    ("operation", "by_operation", "operation", "fetch"),
+    ("worker", "workers", "worker", "w0"),
+    ("connection", "by_connection", "connection", "main"),
+    ("task", "tasks", "task", "t0"),
+    ("section", "sections", "", "0"),
+    ("session", "sessions", "session", "#1"),
+    ("findings", "findings", "id", findings::CONNECTIONS),
+    ("failures", "failures", "kind", "limit-rate"),
+    ("reasons", "reasons", "", "default"),
+    ("connections", "connections", "", "#1"),
 ];
 
 const RUN: &str = "";
@@ -194,7 +190,7 @@ impl Metric {
     #[must_use]
     pub fn example(&self) -> String {
         let mut name = self.name.clone();
-        for (row, key) in KEYS {
+        for (row, _, _, key) in KEYED {
             name = name.replace(&format!("{row}[]"), &format!("{row}[{key}]"));
         }
         name
@@ -243,18 +239,6 @@ pub(super) fn key(row: &str, key: &str) -> Result<String, String> {
     }
 }
 
-/// The rows of a document: their field, what metrics call them, and the field that is their key.
-const DOCUMENTED: [(&str, &str, &str); 8] = [
-    ("by_operation", "operation", "operation"),
-    ("workers", "worker", "worker"),
-    ("by_connection", "connection", "connection"),
-    ("tasks", "task", "task"),
-    ("sections", "section", ""),
-    ("sessions", "session", "session"),
-    ("findings", "findings", "id"),
-    ("failures", "failures", "kind"),
-];
-
 /// What the connection of an operation was chosen by; the last one is no connection's.
 const REASONS: [&str; 5] =
     [Reason::Explicit.name(), Reason::Main.name(), Reason::Default.name(), Reason::DefaultCreated.name(), "refused"];
@@ -267,117 +251,55 @@ pub(super) enum Reading {
     None(String),
 }
 
-/// The figures of a run, each at its place.
+/// A run's JSON document, or so much of it as is asked for.
 pub(super) struct Measured(Value);
 
-/// Rows that gates are about, by their name and key.
-#[derive(Debug, Default)]
-pub(super) struct Wanted(pub(super) BTreeSet<(String, String)>);
-
-impl Wanted {
-    /// Those of the rows of that name that are wanted: there may be a hundred thousand.
-    fn of<K: Display, R>(&self, name: &str, rows: impl Iterator<Item = (K, R)>, value: fn(R) -> Value) -> Value {
-        let mut found = Map::new();
-        if self.0.iter().any(|(wanted, _)| wanted == name) {
-            for (key, row) in rows {
-                let wanted = (name.to_owned(), key.to_string());
-                if self.0.contains(&wanted) {
-                    found.insert(wanted.1, value(row));
-                }
-            }
-        }
-        Value::Object(found)
-    }
-}
-
 impl Measured {
-    /// Of a run, and of those of its rows that are wanted.
-    pub(super) fn of(summary: &Summary, ending: Ending, findings: &[Finding], proof: Proof, wanted: &Wanted) -> Self {
-        let found = findings.iter().map(|it| (it.id.clone(), json!({"count": it.count})));
-        let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
-        for row in &summary.failures {
-            *failed.entry(row.kind.name()).or_default() += row.count;
-        }
-        let failed = failed.into_iter().map(|(kind, count)| (kind.to_owned(), json!({"count": count})));
-        let run = json!({
-            "operations": summary.operations,
-            "operations_per_second": summary.rate(),
-            "operations_on_other_connections": summary.on_other_connections,
-            "connections": summary.connections,
-            "total_wait": summary.total_wait,
-            "total_dial": summary.total_dial,
-            "total_service": summary.total_service,
-            "elapsed": ending.elapsed,
-            "worked": summary.worked,
-            "held_up": ending.held_up,
-            "cut_off": plain(&summary.cut_off),
-            "verdict": proof,
-            "findings": found.collect::<Map<_, _>>(),
-            "failures": failed.collect::<Map<_, _>>(),
-            "other_failures": summary.other_failures,
-            "operations_on": OperationsOn::of(&summary.tasks),
-            "other_sessions": summary.rest,
-            "operation": wanted.of("operation", summary.by_operation.iter().map(|row| (row.name, row)), of_operation),
-            "worker": wanted.of("worker", summary.workers.iter().map(|row| (row.worker, row)), of_worker),
-            "connection":
-                wanted.of("connection", summary.by_connection.iter().map(|row| (row.connection, row)), of_connection),
-            "task": wanted.of("task", summary.tasks.iter().map(|row| (row.task, row)), of_task),
-            "section": wanted.of("section", summary.sections.iter().enumerate(), of_section),
-            "session": wanted.of("session", summary.sessions.iter().map(|row| (row.session, row)), of_session),
-        });
-        Self(with(run, plain(&summary.spreads)))
+    /// Of these results.
+    pub(super) fn of(results: &Results<'_>) -> Self {
+        Self(serde_json::to_value(results).unwrap_or_default())
     }
 
     /// Of a run that its JSON document tells of.
-    pub(super) fn of_document(document: &Value) -> Self {
-        let mut run = match plain(document) {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        for (field, name, key) in DOCUMENTED {
-            let rows = run.remove(field);
-            let rows = rows.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let mut by_key: Map<String, Value> = Map::new();
-            for (at, row) in rows.iter().enumerate() {
-                let row = plain(row);
-                let key = row[key].as_str().map_or_else(|| at.to_string(), str::to_owned);
-                match by_key.get_mut(&key) {
-                    // Ways of failing that are one kind.
-                    Some(known) => {
-                        if let (Some(sum), Some(more)) = (known.get_mut("count"), row["count"].as_u64()) {
-                            *sum = sum.as_u64().unwrap_or_default().saturating_add(more).into();
-                        }
-                    }
-                    None => drop(by_key.insert(key, row)),
-                }
-            }
-            run.insert(name.to_owned(), Value::Object(by_key));
-        }
-        if let Some(cut_off) = run.get("cut_off").map(plain) {
-            run.insert("cut_off".to_owned(), cut_off);
-        }
-        Self(Value::Object(run))
+    pub(super) const fn of_document(document: Value) -> Self {
+        Self(document)
     }
 
     /// What there is of that metric, of the rows with those keys.
     pub(super) fn read(&self, metric: &Metric, keys: &[String]) -> Reading {
-        let mut at = &self.0;
+        let mut at = vec![&self.0];
         let mut keys = keys.iter();
         let mut rest = metric.name.as_str();
-        while let Some((path, behind)) = rest.split_once("[]") {
-            let row = path.rsplit('.').next().unwrap_or(path);
-            let (Some(rows), Some(key)) = (place(at, path), keys.next()) else { return not_measured() };
-            match rows.get(key) {
-                Some(found) => at = found,
-                None if is_nought(row, key, metric) => return Reading::Is(0.into()),
-                None => return Reading::None(format!("the run had no {row} {key}")),
+        while let Some((row, behind)) = rest.split_once("[]") {
+            let Some(key) = keys.next() else { return not_measured() };
+            at = at.into_iter().flat_map(|at| rows(at, row, key)).collect();
+            if at.is_empty() {
+                return match is_nought(row, key, metric) {
+                    true => Reading::Is(0.into()),
+                    false => Reading::None(format!("the run had no {row} {key}")),
+                };
             }
             rest = behind.trim_start_matches('.');
         }
-        match place(at, rest) {
-            Some(Value::Number(number)) => Reading::Is(number.clone()),
-            _ => too_few(at, rest).map_or_else(not_measured, Reading::None),
+        let found: Vec<&Number> = at.iter().filter_map(|at| place(at, rest)?.as_number()).collect();
+        match *found.as_slice() {
+            [] => at.iter().find_map(|at| too_few(at, rest)).map_or_else(not_measured, Reading::None),
+            [figure] => Reading::Is(figure.clone()),
+            // Ways of failing that are of one kind.
+            ref all => Reading::Is(all.iter().filter_map(|it| it.as_u64()).fold(0, u64::saturating_add).into()),
         }
+    }
+}
+
+/// The rows of that name with that key.
+fn rows<'a>(of: &'a Value, name: &str, key: &str) -> Vec<&'a Value> {
+    let Some((_, field, id, _)) = KEYED.iter().find(|(row, ..)| *row == name) else { return Vec::new() };
+    match &of[field] {
+        Value::Array(rows) if id.is_empty() => {
+            key.parse().ok().and_then(|at: usize| rows.get(at)).into_iter().collect()
+        }
+        Value::Array(rows) => rows.iter().filter(|row| row[id] == key).collect(),
+        named => named.get(key).into_iter().collect(),
     }
 }
 
@@ -400,74 +322,11 @@ fn too_few(at: &Value, path: &str) -> Option<String> {
     Some(format!("n too small: {figure} needs {needed}, and there were {number}"))
 }
 
-/// What is at that path. A name may have a dot in it.
+/// What is at that path. The field of a time ends in `_us`, and a name may have a dot in it.
 fn place<'a>(of: &'a Value, path: &str) -> Option<&'a Value> {
     if path.is_empty() {
         return Some(of);
     }
-    of.get(path).or_else(|| path.split_once('.').and_then(|(first, rest)| place(of.get(first)?, rest)))
-}
-
-/// As a value, with names that have no `_us`.
-fn plain(of: &impl Serialize) -> Value {
-    match serde_json::to_value(of) {
-        Ok(Value::Object(fields)) => {
-            let name = |name: String| name.strip_suffix("_us").map(str::to_owned).unwrap_or(name);
-            Value::Object(fields.into_iter().map(|(field, value)| (name(field), value)).collect())
-        }
-        Ok(other) => other,
-        Err(_) => Value::Null,
-    }
-}
-
-/// The fields of both.
-fn with(of: Value, more: Value) -> Value {
-    match (of, more) {
-        (Value::Object(of), Value::Object(more)) => Value::Object(of.into_iter().chain(more).collect()),
-        (of, _) => of,
-    }
-}
-
-fn of_operation(row: &OperationRow) -> Value {
-    with(plain(&row.spreads), json!({"operations": row.operations}))
-}
-
-fn of_worker(row: &WorkerRow) -> Value {
-    with(plain(&row.spreads), json!({"operations": row.operations, "reasons": row.reasons}))
-}
-
-fn of_connection(row: &ConnectionRow) -> Value {
-    with(plain(&row.spreads), json!({"operations": row.operations}))
-}
-
-fn of_task(row: &TaskRow) -> Value {
-    let used = row.used.iter().map(|(connection, used)| (connection, used.operations));
-    let on = OperationsOn::of(std::slice::from_ref(row));
-    json!({"operations": row.operations, "operations_on": on, "connections": named(used)})
-}
-
-fn of_section(row: &SectionRow) -> Value {
-    let given = row.connections.iter().map(|(connection, (_, given))| (connection, *given));
-    let operations = json!({"issued": row.issued(), "ok": row.ok, "failed": row.failed});
-    json!({"began": row.began, "operations": operations, "connections": named(given), "reasons": row.reasons})
-}
-
-fn of_session(row: &SessionRow) -> Value {
-    let closed = row.closed.as_ref();
-    let (dial, refused) = match &row.dial {
-        Ok(opened) => (opened.dial_us, None),
-        Err(refused) => (refused.dial_us, Some(refused)),
-    };
-    json!({
-        "operations": row.operations,
-        "bytes_sent": closed.map(|it| it.bytes_sent),
-        "bytes_received": closed.map(|it| it.bytes_received),
-        "dial": dial,
-        "failed_after": refused.map(|it| it.took_us),
-        "open_at_failure": refused.map(|it| it.open),
-    })
-}
-
-fn named<'a, N: Display + 'a>(counts: impl Iterator<Item = (&'a N, u64)>) -> Value {
-    Value::Object(counts.map(|(name, count)| (name.to_string(), json!(count))).collect())
+    let field = |name: &str| of.get(name).or_else(|| of.get(format!("{name}_us")));
+    field(path).or_else(|| path.split_once('.').and_then(|(first, rest)| place(field(first)?, rest)))
 }

@@ -48,10 +48,9 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Issued, Limits, Policy, Proof, RunEnd, SECTIONS, Section, What,
-    Witnessed,
+    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
 };
-use crate::figures::{Figures, SectionRow, Summary, Tally};
+use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
 use crate::ledger::{Analysis, Ledger};
 
 /// Asks every question about one client's stream.
@@ -199,8 +198,13 @@ impl Judge {
     fn measured(&self, gates: &[String]) -> Measured {
         let summary = self.summary();
         let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
-        let ending = self.known.ending().unwrap_or_default();
-        Measured::of(&summary, ending, &findings, proof, &gates::wanted(gates))
+        self.figures_of(&summary, &findings, proof, &gates::wanted(gates))
+    }
+
+    fn figures_of(&self, summary: &Summary, findings: &[Finding], proof: Proof, wanted: &Wanted) -> Measured {
+        let (start, ending) = (self.known.start().map(|start| &**start), self.known.ending().unwrap_or_default());
+        let (unjudged, exit_code, wanted) = (&[][..], None, Some(wanted));
+        Measured::of(&Results { start, ending, summary, findings, proof, unjudged, exit_code, wanted })
     }
 
     /// What it comes to by that policy, so far. The summary is this judge's.
@@ -225,10 +229,8 @@ impl Judge {
             not_compared: witness.not_compared,
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
-        let ending = known.ending().unwrap_or_default();
-        let gates = gates::judge(policy, &self.believed_gates, |wanted| {
-            Measured::of(summary, ending, &findings, proof, wanted)
-        });
+        let gates =
+            gates::judge(policy, &self.believed_gates, |wanted| self.figures_of(summary, &findings, proof, wanted));
         let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
         let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
         Verdict { proof, findings, gates, limits: self.ramp.found(), unjudged, conclusion, because }
@@ -240,8 +242,8 @@ impl Judge {
 pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: Policy) -> RunEnd {
     let section = |row: &SectionRow| Section {
         mode: row.mode,
-        began_us: row.began,
-        operations: Issued { issued: row.issued(), ok: row.ok, failed: row.failed },
+        began_us: row.began_us,
+        operations: row.operations,
         reasons: row.reasons.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     };
     RunEnd {

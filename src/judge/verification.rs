@@ -13,7 +13,7 @@ use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
 use super::stored::{Content, Stored, StoredRun, StoredScenario};
 use super::{Conclusion, Steps, Verdict, first_of};
-use crate::event::{Anew, ClientEnd, Gated, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
+use crate::event::{ClientEnd, Gated, NewPolicy, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Verification {
     pub is_partial: bool,
     /// What a comparison with a server's own log came to, if there was one.
     pub log: Option<AgainstLog>,
-    /// The exit code that all of it comes to by another policy, if it was judged anew.
-    judged_anew: Option<u8>,
+    /// The exit code by another policy, if there was one.
+    new_exit_code: Option<u8>,
 }
 
 /// A run or a scenario, verified.
@@ -81,21 +81,21 @@ pub enum Subject {
 }
 
 impl Verification {
-    /// Of that file, judged anew if `anew` says by what.
+    /// Of that file, judged by `new` where it says something.
     #[must_use]
-    pub fn of(stored: Stored, anew: &Anew, log: Option<AgainstLog>) -> Self {
+    pub fn of(stored: Stored, new: &NewPolicy, log: Option<AgainstLog>) -> Self {
         let mut checks = log.as_ref().map(|log| log.checks.clone()).unwrap_or_default();
         let Stored { content, lines, passed_over } = stored;
         let is_partial = content.is_partial();
         let (verified, codes): (Vec<Verified>, Vec<u8>) = match content {
-            Content::Run(run) => [of_run(*run, anew, &mut checks)].into_iter().flatten().unzip(),
+            Content::Run(run) => [of_run(*run, new, &mut checks)].into_iter().flatten().unzip(),
             Content::Scenarios(all) => {
                 once_each(&all, &mut checks);
-                all.into_iter().map(|it| of_scenario(it, anew, &mut checks)).unzip()
+                all.into_iter().map(|it| of_scenario(it, new, &mut checks)).unzip()
             }
         };
-        let judged_anew = (!anew.is_none()).then(|| codes.into_iter().fold(0, first_of));
-        Self { checks, verified, lines, passed_over, is_partial, log, judged_anew }
+        let new_exit_code = (!new.is_none()).then(|| codes.into_iter().fold(0, first_of));
+        Self { checks, verified, lines, passed_over, is_partial, log, new_exit_code }
     }
 
     /// Whether everything holds.
@@ -104,38 +104,38 @@ impl Verification {
         self.checks.holds()
     }
 
-    /// The process's exit code for it: 7 if something does not hold; else 0, or by the policy that it was judged anew by.
+    /// The process's exit code for it: 7 if something does not hold; else 0, or the exit code by another policy.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.holds() { self.judged_anew.unwrap_or(0) } else { Conclusion::Broken.exit_code() }
+        if self.holds() { self.new_exit_code.unwrap_or(0) } else { Conclusion::Broken.exit_code() }
     }
 
-    /// The exit code that all of it comes to by another policy, if it was judged anew.
+    /// Whether it was judged by another policy than its own.
     #[must_use]
-    pub const fn judged_anew(&self) -> Option<u8> {
-        self.judged_anew
+    pub const fn has_new_policy(&self) -> bool {
+        self.new_exit_code.is_some()
     }
 }
 
-/// The exit code that it comes to, judged anew, stands beside it.
-fn of_run(run: StoredRun, anew: &Anew, checks: &mut Checks) -> Option<(Verified, u8)> {
+/// What was verified, and the exit code by the new policy.
+fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verified, u8)> {
     let own = run.policy();
     let (verdict, due) = run.comes_to(&own);
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
     compare_run(checks, &run, &due);
-    let anew = if anew.is_none() { due.clone() } else { run.comes_to(&anew.of(own)).1 };
+    let judged = if new.is_none() { due.clone() } else { run.comes_to(&new.over(own)).1 };
     let verified = Verified {
         lines: run.lines,
         operations: due.operations.issued,
         sessions: due.connections.opened,
         witnessed: start.witnessed,
-        gates: anew.gates.into_iter().map(|gated| (String::new(), gated)).collect(),
+        gates: judged.gates.into_iter().map(|gated| (String::new(), gated)).collect(),
         said: run.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Run { start, due: Box::new(due), verdict },
     };
-    Some((verified, anew.exit_code))
+    Some((verified, judged.exit_code))
 }
 
 /// No client's run is in the file twice.
@@ -147,7 +147,7 @@ fn once_each(scenarios: &[StoredScenario], checks: &mut Checks) {
     }
 }
 
-fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -> (Verified, u8) {
+fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Checks) -> (Verified, u8) {
     let said = scenario.policy();
     let due = scenario.comes_to(&said);
     checks.add(scenario.checks(&due));
@@ -172,7 +172,7 @@ fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
         compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
-    let anew = if anew.is_none() { due.clone() } else { scenario.comes_to(&anew.of(said.clone())) };
+    let judged = if new.is_none() { due.clone() } else { scenario.comes_to(&new.over(said.clone())) };
     let runs: Vec<(String, RunEnd)> =
         scenario.clients.iter().map(|(name, run)| (name.clone(), run.comes_to(&said).1)).collect();
     let starts = || scenario.clients.iter().filter_map(|(_, run)| run.judge.known().start());
@@ -181,7 +181,7 @@ fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -
         operations: runs.iter().map(|(_, end)| end.operations.issued).sum(),
         sessions: runs.iter().map(|(_, end)| end.connections.opened).sum(),
         witnessed: starts().any(|start| start.witnessed),
-        gates: anew.clients.into_iter().flat_map(of_client).collect(),
+        gates: judged.clients.into_iter().flat_map(of_client).collect(),
         said: scenario.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Scenario {
@@ -191,7 +191,7 @@ fn of_scenario(mut scenario: StoredScenario, anew: &Anew, checks: &mut Checks) -
             runs,
         },
     };
-    (verified, anew.exit_code)
+    (verified, judged.exit_code)
 }
 
 fn of_client(client: ClientEnd) -> impl Iterator<Item = (String, Gated)> {

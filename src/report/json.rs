@@ -1,24 +1,17 @@
 //! One JSON document.
 
-use std::collections::BTreeMap;
-
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
-use crate::allocator::{ConnectionId, Kind, Mode, SessionId};
-use crate::event::{
-    Asked, Baseline, Connections, Counts, CutOff, Dial, Dispose, Executor, Finding, Gated, HowClosed, Lock, Micros, Proof,
-    Role, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, TaskId, TlsAgreed, WorkerId,
-};
-use crate::figures::{
-    ConnectionRow, FailureRow, OperationRow, OperationsOn, Rest, SectionRow, SessionRow, Spreads, TaskRow, WorkerRow,
-};
-use crate::protocol::{Failure, Protocol};
+use crate::allocator::Mode;
+use crate::event::{Asked, Baseline, Gated, Lock, Micros, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step};
+use crate::figures::Results;
+use crate::protocol::Protocol;
 
 pub(super) const SPEC: Spec =
     Spec { name: "json", purpose: "One document, at the end", form: Form::Whole(&Json) };
@@ -120,9 +113,6 @@ impl<'a> Head<'a> {
 
 fn run_shape(report: &RunReport) -> Document<'_> {
     let RunReport { start, ending, summary, verdict, policy, .. } = report;
-    let role = |worker: WorkerId| {
-        start.workers.get(worker.0).map(|it| it.role).unwrap_or_default()
-    };
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
         sandbox: start.sandbox.as_ref(),
@@ -139,35 +129,16 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         gates: &verdict.gates,
         baseline: policy.baseline.as_ref(),
         left_mailboxes: &summary.left_mailboxes,
-        elapsed_us: ending.elapsed,
-        interrupted: ending.interrupted,
-        operations: summary.operations,
-        connections: Connections { still_open: ending.still_open, ..summary.connections },
-        spreads: summary.spreads,
-        total_wait_us: summary.total_wait,
-        total_dial_us: summary.total_dial,
-        total_service_us: summary.total_service,
-        worked_us: summary.worked,
-        operations_per_second: summary.rate(),
-        cut_off: summary.cut_off,
-        held_up_us: ending.held_up,
-        sections: summary.sections.iter().map(SectionShape::from).collect(),
-        findings: &verdict.findings,
-        verdict: verdict.proof,
-        unjudged: &verdict.unjudged,
-        exit_code: report.exit_code(),
-        failures: &summary.failures,
-        other_failures: summary.other_failures,
-        workers: summary.workers.iter().map(|row| worker(row, role(row.worker))).collect(),
-        by_operation: &summary.by_operation,
-        by_connection: &summary.by_connection,
-        operations_on_other_connections: summary.on_other_connections,
-        executor: start.executor,
-        dispose: start.dispose,
-        operations_on: OperationsOn::of(&summary.tasks),
-        tasks: &summary.tasks,
-        sessions: summary.sessions.iter().map(session).collect(),
-        other_sessions: summary.rest,
+        results: Results {
+            start: Some(start),
+            ending: *ending,
+            summary,
+            findings: &verdict.findings,
+            proof: verdict.proof,
+            unjudged: &verdict.unjudged,
+            exit_code: report.exit_code(),
+            wanted: None,
+        },
     }
 }
 
@@ -196,55 +167,8 @@ struct Document<'a> {
     baseline: Option<&'a Baseline>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
-    elapsed_us: Micros,
-    /// The number of the signal that ended the run early; else null.
-    interrupted: Option<i32>,
-    operations: Counts,
-    connections: Connections,
-    /// A percentile of too few is null.
     #[serde(flatten)]
-    spreads: Spreads,
-    total_wait_us: Micros,
-    total_dial_us: Micros,
-    total_service_us: Micros,
-    /// From the beginning of the first operation to the end of the last. Rates are computed over this time.
-    worked_us: Micros,
-    /// Over `worked_us`; null if no operation reached a server.
-    operations_per_second: Option<f64>,
-    /// Operations that were waiting when the time ran out: their waits are in `wait_us`, they are in no count.
-    cut_off: CutOff,
-    /// For how long workers stood still because the report's reader was slow; missing where the file does not say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_up_us: Option<Micros>,
-    /// One for each mode that was in force, in order.
-    sections: Vec<SectionShape<'a>>,
-    findings: &'a [Finding],
-    verdict: Proof,
-    /// What could not be judged, and why; missing if nothing was left out.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    unjudged: &'a [String],
-    /// Null if the stream was cut before the run's end.
-    exit_code: Option<u8>,
-    failures: &'a [FailureRow],
-    /// How often it failed in ways that are not in `failures`, because there were too many.
-    other_failures: u64,
-    workers: Vec<WorkerShape<'a>>,
-    /// One for each kind of operation.
-    by_operation: &'a [OperationRow],
-    /// One for each connection: the first thousand.
-    by_connection: &'a [ConnectionRow],
-    /// How many operations were given a connection that is not in `by_connection`.
-    operations_on_other_connections: u64,
-    executor: Executor,
-    dispose: Dispose,
-    /// How many of the tasks' operations ran on whose connections.
-    operations_on: OperationsOn,
-    /// None if the workers do the work themselves.
-    #[serde(serialize_with = "tasks")]
-    tasks: &'a [TaskRow],
-    sessions: Vec<SessionShape<'a>>,
-    /// The sums of the sessions that are not in `sessions`.
-    other_sessions: Rest,
+    results: Results<'a>,
 }
 
 /// How much was asked for: one of these, or none.
@@ -265,170 +189,4 @@ impl From<Option<Asked>> for AskedShape {
             None => Self::default(),
         }
     }
-}
-
-#[derive(Serialize)]
-struct SectionShape<'a> {
-    mode: Mode,
-    /// When the mode came into force.
-    began_us: Micros,
-    operations: SectionCounts,
-    /// How many operations each connection was given to.
-    connections: BTreeMap<String, u64>,
-    /// How many operations had each reason.
-    reasons: &'a BTreeMap<&'static str, u64>,
-}
-
-#[derive(Serialize)]
-struct SectionCounts {
-    issued: u64,
-    ok: u64,
-    failed: u64,
-}
-
-impl<'a> From<&'a SectionRow> for SectionShape<'a> {
-    fn from(row: &'a SectionRow) -> Self {
-        let given = row.connections.iter().map(|(connection, (_, given))| (connection.to_string(), *given));
-        Self {
-            mode: row.mode,
-            began_us: row.began,
-            operations: SectionCounts { issued: row.issued(), ok: row.ok, failed: row.failed },
-            connections: given.collect(),
-            reasons: &row.reasons,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct SessionShape<'a> {
-    connection: ConnectionId,
-    session: SessionId,
-    kind: Kind,
-    /// The worker that a default connection belongs to, or that created an independent one; null for main.
-    owner: Option<WorkerId>,
-    /// The worker whose operation or creation needed the session.
-    needed_by: Option<WorkerId>,
-    /// Why it was dialled.
-    reason: &'static str,
-    opened: bool,
-    local_port: Option<u16>,
-    label: Option<&'a str>,
-    tls: Option<String>,
-    tls_details: Option<&'a TlsAgreed>,
-    signed_in_by: Option<&'static str>,
-    dial_us: Dial,
-    operations: u64,
-    bytes_sent: Option<u64>,
-    bytes_received: Option<u64>,
-    /// Null if it was never opened, or never seen to end.
-    closed: Option<HowClosed>,
-    /// Why its LOGOUT failed, or how the server had hung up before.
-    close_failure: Option<&'a Failure>,
-    /// Why the dial failed, if it did.
-    failure: Option<&'a Failure>,
-    /// What a dial that failed took in all, the phase that failed included.
-    failed_after_us: Option<Micros>,
-    /// Connections of this client that were open when the dial failed.
-    open_at_failure: Option<usize>,
-    sign_in_attempted: bool,
-}
-
-fn session(row: &SessionRow) -> SessionShape<'_> {
-    let opened = row.dial.as_ref().ok();
-    let refused = row.dial.as_ref().err();
-    let closed = row.closed.as_ref();
-    let (needed_by, local_port, dial_us) = match &row.dial {
-        Ok(opened) => (opened.worker, Some(opened.local_port), opened.dial_us),
-        Err(refused) => (refused.worker, refused.local_port, refused.dial_us),
-    };
-    let tls = opened.and_then(|opened| opened.tls.as_ref());
-    SessionShape {
-        connection: row.session.connection,
-        session: row.session,
-        kind: row.kind,
-        owner: row.owner,
-        needed_by,
-        reason: row.why.name(),
-        opened: opened.is_some(),
-        local_port,
-        label: opened.and_then(|opened| opened.label.as_deref()),
-        tls: tls.map(ToString::to_string),
-        tls_details: tls,
-        signed_in_by: opened.and_then(|opened| opened.signed_in_by),
-        dial_us,
-        operations: row.operations,
-        bytes_sent: closed.map(|closed| closed.bytes_sent),
-        bytes_received: closed.map(|closed| closed.bytes_received),
-        closed: closed.map(|closed| closed.closed),
-        close_failure: closed.and_then(|closed| closed.failure.as_ref()),
-        failure: refused.map(|refused| &refused.failure),
-        failed_after_us: refused.map(|refused| refused.took_us),
-        open_at_failure: refused.map(|refused| refused.open),
-        sign_in_attempted: refused.is_none_or(|refused| refused.sign_in_attempted),
-    }
-}
-
-#[derive(Serialize)]
-struct WorkerShape<'a> {
-    worker: WorkerId,
-    #[serde(flatten)]
-    role: Role,
-    operations: Counts,
-    /// The connections that carried its operations.
-    connections: Vec<ConnectionId>,
-    /// The kind of each.
-    kinds: BTreeMap<String, Kind>,
-    /// How many operations had each reason.
-    reasons: &'a BTreeMap<&'static str, u64>,
-    #[serde(flatten)]
-    spreads: Spreads,
-    /// Why it stopped early, if it did.
-    stopped: Option<&'a Failure>,
-}
-
-fn worker(row: &WorkerRow, role: Role) -> WorkerShape<'_> {
-    WorkerShape {
-        worker: row.worker,
-        role,
-        operations: row.operations,
-        connections: row.connections.keys().copied().collect(),
-        kinds: row.connections.iter().map(|(connection, kind)| (connection.to_string(), *kind)).collect(),
-        reasons: &row.reasons,
-        spreads: row.spreads,
-        stopped: row.stopped.as_ref(),
-    }
-}
-
-#[derive(Serialize)]
-struct TaskShape<'a> {
-    task: TaskId,
-    /// The threads that its operations ran on.
-    workers: &'a [WorkerId],
-    operations: Counts,
-    operations_on: OperationsOn,
-    /// How many operations each connection carried.
-    connections: BTreeMap<String, u64>,
-    /// The default connection that its thread had already when it was to create one (C3).
-    default_refused: Option<ConnectionId>,
-    /// Why it stopped early, if it did.
-    stopped: Option<&'a Failure>,
-}
-
-impl<'a> From<&'a TaskRow> for TaskShape<'a> {
-    fn from(row: &'a TaskRow) -> Self {
-        Self {
-            task: row.task,
-            workers: &row.workers,
-            operations: row.operations,
-            operations_on: OperationsOn::of(std::slice::from_ref(row)),
-            connections: row.used.iter().map(|(connection, used)| (connection.to_string(), used.operations)).collect(),
-            default_refused: row.refused,
-            stopped: row.stopped.as_deref(),
-        }
-    }
-}
-
-/// One after the other: all at once would take as much memory again.
-fn tasks<S: Serializer>(rows: &[TaskRow], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(rows.iter().map(TaskShape::from))
 }

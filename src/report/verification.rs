@@ -121,9 +121,9 @@ fn doubts(verification: &Verification) -> String {
 }
 
 fn conclusion(verification: &Verification) -> String {
-    let outcome = match (verification.holds(), verification.judged_anew()) {
-        (true, None) => "the trace is sound: it says what happened",
-        (true, Some(_)) => "the trace is sound, and this is what it comes to by these flags",
+    let outcome = match (verification.holds(), verification.has_new_policy()) {
+        (true, false) => "the trace is sound: it says what happened",
+        (true, true) => "the trace is sound, and this is what it comes to by these flags",
         (false, _) => "something in the trace does not hold",
     };
     format!("\n{}", paragraph(&format!("exit {}: {outcome}", verification.exit_code())))

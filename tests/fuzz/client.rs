@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailconn::allocator::{ConnectionId, SessionId};
-use mailconn::event::Anew;
+use mailconn::event::NewPolicy;
 use mailconn::protocol::{
     Endpoint, Failure, FailureKind, Job, MailConnector, Operation, Protocol, Secret, Security, Settings, Stage,
     Stationery, printable, refusal, stated_wait,
@@ -289,7 +289,7 @@ pub fn records(case: &Case) -> Result<(), Wrong> {
         let held = catch_unwind(AssertUnwindSafe(|| {
             let began = Instant::now();
             if let Ok(stored) = Stored::read(file.as_slice(), |_| ()) {
-                let verification = Verification::of(stored, &Anew::default(), None);
+                let verification = Verification::of(stored, &NewPolicy::default(), None);
                 let text = verification_text(&verification);
                 let _ = (verification_json(&verification), verification.exit_code());
                 if text.contains(|letter: char| letter.is_control() && letter != '\n') {

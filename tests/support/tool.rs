@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailconn::event::{self, Anew, Ending, Event, Micros, Policy, What};
+use mailconn::event::{self, Ending, Event, Micros, NewPolicy, Policy, What};
 use mailconn::judge::{Content, Judge, Passing, Stored, StoredRun, Verification, run_end};
 use mailconn::protocol::MailConnector;
 use mailconn::report::{self, Format, RunReport, Told, verification_json, verification_text};
@@ -92,7 +92,7 @@ pub fn verify_text(file: &[u8]) -> Result<String, String> {
 
 fn verified(file: &[u8]) -> Result<Verification, String> {
     let stored = Stored::read(file, |_| ()).map_err(|error| error.to_string())?;
-    Ok(Verification::of(stored, &Anew::default(), None))
+    Ok(Verification::of(stored, &NewPolicy::default(), None))
 }
 
 /// What does not hold in a file, as `rule: sentence`; none if all does. A file that is no trace any more is one doubt.

@@ -15,9 +15,10 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
     let mut issued = 0_u64;
     for section in sections {
         before.push(issued);
-        issued = issued.saturating_add(section.issued());
+        issued = issued.saturating_add(section.operations.issued);
     }
-    let shown = worth_showing(sections.len(), most, |index| (sections[index].failed, sections[index].issued()));
+    let weight = |index: usize| (sections[index].operations.failed, sections[index].operations.issued);
+    let shown = worth_showing(sections.len(), most, weight);
     let columns =
         [figures("after"), names("mode").after(2), figures("ops"), figures("failed"), words("on"), words("reasons")];
     let rows = shown.iter().map(|&index| row(before[index], &sections[index]));
@@ -43,8 +44,8 @@ fn row(before: u64, section: &SectionRow) -> Vec<String> {
     vec![
         figure(before),
         section.mode.to_string(),
-        figure(section.issued()),
-        figure(section.failed),
+        figure(section.operations.issued),
+        figure(section.operations.failed),
         on.collect::<Vec<_>>().join(", "),
         reasons.collect::<Vec<_>>().join(", "),
     ]
