@@ -117,7 +117,8 @@ fn tell(
 
 /// The run's report, judged so. The file is believed. None if the run never began.
 fn of_run(run: &StoredRun, new: &NewPolicy) -> Option<RunReport> {
-    RunReport::of(&run.judge, new.over(run.policy()))
+    let report = RunReport::of(&run.judge, new.over(run.policy()))?;
+    Some(RunReport { told_again: new.is_none(), ..report })
 }
 
 fn of_scenario(scenario: StoredScenario, new: &NewPolicy) -> ScenarioReport {
@@ -125,7 +126,7 @@ fn of_scenario(scenario: StoredScenario, new: &NewPolicy) -> ScenarioReport {
     let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
     let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
-    ScenarioReport { start: *scenario.start, steps, proofs, end }
+    ScenarioReport { start: *scenario.start, steps, proofs, end, told_again: new.is_none() }
 }
 
 /// Says that a file was cut, or has lines that were passed over.

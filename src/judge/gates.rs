@@ -32,6 +32,8 @@ pub struct Gate {
     keys: Vec<String>,
     is: Is,
     bound: f64,
+    /// The name of its metric as it was written, and the condition: `> 200ms`.
+    written: [String; 2],
     /// The bound is on how far it is worse than in the baseline, in per cent.
     compares: bool,
 }
@@ -58,6 +60,7 @@ impl Gate {
             return Err(NoGate("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned()));
         }
         let (metric, keys) = metric(name)?;
+        let condition = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
         let rest = regressed.unwrap_or(rest);
         let Some((is, bound)) = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?))) else {
@@ -69,7 +72,7 @@ impl Gate {
             None => number(metric.unit, bound.trim()),
         };
         let bound = bound.map_err(|cure| NoGate(format!("{name} {cure}")))?;
-        Ok(Self { metric, keys, is, bound, compares: regressed.is_some() })
+        Ok(Self { metric, keys, is, bound, written: [name.to_owned(), condition], compares: regressed.is_some() })
     }
 
     /// Whether it compares with an earlier run.
@@ -94,26 +97,31 @@ impl Gate {
     }
 
     fn judge(&self, text: &str, measured: &Measured, baseline: Option<&Baseline>) -> Gated {
+        let unit = self.metric.unit;
         let value = match measured.read(self.metric, &self.keys) {
             Reading::Is(value) => value,
-            Reading::None(why) => return gated(text, None, self.metric.unit.name(), true, why),
+            Reading::None(why) => return gated(text, None, unit.name(), true, self.sentence(&format!(": {why}"))),
         };
-        let unit = self.metric.unit;
         let now = value.as_f64().unwrap_or(f64::NAN);
+        let is = format!(" is {}", unit.shown(&value));
         if !self.compares {
-            let sentence = format!("it is {}", unit.shown(&value));
-            return gated(text, Some(value), unit.name(), (self.is)(&now, &self.bound), sentence);
+            return gated(text, Some(value), unit.name(), (self.is)(&now, &self.bound), self.sentence(&is));
         }
         let was = baseline.and_then(|baseline| baseline.figures.get(&self.name()).cloned().flatten());
-        let (failed, sentence) = match &was {
-            None => (true, format!("it is {}, and the baseline has no such figure", unit.shown(&value))),
+        let (failed, behind) = match &was {
+            None => (true, ", and the baseline has no such figure".to_owned()),
             Some(was) => {
                 let worse = worse(unit, now, was.as_f64().unwrap_or(f64::NAN));
-                let sentence = format!("it is {}, and was {}{}", unit.shown(&value), unit.shown(was), in_words(worse));
-                ((self.is)(&worse, &self.bound), sentence)
+                ((self.is)(&worse, &self.bound), format!(", and was {}{}", unit.shown(was), in_words(worse)))
             }
         };
-        Gated { was, ..gated(text, Some(value), unit.name(), failed, sentence) }
+        Gated { was, ..gated(text, Some(value), unit.name(), failed, self.sentence(&(is + &behind))) }
+    }
+
+    /// What is so of its metric, and what would fail: `connections.peak is 8 (fails if > 10)`.
+    fn sentence(&self, so: &str) -> String {
+        let [name, condition] = &self.written;
+        format!("{name}{so} (fails if {condition})")
     }
 }
 
@@ -138,7 +146,7 @@ pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce(&
         Ok(gate) => gate.judge(text, &measured, policy.baseline.as_ref()),
         Err(not) => {
             let said = believed.iter().find(|it| it.gate == *text).cloned();
-            said.unwrap_or_else(|| gated(text, None, "", true, not.to_string()))
+            said.unwrap_or_else(|| gated(text, None, "", true, format!("{text}: {not}")))
         }
     };
     policy.gates.iter().map(each).collect()
@@ -179,11 +187,7 @@ fn shown(text: &str) -> String {
 /// The gates that failed, in one sentence; none if none did.
 #[must_use]
 pub fn failed_gates(gates: &[Gated]) -> Option<String> {
-    let failed: Vec<String> = gates
-        .iter()
-        .filter(|it| it.failed)
-        .map(|it| format!("{} ({})", shown(&it.gate), shown(&it.sentence)))
-        .collect();
+    let failed: Vec<String> = gates.iter().filter(|it| it.failed).map(|it| shown(&it.sentence)).collect();
     match failed.as_slice() {
         [] => None,
         [one] => Some(format!("a gate failed: {one}")),

@@ -66,6 +66,8 @@ pub enum Subject {
         due: Box<RunEnd>,
         /// What it comes to.
         verdict: Verdict,
+        /// What it comes to by another policy, if it was judged anew.
+        anew: Option<Box<Verdict>>,
     },
     /// A scenario.
     Scenario {
@@ -77,6 +79,8 @@ pub enum Subject {
         due: Box<ScenarioEnd>,
         /// What the `run-end` of each client must say.
         runs: Vec<(String, RunEnd)>,
+        /// What it comes to by another policy, if it was judged anew.
+        anew: Option<Box<ScenarioEnd>>,
     },
 }
 
@@ -110,10 +114,10 @@ impl Verification {
         if self.holds() { self.new_exit_code.unwrap_or(0) } else { Conclusion::Broken.exit_code() }
     }
 
-    /// Whether it was judged by another policy than its own.
+    /// The exit code that all of it comes to by the new policy, if there is one.
     #[must_use]
-    pub const fn has_new_policy(&self) -> bool {
-        self.new_exit_code.is_some()
+    pub const fn new_exit_code(&self) -> Option<u8> {
+        self.new_exit_code
     }
 }
 
@@ -124,18 +128,20 @@ fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verif
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
     compare_run(checks, &run, &due);
-    let judged = if new.is_none() { due.clone() } else { run.comes_to(&new.over(own)).1 };
+    let anew = (!new.is_none()).then(|| Box::new(run.comes_to(&new.over(own)).0));
+    let judged = anew.as_deref().unwrap_or(&verdict);
+    let exit_code = judged.conclusion.exit_code();
     let verified = Verified {
         lines: run.lines,
         operations: due.operations.issued,
         sessions: due.connections.opened,
         witnessed: start.witnessed,
-        gates: judged.gates.into_iter().map(|gated| (String::new(), gated)).collect(),
+        gates: judged.gates.iter().map(|gated| (String::new(), gated.clone())).collect(),
         said: run.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
-        subject: Subject::Run { start, due: Box::new(due), verdict },
+        subject: Subject::Run { start, due: Box::new(due), verdict, anew },
     };
-    Some((verified, judged.exit_code))
+    Some((verified, exit_code))
 }
 
 /// No client's run is in the file twice.
@@ -172,7 +178,9 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
         compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
-    let judged = if new.is_none() { due.clone() } else { scenario.comes_to(&new.over(said.clone())) };
+    let anew = (!new.is_none()).then(|| Box::new(scenario.comes_to(&new.over(said.clone()))));
+    let judged = anew.as_deref().unwrap_or(&due);
+    let judged_code = judged.exit_code;
     let runs: Vec<(String, RunEnd)> =
         scenario.clients.iter().map(|(name, run)| (name.clone(), run.comes_to(&said).1)).collect();
     let starts = || scenario.clients.iter().filter_map(|(_, run)| run.judge.known().start());
@@ -181,7 +189,7 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
         operations: runs.iter().map(|(_, end)| end.operations.issued).sum(),
         sessions: runs.iter().map(|(_, end)| end.connections.opened).sum(),
         witnessed: starts().any(|start| start.witnessed),
-        gates: judged.clients.into_iter().flat_map(of_client).collect(),
+        gates: judged.clients.iter().flat_map(of_client).collect(),
         said: scenario.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
         subject: Subject::Scenario {
@@ -189,13 +197,14 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
             start: scenario.start,
             due: Box::new(due),
             runs,
+            anew,
         },
     };
-    (verified, judged.exit_code)
+    (verified, judged_code)
 }
 
-fn of_client(client: ClientEnd) -> impl Iterator<Item = (String, Gated)> {
-    client.gates.into_iter().map(move |gated| (client.name.clone(), gated))
+fn of_client(client: &ClientEnd) -> impl Iterator<Item = (String, Gated)> {
+    client.gates.iter().map(|gated| (client.name.clone(), gated.clone()))
 }
 
 /// What a later version judged by, beyond what is known, may have made another exit code.

@@ -24,7 +24,7 @@ pub(crate) use json::indented;
 pub use model::{Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
-pub(crate) use table::grid::{labelled, paragraph};
+pub(crate) use table::grid::{labelled, paragraph, whole};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
 pub(crate) use words::{conclusion, day, many, printable, span};

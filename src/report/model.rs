@@ -38,6 +38,8 @@ pub struct RunReport {
     pub verdict: Verdict,
     /// The policy of the verdict.
     pub policy: Policy,
+    /// Whether it is told from its file, by its own policy: its exit code is not that of the process that tells it.
+    pub told_again: bool,
 }
 
 impl RunReport {
@@ -55,7 +57,7 @@ impl RunReport {
         let (ending, ended) = (ended.unwrap_or_default(), ended.is_some());
         let summary = judge.summary();
         let verdict = judge.verdict(&summary, &policy);
-        Some(Self { start, ending, ended, summary, verdict, policy })
+        Some(Self { start, ending, ended, summary, verdict, policy, told_again: false })
     }
 
     /// The event that ends the run.
@@ -76,13 +78,15 @@ pub struct ScenarioReport {
     pub proofs: Vec<Proof>,
     /// Its result; none before its end.
     pub end: Option<ScenarioEnd>,
+    /// Whether it is told from its file, by its own policy: its exit code is not that of the process that tells it.
+    pub told_again: bool,
 }
 
 impl ScenarioReport {
     /// Of a scenario that begins.
     #[must_use]
     pub const fn new(start: ScenarioStart) -> Self {
-        Self { start, steps: Vec::new(), proofs: Vec::new(), end: None }
+        Self { start, steps: Vec::new(), proofs: Vec::new(), end: None, told_again: false }
     }
 
     /// Takes in its next event, or that of a client.

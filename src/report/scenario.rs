@@ -2,8 +2,8 @@
 
 use super::model::ScenarioReport;
 use super::table::gates;
-use super::table::grid::{labelled, paragraph};
-use super::table::verdict::CUT;
+use super::table::grid::{labelled, paragraph, whole};
+use super::table::verdict::{CUT, whose};
 use super::words::{evidence, many, printable, signal};
 use crate::event::{
     Action, Agreement, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
@@ -40,7 +40,8 @@ impl ScenarioReport {
             text += &gates::section(&whose, &client.gates);
         }
         let (all, why) = (many(end.steps as u64, "step"), reason_of(&steps, end));
-        text + &paragraph(&format!("exit {}: {all}, {why}", end.exit_code)) + "\n"
+        let whose = whose("scenario", self.told_again, end.exit_code);
+        text + &whole(&format!("exit {}: {all}, {why}{whose}", end.exit_code)) + "\n"
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::json::{SCHEMA_VERSION, indented};
 use super::scenario::reason_of;
 use super::table::gates;
-use super::table::grid::{labelled, paragraph};
+use super::table::grid::{labelled, paragraph, whole};
 use super::words::{concluded, count, many, printable};
 use crate::event::{Gated, PassedOver, RunEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
@@ -121,12 +121,24 @@ fn doubts(verification: &Verification) -> String {
 }
 
 fn conclusion(verification: &Verification) -> String {
-    let outcome = match (verification.holds(), verification.has_new_policy()) {
-        (true, false) => "the trace is sound: it says what happened",
-        (true, true) => "the trace is sound, and this is what it comes to by these flags",
-        (false, _) => "something in the trace does not hold",
+    let outcome = match (verification.holds(), verification.new_exit_code()) {
+        (true, None) => "the trace is sound: it says what happened".to_owned(),
+        (true, Some(code)) => {
+            format!("the trace is sound, and by these flags {}", judged(&verification.verified, code))
+        }
+        (false, _) => "something in the trace does not hold".to_owned(),
     };
-    format!("\n{}", paragraph(&format!("exit {}: {outcome}", verification.exit_code())))
+    format!("\n{}", whole(&format!("exit {}: {outcome}", verification.exit_code())))
+}
+
+/// Why all of it came to that code, judged anew: the reason of the first one that did.
+fn judged(verified: &[Verified], code: u8) -> String {
+    let reason = |it: &Verified| match &it.subject {
+        Subject::Run { anew: Some(anew), .. } => (anew.conclusion.exit_code() == code).then(|| concluded(anew)),
+        Subject::Scenario { steps, anew: Some(anew), .. } => (anew.exit_code == code).then(|| reason_of(steps, anew)),
+        _ => None,
+    };
+    verified.iter().find_map(reason).unwrap_or_default()
 }
 
 /// In words: what of a later version was passed over, what was joined with a server's log, and what could not be.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use crate::judge::{Conclusion, Verdict};
+use crate::judge::{Conclusion, Verdict, failed_gates};
 
 /// A conclusion in words.
 pub(crate) fn conclusion(conclusion: Conclusion) -> String {
@@ -13,9 +13,11 @@ pub(crate) fn conclusion(conclusion: Conclusion) -> String {
     }
 }
 
-/// A conclusion with its reason.
+/// A conclusion with its reason, and the gates that failed beside another one.
 pub(super) fn concluded(verdict: &Verdict) -> String {
-    verdict.because.clone().unwrap_or_else(|| conclusion(verdict.conclusion))
+    let why = verdict.because.clone().unwrap_or_else(|| conclusion(verdict.conclusion));
+    let gates = failed_gates(&verdict.gates).filter(|_| verdict.conclusion != Conclusion::GateFailed);
+    [why].into_iter().chain(gates).collect::<Vec<_>>().join("; ")
 }
 
 /// A signal's name.

@@ -18,16 +18,16 @@ fn a_failed_gate_is_exit_3_and_one_sentence_and_each_is_a_line_with_its_figure()
     let gates = ["--fail-if", "connections.peak > 1", "--fail-if", "connection[main].operations > 0"];
     let ended = end(&mut mailconn(args.iter().chain(&gates)));
     assert_eq!((ended.code, &*ended.stderr), (3, ""), "{}", ended.stdout);
-    let due = "gate FAILED: connections.peak > 1 (it is 2)\n\
-               gate passed: connection[main].operations > 0 (it is 0)\n\
-               exit 3: a gate failed: connections.peak > 1 (it is 2)\n";
+    let due = "gate FAILED: connections.peak is 2 (fails if > 1)\n\
+               gate passed: connection[main].operations is 0 (fails if > 0)\n\
+               exit 3: a gate failed: connections.peak is 2 (fails if > 1)\n";
     assert!(ended.stdout.ends_with(due), "{}", ended.stdout);
 
     let json = end(&mut mailconn(args.iter().chain(&gates).chain(&["--format", "json"])));
     let json_of: Value = serde_json::from_str(&json.stdout).unwrap();
     let due = serde_json::json!([
-        {"gate": "connections.peak > 1", "value": 2, "unit": "count", "failed": true, "sentence": "it is 2"},
-        {"gate": "connection[main].operations > 0", "value": 0, "unit": "count", "failed": false, "sentence": "it is 0"},
+        {"gate": "connections.peak > 1", "value": 2, "unit": "count", "failed": true, "sentence": "connections.peak is 2 (fails if > 1)"},
+        {"gate": "connection[main].operations > 0", "value": 0, "unit": "count", "failed": false, "sentence": "connection[main].operations is 0 (fails if > 0)"},
     ]);
     assert_eq!((json.code, &json_of["gates"], &json_of["exit_code"]), (3, &due, &Value::from(3)));
 }
@@ -58,11 +58,17 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     let (code, text) = told("report", &[]);
     assert_eq!(code, 0, "told, whatever it came to");
     assert!(
-        text.contains("gate FAILED: connections.peak>0 (it is 1)\n") && text.contains("\nexit 3: a gate failed: "),
+        text.ends_with(
+            "exit 3: a gate failed: connections.peak is 1 (fails if >0) (the run's exit code; this report's is 0)\n"
+        ),
         "{text}"
     );
     let (code, text) = told("verify", &[]);
-    assert!(code == 0 && text.contains("gate FAILED: connections.peak>0 (it is 1)\n"), "{text}");
+    assert!(code == 0 && text.contains("gate FAILED: connections.peak is 1 (fails if >0)\n"), "{text}");
+    let by_these =
+        "exit 3: the trace is sound, and by these flags a gate failed: connections.peak is 1 (fails if ==1)\n";
+    let (code, text) = told("verify", &["--fail-if", "connections.peak==1"]);
+    assert!(code == 3 && text.ends_with(by_these), "{text}");
     for (args, due) in [
         (&["--fail-on", "hazard"][..], 3),
         (&["--fail-if", "connections.peak>1"], 0),
@@ -128,9 +134,15 @@ fn any_other_code_comes_before_that_of_a_gate() {
         let due = if own.code == 0 { 3 } else { own.code };
         assert_eq!(with_gate.code, due, "{path}: {}", with_gate.stdout);
         if with_gate.code != 2 {
-            assert!(with_gate.stdout.contains("gate FAILED: operations.issued>=0 (it is "), "{}", with_gate.stdout);
+            assert!(with_gate.stdout.contains("gate FAILED: operations.issued is "), "{}", with_gate.stdout);
             let verified = end(&mut mailconn(["verify", path, "--fail-if", FAILS]));
             assert_eq!(verified.code, due, "{path}: {}", verified.stdout);
+            // Who reads the last line alone, of either, is told of the gate too.
+            for told in [&with_gate.stdout, &verified.stdout] {
+                let last = told.trim_end().lines().last().unwrap();
+                assert!(last.starts_with(&format!("exit {due}: ")), "{path}: {last}");
+                assert!(last.contains("operations.issued is ") || path.contains("scenario"), "{path}: {last}");
+            }
         }
         seen.insert(own.code);
     }
@@ -156,7 +168,9 @@ fn of_a_run_that_goes_wrong_the_gate_is_told_and_its_code_stays() {
         (run(&format!("--mode use-default --fail-on none -n 1 --fail-if {FAILS}")), 3),
     ] {
         assert_eq!(ended.code, due, "{}", ended.stdout);
-        assert!(ended.stdout.contains("gate FAILED: operations.issued>=0 (it is "), "{}", ended.stdout);
+        assert!(ended.stdout.contains("gate FAILED: operations.issued is "), "{}", ended.stdout);
+        let last = ended.stdout.lines().last().unwrap();
+        assert!(last.contains("a gate failed: operations.issued is ") && last.ends_with("(fails if >=0)"), "{last}");
     }
 }
 
@@ -164,7 +178,7 @@ fn of_a_run_that_goes_wrong_the_gate_is_told_and_its_code_stays() {
 fn a_scenario_has_the_gates_of_each_of_its_clients() {
     let args = ["scenario", "c5-two-clients-on-one-thread", "--fail-if", "connections.opened > 1"];
     let ended = end(&mut mailconn(args));
-    assert!(ended.stdout.contains("gate FAILED: connections.opened > 1 (it is "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("gate FAILED: connections.opened is "), "{}", ended.stdout);
     assert!(ended.stdout.contains("\nexit 3: ") && ended.code == 3, "{}", ended.stdout);
     let file = end(&mut mailconn(args.iter().chain(&["--format", "ndjson"])));
     assert_eq!((file.code, doubts(file.stdout.as_bytes())), (3, vec![]));
@@ -188,12 +202,13 @@ fn a_gate_on_what_was_not_measured_fails_and_says_why() {
     ] {
         let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
         assert_eq!(told.code, 3, "{gate}: {}", told.stdout);
-        let line = told.stdout.split("\ngate ").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(line.starts_with(&format!("FAILED: {gate} ({due}) exit 3: ")), "{line}");
+        let line = told.stdout.lines().find(|line| line.starts_with("gate ")).unwrap();
+        let (name, condition) = gate.split_once(' ').unwrap();
+        assert_eq!(line, format!("gate FAILED: {name}: {due} (fails if {condition})"));
     }
     // What was not met is counted, and so is the use of main.
     for gate in ["findings[mc020].count > 0", "failures[limit-rate].count > 0", "worker[w0].reasons[explicit] > 0"] {
         let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
-        assert!(told.code == 0 && told.stdout.contains(" (it is 0)\n"), "{gate}: {}", told.stdout);
+        assert!(told.code == 0 && told.stdout.contains(" is 0 (fails if > 0)\n"), "{gate}: {}", told.stdout);
     }
 }

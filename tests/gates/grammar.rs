@@ -113,9 +113,9 @@ fn a_file_has_a_gate_a_line_and_comments() {
     .unwrap();
     let told = end(&mut mailconn(["report", stored, "--gates", gates, "--fail-if", "connections.opened != 1"]));
     assert_eq!((told.code, &*told.stderr), (0, ""), "{}", told.stdout);
-    let due = "gate passed: connections.opened != 1 (it is 1)\n\
-               gate passed: connections.peak > 1 (it is 1)\n\
-               gate passed: operations.failed > 0 (it is 0)\nexit 0: ";
+    let due = "gate passed: connections.opened is 1 (fails if != 1)\n\
+               gate passed: connections.peak is 1 (fails if > 1)\n\
+               gate passed: operations.failed is 0 (fails if > 0)\nexit 0: ";
     assert!(told.stdout.contains(due), "{}", told.stdout);
     for (text, due) in [
         (

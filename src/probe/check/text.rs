@@ -6,7 +6,7 @@ use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, TlsDetails,
 };
-use crate::report::{conclusion, day, labelled, many, paragraph, printable, span};
+use crate::report::{conclusion, day, labelled, many, paragraph, printable, span, whole};
 
 /// The first line, before anything happens.
 #[must_use]
@@ -41,7 +41,7 @@ pub fn check_ends(check: &Check) -> String {
         sections.push(paragraph("Findings: none"));
     }
     let outcome = check.conclusion();
-    sections.push(paragraph(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome))));
+    sections.push(whole(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome))));
     "\n".to_owned() + &sections.join("\n")
 }
 

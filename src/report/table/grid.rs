@@ -203,6 +203,11 @@ pub(crate) fn paragraph(text: &str) -> String {
     trimmed(&table).trim_end().replace('\n', "\n  ") + "\n"
 }
 
+/// A line that scripts look for: it is never broken, however long it is.
+pub(crate) fn whole(text: &str) -> String {
+    format!("{text}\n")
+}
+
 fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);

@@ -1,7 +1,7 @@
 //! The verdict: proof, findings, exit code.
 
 use super::gates;
-use super::grid::{labelled, paragraph};
+use super::grid::{labelled, paragraph, whole};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::judge::{Conclusion, Verdict};
 use crate::report::model::RunReport;
@@ -18,13 +18,18 @@ pub(super) fn section(report: &RunReport) -> String {
     };
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
-        Some(code) => format!("exit {code}: {}", concluded(verdict)),
-        None => CUT.to_owned(),
+        Some(code) => whole(&format!("exit {code}: {}{}", concluded(verdict), whose("run", report.told_again, code))),
+        None => paragraph(CUT),
     };
     let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
     let findings = labelled(verdict.findings.iter().map(finding));
     let gates = gates::section("", &verdict.gates);
-    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &paragraph(&end)
+    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &end
+}
+
+/// Behind an exit code that is told again and is not the one of the process that tells it.
+pub(in crate::report) fn whose(subject: &str, told_again: bool, code: u8) -> String {
+    if told_again && code != 0 { format!(" (the {subject}'s exit code; this report's is 0)") } else { String::new() }
 }
 
 /// The server's own record of the operations.
