@@ -10,7 +10,7 @@ use mailconn::allocator::Mode;
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
 use mailconn::report::{Format, ProgressKind};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Limit, Maildrops};
 use mailconn::scenario::grammar;
 
 mod choices;
@@ -152,6 +152,14 @@ pub struct SandboxArgs {
     /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP
     #[arg(long, value_name = "N", help_heading = "Behaviour")]
     pub connections: Option<usize>,
+    /// A limit by what it counts: user=7, address=5, user+address=3 or total=20; repeatable
+    ///
+    /// user=10/60s is a rate. @accept, @greeting, @sign-in or @after (the first command behind the sign-in) says where it
+    /// counts and refuses: user=7@after. Behind a comma, oldest ends the oldest connection instead of refusing the newest,
+    /// release=5s keeps a slot taken for that time after a connection's end, bare-release=5s after an end without LOGOUT or
+    /// QUIT. imap:, smtp: or pop3: before it makes it that protocol's.
+    #[arg(long, value_name = "LIMIT", help_heading = "Behaviour")]
+    pub limit: Vec<Limit>,
     /// Whether a POP3 session has its maildrop to itself
     #[arg(
         long,

@@ -19,7 +19,7 @@ use mailconn::protocol::{
     TlsSettings, Way,
 };
 use mailconn::report::{Format, Output, ProgressKind};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Limit, Maildrops};
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
@@ -92,6 +92,8 @@ pub enum Server {
         auth: Option<Way>,
         /// Its limit on connections of a user.
         connections: Option<usize>,
+        /// Its other limits.
+        limits: Vec<Limit>,
         /// Whether a POP3 session has its maildrop to itself, if that was said.
         maildrops: Option<Maildrops>,
         /// How late it replies.
@@ -115,9 +117,10 @@ pub enum Server {
 impl Server {
     /// How the sandbox is to behave, where it is the server; with such maildrops unless it was asked for others.
     pub fn sandbox(&self, usual: Maildrops) -> Option<SandboxOptions> {
-        let Self::Sandbox { connections, maildrops, latency, .. } = self else { return None };
+        let Self::Sandbox { connections, limits, maildrops, latency, .. } = self else { return None };
         let locks_maildrops = maildrops.unwrap_or(usual) == Maildrops::Locked;
-        Some(SandboxOptions { connections: *connections, locks_maildrops, latency_us: (*latency).into() })
+        let limits = limits.iter().map(Limit::to_string).collect();
+        Some(SandboxOptions { connections: *connections, limits, locks_maildrops, latency_us: (*latency).into() })
     }
 
     /// What is spoken there.
@@ -457,6 +460,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
     }
     let shapes = [
         ("--sandbox-connections", args.sandbox_connections.is_some()),
+        ("--sandbox-limit", !args.sandbox_limit.is_empty()),
         ("--sandbox-maildrops", args.sandbox_maildrops.is_some()),
         ("--sandbox-latency", args.sandbox_latency.is_some()),
     ];
@@ -522,6 +526,7 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         listen: Listen::parse(scheme, args.starttls, false)?,
         auth: *auth,
         connections: args.sandbox_connections,
+        limits: args.sandbox_limit.clone(),
         maildrops: args.sandbox_maildrops,
         latency: args.sandbox_latency.unwrap_or_default(),
     })
