@@ -80,7 +80,7 @@ pub struct ServerGreeted {
 pub struct Limits {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`.
     pub answered: bool,
-    /// The most connections that were open at once.
+    /// The most connections that were open at once while it counted: the limit, if one was met.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
@@ -92,7 +92,7 @@ pub struct Limits {
     pub release: Option<Release>,
     /// The same after a close without a goodbye.
     pub bare_close: Option<Release>,
-    /// Sessions that the server ended while the probe held them.
+    /// Sessions that the server ended while the probe held them; none that it closed itself.
     pub ended: usize,
     /// Why the probe ended before its question was answered.
     pub stopped: Option<Failure>,
