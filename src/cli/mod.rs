@@ -8,6 +8,7 @@ mod diff;
 mod dovecot_log;
 mod exit;
 mod explain;
+mod harness;
 mod interrupt;
 mod operations;
 mod report;
@@ -77,7 +78,11 @@ fn not_understood(mut error: clap::Error) -> ExitCode {
             let help =
                 command.as_ref().map_or_else(|| "mailconn --help".to_owned(), |it| format!("mailconn {it} --help"));
             if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
-                let named = if command.as_deref() == Some("check") { "by its URL" } else { "with --server URL" };
+                let named = if command.as_deref() == Some("check") {
+                    "by its URL"
+                } else {
+                    "with --server URL"
+                };
                 complain(&format!("a server is named {named}, and a password never belongs in it; see {help}"));
                 return ExitCode::from(exit::USAGE);
             }

@@ -1,13 +1,14 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::baseline::Against;
+use super::harness::{Reach, Reporting};
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
@@ -42,38 +43,22 @@ const WITHOUT_MAIL: u32 = 8;
 pub struct Settings {
     /// What is done.
     pub plan: Plan,
-    /// To whom.
-    pub server: Server,
     /// The sender of mail; none for the user who signs in.
     pub from: Option<String>,
     /// The recipient of mail; none for the user who signs in.
     pub to: Option<String>,
     /// Where append makes its mailboxes.
     pub scratch: Scratch,
-    /// What SMTP sessions call themselves.
-    pub ehlo: EhloName,
-    /// For how long a dial may take.
-    pub connect_timeout: Duration,
-    /// For how long an operation may take.
-    pub operation_timeout: Duration,
-    /// For how long an operation may wait.
-    pub wait_timeout: Duration,
-    /// The cap on connections.
-    pub max_connections: Option<usize>,
-    /// The report's form.
-    pub format: Format,
-    /// Where it goes.
-    pub output: Output,
+    /// To whom it is done.
+    pub reach: Reach,
+    /// How it is reported.
+    pub reporting: Reporting,
     /// Which findings fail the run.
     pub policy: Policy,
     /// The run that its gates compare with.
     pub baseline: Option<Against>,
-    /// Whether it lists every operation.
-    pub each: bool,
     /// What is told meanwhile.
     pub progress: ProgressKind,
-    /// The directory of the sessions' transcripts, if they are wanted.
-    pub transcripts: Option<PathBuf>,
     /// What is to be said before it begins: why it does so little.
     pub note: Option<String>,
 }
@@ -153,22 +138,23 @@ impl Settings {
         Ok(Self {
             note: is_spared(&args, &plan.mix, is_named).then(why_so_few),
             plan,
-            server,
             from: args.from.clone(),
             to: args.to.clone(),
             scratch,
-            ehlo: ehlo(&args.reach)?,
-            connect_timeout,
-            operation_timeout: args.reach.timeout,
-            wait_timeout: args.wait_timeout,
-            max_connections: args.max_connections,
-            format: args.format,
-            output,
+            reach: Reach {
+                server,
+                ehlo: ehlo(&args.reach)?,
+                connect_timeout,
+                operation_timeout: args.reach.timeout,
+                wait_timeout: args.wait_timeout,
+                max_connections: args.max_connections,
+                transcripts: args.transcripts.transcript,
+                maildrops: Maildrops::Locked,
+            },
+            reporting: Reporting { format: args.format, output, each: args.each },
             baseline: Against::of(args.baseline.baseline.as_deref(), &policy.gates)?,
             policy,
-            each: args.each,
             progress: args.progress,
-            transcripts: args.transcripts.transcript,
         })
     }
 }
