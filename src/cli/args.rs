@@ -15,9 +15,11 @@ use mailconn::scenario::grammar;
 
 mod choices;
 mod gates;
+mod limits;
 mod reach;
 
 pub use gates::{BaselineArgs, GateArgs};
+pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 
 /// What a command that has no stream can be told in.
@@ -49,6 +51,13 @@ pub enum Command {
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
     #[command(after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
+    /// Find out how many connections a server gives, and what to set for that
+    ///
+    /// It opens one after the other, each signed in, until the server refuses one or --max are open. Then it finds out whether
+    /// the limit is a count or a rate: it holds what is open and tries once more, signs out of one and tries again. It
+    /// signs out of all at the end, and after Ctrl-C.
+    #[command(after_help = exit::LIMITS_HELP)]
+    Limits(Box<LimitsArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
