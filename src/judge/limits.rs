@@ -1,9 +1,10 @@
 //! What a probe finds out of a server's limits, from its events alone: its conductor's word counts for nothing.
 
 mod course;
+mod due;
 mod scope;
 
-use self::course::{Course, Step};
+use self::course::Step;
 use super::refusals::{is_lock, lines};
 use super::stated_limit;
 use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
@@ -11,7 +12,8 @@ use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, stated_wait};
 
 pub use self::course::Attempt;
-pub(super) use self::course::closed_by_design;
+pub(super) use self::course::{Course, closed_by_design};
+pub(super) use self::due::{may_end, may_follow};
 
 /// A dial is slow from so many times the median of those before it on, if it also took so much longer than that.
 const SLOW: u64 = 3;
@@ -206,6 +208,16 @@ fn slowed_at(step: &Step, before: &[&Step]) -> Option<Stage> {
     let by = |now: Option<Micros>, last: Option<Micros>| now.unwrap_or_default() - last.unwrap_or_default();
     let stage = longer.into_iter().max_by_key(|(_, now, last)| by(*now, *last)).map(|(stage, ..)| stage);
     stage.filter(|_| is_slow)
+}
+
+/// Whether its dial took so much longer than those before it that the probe may have called it slow: that has a clock of its
+/// own.
+fn took_longer(step: &Step, before: &[Step]) -> bool {
+    let took = |step: &Step| step.dial.as_ref().filter(|_| step.was_let_in()).map(|dial| dial.took);
+    let usual = median(before.iter().filter_map(took));
+    took(step)
+        .zip(usual)
+        .is_some_and(|(took, usual)| took.0 / 2 >= usual.0 && took.0 >= usual.0.saturating_add(SLOWER_BY.0 / 2))
 }
 
 fn median(times: impl Iterator<Item = Micros>) -> Option<Micros> {

@@ -40,39 +40,43 @@ fn text<S: Serializer>(step: &ProbeStep, serializer: S) -> Result<S::Ok, S::Erro
 
 /// The steps so far.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(in crate::judge) struct Course {
     steps: Vec<Step>,
     /// By the events that opened them.
     open: BTreeMap<u64, SessionId>,
+    /// Whether a dial was let in.
+    let_in: bool,
+    /// The session that was just dropped: it broke, and the operation that broke it is told of next.
+    dropped: Option<SessionId>,
     /// Every session that the server ended.
     ended: BTreeSet<SessionId>,
 }
 
 /// A step, as far as it came.
 #[derive(Debug)]
-pub(super) struct Step {
-    pub(super) step: ProbeStep,
+pub(in crate::judge) struct Step {
+    pub(in crate::judge) step: ProbeStep,
     /// How many were open when it began, and the first and the last of them.
     before: usize,
     oldest: Option<SessionId>,
     newest: Option<SessionId>,
     /// When it closed one itself.
-    closed: Option<Micros>,
-    pub(super) dial: Option<Dialled>,
+    pub(in crate::judge) closed: Option<Micros>,
+    pub(in crate::judge) dial: Option<Dialled>,
     /// The sessions that were found to have been ended by the server, and how.
     pub(super) ended: BTreeMap<SessionId, Failure>,
 }
 
 /// A dial.
 #[derive(Debug)]
-pub(super) struct Dialled {
+pub(in crate::judge) struct Dialled {
     session: SessionId,
     began: Micros,
     pub(super) took: Micros,
     pub(super) phases: Dial,
     failure: Option<Failure>,
-    /// How many others were open.
-    others: usize,
+    /// Whether one was let in before.
+    let_in_before: bool,
     sign_in_attempted: bool,
 }
 
@@ -99,10 +103,11 @@ impl Analysis for Course {
                     took: it.signed_in_us - it.began_us,
                     phases: it.dial_us,
                     failure: None,
-                    others: self.open.len(),
+                    let_in_before: self.let_in,
                     sign_in_attempted: true,
                 };
                 self.dialled(dialled);
+                self.let_in = true;
                 self.open.insert(event.seq, it.session);
             }
             What::SessionRefused(it) => {
@@ -113,19 +118,21 @@ impl Analysis for Course {
                     took: it.failed_us - began,
                     phases: it.dial_us,
                     failure: Some(it.failure.clone()),
-                    others: it.open,
+                    let_in_before: self.let_in,
                     sign_in_attempted: it.sign_in_attempted,
                 });
             }
             What::Operation(it) => {
                 if let (Some(failure), Some(session)) = (&it.failure, it.session)
-                    && matches!(failure.kind, FailureKind::Closed | FailureKind::ServerBye)
+                    && self.dropped == Some(session)
+                    && !is_of_ours(failure.kind)
                 {
                     self.lost(session, failure);
                 }
             }
             What::SessionClosed(it) => {
                 self.closed(it, event.at);
+                self.dropped = Some(it.session).filter(|_| it.closed == HowClosed::Discarded);
                 if let Some(session) = known.session(it.session) {
                     self.open.remove(&session.opened);
                 }
@@ -136,7 +143,7 @@ impl Analysis for Course {
 }
 
 impl Course {
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(in crate::judge) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
@@ -186,9 +193,7 @@ impl Course {
 
     fn closed(&mut self, it: &SessionClosed, at: Micros) {
         let Some(step) = self.steps.last_mut() else { return };
-        let closes_one =
-            matches!(step.step, ProbeStep { phase: ProbePhase::Release | ProbePhase::BareClose, attempt: 1 });
-        if closes_one && step.newest == Some(it.session) {
+        if step.closes_one() && step.newest == Some(it.session) {
             step.closed = Some(at);
         }
         let failure = it.failure.as_ref().filter(|_| it.closed == HowClosed::HungUp);
@@ -198,6 +203,12 @@ impl Course {
     }
 }
 
+/// Whether an operation ended for a reason that is not that its server ended the session.
+const fn is_of_ours(kind: FailureKind) -> bool {
+    use FailureKind::{Disposed, Internal, LocalResources, Protocol, Timeout};
+    matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
+}
+
 /// Whether a probe closed that session itself, and meant to say no goodbye; `newest` is the last that was opened before the
 /// step.
 pub(in crate::judge) fn closed_by_design(step: ProbeStep, newest: Option<SessionId>, session: SessionId) -> bool {
@@ -205,6 +216,11 @@ pub(in crate::judge) fn closed_by_design(step: ProbeStep, newest: Option<Session
 }
 
 impl Step {
+    /// Whether the probe closes a connection itself in it, the newest.
+    pub(in crate::judge) const fn closes_one(&self) -> bool {
+        matches!(self.step, ProbeStep { phase: ProbePhase::Release | ProbePhase::BareClose, attempt: 1 })
+    }
+
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
     }
@@ -256,21 +272,12 @@ impl Step {
 }
 
 impl Dialled {
-    /// Whether a limit can have refused it: the server says so, or it says nothing of the kind while it goes on with others
-    /// of ours.
+    /// Whether a limit can have refused it: the server says so, or lets nobody in any more, whatever it says.
     fn is_limit(&self, failure: &Failure) -> bool {
-        use FailureKind::{
-            Closed, ConnectRefused, ConnectReset, ConnectTimeout, Greeting, LimitConnections, LimitRate, ServerBye,
-            ServerNo, ServerUnavailable, Timeout, TlsHandshake,
-        };
-        if failure.stage >= Stage::Wait || is_refused_sign_in(failure, self.sign_in_attempted) {
-            return false;
-        }
-        match failure.kind {
-            LimitConnections | LimitRate => true,
-            Closed | ConnectRefused | ConnectReset | ConnectTimeout | Greeting | ServerBye | ServerNo
-            | ServerUnavailable | Timeout | TlsHandshake => self.others > 0,
-            _ => false,
-        }
+        use FailureKind::{Disposed, Dns, Internal, LimitConnections, LimitRate, LocalResources, TlsCertificate};
+        let is_other = failure.stage >= Stage::Wait
+            || is_refused_sign_in(failure, self.sign_in_attempted)
+            || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
+        !is_other && (self.let_in_before || matches!(failure.kind, LimitConnections | LimitRate))
     }
 }

@@ -1,0 +1,5 @@
+//! `mailconn limits`: how many connections a server gives.
+
+mod judged;
+mod told;
+mod written;
