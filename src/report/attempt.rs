@@ -1,29 +1,28 @@
 //! A dial of a probe in a line, as it happens and in the report.
 
-use super::words::{printable, span};
+use super::words::span;
 use crate::judge::Attempt;
 
-/// `count#5  accepted in 12 ms, 5 open`.
+/// `count#5      let in after 12 ms, 5 open`.
 #[must_use]
 pub fn attempt_line(attempt: &Attempt) -> String {
-    format!("{:<12} {}, {} open", attempt.step.to_string(), came_to(attempt), attempt.open)
+    let took = span(attempt.took_us);
+    let how = if attempt.failure.is_none() { "after" } else { "in" };
+    let Attempt { step, open, .. } = attempt;
+    format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
 }
 
-/// `accepted in 12 ms`; `refused in 3 ms, limit-connections at auth: NO [LIMIT] …`.
+/// `let in`; `refused: limit-connections at auth`; with the sessions that the server ended.
 pub(super) fn came_to(attempt: &Attempt) -> String {
-    let took = span(attempt.took_us);
     let came = match &attempt.failure {
-        None => format!("accepted in {took}"),
-        Some(failure) => {
-            let said = failure.server_line.as_deref().unwrap_or(&failure.message);
-            format!("refused in {took}, {} at {}: {}", failure.kind, failure.stage, printable(said))
-        }
+        None => "let in".to_owned(),
+        Some(failure) => format!("refused: {} at {}", failure.kind, failure.stage),
     };
     match &*attempt.ended {
         [] => came,
         ended => {
             let ended: Vec<String> = ended.iter().map(ToString::to_string).collect();
-            format!("{came}; the server ended {}", ended.join(", "))
+            format!("{came}; the server had ended {}", ended.join(", "))
         }
     }
 }
