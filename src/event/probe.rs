@@ -61,6 +61,20 @@ impl ProbePhase {
     }
 }
 
+impl ProbeStep {
+    /// Whether the probe closes its newest connection in it.
+    #[must_use]
+    pub const fn closes_one(self) -> bool {
+        matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose) && self.attempt == 1
+    }
+
+    /// Whether it does so without a goodbye.
+    #[must_use]
+    pub const fn leaves_without_a_word(self) -> bool {
+        matches!(self.phase, ProbePhase::BareClose) && self.attempt == 1
+    }
+}
+
 /// As each line of the step says it: `count#5`, `release#1`.
 impl fmt::Display for ProbeStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

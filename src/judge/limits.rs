@@ -12,7 +12,7 @@ use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, stated_wait};
 
 pub use self::course::Attempt;
-pub(super) use self::course::{Course, closed_by_design};
+pub(super) use self::course::Course;
 pub(super) use self::due::{may_end, may_follow};
 
 /// A dial is slow from so many times the median of those before it on, if it also took so much longer than that.

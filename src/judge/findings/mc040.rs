@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, ProbeStep, SessionClosed, Severity, What, WitnessSession};
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
-use crate::judge::limits::closed_by_design;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Protocol;
 
@@ -68,7 +67,7 @@ impl Analysis for Detects {
 impl Detects {
     /// A probe finds out how soon the server misses one.
     fn is_by_design(&self, closed: &SessionClosed) -> bool {
-        self.step.is_some_and(|(step, newest)| closed_by_design(step, newest, closed.session))
+        self.step.is_some_and(|(step, newest)| step.leaves_without_a_word() && newest == Some(closed.session))
     }
 
     fn not_logged_out(&mut self, closed: &SessionClosed, known: &Ledger) {

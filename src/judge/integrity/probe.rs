@@ -53,7 +53,7 @@ impl Conduct {
             Some(step) => format!("{} dials once more, or at all", step.step),
             None => "a probe dials before its first step".to_owned(),
         });
-        let closed = step.is_none_or(|step| !step.closes_one() || step.closed.is_some());
+        let closed = step.is_none_or(|step| !step.step.closes_one() || step.closed.is_some());
         seen.check(Rule::Probe, closed, || "a connection was to be closed before that dial, and none was".to_owned());
     }
 }

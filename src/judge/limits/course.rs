@@ -193,11 +193,13 @@ impl Course {
 
     fn closed(&mut self, it: &SessionClosed, at: Micros) {
         let Some(step) = self.steps.last_mut() else { return };
-        if step.closes_one() && step.newest == Some(it.session) {
+        let is_its_own = step.newest == Some(it.session);
+        if step.step.closes_one() && is_its_own {
             step.closed = Some(at);
         }
+        let by_design = step.step.leaves_without_a_word() && is_its_own;
         let failure = it.failure.as_ref().filter(|_| it.closed == HowClosed::HungUp);
-        if let Some(failure) = failure.filter(|_| !closed_by_design(step.step, step.newest, it.session)) {
+        if let Some(failure) = failure.filter(|_| !by_design) {
             self.lost(it.session, failure);
         }
     }
@@ -209,18 +211,7 @@ const fn is_of_ours(kind: FailureKind) -> bool {
     matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
 }
 
-/// Whether a probe closed that session itself, and meant to say no goodbye; `newest` is the last that was opened before the
-/// step.
-pub(in crate::judge) fn closed_by_design(step: ProbeStep, newest: Option<SessionId>, session: SessionId) -> bool {
-    step == ProbeStep { phase: ProbePhase::BareClose, attempt: 1 } && newest == Some(session)
-}
-
 impl Step {
-    /// Whether the probe closes a connection itself in it, the newest.
-    pub(in crate::judge) const fn closes_one(&self) -> bool {
-        matches!(self.step, ProbeStep { phase: ProbePhase::Release | ProbePhase::BareClose, attempt: 1 })
-    }
-
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
     }
