@@ -14,7 +14,7 @@ use super::probe::Probe;
 use super::stretches::{Stretches, TaskRole, WorkerRole};
 use super::{fixed, wall};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{self, Answer, Failure, FailureKind, Phases, Protocol, TlsDetails};
+use crate::protocol::{self, Answer, Failure, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
 pub const SCHEMA_VERSION: u32 = 5;
@@ -711,17 +711,14 @@ impl Operation {
     /// What it leaves selected where it ran.
     #[must_use]
     pub fn leaves(&self) -> Leaves {
-        use FailureKind::{Closed, Disposed, Internal, Protocol, ServerBye, Timeout};
         let [first, rest @ ..] = &*self.commands else { return Leaves::Before };
         let Some(mailbox) = self.mailbox.clone().filter(|_| first.verb == "EXAMINE") else { return Leaves::Before };
         match self.result() {
             Ok(_) => Leaves::Selected(mailbox),
             // It came to read, so it had selected.
             Err(_) if !rest.is_empty() => Leaves::Selected(mailbox),
-            Err(failure) => match failure.kind {
-                Closed | Disposed | Internal | Protocol | ServerBye | Timeout => Leaves::Before,
-                _ => Leaves::Nothing,
-            },
+            Err(failure) if failure.ends_its_connection() => Leaves::Before,
+            Err(_) => Leaves::Nothing,
         }
     }
 }

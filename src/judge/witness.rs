@@ -14,7 +14,7 @@ use crate::event::{
     WitnessedCommand, WorkerId,
 };
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{FailureKind, OperationSpec, Protocol};
+use crate::protocol::{OperationSpec, Protocol};
 
 /// Verbs that carry no operation: a dial that failed may have sent any of them.
 const SIGN_IN: [&str; 17] = [
@@ -366,7 +366,7 @@ impl Witness {
         if total > 1 {
             self.operations.insert(operation.number, Pending { commands: total, wrong: None, lost: false });
         }
-        let broke = operation.failure.as_ref().is_some_and(|failure| broke(failure.kind));
+        let broke = operation.failure.as_ref().is_some_and(|failure| failure.ends_its_connection());
         let mut left = total;
         for (session, local_port, commands) in leases() {
             let at = self.sessions.get(&session).map(|(at, _)| *at);
@@ -566,11 +566,6 @@ impl Sender {
 
 fn name(command: &WitnessedCommand) -> String {
     format!("{} {}", command.tag, command.verb)
-}
-
-fn broke(kind: FailureKind) -> bool {
-    use FailureKind::{Closed, Disposed, Internal, Protocol, ServerBye, Timeout};
-    matches!(kind, Closed | Disposed | Internal | Protocol | ServerBye | Timeout)
 }
 
 /// The mailbox that a command of the operation worked on while it was selected, by our record: the one that was asked for; or,

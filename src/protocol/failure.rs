@@ -227,6 +227,18 @@ impl Failure {
         gives_no_reason(self.server_line.as_deref(), &self.further_lines)
     }
 
+    /// Whether the connection ended with it: by its kind, or since the line that says why is the server's goodbye.
+    #[must_use]
+    pub(crate) fn ends_its_connection(&self) -> bool {
+        use FailureKind::{Closed, Disposed, Internal, Protocol, ServerBye, Timeout};
+        let is_goodbye = |line: &str| {
+            let line = line.as_bytes();
+            line.starts_with(b"421") || line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"* BYE"))
+        };
+        matches!(self.kind, Closed | Disposed | Internal | Protocol | ServerBye | Timeout)
+            || self.server_line.as_deref().is_some_and(is_goodbye)
+    }
+
     /// What an I/O error means at that stage. One that holds a failure means that failure.
     #[must_use]
     pub fn from_io(error: &io::Error, stage: Stage) -> Self {

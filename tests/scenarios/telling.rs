@@ -206,6 +206,26 @@ fn maildrops_are_shared_unless_the_scenario_or_a_flag_says_otherwise() {
     }
 }
 
+/// A server that says goodbye unasked may name any cause; whether it had read the command that crossed its goodbye nobody knows.
+#[test]
+fn a_goodbye_unasked_is_no_disagreement_with_the_servers_record_whatever_its_words() {
+    let words = [
+        "Request is throttled",
+        "[ALERT] Too many simultaneous connections. (Failure)",
+        "[UNAVAILABLE] in maintenance",
+        "going down",
+    ];
+    for (protocol, operation) in [("imap", "fetch INBOX"), ("imap", "noop"), ("smtp", "noop"), ("pop3", "noop")] {
+        for said in words {
+            let text =
+                format!("client use-main\nT1 {operation}\nserver says bye to main {said:?}\nT1 {operation} => fails\n");
+            let ended = perform(&text, &format!("--server sandbox+{protocol} --format ndjson"));
+            assert_eq!(doubts(ended.stdout.as_bytes()), [""; 0], "{protocol} {operation} {said}");
+            assert!(!ended.stdout.contains("MC002"), "{protocol} {operation} {said}: {}", ended.stdout);
+        }
+    }
+}
+
 #[test]
 fn mail_can_be_sent_in_the_sandbox() {
     let ended = perform(

@@ -373,6 +373,6 @@ impl Wire {
 }
 
 fn breaks(operation: &Operation) -> bool {
-    use FailureKind::{Closed, Protocol, ServerBye, Timeout};
-    operation.failure.as_deref().is_some_and(|it| matches!(it.kind, Closed | Protocol | ServerBye | Timeout))
+    use FailureKind::{Disposed, Internal};
+    operation.failure.as_deref().is_some_and(|it| it.ends_its_connection() && !matches!(it.kind, Disposed | Internal))
 }
