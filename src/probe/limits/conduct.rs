@@ -83,8 +83,10 @@ impl<'a> Conductor<'a> {
         let began = Instant::now();
         match self.issuer.client.create_connection() {
             Ok(connection) => {
+                let signed_in =
+                    self.issuer.client.with_connection(&connection, |it| it.mail.established().signed_in_at);
                 self.open.push(connection);
-                Some(Attempt::LetIn { took: began.elapsed() })
+                Some(Attempt::LetIn { took: signed_in.map_or_else(|_| began.elapsed(), |at| at - began) })
             }
             Err(Error::Connect { error, .. }) => Some(Attempt::Refused(Refused::from(&error))),
             // The client was closed meanwhile: nobody else has it, and it has room for any number.

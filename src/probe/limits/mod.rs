@@ -44,7 +44,7 @@ impl Budget {
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
         Self {
             connections: probe.max,
-            sign_ins: probe.max + refused,
+            sign_ins: plan::most_attempts(probe.max, probe.bare_close),
             refused,
             rests: rests.saturating_add(plan::releases(probe.bare_close)),
         }

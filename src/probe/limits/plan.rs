@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::event::{Probe, ProbePhase, ProbeStep};
-use crate::judge::{is_limit, is_refused_sign_in};
 use crate::protocol::{DialFailure, FailureKind, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.
@@ -62,25 +61,44 @@ pub(super) enum Attempt {
 /// What a dial failed of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
-    /// No further dial may follow, or could say more.
-    is_final: bool,
-    /// In the words of a limit.
-    is_limit: bool,
+    says: Says,
     /// How long the server says to wait.
     wait: Option<Duration>,
 }
 
+/// What a failed dial says of limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    /// That there is one.
+    Limit,
+    /// Nothing. While others are open it may be a limit all the same.
+    Nothing,
+    /// That it failed of something else, or that no other may follow.
+    Otherwise,
+}
+
 impl From<&DialFailure> for Refused {
     fn from(failed: &DialFailure) -> Self {
-        use FailureKind::{Disposed, Dns, Internal, LocalResources, TlsCertificate};
+        use FailureKind::{
+            Closed, ConnectRefused, ConnectReset, ConnectTimeout, Greeting, LimitConnections, LimitRate, ServerBye,
+            ServerNo, ServerUnavailable, Timeout, TlsHandshake,
+        };
         let failure = &failed.failure;
-        let says_nothing_of_limits =
-            matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
-        Self {
-            is_final: says_nothing_of_limits || is_refused_sign_in(failure, failed.sign_in_attempted),
-            is_limit: is_limit(failure.kind),
-            wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration),
-        }
+        let says = match failure.kind {
+            LimitConnections | LimitRate => Says::Limit,
+            Closed | ConnectRefused | ConnectReset | ConnectTimeout | Greeting | ServerBye | ServerNo
+            | ServerUnavailable | Timeout | TlsHandshake => Says::Nothing,
+            _ => Says::Otherwise,
+        };
+        Self { says, wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration) }
+    }
+}
+
+impl Refused {
+    /// Whether asking further may tell more, and is allowed.
+    fn leads_on(&self, open: usize, hold: Duration) -> bool {
+        let is_limit = self.says == Says::Limit || (self.says == Says::Nothing && open > 0);
+        is_limit && self.wait.is_none_or(|wait| wait <= hold)
     }
 }
 
@@ -92,12 +110,11 @@ pub(super) fn next(probe: &Probe, seen: &[Seen]) -> Option<Step> {
     let Some(last) = seen.last() else { return step(Count, 1, Before::Rest(Duration::ZERO)) };
     let number = last.mark.attempt;
     match (last.mark.phase, last.attempt) {
-        (_, Attempt::Refused(refused)) if refused.is_final || refused.wait.is_some_and(|wait| wait > hold) => None,
+        (_, Attempt::Refused(refused)) if !refused.leads_on(last.open, hold) => None,
         (Count, Attempt::LetIn { .. }) if counts_on(probe, seen) => {
             step(Count, number + 1, Before::Rest(probe.pace_us.duration()))
         }
-        // A server that lets nobody in, and does not speak of a limit, has none that could be looked into.
-        (Count, Attempt::Refused(refused)) if refused.is_limit || has_let_in(seen) => step(Hold, 1, Before::Hold(hold)),
+        (Count, Attempt::Refused(_)) => step(Hold, 1, Before::Hold(hold)),
         (Hold, Attempt::Refused(_)) if last.open > 0 => step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0])),
         (Release, Attempt::LetIn { .. }) if probe.bare_close => {
             step(BareClose, 1, Before::Close(Goodbye::Unsaid, RELEASES[0]))
@@ -109,10 +126,18 @@ pub(super) fn next(probe: &Probe, seen: &[Seen]) -> Option<Step> {
     }
 }
 
-/// The most refused attempts that there can be.
+/// The most attempts that there can be.
+pub(super) const fn most_attempts(max: usize, bare_close: bool) -> usize {
+    let closes = if bare_close { 2 } else { 1 };
+    // In the count one more, where the last found another ended; one after the hold, two after each close.
+    max.saturating_add(1 + 1 + RELEASES.len() * closes)
+}
+
+/// The most of them that are refused.
 pub(super) const fn most_refused(bare_close: bool) -> usize {
-    // One in the count, one after the hold, two after each close.
-    2 + RELEASES.len() * if bare_close { 2 } else { 1 }
+    // The bare close comes only after the release has let one in.
+    let after_closes = if bare_close { RELEASES.len() - 1 + RELEASES.len() } else { RELEASES.len() };
+    1 + 1 + after_closes
 }
 
 /// The longest that it rests for slots to come free.
@@ -120,17 +145,12 @@ pub(super) fn releases(bare_close: bool) -> Duration {
     RELEASES[1] * if bare_close { 2 } else { 1 }
 }
 
-fn has_let_in(seen: &[Seen]) -> bool {
-    seen.iter().any(|seen| matches!(seen.attempt, Attempt::LetIn { .. }))
-}
-
 /// Whether one more dial follows a dial that was let in.
 fn counts_on(probe: &Probe, seen: &[Seen]) -> bool {
     let Some((last, before)) = seen.split_last() else { return true };
-    let has_ended_before = before.last().is_some_and(|before| before.ended > 0);
     if last.ended > 0 {
         // Seen twice in a row, the server ends one for each that it lets in. Once may be anything.
-        return !has_ended_before;
+        return before.last().is_none_or(|before| before.ended == 0);
     }
     last.mark.attempt < probe.max && !is_slow(last, before)
 }
@@ -153,7 +173,7 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
     const IN: Attempt = Attempt::LetIn { took: Duration::from_millis(20) };
-    const NO: Attempt = Attempt::Refused(Refused { is_final: false, is_limit: true, wait: None });
+    const NO: Attempt = Attempt::Refused(Refused { says: Says::Limit, wait: None });
 
     /// The steps of a probe whose attempts come to that, in order; each with how many were found ended.
     fn steps(probe: &Probe, attempts: &[(Attempt, usize)]) -> Vec<String> {
@@ -177,10 +197,9 @@ mod tests {
         let probe = Probe { max: 4, pace_us: MS(0).into(), hold_us: MS(3000).into(), bare_close: false };
         let bare = Probe { bare_close: true, ..probe };
         let slow = |took| Attempt::LetIn { took: MS(took) };
-        let refused = |is_final, is_limit, wait: u64| {
-            Attempt::Refused(Refused { is_final, is_limit, wait: Some(MS(wait)).filter(|wait| !wait.is_zero()) })
-        };
-        let all: [(&str, &Probe, &[(Attempt, usize)], &str); 17] = [
+        let refused = |says| Attempt::Refused(Refused { says, wait: None });
+        let waits = |wait| Attempt::Refused(Refused { says: Says::Limit, wait: Some(MS(wait)) });
+        let all: [(&str, &Probe, &[(Attempt, usize)], &str); 18] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
             ("a count", &probe, &[(IN, 0), (NO, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 release#1 end"),
@@ -213,10 +232,11 @@ mod tests {
             ("a slow one", &probe, &[(IN, 0), (IN, 0), (slow(1100), 0)], "count#1 count#2 count#3 end"),
             ("not slow enough", &probe, &[(slow(500), 0), (slow(1499), 0)], "count#1 count#2 count#3"),
             ("slow, but not by much", &probe, &[(IN, 0), (slow(900), 0)], "count#1 count#2 count#3"),
-            ("a wrong password", &probe, &[(IN, 0), (refused(true, false, 0), 0)], "count#1 count#2 end"),
-            ("a longer wait", &probe, &[(IN, 0), (refused(false, true, 3001), 0)], "count#1 count#2 end"),
-            ("a wait", &probe, &[(IN, 0), (refused(false, true, 3000), 0)], "count#1 count#2 hold#1"),
-            ("nobody there", &probe, &[(refused(false, false, 0), 0)], "count#1 end"),
+            ("a wrong password", &probe, &[(IN, 0), (refused(Says::Otherwise), 0)], "count#1 count#2 end"),
+            ("a longer wait", &probe, &[(IN, 0), (waits(3001), 0)], "count#1 count#2 end"),
+            ("a wait", &probe, &[(IN, 0), (waits(3000), 0)], "count#1 count#2 hold#1"),
+            ("closed without a word", &probe, &[(IN, 0), (refused(Says::Nothing), 0)], "count#1 count#2 hold#1"),
+            ("nobody there", &probe, &[(refused(Says::Nothing), 0)], "count#1 end"),
             ("full from the start", &probe, &[(NO, 0), (NO, 0)], "count#1 hold#1 end"),
         ];
         for (what, probe, attempts, due) in all {
@@ -228,12 +248,15 @@ mod tests {
     fn no_probe_has_more_refused_attempts_than_it_says() {
         for bare_close in [false, true] {
             let probe = Probe { max: 9, pace_us: MS(0).into(), hold_us: MS(1).into(), bare_close };
-            // Every way: at each step the dial is let in or refused.
+            // Every way: at each step the dial is let in or refused, and the last of the count may find one ended.
             let mut most = 0;
-            for way in 0..1_u32 << 14 {
-                let attempts: Vec<_> = (0..14).map(|bit| (if way & (1 << bit) == 0 { NO } else { IN }, 0)).collect();
+            for way in 0..1_u32 << 16 {
+                let bit = |bit: u32| way & (1 << bit) != 0;
+                let ended = |attempt: u32| usize::from(attempt == 8 && bit(15));
+                let attempts: Vec<_> = (0..15).map(|at| (if bit(at) { IN } else { NO }, ended(at))).collect();
                 let steps = steps(&probe, &attempts);
                 assert_eq!(steps.last().unwrap(), "end");
+                assert!(steps.len() - 1 <= most_attempts(probe.max, bare_close), "{steps:?}");
                 let made = attempts.iter().take(steps.len() - 1);
                 most = most.max(made.filter(|(attempt, _)| matches!(attempt, Attempt::Refused(_))).count());
             }
