@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mailconn::sandbox::{CloseCause, CommandStatus, Limit, Options, Sandbox, SessionRecord, User};
 
-mod command;
+pub mod command;
 mod faults;
 mod foreign;
 mod limits;

@@ -17,10 +17,12 @@ mod choices;
 mod gates;
 mod limits;
 mod reach;
+mod times;
 
 pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+use times::{duration, positive};
 
 /// What a command that has no stream can be told in.
 const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
@@ -516,18 +518,4 @@ pub struct RunArgs {
     /// Progress on standard error
     #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
     pub progress: ProgressKind,
-}
-
-/// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let time =
-        humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())?;
-    if time > LONGEST { Err("give at most 366d".to_owned()) } else { Ok(time) }
-}
-
-fn positive(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
 }

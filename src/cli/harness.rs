@@ -1,6 +1,5 @@
 //! What a run and a probe have in common: the server that is dialled, the signals, and the report of what happened.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,52 +8,22 @@ use anyhow::{Context, Result, bail};
 use super::descriptors;
 use super::exit;
 use super::interrupt::Interrupts;
-use super::settings::Server;
+use super::settings::{Reach, Reporting, Server};
 use super::stderr;
 use super::target::Target;
 use super::teller::Teller;
 use super::testimony::Witness;
 use mailconn::event::{Event, Policy};
 use mailconn::judge::Judge;
-use mailconn::protocol::{self, EhloName, Transcripts};
-use mailconn::report::{Format, Output, Progress, RunReport, Told};
-use mailconn::sandbox::{Maildrops, Sandbox};
+use mailconn::protocol::{self, Transcripts};
+use mailconn::report::{Progress, RunReport, Told};
+use mailconn::sandbox::Sandbox;
 use mailconn::workload::{Audience, Control, Ended, RunError, Setup, Source};
 
 /// How long the sandbox may take to see that its clients are gone.
 const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// Threads that do no operations: those that listen, write, accept and drive tasks.
 const THREADS_BESIDE: usize = 8;
-
-/// How to reach the server, and how long anything may take there.
-pub struct Reach {
-    /// Whom to dial.
-    pub server: Server,
-    /// What SMTP sessions call themselves.
-    pub ehlo: EhloName,
-    /// For how long a dial may take.
-    pub connect_timeout: Duration,
-    /// For how long an operation may take.
-    pub operation_timeout: Duration,
-    /// For how long an operation may wait.
-    pub wait_timeout: Duration,
-    /// The cap on connections.
-    pub max_connections: Option<usize>,
-    /// The directory of the sessions' transcripts, if they are wanted.
-    pub transcripts: Option<PathBuf>,
-    /// The usual POP3 maildrops of the sandbox.
-    pub maildrops: Maildrops,
-}
-
-/// How to report.
-pub struct Reporting {
-    /// The report's form.
-    pub format: Format,
-    /// Where it goes.
-    pub output: Output,
-    /// Whether it lists every operation.
-    pub each: bool,
-}
 
 /// What has to fit into this process.
 pub struct Room {

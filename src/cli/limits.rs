@@ -2,14 +2,16 @@
 
 mod told;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
 use super::args::LimitsArgs;
-use super::harness::{Harness, Reach, Reporting, Room};
-use super::settings::{self, Server};
+use super::harness::{Harness, Room};
+use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
+use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
@@ -46,9 +48,13 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account);
     let attempts = Attempts::new(args.progress);
-    harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
+    let control = Arc::clone(&harness.control);
+    let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
-    })
+    })?;
+    let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
+    // A question that nobody waits for is not left open.
+    Ok(if reader_went_away && code == Conclusion::Failed.exit_code() { Conclusion::Held.exit_code() } else { code })
 }
 
 /// What is asked of the server.

@@ -1,14 +1,13 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::baseline::Against;
-use super::harness::{Reach, Reporting};
 use super::operations;
 use super::sandbox::listen::Listen;
 use super::secrets;
@@ -61,6 +60,36 @@ pub struct Settings {
     pub progress: ProgressKind,
     /// What is to be said before it begins: why it does so little.
     pub note: Option<String>,
+}
+
+/// How to reach the server, and how long anything may take there.
+pub struct Reach {
+    /// Whom to dial.
+    pub server: Server,
+    /// What SMTP sessions call themselves.
+    pub ehlo: EhloName,
+    /// For how long a dial may take.
+    pub connect_timeout: Duration,
+    /// For how long an operation may take.
+    pub operation_timeout: Duration,
+    /// For how long an operation may wait.
+    pub wait_timeout: Duration,
+    /// The cap on connections.
+    pub max_connections: Option<usize>,
+    /// The directory of the sessions' transcripts, if they are wanted.
+    pub transcripts: Option<PathBuf>,
+    /// The usual POP3 maildrops of the sandbox.
+    pub maildrops: Maildrops,
+}
+
+/// How to report.
+pub struct Reporting {
+    /// The report's form.
+    pub format: Format,
+    /// Where it goes.
+    pub output: Output,
+    /// Whether it lists every operation.
+    pub each: bool,
 }
 
 /// Whom to dial.

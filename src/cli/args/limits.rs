@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{GateArgs, ServerArgs, TranscriptArgs, choices, duration, positive};
+use super::choices;
+use super::gates::GateArgs;
+use super::reach::{ServerArgs, TranscriptArgs};
+use super::times::{duration, positive};
 use mailconn::event::Severity;
 use mailconn::report::{Format, ProgressKind};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{choices, duration, positive};
+use super::choices;
+use super::times::{duration, positive};
 use mailconn::protocol::{TlsVersion, Way};
 use mailconn::sandbox::{Limit, Maildrops};
 
