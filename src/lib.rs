@@ -43,7 +43,8 @@
 //! - [`ledger`]: what is true now, while a stream goes by; [`figures`]: how much of it there was.
 //! - [`judge`]: what a stream proves: the rules, the server's record, the findings, the gates, the exit code. It never asks the
 //!   allocator.
-//! - [`probe`]: what a few connections find out about a server: a check.
+//! - [`probe`]: what a few connections find out about a server: a check, and how many connections it gives. The latter has
+//!   the workload's client and recorder, so that its stream is a run's.
 //! - [`report`]: what a judge found, as a table, JSON or lines. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
 //! - [`observe`]: what a server saw, as events of a run: the sandbox and the stream know nothing of each other.

@@ -61,6 +61,7 @@
 //! | `W2` | never more connections than --max-connections |
 //! | `server-log` | the server's log agrees, session by session |
 //! | `steps` | each step of a scenario did what the record says, and was judged by that |
+//! | `probe` | each step of a probe follows from what was seen before it, and dials once at most |
 //! | `run-end` | figures, findings and exit code are those that the events come to |
 //!
 //! # Gates in a build

@@ -10,6 +10,7 @@ mod fuzz;
 mod gates;
 mod golden;
 mod ledger;
+mod limits;
 mod observe;
 mod operations;
 mod protocol;

@@ -7,11 +7,12 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, CommandStatus, Options, Sandbox, SessionRecord, User};
+use mailconn::sandbox::{CloseCause, CommandStatus, Limit, Options, Sandbox, SessionRecord, User};
 
-mod command;
+pub mod command;
 mod faults;
 mod foreign;
+mod limits;
 mod pop3;
 mod record;
 mod smtp;
@@ -190,7 +191,7 @@ fn authenticate_login_asks_for_the_name_and_then_for_the_password() {
 #[test]
 fn one_connection_too_many_is_refused_in_dovecots_words() {
     let users = vec![User::new("user", "secret"), User::new("other", "secret")];
-    let server = serve(Options { users, connections_per_user: Some(2), ..Options::default() });
+    let server = serve(Options { users, limits: Limit::connections(2).into(), ..Options::default() });
     let mut first = Raw::signed_in(server.address());
     let _second = Raw::signed_in(server.address());
     let mut third = Raw::greeted(server.address());

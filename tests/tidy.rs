@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("judge", &["allocator", "protocol", "event", "figures", "ledger"]),
     ("ledger", &["allocator", "event"]),
     ("observe", &["event", "sandbox"]),
-    ("probe", &["allocator", "event", "figures", "protocol", "judge", "report"]),
+    ("probe", &["allocator", "event", "figures", "protocol", "judge", "report", "workload"]),
     ("report", &["allocator", "protocol", "event", "figures", "judge"]),
     ("sandbox", &[]),
     ("scenario", &["allocator", "protocol", "event", "judge", "workload"]),

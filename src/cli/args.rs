@@ -10,15 +10,19 @@ use mailconn::allocator::Mode;
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
 use mailconn::report::{Format, ProgressKind};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Limit, Maildrops};
 use mailconn::scenario::grammar;
 
 mod choices;
 mod gates;
+mod limits;
 mod reach;
+mod times;
 
 pub use gates::{BaselineArgs, GateArgs};
+pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+use times::{duration, positive};
 
 /// What a command that has no stream can be told in.
 const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
@@ -49,6 +53,13 @@ pub enum Command {
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
     #[command(after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
+    /// Find out how many connections a server gives, and what to set for that
+    ///
+    /// It opens one after the other, each signed in, until the server refuses one or --max are open. Then it finds out whether
+    /// the limit is a count or a rate: it holds what is open and tries once more, signs out of one and tries again. It
+    /// signs out of all at the end, and after Ctrl-C.
+    #[command(after_help = exit::LIMITS_HELP)]
+    Limits(Box<LimitsArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
@@ -152,6 +163,14 @@ pub struct SandboxArgs {
     /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP
     #[arg(long, value_name = "N", help_heading = "Behaviour")]
     pub connections: Option<usize>,
+    /// A limit by what it counts: user=7, address=5, user+address=3 or total=20; repeatable
+    ///
+    /// user=10/60s is a rate. @accept, @greeting, @sign-in or @after (the first command behind the sign-in) says where it
+    /// counts and refuses: user=7@after. Behind a comma, oldest ends the oldest connection instead of refusing the newest,
+    /// release=5s keeps a slot taken for that time after a connection's end, bare-release=5s after an end without LOGOUT or
+    /// QUIT. imap:, smtp: or pop3: before it makes it that protocol's.
+    #[arg(long, value_name = "LIMIT", help_heading = "Behaviour")]
+    pub limit: Vec<Limit>,
     /// Whether a POP3 session has its maildrop to itself
     #[arg(
         long,
@@ -499,18 +518,4 @@ pub struct RunArgs {
     /// Progress on standard error
     #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
     pub progress: ProgressKind,
-}
-
-/// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let time =
-        humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())?;
-    if time > LONGEST { Err("give at most 366d".to_owned()) } else { Ok(time) }
-}
-
-fn positive(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
 }

@@ -13,12 +13,12 @@ const MAPPINGS_OF_A_THREAD: u64 = 4;
 /// Mappings that the rest of the process needs: its code, its libraries, its heap.
 const MAPPINGS_BESIDE: u64 = 2000;
 
-/// Whether the system gives that number of threads their stacks. A thread with its first stack alone cannot even
+/// Whether the system gives that number of threads their stacks; `fewer` is the cure. A thread with its first stack alone cannot even
 /// say so: it takes the process with it.
 ///
 /// # Errors
 /// It does not: one line with the number it gives.
-pub fn make_room_for_threads(workers: u32, of_the_sandbox: usize) -> Result<()> {
+pub fn make_room_for_threads(workers: u32, of_the_sandbox: usize, fewer: &str) -> Result<()> {
     let threads = u64::from(workers) + of_the_sandbox as u64;
     let allowed = std::fs::read_to_string(MAPPINGS).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let Some(allowed) = allowed else { return Ok(()) };
@@ -26,7 +26,7 @@ pub fn make_room_for_threads(workers: u32, of_the_sandbox: usize) -> Result<()> 
     if threads > most {
         let beside = if of_the_sandbox > 0 { ", those of the sandbox included" } else { "" };
         bail!(
-            "--threads {workers}: that makes {threads} threads{beside}, and this system has room for {most}; use fewer, or \
+            "{workers} workers make {threads} threads{beside}, and this system has room for {most}; use {fewer}, or \
              raise its limit (sysctl vm.max_map_count, {allowed} now)"
         );
     }
@@ -51,7 +51,7 @@ const HEAP: usize = 8 << 20;
 ///
 /// # Errors
 /// It does not: one line.
-pub fn make_room_in_memory(threads: usize, of_the_sandbox: usize) -> Result<()> {
+pub fn make_room_in_memory(threads: usize, of_the_sandbox: usize, fewer: &str) -> Result<()> {
     let is_limited = |resource: Resource| resource.get_soft().is_ok_and(|most| most != INFINITY);
     if !is_limited(Resource::AS) && !is_limited(Resource::DATA) {
         return Ok(());
@@ -83,7 +83,7 @@ pub fn make_room_in_memory(threads: usize, of_the_sandbox: usize) -> Result<()> 
     if began < asked {
         let beside = if of_the_sandbox > 0 { ", those of the sandbox included" } else { "" };
         bail!(
-            "the system gave only {began} of {asked} threads the memory they need{beside}; use fewer --threads, or raise \
+            "the system gave only {began} of {asked} threads the memory they need{beside}; use {fewer}, or raise \
              its limit (ulimit -v)"
         );
     }
@@ -109,12 +109,12 @@ const BESIDE: u64 = 64;
 ///
 /// # Errors
 /// The system allows fewer: one line that says how many, and the cure.
-pub fn make_room_for(connections: usize, each: u64) -> Result<()> {
+pub fn make_room_for(connections: usize, each: u64, fewer: &str) -> Result<()> {
     let needed = (connections as u64).saturating_mul(each).saturating_add(BESIDE);
     match rlimit::increase_nofile_limit(needed) {
         Ok(allowed) if allowed < needed => bail!(
             "{connections} connections need {needed} open files, and the system allows {allowed}; raise the limit \
-             (ulimit -n {needed}), or use fewer --threads"
+             (ulimit -n {needed}), or use {fewer}"
         ),
         // Where the limit cannot be read, the run itself shows whether it suffices.
         _ => Ok(()),

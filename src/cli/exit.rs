@@ -30,6 +30,22 @@ Exit codes:
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
 Findings do not change the exit code.";
 
+/// The codes, as the `--help` of a probe of limits prints them.
+pub const LIMITS_HELP: &str = "\
+Examples:
+  mailconn limits --sandbox-connections 7
+  mailconn limits imaps://joe@mail.example.org --need 8
+Exit codes:
+  0        the question is answered, whether a limit was met or not
+  1        it could not be answered
+  2        wrong usage, and nothing was dialled; or the report could not be written
+  3        a gate failed (--fail-if)
+  4        no connection: network, TLS, greeting, or no answer to the sign-in
+  5        sign-in refused
+  6        fewer connections than --need
+  7        an invariant of mailconn's own is broken
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM";
+
 /// The codes, as the `--help` of scenarios prints them.
 pub const SCENARIO_HELP: &str = "\
 Exit codes:

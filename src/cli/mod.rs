@@ -8,7 +8,9 @@ mod diff;
 mod dovecot_log;
 mod exit;
 mod explain;
+mod harness;
 mod interrupt;
+mod limits;
 mod operations;
 mod report;
 mod run;
@@ -46,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Run(args) => Settings::resolve(*args).and_then(run::run),
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
+        Command::Limits(args) => limits::limits(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),
@@ -77,7 +80,11 @@ fn not_understood(mut error: clap::Error) -> ExitCode {
             let help =
                 command.as_ref().map_or_else(|| "mailconn --help".to_owned(), |it| format!("mailconn {it} --help"));
             if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
-                let named = if command.as_deref() == Some("check") { "by its URL" } else { "with --server URL" };
+                let named = if matches!(command.as_deref(), Some("check" | "limits")) {
+                    "by its URL"
+                } else {
+                    "with --server URL"
+                };
                 complain(&format!("a server is named {named}, and a password never belongs in it; see {help}"));
                 return ExitCode::from(exit::USAGE);
             }

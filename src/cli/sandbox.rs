@@ -22,7 +22,7 @@ use super::interrupt;
 use super::secrets;
 use super::stderr;
 use mailconn::report::{Format, Output};
-use mailconn::sandbox::{Options, Sandbox, Transcripts, User};
+use mailconn::sandbox::{Limit, Options, Sandbox, Transcripts, User};
 
 /// The summary is printed within this time, or not at all.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -60,7 +60,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let log = args.log.then(|| Log::new(json));
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
-        connections_per_user: args.connections,
+        limits: limits(args.connections, &args.limit),
         maildrops: args.maildrops,
         latency: args.latency,
         idle_limit: args.idle_limit,
@@ -157,6 +157,11 @@ fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_
         None => {}
     }
     told
+}
+
+/// All limits; one number stands for [`Limit::connections`].
+pub fn limits(connections: Option<usize>, more: &[Limit]) -> Vec<Limit> {
+    connections.map(Limit::connections).into_iter().flatten().chain(more.iter().copied()).collect()
 }
 
 fn check_names(users: &[String]) -> Result<()> {

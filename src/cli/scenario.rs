@@ -34,6 +34,9 @@ const SANDBOX_STOP: Duration = Duration::from_secs(2);
 /// The longest file of a scenario, in bytes; a longer one is not read.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// The cure where there is no room.
+const FEWER: &str = "a scenario with fewer threads and connections";
+
 /// What speaks of several connections is to be seen by POP3 too, as on a real server that locks no maildrop. A scenario that
 /// is about the lock asks for it.
 const MAILDROPS: Maildrops = Maildrops::Shared;
@@ -78,8 +81,8 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     let transcripts = transcripts.context("--transcript")?.map(Arc::new);
     let most = scripts.iter().map(Script::most_connections).max().unwrap_or(0);
     let ends = if in_the_box { 2 } else { 1 };
-    descriptors::make_room_in_memory(most, if in_the_box { most } else { 0 })?;
-    descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()))?;
+    descriptors::make_room_in_memory(most, if in_the_box { most } else { 0 }, FEWER)?;
+    descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()), FEWER)?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut teller = Teller::begin(args.format, true, output, &control)?;

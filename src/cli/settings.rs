@@ -19,7 +19,7 @@ use mailconn::protocol::{
     TlsSettings, Way,
 };
 use mailconn::report::{Format, Output, ProgressKind};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Limit, Maildrops};
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
@@ -42,14 +42,30 @@ const WITHOUT_MAIL: u32 = 8;
 pub struct Settings {
     /// What is done.
     pub plan: Plan,
-    /// To whom.
-    pub server: Server,
     /// The sender of mail; none for the user who signs in.
     pub from: Option<String>,
     /// The recipient of mail; none for the user who signs in.
     pub to: Option<String>,
     /// Where append makes its mailboxes.
     pub scratch: Scratch,
+    /// To whom it is done.
+    pub reach: Reach,
+    /// How it is reported.
+    pub reporting: Reporting,
+    /// Which findings fail the run.
+    pub policy: Policy,
+    /// The run that its gates compare with.
+    pub baseline: Option<BaselineFile>,
+    /// What is told meanwhile.
+    pub progress: ProgressKind,
+    /// What is to be said before it begins: why it does so little.
+    pub note: Option<String>,
+}
+
+/// How to reach the server, and how long anything may take there.
+pub struct Reach {
+    /// Whom to dial.
+    pub server: Server,
     /// What SMTP sessions call themselves.
     pub ehlo: EhloName,
     /// For how long a dial may take.
@@ -60,22 +76,20 @@ pub struct Settings {
     pub wait_timeout: Duration,
     /// The cap on connections.
     pub max_connections: Option<usize>,
+    /// The directory of the sessions' transcripts, if they are wanted.
+    pub transcripts: Option<PathBuf>,
+    /// The usual POP3 maildrops of the sandbox.
+    pub maildrops: Maildrops,
+}
+
+/// How to report.
+pub struct Reporting {
     /// The report's form.
     pub format: Format,
     /// Where it goes.
     pub output: Output,
-    /// Which findings fail the run.
-    pub policy: Policy,
-    /// The run that its gates compare with.
-    pub baseline: Option<BaselineFile>,
     /// Whether it lists every operation.
     pub each: bool,
-    /// What is told meanwhile.
-    pub progress: ProgressKind,
-    /// The directory of the sessions' transcripts, if they are wanted.
-    pub transcripts: Option<PathBuf>,
-    /// What is to be said before it begins: why it does so little.
-    pub note: Option<String>,
 }
 
 /// Whom to dial.
@@ -92,6 +106,8 @@ pub enum Server {
         auth: Option<Way>,
         /// Its limit on connections of a user.
         connections: Option<usize>,
+        /// Its other limits.
+        limits: Vec<Limit>,
         /// Whether a POP3 session has its maildrop to itself, if that was said.
         maildrops: Option<Maildrops>,
         /// How late it replies.
@@ -115,9 +131,10 @@ pub enum Server {
 impl Server {
     /// How the sandbox is to behave, where it is the server; with such maildrops unless it was asked for others.
     pub fn sandbox(&self, usual: Maildrops) -> Option<SandboxOptions> {
-        let Self::Sandbox { connections, maildrops, latency, .. } = self else { return None };
+        let Self::Sandbox { connections, limits, maildrops, latency, .. } = self else { return None };
         let locks_maildrops = maildrops.unwrap_or(usual) == Maildrops::Locked;
-        Some(SandboxOptions { connections: *connections, locks_maildrops, latency_us: (*latency).into() })
+        let limits = limits.iter().map(Limit::to_string).collect();
+        Some(SandboxOptions { connections: *connections, limits, locks_maildrops, latency_us: (*latency).into() })
     }
 
     /// What is spoken there.
@@ -150,22 +167,23 @@ impl Settings {
         Ok(Self {
             note: is_spared(&args, &plan.mix, is_named).then(why_so_few),
             plan,
-            server,
             from: args.from.clone(),
             to: args.to.clone(),
             scratch,
-            ehlo: ehlo(&args.reach)?,
-            connect_timeout,
-            operation_timeout: args.reach.timeout,
-            wait_timeout: args.wait_timeout,
-            max_connections: args.max_connections,
-            format: args.format,
-            output,
+            reach: Reach {
+                server,
+                ehlo: ehlo(&args.reach)?,
+                connect_timeout,
+                operation_timeout: args.reach.timeout,
+                wait_timeout: args.wait_timeout,
+                max_connections: args.max_connections,
+                transcripts: args.transcripts.transcript,
+                maildrops: Maildrops::Locked,
+            },
+            reporting: Reporting { format: args.format, output, each: args.each },
             baseline: BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)?,
             policy,
-            each: args.each,
             progress: args.progress,
-            transcripts: args.transcripts.transcript,
         })
     }
 }
@@ -457,6 +475,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
     }
     let shapes = [
         ("--sandbox-connections", args.sandbox_connections.is_some()),
+        ("--sandbox-limit", !args.sandbox_limit.is_empty()),
         ("--sandbox-maildrops", args.sandbox_maildrops.is_some()),
         ("--sandbox-latency", args.sandbox_latency.is_some()),
     ];
@@ -522,6 +541,7 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         listen: Listen::parse(scheme, args.starttls, false)?,
         auth: *auth,
         connections: args.sandbox_connections,
+        limits: args.sandbox_limit.clone(),
         maildrops: args.sandbox_maildrops,
         latency: args.sandbox_latency.unwrap_or_default(),
     })

@@ -223,6 +223,9 @@ impl<T: fmt::Display> fmt::Display for Called<'_, T> {
 pub struct SandboxOptions {
     /// Its limit on connections of a user.
     pub connections: Option<usize>,
+    /// Its other limits, as they are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
     /// Whether a POP3 session had its maildrop to itself.
     pub locks_maildrops: bool,
     /// How late it replied.

@@ -61,6 +61,20 @@ impl ProbePhase {
     }
 }
 
+impl ProbeStep {
+    /// Whether the probe closes its newest connection in it.
+    #[must_use]
+    pub const fn closes_one(self) -> bool {
+        matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose) && self.attempt == 1
+    }
+
+    /// Whether it does so without a goodbye.
+    #[must_use]
+    pub const fn leaves_without_a_word(self) -> bool {
+        matches!(self.phase, ProbePhase::BareClose) && self.attempt == 1
+    }
+}
+
 /// As each line of the step says it: `count#5`, `release#1`.
 impl fmt::Display for ProbeStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +94,7 @@ pub struct ServerGreeted {
 pub struct Limits {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`.
     pub answered: bool,
-    /// The most connections that were open at once.
+    /// The most connections that were open at once while it counted: the limit, if one was met.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
@@ -92,7 +106,7 @@ pub struct Limits {
     pub release: Option<Release>,
     /// The same after a close without a goodbye.
     pub bare_close: Option<Release>,
-    /// Sessions that the server ended while the probe held them.
+    /// Sessions that the server ended while the probe held them; none that it closed itself.
     pub ended: usize,
     /// Why the probe ended before its question was answered.
     pub stopped: Option<Failure>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
-use crate::event::{Event, Finding, Gated, Policy, SessionRefused, Severity, What};
+use crate::event::{Event, Finding, Gated, Limits, Policy, SessionRefused, Severity, What};
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
@@ -159,6 +159,41 @@ impl Grounds {
         }
     }
 
+    /// What a probe comes to, and why in words where the conclusion alone does not say. A limit that was met is its answer,
+    /// and fails nothing.
+    pub(super) fn conclude_probe(
+        &self,
+        limits: &Limits,
+        proven: &Proven<'_>,
+        findings: &[Finding],
+        gates: &[Gated],
+        policy: &Policy,
+    ) -> (Conclusion, Option<String>) {
+        let is_broken = findings.iter().any(|finding| finding.severity == Severity::Broken)
+            || proven.summary.failures.iter().any(|row| row.kind == FailureKind::Internal);
+        let failing = failing(findings, policy);
+        if let Some(signal) = proven.known.ending().and_then(|ending| ending.interrupted) {
+            (Conclusion::Interrupted(signal), None)
+        } else if is_broken {
+            (Conclusion::Broken, None)
+        } else if self.sign_in_refused {
+            let conclusion = Conclusion::SignInRefused;
+            (conclusion, self.because(conclusion, proven, findings, gates, policy))
+        } else if limits.given == 0 && limits.met.is_none() {
+            (Conclusion::NotConnected, None)
+        } else if !limits.answered {
+            (Conclusion::Failed, Some(unanswered(limits)))
+        } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
+            (Conclusion::Limited, Some(format!("{} of {need} connections were given (--need {need})", limits.given)))
+        } else if failing.is_some() {
+            (Conclusion::Failed, failing)
+        } else if any_failed(gates) {
+            (Conclusion::GateFailed, failed_gates(gates))
+        } else {
+            (Conclusion::Held, Some("the question was answered".to_owned()))
+        }
+    }
+
     /// What the conclusion rests on, in words; none where its own sentence says it all.
     pub(super) fn because(
         &self,
@@ -213,6 +248,16 @@ impl Grounds {
             |failed| format!("{failed} connections could not be created ({kinds})"),
         )
     }
+}
+
+/// Why a probe found no answer.
+fn unanswered(limits: &Limits) -> String {
+    let why = match (&limits.stopped, &limits.met) {
+        (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
+        (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
+        (None, None) => "it ended before it met a limit, or its --max".to_owned(),
+    };
+    format!("the question was not answered: {why}")
 }
 
 fn counted(count: u64, one: &str, many: impl Fn(u64) -> String) -> Option<String> {

@@ -28,6 +28,7 @@ pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
+pub use limits::{Attempt, Probed};
 pub use metrics::{METRICS, Metric, Unit as MetricUnit};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
@@ -48,7 +49,7 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What, Witnessed,
 };
 use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
 use crate::ledger::{Analysis, Ledger};
@@ -78,7 +79,7 @@ pub struct Verdict {
     /// What the gates of the policy come to, in their order.
     pub gates: Vec<Gated>,
     /// What a probe found out; none where the run is none.
-    pub limits: Option<Box<Limits>>,
+    pub probed: Option<Box<Probed>>,
     /// What could not be judged, and why: a sentence for each such finding.
     pub unjudged: Vec<String>,
     /// What it all comes to.
@@ -188,6 +189,12 @@ impl Judge {
         Tally { operations, failed, open: self.known.open() }
     }
 
+    /// The dials of a probe so far: each is settled when the next step begins, or the run ends.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.ramp.attempts()
+    }
+
     /// The figures so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -217,6 +224,11 @@ impl Judge {
         };
         let mut findings: Vec<Finding> = self.detectors.iter().filter_map(found).collect();
         findings.extend_from_slice(&self.believed);
+        let probed = self.ramp.found();
+        if probed.is_some() {
+            // It opens connections to count them: that they were hardly used is no news.
+            findings.retain(|finding| finding.severity != Severity::Advice);
+        }
         findings.sort_by_key(|finding| finding.severity);
         let unjudged = |(spec, detector): &(&Spec, Box<dyn Detector>)| {
             detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
@@ -231,9 +243,15 @@ impl Judge {
         let proof = Proof { rules: rules.agreement, witness: witnessed };
         let gates =
             gates::judge(policy, &self.believed_gates, |wanted| self.figures_of(summary, &findings, proof, wanted));
-        let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
-        let because = grounds.because(conclusion, &proven, &findings, &gates, policy);
-        Verdict { proof, findings, gates, limits: self.ramp.found(), unjudged, conclusion, because }
+        let limits = probed.as_ref().map(|probed| &probed.limits);
+        let (conclusion, because) = match limits {
+            Some(limits) => grounds.conclude_probe(limits, &proven, &findings, &gates, policy),
+            None => {
+                let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
+                (conclusion, grounds.because(conclusion, &proven, &findings, &gates, policy))
+            }
+        };
+        Verdict { proof, findings, gates, probed, unjudged, conclusion, because }
     }
 }
 
@@ -262,7 +280,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
         gates: verdict.gates.clone(),
-        limits: verdict.limits.clone(),
+        limits: verdict.probed.as_ref().map(|probed| Box::new(probed.limits.clone())),
         verdict: verdict.proof,
         judged_by,
         exit_code: verdict.conclusion.exit_code(),

@@ -37,8 +37,13 @@ impl Limit {
     }
 }
 
+/// Every line that the server said of it.
+pub(super) fn lines(failure: &Failure) -> impl Iterator<Item = &str> {
+    failure.server_line.iter().chain(&failure.further_lines).map(String::as_str)
+}
+
 /// Dovecot has one code for both, `[IN-USE]`: its text tells.
-fn is_lock(failure: &Failure) -> bool {
+pub(super) fn is_lock(failure: &Failure) -> bool {
     let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
     !line.contains("connections") && (line.contains("[in-use]") || line.contains("lock"))
 }

@@ -16,7 +16,7 @@ pub(crate) fn stated_limit(line: &str) -> Option<u64> {
         if !is_alone(before, after) || is_a_time(after) || is_in_a_url(before) {
             continue;
         }
-        if is_a_bound(before, after) {
+        if is_a_bound(before, number, after) {
             return Some(number);
         }
         if counts_connections(before, after) {
@@ -63,7 +63,7 @@ fn is_a_time(after: &str) -> bool {
 }
 
 /// What stands around it says that it is the most there may be.
-fn is_a_bound(before: &str, after: &str) -> bool {
+fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
     if let Some(name) = before.strip_suffix('=') {
         let name = name.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
         let counts = ["max", "limit", "connections", "sessions"].iter().any(|part| name.contains(part));
@@ -71,6 +71,9 @@ fn is_a_bound(before: &str, after: &str) -> bool {
     }
     if let Some(count) = before.strip_suffix('/') {
         return is_a_count_of_connections(count, after);
+    }
+    if let Some(count) = before.strip_suffix(" of ").and_then(last_number) {
+        return THINGS.iter().any(|thing| before.contains(thing)) && count >= number;
     }
     if is_of_something_else(after) {
         return false;
@@ -87,6 +90,11 @@ fn is_a_bound(before: &str, after: &str) -> bool {
     leads
         || (counts_connections(before, after)
             && follows.split(|c: char| !c.is_alphanumeric()).any(|word| allows.contains(&word)))
+}
+
+/// The number that the text ends with.
+fn last_number(text: &str) -> Option<u64> {
+    text.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Of `10/10 connections` or `connections: 10/10`, and not of a date, a network or an address.
@@ -194,6 +202,9 @@ mod tests {
             ("NO [LIMIT] Too many connections, 10 connections allowed", Some(10)),
             ("NO [LIMIT] You have 3 connections here, 10 connections maximum", Some(10)),
             ("NO [LIMIT] max connections exceeded (id 75-20020a05)", None),
+            ("NO Too many open connections (11 of 9 from 192.0.2.1, 11 of 10 for joe)", Some(9)),
+            ("NO Too many open connections (3 of 20 from 192.0.2.1, 11 of 10 for joe)", Some(10)),
+            ("NO Too many connections, 3 of 20 mails were read", None),
         ] {
             assert_eq!(stated_limit(line), number, "{line}");
         }

@@ -1,8 +1,10 @@
-//! Questions about a server that a few connections answer. [`check`] opens one and tells each step of it.
+//! Questions about a server that a few connections answer. [`check`] opens one and tells each step of it; [`limits`] opens
+//! one after the other, to see how many the server gives.
 //!
-//! A probe runs no workload and has no client: it dials by itself, through the same connectors.
+//! A check has no client: it dials by itself, through the same connectors.
 
 mod check;
+mod limits;
 
 use std::time::Instant;
 
@@ -11,7 +13,9 @@ pub use check::{
     check_json, check_step,
 };
 
-/// That a probe is to end early.
+pub use limits::{Budget, limits};
+
+/// That a check is to end early.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
     /// Since when.

@@ -155,6 +155,11 @@ impl Lines {
         !self.has_unread() && self.stream.read(&mut [0]).map_or_else(|error| !timeout(&error), |count| count == 0)
     }
 
+    /// Whether the server has said something without being asked, or has closed. Takes nothing.
+    pub(super) fn has_news(&self) -> bool {
+        self.is_broken() || self.has_unread() || self.link.as_ref().is_some_and(|link| link.has_news())
+    }
+
     fn has_unread(&self) -> bool {
         self.taken < self.buffer.len()
     }

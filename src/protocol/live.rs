@@ -183,15 +183,30 @@ impl Link {
         failure
     }
 
+    /// Whether the other side has closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closes_within(Duration::ZERO)
+    }
+
+    /// The same, or whether it has sent what nobody took.
+    pub(super) fn has_news(&self) -> bool {
+        self.comes_to(PollFlags::IN | PollFlags::RDHUP, Duration::ZERO)
+    }
+
     /// Whether the other side closes within that time; it may have before.
     fn closes_within(&self, patience: Duration) -> bool {
+        // What is there to read says nothing: a reply may stand before the end.
+        self.comes_to(PollFlags::RDHUP, patience)
+    }
+
+    /// Whether the socket comes to that within that time, or breaks.
+    fn comes_to(&self, what: PollFlags, patience: Duration) -> bool {
         let Some(socket) = self.socket.upgrade() else { return true };
         let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let timeout = Timespec::try_from(left).ok();
-            // What is there to read says nothing: a reply may stand before the end.
-            let mut ready = [PollFd::new(&*socket, PollFlags::RDHUP)];
+            let mut ready = [PollFd::new(&*socket, what)];
             match poll(&mut ready, timeout.as_ref()) {
                 Ok(0) => return false,
                 Err(rustix::io::Errno::INTR) => {}

@@ -186,6 +186,17 @@ impl MailConnection {
         }
     }
 
+    /// Whether the server has ended the session while nobody used it. Sends nothing and takes nothing: what the server said
+    /// with it is told by the next unit, or by the goodbye.
+    #[must_use]
+    pub fn has_hung_up(&self) -> bool {
+        match self {
+            Self::Imap(connection) => connection.has_hung_up(),
+            Self::Smtp(connection) => connection.has_hung_up(),
+            Self::Pop3(connection) => connection.has_hung_up(),
+        }
+    }
+
     /// Runs one unit; how many items the server named, as each protocol's operation counts them.
     ///
     /// # Errors

@@ -182,9 +182,11 @@ impl<'account> Opening<'account> {
             (Some(ours), Some(now)) => !Arc::ptr_eq(ours, now),
             _ => false,
         };
-        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused};
+        use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, LimitRate, ServerUnavailable};
         if is_replaced && matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused) {
             // Whatever was refused, it is not what signs in now.
+        } else if !self.account.settings.holds_back && matches!(failure.kind, LimitRate | ServerUnavailable) {
+            // Whoever dials next has decided when.
         } else if self.distrusts {
             pass.distrusted(failure);
         } else {

@@ -44,6 +44,9 @@ pub struct Settings {
     /// Asks once more after the sign-in what the server offers, where it did not say: many offer more then. A command
     /// more for each dial; SMTP's extensions do not depend on it (RFC 4954 §4), and are not asked for.
     pub ask_again: bool,
+    /// Whether a server in trouble, or one that throttles, holds the next sign-ins back (rule B6). Not for a client that asks
+    /// after the server's limits, and keeps a pace of its own.
+    pub holds_back: bool,
     /// Hears of each dial while it is under way.
     pub watch: Option<DialWatch>,
     /// Where the server is in this process: why it dropped the connection from that port, if for want of something that
@@ -78,6 +81,7 @@ impl Settings {
             ehlo: EhloName::default(),
             scratch: Scratch::default(),
             ask_again: false,
+            holds_back: true,
             watch: None,
             starved: None,
             transcripts: None,

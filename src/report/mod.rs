@@ -4,6 +4,7 @@
 //! of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`] decides what is written
 //! where, and [`Progress`] what is shown while a run lasts.
 
+mod attempt;
 mod diff;
 mod explain;
 mod format;
@@ -16,6 +17,7 @@ mod words;
 
 use std::str::FromStr;
 
+pub use attempt::attempt_line;
 pub use diff::{diff_json, diff_text};
 pub use explain::{Unexplained, explain, explain_line, explain_text, explained_words};
 pub use format::{Live, Render, Telling};

@@ -94,12 +94,15 @@ impl<'a> Channel<'a> {
         self.outlet.flush(self.deadline, &mut self.wire)
     }
 
-    /// Says this instead of what was passed and not sent.
-    pub fn say_at_once(&mut self, line: Vec<u8>) -> io::Result<()> {
+    /// This is the last word, instead of what was passed and not sent.
+    pub fn part_with(mut self, line: &str) {
+        let line = format!("{line}\r\n").into_bytes();
         if let Some(transcript) = &mut self.transcript {
             transcript.server(&line);
         }
-        self.outlet.say_at_once(line, &mut self.wire)
+        // The client may be gone.
+        let _ = self.outlet.say_at_once(line, &mut self.wire);
+        self.close();
     }
 
     /// Sends what there is to send and not held back, then waits for more to read.

@@ -9,22 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+pub use self::grip::Cut;
 pub(super) use self::grip::{Ending, Grip, is_struck};
 pub(super) use self::outlet::Outlet;
 use super::limits::Limits;
 use super::listening::Protocol;
 use super::lock;
 use super::options::Maildrops;
-
-/// How a connection is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cut {
-    /// The server closes its side: what it has sent still arrives, then the stream ends. Under TLS it ends without
-    /// `close_notify`.
-    Fin,
-    /// The connection is reset: the client's next read or write fails, and what was under way may be lost.
-    Rst,
-}
 
 /// What can be made to go wrong in a running [`Sandbox`](super::Sandbox), from any thread, while its sessions run.
 ///
@@ -120,8 +111,8 @@ impl Faults {
         self.0.refuses.store(refuse, Ordering::Release);
     }
 
-    /// Changes [`Options::connections_per_user`](super::Options::connections_per_user) for those who come from now on;
-    /// nobody who is here has to leave.
+    /// Puts [`Limit::connections`](super::Limit::connections) in the place of limits that count the same, or takes those away;
+    /// nobody who is here has to leave. Other limits stay.
     pub fn limit(&self, connections: Option<usize>) {
         self.0.limits.change(connections);
     }
@@ -183,11 +174,11 @@ impl Drop for Entry {
 }
 
 /// The last line of a session, said unasked.
-pub(super) fn farewell(protocol: Protocol, text: &str) -> Vec<u8> {
+pub(super) fn farewell(protocol: Protocol, text: &str) -> String {
     let before = match protocol {
         Protocol::Imap => "* BYE",
         Protocol::Smtp => "421 4.3.2",
         Protocol::Pop3 => "-ERR",
     };
-    format!("{before} {text}\r\n").into_bytes()
+    format!("{before} {text}")
 }

@@ -27,7 +27,6 @@ use self::reply::Verdict;
 use self::view::View;
 use super::channel::{Arrival, Channel};
 use super::inlet::Progress;
-use super::limits::Place;
 use super::listening::Security;
 use super::mailbox::Account;
 use super::sasl::{Exchange, Step};
@@ -56,7 +55,6 @@ pub(super) fn converse(
         shakes_hands: false,
         followed: false,
         account: None,
-        place: None,
         view: None,
         exchange: None,
         bad_in_a_row: 0,
@@ -75,8 +73,6 @@ struct Session<'a> {
     /// Whether the client has sent more than the present command.
     followed: bool,
     account: Option<Arc<Account>>,
-    /// Held from sign-in to the end, so that the limit counts this session.
-    place: Option<Place>,
     view: Option<View>,
     /// The exchange the next line belongs to, the AUTHENTICATE command that began it, and when that came.
     exchange: Option<(Exchange, Tag<'static>, Instant)>,
@@ -88,6 +84,10 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         channel.allow(SIGN_IN_TIME)?;
+        if let Err(words) = self.around.greet(self.witness) {
+            reply::bye_of(&mut self.out, &words);
+            return self.part(CloseCause::Refused, channel);
+        }
         let capabilities = self.capabilities();
         reply::greeting(&mut self.out, Code::Capability(capabilities), "mailconn sandbox ready.");
         channel.pass(&mut self.out)?;
@@ -164,7 +164,7 @@ impl Session<'_> {
     fn part(&mut self, cause: CloseCause, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         self.witness.closed(cause);
         self.view = None;
-        self.place = None;
+        self.around.admission.leave();
         channel.pass(&mut self.out)?;
         channel.flush()?;
         Ok(cause)
@@ -337,6 +337,13 @@ impl Session<'_> {
     }
 
     fn execute(&mut self, body: CommandBody<'_>) -> Verdict {
+        if self.account.is_some()
+            // These are the server's to answer, whoever has signed in.
+            && !matches!(body, CommandBody::Capability | CommandBody::Id { .. } | CommandBody::Logout)
+            && let Err(words) = self.around.go_on(self.witness)
+        {
+            return Verdict::turned_away(words);
+        }
         match body {
             CommandBody::Capability => {
                 let capabilities = self.capabilities();
@@ -389,20 +396,14 @@ impl Session<'_> {
     }
 
     fn sign_in(&mut self, user: &[u8], password: &[u8]) -> Verdict {
-        match self.around.sign_in(user, password) {
-            Ok((account, place)) => {
+        match self.around.sign_in(user, password, self.witness) {
+            Ok(account) => {
                 self.witness.signed_in(account.name());
                 self.account = Some(account);
-                self.place = Some(place);
                 Verdict::ok("Logged in").code(Code::Capability(self.capabilities()))
             }
             Err(Denied::Unknown) => self.authentication_failed(),
-            // Dovecot says this much and hangs up, without a BYE.
-            Err(Denied::Full(full)) => {
-                let text = full.text();
-                self.witness.refused(&text);
-                Verdict::no(text).other_code("LIMIT").and_close(CloseCause::Refused)
-            }
+            Err(Denied::Limited(words)) => Verdict::turned_away(words),
         }
     }
 

@@ -1,74 +1,253 @@
-//! How many connections may be open at once, counted as Dovecot and Postfix do: per protocol, user and address, or per
-//! address alone where the user is not known yet.
+//! Who is here, and who is counted where: each limit has counts of its own.
+//!
+//! A connection is counted by the limits of each stage that it reaches, until it is over, or for a while longer. Nothing
+//! waits for that while: a count says until when it holds, and is forgotten when it is looked at later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use super::faults::{Ending, Grip};
+use super::limit::{Excess, Limit, LimitStage};
 use super::listening::Protocol;
 use super::lock;
+use super::words::{self, Refused};
 
-/// Who is counted together.
-type Holder = (Protocol, Option<Arc<str>>, IpAddr);
+/// All counts of a limit are looked at, and those that hold nothing are forgotten, when there are so many more of them.
+const SWEEP: usize = 64;
 
-/// The limit and who stands where.
+/// The limits, and who stands where.
 pub(super) struct Limits(Mutex<Standing>);
 
 struct Standing {
-    connections_per_user: Option<usize>,
-    /// Entries leave at zero, so the map is as small as the number of those who are here.
-    admitted: HashMap<Holder, usize>,
+    limits: Vec<Counts>,
+    /// Everyone who is here, in the order of their coming.
+    present: BTreeMap<u64, Present>,
+    came: u64,
 }
 
-/// One connection's place; dropping it gives the place back.
-pub(super) struct Place {
+struct Present {
+    protocol: Protocol,
+    address: IpAddr,
+    /// From the sign-in on.
+    user: Option<Arc<str>>,
+    stage: LimitStage,
+    /// What the session is ended by.
+    grip: Arc<Grip>,
+}
+
+/// Who is counted together. None where the limit does not tell them apart.
+#[derive(PartialEq, Eq, Hash)]
+struct Holder {
+    protocol: Protocol,
+    user: Option<Arc<str>>,
+    address: Option<IpAddr>,
+}
+
+/// A limit, with its counts.
+struct Counts {
+    limit: Limit,
+    of: HashMap<Holder, Count>,
+    /// How many there were when all were last looked at.
+    swept: usize,
+}
+
+/// It holds no more than the limit allows.
+#[derive(Default)]
+struct Count {
+    /// Those that are here.
+    open: BTreeSet<u64>,
+    /// Until when each of the others is counted.
+    until: Vec<Instant>,
+}
+
+/// One connection's place in all counts, until it is dropped.
+pub(super) struct Admission {
     limits: Arc<Limits>,
-    holder: Holder,
-}
-
-/// No place left. Holds the limit in force.
-pub(super) struct Full(pub usize);
-
-impl Full {
-    /// Word for word what Dovecot says, so that a client can be taught on either.
-    pub fn text(&self) -> String {
-        format!("Maximum number of connections from user+IP exceeded (mail_max_userip_connections={})", self.0)
-    }
+    number: u64,
 }
 
 impl Limits {
-    pub fn new(connections_per_user: Option<usize>) -> Self {
-        Self(Mutex::new(Standing { connections_per_user, admitted: HashMap::new() }))
+    pub fn new(limits: Vec<Limit>) -> Self {
+        let limits = limits.into_iter().map(Counts::new).collect();
+        Self(Mutex::new(Standing { limits, present: BTreeMap::new(), came: 0 }))
     }
 
-    /// Whoever is here stays, however many they are.
-    pub fn change(&self, connections_per_user: Option<usize>) {
-        lock(&self.0).connections_per_user = connections_per_user;
-    }
-
-    pub fn admit(self: &Arc<Self>, protocol: Protocol, user: Option<Arc<str>>, from: IpAddr) -> Result<Place, Full> {
-        let holder = (protocol, user, from);
+    /// Sets the limits of [`Limit::connections`], or lifts them. Whoever is here stays, however many they are, and counts.
+    pub fn change(&self, most: Option<usize>) {
         let mut standing = lock(&self.0);
-        let count = standing.admitted.get(&holder).copied().unwrap_or(0);
-        if let Some(limit) = standing.connections_per_user
-            && count >= limit
-        {
-            return Err(Full(limit));
+        let Standing { limits, present, .. } = &mut *standing;
+        for new in Limit::connections(most.unwrap_or_default()) {
+            match (most, limits.iter_mut().find(|counts| counts.limit.counts_as(&new))) {
+                (None, _) => limits.retain(|counts| !counts.limit.counts_as(&new)),
+                (Some(_), Some(counts)) => counts.limit = new,
+                (Some(_), None) => {
+                    let mut counts = Counts::new(new);
+                    present.iter().for_each(|(number, who)| counts.enter(*number, who, Instant::now()));
+                    limits.push(counts);
+                }
+            }
         }
-        standing.admitted.insert(holder.clone(), count + 1);
+    }
+
+    /// A connection was accepted; what ends it is its grip.
+    pub fn accept(self: &Arc<Self>, from: (Protocol, IpAddr), grip: &Arc<Grip>) -> Result<Admission, Refused> {
+        let (protocol, address) = from;
+        let who = Present { protocol, address, user: None, stage: LimitStage::Accept, grip: Arc::clone(grip) };
+        let mut standing = lock(&self.0);
+        standing.came += 1;
+        let number = standing.came;
+        let ended = standing.admit(number, who)?;
         drop(standing);
-        Ok(Place { limits: Arc::clone(self), holder })
+        ended.iter().for_each(Supplanted::end);
+        Ok(Admission { limits: Arc::clone(self), number })
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
+impl Admission {
+    /// The connection has come to that stage, unless a limit is in its way; to the sign-in with its user.
+    pub fn reach(&self, stage: LimitStage, user: Option<&Arc<str>>) -> Result<(), Refused> {
         let mut standing = lock(&self.limits.0);
-        if let Some(count) = standing.admitted.get_mut(&self.holder) {
-            *count -= 1;
-            if *count == 0 {
-                standing.admitted.remove(&self.holder);
+        // One whose place a newer one has taken is about to end.
+        let Some(before) = standing.present.get(&self.number) else { return Ok(()) };
+        let Present { protocol, address, ref grip, .. } = *before;
+        let user = user.or(before.user.as_ref()).cloned();
+        let who = Present { protocol, address, user, stage, grip: Arc::clone(grip) };
+        let ended = standing.admit(self.number, who)?;
+        drop(standing);
+        ended.iter().for_each(Supplanted::end);
+        Ok(())
+    }
+
+    /// Its client has not signed in after all.
+    pub fn retreat(&self) {
+        let mut standing = lock(&self.limits.0);
+        let Standing { limits, present, .. } = &mut *standing;
+        let Some(who) = present.get_mut(&self.number) else { return };
+        for counts in limits.iter_mut().filter(|counts| counts.limit.stage >= LimitStage::SignIn) {
+            counts.leave(self.number, who, Duration::ZERO);
+        }
+        (who.stage, who.user) = (LimitStage::Greeting, None);
+    }
+
+    /// The connection is over, and the server knows it.
+    pub fn leave(&self) {
+        lock(&self.limits.0).leave(self.number, |limit| limit.release);
+    }
+}
+
+impl Drop for Admission {
+    /// Whoever has not left by now leaves without a goodbye.
+    fn drop(&mut self) {
+        lock(&self.limits.0).leave(self.number, |limit| limit.bare_release);
+    }
+}
+
+/// One that has to leave for a newer one.
+struct Supplanted {
+    who: Present,
+    limit: Limit,
+}
+
+impl Supplanted {
+    /// No lock is held.
+    fn end(&self) {
+        self.who.grip.end(Ending::Supplanted(words::supplanted(self.who.protocol, &self.limit)));
+    }
+}
+
+impl Standing {
+    /// Lets a connection come to a stage; those that are returned have to leave for it.
+    fn admit(&mut self, number: u64, who: Present) -> Result<Vec<Supplanted>, Refused> {
+        let now = Instant::now();
+        let here = |counts: &Counts| counts.limit.stage == who.stage;
+        for counts in self.limits.iter_mut().filter(|counts| here(counts)) {
+            let limit = counts.limit;
+            if limit.on_excess == Excess::RefuseNewest && counts.is_full(&who, now) {
+                return Err(Refused { limit, protocol: who.protocol, address: who.address });
             }
         }
+        let mut supplanted = Vec::new();
+        for at in 0..self.limits.len() {
+            let counts = &mut self.limits[at];
+            let limit = counts.limit;
+            if here(counts)
+                && counts.is_full(&who, now)
+                && let Some(oldest) = counts.oldest(&who)
+                && let Some(who) = self.leave(oldest, |it| if *it == limit { Duration::ZERO } else { it.release })
+            {
+                supplanted.push(Supplanted { who, limit });
+            }
+        }
+        self.limits.iter_mut().filter(|counts| here(counts)).for_each(|counts| counts.enter(number, &who, now));
+        self.present.insert(number, who);
+        Ok(supplanted)
+    }
+
+    fn leave(&mut self, number: u64, release: impl Fn(&Limit) -> Duration) -> Option<Present> {
+        let who = self.present.remove(&number)?;
+        self.limits.iter_mut().for_each(|counts| counts.leave(number, &who, release(&counts.limit)));
+        Some(who)
+    }
+}
+
+impl Counts {
+    fn new(limit: Limit) -> Self {
+        Self { limit, of: HashMap::new(), swept: 0 }
+    }
+
+    /// None if the limit does not count it.
+    fn holder(&self, who: &Present) -> Option<Holder> {
+        let Limit { protocol, scope, stage, .. } = self.limit;
+        if who.stage < stage || protocol.is_some_and(|protocol| protocol != who.protocol) {
+            return None;
+        }
+        let user = if scope.has_user() { Some(Arc::clone(who.user.as_ref()?)) } else { None };
+        Some(Holder { protocol: who.protocol, user, address: scope.has_address().then_some(who.address) })
+    }
+
+    fn is_full(&mut self, who: &Present, now: Instant) -> bool {
+        self.holder(who).is_some_and(|holder| {
+            let count = self.of.get_mut(&holder).map_or(0, |count| count.at(now));
+            count >= self.limit.most
+        })
+    }
+
+    /// Who makes room; nobody has to where one that is gone was still counted.
+    fn oldest(&mut self, who: &Present) -> Option<u64> {
+        let count = self.of.get_mut(&self.holder(who)?)?;
+        if count.until.pop().is_some() { None } else { count.open.first().copied() }
+    }
+
+    fn enter(&mut self, number: u64, who: &Present, now: Instant) {
+        let Some(holder) = self.holder(who) else { return };
+        let count = self.of.entry(holder).or_default();
+        match self.limit.within {
+            Some(time) => count.until.push(now + time),
+            None => _ = count.open.insert(number),
+        }
+        if self.of.len() >= self.swept + SWEEP {
+            self.of.retain(|_, count| count.at(now) > 0);
+            self.swept = 2 * self.of.len();
+        }
+    }
+
+    fn leave(&mut self, number: u64, who: &Present, release: Duration) {
+        let Some(holder) = self.holder(who) else { return };
+        let Some(count) = self.of.get_mut(&holder) else { return };
+        if count.open.remove(&number) && !release.is_zero() {
+            count.until.push(Instant::now() + release);
+        }
+        if count.open.is_empty() && count.until.is_empty() {
+            self.of.remove(&holder);
+        }
+    }
+}
+
+impl Count {
+    fn at(&mut self, now: Instant) -> usize {
+        self.until.retain(|until| *until > now);
+        self.open.len() + self.until.len()
     }
 }

@@ -39,7 +39,8 @@
 //!   it is asked to be.
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
 //! - `witness`: what the server itself saw; `record`: where that is kept until it is taken; `transcript`: what went over each session, in files.
-//! - `limits`: how many connections an account may have; `surroundings`: who is let in; `sasl`: how a password is sent.
+//! - `limit`: how many connections there may be; `limits`: who is counted; `words`: what is said to those who are too many.
+//! - `surroundings`: who is let in; `sasl`: how a password is sent.
 //! - `faults`: the one place all replies pass on their way out, and what can be done there from outside.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
 //! - `mailbox`, `message`, `seed`: accounts, their mailboxes, what is in them.
@@ -56,6 +57,7 @@ mod channel;
 mod faults;
 mod imap;
 mod inlet;
+mod limit;
 mod limits;
 mod listening;
 mod mailbox;
@@ -73,8 +75,10 @@ mod tls;
 mod transcript;
 mod wire;
 mod witness;
+mod words;
 
 pub use faults::{Cut, Faults};
+pub use limit::{BadLimit, Excess, Limit, LimitStage, Scope};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Maildrops, Options, User};
 pub use record::Record;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limit::Limit;
 use super::transcript::Transcripts;
 use super::witness::Watch;
 
@@ -11,9 +12,8 @@ use super::witness::Watch;
 pub struct Options {
     /// Who may sign in. Each has INBOX, Archive and Sent, with messages that say where they are.
     pub users: Vec<User>,
-    /// How many connections a user may have open from one address, in each protocol; in SMTP, where the user is not
-    /// known when the connection is made, how many connections one address may have. `None` for no limit.
-    pub connections_per_user: Option<usize>,
+    /// How many connections there may be; each of them holds.
+    pub limits: Vec<Limit>,
     /// Whether a POP3 session has its maildrop to itself.
     pub maildrops: Maildrops,
     /// How late each reply is.
@@ -41,7 +41,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             users: vec![User::new("user", "secret")],
-            connections_per_user: None,
+            limits: Vec::new(),
             maildrops: Maildrops::Locked,
             latency: Duration::ZERO,
             idle_limit: None,

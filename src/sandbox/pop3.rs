@@ -14,10 +14,11 @@ use self::maildrop::{Item, Maildrop};
 use self::reply::Reply;
 use super::channel::{Arrival, Channel};
 use super::inlet::{MAX_SASL_LINE, Progress};
-use super::limits::Place;
+use super::listening::Protocol;
 use super::sasl::{self, Exchange, Step};
 use super::surroundings::{Denied, MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
+use super::words::Words;
 
 /// How long a signed-in client may be silent (RFC 1939, 3: no less than 10 minutes).
 const IDLE_TIME: Duration = Duration::from_secs(10 * 60);
@@ -43,7 +44,6 @@ pub(super) fn converse(
         commands: 0,
         name: None,
         maildrop: None,
-        place: None,
         exchange: None,
         bad_in_a_row: 0,
         out: Vec::new(),
@@ -66,8 +66,6 @@ struct Session<'a> {
     name: Option<Vec<u8>>,
     /// From sign-in to the end: this is the TRANSACTION state.
     maildrop: Option<Maildrop>,
-    /// Held as long, so that the limit counts this session.
-    place: Option<Place>,
     /// The exchange the next line belongs to, the number of the AUTH command that began it, and when that came.
     exchange: Option<(Exchange, u64, Instant)>,
     bad_in_a_row: u32,
@@ -78,6 +76,9 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         channel.allow(SIGN_IN_TIME)?;
+        if let Err(words) = self.around.greet(self.witness) {
+            return self.end(&words.line(Protocol::Pop3), CloseCause::Refused, channel);
+        }
         self.say(true, "mailconn sandbox ready.");
         channel.pass(&mut self.out)?;
         loop {
@@ -136,8 +137,12 @@ impl Session<'_> {
 
     /// Says why, and ends the session.
     fn leave(&mut self, why: &str, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
+        self.end(why, CloseCause::Server, channel)
+    }
+
+    fn end(&mut self, why: &str, cause: CloseCause, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         self.say(false, why);
-        self.part(CloseCause::Server, channel)
+        self.part(cause, channel)
     }
 
     /// Sends what is left to say. The end is on record, and place and maildrop are free, before the client can know of
@@ -145,7 +150,7 @@ impl Session<'_> {
     fn part(&mut self, cause: CloseCause, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         self.witness.closed(cause);
         self.maildrop = None;
-        self.place = None;
+        self.around.admission.leave();
         channel.pass(&mut self.out)?;
         channel.flush()?;
         Ok(cause)
@@ -178,7 +183,10 @@ impl Session<'_> {
             Command::Unknown => Reply::bad("Unknown command."),
             command => match self.maildrop.take() {
                 Some(mut maildrop) => {
-                    let reply = transact(&mut maildrop, command);
+                    let reply = match self.around.go_on(self.witness) {
+                        Ok(()) => transact(&mut maildrop, command),
+                        Err(words) => turned_away(&words),
+                    };
                     self.maildrop = Some(maildrop);
                     reply
                 }
@@ -275,19 +283,21 @@ impl Session<'_> {
     }
 
     fn sign_in(&mut self, user: &[u8], password: &[u8]) -> Reply {
-        match self.around.sign_in(user, password) {
-            Ok((account, place)) => match Maildrop::open(Arc::clone(&account), self.around.faults.locks_maildrops()) {
+        match self.around.sign_in(user, password, self.witness) {
+            Ok(account) => match Maildrop::open(Arc::clone(&account), self.around.faults.locks_maildrops()) {
                 Some(maildrop) => {
                     self.witness.signed_in(account.name());
                     self.maildrop = Some(maildrop);
-                    self.place = Some(place);
                     Reply::ok("Logged in.")
                 }
                 // The session stays where it was: its user may try again (RFC 2449, 8.1.1).
-                None => self.refused("[IN-USE] Mailbox is locked by another POP3 session."),
+                None => {
+                    self.around.admission.retreat();
+                    self.refused("[IN-USE] Mailbox is locked by another POP3 session.")
+                }
             },
             Err(Denied::Unknown) => self.refused("[AUTH] Authentication failed."),
-            Err(Denied::Full(full)) => self.refused(format!("[IN-USE] {}", full.text())).and_close(CloseCause::Refused),
+            Err(Denied::Limited(words)) => turned_away(&words),
         }
     }
 
@@ -304,6 +314,10 @@ impl Session<'_> {
         }
         Reply::ok("Logging out.").and_close(CloseCause::Logout)
     }
+}
+
+fn turned_away(words: &Words) -> Reply {
+    Reply::no(words.line(Protocol::Pop3)).and_close(CloseCause::Refused)
 }
 
 /// What may be said once signed in.

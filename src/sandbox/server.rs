@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::faults::{Faults, Grip};
+use super::limit::Limit;
 use super::limits::Limits;
 use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
@@ -100,15 +101,20 @@ impl Sandbox {
     /// Serves on all listeners until [`Sandbox::stop`]: the same accounts behind them, one record of them all.
     ///
     /// # Errors
-    /// There is no listener, one has no address, the system refused a thread, or no certificate could be made.
+    /// There is no listener, or a limit that no server can keep ([`Limit::check`]); one has no address, the system refused a thread, or no certificate could be made.
     pub fn serve(listening: Vec<Listening>, options: Options) -> io::Result<Self> {
         let addresses = listening.iter().map(|one| one.listener.local_addr()).collect::<io::Result<Vec<_>>>()?;
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is nothing to listen on"));
         }
+        options
+            .limits
+            .iter()
+            .try_for_each(Limit::check)
+            .map_err(|bad| io::Error::new(io::ErrorKind::InvalidInput, bad))?;
         let encrypts = listening.iter().any(|one| one.security != Security::Plain);
         let identity = encrypts.then(|| Identity::new(addresses.iter().map(SocketAddr::ip))).transpose()?;
-        let limits = Arc::new(Limits::new(options.connections_per_user));
+        let limits = Arc::new(Limits::new(options.limits));
         let record = options.keeps_record.then(|| Arc::new(Record::new(options.record_bound)));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
@@ -310,11 +316,19 @@ fn serve(
     let weak = Arc::downgrade(&socket);
     let entry = shared.faults.enter(peer.port(), Weak::clone(&weak));
     let grip = Arc::clone(&entry.grip);
+    let admission = match shared.limits.accept((speaks.0, peer.ip()), &grip) {
+        Ok(admission) => admission,
+        Err(refused) => {
+            witness.refused(&format!("closed without a word, by the limit {}", refused.limit));
+            witness.closed(CloseCause::Refused);
+            return None;
+        }
+    };
     let (shared, starved, held) = (Arc::clone(shared), Arc::clone(&shared.starved), Arc::clone(&socket));
     let thread = thread::Builder::new()
         .name("sandbox session".to_owned())
         .stack_size(STACK)
-        .spawn(move || session::hold(socket, peer, speaks, &shared, entry, &witness));
+        .spawn(move || session::hold(socket, peer, speaks, &shared, (entry, admission), &witness));
     match thread {
         Ok(thread) => {
             starved.ports().remove(&peer.port());

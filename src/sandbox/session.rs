@@ -1,5 +1,6 @@
 //! One session's thread, from the accepted socket to its last byte.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::channel::Channel;
 use super::faults::{self, Ending, Entry, Outlet};
 use super::imap;
+use super::limits::Admission;
 use super::listening::{Protocol, Security};
 use super::pop3;
 use super::server::Shared;
@@ -22,7 +24,7 @@ pub(super) fn hold(
     peer: SocketAddr,
     (protocol, security): (Protocol, Security),
     shared: &Shared,
-    entry: Entry,
+    (entry, admission): (Entry, Admission),
     witness: &SessionWitness,
 ) {
     entry.grip.hold();
@@ -36,11 +38,12 @@ pub(super) fn hold(
     let transcript = transcripts.map(|to| to.begin(witness.number(), (protocol, peer), passwords()));
     let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, transcript, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
-    let (accounts, limits, faults) = (&shared.accounts, &shared.limits, &shared.faults);
-    let around = Surroundings { accounts, limits, faults, protocol, security, tls, peer };
+    let (accounts, faults) = (&shared.accounts, &shared.faults);
+    let around = Surroundings { accounts, admission, went_on: Cell::new(false), faults, protocol, security, tls, peer };
     let cause = match tls.filter(|_| security == Security::Tls).map(|tls| channel.encrypt(tls)) {
         Some(Err(error)) => {
             witness.not_encrypted(&error);
+            drop(around);
             Err(error)
         }
         encrypted => {
@@ -57,17 +60,17 @@ pub(super) fn hold(
     let ending = entry.grip.ending();
     witness.closed(match &cause {
         Ok(cause) => *cause,
+        Err(_) if matches!(ending, Some(Ending::Supplanted(_))) => CloseCause::Supplanted,
         Err(_) if ending.is_some() => CloseCause::Fault,
         Err(_) if stopping() => CloseCause::Server,
         Err(error) => why(error),
     });
+    // Then nothing is half said.
+    let between_replies = cause.is_err_and(|error| faults::is_struck(&error));
     match ending {
         Some(Ending::Cut(how)) => channel.cut(how),
-        Some(Ending::Goodbye(text)) if cause.is_err_and(|error| faults::is_struck(&error)) => {
-            // The client may be gone.
-            let _ = channel.say_at_once(faults::farewell(protocol, &text));
-            channel.close();
-        }
+        Some(Ending::Goodbye(text)) if between_replies => channel.part_with(&faults::farewell(protocol, &text)),
+        Some(Ending::Supplanted(line)) if between_replies => channel.part_with(&line),
         _ => channel.close(),
     }
 }

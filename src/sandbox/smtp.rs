@@ -19,14 +19,12 @@ use self::reply::Reply;
 use self::transaction::Transaction;
 use super::channel::{Arrival, Channel};
 use super::inlet::{MAX_SASL_LINE, Progress};
-use super::limits::Place;
+use super::listening::Protocol;
 use super::mailbox::Account;
 use super::sasl::{self, Exchange, Step};
-use super::surroundings::{MAX_BAD, SIGN_IN_TIME, Surroundings};
+use super::surroundings::{Denied, MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
-
-/// What the server calls itself.
-const HOST: &str = "localhost";
+use super::words::{HOST, Words};
 
 /// How long a server waits for the next command (RFC 5321, 4.5.3.2.7).
 const COMMAND_TIME: Duration = Duration::from_secs(5 * 60);
@@ -50,7 +48,6 @@ pub(super) fn converse(
         messages: 0,
         hello: None,
         account: None,
-        place: None,
         exchange: None,
         transaction: None,
         incoming: None,
@@ -75,8 +72,6 @@ struct Session<'a> {
     messages: u64,
     hello: Option<Hello>,
     account: Option<Arc<Account>>,
-    /// Held from the greeting to the end, so that the limit counts this session.
-    place: Option<Place>,
     /// The exchange the next line belongs to, the number of the AUTH command that began it, and when that came.
     exchange: Option<(Exchange, u64, Instant)>,
     transaction: Option<Transaction>,
@@ -97,15 +92,9 @@ struct Hello {
 impl Session<'_> {
     fn run(&mut self, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         channel.allow(SIGN_IN_TIME)?;
-        let address = self.around.peer.ip();
-        match self.around.limits.admit(self.around.protocol, None, address) {
-            Ok(place) => self.place = Some(place),
-            Err(_) => {
-                let words = format!("421 4.7.0 {HOST} Error: too many connections from {address}");
-                self.witness.refused(&words);
-                self.say(&words);
-                return self.part(CloseCause::Refused, channel);
-            }
+        if let Err(words) = self.around.greet(self.witness) {
+            self.say(&words.line(self.around.protocol));
+            return self.part(CloseCause::Refused, channel);
         }
         self.say(&format!("220 {HOST} ESMTP mailconn sandbox"));
         channel.pass(&mut self.out)?;
@@ -203,7 +192,7 @@ impl Session<'_> {
     /// Sends what is left to say. The end is on record and the place is free before the client can know of it.
     fn part(&mut self, cause: CloseCause, channel: &mut Channel<'_>) -> io::Result<CloseCause> {
         self.witness.closed(cause);
-        self.place = None;
+        self.around.admission.leave();
         channel.pass(&mut self.out)?;
         channel.flush()?;
         Ok(cause)
@@ -263,6 +252,12 @@ impl Session<'_> {
     }
 
     fn execute(&mut self, request: Request<Cow<'_, str>>) -> Reply {
+        if self.account.is_some()
+            && !matches!(request, Request::Quit)
+            && let Err(words) = self.around.go_on(self.witness)
+        {
+            return turned_away(&words);
+        }
         match request {
             Request::Ehlo { host } => self.greet(&host, true),
             Request::Helo { host } => self.greet(&host, false),
@@ -347,13 +342,14 @@ impl Session<'_> {
                 self.exchange = Some((exchange, number, at));
                 return None;
             }
-            Step::Credentials(user, password) => match self.around.accounts.sign_in(&user, &password) {
-                Some(account) => {
+            Step::Credentials(user, password) => match self.around.sign_in(&user, &password, self.witness) {
+                Ok(account) => {
                     self.witness.signed_in(account.name());
-                    self.account = Some(Arc::clone(account));
+                    self.account = Some(account);
                     "235 2.7.0 Authentication successful".into()
                 }
-                None => self.authentication_failed(),
+                Err(Denied::Unknown) => self.authentication_failed(),
+                Err(Denied::Limited(words)) => turned_away(&words),
             },
             Step::Cancelled => "501 5.7.0 Authentication aborted".into(),
             Step::NotBase64 => "501 5.5.2 Error: invalid base64".into(),
@@ -367,4 +363,8 @@ impl Session<'_> {
         self.witness.refused(words);
         words.into()
     }
+}
+
+fn turned_away(words: &Words) -> Reply {
+    Reply::from(words.line(Protocol::Smtp)).and_close(CloseCause::Refused)
 }

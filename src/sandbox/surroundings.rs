@@ -1,5 +1,6 @@
 //! What a session needs to know of the server it belongs to.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use rustls::ServerConfig;
 
 use super::channel::Channel;
 use super::faults::Faults;
-use super::limits::{Full, Limits, Place};
+use super::limit::LimitStage;
+use super::limits::Admission;
 use super::listening::{Protocol, Security};
 use super::mailbox::{Account, Accounts};
 use super::witness::SessionWitness;
+use super::words::{Refused, Words};
 
 /// How long a client may take to sign in, whatever it speaks.
 pub(super) const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
@@ -23,7 +26,10 @@ pub(super) const MAX_BAD: u32 = 20;
 /// The server, as one session sees it.
 pub(super) struct Surroundings<'a> {
     pub accounts: &'a Accounts,
-    pub limits: &'a Arc<Limits>,
+    /// Ended before the client can know that the session is.
+    pub admission: Admission,
+    /// Whether the first command behind the sign-in has come.
+    pub went_on: Cell<bool>,
     pub faults: &'a Faults,
     pub protocol: Protocol,
     pub security: Security,
@@ -36,16 +42,35 @@ pub(super) struct Surroundings<'a> {
 pub(super) enum Denied {
     /// No such user, or another password: which of the two is nobody's business.
     Unknown,
-    Full(Full),
+    Limited(Words),
 }
 
 impl Surroundings<'_> {
+    /// Lets a client in to be greeted, if there is room.
+    pub fn greet(&self, witness: &SessionWitness) -> Result<(), Words> {
+        self.admission.reach(LimitStage::Greeting, None).map_err(|refused| self.turn_away(&refused, witness))
+    }
+
     /// Lets a user in, if there is room.
-    pub fn sign_in(&self, user: &[u8], password: &[u8]) -> Result<(Arc<Account>, Place), Denied> {
+    pub fn sign_in(&self, user: &[u8], password: &[u8], witness: &SessionWitness) -> Result<Arc<Account>, Denied> {
         let account = self.accounts.sign_in(user, password).ok_or(Denied::Unknown)?;
-        let user = Some(Arc::clone(account.name()));
-        let place = self.limits.admit(self.protocol, user, self.peer.ip()).map_err(Denied::Full)?;
-        Ok((Arc::clone(account), place))
+        let reached = self.admission.reach(LimitStage::SignIn, Some(account.name()));
+        reached.map_err(|refused| Denied::Limited(self.turn_away(&refused, witness)))?;
+        Ok(Arc::clone(account))
+    }
+
+    /// Lets a user go on to the first command, if there is room.
+    pub fn go_on(&self, witness: &SessionWitness) -> Result<(), Words> {
+        if self.went_on.replace(true) {
+            return Ok(());
+        }
+        self.admission.reach(LimitStage::After, None).map_err(|refused| self.turn_away(&refused, witness))
+    }
+
+    fn turn_away(&self, refused: &Refused, witness: &SessionWitness) -> Words {
+        let words = Words::of(refused);
+        witness.refused(&words.line(self.protocol));
+        words
     }
 
     /// What the client asked for in the clear, and was promised. It has time to sign in anew.

@@ -79,6 +79,8 @@ pub enum CloseCause {
     Reset,
     /// Too many connections of this user, or from this address.
     Refused,
+    /// A newer connection has taken its place: it was the oldest of too many.
+    Supplanted,
     /// The server ended it: it is stopping, or the client was silent, flooding or babbling.
     Server,
     /// It was ended on purpose, through [`Faults`](super::Faults): the client may have done nothing wrong.
@@ -343,7 +345,9 @@ impl SessionWitness {
                     CloseCause::Logout => of.signed_out += 1,
                     CloseCause::EndOfStream | CloseCause::Reset if !counts => of.left_before_sign_in += 1,
                     CloseCause::EndOfStream | CloseCause::Reset => of.without_goodbye += 1,
-                    CloseCause::Refused | CloseCause::Server | CloseCause::Fault => of.ended_by_server += 1,
+                    CloseCause::Refused | CloseCause::Supplanted | CloseCause::Server | CloseCause::Fault => {
+                        of.ended_by_server += 1;
+                    }
                 }
                 verbs.into_iter().for_each(|(verb, count)| *of.commands.entry(verb).or_default() += count);
             });

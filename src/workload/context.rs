@@ -1,7 +1,7 @@
 //! What a run's workers and tasks share.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::barrier::Barrier;
 use super::control::Control;
@@ -9,9 +9,9 @@ use super::plan::Plan;
 use super::recorder::Recorder;
 use super::recording::Recording;
 use super::switching::Switching;
-use crate::allocator::Client;
-use crate::event::SandboxOptions;
-use crate::protocol::Stationery;
+use crate::allocator::{Client, Mode};
+use crate::event::{self, Dispose, Executor, Lock, Role, RunStart, SandboxOptions, Stretches};
+use crate::protocol::{Protocol, Stationery};
 
 /// How the client of a run is set up, beyond its plan.
 #[derive(Clone, Debug)]
@@ -34,6 +34,38 @@ pub struct Setup {
     pub tls: bool,
     /// Certificates are not verified, as was asked for.
     pub insecure: bool,
+}
+
+impl Setup {
+    /// The start of a run of which nothing is asked in advance: what its workers do is said step by step.
+    pub(crate) fn scripted(&self, protocol: Protocol, mode: Mode, threads: usize, witnessed: bool) -> RunStart {
+        RunStart {
+            schema_version: event::SCHEMA_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: self.run_id.clone(),
+            started: event::to_the_microsecond(SystemTime::now() - self.clock.elapsed()),
+            server: self.server.clone(),
+            sandbox: self.sandbox.clone(),
+            protocol,
+            certificates_verified: self.tls.then_some(!self.insecure),
+            mode,
+            threads,
+            seed: None,
+            asked: None,
+            mix: None,
+            mailboxes: Vec::new(),
+            max_connections: self.max_connections,
+            lock: Lock::Unit,
+            workers: Stretches::of((0..threads).map(|_| (None, Role::default()))),
+            executor: Executor::Threads,
+            dispose: Dispose::Never,
+            tasks: Stretches::of(std::iter::empty()),
+            switches: Vec::new(),
+            scripted: true,
+            witnessed,
+            probe: None,
+        }
+    }
 }
 
 /// What all workers of a run share.

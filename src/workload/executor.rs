@@ -66,11 +66,7 @@ fn threads(context: &Context, collect: impl FnOnce()) -> Result<(), RunError> {
         collect();
         for (worker, thread) in workers {
             if thread.join().is_err() {
-                context.recorder.record(WorkerStopped {
-                    worker,
-                    not_issued: 0,
-                    failure: Some(Box::new(panicked(worker))),
-                });
+                context.recorder.record(stopped_by_a_panic(worker));
             }
         }
         Ok(())
@@ -195,7 +191,9 @@ async fn blocking(mut task: Task, section: fn(&mut Task) -> bool) -> Option<(Tas
     section.await.ok()
 }
 
-fn panicked(worker: WorkerId) -> Failure {
+/// The end of a worker whose thread panicked.
+pub(super) fn stopped_by_a_panic(worker: WorkerId) -> WorkerStopped {
     let message = format!("worker {worker} panicked; this is a defect of mailconn");
-    Failure::new(FailureKind::Internal, Stage::Operation, message)
+    let failure = Failure::new(FailureKind::Internal, Stage::Operation, message);
+    WorkerStopped { worker, not_issued: 0, failure: Some(Box::new(failure)) }
 }

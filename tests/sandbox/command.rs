@@ -17,7 +17,7 @@ use crate::cli::process::{Running, end, mailconn, start_unread};
 const SOON: Duration = Duration::from_secs(4);
 
 /// A server that has said where it is.
-struct Serving {
+pub struct Serving {
     running: Running,
     out: BufReader<ChildStdout>,
     /// By scheme.
@@ -27,7 +27,7 @@ struct Serving {
 }
 
 /// Reads the announcement, of so many lines.
-fn serving(args: &[&str], lines: usize) -> Serving {
+pub fn serving(args: &[&str], lines: usize) -> Serving {
     let mut running = start_unread(&mut mailconn(["sandbox"].iter().chain(args)));
     let mut out = BufReader::new(running.stdout());
     let (mut addresses, mut said) = (BTreeMap::new(), BTreeMap::new());
@@ -50,7 +50,21 @@ fn serving(args: &[&str], lines: usize) -> Serving {
 }
 
 impl Serving {
-    fn password(&self) -> String {
+    pub fn address(&self, scheme: &str) -> SocketAddr {
+        self.addresses[scheme]
+    }
+
+    /// Reads its log up to a line that has this in it.
+    #[track_caller]
+    pub fn wait_for(&mut self, part: &str) {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended, and never said {part}");
+        }
+    }
+
+    pub fn password(&self) -> String {
         self.said["password"].split(' ').next().unwrap().to_owned()
     }
 
@@ -60,7 +74,7 @@ impl Serving {
 
     /// Ends it, and returns what else it said.
     #[track_caller]
-    fn end(mut self, signal: &str) -> String {
+    pub fn end(mut self, signal: &str) -> String {
         let start = Instant::now();
         self.running.signal(signal);
         let mut rest = String::new();

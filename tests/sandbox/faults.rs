@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, Cut, Faults, Options, Protocol, Sandbox, Security, SessionEventKind};
+use mailconn::sandbox::{CloseCause, Cut, Faults, Limit, Options, Protocol, Sandbox, Security, SessionEventKind};
 
 use super::talk::{Encrypted, Talk, eventually, serving, speaking, trust};
 use super::{PATIENCE, of_port};
@@ -242,7 +242,7 @@ fn the_place_and_the_maildrop_are_free_when_a_session_has_been_ended() {
         |faults, port| faults.goodbye(port, "enough"),
     ];
     for words in &ALL {
-        let options = Options { connections_per_user: Some(1), ..Options::default() };
+        let options = Options { limits: Limit::connections(1).into(), ..Options::default() };
         let server = serving(&[(words.protocol, Security::Plain)], options);
         for end in ends.iter().cycle().take(30) {
             let mut client = words.client(&server, Security::Plain);

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, CommandStatus, Maildrops, Options, Protocol, Sandbox, Security, User};
+use mailconn::sandbox::{CloseCause, CommandStatus, Limit, Maildrops, Options, Protocol, Sandbox, Security, User};
 
 use super::PATIENCE;
 use super::talk::{Talk, eventually, serving, speaking, trust};
@@ -147,7 +147,7 @@ fn numbers_stay_what_they_are_whatever_others_do() {
 #[test]
 fn a_maildrop_is_locked_by_its_owner_and_others_may_try_again() {
     let users = vec![User::new("user", "secret"), User::new("other", "secret")];
-    let options = Options { users, connections_per_user: Some(2), ..Options::default() };
+    let options = Options { users, limits: Limit::connections(2).into(), ..Options::default() };
     let server = serving(&[(Protocol::Pop3, Security::Plain)], options);
     let mut owner = signed_in(server.address());
     let mut second = greeted(server.address());
@@ -226,7 +226,7 @@ fn maildrops_can_be_locked_and_shared_while_sessions_run() {
 
 #[test]
 fn one_connection_too_many_is_refused_in_dovecots_words_pop3() {
-    let options = Options { connections_per_user: Some(0), ..Options::default() };
+    let options = Options { limits: Limit::connections(0).into(), ..Options::default() };
     let server = serving(&[(Protocol::Pop3, Security::Plain)], options);
     let mut talk = greeted(server.address());
     talk.ask("USER user");

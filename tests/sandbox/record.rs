@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, Cut, Options, Protocol, Sandbox, Security, SessionRecord};
+use mailconn::sandbox::{CloseCause, Cut, Limit, Options, Protocol, Sandbox, Security, SessionRecord};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::faults::{ALL, Client, Words};
@@ -67,7 +67,7 @@ fn said(record: &[SessionRecord]) -> Vec<String> {
 }
 
 fn options() -> Options {
-    Options { connections_per_user: Some(3), ..Options::default() }
+    Options { limits: Limit::connections(3).into(), ..Options::default() }
 }
 
 /// Says it and hears the first line of the answer.
@@ -204,7 +204,7 @@ fn what_is_taken_part_by_part_is_what_is_on_record_at_the_end() {
 
 #[test]
 fn a_session_that_is_refused_is_taken_like_any_other() {
-    let options = Options { connections_per_user: Some(1), ..Options::default() };
+    let options = Options { limits: Limit::connections(1).into(), ..Options::default() };
     let server = serving(&[(Protocol::Imap, Security::Plain)], options);
     let first = ALL[0].client(&server, Security::Plain);
     let second = ALL[0].client(&server, Security::Plain);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, CommandStatus, Options, Protocol, Sandbox, Security, User};
+use mailconn::sandbox::{CloseCause, CommandStatus, Limit, Options, Protocol, Sandbox, Security, User};
 
 use super::PATIENCE;
 use super::talk::{Talk, eventually, serving, speaking, trust};
@@ -304,7 +304,7 @@ fn a_silent_client_is_told_and_left() {
 
 #[test]
 fn one_connection_too_many_from_an_address_is_refused_at_once() {
-    let options = Options { connections_per_user: Some(2), ..Options::default() };
+    let options = Options { limits: Limit::connections(2).into(), ..Options::default() };
     let server = serving(&[(Protocol::Smtp, Security::Plain)], options);
     let mut first = signed_in(server.address());
     let _second = signed_in(server.address());

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, Options, Protocol, Security, SessionEventKind, User};
+use mailconn::sandbox::{CloseCause, Limit, Options, Protocol, Security, SessionEventKind, User};
 
 use super::PATIENCE;
 use super::talk::{Talk, eventually, serving, speaking, trust};
@@ -194,7 +194,7 @@ fn who_watches_is_told_of_each_session() {
     let tells = Arc::clone(&seen);
     let options = Options {
         users: vec![User::new("user", "secret")],
-        connections_per_user: Some(1),
+        limits: Limit::connections(1).into(),
         watch: Some(Arc::new(move |event| tells.lock().unwrap().push(event.clone()))),
         ..Options::default()
     };
@@ -226,7 +226,7 @@ fn who_watches_is_told_of_each_session() {
     assert_eq!(
         of(2)[2..],
         [
-            refused("Maximum number of connections from user+IP exceeded (mail_max_userip_connections=1)"),
+            refused("[LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=1)"),
             SessionEventKind::Closed { cause: CloseCause::Refused, commands: 1 },
         ]
     );

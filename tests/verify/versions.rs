@@ -248,7 +248,7 @@ fn a_run_that_begins_in_words_of_a_later_version_cannot_be_read_and_one_sentence
         for command in ["verify", "report"] {
             let Ended { code, stdout, stderr, .. } = told(command, &in_a_newer_version(file, from, to), &[]);
             assert_eq!((code, &*stdout, stderr.lines().count()), (2, "", 1), "{stderr}");
-            assert!(stderr.contains("it is of schema version 5, which mailconn 0.1.0 wrote"), "{stderr}");
+            assert!(stderr.contains("it is of schema version 6, which mailconn 0.1.0 wrote"), "{stderr}");
             assert!(stderr.contains(word) && stderr.contains("-start says"), "{stderr}");
         }
     }

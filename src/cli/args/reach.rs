@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{choices, duration, positive};
+use super::choices;
+use super::times::{duration, positive};
 use mailconn::protocol::{TlsVersion, Way};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Limit, Maildrops};
 
 /// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
 /// server like any other.
@@ -40,6 +41,14 @@ pub struct ServerArgs {
     /// The sandbox's limit on connections of a user
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
+    /// A limit of the sandbox, by what it counts: user=7, address=5, user+address=3 or total=20; repeatable
+    ///
+    /// user=10/60s is a rate. @accept, @greeting, @sign-in or @after (the first command behind the sign-in) says where it
+    /// counts and refuses: user=7@after. Behind a comma, oldest ends the oldest connection instead of refusing the newest,
+    /// release=5s keeps a slot taken for that time after a connection's end, bare-release=5s after an end without LOGOUT or
+    /// QUIT. imap:, smtp: or pop3: before it makes it that protocol's.
+    #[arg(long, value_name = "LIMIT", help_heading = "Server")]
+    pub sandbox_limit: Vec<Limit>,
     /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]
     #[arg(long, value_parser = choices::maildrops(), value_name = "HOW", help_heading = "Server")]
     pub sandbox_maildrops: Option<Maildrops>,

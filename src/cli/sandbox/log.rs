@@ -148,6 +148,7 @@ fn words(kind: &SessionEventKind) -> String {
                 CloseCause::EndOfStream => "the client hung up",
                 CloseCause::Reset => "the connection broke",
                 CloseCause::Refused => "too many connections",
+                CloseCause::Supplanted => "a newer connection took its place",
                 CloseCause::Server => "ended by the server",
                 CloseCause::Fault => "ended by a fault that was asked for",
             };

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Event, HowClosed, SessionClosed, Severity, What, WitnessSession};
+use crate::allocator::SessionId;
+use crate::event::{Event, HowClosed, ProbeStep, SessionClosed, Severity, What, WitnessSession};
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Protocol;
@@ -36,6 +37,8 @@ struct Detects {
     /// Ports whose newest session the server may still have for reasons of its own: its dial was given up, or the goodbye had
     /// no good answer. No more than there are ports.
     its_own: BTreeSet<u16>,
+    /// The step of a probe that is under way, and the newest session that was open when it began.
+    step: Option<(ProbeStep, Option<SessionId>)>,
     /// What the server still had when its record was taken.
     held: Vec<(u16, Option<String>)>,
 }
@@ -45,6 +48,13 @@ impl Analysis for Detects {
         match &event.what {
             What::SessionOpened(opened) => drop(self.its_own.remove(&opened.local_port)),
             What::SessionRefused(refused) => self.its_own.extend(refused.local_port),
+            What::ProbeStep(step) => {
+                let newest = known.open_sessions().max_by_key(|session| session.opened);
+                self.step = Some((*step, newest.map(|session| session.id)));
+            }
+            What::SessionClosed(closed) if self.is_by_design(closed) => {
+                self.its_own.extend(known.session(closed.session).map(|session| session.local_port));
+            }
             What::SessionClosed(closed) if closed.closed == HowClosed::NoLogout => self.not_logged_out(closed, known),
             What::WitnessSession(WitnessSession { open: true, peer_port, label, .. }) => {
                 self.held.push((*peer_port, label.clone()));
@@ -55,6 +65,11 @@ impl Analysis for Detects {
 }
 
 impl Detects {
+    /// A probe finds out how soon the server misses one.
+    fn is_by_design(&self, closed: &SessionClosed) -> bool {
+        self.step.is_some_and(|(step, newest)| step.leaves_without_a_word() && newest == Some(closed.session))
+    }
+
     fn not_logged_out(&mut self, closed: &SessionClosed, known: &Ledger) {
         let (Some(session), Some(failure)) = (known.session(closed.session), &closed.failure) else { return };
         if closed.said_goodbye() {

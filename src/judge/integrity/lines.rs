@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Checks, Rule};
-use crate::event::{Envelope, Event, Line, Micros, RunStart, What, started};
+use crate::event::{Envelope, Event, Line, Micros, ProbeStep, RunStart, What, started};
 
 /// So many gaps in the numbers are remembered, to say in which line an event stands: where streams share a file, each change
 /// from one to the other is a gap. Behind the last of them it is not said.
@@ -33,6 +33,8 @@ pub(in crate::judge) struct Lines {
     ended: bool,
     /// The shard that the first line names, or that it names none.
     shard: Option<Option<u32>>,
+    /// The step of a probe that is under way.
+    step: Option<ProbeStep>,
     /// From which number on the numbers stand how many lines further down.
     places: Vec<(u64, u64)>,
 }
@@ -48,6 +50,7 @@ impl Lines {
             witnessed: false,
             ended: false,
             shard: None,
+            step: None,
             places: Vec::new(),
         }
     }
@@ -58,7 +61,13 @@ impl Lines {
         let at = Some(line.number);
         self.started = self.started.or_else(|| started(&line.event.as_ref()?.what));
         match &line.envelope {
-            Some(envelope) => self.place(line.number, envelope, checks),
+            Some(envelope) => {
+                self.place(line.number, envelope, checks);
+                if let Some(What::ProbeStep(step)) = line.event.as_ref().map(|event| &event.what) {
+                    self.step = Some(*step);
+                }
+                self.in_its_step(line.number, envelope, checks);
+            }
             None => self.due += 1,
         }
         self.ended |= line.is_lost && line.envelope.as_ref().is_some_and(|envelope| envelope.event.ends_with("-end"));
@@ -125,6 +134,18 @@ impl Lines {
         });
     }
 
+    /// Each line of a probe names the step that began last.
+    fn in_its_step(&self, line: u64, envelope: &Envelope<'_>, checks: &mut Checks) {
+        let due = self.step.map(|step| step.to_string());
+        if envelope.step.as_deref() != due.as_deref() {
+            checks.check(Rule::Lines, Some(line), false, || {
+                let named = |step: Option<&str>| step.map_or_else(|| "no step".to_owned(), |step| format!("{step:?}"));
+                let (due, said) = (named(due.as_deref()), named(envelope.step.as_deref()));
+                format!("it belongs to {due}, it names {said}")
+            });
+        }
+    }
+
     /// Why the event does not belong here.
     fn misplaced(&self, envelope: Option<&Envelope<'_>>, event: Option<&Event>) -> Option<String> {
         use What::{RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, WitnessCommands, WitnessSession};
@@ -154,9 +175,12 @@ impl Lines {
             let all: std::collections::BTreeSet<_> = names.iter().collect();
             all.len() == names.len() && names.iter().all(|name| name.is_some_and(|name| !name.is_empty()))
         };
-        if start.scripted != (self.whose != Whose::Run) {
-            Some("run-start: it is scripted if and only if it is a scenario's".to_owned())
-        } else if start.scripted
+        let is_scenarios = self.whose != Whose::Run;
+        if start.probe.is_some() && is_scenarios {
+            Some("run-start: no client of a scenario is a probe".to_owned())
+        } else if start.scripted != (is_scenarios || start.probe.is_some()) {
+            Some("run-start: it is scripted if and only if it is a scenario's or a probe's".to_owned())
+        } else if is_scenarios
             && !(distinct(start.workers.entries().map(|it| it.name.as_deref()).collect())
                 && distinct(start.tasks.entries().map(|it| it.name.as_deref()).collect()))
         {

@@ -8,6 +8,7 @@ mod cap;
 mod checks;
 mod lines;
 mod places;
+mod probe;
 mod refusals;
 mod seen;
 mod steps;
@@ -28,6 +29,7 @@ use crate::protocol::Protocol;
 
 use cap::Cap;
 use places::Places;
+use probe::Conduct;
 use refusals::Refusals;
 use seen::Seen;
 use switches::Switches;
@@ -46,6 +48,7 @@ pub struct Integrity {
     cap: Cap,
     switches: Switches,
     refusals: Refusals,
+    conduct: Conduct,
 }
 
 impl Integrity {
@@ -58,7 +61,7 @@ impl Integrity {
 impl Analysis for Integrity {
     fn see(&mut self, event: &Event, known: &Ledger) {
         let Some(start) = known.start().map(Arc::clone) else { return };
-        let Self { checks, work, places, wires, witnessed, cap, switches, refusals } = self;
+        let Self { checks, work, places, wires, witnessed, cap, switches, refusals, conduct } = self;
         let seen = &mut Seen { seq: event.seq, at: event.at, what: &event.what, start: &start, known, checks };
         work.see(seen);
         places.see(seen);
@@ -67,6 +70,7 @@ impl Analysis for Integrity {
         cap.see(seen);
         switches.see(seen);
         refusals.see(seen);
+        conduct.see(seen, event);
     }
 
     fn end(&mut self, known: &Ledger) {
@@ -96,10 +100,12 @@ impl Analysis for Integrity {
             format!("the server was {}, and {} was spoken", start.server, start.protocol.name())
         });
         let names = start.workers.entries().map(|it| &it.name).chain(start.tasks.entries().map(|it| &it.name));
+        let has_name = names.flatten().next().is_some();
         let mut roles = start.workers.entries().map(|it| it.role).chain(start.tasks.entries().map(|it| it.role));
-        let fits = match start.scripted {
-            true => roles.all(|role| role == Role::default()),
-            false => names.flatten().next().is_none(),
+        let fits = match (start.scripted, start.probe) {
+            (true, Some(_)) => !has_name && roles.all(|role| role == Role::default()),
+            (true, None) => roles.all(|role| role == Role::default()),
+            (false, _) => !has_name,
         };
         checks.check(Rule::Header, None, fits, || {
             "only a scenario's workers and tasks have names, and only a run's are told what to create".to_owned()

@@ -290,6 +290,11 @@ impl ImapConnection {
         failure
     }
 
+    /// Whether the server has closed since the last unit.
+    pub(in crate::protocol) fn has_hung_up(&self) -> bool {
+        self.broken || self.parts.link.as_ref().is_some_and(|link| link.is_closed())
+    }
+
     /// How long the last unit waited, when all was said, to see whether the server closes.
     pub(in crate::protocol) fn lingered(&self) -> Duration {
         self.parts.link.as_ref().map_or(Duration::ZERO, |link| link.lingered())

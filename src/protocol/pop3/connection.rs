@@ -76,6 +76,11 @@ impl Pop3Connection {
         self.lines.sign_out(deadline, |lines| reply::command(lines, "QUIT").map(|_| ()))
     }
 
+    /// Whether the server has ended the session since the last unit, or says so now: it speaks only when asked.
+    pub(in crate::protocol) fn has_hung_up(&self) -> bool {
+        self.lines.has_news()
+    }
+
     /// How long the last unit waited, when all was said, to see whether the server closes.
     pub(in crate::protocol) fn lingered(&self) -> Duration {
         self.lines.lingered()

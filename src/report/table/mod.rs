@@ -3,6 +3,7 @@
 pub(super) mod gates;
 pub(super) mod grid;
 mod heading;
+mod limits;
 mod operations;
 mod ranges;
 mod sections;
@@ -85,6 +86,9 @@ impl Live for Lines {
 /// those that failed or took longest; without `most` it has all rows of the report.
 #[must_use]
 pub fn table(report: &RunReport, most: Option<usize>) -> String {
+    if let (Some(probed), Some(probe)) = (&report.verdict.probed, report.start.probe) {
+        return limits::table(report, probed, probe, most);
+    }
     let summary = &report.summary;
     let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
     parts.push(sections::section(summary, most));
@@ -170,14 +174,17 @@ fn headline(report: &RunReport) -> String {
         let others = if left.len() > 1 { format!(" and {} more", count(left.len() as u64 - 1)) } else { String::new() };
         lines.push(format!("left on the server, since it could not be removed: {first}{others}"));
     }
-    if start.certificates_verified == Some(false) {
-        lines.push("WARNING: certificates were not verified (--insecure): anyone may have been the server".to_owned());
-    }
-
-    if ending.still_open > 0 {
-        lines.push(format!("{} still open at the end", many(ending.still_open as u64, "connection")));
-    }
+    lines.extend(warnings(report));
     lines.into_iter().map(|line| grid::paragraph(&line)).collect()
+}
+
+/// What to know of the server, and of what was left with it.
+fn warnings(report: &RunReport) -> impl Iterator<Item = String> {
+    let insecure = (report.start.certificates_verified == Some(false))
+        .then(|| "WARNING: certificates were not verified (--insecure): anyone may have been the server".to_owned());
+    let left = report.ending.still_open as u64;
+    let open = (left > 0).then(|| format!("{} still open at the end", many(left, "connection")));
+    insecure.into_iter().chain(open)
 }
 
 /// How many operations each session carried, if all carried the same number.

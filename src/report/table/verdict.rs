@@ -47,7 +47,7 @@ fn witness(witness: Witnessed) -> String {
     }
 }
 
-/// The conclusion. It is not "all held" if a finding was passed by the policy.
+/// The conclusion. It is not "all held" if a finding was passed by the policy; to a probe a limit is an answer.
 fn concluded(verdict: &Verdict) -> String {
     let passed: Vec<&str> = verdict
         .findings
@@ -56,7 +56,7 @@ fn concluded(verdict: &Verdict) -> String {
         .map(|finding| &*finding.id)
         .collect();
     match verdict.conclusion {
-        Conclusion::Held if !passed.is_empty() => {
+        Conclusion::Held if !passed.is_empty() && verdict.probed.is_none() => {
             format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
         }
         _ => words::concluded(verdict),

@@ -7,11 +7,20 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::Cut;
 use crate::sandbox::lock;
 
 /// How long whoever ends a session waits for it: between two glances at its grip a session does nothing that takes long.
 const END_TIME: Duration = Duration::from_secs(1);
+
+/// How a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The server closes its side: what it has sent still arrives, then the stream ends. Under TLS it ends without
+    /// `close_notify`.
+    Fin,
+    /// The connection is reset: the client's next read or write fails, and what was under way may be lost.
+    Rst,
+}
 
 /// How a session is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +28,8 @@ pub enum Ending {
     Cut(Cut),
     /// One line.
     Goodbye(String),
+    /// A newer connection has taken its place. The last line, whole.
+    Supplanted(String),
 }
 
 /// The session's thread looks here before each reply, while it waits with one, and while a client is slow to take one.

@@ -9,8 +9,10 @@ use imap_codec::imap_types::response::{
 };
 use imap_codec::{GreetingCodec, ResponseCodec};
 
+use crate::sandbox::listening::Protocol;
 use crate::sandbox::mailbox::Refusal;
 use crate::sandbox::witness::{CloseCause, CommandStatus};
+use crate::sandbox::words::Words;
 
 /// How a command is answered, and whether the session goes on.
 pub(super) struct Verdict {
@@ -53,6 +55,11 @@ impl Verdict {
             self.text = format!("{}: {argument}{cut}", self.text.trim_end_matches('.')).into();
         }
         self
+    }
+
+    /// Dovecot says this much and hangs up, without a BYE.
+    pub fn turned_away(words: Words) -> Self {
+        Self::no(words.text).other_code(words.code).and_close(CloseCause::Refused)
     }
 
     pub fn and_close(self, cause: CloseCause) -> Self {
@@ -98,6 +105,11 @@ fn body(verdict: Verdict) -> StatusBody<'static> {
 
 pub(super) fn bye(out: &mut Vec<u8>, text: &'static str) {
     push(out, &Response::Status(Status::Bye(Bye { code: None, text: Text::unvalidated(text) })));
+}
+
+/// In place of a greeting.
+pub(super) fn bye_of(out: &mut Vec<u8>, words: &Words) {
+    out.extend_from_slice(format!("* BYE {}\r\n", words.line(Protocol::Imap)).as_bytes());
 }
 
 pub(super) fn greeting(out: &mut Vec<u8>, code: Code<'_>, text: &'static str) {

@@ -1,0 +1,19 @@
+//! Times as flags have them.
+
+use std::time::Duration;
+
+/// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// `20ms`, `2s`, `1m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let time =
+        humantime::parse_duration(text).map_err(|_| "give a number and a unit, like 20ms, 2s or 1m".to_owned())?;
+    if time > LONGEST { Err("give at most 366d".to_owned()) } else { Ok(time) }
+}
+
+/// The same, but for 0.
+pub(super) fn positive(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
+}

@@ -1,0 +1,85 @@
+//! `mailconn limits`: how many connections a server gives.
+
+mod told;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::args::LimitsArgs;
+use super::harness::{Harness, Room};
+use super::settings::{self, Reach, Reporting, Server};
+use mailconn::event::{Policy, Probe};
+use mailconn::judge::Conclusion;
+use mailconn::probe::{self, Budget};
+use mailconn::sandbox::Maildrops;
+use told::{Attempts, tell_budget};
+
+/// The rest between two connections to a server that is not on this machine.
+const PACE: Duration = Duration::from_secs(3);
+/// No server counts a rate over less.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+/// More than that is no question of a client's any more.
+const MOST: usize = 1000;
+
+/// Probes, reports, and says with what code to exit.
+///
+/// # Errors
+/// Nothing could be probed, or the report could not be written: one line.
+pub fn limits(args: LimitsArgs) -> Result<u8> {
+    let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
+    let probe = probe(&args, &server)?;
+    let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
+    let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
+    let reach = Reach {
+        ehlo: settings::ehlo(&args.reach)?,
+        connect_timeout: settings::connect_timeout(&args.reach, server.protocol()),
+        operation_timeout: args.reach.timeout,
+        // Nobody stands in line: one thread has all connections, any number of them.
+        wait_timeout: args.reach.timeout,
+        max_connections: None,
+        transcripts: args.transcripts.transcript,
+        maildrops: Maildrops::Locked,
+        server,
+    };
+    let connections = Budget::of(&probe).connections;
+    let room = Room { workers: 1, connections, fewer: "a smaller --max" };
+    let (harness, account) = Harness::set_up(reach, &room)?;
+    tell_budget(&probe, &account);
+    let attempts = Attempts::new(args.progress);
+    let control = Arc::clone(&harness.control);
+    let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
+        probe::limits(probe, account, setup, control, source, audience)
+    })?;
+    let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
+    // A question that nobody waits for is not left open.
+    Ok(if reader_went_away && code == Conclusion::Failed.exit_code() { Conclusion::Held.exit_code() } else { code })
+}
+
+/// What is asked of the server.
+fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
+    let LimitsArgs { max, need, hold, .. } = args;
+    ensure!(*max >= 1, "--max 0 opens no connection; give at least 1");
+    ensure!(*max <= MOST, "--max {max} is more than any client needs; give at most {MOST}");
+    if let Some(need) = need {
+        ensure!(*need >= 1, "--need 0 is always given; give at least 1, or leave it out");
+        ensure!(need <= max, "--need {need} is more than --max {max}, so that no server could give it; raise --max");
+    }
+    ensure!(
+        *hold >= SHORTEST_HOLD,
+        "--hold {} is too short to tell a rate from a count; give at least {}",
+        humantime::format_duration(*hold),
+        humantime::format_duration(SHORTEST_HOLD)
+    );
+    ensure!(
+        args.reach.sandbox_connections != Some(0),
+        "--sandbox-connections 0 refuses every sign-in; give at least 1"
+    );
+    let is_here = match server {
+        Server::Sandbox { .. } => true,
+        Server::Real { endpoint, .. } => endpoint.is_loopback(),
+    };
+    let pace = args.pace.unwrap_or(if is_here { Duration::ZERO } else { PACE });
+    Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })
+}

@@ -1,0 +1,274 @@
+//! A probe's steps, one after the other: what each dialled, and what it found of the connections that were open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
+
+use crate::allocator::SessionId;
+use crate::event::{Dial, Event, HowClosed, Micros, ProbePhase, ProbeStep, Release, SessionClosed, What};
+use crate::judge::is_refused_sign_in;
+use crate::ledger::{Analysis, Ledger};
+use crate::protocol::{Failure, FailureKind, Stage};
+
+/// The most steps that are kept: a probe of more says nothing new.
+const KEPT: usize = 4096;
+
+/// A dial of a probe, with what its step found of the connections that were open before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// The step it belongs to.
+    #[serde(serialize_with = "text")]
+    pub step: ProbeStep,
+    /// The session that it was to open.
+    pub session: SessionId,
+    /// When it began, since the start.
+    pub began_us: Micros,
+    /// What it took, until it was signed in or refused.
+    pub took_us: Micros,
+    /// Why it was not let in; null if it was.
+    pub failure: Option<Failure>,
+    /// How many are open after it, as far as the step found.
+    pub open: usize,
+    /// The sessions that the server had ended by then, and that were found so in its step.
+    pub ended: Vec<SessionId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn text<S: Serializer>(step: &ProbeStep, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(step)
+}
+
+/// The steps so far.
+#[derive(Debug, Default)]
+pub(in crate::judge) struct Course {
+    steps: Vec<Step>,
+    /// By the events that opened them.
+    open: BTreeMap<u64, SessionId>,
+    /// Whether a dial was let in.
+    let_in: bool,
+    /// The session that was just dropped: it broke, and the operation that broke it is told of next.
+    dropped: Option<SessionId>,
+    /// Every session that the server ended.
+    ended: BTreeSet<SessionId>,
+}
+
+/// A step, as far as it came.
+#[derive(Debug)]
+pub(in crate::judge) struct Step {
+    pub(in crate::judge) step: ProbeStep,
+    /// How many were open when it began, and the first and the last of them.
+    before: usize,
+    oldest: Option<SessionId>,
+    newest: Option<SessionId>,
+    /// When it closed one itself.
+    pub(in crate::judge) closed: Option<Micros>,
+    pub(in crate::judge) dial: Option<Dialled>,
+    /// The sessions that were found to have been ended by the server, and how.
+    pub(super) ended: BTreeMap<SessionId, Failure>,
+}
+
+/// A dial.
+#[derive(Debug)]
+pub(in crate::judge) struct Dialled {
+    session: SessionId,
+    began: Micros,
+    pub(super) took: Micros,
+    pub(super) phases: Dial,
+    failure: Option<Failure>,
+    /// Whether one was let in before.
+    let_in_before: bool,
+    sign_in_attempted: bool,
+}
+
+impl Analysis for Course {
+    fn see(&mut self, event: &Event, known: &Ledger) {
+        match &event.what {
+            What::ProbeStep(step) if self.steps.len() < KEPT => {
+                let mut open = self.open.values().copied();
+                let (oldest, newest) = (open.next(), open.next_back());
+                self.steps.push(Step {
+                    step: *step,
+                    before: self.open.len(),
+                    oldest,
+                    newest: newest.or(oldest),
+                    closed: None,
+                    dial: None,
+                    ended: BTreeMap::new(),
+                });
+            }
+            What::SessionOpened(it) => {
+                let dialled = Dialled {
+                    session: it.session,
+                    began: it.began_us,
+                    took: it.signed_in_us - it.began_us,
+                    phases: it.dial_us,
+                    failure: None,
+                    let_in_before: self.let_in,
+                    sign_in_attempted: true,
+                };
+                self.dialled(dialled);
+                self.let_in = true;
+                self.open.insert(event.seq, it.session);
+            }
+            What::SessionRefused(it) => {
+                let began = event.at - it.took_us;
+                self.dialled(Dialled {
+                    session: it.session,
+                    began,
+                    took: it.failed_us - began,
+                    phases: it.dial_us,
+                    failure: Some(it.failure.clone()),
+                    let_in_before: self.let_in,
+                    sign_in_attempted: it.sign_in_attempted,
+                });
+            }
+            What::Operation(it) => {
+                if let (Some(failure), Some(session)) = (&it.failure, it.session)
+                    && self.dropped == Some(session)
+                    && !is_of_ours(failure.kind)
+                {
+                    self.lost(session, failure);
+                }
+            }
+            What::SessionClosed(it) => {
+                self.closed(it, event.at);
+                self.dropped = Some(it.session).filter(|_| it.closed == HowClosed::Discarded);
+                if let Some(session) = known.session(it.session) {
+                    self.open.remove(&session.opened);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Course {
+    pub(in crate::judge) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(super) fn of(&self, phase: ProbePhase) -> Vec<&Step> {
+        self.steps.iter().filter(|step| step.step.phase == phase).collect()
+    }
+
+    /// How many sessions the server ended while they were held.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        self.steps.iter().filter_map(Step::attempt).collect()
+    }
+
+    /// From the beginning of the first dial to the end of that step's.
+    pub(super) fn within(&self, step: &Step) -> Micros {
+        let first = self.steps.iter().find_map(|step| step.dial.as_ref()).map(|dial| dial.began);
+        step.dial.as_ref().map(|dial| dial.began + dial.took - first.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// How soon a slot came free after the first step of the phase closed a connection.
+    pub(super) fn release(&self, phase: ProbePhase) -> Option<Release> {
+        let steps = self.of(phase);
+        let closed = steps.first()?.closed?;
+        let after = |step: &&Step| step.dial.as_ref().map(|dial| dial.began + dial.took - closed);
+        let let_in = steps.iter().find(|step| step.was_let_in()).and_then(after);
+        let refused = steps.iter().rfind(|step| step.refusal().is_some()).and_then(after);
+        Some(Release { free_after_us: let_in, taken_after_us: refused })
+    }
+
+    fn dialled(&mut self, dial: Dialled) {
+        if let Some(step) = self.steps.last_mut() {
+            step.dial.get_or_insert(dial);
+        }
+    }
+
+    /// The server ended it.
+    fn lost(&mut self, session: SessionId, how: &Failure) {
+        if self.ended.insert(session)
+            && let Some(step) = self.steps.last_mut()
+        {
+            step.ended.insert(session, how.clone());
+        }
+    }
+
+    fn closed(&mut self, it: &SessionClosed, at: Micros) {
+        let Some(step) = self.steps.last_mut() else { return };
+        let is_its_own = step.newest == Some(it.session);
+        if step.step.closes_one() && is_its_own {
+            step.closed = Some(at);
+        }
+        let by_design = step.step.leaves_without_a_word() && is_its_own;
+        let failure = it.failure.as_ref().filter(|_| it.closed == HowClosed::HungUp);
+        if let Some(failure) = failure.filter(|_| !by_design) {
+            self.lost(it.session, failure);
+        }
+    }
+}
+
+/// Whether an operation ended for a reason that is not that its server ended the session.
+const fn is_of_ours(kind: FailureKind) -> bool {
+    use FailureKind::{Disposed, Internal, LocalResources, Protocol, Timeout};
+    matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
+}
+
+impl Step {
+    pub(super) fn was_let_in(&self) -> bool {
+        self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
+    }
+
+    /// Why its dial was refused, if that can be a limit.
+    pub(super) fn refusal(&self) -> Option<&Failure> {
+        self.dial.as_ref().and_then(|dial| dial.failure.as_ref().filter(|failure| dial.is_limit(failure)))
+    }
+
+    /// Why its dial failed, if that is no limit: the probe ends there.
+    pub(super) fn stop(&self) -> Option<&Failure> {
+        self.dial.as_ref().and_then(|dial| dial.failure.as_ref().filter(|failure| !dial.is_limit(failure)))
+    }
+
+    /// How many of its phase are open after it: those that it found ended were not, when its own came.
+    pub(super) fn open_after(&self) -> usize {
+        let more = usize::from(self.was_let_in());
+        (self.before + more).saturating_sub(self.ended.len() + usize::from(self.closed.is_some()))
+    }
+
+    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away.
+    pub(super) fn lost_another(&self) -> bool {
+        let lost = self.ended.len();
+        self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
+    }
+
+    pub(super) fn lost_the_oldest(&self) -> bool {
+        self.ended.len() == 1 && self.oldest.is_some_and(|oldest| self.ended.contains_key(&oldest))
+    }
+
+    /// In what way the server ended all of several.
+    pub(super) fn went_away(&self) -> Option<&Failure> {
+        let all = self.before > 1 && self.ended.len() >= self.before;
+        self.ended.values().next().filter(|_| all && self.step.phase != ProbePhase::End)
+    }
+
+    fn attempt(&self) -> Option<Attempt> {
+        let dial = self.dial.as_ref()?;
+        Some(Attempt {
+            step: self.step,
+            session: dial.session,
+            began_us: dial.began,
+            took_us: dial.took,
+            failure: dial.failure.clone(),
+            open: self.open_after(),
+            ended: self.ended.keys().copied().collect(),
+        })
+    }
+}
+
+impl Dialled {
+    /// Whether a limit can have refused it: the server says so, or lets nobody in any more, whatever it says.
+    fn is_limit(&self, failure: &Failure) -> bool {
+        use FailureKind::{Disposed, Dns, Internal, LimitConnections, LimitRate, LocalResources, TlsCertificate};
+        let is_other = failure.stage >= Stage::Wait
+            || is_refused_sign_in(failure, self.sign_in_attempted)
+            || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
+        !is_other && (self.let_in_before || matches!(failure.kind, LimitConnections | LimitRate))
+    }
+}

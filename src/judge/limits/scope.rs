@@ -1,0 +1,103 @@
+//! Whose connections a limit counts together: by the server's words, else by the stage at which it refuses.
+
+use std::net::IpAddr;
+
+use crate::event::Scope;
+use crate::judge::refusals::lines;
+use crate::protocol::{Failure, Stage};
+
+/// What a refusal says of whose connections it counts. `user` is who signs in.
+pub(super) fn of(failure: &Failure, user: &str, stage: Option<Stage>) -> Vec<Scope> {
+    let stated = lines(failure).find_map(|line| stated_scope(line, user));
+    stated.map_or_else(|| by_stage(stage), |scope| vec![scope])
+}
+
+/// Before the sign-in the server does not know the user.
+pub(super) fn by_stage(stage: Option<Stage>) -> Vec<Scope> {
+    match stage {
+        None => Scope::ALL.to_vec(),
+        Some(stage) if stage < Stage::Auth => vec![Scope::Address, Scope::Server],
+        Some(_) => vec![Scope::User, Scope::UserAndAddress],
+    }
+}
+
+/// Whose the words say: `from user+IP`, `per user`, `from your IP address`.
+fn stated_scope(line: &str, user: &str) -> Option<Scope> {
+    let line = without_what_has_room(&line.to_lowercase());
+    let user = user.to_lowercase();
+    let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "+,;()[]<>\"'=_".contains(c)).collect();
+    let words: Vec<&str> = words.into_iter().map(|word| word.trim_matches(['.', ':'])).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let is_user = words.iter().any(|word| USERS.contains(word)) || (!user.is_empty() && words.contains(&&*user));
+    let is_address = words.iter().enumerate().any(|(at, word)| {
+        let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
+        let is_one = (ADDRESSES.contains(word) && !MAIL.contains(&before))
+            || (*word == "client" && ["per", "each", "this"].contains(&before));
+        is_one || word.parse::<IpAddr>().is_ok()
+    });
+    match (is_user, is_address) {
+        (true, true) => Some(Scope::UserAndAddress),
+        (true, false) => Some(Scope::User),
+        (false, true) => Some(Scope::Address),
+        (false, false) => WHOLE.iter().any(|whole| line.contains(whole)).then_some(Scope::Server),
+    }
+}
+
+/// Cyrus tells all it counts: `(3 of 10 from 192.0.2.1, 11 of 10 for joe)`. What is below its bound has refused nobody.
+fn without_what_has_room(line: &str) -> String {
+    let has_room = |part: &str| {
+        let part = part.rsplit('(').next().unwrap_or(part).trim();
+        let mut numbers = part.split(' ').filter(|word| *word != "of").map_while(|word| word.parse::<u64>().ok());
+        part.contains(" of ") && numbers.next().zip(numbers.next()).is_some_and(|(count, bound)| count < bound)
+    };
+    line.split(',').filter(|part| !has_room(part)).collect::<Vec<_>>().join(",")
+}
+
+const USERS: [&str; 9] =
+    ["user", "users", "userip", "username", "account", "accounts", "mailbox", "maildrop", "benutzer"];
+const ADDRESSES: [&str; 8] = ["ip", "ips", "userip", "address", "addresses", "host", "network", "subnet"];
+/// `email address` is a user's.
+const MAIL: [&str; 4] = ["email", "e-mail", "mail", "mailbox"];
+const WHOLE: [&str; 6] =
+    ["server is full", "server limit", "server connections", "in total", "all users", "system-wide"];
+
+#[cfg(test)]
+mod tests {
+    use super::stated_scope;
+    use crate::event::Scope;
+
+    #[test]
+    fn the_words_of_a_refusal_say_whose_connections_it_counts() {
+        for (line, scope) in [
+            (
+                "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+                Some(Scope::UserAndAddress),
+            ),
+            ("NO Too many open connections for ann", Some(Scope::User)),
+            ("NO Too many open connections from 192.0.2.7", Some(Scope::Address)),
+            ("BYE Too many connections from your IP address", Some(Scope::Address)),
+            ("421 4.7.0 mx1.example.org Error: too many connections from 192.0.2.7", Some(Scope::Address)),
+            ("421 4.7.0 Too many connections, no more than 20 per client", Some(Scope::Address)),
+            (
+                "421 Too many concurrent SMTP connections from this IP address; please try again later.",
+                Some(Scope::Address),
+            ),
+            ("421 Too many concurrent SMTP connections; please try again later.", None),
+            ("NO [LIMIT] at most 7 sessions per user", Some(Scope::User)),
+            ("-ERR [IN-USE] too many connections for this account", Some(Scope::User)),
+            ("NO Too many connections for this email address", None),
+            ("NO [ALERT] Too many simultaneous connections. (Failure)", None),
+            ("432 4.3.2 Concurrent connections limit exceeded", None),
+            ("421 the server is full", Some(Scope::Server)),
+            ("NO Too many open connections (11 of 10 from 192.0.2.1, 3 of 10 for ann)", Some(Scope::Address)),
+            ("NO Too many open connections (3 of 10 from 192.0.2.1, 11 of 10 for ann)", Some(Scope::User)),
+            ("-ERR Too many open connections (11 of 10 for ann)", Some(Scope::User)),
+            ("-ERR Your account is currently accessed by another client", Some(Scope::User)),
+            ("-ERR [IN-USE] mailbox already in use by pid 12345", Some(Scope::User)),
+            ("* BYE too many open connections from your ip or network", Some(Scope::Address)),
+            ("421 mx.example.org Too many connected clients, try again in a moment", None),
+        ] {
+            assert_eq!(stated_scope(line, "ann"), scope, "{line}");
+        }
+    }
+}

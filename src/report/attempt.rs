@@ -1,0 +1,28 @@
+//! A dial of a probe in a line, as it happens and in the report.
+
+use super::words::span;
+use crate::judge::Attempt;
+
+/// `count#5      let in after 12 ms, 5 open`.
+#[must_use]
+pub fn attempt_line(attempt: &Attempt) -> String {
+    let took = span(attempt.took_us);
+    let how = if attempt.failure.is_none() { "after" } else { "in" };
+    let Attempt { step, open, .. } = attempt;
+    format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
+}
+
+/// `let in`; `refused: limit-connections at auth`; with the sessions that the server ended.
+pub(super) fn came_to(attempt: &Attempt) -> String {
+    let came = match &attempt.failure {
+        None => "let in".to_owned(),
+        Some(failure) => format!("refused: {} at {}", failure.kind, failure.stage),
+    };
+    match &*attempt.ended {
+        [] => came,
+        ended => {
+            let ended: Vec<String> = ended.iter().map(ToString::to_string).collect();
+            format!("{came}; the server had ended {}", ended.join(", "))
+        }
+    }
+}

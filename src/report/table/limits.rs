@@ -1,0 +1,195 @@
+//! A probe for people: how many connections the server gives, how that was found out, and what to set.
+
+mod words;
+
+use self::words::{others, result};
+use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
+use super::{SCREENFUL, verdict, warnings};
+use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
+use crate::figures::worth_showing;
+use crate::judge::{Attempt, Probed};
+use crate::report::attempt::came_to;
+use crate::report::model::RunReport;
+use crate::report::words::{count, many, ms, printable, signal, span};
+
+/// The report of a probe. Without `most` it has a row for each attempt.
+pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
+    let mut parts = vec![
+        heading(report, probe) + &headline(report, probed, probe),
+        ramp(&probed.attempts, most),
+        facts(probed),
+        to_set(report, probed),
+        verdict::section(report),
+    ];
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn heading(report: &RunReport, probe: Probe) -> String {
+    let server = printable(&report.start.server);
+    let pace = if probe.pace_us.is_zero() { String::new() } else { format!(" {} apart", span(probe.pace_us)) };
+    paragraph(&format!(
+        "{server}: how many connections it gives; at most {}{pace}, {} on hold",
+        count(probe.max as u64),
+        span(probe.hold_us)
+    ))
+}
+
+/// The result in a few lines.
+fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
+    let mut lines = Vec::new();
+    if let Some(number) = report.ending.interrupted {
+        lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
+    }
+    lines.push(result(probed, probe));
+    let Limits { attempts, refused, .. } = probed.limits;
+    let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
+    lines.push(format!("{}, {} of them refused{took}", many(attempts as u64, "attempt"), count(refused as u64)));
+    lines.extend(warnings(report));
+    lines.into_iter().map(|line| paragraph(&line)).collect()
+}
+
+/// A row for each attempt; of many the first, and those that were refused or took longest.
+fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
+    let most = most.map(|most| most.min(SCREENFUL));
+    let shown = worth_showing(attempts.len(), most, |index| {
+        let Attempt { failure, ended, took_us, step, .. } = &attempts[index];
+        (failure.is_some() || !ended.is_empty() || step.phase != ProbePhase::Count, *took_us)
+    });
+    let columns = [names("step"), figures("ms"), figures("open"), texts("result").after(2)];
+    let rows = shown.iter().filter_map(|index| attempts.get(*index)).map(|attempt| {
+        let open = count(attempt.open as u64);
+        vec![attempt.step.to_string(), ms(attempt.took_us), open, came_to(attempt)]
+    });
+    let text = grid(&columns, &[], rows);
+    match attempts.len() - shown.len() {
+        0 => text,
+        rest => {
+            let rest = many(rest as u64, "more attempt");
+            text + &paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
+        }
+    }
+}
+
+/// What is known of the limit, and how.
+fn facts(probed: &Probed) -> String {
+    let limits = &probed.limits;
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    if let Some(met) = &limits.met {
+        if let Some(stage) = met.stage {
+            let how = if met.kept_by == KeptBy::Slowing { "slow at" } else { "refused at" };
+            rows.push((how, format!("{stage}, while {} were open", count(limits.given as u64))));
+        }
+        if let Some(failure) = &met.failure {
+            let said = failure.server_line.iter().chain(&failure.further_lines).map(|line| printable(line));
+            let said = said.collect::<Vec<_>>().join("\n");
+            rows.push(("in words", if said.is_empty() { format!("none: {}", printable(&failure.message)) } else { said }));
+        }
+        rows.push(("its number", stated(limits, met)));
+        rows.push(("it counts", counts(met)));
+        rows.push(("proof", proof(probed, met)));
+    }
+    if limits.given > 0 {
+        rows.push(("the others", lived(limits)));
+    }
+    rows.extend(limits.release.map(|release| ("a slot", came_free(release, "a sign-out"))));
+    rows.extend(limits.bare_close.map(|release| ("no goodbye", came_free(release, "a close without one"))));
+    if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
+        rows.push(("to wait", format!("{}, the server says", span(wait))));
+    }
+    labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+}
+
+/// The number in the server's words beside the one that was counted.
+fn stated(limits: &Limits, met: &LimitMet) -> String {
+    let given = limits.given as u64;
+    match met.stated {
+        None => "none: its words name none".to_owned(),
+        Some(stated) if stated == given => format!("{}, as counted", count(stated)),
+        Some(stated) if stated > given && met.kind != LimitKind::Rate => {
+            format!("{}: {} more, which {} hold", count(stated), count(stated - given), others(&met.scopes))
+        }
+        Some(stated) => format!("{}, and {} were let in", count(stated), count(given)),
+    }
+}
+
+fn counts(met: &LimitMet) -> String {
+    let what = match met.kind {
+        LimitKind::Count => "connections that are open",
+        LimitKind::Rate => "connections in a time",
+        LimitKind::Unclear => "connections that are open, or connections in a time",
+    };
+    let each: Vec<&str> = met.scopes.iter().map(|scope| whose(*scope)).collect();
+    let names: Vec<&str> = met.scopes.iter().map(|scope| scope.name()).collect();
+    if met.scopes.len() == Scope::ALL.len() {
+        return format!("{what}; whose cannot be known");
+    }
+    format!("{what}, {} ({})", each.join(" or "), names.join(", "))
+}
+
+const fn whose(scope: Scope) -> &'static str {
+    match scope {
+        Scope::User => "of the account from anywhere",
+        Scope::UserAndAddress => "of the account from one address",
+        Scope::Address => "from one address, whoever signs in",
+        Scope::Server => "of all clients",
+    }
+}
+
+/// How its kind is known.
+fn proof(probed: &Probed, met: &LimitMet) -> String {
+    let held = probed.attempts.iter().find(|attempt| attempt.step.phase == ProbePhase::Hold);
+    let says_rate = met.failure.as_ref().is_some_and(|failure| failure.kind.name() == "limit-rate");
+    match (met.kept_by, met.kind) {
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
+            "twice in a row one was let in, and another one was ended for it".to_owned()
+        }
+        (KeptBy::Slowing, LimitKind::Unclear) => "one slow sign-in: nothing more was tried".to_owned(),
+        (_, LimitKind::Rate) if says_rate => "the server's own words".to_owned(),
+        (_, LimitKind::Rate) => "with all of them held, one more was let in later: only time had passed".to_owned(),
+        (_, LimitKind::Count) => "one was refused again after the hold, and let in when one had signed out".to_owned(),
+        (_, LimitKind::Unclear) if probed.limits.given == 0 => "none: nothing of this client was open".to_owned(),
+        (_, LimitKind::Unclear) if held.is_some_and(|held| held.failure.is_none()) => {
+            "none: one was let in after the hold, but the server had ended one by then".to_owned()
+        }
+        (_, LimitKind::Unclear) if probed.limits.answered => {
+            "none: refused after the hold, and after a sign-out: a longer rate, or a slow release".to_owned()
+        }
+        (_, LimitKind::Unclear) => "none: it did not come to that".to_owned(),
+    }
+}
+
+fn lived(limits: &Limits) -> String {
+    match limits.ended {
+        0 => "lived on: the server ended none of them".to_owned(),
+        1 => "the server ended 1 of them".to_owned(),
+        ended => format!("the server ended {} of them", count(ended as u64)),
+    }
+}
+
+/// How soon a slot came free.
+fn came_free(release: Release, after: &str) -> String {
+    let seconds = |time: Micros| span(time);
+    match (release.free_after_us, release.taken_after_us) {
+        (Some(free), None) => format!("came free within {} of {after}", seconds(free)),
+        (Some(free), Some(taken)) => {
+            format!("was still taken {} after {after}, and free {} after it", seconds(taken), seconds(free))
+        }
+        (None, Some(taken)) => format!("was still taken {} after {after}", seconds(taken)),
+        (None, None) => format!("was given back by {after}; whether it came free was not tried"),
+    }
+}
+
+/// What to set.
+fn to_set(report: &RunReport, probed: &Probed) -> String {
+    let advice = advice(report, probed);
+    if advice.is_empty() {
+        return String::new();
+    }
+    let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
+    format!("What to set\n{lines}")
+}
+
+fn advice(_: &RunReport, _: &Probed) -> Vec<String> {
+    Vec::new()
+}

@@ -1,0 +1,91 @@
+//! The result of a probe in one sentence.
+
+use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Probe, ProbePhase, Scope};
+use crate::judge::Probed;
+use crate::protocol::FailureKind;
+use crate::report::words::{count, many, printable, span};
+
+/// How many connections there are, above all.
+pub(super) fn result(probed: &Probed, probe: Probe) -> String {
+    let limits = &probed.limits;
+    let connections = many(limits.given as u64, "connection");
+    match &limits.met {
+        _ if limits.stopped.is_some() && !limits.answered => stopped(limits),
+        None if limits.answered => {
+            format!("{connections}, and no limit was met: --max {} is as far as it was to go", count(probe.max as u64))
+        }
+        None => format!("{connections} so far, and no limit was met yet"),
+        Some(met) if limits.given == 0 => nothing(met),
+        Some(met) => given(probed, met),
+    }
+}
+
+fn stopped(limits: &Limits) -> String {
+    let Some(failure) = &limits.stopped else { return String::new() };
+    let said = failure.server_line.as_deref().unwrap_or(&failure.message);
+    let by_then = match limits.given {
+        0 => String::new(),
+        given => format!("; {} were open by then", count(given as u64)),
+    };
+    format!("not answered: {} at {}: {}{by_then}", failure.kind, failure.stage, printable(said))
+}
+
+fn nothing(met: &LimitMet) -> String {
+    let is_rate = met.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::LimitRate);
+    if is_rate {
+        return "no connection now: the server throttles".to_owned();
+    }
+    format!("no connection now: the first one was refused, so that {} hold all there are", others(&met.scopes))
+}
+
+fn given(probed: &Probed, met: &LimitMet) -> String {
+    let number = probed.limits.given as u64;
+    let more = many(number, "more connection");
+    let others = others(&met.scopes);
+    match (met.kept_by, met.kind) {
+        (KeptBy::Slowing, _) => slowed(probed),
+        (KeptBy::EndingOldest, _) => {
+            format!("{more} than what {others} hold now; for one beyond that the server ends the oldest")
+        }
+        (KeptBy::EndingAnother, _) => {
+            format!("{more} than what {others} hold now; for one beyond that the server ends another")
+        }
+        (KeptBy::RefusingNewest, LimitKind::Count) => format!("{more} than what {others} hold now"),
+        (KeptBy::RefusingNewest, LimitKind::Rate) => format!(
+            "{} in {}, then no more for a time: the server limits how many come, not how many are open",
+            many(number, "connection"),
+            span(met.within_us)
+        ),
+        (KeptBy::RefusingNewest, LimitKind::Unclear) => format!(
+            "{more} than what {others} hold now, or as many as come in {}: it cannot be told whether the server counts those \
+             that are open or those that come",
+            span(met.within_us)
+        ),
+    }
+}
+
+/// A penalty or a queue.
+fn slowed(probed: &Probed) -> String {
+    let counted: Vec<_> =
+        probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count && it.failure.is_none()).collect();
+    let Some((last, before)) = counted.split_last() else { return String::new() };
+    let usual = before.iter().map(|it| it.took_us).max().unwrap_or_default();
+    format!(
+        "{} as quick as any; the next one took {}, and those before {} at most: a penalty, or a queue",
+        many(before.len() as u64, "connection"),
+        span(last.took_us),
+        span(usual)
+    )
+}
+
+/// Whose connections count besides.
+pub(super) fn others(scopes: &[Scope]) -> &'static str {
+    match scopes {
+        [Scope::UserAndAddress] => "other clients of the account at this address",
+        [Scope::Address] => "other clients at this address",
+        scopes if scopes.iter().all(|scope| matches!(scope, Scope::User | Scope::UserAndAddress)) => {
+            "other clients of the account"
+        }
+        _ => "other clients",
+    }
+}

@@ -1,0 +1,351 @@
+//! What a probe finds out, from its events alone.
+
+use serde_json::{Value, json};
+
+use super::written::{Probing, USERIP, again, holds, limits};
+use crate::support::tool;
+use crate::support::written::bytes;
+
+/// What is due of the given fields, each by its place: `met.kind`.
+#[track_caller]
+fn comes_to(lines: &[Value], exit_code: u64, due: &[(&str, Value)]) {
+    holds(lines);
+    let found = limits(lines);
+    for (place, due) in due {
+        let at = place.split('.').fold(found, |at, name| &at[name]);
+        assert_eq!(at, due, "{place}: {found:#}");
+    }
+    assert_eq!(lines.last().unwrap()["exit_code"], exit_code, "{found:#}");
+}
+
+/// Seven are let in, the eighth is not, nor after the hold.
+fn full() -> Probing {
+    Probing::new("imap", 32).count(7).step("count", 8).over().all_answer().step("hold", 1).all_answer().over()
+}
+
+#[test]
+fn a_limit_of_seven_connections_is_a_count_where_a_slot_that_is_given_back_is_given_again() {
+    let lines = full().release().let_in().end();
+    comes_to(
+        &lines,
+        0,
+        &[
+            ("answered", json!(true)),
+            ("given", json!(7)),
+            ("attempts", json!(10)),
+            ("refused", json!(2)),
+            ("ended", json!(0)),
+            ("met.kind", json!("count")),
+            ("met.kept_by", json!("refusing-newest")),
+            ("met.scopes", json!(["user-and-address"])),
+            ("met.stage", json!("auth")),
+            ("met.failure.server_line", json!(USERIP)),
+            ("met.stated", json!(7)),
+            ("met.stated_wait_us", Value::Null),
+            ("release.taken_after_us", Value::Null),
+            ("bare_close", Value::Null),
+            ("stopped", Value::Null),
+        ],
+    );
+    let free_after = limits(&lines)["release"]["free_after_us"].as_u64().unwrap();
+    assert!((2_000_000..2_100_000).contains(&free_after), "{free_after}");
+}
+
+#[test]
+fn a_slot_may_come_free_late_or_not_at_all() {
+    let late = full().release().over().release_again().let_in().end();
+    comes_to(&late, 0, &[("met.kind", json!("count")), ("given", json!(7)), ("refused", json!(3))]);
+    let release = &limits(&late)["release"];
+    let at = |name: &str| release[name].as_u64().unwrap() / 1_000_000;
+    assert_eq!((at("taken_after_us"), at("free_after_us")), (2, 30), "{release}");
+    let never = full().release().over().release_again().over().end();
+    comes_to(
+        &never,
+        0,
+        &[
+            ("answered", json!(true)),
+            ("met.kind", json!("unclear")),
+            ("refused", json!(4)),
+            ("release.free_after_us", Value::Null),
+        ],
+    );
+}
+
+#[test]
+fn a_limit_that_time_alone_lifts_is_a_rate() {
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
+    let lines = lines.step("hold", 1).all_answer().let_in().end();
+    comes_to(&lines, 0, &[("given", json!(3)), ("met.kind", json!("rate")), ("answered", json!(true))]);
+    // So is one that the server calls so, whatever comes of it.
+    let line = "NO [LIMIT] Login rate limit exceeded, try again in 15 minutes";
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).refused("limit-rate", "auth", Some(line)).end();
+    comes_to(
+        &lines,
+        0,
+        &[
+            ("given", json!(3)),
+            ("met.kind", json!("rate")),
+            ("met.stated_wait_us", json!(900_000_000)),
+            ("answered", json!(true)),
+        ],
+    );
+    // One that was let in when another had gone proves nothing.
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
+    let lines = lines.step("hold", 1).lost(0).let_in().end();
+    comes_to(&lines, 0, &[("met.kind", json!("unclear")), ("ended", json!(1)), ("answered", json!(true))]);
+}
+
+#[test]
+fn a_server_that_lets_in_all_has_no_limit_up_to_there() {
+    let lines = Probing::new("imap", 4).count(4).end();
+    let due = [("given", json!(4)), ("answered", json!(true)), ("met", Value::Null), ("refused", json!(0))];
+    comes_to(&lines, 0, &due);
+}
+
+#[test]
+fn closed_without_a_word_while_others_are_open_is_a_refusal() {
+    for (kind, stage) in [("closed", "greeting"), ("connect-reset", "connect"), ("timeout", "greeting")] {
+        let lines = Probing::new("imap", 32).count(4).step("count", 5).refused(kind, stage, None).all_answer();
+        let lines = lines.step("hold", 1).all_answer().refused(kind, stage, None).release().let_in().end();
+        comes_to(
+            &lines,
+            0,
+            &[
+                ("given", json!(4)),
+                ("met.kind", json!("count")),
+                ("met.stage", json!(stage)),
+                ("met.scopes", json!(["address", "server"])),
+                ("met.stated", Value::Null),
+            ],
+        );
+    }
+    // At the first dial it is none: nothing came to be.
+    let lines = Probing::new("imap", 32).step("count", 1).refused("closed", "greeting", None).end();
+    let due =
+        [("given", json!(0)), ("met", Value::Null), ("answered", json!(false)), ("stopped.kind", json!("closed"))];
+    comes_to(&lines, 4, &due);
+}
+
+#[test]
+fn at_the_first_dial_a_limit_is_met_and_a_server_in_trouble_is_none() {
+    let lines = Probing::new("imap", 32).step("count", 1).over().step("hold", 1).over().end();
+    comes_to(&lines, 0, &[("given", json!(0)), ("answered", json!(true)), ("met.kind", json!("unclear"))]);
+    let trouble = Some("NO [UNAVAILABLE] Internal error occurred");
+    let lines = Probing::new("imap", 32).step("count", 1).refused("server-unavailable", "auth", trouble).end();
+    comes_to(&lines, 4, &[("given", json!(0)), ("met", Value::Null), ("stopped.kind", json!("server-unavailable"))]);
+    // Once it has let some in, it is a refusal like others.
+    let lines = Probing::new("imap", 32).count(2).step("count", 3).refused("server-unavailable", "auth", trouble);
+    let lines = lines.step("hold", 1).refused("server-unavailable", "auth", trouble).release().let_in().end();
+    comes_to(
+        &lines,
+        0,
+        &[("given", json!(2)), ("met.kind", json!("count")), ("met.scopes", json!(["user", "user-and-address"]))],
+    );
+}
+
+#[test]
+fn a_server_that_ends_the_oldest_is_believed_when_it_does_so_twice() {
+    let lines =
+        Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).step("count", 5).let_in().lost(0).end();
+    comes_to(
+        &lines,
+        0,
+        &[
+            ("given", json!(3)),
+            ("ended", json!(2)),
+            ("met.kind", json!("count")),
+            ("met.kept_by", json!("ending-oldest")),
+            ("met.stage", Value::Null),
+            ("met.failure.kind", json!("limit-connections")),
+            ("answered", json!(true)),
+        ],
+    );
+    let lines =
+        Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(1).step("count", 5).let_in().lost(0).end();
+    comes_to(&lines, 0, &[("given", json!(3)), ("met.kept_by", json!("ending-another"))]);
+    // Once may be anything.
+    let lines = Probing::new("imap", 4).step("count", 1).let_in().all_answer().step("count", 2).let_in().lost(0);
+    let lines = lines.step("count", 3).let_in().all_answer().step("count", 4).let_in().all_answer().end();
+    comes_to(&lines, 0, &[("given", json!(3)), ("ended", json!(1)), ("met", Value::Null), ("answered", json!(true))]);
+}
+
+#[test]
+fn a_server_that_keeps_one_connection_of_pop3_and_ends_the_other_is_one_that_ends_the_oldest() {
+    let lines =
+        Probing::new("pop3", 32).count(1).step("count", 2).let_in().lost(0).step("count", 3).let_in().lost(0).end();
+    comes_to(&lines, 0, &[("given", json!(1)), ("ended", json!(2)), ("met.kept_by", json!("ending-oldest"))]);
+}
+
+#[test]
+fn a_maildrop_has_one_owner() {
+    let locked = Some("-ERR [IN-USE] Mailbox is locked by another POP3 session.");
+    let lines = Probing::new("pop3", 32).count(1).step("count", 2).refused("limit-connections", "auth", locked);
+    let lines = lines.step("hold", 1).refused("limit-connections", "auth", locked).release().let_in().end();
+    comes_to(&lines, 0, &[("given", json!(1)), ("met.kind", json!("count")), ("met.scopes", json!(["user"]))]);
+}
+
+#[test]
+fn a_sign_in_that_takes_three_times_as_long_is_a_penalty_or_a_queue() {
+    let lines = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer().end();
+    comes_to(
+        &lines,
+        0,
+        &[
+            ("met.kept_by", json!("slowing")),
+            ("met.kind", json!("unclear")),
+            ("met.stage", json!("auth")),
+            ("answered", json!(true)),
+        ],
+    );
+}
+
+#[test]
+fn a_refused_sign_in_ends_it() {
+    let line = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
+    let lines = Probing::new("imap", 32).step("count", 1).refused("auth-invalid", "auth", line).end();
+    comes_to(&lines, 5, &[("answered", json!(false)), ("stopped.kind", json!("auth-invalid")), ("met", Value::Null)]);
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).refused("auth-invalid", "auth", line).end();
+    comes_to(&lines, 5, &[("given", json!(5)), ("answered", json!(false)), ("met", Value::Null)]);
+}
+
+#[test]
+fn what_is_no_limit_of_the_server_leaves_the_question_open() {
+    let lines = Probing::new("imap", 32).count(2).step("count", 3).refused("local-resources", "connect", None).end();
+    comes_to(&lines, 1, &[("given", json!(2)), ("answered", json!(false)), ("stopped.kind", json!("local-resources"))]);
+}
+
+#[test]
+fn an_interruption_ends_it_with_the_result_so_far() {
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).interrupted();
+    comes_to(&lines, 130, &[("given", json!(3)), ("attempts", json!(3)), ("answered", json!(false))]);
+    let lines = full().interrupted();
+    comes_to(&lines, 130, &[("given", json!(7)), ("met.kind", json!("unclear")), ("answered", json!(false))]);
+}
+
+#[test]
+fn the_connection_that_is_closed_without_a_goodbye_on_purpose_is_no_leak_and_none_that_the_server_ended() {
+    let lines = full_with_bare_close().end();
+    comes_to(&lines, 0, &[("ended", json!(0)), ("given", json!(7)), ("bare_close.free_after_us", Value::Null)]);
+    let bare = limits(&lines)["bare_close"]["taken_after_us"].as_u64().unwrap();
+    assert_eq!(bare / 1_000_000, 30);
+    let found: Vec<&str> =
+        lines.last().unwrap()["findings"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(found, ["MC030"], "no advice, no leak, no fault");
+}
+
+fn full_with_bare_close() -> Probing {
+    let lines = Probing::new("imap", 32).bare_close().count(7).step("count", 8).over().all_answer();
+    let lines = lines.step("hold", 1).all_answer().over().release().let_in().close_bare().over();
+    lines.bare_again().over()
+}
+
+#[test]
+fn a_need_that_is_not_met_is_exit_6() {
+    let needs = |need| full().need(need).release().let_in().end();
+    comes_to(&needs(7), 0, &[("given", json!(7))]);
+    comes_to(&needs(8), 6, &[("given", json!(7))]);
+    let lines = Probing::new("imap", 4).need(4).count(4).end();
+    comes_to(&lines, 0, &[("given", json!(4))]);
+}
+
+/// The lie is found out, whatever else is put right.
+#[track_caller]
+fn is_caught(rule: &str, lines: &[Value], lie: impl FnOnce(&mut Vec<Value>)) {
+    holds(lines);
+    let mut told = lines.to_vec();
+    lie(&mut told);
+    assert_ne!(told, lines, "it is a lie");
+    let said = tool::doubts(&bytes(&told));
+    assert!(said.iter().any(|doubt| doubt.starts_with(&format!("{rule}: "))), "{rule}: {said:#?}");
+}
+
+fn at(lines: &[Value], event: &str, step: &str) -> usize {
+    lines.iter().position(|line| line["event"] == event && line["step"] == step).expect("there is one")
+}
+
+#[test]
+fn lies_about_what_was_found_out_are_found_out() {
+    let lines = full().release().let_in().end();
+    for (place, value) in [
+        ("/limits/given", json!(8)),
+        ("/limits/refused", json!(1)),
+        ("/limits/met/kind", json!("rate")),
+        ("/limits/met/stated", json!(8)),
+        ("/limits/met/scopes", json!(["user"])),
+        ("/limits/release/free_after_us", json!(1)),
+        ("/limits", Value::Null),
+    ] {
+        is_caught("run-end", &lines, |lines| *lines.last_mut().unwrap().pointer_mut(place).unwrap() = value);
+    }
+}
+
+#[test]
+fn lies_about_a_probe_s_course_are_found_out_whatever_its_end_says() {
+    let lines = full().release().let_in().end();
+    // A step was left out, with all that was done in it: the hold.
+    is_caught("probe", &lines, |lines| {
+        lines.retain(|line| line["step"] != "hold#1");
+        *lines = again(std::mem::take(lines));
+    });
+    // Only that it began.
+    for step in ["count#3", "hold#1", "release#1"] {
+        is_caught("probe", &lines, |lines| {
+            lines.remove(at(lines, "probe-step", step));
+            *lines = again(std::mem::take(lines));
+        });
+    }
+    // Another order, another number.
+    is_caught("probe", &lines, |lines| {
+        let step = at(lines, "probe-step", "count#2");
+        lines[step]["attempt"] = json!(4);
+        *lines = again(std::mem::take(lines));
+    });
+    is_caught("probe", &lines, |lines| {
+        let [hold, release] = ["hold#1", "release#1"].map(|step| at(lines, "probe-step", step));
+        lines[hold]["phase"] = json!("release");
+        lines[release]["phase"] = json!("hold");
+        *lines = again(std::mem::take(lines));
+    });
+    // It held, and nothing had refused it: what was refused was let in.
+    is_caught("probe", &lines, |lines| {
+        let refused = at(lines, "session-refused", "count#8");
+        let (connection, when) = (lines[refused]["connection"].clone(), lines[refused]["at_us"].clone());
+        let mut opened = lines[at(lines, "session-opened", "count#7")].clone();
+        for (name, value) in [("connection", &connection), ("session", &connection), ("at_us", &when)] {
+            opened[name] = value.clone();
+        }
+        for name in ["began_us", "signed_in_us"] {
+            opened[name] = when.clone();
+        }
+        lines[refused] = opened;
+        *lines = again(std::mem::take(lines));
+    });
+    // The line names another step.
+    is_caught("lines", &lines, |lines| {
+        let opened = at(lines, "session-opened", "count#5");
+        lines[opened]["step"] = json!("count#4");
+    });
+    is_caught("lines", &lines, |lines| {
+        let opened = at(lines, "session-opened", "count#5");
+        lines[opened].as_object_mut().unwrap().remove("step");
+    });
+    // It stopped early, and met no limit.
+    is_caught("probe", &Probing::new("imap", 4).count(4).end(), |lines| {
+        lines.retain(|line| line["step"] != "count#4");
+        *lines = again(std::mem::take(lines));
+    });
+    is_caught("probe", &lines, |lines| {
+        lines[0]["probe"]["max"] = json!(5);
+        *lines = again(std::mem::take(lines));
+    });
+}
+
+#[test]
+fn a_run_that_is_no_probe_has_no_steps_and_a_probe_is_scripted() {
+    let lines = full().release().let_in().end();
+    is_caught("no trace", &lines, |lines| lines[0]["scripted"] = json!(false));
+    is_caught("no trace", &lines, |lines| {
+        lines[0].as_object_mut().unwrap().remove("probe");
+    });
+    is_caught("header", &lines, |lines| lines[0]["workers"][0]["name"] = json!("T1"));
+}

@@ -1,0 +1,348 @@
+//! `mailconn limits` as a process: what it counts, what it says, how it ends.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mailconn::protocol::Protocol;
+use serde_json::{Value, json};
+
+use crate::cli::process::{Ended, PASSWORD, end, eventually, is_sound, mailconn, number, obey, of_kind, shell, start};
+use crate::protocol::scripted::{GREETING, Peer, SMTP, Server};
+use crate::sandbox::command::serving;
+
+/// What a probe may take to end once it is told to.
+const SOON: Duration = Duration::from_secs(5);
+
+pub fn limits(args: &str) -> Ended {
+    end(&mut mailconn(["limits"].into_iter().chain(args.split_whitespace())))
+}
+
+/// The command against a server of the test's own, as joe.
+fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
+    let url = format!("{scheme}://joe@{server}");
+    let mut command = mailconn(["limits", &url].into_iter().chain(args.split_whitespace()));
+    command.env("MAILCONN_PASSWORD", PASSWORD);
+    command
+}
+
+/// What the end of the stream says of the limits.
+#[track_caller]
+fn found(ended: &Ended) -> Value {
+    ended.events().last().unwrap()["limits"].clone()
+}
+
+/// What it says on stderr, line by line, without its name.
+fn said(ended: &Ended) -> Vec<&str> {
+    ended.stderr.lines().map(|line| line.strip_prefix("mailconn: ").unwrap()).collect()
+}
+
+#[test]
+fn the_number_of_the_server_is_recovered_exactly() {
+    thread::scope(|scope| {
+        for (server, stage) in [("sandbox", "auth"), ("sandbox+smtp", "greeting"), ("sandbox+pop3", "auth")] {
+            for number in [3, 7, 10] {
+                scope.spawn(move || {
+                    let args = format!(
+                        "{server} --sandbox-connections {number} --sandbox-maildrops shared --hold 1s --format ndjson"
+                    );
+                    let ended = limits(&args);
+                    let found = found(&ended);
+                    assert_eq!(ended.code, 0, "{args}: {found:#}");
+                    assert_eq!(found["answered"], true);
+                    assert_eq!(found["given"], number, "{args}: {found:#}");
+                    assert_eq!(found["refused"], 2, "{found:#}");
+                    assert_eq!(found["ended"], 0);
+                    assert_eq!(found["met"]["kind"], "count");
+                    assert_eq!(found["met"]["kept_by"], "refusing-newest");
+                    assert_eq!(found["met"]["stage"], stage);
+                    let free = found["release"]["free_after_us"].as_u64().unwrap();
+                    assert!((2_000_000..4_000_000).contains(&free), "{free}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_without_a_limit_is_asked_for_no_more_than_max() {
+    for server in ["sandbox", "sandbox+smtp", "sandbox+pop3"] {
+        let ended = limits(&format!("{server} --max 4 --sandbox-maildrops shared --format ndjson"));
+        let found = found(&ended);
+        assert_eq!(ended.code, 0);
+        assert_eq!((&found["answered"], &found["given"], &found["attempts"]), (&json!(true), &json!(4), &json!(4)));
+        assert_eq!((&found["met"], &found["refused"]), (&Value::Null, &json!(0)));
+    }
+}
+
+#[test]
+fn need_is_a_question_with_yes_and_no() {
+    for (need, code) in [(2, 0), (3, 6)] {
+        let ended = limits(&format!("--sandbox-connections 2 --hold 1s --need {need} --format ndjson"));
+        assert_eq!((ended.code, number(&found(&ended)["given"])), (code, 2), "--need {need}");
+    }
+    let ended = limits("--max 3 --need 3 --format ndjson");
+    assert_eq!((ended.code, number(&found(&ended)["given"])), (0, 3));
+}
+
+#[test]
+fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
+    let server = Server::start(|peer| peer.wait_for_close());
+    for (args, cure) in [
+        ("--max 0", "give at least 1"),
+        ("--max 5000", "give at most"),
+        ("--max 3 --need 4", "raise --max"),
+        ("--need 0", "leave it out"),
+        ("--hold 300ms", "give at least 1s"),
+        ("--hold 0s", "longer than 0"),
+        ("--pace often", "a number and a unit"),
+        ("--sandbox-connections 3", "names a real server"),
+        ("--fail-if nonsense", "--fail-if"),
+        ("-o /no/such/directory/file", "there is no directory"),
+    ] {
+        let ended = end(&mut against("imap", server.address, args));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args}: {}", ended.stderr);
+        assert!(ended.stderr.contains(cure) && ended.stderr.lines().count() == 1, "{args}: {}", ended.stderr);
+    }
+    assert_eq!(server.accepted(), 0);
+    let ended = limits("imap://joe:secret@127.0.0.1 --max 3");
+    assert_eq!(ended.code, 2);
+    assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_result_is_on_stdout_and_the_rest_on_stderr() {
+    let ended = limits("--sandbox-connections 2 --hold 1s");
+    assert!(!ended.stdout.is_empty() && !ended.stdout.contains("mailconn: "), "{}", ended.stdout);
+    let all = said(&ended);
+    assert!(
+        all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts"),
+        "the budget comes first: {all:?}"
+    );
+    for part in ["count#1", "count#2", "count#3", "hold#1", "release#1"] {
+        assert_eq!(all.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {all:?}");
+    }
+    let ended = limits("--max 2 --progress never --bare-close");
+    assert_eq!(said(&ended).len(), 1, "the budget alone: {}", ended.stderr);
+    assert!(ended.stderr.contains("at most 2 connections at once, 8 sign-ins, 5 refused attempts"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_stream_says_of_each_line_its_step_and_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = mailconn("limits --sandbox-connections 2 --hold 1s --format ndjson -o it.ndjson".split(' '));
+    assert_eq!(end(command.current_dir(folder.path())).code, 0);
+    let text = std::fs::read_to_string(folder.path().join("it.ndjson")).unwrap();
+    is_sound(&text);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps = of_kind(&lines, "probe-step").map(|line| line["step"].as_str().unwrap().to_owned());
+    assert_eq!(steps.collect::<Vec<_>>(), ["count#1", "count#2", "count#3", "hold#1", "release#1", "end#1"]);
+    let greeted: Vec<&Value> = of_kind(&lines, "server-greeted").collect();
+    assert_eq!((greeted.len(), &greeted[0]["step"]), (1, &json!("count#1")));
+    assert!(greeted[0]["line"].as_str().unwrap().starts_with("* OK"));
+    assert!(lines.iter().skip(1).all(|line| line["step"].is_string()), "{text}");
+    assert_eq!(of_kind(&lines, "session-closed").filter(|line| line["closed"] == "logged-out").count(), 3);
+    let told = |args: &str| end(mailconn(args.split(' ')).current_dir(folder.path()));
+    assert_eq!(told("verify it.ndjson").code, 0);
+    assert_eq!(told("report it.ndjson --format json").code, 0);
+}
+
+#[test]
+fn a_bare_close_says_no_goodbye_and_is_meant() {
+    let ended = limits("--sandbox-connections 3 --hold 1s --bare-close --format ndjson");
+    let events = ended.events();
+    let closed = |how: &'static str| of_kind(&events, "session-closed").filter(move |it| it["closed"] == how);
+    assert_eq!((ended.code, closed("logged-out").count(), closed("discarded").count()), (0, 4, 1));
+    assert_eq!(closed("discarded").next().unwrap()["step"], "bare-close#1");
+    let witnessed =
+        of_kind(&events, "witness-session").filter(|it| it["logged_out"] == false && !it["label"].is_null());
+    assert_eq!(witnessed.count(), 1, "the server's own record agrees");
+    let limits = &events.last().unwrap()["limits"];
+    assert!(number(&limits["bare_close"]["free_after_us"]) >= 2_000_000, "{limits:#}");
+    assert_eq!(events.last().unwrap()["findings"].as_array().unwrap().len(), 1, "MC030 alone");
+}
+
+/// Signs everyone in but the connections from that number on; those get that refusal.
+fn refusing(from: usize, refusal: &'static str) -> Server {
+    Server::start(move |peer| {
+        if peer.number < from {
+            peer.sign_in();
+            obey(peer);
+        } else {
+            peer.send(GREETING);
+            peer.answer(refusal);
+            peer.wait_for_close();
+        }
+    })
+}
+
+#[test]
+fn a_refused_sign_in_ends_it() {
+    let server = refusing(2, "{t} NO [AUTHENTICATIONFAILED] Invalid credentials\r\n");
+    let ended = end(&mut against("imap", server.address, "--hold 1s --format ndjson"));
+    assert_eq!((ended.code, server.accepted()), (5, 3), "{}", ended.stderr);
+    assert_eq!(server.heard_verb("LOGOUT"), 3, "those that were open, and the refused one");
+}
+
+#[test]
+fn a_wait_that_is_longer_than_the_hold_ends_it_and_is_told() {
+    let server = refusing(2, "{t} NO [LIMIT] Too many connections, try again in 15 minutes\r\n");
+    let ended = end(&mut against("imap", server.address, "--hold 1s --format ndjson"));
+    let found = found(&ended);
+    assert_eq!((ended.code, server.accepted()), (0, 3), "{found:#}");
+    assert_eq!(found["met"]["stated_wait_us"], 900_000_000_u64);
+}
+
+/// B6 holds a client's next sign-in back after such an answer, and ends all after three: not a probe's.
+#[test]
+fn b6_does_not_hold_a_probe_back_which_has_a_pace_of_its_own() {
+    let server = refusing(2, "{t} NO [UNAVAILABLE] Temporary failure, come back later\r\n");
+    let ended = end(&mut against("imap", server.address, "--hold 1s --connect-timeout 2s --format ndjson"));
+    let found = found(&ended);
+    assert_eq!(server.accepted(), 6, "two are let in, and four are refused: {}", ended.stderr);
+    assert_eq!((&found["refused"], &found["met"]["kind"]), (&json!(4), &json!("unclear")), "{found:#}");
+    assert_eq!(ended.code, 0);
+    assert!(ended.took > Duration::from_secs(31), "the last attempt comes 30 s after the goodbye");
+}
+
+#[test]
+fn nobody_there_is_no_limit() {
+    let ended = limits("imap://joe@127.0.0.1:1 --format ndjson --password-command=echo");
+    assert_eq!(ended.code, 2, "an empty password: {}", ended.stderr);
+    let mut command = mailconn("limits imap://joe@127.0.0.1:1 --format ndjson".split(' '));
+    let ended = end(command.env("MAILCONN_PASSWORD", PASSWORD));
+    let found = found(&ended);
+    assert_eq!((ended.code, &found["given"], &found["met"]), (4, &json!(0), &Value::Null), "{found:#}");
+    assert_eq!(found["attempts"], 1);
+}
+
+/// What an SMTP server says unasked is heard of without a command: it may count those.
+#[test]
+fn a_session_that_the_server_ended_is_heard_of_without_a_command() {
+    static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
+    let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer: &mut Peer| {
+        ACCEPTED.fetch_max(peer.number, Ordering::SeqCst);
+        if peer.number > 0 {
+            return peer.obey(&[], SMTP);
+        }
+        peer.send("220 mx.example.org ESMTP\r\n");
+        for reply in ["250-mx.example.org\r\n250 AUTH PLAIN\r\n", "235 2.7.0 in\r\n"] {
+            peer.line();
+            peer.send(reply);
+        }
+        eventually("the third is there", || ACCEPTED.load(Ordering::SeqCst) == 2);
+        peer.send("421 4.7.0 idle for too long\r\n");
+    });
+    let ended = end(&mut against("smtp", server.address, "--pace 200ms --max 5 --format ndjson"));
+    let events = ended.events();
+    let hung_up: Vec<&Value> = of_kind(&events, "session-closed").filter(|it| it["closed"] == "hung-up").collect();
+    assert_eq!((ended.code, hung_up.len(), &hung_up[0]["session"]), (0, 1, &json!("#1")));
+    assert_eq!(hung_up[0]["failure"]["server_line"], "421 4.7.0 idle for too long");
+    assert_eq!(events.last().unwrap()["limits"]["ended"], 1);
+    assert_eq!(server.verbs().replace("EHLO AUTH", "").replace("QUIT", "").trim(), "", "{}", server.verbs());
+}
+
+/// A probe of a sandbox in another process, told to end 300 ms after the sandbox's log has said `moment`; and what the log
+/// said from then on.
+fn interrupted_at(moment: &str, args: &str, signal: &str) -> (Ended, String) {
+    let mut server = serving(&["--listen", "imap", "--connections", "3", "--log"], 3);
+    let url = format!("imap://sandbox@{}", server.address("imap"));
+    let mut command = mailconn(["limits", &url, "--format", "ndjson"].into_iter().chain(args.split_whitespace()));
+    let running = start(command.env("MAILCONN_PASSWORD", server.password()));
+    server.wait_for(moment);
+    thread::sleep(Duration::from_millis(300));
+    let sent = Instant::now();
+    running.signal(signal);
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{moment}: {:?}", sent.elapsed());
+    (ended, server.end("INT"))
+}
+
+#[test]
+fn an_interrupted_probe_signs_out_of_all_and_says_what_it_knows() {
+    let cases = [
+        ("the pace", "#2 imap", "--pace 1s", "INT", 130, 2),
+        ("the hold", "refused", "--hold 50s", "TERM", 143, 3),
+        ("the release", "signed out", "--hold 1s", "INT", 130, 3),
+    ];
+    thread::scope(|scope| {
+        for (when, moment, args, signal, code, given) in cases {
+            scope.spawn(move || {
+                let (ended, log) = interrupted_at(moment, args, signal);
+                let found = found(&ended);
+                assert_eq!((ended.code, &found["given"]), (code, &json!(given)), "{when}: {found:#}");
+                assert_eq!(found["answered"], false, "{when}: {found:#}");
+                let open =
+                    log.lines().find(|line| line.ends_with("without LOGOUT: servers count these until they notice"));
+                assert_eq!(open, None, "{when}: {log}");
+                let row =
+                    |what: &str| log.lines().find(|line| line.ends_with(what)).map(|line| line[..8].trim().to_owned());
+                assert_eq!(row("  ended with LOGOUT"), row("  signed in"), "{when}: {log}");
+            });
+        }
+    });
+}
+
+#[test]
+fn an_interrupted_dial_ends_and_the_others_sign_out() {
+    let server = Server::start(|peer| {
+        if peer.number < 2 {
+            peer.sign_in();
+            obey(peer);
+        } else {
+            peer.wait_for_close();
+        }
+    });
+    let running = start(&mut against("imap", server.address, "--connect-timeout 50s --format ndjson"));
+    eventually("the third is dialled", || server.accepted() == 3);
+    thread::sleep(Duration::from_millis(100));
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_eq!((ended.code, &found(&ended)["given"], server.heard_verb("LOGOUT")), (130, &json!(2), 2));
+}
+
+#[test]
+fn an_interrupted_look_ends_and_the_others_sign_out() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        if peer.number > 0 {
+            return obey(peer);
+        }
+        peer.answer("{t} OK\r\n");
+        while peer.line().is_some() {}
+    });
+    let running = start(&mut against("imap", server.address, "--timeout 50s --format ndjson"));
+    eventually("the first is looked at once more", || server.heard_verb("NOOP") == 2);
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_eq!((ended.code, server.heard_verb("LOGOUT")), (130, 1), "{}", ended.stdout);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        while peer.line().is_some() {}
+    });
+    let running = start(&mut against("imap", server.address, "--timeout 50s"));
+    eventually("it waits", || server.heard_verb("NOOP") == 1);
+    running.signal("INT");
+    thread::sleep(Duration::from_millis(400));
+    running.signal("TERM");
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stdout), (143, ""));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    let script = "{} limits --sandbox-connections 3 --hold 50s --format ndjson | head -1; echo ${PIPESTATUS[0]}";
+    let ended = end(&mut shell(script));
+    assert_eq!(ended.stdout.lines().last(), Some("0"), "{}", ended.stdout);
+    assert!(ended.took < SOON, "{:?}", ended.took);
+}

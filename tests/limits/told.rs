@@ -1,0 +1,135 @@
+//! What is told of a probe.
+
+use serde_json::{Value, json};
+
+use super::written::{Probing, limits};
+use crate::support::tool::{self, told};
+use crate::support::written::bytes;
+
+/// The report of that file.
+#[track_caller]
+fn text(lines: &[Value]) -> String {
+    let text = told(&bytes(lines), false, Some(20));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    text
+}
+
+/// Without the breaks of its lines.
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn full(to: u32) -> Probing {
+    let next = Probing::new("imap", 32).count(to).step("count", to + 1).over().all_answer();
+    next.step("hold", 1).all_answer().over()
+}
+
+#[test]
+fn the_result_comes_first_then_how_it_was_found() {
+    let text = text(&full(7).release().let_in().end());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "imap://ann@mail.example.org:143: how many connections it gives; at most 32, 1", "{text}");
+    let result = "7 more connections than what other clients of the account at this address hold now";
+    assert!(joined(&text).contains(result), "{text}");
+    for part in [
+        "10 attempts, 2 of them refused",
+        "count#7 12.0 7 let in",
+        "count#8 7.00 7 refused: limit-connections at auth",
+        "hold#1 7.00 7 refused: limit-connections at auth",
+        "release#1 12.0 7 let in",
+        "refused at auth, while 7 were open",
+        "in words NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)",
+        "its number 7, as counted",
+        "it counts connections that are open, of the account from one address (user-and-address)",
+        "proof one was refused again after the hold, and let in when one had signed out",
+        "the others lived on: the server ended none of them",
+        "a slot came free within 2.01 s of a sign-out",
+        "exit 0: the question was answered",
+    ] {
+        assert!(joined(&text).contains(part), "{part}: {text}");
+    }
+    for noise in ["worker", "service ms", "dial ms", "Failures"] {
+        assert!(!text.contains(noise), "{noise}: {text}");
+    }
+}
+
+#[test]
+fn each_kind_of_limit_has_a_sentence_of_its_own() {
+    let rate = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
+    let rate = rate.step("hold", 1).all_answer().let_in().end();
+    let oldest = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0);
+    let oldest = oldest.step("count", 5).let_in().lost(0).end();
+    let wordless = Probing::new("imap", 32).count(4).step("count", 5).refused("closed", "greeting", None).all_answer();
+    let wordless = wordless.step("hold", 1).all_answer().refused("closed", "greeting", None).release().let_in().end();
+    let slow = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer().end();
+    let wrong = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
+    for (lines, parts) in [
+        (rate, ["3 connections in ", "the server limits how many come, not how many are open"]),
+        (oldest, ["3 more connections than what other clients hold now", "the server ends the oldest"]),
+        (wordless, ["4 more connections than what other clients hold now", "in words none: it was refused"]),
+        (slow, ["4 connections as quick as any; the next one took 1.50 s", "a penalty, or a queue"]),
+        (Probing::new("imap", 4).count(4).end(), ["4 connections, and no limit was met", "exit 0"]),
+        (
+            full(7).release().over().release_again().over().end(),
+            ["it cannot be told whether", "a longer rate, or a slow release"],
+        ),
+        (
+            Probing::new("imap", 32).step("count", 1).over().step("hold", 1).over().end(),
+            ["no connection now", "other clients of the account at this address hold all there are"],
+        ),
+        (
+            Probing::new("imap", 32).count(2).step("count", 3).refused("auth-invalid", "auth", wrong).end(),
+            ["not answered: auth-invalid at auth: NO [AUTHENTICATIONFAILED]", "exit 5: sign-in refused"],
+        ),
+        (
+            Probing::new("imap", 32).count(2).step("count", 3).interrupted(),
+            ["interrupted by SIGINT", "2 connections so far, and no limit was met yet"],
+        ),
+        (full(7).need(8).release().let_in().end(), ["exit 6: 7 of 8 connections were given (--need 8)", "7 more"]),
+    ] {
+        let told = text(&lines);
+        for part in parts {
+            assert!(joined(&told).contains(part), "{part}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_long_ramp_is_told_by_its_first_rows_and_those_that_matter() {
+    let text = text(&full(100).release().let_in().end());
+    let rows = text.lines().filter(|line| line.starts_with("count#") || line.starts_with("hold#")).count();
+    assert!((15..=20).contains(&rows), "{text}");
+    for row in ["count#1 ", "count#101 ", "hold#1 ", "release#1 "] {
+        assert!(text.lines().any(|line| line.starts_with(row)), "{row}: {text}");
+    }
+    assert!(text.contains("more attempts, let in like the others"), "{text}");
+}
+
+#[test]
+fn what_a_server_says_moves_no_cursor() {
+    let line = Some("NO [LIMIT] too many\u{1b}[2J connections");
+    let lines = Probing::new("imap", 32).count(2).step("count", 3).refused("limit-connections", "auth", line);
+    let told = text(&lines.step("hold", 1).refused("limit-connections", "auth", line).release().let_in().end());
+    assert!(!told.contains('\u{1b}'), "{told}");
+}
+
+#[test]
+fn the_document_has_the_limits_and_the_attempts() {
+    let lines = full(7).release().let_in().end();
+    let document: Value = serde_json::from_str(&tool::report(&bytes(&lines))).unwrap();
+    assert_eq!(&document["limits"], limits(&lines), "as the stream has them");
+    assert_eq!(document["probe"], lines[0]["probe"]);
+    let attempts = document["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 10);
+    assert_eq!(attempts[7]["step"], "count#8");
+    assert_eq!(attempts[7]["failure"]["kind"], "limit-connections");
+    assert_eq!(
+        (&attempts[6]["session"], &attempts[6]["open"], &attempts[6]["took_us"], &attempts[6]["ended"]),
+        (&json!("#7"), &json!(7), &json!(12_000), &json!([]))
+    );
+    let run: Value =
+        serde_json::from_str(&tool::report(&crate::verify::traces::file_of("-n 2 -t 1").into_bytes())).unwrap();
+    for name in ["probe", "limits", "attempts"] {
+        assert!(run.get(name).is_none(), "{name}");
+    }
+}

@@ -1,0 +1,295 @@
+//! A probe's file written by hand, step after step.
+
+use serde_json::{Value, json};
+
+use crate::support::tool;
+use crate::support::written::{Written, bytes, failed, failure, numbered, operation};
+
+/// The server's words of a limit of ten.
+pub const USERIP: &str =
+    "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)";
+
+/// A probe's lines, but the last.
+pub struct Probing {
+    pub written: Written,
+    next: u32,
+    /// The connections that are open, and how many commands each carried.
+    open: Vec<(u32, u32)>,
+    operations: u64,
+    protocol: &'static str,
+    /// What comes next comes so much later.
+    rest_us: u64,
+    need: Option<u64>,
+}
+
+impl Probing {
+    /// One of at most `max` connections, which holds for 61 s.
+    pub fn new(protocol: &'static str, max: u64) -> Self {
+        let mut written = Written::new("use-main-or-default");
+        written.threads(1);
+        let start = written.start();
+        for (name, value) in [
+            ("server", json!(format!("{protocol}://ann@mail.example.org:143"))),
+            ("protocol", json!(protocol)),
+            ("seed", Value::Null),
+            ("asked", Value::Null),
+            ("mix", Value::Null),
+            ("mailboxes", json!([])),
+            ("scripted", json!(true)),
+            ("probe", json!({"max": max, "pace_us": 0, "hold_us": 61_000_000, "bare_close": false})),
+        ] {
+            start[name] = value;
+        }
+        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, need: None }
+    }
+
+    /// It also closes one without a goodbye.
+    pub fn bare_close(mut self) -> Self {
+        self.written.start()["probe"]["bare_close"] = json!(true);
+        self
+    }
+
+    pub fn need(mut self, need: u64) -> Self {
+        self.need = Some(need);
+        self
+    }
+
+    fn imap(&self) -> bool {
+        self.protocol == "imap"
+    }
+
+    fn tag(&self, number: u32) -> Value {
+        if self.imap() { json!(format!("a{number}")) } else { json!(number.to_string()) }
+    }
+
+    pub fn step(mut self, phase: &str, attempt: u32) -> Self {
+        self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
+        if phase == "hold" {
+            let line = self.written.lines.last_mut().unwrap();
+            line["at_us"] = json!(line["at_us"].as_u64().unwrap() + 61_000_000);
+        }
+        self
+    }
+
+    fn close_newest(&mut self, cause: &str) -> (u32, u32) {
+        let (connection, carried) = self.open.pop().unwrap();
+        self.written.dispose(connection, cause);
+        (connection, carried)
+    }
+
+    /// Signs out of the newest, and rests.
+    fn sign_out(&mut self, cause: &str) {
+        let (connection, carried) = self.close_newest(cause);
+        let tag = self.tag(carried + 1);
+        let verb = if self.imap() { "LOGOUT" } else { "QUIT" };
+        let line = self.written.close(connection, "logged-out");
+        line["commands"] = json!([{"tag": tag, "verb": verb}]);
+        line["carried"] = json!(carried + 1);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
+    }
+
+    /// A step that signs out of one, and waits two seconds.
+    pub fn release(mut self) -> Self {
+        self = self.step("release", 1);
+        self.sign_out("by-hand");
+        self.rest_us = 2_000_000;
+        self
+    }
+
+    /// The next one: 28 seconds more.
+    pub fn release_again(mut self) -> Self {
+        self = self.step("release", 2);
+        self.rest_us = 28_000_000;
+        self
+    }
+
+    /// The next one after a bare close: 28 seconds more.
+    pub fn bare_again(mut self) -> Self {
+        self = self.step("bare-close", 2);
+        self.rest_us = 28_000_000;
+        self
+    }
+
+    /// A step that closes one without a goodbye, and waits two seconds.
+    pub fn close_bare(mut self) -> Self {
+        self = self.step("bare-close", 1);
+        let (connection, carried) = self.close_newest("broken");
+        // A broken one is dropped as soon as its place is no more.
+        let line = self.written.close(connection, "discarded");
+        line["carried"] = json!(carried);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
+        self.rest_us = 2_000_000;
+        self
+    }
+
+    fn create(&mut self) -> u32 {
+        let connection = self.next;
+        self.next += 1;
+        let rest = std::mem::take(&mut self.rest_us);
+        let line = self.written.create(connection, "independent", 0, true);
+        line["at_us"] = json!(line["at_us"].as_u64().unwrap() + rest);
+        connection
+    }
+
+    /// A dial that is let in, after so much time.
+    pub fn let_in_after(mut self, took_us: u64) -> Self {
+        let connection = self.create();
+        let began = self.written.lines.last().unwrap()["at_us"].as_u64().unwrap();
+        let line = self.written.open(connection);
+        line["began_us"] = json!(began);
+        line["at_us"] = json!(began + took_us);
+        line["signed_in_us"] = json!(began + took_us);
+        line["dial_us"]["sign_in"] = json!(took_us);
+        if connection == 1 {
+            let greeting = json!({"line": "* OK [CAPABILITY IMAP4rev1] Dovecot ready."});
+            self.written.enter("server-greeted", greeting);
+        }
+        self.open.push((connection, 0));
+        self
+    }
+
+    pub fn let_in(self) -> Self {
+        self.let_in_after(12_000)
+    }
+
+    /// A dial that is refused.
+    pub fn refused(mut self, kind: &str, stage: &str, line: Option<&str>) -> Self {
+        let connection = self.create();
+        let began = self.written.lines.last().unwrap()["at_us"].as_u64().unwrap();
+        let open = self.open.len() as u32;
+        let event = self.written.refused(connection, 1, open, kind);
+        let at = began + 7000;
+        (event["at_us"], event["failed_us"]) = (json!(at), json!(at));
+        event["sign_in_attempted"] = json!(stage == "auth");
+        event["failure"] = failure(kind, stage, "it was refused", line);
+        self.written.dispose(connection, "never-opened");
+        self
+    }
+
+    /// By Dovecot's limit.
+    pub fn over(self) -> Self {
+        self.refused("limit-connections", "auth", Some(USERIP))
+    }
+
+    /// All that are open answer.
+    pub fn all_answer(mut self) -> Self {
+        if self.imap() {
+            for at in 0..self.open.len() {
+                self.noop(at, None);
+            }
+        }
+        self
+    }
+
+    fn noop(&mut self, at: usize, lost: Option<Value>) {
+        self.open[at].1 += 1;
+        self.operations += 1;
+        let (connection, tag) = self.open[at];
+        let known = self.written.known();
+        let mut noop = operation(connection, known, "use-main-or-default", "explicit");
+        noop["number"] = json!(self.operations);
+        noop["passed"] = json!(format!("#{connection}"));
+        noop["commands"][0]["tag"] = json!(format!("a{tag}"));
+        noop["issued_at_us"] = self.written.lines.last().unwrap()["at_us"].clone();
+        if let Some(failure) = lost {
+            noop = failed(noop, failure);
+            noop["failed_command"] = json!("NOOP");
+        }
+        self.written.operate(noop);
+    }
+
+    /// The look finds that the server has ended that one of the open ones; the others answer.
+    pub fn lost(mut self, number: usize) -> Self {
+        for at in 0..self.open.len() {
+            if self.imap() && at != number {
+                self.noop(at, None);
+            }
+        }
+        let bytes = |line: &mut Value| (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
+        let (connection, carried) = self.open[number];
+        if self.imap() {
+            let known = self.written.known();
+            self.written.dispose(connection, "broken");
+            let line = self.written.close(connection, "discarded");
+            line["carried"] = json!(carried + 1);
+            bytes(line);
+            let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
+            self.noop(number, Some(bye));
+            let noop = self.written.lines.last_mut().unwrap();
+            noop["issued_after"] = json!(known);
+            noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
+        } else {
+            self.written.dispose(connection, "by-hand");
+            let gone = failure("closed", "logout", "the server closed the connection without a word", None);
+            let line = self.written.close_by(connection, "hung-up", gone);
+            line["carried"] = json!(0);
+            bytes(line);
+        }
+        self.open.remove(number);
+        self
+    }
+
+    /// So many are let in, and answer.
+    pub fn count(mut self, to: u32) -> Self {
+        for attempt in 1..=to {
+            self = self.step("count", attempt).let_in().all_answer();
+        }
+        self
+    }
+
+    /// Signs out of all: the file.
+    pub fn end(self) -> Vec<Value> {
+        self.step("end", 1).ends()
+    }
+
+    /// Ends here.
+    pub fn ends(mut self) -> Vec<Value> {
+        self.written.dispose(0, "client-closed");
+        while !self.open.is_empty() {
+            self.sign_out("client-closed");
+        }
+        let mut lines = self.written.file();
+        named(&mut lines);
+        if let Some(need) = self.need {
+            lines.last_mut().unwrap()["judged_by"]["need"] = json!(need);
+            tool::end(&mut lines);
+        }
+        lines
+    }
+
+    pub fn interrupted(mut self) -> Vec<Value> {
+        self.written.interrupted = Some(2);
+        self.ends()
+    }
+}
+
+/// Each line names its step.
+pub fn named(lines: &mut [Value]) {
+    let mut step = Value::Null;
+    for line in lines {
+        if line["event"] == "probe-step" {
+            step = json!(format!("{}#{}", line["phase"].as_str().unwrap(), line["attempt"]));
+        }
+        if !step.is_null() {
+            line["step"] = step.clone();
+        }
+    }
+}
+
+/// The lines again after they were changed: numbered, each in its step, and with an end that says what they come to.
+pub fn again(lines: Vec<Value>) -> Vec<Value> {
+    let mut lines = numbered(lines);
+    named(&mut lines);
+    tool::end(&mut lines);
+    lines
+}
+
+/// What the end says that was found out.
+pub fn limits(lines: &[Value]) -> &Value {
+    &lines.last().unwrap()["limits"]
+}
+
+#[track_caller]
+pub fn holds(lines: &[Value]) {
+    assert_eq!(tool::doubts(&bytes(lines)), [""; 0]);
+}
