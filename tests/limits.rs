@@ -1,6 +1,7 @@
 //! `mailconn limits`: how many connections a server gives.
 
 mod judged;
+mod known;
 mod run;
 mod told;
 mod written;

@@ -8,6 +8,7 @@ mod attempt;
 mod diff;
 mod explain;
 mod format;
+pub mod known;
 mod model;
 mod output;
 mod progress;

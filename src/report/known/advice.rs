@@ -1,0 +1,123 @@
+//! What to set where a limit was met: in this client, in Thunderbird, on the server.
+
+use super::{Known, Setting, by_greeting, by_host};
+use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Scope};
+use crate::protocol::Protocol;
+use crate::report::words::{many, span};
+
+/// As many connections does Thunderbird keep to each IMAP server, unless it is told otherwise.
+const THUNDERBIRD: u64 = 5;
+
+/// What to set, a sentence each; none where no limit was met.
+#[must_use]
+pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Protocol) -> Vec<String> {
+    let Some(met) = &limits.met else { return Vec::new() };
+    let known = by_host(host).or_else(|| by_greeting(greeting?, protocol));
+    let given = limits.given as u64;
+    // A server that is asked quickly may let one more in than it means to.
+    let most = met.stated.filter(|_| met.kind != LimitKind::Rate).map_or(given, |stated| stated.min(given));
+    let mut advice = Vec::new();
+    if met.kind != LimitKind::Rate {
+        advice.extend(count(most));
+        advice.extend(thunderbird(most, protocol));
+    }
+    if met.kind != LimitKind::Count {
+        advice.extend(rate(given, met, known, protocol));
+    }
+    advice.extend(ended(met));
+    advice.extend(shared(met));
+    advice.extend(known.and_then(|known| server(known, met, protocol)));
+    advice
+}
+
+/// Threads for each mode, and the cap.
+fn count(most: u64) -> Vec<String> {
+    if most == 0 {
+        return vec!["Other clients hold every connection: close some of those.".to_owned()];
+    }
+    let use_default = if most == 1 { "one thread".to_owned() } else { format!("at most {most} threads") };
+    let beside_main = match most - 1 {
+        0 => "no thread can have a default connection beside main".to_owned(),
+        rest => format!("at most {} with a default connection beside main", many(rest, "thread")),
+    };
+    vec![
+        "use-main: any number of threads, they share 1 connection.".to_owned(),
+        format!("use-default: {use_default}, each has a connection of its own."),
+        format!("use-main-or-default: {beside_main}."),
+        format!(
+            "--max-connections {most}: one connection more then waits in this client, instead of being refused by the server."
+        ),
+    ]
+}
+
+/// It keeps its connections open, on each device.
+fn thunderbird(most: u64, protocol: Protocol) -> Option<String> {
+    if protocol != Protocol::Imap || most == 0 {
+        return None;
+    }
+    let devices = most / THUNDERBIRD;
+    let fits = match devices {
+        0 => format!("set it to {most} or less"),
+        1 => "one device has room for that".to_owned(),
+        _ => format!("{devices} devices have room for that"),
+    };
+    Some(format!(
+        "Thunderbird keeps up to {THUNDERBIRD} connections on each device (Account Settings > Server Settings > Advanced, \
+         mail.server.serverN.max_cached_connections): {fits}; all devices together must stay at {most}."
+    ))
+}
+
+/// A pace for opening.
+fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -> Vec<String> {
+    let mut advice =
+        vec![format!("Keep connections open, and open them slowly: it let {given} in within {}.", span(met.within_us))];
+    let every = known.into_iter().flat_map(|known| known.settings(protocol, met)).find_map(|setting| setting.every);
+    match (met.stated_wait_us, every) {
+        (Some(wait), _) => advice.push(format!("After a refusal wait {}, as the server says.", span(wait))),
+        (None, Some(every)) if given > 0 => advice.push(format!(
+            "It counts in {every} s, unless that is set otherwise: one new connection every {:.0} s stays below.",
+            (every as f64 / given as f64).ceil()
+        )),
+        (None, _) => advice.push("It does not say for how long it counts.".to_owned()),
+    }
+    advice
+}
+
+fn ended(met: &LimitMet) -> Option<String> {
+    let which = match met.kept_by {
+        KeptBy::EndingOldest => "the oldest",
+        KeptBy::EndingAnother => "another",
+        KeptBy::RefusingNewest | KeptBy::Slowing => return None,
+    };
+    Some(format!("One connection more is let in, and {which} is ended, whatever it is doing: never go beyond."))
+}
+
+/// Who else is counted.
+fn shared(met: &LimitMet) -> Option<String> {
+    Some(match met.scopes[..] {
+        [Scope::User] => "Every client of the account counts, wherever it is.".to_owned(),
+        [Scope::UserAndAddress] => {
+            "The account's clients at this address count together; another address has a limit of its own.".to_owned()
+        }
+        [Scope::Address] => "Everybody behind this address counts, whoever signs in.".to_owned(),
+        [Scope::Server] => "Every client of the server counts.".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What raises it.
+fn server(known: &Known, met: &LimitMet, protocol: Protocol) -> Option<String> {
+    if known.provider {
+        return Some(format!("The limit is {}'s own: it cannot be raised.", known.name));
+    }
+    let settings = known.settings(protocol, met);
+    let each = settings.iter().map(|setting| told(setting, protocol)).collect::<Vec<_>>();
+    let either = if each.len() > 1 { "Either of these keeps it, and raises it" } else { "This raises it" };
+    (!each.is_empty()).then(|| format!("{either}, on {}: {}.", known.name, each.join("; ")))
+}
+
+fn told(setting: &Setting, protocol: Protocol) -> String {
+    let Setting { name, default, note, .. } = setting;
+    let note = note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+    format!("{name} ({default} unless set) in {}{note}", setting.place(protocol))
+}

@@ -1,0 +1,196 @@
+//! What is known of servers and providers: what they document of their limits, and which of their settings keeps one.
+//!
+//! The facts are in `servers.toml`, each with its source. What nobody documents stays unknown.
+
+mod advice;
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::event::{LimitKind, LimitMet, Scope};
+use crate::protocol::{Protocol, Stage};
+
+pub use advice::advice;
+
+/// A server or a provider.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// As it is said.
+    pub name: String,
+    /// Its limits are its own: nobody else can set them.
+    #[serde(default)]
+    provider: bool,
+    #[serde(default)]
+    needs_yes: bool,
+    #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
+    greetings: Greetings,
+    #[serde(default)]
+    documented: Vec<Documented>,
+    #[serde(default)]
+    settings: Vec<Setting>,
+}
+
+/// A part of its greeting, in small letters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Greetings {
+    imap: Option<String>,
+    pop3: Option<String>,
+    smtp: Option<String>,
+}
+
+/// A statement about its limits.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Documented {
+    protocols: Vec<Protocol>,
+    /// At once; nobody says where there is none.
+    connections: Option<u64>,
+    /// New ones, every so many seconds.
+    rate: Option<u64>,
+    every: Option<u64>,
+    /// Of what each counts.
+    per: Option<String>,
+    trust: Trust,
+    source: String,
+    looked_up: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Trust {
+    FirstHand,
+    ThirdParty,
+}
+
+/// A setting that keeps a limit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setting {
+    protocols: Vec<Protocol>,
+    name: String,
+    default: String,
+    /// Where it is written; `@` stands for the protocol.
+    place: String,
+    limits: LimitKind,
+    /// The seconds that a rate counts in.
+    every: Option<u64>,
+    scope: Scope,
+    stage: Stage,
+    /// Parts of its refusal, in small letters; none where it closes without a word, or nobody knows them.
+    #[serde(default)]
+    refuses: Vec<String>,
+    /// What else is to be known before it is set.
+    note: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Servers {
+    server: Vec<Known>,
+}
+
+/// A file that cannot be read would know nobody; a test reads it.
+static SERVERS: LazyLock<Servers> = LazyLock::new(|| read().unwrap_or_default());
+
+fn read() -> Result<Servers, toml::de::Error> {
+    toml::from_str(include_str!("servers.toml"))
+}
+
+/// The provider whose host that is.
+#[must_use]
+pub fn by_host(host: &str) -> Option<&'static Known> {
+    SERVERS.server.iter().find(|known| known.hosts.iter().any(|end| is_below(host, end)))
+}
+
+/// The server that greets like that.
+#[must_use]
+pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {
+    let line = line.to_lowercase();
+    let greets = |known: &&Known| known.greetings.of(protocol).is_some_and(|part| line.contains(part));
+    SERVERS.server.iter().find(greets)
+}
+
+/// `imap.example.org` is below `example.org`, as that itself is; `notexample.org` is not.
+fn is_below(host: &str, end: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+impl Known {
+    /// It blocks accounts for what looks unusual: nobody is to probe it unasked.
+    #[must_use]
+    pub const fn needs_yes(&self) -> bool {
+        self.needs_yes
+    }
+
+    /// What is documented of its limits, in one sentence with the source and the day when it was looked up.
+    #[must_use]
+    pub fn documented(&self, protocol: Protocol) -> Option<String> {
+        let found = self.documented.iter().find(|documented| documented.protocols.contains(&protocol))?;
+        let Documented { trust, source, looked_up, .. } = found;
+        let by = match trust {
+            Trust::FirstHand => "",
+            Trust::ThirdParty => ", as a third party says",
+        };
+        Some(match found.limits() {
+            Some(limits) => format!("{}: {limits} over {protocol}{by} ({source}, looked up on {looked_up})", self.name),
+            None => format!(
+                "{}: no limit on connections over {protocol} is documented ({source}, looked up on {looked_up})",
+                self.name
+            ),
+        })
+    }
+
+    /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.
+    fn settings(&self, protocol: Protocol, met: &LimitMet) -> Vec<&Setting> {
+        let line = met.failure.as_ref().and_then(|failure| failure.server_line.as_deref()).map(str::to_lowercase);
+        let is_kind = |setting: &&Setting| met.kind == LimitKind::Unclear || setting.limits == met.kind;
+        let is_scope = |setting: &&Setting| met.scopes.is_empty() || met.scopes.contains(&setting.scope);
+        let is_stage = |setting: &&Setting| met.stage.is_none_or(|stage| setting.is_kept_at(stage));
+        let says = |setting: &&Setting| match &line {
+            Some(line) => !setting.refuses.is_empty() && setting.refuses.iter().all(|part| line.contains(part)),
+            None => setting.refuses.is_empty(),
+        };
+        let of_protocol = self.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
+        let possible: Vec<&Setting> = of_protocol.filter(is_kind).filter(is_scope).filter(is_stage).collect();
+        let named: Vec<&Setting> = possible.iter().copied().filter(says).collect();
+        if named.is_empty() { possible } else { named }
+    }
+}
+
+impl Greetings {
+    fn of(&self, protocol: Protocol) -> Option<&str> {
+        match protocol {
+            Protocol::Imap => self.imap.as_deref(),
+            Protocol::Pop3 => self.pop3.as_deref(),
+            Protocol::Smtp => self.smtp.as_deref(),
+        }
+    }
+}
+
+impl Documented {
+    /// `15 connections an account`, `300 new connections a minute and address`; none where nobody says.
+    fn limits(&self) -> Option<String> {
+        let per = self.per.as_deref().map(|per| format!(" for each {per}")).unwrap_or_default();
+        let count = self.connections.map(|count| format!("{count} connections at once"));
+        let rate = self.rate.zip(self.every).map(|(rate, every)| format!("{rate} new connections in {every} s"));
+        let limits: Vec<String> = count.into_iter().chain(rate).collect();
+        (!limits.is_empty()).then(|| limits.join(" and ") + &per)
+    }
+}
+
+impl Setting {
+    /// Where a dial is refused before the greeting, TLS from the first byte is what fails.
+    fn is_kept_at(&self, stage: Stage) -> bool {
+        self.stage == stage || (self.stage == Stage::Greeting && matches!(stage, Stage::Connect | Stage::Tls))
+    }
+
+    fn place(&self, protocol: Protocol) -> String {
+        self.place.replace('@', protocol.name())
+    }
+}
