@@ -4,4 +4,4 @@ mod judged;
 mod known;
 mod run;
 mod told;
-mod written;
+pub mod written;
