@@ -47,7 +47,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account);
-    let attempts = Attempts::new(args.progress);
+    let attempts = Attempts::of(&probe, args.progress);
     let control = Arc::clone(&harness.control);
     let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
