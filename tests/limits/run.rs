@@ -30,7 +30,7 @@ fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
 
 /// What the end of the stream says of the limits.
 #[track_caller]
-fn found(ended: &Ended) -> Value {
+pub fn found(ended: &Ended) -> Value {
     ended.events().last().unwrap()["limits"].clone()
 }
 
@@ -121,8 +121,14 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
         all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts"),
         "the budget comes first: {all:?}"
     );
-    for part in ["count#1", "count#2", "count#3", "hold#1", "release#1"] {
-        assert_eq!(all.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {all:?}");
+    let attempts: Vec<(&str, &str)> = all.iter().filter_map(|line| line.split_once(' ')).collect();
+    let told =
+        |step: &str, came: &str| attempts.iter().any(|(of, rest)| *of == step && rest.trim_start().starts_with(came));
+    for (step, came) in [("count#1", "let in"), ("count#2", "let in"), ("count#3", "refused: limit-connections")] {
+        assert!(told(step, came), "{step}: {all:?}");
+    }
+    for (step, came) in [("hold#1", "all are held for 1s"), ("hold#1", "refused"), ("release#1", "let in")] {
+        assert!(told(step, came), "{step}: {all:?}");
     }
     let ended = limits("--max 2 --progress never --bare-close");
     assert_eq!(said(&ended).len(), 1, "the budget alone: {}", ended.stderr);
