@@ -9,11 +9,12 @@ use crate::cli::stderr;
 use mailconn::event::{Event, Probe, ProbePhase, ProbeStep, What};
 use mailconn::judge::Judge;
 use mailconn::probe::Budget;
-use mailconn::protocol::Settings;
+use mailconn::protocol::{Protocol, Settings};
+use mailconn::report::known::{self, Known};
 use mailconn::report::{ProgressKind, attempt_line};
 
-/// Says what the server is asked for at most.
-pub fn tell_budget(probe: &Probe, account: &Settings) {
+/// Says what the server is asked for at most, and what is documented of it.
+pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>) {
     let Budget { connections, sign_ins, refused, rests } = Budget::of(probe);
     let rests = format_duration(Duration::from_secs(rests.as_secs()));
     let dials = if account.endpoint.signs_in() { "sign-ins" } else { "dials" };
@@ -22,20 +23,30 @@ pub fn tell_budget(probe: &Probe, account: &Settings) {
          all are signed out at the end",
         account.endpoint
     ));
+    tell_documented(provider, account.endpoint.protocol);
+}
+
+fn tell_documented(known: Option<&Known>, protocol: Protocol) {
+    if let Some(documented) = known.and_then(|known| known.documented(protocol)) {
+        stderr::complain(&documented);
+    }
 }
 
 /// Says each attempt as it happens.
 pub struct Attempts {
     is_quiet: bool,
     hold: Duration,
+    protocol: Protocol,
+    /// What is known of the server was said.
+    is_known: bool,
     /// How many were said.
     said: usize,
 }
 
 impl Attempts {
     /// Of that probe; none where that was asked for.
-    pub fn of(probe: &Probe, kind: ProgressKind) -> Self {
-        Self { is_quiet: kind == ProgressKind::Never, hold: probe.hold_us.duration(), said: 0 }
+    pub fn of(probe: &Probe, protocol: Protocol, is_known: bool, kind: ProgressKind) -> Self {
+        Self { is_quiet: kind == ProgressKind::Never, hold: probe.hold_us.duration(), protocol, is_known, said: 0 }
     }
 
     /// Says the attempts before that step.
@@ -62,11 +73,15 @@ impl Attempts {
 impl Meanwhile for Attempts {
     fn goes_on(&mut self, events: &[Event], judge: &Judge) {
         for event in events {
-            if let What::ProbeStep(step) = event.what
-                && !self.is_quiet
-            {
-                self.say_until(Some(step), judge);
-                self.begins(step);
+            match &event.what {
+                What::ProbeStep(step) if !self.is_quiet => {
+                    self.say_until(Some(*step), judge);
+                    self.begins(*step);
+                }
+                What::ServerGreeted(greeted) if !self.is_known => {
+                    tell_documented(known::by_greeting(&greeted.line, self.protocol), self.protocol);
+                }
+                _ => {}
             }
         }
     }
