@@ -397,6 +397,9 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
         args.reach.sandbox_connections != Some(0),
         "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
+    if let Some(limit) = args.reach.sandbox_limit.iter().find(|limit| limit.most == 0) {
+        bail!("--sandbox-limit {limit} lets nobody in; give at least 1");
+    }
     Ok(())
 }
 

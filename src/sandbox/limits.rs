@@ -258,3 +258,31 @@ impl Count {
         self.open.len() + self.until.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Weak;
+
+    use super::*;
+
+    /// One address after the other, of which each is soon forgotten.
+    #[test]
+    fn what_was_counted_is_forgotten() {
+        for limit in ["address=5/1ms", "address=5@greeting,release=1ms", "user=5/1ms", "total=5/1ms"] {
+            let limits = Arc::new(Limits::new(vec![limit.parse().unwrap()], None));
+            let grip = Arc::new(Grip::new(Weak::new()));
+            let mut most = 0;
+            for number in 0..20_000 {
+                let from = (Protocol::Imap, IpAddr::from(Ipv4Addr::from_bits(number)));
+                let admission = limits.accept(from, &grip).unwrap();
+                // Of one count for all some are refused.
+                let _ = admission.reach(LimitStage::Greeting, None);
+                let _ = admission.reach(LimitStage::SignIn, Some(&number.to_string().into()));
+                most = most.max(limits.standing.lock().unwrap().limits[0].of.len());
+            }
+            assert!(limits.standing.lock().unwrap().present.is_empty());
+            assert!(most < 10_000, "{limit}: {most}");
+        }
+    }
+}
