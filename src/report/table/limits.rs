@@ -8,7 +8,9 @@ use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
 use crate::figures::worth_showing;
 use crate::judge::{Attempt, Probed};
+use crate::protocol::Endpoint;
 use crate::report::attempt::came_to;
+use crate::report::known::advice;
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
@@ -182,14 +184,11 @@ fn came_free(release: Release, after: &str) -> String {
 
 /// What to set.
 fn to_set(report: &RunReport, probed: &Probed) -> String {
-    let advice = advice(report, probed);
+    let host = Endpoint::parse(&report.start.server, None).map(|server| server.host).unwrap_or_default();
+    let advice = advice(&probed.limits, probed.greeting.as_deref(), &host, report.start.protocol);
     if advice.is_empty() {
         return String::new();
     }
     let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
-}
-
-fn advice(_: &RunReport, _: &Probed) -> Vec<String> {
-    Vec::new()
 }
