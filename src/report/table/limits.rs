@@ -189,4 +189,3 @@ fn to_set(report: &RunReport) -> String {
     let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
 }
-
