@@ -3,5 +3,6 @@
 mod judged;
 mod known;
 mod run;
+mod sandbox;
 mod told;
-mod written;
+pub mod written;

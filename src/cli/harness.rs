@@ -132,7 +132,7 @@ pub trait Meanwhile {
     /// These events happened; the judge has seen them. Called about a hundred times a second, even with none.
     fn goes_on(&mut self, events: &[Event], judge: &Judge);
     /// All is over.
-    fn finish(&mut self);
+    fn finish(&mut self, judge: &Judge);
 }
 
 impl Meanwhile for Progress {
@@ -140,7 +140,7 @@ impl Meanwhile for Progress {
         self.update(&judge.tally());
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, _: &Judge) {
         self.finish();
     }
 }
@@ -155,7 +155,7 @@ struct Watched<M> {
 impl<M: Meanwhile> Watched<M> {
     /// The run is over: reports its verdict by that policy. Returns whether the report is complete, and the exit code.
     fn end(mut self, ended: Ended, policy: Policy) -> Result<(bool, u8)> {
-        self.meanwhile.finish();
+        self.meanwhile.finish(&self.judge);
         let Ended { ending, events } = ended;
         self.judge.end(ending);
         let Some(report) = RunReport::of(&self.judge, policy) else { bail!("the run never began") };

@@ -5,7 +5,7 @@ mod told;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
 use super::harness::{Harness, Room};
@@ -13,6 +13,7 @@ use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
+use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
@@ -30,6 +31,14 @@ const MOST: usize = 1000;
 pub fn limits(args: LimitsArgs) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
+    let provider = provider(&server);
+    if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
+        bail!(
+            "{} is known to block accounts for what looks unusual, as a probe may; add --yes if the account is one that can \
+             be without mail for a while",
+            known.name
+        );
+    }
     let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
     let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
     let reach = Reach {
@@ -46,8 +55,8 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let connections = Budget::of(&probe).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
-    tell_budget(&probe, &account);
-    let attempts = Attempts::new(args.progress);
+    tell_budget(&probe, &account, provider);
+    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), args.progress);
     let control = Arc::clone(&harness.control);
     let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
@@ -55,6 +64,14 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
     // A question that nobody waits for is not left open.
     Ok(if reader_went_away && code == Conclusion::Failed.exit_code() { Conclusion::Held.exit_code() } else { code })
+}
+
+/// The provider, if its host is known.
+fn provider(server: &Server) -> Option<&'static Known> {
+    match server {
+        Server::Sandbox { .. } => None,
+        Server::Real { endpoint, .. } => known::by_host(&endpoint.host),
+    }
 }
 
 /// What is asked of the server.

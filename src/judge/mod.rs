@@ -14,6 +14,7 @@ pub mod rules;
 mod scenario;
 mod selections;
 mod server_log;
+mod settings;
 mod stated_limit;
 mod stored;
 mod units;
@@ -23,16 +24,17 @@ mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
-pub use earlier::{Differs, Earlier, NoRun};
+pub use earlier::{Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
-pub use metrics::{METRICS, Metric, Unit as MetricUnit};
+pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
+pub use settings::{Differs, Weight};
 pub(crate) use stated_limit::stated_limit;
 pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
@@ -49,7 +51,8 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What,
+    Witnessed,
 };
 use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
 use crate::ledger::{Analysis, Ledger};
@@ -204,14 +207,23 @@ impl Judge {
     /// The figures that those gates are about, so far.
     fn measured(&self, gates: &[String]) -> Measured {
         let summary = self.summary();
-        let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
-        self.figures_of(&summary, &findings, proof, &gates::wanted(gates))
+        let Verdict { findings, probed, proof, unjudged, .. } = self.verdict(&summary, &Policy::NONE);
+        let limits = probed.as_ref().map(|probed| &probed.limits);
+        self.figures_of(&summary, &findings, limits, proof, &unjudged, &gates::wanted(gates))
     }
 
-    fn figures_of(&self, summary: &Summary, findings: &[Finding], proof: Proof, wanted: &Wanted) -> Measured {
+    fn figures_of(
+        &self,
+        summary: &Summary,
+        findings: &[Finding],
+        limits: Option<&Limits>,
+        proof: Proof,
+        unjudged: &[String],
+        wanted: &Wanted,
+    ) -> Measured {
         let (start, ending) = (self.known.start().map(|start| &**start), self.known.ending().unwrap_or_default());
-        let (unjudged, exit_code, wanted) = (&[][..], None, Some(wanted));
-        Measured::of(&Results { start, ending, summary, findings, proof, unjudged, exit_code, wanted })
+        let (exit_code, wanted) = (None, Some(wanted));
+        Measured::of(&Results { start, ending, summary, findings, limits, proof, unjudged, exit_code, wanted })
     }
 
     /// What it comes to by that policy, so far. The summary is this judge's.
@@ -233,7 +245,7 @@ impl Judge {
         let unjudged = |(spec, detector): &(&Spec, Box<dyn Detector>)| {
             detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
         };
-        let unjudged = self.detectors.iter().filter_map(unjudged).collect();
+        let unjudged: Vec<String> = self.detectors.iter().filter_map(unjudged).collect();
         let witnessed = Witnessed {
             available: witness.available,
             checked: witness.agreement.checked,
@@ -241,9 +253,10 @@ impl Judge {
             not_compared: witness.not_compared,
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
-        let gates =
-            gates::judge(policy, &self.believed_gates, |wanted| self.figures_of(summary, &findings, proof, wanted));
         let limits = probed.as_ref().map(|probed| &probed.limits);
+        let gates = gates::judge(policy, &self.believed_gates, |wanted| {
+            self.figures_of(summary, &findings, limits, proof, &unjudged, wanted)
+        });
         let (conclusion, because) = match limits {
             Some(limits) => grounds.conclude_probe(limits, &proven, &findings, &gates, policy),
             None => {

@@ -30,7 +30,7 @@ fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
 
 /// What the end of the stream says of the limits.
 #[track_caller]
-fn found(ended: &Ended) -> Value {
+pub fn found(ended: &Ended) -> Value {
     ended.events().last().unwrap()["limits"].clone()
 }
 
@@ -113,6 +113,36 @@ fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
 }
 
 #[test]
+fn a_provider_that_blocks_what_looks_unusual_is_not_dialled_unasked() {
+    let probe = |args: &str| {
+        let mut command = mailconn("limits imaps://joe@imap.zoho.com".split(' ').chain(args.split_whitespace()));
+        end(command.env("MAILCONN_PASSWORD", PASSWORD))
+    };
+    let ended = probe("--max 3");
+    assert_eq!((ended.code, &*ended.stdout, ended.stderr.lines().count()), (2, "", 1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("add --yes"), "{}", ended.stderr);
+    // What is wrong behind that question shows that it was answered; nothing is dialled here either.
+    let ended = probe("--max 3 --yes -o /no/such/directory/file");
+    assert_eq!(ended.code, 2);
+    assert!(!ended.stderr.contains("--yes") && ended.stderr.contains("no directory"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_documented_of_a_server_is_said_once_it_has_greeted() {
+    let server = Server::start(|peer| {
+        peer.send("* OK Gimap ready for requests from 192.0.2.1\r\n");
+        peer.answer("* CAPABILITY IMAP4rev1\r\n{t} OK\r\n");
+        peer.answer("{t} OK [CAPABILITY IMAP4rev1] in\r\n");
+        obey(peer);
+    });
+    let ended = end(&mut against("imap", server.address, "--max 2"));
+    let all = said(&ended);
+    assert!(all[0].contains("at most 2 connections at once") && all[1].starts_with("Gmail: 15 connections"), "{all:?}");
+    assert!(all[1].contains("looked up on") && all[1].contains("https://"), "with its source and date: {all:?}");
+    assert_eq!(ended.code, 0);
+}
+
+#[test]
 fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     let ended = limits("--sandbox-connections 2 --hold 1s");
     assert!(!ended.stdout.is_empty() && !ended.stdout.contains("mailconn: "), "{}", ended.stdout);
@@ -121,8 +151,14 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
         all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts"),
         "the budget comes first: {all:?}"
     );
-    for part in ["count#1", "count#2", "count#3", "hold#1", "release#1"] {
-        assert_eq!(all.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {all:?}");
+    let attempts: Vec<(&str, &str)> = all.iter().filter_map(|line| line.split_once(' ')).collect();
+    let told =
+        |step: &str, came: &str| attempts.iter().any(|(of, rest)| *of == step && rest.trim_start().starts_with(came));
+    for (step, came) in [("count#1", "let in"), ("count#2", "let in"), ("count#3", "refused: limit-connections")] {
+        assert!(told(step, came), "{step}: {all:?}");
+    }
+    for (step, came) in [("hold#1", "all are held for 1s"), ("hold#1", "refused"), ("release#1", "let in")] {
+        assert!(told(step, came), "{step}: {all:?}");
     }
     let ended = limits("--max 2 --progress never --bare-close");
     assert_eq!(said(&ended).len(), 1, "the budget alone: {}", ended.stderr);

@@ -2,92 +2,93 @@
 
 use std::time::Duration;
 
+use humantime::format_duration;
+
 use crate::cli::harness::Meanwhile;
 use crate::cli::stderr;
-use mailconn::event::{Event, HowClosed, Probe, ProbePhase, ProbeStep, What};
+use mailconn::event::{Event, Probe, ProbePhase, ProbeStep, What};
 use mailconn::judge::Judge;
 use mailconn::probe::Budget;
-use mailconn::protocol::Settings;
-use mailconn::report::ProgressKind;
+use mailconn::protocol::{Protocol, Settings};
+use mailconn::report::known::{self, Known};
+use mailconn::report::{ProgressKind, attempt_line};
 
-/// Says what the server is asked for at most.
-pub fn tell_budget(probe: &Probe, account: &Settings) {
+/// Says what the server is asked for at most, and what is documented of it.
+pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>) {
     let Budget { connections, sign_ins, refused, rests } = Budget::of(probe);
-    let rests = humantime::format_duration(Duration::from_secs(rests.as_secs().max(1)));
+    let rests = format_duration(Duration::from_secs(rests.as_secs()));
     let dials = if account.endpoint.signs_in() { "sign-ins" } else { "dials" };
     stderr::complain(&format!(
-        "{}: at most {connections} connections at once, {sign_ins} {dials}, {refused} refused attempts and {rests} of \
-         rests; each is signed out at the end",
+        "{}: at most {connections} connections at once, {sign_ins} {dials}, {refused} refused attempts, {rests} of rests; \
+         all are signed out at the end",
         account.endpoint
     ));
+    tell_documented(provider, account.endpoint.protocol);
+}
+
+fn tell_documented(known: Option<&Known>, protocol: Protocol) {
+    if let Some(documented) = known.and_then(|known| known.documented(protocol)) {
+        stderr::complain(&documented);
+    }
 }
 
 /// Says each attempt as it happens.
 pub struct Attempts {
-    kind: ProgressKind,
-    step: Option<ProbeStep>,
+    is_quiet: bool,
     hold: Duration,
-    open: usize,
+    protocol: Protocol,
+    /// What is known of the server was said.
+    is_known: bool,
+    /// How many were said.
+    said: usize,
 }
 
 impl Attempts {
-    /// Says nothing where that was asked for.
-    pub const fn new(kind: ProgressKind) -> Self {
-        Self { kind, step: None, hold: Duration::ZERO, open: 0 }
+    /// Of that probe; none where that was asked for.
+    pub fn of(probe: &Probe, protocol: Protocol, is_known: bool, kind: ProgressKind) -> Self {
+        Self { is_quiet: kind == ProgressKind::Never, hold: probe.hold_us.duration(), protocol, is_known, said: 0 }
     }
 
-    /// The line for that event, if it has one.
-    fn line(&mut self, event: &Event) -> Option<String> {
-        match &event.what {
-            What::RunStart(start) => {
-                self.hold = start.probe.map_or(Duration::ZERO, |probe| probe.hold_us.duration());
-                None
-            }
-            What::ProbeStep(step) => {
-                self.step = Some(*step);
-                let hold = humantime::format_duration(self.hold);
-                match (step.phase, step.attempt) {
-                    (ProbePhase::Hold, _) => Some(format!("holding what is open for {hold}, then one more attempt")),
-                    (ProbePhase::Release, 1) => Some("signing out of one, then one more attempt 2s later".to_owned()),
-                    (ProbePhase::BareClose, 1) => {
-                        Some("closing one without a goodbye, then one more attempt 2s later".to_owned())
-                    }
-                    (ProbePhase::Release | ProbePhase::BareClose, _) => {
-                        Some("one more attempt 30s after the close".to_owned())
-                    }
-                    (ProbePhase::End, _) => Some("signing out".to_owned()),
-                    (ProbePhase::Count, _) => None,
-                }
-            }
-            What::SessionOpened(opened) => {
-                let took = event.at.duration().saturating_sub(opened.began_us.duration());
-                self.open += 1;
-                Some(format!("{}: let in after {} ms; {} open", self.step?, took.as_millis(), self.open))
-            }
-            What::SessionClosed(closed) => {
-                self.open -= 1;
-                let ended = closed.failure.as_ref().filter(|_| closed.closed == HowClosed::HungUp)?;
-                let said = ended.server_line.as_deref().unwrap_or(&ended.message);
-                Some(format!("{}: the server ended {}: {said}", self.step?, closed.session))
-            }
-            What::SessionRefused(refused) => {
-                let failure = &refused.failure;
-                let said = failure.server_line.as_deref().unwrap_or(&failure.message);
-                Some(format!("{}: {} at {}: {said}", self.step?, failure.kind, failure.stage))
-            }
-            _ => None,
+    /// Says the attempts before that step.
+    fn say_until(&mut self, step: Option<ProbeStep>, judge: &Judge) {
+        for attempt in judge.attempts().iter().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
+            stderr::complain(&attempt_line(attempt));
+            self.said += 1;
         }
+    }
+
+    fn begins(&self, step: ProbeStep) {
+        let what = match (step.phase, step.attempt) {
+            (ProbePhase::Hold, _) => format!("all are held for {}, then one more attempt", format_duration(self.hold)),
+            (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
+            (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
+            (ProbePhase::Release | ProbePhase::BareClose, _) => "one more attempt, 30 s after that".to_owned(),
+            (ProbePhase::End, _) => "all are signed out".to_owned(),
+            (ProbePhase::Count, _) => return,
+        };
+        stderr::complain(&format!("{:<12} {what}", step.to_string()));
     }
 }
 
 impl Meanwhile for Attempts {
-    fn goes_on(&mut self, events: &[Event], _: &Judge) {
+    fn goes_on(&mut self, events: &[Event], judge: &Judge) {
         for event in events {
-            if let Some(line) = self.line(event).filter(|_| self.kind != ProgressKind::Never) {
-                stderr::complain(&line);
+            match &event.what {
+                What::ProbeStep(step) if !self.is_quiet => {
+                    self.say_until(Some(*step), judge);
+                    self.begins(*step);
+                }
+                What::ServerGreeted(greeted) if !self.is_known => {
+                    tell_documented(known::by_greeting(&greeted.line, self.protocol), self.protocol);
+                }
+                _ => {}
             }
         }
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self, judge: &Judge) {
+        if !self.is_quiet {
+            self.say_until(None, judge);
+        }
+    }
 }

@@ -199,7 +199,8 @@ mod tests {
         let slow = |took| Attempt::LetIn { took: MS(took) };
         let refused = |says| Attempt::Refused(Refused { says, wait: None });
         let waits = |wait| Attempt::Refused(Refused { says: Says::Limit, wait: Some(MS(wait)) });
-        let all: [(&str, &Probe, &[(Attempt, usize)], &str); 18] = [
+        type Case<'a> = (&'a str, &'a Probe, &'a [(Attempt, usize)], &'a str);
+        let all: [Case<'_>; 18] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
             ("a count", &probe, &[(IN, 0), (NO, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 release#1 end"),
