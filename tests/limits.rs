@@ -5,4 +5,4 @@ mod known;
 mod run;
 mod sandbox;
 mod told;
-mod written;
+pub mod written;

@@ -10,7 +10,7 @@ use mailconn::allocator::Mode;
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
 use mailconn::report::{Format, ProgressKind};
-use mailconn::sandbox::{Limit, Maildrops};
+use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::scenario::grammar;
 
 mod choices;
@@ -171,6 +171,9 @@ pub struct SandboxArgs {
     /// QUIT. imap:, smtp: or pop3: before it makes it that protocol's.
     #[arg(long, value_name = "LIMIT", help_heading = "Behaviour")]
     pub limit: Vec<Limit>,
+    /// Refuse in the words of a server or a provider, and keep the limits that it is documented to have, unless one is given
+    #[arg(long, value_parser = choices::likes(), value_name = "NAME", help_heading = "Behaviour")]
+    pub like: Option<Like>,
     /// Whether a POP3 session has its maildrop to itself
     #[arg(
         long,

@@ -22,7 +22,7 @@ use super::interrupt;
 use super::secrets;
 use super::stderr;
 use mailconn::report::{Format, Output};
-use mailconn::sandbox::{Limit, Options, Sandbox, Transcripts, User};
+use mailconn::sandbox::{Like, Limit, Options, Sandbox, Transcripts, User};
 
 /// The summary is printed within this time, or not at all.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -60,7 +60,8 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let log = args.log.then(|| Log::new(json));
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
-        limits: limits(args.connections, &args.limit),
+        limits: all_limits(args.connections, limits(args.connections, &args.limit, args.like)),
+        like: args.like,
         maildrops: args.maildrops,
         latency: args.latency,
         idle_limit: args.idle_limit,
@@ -159,9 +160,17 @@ fn announcement(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_
     told
 }
 
-/// All limits; one number stands for [`Limit::connections`].
-pub fn limits(connections: Option<usize>, more: &[Limit]) -> Vec<Limit> {
-    connections.map(Limit::connections).into_iter().flatten().chain(more.iter().copied()).collect()
+/// The limits that were asked for, beside the short form; if none were, those of the one that it is to be like.
+pub fn limits(connections: Option<usize>, asked: &[Limit], like: Option<Like>) -> Vec<Limit> {
+    match like {
+        Some(like) if asked.is_empty() && connections.is_none() => like.limits(),
+        _ => asked.to_vec(),
+    }
+}
+
+/// Those, and what the short form is short for.
+pub fn all_limits(connections: Option<usize>, more: Vec<Limit>) -> Vec<Limit> {
+    connections.map(Limit::connections).into_iter().flatten().chain(more).collect()
 }
 
 fn check_names(users: &[String]) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::baseline::BaselineFile;
 use super::operations;
+use super::sandbox::limits;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::workers::{self, Who};
@@ -19,7 +20,7 @@ use mailconn::protocol::{
     TlsSettings, Way,
 };
 use mailconn::report::{Format, Output, ProgressKind};
-use mailconn::sandbox::{Limit, Maildrops};
+use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::workload::{Mix, Plan};
 
 /// The environment variable that names the server.
@@ -108,6 +109,8 @@ pub enum Server {
         connections: Option<usize>,
         /// Its other limits.
         limits: Vec<Limit>,
+        /// In whose words it refuses.
+        like: Option<Like>,
         /// Whether a POP3 session has its maildrop to itself, if that was said.
         maildrops: Option<Maildrops>,
         /// How late it replies.
@@ -131,10 +134,11 @@ pub enum Server {
 impl Server {
     /// How the sandbox is to behave, where it is the server; with such maildrops unless it was asked for others.
     pub fn sandbox(&self, usual: Maildrops) -> Option<SandboxOptions> {
-        let Self::Sandbox { connections, limits, maildrops, latency, .. } = self else { return None };
+        let Self::Sandbox { connections, limits, like, maildrops, latency, .. } = self else { return None };
         let locks_maildrops = maildrops.unwrap_or(usual) == Maildrops::Locked;
         let limits = limits.iter().map(Limit::to_string).collect();
-        Some(SandboxOptions { connections: *connections, limits, locks_maildrops, latency_us: (*latency).into() })
+        let like = like.map(|like| like.name().to_owned());
+        Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us: (*latency).into() })
     }
 
     /// What is spoken there.
@@ -408,6 +412,9 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
         args.reach.sandbox_connections != Some(0),
         "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
+    if let Some(limit) = args.reach.sandbox_limit.iter().find(|limit| limit.most == 0) {
+        bail!("--sandbox-limit {limit} lets nobody in; give at least 1");
+    }
     Ok(())
 }
 
@@ -476,6 +483,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
     let shapes = [
         ("--sandbox-connections", args.sandbox_connections.is_some()),
         ("--sandbox-limit", !args.sandbox_limit.is_empty()),
+        ("--sandbox-like", args.sandbox_like.is_some()),
         ("--sandbox-maildrops", args.sandbox_maildrops.is_some()),
         ("--sandbox-latency", args.sandbox_latency.is_some()),
     ];
@@ -535,13 +543,17 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
     let endpoint = endpoint.with_context(|| {
         format!("{name}: there are sandbox, sandbox+imap, sandbox+imaps, and likewise smtp, smtps, pop3 and pop3s")
     })?;
+    let mut limits = limits(args.sandbox_connections, &args.sandbox_limit, args.sandbox_like);
+    // The others are no business of this server's.
+    limits.retain(|limit| limit.protocol.is_none_or(|protocol| protocol.to_string() == endpoint.protocol.name()));
     Ok(Server::Sandbox {
         name: name.to_owned(),
         endpoint,
         listen: Listen::parse(scheme, args.starttls, false)?,
         auth: *auth,
         connections: args.sandbox_connections,
-        limits: args.sandbox_limit.clone(),
+        limits,
+        like: args.sandbox_like,
         maildrops: args.sandbox_maildrops,
         latency: args.sandbox_latency.unwrap_or_default(),
     })

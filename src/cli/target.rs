@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::sandbox::limits;
+use super::sandbox::all_limits;
 use super::settings::Server;
 use mailconn::protocol::{self, Credentials, Endpoint, Secret, TlsSettings};
 use mailconn::sandbox::{Maildrops, Options, Sandbox, User};
@@ -60,14 +60,15 @@ impl Target {
                 };
                 Ok(Self { account, name, sandbox: None })
             }
-            Server::Sandbox { name, endpoint, listen, auth, connections, limits: more_limits, maildrops, latency } => {
+            Server::Sandbox { name, endpoint, listen, auth, connections, limits, like, maildrops, latency } => {
                 let password = format!("{:016x}", fastrand::u64(..));
                 let users = more.iter().copied().chain([endpoint.user.as_str()]);
                 let users = users.map(|user| User::new(user, &password)).collect();
                 let maildrops = maildrops.unwrap_or(usual);
                 let options = Options {
                     users,
-                    limits: limits(connections, &more_limits),
+                    limits: all_limits(connections, limits),
+                    like,
                     maildrops,
                     latency,
                     record_bound,

@@ -226,6 +226,9 @@ pub struct SandboxOptions {
     /// Its other limits, as they are written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
+    /// Whose words it refused in, if not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// Whether a POP3 session had its maildrop to itself.
     pub locks_maildrops: bool,
     /// How late it replied.

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::connections::ConnectionRow;
 use super::summary::Summary;
 use super::tasks::OperationsOn;
-use crate::event::{Ending, Finding, Proof, RunStart};
+use crate::event::{Ending, Finding, Limits, Proof, RunStart};
 
 /// The computed part of a run's document: its figures, and what was found.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Results<'a> {
     pub ending: Ending,
     /// Its figures.
     pub summary: &'a Summary,
+    /// What a probe found out; none of a run that is none.
+    pub limits: Option<&'a Limits>,
     /// What was found, worst first.
     pub findings: &'a [Finding],
     /// What was checked, and how much of it held.
@@ -81,6 +83,9 @@ impl Serialize for Results<'_> {
         all.serialize_entry("sections", sections.unwrap_or_default())?;
         all.serialize_entry("findings", self.findings)?;
         all.serialize_entry("verdict", &self.proof)?;
+        if let Some(limits) = self.limits {
+            all.serialize_entry("limits", limits)?;
+        }
         if !self.unjudged.is_empty() {
             all.serialize_entry("unjudged", self.unjudged)?;
         }

@@ -49,7 +49,8 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What, Witnessed,
+    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What,
+    Witnessed,
 };
 use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
 use crate::ledger::{Analysis, Ledger};
@@ -204,14 +205,22 @@ impl Judge {
     /// The figures that those gates are about, so far.
     fn measured(&self, gates: &[String]) -> Measured {
         let summary = self.summary();
-        let Verdict { findings, proof, .. } = self.verdict(&summary, &Policy::NONE);
-        self.figures_of(&summary, &findings, proof, &gates::wanted(gates))
+        let Verdict { findings, probed, proof, .. } = self.verdict(&summary, &Policy::NONE);
+        let limits = probed.as_ref().map(|probed| &probed.limits);
+        self.figures_of(&summary, &findings, limits, proof, &gates::wanted(gates))
     }
 
-    fn figures_of(&self, summary: &Summary, findings: &[Finding], proof: Proof, wanted: &Wanted) -> Measured {
+    fn figures_of(
+        &self,
+        summary: &Summary,
+        findings: &[Finding],
+        limits: Option<&Limits>,
+        proof: Proof,
+        wanted: &Wanted,
+    ) -> Measured {
         let (start, ending) = (self.known.start().map(|start| &**start), self.known.ending().unwrap_or_default());
         let (unjudged, exit_code, wanted) = (&[][..], None, Some(wanted));
-        Measured::of(&Results { start, ending, summary, findings, proof, unjudged, exit_code, wanted })
+        Measured::of(&Results { start, ending, summary, findings, limits, proof, unjudged, exit_code, wanted })
     }
 
     /// What it comes to by that policy, so far. The summary is this judge's.
@@ -241,9 +250,10 @@ impl Judge {
             not_compared: witness.not_compared,
         };
         let proof = Proof { rules: rules.agreement, witness: witnessed };
-        let gates =
-            gates::judge(policy, &self.believed_gates, |wanted| self.figures_of(summary, &findings, proof, wanted));
         let limits = probed.as_ref().map(|probed| &probed.limits);
+        let gates = gates::judge(policy, &self.believed_gates, |wanted| {
+            self.figures_of(summary, &findings, limits, proof, wanted)
+        });
         let (conclusion, because) = match limits {
             Some(limits) => grounds.conclude_probe(limits, &proven, &findings, &gates, policy),
             None => {

@@ -9,8 +9,9 @@ use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
 use crate::allocator::Mode;
-use crate::event::{Asked, Baseline, Gated, Lock, Micros, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step};
+use crate::event::{Asked, Baseline, Gated, Lock, Micros, Probe, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step};
 use crate::figures::Results;
+use crate::judge::Attempt;
 use crate::protocol::Protocol;
 
 pub(super) const SPEC: Spec =
@@ -113,6 +114,7 @@ impl<'a> Head<'a> {
 
 fn run_shape(report: &RunReport) -> Document<'_> {
     let RunReport { start, ending, summary, verdict, policy, .. } = report;
+    let probed = verdict.probed.as_deref();
     Document {
         head: Head::new(&start.tool_version, &start.run_id, start.started, &start.server, start.protocol),
         sandbox: start.sandbox.as_ref(),
@@ -129,11 +131,15 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         gates: &verdict.gates,
         baseline: policy.baseline.as_ref(),
         left_mailboxes: &summary.left_mailboxes,
+        probe: start.probe,
+        attempts: probed.map(|probed| &*probed.attempts),
+        to_set: report.to_set(),
         results: Results {
             start: Some(start),
             ending: *ending,
             summary,
             findings: &verdict.findings,
+            limits: probed.map(|probed| &probed.limits),
             proof: verdict.proof,
             unjudged: &verdict.unjudged,
             exit_code: report.exit_code(),
@@ -167,6 +173,13 @@ struct Document<'a> {
     baseline: Option<&'a Baseline>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
+    /// How a probe was set up, its dials, and what to set where it met a limit; missing of a run that is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<&'a [Attempt]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_set: Option<Vec<String>>,
     #[serde(flatten)]
     results: Results<'a>,
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::known;
 use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
 use crate::figures::Summary;
 use crate::judge::{Judge, Verdict, run_end};
+use crate::protocol::Endpoint;
 
 /// Runs and scenarios, in the order in which they are told.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,15 @@ impl RunReport {
         let summary = judge.summary();
         let verdict = judge.verdict(&summary, &policy);
         Some(Self { start, ending, ended, summary, verdict, policy, told_again: false })
+    }
+
+    /// What to set where a probe met a limit; none of a run that is no probe.
+    #[must_use]
+    pub fn to_set(&self) -> Option<Vec<String>> {
+        let probed = self.verdict.probed.as_deref()?;
+        // The sandbox is no server of the list.
+        let host = Endpoint::parse(&self.start.server, None).map(|endpoint| endpoint.host).unwrap_or_default();
+        Some(known::advice(&probed.limits, probed.greeting.as_deref(), &host, self.start.protocol))
     }
 
     /// The event that ends the run.

@@ -32,6 +32,7 @@ use super::mailbox::Account;
 use super::sasl::{Exchange, Step};
 use super::surroundings::{Denied, MAX_BAD, SIGN_IN_TIME, Surroundings};
 use super::witness::{CloseCause, CommandRecord, CommandStatus, SessionWitness};
+use super::words::Words;
 
 /// How long a signed-in client may be silent (RFC 3501, 5.4: no less than 30 minutes).
 const IDLE_TIME: Duration = Duration::from_secs(30 * 60);
@@ -56,6 +57,7 @@ pub(super) fn converse(
         followed: false,
         account: None,
         view: None,
+        lingers: None,
         exchange: None,
         bad_in_a_row: 0,
         out: Vec::new(),
@@ -74,6 +76,8 @@ struct Session<'a> {
     followed: bool,
     account: Option<Arc<Account>>,
     view: Option<View>,
+    /// What a client that is one too many hears once more.
+    lingers: Option<Words>,
     /// The exchange the next line belongs to, the AUTHENTICATE command that began it, and when that came.
     exchange: Option<(Exchange, Tag<'static>, Instant)>,
     bad_in_a_row: u32,
@@ -281,10 +285,13 @@ impl Session<'_> {
         at: Instant,
         verdict: Verdict,
     ) -> Option<CloseCause> {
-        let (status, close) = (verdict.status, verdict.close);
+        let (status, close, farewell) = (verdict.status, verdict.close, verdict.farewell);
         self.bad_in_a_row = if status == CommandStatus::Bad { self.bad_in_a_row + 1 } else { 0 };
         self.witness.command(CommandRecord { tag: tag.as_ref().into(), verb, selected, at, status });
-        reply::tagged(&mut self.out, tag, verdict);
+        reply::tagged(&mut self.out, tag, verdict.naming(verb));
+        if let Some(text) = farewell {
+            reply::bye(&mut self.out, text);
+        }
         close
     }
 
@@ -337,12 +344,12 @@ impl Session<'_> {
     }
 
     fn execute(&mut self, body: CommandBody<'_>) -> Verdict {
+        // These are the server's to answer, whoever has signed in.
         if self.account.is_some()
-            // These are the server's to answer, whoever has signed in.
             && !matches!(body, CommandBody::Capability | CommandBody::Id { .. } | CommandBody::Logout)
-            && let Err(words) = self.around.go_on(self.witness)
+            && let Some(verdict) = self.turned_away()
         {
-            return Verdict::turned_away(words);
+            return verdict;
         }
         match body {
             CommandBody::Capability => {
@@ -372,6 +379,20 @@ impl Session<'_> {
                 None => Verdict::bad("Sign in first."),
             },
         }
+    }
+
+    /// The answer to one who has signed in and is one too many.
+    fn turned_away(&mut self) -> Option<Verdict> {
+        if let Some(words) = self.lingers.take() {
+            return Some(Verdict::turned_away(words));
+        }
+        let words = self.around.go_on(self.witness).err()?;
+        if words.farewell.is_none() {
+            return Some(Verdict::turned_away(words));
+        }
+        let verdict = Verdict { close: None, farewell: None, ..Verdict::turned_away(words.clone()) };
+        self.lingers = Some(words);
+        Some(verdict)
     }
 
     fn id(&mut self, parameters: Option<Vec<(IString<'_>, NString<'_>)>>) -> Verdict {

@@ -9,16 +9,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::faults::{Ending, Grip};
+use super::like::Like;
 use super::limit::{Excess, Limit, LimitStage};
 use super::listening::Protocol;
 use super::lock;
-use super::words::{self, Refused};
+use super::words::{self, Refused, Words};
 
 /// All counts of a limit are looked at, and those that hold nothing are forgotten, when there are so many more of them.
 const SWEEP: usize = 64;
 
 /// The limits, and who stands where.
-pub(super) struct Limits(Mutex<Standing>);
+pub(super) struct Limits {
+    /// In whose words they refuse.
+    like: Option<Like>,
+    standing: Mutex<Standing>,
+}
 
 struct Standing {
     limits: Vec<Counts>,
@@ -69,14 +74,21 @@ pub(super) struct Admission {
 }
 
 impl Limits {
-    pub fn new(limits: Vec<Limit>) -> Self {
+    pub fn new(limits: Vec<Limit>, like: Option<Like>) -> Self {
         let limits = limits.into_iter().map(Counts::new).collect();
-        Self(Mutex::new(Standing { limits, present: BTreeMap::new(), came: 0 }))
+        Self { like, standing: Mutex::new(Standing { limits, present: BTreeMap::new(), came: 0 }) }
+    }
+
+    /// No lock is held.
+    fn end(&self, supplanted: &[Present]) {
+        for who in supplanted {
+            who.grip.end(Ending::Supplanted(words::supplanted(who.protocol, self.like)));
+        }
     }
 
     /// Sets the limits of [`Limit::connections`], or lifts them. Whoever is here stays, however many they are, and counts.
     pub fn change(&self, most: Option<usize>) {
-        let mut standing = lock(&self.0);
+        let mut standing = lock(&self.standing);
         let Standing { limits, present, .. } = &mut *standing;
         for new in Limit::connections(most.unwrap_or_default()) {
             match (most, limits.iter_mut().find(|counts| counts.limit.counts_as(&new))) {
@@ -92,37 +104,37 @@ impl Limits {
     }
 
     /// A connection was accepted; what ends it is its grip.
-    pub fn accept(self: &Arc<Self>, from: (Protocol, IpAddr), grip: &Arc<Grip>) -> Result<Admission, Refused> {
+    pub fn accept(self: &Arc<Self>, from: (Protocol, IpAddr), grip: &Arc<Grip>) -> Result<Admission, Limit> {
         let (protocol, address) = from;
         let who = Present { protocol, address, user: None, stage: LimitStage::Accept, grip: Arc::clone(grip) };
-        let mut standing = lock(&self.0);
+        let mut standing = lock(&self.standing);
         standing.came += 1;
         let number = standing.came;
-        let ended = standing.admit(number, who)?;
+        let supplanted = standing.admit(number, who).map_err(|refused| refused.limit)?;
         drop(standing);
-        ended.iter().for_each(Supplanted::end);
+        self.end(&supplanted);
         Ok(Admission { limits: Arc::clone(self), number })
     }
 }
 
 impl Admission {
     /// The connection has come to that stage, unless a limit is in its way; to the sign-in with its user.
-    pub fn reach(&self, stage: LimitStage, user: Option<&Arc<str>>) -> Result<(), Refused> {
-        let mut standing = lock(&self.limits.0);
+    pub fn reach(&self, stage: LimitStage, user: Option<&Arc<str>>) -> Result<(), Words> {
+        let mut standing = lock(&self.limits.standing);
         // One whose place a newer one has taken is about to end.
         let Some(before) = standing.present.get(&self.number) else { return Ok(()) };
         let Present { protocol, address, ref grip, .. } = *before;
         let user = user.or(before.user.as_ref()).cloned();
         let who = Present { protocol, address, user, stage, grip: Arc::clone(grip) };
-        let ended = standing.admit(self.number, who)?;
+        let supplanted = standing.admit(self.number, who).map_err(|refused| Words::of(&refused, self.limits.like))?;
         drop(standing);
-        ended.iter().for_each(Supplanted::end);
+        self.limits.end(&supplanted);
         Ok(())
     }
 
     /// Its client has not signed in after all.
     pub fn retreat(&self) {
-        let mut standing = lock(&self.limits.0);
+        let mut standing = lock(&self.limits.standing);
         let Standing { limits, present, .. } = &mut *standing;
         let Some(who) = present.get_mut(&self.number) else { return };
         for counts in limits.iter_mut().filter(|counts| counts.limit.stage >= LimitStage::SignIn) {
@@ -133,39 +145,27 @@ impl Admission {
 
     /// The connection is over, and the server knows it.
     pub fn leave(&self) {
-        lock(&self.limits.0).leave(self.number, |limit| limit.release);
+        lock(&self.limits.standing).leave(self.number, |limit| limit.release);
     }
 }
 
 impl Drop for Admission {
     /// Whoever has not left by now leaves without a goodbye.
     fn drop(&mut self) {
-        lock(&self.limits.0).leave(self.number, |limit| limit.bare_release);
-    }
-}
-
-/// One that has to leave for a newer one.
-struct Supplanted {
-    who: Present,
-    limit: Limit,
-}
-
-impl Supplanted {
-    /// No lock is held.
-    fn end(&self) {
-        self.who.grip.end(Ending::Supplanted(words::supplanted(self.who.protocol, &self.limit)));
+        lock(&self.limits.standing).leave(self.number, |limit| limit.bare_release);
     }
 }
 
 impl Standing {
     /// Lets a connection come to a stage; those that are returned have to leave for it.
-    fn admit(&mut self, number: u64, who: Present) -> Result<Vec<Supplanted>, Refused> {
+    fn admit(&mut self, number: u64, who: Present) -> Result<Vec<Present>, Refused> {
         let now = Instant::now();
         let here = |counts: &Counts| counts.limit.stage == who.stage;
         for counts in self.limits.iter_mut().filter(|counts| here(counts)) {
             let limit = counts.limit;
             if limit.on_excess == Excess::RefuseNewest && counts.is_full(&who, now) {
-                return Err(Refused { limit, protocol: who.protocol, address: who.address });
+                let wait = counts.wait(&who, now);
+                return Err(Refused { limit, protocol: who.protocol, address: who.address, user: who.user, wait });
             }
         }
         let mut supplanted = Vec::new();
@@ -177,7 +177,7 @@ impl Standing {
                 && let Some(oldest) = counts.oldest(&who)
                 && let Some(who) = self.leave(oldest, |it| if *it == limit { Duration::ZERO } else { it.release })
             {
-                supplanted.push(Supplanted { who, limit });
+                supplanted.push(who);
             }
         }
         self.limits.iter_mut().filter(|counts| here(counts)).for_each(|counts| counts.enter(number, &who, now));
@@ -212,6 +212,13 @@ impl Counts {
             let count = self.of.get_mut(&holder).map_or(0, |count| count.at(now));
             count >= self.limit.most
         })
+    }
+
+    /// Until the next one may come, of a rate.
+    fn wait(&self, who: &Present, now: Instant) -> Duration {
+        let count = self.holder(who).and_then(|holder| self.of.get(&holder));
+        let next = count.and_then(|count| count.until.first()).filter(|_| self.limit.within.is_some());
+        next.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Who makes room; nobody has to where one that is gone was still counted.
@@ -249,5 +256,33 @@ impl Count {
     fn at(&mut self, now: Instant) -> usize {
         self.until.retain(|until| *until > now);
         self.open.len() + self.until.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Weak;
+
+    use super::*;
+
+    /// One address after the other, of which each is soon forgotten.
+    #[test]
+    fn what_was_counted_is_forgotten() {
+        for limit in ["address=5/1ms", "address=5@greeting,release=1ms", "user=5/1ms", "total=5/1ms"] {
+            let limits = Arc::new(Limits::new(vec![limit.parse().unwrap()], None));
+            let grip = Arc::new(Grip::new(Weak::new()));
+            let mut most = 0;
+            for number in 0..20_000 {
+                let from = (Protocol::Imap, IpAddr::from(Ipv4Addr::from_bits(number)));
+                let admission = limits.accept(from, &grip).unwrap();
+                // Of one count for all some are refused.
+                let _ = admission.reach(LimitStage::Greeting, None);
+                let _ = admission.reach(LimitStage::SignIn, Some(&number.to_string().into()));
+                most = most.max(limits.standing.lock().unwrap().limits[0].of.len());
+            }
+            assert!(limits.standing.lock().unwrap().present.is_empty());
+            assert!(most < 10_000, "{limit}: {most}");
+        }
     }
 }

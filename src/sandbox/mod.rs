@@ -39,7 +39,8 @@
 //!   it is asked to be.
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
 //! - `witness`: what the server itself saw; `record`: where that is kept until it is taken; `transcript`: what went over each session, in files.
-//! - `limit`: how many connections there may be; `limits`: who is counted; `words`: what is said to those who are too many.
+//! - `limit`: how many connections there may be; `limits`: who is counted; `words`, `like`: what is said to those who
+//!   are too many, and in whose words.
 //! - `surroundings`: who is let in; `sasl`: how a password is sent.
 //! - `faults`: the one place all replies pass on their way out, and what can be done there from outside.
 //! - `inlet`: bytes in, whole commands out, nothing without a bound.
@@ -57,6 +58,7 @@ mod channel;
 mod faults;
 mod imap;
 mod inlet;
+mod like;
 mod limit;
 mod limits;
 mod listening;
@@ -78,6 +80,7 @@ mod witness;
 mod words;
 
 pub use faults::{Cut, Faults};
+pub use like::{Like, UnknownLike};
 pub use limit::{BadLimit, Excess, Limit, LimitStage, Scope};
 pub use listening::{Listening, Protocol, Security};
 pub use options::{Maildrops, Options, User};

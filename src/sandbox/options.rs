@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::like::Like;
 use super::limit::Limit;
 use super::transcript::Transcripts;
 use super::witness::Watch;
@@ -14,6 +15,9 @@ pub struct Options {
     pub users: Vec<User>,
     /// How many connections there may be; each of them holds.
     pub limits: Vec<Limit>,
+    /// In whose words they refuse, as far as those are known. `None` for the sandbox's own, and for what is unknown: those of
+    /// Dovecot, in SMTP of Postfix, for what these two count.
+    pub like: Option<Like>,
     /// Whether a POP3 session has its maildrop to itself.
     pub maildrops: Maildrops,
     /// How late each reply is.
@@ -42,6 +46,7 @@ impl Default for Options {
         Self {
             users: vec![User::new("user", "secret")],
             limits: Vec::new(),
+            like: None,
             maildrops: Maildrops::Locked,
             latency: Duration::ZERO,
             idle_limit: None,

@@ -114,7 +114,7 @@ impl Sandbox {
             .map_err(|bad| io::Error::new(io::ErrorKind::InvalidInput, bad))?;
         let encrypts = listening.iter().any(|one| one.security != Security::Plain);
         let identity = encrypts.then(|| Identity::new(addresses.iter().map(SocketAddr::ip))).transpose()?;
-        let limits = Arc::new(Limits::new(options.limits));
+        let limits = Arc::new(Limits::new(options.limits, options.like));
         let record = options.keeps_record.then(|| Arc::new(Record::new(options.record_bound)));
         let shared = Arc::new(Shared {
             accounts: Accounts::new(options.users),
@@ -318,8 +318,8 @@ fn serve(
     let grip = Arc::clone(&entry.grip);
     let admission = match shared.limits.accept((speaks.0, peer.ip()), &grip) {
         Ok(admission) => admission,
-        Err(refused) => {
-            witness.refused(&format!("closed without a word, by the limit {}", refused.limit));
+        Err(limit) => {
+            witness.refused(&format!("closed without a word, by the limit {limit}"));
             witness.closed(CloseCause::Refused);
             return None;
         }

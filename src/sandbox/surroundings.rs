@@ -15,7 +15,7 @@ use super::limits::Admission;
 use super::listening::{Protocol, Security};
 use super::mailbox::{Account, Accounts};
 use super::witness::SessionWitness;
-use super::words::{Refused, Words};
+use super::words::Words;
 
 /// How long a client may take to sign in, whatever it speaks.
 pub(super) const SIGN_IN_TIME: Duration = Duration::from_secs(3 * 60);
@@ -48,14 +48,14 @@ pub(super) enum Denied {
 impl Surroundings<'_> {
     /// Lets a client in to be greeted, if there is room.
     pub fn greet(&self, witness: &SessionWitness) -> Result<(), Words> {
-        self.admission.reach(LimitStage::Greeting, None).map_err(|refused| self.turn_away(&refused, witness))
+        self.admission.reach(LimitStage::Greeting, None).map_err(|words| self.turn_away(words, witness))
     }
 
     /// Lets a user in, if there is room.
     pub fn sign_in(&self, user: &[u8], password: &[u8], witness: &SessionWitness) -> Result<Arc<Account>, Denied> {
         let account = self.accounts.sign_in(user, password).ok_or(Denied::Unknown)?;
         let reached = self.admission.reach(LimitStage::SignIn, Some(account.name()));
-        reached.map_err(|refused| Denied::Limited(self.turn_away(&refused, witness)))?;
+        reached.map_err(|words| Denied::Limited(self.turn_away(words, witness)))?;
         Ok(Arc::clone(account))
     }
 
@@ -64,11 +64,10 @@ impl Surroundings<'_> {
         if self.went_on.replace(true) {
             return Ok(());
         }
-        self.admission.reach(LimitStage::After, None).map_err(|refused| self.turn_away(&refused, witness))
+        self.admission.reach(LimitStage::After, None).map_err(|words| self.turn_away(words, witness))
     }
 
-    fn turn_away(&self, refused: &Refused, witness: &SessionWitness) -> Words {
-        let words = Words::of(refused);
+    fn turn_away(&self, words: Words, witness: &SessionWitness) -> Words {
         witness.refused(&words.line(self.protocol));
         words
     }

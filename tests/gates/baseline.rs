@@ -94,6 +94,8 @@ fn a_run_of_other_settings_is_refused_by_naming_the_setting() {
             "sandbox's options: connections none, latency_us 0, locks_maildrops true, and here it is connections 9,",
         ),
         ("-t 2 --sandbox-latency 1ms", "sandbox's options: "),
+        ("-t 2 --sandbox-limit total=9", "sandbox's options: "),
+        ("-t 2 --sandbox-like yahoo", "sandbox's options: "),
         ("-t 2 --mode use-main", "mode: use-main-or-default, and here it is use-main;"),
         ("-t 3", "threads: 2, and here it is 3;"),
         ("-t 2 --ops noop", "mix: noop=3,status=1,fetch=1, and here it is noop=1;"),

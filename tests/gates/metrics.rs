@@ -10,16 +10,19 @@ use serde_json::Value;
 
 use crate::cli::process::{end, mailconn};
 use crate::golden;
+use crate::limits::written::probes;
 use crate::support::tool::in_format;
 use crate::verify::traces::file_of;
 
 /// The numbers of the document that no gate can be about, and why.
-const NOT_GATEABLE: [(&str, &str); 11] = [
+const NOT_GATEABLE: [(&str, &str); 13] = [
     ("schema_version", "it is the form's"),
     ("threads", "asked for"),
     ("seed", "asked for"),
     ("sandbox", "asked for"),
     ("max_connections", "asked for"),
+    ("probe", "asked for"),
+    ("attempts", "dials of a probe, which have no name of their own; `limits` says what they came to"),
     ("asked", "asked for; `operations.asked` says what that came to"),
     ("interrupted", "a signal's name"),
     ("session[].local_port", "the name of one end of a connection"),
@@ -92,7 +95,7 @@ fn each_figure_of_the_document_is_a_metric_and_each_metric_a_figure_of_it() {
         ["-t 2 -n 5", "--executor pool -t 2 --tasks 4 --default-for all", "-t 2 -n 3 --mailbox Archive --ops fetch"];
     let stored = golden::stored().into_iter().map(|file| fs::read_to_string(file).unwrap());
     let (mut seen, mut exempt) = (BTreeSet::new(), BTreeSet::new());
-    for file in stored.chain(fresh.map(file_of)) {
+    for file in stored.chain(fresh.map(file_of)).chain(probes()) {
         let Content::Run(run) = Stored::read(file.as_bytes(), |_| ()).unwrap().content else { continue };
         let baseline =
             Some(Baseline { run_id: String::new(), figures: [("worked".to_owned(), Some(1.into()))].into() });

@@ -293,3 +293,17 @@ pub fn limits(lines: &[Value]) -> &Value {
 pub fn holds(lines: &[Value]) {
     assert_eq!(tool::doubts(&bytes(lines)), [""; 0]);
 }
+
+/// Files of probes in which each figure of one is there once at least.
+pub fn probes() -> Vec<String> {
+    let full =
+        |line| Probing::new("imap", 32).bare_close().count(2).step("count", 3).refused("limit-rate", "auth", line);
+    let wait = Some("NO [LIMIT] at most 2 connections, try again in 5 seconds");
+    let probe =
+        full(wait).step("hold", 1).refused("limit-rate", "auth", wait).release().over().release_again().let_in();
+    let probe = probe.close_bare().over().bare_again().let_in().end();
+    vec![
+        String::from_utf8(bytes(&probe)).unwrap(),
+        String::from_utf8(bytes(&Probing::new("pop3", 2).count(2).end())).unwrap(),
+    ]
+}

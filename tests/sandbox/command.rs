@@ -160,6 +160,32 @@ fn the_log_has_a_line_for_each_session_event() {
     );
 }
 
+#[test]
+fn it_keeps_the_limits_that_it_is_given_and_logs_whom_it_turned_away() {
+    let args =
+        ["--listen", "imap", "--like", "gmail", "--limit", "user=1", "--limit", "total=2@accept,oldest", "--log"];
+    let server = serving(&args, 3);
+    let sign_in = format!("a LOGIN sandbox {}", server.password());
+    let mut first = server.talk("imap");
+    first.hear();
+    assert!(first.ask(&sign_in).starts_with("a OK"));
+    let mut second = server.talk("imap");
+    second.hear();
+    assert_eq!(second.ask(&sign_in), "a NO [ALERT] Too many simultaneous connections. (Failure)\r\n");
+    assert_eq!(second.rest(), "");
+    let (mut third, mut fourth) = (server.talk("imap"), server.talk("imap"));
+    assert!(third.hear().starts_with("* OK") && fourth.hear().starts_with("* OK"));
+    assert_eq!(first.rest(), "* BYE [ALERT] Too many simultaneous connections. (Failure)\r\n");
+    let told = server.end("INT");
+    for line in [
+        "refused: [ALERT] Too many simultaneous connections. (Failure)",
+        "closed: too many connections, 1 command(s)",
+        "closed: a newer connection took its place, 1 command(s)",
+    ] {
+        assert!(told.lines().any(|told| told.ends_with(line)), "{line}: {told}");
+    }
+}
+
 /// So many sessions, each of which leaves two lines.
 fn flood(address: SocketAddr, sessions: usize) {
     for _ in 0..sessions {

@@ -9,7 +9,7 @@ use mailconn::allocator::{Mode, UnknownMode};
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::{TlsVersion, Way};
 use mailconn::report::{Format, ProgressKind};
-use mailconn::sandbox::Maildrops;
+use mailconn::sandbox::{Like, Maildrops};
 
 /// A word, and what it means.
 type Choice = (&'static str, &'static str);
@@ -139,6 +139,11 @@ pub(super) fn maildrops() -> impl TypedValueParser<Value = Maildrops> {
         ("locked", "It has, and the next one is refused, as RFC 1939 asks"),
         ("shared", "Any number have it open at a time, as Dovecot does unless told otherwise"),
     ]))
+}
+
+/// `--sandbox-like`, and `--like` of `mailconn sandbox`.
+pub(super) fn likes() -> impl TypedValueParser<Value = Like> {
+    one_of(Like::ALL.map(|like| PossibleValue::new(like.name()).help(like.about())))
 }
 
 /// `500=use-main`.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::choices;
 use super::times::{duration, positive};
 use mailconn::protocol::{TlsVersion, Way};
-use mailconn::sandbox::{Limit, Maildrops};
+use mailconn::sandbox::{Like, Limit, Maildrops};
 
 /// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
 /// server like any other.
@@ -49,6 +49,9 @@ pub struct ServerArgs {
     /// QUIT. imap:, smtp: or pop3: before it makes it that protocol's.
     #[arg(long, value_name = "LIMIT", help_heading = "Server")]
     pub sandbox_limit: Vec<Limit>,
+    /// The sandbox refuses in the words of a server or a provider, and keeps the limits that it is documented to have, unless one is given
+    #[arg(long, value_parser = choices::likes(), value_name = "NAME", help_heading = "Server")]
+    pub sandbox_like: Option<Like>,
     /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]
     #[arg(long, value_parser = choices::maildrops(), value_name = "HOW", help_heading = "Server")]
     pub sandbox_maildrops: Option<Maildrops>,

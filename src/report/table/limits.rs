@@ -18,7 +18,7 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
         heading(report, probe) + &headline(report, probed, probe),
         ramp(&probed.attempts, most),
         facts(probed),
-        to_set(report, probed),
+        to_set(report),
         verdict::section(report),
     ];
     parts.retain(|part| !part.is_empty());
@@ -181,15 +181,11 @@ fn came_free(release: Release, after: &str) -> String {
 }
 
 /// What to set.
-fn to_set(report: &RunReport, probed: &Probed) -> String {
-    let advice = advice(report, probed);
+fn to_set(report: &RunReport) -> String {
+    let advice = report.to_set().unwrap_or_default();
     if advice.is_empty() {
         return String::new();
     }
     let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
-}
-
-fn advice(_: &RunReport, _: &Probed) -> Vec<String> {
-    Vec::new()
 }

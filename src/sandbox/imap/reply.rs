@@ -20,19 +20,27 @@ pub(super) struct Verdict {
     pub code: Option<Code<'static>>,
     pub text: Cow<'static, str>,
     pub close: Option<CloseCause>,
+    /// The text begins with the command's name.
+    pub names_command: bool,
+    /// Behind the tagged line: why the session ends.
+    pub farewell: Option<&'static str>,
 }
 
 impl Verdict {
+    fn new(status: CommandStatus, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: None, text: text.into(), close: None, names_command: false, farewell: None }
+    }
+
     pub fn ok(text: &'static str) -> Self {
-        Self { status: CommandStatus::Ok, code: None, text: text.into(), close: None }
+        Self::new(CommandStatus::Ok, text)
     }
 
     pub fn no(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: CommandStatus::No, code: None, text: text.into(), close: None }
+        Self::new(CommandStatus::No, text)
     }
 
     pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: CommandStatus::Bad, code: None, text: text.into(), close: None }
+        Self::new(CommandStatus::Bad, text)
     }
 
     pub fn code(self, code: Code<'static>) -> Self {
@@ -59,7 +67,15 @@ impl Verdict {
 
     /// Dovecot says this much and hangs up, without a BYE.
     pub fn turned_away(words: Words) -> Self {
-        Self::no(words.text).other_code(words.code).and_close(CloseCause::Refused)
+        let Words { code, text, is_bad, names_command, farewell } = words;
+        let verdict = if is_bad { Self::bad(text) } else { Self::no(text) };
+        let verdict = Self { names_command, farewell, ..verdict.and_close(CloseCause::Refused) };
+        if code.is_empty() { verdict } else { verdict.other_code(code) }
+    }
+
+    /// As it is answered to that command.
+    pub fn naming(self, verb: &str) -> Self {
+        if self.names_command { Self { text: format!("{verb} {}", self.text).into(), ..self } } else { self }
     }
 
     pub fn and_close(self, cause: CloseCause) -> Self {
