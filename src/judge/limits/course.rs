@@ -33,7 +33,6 @@ pub struct Attempt {
     pub ended: Vec<SessionId>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn text<S: Serializer>(step: &ProbeStep, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(step)
 }
