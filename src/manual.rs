@@ -65,53 +65,7 @@
 //! | `run-end` | figures, findings and exit code are those that the events come to |
 //!
 //! # Gates in a build
-//! A gate is `METRIC OPERATOR NUMBER`, and fails the run where that is so: exit 3, where nothing else fails. `--fail-if` gives
-//! one, `--gates FILE` those of a file, one a line. `mailconn explain metrics` lists the metrics; a metric's name is its place
-//! in the JSON document. A percentile needs its samples: p90 10, p95 20, p99 100, p99.9 1,000; with fewer its gate fails.
-//!
-//! `METRIC regressed OPERATOR PERCENT` compares with an earlier run, the JSON or NDJSON that `--baseline FILE` names: regressed
-//! is by how much the figure is worse, which is higher, but of a rate lower. The file of a run holds the figures that its gates
-//! compared with. A run of another protocol, server (scheme, host and port; of the sandbox its options), TLS, mode, number of
-//! threads or mix is refused.
-//!
-//! GitHub, in the steps of a job; the report is kept when the gate fails:
-//! ```yaml
-//! - run: mailconn run --server "$SERVER" --mode use-default --threads 8 --gates gates.txt --format ndjson -o run.ndjson --progress never
-//!   env: {SERVER: "imaps://ann@mail.example.org", MAILCONN_PASSWORD: "${{ secrets.MAIL_PASSWORD }}"}
-//! - if: always()
-//!   run: mailconn report run.ndjson >> "$GITHUB_STEP_SUMMARY"
-//! - if: always()
-//!   uses: actions/upload-artifact@v4
-//!   with: {name: mailconn, path: run.ndjson}
-//! ```
-//! GitLab; `MAILCONN_PASSWORD` is a masked variable of the project:
-//! ```yaml
-//! mail-connections:
-//!   script:
-//!     - mailconn run --server "$SERVER" --mode use-default --threads 8 --gates gates.txt --format ndjson -o run.ndjson --progress never
-//!   after_script:
-//!     - mailconn report run.ndjson
-//!   artifacts: {when: always, paths: [run.ndjson]}
-//! ```
-//! Kubernetes, as a Job that is not repeated, whatever came of it; the pod's exit code is the run's, and its log the report:
-//! ```yaml
-//! apiVersion: batch/v1
-//! kind: Job
-//! metadata: {name: mailconn}
-//! spec:
-//!   backoffLimit: 0
-//!   template:
-//!     spec:
-//!       restartPolicy: Never
-//!       containers:
-//!         - name: mailconn
-//!           image: registry.example.org/mailconn
-//!           args: [run, --server, "imaps://ann@mail.example.org", --mode, use-default, --threads, "8",
-//!                  --fail-if, "connections.peak > 10", --fail-if, "service.p95 > 200ms", --progress, never]
-//!           env:
-//!             - name: MAILCONN_PASSWORD
-//!               valueFrom: {secretKeyRef: {name: mail, key: password}}
-//! ```
+#![doc = include_str!("ci.md")]
 //!
 //! # Choices where the rules are silent
 //! - **Which mailbox answered** is read from the reply alone: mail of the sandbox, and of the tests' own Dovecot, names its

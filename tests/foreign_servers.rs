@@ -1,6 +1,8 @@
 //! `mailconn` on Courier, Cyrus and Exim, each judged by its own log. Only root can start them, and what they need is
 //! downloaded: so these run when they are asked for, and then fail where they cannot.
 
+mod limits_probe;
+
 use crate::servers::tool::{SOON, Tool, assert_sums_hold, finding_ids, hold_up_process};
 use crate::support::dovecot::signal;
 use crate::support::foreign::{ForeignServer, Kind, PASSWORD, Service};

@@ -5,6 +5,7 @@ mod breakage;
 mod certificates;
 mod check;
 mod limits;
+mod limits_probe;
 mod locks;
 mod modes;
 mod passwords;

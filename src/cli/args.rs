@@ -109,10 +109,11 @@ pub enum Command {
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
-    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics
+    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics, ci
     ///
     /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
-    /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about. Without a word, it lists all words. Nothing is dialled.
+    /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about, ci the lines for a
+    /// build on GitHub, GitLab or Kubernetes. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
@@ -128,6 +129,9 @@ pub struct ExplainArgs {
     /// The word to explain, in upper or lower case; or, in quotes, a line that a server sent
     #[arg(value_name = "WORD|LINE", allow_hyphen_values = true)]
     pub word: Option<String>,
+    /// With metrics, those with this in their name, as in mailconn explain metrics service
+    #[arg(value_name = "PART")]
+    pub part: Option<String>,
     /// The protocol of the line
     #[arg(long, value_parser = ["imap", "smtp", "pop3"])]
     pub protocol: Option<String>,

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::stored::open;
-use mailconn::event::{Baseline, NewPolicy, RunStart};
-use mailconn::judge::{Content, Earlier, Gate, Stored};
+use super::stderr;
+use super::stored::{identity, open};
+use mailconn::event::{Baseline, NewPolicy, RunStart, What};
+use mailconn::judge::{Content, Differs, Earlier, Gate, Stored, Weight};
 
 /// The file of the earlier run, once it was read.
 pub struct BaselineFile {
@@ -21,7 +22,9 @@ impl BaselineFile {
     /// A gate compares, and no file is named; a file is named, and no gate compares; the file does not hold one run.
     pub fn read(file: Option<&Path>, gates: &[String]) -> Result<Option<Self>> {
         match (first_that_compares(gates), file) {
-            (Some(gate), None) => bail!("{gate:?} compares with an earlier run: name its file with --baseline"),
+            (Some(gate), None) => {
+                bail!("{gate:?} compares with an earlier run: name its file with --baseline (a scenario has none)")
+            }
             (None, Some(_)) => bail!(
                 "--baseline is for gates on what has regressed, and there is none: add one, as in --fail-if \
                  'service.p95 regressed > 10%', or leave it out"
@@ -30,25 +33,43 @@ impl BaselineFile {
             (Some(_), Some(file)) => {
                 let (name, from) = open(file).context("--baseline")?;
                 let run = Earlier::read(from, gates).with_context(|| format!("--baseline {name}"))?;
+                if let Some(flaw) = run.flaw() {
+                    bail!("--baseline {name}: {flaw}; name the file of a run that is there in full");
+                }
                 Ok(Some(Self { name, run }))
             }
         }
     }
 
-    /// The figures that `gates` compare with, for the run that begins with `start`.
+    /// The figures that `gates` compare with, for the run that begins with `start`. What else differs, and what the baseline itself came to, is said
+    /// on stderr.
     ///
     /// # Errors
-    /// The two runs differ in a setting.
+    /// The runs are not to be compared.
     pub fn figures(&self, start: &RunStart, gates: &[String]) -> Result<Baseline> {
-        if let Some(differs) = self.run.differs(start).first() {
-            let (name, what) = (&self.name, differs.what);
-            bail!(
-                "--baseline {name} is of another {what}: {}, and here it is {}; compare runs of one {what}",
-                differs.one,
-                differs.other
-            );
+        let (name, differs) = (&self.name, self.run.differs(start));
+        let of = |weight| differs.iter().filter(move |it| it.weight == weight).map(Differs::from_a_baseline);
+        let refused: Vec<String> = of(Weight::Refused).collect();
+        ensure!(refused.is_empty(), "--baseline {name}: {}; compare runs that are alike in this", refused.join("; "));
+        let came_to = match self.run.exit_code() {
+            Some(0) | None => None,
+            Some(code @ (129 | 130 | 143)) => Some(format!("the baseline was interrupted (exit {code})")),
+            Some(code) => Some(format!("the baseline itself failed (exit {code})")),
+        };
+        let told: Vec<String> = of(Weight::Told).chain(came_to).collect();
+        if !told.is_empty() {
+            stderr::complain(&format!("--baseline {name}: {}", told.join("; ")));
         }
         Ok(self.run.baseline(gates))
+    }
+
+    /// What the gates of `new` compare with, of a stored run or scenario that begins with this event; none if it does not.
+    pub fn compare(&self, what: &What, new: &NewPolicy) -> Option<Result<Baseline>> {
+        match what {
+            What::RunStart(start) => Some(self.figures(start, new.gates.as_deref().unwrap_or_default())),
+            What::ScenarioStart(_) => Some(Err(anyhow!("--baseline compares runs, and that is a scenario's file"))),
+            _ => None,
+        }
     }
 
     /// Adds the figures that the gates of `new` compare with, for the run of `stored`.
@@ -64,6 +85,18 @@ impl BaselineFile {
             new.baseline = Some(file.figures(start, gates)?);
         }
         Ok(new)
+    }
+}
+
+/// A run does not replace its own baseline.
+///
+/// # Errors
+/// It would.
+pub fn no_baseline_of_its_own(baseline: Option<&Path>, output: Option<&Path>) -> Result<()> {
+    let written = output.and_then(identity);
+    match baseline.filter(|file| written.is_some() && identity(file) == written) {
+        Some(same) => bail!("-o would replace {}, the baseline; name another file", same.display()),
+        None => Ok(()),
     }
 }
 

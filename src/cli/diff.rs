@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::args::DiffArgs;
+use super::stderr::complain;
 use super::stored::open;
 use mailconn::judge::Earlier;
 use mailconn::report::{Format, Output, diff_json, diff_text};
@@ -27,5 +28,9 @@ pub fn diff(args: &DiffArgs) -> Result<u8> {
 
 fn read(file: &Path) -> Result<Earlier> {
     let (name, from) = open(file)?;
-    Earlier::read(from, &[]).context(name)
+    let run = Earlier::read(from, &[]).with_context(|| name.clone())?;
+    if let Some(flaw) = run.flaw() {
+        complain(&format!("{name}: {flaw}"));
+    }
+    Ok(run)
 }

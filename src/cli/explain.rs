@@ -13,7 +13,11 @@ use mailconn::report::{self, Output};
 pub fn explain(args: &ExplainArgs) -> Result<u8> {
     let protocol = args.protocol.as_ref().and_then(|name| Protocol::ALL.into_iter().find(|it| it.name() == name));
     let stage = args.stage.as_ref().and_then(|name| Stage::ALL.into_iter().find(|it| it.name() == name));
-    let text = match &args.word {
+    let word = args.word.as_ref().map(|word| match &args.part {
+        Some(part) => format!("{word} {part}"),
+        None => word.clone(),
+    });
+    let text = match &word {
         Some(text) => report::explain_text(text, protocol, stage)?,
         None => report::explained_words(),
     };

@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
-use super::baseline::BaselineFile;
+use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::settings;
-use super::stored::open;
-use mailconn::event::{Event, NewPolicy, PassedOver, What};
+use super::stored::{identity, open};
+use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
@@ -30,30 +29,39 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         "--each is about the table: --format ndjson holds every operation, --format json counts them"
     );
     ensure!(
-        args.files.iter().filter(|file| file.as_os_str() == "-").count() <= 1,
-        "- is standard input, and can be read once"
-    );
-    ensure!(
         args.format != Format::Ndjson || args.files.len() == 1,
         "--format ndjson tells one FILE again: a stream holds one run"
     );
     let written = args.output.as_deref().and_then(identity);
+    no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
+    let of_stdin = args.files.iter().chain(&args.baseline.baseline).filter(|file| file.as_os_str() == "-").count();
+    ensure!(of_stdin <= 1, "- is standard input, and can be read once");
     if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
         bail!("-o would replace {}, which is to be told; name another file", same.display());
     }
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
     let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
     let output = settings::output(args.output.as_deref())?;
-    let mut retelling =
-        Retelling { telling: args.format.telling(args.each), output, out: None, written: Ok(()), unknown: None };
+    let mut retelling = Retelling {
+        telling: args.format.telling(args.each),
+        output,
+        out: None,
+        written: Ok(()),
+        unknown: None,
+        reasons: Vec::new(),
+    };
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
         let code = tell(&mut retelling, file, args, &new, baseline.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
+    let aside = args.format != Format::Table || args.output.as_deref().is_some_and(|file| file.as_os_str() != "-");
+    let reasons = std::mem::take(&mut retelling.reasons);
     let unknown = retelling.unknown.take();
     retelling.end().context(WRITING)?;
+    // Why the code is what it is, where the report says it to nobody.
+    reasons.iter().filter(|_| aside).for_each(|reason| super::stderr::complain(reason));
     if let Some(name) = unknown.filter(|_| exit_code == 0) {
         bail!("{name} is not whole, so --fail-on cannot pass it, nor can a gate: what it came to is not known");
     }
@@ -71,12 +79,6 @@ fn is_there(file: &Path) -> Result<()> {
     if kind.is_file() { open(file).map(drop) } else { Ok(()) }
 }
 
-/// Which regular file the name stands for, by whatever links: its device and its number there.
-fn identity(file: &Path) -> Option<(u64, u64)> {
-    let file = if file.as_os_str() == "-" { Path::new("/dev/stdin") } else { file };
-    fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
-}
-
 /// Tells of one file. Returns its exit code by a new policy; 0 if there is none.
 fn tell(
     retelling: &mut Retelling,
@@ -86,13 +88,24 @@ fn tell(
     baseline: Option<&BaselineFile>,
 ) -> Result<u8> {
     let (name, from) = open(file)?;
+    let mut compared: Option<Result<Baseline>> = None;
     let stored = Stored::read(from, |Passing { client, event, .. }| {
+        // What may not be compared replaces no file.
+        if let Some(baseline) = baseline.filter(|_| compared.is_none()) {
+            compared = baseline.compare(&event.what, new);
+        }
+        if matches!(compared, Some(Err(_))) {
+            return;
+        }
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
             retelling.see(client, event);
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
-    let new = &BaselineFile::add(baseline, new.clone(), &stored)?;
+    let new = &match compared {
+        Some(figures) => NewPolicy { baseline: Some(figures?), ..new.clone() },
+        None => new.clone(),
+    };
     let is_scenario = matches!(stored.content, Content::Scenarios(_));
     ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -105,10 +118,12 @@ fn tell(
         }
     };
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
+    let reasons: Vec<String> = told.iter().filter_map(Told::reason).map(|why| format!("{whose}{why}")).collect();
     told.into_iter().for_each(|told| retelling.over(told));
     if new.is_none() {
         return Ok(0);
     }
+    retelling.reasons.extend(reasons);
     if !is_whole || codes.is_empty() || codes.contains(&None) {
         retelling.unknown.get_or_insert(name);
     }
@@ -154,6 +169,8 @@ struct Retelling {
     telling: Telling,
     output: Output,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
+    /// Why what is judged anew comes to other codes than 0.
+    reasons: Vec<String>,
     /// The first file that does not say all that its run or scenario came to.
     unknown: Option<String>,
     /// The result of the writes before.

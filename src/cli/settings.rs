@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
-use super::baseline::BaselineFile;
+use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::operations;
 use super::sandbox::limits;
 use super::sandbox::listen::Listen;
@@ -166,6 +166,7 @@ impl Settings {
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
         let policy = policy(&args.fail_on, &args.gates)?;
+        no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         Ok(Self {

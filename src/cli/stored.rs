@@ -1,7 +1,8 @@
 //! A stored file, opened.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -17,4 +18,10 @@ pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
     let name = file.to_string_lossy().into_owned();
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
     Ok((name, Box::new(opened)))
+}
+
+/// Which regular file the name stands for, by whatever links: its device and its number there.
+pub fn identity(file: &Path) -> Option<(u64, u64)> {
+    let file = if file.as_os_str() == "-" { Path::new("/dev/stdin") } else { file };
+    fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::stderr::complain;
 use super::writer::{self, Writer};
 use mailconn::event::Event;
 use mailconn::report::{Format, Output, Telling, Told};
@@ -19,6 +20,10 @@ pub struct Teller {
     telling: Telling,
     output: Output,
     control: Arc<Control>,
+    /// Whether what it comes to is said on stderr too: what is written is no text that a person sees.
+    aside: bool,
+    /// The reasons of exit codes, to be said at the end.
+    reasons: Vec<String>,
     /// Receives live text. None if the format waits for the end, and after the reader went away.
     out: Option<Box<Writer>>,
     /// The error of the first write that failed.
@@ -34,7 +39,9 @@ impl Teller {
         let telling = format.telling(live);
         let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
         let out = out.transpose().context("opening the report")?;
-        Ok(Self { telling, output, control: Arc::clone(control), out, failed: None })
+        let aside = format != Format::Table || output != Output::Stdout;
+        let reasons = Vec::new();
+        Ok(Self { telling, output, control: Arc::clone(control), aside, reasons, out, failed: None })
     }
 
     /// Tells of these events, until a write fails.
@@ -49,6 +56,7 @@ impl Teller {
 
     /// A run or a scenario is over.
     pub fn over(&mut self, told: Told) {
+        self.reasons.extend(told.reason().filter(|_| self.aside));
         let text = self.telling.over(told);
         self.write(&text);
     }
@@ -68,12 +76,14 @@ impl Teller {
         }
     }
 
-    /// Writes the rest. Returns whether the report is complete.
+    /// Writes the rest. Returns whether the report is complete. Says why the exit code is not 0, where the report says it to
+    /// nobody.
     ///
     /// # Errors
     /// It could not be written.
     pub fn end(self) -> Result<bool> {
-        let Self { telling, output, control, out, failed } = self;
+        let Self { telling, output, control, aside: _, reasons, out, failed } = self;
+        reasons.iter().for_each(|reason| complain(reason));
         let is_live = telling.is_live();
         let written = match (failed, out) {
             (Some(error), _) => Err(error),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::args::VerifyArgs;
 use super::baseline::BaselineFile;
@@ -17,6 +17,8 @@ use mailconn::report::{Format, Output, verification_json, verification_text};
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
+    let of_stdin = [Some(&args.trace), args.baseline.baseline.as_ref()].into_iter().flatten();
+    ensure!(of_stdin.filter(|file| file.as_os_str() == "-").count() <= 1, "- is standard input, and can be read once");
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
     let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
     let rawlog = args.rawlog.as_deref();

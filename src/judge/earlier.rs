@@ -4,33 +4,25 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde_json::Value;
 
+use super::findings::ALL;
 use super::gates::Gate;
 use super::metrics::{Measured, Metric, Reading};
+use super::settings::{Differs, Setting, differences, settings, settings_of};
 use super::stored::{Content, Stored};
 use crate::event::{Baseline, RunStart, Unreadable};
+use crate::protocol::FailureKind;
 
 /// A document is no longer, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// What must be the same of two runs whose figures are compared: the field, and what people call it.
-const CONDITIONS: [(&str, &str); 7] = [
-    ("protocol", "protocol"),
-    ("server", "server"),
-    ("sandbox", "sandbox's options"),
-    ("certificates_verified", "TLS"),
-    ("mode", "mode"),
-    ("threads", "threads"),
-    ("mix", "mix"),
-];
-
-type Conditions = [String; CONDITIONS.len()];
-
 /// A run that was told of, with its figures.
 pub struct Earlier {
     run_id: String,
-    /// What it says of each of [`CONDITIONS`].
-    conditions: Conditions,
+    settings: Vec<Setting>,
     measured: Measured,
+    exit_code: Option<u64>,
+    /// Why it says not all that there was to say.
+    flaw: Option<String>,
 }
 
 /// Why a file holds no run to compare with.
@@ -51,17 +43,6 @@ pub enum NoRun {
     Stream(#[from] Unreadable),
 }
 
-/// A condition in which two runs differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Differs {
-    /// What people call it.
-    pub what: &'static str,
-    /// The one run's.
-    pub one: String,
-    /// The other's.
-    pub other: String,
-}
-
 impl Earlier {
     /// Reads a run's document, or its stream, for the figures of the run and of the rows that those gates are about.
     ///
@@ -79,7 +60,19 @@ impl Earlier {
     fn of_stream(from: impl Read + Send, gates: &[String]) -> Result<Self, NoRun> {
         let Content::Run(run) = Stored::read(from, |_| ())?.content else { return Err(NoRun::NotOne) };
         let start = run.judge.known().start().ok_or(NoRun::Neither)?;
-        Ok(Self { run_id: start.run_id.clone(), conditions: conditions_of(start), measured: run.judge.measured(gates) })
+        let broken = || run.checks().doubts.first().map(|doubt| (doubt.line, doubt.sentence.clone()));
+        let flaw = match broken().filter(|_| !run.is_whole()) {
+            Some((Some(line), why)) => Some(format!("it is not whole: line {line}: {why}")),
+            Some((None, why)) => Some(format!("it is not whole: {why}")),
+            None => run.is_partial.then(|| "events of it are in words of a later version".to_owned()),
+        };
+        Ok(Self {
+            run_id: start.run_id.clone(),
+            settings: settings_of(start),
+            measured: run.judge.measured(gates),
+            exit_code: run.end.as_ref().map(|end| end.exit_code.into()),
+            flaw,
+        })
     }
 
     fn of_document(from: impl Read) -> Result<Self, NoRun> {
@@ -91,7 +84,9 @@ impl Earlier {
         }
         let run_id = document["run_id"].as_str().filter(|_| document.get("sessions").is_some());
         let run_id = run_id.ok_or(NoRun::Neither)?.to_owned();
-        Ok(Self { run_id, conditions: conditions(&document), measured: Measured::of_document(document) })
+        let exit_code = document["exit_code"].as_u64();
+        let flaw = exit_code.is_none().then(|| "it is not whole: the run's end is not in it".to_owned());
+        Ok(Self { run_id, settings: settings(&document), measured: Measured::of_document(document), exit_code, flaw })
     }
 
     /// Its name.
@@ -100,16 +95,28 @@ impl Earlier {
         &self.run_id
     }
 
-    /// The conditions in which it differs from a run that begins so.
+    /// The code that it exited with; none if the file does not say it.
     #[must_use]
-    pub fn differs(&self, start: &RunStart) -> Vec<Differs> {
-        differences(&self.conditions, &conditions_of(start))
+    pub const fn exit_code(&self) -> Option<u64> {
+        self.exit_code
     }
 
-    /// The conditions in which it differs from the other one.
+    /// Why it says not all that there was to say, if it does not.
+    #[must_use]
+    pub fn flaw(&self) -> Option<&str> {
+        self.flaw.as_deref()
+    }
+
+    /// The settings in which it differs from a run that begins so.
+    #[must_use]
+    pub fn differs(&self, start: &RunStart) -> Vec<Differs> {
+        differences(&self.settings, &settings_of(start))
+    }
+
+    /// The settings in which it differs from the other one.
     #[must_use]
     pub fn differs_from(&self, other: &Self) -> Vec<Differs> {
-        differences(&self.conditions, &other.conditions)
+        differences(&self.settings, &other.settings)
     }
 
     /// Its figures, as far as those gates compare with them.
@@ -120,6 +127,18 @@ impl Earlier {
         Baseline { run_id: self.run_id.clone(), figures }
     }
 
+    /// How often each finding was made and each failure met, by the names of their metrics; none where that was not to be seen.
+    pub fn counts(&self) -> impl Iterator<Item = (String, Option<u64>)> {
+        let findings = ALL.iter().map(|spec| ("findings", spec.id));
+        let failures = FailureKind::ALL.iter().map(|kind| ("failures", kind.name()));
+        findings.chain(failures).map(|(row, key)| {
+            let name = format!("{row}[{key}].count");
+            let gate = Gate::parse(&format!("{name} > 0")).ok();
+            let count = gate.and_then(|gate| gate.read(&self.measured)).and_then(|count| count.as_u64());
+            (name, count)
+        })
+    }
+
     /// What there is of a metric of the run itself, for people.
     #[must_use]
     pub fn shown(&self, metric: &Metric) -> Option<(f64, String)> {
@@ -127,42 +146,5 @@ impl Earlier {
             Reading::Is(number) => Some((number.as_f64()?, metric.unit.shown(&number))),
             Reading::None(_) => None,
         }
-    }
-}
-
-fn differences(one: &Conditions, other: &Conditions) -> Vec<Differs> {
-    let pairs = CONDITIONS.iter().zip(one.iter().zip(other)).filter(|(_, (one, other))| one != other);
-    pairs.map(|((_, what), (one, other))| Differs { what, one: one.clone(), other: other.clone() }).collect()
-}
-
-/// Of a run that begins so.
-fn conditions_of(start: &RunStart) -> Conditions {
-    conditions(&serde_json::to_value(start).unwrap_or_default())
-}
-
-/// Of a run whose document, or first line, says so.
-fn conditions(asked: &Value) -> Conditions {
-    CONDITIONS.map(|(field, _)| condition(field, asked))
-}
-
-fn condition(field: &str, asked: &Value) -> String {
-    match (field, &asked[field]) {
-        // Whoever signs in: not the server.
-        ("server", Value::String(server)) => match server.split_once("://") {
-            Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or(rest)),
-            None => server.clone(),
-        },
-        ("certificates_verified", Value::Bool(true)) => "verified".to_owned(),
-        ("certificates_verified", Value::Bool(false)) => "not verified".to_owned(),
-        (_, Value::String(text)) => text.clone(),
-        (_, Value::Null) => "none".to_owned(),
-        (_, Value::Object(fields)) => {
-            let field = |(name, value): (&String, &Value)| match value {
-                Value::Null => format!("{name} none"),
-                value => format!("{name} {value}"),
-            };
-            fields.iter().map(field).collect::<Vec<_>>().join(", ")
-        }
-        (_, other) => other.to_string(),
     }
 }

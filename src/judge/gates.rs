@@ -3,7 +3,7 @@
 
 use serde_json::Number;
 
-use super::metrics::{METRICS, Measured, Metric, Reading, Unit, key};
+use super::metrics::{METRICS, Measured, Metric, Reading, Unit, Worse, key};
 use crate::event::{Baseline, Gated, Policy};
 use crate::figures::Wanted;
 use crate::protocol::printable;
@@ -40,8 +40,26 @@ pub struct Gate {
 
 /// Why a text is no gate: one line, with the cure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoGate(String);
+#[error("{sentence}")]
+pub struct NoGate {
+    sentence: String,
+    /// What was written for a metric, where nothing is called so or nearly so.
+    unknown: Option<String>,
+}
+
+impl From<String> for NoGate {
+    fn from(sentence: String) -> Self {
+        Self { sentence, unknown: None }
+    }
+}
+
+impl NoGate {
+    /// What was written for a metric, where no metric is called so or nearly so.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+}
 
 impl Gate {
     /// Reads a gate.
@@ -51,27 +69,37 @@ impl Gate {
     pub fn parse(text: &str) -> Result<Self, NoGate> {
         let text = text.trim();
         if text.len() > LONGEST {
-            return Err(NoGate(format!("a gate has at most {LONGEST} bytes")));
+            return Err(format!("a gate has at most {LONGEST} bytes").into());
         }
         let end = text.find(|c: char| c.is_whitespace() || "<>=!".contains(c)).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         let rest = rest.trim_start();
         if name.is_empty() || rest.is_empty() {
-            return Err(NoGate("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned()));
+            return Err("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned().into());
         }
         let (metric, keys) = metric(name)?;
         let condition = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
         let rest = regressed.unwrap_or(rest);
-        let Some((is, bound)) = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?))) else {
-            let signs: Vec<&str> = OPERATORS.iter().map(|(sign, _)| *sign).collect();
-            return Err(NoGate(format!("{rest:?} begins with no operator; there are {}", signs.join(" "))));
+        if regressed.is_some() && metric.worse == Worse::Neither {
+            let neither = "is neither better nor worse for being more; give the figure itself a bound";
+            return Err(format!("{name} {neither}").into());
+        }
+        let operator = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?)));
+        let bound = match (operator, regressed) {
+            (None, _) => {
+                let signs: Vec<&str> = OPERATORS.iter().map(|(sign, _)| *sign).collect();
+                Err(format!("{rest:?} begins with no operator; there are {}", signs.join(" ")))
+            }
+            (Some((is, bound)), Some(_)) => percent(bound.trim()).map(|bound| (is, bound)),
+            (Some((is, bound)), None) => number(metric.unit, bound.trim()).map(|bound| (is, bound)),
         };
-        let bound = match regressed {
-            Some(_) => percent(bound.trim()),
-            None => number(metric.unit, bound.trim()),
+        let meant = |cure: String| match in_per_cent(rest).filter(|_| metric.worse != Worse::Neither) {
+            Some(percent) => format!("to compare with an earlier run, write '{name} {REGRESSED} > {percent}'"),
+            None if operator.is_some() => format!("{name} {cure}"),
+            None => cure,
         };
-        let bound = bound.map_err(|cure| NoGate(format!("{name} {cure}")))?;
+        let (is, bound) = bound.map_err(meant)?;
         Ok(Self { metric, keys, is, bound, written: [name.to_owned(), condition], compares: regressed.is_some() })
     }
 
@@ -111,7 +139,7 @@ impl Gate {
         let (failed, behind) = match &was {
             None => (true, ", and the baseline has no such figure".to_owned()),
             Some(was) => {
-                let worse = worse(unit, now, was.as_f64().unwrap_or(f64::NAN));
+                let worse = worse(self.metric.worse, now, was.as_f64().unwrap_or(f64::NAN));
                 ((self.is)(&worse, &self.bound), format!(", and was {}{}", unit.shown(was), in_words(worse)))
             }
         };
@@ -127,13 +155,18 @@ impl Gate {
 
 /// The rows that gates are about.
 pub(super) fn wanted(gates: &[String]) -> Wanted {
-    let mut wanted = Wanted::new();
-    for gate in gates.iter().filter_map(|gate| Gate::parse(gate).ok()) {
-        if let (Some((row, _)), Some(key)) = (gate.metric.name.split_once("[]"), gate.keys.first()) {
-            wanted.entry(row.to_owned()).or_default().insert(key.clone());
-        }
+    let parsed: Vec<_> = gates.iter().map(|gate| Gate::parse(gate)).collect();
+    rows(&parsed)
+}
+
+fn rows(gates: &[Result<Gate, NoGate>]) -> Wanted {
+    let mut rows = Wanted::new();
+    let firsts =
+        gates.iter().flatten().filter_map(|gate| Some((gate.metric.name.split_once("[]")?.0, gate.keys.first()?)));
+    for (row, key) in firsts {
+        rows.entry(row.to_owned()).or_default().insert(key.clone());
     }
-    wanted
+    rows
 }
 
 /// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.
@@ -141,24 +174,25 @@ pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce(&
     if policy.gates.is_empty() {
         return Vec::new();
     }
-    let measured = measured(&wanted(&policy.gates));
-    let each = |text: &String| match Gate::parse(text) {
+    let parsed: Vec<_> = policy.gates.iter().map(|gate| Gate::parse(gate)).collect();
+    let measured = measured(&rows(&parsed));
+    let each = |(text, gate): (&String, &Result<Gate, NoGate>)| match gate {
         Ok(gate) => gate.judge(text, &measured, policy.baseline.as_ref()),
         Err(not) => {
             let said = believed.iter().find(|it| it.gate == *text).cloned();
             said.unwrap_or_else(|| gated(text, None, "", true, format!("{text}: {not}")))
         }
     };
-    policy.gates.iter().map(each).collect()
+    policy.gates.iter().zip(&parsed).map(each).collect()
 }
 
 fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {
     Gated { gate: gate.to_owned(), value, was: None, unit: unit.to_owned(), failed, sentence }
 }
 
-/// How far a figure is worse than it was, in per cent: higher, but of a rate lower.
-fn worse(unit: Unit, now: f64, was: f64) -> f64 {
-    let more = if unit == Unit::Rate { was - now } else { now - was };
+/// How far a figure is worse than it was, in per cent.
+fn worse(worse: Worse, now: f64, was: f64) -> f64 {
+    let more = if worse == Worse::Less { was - now } else { now - was };
     match more {
         0.0 => 0.0,
         more => more / was * 100.0,
@@ -210,14 +244,39 @@ fn metric(name: &str) -> Result<(&'static Metric, Vec<String>), NoGate> {
         }
     }
     let metric =
-        METRICS.iter().find(|metric| metric.name == pattern).ok_or_else(|| NoGate(no_metric(name, &pattern)))?;
-    let keys = given.iter().map(|(row, given)| key(row, given).map_err(NoGate));
-    Ok((metric, keys.collect::<Result<_, _>>()?))
+        METRICS.iter().find(|metric| metric.name == pattern).ok_or_else(|| no_metric(name, &pattern, &given))?;
+    let keys =
+        given.iter().map(|(row, given)| key(row, given).map_err(|no| other_row(row, given).unwrap_or(no).into()));
+    Ok((metric, keys.collect::<Result<_, NoGate>>()?))
 }
 
-/// That there is none, and which ones were meant: those that begin so, else those with that text in
-/// their name, else the most similar ones.
-fn no_metric(name: &str, pattern: &str) -> String {
+/// Findings are counted in one kind of row, failures in the other: what was meant by one's key in the other's row.
+fn other_row(row: &str, given: &str) -> Option<String> {
+    let meant = counted(given)?;
+    ["findings", "failures"].contains(&row).then(|| format!("there is no {row}[{given}]; did you mean {meant}?"))
+}
+
+/// The metric that counts that finding or that failure.
+fn counted(given: &str) -> Option<String> {
+    ["findings", "failures"].iter().find_map(|row| Some(format!("{row}[{}].count", key(row, given).ok()?)))
+}
+
+/// That there is none, and which ones were meant: of a finding or a failure its count; else those that begin so, those with
+/// that text in their name, or the most similar ones. Keys stay as they were written.
+fn no_metric(name: &str, pattern: &str, given: &[(String, &str)]) -> NoGate {
+    let mut parts = name.split(['.', '[', ']']).filter(|part| !part.is_empty());
+    let is_row = |part: &&str| ["findings", "finding", "failures", "failure"].contains(part);
+    let first = parts.next().filter(|part| !is_row(part)).or_else(|| parts.next());
+    let near: Vec<String> = match first.and_then(counted) {
+        Some(count) => vec![count],
+        None => near(pattern).into_iter().map(|metric| with_keys(metric, given)).collect(),
+    };
+    let meant = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+    let sentence = format!("there is no metric {name:?}{meant} (mailconn explain metrics lists all)");
+    NoGate { sentence, unknown: near.is_empty().then(|| name.to_owned()) }
+}
+
+fn near(pattern: &str) -> Vec<&'static Metric> {
     let sought = pattern.to_lowercase();
     let named = |is: fn(&str, &str) -> bool| METRICS.iter().filter(|it| is(&it.name, &sought)).collect::<Vec<_>>();
     let mut near = named(|name, sought| name.starts_with(sought));
@@ -231,9 +290,22 @@ fn no_metric(name: &str, pattern: &str) -> String {
         near.truncate(3);
     }
     near.truncate(NEAR);
-    let near: Vec<String> = near.into_iter().map(Metric::example).collect();
-    let meant = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
-    format!("there is no metric {name:?}{meant} (mailconn explain metrics lists all)")
+    near
+}
+
+/// The metric's name with those of the keys that there can be, and an example of each other.
+fn with_keys(metric: &Metric, given: &[(String, &str)]) -> String {
+    let mut name = metric.name.clone();
+    for (row, given) in given.iter().filter(|(row, given)| key(row, given).is_ok()) {
+        name = name.replacen(&format!("{row}[]"), &format!("{row}[{given}]"), 1);
+    }
+    Metric { name, ..metric.clone() }.example()
+}
+
+/// The percentage that a condition ends in.
+fn in_per_cent(condition: &str) -> Option<&str> {
+    let last = condition.rsplit(|c: char| c.is_whitespace() || "<>=!".contains(c)).next()?;
+    percent(last).is_ok().then_some(last)
 }
 
 /// Per cent. The error is the cure.

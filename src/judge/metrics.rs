@@ -34,6 +34,19 @@ pub struct Metric {
     pub unit: Unit,
     /// What it says.
     pub means: String,
+    /// In which direction it becomes worse.
+    pub worse: Worse,
+}
+
+/// In which direction a figure becomes worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worse {
+    /// More is worse.
+    More,
+    /// Less is worse.
+    Less,
+    /// Neither is.
+    Neither,
 }
 
 /// Rows that have a key: what metrics call them, their field in the document, the field of each that is its key, and an example
@@ -144,6 +157,50 @@ const ROWS: &[Row] = {
     ]
 };
 
+/// Of the names, those of which less is worse, and those of which neither is. Of the others more is worse.
+const LESS_IS_WORSE: [&str; 9] = [
+    "operations.issued",
+    "operations.ok",
+    "operations_per_second",
+    "verdict.rules.checked",
+    "verdict.rules.held",
+    "verdict.witness.checked",
+    "verdict.witness.agreed",
+    "limits.given",
+    "limits.met.stated",
+];
+const NEITHER_IS_WORSE: [&str; 21] = [
+    "operations.asked",
+    "operations",
+    "operations_on_other_connections",
+    "held_up",
+    "operations_on.main",
+    "operations_on.own_default",
+    "operations_on.inherited_default",
+    "operations_on.thread_default",
+    "operations_on.independent",
+    "other_sessions.sessions",
+    "other_sessions.operations",
+    "other_sessions.bytes_sent",
+    "other_sessions.bytes_received",
+    "reasons[]",
+    "connections[]",
+    "began",
+    "bytes_sent",
+    "bytes_received",
+    "open_at_failure",
+    "limits.attempts",
+    "limits.met.within",
+];
+
+fn worse(name: &str) -> Worse {
+    match name {
+        less if LESS_IS_WORSE.contains(&less) => Worse::Less,
+        neither if NEITHER_IS_WORSE.contains(&neither) => Worse::Neither,
+        _ => Worse::More,
+    }
+}
+
 /// What is given by percentiles, and of which rows.
 const SPREADS: [(&str, &str); 3] = [
     ("wait", "what operations waited for their connection"),
@@ -157,7 +214,8 @@ pub static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
     let mut all = Vec::new();
     for scope in [RUN, OPERATION, WORKER, CONNECTION, TASK, SECTION, SESSION] {
         for (_, name, unit, means) in ROWS.iter().filter(|(scopes, ..)| scopes.contains(&scope)) {
-            all.push(Metric { name: format!("{scope}{name}"), unit: *unit, means: (*means).to_owned() });
+            let (name, worse) = (format!("{scope}{name}"), worse(name));
+            all.push(Metric { name, unit: *unit, means: (*means).to_owned(), worse });
         }
         for (name, means) in SPREADS.iter().filter(|_| SPREAD.contains(&scope)) {
             let count = ("n", Unit::Count, "how many were measured".to_owned());
@@ -170,7 +228,13 @@ pub static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
                 (figure, unit, format!("{part}{enough}"))
             });
             for (figure, unit, says) in [count].into_iter().chain(figures) {
-                all.push(Metric { name: format!("{scope}{name}.{figure}"), unit, means: format!("{means}: {says}") });
+                let worse = if unit == Unit::Count { Worse::Neither } else { Worse::More };
+                all.push(Metric {
+                    name: format!("{scope}{name}.{figure}"),
+                    unit,
+                    means: format!("{means}: {says}"),
+                    worse,
+                });
             }
         }
     }
@@ -199,6 +263,13 @@ impl Unit {
             _ => value.to_string(),
         }
     }
+}
+
+/// Each kind of rows that have a key, with an example of one, and their list in the JSON document.
+pub fn keyed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| KEYED.iter().map(|(row, _, _, key)| format!("{row}[{key}]")).collect());
+    NAMES.iter().zip(KEYED).map(|(name, (_, list, ..))| (&**name, list))
 }
 
 impl Metric {
@@ -232,12 +303,15 @@ pub(super) fn key(row: &str, key: &str) -> Result<String, String> {
         "worker" => numbered("w"),
         "task" => numbered("t"),
         "section" => numbered(""),
-        "connection" | "connections" if key == "main" => Ok(ConnectionId::MAIN.to_string()),
+        "connection" | "connections" if key.eq_ignore_ascii_case("main") => Ok(ConnectionId::MAIN.to_string()),
         "connection" | "connections" => numbered("#"),
         "session" => {
-            let parts =
-                key.strip_prefix('#').map(|numbers| numbers.split('.').map(str::parse::<u32>).collect::<Vec<_>>());
-            let is_session = parts.is_some_and(|parts| parts.len() <= 2 && parts.iter().all(Result::is_ok));
+            // The first session of a connection is called as the connection is.
+            let number = |text: &str| text.parse::<u32>().ok().filter(|number| number.to_string() == text);
+            let is_session = key.strip_prefix('#').is_some_and(|numbers| match numbers.split_once('.') {
+                Some((connection, later)) => number(connection).is_some() && number(later).is_some_and(|it| it >= 2),
+                None => number(numbers).is_some(),
+            });
             is_session
                 .then(|| key.to_owned())
                 .ok_or_else(|| format!("session[{shown}]: write session[#1] or session[#1.2]"))
@@ -283,6 +357,9 @@ impl Measured {
 
     /// What there is of that metric, of the rows with those keys.
     pub(super) fn read(&self, metric: &Metric, keys: &[String]) -> Reading {
+        if let Some(why) = self.unseen(metric, keys) {
+            return Reading::None(why);
+        }
         let mut at = vec![&self.0];
         let mut keys = keys.iter();
         let mut rest = metric.name.as_str();
@@ -304,6 +381,22 @@ impl Measured {
             // Ways of failing that are of one kind.
             ref all => Reading::Is(all.iter().filter_map(|it| it.as_u64()).fold(0, u64::saturating_add).into()),
         }
+    }
+}
+
+impl Measured {
+    /// Why nothing could be seen of what it is about, if nothing could: a finding that was not looked for all over, or the
+    /// server's own record where there is none.
+    fn unseen(&self, metric: &Metric, keys: &[String]) -> Option<String> {
+        let finding = keys.first().filter(|_| metric.name.starts_with("findings[]."));
+        let by_record =
+            metric.name.starts_with("verdict.witness.") || finding.is_some_and(|id| id == findings::OF_THE_RECORD);
+        if by_record && self.0["verdict"]["witness"]["available"] != true {
+            return Some("there was no record of the server's own to compare with".to_owned());
+        }
+        let unjudged = self.0["unjudged"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut of_it = unjudged.filter(|why| finding.is_some_and(|id| why.starts_with(&format!("{id} "))));
+        of_it.next().map(str::to_owned)
     }
 }
 

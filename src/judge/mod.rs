@@ -14,6 +14,7 @@ pub mod rules;
 mod scenario;
 mod selections;
 mod server_log;
+mod settings;
 mod stated_limit;
 mod stored;
 mod units;
@@ -23,16 +24,17 @@ mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in};
-pub use earlier::{Differs, Earlier, NoRun};
+pub use earlier::{Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
-pub use metrics::{METRICS, Metric, Unit as MetricUnit};
+pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
+pub use settings::{Differs, Weight};
 pub(crate) use stated_limit::stated_limit;
 pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
@@ -205,9 +207,9 @@ impl Judge {
     /// The figures that those gates are about, so far.
     fn measured(&self, gates: &[String]) -> Measured {
         let summary = self.summary();
-        let Verdict { findings, probed, proof, .. } = self.verdict(&summary, &Policy::NONE);
+        let Verdict { findings, probed, proof, unjudged, .. } = self.verdict(&summary, &Policy::NONE);
         let limits = probed.as_ref().map(|probed| &probed.limits);
-        self.figures_of(&summary, &findings, limits, proof, &gates::wanted(gates))
+        self.figures_of(&summary, &findings, limits, proof, &unjudged, &gates::wanted(gates))
     }
 
     fn figures_of(
@@ -216,10 +218,11 @@ impl Judge {
         findings: &[Finding],
         limits: Option<&Limits>,
         proof: Proof,
+        unjudged: &[String],
         wanted: &Wanted,
     ) -> Measured {
         let (start, ending) = (self.known.start().map(|start| &**start), self.known.ending().unwrap_or_default());
-        let (unjudged, exit_code, wanted) = (&[][..], None, Some(wanted));
+        let (exit_code, wanted) = (None, Some(wanted));
         Measured::of(&Results { start, ending, summary, findings, limits, proof, unjudged, exit_code, wanted })
     }
 
@@ -242,7 +245,7 @@ impl Judge {
         let unjudged = |(spec, detector): &(&Spec, Box<dyn Detector>)| {
             detector.unjudged().map(|why| format!("{} was not judged for {why}", spec.id))
         };
-        let unjudged = self.detectors.iter().filter_map(unjudged).collect();
+        let unjudged: Vec<String> = self.detectors.iter().filter_map(unjudged).collect();
         let witnessed = Witnessed {
             available: witness.available,
             checked: witness.agreement.checked,
@@ -252,7 +255,7 @@ impl Judge {
         let proof = Proof { rules: rules.agreement, witness: witnessed };
         let limits = probed.as_ref().map(|probed| &probed.limits);
         let gates = gates::judge(policy, &self.believed_gates, |wanted| {
-            self.figures_of(summary, &findings, limits, proof, wanted)
+            self.figures_of(summary, &findings, limits, proof, &unjudged, wanted)
         });
         let (conclusion, because) = match limits {
             Some(limits) => grounds.conclude_probe(limits, &proven, &findings, &gates, policy),

@@ -51,6 +51,8 @@ impl Steps {
             Some(signal) => Conclusion::Interrupted(signal),
             None if failing.values().any(|severity| *severity == Severity::Broken) => Conclusion::Broken,
             None if failed > 0 || !failing.is_empty() => Conclusion::Failed,
+            // Without a client nothing is measured, and so each gate fails.
+            None if end.clients.is_empty() && !end.judged_by.gates.is_empty() => Conclusion::GateFailed,
             None if end.clients.iter().any(|client| any_failed(&client.gates)) => Conclusion::GateFailed,
             None => Conclusion::Held,
         };

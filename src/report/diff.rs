@@ -1,4 +1,4 @@
-//! Two runs side by side: first the settings in which they differ, then their figures.
+//! Two runs side by side: first what they came to and the settings in which they differ, then their figures.
 
 use serde::Serialize;
 
@@ -36,17 +36,39 @@ fn compared(one: &Earlier, other: &Earlier) -> impl Iterator<Item = Figure> {
     })
 }
 
+/// The exit codes, findings and failures in which they differ, each by its name.
+fn outcomes(one: &Earlier, other: &Earlier) -> Vec<Outcome> {
+    let codes = [one, other].map(|run| run.exit_code().map_or_else(|| "not told".to_owned(), |code| code.to_string()));
+    let exit = (codes[0] != codes[1]).then_some(Outcome { name: "exit_code".to_owned(), values: codes });
+    let counts = one.counts().zip(other.counts()).filter_map(|((name, one), (_, other))| {
+        let values = [one, other].map(|count| count.map_or_else(|| "not seen".to_owned(), |count| count.to_string()));
+        (one.unwrap_or(0) != other.unwrap_or(0)).then_some(Outcome { name, values })
+    });
+    exit.into_iter().chain(counts).collect()
+}
+
+fn settings(one: &Earlier, other: &Earlier) -> Vec<Setting> {
+    let differs = one.differs_from(other).into_iter();
+    differs.map(|it| Setting { setting: it.what, values: [it.one, it.other] }).collect()
+}
+
 /// For people, at most 80 columns wide.
 #[must_use]
 pub fn diff_text(one: &Earlier, other: &Earlier) -> String {
-    let differs = one.differs_from(other);
     let mut text = paragraph(&format!("A is run {}, B is run {}", printable(one.run_id()), printable(other.run_id())));
-    if differs.is_empty() {
-        text += &paragraph("both of the same protocol, server, TLS, mode, threads and mix");
+    let (outcomes, settings) = (outcomes(one, other), settings(one, other));
+    if outcomes.is_empty() {
+        let code =
+            one.exit_code().map_or_else(|| "no exit code that is told".to_owned(), |code| format!("exit {code}"));
+        text += &paragraph(&format!("both came to {code}, with the same findings and failures"));
     }
-    let settings =
-        differs.iter().map(|it| vec![it.what.to_owned(), printable(&it.one), printable(&it.other)]).collect::<Vec<_>>();
-    let differing = grid(&["differs", "A", "B"].map(words), &[], settings);
+    if settings.is_empty() {
+        text += &paragraph("all settings are the same");
+    }
+    let outcomes = outcomes.into_iter().map(|it| (it.name, it.values));
+    let settings = settings.into_iter().map(|it| (it.setting, it.values));
+    let differing = outcomes.chain(settings).map(|(what, [one, other])| vec![what, printable(&one), printable(&other)]);
+    let differing = grid(&[names("differs"), words("A"), words("B")], &[], differing);
     let is_nought = |figure: &Figure| figure.values.iter().all(|value| value.is_none_or(|value| value == 0.0));
     let rows = compared(one, other).filter(|figure| !is_nought(figure)).map(|figure| {
         let change = figure.change_percent.map_or_else(String::new, |change| format!("{change:+.1}%"));
@@ -63,26 +85,34 @@ struct DiffShape<'a> {
     tool_version: &'static str,
     /// The runs.
     run_ids: [&'a str; 2],
+    /// The exit code, findings and failures in which they differ.
+    outcomes: Vec<Outcome>,
     /// The settings in which they differ.
-    differs: Vec<DifferShape>,
+    differs: Vec<Setting>,
     figures: Vec<Figure>,
 }
 
 #[derive(Serialize)]
-struct DifferShape {
-    setting: &'static str,
+struct Outcome {
+    name: String,
+    values: [String; 2],
+}
+
+#[derive(Serialize)]
+struct Setting {
+    setting: String,
     values: [String; 2],
 }
 
 /// One JSON object, indented, with a newline at its end.
 #[must_use]
 pub fn diff_json(one: &Earlier, other: &Earlier) -> Vec<u8> {
-    let differs = one.differs_from(other).into_iter();
     indented(&DiffShape {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION"),
         run_ids: [one.run_id(), other.run_id()],
-        differs: differs.map(|it| DifferShape { setting: it.what, values: [it.one, it.other] }).collect(),
+        outcomes: outcomes(one, other),
+        differs: settings(one, other),
         figures: compared(one, other).collect(),
     })
 }

@@ -4,6 +4,7 @@
 //! holds them complete: each word that mailconn says of a run or a check has an article.
 
 mod articles;
+mod ci;
 mod lines;
 mod metrics;
 mod rules;
@@ -17,6 +18,9 @@ use super::table::grid::{labelled, paragraph};
 use crate::protocol::{Protocol, Stage};
 
 pub use lines::explain_line;
+
+/// The item behind which a gate's is shown.
+const CURE: &str = "What to do";
 
 /// What the table of metrics is called.
 const METRICS: [&str; 2] = ["metrics", "metric"];
@@ -43,6 +47,12 @@ pub enum Unexplained {
         /// What may have been meant.
         nearest: Vec<&'static str>,
     },
+    /// No metric has that in its name. `part` is fit to be shown.
+    #[error("no metric has \"{part}\" in its name; mailconn explain metrics lists all")]
+    Metric {
+        /// What was asked for.
+        part: String,
+    },
     /// The line says that the server does what was asked.
     #[error("the line refuses nothing: \"{0}\"; paste a NO, BAD or BYE, an -ERR, a 4xx or 5xx reply")]
     Accepts(String),
@@ -51,12 +61,19 @@ pub enum Unexplained {
     Unsaid(Stage),
 }
 
+/// The metric that counts what that word means: a finding, or a failure.
+#[must_use]
+pub fn counted_as(word: &str) -> Option<String> {
+    let counted = |it: &&Article| [FINDINGS, FAILURES].contains(&it.chapter) && it.is_called(word);
+    all().iter().find(counted).map(Article::count)
+}
+
 fn meant(nearest: &[&'static str]) -> String {
     if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {}?", nearest.join(" or ")) }
 }
 
-/// What a word means, in each of its senses; `rules` is the truth table, `metrics` what gates can be about. Upper and lower case are the same. Plain text, no
-/// line wider than 80 columns.
+/// What a word means, in each of its senses; `rules` is the truth table, `metrics` what gates can be about, `ci` the lines for a
+/// build. Upper and lower case are the same. Plain text, no line wider than 80 columns.
 ///
 /// # Errors
 /// There is no such word.
@@ -66,16 +83,29 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
         if [RULES, "truth-table"].iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
             return Ok(rules::table());
         }
-        if METRICS.iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
-            return Ok(metrics::table());
+        if let Some(part) = of_metrics(spelling) {
+            return metrics::table(part).ok_or_else(|| Unexplained::Metric { part: fit(part) });
+        }
+        if ci::NAMES.iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
+            return Ok(ci::lines());
         }
         let senses: Vec<String> = all().iter().filter(|it| it.is_called(spelling)).map(shown).collect();
         if !senses.is_empty() {
             return Ok(senses.join("\n"));
         }
     }
-    let word = super::words::printable(asked).chars().take(60).collect();
-    Err(Unexplained::Word { word, nearest: nearest(&asked.to_lowercase()) })
+    Err(Unexplained::Word { word: fit(asked), nearest: nearest(&asked.to_lowercase()) })
+}
+
+/// Fit to be shown.
+fn fit(text: &str) -> String {
+    super::words::printable(text).chars().take(60).collect()
+}
+
+/// Which of the metrics are asked for: `metrics`, or `metrics service`.
+fn of_metrics(text: &str) -> Option<&str> {
+    let (first, part) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    METRICS.iter().any(|name| name.eq_ignore_ascii_case(first)).then_some(part.trim())
 }
 
 /// The name alone, of `EmailClient.CreateConnection()` and `Client::thread_scope`; of several words one: `hung-up`.
@@ -161,7 +191,8 @@ impl Unexplained {
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
-    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES, METRICS[0]]).collect();
+    let names: BTreeSet<_> =
+        all().iter().map(|article| article.name).chain([RULES, METRICS[0], ci::NAMES[0]]).collect();
     let begin_so: Vec<_> = names.iter().copied().filter(|name| name.to_lowercase().starts_with(lower)).collect();
     if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
         return begin_so;
@@ -182,7 +213,8 @@ pub fn explained_words() -> String {
     });
     paragraph(
         "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said, mailconn explain rules the \
-         truth table of the rules, mailconn explain metrics what a gate can be about; nothing is dialled.",
+         truth table of the rules, mailconn explain metrics what a gate can be about, mailconn explain ci the lines for a build; \
+         nothing is dialled.",
     ) + "\n"
         + &labelled(findings)
         + "\n"
@@ -194,11 +226,14 @@ fn shown(article: &Article) -> String {
     for more in article.paragraphs.iter().skip(1) {
         text += &format!("\n  {}", paragraph(more));
     }
-    let rows = article.items.iter().flat_map(|(label, text)| match *label {
-        "Rules" => text.split(", ").map(|number| row("rule", &rule(number))).collect(),
+    let is_counted = [FINDINGS, FAILURES].contains(&article.chapter);
+    let gate = is_counted.then(|| row("as a gate", &format!("{} > 0", article.count())));
+    let rows = article.items.iter().map(|(label, text)| match *label {
+        "Rules" => text.split(", ").map(|number| row("rule", &rule(number))).collect::<Vec<_>>(),
+        CURE => [row("what to do", text)].into_iter().chain(gate.clone()).collect(),
         label => vec![row(&label.to_lowercase(), text)],
     });
-    text + "\n" + &labelled(rows)
+    text + "\n" + &labelled(rows.flatten())
 }
 
 /// A rule's number and its first paragraph, which says what it demands.

@@ -9,7 +9,9 @@ use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
 use super::words::wall;
 use crate::allocator::Mode;
-use crate::event::{Asked, Baseline, Gated, Lock, Micros, Probe, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step};
+use crate::event::{
+    Asked, Baseline, Gated, Lock, Micros, Probe, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, Stretches, Switch, TaskRole,
+};
 use crate::figures::Results;
 use crate::judge::Attempt;
 use crate::protocol::Protocol;
@@ -127,6 +129,8 @@ fn run_shape(report: &RunReport) -> Document<'_> {
         mailboxes: start.mailboxes.iter().map(|name| &**name).collect(),
         max_connections: start.max_connections,
         lock: start.lock,
+        switches: &start.switches,
+        task_roles: (!start.tasks.is_empty()).then_some(&start.tasks),
         fail_on: &policy.fail_on,
         gates: &verdict.gates,
         baseline: policy.baseline.as_ref(),
@@ -165,6 +169,12 @@ struct Document<'a> {
     mailboxes: Vec<&'a str>,
     max_connections: Option<usize>,
     lock: Lock,
+    /// When the mode was to be set anew; missing where it was not.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    switches: &'a [Switch],
+    /// What the tasks were told; missing where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_roles: Option<&'a Stretches<TaskRole>>,
     fail_on: &'a [Severity],
     /// What the gates came to, in their order.
     gates: &'a [Gated],

@@ -20,7 +20,7 @@ use std::str::FromStr;
 
 pub use attempt::attempt_line;
 pub use diff::{diff_json, diff_text};
-pub use explain::{Unexplained, explain, explain_line, explain_text, explained_words};
+pub use explain::{Unexplained, counted_as, explain, explain_line, explain_text, explained_words};
 pub use format::{Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::known;
-use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, What};
+use super::words::concluded;
+use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Severity, Step, What};
 use crate::figures::Summary;
-use crate::judge::{Judge, Verdict, run_end};
+use crate::judge::{Conclusion, Judge, Verdict, run_end};
 use crate::protocol::Endpoint;
 
 /// Runs and scenarios, in the order in which they are told.
@@ -49,6 +50,19 @@ impl RunReport {
     #[must_use]
     pub fn exit_code(&self) -> Option<u8> {
         self.ended.then(|| self.verdict.conclusion.exit_code())
+    }
+
+    /// Its conclusion with the reason. It is not "all held" if a finding was passed by the policy; to a probe a limit is an answer.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let passed = self.verdict.findings.iter().filter(|finding| finding.severity != Severity::Advice);
+        let passed: Vec<&str> = passed.map(|finding| &*finding.id).collect();
+        match self.verdict.conclusion {
+            Conclusion::Held if !passed.is_empty() && self.verdict.probed.is_none() => {
+                format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
+            }
+            _ => concluded(&self.verdict),
+        }
     }
 
     /// The report of the run that the judge has seen, by that policy; none if the run never began.
@@ -112,6 +126,17 @@ impl ScenarioReport {
 }
 
 impl Told {
+    /// Its exit code with the reason, in one line, where that is not 0.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let code = self.exit_code().filter(|code| *code != 0)?;
+        let (whose, why) = match self {
+            Self::Run(run) => (String::new(), run.reason()),
+            Self::Scenario(scenario) => (format!("scenario {}: ", scenario.start.name), scenario.reason()?),
+        };
+        Some(format!("{whose}exit {code}: {why}"))
+    }
+
     /// The exit code of the process that performed it; none if the stream was cut before its end.
     #[must_use]
     pub fn exit_code(&self) -> Option<u8> {

@@ -6,7 +6,7 @@ use super::table::grid::{labelled, paragraph, whole};
 use super::table::verdict::{CUT, whose};
 use super::words::{evidence, many, printable, signal};
 use crate::event::{
-    Action, Agreement, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
+    Action, Agreement, ClientEnd, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
 };
 use crate::judge::{Steps, failed_gates};
 
@@ -39,9 +39,17 @@ impl ScenarioReport {
             }
             text += &gates::section(&whose, &client.gates);
         }
-        let (all, why) = (many(end.steps as u64, "step"), reason_of(&steps, end));
+        let why = self.reason().unwrap_or_default();
         let whose = whose("scenario", self.told_again, end.exit_code);
-        text + &whole(&format!("exit {}: {all}, {why}{whose}", end.exit_code)) + "\n"
+        text + &whole(&format!("exit {}: {why}{whose}", end.exit_code)) + "\n"
+    }
+}
+
+impl ScenarioReport {
+    /// The reason of its exit code; none before its end.
+    pub(super) fn reason(&self) -> Option<String> {
+        let end = self.end.as_ref()?;
+        Some(format!("{}, {}", many(end.steps as u64, "step"), reason_of(&Steps::of(&self.steps), end)))
     }
 }
 
@@ -57,8 +65,14 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
     if steps.unmet > 0 {
         why.push(format!("{} of the findings not met", many(steps.unmet as u64, "expectation")));
     }
-    let gates: Vec<Gated> = end.clients.iter().flat_map(|client| client.gates.iter().cloned()).collect();
-    let gates = failed_gates(&gates);
+    let of_client = |client: &ClientEnd| -> Vec<Gated> {
+        let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", client.name) };
+        client.gates.iter().map(|it| Gated { sentence: format!("{whose}{}", it.sentence), ..it.clone() }).collect()
+    };
+    let gates: Vec<Gated> = end.clients.iter().flat_map(of_client).collect();
+    let nobody = end.clients.is_empty() && !end.judged_by.gates.is_empty();
+    let gates =
+        failed_gates(&gates).or_else(|| nobody.then(|| "its gates failed: it has no client to measure".to_owned()));
     let all = if why.is_empty() { "all as expected, but " } else { "" };
     let failing = steps.failing(end);
     for (broken, what) in

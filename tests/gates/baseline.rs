@@ -26,7 +26,7 @@ fn stored(folder: &Path, name: &str, args: &str) -> PathBuf {
 fn a_figure_that_is_worse_than_in_the_baseline_fails_the_run_and_its_file_says_as_much() {
     let folder = tempfile::tempdir().unwrap();
     for baseline in ["earlier.json", "earlier.ndjson"] {
-        let baseline = stored(folder.path(), baseline, "-n 10");
+        let baseline = stored(folder.path(), baseline, "-n 15");
         let baseline = baseline.to_str().unwrap();
         let file = folder.path().join("now.ndjson");
         let now = file.to_str().unwrap();
@@ -40,19 +40,25 @@ fn a_figure_that_is_worse_than_in_the_baseline_fails_the_run_and_its_file_says_a
         ];
         let args = ["run", "-t", "2", "-n", "12", "--progress", "never", "--format", "ndjson", "-o", now];
         let ended = end(&mut mailconn(args.iter().chain(&gates)));
-        assert_eq!((ended.code, &*ended.stderr), (3, ""), "{}", ended.stdout);
+        assert_eq!(ended.code, 3, "{}", ended.stdout);
+        // What shapes no work is told, and why the code is what it is.
+        let due = format!(
+            "mailconn: --baseline {baseline}: the baseline's amount: 15 operations each, this run's: 12 operations each\n\
+             mailconn: exit 3: a gate failed: operations.ok is 24, and was 30: 20.0 % worse (fails if regressed > 10%)\n"
+        );
+        assert_eq!(ended.stderr, due);
         assert_eq!(doubts(&fs::read(&file).unwrap()), [""; 0]);
         fs::remove_file(baseline).unwrap();
         let told = end(&mut mailconn(["report", now]));
-        let due = "gate FAILED: operations.ok is 24, and was 20: 20.0 % worse (fails if regressed > 10%)\n\
+        let due = "gate FAILED: operations.ok is 24, and was 30: 20.0 % worse (fails if regressed > 10%)\n\
                    gate passed: connections.peak is 1, and was 1 (fails if regressed > 0%)\n\
-                   exit 3: a gate failed: operations.ok is 24, and was 20: 20.0 % worse (fails if regressed > 10%) \
+                   exit 3: a gate failed: operations.ok is 24, and was 30: 20.0 % worse (fails if regressed > 10%) \
                    (the run's exit code; this report's is 0)\n";
         assert!(told.stdout.ends_with(due), "{}", told.stdout);
         let json: Value =
             serde_json::from_str(&end(&mut mailconn(["report", now, "--format", "json"])).stdout).unwrap();
-        assert_eq!((&json["gates"][0]["value"], &json["gates"][0]["was"]), (&Value::from(24), &Value::from(20)));
-        assert_eq!(json["baseline"]["figures"]["operations.ok"], 20);
+        assert_eq!((&json["gates"][0]["value"], &json["gates"][0]["was"]), (&Value::from(24), &Value::from(30)));
+        assert_eq!(json["baseline"]["figures"]["operations.ok"], 30);
     }
 }
 
@@ -86,23 +92,58 @@ fn a_run_of_other_settings_is_refused_by_naming_the_setting() {
     for (args, due) in [
         (
             "-t 2 --server sandbox+pop3 --mode use-main",
-            "protocol: imap, and here it is pop3; compare runs of one protocol",
+            "the baseline's protocol: imap, this run's: pop3; the baseline's server: sandbox, this run's: sandbox+pop3; ",
         ),
-        ("-t 2 --server sandbox+imaps", "server: sandbox, and here it is sandbox+imaps;"),
+        (
+            "-t 2 --server sandbox+imaps",
+            "the baseline's server: sandbox, this run's: sandbox+imaps; the baseline's TLS: ",
+        ),
         (
             "-t 2 --sandbox-connections 9",
-            "sandbox's options: connections none, latency_us 0, locks_maildrops true, and here it is connections 9,",
+            "the baseline's sandbox's connections: none, this run's: 9; compare runs that are alike in this",
         ),
-        ("-t 2 --sandbox-latency 1ms", "sandbox's options: "),
-        ("-t 2 --sandbox-limit total=9", "sandbox's options: "),
-        ("-t 2 --sandbox-like yahoo", "sandbox's options: "),
-        ("-t 2 --mode use-main", "mode: use-main-or-default, and here it is use-main;"),
-        ("-t 3", "threads: 2, and here it is 3;"),
-        ("-t 2 --ops noop", "mix: noop=3,status=1,fetch=1, and here it is noop=1;"),
+        ("-t 2 --sandbox-latency 1ms", "the baseline's sandbox's latency: 0s, this run's: 1ms; compare"),
+        ("-t 2 --sandbox-limit total=9", "the baseline's sandbox's "),
+        ("-t 2 --sandbox-like yahoo", "the baseline's sandbox's "),
+        ("-t 2 --mode use-main", "the baseline's mode: use-main-or-default, this run's: use-main; compare"),
+        ("-t 3", "the baseline has 2 threads, this run 3; compare"),
+        ("-t 2 --ops noop", "the baseline's mix: fetch=1, noop=3, status=1, this run's: noop=1; compare"),
+        (
+            "-t 2 --lock command --ops noop=3,status=1,fetch=1",
+            "the baseline's lock: unit, this run's: command; compare",
+        ),
+        (
+            "-t 2 --executor pool --tasks 4",
+            "the baseline's executor: threads, this run's: pool; the baseline has 0 tasks, this run 4; compare",
+        ),
+        ("-t 2 --switch-mode 2=use-main", "the baseline's mode switches: none, this run's: 2=use-main; compare"),
+        ("-t 2 --mailbox INBOX --mailbox Archive", "the baseline has 1 of mailboxes, this run 2; compare"),
+        ("-t 2 --default-for w0", "the baseline's defaults by hand: none, this run's: w0; compare"),
+        ("-t 2 --independent-for all", "the baseline's independent ones: none, this run's: w0-w1; compare"),
+        ("-t 3 --mode use-main", "the baseline's mode: use-main-or-default, this run's: use-main; the baseline has 2"),
     ] {
         let ended = end(&mut mailconn(["run"].into_iter().chain(args.split_whitespace()).chain(gate)));
         assert_eq!((ended.code, &*ended.stdout, ended.stderr.lines().count()), (2, "", 1), "{args}: {}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("earlier.json is of another {due}")), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("earlier.json: {due}")), "{args}: {}", ended.stderr);
+    }
+    // The same by other names, and what shapes no work: that is told, if it may change a figure.
+    for (args, due) in [
+        ("-t 2 -n 2 --server sandbox+imap --ops status=1,fetch=1,noop=3 --seed 7", ""),
+        ("-t 2 -n 3", "the baseline's amount: 2 operations each, this run's: 3 operations each\n"),
+        ("-t 2 -n 2 --max-connections 9", "the baseline's max-connections: none, this run's: 9\n"),
+        ("-t 2 -n 2 --mailbox Archive", "the baseline's names of mailboxes: INBOX, this run's: Archive\n"),
+        (
+            "-t 2 --duration 10ms --max-connections 9",
+            "the baseline's amount: 2 operations each, this run's: 10ms; the baseline's max-connections: none, this run's: 9\n",
+        ),
+    ] {
+        let ended = end(&mut mailconn(["run"].into_iter().chain(args.split_whitespace()).chain(gate)));
+        let said = ended
+            .stderr
+            .lines()
+            .find(|line| line.contains("--baseline"))
+            .map_or(String::new(), |line| format!("{}\n", line.split_once("earlier.json: ").unwrap().1));
+        assert!(ended.code != 2 && said == due, "{args}: {}", ended.stderr);
     }
     // Whoever signs in is no setting; TLS is.
     let imaps = golden::stored().into_iter().find(|file| file.ends_with("imaps.ndjson")).unwrap();
@@ -111,11 +152,11 @@ fn a_run_of_other_settings_is_refused_by_naming_the_setting() {
     fs::write(&imaps, &text).unwrap();
     for (from, to, due) in [
         ("imaps://u1@", "imaps://u2@", None),
-        (":993", ":1993", Some("is of another server: imaps://localhost:993, and here it is imaps://localhost:1993")),
+        (":993", ":1993", Some("the baseline's server: imaps://localhost:993, this run's: imaps://localhost:1993;")),
         (
             "\"certificates_verified\":true",
             "\"certificates_verified\":false",
-            Some("is of another TLS: verified, and here it is not verified"),
+            Some("the baseline's TLS: verified, this run's: not verified;"),
         ),
     ] {
         let changed = text.replacen(from, to, 1);
@@ -133,6 +174,80 @@ fn a_run_of_other_settings_is_refused_by_naming_the_setting() {
             None => assert_eq!(told.code, 0, "{}", told.stderr),
             Some(due) => assert!(told.code == 2 && told.stderr.contains(due) && changed != text, "{}", told.stderr),
         }
+    }
+}
+
+/// A baseline that says not all is none; one that came to nothing good is, and it is said.
+#[test]
+fn a_baseline_is_whole_and_what_it_came_to_is_told() {
+    let golden = |name: &str| format!("{}/tests/golden/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("it");
+    let path = file.to_str().unwrap();
+    let whole = fs::read_to_string(golden("use-main")).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let json = end(&mut mailconn(["report", &golden("use-main"), "--format", "json"])).stdout;
+    let cut_json = json.replacen("\"exit_code\": 0", "\"exit_code\": null", 1);
+    assert_ne!(cut_json, json);
+    for (text, due) in [
+        (lines[..lines.len() - 1].join("\n"), "it is not whole: "),
+        (lines[..lines.len() - 4].join("\n"), "it is not whole: "),
+        (whole.replacen(lines[3], "{\"garbage\": true", 1), "it is not whole: line 4: "),
+        (format!("{whole}{whole}"), "it is not whole: line "),
+        (cut_json, "it is not whole: the run's end is not in it"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let gate = ["--fail-if", "service.p50 regressed > 10%", "--baseline", path];
+        let told = end(&mut mailconn(["report", &golden("use-main")].iter().chain(&gate)));
+        assert_eq!((told.code, &*told.stdout, told.stderr.lines().count()), (2, "", 1), "{}", told.stderr);
+        assert!(told.stderr.contains(due) && told.stderr.contains("--baseline"), "{}", told.stderr);
+        // Two runs are shown, and it is said.
+        let told = end(&mut mailconn(["diff", path, &golden("use-main")]));
+        assert_eq!((told.code, told.stderr.lines().count()), (0, 1), "{}", told.stderr);
+        assert!(told.stderr.contains(&format!("{path}: {due}")), "{}", told.stderr);
+    }
+    for (name, due) in [
+        ("interrupted", "the baseline was interrupted (exit 130)"),
+        ("limit", "the baseline itself failed (exit 6)"),
+        ("use-main", ""),
+    ] {
+        let gate = ["--fail-if", "service.p50 regressed > 10%", "--baseline", &golden(name)];
+        let told = end(&mut mailconn(["report", &golden(name)].iter().chain(&gate)));
+        let due =
+            if due.is_empty() { String::new() } else { format!("mailconn: --baseline {}: {due}\n", golden(name)) };
+        assert_eq!(told.stderr, due);
+    }
+}
+
+/// Nothing is replaced by what is refused, nor is what is compared with.
+#[test]
+fn a_refused_comparison_replaces_no_file_and_a_run_not_its_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let [baseline, out, scenario] = ["baseline", "out", "scenario"].map(|name| folder.path().join(name));
+    let golden = |name: &str| format!("{}/tests/golden/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    fs::copy(golden("use-main"), &baseline).unwrap();
+    fs::copy(golden("scenario-pool-hazard"), &scenario).unwrap();
+    fs::write(&out, "precious").unwrap();
+    let [baseline, out, scenario] = [baseline, out, scenario].map(|path| path.to_str().unwrap().to_owned());
+    let gate = ["--fail-if", "service.p50 regressed > 10%", "--baseline", &baseline];
+    for file in [&golden("use-default"), &scenario] {
+        for format in ["ndjson", "json", "table"] {
+            let told = end(&mut mailconn(["report", file, "--format", format, "-o", &out].iter().chain(&gate)));
+            assert_eq!((told.code, told.stderr.lines().count()), (2, 1), "{}", told.stderr);
+            assert_eq!(fs::read_to_string(&out).unwrap(), "precious");
+        }
+    }
+    let before = fs::read_to_string(&baseline).unwrap();
+    for args in [vec!["run", "-t", "1", "-n", "1"], vec!["report", &scenario], vec!["run", "--format", "ndjson"]] {
+        let told = end(&mut mailconn(args.iter().chain(&["-o", &baseline]).chain(&gate)));
+        assert_eq!((told.code, told.stderr.lines().count()), (2, 1), "{}", told.stderr);
+        assert!(told.stderr.contains("-o would replace ") && told.stderr.contains(", the baseline"), "{}", told.stderr);
+        assert_eq!(fs::read_to_string(&baseline).unwrap(), before);
+    }
+    for command in ["verify", "report"] {
+        let told = end(&mut mailconn([command, "-", "--baseline", "-", "--fail-if", "service.p50 regressed > 10%"]));
+        assert_eq!((told.code, told.stderr.lines().count()), (2, 1), "{}", told.stderr);
+        assert!(told.stderr.contains("- is standard input, and can be read once"), "{}", told.stderr);
     }
 }
 
@@ -160,7 +275,7 @@ fn what_is_no_baseline_is_refused_in_one_line() {
     for (args, due) in [
         (
             ["run"].iter().chain(&compares).collect::<Vec<_>>(),
-            "compares with an earlier run: name its file with --baseline",
+            "compares with an earlier run: name its file with --baseline (a scenario has none)",
         ),
         (
             ["run"].iter().chain(&with).collect(),
@@ -206,10 +321,29 @@ fn two_runs_stand_side_by_side_with_the_settings_in_which_they_differ_first() {
     let json = told(&[&golden("use-main"), &golden("use-default"), "--format", "json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["differs"][0]["setting"], "mode");
+    assert_eq!(json["outcomes"], serde_json::json!([{"name": "findings[MC050].count", "values": ["1", "0"]}]));
     let peak = json["figures"].as_array().unwrap().iter().find(|it| it["metric"] == "connections.peak").unwrap();
     assert_eq!(peak["values"][0], 1.0);
     let same = told(&[&golden("use-main"), &golden("use-main")]).stdout;
-    assert!(same.contains("\nboth of the same protocol, server, TLS, mode, threads and mix\n"), "{same}");
+    let due = "both came to exit 0, with the same findings and failures\nall settings are the same\n";
+    assert!(same.contains(due), "{same}");
+    // What matters most stands first: what they came to, and each setting in which they differ.
+    let json = told(&[&golden("use-main"), &golden("lock-command"), "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let due = serde_json::json!([
+        {"name": "exit_code", "values": ["0", "1"]},
+        {"name": "findings[MC020].count", "values": ["0", "14"]},
+    ]);
+    assert_eq!(json["outcomes"], due);
+    let settings: Vec<&str> =
+        json["differs"].as_array().unwrap().iter().map(|it| it["setting"].as_str().unwrap()).collect();
+    assert_eq!(settings, ["threads", "lock", "mix", "amount"]);
+    let text = told(&[&golden("use-main"), &golden("lock-command")]).stdout;
+    assert!(text.contains("\nexit_code ") && text.find("findings[MC020].count") < text.find("lock "), "{text}");
+    let pools = told(&[&golden("pool-use-default"), &golden("limit"), "--format", "json"]).stdout;
+    for setting in ["executor", "tasks", "failures[limit-connections].count", "exit_code"] {
+        assert!(pools.contains(&format!("\"{setting}\"")), "{setting}: {pools}");
+    }
     let refused = told(&["-", "-"]);
     assert_eq!((refused.code, refused.stderr.lines().count()), (2, 1));
     let refused = told(&["Cargo.toml", &golden("use-main")]);

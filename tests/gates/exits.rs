@@ -38,7 +38,8 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     let file = folder.path().join("run.ndjson");
     let path = file.to_str().unwrap();
     let ended = run(&format!("-t 2 -n 10 --fail-if connections.peak>0 --fail-if elapsed>1h --format ndjson -o {path}"));
-    assert_eq!((ended.code, &*ended.stderr), (3, ""));
+    let due = "mailconn: exit 3: a gate failed: connections.peak is 1 (fails if >0)\n";
+    assert_eq!((ended.code, &*ended.stderr), (3, due));
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(doubts(text.as_bytes()), [""; 0]);
     let end_of: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -82,17 +83,28 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
 
 #[test]
 fn the_lines_for_builds_in_the_manual_name_flags_that_there_are() {
-    let manual = include_str!("../../src/manual.rs");
-    let (_, section) = manual.split_once("//! # Gates in a build\n").unwrap();
-    let (section, _) = section.split_once("//! # ").unwrap();
+    let section = include_str!("../../src/ci.md");
+    assert!(include_str!("../../src/manual.rs").contains("include_str!(\"ci.md\")"));
     let help = end(&mut mailconn(["run", "--help"])).stdout;
     let flags = section.split(|c: char| c.is_whitespace() || "`,[]".contains(c)).filter(|word| word.starts_with("--"));
     let flags: Vec<&str> = flags.collect();
-    assert!(flags.len() > 20, "{flags:?}");
+    assert!(flags.len() > 15, "{flags:?}");
     flags.iter().for_each(|flag| assert!(help.contains(&format!("{flag} ")), "{flag}"));
-    for place in ["GitHub", "GitLab", "Kubernetes"] {
-        assert!(section.contains(&format!("//! {place}")), "{place}");
+    let told = end(&mut mailconn(["explain", "ci"]));
+    assert_eq!((told.code, &*told.stderr), (0, ""));
+    assert!(told.stdout.lines().all(|line| line.chars().count() <= 80), "{}", told.stdout);
+    for name in ["GitHub", "gitlab", "Kubernetes"] {
+        assert_eq!(end(&mut mailconn(["explain", name])).stdout, told.stdout);
+        assert!(told.stdout.to_lowercase().contains(&format!("\n{}", name.to_lowercase())), "{name}");
     }
+    // The lines of each build are there as they are, and whole.
+    let code = section.split("```").skip(1).step_by(2).flat_map(|block| block.lines().skip(1));
+    let mut lines = 0;
+    for line in code {
+        assert!(told.stdout.contains(&format!("\n    {line}\n")), "{line}");
+        lines += 1;
+    }
+    assert!(lines > 40, "{lines}");
 }
 
 /// A gate on a metric that only a later version knows is believed; in a file of ours it fails.
@@ -182,6 +194,8 @@ fn a_scenario_has_the_gates_of_each_of_its_clients() {
     assert!(ended.stdout.contains("\nexit 3: ") && ended.code == 3, "{}", ended.stdout);
     let file = end(&mut mailconn(args.iter().chain(&["--format", "ndjson"])));
     assert_eq!((file.code, doubts(file.stdout.as_bytes())), (3, vec![]));
+    let last = ended.stdout.trim_end().lines().last().unwrap();
+    assert!(last.contains("a gate failed: B: connections.opened is "), "{last}");
     let names = ["pool-hazard", "c5-two-clients-on-one-thread"];
     let held = end(&mut mailconn(["scenario", "--fail-if", "connections.opened > 99"].iter().chain(&names)));
     assert_eq!(held.code, 0, "{}", held.stdout);
@@ -211,4 +225,83 @@ fn a_gate_on_what_was_not_measured_fails_and_says_why() {
         let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
         assert!(told.code == 0 && told.stdout.contains(" is 0 (fails if > 0)\n"), "{gate}: {}", told.stdout);
     }
+}
+
+/// Where the report goes into a file, or is for a program, a person is told on stderr what failed, in one line.
+#[test]
+fn the_reason_of_a_code_is_said_to_a_person_wherever_the_report_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("it");
+    let into = format!("-o {}", file.display());
+    let fails = format!("--fail-if {FAILS}");
+    for (args, code, due) in [
+        (format!("-n 2 {fails} --format json"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
+        (format!("-n 2 {fails} --format ndjson"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
+        (format!("-n 2 {fails} {into}"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
+        (
+            "--mode use-default --sandbox-connections 2 --format json".to_owned(),
+            6,
+            "exit 6: refused by a connection limit",
+        ),
+        ("-n 2 --format json".to_owned(), 0, ""),
+    ] {
+        let ended = run(&args);
+        assert_eq!(ended.code, code, "{args}: {}", ended.stderr);
+        let due = if due.is_empty() { String::new() } else { format!("mailconn: {due}\n") };
+        assert_eq!(ended.stderr, due, "{args}");
+    }
+    let shown = run(&format!("-n 2 {fails}"));
+    assert_eq!((shown.code, &*shown.stderr), (3, ""), "it is in the report");
+
+    let stored = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/use-main.ndjson");
+    for format in ["json", "ndjson"] {
+        let told = end(&mut mailconn(["report", stored, "--format", format, "--fail-if", FAILS]));
+        let due = "mailconn: exit 3: a gate failed: operations.issued is 15 (fails if >=0)\n";
+        assert_eq!((told.code, &*told.stderr), (3, due));
+        let told = end(&mut mailconn(["report", stored, "--format", format]));
+        assert_eq!((told.code, &*told.stderr), (0, ""));
+    }
+    let args = ["scenario", "pool-hazard", "--format", "ndjson", "--fail-if", FAILS];
+    let told = end(&mut mailconn(args));
+    assert!(told.stderr.starts_with("mailconn: scenario pool-hazard: exit 3: "), "{}", told.stderr);
+    assert_eq!((told.code, told.stderr.lines().count()), (3, 1));
+}
+
+/// What nobody could see is no 0.
+#[test]
+fn a_gate_on_what_could_not_be_seen_fails() {
+    let stored = |name: &str| format!("{}/tests/golden/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(stored("use-main")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let real = folder.path().join("real");
+    let lines = text.replace("\"witnessed\":true", "\"witnessed\":false");
+    let lines = lines.lines().filter(|line| !line.contains("\"event\":\"witness"));
+    fs::write(&real, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    for (gate, here) in [
+        ("findings[MC002].count > 0", 0),
+        ("verdict.witness.checked < 1", 0),
+        ("verdict.witness.not_compared > 0", 0),
+        ("findings[MC001].count > 0", 0),
+    ] {
+        let told = end(&mut mailconn(["report", &stored("use-main"), "--fail-if", gate]));
+        assert_eq!(told.code, here, "{gate}: {}", told.stdout);
+        let told = end(&mut mailconn(["report", real.to_str().unwrap(), "--fail-if", gate]));
+        let due = "there was no record of the server's own to compare with (fails if ";
+        assert_eq!(told.stdout.contains(due), !gate.contains("MC001"), "{gate}: {}", told.stdout);
+    }
+}
+
+#[test]
+fn a_scenario_without_a_client_passes_no_gate() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("none.txt");
+    fs::write(&file, "# nobody\n").unwrap();
+    let path = file.to_str().unwrap();
+    let plain = end(&mut mailconn(["scenario", path]));
+    if plain.code == 2 {
+        return;
+    }
+    let ended = end(&mut mailconn(["scenario", path, "--fail-if", FAILS]));
+    assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("its gates failed: it has no client to measure"), "{}", ended.stdout);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mailconn::judge::{Gate, METRICS, MetricUnit};
+use mailconn::judge::{Gate, METRICS, MetricUnit, Worse};
 
 use crate::cli::process::{Ended, end, mailconn};
 
@@ -26,7 +26,19 @@ const BAD: &[(&str, &str)] = &[
     ("service.p95 regressed", "begins with no operator"),
     ("service.p95 regressed > 10", "service.p95 regressed: give per cent, like 10%"),
     ("service.p95 regressed > 10ms", "regressed: give per cent, like 10%"),
-    ("service.p95 regressed 10%", "begins with no operator"),
+    ("service.p95 regressed 10%", "to compare with an earlier run, write 'service.p95 regressed > 10%'"),
+    ("service.p95 > 10%", "write 'service.p95 regressed > 10%'"),
+    ("service.p95 worse > 10%", "write 'service.p95 regressed > 10%'"),
+    ("service.p95 increased by 10%", "write 'service.p95 regressed > 10%'"),
+    ("connections.peak>=0.5%", "write 'connections.peak regressed > 0.5%'"),
+    ("operations_per_second < 10%", "write 'operations_per_second regressed > 10%'"),
+    ("service.n > 10%", "service.n is a count: give a number"),
+    (
+        "service.n regressed > 10%",
+        "service.n is neither better nor worse for being more; give the figure itself a bound",
+    ),
+    ("operations.asked regressed > 10%", "is neither better nor worse"),
+    ("session[#1].bytes_sent regressed > 10%", "is neither better nor worse"),
     ("connections.peak > 10 20", "is a count: give a number"),
     ("operations_per_second < 5ms", "is a rate: give the number in a second"),
     ("servce.p95 > 200ms", "there is no metric \"servce.p95\"; did you mean service.p95,"),
@@ -40,6 +52,20 @@ const BAD: &[(&str, &str)] = &[
         "there is no metric \"operation.service.p95\"; did you mean operation[fetch].service.p95",
     ),
     ("findings.count > 0", "did you mean findings[MC030].count"),
+    ("findings[MC020] > 0", "did you mean findings[MC020].count?"),
+    ("findings[mc020] > 0", "did you mean findings[MC020].count?"),
+    ("findings.MC020.count > 0", "did you mean findings[MC020].count?"),
+    ("findings.MC020 > 0", "did you mean findings[MC020].count?"),
+    ("finding[MC020].count > 0", "did you mean findings[MC020].count?"),
+    ("MC020 > 0", "did you mean findings[MC020].count?"),
+    ("MC020.count > 0", "did you mean findings[MC020].count?"),
+    ("limit-rate > 0", "did you mean failures[limit-rate].count?"),
+    ("failures.limit-rate > 0", "did you mean failures[limit-rate].count?"),
+    ("findings[limit-rate].count > 0", "there is no findings[limit-rate]; did you mean failures[limit-rate].count?"),
+    ("findings[limit-rate] > 0", "did you mean failures[limit-rate].count?"),
+    ("failures[MC020].count > 0", "there is no failures[MC020]; did you mean findings[MC020].count?"),
+    ("worker[w3].service > 1s", "did you mean worker[w3].service.n, worker[w3].service.p50,"),
+    ("operation[append].servce.p95 > 1s", "did you mean operation[append].service.p95,"),
     ("findings[MC999].count > 0", "there is no findings[MC999]; there are MC001, MC002, "),
     ("failures[limit].count > 0", "there is no failures[limit]; there are dns, "),
     ("worker[0].operations.ok > 0", "worker[0]: write worker[w0]"),
@@ -50,6 +76,10 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("connection[1].operations > 0", "connection[1]: write connection[#0]"),
     ("session[1].bytes_sent > 0", "session[1]: write session[#1] or session[#1.2]"),
+    ("session[#+0].bytes_sent > 0", "session[#+0]: write session[#1] or session[#1.2]"),
+    ("session[#00].bytes_sent > 0", "write session[#1]"),
+    ("session[#0.1].bytes_sent > 0", "write session[#1]"),
+    ("session[#1.2.3].bytes_sent > 0", "write session[#1]"),
     ("connection[main.operations > 0", "there is no metric"),
     ("connection]main[.operations > 0", "there is no metric"),
     ("service.p95\u{7} > 200ms", "there is no metric"),
@@ -81,12 +111,17 @@ fn what_is_no_gate_is_refused_in_one_line_with_the_cure() {
             let said = refused(&[command, &["--fail-if", bad]].concat()).stderr;
             assert!(said.contains(due) && said.contains("--fail-if"), "{bad}: {said}");
         }
+        // Words of reports are known, as they are to explain.
+        let said = refused(&[command, &["--fail-if", "throttled > 0"]].concat()).stderr;
+        assert!(said.contains("there is no metric \"throttled\"; did you mean failures[limit-rate].count?"), "{said}");
     }
 }
 
 #[test]
 fn each_metric_takes_each_operator_and_a_number_of_its_unit() {
     for metric in METRICS.iter() {
+        let compared = Gate::parse(&format!("{} regressed > 5%", metric.example()));
+        assert_eq!(compared.is_err(), metric.worse == Worse::Neither, "{}", metric.name);
         let number = if metric.unit == MetricUnit::Time { "1s 5ms" } else { "5.5" };
         for operator in [">", ">=", "<", "<=", "==", "!="] {
             for gate in [
@@ -108,7 +143,7 @@ fn a_file_has_a_gate_a_line_and_comments() {
     let stored = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/use-main.ndjson");
     fs::write(
         &file,
-        "# what this build promises\n\n  connections.peak > 1\r\n\t# service.p50 > 1us\noperations.failed > 0\n",
+        "\u{feff}# what this build promises\n\n  connections.peak > 1\r\n\t# service.p50 > 1us\noperations.failed > 0\n",
     )
     .unwrap();
     let told = end(&mut mailconn(["report", stored, "--gates", gates, "--fail-if", "connections.opened != 1"]));
@@ -123,7 +158,7 @@ fn a_file_has_a_gate_a_line_and_comments() {
             "gates:3: there is no metric \"connections.peek\"; did you mean connections.peak",
         ),
         ("# nothing\n\n", "gates holds no gate, so nothing would fail; write one a line, or leave it out"),
-        (&"connections.peak > 1\n".repeat(101), "give at most 100 gates"),
+        (&"connections.peak > 1\n".repeat(101), "--gates: give at most 100 gates"),
         (&"#".repeat(70_000), "gates is too big for gates: more than 65536 bytes"),
     ] {
         fs::write(&file, text).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use mailconn::event::{Baseline, Policy};
-use mailconn::judge::{Content, METRICS, Stored};
+use mailconn::judge::{Content, METRICS, MetricUnit, Stored};
 use mailconn::report::{Format, RunReport};
 use serde_json::Value;
 
@@ -14,8 +14,11 @@ use crate::limits::written::probes;
 use crate::support::tool::in_format;
 use crate::verify::traces::file_of;
 
+/// The figures that a spread is given by.
+const SPREAD: [&str; 7] = [".n", ".p50", ".p90", ".p95", ".p99", ".p99.9", ".max"];
+
 /// The numbers of the document that no gate can be about, and why.
-const NOT_GATEABLE: [(&str, &str); 13] = [
+const NOT_GATEABLE: [(&str, &str); 14] = [
     ("schema_version", "it is the form's"),
     ("threads", "asked for"),
     ("seed", "asked for"),
@@ -24,6 +27,7 @@ const NOT_GATEABLE: [(&str, &str); 13] = [
     ("probe", "asked for"),
     ("attempts", "dials of a probe, which have no name of their own; `limits` says what they came to"),
     ("asked", "asked for; `operations.asked` says what that came to"),
+    ("switches", "asked for"),
     ("interrupted", "a signal's name"),
     ("session[].local_port", "the name of one end of a connection"),
     ("exit_code", "decided by gates"),
@@ -105,6 +109,12 @@ fn each_figure_of_the_document_is_a_metric_and_each_metric_a_figure_of_it() {
         let mut found = BTreeMap::new();
         figures(&document, "", &mut found);
         // Null may stand for a text or a list too: those of a name that is no metric's.
+        if report.verdict.proof.witness.available {
+            assert!(found.contains_key("verdict.witness.checked"));
+        } else {
+            // There is no record, and so nothing that a gate could pass.
+            found.retain(|name, _| !name.starts_with("verdict.witness."));
+        }
         found.retain(|name, value| value.is_some() || METRICS.iter().any(|metric| metric.name == pattern(name)));
         found.retain(|name, _| {
             let name = pattern(name);
@@ -141,16 +151,34 @@ fn explain_lists_each_metric_with_its_unit_and_its_meaning() {
     let told = end(&mut mailconn(["explain", "metrics"]));
     assert_eq!((told.code, &*told.stderr), (0, ""));
     assert!(told.stdout.lines().all(|line| line.chars().count() <= 80), "{}", told.stdout);
-    let mut rows: BTreeMap<&str, String> = BTreeMap::new();
-    let mut name = "";
-    for line in told.stdout.lines().filter(|line| !line.is_empty()) {
-        if !line.starts_with(' ') {
-            name = line.split(' ').next().unwrap();
+    let rows = |text: &str| {
+        let mut rows: BTreeMap<String, String> = BTreeMap::new();
+        let mut name = String::new();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if !line.starts_with(' ') {
+                name = line.split(' ').next().unwrap().to_owned();
+            }
+            *rows.entry(name.clone()).or_default() += &format!("{line} ");
         }
-        *rows.entry(name).or_default() += &format!("{line} ");
-    }
+        rows.into_iter().map(|(name, row)| (name, row.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
+    };
+    let all: BTreeMap<String, String> = rows(&told.stdout);
     for metric in METRICS.iter() {
-        let row = rows[&*metric.example()].split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(row, format!("{} {} {}", metric.example(), metric.unit.name(), metric.means));
+        let name = metric.example();
+        let Some((spread, figure)) = SPREAD.iter().find_map(|figure| Some((name.strip_suffix(figure)?, figure))) else {
+            let takes = if metric.unit == MetricUnit::Time { "time (ms, s)" } else { metric.unit.name() };
+            assert_eq!(all[&name], format!("{name} {takes} {}", metric.means));
+            continue;
+        };
+        // All figures of a spread are in one row.
+        let row = &all[&format!("{spread}.p95")];
+        assert!(format!("{row} ").contains(&format!("{figure} ")), "{name}: {row}");
     }
+    assert!(told.stdout.lines().count() < 200, "{}", told.stdout.lines().count());
+    let some = end(&mut mailconn(["explain", "metrics", "service"]));
+    let some: BTreeMap<String, String> = rows(&some.stdout);
+    assert_eq!(some.len(), 5, "{some:?}");
+    assert!(some.iter().all(|(name, row)| name.contains("service") && all[name] == *row), "{some:?}");
+    let none = end(&mut mailconn(["explain", "metrics", "xyzzy"]));
+    assert_eq!((none.code, &*none.stdout, none.stderr.lines().count()), (2, "", 1), "{}", none.stderr);
 }

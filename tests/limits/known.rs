@@ -236,8 +236,9 @@ fn the_setting_that_keeps_the_limit_is_named_for_each_server() {
             Some("NO Too many open connections (3 of 3 from localhost [127.0.0.1])"),
             &["maxlogins_per_host", "counts the connection that signs in too"],
         ),
-        (Imap, COURIER, Count, Stage::Greeting, None, &["MAXPERIP", "MAXDAEMONS", "Either", "/etc/courier/imapd-ssl"]),
+        (Imap, COURIER, Count, Stage::Greeting, None, &["MAXPERIP (4 unless set)", "/etc/courier/imapd-ssl"]),
         (Imap, COURIER, Count, Stage::Tls, None, &["MAXPERIP"]),
+        (Imap, DOVECOT, Count, Stage::Auth, None, &["process_limit"]),
         (Pop3, "+OK Hello there.", Count, Stage::Greeting, None, &["MAXPERIP", "/etc/courier/pop3d-ssl"]),
         (
             Smtp,
@@ -261,8 +262,18 @@ fn the_setting_that_keeps_the_limit_is_named_for_each_server() {
         let said = advice(&given(3, met(kind, stage, line, &[])), Some(greeting), "localhost", protocol);
         let last = said.last().unwrap();
         assert!(settings.iter().all(|setting| last.contains(setting)), "{line:?}: {last}");
-        assert!(last.starts_with("Either") == settings.contains(&"MAXPERIP"), "{line:?}: {last}");
+        assert!(last.starts_with("This raises it, on "), "{line:?}: {last}");
     }
+}
+
+/// Above MAXDAEMONS Courier answers nothing until another ends; above MAXPERIP it closes.
+#[test]
+fn a_server_that_lets_one_more_wait_is_told_from_one_that_closes() {
+    let mut met = met(LimitKind::Count, Stage::Greeting, None, &[Scope::Address, Scope::Server]);
+    met.failure = Some(Failure::new(FailureKind::Timeout, Stage::Greeting, "no greeting in time"));
+    let courier = Some("* OK [CAPABILITY IMAP4rev1] Courier-IMAP ready.");
+    let said = advice(&given(3, met), courier, "localhost", Protocol::Imap);
+    assert!(said.last().unwrap().starts_with("This raises it, on Courier: MAXDAEMONS (40 unless set)"), "{said:?}");
 }
 
 #[test]

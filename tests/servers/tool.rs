@@ -5,7 +5,7 @@ use crate::support::dovecot::{PrivateDovecot, signal};
 use crate::support::dovecot_log::Session;
 use serde_json::Value;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -110,6 +110,20 @@ impl Tool {
         tool
     }
 
+    /// `mailconn limits` at any address, with no password yet.
+    pub fn probing(url: &str) -> Self {
+        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
+        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["limits", url]);
+        tool
+    }
+
+    /// `mailconn report` of that stored stream.
+    pub fn telling(stored: &Path) -> Self {
+        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
+        tool.0.arg("report").arg(stored);
+        tool
+    }
+
     /// `mailconn scenario` with those names.
     pub fn performing(names: &[&str], protocol: Protocol, server: &PrivateDovecot, user: &str) -> Self {
         let url = protocol.url(server, user, Protection::Plain);
@@ -161,13 +175,17 @@ impl Running {
         signal(self.child.id(), name);
     }
 
-    pub fn finish(mut self) -> Finished {
-        let until = Instant::now() + SOON;
+    pub fn finish(self) -> Finished {
+        self.finish_within(SOON)
+    }
+
+    pub fn finish_within(mut self, time: Duration) -> Finished {
+        let until = Instant::now() + time;
         while self.child.try_wait().unwrap().is_none() {
             if Instant::now() >= until {
                 self.child.kill().unwrap();
                 let said = [self.read("stdout"), self.read("stderr")];
-                panic!("it runs on after {SOON:?}; so far: {said:#?}");
+                panic!("it runs on after {time:?}; so far: {said:#?}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }

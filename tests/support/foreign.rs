@@ -56,6 +56,16 @@ pub struct ForeignServer {
 impl ForeignServer {
     /// `limit` is on the connections that it takes, of a user or from an address. Panics if it cannot be started.
     pub fn start(kind: Kind, limit: usize) -> Self {
+        let setting = match kind {
+            Kind::Courier => "MAXPERIP",
+            Kind::Cyrus => "maxlogins_per_user",
+            Kind::Exim => "smtp_accept_max_per_host",
+        };
+        Self::limited(kind, setting, limit)
+    }
+
+    /// `setting` is the one that is at `limit`.
+    pub fn limited(kind: Kind, setting: &str, limit: usize) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("mailconn-foreign-")
             .permissions(std::fs::Permissions::from_mode(0o711))
@@ -67,7 +77,7 @@ impl ForeignServer {
         let mut script = Command::new("sh");
         script.args(["-c", r#"trap '' INT HUP TERM; "$1" run "$2" "$3"; rm -rf "$3""#, "sh", SCRIPT]);
         script.arg(format!("{kind:?}").to_lowercase()).arg(dir.path());
-        script.env("PASSWORD", PASSWORD).env("LIMIT", limit.to_string());
+        script.env("PASSWORD", PASSWORD).env("SETTING", setting).env("LIMIT", limit.to_string());
         for (service, port) in Service::ALL.iter().zip(&ports) {
             script.env(format!("{service:?}_PORT").to_uppercase(), port.to_string());
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 
 use mailconn::judge::{Gate, MOST_GATES, NoGate};
+use mailconn::report::counted_as;
 
 /// A file of gates is no longer, in bytes.
 const MOST_BYTES: u64 = 1 << 16;
@@ -17,8 +18,9 @@ const MOST_BYTES: u64 = 1 << 16;
 pub struct GateArgs {
     /// Exit 3 if that is so and nothing else fails, as in 'service.p95 > 200ms' or 'connections.peak > 10'; repeatable
     ///
-    /// METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=. mailconn explain metrics lists the metrics. A metric
-    /// that could not be measured fails its gate.
+    /// METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=. mailconn explain metrics lists the metrics, mailconn
+    /// explain ci the lines for a build on GitHub, GitLab or Kubernetes. A metric that could not be measured fails its gate. A
+    /// scenario's gates are about each of its clients; a stored run is judged by these in place of all of its own.
     #[arg(long, value_name = "GATE", value_parser = gate, allow_hyphen_values = true, help_heading = "Gates")]
     pub fail_if: Vec<String>,
     /// Read gates from FILE too, one a line; lines that begin with # are comments
@@ -31,8 +33,8 @@ pub struct GateArgs {
 pub struct BaselineArgs {
     /// An earlier run that gates compare with, its JSON or NDJSON, as in 'service.p95 regressed > 10%'
     ///
-    /// Regressed is by how much a figure is worse: higher, but of a rate lower. A run of another protocol, server (scheme, host
-    /// and port; of the sandbox its options), TLS, mode, number of threads or mix is refused.
+    /// mailconn explain regressed says what is worse, mailconn explain baseline which runs are compared: one of another server,
+    /// mode, lock, mix or number of threads is refused.
     #[arg(long, value_name = "FILE", help_heading = "Gates")]
     pub baseline: Option<PathBuf>,
 }
@@ -52,7 +54,11 @@ impl GateArgs {
         if let Some(file) = &self.gates {
             gates.extend(of_file(file)?);
         }
-        ensure!(gates.len() <= MOST_GATES, "--fail-if: give at most {MOST_GATES} gates, those of --gates included");
+        let flag = if self.fail_if.is_empty() { "--gates" } else { "--fail-if" };
+        ensure!(
+            gates.len() <= MOST_GATES,
+            "{flag}: give at most {MOST_GATES} gates, of --fail-if and --gates together"
+        );
         Ok(gates)
     }
 }
@@ -64,6 +70,7 @@ fn of_file(file: &Path) -> Result<Vec<String>> {
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
         .with_context(|| format!("--gates: reading {name}"))?;
     ensure!(text.len() as u64 <= MOST_BYTES, "--gates: {name} is too big for gates: more than {MOST_BYTES} bytes");
+    let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim).zip(1..);
     let gates = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let gates: Result<Vec<String>> =
@@ -76,6 +83,11 @@ fn of_file(file: &Path) -> Result<Vec<String>> {
     Ok(gates)
 }
 
-fn gate(text: &str) -> Result<String, NoGate> {
-    Gate::parse(text).map(|_| text.split_whitespace().collect::<Vec<_>>().join(" "))
+/// What reports have another word for is found by that, as in `mailconn explain`.
+fn gate(text: &str) -> Result<String, String> {
+    let meant = |no: NoGate| match no.unknown().and_then(counted_as) {
+        Some(metric) => format!("there is no metric {:?}; did you mean {metric}?", no.unknown().unwrap_or_default()),
+        None => no.to_string(),
+    };
+    Gate::parse(text).map(|_| text.split_whitespace().collect::<Vec<_>>().join(" ")).map_err(meant)
 }

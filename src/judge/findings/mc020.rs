@@ -24,7 +24,8 @@ pub const SPEC: Spec = Spec {
         example: || sentence(501, 800),
         cure: "Hold the connection from the unit's first command to its last reply: one lease, one lock, one transaction. Or \
                give each thread a connection of its own (use-default), which costs the server more sessions. To see it happen: \
-               mailconn run --lock command --mode use-main -t 8 --ops fetch --mailbox INBOX --mailbox Archive.",
+               mailconn run --lock command --mode use-main -t 8 --ops fetch --mailbox INBOX --mailbox Archive. With one mailbox \
+               nothing can be seen: a gate on it needs a second --mailbox.",
         rules: &["A7"],
         met: &["postalsys/imapflow#304", "mustang-im/mustang#276", "overseers-desk/courier#82", "ikvk/imap_tools#131"],
     },

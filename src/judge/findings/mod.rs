@@ -32,6 +32,7 @@ findings! {
 }
 
 /// The limit on connections.
+pub(super) const OF_THE_RECORD: &str = mc002::SPEC.id;
 pub(super) const CONNECTIONS: &str = mc030::SPEC.id;
 /// Main had no room.
 pub(super) const MAIN_SHUT_OUT: &str = mc032::SPEC.id;

@@ -9,7 +9,12 @@ use crate::protocol::{Failure, Stage};
 /// What a refusal says of whose connections it counts. `user` is who signs in.
 pub(super) fn of(failure: &Failure, user: &str, stage: Option<Stage>) -> Vec<Scope> {
     let stated = lines(failure).find_map(|line| stated_scope(line, user));
-    stated.map_or_else(|| by_stage(stage), |scope| vec![scope])
+    match stated {
+        Some(scope) => vec![scope],
+        // A server that says nothing may have looked at the user, or have no process left for anybody.
+        None if stage == Some(Stage::Auth) && lines(failure).next().is_none() => Scope::ALL.to_vec(),
+        None => by_stage(stage),
+    }
 }
 
 /// Before the sign-in the server does not know the user.

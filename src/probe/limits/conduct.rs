@@ -66,7 +66,7 @@ impl<'a> Conductor<'a> {
         if mark.phase == ProbePhase::Count {
             ended += self.look();
         }
-        (!self.is_interrupted()).then(|| Seen { mark, attempt, open: self.open.len(), ended })
+        (!self.is_interrupted()).then_some(Seen { mark, attempt, open: self.open.len(), ended })
     }
 
     fn is_interrupted(&self) -> bool {

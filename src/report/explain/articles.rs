@@ -46,6 +46,11 @@ impl Article {
         self.items.iter().find(|(other, _)| *other == label).map_or("", |(_, text)| text)
     }
 
+    /// The metric that counts it, of a finding or a failure: their chapters are called as their rows are.
+    pub(super) fn count(&self) -> String {
+        format!("{}[{}].count", self.chapter, self.name)
+    }
+
     /// Its name and its other names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.item("Also called").split(", ").filter(|name| !name.is_empty()).chain([self.name])
@@ -96,6 +101,6 @@ fn read(file: &'static str) -> Vec<Article> {
 }
 
 /// Markdown as a terminal shows it. The files have no links.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.replace(['`', '*'], "").split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::event::{LimitKind, LimitMet, Scope};
-use crate::protocol::{Protocol, Stage};
+use crate::protocol::{FailureKind, Protocol, Stage};
 
 pub use advice::advice;
 
@@ -84,6 +84,9 @@ struct Setting {
     /// Parts of its refusal, in small letters; none where it closes without a word, or nobody knows them.
     #[serde(default)]
     refuses: Vec<String>,
+    /// It refuses nobody: one more gets no answer until another ends.
+    #[serde(default)]
+    waits: bool,
     /// What else is to be known before it is set.
     note: Option<String>,
 }
@@ -149,12 +152,13 @@ impl Known {
     /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.
     fn settings(&self, protocol: Protocol, met: &LimitMet) -> Vec<&Setting> {
         let line = met.failure.as_ref().and_then(|failure| failure.server_line.as_deref()).map(str::to_lowercase);
+        let got_no_answer = met.failure.as_ref().is_none_or(|failure| failure.kind == FailureKind::Timeout);
         let is_kind = |setting: &&Setting| met.kind == LimitKind::Unclear || setting.limits == met.kind;
         let is_scope = |setting: &&Setting| met.scopes.is_empty() || met.scopes.contains(&setting.scope);
         let is_stage = |setting: &&Setting| met.stage.is_none_or(|stage| setting.is_kept_at(stage));
         let says = |setting: &&Setting| match &line {
             Some(line) => !setting.refuses.is_empty() && setting.refuses.iter().all(|part| line.contains(part)),
-            None => setting.refuses.is_empty(),
+            None => setting.refuses.is_empty() && setting.waits == got_no_answer,
         };
         let of_protocol = self.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
         let possible: Vec<&Setting> = of_protocol.filter(is_kind).filter(is_scope).filter(is_stage).collect();

@@ -2,8 +2,7 @@
 
 use super::gates;
 use super::grid::{labelled, paragraph, whole};
-use crate::event::{Agreement, Finding, Severity, Witnessed};
-use crate::judge::{Conclusion, Verdict};
+use crate::event::{Agreement, Finding, Witnessed};
 use crate::report::model::RunReport;
 use crate::report::words::{self, count, many, printable};
 
@@ -18,7 +17,7 @@ pub(super) fn section(report: &RunReport) -> String {
     };
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
-        Some(code) => whole(&format!("exit {code}: {}{}", concluded(verdict), whose("run", report.told_again, code))),
+        Some(code) => whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code))),
         None => paragraph(CUT),
     };
     let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
@@ -44,22 +43,6 @@ fn witness(witness: Witnessed) -> String {
             let (agreed, checked, not) = (count(agreed), count(checked), count(not));
             format!("the server's own record agrees for {agreed} of {checked}, {not} could not be compared")
         }
-    }
-}
-
-/// The conclusion. It is not "all held" if a finding was passed by the policy; to a probe a limit is an answer.
-fn concluded(verdict: &Verdict) -> String {
-    let passed: Vec<&str> = verdict
-        .findings
-        .iter()
-        .filter(|finding| finding.severity != Severity::Advice)
-        .map(|finding| &*finding.id)
-        .collect();
-    match verdict.conclusion {
-        Conclusion::Held if !passed.is_empty() && verdict.probed.is_none() => {
-            format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
-        }
-        _ => words::concluded(verdict),
     }
 }
 

@@ -1,0 +1,187 @@
+//! `mailconn limits` on Courier, Cyrus, Exim and Postfix: the number, its scope, the stage, and the setting's name.
+
+use super::ROOM;
+use crate::servers::tool::{SOON, Tool, finding_ids};
+use crate::support::dovecot::PrivateDovecot;
+use crate::support::foreign::{ForeignServer, Kind, PASSWORD, Service};
+use crate::support::postfix_log::SmtpSession;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// For what holds for a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a setting comes to: as many connections as `given`, refused at that stage.
+struct Expected {
+    given: usize,
+    kind: &'static str,
+    stage: &'static str,
+    scopes: Value,
+    /// What is said of the setting.
+    setting: &'static str,
+}
+
+/// The probe in both forms: what it found out, and what it says.
+fn probed(url: &str, hold: &str) -> (Value, String) {
+    let probe = || Tool::probing(url).password(PASSWORD).flag("--hold", hold);
+    let (finished, report) = probe().streamed();
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let totals = report.totals();
+    assert!(finding_ids(totals).iter().all(|id| *id == "MC030"), "{totals:#}");
+    let text = probe().finish();
+    assert_eq!(text.code, 0, "{}{}", text.stdout, text.stderr);
+    (totals["limits"].clone(), text.words())
+}
+
+fn assert_found(limits: &Value, words: &str, expected: &Expected) {
+    let met = &limits["met"];
+    assert_eq!(
+        (&limits["answered"], &limits["given"], &limits["ended"]),
+        (&true.into(), &expected.given.into(), &0.into()),
+        "{limits:#}"
+    );
+    assert_eq!(
+        (&met["kind"], &met["stage"], &met["scopes"]),
+        (&expected.kind.into(), &expected.stage.into(), &expected.scopes),
+        "{limits:#}"
+    );
+    assert!(words.contains(&format!("This raises it, on {} (", expected.setting)), "{}: {words}", expected.setting);
+}
+
+/// Every session that the probes had is over, by the server's own log: `ended` is said of each.
+fn assert_limited(kind: Kind, setting: &str, limit: usize, service: Service, expected: &Expected, ended: &str) {
+    let server = ForeignServer::limited(kind, setting, limit);
+    let (limits, words) = probed(&server.url(service), "1s");
+    assert_found(&limits, &words, expected);
+    // Each probe opened as many, and one again in the place of one that had signed out.
+    let sessions = 2 * (expected.given + 1);
+    let log = server.wait_for("the end of each session", |log| log.count(ended) >= sessions);
+    assert_eq!((log.count(ended), log.refused.len()), (sessions, 0), "{log:#?}");
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn couriers_maxperip_is_found_where_it_closes_without_a_word() {
+    for service in [Service::Imap, Service::Pop3] {
+        let expected = Expected {
+            given: 4,
+            kind: "count",
+            stage: "greeting",
+            scopes: json!(["address", "server"]),
+            setting: "Courier: MAXPERIP",
+        };
+        assert_limited(Kind::Courier, "MAXPERIP", 4, service, &expected, " LOGOUT, user=u1");
+    }
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn cyrus_maxlogins_per_user_is_found() {
+    for service in [Service::Imap, Service::Pop3] {
+        let expected = Expected {
+            given: 4,
+            kind: "count",
+            stage: "auth",
+            scopes: json!(["user"]),
+            setting: "Cyrus: maxlogins_per_user",
+        };
+        assert_limited(Kind::Cyrus, "maxlogins_per_user", 4, service, &expected, "USAGE u1 ");
+    }
+}
+
+/// Cyrus counts the connection that signs in, too.
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn cyrus_maxlogins_per_host_lets_in_one_less_than_it_is_set_to() {
+    for service in [Service::Imap, Service::Pop3] {
+        let expected = Expected {
+            given: 3,
+            kind: "count",
+            stage: "auth",
+            scopes: json!(["address"]),
+            setting: "Cyrus: maxlogins_per_host",
+        };
+        assert_limited(Kind::Cyrus, "maxlogins_per_host", 4, service, &expected, "USAGE u1 ");
+    }
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn exims_limits_are_told_from_each_other() {
+    for (setting, scopes, named) in [
+        ("smtp_accept_max_per_host", json!(["address"]), "Exim: smtp_accept_max_per_host"),
+        ("smtp_accept_max", json!(["address", "server"]), "Exim: smtp_accept_max"),
+    ] {
+        let expected = Expected { given: 4, kind: "count", stage: "greeting", scopes, setting: named };
+        assert_limited(Kind::Exim, setting, 4, Service::Smtp, &expected, " closed by QUIT");
+    }
+}
+
+/// More than there are asked for: no limit is met, though Exim bears ten commands without mail only.
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn exim_is_asked_for_many_connections_without_one_command_too_many() {
+    let server = ForeignServer::start(Kind::Exim, ROOM);
+    let (finished, report) = Tool::probing(&server.url(Service::Smtp)).password(PASSWORD).with("--max 20").streamed();
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let limits = &report.totals()["limits"];
+    assert_eq!((&limits["given"], &limits["met"]), (&20.into(), &Value::Null), "{limits:#}");
+    let log = server.wait_for("the end of each session", |log| log.count(" closed by QUIT") >= 20);
+    assert_eq!((log.count(" closed by QUIT"), log.count("too many nonmail commands")), (20, 0), "{log:#?}");
+}
+
+/// No session of Postfix's was left without QUIT, nor ended by it.
+fn assert_signed_out(server: &PrivateDovecot) {
+    let log = server.wait_for_postfix(SOON, |log| log.sessions.iter().all(|session| session.counts.is_some()));
+    let is_left = |session: &SmtpSession| session.lost_after.is_some() || session.too_many_errors_after.is_some();
+    assert!(!log.sessions.iter().any(is_left), "{log:#?}");
+}
+
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn postfix_count_is_found() {
+    let server = PrivateDovecot::builder().postfix().max_smtp_connections(4).start();
+    let url = format!("smtp://u1@localhost:{}", server.smtp_port());
+    let (limits, words) = probed(&url, "1s");
+    let expected = Expected {
+        given: 4,
+        kind: "count",
+        stage: "greeting",
+        scopes: json!(["address"]),
+        setting: "Postfix: smtpd_client_connection_count_limit",
+    };
+    assert_found(&limits, &words, &expected);
+    assert_signed_out(&server);
+}
+
+/// Postfix says the same of a rate as of a count, and counts in 60 s: the hold tells them apart.
+#[test]
+#[ignore = "takes more than a minute: scripts/test all"]
+fn postfix_rate_is_told_from_a_count_by_a_hold_of_61_seconds() {
+    let server = PrivateDovecot::builder().postfix().set("SMTP_CLIENT_RATE", "4").start();
+    let url = format!("smtp://u1@localhost:{}", server.smtp_port());
+    let finished = Tool::probing(&url).password(PASSWORD).with("--format ndjson").start().finish_within(PATIENCE);
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let report = finished.report();
+    let limits = &report.totals()["limits"];
+    assert_eq!((&limits["answered"], &limits["given"], &limits["refused"]), (&true.into(), &4.into(), &1.into()));
+    let met = &limits["met"];
+    assert_eq!(
+        (&met["kind"], &met["stage"], &met["scopes"]),
+        (&"rate".into(), &"greeting".into(), &json!(["address"]))
+    );
+    // As `report` tells it of the stored stream.
+    let folder = tempfile::tempdir().unwrap();
+    let stored = folder.path().join("probe.ndjson");
+    std::fs::write(&stored, &finished.stdout).unwrap();
+    let told = Tool::telling(&stored).finish();
+    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+    let words = told.words();
+    for said in [
+        "one new connection every 15 s",
+        "This raises it, on Postfix: smtpd_client_connection_rate_limit (no limit unless set)",
+    ] {
+        assert!(words.contains(said), "{said}: {}", told.stdout);
+    }
+    assert_signed_out(&server);
+}
