@@ -4,3 +4,4 @@ mod baseline;
 mod exits;
 mod grammar;
 mod metrics;
+mod rows;

@@ -9,8 +9,8 @@ use crate::allocator::{ConnectionId, Kind};
 use crate::event::{Event, What};
 use crate::ledger::{Analysis, Ledger};
 
-/// The most connections that have a row: the first ones. A pool's tasks may open one each.
-const KEPT: usize = 1000;
+/// The most connections that have a row, besides main: the first ones. A pool's tasks may open one each.
+pub const CONNECTION_ROWS: usize = 1000;
 
 /// What one connection did.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +79,9 @@ impl Connections {
     }
 
     fn row(&mut self, connection: ConnectionId, known: &Ledger) -> Option<&mut OfConnection> {
-        if self.rows.len() >= KEPT && !self.rows.contains_key(&connection) {
+        let others = self.rows.len() - usize::from(self.rows.contains_key(&ConnectionId::MAIN));
+        let is_main = connection == ConnectionId::MAIN;
+        if others >= CONNECTION_ROWS && !is_main && !self.rows.contains_key(&connection) {
             return None;
         }
         let kind = || known.place(connection).map_or(Kind::Main, |place| place.kind);

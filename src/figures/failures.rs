@@ -1,6 +1,6 @@
 //! The ways in which operations, creations and dials failed: a row for each that differs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,8 +9,8 @@ use crate::event::{Event, Operation, What};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, FailureKind, Stage};
 
-/// The most ways that are told apart. Further ones count together, as [`Failures::others`].
-const WAYS: usize = 1000;
+/// The most ways that are told apart, besides the first of each kind. Further ones count together, as [`Failures::others`].
+pub const FAILURE_ROWS: usize = 1000;
 
 /// One way of failing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +40,8 @@ pub struct FailureRow {
 pub struct Failures {
     /// How often it failed in ways that have no row, because there were too many.
     pub others: u64,
+    /// How often each kind was met, in whatever way.
+    pub kinds: BTreeMap<FailureKind, u64>,
     rows: Vec<FailureRow>,
     /// Where each is.
     index: HashMap<Way, usize>,
@@ -83,6 +85,9 @@ impl Analysis for Failures {
 impl Failures {
     /// Counts a failure, that of an operation or of none.
     fn add(&mut self, failure: &Failure, operation: Option<&Operation>) {
+        let met = self.kinds.entry(failure.kind).or_default();
+        *met += 1;
+        let is_first = *met == 1;
         let carried = operation.filter(|operation| operation.local_port.is_some());
         let way = Way {
             kind: failure.kind,
@@ -98,7 +103,8 @@ impl Failures {
             row.count += 1;
             return;
         }
-        if self.rows.len() >= WAYS {
+        // A kind without a row would seem never to have been met: what a run comes to rests on the kinds.
+        if self.rows.len() >= FAILURE_ROWS && !is_first {
             self.others += 1;
             return;
         }

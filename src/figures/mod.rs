@@ -13,13 +13,13 @@ mod times;
 mod top;
 mod work;
 
-pub use connections::ConnectionRow;
-pub use failures::{FailureRow, Failures};
+pub use connections::{CONNECTION_ROWS, ConnectionRow};
+pub use failures::{FAILURE_ROWS, FailureRow, Failures};
 pub use operations::OperationRow;
 pub use rates::{Tally, rate};
 pub use results::{Results, Wanted};
 pub use sections::{SectionRow, Sections};
-pub use sessions::{Protection, Refused, Rest, SessionRow, Sessions, WhyOpened};
+pub use sessions::{Protection, Refused, Rest, SESSION_ROWS, SessionRow, Sessions, WhyOpened};
 pub use summary::{Figures, Summary};
 pub use tasks::{OperationsOn, TaskRow, TaskUse, Tasks, Whose};
 pub use times::{NEEDED, Spread, Spreads, Times};

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::connections::ConnectionRow;
 use super::summary::Summary;
 use super::tasks::OperationsOn;
 use crate::event::{Ending, Finding, Limits, Proof, RunStart};
+use crate::protocol::FailureKind;
 
 /// The computed part of a run's document: its figures, and what was found.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,11 @@ impl<'a> Results<'a> {
     }
 }
 
+/// How often each kind of failure was met, by the kinds' names: `{"closed": {"count": 2}}`.
+fn kinds(met: &BTreeMap<FailureKind, u64>) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
+    met.iter().map(|(kind, count)| (kind.name(), BTreeMap::from([("count", *count)]))).collect()
+}
+
 impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self { start, ending, summary: of, wanted, .. } = self;
@@ -90,12 +95,17 @@ impl Serialize for Results<'_> {
             all.serialize_entry("unjudged", self.unjudged)?;
         }
         all.serialize_entry("exit_code", &self.exit_code)?;
-        all.serialize_entry("failures", &of.failures)?;
+        // Gates are about kinds of failures, and a kind may have more ways than rows.
+        match wanted {
+            None => all.serialize_entry("failures", &of.failures)?,
+            Some(_) => all.serialize_entry("failures", &kinds(&of.failures_by_kind))?,
+        }
         all.serialize_entry("other_failures", &of.other_failures)?;
         all.serialize_entry("workers", &self.rows("worker", &of.workers, |row| row.worker.to_string()))?;
         all.serialize_entry("by_operation", &self.rows("operation", &of.by_operation, |row| row.name.to_owned()))?;
-        let connection = |row: &ConnectionRow| row.connection.to_string();
-        all.serialize_entry("by_connection", &self.rows("connection", &of.by_connection, connection))?;
+        // Whether all connections have a row is seen from their number: if one is wanted, all are there.
+        let connections = wanted.is_none_or(|wanted| wanted.contains_key("connection")).then_some(&*of.by_connection);
+        all.serialize_entry("by_connection", connections.unwrap_or_default())?;
         all.serialize_entry("operations_on_other_connections", &of.on_other_connections)?;
         all.serialize_entry("executor", &start.map(|start| start.executor))?;
         all.serialize_entry("dispose", &start.map(|start| start.dispose))?;

@@ -14,7 +14,7 @@ use crate::protocol::Stage;
 
 /// Of the sessions that ended, the most bad ones and the most others that are kept: of the bad ones the first, of the others
 /// the newest. The rest are summed.
-const KEPT: usize = 500;
+pub const SESSION_ROWS: usize = 500;
 /// The number of events between two searches for sessions that are over.
 const SWEEP_AFTER: usize = 256;
 
@@ -284,12 +284,12 @@ impl Sessions {
         for number in over {
             let Some(row) = self.live.remove(&number) else { continue };
             self.numbers.remove(&row.session);
-            if row.is_bad() && self.bad.len() < KEPT {
+            if row.is_bad() && self.bad.len() < SESSION_ROWS {
                 self.bad.push((number, row));
                 continue;
             }
             self.newest.push_back((number, row));
-            if self.newest.len() > KEPT
+            if self.newest.len() > SESSION_ROWS
                 && let Some((_, row)) = self.newest.pop_front()
             {
                 self.rest.add(&row);

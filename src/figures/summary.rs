@@ -1,5 +1,7 @@
 //! A run in figures, all of them.
 
+use std::collections::BTreeMap;
+
 use super::connections::{self, ConnectionRow};
 use super::failures::{FailureRow, Failures};
 use super::operations::{OperationRow, Operations};
@@ -10,6 +12,7 @@ use super::times::Spreads;
 use super::work::{Work, WorkerRow};
 use crate::event::{Connections, Counts, CutOff, Event, Latency, Micros, What};
 use crate::ledger::{Analysis, Ledger};
+use crate::protocol::FailureKind;
 
 /// Counts a run as it goes by.
 #[derive(Debug, Default)]
@@ -55,6 +58,8 @@ pub struct Summary {
     pub failures: Vec<FailureRow>,
     /// How often it failed in ways that have no row, because there were too many.
     pub other_failures: u64,
+    /// How often each kind of failure was met, in whatever way.
+    pub failures_by_kind: BTreeMap<FailureKind, u64>,
     /// The scratch mailboxes that may still be on the server.
     pub left_mailboxes: Vec<String>,
     /// The client's connections.
@@ -128,6 +133,7 @@ impl Figures {
             protection: sessions.protection.clone(),
             failures: failures.rows(),
             other_failures: failures.others,
+            failures_by_kind: failures.kinds.clone(),
             left_mailboxes: left_mailboxes.clone(),
             connections: Connections {
                 opened: sessions.opened,

@@ -321,7 +321,7 @@ fn number(unit: Unit, text: &str) -> Result<f64, String> {
     match unit {
         Unit::Time => {
             let time = humantime::parse_duration(text).ok();
-            time.map(|time| time.as_micros() as f64)
+            time.map(|time| time.as_nanos() as f64 / 1e3)
                 .ok_or_else(|| "is a time: give a number and a unit, like 20ms, 2s or 1m".to_owned())
         }
         Unit::Count => plain(text).ok_or_else(|| "is a count: give a number, like 10".to_owned()),

@@ -8,8 +8,8 @@ use serde_json::{Number, Value};
 
 use super::findings;
 use crate::allocator::{ConnectionId, Reason};
-use crate::event::{HALVES, Micros};
-use crate::figures::{NEEDED, Results};
+use crate::event::{Executor, HALVES, Micros};
+use crate::figures::{CONNECTION_ROWS, FAILURE_ROWS, NEEDED, Results, SESSION_ROWS};
 use crate::protocol::{FailureKind, Operation};
 
 /// What a metric is measured in.
@@ -361,6 +361,9 @@ impl Measured {
         while let Some((row, behind)) = rest.split_once("[]") {
             let Some(key) = keys.next() else { return not_measured() };
             at = at.into_iter().flat_map(|at| rows(at, row, key)).collect();
+            if let Some(why) = self.left_out(row, key, at.is_empty()) {
+                return Reading::None(why);
+            }
             if at.is_empty() {
                 return match is_nought(row, key, metric) {
                     true => Reading::Is(0.into()),
@@ -368,6 +371,9 @@ impl Measured {
                 };
             }
             rest = behind.trim_start_matches('.');
+        }
+        if rest.starts_with("operations_on.") && self.0["executor"] == Executor::Threads.name() {
+            return Reading::None("the run had no tasks".to_owned());
         }
         let found: Vec<&Number> = at.iter().filter_map(|at| place(at, rest)?.as_number()).collect();
         match *found.as_slice() {
@@ -380,6 +386,29 @@ impl Measured {
 }
 
 impl Measured {
+    /// Why a row of that name may be missing, or may say less than there was: there were too many.
+    fn left_out(&self, row: &str, key: &str, is_missing: bool) -> Option<String> {
+        let list = |name: &str| self.0[name].as_array();
+        let more = |name: &str| place(&self.0, name).and_then(Value::as_u64).is_some_and(|more| more > 0);
+        let main = ConnectionId::MAIN.to_string();
+        let others = || list("by_connection").into_iter().flatten().filter(|row| row["connection"] != main).count();
+        // Earlier versions left main out too, if it came late.
+        let had_it = || key != main || self.0["connections"]["main_opened"] == true;
+        match row {
+            "connection" if is_missing && others() >= CONNECTION_ROWS && had_it() => {
+                Some(format!("only main and the first {CONNECTION_ROWS} other connections have rows of their own"))
+            }
+            "session" if is_missing && more("other_sessions.sessions") => Some(format!(
+                "only the first {SESSION_ROWS} bad sessions and the newest {SESSION_ROWS} others have rows of their own"
+            )),
+            // Where failures are no list, they are counted by their kinds.
+            "failures" if list("failures").is_some() && more("other_failures") => {
+                Some(format!("only the first {FAILURE_ROWS} ways of failing have rows of their own"))
+            }
+            _ => None,
+        }
+    }
+
     /// Why nothing could be seen of what it is about, if nothing could: a finding that was not looked for all over, or the
     /// server's own record where there is none.
     fn unseen(&self, metric: &Metric, keys: &[String]) -> Option<String> {

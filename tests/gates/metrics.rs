@@ -135,6 +135,10 @@ fn each_figure_of_the_document_is_a_metric_and_each_metric_a_figure_of_it() {
         assert_eq!(verdict.gates.len(), found.len());
         for (gated, (name, value)) in verdict.gates.iter().zip(&found) {
             let measured = gated.value.as_ref().and_then(|value| value.as_f64());
+            if name.starts_with("operations_on.") && document["executor"] == "threads" {
+                assert!(measured.is_none() && gated.failed, "{name}: {}", gated.sentence);
+                continue;
+            }
             assert_eq!(measured, *value, "{name}: {}", gated.sentence);
             assert_eq!(gated.failed, value.is_none_or(|value| value > 0.0), "{name}: {}", gated.sentence);
         }
