@@ -243,9 +243,10 @@ pub struct VerifyArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
     pub format: Format,
-    /// Judge the run by this policy instead of its own, and exit as it would have
+    /// Judge by these findings in place of those that it was judged by, and exit as it would have: some of hazard, leak,
+    /// fault and advice, or none
     ///
-    /// What does not hold is exit code 7 all the same.
+    /// Its gates stay, unless --fail-if or --gates gives others. What does not hold is exit code 7 all the same.
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
     /// Which figures fail it, instead of its own gates.
@@ -286,8 +287,11 @@ pub struct ReportArgs {
     /// Write the report to FILE instead of standard output, which - stands for
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Judge by these findings instead of those that it was judged by, and exit as the run would: some of hazard, leak,
+    /// Judge by these findings in place of those that it was judged by, and exit as the run would: some of hazard, leak,
     /// fault and advice, or none
+    ///
+    /// Its gates stay, unless --fail-if or --gates gives others. Without any of the three the exit code is 0, whatever the run
+    /// came to.
     #[arg(long, value_parser = choices::severities(), value_name = "LIST", value_delimiter = ',')]
     pub fail_on: Vec<Option<Severity>>,
     /// Which figures fail it, instead of its own gates.

@@ -94,11 +94,6 @@ impl Harness {
         Ok((Self { setup, control, sandbox, transcripts, _interrupts: interrupts }, account))
     }
 
-    /// Whether the server's own record is part of the stream.
-    pub const fn is_witnessed(&self) -> bool {
-        self.sandbox.is_some()
-    }
-
     /// Lets `work` begin now, reports what happens by that policy, and says with what code to exit.
     ///
     /// # Errors

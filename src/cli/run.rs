@@ -16,7 +16,7 @@ use mailconn::workload;
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
 pub fn run(settings: Settings) -> Result<u8> {
-    let Settings { plan, from, to, scratch, reach, reporting, mut policy, baseline, progress, note } = settings;
+    let Settings { plan, from, to, scratch, reach, reporting, policy, progress, note } = settings;
     let most = reach.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
     let workers = u32::try_from(plan.workers.len()).unwrap_or(u32::MAX);
     let (mut harness, account) =
@@ -31,10 +31,6 @@ pub fn run(settings: Settings) -> Result<u8> {
         )?);
     }
     let connector = Arc::new(MailConnector::new(protocol::Settings { scratch, ..account }));
-    if let Some(baseline) = baseline {
-        let start = workload::start(&plan, &harness.setup, harness.is_witnessed());
-        policy.baseline = Some(baseline.figures(&start, &policy.gates)?);
-    }
     let progress = Progress::new(progress, plan.operations());
     harness.drive(reporting, policy, progress, |setup, control, source, audience| {
         workload::run(&plan, &connector, setup, control, source, audience)

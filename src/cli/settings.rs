@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -21,7 +21,7 @@ use mailconn::protocol::{
 };
 use mailconn::report::{Format, Output, ProgressKind};
 use mailconn::sandbox::{Like, Limit, Maildrops};
-use mailconn::workload::{Mix, Plan};
+use mailconn::workload::{self, Mix, Plan, Setup};
 
 /// The environment variable that names the server.
 pub const SERVER: &str = "MAILCONN_SERVER";
@@ -55,8 +55,6 @@ pub struct Settings {
     pub reporting: Reporting,
     /// Which findings fail the run.
     pub policy: Policy,
-    /// The run that its gates compare with.
-    pub baseline: Option<BaselineFile>,
     /// What is told meanwhile.
     pub progress: ProgressKind,
     /// What is to be said before it begins: why it does so little.
@@ -141,6 +139,46 @@ impl Server {
         Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us: (*latency).into() })
     }
 
+    /// With the secret of whoever signs in at a real one.
+    fn signed_in(mut self, args: &ServerArgs) -> Result<Self> {
+        if let Self::Real { endpoint, credentials, auth, .. } = &mut self
+            && endpoint.signs_in()
+        {
+            let patience = connect_timeout(args, endpoint.protocol);
+            let secret = secrets::credentials(&args.sign_in, &*endpoint, &endpoint.user, patience)?;
+            if let (Credentials::Token(_), Some(way)) = (&secret, auth) {
+                ensure!(
+                    matches!(way, Way::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2)),
+                    "--token-command gets a token, and this --auth would send it as a password; use oauthbearer or xoauth2, or \
+                     --password-command"
+                );
+            }
+            *credentials = Some(secret);
+        }
+        Ok(self)
+    }
+
+    /// How a client of it is set up, as far as that shapes a run's start.
+    fn setup(&self, args: &RunArgs) -> Setup {
+        let (server, tls, insecure) = match self {
+            Self::Sandbox { name, endpoint, .. } => (name.clone(), endpoint.security != Security::Plain, false),
+            Self::Real { endpoint, tls, .. } => {
+                (endpoint.to_string(), tls.is_some(), tls.as_ref().is_some_and(|tls| !tls.verifies()))
+            }
+        };
+        Setup {
+            run_id: String::new(),
+            server,
+            sandbox: self.sandbox(Maildrops::Locked),
+            clock: Instant::now(),
+            wait_timeout: args.wait_timeout,
+            max_connections: args.max_connections,
+            letters: None,
+            tls,
+            insecure,
+        }
+    }
+
     /// What is spoken there.
     pub fn protocol(&self) -> Protocol {
         match self {
@@ -159,16 +197,23 @@ impl Settings {
             !args.each || args.format == Format::Table,
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
-        let server = server(args.server.as_deref(), "--server", &args.reach)?;
+        let server = unsigned(Protocol::Imap, args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let is_named = matches!(server, Server::Real { .. });
         let plan = plan(&args, server.protocol(), is_named)?;
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
-        let policy = policy(&args.fail_on, &args.gates)?;
+        let mut policy = policy(&args.fail_on, &args.gates)?;
         no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
         let output = output(args.output.as_deref())?;
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
+        let ehlo = ehlo(&args.reach)?;
+        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
+            let start = workload::start(&plan, &server.setup(&args), false);
+            policy.baseline = Some(file.figures(&start, &policy.gates)?);
+        }
+        // What is refused asks for no secret.
+        let server = server.signed_in(&args.reach)?;
         Ok(Self {
             note: is_spared(&args, &plan.mix, is_named).then(why_so_few),
             plan,
@@ -177,7 +222,7 @@ impl Settings {
             scratch,
             reach: Reach {
                 server,
-                ehlo: ehlo(&args.reach)?,
+                ehlo,
                 connect_timeout,
                 operation_timeout: args.reach.timeout,
                 wait_timeout: args.wait_timeout,
@@ -186,7 +231,6 @@ impl Settings {
                 maildrops: Maildrops::Locked,
             },
             reporting: Reporting { format: args.format, output, each: args.each },
-            baseline: BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)?,
             policy,
             progress: args.progress,
         })
@@ -467,6 +511,11 @@ pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Resul
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+    unsigned(usual, url, flag, args)?.signed_in(args)
+}
+
+/// The same, before anybody was asked for a secret.
+fn unsigned(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
@@ -506,25 +555,11 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
         );
     }
     let tls = tls(&args.tls, &endpoint)?;
-    let credentials = if endpoint.signs_in() {
-        let patience = connect_timeout(args, endpoint.protocol);
-        Some(secrets::credentials(&args.sign_in, &endpoint, &endpoint.user, patience)?)
-    } else {
-        ensure!(
-            args.sign_in.is_empty(),
-            "{endpoint} names no user, so nobody signs in: write smtp://user@host, or drop the sign-in flags"
-        );
-        None
-    };
-    let auth = args.sign_in.auth;
-    if let (Some(Credentials::Token(_)), Some(way)) = (&credentials, auth) {
-        ensure!(
-            matches!(way, Way::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2)),
-            "--token-command gets a token, and this --auth would send it as a password; use oauthbearer or xoauth2, or \
-             --password-command"
-        );
-    }
-    Ok(Server::Real { endpoint, credentials, auth, family, tls })
+    ensure!(
+        endpoint.signs_in() || args.sign_in.is_empty(),
+        "{endpoint} names no user, so nobody signs in: write smtp://user@host, or drop the sign-in flags"
+    );
+    Ok(Server::Real { endpoint, credentials: None, auth: args.sign_in.auth, family, tls })
 }
 
 /// The one in the box, spoken to by that scheme.

@@ -178,8 +178,12 @@ impl Grounds {
             (Conclusion::Broken, None)
         } else if self.sign_in_refused {
             let conclusion = Conclusion::SignInRefused;
-            (conclusion, self.because(conclusion, proven, findings, gates, policy))
-        } else if limits.given == 0 && limits.met.is_none() {
+            let because = match proven.summary.connections.opened {
+                0 => self.because(conclusion, proven, findings, gates, policy),
+                opened => Some(format!("sign-in refused, though {opened} before it were not: perhaps a limit")),
+            };
+            (conclusion, because)
+        } else if proven.summary.connections.opened == 0 && limits.met.is_none() {
             (Conclusion::NotConnected, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
@@ -257,7 +261,7 @@ fn unanswered(limits: &Limits) -> String {
         (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
         (None, None) => "it ended before it met a limit, or its --max".to_owned(),
     };
-    format!("the question was not answered: {why}")
+    format!("not answered: {why}")
 }
 
 fn counted(count: u64, one: &str, many: impl Fn(u64) -> String) -> Option<String> {

@@ -180,12 +180,14 @@ impl Ramp {
 
     /// Whether all was done that could tell its kind.
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
+        let dropped = self.course.of(ProbePhase::Count).iter().filter(|step| step.was_dropped()).count();
         let tried = |phase| self.course.of(phase).iter().filter(|step| step.refusal().is_some()).count();
         met.kept_by != KeptBy::RefusingNewest
             || met.kind != LimitKind::Unclear
             || met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us)
             || self.course.of(ProbePhase::Hold).iter().any(|hold| hold.was_let_in())
             || tried(ProbePhase::Release) > 1
+            || dropped > 1
     }
 }
 

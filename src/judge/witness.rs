@@ -366,8 +366,10 @@ impl Witness {
         if total > 1 {
             self.operations.insert(operation.number, Pending { commands: total, wrong: None, lost: false });
         }
-        let broke = operation.failure.as_ref().is_some_and(|failure| failure.ends_its_connection());
+        let broke = operation.failure.as_ref().is_some_and(|failure| failure.ends_its_connection())
+            || (!operation.is_ok() && operation.session.is_some_and(|session| self.was_discarded(session)));
         let mut left = total;
+        let mut is_behind_refusal = false;
         for (session, local_port, commands) in leases() {
             let at = self.sessions.get(&session).map(|(at, _)| *at);
             let wrong_port = at.filter(|at| local_port != Some(*at));
@@ -388,8 +390,11 @@ impl Witness {
                     self.settle(start, &by, Some(why), false);
                     continue;
                 }
-                // What a broken operation sent last may still be on its way to the server when we have given it up.
-                let own = OwnCommand { verb: command.verb, by: Some(by), may_be_lost: broke && left == 0 };
+                // What a broken operation sent last may still be on its way to the server when we have given it up; a server
+                // that refuses a command and hangs up does not read what was sent along with it.
+                let may_be_lost = broke && (left == 0 || is_behind_refusal);
+                is_behind_refusal |= operation.failed_command == Some(command.verb);
+                let own = OwnCommand { verb: command.verb, by: Some(by), may_be_lost };
                 if let Err((why, own)) = self.sent(start, session, command.tag, own)
                     && let Some(by) = own.by
                 {
@@ -397,6 +402,12 @@ impl Witness {
                 }
             }
         }
+    }
+
+    /// Whether the session was dropped by now: what breaks it is told of after that.
+    fn was_discarded(&mut self, session: SessionId) -> bool {
+        let ours = self.pair_of(session).and_then(|(_, pair)| pair.ours.as_ref());
+        ours.is_some_and(|ours| ours.closed == Some(HowClosed::Discarded))
     }
 
     fn over(&mut self, start: &RunStart, over: &WitnessSession) {

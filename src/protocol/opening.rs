@@ -261,7 +261,7 @@ impl<'account> Opening<'account> {
         failure.kind = FailureKind::LimitConnections;
         failure.message = format!(
             "the connection {how} while {others}, {went_on}: probably a limit on \
-             connections, of the account or of the address; use fewer, or dispose those that idle"
+             connections, of the address or of the whole server; use fewer, or dispose those that idle"
         );
         // No line of the server's says more.
         self.is_told = true;

@@ -150,9 +150,11 @@ impl Admission {
 }
 
 impl Drop for Admission {
-    /// Whoever has not left by now leaves without a goodbye.
+    /// Whoever has not left by now, and was not ended by the server, leaves without a goodbye.
     fn drop(&mut self) {
-        lock(&self.limits.standing).leave(self.number, |limit| limit.bare_release);
+        let mut standing = lock(&self.limits.standing);
+        let was_ended = standing.present.get(&self.number).is_some_and(|who| who.grip.ending().is_some());
+        standing.leave(self.number, |limit| if was_ended { limit.release } else { limit.bare_release });
     }
 }
 

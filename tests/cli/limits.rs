@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::process::{Ended, eventually, failures, findings, list, number, obey, of_kind, run, run_against};
 use crate::protocol::scripted::{GREETING, Server};
+use crate::support::tool::doubts;
 
 fn done(ended: &Ended) -> Vec<u64> {
     list(&ended.json()["workers"]).iter().map(|worker| number(&worker["operations"]["ok"])).collect()
@@ -27,6 +28,22 @@ fn three_of_eight_finish_where_the_server_allows_three() {
     assert!(sentence.contains("refused 5 connection(s) while 3 of ours were open; stay at 3"), "{sentence}");
     let line = list(&report["failures"])[0]["server_line"].as_str().unwrap();
     assert!(line.contains("mail_max_userip_connections=3"), "in the server's own words: {line}");
+}
+
+/// Exchange Online lets a session in and refuses its first command, which goes out together with the next ones: what stands
+/// behind a refusal that ends the session was never read.
+#[test]
+fn what_was_sent_along_with_a_refused_command_is_not_missed_in_the_servers_record() {
+    for like in ["outlook", "postfix", "exim"] {
+        for limit in ["", "--sandbox-limit address=3@after", "--sandbox-limit address=3@greeting"] {
+            let flags = format!(
+                "--server sandbox+smtp --mode use-default --threads 5 --sandbox-like {like} {limit} --ops send --allow-writes -n 2"
+            );
+            let ended = run(&format!("{flags} --format ndjson"));
+            assert_eq!(doubts(ended.stdout.as_bytes()), [""; 0], "{flags}");
+            assert!(!ended.stdout.contains("MC002"), "{flags}: {}", ended.stdout);
+        }
+    }
 }
 
 #[test]

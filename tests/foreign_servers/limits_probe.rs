@@ -33,6 +33,16 @@ fn probed(url: &str, hold: &str) -> (Value, String) {
     (totals["limits"].clone(), text.words())
 }
 
+/// What `report` says of that stream, once it is stored.
+fn told(stream: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = folder.path().join("probe.ndjson");
+    std::fs::write(&stored, stream).unwrap();
+    let told = Tool::telling(&stored).finish();
+    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+    told.words()
+}
+
 fn assert_found(limits: &Value, words: &str, expected: &Expected) {
     let met = &limits["met"];
     assert_eq!(
@@ -72,6 +82,45 @@ fn couriers_maxperip_is_found_where_it_closes_without_a_word() {
         };
         assert_limited(Kind::Courier, "MAXPERIP", 4, service, &expected, " LOGOUT, user=u1");
     }
+}
+
+/// One more gets no answer until another ends.
+#[test]
+#[ignore = "needs root and what is downloaded for it: scripts/test all"]
+fn couriers_maxdaemons_is_found_where_it_lets_one_more_wait() {
+    let server = ForeignServer::limited(Kind::Courier, "MAXDAEMONS", 4);
+    let (finished, report) =
+        Tool::probing(&server.url(Service::Imap)).password(PASSWORD).with("--hold 1s --connect-timeout 2s").streamed();
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let limits = &report.totals()["limits"];
+    let expected = Expected {
+        given: 4,
+        kind: "count",
+        stage: "greeting",
+        scopes: json!(["address", "server"]),
+        setting: "Courier: MAXDAEMONS",
+    };
+    assert_found(limits, &told(&finished.stdout), &expected);
+    server.wait_for("the end of each session", |log| log.count(" LOGOUT, user=u1") == 5);
+}
+
+/// Dovecot lets one more wait for ten seconds, and closes it without a word.
+#[test]
+#[ignore = "takes a quarter of a minute: scripts/test all"]
+fn dovecots_process_limit_is_found_where_it_closes_a_sign_in_without_a_word() {
+    let server = PrivateDovecot::builder().set("IMAP_PROCESSES", "4").start();
+    let url = format!("imap://u1@localhost:{}", server.imap_port());
+    let probe = Tool::probing(&url).password(PASSWORD).with("--hold 1s --connect-timeout 20s --format ndjson");
+    let finished = probe.start().finish_within(PATIENCE);
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let expected = Expected {
+        given: 4,
+        kind: "count",
+        stage: "auth",
+        scopes: json!(["user", "user-and-address", "address", "server"]),
+        setting: "Dovecot: process_limit",
+    };
+    assert_found(&finished.report().totals()["limits"], &told(&finished.stdout), &expected);
 }
 
 #[test]
@@ -170,18 +219,12 @@ fn postfix_rate_is_told_from_a_count_by_a_hold_of_61_seconds() {
         (&met["kind"], &met["stage"], &met["scopes"]),
         (&"rate".into(), &"greeting".into(), &json!(["address"]))
     );
-    // As `report` tells it of the stored stream.
-    let folder = tempfile::tempdir().unwrap();
-    let stored = folder.path().join("probe.ndjson");
-    std::fs::write(&stored, &finished.stdout).unwrap();
-    let told = Tool::telling(&stored).finish();
-    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
-    let words = told.words();
+    let words = told(&finished.stdout);
     for said in [
         "one new connection every 15 s",
         "This raises it, on Postfix: smtpd_client_connection_rate_limit (no limit unless set)",
     ] {
-        assert!(words.contains(said), "{said}: {}", told.stdout);
+        assert!(words.contains(said), "{said}: {words}");
     }
     assert_signed_out(&server);
 }

@@ -244,6 +244,18 @@ fn a_refused_comparison_replaces_no_file_and_a_run_not_its_baseline() {
         assert!(told.stderr.contains("-o would replace ") && told.stderr.contains(", the baseline"), "{}", told.stderr);
         assert_eq!(fs::read_to_string(&baseline).unwrap(), before);
     }
+    // No secret is asked for, and no directory made, for what is refused.
+    let [secret, transcripts] = ["secret", "transcripts"].map(|name| folder.path().join(name));
+    let [asks, into] = [format!("touch {}", secret.display()), transcripts.to_str().unwrap().to_owned()];
+    let args = ["run", "--server", "imaps://joe@127.0.0.1:1", "--password-command", &asks, "--transcript", &into];
+    let told = end(&mut mailconn(args.iter().chain(&gate)));
+    assert_eq!((told.code, told.stderr.lines().count()), (2, 1), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("the baseline's server: sandbox, this run's: imaps://127.0.0.1:1; "),
+        "{}",
+        told.stderr
+    );
+    assert!(!secret.exists() && !transcripts.exists());
     for command in ["verify", "report"] {
         let told = end(&mut mailconn([command, "-", "--baseline", "-", "--fail-if", "service.p50 regressed > 10%"]));
         assert_eq!((told.code, told.stderr.lines().count()), (2, 1), "{}", told.stderr);

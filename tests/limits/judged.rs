@@ -177,6 +177,26 @@ fn a_server_that_keeps_one_connection_of_pop3_and_ends_the_other_is_one_that_end
 }
 
 #[test]
+fn one_that_is_dropped_as_soon_as_it_is_signed_in_was_refused() {
+    for protocol in ["imap", "smtp"] {
+        let lines = Probing::new(protocol, 32).count(3).step("count", 4).let_in().lost(3);
+        let lines = lines.step("count", 5).let_in().lost(3).end();
+        comes_to(
+            &lines,
+            0,
+            &[
+                ("given", json!(3)),
+                ("refused", json!(2)),
+                ("ended", json!(0)),
+                ("met.kept_by", json!("refusing-newest")),
+                ("met.kind", json!("unclear")),
+                ("answered", json!(true)),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_maildrop_has_one_owner() {
     let locked = Some("-ERR [IN-USE] Mailbox is locked by another POP3 session.");
     let lines = Probing::new("pop3", 32).count(1).step("count", 2).refused("limit-connections", "auth", locked);

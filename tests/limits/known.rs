@@ -122,6 +122,16 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
          looked up on 2026-11-28)"
     );
     assert_eq!(of_host("imap.mail.me.com", Protocol::Pop3), None);
+    for (greeting, begins) in [
+        (
+            DOVECOT,
+            "Dovecot: 10 connections at once for each user and address over IMAP, unless set otherwise (https://",
+        ),
+        ("* OK localhost Cyrus IMAP 3.6.1", "Cyrus: no limit on connections over IMAP, unless one is set (https://"),
+    ] {
+        let said = by_greeting(greeting, Protocol::Imap).unwrap().documented(Protocol::Imap).unwrap();
+        assert!(said.starts_with(begins), "{said}");
+    }
     let mox = by_greeting("220 mail.example.org ESMTP mox v0.0.15", Protocol::Smtp).unwrap();
     let said = mox.documented(Protocol::Smtp).unwrap();
     let limits = "mox: 30 connections at once and 300 new connections in 60 s for each address over SMTP (https://";

@@ -54,6 +54,21 @@ fn the_result_comes_first_then_how_it_was_found() {
 }
 
 #[test]
+fn what_to_set_follows_from_the_limit() {
+    let lines = full(7).release().let_in().end();
+    let told = joined(&text(&lines));
+    let (_, to_set) = told.split_once("What to set").expect("there is such a section");
+    for part in ["use-default: at most 7 threads", "--max-connections 7", "Thunderbird", "mail_max_userip_connections"]
+    {
+        assert!(to_set.contains(part), "{part}: {to_set}");
+    }
+    let document: Value = serde_json::from_str(&tool::report(&bytes(&lines))).unwrap();
+    let listed = document["to_set"].as_array().unwrap();
+    assert!(listed.iter().all(|line| to_set.contains(&joined(line.as_str().unwrap()))), "{listed:#?}");
+    assert!(!text(&Probing::new("imap", 4).count(4).end()).contains("What to set"));
+}
+
+#[test]
 fn each_kind_of_limit_has_a_sentence_of_its_own() {
     let rate = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
     let rate = rate.step("hold", 1).all_answer().let_in().end();
@@ -79,11 +94,21 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         ),
         (
             Probing::new("imap", 32).count(2).step("count", 3).refused("auth-invalid", "auth", wrong).end(),
-            ["not answered: auth-invalid at auth: NO [AUTHENTICATIONFAILED]", "exit 5: sign-in refused"],
+            [
+                "not answered: auth-invalid at auth: NO [AUTHENTICATIONFAILED]",
+                "exit 5: sign-in refused, though 2 before it were not: perhaps a limit",
+            ],
         ),
         (
             Probing::new("imap", 32).count(2).step("count", 3).interrupted(),
             ["interrupted by SIGINT", "2 connections so far, and no limit was met yet"],
+        ),
+        (
+            Probing::new("imap", 32).count(2).step("count", 3).refused("local-resources", "connect", None).end(),
+            [
+                "not answered: local-resources at connect",
+                "exit 1: not answered: it ended with local-resources at connect",
+            ],
         ),
         (full(7).need(8).release().let_in().end(), ["exit 6: 7 of 8 connections were given (--need 8)", "7 more"]),
     ] {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailconn::sandbox::{CloseCause, Maildrops, Options, Protocol, Sandbox, Security, User};
+use mailconn::sandbox::{CloseCause, Cut, Maildrops, Options, Protocol, Sandbox, Security, User};
 
 use super::talk::{Talk, eventually, serving};
 
@@ -279,6 +279,17 @@ fn a_slot_comes_free_as_late_as_was_asked_for() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn whom_the_server_ended_it_does_not_miss() {
+    for protocol in ALL {
+        let server = limited(&["user=1,bare-release=60s"]);
+        let mut client = Client::of(&server, protocol, "user");
+        assert!(server.faults().cut(client.talk.port(), Cut::Fin));
+        client.talk.rest();
+        Client::of(&server, protocol, "user").is_in();
     }
 }
 

@@ -60,6 +60,22 @@ fn no_line_of_a_stored_file_is_renamed_taken_out_put_in_twice_or_moved_unnoticed
     assert!(tried > 5000, "{tried}");
 }
 
+#[test]
+fn no_line_of_a_probe_is_renamed_taken_out_put_in_twice_or_moved_unnoticed() {
+    let limits = "--sandbox-limit user=2 --sandbox-limit total=3,oldest --hold 1s --bare-close --progress never";
+    for protocol in ["sandbox", "sandbox+smtp --plaintext"] {
+        let words = format!("limits {protocol} {limits} --format ndjson");
+        let file = end(&mut mailconn(words.split(' '))).stdout;
+        let lines: Vec<&str> = file.lines().collect();
+        for at in 0..lines.len() {
+            for (how, lines) in changed(&lines, at) {
+                let file = lines.join("\n") + "\n";
+                assert_ne!(tool::doubts(file.as_bytes()), [""; 0], "{protocol}: line {} {how}", at + 1);
+            }
+        }
+    }
+}
+
 /// Scenarios as they are written today: the stored ones are of an earlier version, in which the steps stand together.
 const SCENARIOS: [&str; 6] = [
     "pool-hazard",

@@ -23,7 +23,8 @@ pub struct GateArgs {
     /// scenario's gates are about each of its clients; a stored run is judged by these in place of all of its own.
     #[arg(long, value_name = "GATE", value_parser = gate, allow_hyphen_values = true, help_heading = "Gates")]
     pub fail_if: Vec<String>,
-    /// Read gates from FILE too, one a line; lines that begin with # are comments
+    /// Read gates from FILE too, one a line; lines that begin with # are comments. A stored run is judged by what these two
+    /// flags give in place of its own gates
     #[arg(long, value_name = "FILE", help_heading = "Gates")]
     pub gates: Option<PathBuf>,
 }

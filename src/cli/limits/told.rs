@@ -19,8 +19,8 @@ pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>) 
     let rests = format_duration(Duration::from_secs(rests.as_secs()));
     let dials = if account.endpoint.signs_in() { "sign-ins" } else { "dials" };
     stderr::complain(&format!(
-        "{}: at most {connections} connections at once, {sign_ins} {dials}, {refused} refused attempts, {rests} of rests; \
-         all are signed out at the end",
+        "{}: at most {connections} connections at once, {sign_ins} {dials}, {refused} refused attempts, and {rests} beside \
+         the time that the server takes; all are signed out at the end",
         account.endpoint
     ));
     tell_documented(provider, account.endpoint.protocol);

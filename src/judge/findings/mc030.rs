@@ -245,9 +245,12 @@ fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
         ),
         (Some(limit), most) if open == limit || most as u64 == limit => stay(limit),
         (Some(limit), most) if limit > most as u64 && all.dialling == 0 => {
-            let others = limit - most as u64;
+            let others = match limit - most as u64 {
+                1 => "1 for another client, for a session that had just ended, or for the refused one".to_owned(),
+                others => format!("{others} for other clients, or for sessions that had just ended"),
+            };
             format!(
-                "it names {limit} as its limit, and held {others} for other clients, or for sessions that had just ended: stay \
+                "it names {limit} as its limit, and held {others}: stay \
                  at {limit} connections together with these (fewer threads, or use-main), or raise the server's limit"
             )
         }

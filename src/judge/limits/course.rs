@@ -43,8 +43,6 @@ pub(in crate::judge) struct Course {
     steps: Vec<Step>,
     /// By the events that opened them.
     open: BTreeMap<u64, SessionId>,
-    /// Whether a dial was let in.
-    let_in: bool,
     /// The session that was just dropped: it broke, and the operation that broke it is told of next.
     dropped: Option<SessionId>,
     /// Every session that the server ended.
@@ -74,8 +72,10 @@ pub(in crate::judge) struct Dialled {
     pub(super) took: Micros,
     pub(super) phases: Dial,
     failure: Option<Failure>,
-    /// Whether one was let in before.
-    let_in_before: bool,
+    /// Whether it was signed in, and dropped before its step was over.
+    dropped: bool,
+    /// How many others were open.
+    others: usize,
     sign_in_attempted: bool,
 }
 
@@ -102,11 +102,11 @@ impl Analysis for Course {
                     took: it.signed_in_us - it.began_us,
                     phases: it.dial_us,
                     failure: None,
-                    let_in_before: self.let_in,
+                    dropped: false,
+                    others: self.open.len(),
                     sign_in_attempted: true,
                 };
                 self.dialled(dialled);
-                self.let_in = true;
                 self.open.insert(event.seq, it.session);
             }
             What::SessionRefused(it) => {
@@ -117,7 +117,8 @@ impl Analysis for Course {
                     took: it.failed_us - began,
                     phases: it.dial_us,
                     failure: Some(it.failure.clone()),
-                    let_in_before: self.let_in,
+                    dropped: false,
+                    others: it.open,
                     sign_in_attempted: it.sign_in_attempted,
                 });
             }
@@ -181,8 +182,13 @@ impl Course {
         }
     }
 
-    /// The server ended it.
+    /// The server ended it. One that was let in just now was refused, after its sign-in.
     fn lost(&mut self, session: SessionId, how: &Failure) {
+        let newest = self.steps.last_mut().and_then(|step| step.dial.as_mut());
+        if let Some(dial) = newest.filter(|dial| dial.session == session) {
+            (dial.failure, dial.dropped) = (Some(how.clone()), true);
+            return;
+        }
         if self.ended.insert(session)
             && let Some(step) = self.steps.last_mut()
         {
@@ -213,6 +219,11 @@ const fn is_of_ours(kind: FailureKind) -> bool {
 impl Step {
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
+    }
+
+    /// Whether its dial was let in, and its session dropped in the same step.
+    pub(super) fn was_dropped(&self) -> bool {
+        self.dial.as_ref().is_some_and(|dial| dial.dropped)
     }
 
     /// Why its dial was refused, if that can be a limit.
@@ -262,12 +273,13 @@ impl Step {
 }
 
 impl Dialled {
-    /// Whether a limit can have refused it: the server says so, or lets nobody in any more, whatever it says.
+    /// Whether a limit can have refused it: the server says so, or lets nobody in any more while others are open, whatever it
+    /// says.
     fn is_limit(&self, failure: &Failure) -> bool {
         use FailureKind::{Disposed, Dns, Internal, LimitConnections, LimitRate, LocalResources, TlsCertificate};
-        let is_other = failure.stage >= Stage::Wait
+        let is_other = failure.stage == Stage::Wait
             || is_refused_sign_in(failure, self.sign_in_attempted)
             || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
-        !is_other && (self.let_in_before || matches!(failure.kind, LimitConnections | LimitRate))
+        !is_other && (self.others > 0 || matches!(failure.kind, LimitConnections | LimitRate))
     }
 }

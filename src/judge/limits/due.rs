@@ -14,6 +14,8 @@ pub(in crate::judge) fn may_follow(probe: &Probe, steps: &[Step], next: ProbeSte
         (Count, Count) if last.was_let_in() && (last.step.attempt < probe.max || !last.ended.is_empty()) => {
             last.step.attempt + 1
         }
+        // Once may be anything.
+        (Count, Count) if last.was_dropped() => last.step.attempt + 1,
         (Release, Release) | (BareClose, BareClose) if refused && last.step.attempt == 1 => 2,
         (Count, Hold) | (Hold, Release) if refused => 1,
         (Release, BareClose) if last.was_let_in() && probe.bare_close => 1,
@@ -51,6 +53,9 @@ pub(in crate::judge) fn may_end(probe: &Probe, steps: &[Step]) -> bool {
         }
         (BareClose, let_in) => let_in || last.step.attempt == 2,
         (Hold, true) => true,
-        (Count, false) | (End, _) => false,
+        (Count, false) => {
+            last.open_after() == 0 || (last.was_dropped() && before.last().is_some_and(Step::was_dropped))
+        }
+        (End, _) => false,
     }
 }

@@ -175,6 +175,9 @@ mod tests {
     const IN: Attempt = Attempt::LetIn { took: Duration::from_millis(20) };
     const NO: Attempt = Attempt::Refused(Refused { says: Says::Limit, wait: None });
 
+    /// What it is, the probe, what its attempts come to, and the steps that it takes.
+    type Case<'a> = (&'a str, &'a Probe, &'a [(Attempt, usize)], &'a str);
+
     /// The steps of a probe whose attempts come to that, in order; each with how many were found ended.
     fn steps(probe: &Probe, attempts: &[(Attempt, usize)]) -> Vec<String> {
         let (mut seen, mut open): (Vec<Seen>, usize) = (Vec::new(), 0);
@@ -199,7 +202,6 @@ mod tests {
         let slow = |took| Attempt::LetIn { took: MS(took) };
         let refused = |says| Attempt::Refused(Refused { says, wait: None });
         let waits = |wait| Attempt::Refused(Refused { says: Says::Limit, wait: Some(MS(wait)) });
-        type Case<'a> = (&'a str, &'a Probe, &'a [(Attempt, usize)], &'a str);
         let all: [Case<'_>; 18] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),

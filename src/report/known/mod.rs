@@ -140,13 +140,14 @@ impl Known {
             Trust::FirstHand => "",
             Trust::ThirdParty => ", as a third party says",
         };
-        Some(match found.limits() {
-            Some(limits) => format!("{}: {limits} over {protocol}{by} ({source}, looked up on {looked_up})", self.name),
-            None => format!(
-                "{}: no limit on connections over {protocol} is documented ({source}, looked up on {looked_up})",
-                self.name
-            ),
-        })
+        let can_be_set = self.settings.iter().any(|setting| setting.protocols.contains(&protocol));
+        let limits = match (found.limits(), can_be_set) {
+            (Some(limits), false) => format!("{limits} over {protocol}"),
+            (Some(limits), true) => format!("{limits} over {protocol}, unless set otherwise"),
+            (None, false) => format!("no limit on connections over {protocol} is documented"),
+            (None, true) => format!("no limit on connections over {protocol}, unless one is set"),
+        };
+        Some(format!("{}: {limits}{by} ({source}, looked up on {looked_up})", self.name))
     }
 
     /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.

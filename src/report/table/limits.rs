@@ -107,7 +107,10 @@ fn stated(limits: &Limits, met: &LimitMet) -> String {
         None => "none: its words name none".to_owned(),
         Some(stated) if stated == given => format!("{}, as counted", count(stated)),
         Some(stated) if stated > given && met.kind != LimitKind::Rate => {
-            format!("{}: {} more, which {} hold", count(stated), count(stated - given), others(&met.scopes))
+            let more = stated - given;
+            // Cyrus does, for maxlogins_per_host.
+            let or_itself = if more == 1 { ", unless it counts the refused one, too" } else { "" };
+            format!("{}: {} more, which {} hold{or_itself}", count(stated), count(more), others(&met.scopes))
         }
         Some(stated) => format!("{}, and {} were let in", count(stated), count(given)),
     }
