@@ -75,7 +75,7 @@ fn runs_of_every_kind_are_sound_whatever_they_came_to() {
         ("-n 5 -t 3 --independent-for all --timeout 30ms --sandbox-latency 60ms", 1),
     ] {
         let ran = run(&format!("{args} --format ndjson"));
-        assert_eq!((ran.code, &*ran.stderr), (code, ""), "{args}");
+        assert_eq!((ran.code, &*ran.complaints()), (code, ""), "{args}");
         let verified = verify(&ran.stdout, &[]);
         assert_eq!((verified.code, &*verified.stderr), (0, ""), "{args}: {}", verified.stdout);
         assert!(verified.stdout.contains(&format!("came to exit {code}:")), "{}", verified.stdout);

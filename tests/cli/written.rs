@@ -125,7 +125,7 @@ fn a_signal_after_the_last_operation_loses_no_report() {
             running.signal(signal);
             let ended = running.end();
             assert!(sent.elapsed() < Duration::from_secs(4), "{signal}, {format}: {:?}", sent.elapsed());
-            assert_eq!((ended.code, &*ended.stderr), (code, ""), "{format}: {}", ended.stdout);
+            assert_eq!((ended.code, &*ended.complaints()), (code, ""), "{format}: {}", ended.stdout);
             match format {
                 "json" => assert_eq!(number(&ended.json()["operations"]["ok"]), 6),
                 "ndjson" => assert_eq!(ended.events().last().unwrap()["exit_code"], code),
@@ -336,7 +336,7 @@ fn too_few_threads_for_the_sandbox_are_local_resources() {
         return;
     };
     let report = ended.json();
-    assert_eq!((ended.code, &*ended.stderr), (4, ""), "{report:#}");
+    assert_eq!((ended.code, &*ended.complaints()), (4, ""), "{report:#}");
     let failures = super::process::failures(&report);
     assert_eq!(failures.keys().collect::<Vec<_>>(), ["local-resources at greeting"], "{report:#}");
     let message = report["failures"][0]["message"].as_str().unwrap();
