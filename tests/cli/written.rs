@@ -155,7 +155,7 @@ fn a_signal_while_the_report_is_made_and_written_loses_none_of_it() {
         running.signal("TERM");
         let ended = running.end();
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!((report["exit_code"].as_i64(), &*ended.stderr), (Some(ended.code.into()), ""), "{wait}");
+        assert_eq!((report["exit_code"].as_i64(), &*ended.complaints()), (Some(ended.code.into()), ""), "{wait}");
         assert!(matches!(ended.code, 0 | 143), "{wait}: {}", ended.code);
         assert_eq!(names(directory.path()), ["report"]);
         in_time += 1;
