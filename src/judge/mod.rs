@@ -23,7 +23,7 @@ mod witness;
 mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{is_limit, is_refused_sign_in};
+pub(crate) use conclusion::{is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
