@@ -66,6 +66,23 @@ fn each_limit_is_found_alone() {
 }
 
 #[test]
+fn a_limit_at_the_first_command_is_found() {
+    let cases = [
+        ("--sandbox-limit user=4@after", 4),
+        ("--sandbox-like outlook --max 24", 16),
+        ("sandbox+smtp --sandbox-limit user=4@after", 4),
+        ("sandbox+pop3 --sandbox-maildrops shared --sandbox-limit user=4@after", 4),
+    ];
+    each(cases.to_vec(), |(flags, most)| {
+        let flags = format!("{flags} --hold 1s");
+        let found = probed(&flags);
+        assert_eq!((&found["given"], &found["ended"]), (&json!(most), &json!(0)), "{flags}: {found:#}");
+        assert_eq!((met(&found, "kind"), met(&found, "kept_by")), ("count", "refusing-newest"), "{flags}: {found:#}");
+        assert_eq!(met(&found, "stage"), "operation", "{flags}: {found:#}");
+    });
+}
+
+#[test]
 fn a_rate_is_told_from_a_count() {
     let servers = ["sandbox", "sandbox+smtp", "sandbox+pop3 --sandbox-maildrops shared"];
     let cases = servers.into_iter().flat_map(|server| {
