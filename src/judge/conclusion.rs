@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
-use crate::event::{Event, Finding, Gated, Limits, Policy, SessionRefused, Severity, What};
+use crate::event::{
+    Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity, What,
+};
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
@@ -187,8 +189,14 @@ impl Grounds {
             (Conclusion::NotConnected, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
-        } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
-            (Conclusion::Limited, Some(format!("{} of {need} connections were given (--need {need})", limits.given)))
+        } else if let Some(need) = policy.need.filter(|need| open_at_once(limits) < *need) {
+            let given = open_at_once(limits);
+            if limits.met.as_ref().is_some_and(|met| met.kept_by == KeptBy::Slowing) {
+                let slowed = format!("not answered: the server slowed down before {need} were open (--need {need})");
+                (Conclusion::Failed, Some(slowed))
+            } else {
+                (Conclusion::Limited, Some(format!("{given} of {need} connections were given (--need {need})")))
+            }
         } else if failing.is_some() {
             (Conclusion::Failed, failing)
         } else if any_failed(gates) {
@@ -252,6 +260,12 @@ impl Grounds {
             |failed| format!("{failed} connections could not be created ({kinds})"),
         )
     }
+}
+
+/// The most that a probe had: of a rate one more after the hold.
+fn open_at_once(limits: &Limits) -> usize {
+    let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
+    limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
 }
 
 /// Why a probe found no answer.
