@@ -58,6 +58,12 @@ pub enum Command {
     /// It opens one after the other, each signed in, until the server refuses one or --max are open. Then it finds out whether
     /// the limit is a count or a rate: it holds what is open and tries once more, signs out of one and tries again. It
     /// signs out of all at the end, and after Ctrl-C.
+    ///
+    /// Each new connection is asked for one NOOP: some servers let one in and refuse its first command, which counts as
+    /// refused. In IMAP all open ones are asked after each attempt, to see whether they live on; SMTP and POP3 servers may count
+    /// commands, so there it is only seen whether they close.
+    ///
+    /// --format ndjson -o FILE keeps it, for mailconn report and mailconn verify to tell and check it again.
     #[command(after_help = exit::LIMITS_HELP)]
     Limits(Box<LimitsArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it

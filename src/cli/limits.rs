@@ -13,6 +13,7 @@ use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
+use mailconn::protocol::Protocol;
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
@@ -29,7 +30,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
 pub fn limits(args: LimitsArgs) -> Result<u8> {
-    let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
+    let server = settings::unsigned(Protocol::Imap, args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
@@ -41,8 +42,12 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     }
     let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
     let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
+    let ehlo = settings::ehlo(&args.reach)?;
+    let in_the_box = matches!(server, Server::Sandbox { .. });
+    // What is refused asks for no secret.
+    let server = server.signed_in(&args.reach)?;
     let reach = Reach {
-        ehlo: settings::ehlo(&args.reach)?,
+        ehlo,
         connect_timeout: settings::connect_timeout(&args.reach, server.protocol()),
         operation_timeout: args.reach.timeout,
         // Nobody stands in line: one thread has all connections, any number of them.
@@ -55,15 +60,19 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let connections = Budget::of(&probe).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
-    tell_budget(&probe, &account, provider);
+    tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), args.progress);
     let control = Arc::clone(&harness.control);
     let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
     })?;
     let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
-    // A question that nobody waits for is not left open.
-    Ok(if reader_went_away && code == Conclusion::Failed.exit_code() { Conclusion::Held.exit_code() } else { code })
+    // A question that nobody waits for is not left open; --need asks for the exit code.
+    Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {
+        Conclusion::Held.exit_code()
+    } else {
+        code
+    })
 }
 
 /// The provider, if its host is known.

@@ -140,7 +140,10 @@ impl Server {
     }
 
     /// With the secret of whoever signs in at a real one.
-    fn signed_in(mut self, args: &ServerArgs) -> Result<Self> {
+    ///
+    /// # Errors
+    /// There is none, or it does not fit the way to sign in: one line.
+    pub fn signed_in(mut self, args: &ServerArgs) -> Result<Self> {
         if let Self::Real { endpoint, credentials, auth, .. } = &mut self
             && endpoint.signs_in()
         {
@@ -515,7 +518,10 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
 }
 
 /// The same, before anybody was asked for a secret.
-fn unsigned(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+///
+/// # Errors
+/// One line: what is wrong, and the cure.
+pub fn unsigned(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()

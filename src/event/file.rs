@@ -93,7 +93,7 @@ pub enum Unreadable {
     Empty,
     /// It does not begin as a stream does.
     #[error(
-        "it does not begin with a run-start line of `mailconn run --format ndjson`, nor with the scenario-start line of a \
+        "it does not begin with a run-start line of `mailconn run --format ndjson` (or `limits`), nor with the scenario-start line of a \
          scenario: {0}"
     )]
     NoStart(String),

@@ -62,10 +62,16 @@ impl ProbePhase {
 }
 
 impl ProbeStep {
-    /// Whether the probe closes its newest connection in it.
+    /// Whether the probe closed its newest connection in it, or in one before it.
+    #[must_use]
+    pub const fn gave_one_back(self) -> bool {
+        matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose)
+    }
+
+    /// Whether it closes it in this one.
     #[must_use]
     pub const fn closes_one(self) -> bool {
-        matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose) && self.attempt == 1
+        self.gave_one_back() && self.attempt == 1
     }
 
     /// Whether it does so without a goodbye.
@@ -131,6 +137,8 @@ pub struct LimitMet {
     pub stated_wait_us: Option<Micros>,
     /// From the beginning of the first dial to the end of the dial that met it.
     pub within_us: Micros,
+    /// From the same moment to the end of the dial that was let in after the hold; null if none was.
+    pub again_within_us: Option<Micros>,
 }
 
 /// What a limit counts.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
-use crate::event::{Event, Finding, Gated, Limits, Policy, SessionRefused, Severity, What};
+use crate::event::{
+    Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity, What,
+};
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
@@ -187,8 +189,14 @@ impl Grounds {
             (Conclusion::NotConnected, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
-        } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
-            (Conclusion::Limited, Some(format!("{} of {need} connections were given (--need {need})", limits.given)))
+        } else if let Some(need) = policy.need.filter(|need| open_at_once(limits) < *need) {
+            let given = open_at_once(limits);
+            if limits.met.as_ref().is_some_and(|met| met.kept_by == KeptBy::Slowing) {
+                let slowed = format!("not answered: the server slowed down before {need} were open (--need {need})");
+                (Conclusion::Failed, Some(slowed))
+            } else {
+                (Conclusion::Limited, Some(format!("{given} of {need} connections were given (--need {need})")))
+            }
         } else if failing.is_some() {
             (Conclusion::Failed, failing)
         } else if any_failed(gates) {
@@ -254,6 +262,12 @@ impl Grounds {
     }
 }
 
+/// The most that a probe had: of a rate one more after the hold.
+fn open_at_once(limits: &Limits) -> usize {
+    let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
+    limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
+}
+
 /// Why a probe found no answer.
 fn unanswered(limits: &Limits) -> String {
     let why = match (&limits.stopped, &limits.met) {
@@ -316,4 +330,25 @@ pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
 
 pub(crate) const fn is_limit(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
+}
+
+/// Whether a limit of the server can be why a dial failed: the server says so, or lets nobody in any more while others are held,
+/// whatever it says.
+pub(crate) fn may_be_limit(failure: &Failure, sign_in_attempted: bool, holds_others: bool) -> bool {
+    use FailureKind::{Disposed, Dns, Internal, LocalResources, TlsCertificate};
+    let is_other = failure.stage == Stage::Wait
+        || is_refused_sign_in(failure, sign_in_attempted)
+        || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
+    !is_other && (holds_others || is_limit(failure.kind))
+}
+
+/// Whether the first command of a session that was let in was refused in place of its dial: the server ended the session with
+/// it, or says that it does not serve it.
+pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
+    use FailureKind::{Disposed, Internal, LocalResources, Protocol, ServerBad, ServerUnavailable, Timeout};
+    if ended {
+        !matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
+    } else {
+        is_limit(kind) || matches!(kind, ServerBad | ServerUnavailable)
+    }
 }

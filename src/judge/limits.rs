@@ -2,6 +2,7 @@
 
 mod course;
 mod due;
+mod kind;
 mod scope;
 
 use self::course::Step;
@@ -9,15 +10,18 @@ use super::refusals::{is_lock, lines};
 use super::stated_limit;
 use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage, stated_wait};
+use crate::protocol::{Endpoint, Failure, Protocol, Stage, stated_wait};
 
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
 pub(super) use self::due::{may_end, may_follow};
+pub(crate) use self::kind::stated as stated_kind;
 
 /// A dial is slow from so many times the median of those before it on, if it also took so much longer than that.
 const SLOW: u64 = 3;
 const SLOWER_BY: Micros = Micros(1_000_000);
+/// So many dials say what is usual.
+const SAMPLES: usize = 3;
 
 /// A probe, and what it found out.
 #[derive(Clone, Debug, Default)]
@@ -101,19 +105,23 @@ impl Ramp {
                 return Some(self.refusing(step, failure));
             }
             if let Some(next) = counts.get(at + 1)
-                && step.lost_another()
-                && next.lost_another()
+                && [*step, next].iter().all(|step| step.lost_another())
             {
                 return Some(self.ending(step, next));
             }
         }
-        let (last, before) = counts.split_last()?;
-        slowed_at(last, before).map(|stage| self.slowing(last, stage))
+        // Once may be anything.
+        let (before, [slow, last]) = counts.split_last_chunk()?;
+        let stage = slowed_at(last, before)?;
+        slowed_at(slow, before).map(|_| self.slowing(slow, stage))
     }
 
     fn refusing(&self, step: &Step, failure: &Failure) -> LimitMet {
-        let says_rate = failure.kind == FailureKind::LimitRate;
-        let kind = if says_rate { LimitKind::Rate } else { self.kind_by_trial() };
+        let kind = match (kind::stated(failure, self.protocol), self.kind_by_trial()) {
+            // Another client may have left during the hold, but none gives back what this one did.
+            (Some(LimitKind::Rate), LimitKind::Count) => LimitKind::Count,
+            (stated, tried) => stated.unwrap_or(tried),
+        };
         let scopes = if self.protocol == Some(Protocol::Pop3) && is_lock(failure) {
             vec![Scope::User]
         } else {
@@ -131,15 +139,7 @@ impl Ramp {
     }
 
     fn slowing(&self, step: &Step, stage: Stage) -> LimitMet {
-        let kind = match self.course.of(ProbePhase::Hold).first() {
-            // What it slowed down for is over.
-            Some(hold) if hold.was_let_in() && slowed_at(hold, &self.course.of(ProbePhase::Count)).is_none() => {
-                LimitKind::Rate
-            }
-            Some(hold) if hold.was_let_in() => LimitKind::Unclear,
-            _ => self.kind_by_trial(),
-        };
-        self.limit(step, kind, KeptBy::Slowing, scope::by_stage(Some(stage)), Some(stage), None)
+        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, Scope::ALL.to_vec(), Some(stage), None)
     }
 
     fn limit(
@@ -161,6 +161,7 @@ impl Ramp {
             stated: lines().find_map(stated_limit),
             stated_wait_us: lines().find_map(stated_wait).map(|wait| wait.duration.into()),
             within_us: self.course.within(step),
+            again_within_us: self.let_in_after_the_hold().map(|hold| self.course.within(hold)),
         }
     }
 
@@ -168,7 +169,8 @@ impl Ramp {
     /// another that was given back says that a place was wanting.
     fn kind_by_trial(&self) -> LimitKind {
         let held = self.course.of(ProbePhase::Hold);
-        let nothing_came_free = held.iter().all(|hold| hold.ended.is_empty());
+        // Of nothing that is held nobody can tell whether others came free.
+        let nothing_came_free = held.iter().all(|hold| hold.before > 0 && hold.ended.is_empty());
         if held.iter().any(|hold| hold.was_let_in()) {
             if nothing_came_free { LimitKind::Rate } else { LimitKind::Unclear }
         } else if self.course.of(ProbePhase::Release).iter().any(|step| step.was_let_in()) {
@@ -178,23 +180,26 @@ impl Ramp {
         }
     }
 
-    /// Whether all was done that could tell its kind.
+    fn let_in_after_the_hold(&self) -> Option<&Step> {
+        self.course.of(ProbePhase::Hold).into_iter().find(|hold| hold.was_let_in())
+    }
+
+    /// Whether all was done that could tell its kind. A rate that is told in words is not met again and again.
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
-        let dropped = self.course.of(ProbePhase::Count).iter().filter(|step| step.was_dropped()).count();
         let tried = |phase| self.course.of(phase).iter().filter(|step| step.refusal().is_some()).count();
         met.kept_by != KeptBy::RefusingNewest
-            || met.kind != LimitKind::Unclear
+            || self.kind_by_trial() != LimitKind::Unclear
             || met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us)
             || self.course.of(ProbePhase::Hold).iter().any(|hold| hold.was_let_in())
             || tried(ProbePhase::Release) > 1
-            || dropped > 1
+            || (met.kind == LimitKind::Rate && tried(ProbePhase::Hold) > 0)
     }
 }
 
 /// At which stage the dial was slow, by those before it; none if it was not.
 fn slowed_at(step: &Step, before: &[&Step]) -> Option<Stage> {
     let took = |step: &&Step| step.dial.as_ref().filter(|_| step.was_let_in()).map(|dial| dial.took);
-    let usual = median(before.iter().filter_map(took))?;
+    let usual = median(before.iter().filter_map(took)).filter(|_| before.len() >= SAMPLES)?;
     let slow = took(&step)?;
     let is_slow = slow.0 >= usual.0.saturating_mul(SLOW) && slow >= usual + SLOWER_BY;
     let phases = |step: &Step| step.dial.as_ref().map(|dial| dial.phases).unwrap_or_default();

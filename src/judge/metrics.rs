@@ -133,6 +133,7 @@ const ROWS: &[Row] = {
         (&[RUN], "limits.met.stated", Count, "the limit in the server's words"),
         (&[RUN], "limits.met.stated_wait", Time, "how long the server says to wait"),
         (&[RUN], "limits.met.within", Time, "from the first dial to the refusal"),
+        (&[RUN], "limits.met.again_within", Time, "from it to the dial let in after the hold"),
         (&[RUN], "limits.release.free_after", Time, "from a sign-out to a dial let in"),
         (&[RUN], "limits.release.taken_after", Time, "from it to the last dial refused"),
         (&[RUN], "limits.bare_close.free_after", Time, "from a bare close to a dial let in"),
@@ -164,7 +165,7 @@ const LESS_IS_WORSE: [&str; 9] = [
     "limits.given",
     "limits.met.stated",
 ];
-const NEITHER_IS_WORSE: [&str; 21] = [
+const NEITHER_IS_WORSE: [&str; 22] = [
     "operations.asked",
     "operations",
     "operations_on_other_connections",
@@ -186,6 +187,7 @@ const NEITHER_IS_WORSE: [&str; 21] = [
     "open_at_failure",
     "limits.attempts",
     "limits.met.within",
+    "limits.met.again_within",
 ];
 
 fn worse(name: &str) -> Worse {

@@ -23,14 +23,16 @@ mod witness;
 mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{is_limit, is_refused_sign_in};
+pub(crate) use conclusion::{is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
+pub(crate) use limits::stated_kind;
 pub use limits::{Attempt, Probed};
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
+pub(crate) use refusals::is_lock;
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};

@@ -42,8 +42,8 @@ pub(super) fn lines(failure: &Failure) -> impl Iterator<Item = &str> {
     failure.server_line.iter().chain(&failure.further_lines).map(String::as_str)
 }
 
-/// Dovecot has one code for both, `[IN-USE]`: its text tells.
-pub(super) fn is_lock(failure: &Failure) -> bool {
+/// Whether a refusal of POP3 is for the maildrop's one owner. Dovecot has one code for both, `[IN-USE]`: its text tells.
+pub(crate) fn is_lock(failure: &Failure) -> bool {
     let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
     !line.contains("connections") && (line.contains("[in-use]") || line.contains("lock"))
 }

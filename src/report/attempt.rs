@@ -2,6 +2,7 @@
 
 use super::words::span;
 use crate::judge::Attempt;
+use crate::protocol::{Failure, FailureKind};
 
 /// `count#5      let in after 12 ms, 5 open`.
 #[must_use]
@@ -12,11 +13,24 @@ pub fn attempt_line(attempt: &Attempt) -> String {
     format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
 }
 
+/// The server refuses; what is no word or deed of it, or is about the password, fails.
+const fn went(failure: &Failure) -> &'static str {
+    use FailureKind::{
+        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, Disposed, Dns, Internal, LocalResources, TlsCertificate,
+        TlsHandshake,
+    };
+    match failure.kind {
+        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Disposed | Dns | Internal | LocalResources
+        | TlsCertificate | TlsHandshake => "failed",
+        _ => "refused",
+    }
+}
+
 /// `let in`; `refused: limit-connections at auth`; with the sessions that the server ended.
 pub(super) fn came_to(attempt: &Attempt) -> String {
     let came = match &attempt.failure {
         None => "let in".to_owned(),
-        Some(failure) => format!("refused: {} at {}", failure.kind, failure.stage),
+        Some(failure) => format!("{}: {} at {}", went(failure), failure.kind, failure.stage),
     };
     match &*attempt.ended {
         [] => came,

@@ -87,6 +87,18 @@ fn a_second_signal_ends_it_at_once_without_a_report() {
     assert_eq!((ended.code, &*ended.stdout), (143, ""));
 }
 
+/// A terminal sends it, and a parent passes it on.
+#[test]
+fn the_same_signal_twice_within_a_moment_is_one() {
+    let (_server, running) = stalled();
+    running.signal("INT");
+    thread::sleep(Duration::from_millis(10));
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, 130);
+    assert_ne!(ended.stdout, "", "its report is written");
+}
+
 #[test]
 fn connections_that_still_answer_are_signed_out() {
     let server = Server::start(|peer| {

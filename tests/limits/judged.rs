@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::written::{Probing, USERIP, again, holds, limits};
+use super::written::{Probing, USERIP, VAGUE, again, holds, limits};
 use crate::support::tool;
 use crate::support::written::bytes;
 
@@ -59,22 +59,59 @@ fn a_slot_may_come_free_late_or_not_at_all() {
     let at = |name: &str| release[name].as_u64().unwrap() / 1_000_000;
     assert_eq!((at("taken_after_us"), at("free_after_us")), (2, 30), "{release}");
     let never = full().release().over().release_again().over().end();
-    comes_to(
-        &never,
-        0,
-        &[
-            ("answered", json!(true)),
-            ("met.kind", json!("unclear")),
-            ("refused", json!(4)),
-            ("release.free_after_us", Value::Null),
-        ],
-    );
+    let due = [("answered", json!(true)), ("refused", json!(4)), ("release.free_after_us", Value::Null)];
+    comes_to(&never, 0, &due);
+    comes_to(&never, 0, &[("met.kind", json!("count"))]);
+    // Without words nothing tells.
+    let never = vague(7).step("hold", 1).all_answer().vague().release().vague().release_again().vague().end();
+    comes_to(&never, 0, &due);
+    comes_to(&never, 0, &[("met.kind", json!("unclear"))]);
+}
+
+/// So many are let in, the next one is not, in words that do not say why.
+fn vague(to: u32) -> Probing {
+    Probing::new("imap", 32).count(to).step("count", to + 1).vague().all_answer()
+}
+
+/// What the refusal says, whether one was let in after the hold, and what the limit counts.
+#[test]
+fn explicit_words_come_before_what_a_trial_proves() {
+    for (of_rate, line, let_in, kind) in [
+        (false, USERIP, true, "count"),
+        (false, USERIP, false, "count"),
+        (false, "NO [ALERT] Too many simultaneous connections. (Failure)", true, "count"),
+        (false, "NO Too many open connections for ann", true, "count"),
+        (false, "NO [LIMIT] at most 3 sessions per user", true, "count"),
+        (false, VAGUE, true, "rate"),
+        (false, VAGUE, false, "count"),
+        (true, "NO too many connections per minute", true, "rate"),
+        // Nobody gives back what this client held.
+        (true, "NO Connection rate limit exceeded", false, "count"),
+    ] {
+        let failure = if of_rate { "limit-rate" } else { "limit-connections" };
+        let refused = |lines: Probing| lines.refused(failure, "auth", Some(line));
+        let lines =
+            refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1).all_answer();
+        let lines = if let_in { lines.let_in().end() } else { refused(lines).release().let_in().end() };
+        comes_to(&lines, 0, &[("met.kind", json!(kind)), ("given", json!(3)), ("answered", json!(true))]);
+        assert_eq!(limits(&lines)["met"]["again_within_us"].is_u64(), let_in, "{line}");
+    }
+    // A rate that is told in words is not met again.
+    let line = Some("NO Connection rate limit exceeded");
+    let refused = |lines: Probing| lines.refused("limit-rate", "auth", line);
+    let lines = refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1).all_answer();
+    comes_to(&refused(lines).end(), 0, &[("met.kind", json!("rate")), ("answered", json!(true))]);
+}
+
+#[test]
+fn where_nothing_was_given_a_hold_that_lets_one_in_is_no_rate() {
+    let lines = Probing::new("imap", 32).step("count", 1).vague().step("hold", 1).let_in().end();
+    comes_to(&lines, 0, &[("given", json!(0)), ("met.kind", json!("unclear")), ("answered", json!(true))]);
 }
 
 #[test]
 fn a_limit_that_time_alone_lifts_is_a_rate() {
-    let lines = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
-    let lines = lines.step("hold", 1).all_answer().let_in().end();
+    let lines = vague(3).step("hold", 1).all_answer().let_in().end();
     comes_to(&lines, 0, &[("given", json!(3)), ("met.kind", json!("rate")), ("answered", json!(true))]);
     // So is one that the server calls so, whatever comes of it.
     let line = "NO [LIMIT] Login rate limit exceeded, try again in 15 minutes";
@@ -90,8 +127,7 @@ fn a_limit_that_time_alone_lifts_is_a_rate() {
         ],
     );
     // One that was let in when another had gone proves nothing.
-    let lines = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
-    let lines = lines.step("hold", 1).lost(0).let_in().end();
+    let lines = vague(3).step("hold", 1).lost(0).let_in().end();
     comes_to(&lines, 0, &[("met.kind", json!("unclear")), ("ended", json!(1)), ("answered", json!(true))]);
 }
 
@@ -128,7 +164,7 @@ fn closed_without_a_word_while_others_are_open_is_a_refusal() {
 
 #[test]
 fn at_the_first_dial_a_limit_is_met_and_a_server_in_trouble_is_none() {
-    let lines = Probing::new("imap", 32).step("count", 1).over().step("hold", 1).over().end();
+    let lines = Probing::new("imap", 32).step("count", 1).vague().step("hold", 1).vague().end();
     comes_to(&lines, 0, &[("given", json!(0)), ("answered", json!(true)), ("met.kind", json!("unclear"))]);
     let trouble = Some("NO [UNAVAILABLE] Internal error occurred");
     let lines = Probing::new("imap", 32).step("count", 1).refused("server-unavailable", "auth", trouble).end();
@@ -169,6 +205,13 @@ fn a_server_that_ends_the_oldest_is_believed_when_it_does_so_twice() {
     comes_to(&lines, 0, &[("given", json!(3)), ("ended", json!(1)), ("met", Value::Null), ("answered", json!(true))]);
 }
 
+/// All the others are ended for the newest: it went away.
+#[test]
+fn a_server_that_ends_all_is_not_asked_again() {
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).lost(0).lost(0).end();
+    comes_to(&lines, 1, &[("met", Value::Null), ("answered", json!(false)), ("ended", json!(3))]);
+}
+
 #[test]
 fn a_server_that_keeps_one_connection_of_pop3_and_ends_the_other_is_one_that_ends_the_oldest() {
     let lines =
@@ -180,7 +223,7 @@ fn a_server_that_keeps_one_connection_of_pop3_and_ends_the_other_is_one_that_end
 fn one_that_is_dropped_as_soon_as_it_is_signed_in_was_refused() {
     for protocol in ["imap", "smtp"] {
         let lines = Probing::new(protocol, 32).count(3).step("count", 4).let_in().lost(3);
-        let lines = lines.step("count", 5).let_in().lost(3).end();
+        let lines = lines.step("hold", 1).all_answer().let_in().lost(3).release().let_in().end();
         comes_to(
             &lines,
             0,
@@ -189,11 +232,52 @@ fn one_that_is_dropped_as_soon_as_it_is_signed_in_was_refused() {
                 ("refused", json!(2)),
                 ("ended", json!(0)),
                 ("met.kept_by", json!("refusing-newest")),
-                ("met.kind", json!("unclear")),
+                ("met.kind", json!("count")),
                 ("answered", json!(true)),
             ],
         );
     }
+}
+
+/// As Exchange Online does.
+#[test]
+fn one_whose_first_command_is_refused_was_refused() {
+    for (kind, line) in [
+        ("limit-connections", "BAD User is authenticated but not connected."),
+        ("server-unavailable", "NO [UNAVAILABLE] Internal error occurred"),
+        ("limit-rate", "NO [LIMIT] it is the seventeenth"),
+    ] {
+        let refused = |lines: Probing| lines.let_in().unserved(kind, line);
+        let lines = refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer();
+        let lines = refused(lines.step("hold", 1).all_answer()).release().let_in().all_answer().end();
+        comes_to(
+            &lines,
+            0,
+            &[
+                ("given", json!(3)),
+                ("refused", json!(2)),
+                ("ended", json!(0)),
+                ("met.kept_by", json!("refusing-newest")),
+                ("met.kind", json!("count")),
+                ("met.stage", json!("operation")),
+                ("met.failure.server_line", json!(line)),
+                ("met.scopes", json!(["user", "user-and-address"])),
+                ("answered", json!(true)),
+            ],
+        );
+    }
+}
+
+/// What it had is given back by then: the refusal may still be for that.
+#[test]
+fn a_refusal_after_the_only_one_has_signed_out_is_one_of_the_limit() {
+    let closed = |lines: Probing| lines.refused("closed", "greeting", None);
+    let lines = closed(Probing::new("imap", 32).count(1).step("count", 2)).all_answer();
+    let lines = closed(lines.step("hold", 1).all_answer());
+    let lines = closed(closed(lines.release()).release_again()).end();
+    let due =
+        [("given", json!(1)), ("met.kind", json!("unclear")), ("answered", json!(true)), ("stopped", Value::Null)];
+    comes_to(&lines, 0, &due);
 }
 
 #[test]
@@ -205,8 +289,9 @@ fn a_maildrop_has_one_owner() {
 }
 
 #[test]
-fn a_sign_in_that_takes_three_times_as_long_is_a_penalty_or_a_queue() {
-    let lines = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer().end();
+fn two_slow_sign_ins_in_a_row_are_a_penalty_or_a_queue_and_one_is_none() {
+    let slow = |lines: Probing, step| lines.step("count", step).let_in_after(1_500_000).all_answer();
+    let lines = slow(slow(Probing::new("imap", 32).count(4), 5), 6).end();
     comes_to(
         &lines,
         0,
@@ -214,9 +299,16 @@ fn a_sign_in_that_takes_three_times_as_long_is_a_penalty_or_a_queue() {
             ("met.kept_by", json!("slowing")),
             ("met.kind", json!("unclear")),
             ("met.stage", json!("auth")),
+            ("met.scopes", json!(["user", "user-and-address", "address", "server"])),
             ("answered", json!(true)),
         ],
     );
+    let lines = slow(Probing::new("imap", 6).count(4), 5).step("count", 6).let_in().all_answer().end();
+    comes_to(&lines, 0, &[("met", Value::Null), ("given", json!(6)), ("answered", json!(true))]);
+    // It is met only where two are slow: the probe goes on after one.
+    let lines = slow(Probing::new("imap", 32).count(4), 5).step("count", 6).over().all_answer();
+    let lines = lines.step("hold", 1).all_answer().over().release().let_in().end();
+    comes_to(&lines, 0, &[("met.kept_by", json!("refusing-newest")), ("given", json!(5))]);
 }
 
 #[test]
@@ -239,7 +331,9 @@ fn an_interruption_ends_it_with_the_result_so_far() {
     let lines = Probing::new("imap", 32).count(3).step("count", 4).interrupted();
     comes_to(&lines, 130, &[("given", json!(3)), ("attempts", json!(3)), ("answered", json!(false))]);
     let lines = full().interrupted();
-    comes_to(&lines, 130, &[("given", json!(7)), ("met.kind", json!("unclear")), ("answered", json!(false))]);
+    comes_to(&lines, 130, &[("given", json!(7)), ("met.kind", json!("count")), ("answered", json!(false))]);
+    let lines = vague(7).interrupted();
+    comes_to(&lines, 130, &[("met.kind", json!("unclear")), ("answered", json!(false))]);
 }
 
 #[test]
@@ -266,6 +360,13 @@ fn a_need_that_is_not_met_is_exit_6() {
     comes_to(&needs(8), 6, &[("given", json!(7))]);
     let lines = Probing::new("imap", 4).need(4).count(4).end();
     comes_to(&lines, 0, &[("given", json!(4))]);
+    // Of a rate, one more is open after the hold.
+    let rate = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().end();
+    comes_to(&rate(4), 0, &[("given", json!(3))]);
+    comes_to(&rate(5), 6, &[("given", json!(3))]);
+    // Slow sign-ins refuse nobody.
+    let slow = |lines: Probing, step| lines.step("count", step).let_in_after(1_500_000).all_answer();
+    comes_to(&slow(slow(Probing::new("imap", 32).need(8).count(4), 5), 6).end(), 1, &[("answered", json!(true))]);
 }
 
 /// The lie is found out, whatever else is put right.

@@ -121,6 +121,8 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
         "Fastmail: no limit on connections over IMAP is documented (https://www.fastmail.com/help/account/limits.html, \
          looked up on 2026-11-28)"
     );
+    let exchange = of_host("outlook.office365.com", Protocol::Imap).unwrap();
+    assert!(exchange.starts_with("Exchange Online: 16 to 20 connections at once for each account"), "{exchange}");
     assert_eq!(of_host("imap.mail.me.com", Protocol::Pop3), None);
     for (greeting, begins) in [
         (
@@ -153,6 +155,7 @@ fn met(kind: LimitKind, stage: Stage, line: Option<&str>, scopes: &[Scope]) -> L
         stated: None,
         stated_wait_us: None,
         within_us: Micros::from(std::time::Duration::from_secs(3)),
+        again_within_us: None,
     }
 }
 
@@ -178,11 +181,12 @@ fn a_count_is_told_as_threads_for_each_mode_a_cap_thunderbird_and_the_servers_se
         said,
         [
             "use-main: any number of threads, they share 1 connection.",
-            "use-default: at most 10 threads, each has a connection of its own.",
+            "use-default: at most 10 threads, each with a connection of its own.",
             "use-main-or-default: at most 9 threads with a default connection beside main.",
-            "--max-connections 10: one connection more then waits in this client, instead of being refused by the server.",
-            "Thunderbird keeps up to 5 connections on each device (Account Settings > Server Settings > Advanced, \
-             mail.server.serverN.max_cached_connections): 2 devices have room for that; all devices together must stay at 10.",
+            "--max-connections 10: this client never opens more. Threads beyond those numbers then wait for a connection that \
+             nobody gives back, and fail: use fewer, or use-main.",
+            "Thunderbird keeps up to 5 connections on each device (Account Settings > Server Settings > Advanced > Maximum \
+             number of server connections to cache): 2 devices have room for that; all clients together must stay at 10.",
             "The account's clients at this address count together; another address has a limit of its own.",
             "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol imap { … }` of dovecot.conf \
              (conf.d/20-imap.conf).",
@@ -194,7 +198,7 @@ fn a_count_is_told_as_threads_for_each_mode_a_cap_thunderbird_and_the_servers_se
 #[test]
 fn few_connections_are_shared_out_without_promising_more_than_there_are() {
     for (number, use_default, beside_main, thunderbird) in [
-        (1, "one thread, each", "no thread can have a default", "set it to 1 or less"),
+        (1, "one thread, with a connection", "no thread can have a default", "set it to 1 or less"),
         (2, "at most 2 threads", "at most 1 thread with", "set it to 2 or less"),
         (4, "at most 4 threads", "at most 3 threads with", "set it to 4 or less"),
         (7, "at most 7 threads", "at most 6 threads with", "one device has room"),
@@ -313,6 +317,51 @@ fn a_rate_is_told_as_a_pace_for_opening_and_nothing_is_said_of_threads() {
     let waits = LimitMet { stated_wait_us: Some(Micros::from(std::time::Duration::from_secs(900))), ..rate };
     let said = advice(&given(7, waits), None, "localhost", Protocol::Smtp);
     assert_eq!(said[1], "After a refusal wait 15 min 0 s, as the server says.");
+}
+
+/// What its words say, how many were given, and what is told of both.
+#[test]
+fn what_others_hold_now_is_told_apart_from_what_there_is() {
+    for (stated, number, lead, thunderbird) in [
+        (7, 4, "7 in all by its words: others hold 3 now, and 4 are left for this client.", "must stay at 7"),
+        (12, 1, "12 in all by its words: others hold 11 now, and 1 is left for this client.", "must stay at 12"),
+        // The refused one may be counted, too.
+        (5, 4, "use-main: ", "must stay at 4"),
+        (4, 4, "use-main: ", "must stay at 4"),
+    ] {
+        let met = LimitMet { stated: Some(stated), ..met(LimitKind::Count, Stage::Auth, Some(DOVECOT_REFUSES), &[]) };
+        let said = advice(&given(number, met), None, "mail.example.org", Protocol::Imap);
+        assert!(said[0].starts_with(lead), "{said:?}");
+        assert!(said.join("\n").contains(thunderbird), "{said:?}");
+        assert!(said.join("\n").contains(&format!("--max-connections {number}:")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
+    let again = Some(Micros::from(std::time::Duration::from_secs(61)));
+    let rate = LimitMet { again_within_us: again, ..met(LimitKind::Rate, Stage::Greeting, Some("421 no"), &[]) };
+    let said = advice(&given(5, rate), None, "mail.example.org", Protocol::Smtp);
+    assert_eq!(
+        said[1..],
+        [
+            "At most 5 in 1 min 1 s, since it let one more in by then: one new connection every 13 s stays below.",
+            "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
+             smtpd_client_connection_rate_limit).",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_advised_from_slow_sign_ins_or_where_nothing_was_answered() {
+    let slow = LimitMet { kept_by: KeptBy::Slowing, failure: None, ..met(LimitKind::Unclear, Stage::Auth, None, &[]) };
+    assert!(advice(&given(6, slow), Some(DOVECOT), "localhost", Protocol::Imap).is_empty());
+    let limits = Limits {
+        answered: false,
+        stopped: Some(Failure::new(FailureKind::Closed, Stage::Operation, "gone")),
+        ..given(5, met(LimitKind::Unclear, Stage::Auth, None, &[]))
+    };
+    assert!(advice(&limits, Some(DOVECOT), "localhost", Protocol::Imap).is_empty());
 }
 
 #[test]

@@ -66,6 +66,23 @@ fn each_limit_is_found_alone() {
 }
 
 #[test]
+fn a_limit_at_the_first_command_is_found() {
+    let cases = [
+        ("--sandbox-limit user=4@after", 4),
+        ("--sandbox-like outlook --max 24", 16),
+        ("sandbox+smtp --sandbox-limit user=4@after", 4),
+        ("sandbox+pop3 --sandbox-maildrops shared --sandbox-limit user=4@after", 4),
+    ];
+    each(cases.to_vec(), |(flags, most)| {
+        let flags = format!("{flags} --hold 1s");
+        let found = probed(&flags);
+        assert_eq!((&found["given"], &found["ended"]), (&json!(most), &json!(0)), "{flags}: {found:#}");
+        assert_eq!((met(&found, "kind"), met(&found, "kept_by")), ("count", "refusing-newest"), "{flags}: {found:#}");
+        assert_eq!(met(&found, "stage"), "operation", "{flags}: {found:#}");
+    });
+}
+
+#[test]
 fn a_rate_is_told_from_a_count() {
     let servers = ["sandbox", "sandbox+smtp", "sandbox+pop3 --sandbox-maildrops shared"];
     let cases = servers.into_iter().flat_map(|server| {
@@ -121,9 +138,10 @@ fn how_soon_a_slot_comes_free_is_measured() {
         ("user=3,release=5s", "", "count", (Some(30), Some(2)), None),
         ("user=3,bare-release=5s", "--bare-close", "count", (Some(2), None), Some((Some(30), Some(2)))),
         ("user=3,bare-release=60s", "--bare-close", "count", (Some(2), None), Some((None, Some(30)))),
-        // A slot that comes free too late could as well be a rate that is longer than the hold; a rate says that it is one.
+        // A slot that comes free too late could as well be a rate that is longer than the hold; a rate says that it is one, and
+        // is not met again and again.
         ("user=3,release=60s", "--bare-close", "unclear", (None, Some(30)), None),
-        ("user=3/60s", "", "rate", (None, Some(30)), None),
+        ("user=3/60s", "", "rate", (None, None), None),
     ];
     each(cases.to_vec(), |(limit, flags, kind, release, bare_close)| {
         let flags = format!("--sandbox-limit {limit} {flags} --hold 1s");

@@ -24,12 +24,18 @@ fn full(to: u32) -> Probing {
     next.step("hold", 1).all_answer().over()
 }
 
+/// Seven are let in, the eighth is not, nor after the hold, in words that do not say what is counted.
+fn vague() -> Probing {
+    let next = Probing::new("imap", 32).count(7).step("count", 8).vague().all_answer();
+    next.step("hold", 1).all_answer().vague()
+}
+
 #[test]
 fn the_result_comes_first_then_how_it_was_found() {
     let text = text(&full(7).release().let_in().end());
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "imap://ann@mail.example.org:143: how many connections it gives; at most 32, 1", "{text}");
-    let result = "7 more connections than what other clients of the account at this address hold now";
+    assert_eq!(lines[0], "imap://ann@mail.example.org:143: how many connections it gives; at most 32;", "{text}");
+    let result = "7 connections, beside those that other clients of the account at this address hold now";
     assert!(joined(&text).contains(result), "{text}");
     for part in [
         "10 attempts, 2 of them refused",
@@ -70,27 +76,31 @@ fn what_to_set_follows_from_the_limit() {
 
 #[test]
 fn each_kind_of_limit_has_a_sentence_of_its_own() {
-    let rate = Probing::new("imap", 32).count(3).step("count", 4).over().all_answer();
+    let rate = Probing::new("imap", 32).count(3).step("count", 4).vague().all_answer();
     let rate = rate.step("hold", 1).all_answer().let_in().end();
     let oldest = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0);
     let oldest = oldest.step("count", 5).let_in().lost(0).end();
     let wordless = Probing::new("imap", 32).count(4).step("count", 5).refused("closed", "greeting", None).all_answer();
     let wordless = wordless.step("hold", 1).all_answer().refused("closed", "greeting", None).release().let_in().end();
-    let slow = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer().end();
+    let slow = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer();
+    let slow = slow.step("count", 6).let_in_after(1_600_000).all_answer().end();
     let wrong = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
     for (lines, parts) in [
         (rate, ["3 connections in ", "the server limits how many come, not how many are open"]),
-        (oldest, ["3 more connections than what other clients hold now", "the server ends the oldest"]),
-        (wordless, ["4 more connections than what other clients hold now", "in words none: it was refused"]),
-        (slow, ["4 connections as quick as any; the next one took 1.50 s", "a penalty, or a queue"]),
+        (
+            oldest,
+            ["3 connections, beside those that other clients hold now", "for one more the server ends the oldest"],
+        ),
+        (wordless, ["4 connections, beside those that other clients hold now", "in words none: it was refused"]),
+        (slow, ["4 connections as quick as any; the next two took 1.50 s and 1.60 s", "a penalty, or a queue"]),
         (Probing::new("imap", 4).count(4).end(), ["4 connections, and no limit was met", "exit 0"]),
         (
-            full(7).release().over().release_again().over().end(),
+            vague().release().vague().release_again().vague().end(),
             ["it cannot be told whether", "a longer rate, or a slow release"],
         ),
         (
             Probing::new("imap", 32).step("count", 1).over().step("hold", 1).over().end(),
-            ["no connection now", "other clients of the account at this address hold all there are"],
+            ["no connection now", "other clients of the account at this address held all there are"],
         ),
         (
             Probing::new("imap", 32).count(2).step("count", 3).refused("auth-invalid", "auth", wrong).end(),
@@ -110,13 +120,45 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
                 "exit 1: not answered: it ended with local-resources at connect",
             ],
         ),
-        (full(7).need(8).release().let_in().end(), ["exit 6: 7 of 8 connections were given (--need 8)", "7 more"]),
+        (
+            full(7).need(8).release().let_in().end(),
+            ["exit 6: 7 of 8 connections were given (--need 8)", "7 connections, beside"],
+        ),
     ] {
         let told = text(&lines);
         for part in parts {
             assert!(joined(&told).contains(part), "{part}: {told}");
         }
     }
+}
+
+#[test]
+fn a_rate_has_no_slot_that_comes_free_and_no_finding_that_speaks_of_a_count() {
+    let line = Some("NO Connection rate limit exceeded, try again in 15 minutes");
+    let lines = Probing::new("imap", 32).count(3).step("count", 4).refused("limit-rate", "auth", line).end();
+    let told = text(&lines);
+    for absent in ["a slot", "MC030", "MC031", "stay at"] {
+        assert!(!told.contains(absent), "{absent}: {told}");
+    }
+    assert!(!lines.last().unwrap()["findings"].as_array().unwrap().is_empty(), "the stream keeps it");
+}
+
+#[test]
+fn one_owner_and_a_queue_are_called_so_and_what_is_no_refusal_is_none() {
+    let locked = |lines: Probing| {
+        lines.refused("limit-connections", "auth", Some("-ERR [IN-USE] Mailbox is locked by another POP3 session."))
+    };
+    let lines = locked(locked(Probing::new("pop3", 32).count(1).step("count", 2)).step("hold", 1)).release();
+    let told = joined(&text(&lines.let_in().end()));
+    for part in ["1 connection: a maildrop has one owner at a time (RFC 1939)", "refused at auth, while 1 was open"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let waits = |lines: Probing| lines.refused("timeout", "greeting", None).all_answer();
+    let lines = waits(waits(Probing::new("imap", 32).count(4).step("count", 5)).step("hold", 1).all_answer());
+    let told = joined(&text(&lines.release().let_in().end()));
+    assert!(told.contains("in words none: no answer at greeting while others were open: probably a queue"), "{told}");
+    let told = text(&Probing::new("imap", 32).step("count", 1).refused("dns", "resolve", None).end());
+    assert!(joined(&told).contains("count#1 7.00 0 failed: dns at resolve"), "{told}");
 }
 
 #[test]

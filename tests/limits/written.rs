@@ -9,6 +9,9 @@ use crate::support::written::{Written, bytes, failed, failure, numbered, operati
 pub const USERIP: &str =
     "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)";
 
+/// Words that go for a count and for a rate.
+pub const VAGUE: &str = "NO Too many connections from 192.0.2.7";
+
 /// A probe's lines, but the last.
 pub struct Probing {
     pub written: Written,
@@ -169,6 +172,19 @@ impl Probing {
     /// By Dovecot's limit.
     pub fn over(self) -> Self {
         self.refused("limit-connections", "auth", Some(USERIP))
+    }
+
+    /// In words that do not say what is counted.
+    pub fn vague(self) -> Self {
+        self.refused("limit-connections", "auth", Some(VAGUE))
+    }
+
+    /// The one that was let in just now has its first command refused, and is signed out.
+    pub fn unserved(mut self, kind: &str, line: &str) -> Self {
+        let newest = self.open.len() - 1;
+        self.noop(newest, Some(failure(kind, "operation", "it was refused", Some(line))));
+        self.sign_out("by-hand");
+        self
     }
 
     /// All that are open answer.

@@ -321,6 +321,19 @@ fn capabilities_are_asked_for_only_where_the_server_did_not_say_them() {
     assert_eq!(connection.established().label.as_deref(), None, "a label that was refused is none");
 }
 
+/// A label may be refused; a limit that is met there, and ends the session, is why there is none.
+#[test]
+fn a_limit_in_answer_to_the_label_keeps_its_words() {
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        peer.answer("{t} OK [CAPABILITY IMAP4rev1 ID] in\r\n");
+        peer.answer("{t} NO [LIMIT] Too many connections of this user\r\n");
+    });
+    let failed = server.dial().err().unwrap().failure;
+    assert_eq!(failed.kind, LimitConnections);
+    assert_eq!(failed.server_line.as_deref(), Some("NO [LIMIT] Too many connections of this user"));
+}
+
 #[test]
 fn logging_out_ends_by_its_deadline_whatever_the_server_does() {
     let server = Server::start(|peer| {

@@ -385,7 +385,7 @@ fn that_it_came_to_less_than_it_did() {
 fn what_is_no_trace_is_said_to_be_none() {
     let said = |file: &[u8]| verify(file).err().unwrap_or_default();
     assert_eq!(said(b""), "it is empty");
-    let no_start = "it does not begin with a run-start line of `mailconn run --format ndjson`, ";
+    let no_start = "it does not begin with a run-start line of `mailconn run --format ndjson` (or `limits`), ";
     assert!(said(b"hello\n").starts_with(no_start), "{}", said(b"hello\n"));
     let whole = bytes(&mixed());
     // Cut anywhere, it is no trace, or does not hold.

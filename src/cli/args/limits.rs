@@ -37,7 +37,7 @@ pub struct LimitsArgs {
     /// It takes up to 32 seconds more, and two more refused attempts.
     #[arg(long, help_heading = "Probe")]
     pub bare_close: bool,
-    /// Exit 6 if the server gives fewer than N connections
+    /// Exit 6 if the server gives fewer than N connections; with --max N it asks for no more than that
     #[arg(long, value_name = "N", help_heading = "Probe")]
     pub need: Option<usize>,
     /// Probe a provider that is known to block accounts for what looks unusual
@@ -75,7 +75,7 @@ pub struct LimitsArgs {
     /// Where the transcripts go.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
-    /// A line on standard error for each attempt
+    /// A line on standard error for each attempt; never leaves what the probe may cost, and what is known of the server
     #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
     pub progress: ProgressKind,
 }

@@ -13,14 +13,17 @@ use mailconn::protocol::{Protocol, Settings};
 use mailconn::report::known::{self, Known};
 use mailconn::report::{ProgressKind, attempt_line};
 
-/// Says what the server is asked for at most, and what is documented of it.
-pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>) {
+/// Says what the server is asked for at most, and what is documented of it. The server in the box has no other clients.
+pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>, in_the_box: bool) {
     let Budget { connections, sign_ins, refused, rests } = Budget::of(probe);
     let rests = format_duration(Duration::from_secs(rests.as_secs()));
-    let dials = if account.endpoint.signs_in() { "sign-ins" } else { "dials" };
+    let (dials, whose) =
+        if account.endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
+    let meanwhile =
+        if in_the_box { String::new() } else { format!("; until it ends, other clients {whose} may be refused") };
     stderr::complain(&format!(
-        "{}: at most {connections} connections at once, {sign_ins} {dials}, {refused} refused attempts, and {rests} beside \
-         the time that the server takes; all are signed out at the end",
+        "{}: up to about {rests}, at most {connections} connections at once, {sign_ins} {dials}, {refused} refused \
+         attempts{meanwhile}; all are signed out at the end",
         account.endpoint
     ));
     tell_documented(provider, account.endpoint.protocol);
@@ -57,14 +60,15 @@ impl Attempts {
         }
     }
 
-    fn begins(&self, step: ProbeStep) {
+    fn begins(&self, step: ProbeStep, judge: &Judge) {
+        let open = judge.attempts().last().map_or(0, |attempt| attempt.open);
         let what = match (step.phase, step.attempt) {
             (ProbePhase::Hold, _) => format!("all are held for {}, then one more attempt", format_duration(self.hold)),
             (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
             (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
             (ProbePhase::Release | ProbePhase::BareClose, _) => "one more attempt, 30 s after that".to_owned(),
-            (ProbePhase::End, _) => "all are signed out".to_owned(),
-            (ProbePhase::Count, _) => return,
+            (ProbePhase::End, _) if open > 0 => "all are signed out".to_owned(),
+            (ProbePhase::Count | ProbePhase::End, _) => return,
         };
         stderr::complain(&format!("{:<12} {what}", step.to_string()));
     }
@@ -76,7 +80,7 @@ impl Meanwhile for Attempts {
             match &event.what {
                 What::ProbeStep(step) if !self.is_quiet => {
                     self.say_until(Some(*step), judge);
-                    self.begins(*step);
+                    self.begins(*step, judge);
                 }
                 What::ServerGreeted(greeted) if !self.is_known => {
                     tell_documented(known::by_greeting(&greeted.line, self.protocol), self.protocol);

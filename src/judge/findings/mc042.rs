@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, Micros, Operation, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::is_limit;
 use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Failure, FailureKind};
+use crate::protocol::{Failure, FailureKind, Stage, refusal};
 
 /// Who is hung up on sooner need not use its connections more often, unless the server says that it does so for idling.
 const AN_IDLE_TIME_OUT: Micros = Micros(1_000_000);
@@ -82,7 +83,9 @@ impl Detects {
     }
 
     fn found(&mut self, session: SessionId, idle: Micros, failure: &Failure) {
-        if idle < UNUSED {
+        // A goodbye that names a limit has another reason.
+        let line = failure.server_line.as_deref().unwrap_or_default();
+        if idle < UNUSED || is_limit(failure.kind) || is_limit(refusal(line.as_bytes(), Stage::Operation).kind) {
             return;
         }
         let (shortest, longest) = self.idle.unwrap_or((idle, idle));
@@ -112,7 +115,7 @@ fn sentence(connections: u64, (shortest, longest): (Micros, Micros), says_idle: 
     format!("the server hung up on {connections} connection(s) that nobody used, after {after} at most; {cure}")
 }
 
-fn is_for_idling(failure: &Failure) -> bool {
+pub(in crate::judge) fn is_for_idling(failure: &Failure) -> bool {
     let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
     ["idle", "autologout", "inactiv", "timeout", "timed out"].iter().any(|word| line.contains(word))
 }

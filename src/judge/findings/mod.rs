@@ -31,6 +31,8 @@ findings! {
     mc053
 }
 
+pub(super) use mc042::is_for_idling;
+
 /// The limit on connections.
 pub(super) const OF_THE_RECORD: &str = mc002::SPEC.id;
 pub(super) const CONNECTIONS: &str = mc030::SPEC.id;

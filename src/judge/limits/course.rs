@@ -6,9 +6,10 @@ use serde::{Serialize, Serializer};
 
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, ProbePhase, ProbeStep, Release, SessionClosed, What};
-use crate::judge::is_refused_sign_in;
+use crate::judge::findings::is_for_idling;
+use crate::judge::{may_be_limit, refuses_after_all};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Failure, FailureKind, Stage};
+use crate::protocol::Failure;
 
 /// The most steps that are kept: a probe of more says nothing new.
 const KEPT: usize = 4096;
@@ -54,7 +55,7 @@ pub(in crate::judge) struct Course {
 pub(in crate::judge) struct Step {
     pub(in crate::judge) step: ProbeStep,
     /// How many were open when it began, and the first and the last of them.
-    before: usize,
+    pub(super) before: usize,
     oldest: Option<SessionId>,
     newest: Option<SessionId>,
     /// When it closed one itself.
@@ -72,10 +73,8 @@ pub(in crate::judge) struct Dialled {
     pub(super) took: Micros,
     pub(super) phases: Dial,
     failure: Option<Failure>,
-    /// Whether it was signed in, and dropped before its step was over.
-    dropped: bool,
-    /// How many others were open.
-    others: usize,
+    /// Whether others were open, or one was just given back.
+    holds_others: bool,
     sign_in_attempted: bool,
 }
 
@@ -96,17 +95,15 @@ impl Analysis for Course {
                 });
             }
             What::SessionOpened(it) => {
-                let dialled = Dialled {
+                self.dialled(Dialled {
                     session: it.session,
                     began: it.began_us,
                     took: it.signed_in_us - it.began_us,
                     phases: it.dial_us,
                     failure: None,
-                    dropped: false,
-                    others: self.open.len(),
+                    holds_others: self.holds_others(self.open.len()),
                     sign_in_attempted: true,
-                };
-                self.dialled(dialled);
+                });
                 self.open.insert(event.seq, it.session);
             }
             What::SessionRefused(it) => {
@@ -117,17 +114,16 @@ impl Analysis for Course {
                     took: it.failed_us - began,
                     phases: it.dial_us,
                     failure: Some(it.failure.clone()),
-                    dropped: false,
-                    others: it.open,
+                    holds_others: self.holds_others(it.open),
                     sign_in_attempted: it.sign_in_attempted,
                 });
             }
             What::Operation(it) => {
-                if let (Some(failure), Some(session)) = (&it.failure, it.session)
-                    && self.dropped == Some(session)
-                    && !is_of_ours(failure.kind)
-                {
-                    self.lost(session, failure);
+                if let (Some(failure), Some(session)) = (&it.failure, it.session) {
+                    let ended = self.dropped == Some(session);
+                    if refuses_after_all(failure.kind, ended) && !self.refuses_newest(session, failure) && ended {
+                        self.lost(session, failure);
+                    }
                 }
             }
             What::SessionClosed(it) => {
@@ -182,13 +178,22 @@ impl Course {
         }
     }
 
-    /// The server ended it. One that was let in just now was refused, after its sign-in.
-    fn lost(&mut self, session: SessionId, how: &Failure) {
+    /// Whether a dial that fails then may fail for those that are held, or for one that was just given back.
+    fn holds_others(&self, open: usize) -> bool {
+        open > 0 || self.steps.last().is_some_and(|step| step.step.gave_one_back())
+    }
+
+    /// Whether it is the one that was let in just now: then it was refused, after its sign-in. Exchange Online refuses its first
+    /// command.
+    fn refuses_newest(&mut self, session: SessionId, how: &Failure) -> bool {
         let newest = self.steps.last_mut().and_then(|step| step.dial.as_mut());
-        if let Some(dial) = newest.filter(|dial| dial.session == session) {
-            (dial.failure, dial.dropped) = (Some(how.clone()), true);
-            return;
-        }
+        let Some(dial) = newest.filter(|dial| dial.session == session) else { return false };
+        dial.failure.get_or_insert_with(|| how.clone());
+        true
+    }
+
+    /// The server ended one that was held.
+    fn lost(&mut self, session: SessionId, how: &Failure) {
         if self.ended.insert(session)
             && let Some(step) = self.steps.last_mut()
         {
@@ -204,26 +209,17 @@ impl Course {
         }
         let by_design = step.step.leaves_without_a_word() && is_its_own;
         let failure = it.failure.as_ref().filter(|_| it.closed == HowClosed::HungUp);
-        if let Some(failure) = failure.filter(|_| !by_design) {
+        if let Some(failure) = failure.filter(|_| !by_design)
+            && !self.refuses_newest(it.session, failure)
+        {
             self.lost(it.session, failure);
         }
     }
 }
 
-/// Whether an operation ended for a reason that is not that its server ended the session.
-const fn is_of_ours(kind: FailureKind) -> bool {
-    use FailureKind::{Disposed, Internal, LocalResources, Protocol, Timeout};
-    matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
-}
-
 impl Step {
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
-    }
-
-    /// Whether its dial was let in, and its session dropped in the same step.
-    pub(super) fn was_dropped(&self) -> bool {
-        self.dial.as_ref().is_some_and(|dial| dial.dropped)
     }
 
     /// Why its dial was refused, if that can be a limit.
@@ -242,9 +238,10 @@ impl Step {
         (self.before + more).saturating_sub(self.ended.len() + usize::from(self.closed.is_some()))
     }
 
-    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away.
+    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away, and one that ends
+    /// what lies idle says so.
     pub(super) fn lost_another(&self) -> bool {
-        let lost = self.ended.len();
+        let lost = self.ended.values().filter(|failure| !is_for_idling(failure)).count();
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
     }
 
@@ -273,13 +270,7 @@ impl Step {
 }
 
 impl Dialled {
-    /// Whether a limit can have refused it: the server says so, or lets nobody in any more while others are open, whatever it
-    /// says.
     fn is_limit(&self, failure: &Failure) -> bool {
-        use FailureKind::{Disposed, Dns, Internal, LimitConnections, LimitRate, LocalResources, TlsCertificate};
-        let is_other = failure.stage == Stage::Wait
-            || is_refused_sign_in(failure, self.sign_in_attempted)
-            || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
-        !is_other && (self.others > 0 || matches!(failure.kind, LimitConnections | LimitRate))
+        may_be_limit(failure, self.sign_in_attempted, self.holds_others)
     }
 }

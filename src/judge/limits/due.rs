@@ -3,7 +3,7 @@
 use super::course::Step;
 use super::took_longer;
 use crate::event::{Probe, ProbePhase, ProbeStep};
-use crate::protocol::{Failure, stated_wait};
+use crate::protocol::{Failure, FailureKind, stated_wait};
 
 /// Whether that step, which is not the last, may follow.
 pub(in crate::judge) fn may_follow(probe: &Probe, steps: &[Step], next: ProbeStep) -> bool {
@@ -14,8 +14,6 @@ pub(in crate::judge) fn may_follow(probe: &Probe, steps: &[Step], next: ProbeSte
         (Count, Count) if last.was_let_in() && (last.step.attempt < probe.max || !last.ended.is_empty()) => {
             last.step.attempt + 1
         }
-        // Once may be anything.
-        (Count, Count) if last.was_dropped() => last.step.attempt + 1,
         (Release, Release) | (BareClose, BareClose) if refused && last.step.attempt == 1 => 2,
         (Count, Hold) | (Hold, Release) if refused => 1,
         (Release, BareClose) if last.was_let_in() && probe.bare_close => 1,
@@ -41,9 +39,12 @@ pub(in crate::judge) fn may_end(probe: &Probe, steps: &[Step]) -> bool {
     match (last.step.phase, last.was_let_in()) {
         (Count, true) => {
             let confirmed = !last.ended.is_empty() && before.last().is_some_and(|before| !before.ended.is_empty());
-            (last.step.attempt >= probe.max && last.ended.is_empty()) || confirmed || took_longer(last, before)
+            let slow_again = || {
+                before.split_last().is_some_and(|(slow, before)| [slow, last].iter().all(|it| took_longer(it, before)))
+            };
+            let all_ended = last.ended.len() > 1 && last.open_after() <= 1;
+            (last.step.attempt >= probe.max && last.ended.is_empty()) || confirmed || all_ended || slow_again()
         }
-        (Hold, false) => last.open_after() == 0,
         (Release, let_in) => {
             if let_in {
                 !probe.bare_close
@@ -53,9 +54,8 @@ pub(in crate::judge) fn may_end(probe: &Probe, steps: &[Step]) -> bool {
         }
         (BareClose, let_in) => let_in || last.step.attempt == 2,
         (Hold, true) => true,
-        (Count, false) => {
-            last.open_after() == 0 || (last.was_dropped() && before.last().is_some_and(Step::was_dropped))
-        }
+        (Hold, false) if last.refusal().is_some_and(|failure| failure.kind == FailureKind::LimitRate) => true,
+        (Count | Hold, false) => last.open_after() == 0,
         (End, _) => false,
     }
 }

@@ -5,11 +5,21 @@ use std::time::{Duration, Instant};
 use super::plan::{Attempt, Before, Goodbye, Refused, Seen, Step, next};
 use crate::allocator::{Connection, Error};
 use crate::event::{Probe, ProbePhase, ProbeStep};
-use crate::protocol::{ImapOperation, Job, Operation, Protocol};
+use crate::judge::refuses_after_all;
+use crate::protocol::{Failure, ImapOperation, Job, Operation, Pop3Operation, Protocol, SmtpOperation};
 use crate::workload::{Issuer, Recorded, Recording};
 
 /// A server that ends one connection for another may do so a moment after it let the other in.
 const SETTLES: Duration = Duration::from_millis(50);
+
+/// What becomes of a connection that was let in.
+enum Newest {
+    GoesOn,
+    /// The server refuses it after all: it is no longer there.
+    Refused(Failure),
+    /// It has ended for another reason.
+    Ended,
+}
 
 /// Every connection that is open, and what was seen so far.
 pub(super) struct Conductor<'a> {
@@ -51,7 +61,7 @@ impl<'a> Conductor<'a> {
             Before::Rest(rest) => self.rest(rest)?,
             Before::Hold(hold) => {
                 self.rest(hold)?;
-                ended += self.look();
+                ended += self.look(self.open.len());
             }
             Before::Close(goodbye, rest) => {
                 self.close_newest(goodbye);
@@ -59,12 +69,24 @@ impl<'a> Conductor<'a> {
             }
             Before::SinceClose(rest) => self.rest(rest.saturating_sub(self.closed_at.elapsed()))?,
         }
-        let attempt = self.attempt()?;
-        if mark.phase == ProbePhase::Count && self.open.len() > 1 {
-            self.rest(SETTLES)?;
+        let mut attempt = self.attempt(mark.phase)?;
+        let mut served = 0;
+        if let Attempt::LetIn { .. } = attempt {
+            // What it costs the others is seen when those are looked at.
+            match self.look_at_newest() {
+                Newest::GoesOn => served = 1,
+                Newest::Ended => ended += 1,
+                Newest::Refused(failure) => {
+                    attempt = Attempt::Refused(Refused::by(&failure, true, self.holds_others(mark.phase)));
+                }
+            }
         }
         if mark.phase == ProbePhase::Count {
-            ended += self.look();
+            let others = self.open.len() - served;
+            if others > 0 {
+                self.rest(SETTLES)?;
+            }
+            ended += self.look(others);
         }
         (!self.is_interrupted()).then_some(Seen { mark, attempt, open: self.open.len(), ended })
     }
@@ -79,7 +101,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Dials once; none if it was called off.
-    fn attempt(&mut self) -> Option<Attempt> {
+    fn attempt(&mut self, phase: ProbePhase) -> Option<Attempt> {
         let began = Instant::now();
         match self.issuer.client.create_connection() {
             Ok(connection) => {
@@ -88,32 +110,67 @@ impl<'a> Conductor<'a> {
                 self.open.push(connection);
                 Some(Attempt::LetIn { took: signed_in.map_or_else(|_| began.elapsed(), |at| at - began) })
             }
-            Err(Error::Connect { error, .. }) => Some(Attempt::Refused(Refused::from(&error))),
+            Err(Error::Connect { error, .. }) => {
+                let refused = Refused::by(&error.failure, error.sign_in_attempted, self.holds_others(phase));
+                Some(Attempt::Refused(refused))
+            }
             // The client was closed meanwhile: nobody else has it, and it has room for any number.
             Err(Error::Refused(_) | Error::WaitTimeout { .. }) => None,
         }
     }
 
-    /// Looks at what is open, and says how many the server has ended: those are no longer there.
-    fn look(&mut self) -> usize {
+    /// Whether it has had others beside the newest, as long as it closed none; it has just given one back then.
+    const fn holds_others(&self, phase: ProbePhase) -> bool {
+        !self.open.is_empty() || matches!(phase, ProbePhase::Release | ProbePhase::BareClose)
+    }
+
+    /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
+    fn look_at_newest(&mut self) -> Newest {
+        let Some(newest) = self.open.pop() else { return Newest::Ended };
+        let (goes_on, failure) = self.answers(&newest);
+        match failure.filter(|failure| refuses_after_all(failure.kind, !goes_on)) {
+            Some(failure) => {
+                newest.dispose();
+                Newest::Refused(failure)
+            }
+            None if goes_on => {
+                self.open.push(newest);
+                Newest::GoesOn
+            }
+            None => Newest::Ended,
+        }
+    }
+
+    /// Looks at so many of those that are open, from the oldest on, and says how many the server has ended: those are no longer
+    /// there.
+    fn look(&mut self, count: usize) -> usize {
         let before = self.open.len();
         let open = std::mem::take(&mut self.open);
-        self.open = open.into_iter().filter(|connection| self.goes_on(connection)).collect();
+        let looked = open.into_iter().enumerate();
+        self.open = looked.filter(|(at, it)| *at >= count || self.goes_on(it)).map(|(_, it)| it).collect();
         before - self.open.len()
     }
 
     /// Whether the server goes on with it. IMAP's NOOP is asked for that; SMTP and POP3 servers may count commands, and end a
     /// session that has too many (Exim after ten without mail).
     fn goes_on(&self, connection: &Connection<Recording>) -> bool {
-        if self.is_interrupted() {
-            // It is closed with all others.
-            return true;
+        match self.protocol {
+            Protocol::Imap => self.answers(connection).0,
+            Protocol::Smtp | Protocol::Pop3 => self.is_quiet(connection),
         }
-        if self.protocol == Protocol::Imap { self.answers(connection) } else { self.is_quiet(connection) }
     }
 
-    fn answers(&self, connection: &Connection<Recording>) -> bool {
-        let noop = Operation::Imap(ImapOperation::Noop);
+    /// Whether it goes on after one command, and why that was refused.
+    fn answers(&self, connection: &Connection<Recording>) -> (bool, Option<Failure>) {
+        if self.is_interrupted() {
+            // It is closed with all others.
+            return (true, None);
+        }
+        let noop = match self.protocol {
+            Protocol::Imap => Operation::Imap(ImapOperation::Noop),
+            Protocol::Smtp => Operation::Smtp(SmtpOperation::Noop),
+            Protocol::Pop3 => Operation::Pop3(Pop3Operation::Noop),
+        };
         let mut issued = self.issuer.issue(noop.name(), None, Some(connection));
         let goes_on = match issued.lease() {
             Ok(mut lease) => {
@@ -122,13 +179,17 @@ impl<'a> Conductor<'a> {
                 !mail.is_broken()
             }
             // Only the end of the client can be why.
-            Err(_) => return true,
+            Err(_) => return (true, None),
         };
+        let failure = issued.operation.failure.as_deref().cloned();
         issued.record();
-        goes_on
+        (goes_on, failure)
     }
 
     fn is_quiet(&self, connection: &Connection<Recording>) -> bool {
+        if self.is_interrupted() {
+            return true;
+        }
         let hung_up = self.issuer.client.with_connection(connection, |recorded| recorded.mail.has_hung_up());
         if matches!(hung_up, Ok(true)) {
             // Its goodbye hears what the server said.

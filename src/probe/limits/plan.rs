@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use crate::event::{Probe, ProbePhase, ProbeStep};
-use crate::protocol::{DialFailure, FailureKind, stated_wait};
+use crate::judge::may_be_limit;
+use crate::protocol::{Failure, FailureKind, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.
 const RELEASES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
-/// A dial that takes this many times the median of those before it, and this much more, is held up by the server.
+/// A dial is slow that takes this many times the median of those before it, and this much more.
 const SLOWER: u32 = 3;
+/// Of fewer nobody can say what is usual.
+const SAMPLES: usize = 3;
 const SLOWER_BY: Duration = Duration::from_secs(1);
 
 /// A step to take: what comes before its attempt.
@@ -61,44 +64,27 @@ pub(super) enum Attempt {
 /// What a dial failed of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
-    says: Says,
+    /// Whether a limit can be why.
+    may_be_limit: bool,
+    /// Whether the server says that it is one on how often.
+    says_rate: bool,
     /// How long the server says to wait.
     wait: Option<Duration>,
 }
 
-/// What a failed dial says of limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
-    /// That there is one.
-    Limit,
-    /// Nothing. While others are open it may be a limit all the same.
-    Nothing,
-    /// That it failed of something else, or that no other may follow.
-    Otherwise,
-}
-
-impl From<&DialFailure> for Refused {
-    fn from(failed: &DialFailure) -> Self {
-        use FailureKind::{
-            Closed, ConnectRefused, ConnectReset, ConnectTimeout, Greeting, LimitConnections, LimitRate, ServerBye,
-            ServerNo, ServerUnavailable, Timeout, TlsHandshake,
-        };
-        let failure = &failed.failure;
-        let says = match failure.kind {
-            LimitConnections | LimitRate => Says::Limit,
-            Closed | ConnectRefused | ConnectReset | ConnectTimeout | Greeting | ServerBye | ServerNo
-            | ServerUnavailable | Timeout | TlsHandshake => Says::Nothing,
-            _ => Says::Otherwise,
-        };
-        Self { says, wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration) }
-    }
-}
-
 impl Refused {
+    /// Of that failure, while others were held or one was just given back.
+    pub(super) fn by(failure: &Failure, sign_in_attempted: bool, holds_others: bool) -> Self {
+        Self {
+            may_be_limit: may_be_limit(failure, sign_in_attempted, holds_others),
+            says_rate: failure.kind == FailureKind::LimitRate,
+            wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration),
+        }
+    }
+
     /// Whether asking further may tell more, and is allowed.
-    fn leads_on(&self, open: usize, hold: Duration) -> bool {
-        let is_limit = self.says == Says::Limit || (self.says == Says::Nothing && open > 0);
-        is_limit && self.wait.is_none_or(|wait| wait <= hold)
+    fn leads_on(&self, hold: Duration) -> bool {
+        self.may_be_limit && self.wait.is_none_or(|wait| wait <= hold)
     }
 }
 
@@ -110,17 +96,24 @@ pub(super) fn next(probe: &Probe, seen: &[Seen]) -> Option<Step> {
     let Some(last) = seen.last() else { return step(Count, 1, Before::Rest(Duration::ZERO)) };
     let number = last.mark.attempt;
     match (last.mark.phase, last.attempt) {
-        (_, Attempt::Refused(refused)) if !refused.leads_on(last.open, hold) => None,
+        (_, Attempt::Refused(refused)) if !refused.leads_on(hold) => None,
         (Count, Attempt::LetIn { .. }) if counts_on(probe, seen) => {
             step(Count, number + 1, Before::Rest(probe.pace_us.duration()))
         }
+        // The server went away.
+        (Count, Attempt::Refused(_)) if last.open == 0 && last.ended > 0 => None,
         (Count, Attempt::Refused(_)) => step(Hold, 1, Before::Hold(hold)),
-        (Hold, Attempt::Refused(_)) if last.open > 0 => step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0])),
+        // A rate that is told in words is not met again and again.
+        (Hold, Attempt::Refused(refused)) if last.open > 0 && !refused.says_rate => {
+            // What the server asks for is kept each time.
+            step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0].max(refused.wait.unwrap_or_default())))
+        }
         (Release, Attempt::LetIn { .. }) if probe.bare_close => {
             step(BareClose, 1, Before::Close(Goodbye::Unsaid, RELEASES[0]))
         }
-        (phase @ (Release | BareClose), Attempt::Refused(_)) if number == 1 => {
-            step(phase, 2, Before::SinceClose(RELEASES[1]))
+        (phase @ (Release | BareClose), Attempt::Refused(refused)) if number == 1 => {
+            // The first one came after the wait that was asked for, too.
+            step(phase, 2, Before::SinceClose(RELEASES[1].max(refused.wait.unwrap_or_default() * 2)))
         }
         (Count | Hold | Release | BareClose | End, _) => None,
     }
@@ -148,14 +141,22 @@ pub(super) fn releases(bare_close: bool) -> Duration {
 /// Whether one more dial follows a dial that was let in.
 fn counts_on(probe: &Probe, seen: &[Seen]) -> bool {
     let Some((last, before)) = seen.split_last() else { return true };
+    if last.ended > 1 && last.open <= 1 {
+        // It ended all for the newest: it is not asked for that again.
+        return false;
+    }
     if last.ended > 0 {
         // Seen twice in a row, the server ends one for each that it lets in. Once may be anything.
         return before.last().is_none_or(|before| before.ended == 0);
     }
-    last.mark.attempt < probe.max && !is_slow(last, before)
+    let is_held_up = before.split_last().is_some_and(|(previous, before)| {
+        // Two slow ones in a row are the server's doing. One may be anything's.
+        is_slow(previous, before) && is_slow(last, before)
+    });
+    last.mark.attempt < probe.max && !is_held_up
 }
 
-/// Whether a dial took so much longer than those before it that the server must have held it up.
+/// Whether a dial took so much longer than those before it.
 fn is_slow(last: &Seen, before: &[Seen]) -> bool {
     let took = |seen: &Seen| match seen.attempt {
         Attempt::LetIn { took } => Some(took),
@@ -163,7 +164,7 @@ fn is_slow(last: &Seen, before: &[Seen]) -> bool {
     };
     let mut others: Vec<Duration> = before.iter().filter_map(took).collect();
     others.sort_unstable();
-    let median = others.get(others.len() / 2).copied();
+    let median = others.get(others.len() / 2).copied().filter(|_| others.len() >= SAMPLES);
     median.zip(took(last)).is_some_and(|(median, took)| took >= median * SLOWER && took >= median + SLOWER_BY)
 }
 
@@ -173,7 +174,7 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
     const IN: Attempt = Attempt::LetIn { took: Duration::from_millis(20) };
-    const NO: Attempt = Attempt::Refused(Refused { says: Says::Limit, wait: None });
+    const NO: Attempt = Attempt::Refused(Refused { may_be_limit: true, says_rate: false, wait: None });
 
     /// What it is, the probe, what its attempts come to, and the steps that it takes.
     type Case<'a> = (&'a str, &'a Probe, &'a [(Attempt, usize)], &'a str);
@@ -198,11 +199,13 @@ mod tests {
     #[test]
     fn each_step_follows_from_what_was_seen() {
         let probe = Probe { max: 4, pace_us: MS(0).into(), hold_us: MS(3000).into(), bare_close: false };
+        let more = Probe { max: 8, ..probe };
         let bare = Probe { bare_close: true, ..probe };
         let slow = |took| Attempt::LetIn { took: MS(took) };
-        let refused = |says| Attempt::Refused(Refused { says, wait: None });
-        let waits = |wait| Attempt::Refused(Refused { says: Says::Limit, wait: Some(MS(wait)) });
-        let all: [Case<'_>; 18] = [
+        let otherwise = Attempt::Refused(Refused { may_be_limit: false, says_rate: false, wait: None });
+        let rate = Attempt::Refused(Refused { may_be_limit: true, says_rate: true, wait: None });
+        let waits = |wait| Attempt::Refused(Refused { may_be_limit: true, says_rate: false, wait: Some(MS(wait)) });
+        let all: [Case<'_>; 22] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
             ("a count", &probe, &[(IN, 0), (NO, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 release#1 end"),
@@ -232,14 +235,43 @@ mod tests {
                 "count#1 count#2 count#3 count#4 count#5 end",
             ),
             ("one ended by itself", &probe, &[(IN, 0), (IN, 1), (IN, 0)], "count#1 count#2 count#3 count#4"),
-            ("a slow one", &probe, &[(IN, 0), (IN, 0), (slow(1100), 0)], "count#1 count#2 count#3 end"),
-            ("not slow enough", &probe, &[(slow(500), 0), (slow(1499), 0)], "count#1 count#2 count#3"),
-            ("slow, but not by much", &probe, &[(IN, 0), (slow(900), 0)], "count#1 count#2 count#3"),
-            ("a wrong password", &probe, &[(IN, 0), (refused(Says::Otherwise), 0)], "count#1 count#2 end"),
+            (
+                "a slow one",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (slow(1100), 0)],
+                "count#1 count#2 count#3 count#4 count#5",
+            ),
+            (
+                "two slow ones",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (slow(1100), 0), (slow(1100), 0)],
+                "count#1 count#2 count#3 count#4 count#5 end",
+            ),
+            (
+                "two slow ones, before anybody knows what is usual",
+                &more,
+                &[(IN, 0), (IN, 0), (slow(1100), 0), (slow(1100), 0)],
+                "count#1 count#2 count#3 count#4 count#5",
+            ),
+            ("all end for the newest", &probe, &[(IN, 0), (IN, 0), (IN, 2)], "count#1 count#2 count#3 end"),
+            ("all end with a refusal", &probe, &[(IN, 0), (IN, 0), (NO, 2)], "count#1 count#2 count#3 end"),
+            (
+                "not slow enough",
+                &more,
+                &[(slow(500), 0), (slow(500), 0), (slow(500), 0), (slow(1499), 0), (slow(1499), 0)],
+                "count#1 count#2 count#3 count#4 count#5 count#6",
+            ),
+            (
+                "slow, but not by much",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (slow(900), 0), (slow(900), 0)],
+                "count#1 count#2 count#3 count#4 count#5 count#6",
+            ),
+            ("a wrong password", &probe, &[(IN, 0), (otherwise, 0)], "count#1 count#2 end"),
             ("a longer wait", &probe, &[(IN, 0), (waits(3001), 0)], "count#1 count#2 end"),
             ("a wait", &probe, &[(IN, 0), (waits(3000), 0)], "count#1 count#2 hold#1"),
-            ("closed without a word", &probe, &[(IN, 0), (refused(Says::Nothing), 0)], "count#1 count#2 hold#1"),
-            ("nobody there", &probe, &[(refused(Says::Nothing), 0)], "count#1 end"),
+            ("a rate by its words", &probe, &[(IN, 0), (rate, 0), (rate, 0)], "count#1 count#2 hold#1 end"),
+            ("nobody there", &probe, &[(otherwise, 0)], "count#1 end"),
             ("full from the start", &probe, &[(NO, 0), (NO, 0)], "count#1 hold#1 end"),
         ];
         for (what, probe, attempts, due) in all {

@@ -139,7 +139,13 @@ impl ImapConnection {
 
     /// Whether the server took a command that it may as well refuse.
     fn tolerated(&mut self, command: &str) -> Result<bool, Failure> {
-        match self.command(command) {
+        use FailureKind::{LimitConnections, LimitRate, ServerUnavailable};
+        // One that says why it ends the session is heard now: its words would be lost on the next command.
+        let done = self.command(command).map_err(|failure| match failure.kind {
+            LimitConnections | LimitRate | ServerUnavailable => self.hear_the_end(failure),
+            _ => failure,
+        });
+        match done {
             Ok(()) => Ok(true),
             Err(failure) if self.broken => Err(failure),
             Err(_) => Ok(false),

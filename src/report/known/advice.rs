@@ -8,26 +8,51 @@ use crate::report::words::{many, span};
 /// As many connections does Thunderbird keep to each IMAP server, unless it is told otherwise.
 const THUNDERBIRD: u64 = 5;
 
-/// What to set, a sentence each; none where no limit was met.
+/// What to set, a sentence each; none where no limit was met, or nothing was answered.
 #[must_use]
 pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Protocol) -> Vec<String> {
-    let Some(met) = &limits.met else { return Vec::new() };
+    let is_cut = limits.stopped.is_some() && !limits.answered;
+    // Slow sign-ins give no number.
+    let Some(met) = limits.met.as_ref().filter(|met| !is_cut && met.kept_by != KeptBy::Slowing) else {
+        return Vec::new();
+    };
     let known = by_host(host).or_else(|| by_greeting(greeting?, protocol));
     let given = limits.given as u64;
     // A server that is asked quickly may let one more in than it means to.
     let most = met.stated.filter(|_| met.kind != LimitKind::Rate).map_or(given, |stated| stated.min(given));
+    // One more may be the refused one.
+    let all = met.stated.filter(|stated| *stated > given + 1);
     let mut advice = Vec::new();
     if met.kind != LimitKind::Rate {
+        advice.extend(all.filter(|_| most > 0).map(|all| {
+            format!(
+                "{all} in all by its words: others hold {} now, and {} for this client.",
+                all - given,
+                are_left(given)
+            )
+        }));
         advice.extend(count(most));
-        advice.extend(thunderbird(most, protocol));
+        advice.extend(thunderbird(most, all.unwrap_or(most), protocol));
     }
     if met.kind != LimitKind::Count {
         advice.extend(rate(given, met, known, protocol));
     }
     advice.extend(ended(met));
     advice.extend(shared(met));
-    advice.extend(known.and_then(|known| server(known, met, protocol)));
+    advice.extend(match known {
+        Some(known) => server(known, met, protocol),
+        None if met.kind == LimitKind::Rate => Some(
+            "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
+             smtpd_client_connection_rate_limit)."
+                .to_owned(),
+        ),
+        None => None,
+    });
     advice
+}
+
+fn are_left(number: u64) -> String {
+    if number == 1 { "1 is left".to_owned() } else { format!("{number} are left") }
 }
 
 /// Threads for each mode, and the cap.
@@ -35,35 +60,39 @@ fn count(most: u64) -> Vec<String> {
     if most == 0 {
         return vec!["Other clients hold every connection: close some of those.".to_owned()];
     }
-    let use_default = if most == 1 { "one thread".to_owned() } else { format!("at most {most} threads") };
+    let use_default = match most {
+        1 => "one thread, with a connection of its own".to_owned(),
+        _ => format!("at most {most} threads, each with a connection of its own"),
+    };
     let beside_main = match most - 1 {
         0 => "no thread can have a default connection beside main".to_owned(),
         rest => format!("at most {} with a default connection beside main", many(rest, "thread")),
     };
     vec![
         "use-main: any number of threads, they share 1 connection.".to_owned(),
-        format!("use-default: {use_default}, each has a connection of its own."),
+        format!("use-default: {use_default}."),
         format!("use-main-or-default: {beside_main}."),
         format!(
-            "--max-connections {most}: one connection more then waits in this client, instead of being refused by the server."
+            "--max-connections {most}: this client never opens more. Threads beyond those numbers then wait for a connection \
+             that nobody gives back, and fail: use fewer, or use-main."
         ),
     ]
 }
 
-/// It keeps its connections open, on each device.
-fn thunderbird(most: u64, protocol: Protocol) -> Option<String> {
+/// It keeps its connections open, on each device. `most` are free now, of `all`.
+fn thunderbird(most: u64, all: u64, protocol: Protocol) -> Option<String> {
     if protocol != Protocol::Imap || most == 0 {
         return None;
     }
-    let devices = most / THUNDERBIRD;
+    let devices = all / THUNDERBIRD;
     let fits = match devices {
-        0 => format!("set it to {most} or less"),
+        0 => format!("set it to {all} or less"),
         1 => "one device has room for that".to_owned(),
         _ => format!("{devices} devices have room for that"),
     };
     Some(format!(
-        "Thunderbird keeps up to {THUNDERBIRD} connections on each device (Account Settings > Server Settings > Advanced, \
-         mail.server.serverN.max_cached_connections): {fits}; all devices together must stay at {most}."
+        "Thunderbird keeps up to {THUNDERBIRD} connections on each device (Account Settings > Server Settings > Advanced > \
+         Maximum number of server connections to cache): {fits}; all clients together must stay at {all}."
     ))
 }
 
@@ -72,14 +101,21 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
     let mut advice =
         vec![format!("Keep connections open, and open them slowly: it let {given} in within {}.", span(met.within_us))];
     let every = known.into_iter().flat_map(|known| known.settings(protocol, met)).find_map(|setting| setting.every);
-    match (met.stated_wait_us, every) {
-        (Some(wait), _) => advice.push(format!("After a refusal wait {}, as the server says.", span(wait))),
-        (None, Some(every)) if given > 0 => advice.push(format!(
+    let pace = |every: f64| (every / given as f64).ceil();
+    advice.push(match (met.stated_wait_us, every, met.again_within_us) {
+        (Some(wait), ..) => format!("After a refusal wait {}, as the server says.", span(wait)),
+        (None, Some(every), _) if given > 0 => format!(
             "It counts in {every} s, unless that is set otherwise: one new connection every {:.0} s stays below.",
-            (every as f64 / given as f64).ceil()
-        )),
-        (None, _) => advice.push("It does not say for how long it counts.".to_owned()),
-    }
+            pace(every as f64)
+        ),
+        // Nobody knows whether it counts in less.
+        (None, _, Some(again)) if given > 0 && met.kind == LimitKind::Rate => format!(
+            "At most {given} in {}, since it let one more in by then: one new connection every {:.0} s stays below.",
+            span(again),
+            pace(again.duration().as_secs_f64())
+        ),
+        _ => "It does not say for how long it counts.".to_owned(),
+    });
     advice
 }
 

@@ -48,8 +48,9 @@ struct Greetings {
 #[serde(deny_unknown_fields)]
 struct Documented {
     protocols: Vec<Protocol>,
-    /// At once; nobody says where there is none.
+    /// At once; nobody says where there is none. Where reports differ, `at_least` is the lowest.
     connections: Option<u64>,
+    at_least: Option<u64>,
     /// New ones, every so many seconds.
     rate: Option<u64>,
     every: Option<u64>,
@@ -182,7 +183,8 @@ impl Documented {
     /// `15 connections an account`, `300 new connections a minute and address`; none where nobody says.
     fn limits(&self) -> Option<String> {
         let per = self.per.as_deref().map(|per| format!(" for each {per}")).unwrap_or_default();
-        let count = self.connections.map(|count| format!("{count} connections at once"));
+        let least = self.at_least.map(|least| format!("{least} to ")).unwrap_or_default();
+        let count = self.connections.map(|count| format!("{least}{count} connections at once"));
         let rate = self.rate.zip(self.every).map(|(rate, every)| format!("{rate} new connections in {every} s"));
         let limits: Vec<String> = count.into_iter().chain(rate).collect();
         (!limits.is_empty()).then(|| limits.join(" and ") + &per)

@@ -7,7 +7,8 @@ use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
 use crate::figures::worth_showing;
-use crate::judge::{Attempt, Probed};
+use crate::judge::{Attempt, Probed, stated_kind};
+use crate::protocol::{Failure, FailureKind, Protocol};
 use crate::report::attempt::came_to;
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
@@ -17,7 +18,7 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
     let mut parts = vec![
         heading(report, probe) + &headline(report, probed, probe),
         ramp(&probed.attempts, most),
-        facts(probed),
+        facts(probed, report.start.protocol),
         to_set(report),
         verdict::section(report),
     ];
@@ -27,12 +28,17 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
 
 fn heading(report: &RunReport, probe: Probe) -> String {
     let server = printable(&report.start.server);
-    let pace = if probe.pace_us.is_zero() { String::new() } else { format!(" {} apart", span(probe.pace_us)) };
+    let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
     paragraph(&format!(
-        "{server}: how many connections it gives; at most {}{pace}, {} on hold",
+        "{server}: how many connections it gives; at most {}{pace}; hold {}",
         count(probe.max as u64),
-        span(probe.hold_us)
+        whole(probe.hold_us)
     ))
+}
+
+/// A time that was asked for, as it can be given again: `61s`.
+fn whole(time: Micros) -> String {
+    humantime::format_duration(time.duration()).to_string().replace(' ', "")
 }
 
 /// The result in a few lines.
@@ -41,7 +47,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
     if let Some(number) = report.ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
-    lines.push(result(probed, probe));
+    lines.push(result(probed, probe, report.start.protocol));
     let Limits { attempts, refused, .. } = probed.limits;
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
     lines.push(format!("{}, {} of them refused{took}", many(attempts as u64, "attempt"), count(refused as u64)));
@@ -72,32 +78,55 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
 }
 
 /// What is known of the limit, and how.
-fn facts(probed: &Probed) -> String {
+fn facts(probed: &Probed, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
     if let Some(met) = &limits.met {
         if let Some(stage) = met.stage {
             let how = if met.kept_by == KeptBy::Slowing { "slow at" } else { "refused at" };
-            rows.push((how, format!("{stage}, while {} were open", count(limits.given as u64))));
+            let open = match met.kept_by {
+                // The two slow ones are open as well.
+                KeptBy::Slowing => limits.given.saturating_sub(2),
+                _ => limits.given,
+            };
+            let were = if open == 1 { "was" } else { "were" };
+            rows.push((how, format!("{stage}, while {} {were} open", count(open as u64))));
         }
         if let Some(failure) = &met.failure {
             let said = failure.server_line.iter().chain(&failure.further_lines).map(|line| printable(line));
             let said = said.collect::<Vec<_>>().join("\n");
-            rows.push(("in words", if said.is_empty() { format!("none: {}", printable(&failure.message)) } else { said }));
+            rows.push(("in words", if said.is_empty() { unsaid(limits, failure) } else { said }));
         }
-        rows.push(("its number", stated(limits, met)));
+        if met.failure.is_some() {
+            rows.push(("its number", stated(limits, met)));
+        }
         rows.push(("it counts", counts(met)));
-        rows.push(("proof", proof(probed, met)));
+        rows.push(("proof", proof(probed, met, protocol)));
     }
     if limits.given > 0 {
         rows.push(("the others", lived(limits)));
     }
-    rows.extend(limits.release.map(|release| ("a slot", came_free(release, "a sign-out"))));
+    if limits.met.as_ref().is_none_or(|met| met.kind != LimitKind::Rate) {
+        rows.extend(limits.release.map(|release| ("a slot", came_free(release, "a sign-out"))));
+    }
     rows.extend(limits.bare_close.map(|release| ("no goodbye", came_free(release, "a close without one"))));
     if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
         rows.push(("to wait", format!("{}, the server says", span(wait))));
     }
     labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+}
+
+/// What happened instead of words.
+fn unsaid(limits: &Limits, failure: &Failure) -> String {
+    if failure.kind == FailureKind::Timeout && limits.given > 0 {
+        return format!(
+            "none: no answer at {} while others were open: probably a queue, in which it waits until another session ends",
+            failure.stage
+        );
+    }
+    // What the message makes of it was guessed before anything was tried.
+    let happened = failure.message.split(": probably").next().unwrap_or_default();
+    format!("none: {}", printable(happened))
 }
 
 /// The number in the server's words beside the one that was counted.
@@ -140,26 +169,30 @@ const fn whose(scope: Scope) -> &'static str {
 }
 
 /// How its kind is known.
-fn proof(probed: &Probed, met: &LimitMet) -> String {
-    let held = probed.attempts.iter().find(|attempt| attempt.step.phase == ProbePhase::Hold);
-    let says_rate = met.failure.as_ref().is_some_and(|failure| failure.kind.name() == "limit-rate");
-    match (met.kept_by, met.kind) {
+fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
+    use LimitKind::{Count, Rate, Unclear};
+    let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol)));
+    let let_in = |phase| probed.attempts.iter().any(|it| it.step.phase == phase && it.failure.is_none());
+    let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
+    let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
-            "twice in a row one was let in, and another one was ended for it".to_owned()
+            "twice in a row one was let in, and another one was ended for it"
         }
-        (KeptBy::Slowing, LimitKind::Unclear) => "one slow sign-in: nothing more was tried".to_owned(),
-        (_, LimitKind::Rate) if says_rate => "the server's own words".to_owned(),
-        (_, LimitKind::Rate) => "with all of them held, one more was let in later: only time had passed".to_owned(),
-        (_, LimitKind::Count) => "one was refused again after the hold, and let in when one had signed out".to_owned(),
-        (_, LimitKind::Unclear) if probed.limits.given == 0 => "none: nothing of this client was open".to_owned(),
-        (_, LimitKind::Unclear) if held.is_some_and(|held| held.failure.is_none()) => {
-            "none: one was let in after the hold, but the server had ended one by then".to_owned()
+        (KeptBy::Slowing, _) => "two slow ones in a row: nothing more was tried",
+        (_, Count) if after_a_sign_out => "one was refused again after the hold, and let in when one had signed out",
+        (_, Count) if after_the_hold => {
+            "the server's own words; one was let in after the hold: another client may have left meanwhile"
         }
-        (_, LimitKind::Unclear) if probed.limits.answered => {
-            "none: refused after the hold, and after a sign-out: a longer rate, or a slow release".to_owned()
+        (_, Rate) if says.is_none() => "with all of them held, one more was let in later: only time had passed",
+        (_, Count | Rate) => "the server's own words",
+        (_, Unclear) if probed.limits.given == 0 => "none: nothing of this client was open",
+        (_, Unclear) if after_the_hold => "none: one was let in after the hold, but the server had ended one by then",
+        (_, Unclear) if probed.limits.answered => {
+            "none: refused after the hold, and after a sign-out: a longer rate, or a slow release"
         }
-        (_, LimitKind::Unclear) => "none: it did not come to that".to_owned(),
-    }
+        (_, Unclear) => "none: it did not come to that",
+    };
+    text.to_owned()
 }
 
 fn lived(limits: &Limits) -> String {

@@ -2,7 +2,7 @@
 
 use super::gates;
 use super::grid::{labelled, paragraph, whole};
-use crate::event::{Agreement, Finding, Witnessed};
+use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::report::model::RunReport;
 use crate::report::words::{self, count, many, printable};
 
@@ -13,7 +13,11 @@ pub(super) fn section(report: &RunReport) -> String {
     let verdict = &report.verdict;
     let rules = match verdict.proof.rules {
         Agreement { checked: 0, .. } => "rules: no operation to check".to_owned(),
-        Agreement { checked, held } => format!("rules held for {} of {}", count(held), many(checked, "operation")),
+        Agreement { checked, held } => {
+            // A probe's operations are its looks at what is open.
+            let looks = if report.start.probe.is_some() { " (the looks at open connections)" } else { "" };
+            format!("rules held for {} of {}{looks}", count(held), many(checked, "operation"))
+        }
     };
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
@@ -21,9 +25,15 @@ pub(super) fn section(report: &RunReport) -> String {
         None => paragraph(CUT),
     };
     let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
-    let findings = labelled(verdict.findings.iter().map(finding));
+    let findings = labelled(verdict.findings.iter().filter(|it| !is_the_result(report, it)).map(finding));
     let gates = gates::section("", &verdict.gates);
     paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &end
+}
+
+/// Whether a probe's result and what to set say all of it. What fails it is said.
+fn is_the_result(report: &RunReport, finding: &Finding) -> bool {
+    let is_met = report.verdict.probed.as_deref().is_some_and(|probed| probed.limits.met.is_some());
+    is_met && finding.severity == Severity::Limit && !report.policy.fails_on(finding.severity)
 }
 
 /// Behind an exit code that is told again and is not the one of the process that tells it.

@@ -1,12 +1,12 @@
 //! The result of a probe in one sentence.
 
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Probe, ProbePhase, Scope};
-use crate::judge::Probed;
-use crate::protocol::FailureKind;
+use crate::judge::{Probed, is_lock};
+use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
-pub(super) fn result(probed: &Probed, probe: Probe) -> String {
+pub(super) fn result(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let connections = many(limits.given as u64, "connection");
     match &limits.met {
@@ -16,7 +16,7 @@ pub(super) fn result(probed: &Probed, probe: Probe) -> String {
         }
         None => format!("{connections} so far, and no limit was met yet"),
         Some(met) if limits.given == 0 => nothing(met),
-        Some(met) => given(probed, met),
+        Some(met) => given(probed, met, protocol),
     }
 }
 
@@ -35,30 +35,28 @@ fn nothing(met: &LimitMet) -> String {
     if is_rate {
         return "no connection now: the server throttles".to_owned();
     }
-    format!("no connection now: the first one was refused, so that {} hold all there are", others(&met.scopes))
+    let later = if met.again_within_us.is_some() { "; after the hold there was room for one" } else { "" };
+    format!("no connection now: the first one was refused, so that {} held all there are{later}", others(&met.scopes))
 }
 
-fn given(probed: &Probed, met: &LimitMet) -> String {
-    let number = probed.limits.given as u64;
-    let more = many(number, "more connection");
-    let others = others(&met.scopes);
+fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
+    let number = many(probed.limits.given as u64, "connection");
+    let beside = format!("{number}, beside those that {} hold now", others(&met.scopes));
     match (met.kept_by, met.kind) {
         (KeptBy::Slowing, _) => slowed(probed),
-        (KeptBy::EndingOldest, _) => {
-            format!("{more} than what {others} hold now; for one beyond that the server ends the oldest")
+        (KeptBy::EndingOldest, _) => format!("{beside}; for one more the server ends the oldest"),
+        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends another"),
+        (KeptBy::RefusingNewest, _) if protocol == Protocol::Pop3 && met.failure.as_ref().is_some_and(is_lock) => {
+            format!("{number}: a maildrop has one owner at a time (RFC 1939)")
         }
-        (KeptBy::EndingAnother, _) => {
-            format!("{more} than what {others} hold now; for one beyond that the server ends another")
-        }
-        (KeptBy::RefusingNewest, LimitKind::Count) => format!("{more} than what {others} hold now"),
+        (KeptBy::RefusingNewest, LimitKind::Count) => beside,
         (KeptBy::RefusingNewest, LimitKind::Rate) => format!(
-            "{} in {}, then no more for a time: the server limits how many come, not how many are open",
-            many(number, "connection"),
+            "{number} in {}, then no more for a time: the server limits how many come, not how many are open",
             span(met.within_us)
         ),
         (KeptBy::RefusingNewest, LimitKind::Unclear) => format!(
-            "{more} than what {others} hold now, or as many as come in {}: it cannot be told whether the server counts those \
-             that are open or those that come",
+            "{beside}, or as many as come in {}: it cannot be told whether the server counts those that are open or those \
+             that come",
             span(met.within_us)
         ),
     }
@@ -68,11 +66,12 @@ fn given(probed: &Probed, met: &LimitMet) -> String {
 fn slowed(probed: &Probed) -> String {
     let counted: Vec<_> =
         probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count && it.failure.is_none()).collect();
-    let Some((last, before)) = counted.split_last() else { return String::new() };
+    let Some((before, [slow, last])) = counted.split_last_chunk() else { return String::new() };
     let usual = before.iter().map(|it| it.took_us).max().unwrap_or_default();
     format!(
-        "{} as quick as any; the next one took {}, and those before {} at most: a penalty, or a queue",
+        "{} as quick as any; the next two took {} and {}, and those before {} at most: a penalty, or a queue",
         many(before.len() as u64, "connection"),
+        span(slow.took_us),
         span(last.took_us),
         span(usual)
     )
