@@ -23,9 +23,9 @@ pub const SPEC: Spec = Spec {
                 in IMAP, in the greeting in SMTP. It has nothing to do with the password, though many programs say so. \
                 The figure counts our open connections, and those being opened if the server may have let them in by \
                 then; other clients of the same user (a phone, another machine) may hold the rest. Known limits: Gmail \
-                15 an account, Exchange Online 16, Dovecot 10 a user and address (mail_max_userip_connections), Courier \
-                4 an address (MAXPERIP), which closes one more without a word: it is probably a limit where others of \
-                ours go on.",
+                15 an account, Exchange Online 16 to 20, Dovecot 10 a user and address (mail_max_userip_connections), \
+                Courier 4 an address (MAXPERIP), which closes one more without a word: it is probably a limit where \
+                others of ours go on.",
         example,
         cure: "Client: cap it (max_connections waits instead of dialling), share one connection (use-main), close what idles. \
                Administrator: Dovecot counts by user and address, so a webmail host or an office behind one address needs \

@@ -50,6 +50,8 @@ struct Documented {
     protocols: Vec<Protocol>,
     /// At once; nobody says where there is none.
     connections: Option<u64>,
+    /// The most that somebody was given, where they differ.
+    up_to: Option<u64>,
     /// New ones, every so many seconds.
     rate: Option<u64>,
     every: Option<u64>,
@@ -182,7 +184,8 @@ impl Documented {
     /// `15 connections an account`, `300 new connections a minute and address`; none where nobody says.
     fn limits(&self) -> Option<String> {
         let per = self.per.as_deref().map(|per| format!(" for each {per}")).unwrap_or_default();
-        let count = self.connections.map(|count| format!("{count} connections at once"));
+        let up_to = self.up_to.map(|most| format!(" to {most}")).unwrap_or_default();
+        let count = self.connections.map(|count| format!("{count}{up_to} connections at once"));
         let rate = self.rate.zip(self.every).map(|(rate, every)| format!("{rate} new connections in {every} s"));
         let limits: Vec<String> = count.into_iter().chain(rate).collect();
         (!limits.is_empty()).then(|| limits.join(" and ") + &per)
