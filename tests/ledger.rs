@@ -118,7 +118,7 @@ fn kept(events: &[Event]) -> Vec<(&'static str, usize)> {
         for (_, detector, most) in &mut detectors {
             detector.see(event, &ledger);
             // To show it costs more than all else here, and what grows with the run is there at the end too.
-            if event.seq % 2000 == 0 {
+            if event.seq % 6000 == 0 {
                 *most = format!("{detector:?}").len().max(*most);
             }
         }

@@ -221,8 +221,11 @@ mod table {
     fn no_line_is_wider_than_80_columns() {
         for run in [ordinary(8, 100), limited(8, 3, 100, true), nasty(), ordinary(500, 2), ordinary(0, 0)] {
             let file = bytes(&run.file());
-            for (each, rows) in [(false, Some(20)), (true, Some(12)), (false, Some(0)), (true, None)] {
-                for line in tool::told(&file, each, rows).lines() {
+            let report = tool::begun(&file);
+            let each = tool::told(&file, true, None);
+            let tables = [Some(20), Some(0)].map(|rows| mailconn::report::table(&report, rows));
+            for text in tables.iter().chain([&each]) {
+                for line in text.lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));
                     assert_eq!(line.trim_end(), line, "blanks at the end");
                 }

@@ -170,7 +170,7 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE", help_heading = "Users")]
     pub password_file: Option<PathBuf>,
 
-    /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP
+    /// The limit on connections: of a user in IMAP and POP3, of an address in SMTP; with --like as that server counts
     #[arg(long, value_name = "N", help_heading = "Behaviour")]
     pub connections: Option<usize>,
     /// A limit by what it counts: user=7, address=5, user+address=3 or total=20; repeatable
@@ -182,6 +182,9 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "LIMIT", help_heading = "Behaviour")]
     pub limit: Vec<Limit>,
     /// Refuse in the words of a server or a provider, and keep the limits that it is documented to have, unless one is given
+    ///
+    /// A limit that is given is refused in these words too, wherever they are known. In a protocol, a scope or a stage for which
+    /// they are not, the sandbox has its own words; without a limit that is documented, it has none.
     #[arg(long, value_parser = choices::likes(), value_name = "NAME", help_heading = "Behaviour")]
     pub like: Option<Like>,
     /// Whether a POP3 session has its maildrop to itself

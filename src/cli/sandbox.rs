@@ -60,7 +60,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let log = args.log.then(|| Log::new(json));
     let options = Options {
         users: args.user.iter().map(|name| User::new(name, &password)).collect(),
-        limits: all_limits(args.connections, limits(args.connections, &args.limit, args.like)),
+        limits: all_limits(args.connections, args.like, limits(args.connections, &args.limit, args.like)),
         like: args.like,
         maildrops: args.maildrops,
         latency: args.latency,
@@ -169,8 +169,9 @@ pub fn limits(connections: Option<usize>, asked: &[Limit], like: Option<Like>) -
 }
 
 /// Those, and what the short form is short for.
-pub fn all_limits(connections: Option<usize>, more: Vec<Limit>) -> Vec<Limit> {
-    connections.map(Limit::connections).into_iter().flatten().chain(more).collect()
+pub fn all_limits(connections: Option<usize>, like: Option<Like>, more: Vec<Limit>) -> Vec<Limit> {
+    let counts = |most| like.map_or_else(|| Limit::connections(most), |like| like.connections(most));
+    connections.map(counts).into_iter().flatten().chain(more).collect()
 }
 
 fn check_names(users: &[String]) -> Result<()> {

@@ -67,7 +67,7 @@ impl Target {
                 let maildrops = maildrops.unwrap_or(usual);
                 let options = Options {
                     users,
-                    limits: all_limits(connections, limits),
+                    limits: all_limits(connections, like, limits),
                     like,
                     maildrops,
                     latency,

@@ -74,17 +74,18 @@ impl Like {
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Courier => "4 from an address, with SMTP 5; one too many is closed without a word",
-            Self::Cyrus => "Its words for too many of a user or from an address (IMAP, POP3)",
-            Self::Dovecot => "10 of a user from an address",
-            Self::Exim => "SMTP: 20 in all",
-            Self::Gmail => "IMAP: 15 of a user; SMTP: its words for too many sign-ins",
-            Self::Mox => "IMAP and SMTP: 30 from an address, and 300 a minute",
+            Self::Courier => "IMAP, POP3: 4 from an address; SMTP: 5; one too many is closed without a word",
+            Self::Cyrus => "IMAP, POP3: no limit; its words for too many of a user or from an address",
+            Self::Dovecot => "IMAP, SMTP, POP3: 10 of a user from an address",
+            Self::Exim => "SMTP: 20 in all; its words for those and for too many from an address",
+            Self::Gmail => "IMAP: 15 of a user; SMTP: no limit, its words for too many sign-ins; POP3: nothing",
+            Self::Mox => "IMAP, SMTP: 30 from an address, and 300 a minute",
             Self::Outlook => {
-                "Exchange Online: 16 of a user by IMAP, 3 by SMTP; one too many signs in, and its first command fails"
+                "Exchange Online. IMAP: 16 of a user (known are 16 to 20), SMTP: 3; one too many signs in, and its first \
+                 command fails"
             }
             Self::Postfix => "SMTP: 50 from an address; it has the same words for a rate",
-            Self::Yahoo => "IMAP: its words for a rate",
+            Self::Yahoo => "IMAP: no limit; its words for a rate",
         }
     }
 
@@ -124,7 +125,22 @@ impl Like {
         }
     }
 
-    /// What it says of such a refusal, where that is known.
+    /// What [`Limit::connections`] is in its place: in each protocol what it counts, refused where it refuses, if its words
+    /// for that are known.
+    #[must_use]
+    pub fn connections(self, most: usize) -> [Limit; 3] {
+        let own = match self {
+            Self::Cyrus => [Protocol::Imap, Protocol::Pop3]
+                .map(|protocol| Limit { protocol: Some(protocol), ..Limit::new(Scope::User, most) })
+                .into(),
+            _ => self.limits(),
+        };
+        let own = |protocol| own.iter().find(|limit| limit.protocol == protocol && limit.within.is_none());
+        Limit::connections(most).map(|usual| own(usual.protocol).map_or(usual, |limit| Limit { most, ..*limit }))
+    }
+
+    /// What it says of such a refusal, where that is known. Words that do not say whose connections are counted are those of
+    /// any count.
     pub(super) fn words(self, refused: &Refused) -> Option<Words> {
         use LimitStage::{After, Greeting, SignIn};
         use Protocol::{Imap, Pop3, Smtp};
@@ -151,10 +167,10 @@ impl Like {
             (Self::Exim, Smtp, Scope::Address, Greeting, None) => {
                 words("421", "Too many concurrent SMTP connections from this IP address; please try again later.")
             }
-            (Self::Gmail, Imap, Scope::User, SignIn | After, None) => {
+            (Self::Gmail, Imap, _, Greeting | SignIn | After, None) => {
                 words("ALERT", "Too many simultaneous connections. (Failure)")
             }
-            (Self::Gmail, Imap, Scope::User, After, Some(_)) => {
+            (Self::Gmail, Imap, _, After, Some(_)) => {
                 words("OVERQUOTA", "Account exceeded command or bandwidth limits. (Failure)")
             }
             (Self::Gmail, Smtp, _, SignIn, Some(_)) => {
@@ -168,14 +184,14 @@ impl Like {
                     "too many open connections from your ip or network"
                 },
             ),
-            (Self::Outlook, Imap, Scope::User, After, None) => {
+            (Self::Outlook, Imap, _, After, None) => {
                 Some(Words { is_bad: true, farewell: Some("Connection closed. 14"), ..Words::new("", NOT_CONNECTED) })
             }
-            (Self::Outlook, Imap, Scope::User, After, Some(_)) => {
+            (Self::Outlook, Imap, _, After, Some(_)) => {
                 let text = format!("Request is throttled. Suggested Backoff Time: {} milliseconds", wait.as_millis());
                 Some(Words { is_bad: true, ..Words::new("", &text) })
             }
-            (Self::Outlook, Smtp, Scope::User, SignIn | After, None) => words(
+            (Self::Outlook, Smtp, _, SignIn | After, None) => words(
                 "432 4.3.2",
                 "Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information. \
                  [Hostname=OS0PR01MB6099.jpnprd01.prod.outlook.com]",

@@ -86,11 +86,12 @@ impl Limits {
         }
     }
 
-    /// Sets the limits of [`Limit::connections`], or lifts them. Whoever is here stays, however many they are, and counts.
+    /// Sets the limits of [`Limit::connections`], as the one counts that it is to be like, or lifts them. Whoever is here stays, however many they are, and counts.
     pub fn change(&self, most: Option<usize>) {
         let mut standing = lock(&self.standing);
         let Standing { limits, present, .. } = &mut *standing;
-        for new in Limit::connections(most.unwrap_or_default()) {
+        let number = most.unwrap_or_default();
+        for new in self.like.map_or_else(|| Limit::connections(number), |like| like.connections(number)) {
             match (most, limits.iter_mut().find(|counts| counts.limit.counts_as(&new))) {
                 (None, _) => limits.retain(|counts| !counts.limit.counts_as(&new)),
                 (Some(_), Some(counts)) => counts.limit = new,

@@ -403,7 +403,7 @@ fn held(events: &[Event]) -> [usize; 4] {
         for refused in figures.sessions.take_settled() {
             detectors.iter_mut().for_each(|detector| detector.refused(&refused, &ledger));
         }
-        if number % 97 == 0 {
+        if number % 397 == 0 {
             let held: usize = detectors.iter().map(|detector| format!("{detector:?}").len()).sum();
             let quarter = &mut most[number * 4 / events.len()];
             *quarter = held.max(*quarter);

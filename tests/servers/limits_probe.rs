@@ -35,24 +35,30 @@ fn all_ended(log: &Log) -> bool {
 
 #[test]
 fn the_number_that_dovecot_is_set_to_is_found_with_its_scope_stage_and_setting() {
-    for number in [3, 7, 10] {
-        let server = PrivateDovecot::builder().max_connections(number).start();
-        let (_, limits) = answered(probe(Protocol::Imap, &server));
-        assert_eq!((&limits["given"], &limits["ended"]), (&number.into(), &0.into()), "{limits:#}");
-        let met = &limits["met"];
-        assert_eq!(
-            (&met["kind"], &met["kept_by"], &met["stage"], &met["stated"]),
-            (&"count".into(), &"refusing-newest".into(), &"auth".into(), &number.into()),
-            "{limits:#}"
-        );
-        assert_eq!(met["scopes"], serde_json::json!(["user-and-address"]), "{limits:#}");
-        assert!(limits["release"]["free_after_us"].as_u64().is_some_and(|free| free < 5_000_000), "{limits:#}");
+    std::thread::scope(|scope| {
+        for number in [3, 7, 10] {
+            scope.spawn(move || its_number_is_found(number));
+        }
+    });
+}
 
-        let log = server.wait_for(SOON, |log| all_ended(log) && log.sessions.len() > number);
-        assert_left_as_found(&log, number + 1);
-        assert_eq!(log.limit_refusals().count(), 2, "{:#?}", log.turned_away);
-        assert_eq!(log.turned_away.len(), 2, "{:#?}", log.turned_away);
-    }
+fn its_number_is_found(number: usize) {
+    let server = PrivateDovecot::builder().max_connections(number).start();
+    let (_, limits) = answered(probe(Protocol::Imap, &server));
+    assert_eq!((&limits["given"], &limits["ended"]), (&number.into(), &0.into()), "{limits:#}");
+    let met = &limits["met"];
+    assert_eq!(
+        (&met["kind"], &met["kept_by"], &met["stage"], &met["stated"]),
+        (&"count".into(), &"refusing-newest".into(), &"auth".into(), &number.into()),
+        "{limits:#}"
+    );
+    assert_eq!(met["scopes"], serde_json::json!(["user-and-address"]), "{limits:#}");
+    assert!(limits["release"]["free_after_us"].as_u64().is_some_and(|free| free < 5_000_000), "{limits:#}");
+
+    let log = server.wait_for(SOON, |log| all_ended(log) && log.sessions.len() > number);
+    assert_left_as_found(&log, number + 1);
+    assert_eq!(log.limit_refusals().count(), 2, "{:#?}", log.turned_away);
+    assert_eq!(log.turned_away.len(), 2, "{:#?}", log.turned_away);
 }
 
 #[test]

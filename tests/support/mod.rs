@@ -8,6 +8,7 @@ pub mod folded;
 pub mod foreign;
 pub mod postfix_log;
 pub mod rules;
+pub mod sample;
 pub mod supervision;
 pub mod tokens;
 pub mod tool;

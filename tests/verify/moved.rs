@@ -5,6 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::traces::{RUNS, doctored, doubts, number, trace_of};
+use crate::support::sample::places;
+
+fn kind(event: &Value) -> Option<&str> {
+    event["event"].as_str()
+}
 
 #[test]
 fn a_file_as_it_was_written_holds_and_putting_it_right_changes_nothing() {
@@ -19,8 +24,7 @@ fn a_file_as_it_was_written_holds_and_putting_it_right_changes_nothing() {
 fn an_event_taken_out_put_in_twice_or_moved_breaks_the_sequence() {
     for args in RUNS {
         let trace = trace_of(args);
-        // The numbers break wherever it is; each place is tried where they are put right.
-        for at in (0..trace.len()).step_by(4) {
+        for at in places(trace.iter().map(kind)) {
             let mut without = trace.clone();
             without.remove(at);
             assert!(!doubts(&without).is_empty(), "{args}: without {}", trace[at]);
@@ -40,7 +44,7 @@ fn an_event_taken_out_put_in_twice_or_moved_breaks_the_sequence() {
 fn an_event_taken_out_is_missed_though_all_numbers_are_put_right() {
     for args in RUNS {
         let trace = trace_of(args);
-        for at in 0..trace.len() {
+        for at in places(trace.iter().map(kind)) {
             let mut without = trace.clone();
             let gone = without.remove(at);
             know(&mut without, |known| known.saturating_sub(u64::from(known > at as u64)));
@@ -53,7 +57,7 @@ fn an_event_taken_out_is_missed_though_all_numbers_are_put_right() {
 fn an_event_put_in_twice_is_noticed_though_all_numbers_are_put_right() {
     for args in RUNS {
         let trace = trace_of(args);
-        for at in 0..trace.len() {
+        for at in places(trace.iter().map(kind)) {
             let mut twice = trace.clone();
             know(&mut twice, |known| known + u64::from(known > at as u64));
             twice.insert(at, twice[at].clone());
@@ -67,8 +71,9 @@ fn two_events_that_change_places_are_noticed_unless_it_could_have_been_so() {
     let (mut noticed, mut equivalent) = (0, 0);
     for args in RUNS {
         let trace = trace_of(args);
-        for at in 1..trace.len() {
-            let (first, second) = (&trace[at - 1], &trace[at]);
+        for before in places(trace.windows(2).map(|two| (kind(&two[0]), kind(&two[1])))) {
+            let at = before + 1;
+            let (first, second) = (&trace[before], &trace[at]);
             let mut moved = trace.clone();
             moved.swap(at - 1, at);
             // Each takes the other's time.

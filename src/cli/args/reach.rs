@@ -38,7 +38,7 @@ pub struct ServerArgs {
     /// SMTP sessions introduce themselves by a name made of session and run, which the server's log then shows
     #[arg(long, help_heading = "Server")]
     pub ehlo_label: bool,
-    /// The sandbox's limit on connections of a user
+    /// The sandbox's limit on connections of a user; with --sandbox-like counted as that server does
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
     /// A limit of the sandbox, by what it counts: user=7, address=5, user+address=3 or total=20; repeatable
@@ -50,6 +50,9 @@ pub struct ServerArgs {
     #[arg(long, value_name = "LIMIT", help_heading = "Server")]
     pub sandbox_limit: Vec<Limit>,
     /// The sandbox refuses in the words of a server or a provider, and keeps the limits that it is documented to have, unless one is given
+    ///
+    /// A limit that is given is refused in these words too, wherever they are known. In a protocol, a scope or a stage for which
+    /// they are not, the sandbox has its own words; without a limit that is documented, it has none.
     #[arg(long, value_parser = choices::likes(), value_name = "NAME", help_heading = "Server")]
     pub sandbox_like: Option<Like>,
     /// Whether a POP3 session of the sandbox has its maildrop to itself [default: locked; in a scenario shared]

@@ -57,6 +57,21 @@ const SAID: &[(&str, &str, &str, &str, &str)] = &[
         "421 Too many concurrent SMTP connections from this IP address; please try again later.",
     ),
     ("gmail", "imap", "user=2", "limit-connections at auth", "NO [ALERT] Too many simultaneous connections. (Failure)"),
+    // They do not say whose connections it counts.
+    (
+        "gmail",
+        "imap",
+        "user+address=2",
+        "limit-connections at auth",
+        "NO [ALERT] Too many simultaneous connections. (Failure)",
+    ),
+    (
+        "gmail",
+        "imap",
+        "address=2",
+        "limit-connections at greeting",
+        "* BYE [ALERT] Too many simultaneous connections. (Failure)",
+    ),
     (
         "gmail",
         "imap",
@@ -153,6 +168,41 @@ fn each_one_is_heard_in_its_own_words() {
     for &(like, protocol, limit, word, line) in SAID {
         let (failure, heard) = refusal(protocol, &format!("--sandbox-like {like} --sandbox-limit {limit}"));
         assert_eq!((&*failure, &*heard), (word, line), "{like} {protocol} {limit}");
+    }
+}
+
+/// The short form counts as that server does, and refuses in its words where it would.
+#[test]
+fn the_short_form_keeps_the_words() {
+    for (like, protocol, word, line) in [
+        ("courier", "pop3", "limit-connections at greeting", ""),
+        ("cyrus", "imap", "limit-connections at auth", "NO Too many open connections (3 of 2 for sandbox)"),
+        (
+            "exim",
+            "smtp",
+            "limit-connections at greeting",
+            "421 Too many concurrent SMTP connections; please try again later.",
+        ),
+        ("gmail", "imap", "limit-connections at auth", "NO [ALERT] Too many simultaneous connections. (Failure)"),
+        ("mox", "imap", "limit-connections at greeting", "* BYE too many open connections from your ip or network"),
+        ("outlook", "imap", "limit-connections at operation", "BAD User is authenticated but not connected."),
+        ("outlook", "smtp", "limit-connections at operation", OF_EXCHANGE),
+        // Nothing is known of these: they are the sandbox's own.
+        (
+            "gmail",
+            "smtp",
+            "limit-connections at greeting",
+            "421 4.7.0 localhost Error: too many connections from 127.0.0.1",
+        ),
+        (
+            "yahoo",
+            "imap",
+            "limit-connections at auth",
+            "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=2)",
+        ),
+    ] {
+        let (failure, heard) = refusal(protocol, &format!("--sandbox-like {like} --sandbox-connections 2"));
+        assert_eq!((&*failure, &*heard), (word, line), "{like} {protocol}");
     }
 }
 

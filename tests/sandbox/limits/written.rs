@@ -88,6 +88,23 @@ fn flags_that_make_no_sense_are_refused_in_one_line() {
     }
 }
 
+/// Where its words are known, and what its limit is there.
+#[test]
+fn the_help_says_of_each_one_what_is_known_in_which_protocol() {
+    for command in ["run --help", "limits --help", "sandbox --help"] {
+        let help = end(&mut mailconn(command.split(' '))).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for known in [
+            "courier: IMAP, POP3: 4 from an address; SMTP: 5;",
+            "dovecot: IMAP, SMTP, POP3: 10 of a user",
+            "gmail: IMAP: 15 of a user; SMTP: no limit, its words for too many sign-ins; POP3: nothing",
+            "outlook: Exchange Online. IMAP: 16 of a user (known are 16 to 20), SMTP: 3;",
+            "yahoo: IMAP: no limit;",
+        ] {
+            assert!(help.contains(known), "{command}: {known}\n{help}");
+        }
+    }
+}
+
 #[test]
 fn a_run_says_what_the_sandbox_was_like() {
     let sandbox = |args: &str| run(&format!("-n 1 --format json {args}")).json()["sandbox"].clone();
