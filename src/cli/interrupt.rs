@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rlimit::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -13,6 +14,8 @@ use signal_hook::iterator::{Handle, Signals};
 use mailconn::report::Output;
 use mailconn::workload::Control;
 
+/// The same signal within that time is the same Ctrl-C: the terminal sends it, and a parent passes it on.
+const ECHO: Duration = Duration::from_millis(200);
 /// Where the kernel says what it does with a core dump.
 const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
 /// Where the kernel says which signals this process was started to ignore.
@@ -58,12 +61,17 @@ impl Interrupts {
         let handle = signals.handle();
         let control = Arc::clone(control);
         let listener = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut first = None;
             for signal in signals.forever() {
+                if first.is_some_and(|(same, at): (_, Instant)| same == signal && at.elapsed() < ECHO) {
+                    continue;
+                }
                 if control.signal().is_some() {
                     Output::discard_unfinished();
                     std::process::exit(128 + signal);
                 }
                 control.interrupt(signal);
+                first = Some((signal, Instant::now()));
             }
         })?;
         Ok(Self { handle, listener: Some(listener) })

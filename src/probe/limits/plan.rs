@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::{Probe, ProbePhase, ProbeStep};
 use crate::judge::may_be_limit;
-use crate::protocol::{Failure, stated_wait};
+use crate::protocol::{Failure, FailureKind, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.
 const RELEASES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
@@ -66,6 +66,8 @@ pub(super) enum Attempt {
 pub(super) struct Refused {
     /// Whether a limit can be why.
     may_be_limit: bool,
+    /// Whether the server says that it is one on how often.
+    says_rate: bool,
     /// How long the server says to wait.
     wait: Option<Duration>,
 }
@@ -75,6 +77,7 @@ impl Refused {
     pub(super) fn by(failure: &Failure, sign_in_attempted: bool, holds_others: bool) -> Self {
         Self {
             may_be_limit: may_be_limit(failure, sign_in_attempted, holds_others),
+            says_rate: failure.kind == FailureKind::LimitRate,
             wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration),
         }
     }
@@ -100,7 +103,8 @@ pub(super) fn next(probe: &Probe, seen: &[Seen]) -> Option<Step> {
         // The server went away.
         (Count, Attempt::Refused(_)) if last.open == 0 && last.ended > 0 => None,
         (Count, Attempt::Refused(_)) => step(Hold, 1, Before::Hold(hold)),
-        (Hold, Attempt::Refused(refused)) if last.open > 0 => {
+        // A rate that is told in words is not met again and again.
+        (Hold, Attempt::Refused(refused)) if last.open > 0 && !refused.says_rate => {
             // What the server asks for is kept each time.
             step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0].max(refused.wait.unwrap_or_default())))
         }
@@ -170,7 +174,7 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
     const IN: Attempt = Attempt::LetIn { took: Duration::from_millis(20) };
-    const NO: Attempt = Attempt::Refused(Refused { may_be_limit: true, wait: None });
+    const NO: Attempt = Attempt::Refused(Refused { may_be_limit: true, says_rate: false, wait: None });
 
     /// What it is, the probe, what its attempts come to, and the steps that it takes.
     type Case<'a> = (&'a str, &'a Probe, &'a [(Attempt, usize)], &'a str);
@@ -198,9 +202,10 @@ mod tests {
         let more = Probe { max: 8, ..probe };
         let bare = Probe { bare_close: true, ..probe };
         let slow = |took| Attempt::LetIn { took: MS(took) };
-        let otherwise = Attempt::Refused(Refused { may_be_limit: false, wait: None });
-        let waits = |wait| Attempt::Refused(Refused { may_be_limit: true, wait: Some(MS(wait)) });
-        let all: [Case<'_>; 21] = [
+        let otherwise = Attempt::Refused(Refused { may_be_limit: false, says_rate: false, wait: None });
+        let rate = Attempt::Refused(Refused { may_be_limit: true, says_rate: true, wait: None });
+        let waits = |wait| Attempt::Refused(Refused { may_be_limit: true, says_rate: false, wait: Some(MS(wait)) });
+        let all: [Case<'_>; 22] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
             ("a count", &probe, &[(IN, 0), (NO, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 release#1 end"),
@@ -265,6 +270,7 @@ mod tests {
             ("a wrong password", &probe, &[(IN, 0), (otherwise, 0)], "count#1 count#2 end"),
             ("a longer wait", &probe, &[(IN, 0), (waits(3001), 0)], "count#1 count#2 end"),
             ("a wait", &probe, &[(IN, 0), (waits(3000), 0)], "count#1 count#2 hold#1"),
+            ("a rate by its words", &probe, &[(IN, 0), (rate, 0), (rate, 0)], "count#1 count#2 hold#1 end"),
             ("nobody there", &probe, &[(otherwise, 0)], "count#1 end"),
             ("full from the start", &probe, &[(NO, 0), (NO, 0)], "count#1 hold#1 end"),
         ];
