@@ -138,8 +138,9 @@ fn of_run(run: &StoredRun, new: &NewPolicy) -> Option<RunReport> {
 
 fn of_scenario(scenario: StoredScenario, new: &NewPolicy) -> ScenarioReport {
     let policy = new.over(scenario.policy());
-    let end = scenario.end.is_some().then(|| scenario.comes_to(&policy));
-    let proofs = scenario.clients.iter().map(|(_, run)| run.comes_to(&policy).0.proof).collect();
+    let (end, runs) = scenario.comes_to(&scenario.summaries(), &policy);
+    let end = scenario.end.is_some().then_some(end);
+    let proofs = runs.into_iter().map(|(verdict, _)| verdict.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
     ScenarioReport { start: *scenario.start, steps, proofs, end, told_again: new.is_none() }
 }

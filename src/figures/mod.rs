@@ -2,6 +2,7 @@
 
 mod connections;
 mod failures;
+pub mod lists;
 mod operations;
 mod rates;
 mod results;

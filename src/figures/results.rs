@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::lists::{CONNECTIONS, FAILURES, FINDINGS, List, OPERATIONS, SECTIONS, SESSIONS, TASKS, WORKERS};
 use super::summary::Summary;
 use super::tasks::OperationsOn;
 use crate::event::{Ending, Finding, Limits, Proof, RunStart};
@@ -38,7 +39,7 @@ pub type Wanted = BTreeMap<String, BTreeSet<String>>;
 
 /// Rows of one kind, those that are wanted: there may be a hundred thousand.
 struct Rows<'a, R> {
-    name: &'a str,
+    list: List,
     rows: &'a [R],
     key: fn(&R) -> String,
     wanted: Option<&'a Wanted>,
@@ -46,14 +47,15 @@ struct Rows<'a, R> {
 
 impl<R: Serialize> Serialize for Rows<'_, R> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let is_key = |wanted: &Wanted, row| wanted.get(self.name).is_some_and(|keys| keys.contains(&(self.key)(row)));
+        let is_key =
+            |wanted: &Wanted, row| wanted.get(self.list.row).is_some_and(|keys| keys.contains(&(self.key)(row)));
         to.collect_seq(self.rows.iter().filter(|row| self.wanted.is_none_or(|wanted| is_key(wanted, row))))
     }
 }
 
 impl<'a> Results<'a> {
-    const fn rows<R>(&self, name: &'a str, rows: &'a [R], key: fn(&R) -> String) -> Rows<'a, R> {
-        Rows { name, rows, key, wanted: self.wanted }
+    const fn rows<R>(&self, list: List, rows: &'a [R], key: fn(&R) -> String) -> Rows<'a, R> {
+        Rows { list, rows, key, wanted: self.wanted }
     }
 }
 
@@ -84,9 +86,9 @@ impl Serialize for Results<'_> {
             all.serialize_entry("held_up_us", &held_up)?;
         }
         // A section's key is its place: if one is wanted, all are there.
-        let sections = wanted.is_none_or(|wanted| wanted.contains_key("section")).then_some(&*of.sections);
-        all.serialize_entry("sections", sections.unwrap_or_default())?;
-        all.serialize_entry("findings", self.findings)?;
+        let sections = wanted.is_none_or(|wanted| wanted.contains_key(SECTIONS.row)).then_some(&*of.sections);
+        all.serialize_entry(SECTIONS.name, sections.unwrap_or_default())?;
+        all.serialize_entry(FINDINGS.name, self.findings)?;
         all.serialize_entry("verdict", &self.proof)?;
         if let Some(limits) = self.limits {
             all.serialize_entry("limits", limits)?;
@@ -97,21 +99,22 @@ impl Serialize for Results<'_> {
         all.serialize_entry("exit_code", &self.exit_code)?;
         // Gates are about kinds of failures, and a kind may have more ways than rows.
         match wanted {
-            None => all.serialize_entry("failures", &of.failures)?,
-            Some(_) => all.serialize_entry("failures", &kinds(&of.failures_by_kind))?,
+            None => all.serialize_entry(FAILURES.name, &of.failures)?,
+            Some(_) => all.serialize_entry(FAILURES.name, &kinds(&of.failures_by_kind))?,
         }
         all.serialize_entry("other_failures", &of.other_failures)?;
-        all.serialize_entry("workers", &self.rows("worker", &of.workers, |row| row.worker.to_string()))?;
-        all.serialize_entry("by_operation", &self.rows("operation", &of.by_operation, |row| row.name.to_owned()))?;
+        all.serialize_entry(WORKERS.name, &self.rows(WORKERS, &of.workers, |row| row.worker.to_string()))?;
+        all.serialize_entry(OPERATIONS.name, &self.rows(OPERATIONS, &of.by_operation, |row| row.name.to_owned()))?;
         // Whether all connections have a row is seen from their number: if one is wanted, all are there.
-        let connections = wanted.is_none_or(|wanted| wanted.contains_key("connection")).then_some(&*of.by_connection);
-        all.serialize_entry("by_connection", connections.unwrap_or_default())?;
+        let connections =
+            wanted.is_none_or(|wanted| wanted.contains_key(CONNECTIONS.row)).then_some(&*of.by_connection);
+        all.serialize_entry(CONNECTIONS.name, connections.unwrap_or_default())?;
         all.serialize_entry("operations_on_other_connections", &of.on_other_connections)?;
         all.serialize_entry("executor", &start.map(|start| start.executor))?;
         all.serialize_entry("dispose", &start.map(|start| start.dispose))?;
         all.serialize_entry("operations_on", &OperationsOn::of(of.tasks.iter().flat_map(|task| &task.used)))?;
-        all.serialize_entry("tasks", &self.rows("task", &of.tasks, |row| row.task.to_string()))?;
-        all.serialize_entry("sessions", &self.rows("session", &of.sessions, |row| row.session.to_string()))?;
+        all.serialize_entry(TASKS.name, &self.rows(TASKS, &of.tasks, |row| row.task.to_string()))?;
+        all.serialize_entry(SESSIONS.name, &self.rows(SESSIONS, &of.sessions, |row| row.session.to_string()))?;
         all.serialize_entry("other_sessions", &of.rest)?;
         all.end()
     }

@@ -10,6 +10,7 @@ use super::metrics::{Measured, Metric, Reading};
 use super::settings::{Differs, Setting, differences, settings, settings_of};
 use super::stored::{Content, Stored};
 use crate::event::{Baseline, RunStart, Unreadable};
+use crate::figures::lists::{FAILURES, FINDINGS, SESSIONS};
 use crate::protocol::FailureKind;
 
 /// A document is no longer, in bytes.
@@ -82,7 +83,7 @@ impl Earlier {
         if document.get("reports").is_some() || document.get("scenarios").is_some() {
             return Err(NoRun::NotOne);
         }
-        let run_id = document["run_id"].as_str().filter(|_| document.get("sessions").is_some());
+        let run_id = document["run_id"].as_str().filter(|_| document.get(SESSIONS.name).is_some());
         let run_id = run_id.ok_or(NoRun::Neither)?.to_owned();
         let exit_code = document["exit_code"].as_u64();
         let flaw = exit_code.is_none().then(|| "it is not whole: the run's end is not in it".to_owned());
@@ -129,8 +130,8 @@ impl Earlier {
 
     /// How often each finding was made and each failure met, by the names of their metrics; none where that was not to be seen.
     pub fn counts(&self) -> impl Iterator<Item = (String, Option<u64>)> {
-        let findings = ALL.iter().map(|spec| ("findings", spec.id));
-        let failures = FailureKind::ALL.iter().map(|kind| ("failures", kind.name()));
+        let findings = ALL.iter().map(|spec| (FINDINGS.row, spec.id));
+        let failures = FailureKind::ALL.iter().map(|kind| (FAILURES.row, kind.name()));
         findings.chain(failures).map(|(row, key)| {
             let name = format!("{row}[{key}].count");
             let gate = Gate::parse(&format!("{name} > 0")).ok();

@@ -9,6 +9,7 @@ use serde_json::{Number, Value};
 use super::findings;
 use crate::allocator::{ConnectionId, Reason};
 use crate::event::{Executor, HALVES, Micros};
+use crate::figures::lists::{self, List};
 use crate::figures::{CONNECTION_ROWS, FAILURE_ROWS, NEEDED, Results, SESSION_ROWS};
 use crate::protocol::{FailureKind, Operation};
 
@@ -49,19 +50,18 @@ pub enum Worse {
     Neither,
 }
 
-/// Rows that have a key: what metrics call them, their field in the document, the field of each that is its key, and an example
-/// of one. Without such a field the key of a row is its place, or its own name.
-const KEYED: [(&str, &str, &str, &str); 10] = [
-    ("operation", "by_operation", "operation", "fetch"),
-    ("worker", "workers", "worker", "w0"),
-    ("connection", "by_connection", "connection", "main"),
-    ("task", "tasks", "task", "t0"),
-    ("section", "sections", "", "0"),
-    ("session", "sessions", "session", "#1"),
-    ("findings", "findings", "id", findings::CONNECTIONS),
-    ("failures", "failures", "kind", "limit-rate"),
-    ("reasons", "reasons", "", "default"),
-    ("connections", "connections", "", "#1"),
+/// Rows that have a key, with an example of one.
+const KEYED: [(List, &str); 10] = [
+    (lists::OPERATIONS, "fetch"),
+    (lists::WORKERS, "w0"),
+    (lists::CONNECTIONS, "main"),
+    (lists::TASKS, "t0"),
+    (lists::SECTIONS, "0"),
+    (lists::SESSIONS, "#1"),
+    (lists::FINDINGS, findings::CONNECTIONS),
+    (lists::FAILURES, "limit-rate"),
+    (lists::REASONS, "default"),
+    (lists::GIVEN, "#1"),
 ];
 
 const RUN: &str = "";
@@ -265,8 +265,8 @@ impl Unit {
 /// Each kind of rows that have a key, with an example of one, and their list in the JSON document.
 pub fn keyed() -> impl Iterator<Item = (&'static str, &'static str)> {
     static NAMES: LazyLock<Vec<String>> =
-        LazyLock::new(|| KEYED.iter().map(|(row, _, _, key)| format!("{row}[{key}]")).collect());
-    NAMES.iter().zip(KEYED).map(|(name, (_, list, ..))| (&**name, list))
+        LazyLock::new(|| KEYED.iter().map(|(list, key)| format!("{}[{key}]", list.row)).collect());
+    NAMES.iter().zip(KEYED).map(|(name, (list, _))| (&**name, list.name))
 }
 
 impl Metric {
@@ -274,7 +274,7 @@ impl Metric {
     #[must_use]
     pub fn example(&self) -> String {
         let mut name = self.name.clone();
-        for (row, _, _, key) in KEYED {
+        for (List { row, .. }, key) in KEYED {
             name = name.replace(&format!("{row}[]"), &format!("{row}[{key}]"));
         }
         name
@@ -374,9 +374,6 @@ impl Measured {
             }
             rest = behind.trim_start_matches('.');
         }
-        if rest.starts_with("operations_on.") && self.0["executor"] == Executor::Threads.name() {
-            return Reading::None("the run had no tasks".to_owned());
-        }
         let found: Vec<&Number> = at.iter().filter_map(|at| place(at, rest)?.as_number()).collect();
         match *found.as_slice() {
             [] => at.iter().find_map(|at| too_few(at, rest)).map_or_else(not_measured, Reading::None),
@@ -390,10 +387,10 @@ impl Measured {
 impl Measured {
     /// Why a row of that name may be missing, or may say less than there was: there were too many.
     fn left_out(&self, row: &str, key: &str, is_missing: bool) -> Option<String> {
-        let list = |name: &str| self.0[name].as_array();
+        let all = |list: List| self.0[list.name].as_array();
         let more = |name: &str| place(&self.0, name).and_then(Value::as_u64).is_some_and(|more| more > 0);
         let main = ConnectionId::MAIN.to_string();
-        let others = || list("by_connection").into_iter().flatten().filter(|row| row["connection"] != main).count();
+        let others = || all(lists::CONNECTIONS).into_iter().flatten().filter(|row| row["connection"] != main).count();
         // Earlier versions left main out too, if it came late.
         let had_it = || key != main || self.0["connections"]["main_opened"] == true;
         match row {
@@ -404,16 +401,19 @@ impl Measured {
                 "only the first {SESSION_ROWS} bad sessions and the newest {SESSION_ROWS} others have rows of their own"
             )),
             // Where failures are no list, they are counted by their kinds.
-            "failures" if list("failures").is_some() && more("other_failures") => {
+            "failures" if all(lists::FAILURES).is_some() && more("other_failures") => {
                 Some(format!("only the first {FAILURE_ROWS} ways of failing have rows of their own"))
             }
             _ => None,
         }
     }
 
-    /// Why nothing could be seen of what it is about, if nothing could: a finding that was not looked for all over, or the
-    /// server's own record where there is none.
+    /// Why nothing could be seen of what it is about, if nothing could: a finding that was not looked for all over, the
+    /// server's own record where there is none, or tasks.
     fn unseen(&self, metric: &Metric, keys: &[String]) -> Option<String> {
+        if metric.name.starts_with("operations_on.") && self.0["executor"] == Executor::Threads.name() {
+            return Some("the run had no tasks".to_owned());
+        }
         let finding = keys.first().filter(|_| metric.name.starts_with("findings[]."));
         let by_record =
             metric.name.starts_with("verdict.witness.") || finding.is_some_and(|id| id == findings::OF_THE_RECORD);
@@ -428,12 +428,14 @@ impl Measured {
 
 /// The rows of that name with that key.
 fn rows<'a>(of: &'a Value, name: &str, key: &str) -> Vec<&'a Value> {
-    let Some((_, field, id, _)) = KEYED.iter().find(|(row, ..)| *row == name) else { return Vec::new() };
-    match &of[field] {
+    let Some((List { name, key: id, .. }, _)) = KEYED.iter().find(|(list, _)| list.row == name) else {
+        return Vec::new();
+    };
+    match &of[name] {
         Value::Array(rows) if id.is_empty() => {
             key.parse().ok().and_then(|at: usize| rows.get(at)).into_iter().collect()
         }
-        Value::Array(rows) => rows.iter().filter(|row| row[id] == key).collect(),
+        Value::Array(rows) => rows.iter().filter(|row| row[*id] == key).collect(),
         named => named.get(key).into_iter().collect(),
     }
 }

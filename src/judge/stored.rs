@@ -11,6 +11,7 @@ use crate::event::{
     Ahead, ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart,
     Step, Unreadable, What,
 };
+use crate::figures::Summary;
 use crate::ledger::Analysis;
 
 /// So many bytes are read at once.
@@ -179,10 +180,14 @@ impl StoredRun {
     /// What it comes to by that policy, and the `run-end` that says so.
     #[must_use]
     pub fn comes_to(&self, policy: &Policy) -> (Verdict, RunEnd) {
-        let summary = self.judge.summary();
-        let verdict = self.judge.verdict(&summary, policy);
+        self.judged(&self.judge.summary(), policy)
+    }
+
+    /// The same, from the figures that its judge has.
+    pub(super) fn judged(&self, summary: &Summary, policy: &Policy) -> (Verdict, RunEnd) {
+        let verdict = self.judge.verdict(summary, policy);
         let ending = self.judge.known().ending().unwrap_or_default();
-        let end = run_end(ending, &summary, &verdict, policy.clone());
+        let end = run_end(ending, summary, &verdict, policy.clone());
         (verdict, end)
     }
 
@@ -329,17 +334,25 @@ impl StoredScenario {
         first.or_else(|| self.end.as_ref().map(|end| end.judged_by.clone())).unwrap_or_default()
     }
 
-    /// What it comes to by that policy, and the `scenario-end` that says so.
+    /// The figures of each of its clients.
     #[must_use]
-    pub fn comes_to(&self, policy: &Policy) -> ScenarioEnd {
-        let client = |(name, run): &(String, StoredRun)| {
-            let (verdict, end) = run.comes_to(policy);
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.clients.iter().map(|(_, run)| run.judge.summary()).collect()
+    }
+
+    /// The `scenario-end` that says what it comes to by that policy, and what each of its clients does. The summaries are
+    /// theirs.
+    #[must_use]
+    pub fn comes_to(&self, summaries: &[Summary], policy: &Policy) -> (ScenarioEnd, Vec<(Verdict, RunEnd)>) {
+        let runs = self.clients.iter().zip(summaries).map(|((_, run), summary)| run.judged(summary, policy));
+        let runs: Vec<(Verdict, RunEnd)> = runs.collect();
+        let client = |((name, run), (verdict, end)): (&(String, StoredRun), &(Verdict, RunEnd))| {
             let run_id = run.judge.known().start().map_or("", |start| &*start.run_id);
-            client_end(name, run_id, &verdict, end.connections.still_open)
+            client_end(name, run_id, verdict, end.connections.still_open)
         };
         let interrupted = self.end.as_ref().and_then(|end| end.interrupted);
-        let clients: Vec<ClientEnd> = self.clients.iter().map(client).collect();
-        self.steps_counted(&clients).end(clients, interrupted, policy.clone())
+        let clients: Vec<ClientEnd> = self.clients.iter().zip(&runs).map(client).collect();
+        (self.steps_counted(&clients).end(clients, interrupted, policy.clone()), runs)
     }
 
     /// Its steps; whether those that speak of findings held is evaluated again.

@@ -124,11 +124,12 @@ impl Verification {
 /// What was verified, and the exit code by the new policy.
 fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verified, u8)> {
     let own = run.policy();
-    let (verdict, due) = run.comes_to(&own);
+    let summary = run.judge.summary();
+    let (verdict, due) = run.judged(&summary, &own);
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
     compare_run(checks, &run, &due);
-    let anew = (!new.is_none()).then(|| Box::new(run.comes_to(&new.over(own)).0));
+    let anew = (!new.is_none()).then(|| Box::new(run.judge.verdict(&summary, &new.over(own))));
     let judged = anew.as_deref().unwrap_or(&verdict);
     let exit_code = judged.conclusion.exit_code();
     let verified = Verified {
@@ -155,12 +156,13 @@ fn once_each(scenarios: &[StoredScenario], checks: &mut Checks) {
 
 fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Checks) -> (Verified, u8) {
     let said = scenario.policy();
-    let due = scenario.comes_to(&said);
+    let summaries = scenario.summaries();
+    let (due, runs) = scenario.comes_to(&summaries, &said);
     checks.add(scenario.checks(&due));
-    for (name, run) in &scenario.clients {
+    for ((name, run), (_, end)) in scenario.clients.iter().zip(&runs) {
         checks.add(run.checks());
         let Some(start) = run.judge.known().start().filter(|_| run.end.is_some()) else { continue };
-        compare_run(checks, run, &run.comes_to(&said).1);
+        compare_run(checks, run, end);
         let (theirs, its) = (&scenario.start, &**start);
         let there = (&its.server, its.protocol) == (&theirs.server, theirs.protocol);
         checks
@@ -178,11 +180,11 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
         compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
-    let anew = (!new.is_none()).then(|| Box::new(scenario.comes_to(&new.over(said.clone()))));
+    let anew = (!new.is_none()).then(|| Box::new(scenario.comes_to(&summaries, &new.over(said)).0));
     let judged = anew.as_deref().unwrap_or(&due);
     let judged_code = judged.exit_code;
-    let runs: Vec<(String, RunEnd)> =
-        scenario.clients.iter().map(|(name, run)| (name.clone(), run.comes_to(&said).1)).collect();
+    let names = scenario.clients.iter().map(|(name, _)| name.clone());
+    let runs: Vec<(String, RunEnd)> = names.zip(runs).map(|(name, (_, end))| (name, end)).collect();
     let starts = || scenario.clients.iter().filter_map(|(_, run)| run.judge.known().start());
     let verified = Verified {
         lines: scenario.lines,

@@ -7,7 +7,7 @@ use super::process::{Ended, findings, list, number, of_kind, run};
 fn held_for(ended: &Ended, operations: u64) -> serde_json::Value {
     let report = ended.json();
     assert_eq!(ended.code, 0, "{report:#}");
-    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.complaints(), "");
     assert_eq!(number(&report["operations"]["ok"]), operations);
     for agreement in ["rules", "witness"] {
         assert_eq!(number(&report["verdict"][agreement]["checked"]), operations, "{agreement}");

@@ -30,7 +30,7 @@ fn fails(ended: &Ended, code: i32, failure: &str) {
     assert_eq!(failed, [failure], "{report:#}");
     assert!(waiting.iter().all(|kind| kind.split(' ').next() == failure.split(' ').next()), "{report:#}");
     assert_eq!(ended.code, code, "{report:#}");
-    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.complaints(), "");
     assert!(ended.took < Duration::from_secs(8), "{:?}", ended.took);
     let message = list(&report["failures"])[0]["message"].as_str().unwrap();
     assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");

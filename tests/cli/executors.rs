@@ -12,7 +12,7 @@ const TASKS: &str = "--threads 4 --tasks 40 -n 5 --ops noop --default-for all --
 
 fn report(ended: &Ended, code: i32) -> Value {
     let report = ended.json();
-    assert_eq!((ended.code, &*ended.stderr), (code, ""), "{report:#}");
+    assert_eq!((ended.code, &*ended.complaints()), (code, ""), "{report:#}");
     assert_eq!(number(&report["operations"]["ok"]), 200);
     assert_eq!(list(&report["tasks"]).len(), 40);
     assert_eq!(number(&report["connections"]["still_open"]), 0);
@@ -249,7 +249,7 @@ fn an_interrupted_run_of_tasks_reports_at_once_how_far_it_came() {
         let ended = running.end();
         assert!(sent.elapsed() < Duration::from_secs(4), "{executor}: {:?}", sent.elapsed());
         let report = ended.json();
-        assert_eq!((ended.code, &*ended.stderr), (130, ""));
+        assert_eq!((ended.code, &*ended.complaints()), (130, ""));
         assert_eq!(number(&report["operations"]["failed"]), 3, "{executor}");
         assert_eq!(number(&report["operations"]["not_issued"]), 207, "{executor}");
     }

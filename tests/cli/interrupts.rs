@@ -30,7 +30,7 @@ fn an_interrupted_run_reports_how_far_it_came() {
         let ended = running.end();
         assert!(sent.elapsed() < SOON, "{signal}: {:?}", sent.elapsed());
         let report = ended.json();
-        assert_eq!((ended.code, &*ended.stderr), (code, ""));
+        assert_eq!((ended.code, &*ended.complaints()), (code, ""));
         assert_eq!(report["interrupted"], number_of);
         assert_eq!(number(&report["operations"]["failed"]), 3);
         assert_eq!(number(&report["operations"]["not_issued"]), 18);
@@ -165,7 +165,7 @@ fn two_thousand_workers_that_have_just_started_stop_too() {
         let ended = running.end();
         assert!(sent.elapsed() < Duration::from_secs(12), "{:?}", sent.elapsed());
         let report = ended.json();
-        assert_eq!((ended.code, &*ended.stderr), (130, ""));
+        assert_eq!((ended.code, &*ended.complaints()), (130, ""));
         assert_eq!(list(&report["workers"]).len(), 2000);
         assert!(!findings(&report).contains(&"MC001") && !findings(&report).contains(&"MC002"), "{report:#}");
     }

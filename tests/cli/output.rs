@@ -69,9 +69,9 @@ fn a_reader_that_goes_away_changes_no_exit_code() {
         ("-n 20 --mode use-default --sandbox-connections 1 --format ndjson", 6),
     ] {
         let ended = end(&mut shell(&format!("{{}} run {args} | head -1; exit ${{PIPESTATUS[0]}}")));
-        assert_eq!((ended.code, ended.stdout.lines().count(), &*ended.stderr), (code, 1, ""), "{args}");
+        assert_eq!((ended.code, ended.stdout.lines().count(), &*ended.complaints()), (code, 1, ""), "{args}");
         let ended = end(&mut shell(&format!("exec {{}} run {args} >&-")));
-        assert_eq!((ended.code, &*ended.stderr), (code, ""), "{args}, stdout closed");
+        assert_eq!((ended.code, &*ended.complaints()), (code, ""), "{args}, stdout closed");
     }
     let ended = end(&mut shell("{} --help | head -1; {} run --help | true; exit ${PIPESTATUS[0]}"));
     assert_eq!((ended.code, &*ended.stderr), (0, ""));

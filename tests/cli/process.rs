@@ -28,6 +28,15 @@ pub struct Ended {
     pub took: Duration,
 }
 
+impl Ended {
+    /// What it said on stderr beside the reason of its code, which it says where the report is for a program or in a file.
+    pub fn complaints(&self) -> String {
+        let reason = format!("exit {}: ", self.code);
+        let is_reason = |line: &&str| self.code != 0 && line.starts_with("mailconn: ") && line.contains(&reason);
+        self.stderr.lines().filter(|line| !is_reason(line)).map(|line| format!("{line}\n")).collect()
+    }
+}
+
 /// A process under way; killed if it is dropped before its end.
 pub struct Running {
     child: Child,

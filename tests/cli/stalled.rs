@@ -22,7 +22,7 @@ fn ends_at(running: Running, signal: &str, code: i32, said: &str) {
     running.signal(signal);
     let ended = running.end();
     assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
-    assert_eq!((ended.code, &*ended.stderr), (code, said));
+    assert_eq!((ended.code, &*ended.complaints()), (code, said));
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn a_signal_after_the_last_operation_loses_no_report() {
             running.signal(signal);
             let ended = running.end();
             assert!(sent.elapsed() < Duration::from_secs(4), "{signal}, {format}: {:?}", sent.elapsed());
-            assert_eq!((ended.code, &*ended.stderr), (code, ""), "{format}: {}", ended.stdout);
+            assert_eq!((ended.code, &*ended.complaints()), (code, ""), "{format}: {}", ended.stdout);
             match format {
                 "json" => assert_eq!(number(&ended.json()["operations"]["ok"]), 6),
                 "ndjson" => assert_eq!(ended.events().last().unwrap()["exit_code"], code),
@@ -155,7 +155,7 @@ fn a_signal_while_the_report_is_made_and_written_loses_none_of_it() {
         running.signal("TERM");
         let ended = running.end();
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!((report["exit_code"].as_i64(), &*ended.stderr), (Some(ended.code.into()), ""), "{wait}");
+        assert_eq!((report["exit_code"].as_i64(), &*ended.complaints()), (Some(ended.code.into()), ""), "{wait}");
         assert!(matches!(ended.code, 0 | 143), "{wait}: {}", ended.code);
         assert_eq!(names(directory.path()), ["report"]);
         in_time += 1;
@@ -336,7 +336,7 @@ fn too_few_threads_for_the_sandbox_are_local_resources() {
         return;
     };
     let report = ended.json();
-    assert_eq!((ended.code, &*ended.stderr), (4, ""), "{report:#}");
+    assert_eq!((ended.code, &*ended.complaints()), (4, ""), "{report:#}");
     let failures = super::process::failures(&report);
     assert_eq!(failures.keys().collect::<Vec<_>>(), ["local-resources at greeting"], "{report:#}");
     let message = report["failures"][0]["message"].as_str().unwrap();
