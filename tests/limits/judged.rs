@@ -261,7 +261,6 @@ fn one_whose_first_command_is_refused_was_refused() {
                 ("met.kind", json!("count")),
                 ("met.stage", json!("operation")),
                 ("met.failure.server_line", json!(line)),
-                ("met.scopes", json!(["user", "user-and-address"])),
                 ("answered", json!(true)),
             ],
         );

@@ -68,8 +68,7 @@ impl Probing {
     pub fn step(mut self, phase: &str, attempt: u32) -> Self {
         self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
         if phase == "hold" {
-            let line = self.written.lines.last_mut().unwrap();
-            line["at_us"] = json!(line["at_us"].as_u64().unwrap() + 61_000_000);
+            self.rest_us = 61_000_000;
         }
         self
     }

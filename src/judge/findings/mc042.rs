@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, Micros, Operation, Severity, What};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
-use crate::judge::is_limit;
 use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, FailureKind, Stage, refusal};
@@ -83,9 +82,11 @@ impl Detects {
     }
 
     fn found(&mut self, session: SessionId, idle: Micros, failure: &Failure) {
+        use FailureKind::{LimitConnections, LimitRate};
         // A goodbye that names a limit has another reason.
         let line = failure.server_line.as_deref().unwrap_or_default();
-        if idle < UNUSED || is_limit(failure.kind) || is_limit(refusal(line.as_bytes(), Stage::Operation).kind) {
+        let says = refusal(line.as_bytes(), Stage::Operation).kind;
+        if idle < UNUSED || [failure.kind, says].iter().any(|kind| matches!(kind, LimitConnections | LimitRate)) {
             return;
         }
         let (shortest, longest) = self.idle.unwrap_or((idle, idle));

@@ -2,14 +2,28 @@
 
 use super::checks::Rule;
 use super::seen::Seen;
-use crate::event::{Event, Probe, ProbePhase, ProbeStep, What};
+use crate::event::{Event, Micros, Probe, ProbePhase, ProbeStep, What};
 use crate::judge::limits::{Course, may_end, may_follow};
 use crate::ledger::Analysis;
+
+/// What is rested is measured by another clock.
+const SLACK: Micros = Micros(50_000);
+
+/// How long the probe rests in that step before it dials, at least.
+const fn rest(probe: &Probe, step: ProbeStep) -> Micros {
+    match (step.phase, step.attempt) {
+        (ProbePhase::Count, 2..) => probe.pace_us,
+        (ProbePhase::Hold, _) => probe.hold_us,
+        (ProbePhase::Release | ProbePhase::BareClose, 1) => Micros(2_000_000),
+        _ => Micros(0),
+    }
+}
 
 /// What the probe did so far.
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
     course: Course,
+    step_began: Micros,
     greeted: bool,
 }
 
@@ -23,12 +37,16 @@ impl Conduct {
         };
         match seen.what {
             What::ProbeStep(step) => self.begins(seen, &probe, *step),
-            What::SessionOpened(_) | What::SessionRefused(_) => self.dials(seen),
+            What::SessionOpened(opened) => self.dials(seen, &probe, opened.began_us),
+            What::SessionRefused(refused) => self.dials(seen, &probe, event.at - refused.took_us),
             What::ServerGreeted(_) => {
                 let first = !std::mem::replace(&mut self.greeted, true) && self.course.steps().len() == 1;
                 seen.check(Rule::Probe, first, || "the server greets a probe once, in its first step".to_owned());
             }
             _ => {}
+        }
+        if matches!(seen.what, What::ProbeStep(_)) {
+            self.step_began = event.at;
         }
         self.course.see(event, seen.known);
     }
@@ -46,7 +64,12 @@ impl Conduct {
         });
     }
 
-    fn dials(&self, seen: &mut Seen<'_>) {
+    fn dials(&self, seen: &mut Seen<'_>, probe: &Probe, began: Micros) {
+        let rested = began - self.step_began + SLACK;
+        if let Some(step) = self.course.steps().last().map(|step| step.step) {
+            let due = rest(probe, step);
+            seen.check(Rule::Probe, rested >= due, || format!("{step} dials before it has rested {due:.1}"));
+        }
         let step = self.course.steps().last();
         let is_free = step.is_some_and(|step| step.dial.is_none() && step.step.phase != ProbePhase::End);
         seen.check(Rule::Probe, is_free, || match step {

@@ -17,8 +17,8 @@ enum Newest {
     GoesOn,
     /// The server refuses it after all: it is no longer there.
     Refused(Failure),
-    /// It has ended for another reason.
-    Ended,
+    /// It broke otherwise, or hangs.
+    GivenUp,
 }
 
 /// Every connection that is open, and what was seen so far.
@@ -75,7 +75,7 @@ impl<'a> Conductor<'a> {
             // What it costs the others is seen when those are looked at.
             match self.look_at_newest() {
                 Newest::GoesOn => served = 1,
-                Newest::Ended => ended += 1,
+                Newest::GivenUp => {}
                 Newest::Refused(failure) => {
                     attempt = Attempt::Refused(Refused::by(&failure, true, self.holds_others(mark.phase)));
                 }
@@ -126,7 +126,7 @@ impl<'a> Conductor<'a> {
 
     /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
     fn look_at_newest(&mut self) -> Newest {
-        let Some(newest) = self.open.pop() else { return Newest::Ended };
+        let Some(newest) = self.open.pop() else { return Newest::GivenUp };
         let (goes_on, failure) = self.answers(&newest);
         match failure.filter(|failure| refuses_after_all(failure.kind, !goes_on)) {
             Some(failure) => {
@@ -137,27 +137,29 @@ impl<'a> Conductor<'a> {
                 self.open.push(newest);
                 Newest::GoesOn
             }
-            None => Newest::Ended,
+            None => Newest::GivenUp,
         }
     }
 
-    /// Looks at so many of those that are open, from the oldest on, and says how many the server has ended: those are no longer
-    /// there.
+    /// Looks at so many of those that are open, from the oldest on, and says how many the server has ended. Those are no longer
+    /// there, nor is one that hangs.
     fn look(&mut self, count: usize) -> usize {
-        let before = self.open.len();
-        let open = std::mem::take(&mut self.open);
-        let looked = open.into_iter().enumerate();
-        self.open = looked.filter(|(at, it)| *at >= count || self.goes_on(it)).map(|(_, it)| it).collect();
-        before - self.open.len()
-    }
-
-    /// Whether the server goes on with it. IMAP's NOOP is asked for that; SMTP and POP3 servers may count commands, and end a
-    /// session that has too many (Exim after ten without mail).
-    fn goes_on(&self, connection: &Connection<Recording>) -> bool {
-        match self.protocol {
-            Protocol::Imap => self.answers(connection).0,
-            Protocol::Smtp | Protocol::Pop3 => self.is_quiet(connection),
+        let newer = self.open.split_off(count);
+        let mut ended = 0;
+        for connection in std::mem::take(&mut self.open) {
+            // SMTP and POP3 servers may count commands, and end a session that has too many (Exim after ten without mail).
+            let (goes_on, failure) = match self.protocol {
+                Protocol::Imap => self.answers(&connection),
+                Protocol::Smtp | Protocol::Pop3 => (self.is_quiet(&connection), None),
+            };
+            if goes_on {
+                self.open.push(connection);
+            } else if failure.is_none_or(|failure| refuses_after_all(failure.kind, true)) {
+                ended += 1;
+            }
         }
+        self.open.extend(newer);
+        ended
     }
 
     /// Whether it goes on after one command, and why that was refused.
