@@ -5,6 +5,7 @@ use super::process::{end, findings, list, number, run, shell};
 const MANY: &str = "--threads 2000 -n 20 --progress never --format json";
 
 #[test]
+#[ignore = "needs the machine to itself: scripts/test all"]
 fn two_thousand_workers_on_connections_of_their_own_all_succeed() {
     let ended = run(&format!("--mode use-default {MANY}"));
     let report = ended.json();
@@ -17,6 +18,7 @@ fn two_thousand_workers_on_connections_of_their_own_all_succeed() {
 }
 
 #[test]
+#[ignore = "needs the machine to itself: scripts/test all"]
 fn two_thousand_workers_share_one_connection() {
     let ended = run(&format!("--mode use-main {MANY} --ops noop"));
     let report = ended.json();

@@ -68,13 +68,13 @@ fn its_report_says_what_to_set_in_this_client_in_thunderbird_and_in_dovecot() {
     assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
     let words = finished.words();
     for said in [
-        "7 more connections",
+        "7 connections, beside those",
         "(mail_max_userip_connections=7)",
         "lived on",
         "use-default: at most 7 threads",
         "use-main-or-default: at most 6 threads",
         "--max-connections 7",
-        "max_cached_connections",
+        "Maximum number of server connections to cache",
         "This raises it, on Dovecot: mail_max_userip_connections (10 unless set)",
         "exit 0:",
     ] {
