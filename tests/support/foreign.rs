@@ -119,7 +119,7 @@ impl ForeignServer {
             assert!(imap.ask(&message).starts_with("b OK"));
         }
         imap.ask("c LOGOUT");
-        self.wait_for("its own sign-ins", |log| log.signed_in.len() == 2);
+        self.wait_for("its own sessions, to their ends", |log| log.signed_in.len() == 2 && log.count("USAGE u1 ") == 2);
         self.syslog.lock().unwrap().clear();
     }
 
