@@ -48,7 +48,7 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// Makes room, and starts the sandbox if that is the server; dials nobody. Returns what signs in there, too.
+    /// Makes room, and starts the sandbox if that is the server. It dials nothing. Returns the account's settings, too.
     ///
     /// # Errors
     /// One line: what is missing, and the cure.

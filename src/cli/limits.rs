@@ -67,7 +67,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         probe::limits(probe, account, setup, control, source, audience)
     })?;
     let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
-    // A question that nobody waits for is not left open; --need asks for the exit code.
+    // If the reader went away, an open question is no failure. `--need` asks for the exit code all the same.
     Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {
         Conclusion::Held.exit_code()
     } else {

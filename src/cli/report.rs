@@ -60,7 +60,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     let reasons = std::mem::take(&mut retelling.reasons);
     let unknown = retelling.unknown.take();
     retelling.end().context(WRITING)?;
-    // Why the code is what it is, where the report says it to nobody.
+    // Say the reason of the exit code, if the report does not say it to a person.
     reasons.iter().filter(|_| aside).for_each(|reason| super::stderr::complain(reason));
     if let Some(name) = unknown.filter(|_| exit_code == 0) {
         bail!("{name} is not whole, so --fail-on cannot pass it, nor can a gate: what it came to is not known");

@@ -139,7 +139,7 @@ impl Server {
         Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us: (*latency).into() })
     }
 
-    /// With the secret of whoever signs in at a real one.
+    /// Fetches the secret for a real server.
     ///
     /// # Errors
     /// There is none, or it does not fit the way to sign in: one line.
