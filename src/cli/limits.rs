@@ -13,7 +13,6 @@ use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
-use mailconn::protocol::Protocol;
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
@@ -30,7 +29,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
 pub fn limits(args: LimitsArgs) -> Result<u8> {
-    let server = settings::unsigned(Protocol::Imap, args.url.as_deref(), "URL", &args.reach)?;
+    let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
@@ -98,10 +97,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         "--hold {} is too short to tell a rate from a count; give at least {}",
         humantime::format_duration(*hold),
         humantime::format_duration(SHORTEST_HOLD)
-    );
-    ensure!(
-        args.reach.sandbox_connections != Some(0),
-        "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
     let is_here = match server {
         Server::Sandbox { .. } => true,
