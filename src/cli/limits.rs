@@ -57,7 +57,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         maildrops: Maildrops::Locked,
         server,
     };
-    let connections = Budget::of(&probe).connections;
+    let connections = Budget::of(&probe, reach.server.protocol()).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account, provider, in_the_box);

@@ -316,9 +316,9 @@ fn nobody_there_is_no_limit() {
     assert_eq!(found["attempts"], 1);
 }
 
-/// What an SMTP server says unasked is heard of without a command: it may count those.
+/// An SMTP server may count commands: what it says unasked is heard of without a further one.
 #[test]
-fn a_session_that_the_server_ended_is_heard_of_without_a_command() {
+fn a_session_is_asked_for_one_command_when_it_is_new_and_its_end_is_heard_of_without_another() {
     static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
     let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer: &mut Peer| {
         ACCEPTED.fetch_max(peer.number, Ordering::SeqCst);
