@@ -338,8 +338,18 @@ fn a_rate_is_told_as_a_pace_for_opening_and_nothing_is_said_of_threads() {
 #[test]
 fn what_others_hold_now_is_told_apart_from_what_there_is() {
     for (stated, number, lead, thunderbird) in [
-        (7, 4, "7 in all by its words: others hold 3 now, and 4 are left for this client.", "must stay at 7"),
-        (12, 1, "12 in all by its words: others hold 11 now, and 1 is left for this client.", "must stay at 12"),
+        (
+            7,
+            4,
+            "7 in all by its words: others hold 3 now, and 4 are left for this client.",
+            "; while others hold 3, set it to 4 or less. All clients together must stay at 7",
+        ),
+        (
+            12,
+            1,
+            "12 in all by its words: others hold 11 now, and 1 is left for this client.",
+            "while others hold 11, set it to 1 or less. All clients together must stay at 12",
+        ),
         // The refused one may be counted, too.
         (5, 4, "use-main: ", "must stay at 4"),
         (4, 4, "use-main: ", "must stay at 4"),

@@ -102,9 +102,13 @@ fn thunderbird(most: u64, all: u64, scopes: &[Scope], protocol: Protocol) -> Opt
         1 => format!("leave it at {THUNDERBIRD} on one device; on two set it to {} each", all / 2),
         devices => format!("leave it at {THUNDERBIRD} on up to {devices} devices"),
     };
+    let meanwhile = match all - most {
+        held if held > 0 && most < THUNDERBIRD => format!("; while others hold {held}, set it to {most} or less"),
+        _ => String::new(),
+    };
     let whose = if scopes == [Scope::UserAndAddress] { "clients at this address" } else { "clients" };
     Some(format!(
-        "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}. \
+        "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}{meanwhile}. \
          All {whose} together must stay at {all}."
     ))
 }

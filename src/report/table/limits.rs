@@ -59,9 +59,11 @@ fn tried(limits: &Limits) -> String {
     let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
     let attempts = many(limits.attempts as u64, "attempt");
     let of_them = if limits.attempts == 1 { "" } else { " of them" };
-    let refused = format!("{}{of_them} refused", count(limits.refused.saturating_sub(usize::from(failed)) as u64));
-    let failed = if failed { format!(", 1{of_them} failed") } else { String::new() };
-    format!("{attempts}, {refused}{failed}")
+    match limits.refused.saturating_sub(usize::from(failed)) as u64 {
+        0 if failed => format!("{attempts}, 1{of_them} failed"),
+        refused if failed => format!("{attempts}, {}{of_them} refused, 1 failed", count(refused)),
+        refused => format!("{attempts}, {}{of_them} refused", count(refused)),
+    }
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
