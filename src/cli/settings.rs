@@ -407,7 +407,13 @@ fn lock(args: &RunArgs, mix: &Mix) -> Result<Lock> {
 /// # Errors
 /// They contradict each other, or a gate is none.
 pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
-    Ok(Policy { fail_on: fail_on(named)?, gates: gates.resolve()?, baseline: None, need: None })
+    Ok(Policy {
+        fail_on: fail_on(named)?,
+        gates: gates.resolve()?,
+        baseline: None,
+        need: None,
+        require_decision: false,
+    })
 }
 
 /// What stored runs are judged by in place of their own policies.
