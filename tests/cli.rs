@@ -9,6 +9,7 @@ mod cures;
 mod endings;
 mod executors;
 mod explain;
+mod far;
 mod idle;
 mod interrupts;
 mod limits;
