@@ -10,6 +10,7 @@ mod endings;
 mod executors;
 mod explain;
 mod far;
+mod habits;
 mod idle;
 mod interrupts;
 mod limits;
