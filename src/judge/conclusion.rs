@@ -352,3 +352,8 @@ pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
         is_limit(kind) || matches!(kind, ServerBad | ServerUnavailable)
     }
 }
+
+/// Whether the session whose command failed so, and which is given up for that, may live on: nobody knows what the server holds.
+pub(crate) const fn falls_silent(kind: FailureKind) -> bool {
+    !refuses_after_all(kind, true) && !matches!(kind, FailureKind::Disposed)
+}

@@ -85,14 +85,15 @@ fn explicit_words_come_before_what_a_trial_proves() {
         (false, VAGUE, true, "rate"),
         (false, VAGUE, false, "count"),
         (true, "NO too many connections per minute", true, "rate"),
-        // Nobody gives back what this client held.
-        (true, "NO Connection rate limit exceeded", false, "count"),
     ] {
         let failure = if of_rate { "limit-rate" } else { "limit-connections" };
         let refused = |lines: Probing| lines.refused(failure, "auth", Some(line));
+        let is_told = line != VAGUE;
         let lines =
             refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1).all_answer();
-        let lines = if let_in { lines.let_in().end() } else { refused(lines).release().let_in().end() };
+        // Words that say count are believed.
+        let confirmed = |lines: Probing| if is_told { lines } else { refused(lines.confirm()) };
+        let lines = if let_in { lines.let_in().end() } else { confirmed(refused(lines).release().let_in()).end() };
         comes_to(&lines, 0, &[("met.kind", json!(kind)), ("given", json!(3)), ("answered", json!(true))]);
         assert_eq!(limits(&lines)["met"]["again_within_us"].is_u64(), let_in, "{line}");
     }
@@ -142,7 +143,8 @@ fn a_server_that_lets_in_all_has_no_limit_up_to_there() {
 fn closed_without_a_word_while_others_are_open_is_a_refusal() {
     for (kind, stage) in [("closed", "greeting"), ("connect-reset", "connect"), ("timeout", "greeting")] {
         let lines = Probing::new("imap", 32).count(4).step("count", 5).refused(kind, stage, None).all_answer();
-        let lines = lines.step("hold", 1).all_answer().refused(kind, stage, None).release().let_in().end();
+        let lines = lines.step("hold", 1).all_answer().refused(kind, stage, None).release().let_in();
+        let lines = lines.confirm().refused(kind, stage, None).end();
         comes_to(
             &lines,
             0,
@@ -171,12 +173,10 @@ fn at_the_first_dial_a_limit_is_met_and_a_server_in_trouble_is_none() {
     comes_to(&lines, 4, &[("given", json!(0)), ("met", Value::Null), ("stopped.kind", json!("server-unavailable"))]);
     // Once it has let some in, it is a refusal like others.
     let lines = Probing::new("imap", 32).count(2).step("count", 3).refused("server-unavailable", "auth", trouble);
-    let lines = lines.step("hold", 1).refused("server-unavailable", "auth", trouble).release().let_in().end();
-    comes_to(
-        &lines,
-        0,
-        &[("given", json!(2)), ("met.kind", json!("count")), ("met.scopes", json!(["user", "user-and-address"]))],
-    );
+    let lines = lines.step("hold", 1).refused("server-unavailable", "auth", trouble).release().let_in();
+    let lines = lines.confirm().refused("server-unavailable", "auth", trouble).end();
+    let all = json!(["user", "user-and-address", "address", "server"]);
+    comes_to(&lines, 0, &[("given", json!(2)), ("met.kind", json!("count")), ("met.scopes", all)]);
 }
 
 #[test]
@@ -223,13 +223,14 @@ fn a_server_that_keeps_one_connection_of_pop3_and_ends_the_other_is_one_that_end
 fn one_that_is_dropped_as_soon_as_it_is_signed_in_was_refused() {
     for protocol in ["imap", "smtp"] {
         let lines = Probing::new(protocol, 32).count(3).step("count", 4).let_in().lost(3);
-        let lines = lines.step("hold", 1).all_answer().let_in().lost(3).release().let_in().end();
+        let lines = lines.step("hold", 1).all_answer().let_in().lost(3).release().let_in();
+        let lines = lines.confirm().let_in().lost(3).end();
         comes_to(
             &lines,
             0,
             &[
                 ("given", json!(3)),
-                ("refused", json!(2)),
+                ("refused", json!(3)),
                 ("ended", json!(0)),
                 ("met.kept_by", json!("refusing-newest")),
                 ("met.kind", json!("count")),
@@ -245,17 +246,17 @@ fn one_whose_first_command_is_refused_was_refused() {
     for (kind, line) in [
         ("limit-connections", "BAD User is authenticated but not connected."),
         ("server-unavailable", "NO [UNAVAILABLE] Internal error occurred"),
-        ("limit-rate", "NO [LIMIT] it is the seventeenth"),
     ] {
         let refused = |lines: Probing| lines.let_in().unserved(kind, line);
         let lines = refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer();
-        let lines = refused(lines.step("hold", 1).all_answer()).release().let_in().all_answer().end();
+        let lines = refused(lines.step("hold", 1).all_answer()).release().let_in().all_answer();
+        let lines = refused(lines.confirm()).end();
         comes_to(
             &lines,
             0,
             &[
                 ("given", json!(3)),
-                ("refused", json!(2)),
+                ("refused", json!(3)),
                 ("ended", json!(0)),
                 ("met.kept_by", json!("refusing-newest")),
                 ("met.kind", json!("count")),

@@ -105,6 +105,11 @@ impl Probing {
         self
     }
 
+    /// One more, with nothing given back.
+    pub fn confirm(self) -> Self {
+        self.step("confirm", 1).all_answer()
+    }
+
     /// The next one after a bare close: 28 seconds more.
     pub fn bare_again(mut self) -> Self {
         self = self.step("bare-close", 2);
@@ -163,6 +168,14 @@ impl Probing {
         let at = began + 7000;
         (event["at_us"], event["failed_us"]) = (json!(at), json!(at));
         event["sign_in_attempted"] = json!(stage == "auth");
+        // What it did not come to took no time.
+        let came_to = |phase: &str| match phase {
+            "connect" => !matches!(stage, "resolve" | "connect"),
+            _ => matches!(stage, "auth"),
+        };
+        for phase in ["connect", "greeting"] {
+            event["dial_us"][phase] = if came_to(phase) { json!(1000) } else { Value::Null };
+        }
         event["failure"] = failure(kind, stage, "it was refused", line);
         self.written.dispose(connection, "never-opened");
         self
@@ -183,6 +196,24 @@ impl Probing {
         let newest = self.open.len() - 1;
         self.noop(newest, Some(failure(kind, "operation", "it was refused", Some(line))));
         self.sign_out("by-hand");
+        self
+    }
+
+    /// That one of the open ones does not answer, and is given up.
+    pub fn silent(mut self, number: usize) -> Self {
+        for at in 0..number {
+            self.noop(at, None);
+        }
+        let why = failure("timeout", "operation", "no answer within 30 s", None);
+        self.dropped(number, why);
+        self.open.remove(number);
+        self
+    }
+
+    /// The server is seen to have closed that one of the open ones.
+    pub fn gone(mut self, number: usize) -> Self {
+        self.hung_up(number);
+        self.open.remove(number);
         self
     }
 
@@ -220,28 +251,37 @@ impl Probing {
                 self.noop(at, None);
             }
         }
-        let bytes = |line: &mut Value| (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
-        let (connection, carried) = self.open[number];
         if self.imap() {
-            let known = self.written.known();
-            self.written.dispose(connection, "broken");
-            let line = self.written.close(connection, "discarded");
-            line["carried"] = json!(carried + 1);
-            bytes(line);
             let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
-            self.noop(number, Some(bye));
-            let noop = self.written.lines.last_mut().unwrap();
-            noop["issued_after"] = json!(known);
-            noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
+            self.dropped(number, bye);
         } else {
-            self.written.dispose(connection, "by-hand");
-            let gone = failure("closed", "logout", "the server closed the connection without a word", None);
-            let line = self.written.close_by(connection, "hung-up", gone);
-            line["carried"] = json!(0);
-            bytes(line);
+            self.hung_up(number);
         }
         self.open.remove(number);
         self
+    }
+
+    /// The command of that one fails, and the session is given up for it.
+    fn dropped(&mut self, number: usize, why: Value) {
+        let (connection, carried) = self.open[number];
+        let known = self.written.known();
+        self.written.dispose(connection, "broken");
+        let line = self.written.close(connection, "discarded");
+        line["carried"] = json!(carried + 1);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
+        self.noop(number, Some(why));
+        let noop = self.written.lines.last_mut().unwrap();
+        noop["issued_after"] = json!(known);
+        noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
+    }
+
+    fn hung_up(&mut self, number: usize) {
+        let (connection, carried) = self.open[number];
+        self.written.dispose(connection, "by-hand");
+        let gone = failure("closed", "logout", "the server closed the connection without a word", None);
+        let line = self.written.close_by(connection, "hung-up", gone);
+        line["carried"] = json!(carried);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
     }
 
     /// So many are let in, and answer.

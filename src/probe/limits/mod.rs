@@ -1,10 +1,9 @@
 //! How many connections a server gives: opened one after the other, each signed in and signed out again.
 //!
-//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far ([`plan`]). What it finds out
-//! is for a judge to say, from its events alone.
+//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far. The judge has the rule for that:
+//! it holds a stored probe against the same one, and says what was found out, from the events alone.
 
 mod conduct;
-mod plan;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use conduct::Conductor;
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
+use crate::judge::{most_attempts, most_refused, releases};
 use crate::protocol::{self, DialEvent, MailConnector};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
@@ -39,14 +39,14 @@ impl Budget {
     /// Of that probe.
     #[must_use]
     pub fn of(probe: &Probe) -> Self {
-        let refused = plan::most_refused(probe.bare_close);
+        let refused = most_refused(probe.bare_close);
         let paces = u32::try_from(probe.max).unwrap_or(u32::MAX);
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
         Self {
             connections: probe.max,
-            sign_ins: plan::most_attempts(probe.max, probe.bare_close),
+            sign_ins: most_attempts(probe.max, probe.bare_close),
             refused,
-            rests: rests.saturating_add(plan::releases(probe.bare_close)),
+            rests: rests.saturating_add(releases(probe).duration()),
         }
     }
 }
