@@ -22,6 +22,7 @@ pub struct Probing {
     protocol: &'static str,
     /// What comes next comes so much later.
     rest_us: u64,
+    pace_us: u64,
     need: Option<u64>,
 }
 
@@ -43,12 +44,19 @@ impl Probing {
         ] {
             start[name] = value;
         }
-        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, need: None }
+        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, pace_us: 0, need: None }
     }
 
     /// It also closes one without a goodbye.
     pub fn bare_close(mut self) -> Self {
         self.written.start()["probe"]["bare_close"] = json!(true);
+        self
+    }
+
+    /// It rests between two connections.
+    pub fn pace(mut self, pace_us: u64) -> Self {
+        self.written.start()["probe"]["pace_us"] = json!(pace_us);
+        self.pace_us = pace_us;
         self
     }
 
@@ -67,9 +75,12 @@ impl Probing {
 
     pub fn step(mut self, phase: &str, attempt: u32) -> Self {
         self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
-        if phase == "hold" {
-            self.rest_us = 61_000_000;
-        }
+        self.rest_us = match phase {
+            "hold" => 61_000_000,
+            "count" if attempt > 1 => self.pace_us,
+            "confirm" => 2 * self.pace_us,
+            _ => 0,
+        };
         self
     }
 
@@ -91,10 +102,15 @@ impl Probing {
     }
 
     /// A step that signs out of one, and waits two seconds.
-    pub fn release(mut self) -> Self {
+    pub fn release(self) -> Self {
+        self.release_after(2_000_000)
+    }
+
+    /// The same, with a wait that the server asked for.
+    pub fn release_after(mut self, rest_us: u64) -> Self {
         self = self.step("release", 1);
         self.sign_out("by-hand");
-        self.rest_us = 2_000_000;
+        self.rest_us = rest_us;
         self
     }
 
@@ -108,6 +124,13 @@ impl Probing {
     /// One more, with nothing given back.
     pub fn confirm(self) -> Self {
         self.step("confirm", 1).all_answer()
+    }
+
+    /// The same, after a wait that the server asked for.
+    pub fn confirm_after(mut self, rest_us: u64) -> Self {
+        self = self.confirm();
+        self.rest_us = rest_us;
+        self
     }
 
     /// The next one after a bare close: 28 seconds more.

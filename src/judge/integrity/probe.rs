@@ -6,7 +6,7 @@ use super::seen::{Seen, began};
 use crate::event::{Dial, Event, Micros, ProbePhase, ProbeStep, SessionRefused, What};
 use crate::judge::limits::{Before, Course, NextStep, next_step};
 use crate::ledger::Analysis;
-use crate::protocol::Stage;
+use crate::protocol::{Protocol, Stage};
 
 /// What is rested is measured by another clock.
 const SLACK: Micros = Micros(50_000);
@@ -19,8 +19,8 @@ pub(super) struct Conduct {
     /// What was to come before the dial of the step; none if the step was not due.
     due: Option<Before>,
     greeted: bool,
-    /// Whether a password signed in. A dial with a token may fetch another one, and begin anew.
-    has_password: bool,
+    /// Whether one has signed in without a token. A dial with one may fetch another, and begin anew.
+    has_no_token: bool,
 }
 
 impl Conduct {
@@ -34,7 +34,7 @@ impl Conduct {
         match seen.what {
             What::ProbeStep(step) => self.begins(seen, *step),
             What::SessionOpened(opened) => {
-                self.has_password |= opened.signed_in_by.is_some_and(|by| !matches!(&*by, "OAUTHBEARER" | "XOAUTH2"));
+                self.has_no_token |= opened.signed_in_by.is_none_or(|by| !matches!(&*by, "OAUTHBEARER" | "XOAUTH2"));
                 self.dials(seen, opened.began_us);
             }
             What::SessionRefused(refused) => {
@@ -90,16 +90,20 @@ impl Conduct {
 
     /// A dial that came to no greeting has no answer to its sign-in, and one that sent its credentials had been greeted.
     fn refused(&self, seen: &mut Seen<'_>, it: &SessionRefused) {
-        let Dial { connect, tls, greeting, sign_in, .. } = it.dial_us;
+        let Dial { connect, tls, greeting, .. } = it.dial_us;
         let stage = it.failure.stage;
-        let has_sent = it.sign_in_attempted && self.has_password;
+        let has_sent = it.sign_in_attempted && self.has_no_token;
         let came_to_it = match stage {
             Stage::Resolve => connect.is_none() && !has_sent,
             // One that was reset as it opened may have been open for a moment.
             Stage::Connect => tls.is_none() && greeting.is_none() && !has_sent,
             Stage::Tls => connect.is_some() && !has_sent,
-            Stage::Greeting => connect.is_some() && sign_in.is_none() && !has_sent,
-            Stage::Auth => greeting.is_some() && sign_in.is_none(),
+            // SMTP's EHLO is at that stage, too.
+            Stage::Greeting => {
+                let is_greeted = greeting.is_some() && seen.start.protocol != Protocol::Smtp;
+                connect.is_some() && !is_greeted && !has_sent
+            }
+            Stage::Auth => greeting.is_some(),
             Stage::Wait | Stage::Operation | Stage::Logout => true,
         };
         seen.check(Rule::Probe, came_to_it, || {

@@ -184,7 +184,7 @@ fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             "one was refused again after the hold, let in when one had signed out, and one more was refused then"
         }
         (_, Count) if after_a_sign_out => {
-            "the server's own words; one was refused again after the hold, and let in when one had signed out"
+            "one was refused again after the hold, and let in when one had signed out, as the server's words say"
         }
         (_, Count) if after_the_hold => {
             "the server's own words; one was let in after the hold: another client may have left meanwhile"
