@@ -76,7 +76,7 @@ impl Ramp {
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
         let met = self.met();
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
-        let went_away = || steps.last().and_then(StepSeen::went_away);
+        let went_away = || dials().last().and_then(StepSeen::went_away);
         let stopped =
             dials().find_map(StepSeen::stop).or_else(|| silent.map(|(_, how)| how)).or_else(went_away).cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
@@ -106,6 +106,9 @@ impl Ramp {
     fn met(&self) -> Option<(LimitMet, usize)> {
         let counts = self.course.of(ProbePhase::Count);
         for (at, step) in counts.iter().enumerate() {
+            if step.went_away().is_some() {
+                return None;
+            }
             if let Some(failure) = step.refusal() {
                 return Some((self.refusing(step, failure), self.most_open()));
             }

@@ -260,7 +260,20 @@ fn one_that_does_not_answer_leaves_the_question_open() {
 #[test]
 fn a_server_that_ends_all_is_not_asked_again() {
     let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).lost(0).lost(0).end();
-    comes_to(&lines, 1, &[("met", Value::Null), ("answered", json!(false)), ("ended", json!(3))]);
+    let due = [
+        ("met", Value::Null),
+        ("answered", json!(false)),
+        ("ended", json!(3)),
+        ("stopped.kind", json!("limit-connections")),
+    ];
+    comes_to(&lines, 1, &due);
+    // Nor is it a limit where it also refuses the newest.
+    for open in [1, 3] {
+        let lines = Probing::new("imap", 32).count(open).step("count", open + 1).refused("closed", "greeting", None);
+        let lines = (0..open).fold(lines, |lines, _| lines.lost(0)).end();
+        let due = [("met", Value::Null), ("answered", json!(false)), ("given", json!(open)), ("ended", json!(open))];
+        comes_to(&lines, 1, &due);
+    }
 }
 
 #[test]

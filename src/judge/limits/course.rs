@@ -280,10 +280,10 @@ impl StepSeen {
         self.ends_oldest
     }
 
-    /// In what way the server ended all of several.
+    /// In what way the server ended all that were open: it went away. One that is ended for the newest may be the oldest.
     pub(super) fn went_away(&self) -> Option<&Failure> {
-        let all = self.before > 1 && self.ended.len() >= self.before;
-        self.ended.values().next().filter(|_| all && self.step.phase != ProbePhase::End)
+        let all = self.ended.len() >= self.before && (self.before > 1 || !self.was_let_in());
+        self.ended.values().next().filter(|_| all)
     }
 
     fn attempt(&self) -> Option<Attempt> {
