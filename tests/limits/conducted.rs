@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::run::{against, found, said};
-use crate::cli::process::{Ended, end, is_sound, mailconn, obey, of_kind};
+use crate::cli::process::{Ended, end, is_sound, mailconn, obey, of_kind, shell};
 use crate::protocol::scripted::{Peer, Server};
 
 /// Probes it; what it writes down must hold.
@@ -206,5 +206,47 @@ fn a_server_that_dies_during_the_count_is_no_limit_and_the_stream_holds() {
         let (ended, found) = probe(&server, "--hold 1s");
         assert_eq!((ended.code, server.accepted()), (1, attempts), "{found:#}");
         assert_eq!((&found["answered"], &found["ended"]), (&json!(false), &json!(3)), "{found:#}");
+        assert_eq!((&found["met"], found["stopped"].is_object()), (&Value::Null, true), "{found:#}");
     }
+}
+
+/// Nobody is told of the question; `--need` asks for the exit code alone, and a fault is one whoever reads.
+#[test]
+fn a_reader_that_goes_away_leaves_the_question_open_and_need_unanswered() {
+    for (args, code) in [("", "0"), ("--need 8", "1")] {
+        let script = format!(
+            "{{}} limits --sandbox-connections 3 --hold 50s {args} --format ndjson | head -1; echo ${{PIPESTATUS[0]}}"
+        );
+        let ended = end(&mut shell(&script));
+        assert_eq!(ended.stdout.lines().last(), Some(code), "{args}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn two_probes_side_by_side_differ_in_what_they_were_asked_and_in_what_they_found() {
+    let golden = |name: &str| format!("{}/tests/golden/limits-{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let document = |name: &str| {
+        let file = folder.path().join(format!("{name}.json")).to_str().unwrap().to_owned();
+        let report = mailconn(["report", &golden(name), "--format", "json", "-o", &file]);
+        assert_eq!(end(&mut { report }).code, 0);
+        file
+    };
+    for [one, other] in [[golden("count"), golden("oldest")], [document("count"), document("oldest")]] {
+        let told = end(&mut mailconn(["diff", &one, &other, "--format", "json"]));
+        let told: Value = serde_json::from_str(&told.stdout).unwrap();
+        let row = |list: &str, key: &str, name: &str| {
+            let rows = told[list].as_array().unwrap();
+            rows.iter().find(|row| row[key] == name).map_or(Value::Null, |row| row["values"].clone())
+        };
+        assert_eq!(row("outcomes", "name", "limits.met.kept_by"), json!(["refusing-newest", "ending-oldest"]));
+        let scopes = json!(["address, server", "user, user-and-address, address, server"]);
+        assert_eq!(row("outcomes", "name", "limits.met.scopes"), scopes);
+        assert_eq!(row("outcomes", "name", "limits.met.stage"), json!(["greeting", "none"]));
+        assert_eq!(row("differs", "setting", "probe's hold"), json!(["1s", "61s"]));
+        assert_eq!(row("differs", "setting", "probe's bare close"), json!(["yes", "no"]));
+        assert_eq!(row("differs", "setting", "probe's max"), Value::Null, "it is the same");
+    }
+    let told = end(&mut mailconn(["diff", &golden("count"), &golden("rate")])).stdout;
+    assert!(told.contains("\nlimits.met.kind ") && told.contains(" rate"), "{told}");
 }
