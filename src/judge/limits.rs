@@ -76,7 +76,7 @@ impl Ramp {
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
         let met = self.met();
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
-        let went_away = || dials().last().and_then(StepSeen::went_away);
+        let went_away = || dials().next_back().and_then(StepSeen::went_away);
         let stopped =
             dials().find_map(StepSeen::stop).or_else(|| silent.map(|(_, how)| how)).or_else(went_away).cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;

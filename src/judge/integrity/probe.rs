@@ -34,7 +34,7 @@ impl Conduct {
         match seen.what {
             What::ProbeStep(step) => self.begins(seen, *step),
             What::SessionOpened(opened) => {
-                self.has_no_token |= opened.signed_in_by.is_none_or(|by| !matches!(&*by, "OAUTHBEARER" | "XOAUTH2"));
+                self.has_no_token |= opened.signed_in_by.is_none_or(|by| !matches!(by, "OAUTHBEARER" | "XOAUTH2"));
                 self.dials(seen, opened.began_us);
             }
             What::SessionRefused(refused) => {
