@@ -24,7 +24,7 @@
 //! the time that each of them took. A consistently forged file passes: only a server's own record exposes it. A server's log
 //! that has no session of the run bears out nothing: that is exit code 2.
 //!
-//! A file is a stream of events, a line each; `schema_version` in its first line is 4. `seq` numbers the events of a run from
+//! A file is a stream of events, a line each; `schema_version` in its first line is 6. `seq` numbers the events of a run from
 //! 0, and an operation's `issued_after` says how many there were when it was issued. The sandbox's own record stands between
 //! the others as it came (`witness-commands`, `witness-session`). No line is longer than 64 KiB. So `run-start` lists up to 256
 //! workers, or tasks, one by one; of more, those that are alike and follow each other are one entry (`"task":"t0","to":"t99999"`).

@@ -58,7 +58,7 @@ fn end(what: &What) -> &WitnessSession {
 fn length(what: &What) -> usize {
     let mut line = Vec::new();
     let event = Event { seq: u64::MAX, at: Micros(1 << 50), what: what.clone() };
-    let within = event::Within { client: Some("a client with a name"), step: None };
+    let within = event::Within::client("a client with a name");
     event::write(&event, SystemTime::now(), within, &mut line);
     let (_, _, unknown) = event::read(&line).unwrap();
     assert!(unknown.is_empty(), "{unknown:?}");

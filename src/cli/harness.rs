@@ -13,7 +13,7 @@ use super::stderr;
 use super::target::Target;
 use super::teller::Teller;
 use super::testimony::Witness;
-use mailconn::event::{Event, Policy};
+use mailconn::event::{Event, Policy, Within};
 use mailconn::judge::Judge;
 use mailconn::protocol::{self, Transcripts};
 use mailconn::report::{Progress, RunReport, Told};
@@ -156,7 +156,7 @@ impl<M: Meanwhile> Watched<M> {
         let Some(report) = RunReport::of(&self.judge, policy) else { bail!("the run never began") };
         let exit_code = report.verdict.conclusion.exit_code();
         let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
-        self.teller.see(None, &[end]);
+        self.teller.see(Within::default(), &[end]);
         self.teller.over(Told::Run(Box::new(report)));
         Ok((self.teller.end()?, exit_code))
     }
@@ -165,7 +165,7 @@ impl<M: Meanwhile> Watched<M> {
 impl<M: Meanwhile> Audience for Watched<M> {
     fn goes_on(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.judge.see(event));
-        self.teller.see(None, events);
+        self.teller.see(Within::default(), events);
         self.meanwhile.goes_on(events, &self.judge);
     }
 

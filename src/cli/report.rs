@@ -10,7 +10,7 @@ use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::settings;
 use super::stored::{identity, open};
-use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What};
+use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
 use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
 use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
 
@@ -89,7 +89,7 @@ fn tell(
 ) -> Result<u8> {
     let (name, from) = open(file)?;
     let mut compared: Option<Result<Baseline>> = None;
-    let stored = Stored::read(from, |Passing { client, event, .. }| {
+    let stored = Stored::read(from, |Passing { within, event, .. }| {
         // What may not be compared replaces no file.
         if let Some(baseline) = baseline.filter(|_| compared.is_none()) {
             compared = baseline.compare(&event.what, new);
@@ -98,7 +98,7 @@ fn tell(
             return;
         }
         if !(args.each && matches!(event.what, What::ScenarioStart(_) | What::Step(_))) {
-            retelling.see(client, event);
+            retelling.see(within, event);
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
@@ -179,8 +179,8 @@ struct Retelling {
 }
 
 impl Retelling {
-    fn see(&mut self, client: Option<&str>, event: &Event) {
-        let text = self.telling.see(client, [event]);
+    fn see(&mut self, within: Within<'_>, event: &Event) {
+        let text = self.telling.see(within, [event]);
         self.write(&text);
     }
 

@@ -21,7 +21,7 @@ use super::stderr;
 use super::target::Target;
 use super::teller::Teller;
 use super::testimony;
-use mailconn::event::{self, Event, Policy, What};
+use mailconn::event::{self, Event, Policy, What, Within};
 use mailconn::judge::first_of;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
 use mailconn::report::{Output, ScenarioReport, Told};
@@ -237,7 +237,7 @@ impl Performance<'_> {
         let teller = &mut *self.teller;
         let mut audience = |client: Option<&str>, events: &[Event]| {
             events.iter().for_each(|event| take_in(&mut report, event));
-            teller.see(client, events);
+            teller.see(client.map(Within::client).unwrap_or_default(), events);
         };
         let performed = perform(script, &setup, &self.control, &mut audience)?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::stderr::complain;
 use super::writer::{self, Writer};
-use mailconn::event::Event;
+use mailconn::event::{Event, Within};
 use mailconn::report::{Format, Output, Telling, Told};
 use mailconn::workload::Control;
 
@@ -45,10 +45,10 @@ impl Teller {
     }
 
     /// Tells of these events, until a write fails.
-    pub fn see(&mut self, client: Option<&str>, events: &[Event]) {
+    pub fn see(&mut self, within: Within<'_>, events: &[Event]) {
         if self.out.is_some() {
             for some in events.chunks(AT_ONCE) {
-                let text = self.telling.see(client, some);
+                let text = self.telling.see(within, some);
                 self.write(&text);
             }
         }

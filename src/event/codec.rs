@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::comparison::{ComparisonEnd, ComparisonStart};
 use super::end::RunEnd;
 use super::micros::Micros;
 use super::model::{
@@ -114,6 +115,10 @@ events! {
     Step(Box<Step>) = "step";
     /// A scenario is over.
     ScenarioEnd(Box<ScenarioEnd>) = "scenario-end";
+    /// A comparison begins.
+    ComparisonStart(Box<ComparisonStart>) = "comparison-start";
+    /// A comparison is over.
+    ComparisonEnd(Box<ComparisonEnd>) = "comparison-end";
 }
 
 /// One thing that happened.
@@ -143,6 +148,12 @@ pub struct Envelope<'a> {
     /// Whose: the client, where a stream has several.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub client: Option<Cow<'a, str>>,
+    /// Of which variant of a comparison.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Cow<'a, str>>,
+    /// In which round of a comparison: 0 is the one that warms up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
     /// In which step of a probe.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
@@ -152,9 +163,9 @@ pub struct Envelope<'a> {
 }
 
 /// The events that a stream begins with.
-pub(super) const STARTS: [&str; 2] = ["run-start", "scenario-start"];
+pub(super) const STARTS: [&str; 3] = ["run-start", "scenario-start", "comparison-start"];
 
-pub(super) const ENVELOPE: [&str; 7] = ["seq", "event", "at_us", "time", "client", "step", "shard"];
+pub(super) const ENVELOPE: [&str; 9] = ["seq", "event", "at_us", "time", "client", "variant", "round", "step", "shard"];
 
 #[derive(Serialize)]
 struct Line<'a, B> {
@@ -201,10 +212,35 @@ pub fn wall_clock(started: SystemTime, at: Micros) -> String {
 /// What a line belongs to, where a stream is of several.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Within<'a> {
-    /// Whose it is.
+    /// Whose it is: a client of a scenario.
     pub client: Option<&'a str>,
+    /// The run of a comparison that it is of.
+    pub run: Option<RunOf<'a>>,
     /// The step of a probe.
     pub step: Option<ProbeStep>,
+}
+
+impl<'a> Within<'a> {
+    /// That client's part of a scenario.
+    #[must_use]
+    pub fn client(name: &'a str) -> Self {
+        Self { client: Some(name), ..Self::default() }
+    }
+
+    /// That run's part of a comparison.
+    #[must_use]
+    pub fn run(variant: &'a str, round: u32) -> Self {
+        Self { run: Some(RunOf { variant, round }), ..Self::default() }
+    }
+}
+
+/// A run of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunOf<'a> {
+    /// Its variant.
+    pub variant: &'a str,
+    /// Its round.
+    pub round: u32,
 }
 
 /// Adds the event's line, with its end, to `to`. `started` is the run's start by the wall clock.
@@ -215,6 +251,8 @@ pub fn write(event: &Event, started: SystemTime, within: Within<'_>, to: &mut Ve
         at_us: event.at,
         time: Cow::Owned(wall_clock(started, event.at)),
         client: within.client.map(Cow::Borrowed),
+        variant: within.run.map(|run| Cow::Borrowed(run.variant)),
+        round: within.run.map(|run| run.round),
         step: within.step.map(|step| Cow::Owned(step.to_string())),
         shard: None,
     };
@@ -348,7 +386,7 @@ impl RunStart {
     pub fn fits(&self, client: Option<&str>) -> Result<(), TooLong> {
         let event = Event { seq: 0, at: Micros::ZERO, what: Box::new(self.clone()).into() };
         let mut line = Vec::new();
-        write(&event, self.started, Within { client, step: None }, &mut line);
+        write(&event, self.started, Within { client, ..Within::default() }, &mut line);
         if line.len() > LONGEST { Err(TooLong(line.len())) } else { Ok(()) }
     }
 

@@ -60,6 +60,11 @@ pub struct RunEnd {
 /// The most sections of a run's end: no event grows with the run.
 pub const SECTIONS: usize = 128;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_false(it: &bool) -> bool {
+    !*it
+}
+
 const fn is_none(count: &u64) -> bool {
     *count == 0
 }
@@ -312,6 +317,9 @@ pub struct Policy {
     /// A probe that is given fewer connections does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub need: Option<usize>,
+    /// A comparison in which something cannot be told does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_decision: bool,
 }
 
 /// The figures of an earlier run, as far as gates compare with them.
@@ -331,13 +339,15 @@ impl Default for Policy {
             gates: Vec::new(),
             baseline: None,
             need: None,
+            require_decision: false,
         }
     }
 }
 
 impl Policy {
     /// Nothing that only a policy fails fails the run.
-    pub const NONE: Self = Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None, need: None };
+    pub const NONE: Self =
+        Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None, need: None, require_decision: false };
 
     /// Whether a finding so bad fails the run.
     #[must_use]
@@ -370,7 +380,7 @@ impl NewPolicy {
         let Self { fail_on, gates, baseline } = self.clone();
         let fail_on = fail_on.unwrap_or(own.fail_on);
         match gates {
-            Some(gates) => Policy { fail_on, gates, baseline, need: own.need },
+            Some(gates) => Policy { fail_on, gates, baseline, ..own },
             None => Policy { fail_on, ..own },
         }
     }

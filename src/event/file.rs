@@ -58,7 +58,7 @@ impl<W: Write> Writer<W> {
             if let What::ProbeStep(step) = event.what {
                 self.step = Some(step);
             }
-            let within = Within { client: self.client.as_deref(), step: self.step };
+            let within = Within { client: self.client.as_deref(), step: self.step, ..Within::default() };
             codec::write(event, self.started, within, &mut self.batch);
         }
         let written = self.out.write_all(&self.batch);
@@ -429,9 +429,19 @@ impl Envelope<'_> {
 
     /// The same, on its own, with the event's name, which need not be copied where it is known.
     fn called(self, event: Cow<'static, str>) -> Envelope<'static> {
-        let Self { seq, event: _, at_us, time, client, step, shard } = self;
+        let Self { seq, event: _, at_us, time, client, variant, round, step, shard } = self;
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Envelope { seq, event, at_us, time: owned(time), client: client.map(owned), step: step.map(owned), shard }
+        Envelope {
+            seq,
+            event,
+            at_us,
+            time: owned(time),
+            client: client.map(owned),
+            variant: variant.map(owned),
+            round,
+            step: step.map(owned),
+            shard,
+        }
     }
 }
 
@@ -441,6 +451,7 @@ pub fn started(what: &What) -> Option<SystemTime> {
     match what {
         What::RunStart(start) => Some(start.started),
         What::ScenarioStart(start) => Some(start.started),
+        What::ComparisonStart(start) => Some(start.started),
         _ => None,
     }
 }

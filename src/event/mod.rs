@@ -5,6 +5,7 @@
 
 mod ahead;
 mod codec;
+mod comparison;
 mod end;
 mod file;
 mod line;
@@ -17,6 +18,7 @@ mod stretches;
 
 pub use ahead::Ahead;
 pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, Within, read, wall_clock, write};
+pub use comparison::*;
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};

@@ -17,7 +17,7 @@ use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{self, Answer, Failure, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// A word out of a fixed list. (Serde would take a plain `&'static str` for text that is borrowed from the line.)
 pub type Word = &'static str;

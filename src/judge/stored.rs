@@ -9,7 +9,7 @@ use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings}
 use super::{Judge, Steps, Verdict, client_end, run_end};
 use crate::event::{
     Ahead, ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart,
-    Step, Unreadable, What,
+    Step, Unreadable, What, Within,
 };
 use crate::figures::Summary;
 use crate::ledger::Analysis;
@@ -33,8 +33,8 @@ pub struct Stored {
 pub struct Passing<'a> {
     /// The line that it stands in.
     pub line: u64,
-    /// Whose it is, where a stream has several clients.
-    pub client: Option<&'a str>,
+    /// Whose it is, where a stream is of several.
+    pub within: Within<'a>,
     /// What happened.
     pub event: &'a Event,
 }
@@ -234,7 +234,7 @@ impl StoredRun {
         if let Some(steps) = steps {
             steps.see(self.form.client().unwrap_or_default(), &self.judge, number, &event);
         }
-        passing(Passing { line: number, client: self.form.client(), event: &event });
+        passing(Passing { line: number, within: self.form.within(), event: &event });
         Some(event)
     }
 }
@@ -292,7 +292,7 @@ impl StoredScenario {
         let (start, number) = (start.clone(), line.number);
         let (mut form, mut checks) = (Lines::new(Whose::Scenario), Checks::default());
         if let Some(event) = form.take(line, &mut checks) {
-            passing(Passing { line: number, client: None, event: &event });
+            passing(Passing { line: number, within: Within::default(), event: &event });
         }
         Some(Self {
             start,
@@ -417,7 +417,7 @@ impl StoredScenario {
         self.is_partial |= line.is_lost;
         self.is_policy_partial |= line.adds_to("judged_by");
         let Some(event) = self.form.take(line, &mut self.checks) else { return };
-        passing(Passing { line: number, client: None, event: &event });
+        passing(Passing { line: number, within: Within::default(), event: &event });
         match event.what {
             What::Step(step) => {
                 let in_time = self.start.schema_version > 2 || self.clients.is_empty();

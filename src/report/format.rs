@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::model::{Report, Told};
-use crate::event::Event;
+use crate::event::{Event, Within};
 
 /// Renders a report when all that it tells of is over.
 pub trait Render: Sync {
@@ -17,8 +17,8 @@ pub trait Render: Sync {
 
 /// Tells of each event as it happens. What it writes goes to `text`, and on from there at once.
 pub trait Live: Send {
-    /// The next event: of a scenario's client, where `client` names one.
-    fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>);
+    /// The next event: of a scenario's client, or of a comparison's run, where `within` names one.
+    fn see(&mut self, within: Within<'_>, event: &Event, text: &mut Vec<u8>);
 
     /// A run is over, or a scenario with the runs of its clients.
     fn over(&mut self, told: &Told, text: &mut Vec<u8>);
@@ -73,10 +73,10 @@ impl Telling {
     }
 
     /// Returns the text to write now for these events.
-    pub fn see<'a>(&mut self, client: Option<&str>, events: impl IntoIterator<Item = &'a Event>) -> Vec<u8> {
+    pub fn see<'a>(&mut self, within: Within<'_>, events: impl IntoIterator<Item = &'a Event>) -> Vec<u8> {
         let mut text = Vec::new();
         if let By::Live(live) = &mut self.by {
-            events.into_iter().for_each(|event| live.see(client, event, &mut text));
+            events.into_iter().for_each(|event| live.see(within, event, &mut text));
         }
         text
     }

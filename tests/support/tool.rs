@@ -29,7 +29,7 @@ pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
     }
     let mut telling = Format::Table.telling(true);
     let mut text = Vec::new();
-    Stored::read(file, |it| text.extend(telling.see(it.client, [it.event]))).unwrap();
+    Stored::read(file, |it| text.extend(telling.see(it.within, [it.event]))).unwrap();
     text.extend(telling.over(Told::Run(Box::new(report))));
     String::from_utf8(text).unwrap()
 }
@@ -66,9 +66,9 @@ pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
     let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
     let keep = |passing: Passing<'_>| match &passing.event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
-        What::RunStart(_) => all.push((passing.client.map(str::to_owned), vec![passing.event.clone()])),
+        What::RunStart(_) => all.push((passing.within.client.map(str::to_owned), vec![passing.event.clone()])),
         _ => {
-            let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.client);
+            let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.within.client);
             of_client.unwrap().1.push(passing.event.clone());
         }
     };

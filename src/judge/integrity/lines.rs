@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Checks, Rule};
-use crate::event::{Envelope, Event, Line, Micros, ProbeStep, RunStart, What, started};
+use crate::event::{Envelope, Event, Line, Micros, ProbeStep, RunStart, What, Within, started};
 
 /// So many gaps in the numbers are remembered, to say in which line an event stands: where streams share a file, each change
 /// from one to the other is a gap. Behind the last of them it is not said.
@@ -97,6 +97,11 @@ impl Lines {
     /// The client whose it is, if it is a client's.
     pub(in crate::judge) fn client(&self) -> Option<&str> {
         if let Whose::Client(name) = &self.whose { Some(name) } else { None }
+    }
+
+    /// Whose the lines are, where a stream is of several.
+    pub(in crate::judge) fn within(&self) -> Within<'_> {
+        self.client().map(Within::client).unwrap_or_default()
     }
 
     /// The line of the event with that number.

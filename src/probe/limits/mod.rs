@@ -14,7 +14,7 @@ use conduct::Conductor;
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
 use crate::judge::{most_attempts, most_refused, releases};
-use crate::protocol::{self, DialEvent, MailConnector};
+use crate::protocol::{self, DialEvent, MailConnector, Protocol};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
 };
@@ -31,21 +31,31 @@ pub struct Budget {
     pub sign_ins: usize,
     /// Refused attempts.
     pub refused: usize,
+    /// Looks at open connections, a NOOP each.
+    pub commands: usize,
     /// What it rests in all, without the time that the server takes.
     pub rests: Duration,
 }
 
 impl Budget {
-    /// Of that probe.
+    /// Of that probe, over that protocol.
     #[must_use]
-    pub fn of(probe: &Probe) -> Self {
+    pub fn of(probe: &Probe, protocol: Protocol) -> Self {
         let refused = most_refused(probe.bare_close);
         let paces = u32::try_from(probe.max).unwrap_or(u32::MAX);
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
+        let sign_ins = most_attempts(probe.max, probe.bare_close);
+        let commands = match protocol {
+            // Each step of the count looks at all that are open, and once more where one was ended; so do the hold and the one
+            // that confirms. The others look at their newest.
+            Protocol::Imap => (1..=probe.max + 1).chain([probe.max; 2]).fold(sign_ins, usize::saturating_add),
+            Protocol::Smtp | Protocol::Pop3 => sign_ins,
+        };
         Self {
             connections: probe.max,
-            sign_ins: most_attempts(probe.max, probe.bare_close),
+            sign_ins,
             refused,
+            commands,
             rests: rests.saturating_add(releases(probe).duration()),
         }
     }

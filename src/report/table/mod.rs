@@ -21,7 +21,7 @@ use super::format::{Form, Live, Render, Spec};
 use super::model::{Report, RunReport, Told};
 use super::scenario;
 use super::words::{count, figure, many, per_second, printable, signal, span};
-use crate::event::{Asked, CutOff, Event, Lock, Micros, What};
+use crate::event::{Asked, CutOff, Event, Lock, Micros, What, Within};
 use crate::figures::{FailureRow, Summary};
 
 pub(super) const SPEC: Spec =
@@ -60,10 +60,10 @@ struct Lines {
 }
 
 impl Live for Lines {
-    fn see(&mut self, client: Option<&str>, event: &Event, text: &mut Vec<u8>) {
+    fn see(&mut self, within: Within<'_>, event: &Event, text: &mut Vec<u8>) {
         let line = match (&event.what, &self.rows) {
-            // The steps tell what the clients did.
-            _ if client.is_some() => return,
+            // The steps tell what the clients did, and the end of a comparison what its runs came to.
+            _ if within.client.is_some() || within.run.is_some() => return,
             (What::RunStart(start), _) => self.rows.insert(OperationRows::new(start)).begin(),
             (What::Operation(operation), Some(rows)) => rows.row(operation),
             (What::ScenarioStart(start), _) => scenario::scenario_begins(start),
