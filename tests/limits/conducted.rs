@@ -77,7 +77,7 @@ fn a_rate_whose_time_is_over_by_the_release_is_no_count() {
         for server in ["sandbox", "sandbox+smtp"] {
             scope.spawn(move || {
                 let args = format!(
-                    "limits {server} --sandbox-limit address=4/2s@accept --hold 1s --bare-close --format ndjson"
+                    "limits {server} --sandbox-limit address=4/2900ms@accept --hold 1s --bare-close --format ndjson"
                 );
                 let ended = end(&mut mailconn(args.split(' ')));
                 is_sound(&ended.stdout);
