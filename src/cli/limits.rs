@@ -40,8 +40,9 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
             known.name
         );
     }
-    let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
-    let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
+    let told = args.reporting;
+    let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
+    let reporting = Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.
@@ -53,7 +54,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         // Nobody stands in line: one thread has all connections, any number of them.
         wait_timeout: args.reach.timeout,
         max_connections: None,
-        transcripts: args.transcripts.transcript,
+        transcripts: told.transcripts.transcript,
         maildrops: Maildrops::Locked,
         server,
     };
@@ -61,7 +62,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account, provider, in_the_box);
-    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), args.progress);
+    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
     let control = Arc::clone(&harness.control);
     let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)

@@ -197,7 +197,7 @@ impl Settings {
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: RunArgs) -> Result<Self> {
         ensure!(
-            !args.each || args.format == Format::Table,
+            !args.each || args.reporting.format == Format::Table,
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
         let server = unsigned(Protocol::Imap, args.server.as_deref(), "--server", &args.reach)?;
@@ -206,9 +206,10 @@ impl Settings {
         let plan = plan(&args, server.protocol(), is_named)?;
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
-        let mut policy = policy(&args.fail_on, &args.gates)?;
-        no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
-        let output = output(args.output.as_deref())?;
+        let told = &args.reporting;
+        let mut policy = policy(&told.fail_on, &told.gates)?;
+        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
+        let reporting = Reporting { format: told.format, output: output(told.output.as_deref())?, each: args.each };
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         let ehlo = ehlo(&args.reach)?;
         if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
@@ -230,12 +231,12 @@ impl Settings {
                 operation_timeout: args.reach.timeout,
                 wait_timeout: args.wait_timeout,
                 max_connections: args.max_connections,
-                transcripts: args.transcripts.transcript,
+                transcripts: args.reporting.transcripts.transcript,
                 maildrops: Maildrops::Locked,
             },
-            reporting: Reporting { format: args.format, output, each: args.each },
+            reporting,
             policy,
-            progress: args.progress,
+            progress: args.reporting.progress,
         })
     }
 }
