@@ -100,7 +100,7 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         humantime::format_duration(SHORTEST_HOLD)
     );
     ensure!(
-        args.reach.sandbox_connections != Some(0),
+        args.reach.shape.sandbox_connections != Some(0),
         "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
     let is_here = match server {

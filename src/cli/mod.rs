@@ -24,6 +24,7 @@ mod target;
 mod teller;
 mod testimony;
 mod verify;
+mod work;
 mod workers;
 mod writer;
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::harness::{Harness, Room};
 use super::settings::Settings;
 use super::stderr;
+use super::work::Work;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery};
 use mailconn::report::Progress;
 use mailconn::workload;
@@ -16,11 +17,10 @@ use mailconn::workload;
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
 pub fn run(settings: Settings) -> Result<u8> {
-    let Settings { plan, from, to, scratch, reach, reporting, policy, progress, note } = settings;
-    let most = reach.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
-    let workers = u32::try_from(plan.workers.len()).unwrap_or(u32::MAX);
-    let (mut harness, account) =
-        Harness::set_up(reach, &Room { workers, connections: most, fewer: "fewer --threads" })?;
+    let Settings { work, reach, reporting, policy, progress } = settings;
+    let room = Room { workers: work.workers(), connections: work.most_connections(), fewer: "fewer --threads" };
+    let (mut harness, account) = Harness::set_up(reach, &room)?;
+    let Work { plan, from, to, scratch, note, .. } = work;
     if let Some(note) = note {
         stderr::complain(&note);
     }

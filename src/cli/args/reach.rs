@@ -38,6 +38,22 @@ pub struct ServerArgs {
     /// SMTP sessions introduce themselves by a name made of session and run, which the server's log then shows
     #[arg(long, help_heading = "Server")]
     pub ehlo_label: bool,
+    /// What the sandbox is like.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+
+    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
+    /// for a locked maildrop]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
+    pub connect_timeout: Option<Duration>,
+    /// How long an operation may take
+    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
+    pub timeout: Duration,
+}
+
+/// What the sandbox is like.
+#[derive(Debug, Args)]
+pub struct ShapeArgs {
     /// The sandbox's limit on connections of a user; with --sandbox-like counted as that server does
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
@@ -61,14 +77,6 @@ pub struct ServerArgs {
     /// How late the sandbox sends each reply
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
-
-    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
-    /// for a locked maildrop]
-    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
-    pub connect_timeout: Option<Duration>,
-    /// How long an operation may take
-    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
-    pub timeout: Duration,
 }
 
 /// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.
