@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
-use super::harness::{Harness, Room};
+use super::harness::{Harness, Room, Signals};
 use super::settings::{self, Reach, Reporting, Server};
-use mailconn::event::{Policy, Probe};
+use super::teller::Teller;
+use mailconn::event::{Policy, Probe, Within};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
 use mailconn::protocol::Protocol;
@@ -60,13 +61,17 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     };
     let connections = Budget::of(&probe).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
+    reach.server.warn();
     let (harness, account) = Harness::set_up(reach, &room)?;
+    let signals = Signals::listen()?;
     tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
-    let control = Arc::clone(&harness.control);
-    let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
-        probe::limits(probe, account, setup, control, source, audience)
+    let control = Arc::clone(&signals.control);
+    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &control)?;
+    let driven = harness.drive(&mut teller, Within::default(), policy, attempts, |setup, source, audience| {
+        probe::limits(probe, account, setup, &control, source, audience)
     })?;
+    let code = signals.conclude(teller, driven)?;
     let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
     // If the reader went away, an open question is no failure. `--need` asks for the exit code all the same.
     Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {

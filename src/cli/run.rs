@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::harness::{Harness, Room};
-use super::settings::Settings;
+use super::harness::{Harness, Room, Signals};
+use super::settings::{Reporting, Settings};
 use super::stderr;
+use super::teller::Teller;
 use super::work::Work;
+use mailconn::event::Within;
 use mailconn::protocol::{self, MailConnector, Operation, Stationery};
 use mailconn::report::Progress;
 use mailconn::workload;
@@ -19,7 +21,9 @@ use mailconn::workload;
 pub fn run(settings: Settings) -> Result<u8> {
     let Settings { work, reach, reporting, policy, progress } = settings;
     let room = Room { workers: work.workers(), connections: work.most_connections(), fewer: "fewer --threads" };
+    reach.server.warn();
     let (mut harness, account) = Harness::set_up(reach, &room)?;
+    let signals = Signals::listen()?;
     let Work { plan, from, to, scratch, note, .. } = work;
     if let Some(note) = note {
         stderr::complain(&note);
@@ -32,7 +36,10 @@ pub fn run(settings: Settings) -> Result<u8> {
     }
     let connector = Arc::new(MailConnector::new(protocol::Settings { scratch, ..account }));
     let progress = Progress::new(progress, plan.operations());
-    harness.drive(reporting, policy, progress, |setup, control, source, audience| {
-        workload::run(&plan, &connector, setup, control, source, audience)
-    })
+    let Reporting { format, output, each } = reporting;
+    let mut teller = Teller::begin(format, each, output, &signals.control)?;
+    let driven = harness.drive(&mut teller, Within::default(), policy, progress, |setup, source, audience| {
+        workload::run(&plan, &connector, setup, &signals.control, source, audience)
+    })?;
+    signals.conclude(teller, driven)
 }

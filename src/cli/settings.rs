@@ -11,6 +11,7 @@ use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::sandbox::limits;
 use super::sandbox::listen::Listen;
 use super::secrets;
+use super::stderr;
 use super::work::Work;
 use mailconn::event::{Asked, NewPolicy, Policy, SandboxOptions, Severity};
 use mailconn::protocol::{
@@ -155,6 +156,13 @@ impl Server {
             letters: None,
             tls,
             insecure,
+        }
+    }
+
+    /// Says it if anyone may be the server.
+    pub fn warn(&self) {
+        if matches!(self, Self::Real { tls: Some(tls), .. } if !tls.verifies()) {
+            stderr::complain(stderr::UNVERIFIED);
         }
     }
 
