@@ -12,6 +12,7 @@ use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::scenario::grammar;
 
 mod choices;
+mod compare;
 mod gates;
 mod limits;
 mod reach;
@@ -19,9 +20,10 @@ mod reporting;
 mod times;
 mod work;
 
+pub use compare::{Common, CompareArgs, VariantArgs};
 pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
-pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reach::{ServerArgs, ShapeArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
 use times::{duration, positive};
 pub use work::WorkArgs;
@@ -68,6 +70,19 @@ pub enum Command {
     /// --format ndjson -o FILE keeps it, for mailconn report and mailconn verify to tell and check it again.
     #[command(after_help = exit::LIMITS_HELP)]
     Limits(Box<LimitsArgs>),
+    /// Which mode should I use? Run several ways in turn, and say which is better here, by how much, at what cost
+    ///
+    /// Each round does every variant once, on the same seeded work and in another order; one round warms up. The next run
+    /// begins when the one before has closed its connections. A sandbox is a new one for each run. A variant is better or worse
+    /// if the difference is beyond --noise in the interval that is right 99 times in 100, for all variants together; if the
+    /// rounds do not tell, the report says how many more would.
+    ///
+    /// Without -n or --duration a run works for 2 s. On a named server it says first how often it signs in, rests between two
+    /// runs, and stops at the first limit of the server, with what it has.
+    ///
+    /// --format ndjson -o FILE keeps every run, for mailconn report and mailconn verify to tell and check again.
+    #[command(after_help = exit::COMPARE_HELP)]
+    Compare(Box<CompareArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its

@@ -48,6 +48,25 @@ Exit codes:
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM";
 
+/// The codes, as the `--help` of a comparison prints them.
+pub const COMPARE_HELP: &str = "\
+Examples:
+  mailconn compare -t 20 --rtt 80ms
+  mailconn compare --server imaps://ann@mail.example.org --variant use-main \\
+    --variant 'use-default -t 4' --variant 'eight=use-default -t 8'
+  mailconn compare --for 2m --fail-if 'use-default.service.p95 > 100ms'
+
+Exit codes:
+  0        compared, whatever is better, and whether these rounds tell or not
+  1        a run could not be done
+  2        wrong usage, and nothing was dialled; or the report could not be written
+  3        a gate failed (--fail-if), or --require-decision and these rounds do not tell
+  5        sign-in refused
+  6        stopped at a limit of the server
+  7        an invariant of mailconn's own is broken
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
+What was compared until then is told all the same.";
+
 /// The codes, as the `--help` of scenarios prints them.
 pub const SCENARIO_HELP: &str = "\
 Exit codes:

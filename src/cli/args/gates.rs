@@ -51,9 +51,19 @@ impl GateArgs {
     /// # Errors
     /// The file cannot be read, or one of its lines is no gate.
     pub fn resolve(&self) -> Result<Vec<String>> {
-        let mut gates = self.fail_if.clone();
+        self.resolve_by(&gate)
+    }
+
+    /// All of them, where `check` says what is one and how it is written.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn resolve_by(&self, check: &impl Fn(&str) -> Result<String, String>) -> Result<Vec<String>> {
+        let checked =
+            self.fail_if.iter().map(|gate| check(gate).map_err(|error| anyhow!("--fail-if {gate:?}: {error}")));
+        let mut gates: Vec<String> = checked.collect::<Result<_>>()?;
         if let Some(file) = &self.gates {
-            gates.extend(of_file(file)?);
+            gates.extend(of_file(file, check)?);
         }
         let flag = if self.fail_if.is_empty() { "--gates" } else { "--fail-if" };
         ensure!(
@@ -64,7 +74,7 @@ impl GateArgs {
     }
 }
 
-fn of_file(file: &Path) -> Result<Vec<String>> {
+fn of_file(file: &Path, check: &impl Fn(&str) -> Result<String, String>) -> Result<Vec<String>> {
     let name = file.display();
     let mut text = String::new();
     File::open(file)
@@ -75,7 +85,7 @@ fn of_file(file: &Path) -> Result<Vec<String>> {
     let lines = text.lines().map(str::trim).zip(1..);
     let gates = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let gates: Result<Vec<String>> =
-        gates.map(|(line, number)| gate(line).map_err(|error| anyhow!("--gates: {name}:{number}: {error}"))).collect();
+        gates.map(|(line, number)| check(line).map_err(|error| anyhow!("--gates: {name}:{number}: {error}"))).collect();
     let gates = gates?;
     ensure!(
         !gates.is_empty(),
