@@ -22,7 +22,7 @@ mod times;
 pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
-use times::{duration, positive};
+use times::{duration, positive, round_trip};
 
 /// What a command that has no stream can be told in.
 const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
@@ -199,6 +199,9 @@ pub struct SandboxArgs {
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
+    /// Be as far away as a round trip of this length: each direction takes half of it
+    #[arg(long, value_name = "TIME", value_parser = round_trip, default_value = "0s", help_heading = "Behaviour")]
+    pub rtt: Duration,
     /// End sessions whose client was silent for this time [default: minutes, as the protocols ask]
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
     pub idle_limit: Option<Duration>,
