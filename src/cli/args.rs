@@ -25,7 +25,7 @@ pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, ShapeArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
-use times::{duration, positive};
+use times::{duration, positive, round_trip};
 pub use work::WorkArgs;
 
 /// What a command that has no stream can be told in.
@@ -216,6 +216,9 @@ pub struct SandboxArgs {
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
+    /// Be as far away as a round trip of this length: each direction takes half of it
+    #[arg(long, value_name = "TIME", value_parser = round_trip, default_value = "0s", help_heading = "Behaviour")]
+    pub rtt: Duration,
     /// End sessions whose client was silent for this time [default: minutes, as the protocols ask]
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
     pub idle_limit: Option<Duration>,

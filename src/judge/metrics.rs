@@ -106,6 +106,7 @@ const ROWS: &[Row] = {
         (&[RUN], "elapsed", Time, "from the start to the close of the last connection"),
         (&[RUN], "worked", Time, "from the beginning of the first operation to the end of the last"),
         (&[RUN], "held_up", Time, "for how long workers stood still because the report's reader was slow"),
+        (&[RUN], "cpu", Time, "processor time of the threads that did the work"),
         (&[RUN], "cut_off.operations", Count, "operations that stood in line when the time ran out"),
         (&[RUN], "cut_off.longest_wait", Time, "what one of those had waited at most"),
         (&[RUN], "findings[].count", Count, "how often that was found"),

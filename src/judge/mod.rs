@@ -291,6 +291,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         worked_us: summary.worked,
         cut_off: summary.cut_off,
         held_up_us: ending.held_up,
+        cpu_us: ending.cpu,
         sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),
