@@ -19,8 +19,8 @@ use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
-/// The rest between two connections to a server that is not on this machine.
-const PACE: Duration = Duration::from_secs(3);
+/// The rest between two connections, or two runs, on a server that is not on this machine.
+pub const PACE: Duration = Duration::from_secs(3);
 /// No server counts a rate over less.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// More than that is no question of a client's any more.
@@ -108,10 +108,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         args.reach.shape.sandbox_connections != Some(0),
         "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
-    let is_here = match server {
-        Server::Sandbox { .. } => true,
-        Server::Real { endpoint, .. } => endpoint.is_loopback(),
-    };
-    let pace = args.pace.unwrap_or(if is_here { Duration::ZERO } else { PACE });
+    let pace = args.pace.unwrap_or(if server.is_here() { Duration::ZERO } else { PACE });
     Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })
 }

@@ -3,6 +3,7 @@
 mod args;
 mod baseline;
 mod check;
+mod compare;
 mod descriptors;
 mod diff;
 mod dovecot_log;
@@ -50,6 +51,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Limits(args) => limits::limits(*args),
+        Command::Compare(args) => compare::compare(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),

@@ -143,15 +143,13 @@ impl Server {
 
     /// How a client of it is set up, as far as that shapes a run's start.
     fn setup(&self, args: &RunArgs) -> Setup {
-        let (server, tls, insecure) = match self {
-            Self::Sandbox { name, endpoint, .. } => (name.clone(), endpoint.security != Security::Plain, false),
-            Self::Real { endpoint, tls, .. } => {
-                (endpoint.to_string(), tls.is_some(), tls.as_ref().is_some_and(|tls| !tls.verifies()))
-            }
+        let (tls, insecure) = match self {
+            Self::Sandbox { endpoint, .. } => (endpoint.security != Security::Plain, false),
+            Self::Real { tls, .. } => (tls.is_some(), tls.as_ref().is_some_and(|tls| !tls.verifies())),
         };
         Setup {
             run_id: String::new(),
-            server,
+            server: self.name(),
             sandbox: self.sandbox(Maildrops::Locked),
             clock: Instant::now(),
             wait_timeout: args.work.wait_timeout,
@@ -159,6 +157,56 @@ impl Server {
             letters: None,
             tls,
             insecure,
+        }
+    }
+
+    /// The same for one more run: a sandbox like it, or the same server with the same credentials.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Sandbox { name, endpoint, listen, auth, connections, limits, like, maildrops, latency, rtt } => {
+                Self::Sandbox {
+                    name: name.clone(),
+                    endpoint: endpoint.clone(),
+                    listen: listen.clone(),
+                    auth: *auth,
+                    connections: *connections,
+                    limits: limits.clone(),
+                    like: *like,
+                    maildrops: *maildrops,
+                    latency: *latency,
+                    rtt: *rtt,
+                }
+            }
+            Self::Real { endpoint, credentials, auth, family, tls } => Self::Real {
+                endpoint: endpoint.clone(),
+                credentials: credentials.as_ref().map(Credentials::share),
+                auth: *auth,
+                family: *family,
+                tls: tls.clone(),
+            },
+        }
+    }
+
+    /// Its name in reports.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sandbox { name, .. } => name.clone(),
+            Self::Real { endpoint, .. } => endpoint.to_string(),
+        }
+    }
+
+    /// Where it is.
+    pub const fn endpoint(&self) -> &Endpoint {
+        match self {
+            Self::Sandbox { endpoint, .. } | Self::Real { endpoint, .. } => endpoint,
+        }
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::Sandbox { .. } => true,
+            Self::Real { endpoint, .. } => endpoint.is_loopback(),
         }
     }
 
@@ -170,10 +218,8 @@ impl Server {
     }
 
     /// What is spoken there.
-    pub fn protocol(&self) -> Protocol {
-        match self {
-            Self::Sandbox { endpoint, .. } | Self::Real { endpoint, .. } => endpoint.protocol,
-        }
+    pub const fn protocol(&self) -> Protocol {
+        self.endpoint().protocol
     }
 }
 
@@ -240,7 +286,10 @@ pub fn new_policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<NewPol
 }
 
 /// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.
-fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
+///
+/// # Errors
+/// It does not.
+pub fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
     ensure!(
         !named.contains(&None) || named.len() == 1,
         "--fail-on: none stands alone; leave it out, or leave out the others"

@@ -1,16 +1,18 @@
 //! What the flags on the work mean together: checked, resolved, nothing dialled yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::WorkArgs;
+use super::harness::{Harness, Room};
 use super::operations;
-use super::settings::Server;
+use super::settings::{Reach, Server};
 use super::workers::{self, Who};
 use mailconn::allocator::may_create_default;
 use mailconn::event::{Asked, Executor, Lock, Role};
-use mailconn::protocol::{Operation, Protocol, Scratch, SmtpOperation};
+use mailconn::protocol::{self, Endpoint, MailConnector, Operation, Protocol, Scratch, SmtpOperation, Stationery};
 use mailconn::workload::{Mix, Plan};
 
 /// A seed of our own choosing is short: it stands in the report's first line, and is typed again from there.
@@ -55,7 +57,7 @@ impl Work {
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: &WorkArgs, seed: Option<u64>, usual: Asked, server: &Server) -> Result<Self> {
         let is_named = matches!(server, Server::Real { .. });
-        let seed = seed.unwrap_or_else(|| fastrand::u64(..SEEDS));
+        let seed = seed.unwrap_or_else(Self::new_seed);
         let plan = plan(args, seed, usual, server.protocol(), is_named)?;
         only_where_they_matter(args, &plan)?;
         let scratch = scratch(args, &plan)?;
@@ -71,15 +73,46 @@ impl Work {
         })
     }
 
+    /// A seed for where nobody gave one.
+    pub fn new_seed() -> u64 {
+        fastrand::u64(..SEEDS)
+    }
+
     /// How many connections it can have open at once.
     pub fn most_connections(&self) -> usize {
         let most = self.plan.most_connections();
         self.max_connections.map_or(most, |max| max.min(most))
     }
 
-    /// How many threads work.
-    pub fn workers(&self) -> u32 {
-        u32::try_from(self.plan.workers.len()).unwrap_or(u32::MAX)
+    /// What it takes of this process.
+    pub fn room(&self) -> Room {
+        let workers = u32::try_from(self.plan.workers.len()).unwrap_or(u32::MAX);
+        Room { workers, connections: self.most_connections(), fewer: "fewer --threads" }
+    }
+
+    /// What it sends; none where it sends nothing.
+    ///
+    /// # Errors
+    /// Nobody can send it, or get it: one line.
+    pub fn letters(&self, endpoint: &Endpoint, run_id: &str) -> Result<Option<Stationery>> {
+        if !self.plan.mix.operations().any(Operation::writes) {
+            return Ok(None);
+        }
+        let letters = Stationery::new(endpoint, self.from.as_deref(), self.to.as_deref(), run_id);
+        letters
+            .map(Some)
+            .context("what is sent needs an address for its sender and its recipient: name them with --from and --to")
+    }
+
+    /// Sets up the server, and who dials it; nothing is dialled yet.
+    ///
+    /// # Errors
+    /// One line: what is missing, and the cure.
+    pub fn set_up(&self, reach: Reach) -> Result<(Harness, Arc<MailConnector>)> {
+        let (mut harness, account) = Harness::set_up(reach, &self.room())?;
+        harness.setup.letters = self.letters(&account.endpoint, &account.run_id)?;
+        let account = protocol::Settings { scratch: self.scratch.clone(), ..account };
+        Ok((harness, Arc::new(MailConnector::new(account))))
     }
 }
 

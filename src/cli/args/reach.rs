@@ -12,7 +12,7 @@ use mailconn::sandbox::{Like, Limit, Maildrops};
 
 /// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
 /// server like any other.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     /// Require STARTTLS on loopback, too
     #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
@@ -52,7 +52,7 @@ pub struct ServerArgs {
 }
 
 /// What the sandbox is like.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ShapeArgs {
     /// The sandbox's limit on connections of a user; with --sandbox-like counted as that server does
     #[arg(long, value_name = "N", help_heading = "Server")]
@@ -119,7 +119,7 @@ impl SignInArgs {
 }
 
 /// The flags on TLS, the same for every command that dials.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TlsArgs {
     /// Trust exactly the certificates of this PEM file, instead of the system's
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
