@@ -96,11 +96,7 @@ impl ComparisonEnd {
     /// How it ended.
     #[must_use]
     pub fn ending(&self) -> ComparisonEnding {
-        ComparisonEnding {
-            elapsed: self.elapsed_us,
-            interrupted: self.interrupted,
-            stopped: self.stopped.clone(),
-        }
+        ComparisonEnding { elapsed: self.elapsed_us, interrupted: self.interrupted, stopped: self.stopped.clone() }
     }
 }
 

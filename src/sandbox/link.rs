@@ -57,7 +57,8 @@ impl Link {
             return Ok(Self::Near(socket));
         }
         let delay = round_trip / 2;
-        let [inward, outward] = [Arc::clone(&called_off), called_off].map(|called_off| Arc::new(Pipe::new(delay, called_off)));
+        let [inward, outward] =
+            [Arc::clone(&called_off), called_off].map(|called_off| Arc::new(Pipe::new(delay, called_off)));
         let (begins, patience) = (Instant::now() + round_trip + delay, Cell::default());
         let mut far = Far { socket, round_trip, begins, patience, inward, outward, threads: Vec::with_capacity(2) };
         far.start()?;

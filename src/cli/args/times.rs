@@ -24,5 +24,9 @@ pub(super) fn positive(text: &str) -> Result<Duration, String> {
 /// The same, of what lies between a client and its server.
 pub(super) fn round_trip(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    if time > FARTHEST { Err("give at most 500ms: no server on this planet is farther away".to_owned()) } else { Ok(time) }
+    if time > FARTHEST {
+        Err("give at most 500ms: no server on this planet is farther away".to_owned())
+    } else {
+        Ok(time)
+    }
 }
