@@ -30,7 +30,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     // A scenario's clients have one after the other.
     let mut ours: Vec<OurSessions> = Vec::new();
     let (name, from) = open(&args.trace)?;
-    let stored = Stored::read(from, |Passing { line, event, .. }| {
+    let stored = Stored::read_for(from, &new, |Passing { line, event, .. }| {
         if logged.is_some() {
             if matches!(event.what, What::RunStart(_)) {
                 ours.push(OurSessions::default());

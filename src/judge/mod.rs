@@ -1,5 +1,7 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
+mod claims;
+mod comparison;
 mod conclusion;
 mod earlier;
 pub mod expectations;
@@ -22,6 +24,9 @@ mod verification;
 mod witness;
 mod wrong;
 
+pub use comparison::{
+    ComparedRun, Comparison, Counted, RunFigures, VariantFigures, compared_metric, comparison_gate, gated_figures,
+};
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
@@ -38,7 +43,7 @@ pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub use settings::{Differs, Weight};
 pub(crate) use stated_limit::stated_limit;
-pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
+pub use stored::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
 pub use verification::{Subject, Verification, Verified};
 pub use witness::Witness;
