@@ -23,7 +23,7 @@ mod work;
 pub use compare::{Common, CompareArgs, VariantArgs};
 pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
-pub use reach::{ServerArgs, ShapeArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
 use times::{duration, positive, round_trip};
 pub use work::WorkArgs;

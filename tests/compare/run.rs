@@ -100,7 +100,7 @@ fn variants_are_on_top_of_what_all_share_and_each_has_a_name() {
         .collect();
     let names = ["far", "use-default", "use-default-2", "use-default-t-4", "use-main-or-default"];
     assert_eq!(first.keys().copied().collect::<Vec<_>>(), names);
-    let asked = |name: &str| (number(&first[name]["threads"]), number(&first[name]["asked"]["operations"]));
+    let asked = |name: &str| (number(&first[name]["threads"]), number(&first[name]["asked"]["operations_per_worker"]));
     assert_eq!(names.map(asked), [(2, 2), (2, 3), (2, 3), (4, 3), (2, 3)]);
     let rtt = |name: &str| first[name]["sandbox"]["rtt_us"].clone();
     assert_eq!((rtt("far"), rtt("use-default")), (json!(5000), Value::Null), "each has its own sandbox");

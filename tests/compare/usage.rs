@@ -34,7 +34,7 @@ fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
         (&["--metric", "nonsense"], "--metric"),
         (&["--metric", "operations.asked"], "--metric"),
         (&["--noise", "3"], "write 3% or 0.03"),
-        (&["--noise", "-1%"], "--noise"),
+        (&["--noise=-1%"], "--noise"),
         (&["--for", "0s"], "longer than 0"),
         (&["--pace", "often"], "a number and a unit"),
         (&["--fail-if", "nonsense"], "--fail-if"),

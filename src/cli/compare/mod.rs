@@ -239,11 +239,11 @@ impl UnderWay {
     /// Reports what it comes to, and says with what code to exit.
     fn end(mut self, ending: ComparisonEnding, signals: &Signals) -> Result<u8> {
         let elapsed = ending.elapsed;
-        let report = ComparisonReport::new(self.comparison.clone(), ending, self.policy.clone());
-        self.tell(1, elapsed, Box::new(report.comparison_end()).into());
+        let report = ComparisonReport::new(self.comparison.clone(), &ending, &self.policy);
+        self.tell(1, elapsed, Box::new(report.end.clone()).into());
         let Self { mut teller, course, unwritten, .. } = self;
         course.finish();
-        let exit_code = report.exit_code();
+        let exit_code = report.end.exit_code;
         teller.over(Told::Comparison(Box::new(report)));
         let exit_code = signals.code(teller.end()?, exit_code);
         if let Some(failure) = unwritten {
