@@ -35,7 +35,6 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
-use settings::Settings;
 use stderr::{complain, escaped, say};
 
 /// Runs the command that the process was called with.
@@ -47,7 +46,7 @@ pub fn run() -> ExitCode {
         Err(error) => return not_understood(error),
     };
     let code = match cli.command {
-        Command::Run(args) => Settings::resolve(*args).and_then(run::run),
+        Command::Run(args) => run::run(*args),
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Limits(args) => limits::limits(*args),

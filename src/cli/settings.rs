@@ -2,41 +2,24 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
-use super::baseline::{BaselineFile, no_baseline_of_its_own};
+use super::args::{GateArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::sandbox::limits;
 use super::sandbox::listen::Listen;
 use super::secrets;
 use super::stderr;
-use super::work::Work;
-use mailconn::event::{Asked, NewPolicy, Policy, SandboxOptions, Severity};
+use mailconn::event::{NewPolicy, Policy, SandboxOptions, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Protocol, Security, Tls, TlsSettings, Way,
 };
-use mailconn::report::{Format, Output, ProgressKind};
+use mailconn::report::{Format, Output};
 use mailconn::sandbox::{Like, Limit, Maildrops};
-use mailconn::workload::{self, Setup};
 
 /// The environment variable that names the server.
 pub const SERVER: &str = "MAILCONN_SERVER";
-
-/// Everything a run needs to know.
-pub struct Settings {
-    /// What is done.
-    pub work: Work,
-    /// To whom it is done.
-    pub reach: Reach,
-    /// How it is reported.
-    pub reporting: Reporting,
-    /// Which findings fail the run.
-    pub policy: Policy,
-    /// What is told meanwhile.
-    pub progress: ProgressKind,
-}
 
 /// How to reach the server, and how long anything may take there.
 pub struct Reach {
@@ -141,25 +124,6 @@ impl Server {
         Ok(self)
     }
 
-    /// How a client of it is set up, as far as that shapes a run's start.
-    fn setup(&self, args: &RunArgs) -> Setup {
-        let (tls, insecure) = match self {
-            Self::Sandbox { endpoint, .. } => (endpoint.security != Security::Plain, false),
-            Self::Real { tls, .. } => (tls.is_some(), tls.as_ref().is_some_and(|tls| !tls.verifies())),
-        };
-        Setup {
-            run_id: String::new(),
-            server: self.name(),
-            sandbox: self.sandbox(Maildrops::Locked),
-            clock: Instant::now(),
-            wait_timeout: args.work.wait_timeout,
-            max_connections: args.work.max_connections,
-            letters: None,
-            tls,
-            insecure,
-        }
-    }
-
     /// The same for one more run: a sandbox like it, or the same server with the same credentials.
     pub fn again(&self) -> Self {
         match self {
@@ -220,45 +184,6 @@ impl Server {
     /// What is spoken there.
     pub const fn protocol(&self) -> Protocol {
         self.endpoint().protocol
-    }
-}
-
-impl Settings {
-    /// Resolves the flags and the environment.
-    ///
-    /// # Errors
-    /// One line: what is wrong, and the cure.
-    pub fn resolve(args: RunArgs) -> Result<Self> {
-        ensure!(
-            !args.each || args.reporting.format == Format::Table,
-            "--each lists operations above the table; --format ndjson holds every operation, --format json none"
-        );
-        let server = unsigned(Protocol::Imap, args.server.as_deref(), "--server", &args.reach)?;
-        let connect_timeout = connect_timeout(&args.reach, server.protocol());
-        let work = Work::resolve(&args.work, args.seed, Asked::Operations(100), &server)?;
-        only_where_they_matter(&args.reach, server.protocol())?;
-        let told = &args.reporting;
-        let mut policy = policy(&told.fail_on, &told.gates)?;
-        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
-        let reporting = Reporting { format: told.format, output: output(told.output.as_deref())?, each: args.each };
-        let ehlo = ehlo(&args.reach)?;
-        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
-            let start = workload::start(&work.plan, &server.setup(&args), false);
-            policy.baseline = Some(file.figures(&start, &policy.gates)?);
-        }
-        // What is refused asks for no secret.
-        let server = server.signed_in(&args.reach)?;
-        let reach = Reach {
-            server,
-            ehlo,
-            connect_timeout,
-            operation_timeout: args.reach.timeout,
-            wait_timeout: work.wait_timeout,
-            max_connections: work.max_connections,
-            transcripts: args.reporting.transcripts.transcript,
-            maildrops: Maildrops::Locked,
-        };
-        Ok(Self { work, reach, reporting, policy, progress: args.reporting.progress })
     }
 }
 
