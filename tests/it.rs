@@ -4,6 +4,7 @@
 mod canary;
 mod check;
 mod cli;
+mod compared;
 mod event;
 mod foreign_servers;
 mod fuzz;

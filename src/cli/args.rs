@@ -19,7 +19,7 @@ mod limits;
 mod reach;
 mod times;
 
-pub use gates::{BaselineArgs, GateArgs};
+pub use gates::{BaselineArgs, GateArgs, are_of_runs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 use times::{duration, positive, round_trip};
