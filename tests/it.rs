@@ -5,6 +5,7 @@ mod canary;
 mod check;
 mod cli;
 mod compare;
+mod compared;
 mod event;
 mod foreign_servers;
 mod fuzz;

@@ -21,7 +21,7 @@ mod times;
 mod work;
 
 pub use compare::{Common, CompareArgs, VariantArgs};
-pub use gates::{BaselineArgs, GateArgs};
+pub use gates::{BaselineArgs, GateArgs, are_of_runs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;

@@ -9,11 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::settings;
-use super::stored::{identity, open};
+use super::stored::{gates_fit, identity, open};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
-use mailconn::judge::{
-    Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, comparison_gate, first_of,
-};
+use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
 use mailconn::report::{ComparisonReport, Format, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
@@ -91,7 +89,14 @@ fn tell(
 ) -> Result<u8> {
     let (name, from) = open(file)?;
     let mut compared: Option<Result<Baseline>> = None;
+    let mut fit = Ok(());
     let stored = Stored::read_for(from, new, |Passing { within, event, .. }| {
+        if fit.is_ok() {
+            fit = gates_fit(&event.what, within, new);
+        }
+        if fit.is_err() {
+            return;
+        }
         // What may not be compared replaces no file.
         if let Some(baseline) = baseline.filter(|_| compared.is_none()) {
             compared = baseline.compare(&event.what, new);
@@ -104,6 +109,7 @@ fn tell(
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    fit.with_context(|| name.clone())?;
     let new = &match compared {
         Some(figures) => NewPolicy { baseline: Some(figures?), ..new.clone() },
         None => new.clone(),
@@ -115,12 +121,6 @@ fn tell(
     };
     if let Some(instead) = kind.filter(|_| args.each) {
         bail!("--each is about runs: {instead}");
-    }
-    if let Content::Comparison(comparison) = &stored.content {
-        for gate in new.gates.iter().flatten() {
-            let start = comparison.start();
-            comparison_gate(gate, &start.variants, &start.reference).with_context(|| format!("{name}: {gate:?}"))?;
-        }
     }
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);

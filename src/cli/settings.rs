@@ -207,7 +207,7 @@ pub fn policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<Policy> {
 /// Those of [`policy`].
 pub fn new_policy(named: &[Option<Severity>], gates: &GateArgs) -> Result<NewPolicy> {
     let fail_on = (!named.is_empty()).then(|| fail_on(named)).transpose()?;
-    Ok(NewPolicy { fail_on, gates: (!gates.is_empty()).then(|| gates.resolve()).transpose()?, baseline: None })
+    Ok(NewPolicy { fail_on, gates: (!gates.is_empty()).then(|| gates.written()).transpose()?, baseline: None })
 }
 
 /// Which findings fail a run: those that are named, in the order of their severity. `none` stands alone.

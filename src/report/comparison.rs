@@ -5,6 +5,7 @@ use serde_json::Number;
 use super::model::ComparisonReport;
 use super::words::{many, printable, signal};
 use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, WARM_UP, WhyStopped};
+use crate::figures::paired;
 use crate::judge::{Comparison, Conclusion, Counted, VariantFigures, failed_gates};
 
 /// What the verdict is about, where nobody chose another metric.
@@ -89,7 +90,10 @@ fn digits(value: f64) -> String {
 pub(super) fn interval(of: &ComparisonVerdict) -> Option<String> {
     let bound =
         |it: &Option<Number>, open: &str| it.as_ref().and_then(Number::as_f64).map_or_else(|| open.to_owned(), digits);
-    (of.low.is_some() || of.high.is_some()).then(|| format!("[{}, {}]", bound(&of.low, "0"), bound(&of.high, "any")))
+    let level = of.level.as_f64().unwrap_or_default();
+    let comparisons = (0.01 / (1.0 - level)).round().max(1.0) as u32;
+    let enough = of.rounds >= paired::fewest_rounds(comparisons);
+    enough.then(|| format!("[{}, {}]", bound(&of.low, "0"), bound(&of.high, "any")))
 }
 
 /// `3 %`, `0.5 %`.
@@ -99,6 +103,11 @@ pub(super) fn percent(part: f64) -> String {
         whole if (whole - whole.round()).abs() < 0.005 || whole >= 9.95 => format!("{whole:.0} %"),
         less => format!("{less:.1} %"),
     }
+}
+
+/// A difference: in per cent, or where it is big how many times as much it is.
+fn difference(part: f64) -> String {
+    if part < 1.0 { percent(part) } else { format!("{}x", digits(1.0 + part)) }
 }
 
 fn ratio(of: &ComparisonVerdict) -> String {
@@ -140,7 +149,7 @@ pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> Stri
                 format!(
                     "; {} with such a spread can show a difference of {}",
                     many(u64::from(of.rounds), "round"),
-                    percent(part)
+                    difference(part)
                 )
             });
             let more = match of.more_rounds {
@@ -148,7 +157,10 @@ pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> Stri
                     let all = report.end.rounds.saturating_add(more);
                     format!("; about {} would decide it (--rounds {all})", many(u64::from(more), "more round"))
                 }
-                None => "; no number of rounds that can be run would decide it".to_owned(),
+                None => format!(
+                    "; even {} rounds would hardly decide it: longer runs may, or a wider --noise",
+                    paired::MOST_ROUNDS
+                ),
             };
             format!("{said}: that cannot be told from the noise of {noise}{}{more}", shows.unwrap_or_default())
         }
@@ -176,14 +188,6 @@ impl Candidate<'_> {
         match self.verdict {
             None => (1.0, 1.0),
             Some(it) => (bound(it.low.as_ref(), 0.0), bound(it.high.as_ref(), f64::INFINITY)),
-        }
-    }
-
-    fn opens(&self) -> String {
-        match self.figures.peak().map(Counted::most) {
-            Some(1) => "opens one".to_owned(),
-            Some(peak) => format!("opens {peak} at once"),
-            None => "opens none".to_owned(),
         }
     }
 }
@@ -216,9 +220,7 @@ pub(super) fn choice(report: &ComparisonReport) -> String {
     let Some(chosen) = choose(&sound) else {
         return format!("No choice: {}", flawed.join("; "));
     };
-    let name = printable(chosen.name);
-    let because = why(report, chosen, &sound);
-    format!("Choose {name}: {because}{}{behind}", limit(comparison))
+    format!("{}{}{behind}", why(report, chosen, &sound), limit(comparison))
 }
 
 /// What speaks against it.
@@ -234,8 +236,9 @@ fn flaw(it: &Candidate<'_>) -> String {
 fn choose<'a, 'b>(sound: &[&'a Candidate<'b>]) -> Option<&'a Candidate<'b>> {
     let better: Vec<&&Candidate<'_>> = sound.iter().filter(|it| it.decision() == Decision::DifferentBetter).collect();
     if better.is_empty() {
-        let not_worse = sound.iter().filter(|it| it.decision() == Decision::Same).min_by_key(|it| it.peak());
-        return not_worse.or_else(|| sound.iter().min_by_key(|it| it.peak())).copied();
+        // What cannot be told speaks against none.
+        let not_worse = sound.iter().filter(|it| it.decision() != Decision::DifferentWorse);
+        return not_worse.min_by_key(|it| it.peak()).or_else(|| sound.first()).copied();
     }
     // Better is more for some metrics and less for others: the farthest from 1 is the best.
     let far = |it: &Candidate<'_>| {
@@ -243,42 +246,49 @@ fn choose<'a, 'b>(sound: &[&'a Candidate<'b>]) -> Option<&'a Candidate<'b>> {
         ratio.ln().abs()
     };
     let best = better.iter().max_by(|one, other| far(one).total_cmp(&far(other)))?;
-    let overlaps = |it: &Candidate<'_>| {
-        let ((low, high), (its_low, its_high)) = (best.bounds(), it.bounds());
-        its_low <= high && low <= its_high
-    };
-    better.iter().filter(|it| overlaps(it)).min_by_key(|it| it.peak()).map(|it| **it)
+    better.iter().filter(|it| overlap(best, it)).min_by_key(|it| it.peak()).map(|it| **it)
 }
 
 /// Why it is chosen, and what it costs.
 fn why(report: &ComparisonReport, chosen: &Candidate<'_>, sound: &[&Candidate<'_>]) -> String {
     let start = report.comparison.start();
+    let name = printable(chosen.name);
     let reference = printable(&start.reference);
-    let other = sound.iter().find(|it| it.name == start.reference);
-    let costs = |it: Option<&&Candidate<'_>>| {
-        it.map(|it| format!("; {} {}", printable(it.name), it.opens())).unwrap_or_default()
-    };
-    match chosen.decision() {
-        Decision::DifferentBetter => {
-            let verdict = chosen.verdict.map(ratio).unwrap_or_default();
-            let better = if start.metric == USUAL {
-                format!("it is {verdict} as fast as {reference} here")
-            } else {
-                format!("it has {verdict} {} of {reference} here", subject(report))
-            };
-            let opens = connections(chosen);
-            format!("{better} and opens {opens}{}", costs(other))
-        }
-        _ => {
-            let what = if start.metric == USUAL { "faster" } else { "better" };
-            let others: Vec<&&Candidate<'_>> = sound.iter().filter(|it| it.name != chosen.name).collect();
-            let is_told = others.iter().chain(&[&chosen]).all(|it| it.decision() != Decision::CannotTell);
-            let costs: String = others.iter().map(|it| costs(Some(*it))).collect();
-            let shown =
-                if is_told { format!("none is {what} here") } else { format!("none was shown to be {what} here") };
-            format!("{shown}, and it opens {}{costs}", connections(chosen))
-        }
+    let others: Vec<&&Candidate<'_>> = sound.iter().filter(|it| it.name != chosen.name).collect();
+    let costs = |it: &&Candidate<'_>| format!("; {} opens {}", printable(it.name), connections(it));
+    let untold = |it: &&&&Candidate<'_>| it.decision() == Decision::CannotTell;
+    let better = if start.metric == USUAL { "faster" } else { "better" };
+    if chosen.decision() == Decision::DifferentBetter {
+        let verdict = chosen.verdict.map(ratio).unwrap_or_default();
+        let is = match start.metric == USUAL {
+            true => format!("it is {verdict} as fast as {reference} here"),
+            false => format!("it has {verdict} {} of {reference} here", subject(report)),
+        };
+        let of_reference =
+            others.iter().filter(|it| it.name == start.reference).map(|it| costs(it)).collect::<String>();
+        let near = others
+            .iter()
+            .filter(untold)
+            .filter(|it| overlap(chosen, it))
+            .map(|it| format!("; whether {} is as good these rounds do not tell", printable(it.name)));
+        let near: String = near.collect();
+        return format!("Choose {name}: {is} and opens {}{of_reference}{near}", connections(chosen));
     }
+    let costs: String = others.iter().map(|it| costs(it)).collect();
+    let is_told = !others.iter().any(|it| untold(&it)) && chosen.decision() != Decision::CannotTell;
+    match is_told {
+        true => format!("Choose {name}: none is {better} here, and it opens {}{costs}", connections(chosen)),
+        false => format!(
+            "These rounds do not tell which is {better} here. Until some do, choose {name}, which opens {}{costs}",
+            connections(chosen)
+        ),
+    }
+}
+
+/// Whether their intervals do.
+fn overlap(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+    let ((low, high), (its_low, its_high)) = (one.bounds(), other.bounds());
+    its_low <= high && low <= its_high
 }
 
 fn connections(it: &Candidate<'_>) -> String {

@@ -38,7 +38,9 @@ fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
         (&["--for", "0s"], "longer than 0"),
         (&["--pace", "often"], "a number and a unit"),
         (&["--fail-if", "nonsense"], "--fail-if"),
-        (&["--fail-if", "nobody.service.p95 > 1s"], "--fail-if"),
+        (&["--fail-if", "service.p95 > 1s"], "there is no variant"),
+        (&["--fail-if", "nobody.service.p95 > 1s"], "nobody"),
+        (&["--fail-if", "verdict(use-main) = same"], "use-main is the reference"),
         (&["--ops", "append"], "--allow-writes"),
         (&["-o", "/no/such/directory/file"], "there is no directory"),
     ] {

@@ -66,6 +66,7 @@ pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
     let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
     let keep = |passing: Passing<'_>| match &passing.event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
+        What::ComparisonStart(_) | What::ComparisonEnd(_) => {}
         What::RunStart(_) => all.push((passing.within.client.map(str::to_owned), vec![passing.event.clone()])),
         _ => {
             let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.within.client);

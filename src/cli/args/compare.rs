@@ -16,7 +16,6 @@ use super::work::WorkArgs;
 /// The flags of `mailconn compare`.
 #[derive(Debug, Args)]
 #[command(mut_arg("fail_on", |arg| arg.default_value("none")))]
-#[command(mut_arg("fail_if", |arg| arg.value_parser(clap::value_parser!(String))))]
 pub struct CompareArgs {
     /// A way to run, as in 'use-default -t 4' or 'four=use-default -t 4'; repeatable [default: the three modes]
     ///

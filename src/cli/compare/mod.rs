@@ -135,13 +135,13 @@ impl Compared {
             ways.push(Way { name, work, server });
         }
         let reference = reference(args.reference.as_deref(), &variants)?;
-        let gate = |text: &str| {
-            let checked = comparison_gate(text, &variants, &reference);
-            checked.map(|()| text.split_whitespace().collect::<Vec<_>>().join(" ")).map_err(|error| error.to_string())
-        };
+        let gates = told.gates.written()?;
+        for gate in &gates {
+            comparison_gate(gate, &variants, &reference).with_context(|| format!("{gate:?}"))?;
+        }
         let policy = Policy {
             fail_on: settings::fail_on(&told.fail_on)?,
-            gates: told.gates.resolve_by(&gate)?,
+            gates,
             require_decision: args.require_decision,
             ..Policy::NONE
         };

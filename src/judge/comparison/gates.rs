@@ -18,6 +18,14 @@ enum Condition {
     Figure { variant: usize, gate: Gate },
 }
 
+/// Whether a text has the form of a comparison's gate, and not that of a run's.
+#[must_use]
+pub fn is_of_a_comparison(text: &str) -> bool {
+    let mut behind = text.match_indices('.').map(|(dot, _)| &text[dot + 1..]);
+    text.trim_start().starts_with(VERDICT)
+        || (Gate::parse(text).is_err() && behind.any(|rest| Gate::parse(rest).is_ok()))
+}
+
 /// Reads a gate of a comparison of those variants.
 ///
 /// # Errors

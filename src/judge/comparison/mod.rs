@@ -4,7 +4,7 @@ mod gates;
 mod run;
 mod told;
 
-pub use gates::{comparison_gate, gated_figures};
+pub use gates::{comparison_gate, gated_figures, is_of_a_comparison};
 pub use run::{ComparedRun, RunFigures};
 pub use told::{Counted, VariantFigures};
 

@@ -81,9 +81,9 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
         }
         row
     });
-    let mut columns = vec![names("variant"), figures("ops/s")];
+    let mut columns = vec![words("variant"), figures("rate")];
     if its_own {
-        columns.push(figures("metric"));
+        columns.push(figures("median"));
     }
     columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
     grid(&columns, &[], rows)
@@ -103,7 +103,7 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
     });
     let columns = [
-        names("variant"),
+        words("variant"),
         figures("p50"),
         figures("p95"),
         figures("p99"),
@@ -111,7 +111,7 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p95"),
         figures("p99"),
     ];
-    let over = [Over { columns: 1..=3, title: "wait, ms" }, Over { columns: 4..=6, title: "service, ms" }];
+    let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
     grid(&columns, &over, rows)
 }
 
@@ -138,13 +138,13 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         ]
     });
     let columns = [
-        names("variant"),
+        words("variant"),
         figures("opened"),
         figures("peak"),
-        figures("logins"),
+        figures("sign-ins"),
         figures("sent"),
-        figures("recv"),
-        figures("cpu/ms"),
+        figures("received"),
+        figures("cpu"),
         figures("failed"),
         figures("wrong"),
         words("findings"),
