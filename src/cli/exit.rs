@@ -34,7 +34,8 @@ Findings do not change the exit code.";
 pub const LIMITS_HELP: &str = "\
 Examples:
   mailconn limits imaps://ann@mail.example.org
-  mailconn limits imaps://ann@mail.example.org --need 8 --format json
+  mailconn limits imaps://ann@mail.example.org --need 8 --max 8   # quick, for CI
+  mailconn limits imaps://ann@mail.example.org --format ndjson -o limits.ndjson
   mailconn limits sandbox+smtp --sandbox-connections 7 --hold 5s
 
 Exit codes:

@@ -14,7 +14,6 @@ use super::teller::Teller;
 use mailconn::event::{Policy, Probe, Within};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
-use mailconn::protocol::Protocol;
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
@@ -31,7 +30,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
 pub fn limits(args: LimitsArgs) -> Result<u8> {
-    let server = settings::unsigned(Protocol::Imap, args.url.as_deref(), "URL", &args.reach)?;
+    let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
@@ -59,7 +58,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         maildrops: Maildrops::Locked,
         server,
     };
-    let connections = Budget::of(&probe).connections;
+    let connections = Budget::of(&probe, reach.server.protocol()).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     reach.server.warn();
     let (harness, account) = Harness::set_up(reach, &room)?;
@@ -103,10 +102,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         "--hold {} is too short to tell a rate from a count; give at least {}",
         humantime::format_duration(*hold),
         humantime::format_duration(SHORTEST_HOLD)
-    );
-    ensure!(
-        args.reach.shape.sandbox_connections != Some(0),
-        "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
     let pace = args.pace.unwrap_or(if server.is_here() { Duration::ZERO } else { PACE });
     Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })

@@ -12,7 +12,7 @@ use super::stderr;
 use super::teller::Teller;
 use super::work::Work;
 use mailconn::event::{Asked, Policy, Within};
-use mailconn::protocol::{Protocol, Security};
+use mailconn::protocol::Security;
 use mailconn::report::{Format, Progress, ProgressKind};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Setup};
@@ -59,7 +59,7 @@ impl Settings {
             !args.each || args.reporting.format == Format::Table,
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
-        let server = settings::unsigned(Protocol::Imap, args.server.as_deref(), "--server", &args.reach)?;
+        let server = settings::unsigned(args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
         let work = Work::resolve(&args.work, args.seed, Asked::Operations(100), &server)?;
         settings::only_where_they_matter(&args.reach, server.protocol())?;

@@ -242,11 +242,6 @@ pub fn only_where_they_matter(args: &ServerArgs, protocol: Protocol) -> Result<(
         !named || protocol == Protocol::Smtp,
         "--ehlo and --ehlo-label are for SMTP, and the server speaks {protocol}; leave them out"
     );
-    let shape = &args.shape;
-    ensure!(shape.sandbox_connections != Some(0), "--sandbox-connections 0 refuses every sign-in; give at least 1");
-    if let Some(limit) = shape.sandbox_limit.iter().find(|limit| limit.most == 0) {
-        bail!("--sandbox-limit {limit} lets nobody in; give at least 1");
-    }
     Ok(())
 }
 
@@ -279,22 +274,39 @@ pub fn ehlo(args: &ServerArgs) -> Result<EhloName> {
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
-    server_speaking(Protocol::Imap, url, flag, args)
+    unsigned(url, flag, args)?.signed_in(args)
 }
 
-/// The same; where nothing names a protocol, the sandbox speaks that one.
+/// The same; where nothing names a protocol, the sandbox speaks that one. One scenario may need a limit that is not of another's
+/// protocol.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
-    unsigned(usual, url, flag, args)?.signed_in(args)
+    named(usual, url, flag, args)?.signed_in(args)
 }
 
-/// The same, before anybody was asked for a secret.
+/// The server of that address, else the environment's, else the sandbox, before anybody was asked for a secret.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
-pub fn unsigned(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+pub fn unsigned(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+    let server = named(Protocol::Imap, url, flag, args)?;
+    let spoken = server.protocol();
+    if let Some(limit) = args.shape.sandbox_limit.iter().find(|limit| !holds_for(limit, spoken)) {
+        bail!(
+            "--sandbox-limit {limit} is for another protocol than {spoken}, which the server speaks; leave it out, or name a \
+             sandbox like sandbox+smtp"
+        );
+    }
+    Ok(server)
+}
+
+fn holds_for(limit: &Limit, spoken: Protocol) -> bool {
+    limit.protocol.is_none_or(|protocol| protocol.to_string() == spoken.name())
+}
+
+fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
@@ -359,9 +371,13 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
     let endpoint = endpoint.with_context(|| {
         format!("{name}: there are sandbox, sandbox+imap, sandbox+imaps, and likewise smtp, smtps, pop3 and pop3s")
     })?;
+    ensure!(
+        args.shape.sandbox_connections != Some(0),
+        "--sandbox-connections 0 refuses every sign-in; give at least 1"
+    );
     let mut limits = limits(args.shape.sandbox_connections, &args.shape.sandbox_limit, args.shape.sandbox_like);
     // The others are no business of this server's.
-    limits.retain(|limit| limit.protocol.is_none_or(|protocol| protocol.to_string() == endpoint.protocol.name()));
+    limits.retain(|limit| holds_for(limit, endpoint.protocol));
     Ok(Server::Sandbox {
         name: name.to_owned(),
         endpoint,

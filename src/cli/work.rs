@@ -184,7 +184,7 @@ fn plan(args: &WorkArgs, seed: u64, usual: Asked, protocol: Protocol, is_named: 
             [] => vec!["INBOX".into()],
             named => named.iter().map(|name| name.as_str().into()).collect(),
         },
-        seed: seed,
+        seed,
         pause: args.pause,
         lock: lock(args, &mix)?,
         mix,

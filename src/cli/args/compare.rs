@@ -93,7 +93,7 @@ impl VariantArgs {
         let own: Vec<&Arg> = command.get_arguments().filter(|arg| is_given(&own, arg)).collect();
         let gives_way = |id: &str| {
             command.get_arguments().filter(|arg| arg.get_id() == id).any(|arg| {
-                let excludes = |one, other: &Arg| command.get_arg_conflicts_with(one).iter().any(|it| *it == other);
+                let excludes = |one, other: &Arg| command.get_arg_conflicts_with(one).contains(&other);
                 own.iter().any(|own| *own == arg || excludes(own, arg) || excludes(arg, own))
             })
         };

@@ -20,7 +20,7 @@ use mailconn::event::{
     WhyStopped, Within,
 };
 use mailconn::judge::{Comparison, compared_metric, comparison_gate, gated_figures};
-use mailconn::protocol::{EhloName, Protocol};
+use mailconn::protocol::EhloName;
 use mailconn::report::{ComparisonReport, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
@@ -128,7 +128,7 @@ impl Compared {
         for variants::Variant { name, arguments, args: VariantArgs { work, shape } } in all {
             let reach = ServerArgs { shape, ..reach.clone() };
             let whose = || format!("variant {name}");
-            let server = settings::unsigned(Protocol::Imap, args.server.as_deref(), "--server", &reach)?;
+            let server = settings::unsigned(args.server.as_deref(), "--server", &reach)?;
             let work = Work::resolve(&work, Some(seed), Asked::Duration(USUAL.into()), &server).with_context(whose)?;
             settings::only_where_they_matter(&reach, server.protocol()).with_context(whose)?;
             variants.push(Variant { name: name.clone(), arguments });
