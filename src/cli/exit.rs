@@ -32,12 +32,6 @@ Findings do not change the exit code.";
 
 /// The codes, as the `--help` of a probe of limits prints them.
 pub const LIMITS_HELP: &str = "\
-Examples:
-  mailconn limits imaps://ann@mail.example.org
-  mailconn limits imaps://ann@mail.example.org --need 8 --max 8   # quick, for CI
-  mailconn limits imaps://ann@mail.example.org --format ndjson -o limits.ndjson
-  mailconn limits sandbox+smtp --sandbox-connections 7 --hold 5s
-
 Exit codes:
   0        the question is answered, whether a limit was met or not
   1        it could not be answered
@@ -51,12 +45,6 @@ Exit codes:
 
 /// The codes, as the `--help` of a comparison prints them.
 pub const COMPARE_HELP: &str = "\
-Examples:
-  mailconn compare -t 20 --rtt 80ms
-  mailconn compare --server imaps://ann@mail.example.org --variant use-main \\
-    --variant 'use-default -t 4' --variant 'eight=use-default -t 8'
-  mailconn compare --for 2m --fail-if 'use-default.service.p95 > 100ms'
-
 Exit codes:
   0        compared, whatever is better, and whether these rounds tell or not
   1        a run could not be done
