@@ -9,6 +9,7 @@ mod cures;
 mod endings;
 mod executors;
 mod explain;
+mod habits;
 mod idle;
 mod interrupts;
 mod limits;

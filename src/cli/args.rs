@@ -4,25 +4,30 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-use super::{exit, operations};
-use mailconn::allocator::Mode;
-use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
-use mailconn::protocol::Operation;
-use mailconn::report::{Format, ProgressKind};
+use super::{examples, exit, operations};
+use mailconn::event::Severity;
+use mailconn::report::Format;
 use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::scenario::grammar;
 
 mod choices;
+mod compare;
 mod gates;
 mod limits;
 mod reach;
+mod reporting;
 mod times;
+mod work;
 
+pub use compare::{Common, CompareArgs, VariantArgs};
 pub use gates::{BaselineArgs, GateArgs, are_of_runs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reporting::ReportingArgs;
 use times::{duration, positive, round_trip};
+pub use work::WorkArgs;
 
 /// What a command that has no stream can be told in.
 const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
@@ -30,7 +35,13 @@ const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
 /// server in the box.
 #[derive(Debug, Parser)]
-#[command(name = "mailconn", version, arg_required_else_help = true, after_help = exit::HELP)]
+#[command(
+    name = "mailconn",
+    version = env!("MAILCONN_VERSION"),
+    arg_required_else_help = true,
+    before_help = examples::MAILCONN,
+    after_help = exit::HELP
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -45,13 +56,13 @@ pub enum Command {
     /// A client has one main connection; each thread may have a default one of its own; independent ones are passed by
     /// hand. The mode decides which one an operation uses. Without --server the run uses a mail server of its own, in
     /// this process, whose record of every command is compared with ours.
-    #[command(after_help = exit::HELP)]
+    #[command(before_help = examples::RUN, after_help = exit::HELP)]
     Run(Box<RunArgs>),
     /// Open one connection and show it phase by phase: what the server offers, what is wrong, and the cure
     ///
     /// It shows resolving the name, connecting, TLS, the greeting, what the server offers before and after the sign-in, the
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
-    #[command(after_help = exit::CHECK_HELP)]
+    #[command(before_help = examples::CHECK, after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
     /// Find out how many connections a server gives, and what to set for that
     ///
@@ -64,13 +75,26 @@ pub enum Command {
     /// commands, so there it is only seen whether they close.
     ///
     /// --format ndjson -o FILE keeps it, for mailconn report and mailconn verify to tell and check it again.
-    #[command(after_help = exit::LIMITS_HELP)]
+    #[command(before_help = examples::LIMITS, after_help = exit::LIMITS_HELP)]
     Limits(Box<LimitsArgs>),
+    /// Which mode should I use? Run several ways in turn, and say which is better here, by how much, at what cost
+    ///
+    /// Each round does every variant once, on the same seeded work and in another order; one round warms up. The next run
+    /// begins when the one before has closed its connections. A sandbox is a new one for each run. A variant is better or worse
+    /// if the difference is beyond --noise in the interval that is right 99 times in 100, for all variants together; if the
+    /// rounds do not tell, the report says how many more would.
+    ///
+    /// Without -n or --duration a run works for 2 s. On a named server it says first how often it signs in, rests between two
+    /// runs, and stops at the first limit of the server, with what it has.
+    ///
+    /// --format ndjson -o FILE keeps every run, for mailconn report and mailconn verify to tell and check again.
+    #[command(before_help = examples::COMPARE, after_help = exit::COMPARE_HELP)]
+    Compare(Box<CompareArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
     /// own, in this process. One that asks the server for nothing runs on any.
-    #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{}\n{}", grammar(), exit::SCENARIO_HELP))]
+    #[command(before_help = examples::SCENARIO, after_help = exit::SCENARIO_HELP, after_long_help = format!("{}\n{}", grammar(), exit::SCENARIO_HELP))]
     Scenario(Box<ScenarioArgs>),
     /// Check the file of a run or a scenario: does what it says hold, by itself and against the server's record?
     ///
@@ -90,18 +114,19 @@ pub enum Command {
     /// disposed what they created; of a scenario its name, the text of its steps, the words for what was expected, names of
     /// connections, notes, and who disposed a connection. A consistently forged file passes; only a server's own record
     /// exposes it.
-    #[command(after_help = exit::VERIFY_HELP)]
+    #[command(before_help = examples::VERIFY, after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Tell stored runs and scenarios again: the report of their NDJSON files, in any format
     ///
     /// The report is the one that the run would have given. The files are believed: mailconn verify checks them. Each file is
     /// told of by itself, and all of them are one JSON document.
-    #[command(after_help = exit::REPORT_HELP)]
+    #[command(before_help = examples::REPORT, after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
     /// Show two runs side by side: the settings in which they differ, then their figures
     ///
     /// The files are those of mailconn run --format json or ndjson.
     #[command(
+        before_help = examples::DIFF,
         after_help = "Exit codes:\n  0  told, whatever differs\n  2  wrong usage, or a file holds no run; or the report could not be written"
     )]
     Diff(DiffArgs),
@@ -112,6 +137,7 @@ pub enum Command {
     /// own at each start. At the end it prints what the clients did: connections, the most at once, refusals, sessions that
     /// ended without LOGOUT or QUIT, commands by name.
     #[command(
+        before_help = examples::SANDBOX,
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
@@ -124,9 +150,32 @@ pub enum Command {
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
     #[command(
+        before_help = examples::EXPLAIN,
         after_help = "Exit codes:\n  0  explained\n  2  it is no word and no server's line, or the line refuses nothing"
     )]
     Explain(ExplainArgs),
+    /// Print the completions of a shell, for it to load
+    #[command(before_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual page of mailconn, or of one of its commands
+    #[command(before_help = examples::MAN)]
+    Man(ManArgs),
+}
+
+/// The flags of `mailconn completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_parser = choices::shells())]
+    pub shell: Shell,
+}
+
+/// The flags of `mailconn man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command whose page it is [default: that of all of mailconn]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }
 
 /// The flags of `mailconn explain`.
@@ -396,95 +445,9 @@ pub struct ScenarioArgs {
 /// The flags of `mailconn run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Which connection operations use
-    #[arg(
-        long,
-        value_parser = choices::modes(),
-        ignore_case = true,
-        default_value = "use-main-or-default",
-        help_heading = "Connections"
-    )]
-    pub mode: Mode,
-    /// Set the mode once all workers together have issued N operations, as in 500=use-main; repeatable, ascending
-    #[arg(long, value_name = "N=MODE", value_parser = choices::switch, help_heading = "Connections")]
-    pub switch_mode: Vec<Switch>,
-    /// Who does the work
-    ///
-    /// A pool's threads, and those that asynchronous operations block, outlive their tasks: what a task leaves on its thread
-    /// is there for the next one.
-    #[arg(
-        long,
-        value_parser = choices::executors(),
-        default_value = "threads",
-        help_heading = "Connections"
-    )]
-    pub executor: Executor,
-    /// Workers, a thread each
-    #[arg(short, long, value_name = "N", default_value_t = 4, help_heading = "Connections")]
-    pub threads: u32,
-    /// With --executor pool or tasks: tasks, each of which does --operations [default: 10 for each thread]
-    #[arg(long, value_name = "N", help_heading = "Connections")]
-    pub tasks: Option<u32>,
-    /// With --executor pool or tasks: what becomes of the default connection at a task's end [default: never]
-    #[arg(long, value_parser = choices::disposals(), value_name = "WHEN", help_heading = "Connections")]
-    pub dispose: Option<Dispose>,
-    /// Workers that create their default connection by hand: all, none, half, or a list like w0,w2-w5; where there are
-    /// tasks, each does at its start: all, none, half, or t0,t2-t5
-    #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
-    pub default_for: String,
-    /// Workers that create an independent connection and pass it with each operation (LIST as above)
-    #[arg(long, value_name = "LIST", default_value = "none", help_heading = "Connections")]
-    pub independent_for: String,
-    /// For how long an operation has its connection to itself
-    #[arg(
-        long,
-        value_parser = choices::locks(),
-        default_value = "unit",
-        help_heading = "Connections",
-        long_help = operations::help_of_lock()
-    )]
-    pub lock: Lock,
-    /// The most connections open or being dialled at once; more wait
-    ///
-    /// In use-default a worker keeps its connection until all workers are done. With N below --threads, the other workers
-    /// wait until --wait-timeout, and fail.
-    #[arg(long, value_name = "N", help_heading = "Connections")]
-    pub max_connections: Option<usize>,
-
-    /// Operations for each worker, or each task [default: 100; on a named SMTP server without send 8 in all]
-    ///
-    /// Exim ends a session after ten commands without mail (smtp_accept_max_nonmail), Postfix after about a hundred. A
-    /// number that is given here is used as it is.
-    #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", help_heading = "Work")]
-    pub operations: Option<u64>,
-    /// Work for this time instead, like 10s or 2m
-    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Work")]
-    pub duration: Option<Duration>,
-    /// Operations and their weights, like noop=3,fetch; a bare name counts 1 [default: depends on the protocol]
-    #[arg(long, value_name = "MIX", help_heading = "Work", long_help = operations::help())]
-    pub ops: Option<String>,
-    /// Allow operations that write
-    #[arg(
-        long,
-        help_heading = "Work",
-        help = format!("Allow operations that write: {}", operations::in_words("and", Operation::writes))
-    )]
-    pub allow_writes: bool,
-    /// The sender of send, on the envelope and in the message [default: the user who signs in]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
-    pub from: Option<String>,
-    /// The recipient of send [default: the user who signs in]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
-    pub to: Option<String>,
-    /// IMAP: a mailbox to work on; repeatable [default: INBOX]
-    #[arg(long, value_name = "NAME", help_heading = "Work")]
-    pub mailbox: Vec<String>,
-    /// IMAP: append makes its mailbox under NAME [default: in the personal namespace, if the server has one]
-    #[arg(long, value_name = "NAME", help_heading = "Work")]
-    pub scratch_under: Option<String>,
-    /// How long a worker rests between two operations
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Work")]
-    pub pause: Duration,
+    /// What is done.
+    #[command(flatten)]
+    pub work: WorkArgs,
     /// Decides every random choice; the same seed makes the same operations [default: a new one each time]
     #[arg(long, value_name = "N", help_heading = "Work")]
     pub seed: Option<u64>,
@@ -499,46 +462,13 @@ pub struct RunArgs {
     #[command(flatten)]
     pub reach: ServerArgs,
 
-    /// How long an operation may wait for its connection
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Deadlines")]
-    pub wait_timeout: Duration,
-
-    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(
-        long,
-        value_parser = choices::formats(Format::ALL),
-        default_value = "table",
-        help_heading = "Report"
-    )]
-    pub format: Format,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
-    /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
-    ///
-    /// It does not change other exit codes: 6 for a limit, 7 for a broken invariant, 1 for failed operations.
-    #[arg(
-        long,
-        value_parser = choices::severities(),
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "hazard,leak,fault",
-        help_heading = "Report"
-    )]
-    pub fail_on: Vec<Option<Severity>>,
-    /// Which figures fail it.
+    /// How it is told.
     #[command(flatten)]
-    pub gates: GateArgs,
-    /// What they compare with.
+    pub reporting: ReportingArgs,
+    /// What its gates compare with.
     #[command(flatten)]
     pub baseline: BaselineArgs,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
-    /// Where the transcripts go.
-    #[command(flatten)]
-    pub transcripts: TranscriptArgs,
-    /// Progress on standard error
-    #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
-    pub progress: ProgressKind,
 }

@@ -32,11 +32,6 @@ Findings do not change the exit code.";
 
 /// The codes, as the `--help` of a probe of limits prints them.
 pub const LIMITS_HELP: &str = "\
-Examples:
-  mailconn limits imaps://ann@mail.example.org
-  mailconn limits imaps://ann@mail.example.org --need 8 --format json
-  mailconn limits sandbox+smtp --sandbox-connections 7 --hold 5s
-
 Exit codes:
   0        the question is answered, whether a limit was met or not
   1        it could not be answered
@@ -47,6 +42,19 @@ Exit codes:
   6        fewer connections than --need
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM";
+
+/// The codes, as the `--help` of a comparison prints them.
+pub const COMPARE_HELP: &str = "\
+Exit codes:
+  0        compared, whatever is better, and whether these rounds tell or not
+  1        a run could not be done
+  2        wrong usage, and nothing was dialled; or the report could not be written
+  3        a gate failed (--fail-if), or --require-decision and these rounds do not tell
+  5        sign-in refused
+  6        stopped at a limit of the server
+  7        an invariant of mailconn's own is broken
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
+What was compared until then is told all the same.";
 
 /// The codes, as the `--help` of scenarios prints them.
 pub const SCENARIO_HELP: &str = "\

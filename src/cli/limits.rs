@@ -8,18 +8,18 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
-use super::harness::{Harness, Room};
+use super::harness::{Harness, Room, Signals};
 use super::settings::{self, Reach, Reporting, Server};
-use mailconn::event::{Policy, Probe};
+use super::teller::Teller;
+use mailconn::event::{Policy, Probe, Within};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
-use mailconn::protocol::Protocol;
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
-/// The rest between two connections to a server that is not on this machine.
-const PACE: Duration = Duration::from_secs(3);
+/// The rest between two connections, or two runs, on a server that is not on this machine.
+pub const PACE: Duration = Duration::from_secs(3);
 /// No server counts a rate over less.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// More than that is no question of a client's any more.
@@ -30,7 +30,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
 pub fn limits(args: LimitsArgs) -> Result<u8> {
-    let server = settings::unsigned(Protocol::Imap, args.url.as_deref(), "URL", &args.reach)?;
+    let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
@@ -40,8 +40,9 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
             known.name
         );
     }
-    let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
-    let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
+    let told = args.reporting;
+    let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
+    let reporting = Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.
@@ -53,19 +54,23 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         // Nobody stands in line: one thread has all connections, any number of them.
         wait_timeout: args.reach.timeout,
         max_connections: None,
-        transcripts: args.transcripts.transcript,
+        transcripts: told.transcripts.transcript,
         maildrops: Maildrops::Locked,
         server,
     };
-    let connections = Budget::of(&probe).connections;
+    let connections = Budget::of(&probe, reach.server.protocol()).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
+    reach.server.warn();
     let (harness, account) = Harness::set_up(reach, &room)?;
+    let signals = Signals::listen()?;
     tell_budget(&probe, &account, provider, in_the_box);
-    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), args.progress);
-    let control = Arc::clone(&harness.control);
-    let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
-        probe::limits(probe, account, setup, control, source, audience)
+    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
+    let control = Arc::clone(&signals.control);
+    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &control)?;
+    let driven = harness.drive(&mut teller, Within::default(), policy, attempts, |setup, source, audience| {
+        probe::limits(probe, account, setup, &control, source, audience)
     })?;
+    let code = signals.conclude(teller, driven)?;
     let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
     // If the reader went away, an open question is no failure. `--need` asks for the exit code all the same.
     Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {
@@ -98,14 +103,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         humantime::format_duration(*hold),
         humantime::format_duration(SHORTEST_HOLD)
     );
-    ensure!(
-        args.reach.sandbox_connections != Some(0),
-        "--sandbox-connections 0 refuses every sign-in; give at least 1"
-    );
-    let is_here = match server {
-        Server::Sandbox { .. } => true,
-        Server::Real { endpoint, .. } => endpoint.is_loopback(),
-    };
-    let pace = args.pace.unwrap_or(if is_here { Duration::ZERO } else { PACE });
+    let pace = args.pace.unwrap_or(if server.is_here() { Duration::ZERO } else { PACE });
     Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })
 }

@@ -3,11 +3,14 @@
 mod args;
 mod baseline;
 mod check;
+mod compare;
 mod descriptors;
 mod diff;
 mod dovecot_log;
+mod examples;
 mod exit;
 mod explain;
+mod generated;
 mod harness;
 mod interrupt;
 mod limits;
@@ -24,6 +27,7 @@ mod target;
 mod teller;
 mod testimony;
 mod verify;
+mod work;
 mod workers;
 mod writer;
 
@@ -33,7 +37,6 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
-use settings::Settings;
 use stderr::{complain, escaped, say};
 
 /// Runs the command that the process was called with.
@@ -45,15 +48,18 @@ pub fn run() -> ExitCode {
         Err(error) => return not_understood(error),
     };
     let code = match cli.command {
-        Command::Run(args) => Settings::resolve(*args).and_then(run::run),
+        Command::Run(args) => run::run(*args),
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Limits(args) => limits::limits(*args),
+        Command::Compare(args) => compare::compare(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Report(args) => report::report(&args),
         Command::Diff(args) => diff::diff(&args),
+        Command::Completions(args) => generated::completions(args.shell),
+        Command::Man(args) => generated::man(args.command.as_deref()),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&without_passwords(format!("{error:#}")));

@@ -13,15 +13,18 @@ pub fn attempt_line(attempt: &Attempt) -> String {
     format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
 }
 
+/// What is not refused.
+pub(super) const FAILED: &str = "failed";
+
 /// The server refuses; what is no word or deed of it, or is about the password, fails.
-const fn went(failure: &Failure) -> &'static str {
+pub(super) const fn went(failure: &Failure) -> &'static str {
     use FailureKind::{
         AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, Disposed, Dns, Internal, LocalResources, TlsCertificate,
         TlsHandshake,
     };
     match failure.kind {
         AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Disposed | Dns | Internal | LocalResources
-        | TlsCertificate | TlsHandshake => "failed",
+        | TlsCertificate | TlsHandshake => FAILED,
         _ => "refused",
     }
 }

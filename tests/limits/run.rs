@@ -28,6 +28,27 @@ fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
     command
 }
 
+/// Real maildrops have one owner; the sandbox's can be told to have more.
+#[test]
+fn a_locked_maildrop_of_the_sandbox_has_a_cure_that_a_real_one_has_not() {
+    const CURE: &str = "--sandbox-maildrops shared lets more in";
+    let to_set = |args: &str| limits(&format!("{args} --hold 1s --format json")).json()["to_set"].to_string();
+    assert!(to_set("sandbox+pop3").contains(CURE));
+    let shared = to_set("sandbox+pop3 --sandbox-maildrops shared --sandbox-connections 1");
+    assert!(shared.contains("use-main") && !shared.contains(CURE), "{shared}");
+    let locked = "-ERR [IN-USE] Mailbox is locked by another POP3 session.\r\n";
+    let server = Server::of(Protocol::Pop3, "127.0.0.1:0", move |peer: &mut Peer| {
+        peer.send("+OK hello\r\n");
+        peer.answer("-ERR no\r\n");
+        peer.answer("+OK\r\n");
+        peer.answer(locked);
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against("pop3", server.address, "--hold 1s --format json"));
+    let to_set = ended.json()["to_set"].to_string();
+    assert!(to_set.contains("Other clients hold every connection") && !to_set.contains(CURE), "{to_set}");
+}
+
 /// What the end of the stream says of the limits.
 #[track_caller]
 pub fn found(ended: &Ended) -> Value {
@@ -151,9 +172,10 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     assert!(!ended.stdout.is_empty() && !ended.stdout.contains("mailconn: "), "{}", ended.stdout);
     let all = said(&ended);
     assert!(
-        all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts"),
+        all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts, 597 NOOPs"),
         "the budget comes first: {all:?}"
     );
+    assert!(all[0].contains("up to about 31 s (more if the server is slow or asks for a wait)"), "{all:?}");
     let attempts: Vec<(&str, &str)> = all.iter().filter_map(|line| line.split_once(' ')).collect();
     let told =
         |step: &str, came: &str| attempts.iter().any(|(of, rest)| *of == step && rest.trim_start().starts_with(came));
@@ -163,9 +185,14 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     for (step, came) in [("hold#1", "all are held for 1s"), ("hold#1", "refused"), ("release#1", "let in")] {
         assert!(told(step, came), "{step}: {all:?}");
     }
-    let ended = limits("--max 2 --progress never --bare-close");
+    let ended = limits("sandbox+smtp --max 2 --progress never --bare-close --pace 1s --hold 61s");
     assert_eq!(said(&ended).len(), 1, "the budget alone: {}", ended.stderr);
-    assert!(ended.stderr.contains("at most 2 connections at once, 8 sign-ins, 5 refused attempts"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("at most 2 connections at once, 8 sign-ins, 5 refused attempts, 8 NOOPs"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("up to about 2 min 3 s ("), "{}", ended.stderr);
 }
 
 #[test]
@@ -316,9 +343,9 @@ fn nobody_there_is_no_limit() {
     assert_eq!(found["attempts"], 1);
 }
 
-/// What an SMTP server says unasked is heard of without a command: it may count those.
+/// An SMTP server may count commands: what it says unasked is heard of without a further one.
 #[test]
-fn a_session_that_the_server_ended_is_heard_of_without_a_command() {
+fn a_session_is_asked_for_one_command_when_it_is_new_and_its_end_is_heard_of_without_another() {
     static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
     let server = Server::of(Protocol::Smtp, "127.0.0.1:0", |peer: &mut Peer| {
         ACCEPTED.fetch_max(peer.number, Ordering::SeqCst);

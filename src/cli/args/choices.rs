@@ -4,6 +4,7 @@ use std::error::Error;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap_complete::Shell;
 
 use mailconn::allocator::{Mode, UnknownMode};
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
@@ -42,6 +43,11 @@ pub(super) fn modes() -> impl TypedValueParser<Value = Mode> {
         ),
     ];
     one_of(choices.map(|(mode, means, aliases)| PossibleValue::new(mode.name()).help(means).aliases(aliases)))
+}
+
+/// The shells that `completions` knows.
+pub(super) fn shells() -> impl TypedValueParser<Value = Shell> {
+    one_of(["bash", "zsh", "fish", "powershell"].map(PossibleValue::new))
 }
 
 /// `--lock`.
@@ -154,4 +160,11 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
         after.ok_or_else(|| "N is a number of operations, at least 1; --mode sets the first mode".to_owned())?;
     let mode = mode.parse().map_err(|unknown: UnknownMode| unknown.to_string())?;
     Ok(Switch { after, mode })
+}
+
+/// `--noise`: a part of the whole, `3%` or `0.03`.
+pub(super) fn part(text: &str) -> Result<f64, String> {
+    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let part = number.trim().parse::<f64>().map(|number| number / whole);
+    part.ok().filter(|part| (0.0..1.0).contains(part)).ok_or_else(|| "write 3% or 0.03, and less than 100%".to_owned())
 }

@@ -15,23 +15,32 @@ use mailconn::report::{ProgressKind, attempt_line};
 
 /// Says what the server is asked for at most, and what is documented of it. The server in the box has no other clients.
 pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>, in_the_box: bool) {
-    let Budget { connections, sign_ins, refused, rests } = Budget::of(probe);
-    let rests = format_duration(Duration::from_secs(rests.as_secs()));
+    let endpoint = &account.endpoint;
+    let Budget { connections, sign_ins, refused, commands, rests } = Budget::of(probe, endpoint.protocol);
     let (dials, whose) =
-        if account.endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
+        if endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
     let meanwhile =
         if in_the_box { String::new() } else { format!("; until it ends, other clients {whose} may be refused") };
     stderr::complain(&format!(
-        "{}: up to about {rests}, at most {connections} connections at once, {sign_ins} {dials}, {refused} refused \
-         attempts{meanwhile}; all are signed out at the end",
-        account.endpoint
+        "{endpoint}: up to about {} (more if the server is slow or asks for a wait), at most {connections} connections at once, \
+         {sign_ins} {dials}, {refused} refused attempts, {commands} NOOPs{meanwhile}; all are signed out at the end",
+        in_words(rests)
     ));
-    tell_documented(provider, account.endpoint.protocol);
+    tell_documented(provider, endpoint.protocol);
+}
+
+/// `1 min 5 s`, in whole seconds.
+fn in_words(time: Duration) -> String {
+    match (time.as_secs() / 60, time.as_secs() % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
 }
 
 fn tell_documented(known: Option<&Known>, protocol: Protocol) {
-    if let Some(documented) = known.and_then(|known| known.documented(protocol)) {
-        stderr::complain(&documented);
+    if let Some(known) = known {
+        stderr::complain(&known.documented(protocol));
     }
 }
 

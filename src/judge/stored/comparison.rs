@@ -269,7 +269,7 @@ impl StoredComparison {
         self.operations += due.operations.issued;
         self.sessions += due.connections.opened;
         self.witnessed |= run.judge.known().start().is_some_and(|start| start.witnessed);
-        self.seen.took = self.seen.took + due.elapsed_us;
+        self.seen.took += due.elapsed_us;
         if run.end.is_none() {
             return;
         }

@@ -14,7 +14,7 @@ use conduct::Conductor;
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
-use crate::protocol::{self, DialEvent, MailConnector};
+use crate::protocol::{self, DialEvent, MailConnector, Protocol};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
 };
@@ -31,21 +31,30 @@ pub struct Budget {
     pub sign_ins: usize,
     /// Refused attempts.
     pub refused: usize,
+    /// Looks at open connections, a NOOP each.
+    pub commands: usize,
     /// What it rests in all, without the time that the server takes.
     pub rests: Duration,
 }
 
 impl Budget {
-    /// Of that probe.
+    /// Of that probe, over that protocol.
     #[must_use]
-    pub fn of(probe: &Probe) -> Self {
+    pub fn of(probe: &Probe, protocol: Protocol) -> Self {
         let refused = plan::most_refused(probe.bare_close);
         let paces = u32::try_from(probe.max).unwrap_or(u32::MAX);
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
+        let sign_ins = plan::most_attempts(probe.max, probe.bare_close);
+        let commands = match protocol {
+            // Each step of the count looks at all that are open, and so does the hold; those behind it at their newest.
+            Protocol::Imap => (1..=probe.max + 1).fold(sign_ins, usize::saturating_add),
+            Protocol::Smtp | Protocol::Pop3 => sign_ins,
+        };
         Self {
             connections: probe.max,
-            sign_ins: plan::most_attempts(probe.max, probe.bare_close),
+            sign_ins,
             refused,
+            commands,
             rests: rests.saturating_add(plan::releases(probe.bare_close)),
         }
     }

@@ -9,7 +9,7 @@ use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhas
 use crate::figures::worth_showing;
 use crate::judge::{Attempt, Probed, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
-use crate::report::attempt::came_to;
+use crate::report::attempt::{FAILED, came_to, went};
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
@@ -36,7 +36,7 @@ fn heading(report: &RunReport, probe: Probe) -> String {
     ))
 }
 
-/// A time that was asked for, as it can be given again: `61s`.
+/// A time that was asked for, as it can be given again: `1m1s`.
 fn whole(time: Micros) -> String {
     humantime::format_duration(time.duration()).to_string().replace(' ', "")
 }
@@ -48,11 +48,22 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
     lines.push(result(probed, probe, report.start.protocol));
-    let Limits { attempts, refused, .. } = probed.limits;
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
-    lines.push(format!("{}, {} of them refused{took}", many(attempts as u64, "attempt"), count(refused as u64)));
+    lines.push(tried(&probed.limits) + &took);
     lines.extend(warnings(report));
     lines.into_iter().map(|line| paragraph(&line)).collect()
+}
+
+/// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
+fn tried(limits: &Limits) -> String {
+    let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
+    let attempts = many(limits.attempts as u64, "attempt");
+    let of_them = if limits.attempts == 1 { "" } else { " of them" };
+    match limits.refused.saturating_sub(usize::from(failed)) as u64 {
+        0 if failed => format!("{attempts}, 1{of_them} failed"),
+        refused if failed => format!("{attempts}, {}{of_them} refused, 1 failed", count(refused)),
+        refused => format!("{attempts}, {}{of_them} refused", count(refused)),
+    }
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
@@ -81,6 +92,10 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
 fn facts(probed: &Probed, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
+    // Without a line of the server's the result says that.
+    if let Some(stopped) = limits.stopped.as_ref().filter(|it| !limits.answered && it.server_line.is_some()) {
+        rows.push(("it means", printable(&stopped.message)));
+    }
     if let Some(met) = &limits.met {
         if let Some(stage) = met.stage {
             let how = if met.kept_by == KeptBy::Slowing { "slow at" } else { "refused at" };
