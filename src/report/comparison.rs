@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use super::model::ComparisonReport;
 use super::words::{many, printable, signal};
-use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, WARM_UP, WhyStopped};
+use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, Variant, WARM_UP, WhyStopped};
 use crate::figures::paired;
 use crate::judge::{Comparison, Conclusion, Counted, VariantFigures, failed_gates};
 
@@ -169,12 +169,28 @@ pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> Stri
 
 /// A variant that may be chosen.
 struct Candidate<'a> {
-    name: &'a str,
+    name: String,
+    is_reference: bool,
     figures: VariantFigures,
     verdict: Option<&'a ComparisonVerdict>,
+    was_limited: bool,
 }
 
 impl Candidate<'_> {
+    /// What speaks against it, however fast it is.
+    fn flaw(&self) -> Option<String> {
+        let [.., wrong, failed] = self.figures.counts.as_ref()?;
+        if wrong.most() > 0 {
+            Some("replies came from the wrong mailbox".to_owned())
+        } else if self.was_limited {
+            Some("it met the server's limit".to_owned())
+        } else if failed.most() > 0 {
+            Some(format!("{} in a round", many(failed.most(), "failure")))
+        } else {
+            None
+        }
+    }
+
     fn decision(&self) -> Decision {
         self.verdict.map_or(Decision::Same, |it| it.decision)
     }
@@ -197,38 +213,27 @@ pub(super) fn choice(report: &ComparisonReport) -> String {
     let ComparisonReport { comparison, end, .. } = report;
     let start = comparison.start();
     let rounds = comparison.whole_rounds(&end.ending());
+    let limit = limit(comparison);
     if rounds.is_empty() {
-        return "No choice: no round in which every variant ran to its end".to_owned();
+        return format!("No choice: there was no round in which every variant ran to its end{limit}");
     }
-    let all: Vec<Candidate<'_>> = start
-        .variants
-        .iter()
-        .enumerate()
-        .map(|(at, variant)| Candidate {
-            name: &variant.name,
-            figures: comparison.figures_of(at, &rounds),
-            verdict: end.verdicts.iter().find(|it| it.variant == variant.name),
-        })
-        .collect();
-    let sound: Vec<&Candidate<'_>> = all.iter().filter(|it| !it.figures.is_flawed()).collect();
-    let flawed: Vec<String> = all
-        .iter()
-        .filter(|it| it.figures.is_flawed())
-        .map(|it| format!("not {}, {}", printable(it.name), flaw(it)))
-        .collect();
-    let behind = if flawed.is_empty() { String::new() } else { format!("; {}", flawed.join("; ")) };
-    let Some(chosen) = choose(&sound) else {
-        return format!("No choice: {}", flawed.join("; "));
+    let candidate = |(at, variant): (usize, &'_ Variant)| Candidate {
+        name: printable(&variant.name),
+        is_reference: variant.name == start.reference,
+        figures: comparison.figures_of(at, &rounds),
+        verdict: end.verdicts.iter().find(|it| it.variant == variant.name),
+        was_limited: comparison.runs().iter().any(|run| run.variant == at && run.is_limited()),
     };
-    format!("{}{}{behind}", why(report, chosen, &sound), limit(comparison))
-}
-
-/// What speaks against it.
-fn flaw(it: &Candidate<'_>) -> String {
-    match &it.figures.counts {
-        Some([.., wrong, _]) if wrong.most() > 0 => "of which replies came from the wrong mailbox".to_owned(),
-        Some([.., failed]) => format!("of which {} failed in a round", failed.most()),
-        None => "which has no figures".to_owned(),
+    let all: Vec<Candidate<'_>> = start.variants.iter().enumerate().map(candidate).collect();
+    let sound: Vec<&Candidate<'_>> = all.iter().filter(|it| it.flaw().is_none()).collect();
+    let flawed = all.iter().filter_map(|it| Some(format!("not {}: {}", it.name, it.flaw()?)));
+    let flawed: Vec<String> = flawed.collect();
+    match choose(&sound) {
+        Some(chosen) => {
+            let behind: String = flawed.iter().map(|it| format!("; {it}")).collect();
+            format!("{}{limit}{behind}", why(report, chosen, &sound))
+        }
+        None => format!("No choice: {}{limit}", flawed.join("; ")),
     }
 }
 
@@ -252,10 +257,10 @@ fn choose<'a, 'b>(sound: &[&'a Candidate<'b>]) -> Option<&'a Candidate<'b>> {
 /// Why it is chosen, and what it costs.
 fn why(report: &ComparisonReport, chosen: &Candidate<'_>, sound: &[&Candidate<'_>]) -> String {
     let start = report.comparison.start();
-    let name = printable(chosen.name);
+    let name = &chosen.name;
     let reference = printable(&start.reference);
     let others: Vec<&&Candidate<'_>> = sound.iter().filter(|it| it.name != chosen.name).collect();
-    let costs = |it: &&Candidate<'_>| format!("; {} opens {}", printable(it.name), connections(it));
+    let costs = |it: &&Candidate<'_>| format!("; {} opens {}", it.name, connections(it));
     let untold = |it: &&&&Candidate<'_>| it.decision() == Decision::CannotTell;
     let better = if start.metric == USUAL { "faster" } else { "better" };
     if chosen.decision() == Decision::DifferentBetter {
@@ -264,17 +269,19 @@ fn why(report: &ComparisonReport, chosen: &Candidate<'_>, sound: &[&Candidate<'_
             true => format!("it is {verdict} as fast as {reference} here"),
             false => format!("it has {verdict} {} of {reference} here", subject(report)),
         };
-        let of_reference =
-            others.iter().filter(|it| it.name == start.reference).map(|it| costs(it)).collect::<String>();
+        let of_reference = others.iter().filter(|it| it.is_reference).map(|it| costs(it)).collect::<String>();
         let near = others
             .iter()
             .filter(untold)
             .filter(|it| overlap(chosen, it))
-            .map(|it| format!("; whether {} is as good these rounds do not tell", printable(it.name)));
+            .map(|it| format!("; whether {} is as good these rounds do not tell", it.name));
         let near: String = near.collect();
         return format!("Choose {name}: {is} and opens {}{of_reference}{near}", connections(chosen));
     }
     let costs: String = others.iter().map(|it| costs(it)).collect();
+    if others.is_empty() {
+        return format!("Choose {name}, which opens {}", connections(chosen));
+    }
     let is_told = !others.iter().any(|it| untold(&it)) && chosen.decision() != Decision::CannotTell;
     match is_told {
         true => format!("Choose {name}: none is {better} here, and it opens {}{costs}", connections(chosen)),

@@ -8,6 +8,8 @@ pub use gates::{comparison_gate, gated_figures, is_of_a_comparison};
 pub use run::{ComparedRun, RunFigures};
 pub use told::{Counted, VariantFigures};
 
+use std::collections::BTreeMap;
+
 use serde_json::Number;
 
 use super::gates::{Figure, NoGate, rows_of};
@@ -44,6 +46,8 @@ pub struct Comparison {
     /// What the gates are about, in the order of the start.
     figures: Vec<Option<Figure>>,
     runs: Vec<ComparedRun>,
+    /// Where the run of a variant in a round stands among them.
+    places: BTreeMap<(usize, u32), usize>,
 }
 
 impl Comparison {
@@ -52,7 +56,7 @@ impl Comparison {
     pub fn new(start: ComparisonStart) -> Self {
         let metric = Figure::parse(&start.metric).ok();
         let figures = start.figures.iter().map(|name| Figure::parse(name).ok()).collect();
-        Self { start, metric, figures, runs: Vec::new() }
+        Self { start, metric, figures, runs: Vec::new(), places: BTreeMap::new() }
     }
 
     /// How it began.
@@ -80,6 +84,7 @@ impl Comparison {
         };
         let compared = read(self.metric.as_ref());
         let gated = self.figures.iter().map(|figure| read(figure.as_ref())).collect();
+        self.places.entry((variant, run.round)).or_insert(self.runs.len());
         self.runs.push(ComparedRun::of((variant, run), judge, summary, verdict, (compared, gated)));
     }
 
@@ -112,7 +117,7 @@ impl Comparison {
     /// The variant's run in that round.
     #[must_use]
     pub fn run(&self, variant: usize, round: u32) -> Option<&ComparedRun> {
-        self.runs.iter().find(|run| (run.variant, run.round) == (variant, round))
+        self.runs.get(*self.places.get(&(variant, round))?)
     }
 
     /// What it comes to by that policy.
@@ -145,7 +150,9 @@ impl Comparison {
     }
 
     fn verdict(&self, variant: usize, reference: usize, rounds: &[u32]) -> ComparisonVerdict {
-        let ratios: Vec<f64> = rounds.iter().map(|round| self.log_ratio(variant, reference, *round)).collect();
+        // What a file says of more is not computed: it would take too long.
+        let ratios = rounds.iter().take(paired::MOST_ROUNDS as usize);
+        let ratios: Vec<f64> = ratios.map(|round| self.log_ratio(variant, reference, *round)).collect();
         let comparisons = u32::try_from(self.start.variants.len().saturating_sub(1)).unwrap_or(u32::MAX).max(1);
         let shown = paired::compare(&ratios, comparisons, self.start.noise);
         let less_is_worse = self.metric.as_ref().is_some_and(|figure| figure.metric.worse == Worse::Less);

@@ -142,14 +142,14 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         figures("opened"),
         figures("peak"),
         figures("sign-ins"),
-        figures("sent"),
-        figures("received"),
+        figures("out"),
+        figures("in"),
         figures("cpu"),
         figures("failed"),
         figures("wrong"),
         words("findings"),
     ];
-    grid(&columns, &[], rows)
+    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
 }
 
 /// `8`, or `7-8` where it is not the same in each round.
