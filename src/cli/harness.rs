@@ -43,7 +43,7 @@ impl Room {
     pub fn make(&self, reach: &Reach) -> Result<()> {
         let Self { workers, connections, fewer } = *self;
         let in_the_box = matches!(reach.server, Server::Sandbox { .. });
-        let of_the_sandbox = if in_the_box { connections } else { 0 };
+        let of_the_sandbox = connections * reach.server.threads_of_a_connection();
         let ends = if in_the_box { 2 } else { 1 };
         descriptors::make_room_for_threads(workers, of_the_sandbox, fewer)?;
         descriptors::make_room_in_memory(workers as usize + THREADS_BESIDE, of_the_sandbox, fewer)?;

@@ -102,6 +102,16 @@ impl Server {
         Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us, rtt_us })
     }
 
+    /// How many threads of this process a connection has at the server's end.
+    pub const fn threads_of_a_connection(&self) -> usize {
+        match self {
+            Self::Real { .. } => 0,
+            Self::Sandbox { rtt, .. } if rtt.is_zero() => 1,
+            // One for each direction carries its bytes.
+            Self::Sandbox { .. } => 3,
+        }
+    }
+
     /// Fetches the secret for a real server.
     ///
     /// # Errors

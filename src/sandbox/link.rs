@@ -12,17 +12,22 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
+pub(super) use self::pipe::CalledOff;
 use self::pipe::Pipe;
-use super::wire::{GLANCE, LINGER, reset_when_dropped};
+
+/// How long a write waits before it is seen whether it is still wanted.
+pub(super) const GLANCE: Duration = Duration::from_millis(20);
+
+/// How long a session that the server has ended waits for the client to close too.
+pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// A thread that carries bytes needs no deep stack.
 const STACK: usize = 128 * 1024;
 
 /// How much it carries at once.
 const CARRIED: usize = 16 * 1024;
-
-/// Whether the session is to end, whatever its client does. Nothing takes time from then on.
-pub(super) type CalledOff = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A session's end of it.
 pub(super) enum Link {
@@ -154,6 +159,11 @@ impl Drop for Far {
             let _ = thread.join();
         }
     }
+}
+
+/// Makes the socket's close a reset.
+pub(super) fn reset_when_dropped(socket: &TcpStream) -> io::Result<()> {
+    SockRef::from(socket).set_linger(Some(Duration::ZERO))
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {

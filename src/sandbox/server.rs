@@ -13,7 +13,7 @@ use socket2::SockRef;
 use super::faults::{Faults, Grip};
 use super::limit::Limit;
 use super::limits::Limits;
-use super::link::{CalledOff, Link};
+use super::link::{self, CalledOff, Link};
 use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
 use super::options::Options;
@@ -21,7 +21,6 @@ use super::record::Record;
 use super::session;
 use super::tls::Identity;
 use super::transcript::Transcripts;
-use super::wire;
 use super::witness::{CloseCause, SessionRecord, Totals, Witness};
 
 /// The pause after a connection could not be accepted, as when there are no descriptors left.
@@ -312,7 +311,7 @@ fn serve(
     if shared.faults.refuses() {
         witness.closed(CloseCause::Fault);
         // If the system will not, the client sees the end of the stream at once.
-        let _ = wire::reset_when_dropped(&stream);
+        let _ = link::reset_when_dropped(&stream);
         return None;
     }
     let socket = Arc::new(stream);
@@ -329,9 +328,9 @@ fn serve(
     };
     let (stopping, ending) = (Arc::clone(&shared.stopping), Arc::clone(&grip));
     let called_off: CalledOff = Arc::new(move || stopping.load(Ordering::Acquire) || ending.ending().is_some());
-    let link = Link::new(Arc::clone(&socket), shared.rtt, called_off);
+    let opened = Link::new(Arc::clone(&socket), shared.rtt, called_off);
     let (shared, starved) = (Arc::clone(shared), Arc::clone(&shared.starved));
-    let thread = link.and_then(|link| {
+    let thread = opened.and_then(|link| {
         thread::Builder::new()
             .name("sandbox session".to_owned())
             .stack_size(STACK)

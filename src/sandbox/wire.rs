@@ -1,23 +1,15 @@
 //! A session's bytes, in the clear or under TLS.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection};
-use socket2::SockRef;
 
-use super::link::Link;
+use super::link::{LINGER, Link};
 
 /// How long a TLS record may wait for a client that takes it piece by piece.
 const RECORD_TIME: Duration = Duration::from_secs(60);
-
-/// How long a write waits before it is seen whether it is still wanted.
-pub(super) const GLANCE: Duration = Duration::from_millis(20);
-
-/// How long a session that the server has ended waits for the client to close too.
-pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// What carries a session's bytes.
 pub(super) struct Wire {
@@ -121,7 +113,7 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    /// `WouldBlock` if the client takes nothing for [`GLANCE`].
+    /// `WouldBlock` if the client takes nothing for [`GLANCE`](super::link::GLANCE).
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return (&self.link).write(buffer);
@@ -178,11 +170,6 @@ fn drain(tls: &mut ServerConnection, mut link: &Link) -> io::Result<bool> {
         };
     }
     Ok(true)
-}
-
-/// Makes the socket's close a reset.
-pub(super) fn reset_when_dropped(socket: &TcpStream) -> io::Result<()> {
-    SockRef::from(socket).set_linger(Some(Duration::ZERO))
 }
 
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::CalledOff;
 use crate::sandbox::lock;
 
 /// What is under way weighs no more than this. Linux lets a TCP connection have about as much.
@@ -13,6 +12,9 @@ const MOST: usize = 4 << 20;
 
 /// What a part weighs beside its bytes.
 const BESIDE: usize = 64;
+
+/// Whether the session is to end, whatever its client does. Nothing takes time from then on.
+pub type CalledOff = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// It has two ends: one thread puts, one thread takes.
 pub struct Pipe {
