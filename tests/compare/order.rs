@@ -30,7 +30,7 @@ fn each_variant_has_each_place_equally_often() {
                         |variant| (1..=rounds).filter(|round| order(seed, variants, *round)[place] == variant).count();
                     let counts: Vec<usize> = (0..variants).map(at).collect();
                     let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-                    let spread = usize::from(rounds as usize % variants != 0);
+                    let spread = usize::from(!(rounds as usize).is_multiple_of(variants));
                     assert!(most - least <= spread, "{counts:?}: {rounds} rounds of {variants}, seed {seed}");
                 }
             }
