@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::event::{Connections, Counts, Micros, RunOf, SessionClosed, Severity};
+use crate::event::{Connections, Counts, Micros, RunOf, SessionClosed, SessionRefused, Severity};
 use crate::figures::{Spread, Summary};
 use crate::judge::conclusion::is_limit;
 use crate::judge::findings::OTHER_MAILBOX;
 use crate::judge::metrics::Reading;
-use crate::judge::{Judge, Verdict};
+use crate::judge::refusals::lines;
+use crate::judge::{Judge, Verdict, stated_limit};
 use crate::protocol::FailureKind;
 
 /// A run of a comparison.
@@ -92,9 +93,14 @@ impl RunFigures {
             failures: summary.failures_by_kind.values().sum(),
             wrong_mailboxes: findings.get(OTHER_MAILBOX).copied().unwrap_or_default(),
             findings,
-            refused_at: by_limit.map(|refused| refused.open + 1).max(),
+            refused_at: by_limit.map(|refused| allowed(refused) + 1).max(),
         }
     }
+}
+
+/// How many the server allows: as many as it says, else as many as were open.
+fn allowed(refused: &SessionRefused) -> usize {
+    lines(&refused.failure).find_map(stated_limit).map_or(refused.open, |stated| stated as usize)
 }
 
 impl ComparedRun {
