@@ -149,7 +149,10 @@ impl Drop for Far {
     /// Returns once what was written is with the client, or a client that does not read has had its time.
     fn drop(&mut self) {
         self.outward.end(Err(ErrorKind::BrokenPipe));
-        self.outward.await_abandoned(self.round_trip + LINGER);
+        // With fewer threads nobody carries anything out.
+        if self.threads.len() == 2 {
+            self.outward.await_abandoned(self.round_trip + LINGER);
+        }
         for pipe in [&self.outward, &self.inward] {
             pipe.abandon(ErrorKind::BrokenPipe);
         }
