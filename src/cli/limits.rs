@@ -2,7 +2,6 @@
 
 mod told;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -12,7 +11,6 @@ use super::harness::{Harness, Room, Signals};
 use super::settings::{self, Reach, Reporting, Server};
 use super::teller::Teller;
 use mailconn::event::{Policy, Probe, Within};
-use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
@@ -65,19 +63,11 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let signals = Signals::listen()?;
     tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
-    let control = Arc::clone(&signals.control);
-    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &control)?;
+    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &signals.control)?;
     let driven = harness.drive(&mut teller, Within::default(), policy, attempts, |setup, source, audience| {
-        probe::limits(probe, account, setup, &control, source, audience)
+        probe::limits(probe, account, setup, &signals.control, source, audience)
     })?;
-    let code = signals.conclude(teller, driven)?;
-    let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
-    // If the reader went away, an open question is no failure. `--need` asks for the exit code all the same.
-    Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {
-        Conclusion::Held.exit_code()
-    } else {
-        code
-    })
+    signals.conclude(teller, driven)
 }
 
 /// The provider, if its host is known.

@@ -35,11 +35,13 @@ pub(super) fn came_to(attempt: &Attempt) -> String {
         None => "let in".to_owned(),
         Some(failure) => format!("{}: {} at {}", went(failure), failure.kind, failure.stage),
     };
-    match &*attempt.ended {
-        [] => came,
+    let ended = match &*attempt.ended {
+        [] => String::new(),
         ended => {
             let ended: Vec<String> = ended.iter().map(ToString::to_string).collect();
-            format!("{came}; the server had ended {}", ended.join(", "))
+            format!("; the server had ended {}", ended.join(", "))
         }
-    }
+    };
+    let silent = attempt.silent.map(|session| format!("; {session} did not answer")).unwrap_or_default();
+    came + &ended + &silent
 }

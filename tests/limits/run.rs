@@ -21,7 +21,7 @@ pub fn limits(args: &str) -> Ended {
 }
 
 /// The command against a server of the test's own, as joe.
-fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
+pub fn against(scheme: &str, server: SocketAddr, args: &str) -> Command {
     let url = format!("{scheme}://joe@{server}");
     let mut command = mailconn(["limits", &url].into_iter().chain(args.split_whitespace()));
     command.env("MAILCONN_PASSWORD", PASSWORD);
@@ -56,14 +56,16 @@ pub fn found(ended: &Ended) -> Value {
 }
 
 /// What it says on stderr, line by line, without its name.
-fn said(ended: &Ended) -> Vec<&str> {
+pub fn said(ended: &Ended) -> Vec<&str> {
     ended.stderr.lines().map(|line| line.strip_prefix("mailconn: ").unwrap()).collect()
 }
 
 #[test]
 fn the_number_of_the_server_is_recovered_exactly() {
     thread::scope(|scope| {
-        for (server, stage) in [("sandbox", "auth"), ("sandbox+smtp", "greeting"), ("sandbox+pop3", "auth")] {
+        // In SMTP its words go for a rate, too: that takes one attempt more.
+        let servers = [("sandbox", "auth", 2), ("sandbox+smtp", "greeting", 3), ("sandbox+pop3", "auth", 2)];
+        for (server, stage, refused) in servers {
             for number in [3, 7, 10] {
                 scope.spawn(move || {
                     let args = format!(
@@ -74,7 +76,7 @@ fn the_number_of_the_server_is_recovered_exactly() {
                     assert_eq!(ended.code, 0, "{args}: {found:#}");
                     assert_eq!(found["answered"], true);
                     assert_eq!(found["given"], number, "{args}: {found:#}");
-                    assert_eq!(found["refused"], 2, "{found:#}");
+                    assert_eq!(found["refused"], refused, "{found:#}");
                     assert_eq!(found["ended"], 0);
                     assert_eq!(found["met"]["kind"], "count");
                     assert_eq!(found["met"]["kept_by"], "refusing-newest");
@@ -172,7 +174,7 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     assert!(!ended.stdout.is_empty() && !ended.stdout.contains("mailconn: "), "{}", ended.stdout);
     let all = said(&ended);
     assert!(
-        all[0].contains("at most 32 connections at once, 36 sign-ins, 4 refused attempts, 597 NOOPs"),
+        all[0].contains("at most 32 connections at once, 37 sign-ins, 4 refused attempts, 662 NOOPs"),
         "the budget comes first: {all:?}"
     );
     assert!(all[0].contains("up to about 31 s (more if the server is slow or asks for a wait)"), "{all:?}");
@@ -188,11 +190,11 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     let ended = limits("sandbox+smtp --max 2 --progress never --bare-close --pace 1s --hold 61s");
     assert_eq!(said(&ended).len(), 1, "the budget alone: {}", ended.stderr);
     assert!(
-        ended.stderr.contains("at most 2 connections at once, 8 sign-ins, 5 refused attempts, 8 NOOPs"),
+        ended.stderr.contains("at most 2 connections at once, 9 sign-ins, 6 refused attempts, 9 NOOPs"),
         "{}",
         ended.stderr
     );
-    assert!(ended.stderr.contains("up to about 2 min 3 s ("), "{}", ended.stderr);
+    assert!(ended.stderr.contains("up to about 2 min 5 s ("), "{}", ended.stderr);
 }
 
 #[test]
@@ -320,10 +322,10 @@ fn the_newest_whose_first_command_is_refused_is_not_let_in() {
         let ended = end(&mut against("imap", server.address, "--hold 1s --format ndjson"));
         is_sound(&ended.stdout);
         let found = found(&ended);
-        assert_eq!((ended.code, server.accepted()), (0, 5), "{found:#}");
+        assert_eq!((ended.code, server.accepted()), (0, 6), "{found:#}");
         assert_eq!(
             (&found["given"], &found["refused"], &found["ended"]),
-            (&json!(2), &json!(2), &json!(0)),
+            (&json!(2), &json!(3), &json!(0)),
             "{found:#}"
         );
         let met = &found["met"];

@@ -63,17 +63,18 @@ impl Attempts {
 
     /// Says the attempts before that step.
     fn say_until(&mut self, step: Option<ProbeStep>, judge: &Judge) {
-        for attempt in judge.attempts().iter().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
-            stderr::complain(&attempt_line(attempt));
+        for attempt in judge.attempts().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
+            stderr::complain(&attempt_line(&attempt));
             self.said += 1;
         }
     }
 
     fn begins(&self, step: ProbeStep, judge: &Judge) {
-        let open = judge.attempts().last().map_or(0, |attempt| attempt.open);
+        let open = judge.attempts().next_back().map_or(0, |attempt| attempt.open);
         let what = match (step.phase, step.attempt) {
             (ProbePhase::Hold, _) => format!("all are held for {}, then one more attempt", format_duration(self.hold)),
             (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
+            (ProbePhase::Confirm, _) => "one more attempt, with nothing given back".to_owned(),
             (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
             (ProbePhase::Release | ProbePhase::BareClose, _) => "one more attempt, 30 s after that".to_owned(),
             (ProbePhase::End, _) if open > 0 => "all are signed out".to_owned(),

@@ -1,10 +1,9 @@
 //! How many connections a server gives: opened one after the other, each signed in and signed out again.
 //!
-//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far ([`plan`]). What it finds out
-//! is for a judge to say, from its events alone.
+//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far. The judge has the rule for that:
+//! it holds a stored probe against the same one, and says what was found out, from the events alone.
 
 mod conduct;
-mod plan;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use conduct::Conductor;
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
+use crate::judge::{most_attempts, most_refused, releases};
 use crate::protocol::{self, DialEvent, MailConnector, Protocol};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
@@ -41,13 +41,14 @@ impl Budget {
     /// Of that probe, over that protocol.
     #[must_use]
     pub fn of(probe: &Probe, protocol: Protocol) -> Self {
-        let refused = plan::most_refused(probe.bare_close);
+        let refused = most_refused(probe.bare_close);
         let paces = u32::try_from(probe.max).unwrap_or(u32::MAX);
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
-        let sign_ins = plan::most_attempts(probe.max, probe.bare_close);
+        let sign_ins = most_attempts(probe.max, probe.bare_close);
         let commands = match protocol {
-            // Each step of the count looks at all that are open, and so does the hold; those behind it at their newest.
-            Protocol::Imap => (1..=probe.max + 1).fold(sign_ins, usize::saturating_add),
+            // Each step of the count looks at all that are open, and once more where one was ended; so do the hold and the one
+            // that confirms. The others look at their newest.
+            Protocol::Imap => (1..=probe.max + 1).chain([probe.max; 2]).fold(sign_ins, usize::saturating_add),
             Protocol::Smtp | Protocol::Pop3 => sign_ins,
         };
         Self {
@@ -55,7 +56,7 @@ impl Budget {
             sign_ins,
             refused,
             commands,
-            rests: rests.saturating_add(plan::releases(probe.bare_close)),
+            rests: rests.saturating_add(releases(probe).duration()),
         }
     }
 }

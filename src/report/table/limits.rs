@@ -188,20 +188,30 @@ fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
     use LimitKind::{Count, Rate, Unclear};
     let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol)));
     let let_in = |phase| probed.attempts.iter().any(|it| it.step.phase == phase && it.failure.is_none());
+    let tried = |phase| probed.attempts.iter().any(|it| it.step.phase == phase);
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
             "twice in a row one was let in, and another one was ended for it"
         }
         (KeptBy::Slowing, _) => "two slow ones in a row: nothing more was tried",
-        (_, Count) if after_a_sign_out => "one was refused again after the hold, and let in when one had signed out",
+        (_, Count) if tried(ProbePhase::Confirm) => {
+            "one was refused again after the hold, let in when one had signed out, and one more was refused then"
+        }
+        (_, Count) if after_a_sign_out => {
+            "one was refused again after the hold, and let in when one had signed out, as the server's words say"
+        }
         (_, Count) if after_the_hold => {
             "the server's own words; one was let in after the hold: another client may have left meanwhile"
+        }
+        (_, Rate) if says.is_none() && tried(ProbePhase::Confirm) => {
+            "when one had signed out, two were let in: time had passed, or other clients had left"
         }
         (_, Rate) if says.is_none() => "with all of them held, one more was let in later: only time had passed",
         (_, Count | Rate) => "the server's own words",
         (_, Unclear) if probed.limits.given == 0 => "none: nothing of this client was open",
         (_, Unclear) if after_the_hold => "none: one was let in after the hold, but the server had ended one by then",
+        (_, Unclear) if tried(ProbePhase::Confirm) => "none: the server had ended one of those that were held",
         (_, Unclear) if probed.limits.answered => {
             "none: refused after the hold, and after a sign-out: a longer rate, or a slow release"
         }
@@ -211,11 +221,14 @@ fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
 }
 
 fn lived(limits: &Limits) -> String {
-    match limits.ended {
+    let ended = match limits.ended {
+        0 if limits.silent.is_some() => "the server ended none of them".to_owned(),
         0 => "lived on: the server ended none of them".to_owned(),
         1 => "the server ended 1 of them".to_owned(),
         ended => format!("the server ended {} of them", count(ended as u64)),
-    }
+    };
+    let silent = limits.silent.map(|session| format!("; {session} did not answer: whether it lives on is not known"));
+    ended + &silent.unwrap_or_default()
 }
 
 /// How soon a slot came free.
