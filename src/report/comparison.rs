@@ -215,7 +215,8 @@ pub(super) fn choice(report: &ComparisonReport) -> String {
     let rounds = comparison.whole_rounds(&end.ending());
     let limit = limit(comparison);
     if rounds.is_empty() {
-        return format!("No choice: there was no round in which every variant ran to its end{limit}");
+        let why = end.stopped.as_ref().map(|stopped| format!("{}, and ", why_stopped(stopped))).unwrap_or_default();
+        return format!("No choice: {why}there was no round in which every variant ran to its end{limit}");
     }
     let candidate = |(at, variant): (usize, &'_ Variant)| Candidate {
         name: printable(&variant.name),
