@@ -45,6 +45,7 @@
 //!   allocator.
 //! - [`probe`]: what a few connections find out about a server: a check, and how many connections it gives. The latter has
 //!   the workload's client and recorder, so that its stream is a run's.
+//! - [`compare`]: several ways to run, in rounds: which run comes when, and when it is enough.
 //! - [`report`]: what a judge found, as a table, JSON or lines. It never sees a client.
 //! - [`sandbox`]: the mail server in the box. It imports no other room: a witness must not be a relative of the accused.
 //! - [`observe`]: what a server saw, as events of a run: the sandbox and the stream know nothing of each other.
@@ -72,6 +73,7 @@
 //! 10. Every wait has a deadline; every queue, cache and crowd of threads has a bound.
 
 pub mod allocator;
+pub mod compare;
 pub mod event;
 pub mod figures;
 pub mod judge;

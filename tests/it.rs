@@ -4,6 +4,8 @@
 mod canary;
 mod check;
 mod cli;
+mod compare;
+mod compared;
 mod event;
 mod foreign_servers;
 mod fuzz;

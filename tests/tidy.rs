@@ -10,8 +10,9 @@ use crate::support::rules;
 use imports::{Imports, imports};
 
 /// Which rooms a room may import, beside itself.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("allocator", &[]),
+    ("compare", &["event", "figures", "judge", "report", "workload"]),
     ("event", &["allocator", "protocol"]),
     ("protocol", &["allocator"]),
     ("figures", &["allocator", "protocol", "event", "ledger"]),
@@ -26,7 +27,19 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("manual", &["allocator"]),
     (
         "cli",
-        &["allocator", "event", "judge", "observe", "probe", "protocol", "report", "sandbox", "scenario", "workload"],
+        &[
+            "allocator",
+            "compare",
+            "event",
+            "judge",
+            "observe",
+            "probe",
+            "protocol",
+            "report",
+            "sandbox",
+            "scenario",
+            "workload",
+        ],
     ),
 ];
 

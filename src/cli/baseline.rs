@@ -68,6 +68,7 @@ impl BaselineFile {
         match what {
             What::RunStart(start) => Some(self.figures(start, new.gates.as_deref().unwrap_or_default())),
             What::ScenarioStart(_) => Some(Err(anyhow!("--baseline compares runs, and that is a scenario's file"))),
+            What::ComparisonStart(_) => Some(Err(anyhow!("--baseline compares runs, and that is a comparison's file"))),
             _ => None,
         }
     }
@@ -78,8 +79,10 @@ impl BaselineFile {
     /// `stored` is a scenario, or the two runs differ in a setting.
     pub fn add(file: Option<&Self>, mut new: NewPolicy, stored: &Stored) -> Result<NewPolicy> {
         if let (Some(file), Some(gates)) = (file, &new.gates) {
-            let Content::Run(run) = &stored.content else {
-                bail!("--baseline compares runs, and that is a scenario's file")
+            let run = match &stored.content {
+                Content::Run(run) => run,
+                Content::Scenarios(_) => bail!("--baseline compares runs, and that is a scenario's file"),
+                Content::Comparison(_) => bail!("--baseline compares runs, and that is a comparison's file"),
             };
             let start = run.judge.known().start().context("the run never began")?;
             new.baseline = Some(file.figures(start, gates)?);

@@ -24,6 +24,12 @@ Examples:
   mailconn limits imaps://ann@mail.example.org --need 8 --max 8
   mailconn limits imaps://ann@mail.example.org --format ndjson -o limits.ndjson";
 
+pub const COMPARE: &str = "\
+Examples:
+  mailconn compare --threads 20 --rtt 80ms
+  mailconn compare --variant 'use-default -t 4' --variant 'eight=use-default -t 8'
+  mailconn compare --server imaps://ann@mail.example.org --threads 4 --for 5m";
+
 pub const SCENARIO: &str = "\
 Examples:
   mailconn scenario --list

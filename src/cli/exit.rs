@@ -43,6 +43,20 @@ Exit codes:
   7        an invariant of mailconn's own is broken
   129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM";
 
+/// The codes, as the `--help` of a comparison prints them.
+pub const COMPARE_HELP: &str = "\
+Exit codes:
+  0        compared, whatever is better, and whether these rounds tell or not
+  1        operations failed, or a run could not be done; or --fail-on names what was found
+  2        wrong usage, and nothing was dialled; or the report could not be written
+  3        a gate failed (--fail-if), or --require-decision and these rounds do not tell
+  4        no connection: network, TLS, greeting, or no answer to the sign-in
+  5        sign-in refused
+  6        stopped at a limit of the server
+  7        an invariant of mailconn's own is broken
+  129 130 143  interrupted by SIGHUP, SIGINT, SIGTERM
+What was compared until then is told all the same.";
+
 /// The codes, as the `--help` of scenarios prints them.
 pub const SCENARIO_HELP: &str = "\
 Exit codes:

@@ -1,4 +1,4 @@
-//! What a run and a probe have in common: the server that is dialled, the signals, and the report of what happened.
+//! What runs and probes have in common: the server that is dialled, the signals, and the report of what happened.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::descriptors;
 use super::exit;
 use super::interrupt::Interrupts;
-use super::settings::{Reach, Reporting, Server};
+use super::settings::{Reach, Server};
 use super::stderr;
 use super::target::Target;
 use super::teller::Teller;
@@ -35,16 +35,29 @@ pub struct Room {
     pub fewer: &'static str,
 }
 
-/// A server that is there to be dialled, and what listens for signals meanwhile.
+impl Room {
+    /// Makes it, for what is reached so.
+    ///
+    /// # Errors
+    /// The system has too little: one line, and the cure.
+    pub fn make(&self, reach: &Reach) -> Result<()> {
+        let Self { workers, connections, fewer } = *self;
+        let in_the_box = matches!(reach.server, Server::Sandbox { .. });
+        let of_the_sandbox = connections * reach.server.threads_of_a_connection();
+        let ends = if in_the_box { 2 } else { 1 };
+        descriptors::make_room_for_threads(workers, of_the_sandbox, fewer)?;
+        descriptors::make_room_in_memory(workers as usize + THREADS_BESIDE, of_the_sandbox, fewer)?;
+        descriptors::make_room_for(connections, ends + u64::from(reach.transcripts.is_some()), fewer)
+    }
+}
+
+/// A server that is there to be dialled.
 pub struct Harness {
     /// How the client is set up.
     pub setup: Setup,
-    /// Interrupts it.
-    pub control: Arc<Control>,
     /// The server, where it is in the box.
     sandbox: Option<Sandbox>,
     transcripts: Option<Arc<Transcripts>>,
-    _interrupts: Interrupts,
 }
 
 impl Harness {
@@ -53,25 +66,13 @@ impl Harness {
     /// # Errors
     /// One line: what is missing, and the cure.
     pub fn set_up(reach: Reach, room: &Room) -> Result<(Self, protocol::Settings)> {
+        room.make(&reach)?;
         let Reach { server, maildrops, .. } = reach;
-        let in_the_box = matches!(server, Server::Sandbox { .. });
-        let of_the_sandbox = room.connections * server.threads_of_a_connection();
-        let ends = if in_the_box { 2 } else { 1 };
-        descriptors::make_room_for_threads(room.workers, of_the_sandbox, room.fewer)?;
-        descriptors::make_room_in_memory(room.workers as usize + THREADS_BESIDE, of_the_sandbox, room.fewer)?;
-        let ends = ends + u64::from(reach.transcripts.is_some());
-        descriptors::make_room_for(room.connections, ends, room.fewer)?;
         let run_id = format!("{:012x}", fastrand::u64(..1 << 48));
         let transcripts = reach.transcripts.as_deref().map(|directory| Transcripts::create(directory, &run_id));
         let transcripts = transcripts.transpose().context("--transcript")?.map(Arc::new);
         let options = server.sandbox(maildrops);
         let Target { account, name, sandbox } = Target::recorded(server, maildrops)?;
-        let insecure = account.tls.as_ref().is_some_and(|tls| !tls.verifies());
-        if insecure {
-            stderr::complain(stderr::UNVERIFIED);
-        }
-        let control = Arc::new(Control::default());
-        let interrupts = Interrupts::reach(&control).context("listening for signals")?;
         let setup = Setup {
             run_id: run_id.clone(),
             server: name,
@@ -81,7 +82,7 @@ impl Harness {
             max_connections: reach.max_connections,
             letters: None,
             tls: account.tls.is_some(),
-            insecure,
+            insecure: account.tls.as_ref().is_some_and(|tls| !tls.verifies()),
         };
         let account = protocol::Settings {
             connect_timeout: reach.connect_timeout,
@@ -91,34 +92,78 @@ impl Harness {
             transcripts: transcripts.clone(),
             ..account
         };
-        Ok((Self { setup, control, sandbox, transcripts, _interrupts: interrupts }, account))
+        Ok((Self { setup, sandbox, transcripts }, account))
     }
 
-    /// Lets `work` begin now, reports what happens by that policy, and says with what code to exit.
+    /// Lets `work` begin now, tells what happens as part of `within`, and judges it by that policy.
     ///
     /// # Errors
-    /// Nothing could be run, or the report could not be written: one line.
+    /// Nothing could be run: one line.
     pub fn drive(
         self,
-        reporting: Reporting,
+        teller: &mut Teller,
+        within: Within<'_>,
         policy: Policy,
         meanwhile: impl Meanwhile,
-        work: impl FnOnce(&Setup, &Arc<Control>, Option<&mut dyn Source>, &mut dyn Audience) -> Result<Ended, RunError>,
-    ) -> Result<u8> {
-        let Self { setup, control, sandbox, transcripts, _interrupts } = self;
-        let Reporting { format, output, each } = reporting;
-        let teller = Teller::begin(format, each, output, &control)?;
-        let mut watched = Watched { meanwhile, judge: Judge::default(), teller };
+        work: impl FnOnce(&Setup, Option<&mut dyn Source>, &mut dyn Audience) -> Result<Ended, RunError>,
+    ) -> Result<Driven> {
+        let Self { setup, sandbox, transcripts } = self;
+        let mut watched = Watched { meanwhile, judge: Judge::default(), teller, within };
         let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, setup.clock, SANDBOX_STOP));
         let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
-        let ended = work(&setup, &control, source, &mut watched)?;
-        let (complete, exit_code) = watched.end(ended, policy)?;
-        if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
+        let ended = work(&setup, source, &mut watched)?;
+        let driven = watched.end(ended, policy)?;
+        Ok(Driven { unwritten: transcripts.and_then(|transcripts| transcripts.failure()), ..driven })
+    }
+}
+
+/// What was run, and what it comes to.
+pub struct Driven {
+    /// All that is known of it.
+    pub judge: Judge,
+    /// Its report.
+    pub report: RunReport,
+    /// Why a transcript is missing, or ends early.
+    pub unwritten: Option<String>,
+}
+
+/// Listens for signals, and interrupts what is under way.
+pub struct Signals {
+    /// Interrupts it.
+    pub control: Arc<Control>,
+    _interrupts: Interrupts,
+}
+
+impl Signals {
+    /// From now on.
+    ///
+    /// # Errors
+    /// The system refused the handler.
+    pub fn listen() -> Result<Self> {
+        let control = Arc::new(Control::default());
+        let interrupts = Interrupts::reach(&control).context("listening for signals")?;
+        Ok(Self { control, _interrupts: interrupts })
+    }
+
+    /// Ends the report of one run or probe, and says with what code to exit.
+    ///
+    /// # Errors
+    /// The report could not be written: one line.
+    pub fn conclude(self, mut teller: Teller, driven: Driven) -> Result<u8> {
+        let Driven { report, unwritten, .. } = driven;
+        let exit_code = report.verdict.conclusion.exit_code();
+        teller.over(Told::Run(Box::new(report)));
+        let exit_code = self.code(teller.end()?, exit_code);
+        if let Some(failure) = unwritten {
             stderr::complain(&failure);
         }
-        // A report that is there in full says the code that the process ends with.
-        let cut_short = control.signal().filter(|_| !complete).map(exit::interrupted_by);
-        Ok(cut_short.unwrap_or(exit_code))
+        Ok(exit_code)
+    }
+
+    /// A report that is there in full says the code that the process ends with.
+    pub fn code(&self, complete: bool, exit_code: u8) -> u8 {
+        let cut_short = self.control.signal().filter(|_| !complete).map(exit::interrupted_by);
+        cut_short.unwrap_or(exit_code)
     }
 }
 
@@ -141,31 +186,30 @@ impl Meanwhile for Progress {
 }
 
 /// Judges the run and tells of it while it goes on.
-struct Watched<M> {
+struct Watched<'a, M> {
     meanwhile: M,
     judge: Judge,
-    teller: Teller,
+    teller: &'a mut Teller,
+    within: Within<'a>,
 }
 
-impl<M: Meanwhile> Watched<M> {
-    /// The run is over: reports its verdict by that policy. Returns whether the report is complete, and the exit code.
-    fn end(mut self, ended: Ended, policy: Policy) -> Result<(bool, u8)> {
+impl<M: Meanwhile> Watched<'_, M> {
+    /// The run is over: its verdict by that policy.
+    fn end(mut self, ended: Ended, policy: Policy) -> Result<Driven> {
         self.meanwhile.finish(&self.judge);
         let Ended { ending, events } = ended;
         self.judge.end(ending);
         let Some(report) = RunReport::of(&self.judge, policy) else { bail!("the run never began") };
-        let exit_code = report.verdict.conclusion.exit_code();
         let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
-        self.teller.see(Within::default(), &[end]);
-        self.teller.over(Told::Run(Box::new(report)));
-        Ok((self.teller.end()?, exit_code))
+        self.teller.see(self.within, &[end]);
+        Ok(Driven { judge: self.judge, report, unwritten: None })
     }
 }
 
-impl<M: Meanwhile> Audience for Watched<M> {
+impl<M: Meanwhile> Audience for Watched<'_, M> {
     fn goes_on(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.judge.see(event));
-        self.teller.see(Within::default(), events);
+        self.teller.see(self.within, events);
         self.meanwhile.goes_on(events, &self.judge);
     }
 

@@ -7,16 +7,17 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
-use super::harness::{Harness, Room};
+use super::harness::{Harness, Room, Signals};
 use super::settings::{self, Reach, Reporting, Server};
-use mailconn::event::{Policy, Probe};
+use super::teller::Teller;
+use mailconn::event::{Policy, Probe, Within};
 use mailconn::probe::{self, Budget};
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
-/// The rest between two connections to a server that is not on this machine.
-const PACE: Duration = Duration::from_secs(3);
+/// The rest between two connections, or two runs, on a server that is not on this machine.
+pub const PACE: Duration = Duration::from_secs(3);
 /// No server counts a rate over less.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// More than that is no question of a client's any more.
@@ -57,12 +58,16 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     };
     let connections = Budget::of(&probe, reach.server.protocol()).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
+    reach.server.warn();
     let (harness, account) = Harness::set_up(reach, &room)?;
+    let signals = Signals::listen()?;
     tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
-    harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
-        probe::limits(probe, account, setup, control, source, audience)
-    })
+    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &signals.control)?;
+    let driven = harness.drive(&mut teller, Within::default(), policy, attempts, |setup, source, audience| {
+        probe::limits(probe, account, setup, &signals.control, source, audience)
+    })?;
+    signals.conclude(teller, driven)
 }
 
 /// The provider, if its host is known.
@@ -88,10 +93,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         humantime::format_duration(*hold),
         humantime::format_duration(SHORTEST_HOLD)
     );
-    let is_here = match server {
-        Server::Sandbox { .. } => true,
-        Server::Real { endpoint, .. } => endpoint.is_loopback(),
-    };
-    let pace = args.pace.unwrap_or(if is_here { Duration::ZERO } else { PACE });
+    let pace = args.pace.unwrap_or(if server.is_here() { Duration::ZERO } else { PACE });
     Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })
 }

@@ -3,6 +3,7 @@
 mod args;
 mod baseline;
 mod check;
+mod compare;
 mod descriptors;
 mod diff;
 mod dovecot_log;
@@ -26,6 +27,7 @@ mod target;
 mod teller;
 mod testimony;
 mod verify;
+mod work;
 mod workers;
 mod writer;
 
@@ -35,7 +37,6 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
-use settings::Settings;
 use stderr::{complain, escaped, say};
 
 /// Runs the command that the process was called with.
@@ -47,10 +48,11 @@ pub fn run() -> ExitCode {
         Err(error) => return not_understood(error),
     };
     let code = match cli.command {
-        Command::Run(args) => Settings::resolve(*args).and_then(run::run),
+        Command::Run(args) => run::run(*args),
         Command::Sandbox(args) => sandbox::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Limits(args) => limits::limits(*args),
+        Command::Compare(args) => compare::compare(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Scenario(args) => scenario::scenario(&args),
         Command::Verify(args) => verify::verify(&args),

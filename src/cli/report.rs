@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::settings;
-use super::stored::{identity, open};
+use super::stored::{gates_fit, identity, open};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
-use mailconn::judge::{Content, Passing, Stored, StoredRun, StoredScenario, first_of};
-use mailconn::report::{Format, Output, RunReport, ScenarioReport, Telling, Told};
+use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
+use mailconn::report::{ComparisonReport, Format, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
@@ -89,7 +89,14 @@ fn tell(
 ) -> Result<u8> {
     let (name, from) = open(file)?;
     let mut compared: Option<Result<Baseline>> = None;
-    let stored = Stored::read(from, |Passing { within, event, .. }| {
+    let mut fit = Ok(());
+    let stored = Stored::read_for(from, new, |Passing { within, event, .. }| {
+        if fit.is_ok() {
+            fit = gates_fit(&event.what, within, new);
+        }
+        if fit.is_err() {
+            return;
+        }
         // What may not be compared replaces no file.
         if let Some(baseline) = baseline.filter(|_| compared.is_none()) {
             compared = baseline.compare(&event.what, new);
@@ -102,12 +109,19 @@ fn tell(
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    fit.with_context(|| name.clone())?;
     let new = &match compared {
         Some(figures) => NewPolicy { baseline: Some(figures?), ..new.clone() },
         None => new.clone(),
     };
-    let is_scenario = matches!(stored.content, Content::Scenarios(_));
-    ensure!(!(args.each && is_scenario), "--each is about runs: a scenario lists what each step did");
+    let kind = match stored.content {
+        Content::Run(_) => None,
+        Content::Scenarios(_) => Some("a scenario lists what each step did"),
+        Content::Comparison(_) => Some("of a comparison's runs only --format ndjson holds each operation"),
+    };
+    if let Some(instead) = kind.filter(|_| args.each) {
+        bail!("--each is about runs: {instead}");
+    }
     let whose = if args.files.len() > 1 { format!("{name}: ") } else { String::new() };
     told_in_part(&stored, &whose);
     let is_whole = stored.is_whole() && !stored.content.is_partial();
@@ -116,9 +130,11 @@ fn tell(
         Content::Scenarios(all) => {
             all.into_iter().map(|scenario| Told::Scenario(Box::new(of_scenario(scenario, new)))).collect()
         }
+        Content::Comparison(comparison) => vec![Told::Comparison(Box::new(of_comparison(*comparison, new)))],
     };
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
     let reasons: Vec<String> = told.iter().filter_map(Told::reason).map(|why| format!("{whose}{why}")).collect();
+    told.iter().flat_map(Told::undecided).for_each(|it| super::stderr::complain(&format!("{whose}{it}")));
     told.into_iter().for_each(|told| retelling.over(told));
     if new.is_none() {
         return Ok(0);
@@ -143,6 +159,13 @@ fn of_scenario(scenario: StoredScenario, new: &NewPolicy) -> ScenarioReport {
     let proofs = runs.into_iter().map(|(verdict, _)| verdict.proof).collect();
     let steps = scenario.steps.into_iter().map(|(_, step)| step).collect();
     ScenarioReport { start: *scenario.start, steps, proofs, end, told_again: new.is_none() }
+}
+
+fn of_comparison(stored: StoredComparison, new: &NewPolicy) -> ComparisonReport {
+    let policy = new.over(stored.policy());
+    let ending = stored.end.as_ref().map(|end| end.ending()).unwrap_or_default();
+    let report = ComparisonReport::new(stored.judged().clone(), &ending, &policy);
+    ComparisonReport { ended: stored.end.is_some(), told_again: new.is_none(), ..report }
 }
 
 /// Says that a file was cut, or has lines that were passed over.

@@ -1,38 +1,109 @@
-//! `mailconn run`: one run, from its settings to its report.
+//! `mailconn run`: one run, from its flags to its report.
 
-use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
-use super::harness::{Harness, Room};
-use super::settings::Settings;
+use super::args::RunArgs;
+use super::baseline::{BaselineFile, no_baseline_of_its_own};
+use super::harness::Signals;
+use super::settings::{self, Reach, Reporting, Server};
 use super::stderr;
-use mailconn::protocol::{self, MailConnector, Operation, Stationery};
-use mailconn::report::Progress;
-use mailconn::workload;
+use super::teller::Teller;
+use super::work::Work;
+use mailconn::event::{Asked, Policy, Within};
+use mailconn::protocol::Security;
+use mailconn::report::{Format, Progress, ProgressKind};
+use mailconn::sandbox::Maildrops;
+use mailconn::workload::{self, Setup};
 
 /// Runs, reports, and says with what code to exit.
 ///
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
-pub fn run(settings: Settings) -> Result<u8> {
-    let Settings { plan, from, to, scratch, reach, reporting, policy, progress, note } = settings;
-    let most = reach.max_connections.map_or(plan.most_connections(), |max| max.min(plan.most_connections()));
-    let workers = u32::try_from(plan.workers.len()).unwrap_or(u32::MAX);
-    let (mut harness, account) =
-        Harness::set_up(reach, &Room { workers, connections: most, fewer: "fewer --threads" })?;
-    if let Some(note) = note {
-        stderr::complain(&note);
+pub fn run(args: RunArgs) -> Result<u8> {
+    let Settings { work, reach, reporting, policy, progress } = Settings::resolve(args)?;
+    reach.server.warn();
+    let (harness, connector) = work.set_up(reach)?;
+    let signals = Signals::listen()?;
+    if let Some(note) = &work.note {
+        stderr::complain(note);
     }
-    if plan.mix.operations().any(Operation::writes) {
-        let letters = Stationery::new(&account.endpoint, from.as_deref(), to.as_deref(), &account.run_id);
-        harness.setup.letters = Some(letters.context(
-            "what is sent needs an address for its sender and its recipient: name them with --from and --to",
-        )?);
+    let progress = Progress::new(progress, work.plan.operations());
+    let Reporting { format, output, each } = reporting;
+    let mut teller = Teller::begin(format, each, output, &signals.control)?;
+    let driven = harness.drive(&mut teller, Within::default(), policy, progress, |setup, source, audience| {
+        workload::run(&work.plan, &connector, setup, &signals.control, source, audience)
+    })?;
+    signals.conclude(teller, driven)
+}
+
+/// Everything a run needs to know.
+struct Settings {
+    /// What is done.
+    work: Work,
+    /// To whom it is done.
+    reach: Reach,
+    /// How it is reported.
+    reporting: Reporting,
+    /// Which findings fail the run.
+    policy: Policy,
+    /// What is told meanwhile.
+    progress: ProgressKind,
+}
+
+impl Settings {
+    /// Resolves the flags and the environment: nothing is dialled yet.
+    fn resolve(args: RunArgs) -> Result<Self> {
+        ensure!(
+            !args.each || args.reporting.format == Format::Table,
+            "--each lists operations above the table; --format ndjson holds every operation, --format json none"
+        );
+        let server = settings::unsigned(args.server.as_deref(), "--server", &args.reach)?;
+        let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
+        let work = Work::resolve(&args.work, args.seed, Asked::Operations(100), &server)?;
+        settings::only_where_they_matter(&args.reach, server.protocol())?;
+        let told = &args.reporting;
+        let mut policy = settings::policy(&told.fail_on, &told.gates)?;
+        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
+        let output = settings::output(told.output.as_deref())?;
+        let reporting = Reporting { format: told.format, output, each: args.each };
+        let ehlo = settings::ehlo(&args.reach)?;
+        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
+            let start = workload::start(&work.plan, &to_be_compared(&server, &work), false);
+            policy.baseline = Some(file.figures(&start, &policy.gates)?);
+        }
+        // What is refused asks for no secret.
+        let server = server.signed_in(&args.reach)?;
+        let reach = Reach {
+            server,
+            ehlo,
+            connect_timeout,
+            operation_timeout: args.reach.timeout,
+            wait_timeout: work.wait_timeout,
+            max_connections: work.max_connections,
+            transcripts: args.reporting.transcripts.transcript,
+            maildrops: Maildrops::Locked,
+        };
+        Ok(Self { work, reach, reporting, policy, progress: args.reporting.progress })
     }
-    let connector = Arc::new(MailConnector::new(protocol::Settings { scratch, ..account }));
-    let progress = Progress::new(progress, plan.operations());
-    harness.drive(reporting, policy, progress, |setup, control, source, audience| {
-        workload::run(&plan, &connector, setup, control, source, audience)
-    })
+}
+
+/// How the client of that server is set up, as far as that shapes a run's start.
+fn to_be_compared(server: &Server, work: &Work) -> Setup {
+    let (tls, insecure) = match server {
+        Server::Sandbox { endpoint, .. } => (endpoint.security != Security::Plain, false),
+        Server::Real { tls, .. } => (tls.is_some(), tls.as_ref().is_some_and(|tls| !tls.verifies())),
+    };
+    Setup {
+        run_id: String::new(),
+        server: server.name(),
+        sandbox: server.sandbox(Maildrops::Locked),
+        clock: Instant::now(),
+        wait_timeout: work.wait_timeout,
+        max_connections: work.max_connections,
+        letters: None,
+        tls,
+        insecure,
+    }
 }

@@ -7,6 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::args::are_of_runs;
+use mailconn::event::{NewPolicy, What, Within};
+use mailconn::judge::comparison_gate;
+
 /// The file's name and what is in it; `-` is standard input.
 ///
 /// # Errors
@@ -18,6 +22,22 @@ pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
     let name = file.to_string_lossy().into_owned();
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
     Ok((name, Box::new(opened)))
+}
+
+/// Whether those gates can judge what begins with this event: a comparison has gates of its own form.
+///
+/// # Errors
+/// One cannot.
+pub fn gates_fit(what: &What, within: Within<'_>, new: &NewPolicy) -> Result<()> {
+    let gates = new.gates.as_deref().unwrap_or_default();
+    match what {
+        What::ComparisonStart(start) => gates.iter().try_for_each(|gate| {
+            comparison_gate(gate, &start.variants, &start.reference).with_context(|| format!("{gate:?}"))
+        }),
+        What::RunStart(_) if within.run.is_none() => are_of_runs(gates),
+        What::ScenarioStart(_) => are_of_runs(gates),
+        _ => Ok(()),
+    }
 }
 
 /// Which regular file the name stands for, by whatever links: its device and its number there.

@@ -54,8 +54,9 @@ impl Teller {
         }
     }
 
-    /// A run or a scenario is over.
+    /// A run, a scenario or a comparison is over.
     pub fn over(&mut self, told: Told) {
+        self.reasons.extend(told.undecided());
         self.reasons.extend(told.reason().filter(|_| self.aside));
         let text = self.telling.over(told);
         self.write(&text);

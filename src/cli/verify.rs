@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::args::VerifyArgs;
 use super::baseline::BaselineFile;
-use super::stored::open;
+use super::stored::{gates_fit, open};
 use super::{dovecot_log, settings};
 use mailconn::event::What;
 use mailconn::judge::{AgainstLog, LoggedSession, OurSessions, Passing, Stored, Verification};
@@ -30,7 +30,11 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     // A scenario's clients have one after the other.
     let mut ours: Vec<OurSessions> = Vec::new();
     let (name, from) = open(&args.trace)?;
-    let stored = Stored::read(from, |Passing { line, event, .. }| {
+    let mut fit = Ok(());
+    let stored = Stored::read_for(from, &new, |Passing { line, within, event }| {
+        if fit.is_ok() {
+            fit = gates_fit(&event.what, within, &new);
+        }
         if logged.is_some() {
             if matches!(event.what, What::RunStart(_)) {
                 ours.push(OurSessions::default());
@@ -39,6 +43,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
         }
     });
     let stored = stored.with_context(|| format!("{name} cannot be read"))?;
+    fit.with_context(|| name.clone())?;
     let log = logged.as_deref().map(|logged| against(ours, logged, rawlog.is_some()));
     if let Some((log, path)) = log.as_ref().zip(args.dovecot_log.as_deref())
         && let Some(why) = nothing_compared(log, logged.as_deref().unwrap_or_default(), path, rawlog)

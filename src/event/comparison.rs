@@ -38,6 +38,10 @@ pub struct ComparisonStart {
     pub seed: u64,
     /// The metric that carries the verdict: `operations_per_second`.
     pub metric: String,
+    /// Other metrics that each run is read for: those of the gates. What fails a comparison its end says, and who reads the
+    /// stream has let go of its runs by then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<String>,
     /// Differences so small are none: 0.03 for 3 %.
     pub noise: f64,
     /// The rest between two runs.
@@ -77,6 +81,25 @@ pub struct ComparisonEnd {
     pub exit_code: u8,
 }
 
+/// How a comparison ended, before anybody judges it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComparisonEnding {
+    /// From its start to its end.
+    pub elapsed: Micros,
+    /// The number of the signal that ended it early.
+    pub interrupted: Option<i32>,
+    /// Why it ended before all rounds were done.
+    pub stopped: Option<Stopped>,
+}
+
+impl ComparisonEnd {
+    /// How it ended.
+    #[must_use]
+    pub fn ending(&self) -> ComparisonEnding {
+        ComparisonEnding { elapsed: self.elapsed_us, interrupted: self.interrupted, stopped: self.stopped.clone() }
+    }
+}
+
 /// Why a comparison ended before all its rounds were done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
@@ -111,6 +134,8 @@ pub struct ComparisonVerdict {
     pub variant: String,
     /// What comes of it.
     pub decision: Decision,
+    /// Rounds that could be compared: in the others one of the two has no such figure, or neither did anything.
+    pub rounds: u32,
     /// How many times the reference's figure its own is: the Hodges-Lehmann median of the rounds. None with too few rounds.
     pub ratio: Option<Number>,
     /// The bounds of its interval, at [`level`](Self::level).

@@ -36,6 +36,10 @@ pub struct RunEnd {
     /// scenario, which nobody's reading slows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_up_us: Option<Micros>,
+    /// The processor time of the threads that did the work. Files before version 6 do not say it, nor does a scenario, whose
+    /// threads work for several clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<Micros>,
     /// One for each mode that was in force, in order: the first [`SECTIONS`] of them.
     pub sections: Vec<Section>,
     /// How many more there were.
@@ -82,6 +86,8 @@ pub struct Ending {
     pub still_open: usize,
     /// For how long workers stood still because the report's reader was slow, if that is known.
     pub held_up: Option<Micros>,
+    /// The processor time of the threads that did the work, if that is known.
+    pub cpu: Option<Micros>,
 }
 
 impl RunEnd {
@@ -94,6 +100,7 @@ impl RunEnd {
             is_unread: false,
             still_open: self.connections.still_open,
             held_up: self.held_up_us,
+            cpu: self.cpu_us,
         }
     }
 }
@@ -348,6 +355,12 @@ impl Policy {
     /// Nothing that only a policy fails fails the run.
     pub const NONE: Self =
         Self { fail_on: Vec::new(), gates: Vec::new(), baseline: None, need: None, require_decision: false };
+
+    /// What each run of a comparison is judged by that this judges: gates are about all of them.
+    #[must_use]
+    pub fn of_a_run(&self) -> Self {
+        Self { fail_on: self.fail_on.clone(), ..Self::NONE }
+    }
 
     /// Whether a finding so bad fails the run.
     #[must_use]

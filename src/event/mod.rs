@@ -17,7 +17,7 @@ mod scenario;
 mod stretches;
 
 pub use ahead::Ahead;
-pub use codec::{Envelope, Event, LONGEST, NotRead, TooLong, What, Within, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, RunOf, TooLong, What, Within, read, wall_clock, write};
 pub use comparison::*;
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};

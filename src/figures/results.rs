@@ -85,6 +85,9 @@ impl Serialize for Results<'_> {
         if let Some(held_up) = ending.held_up {
             all.serialize_entry("held_up_us", &held_up)?;
         }
+        if let Some(cpu) = ending.cpu {
+            all.serialize_entry("cpu_us", &cpu)?;
+        }
         // A section's key is its place: if one is wanted, all are there.
         let sections = wanted.is_none_or(|wanted| wanted.contains_key(SECTIONS.row)).then_some(&*of.sections);
         all.serialize_entry(SECTIONS.name, sections.unwrap_or_default())?;

@@ -164,6 +164,8 @@ pub struct Sessions {
     pub rest: Rest,
     /// How they are protected, those without a row too.
     pub protection: Protection,
+    /// Sign-ins that were tried, refused ones too.
+    pub sign_ins: u64,
     dials: u64,
     /// By the number of their dials: those that are open, or may still be spoken of by an operation that ends.
     live: BTreeMap<u64, SessionRow>,
@@ -187,12 +189,14 @@ impl Analysis for Sessions {
                 self.opened_again += usize::from(opened.session.number > 1);
                 self.counts.opened(opened);
                 self.protection.add(opened);
+                self.sign_ins += u64::from(opened.signed_in_by.is_some());
                 self.held(opened.signed_in_us.saturating_sub(opened.began_us), opened.dial_us);
                 self.dialled(opened.session, Ok((**opened).clone()), known);
             }
             What::SessionRefused(refused) => {
                 let number = self.dialled(refused.session, Err(refused.clone()), known);
                 self.refused += 1;
+                self.sign_ins += u64::from(refused.sign_in_attempted);
                 if refused.failure.stage == Stage::Wait {
                     self.held(refused.took_us, refused.dial_us);
                 }

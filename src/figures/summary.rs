@@ -68,6 +68,8 @@ pub struct Summary {
     pub refused: usize,
     /// Sessions opened in the place of another.
     pub opened_again: usize,
+    /// Sign-ins that were tried, refused ones too.
+    pub sign_ins: u64,
     /// Operations that a session carried.
     pub carried: u64,
     /// How long dials waited for other sign-ins of the account (rule B6): in all, and the longest.
@@ -143,6 +145,7 @@ impl Figures {
             },
             refused: sessions.refused,
             opened_again: sessions.opened_again,
+            sign_ins: sessions.sign_ins,
             carried: sessions.carried,
             held: sessions.held,
             cut_off: work.cut_off,

@@ -6,7 +6,8 @@ use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity, What,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity,
+    What, WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -88,6 +89,20 @@ impl Conclusion {
 pub fn first_of(one: u8, other: u8) -> u8 {
     let rank = |code: u8| [143, 130, 129, 7, 5, 6, 4, 1, 3].iter().position(|it| *it == code).unwrap_or(usize::MAX);
     if rank(other) < rank(one) { other } else { one }
+}
+
+/// The exit code of a comparison, of those of its runs: the one that counts. A gate that failed and a decision that is wanting
+/// count last.
+pub(super) fn of_comparison(runs: impl Iterator<Item = u8>, ending: &ComparisonEnding, fails: bool) -> u8 {
+    let interrupted = ending.interrupted.map(Conclusion::Interrupted);
+    let stopped = ending.stopped.as_ref().and_then(|stopped| match stopped.why {
+        WhyStopped::Limit => Some(Conclusion::Limited),
+        WhyStopped::SignIn => Some(Conclusion::SignInRefused),
+        WhyStopped::Failed => Some(Conclusion::Failed),
+        WhyStopped::Time | WhyStopped::Signal => None,
+    });
+    let own = [interrupted, stopped, fails.then_some(Conclusion::GateFailed)].into_iter().flatten();
+    runs.chain(own.map(Conclusion::exit_code)).fold(0, first_of)
 }
 
 /// What the conclusion needs beyond figures and findings.

@@ -50,6 +50,12 @@ pub enum NoRun {
     /// It is of several, or of a scenario.
     #[error("it is not of one run; name the file of one")]
     NotOne,
+    /// It is of a comparison.
+    #[error(
+        "it is of a comparison, which has its verdicts in it: mailconn report tells them, and mailconn diff and --baseline are \
+         about single runs"
+    )]
+    Comparison,
     /// Its stream cannot be read.
     #[error(transparent)]
     Stream(#[from] Unreadable),
@@ -70,7 +76,11 @@ impl Earlier {
     }
 
     fn of_stream(from: impl Read + Send, gates: &[String]) -> Result<Self, NoRun> {
-        let Content::Run(run) = Stored::read(from, |_| ())?.content else { return Err(NoRun::NotOne) };
+        let run = match Stored::read(from, |_| ())?.content {
+            Content::Run(run) => run,
+            Content::Scenarios(_) => return Err(NoRun::NotOne),
+            Content::Comparison(_) => return Err(NoRun::Comparison),
+        };
         let start = run.judge.known().start().ok_or(NoRun::Neither)?;
         let broken = || run.checks().doubts.first().map(|doubt| (doubt.line, doubt.sentence.clone()));
         let flaw = match broken().filter(|_| !run.is_whole()) {
@@ -94,6 +104,9 @@ impl Earlier {
         let document: Value = serde_json::from_slice(&text).map_err(|_| NoRun::Neither)?;
         if document.get("reports").is_some() || document.get("scenarios").is_some() {
             return Err(NoRun::NotOne);
+        }
+        if document.get("verdicts").is_some() {
+            return Err(NoRun::Comparison);
         }
         let run_id = document["run_id"].as_str().filter(|_| document.get(SESSIONS.name).is_some());
         let run_id = run_id.ok_or(NoRun::Neither)?.to_owned();

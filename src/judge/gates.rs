@@ -25,11 +25,17 @@ type Is = fn(&f64, &f64) -> bool;
 const OPERATORS: [(&str, Is); 6] =
     [(">=", f64::ge), ("<=", f64::le), ("==", f64::eq), ("!=", f64::ne), (">", f64::gt), ("<", f64::lt)];
 
+/// A metric, with the keys of the row that it is of.
+#[derive(Clone, Debug)]
+pub(super) struct Figure {
+    pub(super) metric: &'static Metric,
+    keys: Vec<String>,
+}
+
 /// A gate, understood.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    metric: &'static Metric,
-    keys: Vec<String>,
+    figure: Figure,
     is: Is,
     bound: f64,
     /// The name of its metric as it was written, and the condition: `> 200ms`.
@@ -61,6 +67,29 @@ impl NoGate {
     }
 }
 
+impl Figure {
+    pub(super) fn parse(name: &str) -> Result<Self, NoGate> {
+        metric(name).map(|(metric, keys)| Self { metric, keys })
+    }
+
+    /// The name of its metric, with the keys.
+    pub(super) fn name(&self) -> String {
+        let mut parts = self.metric.name.split("[]");
+        let first = parts.next().unwrap_or_default().to_owned();
+        self.keys.iter().zip(parts).fold(first, |name, (key, part)| format!("{name}[{key}]{part}"))
+    }
+
+    /// What there is of it.
+    pub(super) fn read(&self, measured: &Measured) -> Reading {
+        measured.read(self.metric, &self.keys)
+    }
+
+    /// The row that it is in; none where it is of the run.
+    fn row(&self) -> Option<(&'static str, &String)> {
+        Some((self.metric.name.split_once("[]")?.0, self.keys.first()?))
+    }
+}
+
 impl Gate {
     /// Reads a gate.
     ///
@@ -77,7 +106,8 @@ impl Gate {
         if name.is_empty() || rest.is_empty() {
             return Err("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned().into());
         }
-        let (metric, keys) = metric(name)?;
+        let figure = Figure::parse(name)?;
+        let metric = figure.metric;
         let condition = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
         let rest = regressed.unwrap_or(rest);
@@ -100,7 +130,7 @@ impl Gate {
             None => cure,
         };
         let (is, bound) = bound.map_err(meant)?;
-        Ok(Self { metric, keys, is, bound, written: [name.to_owned(), condition], compares: regressed.is_some() })
+        Ok(Self { figure, is, bound, written: [name.to_owned(), condition], compares: regressed.is_some() })
     }
 
     /// Whether it compares with an earlier run.
@@ -109,24 +139,27 @@ impl Gate {
         self.compares
     }
 
+    /// What it is about.
+    pub(super) const fn figure(&self) -> &Figure {
+        &self.figure
+    }
+
     /// The name of its metric, with the keys.
     pub(super) fn name(&self) -> String {
-        let mut parts = self.metric.name.split("[]");
-        let first = parts.next().unwrap_or_default().to_owned();
-        self.keys.iter().zip(parts).fold(first, |name, (key, part)| format!("{name}[{key}]{part}"))
+        self.figure.name()
     }
 
     /// The figure.
     pub(super) fn read(&self, measured: &Measured) -> Option<Number> {
-        match measured.read(self.metric, &self.keys) {
+        match self.figure.read(measured) {
             Reading::Is(number) => Some(number),
             Reading::None(_) => None,
         }
     }
 
     fn judge(&self, text: &str, measured: &Measured, baseline: Option<&Baseline>) -> Gated {
-        let unit = self.metric.unit;
-        let value = match measured.read(self.metric, &self.keys) {
+        let unit = self.figure.metric.unit;
+        let value = match self.figure.read(measured) {
             Reading::Is(value) => value,
             Reading::None(why) => return gated(text, None, unit.name(), true, self.sentence(&format!(": {why}"))),
         };
@@ -139,11 +172,42 @@ impl Gate {
         let (failed, behind) = match &was {
             None => (true, ", and the baseline has no such figure".to_owned()),
             Some(was) => {
-                let worse = worse(self.metric.worse, now, was.as_f64().unwrap_or(f64::NAN));
+                let worse = worse(self.figure.metric.worse, now, was.as_f64().unwrap_or(f64::NAN));
                 ((self.is)(&worse, &self.bound), format!(", and was {}{}", unit.shown(was), in_words(worse)))
             }
         };
         Gated { was, ..gated(text, Some(value), unit.name(), failed, self.sentence(&(is + &behind))) }
+    }
+
+    /// What it comes to, of what there is of its figure in each round: a count must not be so in any of them, of others the
+    /// median.
+    pub(super) fn judge_rounds<'a>(&self, text: &str, rounds: impl Iterator<Item = &'a Reading>) -> Gated {
+        let metric = self.figure.metric;
+        let mut values = Vec::new();
+        for reading in rounds {
+            match reading {
+                Reading::Is(value) => values.push(value.as_f64().unwrap_or(f64::NAN)),
+                Reading::None(why) => {
+                    return gated(text, None, metric.unit.name(), true, self.sentence(&format!(": {why}")));
+                }
+            }
+        }
+        values.sort_by(f64::total_cmp);
+        let value = match metric.unit {
+            Unit::Count => {
+                let so: Vec<f64> = values.iter().copied().filter(|value| (self.is)(value, &self.bound)).collect();
+                let those = if so.is_empty() { &values } else { &so };
+                if metric.worse == Worse::Less { those.first() } else { those.last() }.copied()
+            }
+            _ => median(&values),
+        };
+        let Some(value) = value else {
+            return gated(text, None, metric.unit.name(), true, self.sentence(": there was no whole round"));
+        };
+        let number = metric.unit.number(value);
+        let of = if metric.unit == Unit::Count { "" } else { ", the median of the rounds," };
+        let is = format!("{of} is {}", metric.unit.shown(&number));
+        gated(text, Some(number), metric.unit.name(), (self.is)(&value, &self.bound), self.sentence(&is))
     }
 
     /// What is so of its metric, and what would fail: `connections.peak is 8 (fails if > 10)`.
@@ -160,13 +224,22 @@ pub(super) fn wanted(gates: &[String]) -> Wanted {
 }
 
 fn rows(gates: &[Result<Gate, NoGate>]) -> Wanted {
+    rows_of(gates.iter().flatten().map(Gate::figure))
+}
+
+/// The rows that those figures are in.
+pub(super) fn rows_of<'a>(figures: impl Iterator<Item = &'a Figure>) -> Wanted {
     let mut rows = Wanted::new();
-    let firsts =
-        gates.iter().flatten().filter_map(|gate| Some((gate.metric.name.split_once("[]")?.0, gate.keys.first()?)));
-    for (row, key) in firsts {
+    for (row, key) in figures.filter_map(Figure::row) {
         rows.entry(row.to_owned()).or_default().insert(key.clone());
     }
     rows
+}
+
+/// The middle of them, which ascend; none of none.
+pub(super) fn median(sorted: &[f64]) -> Option<f64> {
+    let (below, above) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
+    Some(f64::midpoint(*below, *above))
 }
 
 /// What each of the gates comes to, in their order. One that is not understood is what `believed` says of it, else it fails.
@@ -186,7 +259,7 @@ pub(super) fn judge(policy: &Policy, believed: &[Gated], measured: impl FnOnce(&
     policy.gates.iter().zip(&parsed).map(each).collect()
 }
 
-fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {
+pub(super) fn gated(gate: &str, value: Option<Number>, unit: &str, failed: bool, sentence: String) -> Gated {
     Gated { gate: gate.to_owned(), value, was: None, unit: unit.to_owned(), failed, sentence }
 }
 

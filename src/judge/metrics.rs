@@ -106,6 +106,7 @@ const ROWS: &[Row] = {
         (&[RUN], "elapsed", Time, "from the start to the close of the last connection"),
         (&[RUN], "worked", Time, "from the beginning of the first operation to the end of the last"),
         (&[RUN], "held_up", Time, "for how long workers stood still because the report's reader was slow"),
+        (&[RUN], "cpu", Time, "processor time of the threads that did the work"),
         (&[RUN], "cut_off.operations", Count, "operations that stood in line when the time ran out"),
         (&[RUN], "cut_off.longest_wait", Time, "what one of those had waited at most"),
         (&[RUN], "findings[].count", Count, "how often that was found"),
@@ -250,6 +251,14 @@ impl Unit {
         }
     }
 
+    /// As a figure has it: whole, but of a rate in thousandths.
+    pub(super) fn number(self, value: f64) -> Number {
+        match self {
+            Self::Rate => Number::from_f64((value * 1e3).round() / 1e3).unwrap_or_else(|| 0.into()),
+            _ => Number::from(value.round() as u64),
+        }
+    }
+
     /// That many of it, for people.
     pub(super) fn shown(self, value: &Number) -> String {
         match (self, value.as_u64()) {
@@ -331,6 +340,7 @@ const REASONS: [&str; 5] =
     [Reason::Explicit.name(), Reason::Main.name(), Reason::Default.name(), Reason::DefaultCreated.name(), "refused"];
 
 /// What there is of a metric.
+#[derive(Clone, Debug)]
 pub(super) enum Reading {
     /// A figure.
     Is(Number),

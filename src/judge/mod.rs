@@ -1,5 +1,7 @@
 //! What a stream of events proves. Each question is an [`Analysis`], which sees each event once; the [`Judge`] asks them all.
 
+mod claims;
+mod comparison;
 mod conclusion;
 mod earlier;
 pub mod expectations;
@@ -22,6 +24,10 @@ mod verification;
 mod witness;
 mod wrong;
 
+pub use comparison::{
+    ComparedRun, Comparison, Counted, RunFigures, VariantFigures, compared_metric, comparison_gate, gated_figures,
+    is_of_a_comparison,
+};
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
@@ -41,7 +47,7 @@ pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub use settings::{Differs, Weight};
 pub(crate) use stated_limit::stated_limit;
-pub use stored::{Content, Passing, Stored, StoredRun, StoredScenario};
+pub use stored::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario};
 pub use units::{UNITS, Unit};
 pub use verification::{Subject, Verification, Verified};
 pub use witness::Witness;
@@ -293,6 +299,7 @@ pub fn run_end(ending: Ending, summary: &Summary, verdict: &Verdict, judged_by: 
         worked_us: summary.worked,
         cut_off: summary.cut_off,
         held_up_us: ending.held_up,
+        cpu_us: ending.cpu,
         sections: summary.sections.iter().take(SECTIONS).map(section).collect(),
         other_sections: summary.sections.len().saturating_sub(SECTIONS) as u64,
         findings: verdict.findings.clone(),

@@ -2,14 +2,19 @@
 //!
 //! A line that is wrong is no error: [`Checks`] tell of it, and what is known of the others counts.
 
+mod comparison;
+
 use std::io::{BufReader, Read};
 
+pub use comparison::StoredComparison;
+
+use super::claims;
 use super::expectations::{Client, evaluate};
 use super::integrity::{Checks, Integrity, Lines, Rule, Told, Whose, of_findings};
 use super::{Judge, Steps, Verdict, client_end, run_end};
 use crate::event::{
-    Ahead, ClientEnd, Event, Line, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd, ScenarioStart,
-    Step, Unreadable, What, Within,
+    Ahead, ClientEnd, Event, Line, NewPolicy, PassedOver, Policy, Reader, RunEnd, SCHEMA_VERSION, ScenarioEnd,
+    ScenarioStart, Step, Unreadable, What, Within,
 };
 use crate::figures::Summary;
 use crate::ledger::Analysis;
@@ -46,6 +51,8 @@ pub enum Content {
     Run(Box<StoredRun>),
     /// Scenarios that were performed one after the other, at least one.
     Scenarios(Vec<StoredScenario>),
+    /// A comparison.
+    Comparison(Box<StoredComparison>),
 }
 
 /// A run, seen to its end.
@@ -97,13 +104,30 @@ impl Stored {
     ///
     /// # Errors
     /// It holds no stream, or cannot be read.
-    pub fn read(from: impl Read + Send, mut passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
+    pub fn read(from: impl Read + Send, passing: impl FnMut(Passing<'_>)) -> Result<Self, Unreadable> {
+        Self::read_for(from, &NewPolicy::default(), passing)
+    }
+
+    /// The same, to be judged by `new` too. The runs of a comparison are let go of before it ends, so they are judged as they
+    /// pass.
+    ///
+    /// # Errors
+    /// It holds no stream, or cannot be read.
+    pub fn read_for(
+        from: impl Read + Send,
+        new: &NewPolicy,
+        mut passing: impl FnMut(Passing<'_>),
+    ) -> Result<Self, Unreadable> {
         let mut reader = Reader::new(BufReader::with_capacity(BUFFER, from));
         let (content, lines) = Ahead::of(&mut reader, |lines| {
             let first = lines.next_line()?.ok_or(Unreadable::Empty)?;
             if begins_a_scenario(&first) {
                 let (all, read) = scenarios(lines, first, &mut passing)?;
                 Ok((Content::Scenarios(all), read))
+            } else if StoredComparison::begins(&first) {
+                let comparison = StoredComparison::read(lines, first, new, &mut passing)?;
+                let read = comparison.lines;
+                Ok((Content::Comparison(Box::new(comparison)), read))
             } else {
                 let run = run(lines, first, &mut passing)?;
                 let read = run.lines;
@@ -113,6 +137,9 @@ impl Stored {
         let mut passed_over = reader.passed_over().clone();
         let believed = content.runs().flat_map(|run| run.judge.believed());
         believed.for_each(|finding| passed_over.add(&format!("finding {}", finding.id)));
+        if let Content::Comparison(comparison) = &content {
+            comparison.believed().for_each(|id| passed_over.add(&format!("finding {id}")));
+        }
         Ok(Self { content, lines, passed_over })
     }
 
@@ -122,6 +149,7 @@ impl Stored {
         match &self.content {
             Content::Run(run) => run.is_whole(),
             Content::Scenarios(all) => all.iter().all(StoredScenario::is_whole),
+            Content::Comparison(comparison) => comparison.is_whole(),
         }
     }
 }
@@ -133,14 +161,16 @@ impl Content {
         match self {
             Self::Run(run) => run.is_partial,
             Self::Scenarios(all) => all.iter().any(StoredScenario::is_partial),
+            Self::Comparison(comparison) => comparison.is_partial(),
         }
     }
 
-    /// Its runs, of every client.
+    /// Its runs, of every client. Those of a comparison are gone.
     fn runs(&self) -> impl Iterator<Item = &StoredRun> {
         let (run, scenarios) = match self {
             Self::Run(run) => (Some(&**run), [].as_slice()),
             Self::Scenarios(all) => (None, all.as_slice()),
+            Self::Comparison(_) => (None, [].as_slice()),
         };
         run.into_iter().chain(scenarios.iter().flat_map(|it| it.clients.iter().map(|(_, run)| run)))
     }
@@ -189,6 +219,15 @@ impl StoredRun {
         let ending = self.judge.known().ending().unwrap_or_default();
         let end = run_end(ending, summary, &verdict, policy.clone());
         (verdict, end)
+    }
+
+    /// Its end says what its events come to. What a later version judged by, beyond what is known, may have made another exit
+    /// code.
+    pub(super) fn agrees(&self, due: &RunEnd, checks: &mut Checks) {
+        if let Some(end) = self.end.as_ref().filter(|_| !self.is_partial) {
+            let exit_code = if self.is_policy_partial { end.exit_code } else { due.exit_code };
+            claims::compare(checks, self.end_line, &RunEnd { exit_code, ..due.clone() }, &**end);
+        }
     }
 
     /// What of it does not hold: its form, its events, and what the judge says of the two rules that any report rests on.

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
-
+use super::claims;
 use super::integrity::{Checks, Rule};
 use super::server_log::AgainstLog;
-use super::stored::{Content, Stored, StoredRun, StoredScenario};
-use super::{Conclusion, Steps, Verdict, first_of};
-use crate::event::{ClientEnd, Gated, NewPolicy, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart};
+use super::stored::{Content, Stored, StoredComparison, StoredRun, StoredScenario};
+use super::{Comparison, Conclusion, Steps, Verdict, first_of};
+use crate::event::{
+    ClientEnd, ComparisonEnd, Gated, NewPolicy, PassedOver, RunEnd, RunStart, ScenarioEnd, ScenarioStart,
+};
 
 /// A file against every rule, and against itself.
 #[derive(Debug)]
@@ -82,6 +82,15 @@ pub enum Subject {
         /// What it comes to by another policy, if it was judged anew.
         anew: Option<Box<ScenarioEnd>>,
     },
+    /// A comparison.
+    Comparison {
+        /// Its runs.
+        comparison: Box<Comparison>,
+        /// What its `comparison-end` must say.
+        due: Box<ComparisonEnd>,
+        /// What it comes to by another policy, if it was judged anew.
+        anew: Option<Box<(Comparison, ComparisonEnd)>>,
+    },
 }
 
 impl Verification {
@@ -97,6 +106,7 @@ impl Verification {
                 once_each(&all, &mut checks);
                 all.into_iter().map(|it| of_scenario(it, new, &mut checks)).unzip()
             }
+            Content::Comparison(comparison) => [of_comparison(*comparison, new, &mut checks)].into_iter().unzip(),
         };
         let new_exit_code = (!new.is_none()).then(|| codes.into_iter().fold(0, first_of));
         Self { checks, verified, lines, passed_over, is_partial, log, new_exit_code }
@@ -128,7 +138,7 @@ fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verif
     let (verdict, due) = run.judged(&summary, &own);
     let start = Arc::clone(run.judge.known().start()?);
     checks.add(run.checks());
-    compare_run(checks, &run, &due);
+    run.agrees(&due, checks);
     let anew = (!new.is_none()).then(|| Box::new(run.judge.verdict(&summary, &new.over(own))));
     let judged = anew.as_deref().unwrap_or(&verdict);
     let exit_code = judged.conclusion.exit_code();
@@ -143,6 +153,35 @@ fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verif
         subject: Subject::Run { start, due: Box::new(due), verdict, anew },
     };
     Some((verified, exit_code))
+}
+
+fn of_comparison(stored: StoredComparison, new: &NewPolicy, checks: &mut Checks) -> (Verified, u8) {
+    let own = stored.policy();
+    let ending = stored.end.as_ref().map(|end| end.ending()).unwrap_or_default();
+    let due = stored.comparison.comes_to(&ending, &own);
+    checks.add(stored.checks());
+    if let Some(end) = stored.end.as_ref().filter(|_| !stored.is_partial()) {
+        let exit_code = if stored.is_policy_partial() { end.exit_code } else { due.exit_code };
+        claims::compare(checks, stored.end_line, &ComparisonEnd { exit_code, ..due.clone() }, &**end);
+    }
+    let anew = (!new.is_none()).then(|| {
+        let judged = stored.judged().clone();
+        let end = judged.comes_to(&ending, &new.over(own));
+        Box::new((judged, end))
+    });
+    let judged = anew.as_ref().map_or(&due, |anew| &anew.1);
+    let judged_code = judged.exit_code;
+    let verified = Verified {
+        lines: stored.lines,
+        operations: stored.operations,
+        sessions: stored.sessions,
+        witnessed: stored.witnessed,
+        gates: judged.gates.iter().map(|gated| (String::new(), gated.clone())).collect(),
+        said: stored.end.as_ref().map(|end| end.exit_code),
+        exit_code: due.exit_code,
+        subject: Subject::Comparison { comparison: Box::new(stored.comparison), due: Box::new(due), anew },
+    };
+    (verified, judged_code)
 }
 
 /// No client's run is in the file twice.
@@ -162,7 +201,7 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
     for ((name, run), (_, end)) in scenario.clients.iter().zip(&runs) {
         checks.add(run.checks());
         let Some(start) = run.judge.known().start().filter(|_| run.end.is_some()) else { continue };
-        compare_run(checks, run, end);
+        run.agrees(end, checks);
         let (theirs, its) = (&scenario.start, &**start);
         let there = (&its.server, its.protocol) == (&theirs.server, theirs.protocol);
         checks
@@ -178,7 +217,7 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
     }
     if let Some(end) = scenario.end.as_ref().filter(|_| !scenario.is_partial()) {
         let exit_code = if scenario.is_policy_partial() { end.exit_code } else { due.exit_code };
-        compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
+        claims::compare(checks, scenario.end_line, &ScenarioEnd { exit_code, ..due.clone() }, &**end);
     }
     let anew = (!new.is_none()).then(|| Box::new(scenario.comes_to(&summaries, &new.over(said)).0));
     let judged = anew.as_deref().unwrap_or(&due);
@@ -207,44 +246,4 @@ fn of_scenario(mut scenario: StoredScenario, new: &NewPolicy, checks: &mut Check
 
 fn of_client(client: &ClientEnd) -> impl Iterator<Item = (String, Gated)> {
     client.gates.iter().map(|gated| (client.name.clone(), gated.clone()))
-}
-
-/// What a later version judged by, beyond what is known, may have made another exit code.
-fn compare_run(checks: &mut Checks, run: &StoredRun, due: &RunEnd) {
-    if let Some(end) = run.end.as_ref().filter(|_| !run.is_partial) {
-        let exit_code = if run.is_policy_partial { end.exit_code } else { due.exit_code };
-        compare(checks, run.end_line, &RunEnd { exit_code, ..due.clone() }, &**end);
-    }
-}
-
-/// Every figure that is due must be claimed; words may be others.
-fn compare<T: Serialize>(checks: &mut Checks, line: Option<u64>, due: &T, claimed: &T) {
-    match (serde_json::to_value(due), serde_json::to_value(claimed)) {
-        (Ok(due), Ok(claimed)) => compare_at(checks, line, "", &due, &claimed),
-        (Err(error), _) | (_, Err(error)) => checks.check(Rule::RunEnd, None, false, || error.to_string()),
-    }
-}
-
-fn compare_at(checks: &mut Checks, line: Option<u64>, at: &str, due: &Value, claimed: &Value) {
-    match due {
-        Value::Object(fields) => {
-            let besides = claimed.as_object().into_iter().flatten().map(|(name, _)| name);
-            let names: BTreeSet<&String> = fields.keys().chain(besides).collect();
-            for name in names.into_iter().filter(|name| !["sentence", "evidence"].contains(&name.as_str())) {
-                let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                compare_at(checks, line, &path, &due[name], &claimed[name]);
-            }
-        }
-        Value::Array(items) => {
-            let found = claimed.as_array().map_or(0, Vec::len);
-            checks.check(Rule::RunEnd, line, claimed.is_array() && found == items.len(), || {
-                format!("{at}: the events come to {} of them, it has {found}", items.len())
-            });
-            for (number, due) in items.iter().enumerate() {
-                compare_at(checks, line, &format!("{at}[{number}]"), due, &claimed[number]);
-            }
-        }
-        due => checks
-            .check(Rule::RunEnd, line, due == claimed, || format!("{at}: the events come to {due}, it says {claimed}")),
-    }
 }

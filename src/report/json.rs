@@ -1,5 +1,7 @@
 //! One JSON document.
 
+mod comparison;
+
 use std::io::{self, Write};
 use std::time::SystemTime;
 
@@ -22,7 +24,7 @@ pub(super) const SPEC: Spec =
 /// The version of the documents' form. Fields may be added under one number; none is renamed or taken away.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One JSON document, indented, with a newline at its end: of one run an object, of scenarios `{"scenarios": […]}`, else
+/// One JSON document, indented, with a newline at its end: of one run or comparison an object, of scenarios `{"scenarios": […]}`, else
 /// `{"reports": […]}`.
 ///
 /// Scripts depend on its names: under one `schema_version` names are added, never renamed.
@@ -34,6 +36,7 @@ impl Render for Json {
         let documents = report.told.iter().map(ToldShape::from);
         let bytes = match report.told.as_slice() {
             [Told::Run(run)] => indented(&run_shape(run)),
+            [Told::Comparison(of)] => indented(&comparison::document(of)),
             _ if only_scenarios => indented(&Scenarios { scenarios: documents.collect() }),
             _ => indented(&Reports { reports: documents.collect() }),
         };
@@ -56,6 +59,7 @@ struct Reports<'a> {
 enum ToldShape<'a> {
     Run(Box<Document<'a>>),
     Scenario(Box<ScenarioShape<'a>>),
+    Comparison(Box<comparison::Document<'a>>),
 }
 
 impl<'a> From<&'a Told> for ToldShape<'a> {
@@ -63,6 +67,7 @@ impl<'a> From<&'a Told> for ToldShape<'a> {
         match told {
             Told::Run(run) => Self::Run(Box::new(run_shape(run))),
             Told::Scenario(scenario) => Self::Scenario(Box::new(scenario_shape(scenario))),
+            Told::Comparison(of) => Self::Comparison(Box::new(comparison::document(of))),
         }
     }
 }

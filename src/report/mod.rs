@@ -5,6 +5,7 @@
 //! where, and [`Progress`] what is shown while a run lasts.
 
 mod attempt;
+mod comparison;
 mod diff;
 mod explain;
 mod format;
@@ -24,7 +25,7 @@ pub use explain::{Unexplained, counted_as, explain, explain_line, explain_text, 
 pub use format::{Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;
-pub use model::{Report, RunReport, ScenarioReport, Told};
+pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
 pub(crate) use table::grid::{labelled, paragraph, whole};

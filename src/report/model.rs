@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::known;
 use super::words::concluded;
-use crate::event::{Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Severity, Step, What};
+use super::{comparison, known};
+use crate::event::{
+    ComparisonEnd, ComparisonEnding, Ending, Event, Policy, Proof, RunEnd, RunStart, ScenarioEnd, ScenarioStart,
+    Severity, Step, What,
+};
 use crate::figures::Summary;
-use crate::judge::{Conclusion, Judge, Verdict, run_end};
+use crate::judge::{Comparison, Conclusion, Judge, Verdict, run_end};
 use crate::protocol::Endpoint;
 
 /// Runs and scenarios, in the order in which they are told.
@@ -24,6 +27,8 @@ pub enum Told {
     Run(Box<RunReport>),
     /// A scenario.
     Scenario(Box<ScenarioReport>),
+    /// A comparison.
+    Comparison(Box<ComparisonReport>),
 }
 
 /// A run: what was asked for, how it ended, its figures, and its verdict by one policy.
@@ -127,6 +132,34 @@ impl ScenarioReport {
     }
 }
 
+/// A comparison: its runs, how it ended, and what it comes to by one policy.
+#[derive(Clone, Debug)]
+pub struct ComparisonReport {
+    /// Its runs.
+    pub comparison: Comparison,
+    /// What it comes to.
+    pub end: ComparisonEnd,
+    /// Whether it ended: a stored stream may have been cut.
+    pub ended: bool,
+    /// Whether it is told from its file, by its own policy: its exit code is not that of the process that tells it.
+    pub told_again: bool,
+}
+
+impl ComparisonReport {
+    /// Of a comparison that ended so, by that policy.
+    #[must_use]
+    pub fn new(comparison: Comparison, ending: &ComparisonEnding, policy: &Policy) -> Self {
+        let end = comparison.comes_to(ending, policy);
+        Self { comparison, end, ended: true, told_again: false }
+    }
+
+    /// The exit code of the process that performed it; none if the stream was cut before its end.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        self.ended.then_some(self.end.exit_code)
+    }
+}
+
 impl Told {
     /// Its exit code with the reason, in one line, where that is not 0.
     #[must_use]
@@ -135,6 +168,7 @@ impl Told {
         let (whose, why) = match self {
             Self::Run(run) => (String::new(), run.reason()),
             Self::Scenario(scenario) => (format!("scenario {}: ", scenario.start.name), scenario.reason()?),
+            Self::Comparison(of) => (String::new(), comparison::reason(&of.comparison, &of.end)),
         };
         Some(format!("{whose}exit {code}: {why}"))
     }
@@ -145,6 +179,16 @@ impl Told {
         match self {
             Self::Run(run) => run.exit_code(),
             Self::Scenario(scenario) => scenario.end.as_ref().map(|end| end.exit_code),
+            Self::Comparison(comparison) => comparison.exit_code(),
+        }
+    }
+
+    /// What it could not tell, though nothing fails for it: a sentence for each variant, to be said loudly.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<String> {
+        match self {
+            Self::Comparison(of) if of.ended && !of.end.judged_by.require_decision => comparison::undecided(of),
+            _ => Vec::new(),
         }
     }
 }

@@ -49,6 +49,8 @@ impl FromStr for ProgressKind {
 #[derive(Debug)]
 pub struct Progress {
     view: View,
+    /// Which of several runs it is, where there are several.
+    part: Option<String>,
     asked: Option<u64>,
     started: Instant,
     /// The rate is that of the last second or more, not the average of the run.
@@ -97,7 +99,14 @@ impl Progress {
 
     fn with(view: View, asked: Option<u64>) -> Self {
         let started = Instant::now();
-        Self { view, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
+        Self { view, part: None, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
+    }
+
+    /// The next of several runs begins: which one it is, and the number of operations asked of it.
+    pub fn begin(&mut self, part: String, asked: Option<u64>) {
+        self.part = Some(part);
+        self.asked = asked;
+        self.stretch = Stretch { began: Instant::now(), operations: 0, rate: None };
     }
 
     /// Shows how far the run has come. Most calls draw nothing, and are cheap.
@@ -142,7 +151,8 @@ impl Progress {
             None => many(tally.operations, "operation"),
         };
         let rate = self.stretch.rate.as_ref().map_or_else(String::new, |rate| format!(", {rate}/s"));
-        format!("{operations}{rate}, {} open, {} failed", count(tally.open as u64), count(tally.failed))
+        let part = self.part.as_ref().map_or_else(String::new, |part| format!("{part}: "));
+        format!("{part}{operations}{rate}, {} open, {} failed", count(tally.open as u64), count(tally.failed))
     }
 }
 

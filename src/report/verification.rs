@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::comparison;
 use super::json::{SCHEMA_VERSION, indented};
 use super::scenario::reason_of;
 use super::table::gates;
@@ -67,10 +68,18 @@ fn beginning(verified: &Verified) -> String {
             many(runs.len() as u64, "client"),
             many(due.steps as u64, "step"),
         ),
+        Subject::Comparison { comparison, .. } => format!(
+            "verify comparison of mailconn {}: {}, {}, {}, {lines}",
+            printable(&comparison.start().tool_version),
+            printable(&comparison.start().server),
+            many(comparison.start().variants.len() as u64, "variant"),
+            many(comparison.runs().len() as u64, "run"),
+        ),
     };
     let (subject, why) = match &verified.subject {
         Subject::Run { verdict, .. } => ("run", concluded(verdict)),
         Subject::Scenario { steps, due, .. } => ("scenario", reason_of(steps, due)),
+        Subject::Comparison { comparison, due, .. } => ("comparison", comparison::reason(comparison, due)),
     };
     let due = verified.exit_code;
     let came = match verified.said {
@@ -136,6 +145,9 @@ fn judged(verified: &[Verified], code: u8) -> String {
     let reason = |it: &Verified| match &it.subject {
         Subject::Run { anew: Some(anew), .. } => (anew.conclusion.exit_code() == code).then(|| concluded(anew)),
         Subject::Scenario { steps, anew: Some(anew), .. } => (anew.exit_code == code).then(|| reason_of(steps, anew)),
+        Subject::Comparison { anew: Some(anew), .. } => {
+            (anew.1.exit_code == code).then(|| comparison::reason(&anew.0, &anew.1))
+        }
         _ => None,
     };
     verified.iter().find_map(reason).unwrap_or_default()
@@ -188,9 +200,9 @@ struct VerificationShape<'a> {
 
 #[derive(Serialize)]
 struct TraceShape<'a> {
-    /// Null of a scenario, whose clients have one each.
+    /// Null of a scenario, whose clients have one each, and of a comparison.
     run_id: Option<&'a str>,
-    /// Null of a run.
+    /// Null of all else.
     scenario: Option<&'a str>,
     tool_version: &'a str,
     server: &'a str,
@@ -299,6 +311,11 @@ fn trace(verified: &Verified) -> TraceShape<'_> {
             (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
             shape.recomputed = serde_json::to_value(due).unwrap_or_default();
             shape.runs = runs.iter().map(|(name, end)| (&**name, end)).collect();
+        }
+        Subject::Comparison { comparison, due, .. } => {
+            let start = comparison.start();
+            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
+            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
         }
     }
     shape

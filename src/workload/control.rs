@@ -1,6 +1,6 @@
 //! How a run is told to end early, from another thread: at the next operation, and no sleep keeps it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -12,6 +12,8 @@ pub struct Control {
     changed: Condvar,
     /// The same for tasks, which must not block their thread.
     told: Notify,
+    /// That of the run under way, where this one is for several runs: what ends them all ends it.
+    under_way: Mutex<Weak<Self>>,
 }
 
 /// Why a run ends early, and since when.
@@ -23,6 +25,17 @@ struct Stop {
 }
 
 impl Control {
+    /// For the next of several runs that `all` ends: what ends them all ends this one, and not the other way round.
+    #[must_use]
+    pub fn of_the_next(all: &Self) -> Arc<Self> {
+        let next = Arc::new(Self::default());
+        *all.under_way.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&next);
+        if let Some(Stop { signal, .. }) = all.stopped() {
+            next.stop(signal);
+        }
+        next
+    }
+
     /// Ends the run early: operations under way may finish, none is issued. `signal` goes into the report.
     pub fn interrupt(&self, signal: i32) {
         self.stop(Some(signal));
@@ -38,7 +51,12 @@ impl Control {
         let stop = stopped.get_or_insert_with(|| Stop { signal, at: Instant::now() });
         stop.signal = stop.signal.or(signal);
         self.changed.notify_all();
+        drop(stopped);
         self.told.notify_waiters();
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(under_way) = under_way {
+            under_way.stop(signal);
+        }
     }
 
     /// When the run was told to end early, by a signal or for want of a reader.

@@ -142,7 +142,7 @@ impl Driver {
         let held_up = Some(collected.held_up.into());
         let interrupted = control.signal();
         let is_unread = control.interrupted().is_some() && interrupted.is_none();
-        let ending = Ending { elapsed, interrupted, is_unread, still_open, held_up };
+        let ending = Ending { elapsed, interrupted, is_unread, still_open, held_up, cpu: Some(recorder.spent()) };
         Ok(Ended { ending, events: recorder.recorded() })
     }
 

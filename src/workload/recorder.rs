@@ -3,10 +3,10 @@
 //! Threads only append to a list; one collector takes the list away now and then and does the slow work. So recording
 //! costs an operation a lock and a push, and wakes nobody.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 thread_local! {
     /// The task that this thread serves now: what is created here is created for it.
     static TASK: Cell<Option<TaskId>> = const { Cell::new(None) };
+    /// The run that this thread works for: its time is added when the thread ends.
+    static SPENT: RefCell<Spent> = const { RefCell::new(Spent(None)) };
+}
+
+/// Where the processor time of this thread is added up when it ends.
+struct Spent(Option<Arc<AtomicU64>>);
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        if let Some(spent) = &self.0 {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            let micros = time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_nsec.unsigned_abs() / 1_000;
+            spent.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
 }
 
 /// This thread serves a task until the value is dropped.
@@ -60,6 +75,8 @@ pub(crate) struct Recorder {
     /// Dials under way now, for the record of a refusal.
     pub(crate) dialling: AtomicUsize,
     workers: RwLock<HashMap<ThreadId, WorkerId>>,
+    /// The processor time of the workers' threads that have ended, in microseconds.
+    spent: Arc<AtomicU64>,
 }
 
 /// What waits for the collector.
@@ -102,6 +119,7 @@ impl Recorder {
             open: AtomicUsize::new(0),
             dialling: AtomicUsize::new(0),
             workers: RwLock::new(HashMap::new()),
+            spent: Arc::default(),
         }
     }
 
@@ -206,6 +224,17 @@ impl Recorder {
     /// This thread is that worker from now on.
     pub(crate) fn introduce(&self, worker: WorkerId) {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(thread::current().id(), worker);
+        self.spends();
+    }
+
+    /// What this thread spends is this run's.
+    fn spends(&self) {
+        SPENT.with_borrow_mut(|spent| spent.0 = Some(Arc::clone(&self.spent)));
+    }
+
+    /// The processor time of the workers' threads that have ended.
+    pub(super) fn spent(&self) -> Micros {
+        Micros(self.spent.load(Ordering::Relaxed))
     }
 
     /// Which worker this thread is.
@@ -219,6 +248,7 @@ impl Recorder {
             let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
             let next = WorkerId(u32::try_from(workers.len()).unwrap_or(u32::MAX));
             workers.insert(thread::current().id(), next);
+            self.spends();
             next
         })
     }

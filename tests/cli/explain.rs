@@ -524,7 +524,7 @@ fn a_phrase_of_a_report_is_explained_by_the_name_that_it_begins_with() {
 fn words_that_are_no_report_s_and_no_server_s_are_told_so_in_one_line() {
     for (phrase, nearest) in [
         ("foo bar baz", None),
-        ("no operation to compare", Some("operation")),
+        ("no operation to compare", Some("operation or variant")),
         ("rules holds", Some("rules-held")),
         ("main used", Some("main")),
         ("what is a witness?", Some("witness")),

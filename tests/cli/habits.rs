@@ -44,12 +44,15 @@ fn every_help_begins_with_three_examples_of_its_command() {
 
 /// What an example does in place of what it says: no server of its URL is there, and no reader of manual pages.
 fn on_this_machine(example: &str) -> String {
-    let urls = [
+    let replaced = [
         ("imaps://ann@mail.example.org", "sandbox"),
         ("smtp://mail.example.org", "sandbox+smtp"),
         ("| man -l -", "| grep -q '^.TH'"),
+        // It compares for minutes.
+        ("mailconn compare", "mailconn compare --duration 20ms --rounds 9"),
+        ("--rtt 80ms", "--rtt 5ms"),
     ];
-    let mut line = urls.iter().fold(example.to_owned(), |line, (from, to)| line.replace(from, to));
+    let mut line = replaced.iter().fold(example.to_owned(), |line, (from, to)| line.replace(from, to));
     if line.starts_with("mailconn sandbox") {
         line = format!("timeout --preserve-status -s INT 1 {line}");
     }

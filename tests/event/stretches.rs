@@ -209,7 +209,7 @@ fn a_start_that_contradicts_itself_is_told_as_that() {
         ("\"threads\":4", "\"threads\":5", "5 threads, and 4 workers"),
         ("\"worker\":\"w2\"", "\"worker\":\"w2\",\"to\":\"w1\"", "w2 to w1 is no stretch of workers"),
         ("\"mailboxes\":", "\"mailbags\":", "missing field `mailboxes`"),
-        ("\"schema_version\":5,", "", "missing field `schema_version`"),
+        ("\"schema_version\":6,", "", "missing field `schema_version`"),
     ] {
         let lie = ran.stdout.replacen(from, to, 1);
         assert_ne!(lie, ran.stdout, "{from}");

@@ -112,7 +112,7 @@ fn the_lines_for_builds_in_the_manual_name_flags_that_there_are() {
 fn a_gate_of_a_later_version_is_believed() {
     let file = run("-t 2 -n 10 --fail-if connections.peak>1 --fail-if elapsed>1h --format ndjson").stdout;
     let ours = file.replace("connections.peak>1", "connections.colour>1");
-    let newer = ours.replace("\"schema_version\":5", "\"schema_version\":6");
+    let newer = ours.replace("\"schema_version\":6", "\"schema_version\":7");
     assert_eq!(doubts(newer.as_bytes()), [""; 0]);
     assert!(
         doubts(ours.as_bytes()).iter().any(|doubt| doubt.starts_with("run-end: exit_code: ")),

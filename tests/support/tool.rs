@@ -66,6 +66,7 @@ pub fn events_of(file: &[u8]) -> Vec<Vec<Event>> {
     let mut all: Vec<(Option<String>, Vec<Event>)> = Vec::new();
     let keep = |passing: Passing<'_>| match &passing.event.what {
         What::ScenarioStart(_) | What::Step(_) | What::ScenarioEnd(_) => {}
+        What::ComparisonStart(_) | What::ComparisonEnd(_) => {}
         What::RunStart(_) => all.push((passing.within.client.map(str::to_owned), vec![passing.event.clone()])),
         _ => {
             let of_client = all.iter_mut().rfind(|(client, _)| client.as_deref() == passing.within.client);
@@ -146,8 +147,14 @@ pub fn end(lines: &mut [Value]) {
     let interrupted = end["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok());
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
     let held_up = end["held_up_us"].as_u64().map(Micros);
-    let ending =
-        Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, is_unread: false, still_open, held_up };
+    let ending = Ending {
+        elapsed: Micros(end["at_us"].as_u64().unwrap()),
+        interrupted,
+        is_unread: false,
+        still_open,
+        held_up,
+        cpu: None,
+    };
     judge.end(ending);
     let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));

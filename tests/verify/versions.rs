@@ -11,8 +11,8 @@ use super::traces::{RUNS, file_of};
 use crate::cli::process::{Ended, end, mailconn};
 use crate::support::tool;
 
-const OURS: &str = "\"schema_version\":5";
-const NEWER: &str = "\"schema_version\":6";
+const OURS: &str = "\"schema_version\":6";
+const NEWER: &str = "\"schema_version\":7";
 const NEW: &str = "of_another_version";
 
 /// Files with every event, and everything that stands inside of one.
@@ -248,7 +248,7 @@ fn a_run_that_begins_in_words_of_a_later_version_cannot_be_read_and_one_sentence
         for command in ["verify", "report"] {
             let Ended { code, stdout, stderr, .. } = told(command, &in_a_newer_version(file, from, to), &[]);
             assert_eq!((code, &*stdout, stderr.lines().count()), (2, "", 1), "{stderr}");
-            assert!(stderr.contains("it is of schema version 6, which mailconn 0.1.0 wrote"), "{stderr}");
+            assert!(stderr.contains("it is of schema version 7, which mailconn 0.1.0 wrote"), "{stderr}");
             assert!(stderr.contains(word) && stderr.contains("-start says"), "{stderr}");
         }
     }

@@ -161,3 +161,10 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
     let mode = mode.parse().map_err(|unknown: UnknownMode| unknown.to_string())?;
     Ok(Switch { after, mode })
 }
+
+/// `--noise`: a part of the whole, `3%` or `0.03`.
+pub(super) fn part(text: &str) -> Result<f64, String> {
+    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let part = number.trim().parse::<f64>().map(|number| number / whole);
+    part.ok().filter(|part| (0.0..1.0).contains(part)).ok_or_else(|| "write 3% or 0.03, and less than 100%".to_owned())
+}

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 
-use mailconn::judge::{Gate, MOST_GATES, NoGate};
+use mailconn::judge::{Gate, MOST_GATES, NoGate, is_of_a_comparison};
 use mailconn::report::counted_as;
 
 /// A file of gates is no longer, in bytes.
@@ -46,11 +46,21 @@ impl GateArgs {
         self.fail_if.is_empty() && self.gates.is_none()
     }
 
-    /// All of them: first those of the flags.
+    /// All of them, of a run: first those of the flags.
+    ///
+    /// # Errors
+    /// The file cannot be read, or one of its lines is no gate of a run.
+    pub fn resolve(&self) -> Result<Vec<String>> {
+        let gates = self.written()?;
+        are_of_runs(&gates)?;
+        Ok(gates)
+    }
+
+    /// The same, of a run or of a comparison: which of the two the file says that they judge.
     ///
     /// # Errors
     /// The file cannot be read, or one of its lines is no gate.
-    pub fn resolve(&self) -> Result<Vec<String>> {
+    pub fn written(&self) -> Result<Vec<String>> {
         let mut gates = self.fail_if.clone();
         if let Some(file) = &self.gates {
             gates.extend(of_file(file)?);
@@ -61,6 +71,17 @@ impl GateArgs {
             "{flag}: give at most {MOST_GATES} gates, of --fail-if and --gates together"
         );
         Ok(gates)
+    }
+}
+
+/// None of them is of a comparison.
+///
+/// # Errors
+/// One is.
+pub fn are_of_runs(gates: &[String]) -> Result<()> {
+    match gates.iter().find(|gate| is_of_a_comparison(gate)) {
+        Some(gate) => bail!("{gate:?} is a gate of a comparison; of a run, write METRIC OPERATOR NUMBER"),
+        None => Ok(()),
     }
 }
 
@@ -86,9 +107,14 @@ fn of_file(file: &Path) -> Result<Vec<String>> {
 
 /// What reports have another word for is found by that, as in `mailconn explain`.
 fn gate(text: &str) -> Result<String, String> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if is_of_a_comparison(&text) {
+        return Ok(text);
+    }
     let meant = |no: NoGate| match no.unknown().and_then(counted_as) {
         Some(metric) => format!("there is no metric {:?}; did you mean {metric}?", no.unknown().unwrap_or_default()),
         None => no.to_string(),
     };
-    Gate::parse(text).map(|_| text.split_whitespace().collect::<Vec<_>>().join(" ")).map_err(meant)
+    Gate::parse(&text).map_err(meant)?;
+    Ok(text)
 }

@@ -12,7 +12,7 @@ use mailconn::sandbox::{Like, Limit, Maildrops};
 
 /// How to reach a server and sign in there, whichever command does it. What the sandbox is like belongs here too: it is a
 /// server like any other.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     /// Require STARTTLS on loopback, too
     #[arg(long, conflicts_with = "plaintext", help_heading = "Server")]
@@ -38,6 +38,22 @@ pub struct ServerArgs {
     /// SMTP sessions introduce themselves by a name made of session and run, which the server's log then shows
     #[arg(long, help_heading = "Server")]
     pub ehlo_label: bool,
+    /// What the sandbox is like.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+
+    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
+    /// for a locked maildrop]
+    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
+    pub connect_timeout: Option<Duration>,
+    /// How long an operation may take
+    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
+    pub timeout: Duration,
+}
+
+/// What the sandbox is like.
+#[derive(Clone, Debug, Args)]
+pub struct ShapeArgs {
     /// The sandbox's limit on connections of a user; with --sandbox-like counted as that server does
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub sandbox_connections: Option<usize>,
@@ -67,14 +83,6 @@ pub struct ServerArgs {
     /// command takes one, TLS and the sign-in their own. What is under way does not wait for each other.
     #[arg(long, value_name = "TIME", value_parser = round_trip, help_heading = "Server")]
     pub rtt: Option<Duration>,
-
-    /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
-    /// for a locked maildrop]
-    #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Deadlines")]
-    pub connect_timeout: Option<Duration>,
-    /// How long an operation may take
-    #[arg(long, value_name = "TIME", value_parser = positive, default_value = "30s", help_heading = "Deadlines")]
-    pub timeout: Duration,
 }
 
 /// How to sign in: the way, and where the secret comes from. Without a flag it is $MAILCONN_PASSWORD, else asked for.
@@ -111,7 +119,7 @@ impl SignInArgs {
 }
 
 /// The flags on TLS, the same for every command that dials.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TlsArgs {
     /// Trust exactly the certificates of this PEM file, instead of the system's
     #[arg(long, value_name = "FILE", help_heading = "TLS")]

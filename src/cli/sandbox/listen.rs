@@ -21,7 +21,7 @@ const SCHEMES: [(&str, Protocol, bool); 6] = [
 const BACKLOG: i32 = 4096;
 
 /// One listener to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// As in a URL.
     pub scheme: &'static str,

@@ -40,5 +40,7 @@ pub(super) const CONNECTIONS: &str = mc030::SPEC.id;
 pub(super) const MAIN_SHUT_OUT: &str = mc032::SPEC.id;
 /// A maildrop has one owner.
 pub(super) const LOCKED: &str = mc033::SPEC.id;
+/// A reply came from another mailbox.
+pub(super) const OTHER_MAILBOX: &str = mc020::SPEC.id;
 /// The limit on how much and how often.
 pub(super) const THROTTLED: &str = mc031::SPEC.id;

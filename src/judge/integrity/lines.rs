@@ -18,6 +18,10 @@ pub(in crate::judge) enum Whose {
     Client(String),
     /// The scenario's own: its start, its steps, its end.
     Scenario,
+    /// The run's of that variant in that round of a comparison.
+    Compared(String, u32),
+    /// The comparison's own: its start and its end.
+    Comparison,
 }
 
 /// One stream of a file, as far as it was read.
@@ -78,7 +82,7 @@ impl Lines {
         self.begun |= event.is_some();
         match &event.as_ref()?.what {
             What::RunStart(start) => self.witnessed = start.witnessed,
-            What::RunEnd(_) | What::ScenarioEnd(_) => self.ended = true,
+            What::RunEnd(_) | What::ScenarioEnd(_) | What::ComparisonEnd(_) => self.ended = true,
             _ => {}
         }
         event
@@ -87,7 +91,11 @@ impl Lines {
     /// The file ends, or another stream begins.
     pub(in crate::judge) fn end(&self, checks: &mut Checks) {
         if !self.ended {
-            let what = if self.whose == Whose::Scenario { "scenario" } else { "run" };
+            let what = match self.whose {
+                Whose::Scenario => "scenario",
+                Whose::Comparison => "comparison",
+                _ => "run",
+            };
             checks.check(Rule::Lines, None, false, || {
                 format!("there is no {what}-end: the file ends before its {what}, or what came after is missing")
             });
@@ -101,7 +109,11 @@ impl Lines {
 
     /// Whose the lines are, where a stream is of several.
     pub(in crate::judge) fn within(&self) -> Within<'_> {
-        self.client().map(Within::client).unwrap_or_default()
+        match &self.whose {
+            Whose::Client(name) => Within::client(name),
+            Whose::Compared(variant, round) => Within::run(variant, *round),
+            _ => Within::default(),
+        }
     }
 
     /// The line of the event with that number.
@@ -153,18 +165,37 @@ impl Lines {
 
     /// Why the event does not belong here.
     fn misplaced(&self, envelope: Option<&Envelope<'_>>, event: Option<&Event>) -> Option<String> {
-        use What::{RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, WitnessCommands, WitnessSession};
+        use What::{
+            ComparisonEnd, ComparisonStart, RunEnd, RunStart, ScenarioEnd, ScenarioStart, Step, WitnessCommands,
+            WitnessSession,
+        };
         let client = envelope.and_then(|envelope| envelope.client.as_deref());
         let due = self.client();
         if client != due {
             let name = |client: Option<&str>| client.map_or_else(|| "nobody".to_owned(), |name| format!("{name:?}"));
             return Some(format!("it is of {}, in the stream of {}", name(client), name(due)));
         }
+        let said = envelope.map(|envelope| (envelope.variant.as_deref(), envelope.round));
+        let due = if let Whose::Compared(variant, round) = &self.whose { Some((&**variant, *round)) } else { None };
+        let due = (due.map(|(variant, _)| variant), due.map(|(_, round)| round));
+        if said.is_some_and(|said| said != due) {
+            let run = |(variant, round): (Option<&str>, Option<u32>)| match (variant, round) {
+                (None, None) => "no run of a comparison".to_owned(),
+                (variant, round) => {
+                    let round = round.map_or_else(|| "none".to_owned(), |round| round.to_string());
+                    format!("variant {:?}, round {round}", variant.unwrap_or_default())
+                }
+            };
+            return Some(format!("it is of {}, in the stream of {}", run(said.unwrap_or_default()), run(due)));
+        }
         let what = &event?.what;
-        let here = matches!(what, ScenarioStart(_) | ScenarioEnd(_) | Step(_)) == (self.whose == Whose::Scenario);
+        let here = matches!(what, ScenarioStart(_) | ScenarioEnd(_) | Step(_)) == (self.whose == Whose::Scenario)
+            && matches!(what, ComparisonStart(_) | ComparisonEnd(_)) == (self.whose == Whose::Comparison);
         match what {
             _ if !here => Some(format!("{:?} does not belong here", what.name())),
-            RunStart(_) | ScenarioStart(_) if self.begun => Some("the run begins a second time".to_owned()),
+            RunStart(_) | ScenarioStart(_) | ComparisonStart(_) if self.begun => {
+                Some("the run begins a second time".to_owned())
+            }
             RunStart(start) => self.no_start(start),
             RunEnd(_) if self.ended => Some("the run ends a second time".to_owned()),
             WitnessCommands(_) | WitnessSession(_) if !self.witnessed => {
@@ -180,9 +211,9 @@ impl Lines {
             let all: std::collections::BTreeSet<_> = names.iter().collect();
             all.len() == names.len() && names.iter().all(|name| name.is_some_and(|name| !name.is_empty()))
         };
-        let is_scenarios = self.whose != Whose::Run;
-        if start.probe.is_some() && is_scenarios {
-            Some("run-start: no client of a scenario is a probe".to_owned())
+        let is_scenarios = matches!(self.whose, Whose::Client(_) | Whose::Scenario);
+        if start.probe.is_some() && self.whose != Whose::Run {
+            Some("run-start: no client of a scenario is a probe, nor a run of a comparison".to_owned())
         } else if start.scripted != (is_scenarios || start.probe.is_some()) {
             Some("run-start: it is scripted if and only if it is a scenario's or a probe's".to_owned())
         } else if is_scenarios

@@ -1,5 +1,6 @@
 //! The report for people: the request, the result, who used which connection, failures and the verdict.
 
+mod comparison;
 pub(super) mod gates;
 pub(super) mod grid;
 mod heading;
@@ -47,6 +48,9 @@ impl Render for Tables {
                     write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
                 }
                 Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
+                Told::Comparison(of) => {
+                    write!(out, "{}{}", if at > 0 { "\n" } else { "" }, comparison::table(of))?;
+                }
             }
         }
         Ok(())
@@ -77,6 +81,7 @@ impl Live for Lines {
         let end = match told {
             Told::Run(run) => format!("\n{}", table(run, None)),
             Told::Scenario(of) => of.ends(),
+            Told::Comparison(of) => comparison::table(of),
         };
         text.extend_from_slice(end.as_bytes());
     }

@@ -1,0 +1,160 @@
+//! The flags of `mailconn compare`, and those of its variants.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::error::Error;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser};
+
+use super::choices;
+use super::reach::{ServerArgs, ShapeArgs};
+use super::reporting::ReportingArgs;
+use super::times::{duration, positive};
+use super::work::WorkArgs;
+
+/// The flags of `mailconn compare`.
+#[derive(Debug, Args)]
+#[command(mut_arg("fail_on", |arg| arg.default_value("none")))]
+pub struct CompareArgs {
+    /// A way to run, as in 'use-default -t 4' or 'four=use-default -t 4'; repeatable [default: the three modes]
+    ///
+    /// A name and =, if it is to have one of its own; then the mode; then any flags of mailconn run on connections and on work,
+    /// on the sandbox and --wait-timeout. A flag that is given here counts in place of the one on the command line, which all
+    /// variants share. A variant without a name is called by its mode, and by its flags too where others have that mode.
+    #[arg(long = "variant", value_name = "RUN", allow_hyphen_values = true, help_heading = "Comparison")]
+    pub variants: Vec<String>,
+    /// Compare the others with the variant of this name [default: the first]
+    #[arg(long, value_name = "NAME", help_heading = "Comparison")]
+    pub reference: Option<String>,
+    /// Rounds, each of which runs every variant once, beside one that warms up; 8 at least for two variants, 9 for three
+    #[arg(long, value_name = "N", default_value_t = 12, help_heading = "Comparison")]
+    pub rounds: u32,
+    /// Take no longer than this: a round for which there may be too little time is not begun
+    #[arg(long = "for", value_name = "TIME", value_parser = positive, help_heading = "Comparison")]
+    pub bound: Option<Duration>,
+    /// The figure that decides: a rate or a time of a run, as in service.p95 (mailconn explain metrics)
+    #[arg(long, default_value = "operations_per_second", help_heading = "Comparison")]
+    pub metric: String,
+    /// Take smaller differences than this for none
+    #[arg(long, value_name = "PERCENT", value_parser = choices::part, default_value = "3%", help_heading = "Comparison")]
+    pub noise: f64,
+    /// The rest between two runs [default: 3s; none where the server is on this machine]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Comparison")]
+    pub pace: Option<Duration>,
+    /// Decides every random choice, and the order within each round: it is the same work for all variants
+    /// [default: a new one each time]
+    #[arg(long, value_name = "N", help_heading = "Comparison")]
+    pub seed: Option<u64>,
+    /// Exit 3 if these rounds do not tell how a variant compares
+    #[arg(long, help_heading = "Gates")]
+    pub require_decision: bool,
+
+    /// What all variants share.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
+    /// sandbox]
+    ///
+    /// SMTP without a user does not sign in.
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    pub server: Option<String>,
+    /// How to reach it.
+    #[command(flatten)]
+    pub reach: ServerArgs,
+
+    /// How it is told.
+    #[command(flatten)]
+    pub reporting: ReportingArgs,
+}
+
+/// What a variant of a comparison may say of its runs.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true, args_override_self = true)]
+pub struct VariantArgs {
+    /// What is done.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// What the sandbox is like.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+}
+
+impl VariantArgs {
+    /// Reads a variant's words: on top of those that all share, which give way where they are about the same.
+    ///
+    /// # Errors
+    /// They are not understood.
+    pub fn on_top_of(common: &Common, words: &[String]) -> Result<Self, Error> {
+        let mut command = Self::command();
+        command.build();
+        let own = command.clone().try_get_matches_from(words)?;
+        let own: Vec<&Arg> = command.get_arguments().filter(|arg| is_given(&own, arg)).collect();
+        let gives_way = |id: &str| {
+            command.get_arguments().filter(|arg| arg.get_id() == id).any(|arg| {
+                let excludes = |one, other: &Arg| command.get_arg_conflicts_with(one).contains(&other);
+                own.iter().any(|own| *own == arg || excludes(own, arg) || excludes(arg, own))
+            })
+        };
+        let shared = common.given.iter().filter(|(id, _)| !gives_way(id)).flat_map(|(_, words)| words.clone());
+        let words = shared.chain(words.iter().map(OsString::from)).collect::<Vec<_>>();
+        Self::try_parse_from(words)
+    }
+}
+
+/// What all variants share: the flags on the work, and those on the sandbox, which are among those on the server. Each is kept
+/// as it was given.
+#[derive(Debug)]
+pub struct Common {
+    given: Vec<(String, Vec<OsString>)>,
+}
+
+impl Common {
+    /// Whether the flag of that name was given.
+    pub fn has(&self, id: &str) -> bool {
+        self.given.iter().any(|(given, _)| given == id)
+    }
+}
+
+impl FromArgMatches for Common {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let command = VariantArgs::command();
+        let given = command.get_arguments().filter(|arg| is_given(matches, arg));
+        Ok(Self { given: given.map(|arg| (arg.get_id().to_string(), words(matches, arg))).collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Common {
+    fn augment_args(command: Command) -> Command {
+        WorkArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        WorkArgs::augment_args_for_update(command)
+    }
+}
+
+fn is_given(matches: &ArgMatches, arg: &Arg) -> bool {
+    matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+}
+
+/// A flag as it was given, with each of its values.
+fn words(matches: &ArgMatches, arg: &Arg) -> Vec<OsString> {
+    let flag = OsString::from(format!("--{}", arg.get_long().unwrap_or_default()));
+    if !arg.get_action().takes_values() {
+        return vec![flag];
+    }
+    let with = |value| {
+        let mut word = flag.clone();
+        word.push("=");
+        word.push(value);
+        word
+    };
+    matches.get_raw(arg.get_id().as_str()).into_iter().flatten().map(with).collect()
+}

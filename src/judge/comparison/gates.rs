@@ -1,0 +1,139 @@
+//! Gates of a comparison: `VARIANT.METRIC OPERATOR NUMBER`, about a variant's rounds, and `verdict(VARIANT) = DECISION`.
+
+use super::Comparison;
+use crate::event::{ComparisonVerdict, Decision, Gated, Variant};
+use crate::judge::gates::{Gate, NoGate, gated};
+use crate::judge::metrics::Reading;
+
+const VERDICT: &str = "verdict(";
+/// Either of the decisions that begin so.
+const DIFFERENT: &str = "different";
+
+/// A gate, understood.
+enum Condition {
+    /// It fails if the verdict is one of these, or if it is none of them; never on one that could not be told, unless that is
+    /// what it names.
+    Verdict { variant: usize, is: bool, among: Vec<Decision> },
+    /// It fails if that is so of the variant's figure.
+    Figure { variant: usize, gate: Gate },
+}
+
+/// Whether a text has the form of a comparison's gate, and not that of a run's.
+#[must_use]
+pub fn is_of_a_comparison(text: &str) -> bool {
+    let mut behind = text.match_indices('.').map(|(dot, _)| &text[dot + 1..]);
+    text.trim_start().starts_with(VERDICT)
+        || (Gate::parse(text).is_err() && behind.any(|rest| Gate::parse(rest).is_ok()))
+}
+
+/// Reads a gate of a comparison of those variants.
+///
+/// # Errors
+/// It is none: one line, with the cure.
+pub fn comparison_gate(text: &str, variants: &[Variant], reference: &str) -> Result<(), NoGate> {
+    match Condition::parse(text, variants)? {
+        Condition::Verdict { variant, .. } if variants[variant].name == reference => {
+            Err(format!("{reference} is the reference, which the others are compared with: it has no verdict").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The metrics that those gates are about, each once.
+#[must_use]
+pub fn gated_figures(gates: &[String], variants: &[Variant]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for gate in gates {
+        if let Ok(Condition::Figure { gate, .. }) = Condition::parse(gate, variants)
+            && !names.contains(&gate.name())
+        {
+            names.push(gate.name());
+        }
+    }
+    names
+}
+
+impl Condition {
+    fn parse(text: &str, variants: &[Variant]) -> Result<Self, NoGate> {
+        let text = text.trim();
+        let names = || variants.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", ");
+        let unknown = |name: &str| -> NoGate {
+            let shown: String = name.chars().take(60).collect();
+            format!(
+                "there is no variant {shown:?}, but {}; write VARIANT.METRIC OPERATOR NUMBER, like '{}.service.p95 > 100ms', or \
+                 'verdict(VARIANT) = different-worse'",
+                names(),
+                variants.last().map_or("VARIANT", |it| &it.name),
+            )
+            .into()
+        };
+        if let Some((name, rest)) = text.strip_prefix(VERDICT).and_then(|rest| rest.split_once(')')) {
+            let name = name.trim();
+            let variant = variants.iter().position(|it| it.name == name).ok_or_else(|| unknown(name))?;
+            return Self::verdict(variant, rest.trim());
+        }
+        // Of two names that it begins with, the longer one is meant.
+        let begins =
+            |(_, it): &(usize, &Variant)| text.strip_prefix(&*it.name).is_some_and(|rest| rest.starts_with('.'));
+        let named = variants.iter().enumerate().filter(begins).max_by_key(|(_, it)| it.name.len());
+        let Some((variant, name)) = named.map(|(at, it)| (at, &it.name)) else {
+            return Err(unknown(text.split(['.', ' ', '<', '>', '=', '!']).next().unwrap_or_default()));
+        };
+        let gate = Gate::parse(&text[name.len() + 1..])?;
+        if gate.compares() {
+            return Err("a comparison has no baseline: give the figure itself a bound, or write verdict(VARIANT) = \
+                        different-worse"
+                .to_owned()
+                .into());
+        }
+        Ok(Self::Figure { variant, gate })
+    }
+
+    fn verdict(variant: usize, rest: &str) -> Result<Self, NoGate> {
+        let decisions = || Decision::ALL.map(Decision::name).join(", ");
+        let operator = ["!=", "==", "="].into_iter().find(|sign| rest.starts_with(sign));
+        let Some(operator) = operator else {
+            return Err(format!("write verdict(VARIANT) = DECISION, or != ; decisions are {}", decisions()).into());
+        };
+        let name = rest[operator.len()..].trim();
+        let is_meant = |it: &Decision| it.name() == name || (name == DIFFERENT && it.name().starts_with(DIFFERENT));
+        let among: Vec<Decision> = Decision::ALL.into_iter().filter(is_meant).collect();
+        if among.is_empty() {
+            return Err(
+                format!("there is no verdict {name:?}, but {} and {DIFFERENT}, which is either", decisions()).into()
+            );
+        }
+        Ok(Self::Verdict { variant, is: operator != "!=", among })
+    }
+}
+
+impl Comparison {
+    /// What that gate comes to. One that is not understood fails.
+    pub(super) fn gate(&self, text: &str, rounds: &[u32], verdicts: &[ComparisonVerdict]) -> Gated {
+        match Condition::parse(text, &self.start.variants) {
+            Ok(Condition::Figure { variant, gate }) => {
+                let name = gate.name();
+                let place = self.start.figures.iter().position(|it| *it == name);
+                let unread = &Reading::None("its runs were not read for it".to_owned());
+                let readings = rounds.iter().filter_map(|round| self.run(variant, *round));
+                let readings = readings.map(|run| place.and_then(|place| run.gated.get(place)).unwrap_or(unread));
+                let its = gate.judge_rounds(text, readings);
+                Gated { sentence: format!("{}.{}", self.start.variants[variant].name, its.sentence), ..its }
+            }
+            Ok(Condition::Verdict { variant, is, among }) => {
+                let name = &self.start.variants[variant].name;
+                let Some(verdict) = verdicts.iter().find(|it| it.variant == *name) else {
+                    return gated(text, None, "", true, format!("{text}: {name} is the reference, and has no verdict"));
+                };
+                let is_so = among.contains(&verdict.decision) == is;
+                let is_named = is && among.contains(&Decision::CannotTell);
+                let failed = is_so && (verdict.decision != Decision::CannotTell || is_named);
+                let condition = text.trim().strip_prefix(VERDICT).and_then(|rest| rest.split_once(')'));
+                let condition = condition.map_or("", |(_, condition)| condition.trim());
+                let sentence = format!("verdict({name}) is {} (fails if {condition})", verdict.decision.name());
+                gated(text, None, "", failed, sentence)
+            }
+            Err(not) => gated(text, None, "", true, format!("{text}: {not}")),
+        }
+    }
+}

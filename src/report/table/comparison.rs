@@ -1,0 +1,188 @@
+//! A comparison: first what to choose, then the variants side by side, then what was not the same in each round.
+
+use super::gates;
+use super::grid::{Over, figures, grid, names, paragraph, whole, words};
+use super::verdict::{CUT, whose};
+use crate::event::{ComparisonVerdict, Decision, Micros};
+use crate::judge::{Counted, VariantFigures};
+use crate::report::comparison::{choice, interval, percent, reason, times, verdict, why_stopped};
+use crate::report::model::ComparisonReport;
+use crate::report::words::{count, many, ms, per_second, printable, short, span};
+
+pub(super) fn table(report: &ComparisonReport) -> String {
+    let ComparisonReport { comparison, end, .. } = report;
+    let rounds = comparison.whole_rounds(&end.ending());
+    let variants = &comparison.start().variants;
+    let rows: Vec<(String, VariantFigures)> = variants
+        .iter()
+        .enumerate()
+        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds)))
+        .collect();
+    let mut parts = vec![paragraph(&choice(report)), heading(report)];
+    if !rounds.is_empty() {
+        parts.push(speeds(report, &rows, &rounds));
+        parts.push(latencies(&rows));
+        parts.push(costs(&rows));
+    }
+    let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
+    parts.push(sentences + &uneven(&rows));
+    parts.push(gates::section("", &end.gates) + &conclusion(report));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+/// What was compared, and how.
+fn heading(report: &ComparisonReport) -> String {
+    let (start, end) = (report.comparison.start(), &report.end);
+    let all = many(u64::from(start.rounds), "round");
+    let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
+    let variants = start.variants.len() as u64;
+    let mut text = paragraph(&format!(
+        "{}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
+        printable(&start.server),
+        many(variants, "variant"),
+        printable(&start.metric),
+        percent(start.noise),
+        start.seed,
+        span(end.elapsed_us),
+    ));
+    for variant in start.variants.iter().filter(|it| it.name != it.arguments) {
+        text += &paragraph(&format!("{}: {}", printable(&variant.name), printable(&variant.arguments)));
+    }
+    if let Some(stopped) = &end.stopped {
+        text += &paragraph(&format!("stopped early: {}", why_stopped(stopped)));
+    }
+    if report.comparison.is_on_loopback() {
+        text += &paragraph(
+            "the sandbox is on this machine, where a connection costs nearly nothing: --rtt 80ms shows what a server so far \
+             away makes of it",
+        );
+    }
+    text
+}
+
+/// The metric, and what comes of it.
+fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
+    let comparison = &report.comparison;
+    let its_own = comparison.start().metric != "operations_per_second";
+    let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
+    let rows = rows.iter().enumerate().map(|(at, (name, figures))| {
+        let mut row = vec![name.clone(), figures.rate.map_or_else(|| "-".to_owned(), per_second)];
+        if its_own {
+            row.push(comparison.middle(at, rounds).unwrap_or_else(|| "-".to_owned()));
+        }
+        match of(name) {
+            None => row.extend(["1x".to_owned(), String::new(), "the reference".to_owned()]),
+            Some(it) => row.extend([
+                it.ratio.as_ref().map_or_else(|| "-".to_owned(), times),
+                interval(it).unwrap_or_default(),
+                decision(it),
+            ]),
+        }
+        row
+    });
+    let mut columns = vec![words("variant"), figures("rate")];
+    if its_own {
+        columns.push(figures("median"));
+    }
+    columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
+    grid(&columns, &[], rows)
+}
+
+fn decision(of: &ComparisonVerdict) -> String {
+    match of.decision {
+        Decision::CannotTell => "cannot-tell".to_owned(),
+        told => told.name().to_owned(),
+    }
+}
+
+/// Waits and service times.
+fn latencies(rows: &[(String, VariantFigures)]) -> String {
+    let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
+    let rows = rows.iter().map(|(name, of)| {
+        [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
+    });
+    let columns = [
+        words("variant"),
+        figures("p50"),
+        figures("p95"),
+        figures("p99"),
+        figures("p50").after(3),
+        figures("p95"),
+        figures("p99"),
+    ];
+    let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
+    grid(&columns, &over, rows)
+}
+
+/// What it costs, and what went wrong.
+fn costs(rows: &[(String, VariantFigures)]) -> String {
+    let none = || "-".to_owned();
+    let rows = rows.iter().map(|(name, of)| {
+        let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
+            Some(counts) => counts.each_ref().map(range),
+            None => [none(), none(), none(), none(), none()],
+        };
+        let findings: Vec<&str> = of.findings.keys().map(|id| &**id).collect();
+        vec![
+            name.clone(),
+            opened,
+            peak,
+            sign_ins,
+            of.bytes.map_or_else(none, |(sent, _)| short(sent)),
+            of.bytes.map_or_else(none, |(_, received)| short(received)),
+            of.cpu.map_or_else(none, ms),
+            failed,
+            wrong,
+            findings.join(" "),
+        ]
+    });
+    let columns = [
+        words("variant"),
+        figures("opened"),
+        figures("peak"),
+        figures("sign-ins"),
+        figures("out"),
+        figures("in"),
+        figures("cpu"),
+        figures("failed"),
+        figures("wrong"),
+        words("findings"),
+    ];
+    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
+}
+
+/// `8`, or `7-8` where it is not the same in each round.
+fn range(of: &Counted) -> String {
+    match (of.least(), of.most()) {
+        (least, most) if least == most => most.to_string(),
+        (least, most) => format!("{least}-{most}"),
+    }
+}
+
+/// The counts that are not the same in each round.
+fn uneven(rows: &[(String, VariantFigures)]) -> String {
+    const NAMED: usize = 5;
+    let mut text = String::new();
+    for (name, of) in rows {
+        for it in of.counts.iter().flatten().filter(|it| !it.others.is_empty()) {
+            let others = it.others.iter().take(NAMED).map(|(round, value)| format!("{} in round {round}", count(*value)));
+            let mut others: Vec<String> = others.collect();
+            if it.others.len() > NAMED {
+                others.push(format!("others in {} more", it.others.len() - NAMED));
+            }
+            text += &paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
+        }
+    }
+    text
+}
+
+fn conclusion(report: &ComparisonReport) -> String {
+    match report.exit_code() {
+        Some(code) => {
+            let whose = whose("comparison", report.told_again, code);
+            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.end)))
+        }
+        None => paragraph(CUT),
+    }
+}

@@ -1,0 +1,5 @@
+//! `mailconn compare`: several ways to run, in rounds.
+
+mod order;
+mod run;
+mod usage;

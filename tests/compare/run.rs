@@ -1,0 +1,239 @@
+//! A comparison as a process: its stream, how it ends, what it leaves behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::Duration;
+
+use mailconn::compare::{order, seed_of};
+use serde_json::{Value, json};
+
+use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, number, obey, of_kind, start, start_unread};
+use crate::protocol::scripted::{GREETING, Server};
+
+/// Little work, so that a comparison takes seconds.
+const SMALL: &[&str] = &["-t", "2", "-n", "3", "--ops", "noop", "--format", "ndjson"];
+const TWO: &[&str] = &["--variant", "use-main", "--variant", "use-default", "--rounds", "8"];
+
+fn compare<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    mailconn(["compare"].into_iter().chain(args))
+}
+
+fn small(args: &[&str]) -> Ended {
+    end(&mut compare(SMALL.iter().chain(args).copied()))
+}
+
+/// The comparison against a server of the test's own, as joe.
+fn against(server: &Server, args: &[&str]) -> Command {
+    let url = format!("imap://joe@{}", server.address);
+    let mut command = compare(["--server", &url].into_iter().chain(SMALL.iter().chain(args).copied()));
+    command.env("MAILCONN_PASSWORD", PASSWORD);
+    command
+}
+
+/// The lines of the stream, its shape checked: the comparison's own two, and between them whole runs, one after the other.
+#[track_caller]
+fn lines(ended: &Ended) -> Vec<Value> {
+    let lines: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (start, end) = (lines.first().unwrap(), lines.last().unwrap());
+    assert_eq!((&start["event"], &start["seq"], &start["at_us"]), (&json!("comparison-start"), &json!(0), &json!(0)));
+    assert_eq!((&end["event"], &end["seq"]), (&json!("comparison-end"), &json!(1)), "{}", ended.stderr);
+    assert!([start, end].iter().all(|own| own["variant"].is_null() && own["round"].is_null()));
+    assert_eq!(end["exit_code"], ended.code, "{}", ended.stderr);
+    let mut seq = 0;
+    let mut under_way: Option<(&Value, &Value)> = None;
+    for line in &lines[1..lines.len() - 1] {
+        let run = (&line["variant"], &line["round"]);
+        match under_way {
+            None => assert_eq!(line["event"], "run-start", "{line}"),
+            Some(whole) => assert_eq!(whole, run, "one run after the other: {line}"),
+        }
+        under_way = (line["event"] != "run-end").then_some(run);
+        assert_eq!(line["seq"], seq, "{line}");
+        seq = if under_way.is_some() { seq + 1 } else { 0 };
+    }
+    assert_eq!(under_way, None, "each run is whole");
+    lines
+}
+
+/// The variant and the round of each run, in order.
+fn runs(lines: &[Value]) -> Vec<(&str, u64)> {
+    of_kind(lines, "run-start").map(|line| (line["variant"].as_str().unwrap(), number(&line["round"]))).collect()
+}
+
+#[test]
+fn the_three_modes_are_compared_in_whole_rounds_on_the_same_work() {
+    let ended = small(&["--rounds", "9", "--seed", "5"]);
+    let lines = lines(&ended);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let start = &lines[0];
+    let variants: Vec<&str> =
+        start["variants"].as_array().unwrap().iter().map(|variant| variant["name"].as_str().unwrap()).collect();
+    assert_eq!(variants, ["use-main", "use-default", "use-main-or-default"]);
+    assert_eq!((&start["reference"], &start["metric"]), (&json!("use-main"), &json!("operations_per_second")));
+    assert_eq!((&start["noise"], &start["rounds"], &start["seed"]), (&json!(0.03), &json!(9), &json!(5)));
+    let due = (0..=9).flat_map(|round| order(5, 3, round).into_iter().map(move |at| (at, round)));
+    assert_eq!(runs(&lines), due.map(|(at, round)| (variants[at], u64::from(round))).collect::<Vec<_>>());
+    for run in of_kind(&lines, "run-start") {
+        let round = u32::try_from(number(&run["round"])).unwrap();
+        assert_eq!((number(&run["seed"]), &run["mode"]), (seed_of(5, round), &run["variant"]), "{run}");
+    }
+    let ids: BTreeSet<&str> = of_kind(&lines, "run-start").map(|run| run["run_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 30);
+    let end = lines.last().unwrap();
+    assert_eq!((&end["rounds"], &end["stopped"]), (&json!(9), &Value::Null));
+    assert_eq!(end["verdicts"].as_array().unwrap().len(), 2, "{end:#}");
+    assert!(of_kind(&lines, "run-end").all(|run| run["connections"]["still_open"] == 0));
+}
+
+#[test]
+fn variants_are_on_top_of_what_all_share_and_each_has_a_name() {
+    let args = ["--variant", "use-default -t 4", "--variant", "use-default", "--variant", "use-default"];
+    let more = ["--variant", "far=--mode use-main --rtt 5ms -n 2", "--variant", "use-main-or-default --default-for w0"];
+    let all: Vec<&str> = args.iter().chain(&more).copied().chain(["--rounds", "10", "--reference", "far"]).collect();
+    let ended = small(&all);
+    let lines = lines(&ended);
+    assert_eq!(lines[0]["reference"], "far");
+    let first: BTreeMap<&str, &Value> = of_kind(&lines, "run-start")
+        .filter(|run| run["round"] == 1)
+        .map(|run| (run["variant"].as_str().unwrap(), run))
+        .collect();
+    let names = ["far", "use-default", "use-default-2", "use-default-t-4", "use-main-or-default"];
+    assert_eq!(first.keys().copied().collect::<Vec<_>>(), names);
+    let asked = |name: &str| (number(&first[name]["threads"]), number(&first[name]["asked"]["operations_per_worker"]));
+    assert_eq!(names.map(asked), [(2, 2), (2, 3), (2, 3), (4, 3), (2, 3)]);
+    let rtt = |name: &str| first[name]["sandbox"]["rtt_us"].clone();
+    assert_eq!((rtt("far"), rtt("use-default")), (json!(5000), Value::Null), "each has its own sandbox");
+}
+
+#[test]
+fn a_flag_that_excludes_a_shared_one_takes_its_place() {
+    let mut command = compare(["--duration", "50ms", "--ops", "noop", "--mailbox", "INBOX", "--format", "ndjson"]);
+    let ended =
+        end(command.args(["--variant", "use-main -n 2 --mailbox Archive", "--variant", "use-main", "--rounds", "8"]));
+    let lines = lines(&ended);
+    let of = |name| of_kind(&lines, "run-start").find(|run| run["variant"] == name).unwrap();
+    let (own, shared) = (of("use-main-n-2-mailbox-Archive"), of("use-main"));
+    assert_eq!((&own["asked"]["operations_per_worker"], &own["mailboxes"]), (&json!(2), &json!(["Archive"])));
+    assert_eq!((&shared["asked"]["duration_us"], &shared["mailboxes"]), (&json!(50_000), &json!(["INBOX"])));
+}
+
+#[test]
+fn a_signal_in_a_round_leaves_a_whole_stream_with_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("it.ndjson");
+    let args = "--ops noop --duration 300ms --rounds 9 --format ndjson -o it.ndjson";
+    let running = start(compare(args.split(' ')).current_dir(folder.path()));
+    let written = || std::fs::read_to_string(&file).unwrap_or_default();
+    eventually("the second round begins", || written().contains("\"round\":2,"));
+    running.signal("INT");
+    let mut ended = running.end();
+    ended.stdout = written();
+    let lines = lines(&ended);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    let end = lines.last().unwrap();
+    assert_eq!((&end["interrupted"], &end["stopped"]["why"]), (&json!(2), &json!("signal")), "{end:#}");
+    let whole = runs(&lines).len() / 3 - 1;
+    assert!((1..9).contains(&whole), "{whole}");
+    assert!((1..=whole as u64).contains(&number(&end["rounds"])), "{end:#}");
+    let cut = of_kind(&lines, "run-end").filter(|run| !run["interrupted"].is_null()).count();
+    assert!(cut <= 1, "the run under way, or none between two");
+}
+
+#[test]
+fn the_time_for_all_of_it_is_kept_and_a_round_that_it_cuts_does_not_count() {
+    let started = ["--ops", "noop", "--rounds", "9", "--format", "ndjson", "--for"];
+    // The first round would take three times as long: its first run is cut.
+    let ended = end(&mut compare(started.into_iter().chain(["1s", "--duration", "5s"])));
+    let cut = lines(&ended);
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+    let last = cut.last().unwrap();
+    assert_eq!(
+        (&last["stopped"]["why"], &last["stopped"]["variant"]),
+        (&json!("time"), &json!("use-main")),
+        "{last:#}"
+    );
+    assert_eq!((&last["rounds"], &last["interrupted"], runs(&cut).len()), (&json!(0), &Value::Null, 1));
+    // Later ones are not begun.
+    let ended = end(&mut compare(started.into_iter().chain(["4s", "--duration", "300ms"])));
+    let late = lines(&ended);
+    let last = late.last().unwrap();
+    assert_eq!((&last["stopped"]["why"], &last["stopped"]["variant"]), (&json!("time"), &Value::Null), "{last:#}");
+    assert_eq!(runs(&late).len() % 3, 0);
+    assert_eq!(number(&last["rounds"]), runs(&late).len() as u64 / 3 - 1);
+    assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_limit_ends_it_with_what_there_is() {
+    let ended = small(&["--sandbox-connections", "1", "--rounds", "9"]);
+    let lines = lines(&ended);
+    let end = lines.last().unwrap();
+    assert_eq!(ended.code, 6, "{}", ended.stderr);
+    assert_eq!(end["stopped"], json!({ "why": "limit", "variant": "use-default", "round": 0 }));
+    assert_eq!(runs(&lines), [("use-main", 0), ("use-default", 0)]);
+}
+
+#[test]
+fn a_refused_sign_in_ends_it() {
+    let server = Server::start(|peer| {
+        peer.send(GREETING);
+        peer.answer("{t} NO [AUTHENTICATIONFAILED] Invalid credentials\r\n");
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against(&server, TWO));
+    let lines = lines(&ended);
+    assert_eq!((ended.code, server.accepted()), (5, 1), "{}", ended.stderr);
+    assert_eq!(lines.last().unwrap()["stopped"]["why"], "sign-in");
+}
+
+#[test]
+fn nothing_that_could_be_done_ends_it_and_failed_operations_alone_do_not() {
+    let silent = Server::start(|peer| {
+        peer.sign_in();
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against(&silent, &[TWO, &["--timeout", "200ms"]].concat()));
+    let stopped = lines(&ended);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert_eq!(stopped.last().unwrap()["stopped"], json!({ "why": "failed", "variant": "use-main", "round": 0 }));
+    // One refuses every other NOOP.
+    let moody = Server::start(|peer| {
+        peer.sign_in();
+        let mut count = 0;
+        while let Some(line) = peer.line() {
+            let (tag, command) = line.split_once(' ').unwrap();
+            count += 1;
+            let answer = match command {
+                "LOGOUT" => format!("* BYE bye\r\n{tag} OK done\r\n"),
+                _ if count % 2 == 0 => format!("{tag} NO not now\r\n"),
+                _ => format!("{tag} OK done\r\n"),
+            };
+            if !peer.send(&answer) {
+                return;
+            }
+        }
+    });
+    let ended = end(&mut against(&moody, TWO));
+    let all = lines(&ended);
+    assert_eq!((runs(&all).len(), &all.last().unwrap()["stopped"]), (18, &Value::Null), "{}", ended.stderr);
+    assert!(number(&of_kind(&all, "run-end").next().unwrap()["operations"]["failed"]) > 0);
+}
+
+#[test]
+fn a_named_server_is_told_its_budget_first_and_left_alone_between_runs() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        obey(peer);
+    });
+    let mut running = start_unread(&mut against(&server, &[TWO, &["--pace", "600ms"]].concat()));
+    drop(running.stdout());
+    let ended = running.end();
+    let first = ended.stderr.lines().next().unwrap();
+    assert!(first.contains("18 runs, at most 27 sign-ins, 2 connections at once, 10s of rests"), "{}", ended.stderr);
+    assert_eq!(ended.code, 0, "its reader went away: {}", ended.stderr);
+    let ended = end(&mut against(&server, TWO));
+    assert_eq!((ended.code, runs(&lines(&ended)).len()), (0, 18), "{}", ended.stderr);
+    let open = || server.heard_verb("LOGOUT") == server.accepted();
+    eventually("each connection of ours was signed out", open);
+}

@@ -1,0 +1,69 @@
+//! What is no comparison: one line on stderr, with the cure, and nothing is dialled.
+
+use std::process::Command;
+
+use crate::cli::process::{PASSWORD, end, mailconn};
+use crate::protocol::scripted::Server;
+
+fn compare<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    mailconn(["compare"].into_iter().chain(args))
+}
+
+#[test]
+fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
+    let server = Server::start(|peer| peer.wait_for_close());
+    let url = format!("imap://joe@{}", server.address);
+    for (args, cure) in [
+        (&["--rounds", "8"][..], "give at least 9"),
+        (&["--rounds", "5000"], "give at most"),
+        (&["--rounds", "7", "--variant", "use-main", "--variant", "use-default"], "give at least 8"),
+        (&["--variant", "use-main"], "give another --variant"),
+        (&["--mode", "use-main"], "name each with --variant"),
+        (&["--variant", "use-nothing", "--variant", "use-main"], "use-nothing"),
+        (&["--variant", "use-main -x", "--variant", "use-main"], "-x"),
+        (&["--variant", "use-main --server imap://ann@h", "--variant", "use-main"], "--server"),
+        (&["--variant", "use-main --seed 3", "--variant", "use-main"], "--seed"),
+        (&["--variant", "use-main 'x", "--variant", "use-main"], "a quote is not closed"),
+        (&["--variant", "a=use-main", "--variant", "a=use-default"], "two are called a"),
+        (&["--variant", "a b.c=use-main", "--variant", "use-default"], "a b.c=use-main"),
+        (&["--variant", "b.c=use-main", "--variant", "use-default"], "letters, digits"),
+        (&["--variant", "use-main --default-for w9", "--variant", "use-default"], "w9"),
+        (&["--variant", "use-main --rtt 3ms", "--variant", "use-default"], "names a real server"),
+        (&["--default-for", "all"], "--default-for"),
+        (&["--reference", "nobody"], "there are use-main, use-default, use-main-or-default"),
+        (&["--metric", "nonsense"], "--metric"),
+        (&["--metric", "operations.asked"], "--metric"),
+        (&["--noise", "3"], "write 3% or 0.03"),
+        (&["--noise=-1%"], "--noise"),
+        (&["--for", "0s"], "longer than 0"),
+        (&["--pace", "often"], "a number and a unit"),
+        (&["--fail-if", "nonsense"], "--fail-if"),
+        (&["--fail-if", "service.p95 > 1s"], "there is no variant"),
+        (&["--fail-if", "nobody.service.p95 > 1s"], "nobody"),
+        (&["--fail-if", "verdict(use-main) = same"], "use-main is the reference"),
+        (&["--ops", "append"], "--allow-writes"),
+        (&["-o", "/no/such/directory/file"], "there is no directory"),
+    ] {
+        let ended = end(compare(args.iter().copied().chain(["--server", &url])).env("MAILCONN_PASSWORD", PASSWORD));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(cure) && ended.stderr.lines().count() == 1, "{args:?}: {}", ended.stderr);
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+#[test]
+fn a_password_in_a_variant_is_not_repeated() {
+    let ended = end(&mut compare(["--variant", "use-main --server imap://joe:secret@h", "--variant", "use-main"]));
+    assert_eq!(ended.code, 2);
+    assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+}
+
+#[test]
+fn its_help_begins_with_the_question_and_has_examples() {
+    let ended = end(&mut compare(["--help"]));
+    let help = ended.stdout.lines().skip_while(|line| !line.is_empty()).nth(1).unwrap();
+    assert!(help.starts_with("Which mode should I use?"), "{}", ended.stdout);
+    for part in ["Examples:", "--variant <RUN>", "--rtt <TIME>", "--threads <N>", "--require-decision", "Exit codes:"] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+}

@@ -1,0 +1,202 @@
+//! `mailconn verify` of a comparison: a changed one does not hold.
+
+use serde_json::{Value, json};
+
+use super::written::{compared, completed, is_of, mailconn_on, runs, stored};
+
+/// What does not hold of these lines, as verify says it.
+fn doubts(lines: &[Value]) -> Vec<String> {
+    let verified = mailconn_on(lines, "verify", &["--format", "json"]);
+    let document: Value = serde_json::from_str(&verified.stdout).unwrap_or_else(|_| panic!("{}", verified.stderr));
+    let doubts: Vec<String> = document["doubts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{}: {}", it["rule"].as_str().unwrap(), it["sentence"].as_str().unwrap()))
+        .collect();
+    assert_eq!((document["holds"] == true, verified.code), (doubts.is_empty(), if doubts.is_empty() { 0 } else { 7 }));
+    doubts
+}
+
+fn with(change: impl FnOnce(&mut Vec<Value>)) -> Vec<Value> {
+    let mut lines = stored();
+    change(&mut lines);
+    lines
+}
+
+fn last(lines: &mut [Value]) -> &mut Value {
+    lines.last_mut().unwrap()
+}
+
+/// Without the runs of which that is so.
+fn without(is: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let all = stored();
+    compared(&all, runs(&all).into_iter().filter(|run| !is(&run[0])).collect())
+}
+
+type Changed = (&'static str, Vec<Value>, &'static str);
+
+/// Each change, and what betrays it. Where it says so the last line was made to fit.
+fn changes() -> Vec<Changed> {
+    let swapped = || {
+        with(|lines| {
+            for line in lines.iter_mut().filter(|line| line["round"] == 3) {
+                line["variant"] = json!(if line["variant"] == "use-main" { "use-default" } else { "use-main" });
+            }
+        })
+    };
+    vec![
+        ("two variants were swapped in a round", swapped(), "rounds: the run of use-"),
+        ("the same, and its end fits", completed(swapped()), "rounds: the run of use-"),
+        ("a round is missing", without(|it| it["round"] == 5), "rounds: round 5 is due, it is of round 6"),
+        ("the last round is missing", without(|it| it["round"] == 8), "rounds: there were to be 8 rounds"),
+        ("the same, and its end fits", completed(without(|it| it["round"] == 8)), "rounds: there were to be 8 rounds"),
+        ("a run is missing", without(|it| is_of(it, "use-main", 4)), "rounds: round 4 has no run of each variant yet"),
+        ("the last run is missing", without(|it| is_of(it, "use-main", 8)), "rounds: there were to be 8 rounds"),
+        ("nothing warmed up", without(|it| it["round"] == 0), "rounds: round 0 is due, it is of round 1"),
+        (
+            "a run is there twice",
+            {
+                let all = stored();
+                let mut runs = runs(&all);
+                runs.push(runs.last().unwrap().clone());
+                compared(&all, runs)
+            },
+            "is there twice",
+        ),
+        (
+            "a run has no end",
+            with(|lines| lines.retain(|it| !(is_of(it, "use-main", 2) && it["event"] == "run-end"))),
+            "lines: there is no run-end",
+        ),
+        (
+            "a line is of another run",
+            with(|lines| {
+                let line = lines.iter_mut().find(|it| is_of(it, "use-main", 2) && it["event"] == "operation").unwrap();
+                line["round"] = json!(1);
+            }),
+            "lines: it is of variant \"use-main\", round 1, in the stream of no run of a comparison",
+        ),
+        (
+            "a verdict was forged",
+            with(|lines| last(lines)["verdicts"][0]["decision"] = json!("same")),
+            "run-end: verdicts[0].decision: the events come to \"different-better\", it says \"same\"",
+        ),
+        (
+            "a ratio was forged",
+            with(|lines| last(lines)["verdicts"][0]["ratio"] = json!(3.5)),
+            "run-end: verdicts[0].ratio",
+        ),
+        (
+            "a figure of a run was forged",
+            with(|lines| {
+                let line = lines.iter_mut().find(|it| is_of(it, "use-main", 2) && it["event"] == "run-end").unwrap();
+                line["worked_us"] = json!(1);
+            }),
+            "run-end: worked_us",
+        ),
+        (
+            "a gate passed that failed",
+            with(|lines| {
+                last(lines)["judged_by"]["gates"][1] = json!("use-default.connections.peak > 2");
+                last(lines)["gates"][1]["gate"] = json!("use-default.connections.peak > 2");
+            }),
+            "run-end: gates[1].failed",
+        ),
+        (
+            "it was read for other figures than its gates are about",
+            with(|lines| lines[0]["figures"] = json!(["service.p50"])),
+            "header: the comparison began to be read for other figures",
+        ),
+        (
+            "the exit code was forged",
+            with(|lines| last(lines)["exit_code"] = json!(3)),
+            "run-end: exit_code: the events come to 0, it says 3",
+        ),
+        ("the noise was another one", with(|lines| lines[0]["noise"] = json!(2.5)), "run-end: verdicts[0].decision"),
+        (
+            "its runs were judged by something else",
+            completed(with(|lines| last(lines)["judged_by"]["fail_on"] = json!(["advice"]))),
+            "rounds: its runs were judged by something else",
+        ),
+        (
+            "the reference is no variant",
+            with(|lines| lines[0]["reference"] = json!("use-none")),
+            "header: a comparison is of two variants or more",
+        ),
+        (
+            "it was over too soon",
+            completed(with(|lines| {
+                let end = last(lines);
+                (end["elapsed_us"], end["at_us"]) = (json!(1000), json!(1000));
+            })),
+            "clock: its runs took",
+        ),
+        (
+            "it stopped for the time, and had no bound",
+            completed(with(|lines| {
+                last(lines)["stopped"] = json!({"why": "time", "variant": null, "round": 9});
+            })),
+            "rounds: it did not stop for what it says",
+        ),
+        (
+            "it stopped at a limit that no run met",
+            completed(with(|lines| {
+                last(lines)["stopped"] = json!({"why": "limit", "variant": "use-main", "round": 8});
+            })),
+            "rounds: it did not stop for what it says",
+        ),
+        ("there is no end", with(|lines| drop(lines.pop())), "lines: there is no comparison-end"),
+    ]
+}
+
+#[test]
+fn a_changed_comparison_does_not_hold() {
+    for (what, lines, betrayed) in changes() {
+        let doubts = doubts(&lines);
+        assert!(doubts.iter().any(|doubt| doubt.contains(betrayed)), "{what}: {betrayed}: {doubts:#?}");
+    }
+}
+
+#[test]
+fn the_order_within_a_round_is_free() {
+    let all = stored();
+    let mut runs = runs(&all);
+    assert_eq!(doubts(&all), [""; 0]);
+    for pair in runs.chunks_mut(2) {
+        pair.swap(0, 1);
+    }
+    assert_eq!(doubts(&compared(&all, runs)), [""; 0]);
+}
+
+/// A round that was under way counts for nothing, and those before it do.
+#[test]
+fn a_comparison_that_stopped_holds_for_as_far_as_it_came() {
+    for (why, variant) in [("time", Value::Null), ("failed", json!("use-main")), ("signal", Value::Null)] {
+        let mut lines = without(|it| it["round"] == 8);
+        lines[0]["rounds"] = json!(12);
+        lines[0]["bound_us"] = json!(60_000_000);
+        last(&mut lines)["stopped"] = json!({"why": why, "variant": variant, "round": 8});
+        last(&mut lines)["interrupted"] = if why == "signal" { json!(2) } else { Value::Null };
+        let lines = completed(lines);
+        assert_eq!(doubts(&lines), [""; 0], "{why}");
+        let end = lines.last().unwrap();
+        let code = match why {
+            "time" => 0,
+            "failed" => 1,
+            _ => 130,
+        };
+        assert_eq!((&end["rounds"], &end["exit_code"]), (&json!(7), &json!(code)), "{why}");
+        assert_eq!(end["verdicts"][0]["decision"], "cannot-tell", "seven rounds are too few");
+    }
+}
+
+/// The lines of a comparison that is told again are its own.
+#[test]
+fn it_is_told_again_as_it_was() {
+    let told = mailconn_on(&stored(), "report", &["--format", "ndjson"]);
+    assert_eq!((told.code, &*told.stderr), (0, ""));
+    let again: Vec<Value> = super::written::lines(&told.stdout);
+    assert_eq!(again.len(), stored().len());
+    assert_eq!(doubts(&again), [""; 0]);
+}

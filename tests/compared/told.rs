@@ -1,0 +1,134 @@
+//! A comparison as it is told: for people in 80 columns, and for programs with every round.
+
+use serde_json::{Value, json};
+
+use super::written::{compared, completed, is_of, lines, mailconn_on, runs, stored};
+
+fn table(lines: &[Value]) -> String {
+    let told = mailconn_on(lines, "report", &[]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    told.stdout
+}
+
+#[test]
+fn the_first_lines_say_which_to_choose_and_what_it_costs() {
+    let told = table(&stored());
+    let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(first.starts_with("Choose use-default: it is "), "{first}");
+    assert!(
+        first.contains(" as fast as use-main here and opens 3 connections; use-main opens one connection"),
+        "{first}"
+    );
+}
+
+/// The comparison with a stored run in the place of its own.
+fn with_run(run: &str, variant: &str, round: u64) -> Vec<Value> {
+    let mut run = lines(run);
+    for line in &mut run {
+        (line["variant"], line["round"]) = (json!(variant), json!(round));
+    }
+    let all = stored();
+    let mut runs = runs(&all);
+    let place = runs.iter().position(|run| is_of(&run[0], variant, round)).unwrap();
+    runs[place] = run;
+    completed(compared(&all, runs))
+}
+
+#[test]
+fn what_speaks_against_a_variant_is_part_of_the_choice() {
+    for (run, round, says) in [
+        (
+            include_str!("../golden/limit.ndjson"),
+            0,
+            "; this server was seen to refuse the 4th; not use-default: it met the server's limit",
+        ),
+        (
+            include_str!("../golden/lock-command.ndjson"),
+            2,
+            "Choose use-main, which opens one connection; not use-default: replies came from the wrong mailbox",
+        ),
+        (include_str!("../golden/broken.ndjson"), 2, "; not use-default: "),
+    ] {
+        let told = mailconn_on(&with_run(run, "use-default", round), "report", &[]).stdout;
+        let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(first.starts_with("Choose use-main, which opens one connection; ") && first.contains(says), "{first}");
+    }
+}
+
+#[test]
+fn a_count_that_differs_between_rounds_is_told_with_its_rounds() {
+    let lines = with_run(include_str!("../golden/use-main.ndjson"), "use-default", 3);
+    let told = table(&lines);
+    assert!(told.contains("use-default: connections opened 3, but 1 in round 3"), "{told}");
+    let json = mailconn_on(&lines, "report", &["--format", "json"]);
+    let document: Value = serde_json::from_str(&json.stdout).unwrap();
+    let counted = &document["counts"]["use-default"]["connections_opened"];
+    assert_eq!(*counted, json!({"usual": 3, "others": {"3": 1}}));
+}
+
+#[test]
+fn no_line_is_wider_than_eighty_columns_whatever_variants_are_called() {
+    let name = "a-variant-whose-name-is-forty-bytes-long";
+    let mut lines = stored();
+    for line in &mut lines {
+        if line["variant"] == "use-default" {
+            line["variant"] = json!(name);
+        }
+    }
+    lines[0]["variants"][1]["name"] = json!(name);
+    lines[0]["figures"] = json!([]);
+    lines.last_mut().unwrap()["judged_by"] = json!({"fail_on": []});
+    for line in table(&completed(lines)).lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn a_time_is_compared_the_other_way_round() {
+    let mut lines = stored();
+    lines[0]["metric"] = json!("wait.p50");
+    let lines = completed(lines);
+    assert_eq!(lines.last().unwrap()["verdicts"][0]["decision"], "different-better");
+    let told = table(&lines);
+    assert!(told.contains("of the wait.p50 of use-main") || told.contains("the wait.p50 of use-main"), "{told}");
+    assert!(told.contains("median"), "{told}");
+}
+
+#[test]
+fn a_figure_that_was_not_measured_is_said_to_be_so() {
+    let mut lines = stored();
+    lines[0]["metric"] = json!("service.p99");
+    let told = mailconn_on(&completed(lines), "report", &[]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(
+        told.stderr.contains("use-default cannot be compared with use-main: n too small: p99 needs 100"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
+fn the_document_has_every_round() {
+    let told = mailconn_on(&stored(), "report", &["--format", "json"]);
+    let document: Value = serde_json::from_str(&told.stdout).unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), document["whole_rounds"].as_array().unwrap().len()), (18, 8));
+    for run in runs {
+        assert_eq!(run["compared"], run["operations_per_second"], "{run}");
+        assert!(run["cpu_us"].as_u64() > Some(0) && run["sign_ins"] == run["connections"]["opened"], "{run}");
+    }
+    assert_eq!(document["verdicts"], stored().last().unwrap()["verdicts"]);
+}
+
+#[test]
+fn two_comparisons_are_not_set_side_by_side() {
+    for format in ["ndjson", "json"] {
+        let told = mailconn_on(&stored(), "report", &["--format", format]);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, told.stdout.as_bytes()).unwrap();
+        let name = file.path().to_str().unwrap();
+        let diff = crate::cli::process::end(&mut crate::cli::process::mailconn(["diff", name, name]));
+        assert_eq!((diff.code, diff.stderr.lines().count()), (2, 1), "{}", diff.stderr);
+        assert!(diff.stderr.contains("it is of a comparison, which has its verdicts in it"), "{}", diff.stderr);
+    }
+}
