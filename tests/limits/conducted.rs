@@ -22,8 +22,7 @@ fn probe(server: &Server, args: &str) -> (Ended, Value) {
 }
 
 fn steps(ended: &Ended) -> Vec<String> {
-    let steps = of_kind(&ended.events(), "probe-step").map(|it| it["step"].as_str().unwrap().to_owned()).collect();
-    steps
+    of_kind(&ended.events(), "probe-step").map(|it| it["step"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Lets four live: for one more the oldest is ended, so much later.
