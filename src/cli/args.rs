@@ -9,7 +9,7 @@ use super::{exit, operations};
 use mailconn::allocator::Mode;
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
-use mailconn::report::{Format, ProgressKind};
+use mailconn::report::Format;
 use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::scenario::grammar;
 
@@ -17,11 +17,13 @@ mod choices;
 mod gates;
 mod limits;
 mod reach;
+mod reporting;
 mod times;
 
 pub use gates::{BaselineArgs, GateArgs};
 pub use limits::LimitsArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reporting::ReportingArgs;
 use times::{duration, positive};
 
 /// What a command that has no stream can be told in.
@@ -500,42 +502,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Deadlines")]
     pub wait_timeout: Duration,
 
-    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(
-        long,
-        value_parser = choices::formats(Format::ALL),
-        default_value = "table",
-        help_heading = "Report"
-    )]
-    pub format: Format,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
-    /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
-    ///
-    /// It does not change other exit codes: 6 for a limit, 7 for a broken invariant, 1 for failed operations.
-    #[arg(
-        long,
-        value_parser = choices::severities(),
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "hazard,leak,fault",
-        help_heading = "Report"
-    )]
-    pub fail_on: Vec<Option<Severity>>,
-    /// Which figures fail it.
+    /// How it is told.
     #[command(flatten)]
-    pub gates: GateArgs,
-    /// What they compare with.
+    pub reporting: ReportingArgs,
+    /// What its gates compare with.
     #[command(flatten)]
     pub baseline: BaselineArgs,
     /// List every operation above the table (the ndjson format always does)
     #[arg(long, help_heading = "Report")]
     pub each: bool,
-    /// Where the transcripts go.
-    #[command(flatten)]
-    pub transcripts: TranscriptArgs,
-    /// Progress on standard error
-    #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
-    pub progress: ProgressKind,
 }

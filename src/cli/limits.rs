@@ -13,7 +13,6 @@ use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
 use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
-use mailconn::protocol::Protocol;
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
@@ -30,7 +29,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
 pub fn limits(args: LimitsArgs) -> Result<u8> {
-    let server = settings::unsigned(Protocol::Imap, args.url.as_deref(), "URL", &args.reach)?;
+    let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
@@ -40,8 +39,9 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
             known.name
         );
     }
-    let policy = Policy { need: args.need, ..settings::policy(&args.fail_on, &args.gates)? };
-    let reporting = Reporting { format: args.format, output: settings::output(args.output.as_deref())?, each: false };
+    let told = args.reporting;
+    let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
+    let reporting = Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.
@@ -53,7 +53,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         // Nobody stands in line: one thread has all connections, any number of them.
         wait_timeout: args.reach.timeout,
         max_connections: None,
-        transcripts: args.transcripts.transcript,
+        transcripts: told.transcripts.transcript,
         maildrops: Maildrops::Locked,
         server,
     };
@@ -61,7 +61,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account, provider, in_the_box);
-    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), args.progress);
+    let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
     let control = Arc::clone(&harness.control);
     let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
@@ -97,10 +97,6 @@ fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
         "--hold {} is too short to tell a rate from a count; give at least {}",
         humantime::format_duration(*hold),
         humantime::format_duration(SHORTEST_HOLD)
-    );
-    ensure!(
-        args.reach.sandbox_connections != Some(0),
-        "--sandbox-connections 0 refuses every sign-in; give at least 1"
     );
     let is_here = match server {
         Server::Sandbox { .. } => true,

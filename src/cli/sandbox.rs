@@ -11,7 +11,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
@@ -40,6 +40,10 @@ const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub fn serve(args: &SandboxArgs) -> Result<u8> {
     let listens = listen::all(&args.listen, args.starttls, args.expose)?;
     check_names(&args.user)?;
+    ensure!(args.connections != Some(0), "--connections 0 refuses every sign-in; give at least 1");
+    if let Some(limit) = args.limit.iter().find(|limit| !listens.iter().any(|listen| listen.keeps(limit))) {
+        bail!("--limit {limit}: no listener speaks that protocol; add it with --listen, or leave the limit out");
+    }
     let given = args.password_file.as_deref().map(password).transpose()?;
     let ca_file = args.ca_file.clone().map(Output::File);
     if let Some(file) = &ca_file {

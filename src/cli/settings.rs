@@ -197,18 +197,19 @@ impl Settings {
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: RunArgs) -> Result<Self> {
         ensure!(
-            !args.each || args.format == Format::Table,
+            !args.each || args.reporting.format == Format::Table,
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
-        let server = unsigned(Protocol::Imap, args.server.as_deref(), "--server", &args.reach)?;
+        let server = unsigned(args.server.as_deref(), "--server", &args.reach)?;
         let connect_timeout = connect_timeout(&args.reach, server.protocol());
         let is_named = matches!(server, Server::Real { .. });
         let plan = plan(&args, server.protocol(), is_named)?;
         only_where_they_matter(&args, &plan)?;
         let scratch = scratch(&args, &plan)?;
-        let mut policy = policy(&args.fail_on, &args.gates)?;
-        no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
-        let output = output(args.output.as_deref())?;
+        let told = &args.reporting;
+        let mut policy = policy(&told.fail_on, &told.gates)?;
+        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
+        let reporting = Reporting { format: told.format, output: output(told.output.as_deref())?, each: args.each };
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         let ehlo = ehlo(&args.reach)?;
         if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
@@ -230,12 +231,12 @@ impl Settings {
                 operation_timeout: args.reach.timeout,
                 wait_timeout: args.wait_timeout,
                 max_connections: args.max_connections,
-                transcripts: args.transcripts.transcript,
+                transcripts: args.reporting.transcripts.transcript,
                 maildrops: Maildrops::Locked,
             },
-            reporting: Reporting { format: args.format, output, each: args.each },
+            reporting,
             policy,
-            progress: args.progress,
+            progress: args.reporting.progress,
         })
     }
 }
@@ -462,13 +463,6 @@ fn only_where_they_matter(args: &RunArgs, plan: &Plan) -> Result<()> {
             "{flag} is the {who} of send, which is not among the operations: add it to --ops"
         );
     }
-    ensure!(
-        args.reach.sandbox_connections != Some(0),
-        "--sandbox-connections 0 refuses every sign-in; give at least 1"
-    );
-    if let Some(limit) = args.reach.sandbox_limit.iter().find(|limit| limit.most == 0) {
-        bail!("--sandbox-limit {limit} lets nobody in; give at least 1");
-    }
     Ok(())
 }
 
@@ -512,22 +506,39 @@ pub fn ehlo(args: &ServerArgs) -> Result<EhloName> {
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
-    server_speaking(Protocol::Imap, url, flag, args)
+    unsigned(url, flag, args)?.signed_in(args)
 }
 
-/// The same; where nothing names a protocol, the sandbox speaks that one.
+/// The same; where nothing names a protocol, the sandbox speaks that one. One scenario may need a limit that is not of another's
+/// protocol.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
 pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
-    unsigned(usual, url, flag, args)?.signed_in(args)
+    named(usual, url, flag, args)?.signed_in(args)
 }
 
-/// The same, before anybody was asked for a secret.
+/// The server of that address, else the environment's, else the sandbox, before anybody was asked for a secret.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
-pub fn unsigned(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+pub fn unsigned(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
+    let server = named(Protocol::Imap, url, flag, args)?;
+    let spoken = server.protocol();
+    if let Some(limit) = args.sandbox_limit.iter().find(|limit| !holds_for(limit, spoken)) {
+        bail!(
+            "--sandbox-limit {limit} is for another protocol than {spoken}, which the server speaks; leave it out, or name a \
+             sandbox like sandbox+smtp"
+        );
+    }
+    Ok(server)
+}
+
+fn holds_for(limit: &Limit, spoken: Protocol) -> bool {
+    limit.protocol.is_none_or(|protocol| protocol.to_string() == spoken.name())
+}
+
+fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
     let from_environment = || {
         let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
         url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
@@ -591,9 +602,10 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
     let endpoint = endpoint.with_context(|| {
         format!("{name}: there are sandbox, sandbox+imap, sandbox+imaps, and likewise smtp, smtps, pop3 and pop3s")
     })?;
+    ensure!(args.sandbox_connections != Some(0), "--sandbox-connections 0 refuses every sign-in; give at least 1");
     let mut limits = limits(args.sandbox_connections, &args.sandbox_limit, args.sandbox_like);
     // The others are no business of this server's.
-    limits.retain(|limit| limit.protocol.is_none_or(|protocol| protocol.to_string() == endpoint.protocol.name()));
+    limits.retain(|limit| holds_for(limit, endpoint.protocol));
     Ok(Server::Sandbox {
         name: name.to_owned(),
         endpoint,

@@ -1,6 +1,7 @@
 //! A limit on connections, and how one is written.
 
 use std::fmt;
+use std::mem;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -158,7 +159,7 @@ impl Limit {
     /// Whether a server can keep it.
     ///
     /// # Errors
-    /// It cannot: the user is not known where it counts, or there is no oldest one to end.
+    /// It cannot: it lets nobody in, the user is not known where it counts, or its time is too short.
     pub fn check(&self) -> Result<(), BadLimit> {
         let bad = |why: &str| Err(BadLimit(format!("{self}: {why}")));
         if self.scope.has_user() && self.stage < LimitStage::SignIn {
@@ -166,15 +167,20 @@ impl Limit {
                 "the user is not known before the sign-in; count by address or total there, or at sign-in or after",
             );
         }
+        if self.most == 0 {
+            return bad("it lets nobody in; give at least 1");
+        }
+        if [self.release, self.bare_release].iter().any(|time| !time.is_zero() && *time < SHORTEST) {
+            return bad("a slot is kept taken for at least 1ms, as in release=5s");
+        }
         match (self.within, self.on_excess) {
-            (Some(time), _) if time.is_zero() => bad("a rate needs a time longer than 0, as in user=10/60s"),
+            (Some(time), _) if time < SHORTEST => bad("a rate needs a time of at least 1ms, as in user=10/60s"),
             (Some(_), Excess::EndOldest) => {
                 bad("a rate ends no connection; leave oldest out, or the time behind the number")
             }
             (Some(_), _) if !self.release.is_zero() || !self.bare_release.is_zero() => {
                 bad("a rate forgets by its own time; leave release and bare-release out")
             }
-            (None, Excess::EndOldest) if self.most == 0 => bad("of 0 connections none is the oldest; give at least 1"),
             _ => Ok(()),
         }
     }
@@ -232,7 +238,8 @@ impl FromStr for Limit {
         let scope = scope.ok_or_else(|| bad("what is counted is user, address, user+address or total"))?;
         let (number, stage) = number.split_once('@').map_or((number, None), |(number, stage)| (number, Some(stage)));
         let (number, within) = number.split_once('/').map_or((number, None), |(number, time)| (number, Some(time)));
-        let most = number.parse().map_err(|_| bad("the number is a whole one"))?;
+        let most = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let most = most.ok_or_else(|| bad("the number is a whole one, in digits"))?;
         let time = |text: &str| {
             let time = humantime::parse_duration(text).ok().filter(|time| *time <= LONGEST);
             time.ok_or_else(|| bad("a time is a number and a unit, like 2s or 1m, of at most 366d"))
@@ -242,20 +249,26 @@ impl FromStr for Limit {
             let stage = LimitStage::ALL.into_iter().find(|it| it.name() == name);
             limit.stage = stage.ok_or_else(|| bad("the stages are accept, greeting, sign-in and after"))?;
         }
-        let mut bare_release = None;
+        let (mut release, mut bare_release) = (None, None);
         for part in parts {
-            match part.split_once('=') {
-                None if part == "oldest" => limit.on_excess = Excess::EndOldest,
-                Some(("release", text)) => limit.release = time(text)?,
-                Some(("bare-release", text)) => bare_release = Some(time(text)?),
+            let is_first = match part.split_once('=') {
+                None if part == "oldest" => mem::replace(&mut limit.on_excess, Excess::EndOldest) != Excess::EndOldest,
+                Some(("release", text)) => release.replace(time(text)?).is_none(),
+                Some(("bare-release", text)) => bare_release.replace(time(text)?).is_none(),
                 _ => return Err(bad("behind the comma stands oldest, release=TIME or bare-release=TIME")),
+            };
+            if !is_first {
+                return Err(bad("oldest, release and bare-release stand there once each"));
             }
         }
+        limit.release = release.unwrap_or_default();
         limit.bare_release = bare_release.unwrap_or(limit.release);
         limit.check()?;
         Ok(limit)
     }
 }
 
+/// No clock of a server tells less apart.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// Every clock can name a moment so far away.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

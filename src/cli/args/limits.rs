@@ -1,16 +1,12 @@
 //! The flags of `mailconn limits`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::choices;
-use super::gates::GateArgs;
-use super::reach::{ServerArgs, TranscriptArgs};
+use super::reach::ServerArgs;
+use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
-use mailconn::event::Severity;
-use mailconn::report::{Format, ProgressKind};
 
 /// The flags of `mailconn limits`.
 #[derive(Debug, Args)]
@@ -48,34 +44,7 @@ pub struct LimitsArgs {
     #[command(flatten)]
     pub reach: ServerArgs,
 
-    /// The report: text for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(
-        long,
-        value_parser = choices::formats(Format::ALL),
-        default_value = "table",
-        help_heading = "Report"
-    )]
-    pub format: Format,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
-    /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
-    #[arg(
-        long,
-        value_parser = choices::severities(),
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "hazard,leak,fault",
-        help_heading = "Report"
-    )]
-    pub fail_on: Vec<Option<Severity>>,
-    /// Which figures fail it.
+    /// How it is told.
     #[command(flatten)]
-    pub gates: GateArgs,
-    /// Where the transcripts go.
-    #[command(flatten)]
-    pub transcripts: TranscriptArgs,
-    /// A line on standard error for each attempt; never leaves what the probe may cost, and what is known of the server
-    #[arg(long, value_parser = choices::progress(), default_value = "auto", help_heading = "Report")]
-    pub progress: ProgressKind,
+    pub reporting: ReportingArgs,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
 
-use mailconn::sandbox::{Listening, Protocol, Security};
+use mailconn::sandbox::{Limit, Listening, Protocol, Security};
 
 /// The protocols by their URL's scheme.
 const SCHEMES: [(&str, Protocol, bool); 6] = [
@@ -66,6 +66,11 @@ impl Listen {
     /// Whether it speaks TLS, from the first byte or later.
     pub fn encrypts(&self) -> bool {
         self.security != Security::Plain
+    }
+
+    /// Whether that limit can be met there.
+    pub fn keeps(&self, limit: &Limit) -> bool {
+        limit.protocol.is_none_or(|protocol| protocol == self.protocol)
     }
 
     /// # Errors

@@ -36,11 +36,19 @@ fn what_is_no_limit_is_refused_in_one_line_that_says_the_cure() {
         ("users=7", "what is counted is user, address, user+address or total"),
         ("user=many", "the number is a whole one"),
         ("user=-1", "the number is a whole one"),
+        ("user=+3", "the number is a whole one, in digits"),
+        ("user=0", "it lets nobody in; give at least 1"),
+        ("total=0/60s", "it lets nobody in; give at least 1"),
         ("nntp:user=7", "the protocols are imap, smtp and pop3"),
         ("user=7@login", "the stages are accept, greeting, sign-in and after"),
         ("user=7/minute", "a time is a number and a unit"),
         ("user=7/9999999d", "of at most 366d"),
-        ("user=7/0s", "longer than 0"),
+        ("user=7/0s", "a rate needs a time of at least 1ms"),
+        ("user=7/1ns", "a rate needs a time of at least 1ms"),
+        ("user=7,release=1ns", "a slot is kept taken for at least 1ms"),
+        ("user=7,oldest,oldest", "oldest, release and bare-release stand there once each"),
+        ("user=7,release=5s,release=6s", "stand there once each"),
+        ("user=7,bare-release=5s,release=1s,bare-release=5s", "stand there once each"),
         ("user=7,newest", "behind the comma stands oldest, release=TIME or bare-release=TIME"),
         ("user=7@greeting", "the user is not known before the sign-in; count by address or total there"),
         ("user+address=7@accept", "the user is not known before the sign-in"),
@@ -62,7 +70,7 @@ fn what_is_no_limit_is_refused_in_one_line_that_says_the_cure() {
 fn a_server_does_not_start_with_a_limit_that_it_cannot_keep() {
     let limit = Limit { stage: LimitStage::Accept, ..Limit::new(Scope::User, 7) };
     let none_in_no_time = Limit { within: Some(Duration::ZERO), ..Limit::new(Scope::Total, 7) };
-    for (limit, why) in [(limit, "not known before the sign-in"), (none_in_no_time, "longer than 0")] {
+    for (limit, why) in [(limit, "not known before the sign-in"), (none_in_no_time, "at least 1ms")] {
         let options = Options { limits: vec![limit], ..Options::default() };
         let refused = Sandbox::start(TcpListener::bind("127.0.0.1:0").unwrap(), options).err().unwrap();
         assert!(refused.to_string().contains(why), "{refused}");
@@ -80,7 +88,13 @@ fn flags_that_make_no_sense_are_refused_in_one_line() {
             "--sandbox-like shapes the sandbox, but URL names a real server",
         ),
         ("check imap://u@localhost --sandbox-limit user=7", "--sandbox-limit shapes the sandbox, but URL names a real"),
-        ("run --sandbox-limit user=0", "--sandbox-limit user=0@sign-in lets nobody in; give at least 1"),
+        ("run --sandbox-connections 0", "--sandbox-connections 0 refuses every sign-in; give at least 1"),
+        ("check sandbox+pop3 --sandbox-connections 0", "give at least 1"),
+        ("sandbox --connections 0", "--connections 0 refuses every sign-in; give at least 1"),
+        ("limits --sandbox-limit smtp:user=5", "--sandbox-limit smtp:user=5@sign-in is for another protocol than IMAP"),
+        ("run --server sandbox+smtps --sandbox-limit imap:user=5", "for another protocol than SMTP"),
+        ("check sandbox+pop3 --sandbox-limit imap:user=5", "for another protocol than POP3"),
+        ("sandbox --listen imap --listen pop3s --limit smtp:total=5", "no listener speaks that protocol"),
     ] {
         let ended = end(&mut mailconn(args.split(' ')));
         assert_eq!((ended.code, &*ended.stdout, ended.stderr.lines().count()), (2, "", 1), "{args}: {}", ended.stderr);
@@ -112,7 +126,12 @@ fn a_run_says_what_the_sandbox_was_like() {
     assert_eq!(sandbox(""), plain);
     for (args, connections, limits, like) in [
         ("--sandbox-connections 3", Some(3), &[][..], None),
-        ("--sandbox-limit user=9 --sandbox-limit smtp:total=5", None, &["user=9@sign-in"], None),
+        (
+            "--sandbox-limit user=9 --sandbox-limit imap:total=5",
+            None,
+            &["user=9@sign-in", "imap:total=5@greeting"],
+            None,
+        ),
         ("--sandbox-like gmail", None, &["imap:user=15@sign-in"], Some("gmail")),
         ("--sandbox-like gmail --sandbox-limit user=3", None, &["user=3@sign-in"], Some("gmail")),
         ("--sandbox-like gmail --sandbox-connections 3", Some(3), &[], Some("gmail")),
