@@ -2,6 +2,7 @@
 
 mod conclusion;
 mod earlier;
+mod elsewhere;
 pub mod expectations;
 mod finding;
 mod findings;
@@ -25,6 +26,7 @@ mod wrong;
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
+pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
