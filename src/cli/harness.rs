@@ -106,8 +106,8 @@ impl Harness {
         work: impl FnOnce(&Setup, &Arc<Control>, Option<&mut dyn Source>, &mut dyn Audience) -> Result<Ended, RunError>,
     ) -> Result<u8> {
         let Self { setup, control, sandbox, transcripts, _interrupts } = self;
-        let Reporting { format, output, each } = reporting;
-        let teller = Teller::begin(format, each, output, &control)?;
+        let Reporting { destinations, each } = reporting;
+        let teller = Teller::begin(destinations, each, &control)?;
         let mut watched = Watched { meanwhile, judge: Judge::default(), teller };
         let mut witness = sandbox.map(|sandbox| Witness::of(sandbox, setup.clock, SANDBOX_STOP));
         let source = witness.as_mut().map(|witness| witness as &mut dyn Source);
@@ -157,7 +157,7 @@ impl<M: Meanwhile> Watched<M> {
         let exit_code = report.verdict.conclusion.exit_code();
         let end = Event { seq: events, at: ending.elapsed, what: Box::new(report.run_end()).into() };
         self.teller.see(Within::default(), &[end]);
-        self.teller.over(Told::Run(Box::new(report)));
+        self.teller.over(&Told::Run(Box::new(report)));
         Ok((self.teller.end()?, exit_code))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
+use super::destinations::destinations;
 use super::harness::{Harness, Room};
 use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
@@ -41,7 +42,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     }
     let told = args.reporting;
     let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
-    let reporting = Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
+    let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.

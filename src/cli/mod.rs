@@ -4,6 +4,7 @@ mod args;
 mod baseline;
 mod check;
 mod descriptors;
+mod destinations;
 mod diff;
 mod dovecot_log;
 mod exit;

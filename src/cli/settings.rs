@@ -1,13 +1,14 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, RunArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
+use super::destinations::{self, Destination};
 use super::operations;
 use super::sandbox::limits;
 use super::sandbox::listen::Listen;
@@ -19,7 +20,7 @@ use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Operation, Protocol, Scratch, Security, SmtpOperation, Tls,
     TlsSettings, Way,
 };
-use mailconn::report::{Format, Output, ProgressKind};
+use mailconn::report::{Format, ProgressKind};
 use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::workload::{self, Mix, Plan, Setup};
 
@@ -83,11 +84,9 @@ pub struct Reach {
 
 /// How to report.
 pub struct Reporting {
-    /// The report's form.
-    pub format: Format,
-    /// Where it goes.
-    pub output: Output,
-    /// Whether it lists every operation.
+    /// In which forms, and where each goes.
+    pub destinations: Vec<Destination>,
+    /// Whether a table lists every operation.
     pub each: bool,
 }
 
@@ -196,8 +195,9 @@ impl Settings {
     /// # Errors
     /// One line: what is wrong, and the cure.
     pub fn resolve(args: RunArgs) -> Result<Self> {
+        let destinations = destinations::destinations(&args.reporting.output)?;
         ensure!(
-            !args.each || args.reporting.format == Format::Table,
+            !args.each || destinations::include(&destinations, Format::Table),
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
         let server = unsigned(args.server.as_deref(), "--server", &args.reach)?;
@@ -208,8 +208,10 @@ impl Settings {
         let scratch = scratch(&args, &plan)?;
         let told = &args.reporting;
         let mut policy = policy(&told.fail_on, &told.gates)?;
-        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
-        let reporting = Reporting { format: told.format, output: output(told.output.as_deref())?, each: args.each };
+        for file in destinations::files(&told.output) {
+            no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(file))?;
+        }
+        let reporting = Reporting { destinations, each: args.each };
         ensure!(args.max_connections != Some(0), "--max-connections 0 allows no connection; give at least 1");
         let ehlo = ehlo(&args.reach)?;
         if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
@@ -432,16 +434,6 @@ fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
     Ok(Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect())
-}
-
-/// Where the report goes: `-` is standard output.
-///
-/// # Errors
-/// It cannot be written there.
-pub fn output(file: Option<&Path>) -> Result<Output> {
-    let output = file.filter(|path| path.as_os_str() != "-").map_or(Output::Stdout, |path| Output::File(path.into()));
-    output.writable()?;
-    Ok(output)
 }
 
 /// A flag that changes nothing was meant to change something.

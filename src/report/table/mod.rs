@@ -3,7 +3,7 @@
 pub(super) mod gates;
 pub(super) mod grid;
 mod heading;
-mod limits;
+pub(super) mod limits;
 mod operations;
 mod ranges;
 mod sections;
@@ -25,7 +25,7 @@ use crate::event::{Asked, CutOff, Event, Lock, Micros, What, Within};
 use crate::figures::{FailureRow, Summary};
 
 pub(super) const SPEC: Spec =
-    Spec { name: "table", purpose: "For people", form: Form::Either(&Tables, || Box::<Lines>::default()) };
+    Spec { name: "table", purpose: "For people", ending: Some("txt"), form: Form::Either(&Tables, || Box::<Lines>::default()) };
 
 /// The most rows of a section.
 const SCREENFUL: usize = 20;
