@@ -56,6 +56,7 @@ formats! {
     table Table
     json Json
     ndjson Ndjson
+    html Html
     trace_events TraceEvents
 }
 
