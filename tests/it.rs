@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod event;
 mod foreign_servers;
+mod formats;
 mod fuzz;
 mod gates;
 mod golden;

@@ -15,8 +15,9 @@ mod limits;
 mod paint;
 mod run;
 mod scenario;
+mod signs;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use base64::Engine;
@@ -25,9 +26,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::format::{Form, Gather, Spec};
 use super::model::Told;
-use super::words::printable;
 use crate::event::{Event, What, Within};
-use course::Course;
+use course::{Course, Courses};
 
 pub(super) const SPEC: Spec = Spec {
     name: "html",
@@ -38,9 +38,6 @@ pub(super) const SPEC: Spec = Spec {
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
-
-/// The courses of a run, or of a scenario's clients, by their names.
-type Courses = BTreeMap<String, Course>;
 
 #[derive(Default)]
 struct Page {
@@ -126,38 +123,4 @@ fn page(sections: &[(String, Markup)]) -> Markup {
 /// As a policy names what it allows.
 fn digest(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes())))
-}
-
-/// Foreign text, with nothing in it that could turn the direction of writing.
-fn said(text: &str) -> String {
-    printable(text)
-}
-
-/// A foreign name between others' words, in its own direction.
-fn name(text: &str) -> Markup {
-    html! { bdi { (said(text)) } }
-}
-
-/// How something went, as a sign.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    Held,
-    Look,
-    Wrong,
-}
-
-impl Sign {
-    fn picture(self, size: u32) -> Markup {
-        let (colour, path, word) = match self {
-            Self::Held => (paint::HELD, "M6 12.5L10.5 17L18 8", "held"),
-            Self::Look => (paint::LOOK, "M12 6V14M12 16.8V18", "look"),
-            Self::Wrong => (paint::WRONG, "M7.5 7.5L16.5 16.5M16.5 7.5L7.5 16.5", "wrong"),
-        };
-        html! {
-            svg.sign width=(size) height=(size) viewBox="0 0 24 24" role="img" aria-label=(word) {
-                circle cx="12" cy="12" r="11" fill=(colour) {}
-                path d=(path) fill="none" stroke="#ffffff" stroke-width="2.6" {}
-            }
-        }
-    }
 }

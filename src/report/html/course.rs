@@ -88,6 +88,10 @@ pub(super) struct Selected {
     pub(super) mailbox: Option<Arc<str>>,
 }
 
+/// The courses of a run, or of a scenario's clients, by their names.
+pub(super) type Courses = BTreeMap<String, Course>;
+
+/// One client's.
 #[derive(Debug, Default)]
 pub(super) struct Course {
     pub(super) start: Option<Arc<RunStart>>,

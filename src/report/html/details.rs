@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::course::Course;
 use super::lanes::{Picture, Rows};
-use super::said;
+use super::signs::said;
 
 /// An operation, in the order of the script's own names: number, worker, connection (-1 for none), row, issued, wait, dial,
 /// service, then the places of words: operation, mailbox, reason, mode, session, task, where it came from, failure; 0 is none.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::lanes::numbers;
-use super::{Sign, said};
+use super::signs::{Sign, said};
 use crate::event::{Finding, Gated, Severity};
 use crate::judge::{ALL, Article};
 use crate::report::words::{count, evidence};

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::course::{Course, Op};
 use super::paint::{self, LOOK, QUIET, Track, WRONG};
-use super::said;
+use super::signs::said;
 use crate::allocator::ConnectionId;
 use crate::event::{Finding, HowClosed, Lock, Micros, WorkerId};
 use crate::report::words::{count, many, span};
@@ -33,7 +33,7 @@ const LINE: usize = 14;
 /// The most words in a lane.
 const WORDS: usize = 40;
 /// The most marks in a lane that say what they are; what is wrong beyond is a tick.
-const SAID: usize = 60;
+const SAID: usize = 100;
 
 /// A client's course as it is drawn.
 pub(super) struct Picture<'a> {
@@ -87,14 +87,6 @@ impl<'a> Picture<'a> {
             (*connection != ConnectionId::MAIN, owner, *connection)
         });
         Self { course, page, mailboxes, evidence, connections, workers }
-    }
-
-    /// What is told apart on it.
-    pub(super) fn tracks(&self) -> impl Iterator<Item = Track> {
-        let workers = self.course.operations.iter().map(|op| Track::worker(op.worker));
-        let connections = self.course.operations.iter().filter_map(|op| op.connection).map(|it| self.track(it));
-        let drawn = self.connections.iter().map(|connection| self.track(*connection));
-        workers.chain(connections).chain(drawn)
     }
 
     pub(super) fn track(&self, connection: ConnectionId) -> Track {
@@ -265,7 +257,7 @@ impl<'a> Picture<'a> {
                     @if !wrong.is_empty() { path d=(wrong) fill=(WRONG) {} }
                     @if selected.is_some() { (self.stripe(connection, height - 5)) }
                 }
-                (self.words(&operations, &packed, (top, bar), |op| (self.called(op.worker), Track::worker(op.worker))))
+                (self.words(&operations, &packed, (top, bar), |op| (self.doer(op), Track::worker(op.worker))))
                 @if let Some(marks) = marks { (marks) }
             }
         })
@@ -351,7 +343,7 @@ impl<'a> Picture<'a> {
     fn stripe(&self, connection: ConnectionId, y: usize) -> Markup {
         let mut paths: BTreeMap<usize, String> = BTreeMap::new();
         let of = self.course.selected.get(&connection).map(Vec::as_slice).unwrap_or_default();
-        let last = self.course.sessions.iter().filter(|it| it.session.connection == connection).filter_map(|it| it.closed).last();
+        let last = self.course.sessions.iter().filter(|it| it.session.connection == connection).filter_map(|it| it.closed).next_back();
         let last = last.map_or(self.course.end, |(at, _)| at);
         for (at, selected) in of.iter().enumerate() {
             let Some(number) = selected.mailbox.as_deref().and_then(|name| self.mailbox(name)) else { continue };
@@ -451,6 +443,20 @@ impl<'a> Picture<'a> {
         }
     }
 
+    /// The task, where there are tasks; else the worker.
+    fn doer(&self, op: &Op) -> String {
+        match (&self.course.start, op.task) {
+            (Some(start), Some(task)) => start.task_name(task).to_string(),
+            _ => self.called(op.worker),
+        }
+    }
+
+    /// Whether an operation has a mark to go to, if it is evidence.
+    pub(super) fn is_drawn(&self, number: u64) -> bool {
+        let drawn = |op: &Op| op.session.is_some() && op.connection.is_some_and(|it| self.connections.contains(&it));
+        self.course.operations.iter().any(|op| op.number == number && drawn(op))
+    }
+
     pub(super) fn called(&self, worker: WorkerId) -> String {
         self.course.start.as_ref().map_or_else(|| worker.to_string(), |start| start.worker_name(worker).to_string())
     }
@@ -464,9 +470,9 @@ impl<'a> Picture<'a> {
     }
 }
 
-const CROSS: &str = "M-3.5 1L3.5 8M3.5 1L-3.5 8";
-const RING: &str = "M-3 4.5a3 3 0 1 0 6 0a3 3 0 1 0 -6 0";
-const ARROW: &str = "M-3.5 1.5h7L0 8z";
+pub(super) const CROSS: &str = "m-3.5 1l7 7m0 -7l-7 7";
+const RING: &str = "m-3 4.5a3 3 0 1 0 6 0a3 3 0 1 0 -6 0";
+pub(super) const ARROW: &str = "m-3.5 1.5h7l-3.5 6.5z";
 
 /// What came of an operation, in a line.
 pub(super) fn told(op: &Op, worker: &str) -> String {

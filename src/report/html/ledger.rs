@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::paint::Track;
-use super::{name, said};
+use super::signs::{name, said};
 use crate::event::{HowClosed, Latency, Micros};
 use crate::figures::{Spread, Summary, WhyOpened, worth_showing};
 use crate::report::model::RunReport;

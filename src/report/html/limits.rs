@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::paint::{HELD, QUIET, WRONG};
-use super::said;
+use super::signs::said;
 use crate::event::ProbePhase;
 use crate::judge::Probed;
 use crate::report::attempt::came_to;
@@ -43,11 +43,12 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
                 }
                 @if refused {
                     svg x=(format!("{:.2}%", x + width * 0.41)) y=(format!("{:.1}", (top - 10.0).max(0.0))) overflow="visible" width="1" height="1" {
-                        path d="M-4.5 -4.5L4.5 4.5M4.5 -4.5L-4.5 4.5" stroke=(WRONG) stroke-width="2.6" { title { (said(&came_to(attempt))) } }
+                        path d="m-4.5 -4.5l9 9m0 -9l-9 9" stroke=(WRONG) stroke-width="2.6" { title { (said(&came_to(attempt))) } }
                     }
                 }
                 @if begins {
-                    text x=(format!("{x:.2}%")) y=(HEIGHT + 14.0 + if at % 2 == 1 { 13.0 } else { 0.0 }) font-size="10" font-family="sans-serif" fill="currentColor" { (words(attempt.step.phase)) }
+                    @let (x, anchor) = if x > 65.0 { (x + width * 0.82, "end") } else { (x, "start") };
+                    text x=(format!("{x:.2}%")) text-anchor=(anchor) y=(HEIGHT + 14.0 + if at % 2 == 1 { 13.0 } else { 0.0 }) font-size="10" font-family="sans-serif" fill="currentColor" { (words(attempt.step.phase)) }
                 }
             }
         }

@@ -19,7 +19,7 @@
       session: word(w[4]), task: word(w[5]), elsewhere: word(w[6]), failure: word(w[7]),
     }));
     const zooms = [...course.querySelectorAll("svg.zoom")];
-    const paints = course.previousElementSibling.querySelectorAll(".paint");
+    const paints = document.querySelectorAll(`pattern[id^="${course.dataset.course}p"]`);
     const lanes = [...course.querySelectorAll("tr.lane")];
     const detail = course.querySelector(".detail");
     const hint = make("p", "hint");

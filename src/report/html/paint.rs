@@ -1,8 +1,6 @@
 //! The few colours of the page, and the patterns beside them. Each colour reads on white and on black, and no two are alike to
 //! the colour-blind. They are attributes, since a strict policy takes no style.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 
 use crate::allocator::{ConnectionId, Kind};
@@ -82,19 +80,14 @@ impl Track {
 /// So many tracks can be told apart: by colour, then by pattern too.
 const PAINTS: usize = TRACKS.len() * 6;
 
-/// The paints of these tracks. No two are told apart by colour alone.
-pub(super) fn paints(page: &str, tracks: impl Iterator<Item = Track>) -> Markup {
-    let numbers = tracks.filter_map(|track| match track {
-        Track::Main => None,
-        Track::Number(number) => Some(number % PAINTS),
-    });
-    let numbers: BTreeSet<usize> = numbers.collect();
+/// All paints of a page. No two are told apart by colour alone.
+pub(super) fn paints(page: &str) -> Markup {
     html! {
         svg width="0" height="0" aria-hidden="true" {
             defs {
                 pattern id=(format!("{page}pm")) width="800" height="12" patternUnits="userSpaceOnUse" { rect width="800" height="12" fill=(MAIN) {} }
-                @for number in numbers {
-                    pattern id=(format!("{page}p{number}")) class="paint" width="800" height="12" patternUnits="userSpaceOnUse" {
+                @for number in 0..PAINTS {
+                    pattern id=(format!("{page}p{number}")) width="800" height="12" patternUnits="userSpaceOnUse" {
                         rect width="800" height="12" fill=(TRACKS[number % TRACKS.len()].0) {}
                         @let lines = lines(number);
                         @if !lines.is_empty() {
@@ -110,13 +103,13 @@ pub(super) fn paints(page: &str, tracks: impl Iterator<Item = Track>) -> Markup 
 /// The pattern of a track: a tile is 800 units long and 12 pixels high.
 const fn lines(number: usize) -> &'static str {
     match (number + number / TRACKS.len()) % 8 {
-        1 => "M0 12L800 0",
-        2 => "M0 3.5H800",
-        3 => "M400 0V12",
-        4 => "M0 0L800 12",
-        5 => "M0 3H800M0 9H800",
-        6 => "M0 12L800 0M0 0L800 12",
-        7 => "M0 6H400",
+        1 => "m0 12L800 0",
+        2 => "m0 3.5H800",
+        3 => "m400 0V12",
+        4 => "m0 0L800 12",
+        5 => "m0 3h800m-800 6h800",
+        6 => "m0 12l800 -12m-800 0l800 12",
+        7 => "m0 6H400",
         _ => "",
     }
 }

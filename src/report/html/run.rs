@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::course::Course;
-use super::findings::{article, findings, gates, sign};
+use super::findings::{article, findings, gates, sign as sign_of};
 use super::histogram::Histogram;
-use super::lanes::{Picture, summarised};
+use super::lanes::{ARROW, CROSS, Picture, summarised};
 use super::paint::{self, LOOK, QUIET, Track, WRONG, paints};
-use super::{Sign, details, ledger, limits, name, said};
-use crate::event::{Executor, Finding, Lock, Micros, Severity};
+use super::signs::{Sign, name, said};
+use super::{details, ledger, limits};
+use crate::event::{Executor, Finding, HowClosed, Lock, Micros, Severity};
 use crate::judge::Conclusion;
 use crate::report::model::RunReport;
 use crate::report::table::verdict::{CUT, whose};
@@ -25,8 +26,10 @@ pub(super) fn section(report: &RunReport, course: Option<&Course>, page: &str) -
     let title = format!("{}, {}", said(&start.server), verdict);
     let probed = report.verdict.probed.as_deref();
     let drawn = course.filter(|course| !course.sessions.is_empty() || !course.refusals.is_empty() || course.seen > 0);
+    let picture = drawn.map(|course| Picture::of(course, page, &[]));
     let markup = html! {
         section id=(page) {
+            (paints(page))
             p.eyebrow { (asked(report)) }
             h1 { (sign.picture(26)) " " (verdict) }
             (exit(report))
@@ -34,7 +37,7 @@ pub(super) fn section(report: &RunReport, course: Option<&Course>, page: &str) -
             @if let Some(probed) = probed { (limits::ramp(report, probed)) }
             @else { (figures(report)) }
             @if let Some(course) = drawn { (lanes(course, page, &report.verdict.findings)) }
-            (findings(&report.verdict.findings, page, |number| course.is_some_and(|course| course.operations.iter().any(|op| op.number == number))))
+            (findings(&report.verdict.findings, page, |number| picture.as_ref().is_some_and(|picture| picture.is_drawn(number))))
             @if !report.verdict.unjudged.is_empty() {
                 ul { @for why in &report.verdict.unjudged { li { (said(why)) } } }
             }
@@ -89,7 +92,7 @@ fn verdict(report: &RunReport) -> (Sign, String) {
     match (worst, report.exit_code()) {
         (_, None) => (Sign::Look, capital(CUT)),
         (Some(worst), _) if !matches!(verdict.conclusion, Conclusion::SignInRefused | Conclusion::NotConnected) => {
-            (sign(worst.severity), headline(worst))
+            (sign_of(worst.severity), headline(worst))
         }
         (None, Some(0)) if matches!(verdict.conclusion, Conclusion::Held) => {
             let operations = many(report.summary.operations.ok, "operation");
@@ -131,7 +134,7 @@ pub(super) fn chips(of: &[Finding], page: &str, is_probe: bool) -> Markup {
         @if !of.is_empty() {
             p.chips {
                 @for finding in of {
-                    @let sign = if is_probe && finding.severity == Severity::Limit { Sign::Look } else { sign(finding.severity) };
+                    @let sign = if is_probe && finding.severity == Severity::Limit { Sign::Look } else { sign_of(finding.severity) };
                     a href=(format!("#{page}{}", finding.id)) { (sign.picture(14)) " " (said(&finding.id)) " " (finding.severity.name()) @if finding.count > 1 { " ×" (count(finding.count)) } }
                     "  "
                 }
@@ -175,10 +178,11 @@ pub(super) fn lanes(course: &Course, page: &str, found: &[Finding]) -> Markup {
     let selects = course.selected.values().flatten().any(|it| it.mailbox.is_some());
     let telling = course.operations.iter().any(super::course::Op::is_telling);
     let is_probe = course.start.as_ref().is_some_and(|start| start.probe.is_some());
+    let broken = |it: &super::course::Span| matches!(it.closed, Some((_, HowClosed::Discarded)));
+    let broke = !course.refusals.is_empty() || course.sessions.iter().any(broken);
     let waited = course.operations.iter().any(|op| !op.wait.is_zero());
     html! {
-        (paints(page, picture.tracks()))
-        div.course data-course="" {
+        div.course data-course=(page) {
             h2 { "Which connection served whom" }
             p.legend {
                 span.quiet { "workers " }
@@ -189,9 +193,12 @@ pub(super) fn lanes(course: &Course, page: &str, found: &[Finding]) -> Markup {
                     @for (number, mailbox) in mailboxes.iter().enumerate().take(8) { span { (swatch(paint::mailbox(number))) " " (name(mailbox)) } " " }
                 }
                 br;
-                span.quiet { (swatch_thin(QUIET)) " connected" } " "
+                span.quiet { (swatch_thin(QUIET, ".55")) " dialling" } " "
+                span.quiet { (swatch_thin(QUIET, ".2")) " connected" } " "
                 @if waited { span.quiet { (swatch(LOOK)) " standing in line" } " " }
-                @if telling { span.quiet { (swatch(WRONG)) " failed, or answered from the wrong mailbox" } }
+                @if telling { span.quiet { (swatch(WRONG)) " failed, or answered from the wrong mailbox" } " " }
+                @if found.iter().any(|finding| !finding.evidence.is_empty()) { span.quiet { (sign(ARROW, LOOK)) " evidence of a finding" } " " }
+                @if broke { span.quiet { (sign(CROSS, WRONG)) " refused, or broken" } }
             }
             (by_connection)
             @if let Some(text) = summarised(course) { p.note { (text) } }
@@ -211,12 +218,16 @@ pub(super) fn lanes(course: &Course, page: &str, found: &[Finding]) -> Markup {
     }
 }
 
+fn sign(path: &str, colour: &str) -> Markup {
+    html! { svg width="9" height="9" viewBox="-4.5 0 9 9" aria-hidden="true" { path d=(path) fill=(colour) stroke=(colour) stroke-width="1.5" {} } }
+}
+
 fn swatch(fill: &str) -> Markup {
     html! { svg width="22" height="12" aria-hidden="true" { svg width="22" height="12" viewBox="0 0 2200 12" preserveAspectRatio="none" { rect width="2200" height="12" fill=(fill) {} } } }
 }
 
-fn swatch_thin(fill: &str) -> Markup {
-    html! { svg width="22" height="12" aria-hidden="true" { rect width="22" height="12" fill=(fill) fill-opacity=".25" {} } }
+fn swatch_thin(fill: &str, opacity: &str) -> Markup {
+    html! { svg width="22" height="12" aria-hidden="true" { rect width="22" height="12" fill=(fill) fill-opacity=(opacity) {} } }
 }
 
 /// How long operations waited and were served.

@@ -3,8 +3,11 @@
 use maud::{Markup, html};
 
 use super::findings::{findings, gates};
+use super::lanes::Picture;
+use super::paint::paints;
 use super::run::{capital, chips, lanes};
-use super::{Courses, Sign, name, said};
+use super::course::Courses;
+use super::signs::{Sign, name, said};
 use crate::event::Step;
 use crate::report::model::ScenarioReport;
 use crate::report::scenario::{in_short, why};
@@ -32,9 +35,11 @@ pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) ->
                 @let found = end.iter().flat_map(|end| &end.clients).find(|it| it.name == *client);
                 @let found = found.map(|it| &*it.findings).unwrap_or_default();
                 @let page = of(page, client);
+                @let picture = Picture::of(course, &page, &[]);
                 @if courses.len() > 1 { h2 { "Client " (name(client)) } }
+                (paints(&page))
                 (lanes(course, &page, found))
-                (findings(found, &page, |number| course.operations.iter().any(|op| op.number == number)))
+                (findings(found, &page, |number| picture.is_drawn(number)))
             }
             @for client in end.iter().flat_map(|end| &end.clients) { (gates(&client.gates)) }
             h2 { "Steps" }
