@@ -9,6 +9,8 @@ mod cures;
 mod endings;
 mod executors;
 mod explain;
+mod far;
+mod habits;
 mod idle;
 mod interrupts;
 mod limits;

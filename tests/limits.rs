@@ -1,5 +1,7 @@
 //! `mailconn limits`: how many connections a server gives.
 
+mod conducted;
+mod doctored;
 mod judged;
 mod known;
 mod run;

@@ -13,6 +13,7 @@ pub mod command;
 mod faults;
 mod foreign;
 mod limits;
+mod link;
 mod pop3;
 mod record;
 mod smtp;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-use super::{exit, operations};
+use super::{examples, exit, operations};
 use mailconn::allocator::Mode;
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::Operation;
@@ -26,7 +27,7 @@ pub use limits::LimitsArgs;
 pub use output::OutputArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
-use times::{duration, positive};
+use times::{duration, positive, round_trip};
 
 /// What a command that has no stream can be told in.
 const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
@@ -34,7 +35,13 @@ const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
 /// Shows which mail connection each operation used, why, at what cost, and proves it against the record of the mail
 /// server in the box.
 #[derive(Debug, Parser)]
-#[command(name = "mailconn", version, arg_required_else_help = true, after_help = exit::HELP)]
+#[command(
+    name = "mailconn",
+    version = env!("MAILCONN_VERSION"),
+    arg_required_else_help = true,
+    before_help = examples::MAILCONN,
+    after_help = exit::HELP
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -49,13 +56,13 @@ pub enum Command {
     /// A client has one main connection; each thread may have a default one of its own; independent ones are passed by
     /// hand. The mode decides which one an operation uses. Without --server the run uses a mail server of its own, in
     /// this process, whose record of every command is compared with ours.
-    #[command(after_help = exit::HELP)]
+    #[command(before_help = examples::RUN, after_help = exit::HELP)]
     Run(Box<RunArgs>),
     /// Open one connection and show it phase by phase: what the server offers, what is wrong, and the cure
     ///
     /// It shows resolving the name, connecting, TLS, the greeting, what the server offers before and after the sign-in, the
     /// sign-in, a first operation that only reads, and the goodbye, each with the time it took.
-    #[command(after_help = exit::CHECK_HELP)]
+    #[command(before_help = examples::CHECK, after_help = exit::CHECK_HELP)]
     Check(Box<CheckArgs>),
     /// Find out how many connections a server gives, and what to set for that
     ///
@@ -68,13 +75,13 @@ pub enum Command {
     /// commands, so there it is only seen whether they close.
     ///
     /// --format ndjson -o FILE keeps it, for mailconn report and mailconn verify to tell and check it again.
-    #[command(after_help = exit::LIMITS_HELP)]
+    #[command(before_help = examples::LIMITS, after_help = exit::LIMITS_HELP)]
     Limits(Box<LimitsArgs>),
     /// Perform scenarios: what threads, tasks and the server do, step by step, and what must come of it
     ///
     /// Each step is printed as written, with what it did beside it. Without --server each scenario has a mail server of its
     /// own, in this process. One that asks the server for nothing runs on any.
-    #[command(after_help = exit::SCENARIO_HELP, after_long_help = format!("{}\n{}", grammar(), exit::SCENARIO_HELP))]
+    #[command(before_help = examples::SCENARIO, after_help = exit::SCENARIO_HELP, after_long_help = format!("{}\n{}", grammar(), exit::SCENARIO_HELP))]
     Scenario(Box<ScenarioArgs>),
     /// Check the file of a run or a scenario: does what it says hold, by itself and against the server's record?
     ///
@@ -94,18 +101,19 @@ pub enum Command {
     /// disposed what they created; of a scenario its name, the text of its steps, the words for what was expected, names of
     /// connections, notes, and who disposed a connection. A consistently forged file passes; only a server's own record
     /// exposes it.
-    #[command(after_help = exit::VERIFY_HELP)]
+    #[command(before_help = examples::VERIFY, after_help = exit::VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Tell stored runs and scenarios again: the report of their NDJSON files, in any format
     ///
     /// The report is the one that the run would have given. The files are believed: mailconn verify checks them. Each file is
     /// told of by itself, and all of them are one JSON document.
-    #[command(after_help = exit::REPORT_HELP)]
+    #[command(before_help = examples::REPORT, after_help = exit::REPORT_HELP)]
     Report(ReportArgs),
     /// Show two runs side by side: the settings in which they differ, then their figures
     ///
     /// The files are those of mailconn run --format json or ndjson.
     #[command(
+        before_help = examples::DIFF,
         after_help = "Exit codes:\n  0  told, whatever differs\n  2  wrong usage, or a file holds no run; or the report could not be written"
     )]
     Diff(DiffArgs),
@@ -116,6 +124,7 @@ pub enum Command {
     /// own at each start. At the end it prints what the clients did: connections, the most at once, refusals, sessions that
     /// ended without LOGOUT or QUIT, commands by name.
     #[command(
+        before_help = examples::SANDBOX,
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
@@ -128,9 +137,32 @@ pub enum Command {
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
     #[command(
+        before_help = examples::EXPLAIN,
         after_help = "Exit codes:\n  0  explained\n  2  it is no word and no server's line, or the line refuses nothing"
     )]
     Explain(ExplainArgs),
+    /// Print the completions of a shell, for it to load
+    #[command(before_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual page of mailconn, or of one of its commands
+    #[command(before_help = examples::MAN)]
+    Man(ManArgs),
+}
+
+/// The flags of `mailconn completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_parser = choices::shells())]
+    pub shell: Shell,
+}
+
+/// The flags of `mailconn man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command whose page it is [default: that of all of mailconn]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }
 
 /// The flags of `mailconn explain`.
@@ -203,6 +235,9 @@ pub struct SandboxArgs {
     /// How late each reply is sent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", help_heading = "Behaviour")]
     pub latency: Duration,
+    /// Be as far away as a round trip of this length: each direction takes half of it
+    #[arg(long, value_name = "TIME", value_parser = round_trip, default_value = "0s", help_heading = "Behaviour")]
+    pub rtt: Duration,
     /// End sessions whose client was silent for this time [default: minutes, as the protocols ask]
     #[arg(long, value_name = "TIME", value_parser = positive, help_heading = "Behaviour")]
     pub idle_limit: Option<Duration>,

@@ -32,11 +32,6 @@ Findings do not change the exit code.";
 
 /// The codes, as the `--help` of a probe of limits prints them.
 pub const LIMITS_HELP: &str = "\
-Examples:
-  mailconn limits imaps://ann@mail.example.org
-  mailconn limits imaps://ann@mail.example.org --need 8 --format json
-  mailconn limits sandbox+smtp --sandbox-connections 7 --hold 5s
-
 Exit codes:
   0        the question is answered, whether a limit was met or not
   1        it could not be answered

@@ -55,7 +55,7 @@ impl Harness {
     pub fn set_up(reach: Reach, room: &Room) -> Result<(Self, protocol::Settings)> {
         let Reach { server, maildrops, .. } = reach;
         let in_the_box = matches!(server, Server::Sandbox { .. });
-        let of_the_sandbox = if in_the_box { room.connections } else { 0 };
+        let of_the_sandbox = room.connections * server.threads_of_a_connection();
         let ends = if in_the_box { 2 } else { 1 };
         descriptors::make_room_for_threads(room.workers, of_the_sandbox, room.fewer)?;
         descriptors::make_room_in_memory(room.workers as usize + THREADS_BESIDE, of_the_sandbox, room.fewer)?;

@@ -2,7 +2,6 @@
 
 mod told;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -12,7 +11,6 @@ use super::destinations::destinations;
 use super::harness::{Harness, Room};
 use super::settings::{self, Reach, Reporting, Server};
 use mailconn::event::{Policy, Probe};
-use mailconn::judge::Conclusion;
 use mailconn::probe::{self, Budget};
 use mailconn::report::known::{self, Known};
 use mailconn::sandbox::Maildrops;
@@ -58,21 +56,13 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         maildrops: Maildrops::Locked,
         server,
     };
-    let connections = Budget::of(&probe).connections;
+    let connections = Budget::of(&probe, reach.server.protocol()).connections;
     let room = Room { workers: 1, connections, fewer: "a smaller --max" };
     let (harness, account) = Harness::set_up(reach, &room)?;
     tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
-    let control = Arc::clone(&harness.control);
-    let code = harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
+    harness.drive(reporting, policy, attempts, |setup, control, source, audience| {
         probe::limits(probe, account, setup, control, source, audience)
-    })?;
-    let reader_went_away = control.interrupted().is_some() && control.signal().is_none();
-    // If the reader went away, an open question is no failure. `--need` asks for the exit code all the same.
-    Ok(if reader_went_away && args.need.is_none() && code == Conclusion::Failed.exit_code() {
-        Conclusion::Held.exit_code()
-    } else {
-        code
     })
 }
 

@@ -7,8 +7,10 @@ mod descriptors;
 mod destinations;
 mod diff;
 mod dovecot_log;
+mod examples;
 mod exit;
 mod explain;
+mod generated;
 mod harness;
 mod interrupt;
 mod limits;
@@ -55,6 +57,8 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Report(args) => report::report(&args),
         Command::Diff(args) => diff::diff(&args),
+        Command::Completions(args) => generated::completions(args.shell),
+        Command::Man(args) => generated::man(args.command.as_deref()),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&without_passwords(format!("{error:#}")));

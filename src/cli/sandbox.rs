@@ -68,6 +68,7 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
         like: args.like,
         maildrops: args.maildrops,
         latency: args.latency,
+        rtt: args.rtt,
         idle_limit: args.idle_limit,
         // Nobody reads it, and clients come and go for days.
         keeps_record: false,

@@ -82,7 +82,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     let transcripts = transcripts.context("--transcript")?.map(Arc::new);
     let most = scripts.iter().map(Script::most_connections).max().unwrap_or(0);
     let ends = if in_the_box { 2 } else { 1 };
-    descriptors::make_room_in_memory(most, if in_the_box { most } else { 0 }, FEWER)?;
+    descriptors::make_room_in_memory(most, most * server.threads_of_a_connection(), FEWER)?;
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()), FEWER)?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;

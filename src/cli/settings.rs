@@ -112,6 +112,8 @@ pub enum Server {
         maildrops: Option<Maildrops>,
         /// How late it replies.
         latency: Duration,
+        /// How far away it is, as a round trip.
+        rtt: Duration,
     },
     /// A real one.
     Real {
@@ -131,11 +133,22 @@ pub enum Server {
 impl Server {
     /// How the sandbox is to behave, where it is the server; with such maildrops unless it was asked for others.
     pub fn sandbox(&self, usual: Maildrops) -> Option<SandboxOptions> {
-        let Self::Sandbox { connections, limits, like, maildrops, latency, .. } = self else { return None };
+        let Self::Sandbox { connections, limits, like, maildrops, latency, rtt, .. } = self else { return None };
         let locks_maildrops = maildrops.unwrap_or(usual) == Maildrops::Locked;
         let limits = limits.iter().map(Limit::to_string).collect();
         let like = like.map(|like| like.name().to_owned());
-        Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us: (*latency).into() })
+        let (latency_us, rtt_us) = ((*latency).into(), (!rtt.is_zero()).then(|| (*rtt).into()));
+        Some(SandboxOptions { connections: *connections, limits, like, locks_maildrops, latency_us, rtt_us })
+    }
+
+    /// How many threads of this process a connection has at the server's end.
+    pub const fn threads_of_a_connection(&self) -> usize {
+        match self {
+            Self::Real { .. } => 0,
+            Self::Sandbox { rtt, .. } if rtt.is_zero() => 1,
+            // One for each direction carries its bytes.
+            Self::Sandbox { .. } => 3,
+        }
     }
 
     /// Fetches the secret for a real server.
@@ -551,6 +564,7 @@ fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerAr
         ("--sandbox-like", args.sandbox_like.is_some()),
         ("--sandbox-maildrops", args.sandbox_maildrops.is_some()),
         ("--sandbox-latency", args.sandbox_latency.is_some()),
+        ("--rtt", args.rtt.is_some()),
     ];
     if let Some((flag, _)) = shapes.into_iter().find(|(_, given)| *given) {
         bail!("{flag} shapes the sandbox, but {named_by} names a real server; leave one out");
@@ -608,6 +622,7 @@ fn sandbox(scheme: &str, name: &str, args: &ServerArgs) -> Result<Server> {
         like: args.sandbox_like,
         maildrops: args.sandbox_maildrops,
         latency: args.sandbox_latency.unwrap_or_default(),
+        rtt: args.rtt.unwrap_or_default(),
     })
 }
 

@@ -60,7 +60,7 @@ impl Target {
                 };
                 Ok(Self { account, name, sandbox: None })
             }
-            Server::Sandbox { name, endpoint, listen, auth, connections, limits, like, maildrops, latency } => {
+            Server::Sandbox { name, endpoint, listen, auth, connections, limits, like, maildrops, latency, rtt } => {
                 let password = format!("{:016x}", fastrand::u64(..));
                 let users = more.iter().copied().chain([endpoint.user.as_str()]);
                 let users = users.map(|user| User::new(user, &password)).collect();
@@ -71,6 +71,7 @@ impl Target {
                     like,
                     maildrops,
                     latency,
+                    rtt,
                     record_bound,
                     ..Options::default()
                 };

@@ -76,6 +76,8 @@ pub struct Ending {
     pub elapsed: Micros,
     /// The number of the signal that ended it early.
     pub interrupted: Option<i32>,
+    /// Whether the reader of the report ended it early, by going away. A stored end had a reader.
+    pub is_unread: bool,
     /// Connections still open when all was over.
     pub still_open: usize,
     /// For how long workers stood still because the report's reader was slow, if that is known.
@@ -89,6 +91,7 @@ impl RunEnd {
         Ending {
             elapsed: self.elapsed_us,
             interrupted: self.interrupted,
+            is_unread: false,
             still_open: self.connections.still_open,
             held_up: self.held_up_us,
         }

@@ -233,6 +233,9 @@ pub struct SandboxOptions {
     pub locks_maildrops: bool,
     /// How late it replied.
     pub latency_us: Micros,
+    /// How far away it was, as a round trip, if not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<Micros>,
 }
 
 /// How a worker or a task comes by its connection.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
+use crate::allocator::SessionId;
 use crate::protocol::{Failure, Stage};
 
 /// How a probe of a server's limits was set up.
@@ -38,6 +39,8 @@ pub enum ProbePhase {
     Hold,
     /// The first one signs out of one connection; each waits and tries once more.
     Release,
+    /// Tries once more with all places taken again: refused then, the limit is a count.
+    Confirm,
     /// The first one closes one connection without a goodbye; each waits and tries once more.
     BareClose,
     /// Signs out of all that is open.
@@ -46,15 +49,16 @@ pub enum ProbePhase {
 
 impl ProbePhase {
     /// Every phase, in order.
-    pub const ALL: [Self; 5] = [Self::Count, Self::Hold, Self::Release, Self::BareClose, Self::End];
+    pub const ALL: [Self; 6] = [Self::Count, Self::Hold, Self::Release, Self::Confirm, Self::BareClose, Self::End];
 
-    /// `count`, `hold`, `release`, `bare-close`, `end`.
+    /// `count`, `hold`, `release`, `confirm`, `bare-close`, `end`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Count => "count",
             Self::Hold => "hold",
             Self::Release => "release",
+            Self::Confirm => "confirm",
             Self::BareClose => "bare-close",
             Self::End => "end",
         }
@@ -62,7 +66,7 @@ impl ProbePhase {
 }
 
 impl ProbeStep {
-    /// Whether the probe closed its newest connection in it, or in one before it.
+    /// Whether the probe closed its newest connection in it, or in one of its phase before it.
     #[must_use]
     pub const fn gave_one_back(self) -> bool {
         matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose)
@@ -100,7 +104,8 @@ pub struct ServerGreeted {
 pub struct Limits {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`.
     pub answered: bool,
-    /// The most connections that were open at once while it counted: the limit, if one was met.
+    /// The most connections that were open at once while it counted: the limit, if one was met. Where the server ended others
+    /// for the newest, those that it had left open before the newest came.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
@@ -114,6 +119,9 @@ pub struct Limits {
     pub bare_close: Option<Release>,
     /// Sessions that the server ended while the probe held them; none that it closed itself.
     pub ended: usize,
+    /// The session that did not answer in time, or not in its protocol, when it was looked at: nobody knows whether the server
+    /// still holds it, so that the probe ended there. Null if all answered.
+    pub silent: Option<SessionId>,
     /// Why the probe ended before its question was answered.
     pub stopped: Option<Failure>,
 }
@@ -137,7 +145,8 @@ pub struct LimitMet {
     pub stated_wait_us: Option<Micros>,
     /// From the beginning of the first dial to the end of the dial that met it.
     pub within_us: Micros,
-    /// From the same moment to the end of the dial that was let in after the hold; null if none was.
+    /// From the same moment to the end of the dial that only time let in: after the hold, or after a sign-out where one more was
+    /// let in at once; null if there was none.
     pub again_within_us: Option<Micros>,
 }
 

@@ -4,6 +4,7 @@ mod connections;
 mod failures;
 pub mod lists;
 mod operations;
+pub mod paired;
 mod rates;
 mod results;
 mod sections;

@@ -174,6 +174,7 @@ impl Grounds {
         let is_broken = findings.iter().any(|finding| finding.severity == Severity::Broken)
             || proven.summary.failures.iter().any(|row| row.kind == FailureKind::Internal);
         let failing = failing(findings, policy);
+        let is_unread = proven.known.ending().is_some_and(|ending| ending.is_unread);
         if let Some(signal) = proven.known.ending().and_then(|ending| ending.interrupted) {
             (Conclusion::Interrupted(signal), None)
         } else if is_broken {
@@ -187,6 +188,9 @@ impl Grounds {
             (conclusion, because)
         } else if proven.summary.connections.opened == 0 && limits.met.is_none() {
             (Conclusion::NotConnected, None)
+        } else if !limits.answered && is_unread && policy.need.is_none() && failing.is_none() {
+            // Whoever went away has seen enough. With `--need` the exit code alone is the answer.
+            (Conclusion::Held, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
         } else if let Some(need) = policy.need.filter(|need| open_at_once(limits) < *need) {
@@ -351,4 +355,9 @@ pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
     } else {
         is_limit(kind) || matches!(kind, ServerBad | ServerUnavailable)
     }
+}
+
+/// Whether the session whose command failed so, and which is given up for that, may live on: nobody knows what the server holds.
+pub(crate) const fn falls_silent(kind: FailureKind) -> bool {
+    !refuses_after_all(kind, true) && !matches!(kind, FailureKind::Disposed)
 }

@@ -16,12 +16,23 @@ use crate::protocol::FailureKind;
 /// A document is no longer, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// What a probe finds out beside its figures, and where it stands in [`Earlier::limits`].
+const FOUND: [(&str, &str); 5] = [
+    ("limits.answered", "/answered"),
+    ("limits.met.kind", "/met/kind"),
+    ("limits.met.kept_by", "/met/kept_by"),
+    ("limits.met.scopes", "/met/scopes"),
+    ("limits.met.stage", "/met/stage"),
+];
+
 /// A run that was told of, with its figures.
 pub struct Earlier {
     run_id: String,
     settings: Vec<Setting>,
     measured: Measured,
     exit_code: Option<u64>,
+    /// What a probe found out: null where it is none, or has no end.
+    limits: Value,
     /// Why it says not all that there was to say.
     flaw: Option<String>,
 }
@@ -72,6 +83,7 @@ impl Earlier {
             settings: settings_of(start),
             measured: run.judge.measured(gates),
             exit_code: run.end.as_ref().map(|end| end.exit_code.into()),
+            limits: serde_json::to_value(run.end.as_ref().map(|end| &end.limits)).unwrap_or_default(),
             flaw,
         })
     }
@@ -86,8 +98,16 @@ impl Earlier {
         let run_id = document["run_id"].as_str().filter(|_| document.get(SESSIONS.name).is_some());
         let run_id = run_id.ok_or(NoRun::Neither)?.to_owned();
         let exit_code = document["exit_code"].as_u64();
+        let limits = document["limits"].clone();
         let flaw = exit_code.is_none().then(|| "it is not whole: the run's end is not in it".to_owned());
-        Ok(Self { run_id, settings: settings(&document), measured: Measured::of_document(document), exit_code, flaw })
+        Ok(Self {
+            run_id,
+            settings: settings(&document),
+            measured: Measured::of_document(document),
+            exit_code,
+            limits,
+            flaw,
+        })
     }
 
     /// Its name.
@@ -138,6 +158,18 @@ impl Earlier {
             let count = gate.and_then(|gate| gate.read(&self.measured)).and_then(|count| count.as_u64());
             (name, count)
         })
+    }
+
+    /// What a probe found out of the limit that it met, each by its place in the document; none where it is no probe, or met
+    /// none.
+    pub fn found(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
+        let told = |value: &Value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            Value::Array(all) => Some(all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+            other => Some(other.to_string()),
+        };
+        FOUND.into_iter().map(move |(name, place)| (name, self.limits.pointer(place).and_then(told)))
     }
 
     /// What there is of a metric of the run itself, for people.

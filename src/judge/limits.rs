@@ -1,11 +1,13 @@
 //! What a probe finds out of a server's limits, from its events alone: its conductor's word counts for nothing.
 
 mod course;
-mod due;
 mod kind;
+mod next;
 mod scope;
+mod slow;
 
-use self::course::Step;
+use self::course::StepSeen;
+use self::slow::is_slow;
 use super::refusals::{is_lock, lines};
 use super::stated_limit;
 use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
@@ -14,14 +16,10 @@ use crate::protocol::{Endpoint, Failure, Protocol, Stage, stated_wait};
 
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
-pub(super) use self::due::{may_end, may_follow};
 pub(crate) use self::kind::stated as stated_kind;
-
-/// A dial is slow from so many times the median of those before it on, if it also took so much longer than that.
-const SLOW: u64 = 3;
-const SLOWER_BY: Micros = Micros(1_000_000);
-/// So many dials say what is usual.
-const SAMPLES: usize = 3;
+pub(crate) use self::next::{
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
+};
 
 /// A probe, and what it found out.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +59,7 @@ impl Analysis for Ramp {
 }
 
 impl Ramp {
-    pub(super) fn attempts(&self) -> Vec<Attempt> {
+    pub(super) fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
         self.course.attempts()
     }
 
@@ -69,54 +67,65 @@ impl Ramp {
     pub(super) fn found(&self) -> Option<Box<Probed>> {
         let probe = self.probe?;
         let limits = self.limits(&probe);
-        Some(Box::new(Probed { limits, attempts: self.course.attempts(), greeting: self.greeting.clone() }))
+        Some(Box::new(Probed { limits, attempts: self.course.attempts().collect(), greeting: self.greeting.clone() }))
     }
 
     fn limits(&self, probe: &Probe) -> Limits {
         let steps = self.course.steps();
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
-        let given = counted().map(Step::open_after).max().unwrap_or(0);
         let met = self.met();
-        let stopped = dials().find_map(Step::stop).or_else(|| steps.last().and_then(Step::went_away)).cloned();
+        let silent = steps.iter().find_map(|step| step.silent.as_ref());
+        let went_away = || dials().next_back().and_then(StepSeen::went_away);
+        let stopped =
+            dials().find_map(StepSeen::stop).or_else(|| silent.map(|(_, how)| how)).or_else(went_away).cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
             None => stopped.is_none() && all_let_in,
-            Some(met) => given == 0 || self.is_looked_into(met, probe),
+            Some((met, given)) => silent.is_none() && (*given == 0 || self.is_looked_into(met, probe)),
         };
         Limits {
             answered,
-            given,
+            given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
             attempts: dials().count(),
             refused: dials().filter(|step| !step.was_let_in()).count(),
-            met,
+            met: met.map(|(met, _)| met),
             release: self.course.release(ProbePhase::Release),
             bare_close: self.course.release(ProbePhase::BareClose),
             ended: self.course.ended(),
+            silent: silent.map(|(session, _)| *session),
             stopped,
         }
     }
 
-    /// The limit that was met first.
-    fn met(&self) -> Option<LimitMet> {
+    fn most_open(&self) -> usize {
+        self.course.of(ProbePhase::Count).into_iter().map(StepSeen::open_after).max().unwrap_or(0)
+    }
+
+    /// The limit that was met first, and how many connections it gives.
+    fn met(&self) -> Option<(LimitMet, usize)> {
         let counts = self.course.of(ProbePhase::Count);
         for (at, step) in counts.iter().enumerate() {
+            if step.went_away().is_some() {
+                return None;
+            }
             if let Some(failure) = step.refusal() {
-                return Some(self.refusing(step, failure));
+                return Some((self.refusing(step, failure), self.most_open()));
             }
             if let Some(next) = counts.get(at + 1)
                 && [*step, next].iter().all(|step| step.lost_another())
             {
-                return Some(self.ending(step, next));
+                // The ends of the first step may have come late, after many more were let in: by the second all had come.
+                return Some((self.ending(step, next), next.dial.as_ref().map_or(0, |dial| dial.beside)));
             }
         }
         // Once may be anything.
         let (before, [slow, last]) = counts.split_last_chunk()?;
         let stage = slowed_at(last, before)?;
-        slowed_at(slow, before).map(|_| self.slowing(slow, stage))
+        slowed_at(slow, before).map(|_| (self.slowing(slow, stage), self.most_open()))
     }
 
-    fn refusing(&self, step: &Step, failure: &Failure) -> LimitMet {
+    fn refusing(&self, step: &StepSeen, failure: &Failure) -> LimitMet {
         let kind = match (kind::stated(failure, self.protocol), self.kind_by_trial()) {
             // Another client may have left during the hold, but none gives back what this one did.
             (Some(LimitKind::Rate), LimitKind::Count) => LimitKind::Count,
@@ -130,7 +139,7 @@ impl Ramp {
         self.limit(step, kind, KeptBy::RefusingNewest, scopes, Some(failure.stage), Some(failure))
     }
 
-    fn ending(&self, step: &Step, next: &Step) -> LimitMet {
+    fn ending(&self, step: &StepSeen, next: &StepSeen) -> LimitMet {
         let oldest = step.lost_the_oldest() && next.lost_the_oldest();
         let kept_by = if oldest { KeptBy::EndingOldest } else { KeptBy::EndingAnother };
         let failure = step.ended.values().next();
@@ -138,13 +147,13 @@ impl Ramp {
         self.limit(step, LimitKind::Count, kept_by, scopes, None, failure)
     }
 
-    fn slowing(&self, step: &Step, stage: Stage) -> LimitMet {
+    fn slowing(&self, step: &StepSeen, stage: Stage) -> LimitMet {
         self.limit(step, LimitKind::Unclear, KeptBy::Slowing, Scope::ALL.to_vec(), Some(stage), None)
     }
 
     fn limit(
         &self,
-        step: &Step,
+        step: &StepSeen,
         kind: LimitKind,
         kept_by: KeptBy,
         scopes: Vec<Scope>,
@@ -161,27 +170,36 @@ impl Ramp {
             stated: lines().find_map(stated_limit),
             stated_wait_us: lines().find_map(stated_wait).map(|wait| wait.duration.into()),
             within_us: self.course.within(step),
-            again_within_us: self.let_in_after_the_hold().map(|hold| self.course.within(hold)),
+            again_within_us: self.let_in_by_time().map(|step| self.course.within(step)),
         }
     }
 
-    /// What later attempts prove: one that is let in while all are held says that time had to pass, one that is let in for
-    /// another that was given back says that a place was wanting.
+    /// What later attempts prove: one that is let in while all are held says that time had to pass. One that is let in for
+    /// another that was given back says that a place was wanting, if one more is refused then; if that is let in, too, time has
+    /// passed.
     fn kind_by_trial(&self) -> LimitKind {
-        let held = self.course.of(ProbePhase::Hold);
-        // Of nothing that is held nobody can tell whether others came free.
-        let nothing_came_free = held.iter().all(|hold| hold.before > 0 && hold.ended.is_empty());
-        if held.iter().any(|hold| hold.was_let_in()) {
-            if nothing_came_free { LimitKind::Rate } else { LimitKind::Unclear }
-        } else if self.course.of(ProbePhase::Release).iter().any(|step| step.was_let_in()) {
-            LimitKind::Count
-        } else {
-            LimitKind::Unclear
+        let tried = |phase| self.course.of(phase).into_iter().find(|step| step.dial.is_some());
+        // Of nothing that is held, or where the server ended some, nobody can tell whether others came free.
+        let nothing_came_free = [ProbePhase::Hold, ProbePhase::Release, ProbePhase::Confirm].into_iter().all(|phase| {
+            self.course
+                .of(phase)
+                .iter()
+                .all(|step| step.ended.is_empty() && (phase != ProbePhase::Hold || step.before > 0))
+        });
+        match (tried(ProbePhase::Hold), tried(ProbePhase::Confirm)) {
+            _ if !nothing_came_free => LimitKind::Unclear,
+            (Some(hold), _) if hold.was_let_in() => LimitKind::Rate,
+            (_, Some(confirm)) if confirm.was_let_in() => LimitKind::Rate,
+            (_, Some(confirm)) if confirm.refusal().is_some() => LimitKind::Count,
+            _ => LimitKind::Unclear,
         }
     }
 
-    fn let_in_after_the_hold(&self) -> Option<&Step> {
-        self.course.of(ProbePhase::Hold).into_iter().find(|hold| hold.was_let_in())
+    /// The dial that shows that time alone had to pass.
+    fn let_in_by_time(&self) -> Option<&StepSeen> {
+        let let_in = |phase| self.course.of(phase).into_iter().find(|step| step.was_let_in());
+        // The one that confirms comes at once.
+        let_in(ProbePhase::Hold).or_else(|| let_in(ProbePhase::Confirm).and_then(|_| let_in(ProbePhase::Release)))
     }
 
     /// Whether all was done that could tell its kind. A rate that is told in words is not met again and again.
@@ -191,20 +209,22 @@ impl Ramp {
             || self.kind_by_trial() != LimitKind::Unclear
             || met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us)
             || self.course.of(ProbePhase::Hold).iter().any(|hold| hold.was_let_in())
+            || self.course.of(ProbePhase::Confirm).iter().any(|confirm| confirm.dial.is_some())
             || tried(ProbePhase::Release) > 1
+            || (met.kind == LimitKind::Count && self.course.of(ProbePhase::Release).iter().any(|it| it.was_let_in()))
             || (met.kind == LimitKind::Rate && tried(ProbePhase::Hold) > 0)
     }
 }
 
 /// At which stage the dial was slow, by those before it; none if it was not.
-fn slowed_at(step: &Step, before: &[&Step]) -> Option<Stage> {
-    let took = |step: &&Step| step.dial.as_ref().filter(|_| step.was_let_in()).map(|dial| dial.took);
-    let usual = median(before.iter().filter_map(took)).filter(|_| before.len() >= SAMPLES)?;
-    let slow = took(&step)?;
-    let is_slow = slow.0 >= usual.0.saturating_mul(SLOW) && slow >= usual + SLOWER_BY;
-    let phases = |step: &Step| step.dial.as_ref().map(|dial| dial.phases).unwrap_or_default();
-    let last = before.iter().rfind(|step| step.was_let_in()).map(|step| phases(step)).unwrap_or_default();
-    let now = phases(step);
+fn slowed_at(step: &StepSeen, before: &[&StepSeen]) -> Option<Stage> {
+    let let_in =
+        |step: &&StepSeen| step.dial.as_ref().filter(|_| step.was_let_in()).map(|dial| (dial.took, dial.phases));
+    let (took, now) = let_in(&step)?;
+    if !is_slow(took, before.iter().filter_map(let_in).map(|(took, _)| took)) {
+        return None;
+    }
+    let (_, last) = before.iter().rev().find_map(let_in).unwrap_or_default();
     let longer = [
         (Stage::Resolve, now.resolve, last.resolve),
         (Stage::Connect, now.connect, last.connect),
@@ -213,22 +233,5 @@ fn slowed_at(step: &Step, before: &[&Step]) -> Option<Stage> {
         (Stage::Auth, now.sign_in, last.sign_in),
     ];
     let by = |now: Option<Micros>, last: Option<Micros>| now.unwrap_or_default() - last.unwrap_or_default();
-    let stage = longer.into_iter().max_by_key(|(_, now, last)| by(*now, *last)).map(|(stage, ..)| stage);
-    stage.filter(|_| is_slow)
-}
-
-/// Whether its dial took so much longer than those before it that the probe may have called it slow: that has a clock of its
-/// own.
-fn took_longer(step: &Step, before: &[Step]) -> bool {
-    let took = |step: &Step| step.dial.as_ref().filter(|_| step.was_let_in()).map(|dial| dial.took);
-    let usual = median(before.iter().filter_map(took));
-    took(step)
-        .zip(usual)
-        .is_some_and(|(took, usual)| took.0 / 2 >= usual.0 && took.0 >= usual.0.saturating_add(SLOWER_BY.0 / 2))
-}
-
-fn median(times: impl Iterator<Item = Micros>) -> Option<Micros> {
-    let mut times: Vec<Micros> = times.collect();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied()
+    longer.into_iter().max_by_key(|(_, now, last)| by(*now, *last)).map(|(stage, ..)| stage)
 }

@@ -24,15 +24,18 @@ mod witness;
 mod wrong;
 
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
+pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
-pub(crate) use limits::stated_kind;
 pub use limits::{Attempt, Probed};
+pub(crate) use limits::{
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
+    stated_kind,
+};
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub(crate) use refusals::is_lock;
 pub use rules::Rules;
@@ -197,8 +200,7 @@ impl Judge {
     }
 
     /// The dials of a probe so far: each is settled when the next step begins, or the run ends.
-    #[must_use]
-    pub fn attempts(&self) -> Vec<Attempt> {
+    pub fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
         self.ramp.attempts()
     }
 

@@ -65,6 +65,10 @@ const SETTINGS: &[Row] = {
         ("amount", Told, |it| amount(&it["asked"])),
         ("max-connections", Told, |it| text(&it["max_connections"])),
         (NAMES, Told, |it| listed(&it["mailboxes"]).iter().map(text).collect::<Vec<_>>().join(", ")),
+        ("probe's max", Told, |it| text(&it["probe"]["max"])),
+        ("probe's pace", Told, |it| time(&it["probe"]["pace_us"])),
+        ("probe's hold", Told, |it| time(&it["probe"]["hold_us"])),
+        ("probe's bare close", Told, |it| text(&it["probe"]["bare_close"])),
         ("seed", Shown, |it| text(&it["seed"])),
         ("mailconn", Shown, |it| text(&it["tool_version"])),
     ]

@@ -13,15 +13,18 @@ pub fn attempt_line(attempt: &Attempt) -> String {
     format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
 }
 
+/// What is not refused.
+pub(super) const FAILED: &str = "failed";
+
 /// The server refuses; what is no word or deed of it, or is about the password, fails.
-const fn went(failure: &Failure) -> &'static str {
+pub(super) const fn went(failure: &Failure) -> &'static str {
     use FailureKind::{
         AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, Disposed, Dns, Internal, LocalResources, TlsCertificate,
         TlsHandshake,
     };
     match failure.kind {
         AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Disposed | Dns | Internal | LocalResources
-        | TlsCertificate | TlsHandshake => "failed",
+        | TlsCertificate | TlsHandshake => FAILED,
         _ => "refused",
     }
 }
@@ -32,11 +35,13 @@ pub(super) fn came_to(attempt: &Attempt) -> String {
         None => "let in".to_owned(),
         Some(failure) => format!("{}: {} at {}", went(failure), failure.kind, failure.stage),
     };
-    match &*attempt.ended {
-        [] => came,
+    let ended = match &*attempt.ended {
+        [] => String::new(),
         ended => {
             let ended: Vec<String> = ended.iter().map(ToString::to_string).collect();
-            format!("{came}; the server had ended {}", ended.join(", "))
+            format!("; the server had ended {}", ended.join(", "))
         }
-    }
+    };
+    let silent = attempt.silent.map(|session| format!("; {session} did not answer")).unwrap_or_default();
+    came + &ended + &silent
 }

@@ -36,7 +36,7 @@ fn compared(one: &Earlier, other: &Earlier) -> impl Iterator<Item = Figure> {
     })
 }
 
-/// The exit codes, findings and failures in which they differ, each by its name.
+/// The exit codes, what two probes found, the findings and failures in which they differ, each by its name.
 fn outcomes(one: &Earlier, other: &Earlier) -> Vec<Outcome> {
     let codes = [one, other].map(|run| run.exit_code().map_or_else(|| "not told".to_owned(), |code| code.to_string()));
     let exit = (codes[0] != codes[1]).then_some(Outcome { name: "exit_code".to_owned(), values: codes });
@@ -44,7 +44,12 @@ fn outcomes(one: &Earlier, other: &Earlier) -> Vec<Outcome> {
         let values = [one, other].map(|count| count.map_or_else(|| "not seen".to_owned(), |count| count.to_string()));
         (one.unwrap_or(0) != other.unwrap_or(0)).then_some(Outcome { name, values })
     });
-    exit.into_iter().chain(counts).collect()
+    let found = one.found().zip(other.found()).filter(|((_, one), (_, other))| one != other);
+    let found = found.map(|((name, one), (_, other))| {
+        let values = [one, other].map(|value| value.unwrap_or_else(|| "none".to_owned()));
+        Outcome { name: name.to_owned(), values }
+    });
+    exit.into_iter().chain(found).chain(counts).collect()
 }
 
 fn settings(one: &Earlier, other: &Earlier) -> Vec<Setting> {
@@ -85,7 +90,7 @@ struct DiffShape<'a> {
     tool_version: &'static str,
     /// The runs.
     run_ids: [&'a str; 2],
-    /// The exit code, findings and failures in which they differ.
+    /// The exit code, what was found of limits, findings and failures in which they differ.
     outcomes: Vec<Outcome>,
     /// The settings in which they differ.
     differs: Vec<Setting>,

@@ -108,9 +108,13 @@ fn of_metrics(text: &str) -> Option<&str> {
     METRICS.iter().any(|name| name.eq_ignore_ascii_case(first)).then_some(part.trim())
 }
 
-/// The name alone, of `EmailClient.CreateConnection()` and `Client::thread_scope`; of several words one: `hung-up`.
+/// The name alone, of `EmailClient.CreateConnection()`, `Client::thread_scope` and `count#5`; of several words one: `hung-up`.
 fn bare(word: &str) -> String {
     let word = word.trim_end_matches(':');
+    let word = match word.split_once('#') {
+        Some((step, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => step,
+        _ => word,
+    };
     let (path, name) = word.split_at(word.rfind(['.', ':']).map_or(0, |last| last + 1));
     let is_path = !path.contains(char::is_whitespace) && !name.starts_with(char::is_whitespace);
     let name = if is_path { name } else { word };

@@ -1,8 +1,8 @@
 //! What is known in, bytes out.
 //!
-//! A renderer knows a [`Report`] and nothing else: no client, socket, event or argument. A format is one file, and one line
-//! of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`] decides what is written
-//! where, and [`Progress`] what is shown while a run lasts.
+//! A renderer knows a [`Report`], and the events if its form asks for them: no client, socket or argument. A format is one
+//! file, and one line of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`]
+//! decides what is written where, and [`Progress`] what is shown while a run lasts.
 
 mod attempt;
 mod diff;

@@ -82,7 +82,9 @@ impl RunReport {
         let probed = self.verdict.probed.as_deref()?;
         // The sandbox is no server of the list.
         let host = Endpoint::parse(&self.start.server, None).map(|endpoint| endpoint.host).unwrap_or_default();
-        Some(known::advice(&probed.limits, probed.greeting.as_deref(), &host, self.start.protocol))
+        let mut advice = known::advice(&probed.limits, probed.greeting.as_deref(), &host, self.start.protocol);
+        advice.extend(self.start.sandbox.as_ref().and_then(|sandbox| known::shared_maildrops(&probed.limits, sandbox)));
+        Some(advice)
     }
 
     /// The event that ends the run.

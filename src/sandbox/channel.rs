@@ -8,9 +8,10 @@ use rustls::ServerConfig;
 
 use super::faults::{Cut, Outlet};
 use super::inlet::Inlet;
+use super::link::GLANCE;
 use super::tls::handshake_failure;
 use super::transcript::Transcript;
-use super::wire::{GLANCE, Wire};
+use super::wire::Wire;
 
 /// How long a handshake may take, whatever the client does meanwhile.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);

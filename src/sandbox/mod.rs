@@ -38,6 +38,7 @@
 //! - `server`: accepts, starts a thread per connection, stops and joins every one of them; `options`, `listening`: what
 //!   it is asked to be.
 //! - `session`: one connection's thread; `channel`, `wire`: its bytes, their deadlines, TLS; `tls`: the certificate.
+//! - `link`: how long bytes are under way.
 //! - `witness`: what the server itself saw; `record`: where that is kept until it is taken; `transcript`: what went over each session, in files.
 //! - `limit`: how many connections there may be; `limits`: who is counted; `words`, `like`: what is said to those who
 //!   are too many, and in whose words.
@@ -61,6 +62,7 @@ mod inlet;
 mod like;
 mod limit;
 mod limits;
+mod link;
 mod listening;
 mod mailbox;
 mod message;

@@ -22,6 +22,9 @@ pub struct Options {
     pub maildrops: Maildrops,
     /// How late each reply is.
     pub latency: Duration,
+    /// How far away the clients are, as a round trip: what either side says arrives half of it later, and a session begins one
+    /// and a half after its client connects, as on a network. Zero for none: they are on this machine.
+    pub rtt: Duration,
     /// How long a client may be silent before the server ends the session, if shorter than what the protocols ask of a
     /// server (IMAP 30 minutes, POP3 10, SMTP 5, and 3 before sign-in). `None` for just that.
     pub idle_limit: Option<Duration>,
@@ -40,7 +43,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One user, `user` with the password `secret`; no limit, maildrops are locked, no latency; the record is kept, without a
+    /// One user, `user` with the password `secret`; no limit, maildrops are locked, no latency, no distance; the record is kept, without a
     /// bound; nobody watches.
     fn default() -> Self {
         Self {
@@ -49,6 +52,7 @@ impl Default for Options {
             like: None,
             maildrops: Maildrops::Locked,
             latency: Duration::ZERO,
+            rtt: Duration::ZERO,
             idle_limit: None,
             keeps_record: true,
             record_bound: None,

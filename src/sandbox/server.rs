@@ -13,6 +13,7 @@ use socket2::SockRef;
 use super::faults::{Faults, Grip};
 use super::limit::Limit;
 use super::limits::Limits;
+use super::link::{self, CalledOff, Link};
 use super::listening::{Listening, Protocol, Security};
 use super::mailbox::Accounts;
 use super::options::Options;
@@ -20,7 +21,6 @@ use super::record::Record;
 use super::session;
 use super::tls::Identity;
 use super::transcript::Transcripts;
-use super::wire;
 use super::witness::{CloseCause, SessionRecord, Totals, Witness};
 
 /// The pause after a connection could not be accepted, as when there are no descriptors left.
@@ -53,6 +53,7 @@ pub(super) struct Shared {
     /// The ports of clients that were dropped for want of a thread.
     starved: Arc<Starved>,
     pub idle_limit: Option<Duration>,
+    pub rtt: Duration,
     pub transcripts: Option<Arc<Transcripts>>,
     /// Made if any listener speaks TLS.
     pub identity: Option<Identity>,
@@ -123,6 +124,7 @@ impl Sandbox {
             witness: Witness::new(options.watch, record),
             starved: Arc::default(),
             idle_limit: options.idle_limit.map(|limit| limit.max(SHORTEST_IDLE)),
+            rtt: options.rtt,
             transcripts: options.transcripts,
             identity,
             stopping: Arc::default(),
@@ -309,7 +311,7 @@ fn serve(
     if shared.faults.refuses() {
         witness.closed(CloseCause::Fault);
         // If the system will not, the client sees the end of the stream at once.
-        let _ = wire::reset_when_dropped(&stream);
+        let _ = link::reset_when_dropped(&stream);
         return None;
     }
     let socket = Arc::new(stream);
@@ -324,11 +326,16 @@ fn serve(
             return None;
         }
     };
-    let (shared, starved, held) = (Arc::clone(shared), Arc::clone(&shared.starved), Arc::clone(&socket));
-    let thread = thread::Builder::new()
-        .name("sandbox session".to_owned())
-        .stack_size(STACK)
-        .spawn(move || session::hold(socket, peer, speaks, &shared, (entry, admission), &witness));
+    let (stopping, ending) = (Arc::clone(&shared.stopping), Arc::clone(&grip));
+    let called_off: CalledOff = Arc::new(move || stopping.load(Ordering::Acquire) || ending.ending().is_some());
+    let opened = Link::new(Arc::clone(&socket), shared.rtt, called_off);
+    let (shared, starved) = (Arc::clone(shared), Arc::clone(&shared.starved));
+    let thread = opened.and_then(|link| {
+        thread::Builder::new()
+            .name("sandbox session".to_owned())
+            .stack_size(STACK)
+            .spawn(move || session::hold(link, peer, speaks, &shared, (entry, admission), &witness))
+    });
     match thread {
         Ok(thread) => {
             starved.ports().remove(&peer.port());
@@ -337,7 +344,7 @@ fn serve(
         Err(error) => {
             // Said before the client can see that it was dropped.
             starved.ports().insert(peer.port(), format!("the sandbox got no thread for the connection ({error})"));
-            drop(held);
+            drop(socket);
             None
         }
     }

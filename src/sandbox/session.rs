@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,17 +10,18 @@ use super::channel::Channel;
 use super::faults::{self, Ending, Entry, Outlet};
 use super::imap;
 use super::limits::Admission;
+use super::link::Link;
 use super::listening::{Protocol, Security};
 use super::pop3;
 use super::server::Shared;
 use super::smtp;
 use super::surroundings::Surroundings;
-use super::wire::{self, Wire};
+use super::wire::Wire;
 use super::witness::{CloseCause, SessionWitness};
 
 /// Holds a session to its end, which is on record before its socket closes.
 pub(super) fn hold(
-    socket: Arc<TcpStream>,
+    link: Link,
     peer: SocketAddr,
     (protocol, security): (Protocol, Security),
     shared: &Shared,
@@ -28,15 +29,13 @@ pub(super) fn hold(
     witness: &SessionWitness,
 ) {
     entry.grip.hold();
-    // Without these a reply is late or a write cannot be ended soon, but the session works.
-    let _ = socket.set_nodelay(true);
-    let _ = socket.set_write_timeout(Some(wire::GLANCE));
+    link.await_client();
     let stopping = || shared.stopping.load(Ordering::Acquire);
     let outlet = Outlet::new(shared.faults.latency(), Arc::clone(&shared.stopping), Arc::clone(&entry.grip));
     let passwords = || shared.accounts.passwords();
     let transcripts = shared.transcripts.as_ref();
     let transcript = transcripts.map(|to| to.begin(witness.number(), (protocol, peer), passwords()));
-    let mut channel = Channel::new(Wire::new(socket), outlet, &stopping, transcript, shared.idle_limit);
+    let mut channel = Channel::new(Wire::new(link), outlet, &stopping, transcript, shared.idle_limit);
     let tls = shared.identity.as_ref().map(|identity| &identity.config);
     let (accounts, faults) = (&shared.accounts, &shared.faults);
     let around = Surroundings { accounts, admission, went_on: Cell::new(false), faults, protocol, security, tls, peer };

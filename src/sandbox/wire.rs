@@ -1,33 +1,26 @@
-//! A session's socket, in the clear or under TLS.
+//! A session's bytes, in the clear or under TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection};
-use socket2::SockRef;
+
+use super::link::{LINGER, Link};
 
 /// How long a TLS record may wait for a client that takes it piece by piece.
 const RECORD_TIME: Duration = Duration::from_secs(60);
 
-/// How long a write waits before it is seen whether it is still wanted.
-pub(super) const GLANCE: Duration = Duration::from_millis(20);
-
-/// How long a session that the server has ended waits for the client to close too.
-const LINGER: Duration = Duration::from_millis(500);
-
 /// What carries a session's bytes.
 pub(super) struct Wire {
-    /// Shared with the stopper without a second descriptor.
-    socket: Arc<TcpStream>,
+    link: Link,
     /// From the handshake on.
     tls: Option<Box<ServerConnection>>,
 }
 
 impl Wire {
-    pub fn new(socket: Arc<TcpStream>) -> Self {
-        Self { socket, tls: None }
+    pub fn new(link: Link) -> Self {
+        Self { link, tls: None }
     }
 
     pub fn is_encrypted(&self) -> bool {
@@ -36,23 +29,22 @@ impl Wire {
 
     /// From now on, a read fails if nothing comes for so long.
     pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(patience))
+        self.link.set_patience(patience)
     }
 
     /// The end of the stream, in the middle of whatever was said. Nothing that the client sent is left unread: then the
     /// system would reset the connection.
     pub fn end(self) {
-        if self.socket.shutdown(Shutdown::Write).is_ok() && self.socket.set_nonblocking(true).is_ok() {
+        if self.link.end().is_ok() && self.set_patience(Duration::from_millis(1)).is_ok() {
             let mut discarded = [0; 1024];
             let deadline = Instant::now() + LINGER;
-            while matches!((&*self.socket).read(&mut discarded), Ok(1..)) && Instant::now() < deadline {}
+            while matches!((&self.link).read(&mut discarded), Ok(1..)) && Instant::now() < deadline {}
         }
     }
 
-    /// Not even that: the socket's last owner resets the connection by dropping it.
+    /// Not even that: the connection is reset when this returns.
     pub fn reset(self) {
-        // If the system will not, the client sees the end of the stream.
-        let _ = reset_when_dropped(&self.socket);
+        self.link.reset();
     }
 
     /// Shakes hands. Whatever the client sends from here on is under TLS, or ends the session. Changes the patience.
@@ -65,13 +57,13 @@ impl Wire {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if tls.wants_write() {
-                drain(&mut tls, &self.socket)?;
+                drain(&mut tls, &self.link)?;
             } else {
                 self.set_patience(left)?;
-                if uninterrupted(|| tls.read_tls(&mut &*self.socket))? == 0 {
+                if uninterrupted(|| tls.read_tls(&mut &self.link))? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                digest(&mut tls, &self.socket)?;
+                digest(&mut tls, &self.link)?;
             }
         }
         self.tls = Some(tls);
@@ -84,17 +76,17 @@ impl Wire {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             // The client may be gone.
-            let _ = drain(tls, &self.socket);
+            let _ = drain(tls, &self.link);
         }
-        let end = Instant::now() + LINGER;
-        if self.socket.shutdown(Shutdown::Write).is_err() {
+        let end = Instant::now() + self.link.linger();
+        if self.link.end().is_err() {
             return;
         }
         let mut discarded = [0; 1024];
         while let Some(patience) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             if stopping()
                 || self.set_patience(patience).is_err()
-                || !matches!((&*self.socket).read(&mut discarded), Ok(1..))
+                || !matches!((&self.link).read(&mut discarded), Ok(1..))
             {
                 return;
             }
@@ -107,30 +99,30 @@ impl Read for Wire {
     /// `Interrupted`: a client that sends it byte by byte must not keep its reader from the clock.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
-            return uninterrupted(|| (&*self.socket).read(buffer));
+            return uninterrupted(|| (&self.link).read(buffer));
         };
         if let Some(length) = decrypted(tls, buffer)? {
             return Ok(length);
         }
-        uninterrupted(|| tls.read_tls(&mut &*self.socket))?;
-        digest(tls, &self.socket)?;
+        uninterrupted(|| tls.read_tls(&mut &self.link))?;
+        digest(tls, &self.link)?;
         // What the client does not take now goes out with the next reply.
-        drain(tls, &self.socket)?;
+        drain(tls, &self.link)?;
         decrypted(tls, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 }
 
 impl Write for Wire {
-    /// `WouldBlock` if the client takes nothing for [`GLANCE`].
+    /// `WouldBlock` if the client takes nothing for [`GLANCE`](super::link::GLANCE).
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
-            return (&*self.socket).write(buffer);
+            return (&self.link).write(buffer);
         };
-        if !drain(tls, &self.socket)? {
+        if !drain(tls, &self.link)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = tls.writer().write(buffer)?;
-        drain(tls, &self.socket)?;
+        drain(tls, &self.link)?;
         Ok(written)
     }
 
@@ -139,7 +131,7 @@ impl Write for Wire {
         let Some(tls) = &mut self.tls else {
             return Ok(());
         };
-        if drain(tls, &self.socket)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        if drain(tls, &self.link)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }
 
@@ -153,24 +145,24 @@ fn decrypted(tls: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<Option
 }
 
 /// Takes in what was read. A client that breaks the protocol is told so.
-fn digest(tls: &mut ServerConnection, socket: &TcpStream) -> io::Result<()> {
+fn digest(tls: &mut ServerConnection, link: &Link) -> io::Result<()> {
     match tls.process_new_packets() {
         Ok(_) => Ok(()),
         Err(error) => {
-            let _ = drain(tls, socket);
+            let _ = drain(tls, link);
             Err(io::Error::new(io::ErrorKind::InvalidData, error))
         }
     }
 }
 
 /// Sends what TLS has to send; false if the client did not take all of it.
-fn drain(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<bool> {
+fn drain(tls: &mut ServerConnection, mut link: &Link) -> io::Result<bool> {
     let mut deadline = None;
     while tls.wants_write() {
         if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + RECORD_TIME) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match uninterrupted(|| tls.write_tls(&mut socket)) {
+        match uninterrupted(|| tls.write_tls(&mut link)) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Ok(false);
             }
@@ -178,11 +170,6 @@ fn drain(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<bool>
         };
     }
     Ok(true)
-}
-
-/// Makes the socket's close a reset.
-pub(super) fn reset_when_dropped(socket: &TcpStream) -> io::Result<()> {
-    SockRef::from(socket).set_linger(Some(Duration::ZERO))
 }
 
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -109,7 +109,7 @@ impl<'a> Stream<'a> {
         let left = client.recorder.freeze();
         self.of_clients += client.see(&left, self.audience);
         let still_open = open.unwrap_or_else(|| client.judge.known().open());
-        client.ending = Ending { elapsed: client.recorder.now().into(), interrupted, still_open, held_up: None };
+        client.ending = Ending { elapsed: client.recorder.now().into(), interrupted, still_open, ..Ending::default() };
     }
 
     /// Each client's stream ends with what the server saw of it, and what it all comes to. A session that nobody claims goes

@@ -140,7 +140,9 @@ impl Driver {
         let still_open = close(client, &connector, &control);
         let elapsed = collected.end(&recorder);
         let held_up = Some(collected.held_up.into());
-        let ending = Ending { elapsed, interrupted: control.signal(), still_open, held_up };
+        let interrupted = control.signal();
+        let is_unread = control.interrupted().is_some() && interrupted.is_none();
+        let ending = Ending { elapsed, interrupted, is_unread, still_open, held_up };
         Ok(Ended { ending, events: recorder.recorded() })
     }
 

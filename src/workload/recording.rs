@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::breaker::Breaker;
 use super::recorder::Recorder;
 use crate::allocator::{Client, Connector, Mode, SessionId};
-use crate::event::{Command, HowClosed, SessionClosed, SessionOpened, SessionRefused, Tag};
+use crate::event::{Command, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, Tag};
 use crate::protocol::{self, DialFailure, Failure, FailureKind, MailConnection, MailConnector};
 
 pub(crate) struct Recording {
@@ -19,6 +19,8 @@ pub(crate) struct Recording {
 pub(crate) struct Recorded {
     session: SessionId,
     pub(crate) mail: MailConnection,
+    /// From the beginning of its dial until it was signed in, as it is recorded.
+    pub(crate) dial_took: Micros,
     /// The last command's tag, as far as it was looked at: the connection knows those of its last unit only.
     carried: u32,
 }
@@ -74,21 +76,23 @@ impl Connector for Recording {
             Ok(mail) => {
                 self.breaker.answered();
                 let established = mail.established();
+                let (began, signed_in) =
+                    (Micros::from(began), self.recorder.since_start(established.signed_in_at).into());
                 self.recorder.record(Box::new(SessionOpened {
                     connection: session.connection,
                     session,
                     worker,
-                    began_us: began.into(),
+                    began_us: began,
                     local_port: established.local_port,
                     label: established.label.clone(),
                     tls: established.tls.as_ref().map(Into::into),
                     signed_in_by: established.signed_in_by,
-                    signed_in_us: self.recorder.since_start(established.signed_in_at).into(),
+                    signed_in_us: signed_in,
                     dial_us: (&established.phases).into(),
                     commands: commands(&mail, &established.commands),
                 }));
                 let carried = established.commands.last().map_or(0, |command| command.tag.0);
-                Ok(Recorded { session, mail, carried })
+                Ok(Recorded { session, mail, dial_took: signed_in - began, carried })
             }
             Err(failed) => {
                 self.breaker.failed(&failed);
@@ -132,7 +136,7 @@ impl Connector for Recording {
 impl Recording {
     fn ended(&self, mut connection: Recorded, (closed, failure): (HowClosed, Option<Failure>)) {
         connection.look();
-        let Recorded { session, mail, carried } = connection;
+        let Recorded { session, mail, carried, .. } = connection;
         let sent_last = match closed {
             HowClosed::Discarded => Box::default(),
             _ => commands(&mail, mail.commands()),

@@ -83,7 +83,8 @@ fn what_readers_of_the_reference_type_is_explained() {
     ] {
         let text = explain(typed).unwrap();
         assert!(text.starts_with(&format!("{name}  ")), "{typed}: {text}");
-        assert_eq!(is_whole(name), text, "{typed}");
+        // The name may have another sense, too.
+        assert!(is_whole(name).starts_with(&text), "{typed}");
         let ended = end(&mut mailconn(["explain", typed]));
         assert_eq!((ended.code, ended.stdout), (0, text), "{typed}: {}", ended.stderr);
     }

@@ -210,7 +210,10 @@ fn a_password_file_is_read_and_nothing_repeats_the_password() {
 #[test]
 fn version_and_help_are_results_and_help_tells_the_exit_codes() {
     let version = end(&mut mailconn(["--version"]));
-    assert_eq!((version.code, &*version.stdout), (0, &*format!("mailconn {}\n", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (version.code, &*version.stdout),
+        (0, &*format!("mailconn {} (not a release build)\n", env!("CARGO_PKG_VERSION")))
+    );
     for args in [vec!["--help"], vec!["run", "--help"], vec!["help", "run"], vec!["-h"], vec!["run", "-h"]] {
         let help = end(mailconn(&args).env("MAILCONN_PASSWORD", PASSWORD));
         assert_eq!((help.code, &*help.stderr), (0, ""));

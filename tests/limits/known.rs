@@ -2,7 +2,10 @@
 
 use mailconn::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Scope};
 use mailconn::protocol::{Failure, FailureKind, Protocol, Stage};
-use mailconn::report::known::{advice, by_greeting, by_host};
+use mailconn::report::explain;
+use mailconn::report::known::{advice, asked_for, by_greeting, by_host};
+
+use crate::cli::process::{end, mailconn};
 
 const SERVERS: &str = include_str!("../../src/report/known/servers.toml");
 
@@ -103,6 +106,12 @@ fn providers_are_recognised_by_their_hosts_and_only_zoho_is_to_be_asked_for() {
         let known = by_host(host).unwrap_or_else(|| panic!("nobody has {host}"));
         assert_eq!((&*known.name, known.needs_yes()), (name, name == "Zoho"), "{host}");
     }
+    // Who is to be asked for is said before it is asked.
+    let budget = explain("budget").unwrap();
+    for name in asked_for() {
+        assert!(budget.contains(name), "{name}: {budget}");
+        assert!(end(&mut mailconn(["limits", "--help"])).stdout.contains(&format!("looks unusual: {name}")), "{name}");
+    }
     for host in ["localhost", "mail.example.org", "notgmail.com", "gmail.com.example.org", "127.0.0.1", ""] {
         assert!(by_host(host).is_none(), "{host}");
     }
@@ -112,18 +121,24 @@ fn providers_are_recognised_by_their_hosts_and_only_zoho_is_to_be_asked_for() {
 fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unknown() {
     let of_host = |host, protocol| by_host(host).unwrap().documented(protocol);
     assert_eq!(
-        of_host("imap.mail.me.com", Protocol::Imap).unwrap(),
+        of_host("imap.mail.me.com", Protocol::Imap),
         "iCloud: 5 connections at once for each account over IMAP, as a third party says \
          (https://mailboxtaxi.com/troubleshooting/fix-too-many-imap-connections, looked up on 2026-11-28)"
     );
     assert_eq!(
-        of_host("imap.fastmail.com", Protocol::Imap).unwrap(),
+        of_host("imap.fastmail.com", Protocol::Imap),
         "Fastmail: no limit on connections over IMAP is documented (https://www.fastmail.com/help/account/limits.html, \
          looked up on 2026-11-28)"
     );
-    let exchange = of_host("outlook.office365.com", Protocol::Imap).unwrap();
+    let exchange = of_host("outlook.office365.com", Protocol::Imap);
     assert!(exchange.starts_with("Exchange Online: 16 to 20 connections at once for each account"), "{exchange}");
-    assert_eq!(of_host("imap.mail.me.com", Protocol::Pop3), None);
+    for (host, protocol, said) in [
+        ("imap.mail.me.com", Protocol::Pop3, "iCloud: nothing is known of its limits over POP3"),
+        ("smtp.gmail.com", Protocol::Smtp, "Gmail: nothing is known of its limits over SMTP"),
+        ("pop.gmail.com", Protocol::Pop3, "Gmail: nothing is known of its limits over POP3"),
+    ] {
+        assert_eq!(of_host(host, protocol), said);
+    }
     for (greeting, begins) in [
         (
             DOVECOT,
@@ -131,11 +146,11 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
         ),
         ("* OK localhost Cyrus IMAP 3.6.1", "Cyrus: no limit on connections over IMAP, unless one is set (https://"),
     ] {
-        let said = by_greeting(greeting, Protocol::Imap).unwrap().documented(Protocol::Imap).unwrap();
+        let said = by_greeting(greeting, Protocol::Imap).unwrap().documented(Protocol::Imap);
         assert!(said.starts_with(begins), "{said}");
     }
     let mox = by_greeting("220 mail.example.org ESMTP mox v0.0.15", Protocol::Smtp).unwrap();
-    let said = mox.documented(Protocol::Smtp).unwrap();
+    let said = mox.documented(Protocol::Smtp);
     let limits = "mox: 30 connections at once and 300 new connections in 60 s for each address over SMTP (https://";
     assert!(said.starts_with(limits), "{said}");
 }
@@ -185,8 +200,8 @@ fn a_count_is_told_as_threads_for_each_mode_a_cap_thunderbird_and_the_servers_se
             "use-main-or-default: at most 9 threads with a default connection beside main.",
             "--max-connections 10: this client never opens more. Threads beyond those numbers then wait for a connection that \
              nobody gives back, and fail: use fewer, or use-main.",
-            "Thunderbird keeps up to 5 connections on each device (Account Settings > Server Settings > Advanced > Maximum \
-             number of server connections to cache): 2 devices have room for that; all clients together must stay at 10.",
+            "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): leave \
+             it at 5 on up to 2 devices. All clients at this address together must stay at 10.",
             "The account's clients at this address count together; another address has a limit of its own.",
             "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol imap { … }` of dovecot.conf \
              (conf.d/20-imap.conf).",
@@ -201,8 +216,8 @@ fn few_connections_are_shared_out_without_promising_more_than_there_are() {
         (1, "one thread, with a connection", "no thread can have a default", "set it to 1 or less"),
         (2, "at most 2 threads", "at most 1 thread with", "set it to 2 or less"),
         (4, "at most 4 threads", "at most 3 threads with", "set it to 4 or less"),
-        (7, "at most 7 threads", "at most 6 threads with", "one device has room"),
-        (15, "at most 15 threads", "at most 14 threads with", "3 devices have room"),
+        (7, "at most 7 threads", "at most 6 threads with", "leave it at 5 on one device; on two set it to 3 each"),
+        (15, "at most 15 threads", "at most 14 threads with", "leave it at 5 on up to 3 devices"),
     ] {
         let limits = given(number, met(LimitKind::Count, Stage::Auth, Some("NO too many"), &[]));
         let said = advice(&limits, None, "mail.example.org", Protocol::Imap).join("\n");
@@ -323,8 +338,18 @@ fn a_rate_is_told_as_a_pace_for_opening_and_nothing_is_said_of_threads() {
 #[test]
 fn what_others_hold_now_is_told_apart_from_what_there_is() {
     for (stated, number, lead, thunderbird) in [
-        (7, 4, "7 in all by its words: others hold 3 now, and 4 are left for this client.", "must stay at 7"),
-        (12, 1, "12 in all by its words: others hold 11 now, and 1 is left for this client.", "must stay at 12"),
+        (
+            7,
+            4,
+            "7 in all by its words: others hold 3 now, and 4 are left for this client.",
+            "; while others hold 3, set it to 4 or less. All clients together must stay at 7",
+        ),
+        (
+            12,
+            1,
+            "12 in all by its words: others hold 11 now, and 1 is left for this client.",
+            "while others hold 11, set it to 1 or less. All clients together must stay at 12",
+        ),
         // The refused one may be counted, too.
         (5, 4, "use-main: ", "must stay at 4"),
         (4, 4, "use-main: ", "must stay at 4"),

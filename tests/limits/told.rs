@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::written::{Probing, limits};
+use mailconn::report::explain;
+
 use crate::support::tool::{self, told};
 use crate::support::written::bytes;
 
@@ -141,6 +143,49 @@ fn a_rate_has_no_slot_that_comes_free_and_no_finding_that_speaks_of_a_count() {
         assert!(!told.contains(absent), "{absent}: {told}");
     }
     assert!(!lines.last().unwrap()["findings"].as_array().unwrap().is_empty(), "the stream keeps it");
+}
+
+#[test]
+fn a_refused_sign_in_behind_others_has_its_meaning_beside_its_words() {
+    let wrong = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).refused("auth-invalid", "auth", wrong).end();
+    let told = joined(&text(&lines));
+    let meaning = joined(limits(&lines)["stopped"]["message"].as_str().unwrap());
+    for part in
+        ["6 attempts, 1 of them failed", &format!("it means {meaning}"), "count#6 7.00 5 failed: auth-invalid at auth"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+/// A line of the report that begins with each of these labels is in the tests above.
+#[test]
+fn each_label_of_the_result_is_explained_as_a_word_of_probes() {
+    for (label, says) in [
+        ("refused at", "A limit before auth knows no user"),
+        ("slow at", "A limit before auth knows no user"),
+        ("in words", "the refusal itself, letter by letter"),
+        ("its number", "the number that the server's refusal names"),
+        ("it counts", "kind of limit"),
+        ("proof", "how a probe knows what a limit counts"),
+        ("the others", "the connections of a probe"),
+        ("a slot", "step of a probe"),
+        ("no goodbye", "What a probe finds"),
+        ("to wait", "how long the server says to wait"),
+        ("given", "while a probe counted"),
+        ("hold#1", "step of a probe"),
+        ("count#12", "step of a probe"),
+        ("result", "The result of an attempt is let in, refused or failed"),
+        ("stage", "where in the life of a connection something failed"),
+        ("scope", "scope of a limit: whose connections are counted together"),
+        ("scope", "disposes the thread's default at its end"),
+        ("kept_by", "how a server keeps its limit"),
+        ("What to set", "what to do"),
+        ("--yes", "Zoho"),
+    ] {
+        let text = joined(&explain(label).unwrap());
+        assert!(text.contains(says), "{label}: {text}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub struct Probing {
     protocol: &'static str,
     /// What comes next comes so much later.
     rest_us: u64,
+    pace_us: u64,
     need: Option<u64>,
 }
 
@@ -43,12 +44,19 @@ impl Probing {
         ] {
             start[name] = value;
         }
-        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, need: None }
+        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, pace_us: 0, need: None }
     }
 
     /// It also closes one without a goodbye.
     pub fn bare_close(mut self) -> Self {
         self.written.start()["probe"]["bare_close"] = json!(true);
+        self
+    }
+
+    /// It rests between two connections.
+    pub fn pace(mut self, pace_us: u64) -> Self {
+        self.written.start()["probe"]["pace_us"] = json!(pace_us);
+        self.pace_us = pace_us;
         self
     }
 
@@ -67,9 +75,12 @@ impl Probing {
 
     pub fn step(mut self, phase: &str, attempt: u32) -> Self {
         self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
-        if phase == "hold" {
-            self.rest_us = 61_000_000;
-        }
+        self.rest_us = match phase {
+            "hold" => 61_000_000,
+            "count" if attempt > 1 => self.pace_us,
+            "confirm" => 2 * self.pace_us,
+            _ => 0,
+        };
         self
     }
 
@@ -91,10 +102,15 @@ impl Probing {
     }
 
     /// A step that signs out of one, and waits two seconds.
-    pub fn release(mut self) -> Self {
+    pub fn release(self) -> Self {
+        self.release_after(2_000_000)
+    }
+
+    /// The same, with a wait that the server asked for.
+    pub fn release_after(mut self, rest_us: u64) -> Self {
         self = self.step("release", 1);
         self.sign_out("by-hand");
-        self.rest_us = 2_000_000;
+        self.rest_us = rest_us;
         self
     }
 
@@ -102,6 +118,18 @@ impl Probing {
     pub fn release_again(mut self) -> Self {
         self = self.step("release", 2);
         self.rest_us = 28_000_000;
+        self
+    }
+
+    /// One more, with nothing given back.
+    pub fn confirm(self) -> Self {
+        self.step("confirm", 1).all_answer()
+    }
+
+    /// The same, after a wait that the server asked for.
+    pub fn confirm_after(mut self, rest_us: u64) -> Self {
+        self = self.confirm();
+        self.rest_us = rest_us;
         self
     }
 
@@ -163,6 +191,14 @@ impl Probing {
         let at = began + 7000;
         (event["at_us"], event["failed_us"]) = (json!(at), json!(at));
         event["sign_in_attempted"] = json!(stage == "auth");
+        // What it did not come to took no time.
+        let came_to = |phase: &str| match phase {
+            "connect" => !matches!(stage, "resolve" | "connect"),
+            _ => matches!(stage, "auth"),
+        };
+        for phase in ["connect", "greeting"] {
+            event["dial_us"][phase] = if came_to(phase) { json!(1000) } else { Value::Null };
+        }
         event["failure"] = failure(kind, stage, "it was refused", line);
         self.written.dispose(connection, "never-opened");
         self
@@ -183,6 +219,24 @@ impl Probing {
         let newest = self.open.len() - 1;
         self.noop(newest, Some(failure(kind, "operation", "it was refused", Some(line))));
         self.sign_out("by-hand");
+        self
+    }
+
+    /// That one of the open ones does not answer, and is given up.
+    pub fn silent(mut self, number: usize) -> Self {
+        for at in 0..number {
+            self.noop(at, None);
+        }
+        let why = failure("timeout", "operation", "no answer within 30 s", None);
+        self.dropped(number, why);
+        self.open.remove(number);
+        self
+    }
+
+    /// The server is seen to have closed that one of the open ones.
+    pub fn gone(mut self, number: usize) -> Self {
+        self.hung_up(number);
+        self.open.remove(number);
         self
     }
 
@@ -220,28 +274,37 @@ impl Probing {
                 self.noop(at, None);
             }
         }
-        let bytes = |line: &mut Value| (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
-        let (connection, carried) = self.open[number];
         if self.imap() {
-            let known = self.written.known();
-            self.written.dispose(connection, "broken");
-            let line = self.written.close(connection, "discarded");
-            line["carried"] = json!(carried + 1);
-            bytes(line);
             let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
-            self.noop(number, Some(bye));
-            let noop = self.written.lines.last_mut().unwrap();
-            noop["issued_after"] = json!(known);
-            noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
+            self.dropped(number, bye);
         } else {
-            self.written.dispose(connection, "by-hand");
-            let gone = failure("closed", "logout", "the server closed the connection without a word", None);
-            let line = self.written.close_by(connection, "hung-up", gone);
-            line["carried"] = json!(0);
-            bytes(line);
+            self.hung_up(number);
         }
         self.open.remove(number);
         self
+    }
+
+    /// The command of that one fails, and the session is given up for it.
+    fn dropped(&mut self, number: usize, why: Value) {
+        let (connection, carried) = self.open[number];
+        let known = self.written.known();
+        self.written.dispose(connection, "broken");
+        let line = self.written.close(connection, "discarded");
+        line["carried"] = json!(carried + 1);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
+        self.noop(number, Some(why));
+        let noop = self.written.lines.last_mut().unwrap();
+        noop["issued_after"] = json!(known);
+        noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
+    }
+
+    fn hung_up(&mut self, number: usize) {
+        let (connection, carried) = self.open[number];
+        self.written.dispose(connection, "by-hand");
+        let gone = failure("closed", "logout", "the server closed the connection without a word", None);
+        let line = self.written.close_by(connection, "hung-up", gone);
+        line["carried"] = json!(carried);
+        (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));
     }
 
     /// So many are let in, and answer.

@@ -233,6 +233,11 @@ impl Peer {
         }
     }
 
+    /// Its socket, to end the session from elsewhere.
+    pub fn socket(&self) -> TcpStream {
+        self.tcp.try_clone().unwrap()
+    }
+
     /// What is dropped from now on is reset, and not closed.
     pub fn reset(&mut self) {
         socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).unwrap();

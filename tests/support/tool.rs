@@ -146,7 +146,8 @@ pub fn end(lines: &mut [Value]) {
     let interrupted = end["interrupted"].as_i64().and_then(|signal| i32::try_from(signal).ok());
     let still_open = end["connections"]["still_open"].as_u64().unwrap() as usize;
     let held_up = end["held_up_us"].as_u64().map(Micros);
-    let ending = Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, still_open, held_up };
+    let ending =
+        Ending { elapsed: Micros(end["at_us"].as_u64().unwrap()), interrupted, is_unread: false, still_open, held_up };
     judge.end(ending);
     let (summary, policy) = (judge.summary(), Policy::deserialize(&end["judged_by"]).unwrap());
     let mut due = json!(run_end(ending, &summary, &judge.verdict(&summary, &policy), policy));

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap_complete::Shell;
 
 use mailconn::allocator::{Mode, UnknownMode};
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
@@ -42,6 +43,11 @@ pub(super) fn modes() -> impl TypedValueParser<Value = Mode> {
         ),
     ];
     one_of(choices.map(|(mode, means, aliases)| PossibleValue::new(mode.name()).help(means).aliases(aliases)))
+}
+
+/// The shells that `completions` knows.
+pub(super) fn shells() -> impl TypedValueParser<Value = Shell> {
+    one_of(["bash", "zsh", "fish", "powershell"].map(PossibleValue::new))
 }
 
 /// `--lock`.

@@ -7,6 +7,11 @@ use clap::Args;
 use super::reach::ServerArgs;
 use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
+use mailconn::report::known;
+
+fn asked_for() -> String {
+    known::asked_for().collect::<Vec<_>>().join(", ")
+}
 
 /// The flags of `mailconn limits`.
 #[derive(Debug, Args)]
@@ -37,7 +42,11 @@ pub struct LimitsArgs {
     #[arg(long, value_name = "N", help_heading = "Probe")]
     pub need: Option<usize>,
     /// Probe a provider that is known to block accounts for what looks unusual
-    #[arg(long, help_heading = "Probe")]
+    #[arg(
+        long,
+        help_heading = "Probe",
+        help = format!("Probe a provider that is known to block accounts for what looks unusual: {}", asked_for())
+    )]
     pub yes: bool,
 
     /// How to reach it.

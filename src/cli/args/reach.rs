@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::choices;
-use super::times::{duration, positive};
+use super::times::{duration, positive, round_trip};
 use mailconn::protocol::{TlsVersion, Way};
 use mailconn::sandbox::{Like, Limit, Maildrops};
 
@@ -61,6 +61,12 @@ pub struct ServerArgs {
     /// How late the sandbox sends each reply
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
+    /// Have the sandbox as far away as a round trip of this length, like 80ms: each direction takes half of it
+    ///
+    /// A dial takes what it would take over a network: the greeting comes after two round trips, one of them for TCP. Then each
+    /// command takes one, TLS and the sign-in their own. What is under way does not wait for each other.
+    #[arg(long, value_name = "TIME", value_parser = round_trip, help_heading = "Server")]
+    pub rtt: Option<Duration>,
 
     /// How long a dial may take, from the name's resolution to the sign-in [default: 10s; with POP3 15s, since servers wait
     /// for a locked maildrop]

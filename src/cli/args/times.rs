@@ -5,6 +5,9 @@ use std::time::Duration;
 /// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
+/// The client's goodbyes have less than a second, and each takes a round trip.
+const FARTHEST: Duration = Duration::from_millis(500);
+
 /// `20ms`, `2s`, `1m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let time =
@@ -16,4 +19,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn positive(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
+}
+
+/// The same, of what lies between a client and its server.
+pub(super) fn round_trip(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > FARTHEST {
+        Err("give at most 500ms: no server on this planet is farther away".to_owned())
+    } else {
+        Ok(time)
+    }
 }

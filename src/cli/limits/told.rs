@@ -15,23 +15,32 @@ use mailconn::report::{ProgressKind, attempt_line};
 
 /// Says what the server is asked for at most, and what is documented of it. The server in the box has no other clients.
 pub fn tell_budget(probe: &Probe, account: &Settings, provider: Option<&Known>, in_the_box: bool) {
-    let Budget { connections, sign_ins, refused, rests } = Budget::of(probe);
-    let rests = format_duration(Duration::from_secs(rests.as_secs()));
+    let endpoint = &account.endpoint;
+    let Budget { connections, sign_ins, refused, commands, rests } = Budget::of(probe, endpoint.protocol);
     let (dials, whose) =
-        if account.endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
+        if endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
     let meanwhile =
         if in_the_box { String::new() } else { format!("; until it ends, other clients {whose} may be refused") };
     stderr::complain(&format!(
-        "{}: up to about {rests}, at most {connections} connections at once, {sign_ins} {dials}, {refused} refused \
-         attempts{meanwhile}; all are signed out at the end",
-        account.endpoint
+        "{endpoint}: up to about {} (more if the server is slow or asks for a wait), at most {connections} connections at once, \
+         {sign_ins} {dials}, {refused} refused attempts, {commands} NOOPs{meanwhile}; all are signed out at the end",
+        in_words(rests)
     ));
-    tell_documented(provider, account.endpoint.protocol);
+    tell_documented(provider, endpoint.protocol);
+}
+
+/// `1 min 5 s`, in whole seconds.
+fn in_words(time: Duration) -> String {
+    match (time.as_secs() / 60, time.as_secs() % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
 }
 
 fn tell_documented(known: Option<&Known>, protocol: Protocol) {
-    if let Some(documented) = known.and_then(|known| known.documented(protocol)) {
-        stderr::complain(&documented);
+    if let Some(known) = known {
+        stderr::complain(&known.documented(protocol));
     }
 }
 
@@ -54,17 +63,18 @@ impl Attempts {
 
     /// Says the attempts before that step.
     fn say_until(&mut self, step: Option<ProbeStep>, judge: &Judge) {
-        for attempt in judge.attempts().iter().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
-            stderr::complain(&attempt_line(attempt));
+        for attempt in judge.attempts().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
+            stderr::complain(&attempt_line(&attempt));
             self.said += 1;
         }
     }
 
     fn begins(&self, step: ProbeStep, judge: &Judge) {
-        let open = judge.attempts().last().map_or(0, |attempt| attempt.open);
+        let open = judge.attempts().next_back().map_or(0, |attempt| attempt.open);
         let what = match (step.phase, step.attempt) {
             (ProbePhase::Hold, _) => format!("all are held for {}, then one more attempt", format_duration(self.hold)),
             (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
+            (ProbePhase::Confirm, _) => "one more attempt, with nothing given back".to_owned(),
             (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
             (ProbePhase::Release | ProbePhase::BareClose, _) => "one more attempt, 30 s after that".to_owned(),
             (ProbePhase::End, _) if open > 0 => "all are signed out".to_owned(),

@@ -1,76 +1,74 @@
-//! A probe's steps: each follows from what the ones before it came to, and dials once.
+//! A probe's steps: each follows from what the ones before it came to, rests as long as it has to, and dials once. What was
+//! refused was refused at a stage that its dial came to.
 
 use super::checks::Rule;
-use super::seen::Seen;
-use crate::event::{Event, Micros, Probe, ProbePhase, ProbeStep, What};
-use crate::judge::limits::{Course, may_end, may_follow};
+use super::seen::{Seen, began};
+use crate::event::{Dial, Event, Micros, ProbePhase, ProbeStep, SessionRefused, What};
+use crate::judge::limits::{Before, Course, NextStep, next_step};
 use crate::ledger::Analysis;
+use crate::protocol::{Protocol, Stage};
 
 /// What is rested is measured by another clock.
 const SLACK: Micros = Micros(50_000);
-
-/// How long the probe rests in that step before it dials, at least.
-const fn rest(probe: &Probe, step: ProbeStep) -> Micros {
-    match (step.phase, step.attempt) {
-        (ProbePhase::Count, 2..) => probe.pace_us,
-        (ProbePhase::Hold, _) => probe.hold_us,
-        (ProbePhase::Release | ProbePhase::BareClose, 1) => Micros(2_000_000),
-        _ => Micros(0),
-    }
-}
 
 /// What the probe did so far.
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
     course: Course,
     step_began: Micros,
+    /// What was to come before the dial of the step; none if the step was not due.
+    due: Option<Before>,
     greeted: bool,
+    /// Whether one has signed in without a token. A dial with one may fetch another, and begin anew.
+    has_no_token: bool,
 }
 
 impl Conduct {
     pub(super) fn see(&mut self, seen: &mut Seen<'_>, event: &Event) {
-        let Some(probe) = seen.start.probe else {
+        if seen.start.probe.is_none() {
             if matches!(seen.what, What::ProbeStep(_) | What::ServerGreeted(_)) {
                 seen.check(Rule::Probe, false, || "the run is no probe".to_owned());
             }
             return;
-        };
+        }
         match seen.what {
-            What::ProbeStep(step) => self.begins(seen, &probe, *step),
-            What::SessionOpened(opened) => self.dials(seen, &probe, opened.began_us),
-            What::SessionRefused(refused) => self.dials(seen, &probe, event.at - refused.took_us),
+            What::ProbeStep(step) => self.begins(seen, *step),
+            What::SessionOpened(opened) => {
+                self.has_no_token |= opened.signed_in_by.is_none_or(|by| !matches!(by, "OAUTHBEARER" | "XOAUTH2"));
+                self.dials(seen, opened.began_us);
+            }
+            What::SessionRefused(refused) => {
+                self.dials(seen, began(seen.at, seen.what));
+                self.refused(seen, refused);
+            }
             What::ServerGreeted(_) => {
                 let first = !std::mem::replace(&mut self.greeted, true) && self.course.steps().len() == 1;
                 seen.check(Rule::Probe, first, || "the server greets a probe once, in its first step".to_owned());
             }
             _ => {}
         }
-        if matches!(seen.what, What::ProbeStep(_)) {
-            self.step_began = event.at;
-        }
         self.course.see(event, seen.known);
     }
 
-    fn begins(&self, seen: &mut Seen<'_>, probe: &Probe, step: ProbeStep) {
-        let steps = self.course.steps();
-        let last = steps.last();
-        let follows = match step.phase {
-            ProbePhase::End => step.attempt == 1 && may_end(probe, steps),
-            _ => may_follow(probe, steps, step),
+    fn begins(&mut self, seen: &mut Seen<'_>, step: ProbeStep) {
+        let outcomes = self.course.outcomes(seen.start.protocol);
+        let next = outcomes.zip(seen.start.probe).map(|(outcomes, probe)| next_step(&probe, &outcomes));
+        let follows = match (next, step.phase) {
+            (None, _) => false,
+            (Some(None), ProbePhase::End) => step.attempt == 1,
+            (Some(next), _) => next.is_some_and(|next| next.step == step),
         };
         seen.check(Rule::Probe, follows, || {
-            let last = last.map_or_else(|| "nothing".to_owned(), |last| last.step.to_string());
+            let last = self.course.steps().last().map_or_else(|| "nothing".to_owned(), |last| last.step.to_string());
             format!("{step} does not follow from {last} and what that came to")
         });
+        self.due = next.flatten().filter(|_| follows).map(|NextStep { before, .. }| before);
+        self.step_began = seen.at;
     }
 
-    fn dials(&self, seen: &mut Seen<'_>, probe: &Probe, began: Micros) {
-        let rested = began - self.step_began + SLACK;
-        if let Some(step) = self.course.steps().last().map(|step| step.step) {
-            let due = rest(probe, step);
-            seen.check(Rule::Probe, rested >= due, || format!("{step} dials before it has rested {due:.1}"));
-        }
-        let step = self.course.steps().last();
+    fn dials(&self, seen: &mut Seen<'_>, began: Micros) {
+        let steps = self.course.steps();
+        let step = steps.last();
         let is_free = step.is_some_and(|step| step.dial.is_none() && step.step.phase != ProbePhase::End);
         seen.check(Rule::Probe, is_free, || match step {
             Some(step) => format!("{} dials once more, or at all", step.step),
@@ -78,5 +76,38 @@ impl Conduct {
         });
         let closed = step.is_none_or(|step| !step.step.closes_one() || step.closed.is_some());
         seen.check(Rule::Probe, closed, || "a connection was to be closed before that dial, and none was".to_owned());
+        let (Some(step), Some(due)) = (step, self.due) else { return };
+        let (since, rest) = match due {
+            Before::Rest(rest) | Before::Hold(rest) => (self.step_began, rest),
+            Before::Close(_, rest) | Before::SinceClose(rest) => {
+                (steps.iter().rev().find_map(|step| step.closed).unwrap_or(self.step_began), rest)
+            }
+        };
+        seen.check(Rule::Probe, began + SLACK >= since + rest, || {
+            format!("{} dials at {began:.1}, before it has rested {rest:.1} since {since:.1}", step.step)
+        });
+    }
+
+    /// A dial that came to no greeting has no answer to its sign-in, and one that sent its credentials had been greeted.
+    fn refused(&self, seen: &mut Seen<'_>, it: &SessionRefused) {
+        let Dial { connect, tls, greeting, .. } = it.dial_us;
+        let stage = it.failure.stage;
+        let has_sent = it.sign_in_attempted && self.has_no_token;
+        let came_to_it = match stage {
+            Stage::Resolve => connect.is_none() && !has_sent,
+            // One that was reset as it opened may have been open for a moment.
+            Stage::Connect => tls.is_none() && greeting.is_none() && !has_sent,
+            Stage::Tls => connect.is_some() && !has_sent,
+            // SMTP's EHLO is at that stage, too.
+            Stage::Greeting => {
+                let is_greeted = greeting.is_some() && seen.start.protocol != Protocol::Smtp;
+                connect.is_some() && !is_greeted && !has_sent
+            }
+            Stage::Auth => greeting.is_some(),
+            Stage::Wait | Stage::Operation | Stage::Logout => true,
+        };
+        seen.check(Rule::Probe, came_to_it, || {
+            format!("{} was refused at {stage}, its dial says otherwise", it.session)
+        });
     }
 }

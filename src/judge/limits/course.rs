@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
+use super::next::{DialOutcome, Failed, Outcome};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, ProbePhase, ProbeStep, Release, SessionClosed, What};
 use crate::judge::findings::is_for_idling;
-use crate::judge::{may_be_limit, refuses_after_all};
+use crate::judge::{falls_silent, may_be_limit, refuses_after_all};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Protocol};
 
 /// The most steps that are kept: a probe of more says nothing new.
 const KEPT: usize = 4096;
@@ -32,6 +33,8 @@ pub struct Attempt {
     pub open: usize,
     /// The sessions that the server had ended by then, and that were found so in its step.
     pub ended: Vec<SessionId>,
+    /// The session that did not answer when it was looked at; null if all did.
+    pub silent: Option<SessionId>,
 }
 
 fn text<S: Serializer>(step: &ProbeStep, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,28 +44,32 @@ fn text<S: Serializer>(step: &ProbeStep, serializer: S) -> Result<S::Ok, S::Erro
 /// The steps so far.
 #[derive(Debug, Default)]
 pub(in crate::judge) struct Course {
-    steps: Vec<Step>,
+    steps: Vec<StepSeen>,
     /// By the events that opened them.
     open: BTreeMap<u64, SessionId>,
-    /// The session that was just dropped: it broke, and the operation that broke it is told of next.
-    dropped: Option<SessionId>,
+    /// The session that was just dropped, and whether it was the oldest: it broke, and the operation that broke it is told of
+    /// next.
+    dropped: Option<(SessionId, bool)>,
     /// Every session that the server ended.
     ended: BTreeSet<SessionId>,
 }
 
 /// A step, as far as it came.
 #[derive(Debug)]
-pub(in crate::judge) struct Step {
+pub(in crate::judge) struct StepSeen {
     pub(in crate::judge) step: ProbeStep,
-    /// How many were open when it began, and the first and the last of them.
+    /// How many were open when it began, and the last of them.
     pub(super) before: usize,
-    oldest: Option<SessionId>,
     newest: Option<SessionId>,
     /// When it closed one itself.
     pub(in crate::judge) closed: Option<Micros>,
     pub(in crate::judge) dial: Option<Dialled>,
     /// The sessions that were found to have been ended by the server, and how.
     pub(super) ended: BTreeMap<SessionId, Failure>,
+    /// Whether each of those was the oldest when it ended.
+    ends_oldest: bool,
+    /// The session that did not answer, and why.
+    pub(super) silent: Option<(SessionId, Failure)>,
 }
 
 /// A dial.
@@ -73,6 +80,8 @@ pub(in crate::judge) struct Dialled {
     pub(super) took: Micros,
     pub(super) phases: Dial,
     failure: Option<Failure>,
+    /// How many were open when it came.
+    pub(super) beside: usize,
     /// Whether others were open, or one was just given back.
     holds_others: bool,
     sign_in_attempted: bool,
@@ -82,16 +91,15 @@ impl Analysis for Course {
     fn see(&mut self, event: &Event, known: &Ledger) {
         match &event.what {
             What::ProbeStep(step) if self.steps.len() < KEPT => {
-                let mut open = self.open.values().copied();
-                let (oldest, newest) = (open.next(), open.next_back());
-                self.steps.push(Step {
+                self.steps.push(StepSeen {
                     step: *step,
                     before: self.open.len(),
-                    oldest,
-                    newest: newest.or(oldest),
+                    newest: self.open.last_key_value().map(|(_, session)| *session),
                     closed: None,
                     dial: None,
                     ended: BTreeMap::new(),
+                    ends_oldest: true,
+                    silent: None,
                 });
             }
             What::SessionOpened(it) => {
@@ -101,6 +109,7 @@ impl Analysis for Course {
                     took: it.signed_in_us - it.began_us,
                     phases: it.dial_us,
                     failure: None,
+                    beside: self.open.len(),
                     holds_others: self.holds_others(self.open.len()),
                     sign_in_attempted: true,
                 });
@@ -114,21 +123,20 @@ impl Analysis for Course {
                     took: it.failed_us - began,
                     phases: it.dial_us,
                     failure: Some(it.failure.clone()),
+                    beside: it.open,
                     holds_others: self.holds_others(it.open),
                     sign_in_attempted: it.sign_in_attempted,
                 });
             }
             What::Operation(it) => {
                 if let (Some(failure), Some(session)) = (&it.failure, it.session) {
-                    let ended = self.dropped == Some(session);
-                    if refuses_after_all(failure.kind, ended) && !self.refuses_newest(session, failure) && ended {
-                        self.lost(session, failure);
-                    }
+                    self.looked_at(session, failure);
                 }
             }
             What::SessionClosed(it) => {
-                self.closed(it, event.at);
-                self.dropped = Some(it.session).filter(|_| it.closed == HowClosed::Discarded);
+                let is_oldest = self.open.first_key_value().is_some_and(|(_, oldest)| *oldest == it.session);
+                self.closed(it, event.at, is_oldest);
+                self.dropped = Some((it.session, is_oldest)).filter(|_| it.closed == HowClosed::Discarded);
                 if let Some(session) = known.session(it.session) {
                     self.open.remove(&session.opened);
                 }
@@ -139,11 +147,16 @@ impl Analysis for Course {
 }
 
 impl Course {
-    pub(in crate::judge) fn steps(&self) -> &[Step] {
+    pub(in crate::judge) fn steps(&self) -> &[StepSeen] {
         &self.steps
     }
 
-    pub(super) fn of(&self, phase: ProbePhase) -> Vec<&Step> {
+    /// What each step came to; none if one of them has not dialled, or was the last of all.
+    pub(in crate::judge) fn outcomes(&self, protocol: Protocol) -> Option<Vec<Outcome>> {
+        self.steps.iter().map(|step| step.outcome(protocol)).collect()
+    }
+
+    pub(super) fn of(&self, phase: ProbePhase) -> Vec<&StepSeen> {
         self.steps.iter().filter(|step| step.step.phase == phase).collect()
     }
 
@@ -152,12 +165,12 @@ impl Course {
         self.ended.len()
     }
 
-    pub(super) fn attempts(&self) -> Vec<Attempt> {
-        self.steps.iter().filter_map(Step::attempt).collect()
+    pub(super) fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
+        self.steps.iter().filter_map(StepSeen::attempt)
     }
 
     /// From the beginning of the first dial to the end of that step's.
-    pub(super) fn within(&self, step: &Step) -> Micros {
+    pub(super) fn within(&self, step: &StepSeen) -> Micros {
         let first = self.steps.iter().find_map(|step| step.dial.as_ref()).map(|dial| dial.began);
         step.dial.as_ref().map(|dial| dial.began + dial.took - first.unwrap_or_default()).unwrap_or_default()
     }
@@ -166,7 +179,7 @@ impl Course {
     pub(super) fn release(&self, phase: ProbePhase) -> Option<Release> {
         let steps = self.of(phase);
         let closed = steps.first()?.closed?;
-        let after = |step: &&Step| step.dial.as_ref().map(|dial| dial.began + dial.took - closed);
+        let after = |step: &&StepSeen| step.dial.as_ref().map(|dial| dial.began + dial.took - closed);
         let let_in = steps.iter().find(|step| step.was_let_in()).and_then(after);
         let refused = steps.iter().rfind(|step| step.refusal().is_some()).and_then(after);
         Some(Release { free_after_us: let_in, taken_after_us: refused })
@@ -192,16 +205,34 @@ impl Course {
         true
     }
 
+    /// Its command failed.
+    fn looked_at(&mut self, session: SessionId, how: &Failure) {
+        let dropped = self.dropped.filter(|(it, _)| *it == session);
+        if refuses_after_all(how.kind, dropped.is_some()) {
+            if !self.refuses_newest(session, how)
+                && let Some((_, is_oldest)) = dropped
+            {
+                self.lost(session, how, is_oldest);
+            }
+        } else if dropped.is_some()
+            && falls_silent(how.kind)
+            && let Some(step) = self.steps.last_mut()
+        {
+            step.silent.get_or_insert_with(|| (session, how.clone()));
+        }
+    }
+
     /// The server ended one that was held.
-    fn lost(&mut self, session: SessionId, how: &Failure) {
+    fn lost(&mut self, session: SessionId, how: &Failure, is_oldest: bool) {
         if self.ended.insert(session)
             && let Some(step) = self.steps.last_mut()
         {
             step.ended.insert(session, how.clone());
+            step.ends_oldest &= is_oldest;
         }
     }
 
-    fn closed(&mut self, it: &SessionClosed, at: Micros) {
+    fn closed(&mut self, it: &SessionClosed, at: Micros, is_oldest: bool) {
         let Some(step) = self.steps.last_mut() else { return };
         let is_its_own = step.newest == Some(it.session);
         if step.step.closes_one() && is_its_own {
@@ -212,12 +243,12 @@ impl Course {
         if let Some(failure) = failure.filter(|_| !by_design)
             && !self.refuses_newest(it.session, failure)
         {
-            self.lost(it.session, failure);
+            self.lost(it.session, failure, is_oldest);
         }
     }
 }
 
-impl Step {
+impl StepSeen {
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
     }
@@ -245,14 +276,14 @@ impl Step {
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
     }
 
-    pub(super) fn lost_the_oldest(&self) -> bool {
-        self.ended.len() == 1 && self.oldest.is_some_and(|oldest| self.ended.contains_key(&oldest))
+    pub(super) const fn lost_the_oldest(&self) -> bool {
+        self.ends_oldest
     }
 
-    /// In what way the server ended all of several.
+    /// In what way the server ended all that were open: it went away. One that is ended for the newest may be the oldest.
     pub(super) fn went_away(&self) -> Option<&Failure> {
-        let all = self.before > 1 && self.ended.len() >= self.before;
-        self.ended.values().next().filter(|_| all && self.step.phase != ProbePhase::End)
+        let all = self.ended.len() >= self.before && (self.before > 1 || !self.was_let_in());
+        self.ended.values().next().filter(|_| all)
     }
 
     fn attempt(&self) -> Option<Attempt> {
@@ -265,7 +296,20 @@ impl Step {
             failure: dial.failure.clone(),
             open: self.open_after(),
             ended: self.ended.keys().copied().collect(),
+            silent: self.silent.as_ref().map(|(session, _)| *session),
         })
+    }
+
+    fn outcome(&self, protocol: Protocol) -> Option<Outcome> {
+        let dial = self.dial.as_ref()?;
+        let came_to = match &dial.failure {
+            None => DialOutcome::LetIn { took: dial.took },
+            Some(failure) => {
+                DialOutcome::Failed(Failed::of(failure, dial.sign_in_attempted, dial.holds_others, Some(protocol)))
+            }
+        };
+        let (open, ended) = (self.open_after(), self.ended.len());
+        Some(Outcome { step: self.step, dial: came_to, open, ended, is_silent: self.silent.is_some() })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whose connections a limit counts together: by the server's words, else by the stage at which it refuses.
+//! Whose connections a limit counts together: by the server's words; where they are silent, a refusal
+//! before the sign-in is for no user.
 
 use std::net::IpAddr;
 
@@ -8,21 +9,12 @@ use crate::protocol::{Failure, Stage};
 
 /// What a refusal says of whose connections it counts. `user` is who signs in.
 pub(super) fn of(failure: &Failure, user: &str, stage: Option<Stage>) -> Vec<Scope> {
-    let stated = lines(failure).find_map(|line| stated_scope(line, user));
-    match stated {
+    match lines(failure).find_map(|line| stated_scope(line, user)) {
         Some(scope) => vec![scope],
-        // A server that says nothing may have looked at the user, or have no process left for anybody.
-        None if stage == Some(Stage::Auth) && lines(failure).next().is_none() => Scope::ALL.to_vec(),
-        None => by_stage(stage),
-    }
-}
-
-/// Before the sign-in the server does not know the user.
-pub(super) fn by_stage(stage: Option<Stage>) -> Vec<Scope> {
-    match stage {
+        // Before the sign-in the server does not know the user.
+        None if stage.is_some_and(|stage| stage < Stage::Auth) => vec![Scope::Address, Scope::Server],
+        // From then on it may have looked at the user, or count all that are signed in.
         None => Scope::ALL.to_vec(),
-        Some(stage) if stage < Stage::Auth => vec![Scope::Address, Scope::Server],
-        Some(_) => vec![Scope::User, Scope::UserAndAddress],
     }
 }
 

@@ -2,23 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::{Attempt, Before, Goodbye, Refused, Seen, Step, next};
 use crate::allocator::{Connection, Error};
 use crate::event::{Probe, ProbePhase, ProbeStep};
-use crate::judge::refuses_after_all;
+use crate::judge::{
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, next_step, refuses_after_all,
+};
 use crate::protocol::{Failure, ImapOperation, Job, Operation, Pop3Operation, Protocol, SmtpOperation};
 use crate::workload::{Issuer, Recorded, Recording};
 
 /// A server that ends one connection for another may do so a moment after it let the other in.
 const SETTLES: Duration = Duration::from_millis(50);
+/// Some do so up to a second later. That is waited for where one was ended, and before it is said that none was.
+const SETTLES_LATE: Duration = Duration::from_millis(1200);
 
-/// What becomes of a connection that was let in.
-enum Newest {
+/// What an open connection came to when it was looked at.
+enum Look {
     GoesOn,
-    /// The server refuses it after all: it is no longer there.
-    Refused(Failure),
-    /// It broke otherwise, or hangs.
-    GivenUp,
+    /// The server does not serve it, and leaves it open.
+    Unserved(Failure),
+    /// The server ended it; in what way, if it was asked.
+    Ended(Option<Failure>),
+    /// It did not answer in time, or not in its protocol.
+    Silent,
 }
 
 /// Every connection that is open, and what was seen so far.
@@ -28,21 +33,24 @@ pub(super) struct Conductor<'a> {
     issuer: Issuer<'a>,
     /// In the order in which they were opened.
     open: Vec<Connection<Recording>>,
-    seen: Vec<Seen>,
+    seen: Vec<Outcome>,
     /// When the probe last ended a connection.
     closed_at: Instant,
+    /// What the step under way has found so far: how many the server has ended, and whether one did not answer.
+    ended: usize,
+    is_silent: bool,
 }
 
 impl<'a> Conductor<'a> {
     pub(super) const fn new(probe: Probe, protocol: Protocol, issuer: Issuer<'a>, now: Instant) -> Self {
-        Self { probe, protocol, issuer, open: Vec::new(), seen: Vec::new(), closed_at: now }
+        Self { probe, protocol, issuer, open: Vec::new(), seen: Vec::new(), closed_at: now, ended: 0, is_silent: false }
     }
 
     /// Takes every step, and returns what is open then. An interrupted probe stops where it is, without a last step.
     pub(super) fn conduct(mut self) -> Vec<Connection<Recording>> {
-        while let Some(step) = next(&self.probe, &self.seen) {
-            match self.take(step) {
-                Some(seen) => self.seen.push(seen),
+        while let Some(next) = next_step(&self.probe, &self.seen) {
+            match self.take(next) {
+                Some(outcome) => self.seen.push(outcome),
                 None => return self.open,
             }
         }
@@ -51,44 +59,61 @@ impl<'a> Conductor<'a> {
     }
 
     /// What the step came to; none if it was interrupted.
-    fn take(&mut self, Step { mark, before }: Step) -> Option<Seen> {
+    fn take(&mut self, NextStep { step, before }: NextStep) -> Option<Outcome> {
         if self.is_interrupted() {
             return None;
         }
-        self.issuer.recorder.record(mark);
-        let mut ended = 0;
+        self.issuer.recorder.record(step);
+        (self.ended, self.is_silent) = (0, false);
         match before {
-            Before::Rest(rest) => self.rest(rest)?,
+            Before::Rest(rest) => self.rest(rest.duration())?,
             Before::Hold(hold) => {
-                self.rest(hold)?;
-                ended += self.look(self.open.len());
+                self.rest(hold.duration())?;
+                self.look(self.open.len());
             }
             Before::Close(goodbye, rest) => {
                 self.close_newest(goodbye);
-                self.rest(rest)?;
+                self.rest(rest.duration())?;
             }
-            Before::SinceClose(rest) => self.rest(rest.saturating_sub(self.closed_at.elapsed()))?,
+            Before::SinceClose(rest) => self.rest(rest.duration().saturating_sub(self.closed_at.elapsed()))?,
         }
-        let mut attempt = self.attempt(mark.phase)?;
+        self.drop_ended();
+        let mut dial = self.dial(step.phase)?;
         let mut served = 0;
-        if let Attempt::LetIn { .. } = attempt {
+        if let DialOutcome::LetIn { .. } = dial {
             // What it costs the others is seen when those are looked at.
             match self.look_at_newest() {
-                Newest::GoesOn => served = 1,
-                Newest::GivenUp => {}
-                Newest::Refused(failure) => {
-                    attempt = Attempt::Refused(Refused::by(&failure, true, self.holds_others(mark.phase)));
+                Look::Unserved(failure) | Look::Ended(Some(failure)) => {
+                    dial = DialOutcome::Failed(self.failed(&failure, true, step.phase));
                 }
+                Look::Silent => self.is_silent = true,
+                Look::GoesOn | Look::Ended(None) => served = 1,
             }
         }
-        if mark.phase == ProbePhase::Count {
-            let others = self.open.len() - served;
-            if others > 0 {
-                self.rest(SETTLES)?;
-            }
-            ended += self.look(others);
+        if step.phase == ProbePhase::Count {
+            self.look_at_others(step, dial, served)?;
         }
-        (!self.is_interrupted()).then_some(Seen { mark, attempt, open: self.open.len(), ended })
+        let (open, ended, is_silent) = (self.open.len(), self.ended, self.is_silent);
+        (!self.is_interrupted()).then_some(Outcome { step, dial, open, ended, is_silent })
+    }
+
+    /// Looks at all but the newest, if that was let in: the server may have ended some for it. None if it was interrupted.
+    fn look_at_others(&mut self, step: ProbeStep, dial: DialOutcome, served: usize) -> Option<()> {
+        let was_let_in = matches!(dial, DialOutcome::LetIn { .. });
+        let is_known_to_end = self.ended > 0 || self.seen.last().is_some_and(|last| last.ended > 0);
+        let is_last = step.attempt >= self.probe.max;
+        if self.open.len() > served {
+            let late = was_let_in && (is_known_to_end || is_last);
+            self.rest(if late { SETTLES_LATE } else { SETTLES })?;
+            let before = self.ended;
+            self.look(self.open.len() - served);
+            if self.ended > before && !late && was_let_in {
+                // More may be about to end for those that were let in meanwhile.
+                self.rest(SETTLES_LATE)?;
+                self.look(self.open.len() - served);
+            }
+        }
+        Some(())
     }
 
     fn is_interrupted(&self) -> bool {
@@ -101,72 +126,71 @@ impl<'a> Conductor<'a> {
     }
 
     /// Dials once; none if it was called off.
-    fn attempt(&mut self, phase: ProbePhase) -> Option<Attempt> {
-        let began = Instant::now();
+    fn dial(&mut self, phase: ProbePhase) -> Option<DialOutcome> {
         match self.issuer.client.create_connection() {
             Ok(connection) => {
-                let signed_in =
-                    self.issuer.client.with_connection(&connection, |it| it.mail.established().signed_in_at);
+                let took = self.issuer.client.with_connection(&connection, |it| it.dial_took);
                 self.open.push(connection);
-                Some(Attempt::LetIn { took: signed_in.map_or_else(|_| began.elapsed(), |at| at - began) })
+                // Only the end of the client can be why it is not there.
+                took.ok().map(|took| DialOutcome::LetIn { took })
             }
             Err(Error::Connect { error, .. }) => {
-                let refused = Refused::by(&error.failure, error.sign_in_attempted, self.holds_others(phase));
-                Some(Attempt::Refused(refused))
+                Some(DialOutcome::Failed(self.failed(&error.failure, error.sign_in_attempted, phase)))
             }
             // The client was closed meanwhile: nobody else has it, and it has room for any number.
             Err(Error::Refused(_) | Error::WaitTimeout { .. }) => None,
         }
     }
 
-    /// Whether it has had others beside the newest, as long as it closed none; it has just given one back then.
-    const fn holds_others(&self, phase: ProbePhase) -> bool {
-        !self.open.is_empty() || matches!(phase, ProbePhase::Release | ProbePhase::BareClose)
+    /// It fails for those that are held, or for one that was just given back, or for neither.
+    fn failed(&self, failure: &Failure, sign_in_attempted: bool, phase: ProbePhase) -> Failed {
+        let holds_others = !self.open.is_empty() || matches!(phase, ProbePhase::Release | ProbePhase::BareClose);
+        Failed::of(failure, sign_in_attempted, holds_others, Some(self.protocol))
     }
 
     /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
-    fn look_at_newest(&mut self) -> Newest {
-        let Some(newest) = self.open.pop() else { return Newest::GivenUp };
-        let (goes_on, failure) = self.answers(&newest);
-        match failure.filter(|failure| refuses_after_all(failure.kind, !goes_on)) {
-            Some(failure) => {
-                newest.dispose();
-                Newest::Refused(failure)
-            }
-            None if goes_on => {
-                self.open.push(newest);
-                Newest::GoesOn
-            }
-            None => Newest::GivenUp,
+    fn look_at_newest(&mut self) -> Look {
+        let Some(newest) = self.open.pop() else { return Look::Silent };
+        let look = self.ask(&newest);
+        match look {
+            Look::GoesOn => self.open.push(newest),
+            Look::Unserved(_) | Look::Ended(_) => newest.dispose(),
+            Look::Silent => {}
         }
+        look
     }
 
-    /// Looks at so many of those that are open, from the oldest on, and says how many the server has ended. Those are no longer
-    /// there, nor is one that hangs.
-    fn look(&mut self, count: usize) -> usize {
+    /// Looks at so many of those that are open, from the oldest on. Those that the server has ended are no longer there, nor is
+    /// one that does not answer: the others are not asked then, since each may take as long.
+    fn look(&mut self, count: usize) {
         let newer = self.open.split_off(count);
-        let mut ended = 0;
         for connection in std::mem::take(&mut self.open) {
             // SMTP and POP3 servers may count commands, and end a session that has too many (Exim after ten without mail).
-            let (goes_on, failure) = match self.protocol {
-                Protocol::Imap => self.answers(&connection),
-                Protocol::Smtp | Protocol::Pop3 => (self.is_quiet(&connection), None),
-            };
-            if goes_on {
-                self.open.push(connection);
-            } else if failure.is_none_or(|failure| refuses_after_all(failure.kind, true)) {
-                ended += 1;
+            let asks = self.protocol == Protocol::Imap && !self.is_silent;
+            match if asks { self.ask(&connection) } else { self.heed(&connection) } {
+                Look::GoesOn | Look::Unserved(_) => self.open.push(connection),
+                Look::Ended(_) => self.ended += 1,
+                Look::Silent => self.is_silent = true,
             }
         }
         self.open.extend(newer);
-        ended
     }
 
-    /// Whether it goes on after one command, and why that was refused.
-    fn answers(&self, connection: &Connection<Recording>) -> (bool, Option<Failure>) {
+    /// Drops those of which the server is seen to have closed, without a command to any.
+    fn drop_ended(&mut self) {
+        for connection in std::mem::take(&mut self.open) {
+            match self.heed(&connection) {
+                Look::Ended(_) => self.ended += 1,
+                _ => self.open.push(connection),
+            }
+        }
+    }
+
+    /// Sends one command.
+    fn ask(&self, connection: &Connection<Recording>) -> Look {
         if self.is_interrupted() {
             // It is closed with all others.
-            return (true, None);
+            return Look::GoesOn;
         }
         let noop = match self.protocol {
             Protocol::Imap => Operation::Imap(ImapOperation::Noop),
@@ -174,31 +198,42 @@ impl<'a> Conductor<'a> {
             Protocol::Pop3 => Operation::Pop3(Pop3Operation::Noop),
         };
         let mut issued = self.issuer.issue(noop.name(), None, Some(connection));
-        let goes_on = match issued.lease() {
+        let is_broken = match issued.lease() {
             Ok(mut lease) => {
                 let Recorded { mail, .. } = &mut *lease;
                 issued.serve(mail, |mail| mail.run(noop, &Job::default()));
-                !mail.is_broken()
+                mail.is_broken()
             }
             // Only the end of the client can be why.
-            Err(_) => return (true, None),
+            Err(_) => return Look::GoesOn,
         };
         let failure = issued.operation.failure.as_deref().cloned();
         issued.record();
-        (goes_on, failure)
+        match failure {
+            Some(failure) if refuses_after_all(failure.kind, is_broken) => {
+                if is_broken {
+                    Look::Ended(Some(failure))
+                } else {
+                    Look::Unserved(failure)
+                }
+            }
+            Some(failure) if is_broken && falls_silent(failure.kind) => Look::Silent,
+            _ => Look::GoesOn,
+        }
     }
 
-    fn is_quiet(&self, connection: &Connection<Recording>) -> bool {
+    /// Hears whether it was closed.
+    fn heed(&self, connection: &Connection<Recording>) -> Look {
         if self.is_interrupted() {
-            return true;
+            return Look::GoesOn;
         }
         let hung_up = self.issuer.client.with_connection(connection, |recorded| recorded.mail.has_hung_up());
         if matches!(hung_up, Ok(true)) {
             // Its goodbye hears what the server said.
             connection.dispose();
-            return false;
+            return Look::Ended(None);
         }
-        true
+        Look::GoesOn
     }
 
     fn close_newest(&mut self, goodbye: Goodbye) {

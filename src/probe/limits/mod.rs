@@ -1,10 +1,9 @@
 //! How many connections a server gives: opened one after the other, each signed in and signed out again.
 //!
-//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far ([`plan`]). What it finds out
-//! is for a judge to say, from its events alone.
+//! A probe is a run of one worker whose steps are decided one by one, from what it saw so far. The judge has the rule for that:
+//! it holds a stored probe against the same one, and says what was found out, from the events alone.
 
 mod conduct;
-mod plan;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +13,8 @@ use conduct::Conductor;
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
-use crate::protocol::{self, DialEvent, MailConnector};
+use crate::judge::{most_attempts, most_refused, releases};
+use crate::protocol::{self, DialEvent, MailConnector, Protocol};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
 };
@@ -31,22 +31,32 @@ pub struct Budget {
     pub sign_ins: usize,
     /// Refused attempts.
     pub refused: usize,
+    /// Looks at open connections, a NOOP each.
+    pub commands: usize,
     /// What it rests in all, without the time that the server takes.
     pub rests: Duration,
 }
 
 impl Budget {
-    /// Of that probe.
+    /// Of that probe, over that protocol.
     #[must_use]
-    pub fn of(probe: &Probe) -> Self {
-        let refused = plan::most_refused(probe.bare_close);
+    pub fn of(probe: &Probe, protocol: Protocol) -> Self {
+        let refused = most_refused(probe.bare_close);
         let paces = u32::try_from(probe.max).unwrap_or(u32::MAX);
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
+        let sign_ins = most_attempts(probe.max, probe.bare_close);
+        let commands = match protocol {
+            // Each step of the count looks at all that are open, and once more where one was ended; so do the hold and the one
+            // that confirms. The others look at their newest.
+            Protocol::Imap => (1..=probe.max + 1).chain([probe.max; 2]).fold(sign_ins, usize::saturating_add),
+            Protocol::Smtp | Protocol::Pop3 => sign_ins,
+        };
         Self {
             connections: probe.max,
-            sign_ins: plan::most_attempts(probe.max, probe.bare_close),
+            sign_ins,
             refused,
-            rests: rests.saturating_add(plan::releases(probe.bare_close)),
+            commands,
+            rests: rests.saturating_add(releases(probe).duration()),
         }
     }
 }

@@ -69,6 +69,7 @@ const fn words(phase: ProbePhase) -> &'static str {
         ProbePhase::Count => "one more each",
         ProbePhase::Hold => "after a hold",
         ProbePhase::Release => "after a sign-out",
+        ProbePhase::Confirm => "all taken again",
         ProbePhase::BareClose => "after a bare close",
         ProbePhase::End => "the end",
     }

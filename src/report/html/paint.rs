@@ -83,7 +83,7 @@ const PAINTS: usize = TRACKS.len() * 6;
 /// All paints of a page. No two are told apart by colour alone.
 pub(super) fn paints(page: &str) -> Markup {
     html! {
-        svg width="0" height="0" aria-hidden="true" {
+        svg.paints width="0" height="0" aria-hidden="true" {
             defs {
                 pattern id=(format!("{page}pm")) width="800" height="12" patternUnits="userSpaceOnUse" { rect width="800" height="12" fill=(MAIN) {} }
                 @for number in 0..PAINTS {

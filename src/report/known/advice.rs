@@ -1,7 +1,8 @@
 //! What to set where a limit was met: in this client, in Thunderbird, on the server.
 
 use super::{Known, Setting, by_greeting, by_host};
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Scope};
+use crate::event::{KeptBy, LimitKind, LimitMet, Limits, SandboxOptions, Scope};
+use crate::judge::is_lock;
 use crate::protocol::Protocol;
 use crate::report::words::{many, span};
 
@@ -32,7 +33,7 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
             )
         }));
         advice.extend(count(most));
-        advice.extend(thunderbird(most, all.unwrap_or(most), protocol));
+        advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
     }
     if met.kind != LimitKind::Count {
         advice.extend(rate(given, met, known, protocol));
@@ -41,14 +42,26 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
     advice.extend(shared(met));
     advice.extend(match known {
         Some(known) => server(known, met, protocol),
-        None if met.kind == LimitKind::Rate => Some(
-            "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
-             smtpd_client_connection_rate_limit)."
-                .to_owned(),
-        ),
+        None if met.kind == LimitKind::Rate => {
+            let example = match protocol {
+                Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
+                Protocol::Imap | Protocol::Pop3 => "",
+            };
+            Some(format!("This raises it: the server's setting for rates, and not the one for connections{example}."))
+        }
         None => None,
     });
     advice
+}
+
+/// What lets more in where the sandbox's maildrop is locked.
+#[must_use]
+pub fn shared_maildrops(limits: &Limits, sandbox: &SandboxOptions) -> Option<String> {
+    let failure = limits.met.as_ref()?.failure.as_ref()?;
+    (sandbox.locks_maildrops && is_lock(failure)).then(|| {
+        "The sandbox locks a maildrop for one connection, as POP3 servers do: --sandbox-maildrops shared lets more in."
+            .to_owned()
+    })
 }
 
 fn are_left(number: u64) -> String {
@@ -80,19 +93,23 @@ fn count(most: u64) -> Vec<String> {
 }
 
 /// It keeps its connections open, on each device. `most` are free now, of `all`.
-fn thunderbird(most: u64, all: u64, protocol: Protocol) -> Option<String> {
+fn thunderbird(most: u64, all: u64, scopes: &[Scope], protocol: Protocol) -> Option<String> {
     if protocol != Protocol::Imap || most == 0 {
         return None;
     }
-    let devices = all / THUNDERBIRD;
-    let fits = match devices {
+    let fits = match all / THUNDERBIRD {
         0 => format!("set it to {all} or less"),
-        1 => "one device has room for that".to_owned(),
-        _ => format!("{devices} devices have room for that"),
+        1 => format!("leave it at {THUNDERBIRD} on one device; on two set it to {} each", all / 2),
+        devices => format!("leave it at {THUNDERBIRD} on up to {devices} devices"),
     };
+    let meanwhile = match all - most {
+        held if held > 0 && most < THUNDERBIRD => format!("; while others hold {held}, set it to {most} or less"),
+        _ => String::new(),
+    };
+    let whose = if scopes == [Scope::UserAndAddress] { "clients at this address" } else { "clients" };
     Some(format!(
-        "Thunderbird keeps up to {THUNDERBIRD} connections on each device (Account Settings > Server Settings > Advanced > \
-         Maximum number of server connections to cache): {fits}; all clients together must stay at {all}."
+        "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}{meanwhile}. \
+         All {whose} together must stay at {all}."
     ))
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::event::{LimitKind, LimitMet, Scope};
 use crate::protocol::{FailureKind, Protocol, Stage};
 
-pub use advice::advice;
+pub use advice::{advice, shared_maildrops};
 
 /// A server or a provider.
 #[derive(Debug, Deserialize)]
@@ -105,6 +105,11 @@ fn read() -> Result<Servers, toml::de::Error> {
     toml::from_str(include_str!("servers.toml"))
 }
 
+/// The names of those that are not to be probed unasked.
+pub fn asked_for() -> impl Iterator<Item = &'static str> {
+    SERVERS.server.iter().filter(|known| known.needs_yes).map(|known| &*known.name)
+}
+
 /// The provider whose host that is.
 #[must_use]
 pub fn by_host(host: &str) -> Option<&'static Known> {
@@ -134,8 +139,10 @@ impl Known {
 
     /// What is documented of its limits, in one sentence with the source and the day when it was looked up.
     #[must_use]
-    pub fn documented(&self, protocol: Protocol) -> Option<String> {
-        let found = self.documented.iter().find(|documented| documented.protocols.contains(&protocol))?;
+    pub fn documented(&self, protocol: Protocol) -> String {
+        let Some(found) = self.documented.iter().find(|documented| documented.protocols.contains(&protocol)) else {
+            return format!("{}: nothing is known of its limits over {protocol}", self.name);
+        };
         let Documented { trust, source, looked_up, .. } = found;
         let by = match trust {
             Trust::FirstHand => "",
@@ -148,7 +155,7 @@ impl Known {
             (None, false) => format!("no limit on connections over {protocol} is documented"),
             (None, true) => format!("no limit on connections over {protocol}, unless one is set"),
         };
-        Some(format!("{}: {limits}{by} ({source}, looked up on {looked_up})", self.name))
+        format!("{}: {limits}{by} ({source}, looked up on {looked_up})", self.name)
     }
 
     /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.

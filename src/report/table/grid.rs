@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 /// No line of the report is wider.
 pub(super) const WIDTH: u16 = 80;
+/// A blank at which no line ends.
+const GLUE: char = '\u{a0}';
 /// The longest word that a column does not break: reasons, modes, how sessions ended.
 const WORD: usize = 20;
 
@@ -181,7 +183,7 @@ fn arranged(columns: &[Column], rows: &[Vec<String>], whole: usize) -> String {
 pub(crate) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> String {
     let mut table = bare();
     for (label, text) in rows {
-        table.add_row([label, text]);
+        table.add_row([label, glued(&text)]);
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, u16::from(index == 0)));
@@ -195,7 +197,7 @@ pub(crate) fn labelled(rows: impl IntoIterator<Item = (String, String)>) -> Stri
 /// Text that may need more than one line; the later ones are indented.
 pub(crate) fn paragraph(text: &str) -> String {
     let mut table = bare();
-    table.add_row([text]);
+    table.add_row([glued(text)]);
     table.set_width(WIDTH - 2);
     if let Some(column) = table.column_mut(0) {
         column.set_padding((0, 0));
@@ -208,6 +210,24 @@ pub(crate) fn whole(text: &str) -> String {
     format!("{text}\n")
 }
 
+/// The text, in which no line ends within a time, such as `1 min 5 s`.
+fn glued(text: &str) -> String {
+    let mut glued = String::with_capacity(text.len());
+    let mut last = "";
+    for (index, word) in text.split(' ').enumerate() {
+        let is_unit = ["s", "ms", "min"].contains(&word.trim_end_matches(|it: char| it.is_ascii_punctuation()));
+        let is_number = |word: &str, at: fn(&str) -> Option<char>| at(word).is_some_and(|it| it.is_ascii_digit());
+        let is_inside =
+            (is_unit && is_number(last, |it| it.chars().last())) || (last == "min" && is_number(word, |it| it.chars().next()));
+        if index > 0 {
+            glued.push(if is_inside { GLUE } else { ' ' });
+        }
+        glued.push_str(word);
+        last = word;
+    }
+    glued
+}
+
 fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
@@ -217,7 +237,7 @@ fn bare() -> Table {
 fn trimmed(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
-        text.push_str(line.trim_end());
+        text.push_str(&line.trim_end().replace(GLUE, " "));
         text.push('\n');
     }
     text

@@ -24,7 +24,9 @@ pub(super) fn heading(start: &RunStart) -> String {
         Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
     };
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
-    paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+    let far = start.sandbox.as_ref().and_then(|sandbox| sandbox.rtt_us);
+    let far = far.map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
+    paragraph(&format!("{server}{far}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
 }
 
 /// How many operations were asked for, if a number was.

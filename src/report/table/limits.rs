@@ -9,7 +9,7 @@ use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhas
 use crate::figures::worth_showing;
 use crate::judge::{Attempt, Probed, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
-use crate::report::attempt::came_to;
+use crate::report::attempt::{FAILED, came_to, went};
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
@@ -36,7 +36,7 @@ fn heading(report: &RunReport, probe: Probe) -> String {
     ))
 }
 
-/// A time that was asked for, as it can be given again: `61s`.
+/// A time that was asked for, as it can be given again: `1m1s`.
 fn whole(time: Micros) -> String {
     humantime::format_duration(time.duration()).to_string().replace(' ', "")
 }
@@ -48,11 +48,22 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
     lines.push(result(probed, probe, report.start.protocol));
-    let Limits { attempts, refused, .. } = probed.limits;
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
-    lines.push(format!("{}, {} of them refused{took}", many(attempts as u64, "attempt"), count(refused as u64)));
+    lines.push(tried(&probed.limits) + &took);
     lines.extend(warnings(report));
     lines.into_iter().map(|line| paragraph(&line)).collect()
+}
+
+/// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
+fn tried(limits: &Limits) -> String {
+    let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
+    let attempts = many(limits.attempts as u64, "attempt");
+    let of_them = if limits.attempts == 1 { "" } else { " of them" };
+    match limits.refused.saturating_sub(usize::from(failed)) as u64 {
+        0 if failed => format!("{attempts}, 1{of_them} failed"),
+        refused if failed => format!("{attempts}, {}{of_them} refused, 1 failed", count(refused)),
+        refused => format!("{attempts}, {}{of_them} refused", count(refused)),
+    }
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
@@ -81,6 +92,10 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
 fn facts(probed: &Probed, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
+    // Without a line of the server's the result says that.
+    if let Some(stopped) = limits.stopped.as_ref().filter(|it| !limits.answered && it.server_line.is_some()) {
+        rows.push(("it means", printable(&stopped.message)));
+    }
     if let Some(met) = &limits.met {
         if let Some(stage) = met.stage {
             let how = if met.kept_by == KeptBy::Slowing { "slow at" } else { "refused at" };
@@ -173,20 +188,30 @@ fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
     use LimitKind::{Count, Rate, Unclear};
     let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol)));
     let let_in = |phase| probed.attempts.iter().any(|it| it.step.phase == phase && it.failure.is_none());
+    let tried = |phase| probed.attempts.iter().any(|it| it.step.phase == phase);
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
             "twice in a row one was let in, and another one was ended for it"
         }
         (KeptBy::Slowing, _) => "two slow ones in a row: nothing more was tried",
-        (_, Count) if after_a_sign_out => "one was refused again after the hold, and let in when one had signed out",
+        (_, Count) if tried(ProbePhase::Confirm) => {
+            "one was refused again after the hold, let in when one had signed out, and one more was refused then"
+        }
+        (_, Count) if after_a_sign_out => {
+            "one was refused again after the hold, and let in when one had signed out, as the server's words say"
+        }
         (_, Count) if after_the_hold => {
             "the server's own words; one was let in after the hold: another client may have left meanwhile"
+        }
+        (_, Rate) if says.is_none() && tried(ProbePhase::Confirm) => {
+            "when one had signed out, two were let in: time had passed, or other clients had left"
         }
         (_, Rate) if says.is_none() => "with all of them held, one more was let in later: only time had passed",
         (_, Count | Rate) => "the server's own words",
         (_, Unclear) if probed.limits.given == 0 => "none: nothing of this client was open",
         (_, Unclear) if after_the_hold => "none: one was let in after the hold, but the server had ended one by then",
+        (_, Unclear) if tried(ProbePhase::Confirm) => "none: the server had ended one of those that were held",
         (_, Unclear) if probed.limits.answered => {
             "none: refused after the hold, and after a sign-out: a longer rate, or a slow release"
         }
@@ -196,11 +221,14 @@ fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
 }
 
 fn lived(limits: &Limits) -> String {
-    match limits.ended {
+    let ended = match limits.ended {
+        0 if limits.silent.is_some() => "the server ended none of them".to_owned(),
         0 => "lived on: the server ended none of them".to_owned(),
         1 => "the server ended 1 of them".to_owned(),
         ended => format!("the server ended {} of them", count(ended as u64)),
-    }
+    };
+    let silent = limits.silent.map(|session| format!("; {session} did not answer: whether it lives on is not known"));
+    ended + &silent.unwrap_or_default()
 }
 
 /// How soon a slot came free.

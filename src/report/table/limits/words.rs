@@ -23,6 +23,14 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
 fn stopped(limits: &Limits) -> String {
     let Some(failure) = &limits.stopped else { return String::new() };
     let said = failure.server_line.as_deref().unwrap_or(&failure.message);
+    if let Some(session) = limits.silent {
+        let given = many(limits.given as u64, "connection");
+        return format!(
+            "not answered: {session} did not answer NOOP ({}: {}); {given} had been let in, how many more there are is not known",
+            failure.kind,
+            printable(said)
+        );
+    }
     let by_then = match limits.given {
         0 => String::new(),
         given => format!("; {} were open by then", count(given as u64)),

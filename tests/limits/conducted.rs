@@ -1,0 +1,251 @@
+//! `mailconn limits` against servers that end sessions late, hang, talk nonsense or die.
+
+use std::io::Write as _;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::run::{against, found, said};
+use crate::cli::process::{Ended, end, is_sound, mailconn, obey, of_kind, shell};
+use crate::protocol::scripted::{Peer, Server};
+
+/// Probes it; what it writes down must hold.
+#[track_caller]
+fn probe(server: &Server, args: &str) -> (Ended, Value) {
+    let ended = end(&mut against("imap", server.address, &format!("{args} --format ndjson")));
+    is_sound(&ended.stdout);
+    let found = found(&ended);
+    (ended, found)
+}
+
+fn steps(ended: &Ended) -> Vec<String> {
+    of_kind(&ended.events(), "probe-step").map(|it| it["step"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Lets four live: for one more the oldest is ended, so much later.
+fn ending_late(after: Duration) -> Server {
+    let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    Server::start(move |peer: &mut Peer| {
+        peer.sign_in();
+        let oldest = {
+            let mut open = open.lock().unwrap();
+            open.push(peer.socket());
+            (open.len() > 4).then(|| open.remove(0))
+        };
+        if let Some(mut oldest) = oldest {
+            thread::spawn(move || {
+                thread::sleep(after);
+                let _ = oldest.write_all(b"* BYE Too many connections\r\n");
+                let _ = oldest.shutdown(Shutdown::Both);
+            });
+        }
+        obey(peer);
+    })
+}
+
+#[test]
+fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
+    thread::scope(|scope| {
+        for (after, args) in [
+            (0, "--max 9"),
+            (200, "--max 9"),
+            (600, "--max 9"),
+            (950, "--max 9"),
+            (950, "--max 32"),
+            (400, "--max 9 --pace 700ms"),
+            (400, "--max 9 --pace 300ms"),
+            // The last of the count ends one, too.
+            (800, "--max 5"),
+        ] {
+            scope.spawn(move || {
+                let (ended, found) = probe(&ending_late(Duration::from_millis(after)), args);
+                assert_eq!((ended.code, &found["given"]), (0, &json!(4)), "{after} {args}: {found:#}");
+                assert_eq!(found["met"]["kept_by"], "ending-oldest", "{after} {args}: {found:#}");
+            });
+        }
+    });
+}
+
+/// The window of the rate is over after the hold, and before the release.
+#[test]
+fn a_rate_whose_time_is_over_by_the_release_is_no_count() {
+    thread::scope(|scope| {
+        for server in ["sandbox", "sandbox+smtp"] {
+            scope.spawn(move || {
+                let args = format!(
+                    "limits {server} --sandbox-limit address=4/2900ms@accept --hold 1s --bare-close --format ndjson"
+                );
+                let ended = end(&mut mailconn(args.split(' ')));
+                is_sound(&ended.stdout);
+                let found = found(&ended);
+                assert_eq!((ended.code, &found["given"]), (0, &json!(4)), "{found:#}");
+                assert_eq!((&found["met"]["kind"], &found["refused"]), (&json!("rate"), &json!(2)), "{found:#}");
+                assert!(found["met"]["again_within_us"].as_u64().unwrap() > 3_000_000, "{found:#}");
+                assert_eq!(steps(&ended).last_chunk(), Some(&["release#1", "confirm#1", "end#1"].map(str::to_owned)));
+            });
+        }
+        scope.spawn(|| {
+            let args = "limits sandbox --sandbox-limit address=4@accept,release=5s --hold 1s --format ndjson";
+            let ended = end(&mut mailconn(args.split(' ')));
+            is_sound(&ended.stdout);
+            let found = found(&ended);
+            assert_eq!((&found["met"]["kind"], &found["refused"]), (&json!("count"), &json!(4)), "{found:#}");
+            assert_eq!(steps(&ended).last_chunk(), Some(&["release#2", "confirm#1", "end#1"].map(str::to_owned)));
+        });
+    });
+}
+
+#[test]
+fn a_silent_refusal_at_the_sign_in_may_be_of_any_scope() {
+    for (limit, scopes) in [
+        ("total=2@sign-in", json!(["user", "user-and-address", "address", "server"])),
+        ("total=2@greeting", json!(["address", "server"])),
+    ] {
+        let args = format!("limits --sandbox-limit {limit} --hold 1s --format ndjson");
+        let ended = end(&mut mailconn(args.split(' ')));
+        assert_eq!(found(&ended)["met"]["scopes"], scopes, "{limit}");
+    }
+}
+
+#[test]
+fn a_session_that_does_not_answer_ends_the_probe_and_is_told() {
+    // Which session, at which of its NOOPs, and what is known by then.
+    for (number, noop, given, step) in [(0, 3, 3, "count#3"), (2, 1, 3, "count#3")] {
+        let server = Server::start(move |peer| {
+            peer.sign_in();
+            for _ in 1..noop {
+                if peer.number == number {
+                    peer.answer("{t} OK\r\n");
+                }
+            }
+            if peer.number != number {
+                return obey(peer);
+            }
+            while peer.line().is_some() {}
+        });
+        let (ended, found) = probe(&server, "--timeout 700ms");
+        assert_eq!((ended.code, server.accepted()), (1, 3), "{found:#}");
+        assert!(ended.took < Duration::from_secs(8), "each is not waited for: {:?}", ended.took);
+        let due = (json!(format!("#{}", number + 1)), json!(given), json!("timeout"), json!(false));
+        let is = ["silent", "given"].map(|name| found[name].clone());
+        let is = (is[0].clone(), is[1].clone(), found["stopped"]["kind"].clone(), found["answered"].clone());
+        assert_eq!(is, due, "{found:#}");
+        assert_eq!((&found["met"], &found["ended"]), (&Value::Null, &json!(0)), "{found:#}");
+        assert_eq!(steps(&ended).last_chunk(), Some(&[step, "end#1"].map(str::to_owned)));
+    }
+}
+
+#[test]
+fn a_session_that_does_not_answer_is_told_to_people() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        if peer.number != 1 {
+            return obey(peer);
+        }
+        while peer.line().is_some() {}
+    });
+    let ended = end(&mut against("imap", server.address, "--timeout 500ms"));
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ended.code, 1);
+    assert!(text.contains("not answered: #2 did not answer NOOP (timeout: "), "{text}");
+    assert!(text.contains("2 connections had been let in, how many more there are is not known"), "{text}");
+    assert!(text.contains("#2 did not answer: whether it lives on is not known"), "{text}");
+    assert!(!text.contains("no limit was met") && !text.contains("What to set"), "{text}");
+    assert!(
+        said(&ended).iter().any(|line| line.ends_with("2 open") && line.contains("#2 did not answer")),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_junk_greeting_is_a_refusal_like_others_and_the_stream_holds() {
+    let server = Server::start(|peer| {
+        if peer.number < 3 || peer.number == 5 {
+            peer.sign_in();
+            return obey(peer);
+        }
+        peer.send("+OK not what you expect\r\n");
+        peer.wait_for_close();
+    });
+    let (ended, found) = probe(&server, "--hold 1s");
+    let met = &found["met"];
+    assert_eq!((ended.code, &found["given"], &found["refused"]), (0, &json!(3), &json!(3)), "{found:#}");
+    assert_eq!((&met["kind"], &met["stage"]), (&json!("count"), &json!("greeting")), "{found:#}");
+    // At the first dial it says nothing of a limit.
+    let server = Server::start(|peer| {
+        peer.send("+OK not what you expect\r\n");
+        peer.wait_for_close();
+    });
+    let (ended, found) = probe(&server, "--hold 1s");
+    assert_eq!((ended.code, &found["met"], server.accepted()), (4, &Value::Null, 1), "{found:#}");
+}
+
+/// At the fourth it ends all, and that one, too; or it lets that one live.
+#[test]
+fn a_server_that_dies_during_the_count_is_no_limit_and_the_stream_holds() {
+    for (lets_in, attempts) in [(false, 4), (true, 4)] {
+        let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let server = Server::start(move |peer: &mut Peer| {
+            if peer.number >= 3 {
+                for socket in open.lock().unwrap().drain(..) {
+                    let _ = socket.shutdown(Shutdown::Both);
+                }
+                if !lets_in {
+                    return;
+                }
+            }
+            peer.sign_in();
+            open.lock().unwrap().push(peer.socket());
+            obey(peer);
+        });
+        let (ended, found) = probe(&server, "--hold 1s");
+        assert_eq!((ended.code, server.accepted()), (1, attempts), "{found:#}");
+        assert_eq!((&found["answered"], &found["ended"]), (&json!(false), &json!(3)), "{found:#}");
+        assert_eq!((&found["met"], found["stopped"].is_object()), (&Value::Null, true), "{found:#}");
+    }
+}
+
+/// Nobody is told of the question; `--need` asks for the exit code alone, and a fault is one whoever reads.
+#[test]
+fn a_reader_that_goes_away_leaves_the_question_open_and_need_unanswered() {
+    for (args, code) in [("", "0"), ("--need 8", "1")] {
+        let script = format!(
+            "{{}} limits --sandbox-connections 3 --hold 50s {args} --format ndjson | head -1; echo ${{PIPESTATUS[0]}}"
+        );
+        let ended = end(&mut shell(&script));
+        assert_eq!(ended.stdout.lines().last(), Some(code), "{args}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn two_probes_side_by_side_differ_in_what_they_were_asked_and_in_what_they_found() {
+    let golden = |name: &str| format!("{}/tests/golden/limits-{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let document = |name: &str| {
+        let file = folder.path().join(format!("{name}.json")).to_str().unwrap().to_owned();
+        let report = mailconn(["report", &golden(name), "--format", "json", "-o", &file]);
+        assert_eq!(end(&mut { report }).code, 0);
+        file
+    };
+    for [one, other] in [[golden("count"), golden("oldest")], [document("count"), document("oldest")]] {
+        let told = end(&mut mailconn(["diff", &one, &other, "--format", "json"]));
+        let told: Value = serde_json::from_str(&told.stdout).unwrap();
+        let row = |list: &str, key: &str, name: &str| {
+            let rows = told[list].as_array().unwrap();
+            rows.iter().find(|row| row[key] == name).map_or(Value::Null, |row| row["values"].clone())
+        };
+        assert_eq!(row("outcomes", "name", "limits.met.kept_by"), json!(["refusing-newest", "ending-oldest"]));
+        let scopes = json!(["address, server", "user, user-and-address, address, server"]);
+        assert_eq!(row("outcomes", "name", "limits.met.scopes"), scopes);
+        assert_eq!(row("outcomes", "name", "limits.met.stage"), json!(["greeting", "none"]));
+        assert_eq!(row("differs", "setting", "probe's hold"), json!(["1s", "61s"]));
+        assert_eq!(row("differs", "setting", "probe's bare close"), json!(["yes", "no"]));
+        assert_eq!(row("differs", "setting", "probe's max"), Value::Null, "it is the same");
+    }
+    let told = end(&mut mailconn(["diff", &golden("count"), &golden("rate")])).stdout;
+    assert!(told.contains("\nlimits.met.kind ") && told.contains(" rate"), "{told}");
+}
