@@ -8,6 +8,7 @@ mod compare;
 mod compared;
 mod event;
 mod foreign_servers;
+mod formats;
 mod fuzz;
 mod gates;
 mod golden;

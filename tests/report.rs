@@ -755,7 +755,10 @@ mod progress {
 
 #[test]
 fn formats_go_by_their_names() {
-    assert_eq!(Format::ALL.iter().map(|it| it.name()).collect::<Vec<_>>(), ["table", "json", "ndjson"]);
+    assert_eq!(
+        Format::ALL.iter().map(|it| it.name()).collect::<Vec<_>>(),
+        ["table", "json", "ndjson", "html", "trace-events"]
+    );
     assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
 }
 

@@ -287,9 +287,10 @@ fn every_format_stands_in_one_file_and_one_line_of_the_registry() {
     let registry = read("src/report/mod.rs");
     for format in mailconn::report::Format::ALL {
         let name = format.name();
-        let line = |line: &&str| line.split_whitespace().next() == Some(name);
+        let module = name.replace('-', "_");
+        let line = |line: &&str| line.split_whitespace().next() == Some(&module);
         assert_eq!(registry.lines().filter(line).count(), 1, "{name} has a line of the registry");
-        let files = [format!("src/report/{name}.rs"), format!("src/report/{name}/mod.rs")];
+        let files = [format!("src/report/{module}.rs"), format!("src/report/{module}/mod.rs")];
         let file = files.iter().find(|file| root().join(file).exists()).unwrap();
         assert_eq!(read(file).matches(&format!("name: \"{name}\"")).count(), 1, "{name} has a file of its own");
     }

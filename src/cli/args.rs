@@ -16,6 +16,7 @@ mod choices;
 mod compare;
 mod gates;
 mod limits;
+mod output;
 mod reach;
 mod reporting;
 mod times;
@@ -24,6 +25,7 @@ mod work;
 pub use compare::{Common, CompareArgs, VariantArgs};
 pub use gates::{BaselineArgs, GateArgs, are_of_runs};
 pub use limits::LimitsArgs;
+pub use output::OutputArgs;
 pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
 use times::{duration, positive, round_trip};
@@ -339,15 +341,12 @@ pub struct ReportArgs {
     /// The files, each told after the other; - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The report: a table for people, one JSON document, or the events as they are stored
-    #[arg(long, value_parser = choices::formats(Format::ALL), default_value = "table")]
-    pub format: Format,
+    /// What is written, and where.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// List every operation above the table
-    #[arg(long)]
+    #[arg(long, help_heading = "Report")]
     pub each: bool,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
     /// Judge by these findings in place of those that it was judged by, and exit as the run would: some of hazard, leak,
     /// fault and advice, or none
     ///
@@ -413,17 +412,9 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Deadlines")]
     pub wait_timeout: Duration,
 
-    /// The report: text as things happen, one JSON document, or a line of JSON for each event as it happens
-    #[arg(
-        long,
-        value_parser = choices::formats_of_text(Format::ALL),
-        default_value = Format::TEXT,
-        help_heading = "Report"
-    )]
-    pub format: Format,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
+    /// What is written, and where.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Which findings make a scenario exit 1 if it does not expect them
     #[arg(
         long,

@@ -152,7 +152,7 @@ impl Signals {
     pub fn conclude(self, mut teller: Teller, driven: Driven) -> Result<u8> {
         let Driven { report, unwritten, .. } = driven;
         let exit_code = report.verdict.conclusion.exit_code();
-        teller.over(Told::Run(Box::new(report)));
+        teller.over(&Told::Run(Box::new(report)));
         let exit_code = self.code(teller.end()?, exit_code);
         if let Some(failure) = unwritten {
             stderr::complain(&failure);

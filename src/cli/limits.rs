@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::args::LimitsArgs;
+use super::destinations::destinations;
 use super::harness::{Harness, Room, Signals};
 use super::settings::{self, Reach, Reporting, Server};
 use super::teller::Teller;
@@ -40,7 +41,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     }
     let told = args.reporting;
     let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
-    let reporting = Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
+    let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.
@@ -63,7 +64,7 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
     let signals = Signals::listen()?;
     tell_budget(&probe, &account, provider, in_the_box);
     let attempts = Attempts::of(&probe, account.endpoint.protocol, provider.is_some(), told.progress);
-    let mut teller = Teller::begin(reporting.format, reporting.each, reporting.output, &signals.control)?;
+    let mut teller = Teller::begin(reporting, &signals.control)?;
     let driven = harness.drive(&mut teller, Within::default(), policy, attempts, |setup, source, audience| {
         probe::limits(probe, account, setup, &signals.control, source, audience)
     })?;

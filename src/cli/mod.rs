@@ -5,6 +5,7 @@ mod baseline;
 mod check;
 mod compare;
 mod descriptors;
+mod destinations;
 mod diff;
 mod dovecot_log;
 mod examples;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
+use super::destinations;
 use super::settings;
 use super::stored::{gates_fit, identity, open};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
@@ -24,39 +25,40 @@ const WRITING: &str = "writing the report";
 /// # Errors
 /// A file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
 pub fn report(args: &ReportArgs) -> Result<u8> {
+    let destinations = destinations::destinations(&args.output)?;
+    let aside = !destinations::are_seen(&destinations);
     ensure!(
-        !args.each || args.format == Format::Table,
+        !args.each || destinations::include(&destinations, Format::Table),
         "--each is about the table: --format ndjson holds every operation, --format json counts them"
     );
     ensure!(
-        args.format != Format::Ndjson || args.files.len() == 1,
+        !destinations::include(&destinations, Format::Ndjson) || args.files.len() == 1,
         "--format ndjson tells one FILE again: a stream holds one run"
     );
-    let written = args.output.as_deref().and_then(identity);
-    no_baseline_of_its_own(args.baseline.baseline.as_deref(), args.output.as_deref())?;
+    for written in destinations::files(&args.output) {
+        no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(written))?;
+        let same = identity(written).and_then(|it| args.files.iter().find(|file| identity(file) == Some(it)));
+        if let Some(same) = same {
+            bail!("-o would replace {}, which is to be told; name another file", same.display());
+        }
+    }
     let of_stdin = args.files.iter().chain(&args.baseline.baseline).filter(|file| file.as_os_str() == "-").count();
     ensure!(of_stdin <= 1, "- is standard input, and can be read once");
-    if let Some(same) = args.files.iter().find(|file| written.is_some() && identity(file) == written) {
-        bail!("-o would replace {}, which is to be told; name another file", same.display());
-    }
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
     let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
-    let output = settings::output(args.output.as_deref())?;
-    let mut retelling = Retelling {
-        telling: args.format.telling(args.each),
-        output,
+    let tellings = destinations.into_iter().map(|it| OneRetelling {
+        telling: it.format.telling(args.each),
+        output: it.output,
         out: None,
         written: Ok(()),
-        unknown: None,
-        reasons: Vec::new(),
-    };
+    });
+    let mut retelling = Retelling { tellings: tellings.collect(), unknown: None, reasons: Vec::new() };
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
         let code = tell(&mut retelling, file, args, &new, baseline.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
-    let aside = args.format != Format::Table || args.output.as_deref().is_some_and(|file| file.as_os_str() != "-");
     let reasons = std::mem::take(&mut retelling.reasons);
     let unknown = retelling.unknown.take();
     retelling.end().context(WRITING)?;
@@ -135,7 +137,7 @@ fn tell(
     let codes: Vec<Option<u8>> = told.iter().map(Told::exit_code).collect();
     let reasons: Vec<String> = told.iter().filter_map(Told::reason).map(|why| format!("{whose}{why}")).collect();
     told.iter().flat_map(Told::undecided).for_each(|it| super::stderr::complain(&format!("{whose}{it}")));
-    told.into_iter().for_each(|told| retelling.over(told));
+    told.iter().for_each(|told| retelling.over(told));
     if new.is_none() {
         return Ok(0);
     }
@@ -188,26 +190,46 @@ fn told_in_part(stored: &Stored, whose: &str) {
     }
 }
 
-/// Writes the report. A stream's output is opened with its first line, so that an unreadable FILE replaces no file.
+/// Writes the reports.
 struct Retelling {
-    telling: Telling,
-    output: Output,
-    out: Option<BufWriter<Box<dyn Write + Send>>>,
+    tellings: Vec<OneRetelling>,
     /// Why what is judged anew comes to other codes than 0.
     reasons: Vec<String>,
     /// The first file that does not say all that its run or scenario came to.
     unknown: Option<String>,
+}
+
+/// Writes one report. A stream's output is opened with its first line, so that an unreadable FILE replaces no file.
+struct OneRetelling {
+    telling: Telling,
+    output: Output,
+    out: Option<BufWriter<Box<dyn Write + Send>>>,
     /// The result of the writes before.
     written: io::Result<()>,
 }
 
 impl Retelling {
     fn see(&mut self, within: Within<'_>, event: &Event) {
+        self.tellings.iter_mut().for_each(|one| one.see(within, event));
+    }
+
+    fn over(&mut self, told: &Told) {
+        self.tellings.iter_mut().for_each(|one| one.over(told));
+    }
+
+    /// Writes the rest. A reader that went away is no failure.
+    fn end(self) -> io::Result<()> {
+        self.tellings.into_iter().map(OneRetelling::end).fold(Ok(()), io::Result::and)
+    }
+}
+
+impl OneRetelling {
+    fn see(&mut self, within: Within<'_>, event: &Event) {
         let text = self.telling.see(within, [event]);
         self.write(&text);
     }
 
-    fn over(&mut self, told: Told) {
+    fn over(&mut self, told: &Told) {
         let text = self.telling.over(told);
         self.write(&text);
     }
@@ -226,12 +248,11 @@ impl Retelling {
         Ok(self.out.insert(opened))
     }
 
-    /// Writes the rest. A reader that went away is no failure.
     fn end(self) -> io::Result<()> {
-        let text = self.telling.end()?;
+        let rest = self.telling.end()?;
         let written = match (self.written, self.out) {
-            (Ok(()), Some(mut out)) => out.flush(),
-            (Ok(()), None) => self.output.write_whole(&text),
+            (Ok(()), Some(mut out)) => out.write_all(&rest).and_then(|()| out.flush()),
+            (Ok(()), None) => self.output.write_whole(&rest),
             (written, _) => written,
         };
         match written {

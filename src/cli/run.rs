@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::args::RunArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
+use super::destinations;
 use super::harness::Signals;
 use super::settings::{self, Reach, Reporting, Server};
 use super::stderr;
@@ -30,8 +31,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
         stderr::complain(note);
     }
     let progress = Progress::new(progress, work.plan.operations());
-    let Reporting { format, output, each } = reporting;
-    let mut teller = Teller::begin(format, each, output, &signals.control)?;
+    let mut teller = Teller::begin(reporting, &signals.control)?;
     let driven = harness.drive(&mut teller, Within::default(), policy, progress, |setup, source, audience| {
         workload::run(&work.plan, &connector, setup, &signals.control, source, audience)
     })?;
@@ -55,8 +55,9 @@ struct Settings {
 impl Settings {
     /// Resolves the flags and the environment: nothing is dialled yet.
     fn resolve(args: RunArgs) -> Result<Self> {
+        let destinations = destinations::destinations(&args.reporting.output)?;
         ensure!(
-            !args.each || args.reporting.format == Format::Table,
+            !args.each || destinations::include(&destinations, Format::Table),
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"
         );
         let server = settings::unsigned(args.server.as_deref(), "--server", &args.reach)?;
@@ -65,9 +66,10 @@ impl Settings {
         settings::only_where_they_matter(&args.reach, server.protocol())?;
         let told = &args.reporting;
         let mut policy = settings::policy(&told.fail_on, &told.gates)?;
-        no_baseline_of_its_own(args.baseline.baseline.as_deref(), told.output.as_deref())?;
-        let output = settings::output(told.output.as_deref())?;
-        let reporting = Reporting { format: told.format, output, each: args.each };
+        for file in destinations::files(&told.output) {
+            no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(file))?;
+        }
+        let reporting = Reporting { destinations, each: args.each };
         let ehlo = settings::ehlo(&args.reach)?;
         if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
             let start = workload::start(&work.plan, &to_be_compared(&server, &work), false);

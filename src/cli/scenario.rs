@@ -14,9 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::args::ScenarioArgs;
 use super::baseline::first_that_compares;
 use super::descriptors;
+use super::destinations::destinations;
 use super::interrupt::Interrupts;
 use super::operations;
-use super::settings::{self, Server};
+use super::settings::{self, Reporting, Server};
 use super::stderr;
 use super::target::Target;
 use super::teller::Teller;
@@ -55,7 +56,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     if let Some(gate) = first_that_compares(&policy.gates) {
         bail!("{gate:?} compares runs, and a scenario is none; leave it out");
     }
-    let output = settings::output(args.output.as_deref())?;
+    let destinations = destinations(&args.output)?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
@@ -85,7 +86,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()), FEWER)?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut teller = Teller::begin(args.format, true, output, &control)?;
+    let mut teller = Teller::begin(Reporting { destinations, each: true }, &control)?;
     let mut performance = Performance {
         args,
         ehlo: settings::ehlo(&args.reach)?,
@@ -247,7 +248,7 @@ impl Performance<'_> {
         let seen = sandbox.take().map(|sandbox| testimony::of(sandbox, clock, SANDBOX_STOP)).unwrap_or_default();
         let exit_code = performed.end(seen, self.policy.clone()).exit_code;
         if let Some(report) = report {
-            self.teller.over(Told::Scenario(Box::new(report)));
+            self.teller.over(&Told::Scenario(Box::new(report)));
         }
         Ok(exit_code)
     }

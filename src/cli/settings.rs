@@ -1,12 +1,13 @@
 //! What the flags mean together: checked, resolved, nothing dialled yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{GateArgs, ServerArgs, SignInArgs, TlsArgs};
+use super::destinations::Destination;
 use super::sandbox::limits;
 use super::sandbox::listen::Listen;
 use super::secrets;
@@ -15,7 +16,6 @@ use mailconn::event::{NewPolicy, Policy, SandboxOptions, Severity};
 use mailconn::protocol::{
     Credentials, EhloName, Endpoint, Family, Mechanism, Protocol, Security, Tls, TlsSettings, Way,
 };
-use mailconn::report::{Format, Output};
 use mailconn::sandbox::{Like, Limit, Maildrops};
 
 /// The environment variable that names the server.
@@ -43,11 +43,9 @@ pub struct Reach {
 
 /// How to report.
 pub struct Reporting {
-    /// The report's form.
-    pub format: Format,
-    /// Where it goes.
-    pub output: Output,
-    /// Whether it lists every operation.
+    /// In which forms, and where each goes.
+    pub destinations: Vec<Destination>,
+    /// Whether a table lists every operation.
     pub each: bool,
 }
 
@@ -230,16 +228,6 @@ pub fn fail_on(named: &[Option<Severity>]) -> Result<Vec<Severity>> {
         "--fail-on: none stands alone; leave it out, or leave out the others"
     );
     Ok(Severity::ALL.into_iter().filter(|severity| named.contains(&Some(*severity))).collect())
-}
-
-/// Where the report goes: `-` is standard output.
-///
-/// # Errors
-/// It cannot be written there.
-pub fn output(file: Option<&Path>) -> Result<Output> {
-    let output = file.filter(|path| path.as_os_str() != "-").map_or(Output::Stdout, |path| Output::File(path.into()));
-    output.writable()?;
-    Ok(output)
 }
 
 /// A flag that changes nothing was meant to change something.

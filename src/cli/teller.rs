@@ -1,4 +1,4 @@
-//! Tells of runs and scenarios in the format, and to the place, that were asked for.
+//! Tells of runs and scenarios in the forms, and to the places, that were asked for.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::destinations::{Destination, are_seen};
+use super::settings::Reporting;
 use super::stderr::complain;
 use super::writer::{self, Writer};
 use mailconn::event::{Event, Within};
-use mailconn::report::{Format, Output, Telling, Told};
+use mailconn::report::{Output, Telling, Told};
 use mailconn::workload::Control;
 
 /// The most events that are put into words at once.
@@ -17,13 +19,18 @@ const AT_ONCE: usize = 1024;
 
 /// Writes what is told: at once where the format tells as things happen, else at the end.
 pub struct Teller {
-    telling: Telling,
-    output: Output,
+    tellings: Vec<OneTelling>,
     control: Arc<Control>,
     /// Whether what it comes to is said on stderr too: what is written is no text that a person sees.
     aside: bool,
     /// The reasons of exit codes, to be said at the end.
     reasons: Vec<String>,
+}
+
+/// In one form, for one place.
+struct OneTelling {
+    telling: Telling,
+    output: Output,
     /// Receives live text. None if the format waits for the end, and after the reader went away.
     out: Option<Box<Writer>>,
     /// The error of the first write that failed.
@@ -31,40 +38,65 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// In that format; as things happen if `live` asks for it and the format can.
+    /// For those places; as things happen if `each` asks for it and the format can.
     ///
     /// # Errors
-    /// The output cannot be opened.
-    pub fn begin(format: Format, live: bool, output: Output, control: &Arc<Control>) -> Result<Self> {
-        let telling = format.telling(live);
-        let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
-        let out = out.transpose().context("opening the report")?;
-        let aside = format != Format::Table || output != Output::Stdout;
-        let reasons = Vec::new();
-        Ok(Self { telling, output, control: Arc::clone(control), aside, reasons, out, failed: None })
+    /// An output cannot be opened.
+    pub fn begin(reporting: Reporting, control: &Arc<Control>) -> Result<Self> {
+        let Reporting { destinations, each } = reporting;
+        let aside = !are_seen(&destinations);
+        let begin = |Destination { format, output }| {
+            let telling = format.telling(each);
+            let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
+            let out = out.transpose().context("opening the report")?;
+            Ok(OneTelling { telling, output, out, failed: None })
+        };
+        let tellings = destinations.into_iter().map(begin).collect::<Result<_>>()?;
+        Ok(Self { tellings, control: Arc::clone(control), aside, reasons: Vec::new() })
     }
 
     /// Tells of these events, until a write fails.
     pub fn see(&mut self, within: Within<'_>, events: &[Event]) {
-        if self.out.is_some() {
-            for some in events.chunks(AT_ONCE) {
-                let text = self.telling.see(within, some);
-                self.write(&text);
-            }
-        }
+        self.tellings.iter_mut().for_each(|one| one.see(within, events));
     }
 
     /// A run, a scenario or a comparison is over.
-    pub fn over(&mut self, told: Told) {
+    pub fn over(&mut self, told: &Told) {
         self.reasons.extend(told.undecided());
         self.reasons.extend(told.reason().filter(|_| self.aside));
-        let text = self.telling.over(told);
-        self.write(&text);
+        for one in &mut self.tellings {
+            let text = one.telling.over(told);
+            one.write(&text);
+        }
     }
 
-    /// For how long writes have waited for the reader.
+    /// For how long writes have waited for readers.
     pub fn waited(&self) -> Duration {
-        self.out.as_ref().map_or(Duration::ZERO, |out| out.waited())
+        self.tellings.iter().filter_map(|one| one.out.as_ref()).map(|out| out.waited()).sum()
+    }
+
+    /// Writes the rest. Returns whether all reports are complete. Says why the exit code is not 0, where no report says it to
+    /// anybody.
+    ///
+    /// # Errors
+    /// One could not be written.
+    pub fn end(self) -> Result<bool> {
+        let Self { tellings, control, aside: _, reasons } = self;
+        reasons.iter().for_each(|reason| complain(reason));
+        let ended: Vec<Result<bool>> = tellings.into_iter().map(|one| one.end(&control)).collect();
+        ended.into_iter().try_fold(true, |all, complete| Ok(complete? && all))
+    }
+}
+
+impl OneTelling {
+    fn see(&mut self, within: Within<'_>, events: &[Event]) {
+        if self.telling.is_live() && self.out.is_none() {
+            return;
+        }
+        for some in events.chunks(AT_ONCE) {
+            let text = self.telling.see(within, some);
+            self.write(&text);
+        }
     }
 
     fn write(&mut self, text: &[u8]) {
@@ -77,20 +109,15 @@ impl Teller {
         }
     }
 
-    /// Writes the rest. Returns whether the report is complete. Says why the exit code is not 0, where the report says it to
-    /// nobody.
-    ///
-    /// # Errors
-    /// It could not be written.
-    pub fn end(self) -> Result<bool> {
-        let Self { telling, output, control, aside: _, reasons, out, failed } = self;
-        reasons.iter().for_each(|reason| complain(reason));
+    fn end(self, control: &Arc<Control>) -> Result<bool> {
+        let Self { telling, output, out, failed } = self;
         let is_live = telling.is_live();
+        let text = telling.end();
         let written = match (failed, out) {
             (Some(error), _) => Err(error),
-            (None, Some(out)) => out.finish(),
+            (None, Some(mut out)) => text.and_then(|text| out.write_all(&text)).and_then(|()| out.finish()),
             (None, None) if is_live => Ok(()),
-            (None, None) => telling.end().and_then(|text| writer::write_whole(&output, &text, &control)),
+            (None, None) => text.and_then(|text| writer::write_whole(&output, &text, control)),
         };
         writer::is_complete(written)
     }

@@ -4,6 +4,7 @@ mod claims;
 mod comparison;
 mod conclusion;
 mod earlier;
+mod elsewhere;
 pub mod expectations;
 mod finding;
 mod findings;
@@ -31,6 +32,7 @@ pub use comparison::{
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
+pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};

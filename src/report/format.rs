@@ -1,4 +1,7 @@
 //! The contract of a format. Each format is one file, and one line of the registry in `mod.rs`.
+//!
+//! A format sees what its form lets it see: the reports at the end, each event as it happens, or both, where what it keeps of
+//! the events has bounds of its own.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -22,6 +25,27 @@ pub trait Live: Send {
 
     /// A run is over, or a scenario with the runs of its clients.
     fn over(&mut self, told: &Told, text: &mut Vec<u8>);
+
+    /// Nothing more is told.
+    fn end(&mut self, text: &mut Vec<u8>) {
+        let _ = text;
+    }
+}
+
+/// Keeps what it needs of the events, and renders it when all is over. What it keeps does not grow with the work.
+pub trait Gather: Send {
+    /// The next event, as [`Live::see`] has it.
+    fn see(&mut self, within: Within<'_>, event: &Event);
+
+    /// A run is over, or a scenario with the runs of its clients. Of several whose events are past, it is the first one that
+    /// was not yet over.
+    fn over(&mut self, told: &Told);
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// What `out` answers.
+    fn render(&mut self, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// A format.
@@ -30,6 +54,8 @@ pub struct Spec {
     pub name: &'static str,
     /// Its purpose, in a few words.
     pub purpose: &'static str,
+    /// The ending of files in it; none that stands for it alone.
+    pub ending: Option<&'static str>,
     /// Whether it is written at the end or live.
     pub form: Form,
 }
@@ -43,6 +69,8 @@ pub enum Form {
     Live(fn() -> Box<dyn Live>),
     /// Either, as is asked for.
     Either(&'static dyn Render, fn() -> Box<dyn Live>),
+    /// When all is over, of the events too.
+    Gathering(fn() -> Box<dyn Gather>),
 }
 
 /// Tells of runs and scenarios, one after the other, in one format.
@@ -53,6 +81,7 @@ pub struct Telling {
 enum By {
     Live(Box<dyn Live>),
     Whole(&'static dyn Render, Report),
+    Gathering(Box<dyn Gather>),
 }
 
 impl Telling {
@@ -62,6 +91,7 @@ impl Telling {
             Form::Either(_, begin) if live => By::Live(begin()),
             Form::Live(begin) => By::Live(begin()),
             Form::Whole(whole) | Form::Either(whole, _) => By::Whole(whole, Report::default()),
+            Form::Gathering(begin) => By::Gathering(begin()),
         };
         Self { by }
     }
@@ -75,18 +105,21 @@ impl Telling {
     /// Returns the text to write now for these events.
     pub fn see<'a>(&mut self, within: Within<'_>, events: impl IntoIterator<Item = &'a Event>) -> Vec<u8> {
         let mut text = Vec::new();
-        if let By::Live(live) = &mut self.by {
-            events.into_iter().for_each(|event| live.see(within, event, &mut text));
+        match &mut self.by {
+            By::Live(live) => events.into_iter().for_each(|event| live.see(within, event, &mut text)),
+            By::Gathering(gather) => events.into_iter().for_each(|event| gather.see(within, event)),
+            By::Whole(..) => {}
         }
         text
     }
 
     /// Returns the text to write now that this is over.
-    pub fn over(&mut self, told: Told) -> Vec<u8> {
+    pub fn over(&mut self, told: &Told) -> Vec<u8> {
         let mut text = Vec::new();
         match &mut self.by {
-            By::Live(live) => live.over(&told, &mut text),
-            By::Whole(_, report) => report.told.push(told),
+            By::Live(live) => live.over(told, &mut text),
+            By::Whole(_, report) => report.told.push(told.clone()),
+            By::Gathering(gather) => gather.over(told),
         }
         text
     }
@@ -97,8 +130,10 @@ impl Telling {
     /// It cannot be rendered.
     pub fn end(self) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
-        if let By::Whole(whole, report) = self.by {
-            whole.render(&report, &mut text)?;
+        match self.by {
+            By::Live(mut live) => live.end(&mut text),
+            By::Whole(whole, report) => whole.render(&report, &mut text)?,
+            By::Gathering(mut gather) => gather.render(&mut text)?,
         }
         Ok(text)
     }
@@ -106,6 +141,11 @@ impl Telling {
 
 impl fmt::Debug for Telling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_live() { "Telling(live)" } else { "Telling(whole)" })
+        let when = match self.by {
+            By::Live(_) => "live",
+            By::Whole(..) => "whole",
+            By::Gathering(_) => "gathering",
+        };
+        write!(f, "Telling({when})")
     }
 }

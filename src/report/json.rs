@@ -19,7 +19,7 @@ use crate::judge::Attempt;
 use crate::protocol::Protocol;
 
 pub(super) const SPEC: Spec =
-    Spec { name: "json", purpose: "One document, at the end", form: Form::Whole(&Json) };
+    Spec { name: "json", purpose: "One document, at the end", ending: Some("json"), form: Form::Whole(&Json) };
 
 /// The version of the documents' form. Fields may be added under one number; none is renamed or taken away.
 pub const SCHEMA_VERSION: u32 = 1;

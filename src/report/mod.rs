@@ -1,8 +1,8 @@
 //! What is known in, bytes out.
 //!
-//! A renderer knows a [`Report`] and nothing else: no client, socket, event or argument. A format is one file, and one line
-//! of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`] decides what is written
-//! where, and [`Progress`] what is shown while a run lasts.
+//! A renderer knows a [`Report`], and the events if its form asks for them: no client, socket or argument. A format is one
+//! file, and one line of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`]
+//! decides what is written where, and [`Progress`] what is shown while a run lasts.
 
 mod attempt;
 mod comparison;
@@ -22,7 +22,7 @@ use std::str::FromStr;
 pub use attempt::attempt_line;
 pub use diff::{diff_json, diff_text};
 pub use explain::{Unexplained, counted_as, explain, explain_line, explain_text, explained_words};
-pub use format::{Live, Render, Telling};
+pub use format::{Gather, Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;
 pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
@@ -57,13 +57,15 @@ formats! {
     table Table
     json Json
     ndjson Ndjson
+    html Html
+    trace_events TraceEvents
 }
 
 impl Format {
     /// Another name of [`Table`](Self::Table), for commands that print text rather than a table.
     pub const TEXT: &str = "text";
 
-    /// The format's name, as in flags: `table`, `json`, `ndjson`.
+    /// The format's name, as in flags: `table`, `json`, `html`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.spec().name
@@ -73,6 +75,17 @@ impl Format {
     #[must_use]
     pub const fn purpose(self) -> &'static str {
         self.spec().purpose
+    }
+
+    /// The format of files with that ending, if it stands for one.
+    #[must_use]
+    pub fn of_ending(ending: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.spec().ending == Some(ending))
+    }
+
+    /// Every ending that stands for a format.
+    pub fn endings() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().filter_map(|format| format.spec().ending)
     }
 
     /// Tells of runs and scenarios in this format, as they go on if `live` asks for it and the format can. A stream always

@@ -10,6 +10,7 @@ use crate::event::{self, Event, ProbeStep, What, Within};
 pub(super) const SPEC: Spec = Spec {
     name: "ndjson",
     purpose: "One line for each event, as it happens",
+    ending: Some("ndjson"),
     form: Form::Live(|| Box::<Stream>::default()),
 };
 

@@ -120,7 +120,7 @@ pub(super) fn scenario_step(step: &Step) -> String {
 }
 
 /// What an action did, short enough to stand beside it.
-fn in_short(Action { client, did }: &Action) -> String {
+pub(super) fn in_short(Action { client, did }: &Action) -> String {
     let of = client.as_ref().map_or_else(String::new, |client| format!("{} ", printable(client)));
     match did {
         Did::Ran { session, name, reason, from, failure, .. } => {
@@ -152,7 +152,7 @@ fn in_short(Action { client, did }: &Action) -> String {
 }
 
 /// Why it was not done: the rule and its cure, the server's own line.
-fn why(Action { did, .. }: &Action) -> Option<String> {
+pub(super) fn why(Action { did, .. }: &Action) -> Option<String> {
     match did {
         Did::Refused { message, .. } | Did::Panics { message } => Some(message.clone()),
         Did::Failed { failure, .. } | Did::Ran { failure: Some(failure), .. } => Some(failure.to_string()),

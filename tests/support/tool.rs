@@ -30,14 +30,14 @@ pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
     let mut telling = Format::Table.telling(true);
     let mut text = Vec::new();
     Stored::read(file, |it| text.extend(telling.see(it.within, [it.event]))).unwrap();
-    text.extend(telling.over(Told::Run(Box::new(report))));
+    text.extend(telling.over(&Told::Run(Box::new(report))));
     String::from_utf8(text).unwrap()
 }
 
 /// The report of one run, in a format that is written at the end.
 pub fn in_format(format: Format, report: &RunReport) -> String {
     let mut telling = format.telling(false);
-    telling.over(Told::Run(Box::new(report.clone())));
+    telling.over(&Told::Run(Box::new(report.clone())));
     String::from_utf8(telling.end().unwrap()).unwrap()
 }
 

@@ -95,7 +95,10 @@ pub(super) fn severities() -> impl TypedValueParser<Value = Option<Severity>> {
 
 /// `--format` of a command that takes these.
 pub(super) fn formats(taken: &'static [Format]) -> impl TypedValueParser<Value = Format> {
-    one_of(taken.iter().map(|format| PossibleValue::new(format.name()).help(format.purpose())))
+    one_of(taken.iter().map(|format| match format {
+        Format::Table => PossibleValue::new(format.name()).alias(Format::TEXT).help(format.purpose()),
+        other => PossibleValue::new(other.name()).help(other.purpose()),
+    }))
 }
 
 /// The same of a command that tells people in text rather than in tables: the format is called so there.

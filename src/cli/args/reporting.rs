@@ -1,29 +1,20 @@
 //! How what a command did is told and judged, for each command that dials and keeps its events.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::choices;
 use super::gates::GateArgs;
+use super::output::OutputArgs;
 use super::reach::TranscriptArgs;
 use mailconn::event::Severity;
-use mailconn::report::{Format, ProgressKind};
+use mailconn::report::ProgressKind;
 
 /// The flags on the report.
 #[derive(Debug, Args)]
 pub struct ReportingArgs {
-    /// The report: a table for people, one JSON document, or a line of JSON for each event as it happens
-    #[arg(
-        long,
-        value_parser = choices::formats(Format::ALL),
-        default_value = "table",
-        help_heading = "Report"
-    )]
-    pub format: Format,
-    /// Write the report to FILE instead of standard output, which - stands for
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
+    /// What is written, and where.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Which findings make the exit code 1: some of hazard, leak, fault and advice, or none
     ///
     /// It does not change other exit codes: 6 for a limit, 7 for a broken invariant, 1 for failed operations.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::args::{CompareArgs, ServerArgs, VariantArgs};
+use super::destinations::destinations;
 use super::harness::{Driven, Signals};
 use super::limits::PACE;
 use super::settings::{self, Reach, Reporting, Server};
@@ -50,7 +51,7 @@ pub fn compare(args: CompareArgs) -> Result<u8> {
         stderr::complain(note);
     }
     let signals = Signals::listen()?;
-    let teller = Teller::begin(reporting.format, reporting.each, reporting.output, &signals.control)?;
+    let teller = Teller::begin(reporting, &signals.control)?;
     let course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
     let (start, clock) =
         (ComparisonStart { started: event::to_the_microsecond(SystemTime::now()), ..start }, Instant::now());
@@ -145,8 +146,7 @@ impl Compared {
             require_decision: args.require_decision,
             ..Policy::NONE
         };
-        let reporting =
-            Reporting { format: told.format, output: settings::output(told.output.as_deref())?, each: false };
+        let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
         let ehlo = settings::ehlo(reach)?;
         let first = ways.first_mut().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());
@@ -244,7 +244,7 @@ impl UnderWay {
         let Self { mut teller, course, unwritten, .. } = self;
         course.finish();
         let exit_code = report.end.exit_code;
-        teller.over(Told::Comparison(Box::new(report)));
+        teller.over(&Told::Comparison(Box::new(report)));
         let exit_code = signals.code(teller.end()?, exit_code);
         if let Some(failure) = unwritten {
             stderr::complain(&failure);

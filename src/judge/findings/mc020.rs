@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{Event, Operation, RunStart, Severity, What};
+use crate::judge::elsewhere::{Elsewhere, elsewhere};
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::judge::selections::{Reading, Selections};
 use crate::judge::witness::is_same_mailbox;
@@ -72,7 +73,7 @@ impl Analysis for Detects {
         let reading = self.selections.add(event, operation, waiting);
         if let Some(asked) = &operation.mailbox {
             self.validity(operation, asked);
-            if let Some(how) = self.wrong(operation, asked) {
+            if let Some(how) = self.wrong(operation) {
                 self.wrong += 1;
                 if self.named.len() < NAMED {
                     let session = operation.session.map(|session| format!(" on {session}")).unwrap_or_default();
@@ -108,24 +109,24 @@ impl Detects {
         }
     }
 
-    /// How the reply shows that it came from elsewhere, if it does. The messages' own word counts before the selection's
-    /// UIDVALIDITY, which two mailboxes can share.
-    fn wrong(&mut self, operation: &Operation, asked: &str) -> Option<String> {
-        let answer = operation.answered_by.as_ref()?;
-        if let Some(mailbox) = answer.mailbox.as_deref() {
-            if !is_same_mailbox(mailbox, asked) {
+    /// How the reply shows that it came from elsewhere, if it does.
+    fn wrong(&mut self, operation: &Operation) -> Option<String> {
+        match elsewhere(operation) {
+            Some(Elsewhere::Mailbox(mailbox)) => {
                 return Some(format!("each message of its reply says that it is in {mailbox}"));
             }
+            Some(Elsewhere::Validity { expected, other }) => {
+                return Some(format!(
+                    "whose UIDVALIDITY is {expected}; the mailbox that was selected when it was answered has {other}"
+                ));
+            }
+            None => {}
+        }
+        let answer = operation.answered_by.as_ref()?;
+        let expected = operation.relied_on.as_deref().and_then(|selection| selection.uid_validity);
+        if answer.mailbox.is_some() {
             self.right += 1;
-            return None;
-        }
-        let (expected, other) = (operation.relied_on.as_deref()?.uid_validity?, answer.uid_validity?);
-        if expected != other {
-            return Some(format!(
-                "whose UIDVALIDITY is {expected}; the mailbox that was selected when it was answered has {other}"
-            ));
-        }
-        if let Some(validity) = self.validities.get_mut(&expected) {
+        } else if let Some(validity) = expected.filter(|_| answer.uid_validity == expected).and_then(|it| self.validities.get_mut(&it)) {
             validity.answers += 1;
         }
         None

@@ -9,7 +9,7 @@ use crate::report::comparison::{choice, interval, percent, reason, times, verdic
 use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
-pub(super) fn table(report: &ComparisonReport) -> String {
+pub(in crate::report) fn table(report: &ComparisonReport) -> String {
     let ComparisonReport { comparison, end, .. } = report;
     let rounds = comparison.whole_rounds(&end.ending());
     let variants = &comparison.start().variants;
@@ -46,19 +46,24 @@ fn heading(report: &ComparisonReport) -> String {
         start.seed,
         span(end.elapsed_us),
     ));
-    for variant in start.variants.iter().filter(|it| it.name != it.arguments) {
-        text += &paragraph(&format!("{}: {}", printable(&variant.name), printable(&variant.arguments)));
-    }
-    if let Some(stopped) = &end.stopped {
-        text += &paragraph(&format!("stopped early: {}", why_stopped(stopped)));
-    }
+    headings(report).iter().for_each(|line| text += &paragraph(line));
+    text
+}
+
+/// What each variant is, and what to know of all of them.
+pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
+    let variants = report.comparison.start().variants.iter().filter(|it| it.name != it.arguments);
+    let mut lines: Vec<String> =
+        variants.map(|it| format!("{}: {}", printable(&it.name), printable(&it.arguments))).collect();
+    lines.extend(report.end.stopped.as_ref().map(|stopped| format!("stopped early: {}", why_stopped(stopped))));
     if report.comparison.is_on_loopback() {
-        text += &paragraph(
+        lines.push(
             "the sandbox is on this machine, where a connection costs nearly nothing: --rtt 80ms shows what a server so far \
-             away makes of it",
+             away makes of it"
+                .to_owned(),
         );
     }
-    text
+    lines
 }
 
 /// The metric, and what comes of it.
@@ -153,7 +158,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
 }
 
 /// `8`, or `7-8` where it is not the same in each round.
-fn range(of: &Counted) -> String {
+pub(in crate::report) fn range(of: &Counted) -> String {
     match (of.least(), of.most()) {
         (least, most) if least == most => most.to_string(),
         (least, most) => format!("{least}-{most}"),

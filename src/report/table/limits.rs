@@ -1,6 +1,6 @@
 //! A probe for people: how many connections the server gives, how that was found out, and what to set.
 
-mod words;
+pub(in crate::report) mod words;
 
 use self::words::{others, result};
 use super::grid::{figures, grid, labelled, names, paragraph, words as texts};

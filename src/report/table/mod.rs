@@ -1,10 +1,10 @@
 //! The report for people: the request, the result, who used which connection, failures and the verdict.
 
-mod comparison;
+pub(super) mod comparison;
 pub(super) mod gates;
 pub(super) mod grid;
 mod heading;
-mod limits;
+pub(super) mod limits;
 mod operations;
 mod ranges;
 mod sections;
@@ -26,7 +26,7 @@ use crate::event::{Asked, CutOff, Event, Lock, Micros, What, Within};
 use crate::figures::{FailureRow, Summary};
 
 pub(super) const SPEC: Spec =
-    Spec { name: "table", purpose: "For people", form: Form::Either(&Tables, || Box::<Lines>::default()) };
+    Spec { name: "table", purpose: "For people", ending: Some("txt"), form: Form::Either(&Tables, || Box::<Lines>::default()) };
 
 /// The most rows of a section.
 const SCREENFUL: usize = 20;

@@ -6,7 +6,7 @@ use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
-pub(super) fn result(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
+pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let connections = many(limits.given as u64, "connection");
     match &limits.met {
