@@ -79,6 +79,27 @@ fn the_verdict_comes_first_and_the_evidence_has_its_marks() {
 }
 
 #[test]
+fn a_comparison_says_what_to_choose_and_shows_each_interval() {
+    let file = stored().into_iter().find(|it| it.file_stem().unwrap() == "comparison").unwrap();
+    let page = page_of(&file);
+    let table = end(&mut mailconn(["report", file.to_str().unwrap()])).stdout;
+    let chosen = between(&page, "<h1>", "</h1>").next().unwrap();
+    let words: Vec<&str> = table.split("\n\n").next().unwrap().split_whitespace().collect();
+    assert!(chosen.ends_with(&words.join(" ")), "{chosen}\n{words:?}");
+    // Each variant but the reference has an estimate and an interval, and a sentence on hovering over either.
+    let picture = between(&page, "aria-label=\"the interval of each variant\"", "</svg>").next().unwrap();
+    let json = end(&mut mailconn(["report", file.to_str().unwrap(), "--format", "json"])).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let verdicts = json["verdicts"].as_array().unwrap();
+    assert_eq!(picture.matches("<circle").count(), verdicts.len());
+    for verdict in verdicts {
+        let (name, decision) = (verdict["variant"].as_str().unwrap(), verdict["decision"].as_str().unwrap());
+        assert!(picture.contains(name) && picture.contains(decision), "{name}: {picture}");
+        assert!(page.contains(&format!("<td title=\"{name}")), "{name} has no row");
+    }
+}
+
+#[test]
 fn what_is_foreign_stays_text() {
     let directory = tempdir().unwrap();
     let here = directory.path();

@@ -42,9 +42,9 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
             }
             h1 { (sign.picture(26)) " " (chosen) }
             @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("comparison", report.told_again, code)) } }
-            @for line in headings(report) { p.note { (capital(&said(&line))) } }
+            @for line in headings(report) { p.note { (said(&line)) } }
             (intervals(report))
-            ul.plain { @for it in &end.verdicts { li { (capital(&said(&verdict(report, it)))) } } }
+            ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }
             @if !rounds.is_empty() { (costs(report, &rounds)) }
             (gates(&end.gates))
             details.text { summary { "The same as text" } pre { (table(report)) } }
