@@ -54,3 +54,10 @@ fn every_command_of_the_readme_runs_and_exits_as_it_says() {
     }
     assert!(run >= 10, "README has commands: {run}");
 }
+
+#[test]
+fn the_changelog_begins_with_this_version() {
+    let log = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
+    let newest = log.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    assert_eq!(newest.split(',').next(), Some(env!("CARGO_PKG_VERSION")));
+}
