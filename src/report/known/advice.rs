@@ -2,7 +2,7 @@
 
 use super::{Known, Setting, by_greeting, by_host};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, SandboxOptions, Scope};
-use crate::judge::is_lock;
+use crate::judge::{is_lock_of_one, stated_kind};
 use crate::protocol::Protocol;
 use crate::report::words::{many, span};
 
@@ -47,7 +47,14 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
                 Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
                 Protocol::Imap | Protocol::Pop3 => "",
             };
-            Some(format!("This raises it: the server's setting for rates, and not the one for connections{example}."))
+            let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), limits.given));
+            Some(if says == Some(LimitKind::Rate) {
+                format!("This raises it: the server's setting for rates, and not the one for connections{example}.")
+            } else {
+                format!(
+                    "This raises it: the server's setting for rates{example}, or the one for connections if other clients left."
+                )
+            })
         }
         None => None,
     });
@@ -58,7 +65,7 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
 #[must_use]
 pub fn shared_maildrops(limits: &Limits, sandbox: &SandboxOptions) -> Option<String> {
     let failure = limits.met.as_ref()?.failure.as_ref()?;
-    (sandbox.locks_maildrops && is_lock(failure)).then(|| {
+    (sandbox.locks_maildrops && is_lock_of_one(failure, Some(Protocol::Pop3), limits.given)).then(|| {
         "The sandbox locks a maildrop for one connection, as POP3 servers do: --sandbox-maildrops shared lets more in."
             .to_owned()
     })
