@@ -13,12 +13,12 @@ use super::refusals::lines;
 use super::stated_limit;
 use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Endpoint, Failure, Protocol, Stage};
+use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage};
 
 pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
-pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind};
+pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
 use self::next::longest_wait;
 pub(crate) use self::next::{
     Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
@@ -80,8 +80,12 @@ impl Ramp {
         let met = self.met();
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
         let went_away = || dials().next_back().and_then(StepSeen::went_away);
-        let stopped =
-            dials().find_map(StepSeen::stop).or_else(|| silent.map(|(_, how)| how)).or_else(went_away).cloned();
+        let stopped = dials()
+            .find_map(StepSeen::stop)
+            .filter(|it| !is_called_off(it))
+            .or_else(|| silent.map(|(_, how)| how))
+            .or_else(went_away)
+            .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
             None => stopped.is_none() && all_let_in,
@@ -91,7 +95,7 @@ impl Ramp {
             answered,
             given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
             attempts: dials().count(),
-            refused: dials().filter(|step| !step.was_let_in()).count(),
+            refused: dials().filter(|step| step.failure().is_some_and(|it| !is_called_off(it))).count(),
             met: met.map(|(met, _)| met),
             release: self.course.release(ProbePhase::Release),
             bare_close: self.course.release(ProbePhase::BareClose),
@@ -220,6 +224,7 @@ impl Ramp {
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
         let let_in = |phase| self.course.of(phase).iter().any(|step| step.was_let_in());
         let is_stopped = self.course.steps().iter().any(|step| step.stop().is_some());
+        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| step.went_away().is_some());
         let is_whole = self.protocol.is_some_and(|protocol| self.course.is_whole(probe, protocol));
         match met.kept_by {
             KeptBy::Slowing => true,
@@ -229,10 +234,15 @@ impl Ramp {
             KeptBy::RefusingNewest => {
                 self.kind_by_trial() != LimitKind::Unclear
                     || (met.kind == LimitKind::Count && let_in(ProbePhase::Release))
-                    || (is_whole && !is_stopped)
+                    || (is_whole && !is_stopped && !went_away)
             }
         }
     }
+}
+
+/// Whether this client ended the dial itself: it was interrupted.
+fn is_called_off(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Disposed
 }
 
 /// At which stage the dial was slow, by those before it; none if it was not.

@@ -38,7 +38,7 @@ pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
     Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, is_alike, is_lock_of_one, most_attempts, most_refused,
-    next_step, releases, stated_kind,
+    next_step, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub use rules::Rules;

@@ -192,6 +192,26 @@ fn the_longest_wait_of_the_refusals_is_told_and_nothing_is_asked_within_it() {
     comes_to(&waits(released, long).end(), 0, &due);
 }
 
+#[test]
+fn a_server_that_goes_down_during_the_hold_is_no_limit_that_was_looked_into() {
+    for words in [USERIP, VAGUE] {
+        let refused = |lines: Probing| lines.refused("limit-connections", "auth", Some(words));
+        let met = || refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1);
+        let down = || met().lost(0).lost(0).lost(0);
+        let due = [("given", json!(3)), ("answered", json!(false)), ("ended", json!(3))];
+        comes_to(&down().refused("connect-refused", "connect", None).end(), 1, &due);
+        comes_to(&down().let_in().end(), 1, &due);
+    }
+}
+
+/// The user ended it: that is no failure of the server's.
+#[test]
+fn a_dial_that_is_called_off_is_no_refusal() {
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).refused("disposed", "greeting", None).interrupted();
+    let due = [("given", json!(5)), ("refused", json!(0)), ("stopped", Value::Null), ("met", Value::Null)];
+    comes_to(&lines, 130, &due);
+}
+
 /// A place that the server gave back with the refusal may be the one that is free after the hold.
 #[test]
 fn one_that_ended_with_the_refusal_leaves_the_kind_unknown() {

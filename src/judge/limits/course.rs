@@ -277,6 +277,11 @@ impl StepSeen {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
     }
 
+    /// Why its dial failed.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.dial.as_ref().and_then(|dial| dial.failure.as_ref())
+    }
+
     /// Why its dial was refused, if that can be a limit.
     pub(super) fn refusal(&self) -> Option<&Failure> {
         self.dial.as_ref().and_then(|dial| dial.failure.as_ref().filter(|failure| dial.is_limit(failure)))

@@ -24,6 +24,15 @@ pub(super) fn stated_in_words(failure: &Failure) -> Option<LimitKind> {
     lines(failure).find_map(stated_in)
 }
 
+/// In how many seconds a rate counts, by its words.
+pub(crate) fn stated_period(failure: &Failure) -> Option<u64> {
+    lines(failure).find_map(|line| {
+        let line = line.to_lowercase() + " ";
+        let mut each = per(&line, &COMING).chain(per(&line, &OPEN));
+        each.find_map(|what| TIMES.iter().position(|time| what.starts_with(time))).map(|at| SECONDS[at])
+    })
+}
+
 fn stated_in(line: &str) -> Option<LimitKind> {
     let line = line.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
@@ -42,7 +51,9 @@ fn per<'a>(line: &'a str, things: &[&'a str]) -> impl Iterator<Item = &'a str> {
     things.iter().flat_map(move |things| {
         line.match_indices(things).filter_map(move |(at, _)| {
             let rest = &line[at + things.len()..];
-            [" per ", " for each ", " a ", " in a ", " each ", "/"].iter().find_map(|each| rest.strip_prefix(each))
+            [" per ", " for each ", " a ", " an ", " in a ", " each ", "/"]
+                .iter()
+                .find_map(|each| rest.strip_prefix(each))
         })
     })
 }
@@ -56,7 +67,8 @@ const COMING: [&str; 9] =
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
 const RATE: [&str; 7] =
     ["connection rate", "login rate", "rate limit", "ratelimit", "too fast", "too frequent", "too quickly"];
-const TIMES: [&str; 6] = ["second", "minute", "hour", "day", "sec", "min"];
+const TIMES: [&str; 5] = ["sec", "min", "hour", "h ", "day"];
+const SECONDS: [u64; 5] = [1, 60, 3600, 3600, 86_400];
 /// `simultan` in several languages.
 const COUNT: [&str; 12] = [
     "simultan",

@@ -110,7 +110,9 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
         if let Some(failure) = &met.failure {
             let said = failure.server_line.iter().chain(&failure.further_lines).map(|line| printable(line));
             let said = said.collect::<Vec<_>>().join("\n");
-            rows.push(("in words", if said.is_empty() { unsaid(limits, failure) } else { said }));
+            // What came before the deadline is no answer.
+            let is_cut_off = failure.kind == FailureKind::Timeout;
+            rows.push(("in words", if said.is_empty() || is_cut_off { unsaid(limits, failure) } else { said }));
         }
         if met.failure.is_some() {
             rows.push(("its number", stated(limits, met)));
@@ -192,7 +194,7 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
-            "twice in a row one was let in, and another one was ended for it"
+            "twice in a row one was let in, and one was ended for it"
         }
         (KeptBy::Slowing, _) => "two slow ones in a row: nothing more was tried",
         (_, Count | Rate) if says.is_some() && other_refusal(probed, met).is_some() => {
@@ -204,7 +206,7 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
         (_, Count) if after_a_sign_out => {
             "one was refused again after the hold, and let in when one had signed out, as the server's words say"
         }
-        (_, Count) if after_the_hold => {
+        (_, Count) if after_the_hold && probed.limits.ended == 0 => {
             "the server's own words; one was let in after the hold: another client may have left meanwhile"
         }
         (_, Rate) if says.is_none() && after_the_hold => {

@@ -57,7 +57,7 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             format!("at most {beside}; for one more the server ends others, and more were about to end")
         }
         (KeptBy::EndingOldest, _) => format!("{beside}; for one more the server ends the oldest"),
-        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends another"),
+        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends one, and not always the oldest"),
         (KeptBy::RefusingNewest, _) if is_lock_of_one_owner(probed, met, protocol) => {
             format!("{number}: a maildrop has one owner at a time (RFC 1939)")
         }
