@@ -39,7 +39,8 @@ pub enum ProbePhase {
     Hold,
     /// The first one signs out of one connection; each waits and tries once more.
     Release,
-    /// Tries once more with all places taken again: refused then, the limit is a count.
+    /// Tries once more at once, after the hold or the release let one in, with nothing given back: let in then, time has
+    /// passed; refused after the release, the limit is a count.
     Confirm,
     /// The first one closes one connection without a goodbye; each waits and tries once more.
     BareClose,
@@ -102,7 +103,8 @@ pub struct ServerGreeted {
 /// What a probe found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`.
+    /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`. False where the server
+    /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
     pub answered: bool,
     /// The most connections that were open at once while it counted: the limit, if one was met. Where the server ended others
     /// for the newest, those that it had left open before the newest came.
@@ -119,8 +121,8 @@ pub struct Limits {
     pub bare_close: Option<Release>,
     /// Sessions that the server ended while the probe held them; none that it closed itself.
     pub ended: usize,
-    /// The session that did not answer in time, or not in its protocol, when it was looked at: nobody knows whether the server
-    /// still holds it, so that the probe ended there. Null if all answered.
+    /// The session that did not answer in time, or not in its protocol, when it was looked at, or whose command was refused:
+    /// nobody knows whether the server still serves it, so that the probe ended there. Null if all were served.
     pub silent: Option<SessionId>,
     /// Why the probe ended before its question was answered.
     pub stopped: Option<Failure>,
@@ -141,12 +143,12 @@ pub struct LimitMet {
     pub failure: Option<Failure>,
     /// The limit as the server's words state it.
     pub stated: Option<u64>,
-    /// How long the server says to wait.
+    /// How long the server says to wait: the longest that its refusals say.
     pub stated_wait_us: Option<Micros>,
     /// From the beginning of the first dial to the end of the dial that met it.
     pub within_us: Micros,
-    /// From the same moment to the end of the dial that only time let in: after the hold, or after a sign-out where one more was
-    /// let in at once; null if there was none.
+    /// From the same moment to the end of the dial that time may have let in: after the hold, or after a sign-out where one more
+    /// was let in at once; null if there was none.
     pub again_within_us: Option<Micros>,
 }
 

@@ -291,6 +291,9 @@ fn open_at_once(limits: &Limits) -> usize {
 fn unanswered(limits: &Limits) -> String {
     let why = match (&limits.stopped, &limits.met) {
         (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
+        (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
+            "the server was still ending others".to_owned()
+        }
         (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
         (None, None) => "it ended before it met a limit, or its --max".to_owned(),
     };

@@ -1,5 +1,6 @@
 //! What a probe finds out of a server's limits, from its events alone: its conductor's word counts for nothing.
 
+mod alike;
 mod course;
 mod kind;
 mod next;
@@ -8,15 +9,17 @@ mod slow;
 
 use self::course::StepSeen;
 use self::slow::is_slow;
-use super::refusals::{is_lock, lines};
+use super::refusals::lines;
 use super::stated_limit;
 use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Endpoint, Failure, Protocol, Stage, stated_wait};
+use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage};
 
+pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
-pub(crate) use self::kind::stated as stated_kind;
+pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
+use self::next::longest_wait;
 pub(crate) use self::next::{
     Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
 };
@@ -77,8 +80,12 @@ impl Ramp {
         let met = self.met();
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
         let went_away = || dials().next_back().and_then(StepSeen::went_away);
-        let stopped =
-            dials().find_map(StepSeen::stop).or_else(|| silent.map(|(_, how)| how)).or_else(went_away).cloned();
+        let stopped = dials()
+            .find_map(StepSeen::stop)
+            .filter(|it| !is_called_off(it))
+            .or_else(|| silent.map(|(_, how)| how))
+            .or_else(went_away)
+            .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
             None => stopped.is_none() && all_let_in,
@@ -88,7 +95,7 @@ impl Ramp {
             answered,
             given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
             attempts: dials().count(),
-            refused: dials().filter(|step| !step.was_let_in()).count(),
+            refused: dials().filter(|step| step.failure().is_some_and(|it| !is_called_off(it))).count(),
             met: met.map(|(met, _)| met),
             release: self.course.release(ProbePhase::Release),
             bare_close: self.course.release(ProbePhase::BareClose),
@@ -105,6 +112,7 @@ impl Ramp {
     /// The limit that was met first, and how many connections it gives.
     fn met(&self) -> Option<(LimitMet, usize)> {
         let counts = self.course.of(ProbePhase::Count);
+        let mut unsettled = None;
         for (at, step) in counts.iter().enumerate() {
             if step.went_away().is_some() {
                 return None;
@@ -115,9 +123,17 @@ impl Ramp {
             if let Some(next) = counts.get(at + 1)
                 && [*step, next].iter().all(|step| step.lost_another())
             {
-                // The ends of the first step may have come late, after many more were let in: by the second all had come.
-                return Some((self.ending(step, next), next.dial.as_ref().map_or(0, |dial| dial.beside)));
+                // The ends of the first step may have come late, after many more were let in: where one ends for one that is
+                // let in, all had come.
+                let met = self.ending(step, next);
+                if next.is_settled() {
+                    return Some((met, next.dial.as_ref().map_or(0, |dial| dial.beside)));
+                }
+                unsettled = Some((met, next.open_after()));
             }
+        }
+        if unsettled.is_some() {
+            return unsettled;
         }
         // Once may be anything.
         let (before, [slow, last]) = counts.split_last_chunk()?;
@@ -126,12 +142,13 @@ impl Ramp {
     }
 
     fn refusing(&self, step: &StepSeen, failure: &Failure) -> LimitMet {
-        let kind = match (kind::stated(failure, self.protocol), self.kind_by_trial()) {
+        let held = self.most_open();
+        let kind = match (kind::stated(failure, self.protocol, held), self.kind_by_trial()) {
             // Another client may have left during the hold, but none gives back what this one did.
             (Some(LimitKind::Rate), LimitKind::Count) => LimitKind::Count,
             (stated, tried) => stated.unwrap_or(tried),
         };
-        let scopes = if self.protocol == Some(Protocol::Pop3) && is_lock(failure) {
+        let scopes = if is_lock_of_one(failure, self.protocol, held) {
             vec![Scope::User]
         } else {
             scope::of(failure, &self.user, Some(failure.stage))
@@ -160,37 +177,38 @@ impl Ramp {
         stage: Option<Stage>,
         failure: Option<&Failure>,
     ) -> LimitMet {
-        let lines = || failure.into_iter().flat_map(lines);
+        let waits =
+            || self.course.steps().iter().filter_map(|step| longest_wait(self.course.refused_again(step)?)).max();
         LimitMet {
             kind,
             kept_by,
             scopes,
             stage,
             failure: failure.cloned(),
-            stated: lines().find_map(stated_limit),
-            stated_wait_us: lines().find_map(stated_wait).map(|wait| wait.duration.into()),
+            stated: failure.into_iter().flat_map(lines).find_map(stated_limit),
+            stated_wait_us: failure.and_then(longest_wait).max(waits()),
             within_us: self.course.within(step),
             again_within_us: self.let_in_by_time().map(|step| self.course.within(step)),
         }
     }
 
-    /// What later attempts prove: one that is let in while all are held says that time had to pass. One that is let in for
-    /// another that was given back says that a place was wanting, if one more is refused then; if that is let in, too, time has
-    /// passed.
+    /// What later attempts prove. Of two that are let in one after the other, at most one can have a place that was given
+    /// back, or that another client left: time has passed. One that is let in for another that was given back says that a place
+    /// was wanting, if one more is refused then.
     fn kind_by_trial(&self) -> LimitKind {
         let tried = |phase| self.course.of(phase).into_iter().find(|step| step.dial.is_some());
         // Of nothing that is held, or where the server ended some, nobody can tell whether others came free.
-        let nothing_came_free = [ProbePhase::Hold, ProbePhase::Release, ProbePhase::Confirm].into_iter().all(|phase| {
-            self.course
-                .of(phase)
-                .iter()
-                .all(|step| step.ended.is_empty() && (phase != ProbePhase::Hold || step.before > 0))
+        let mut since_refused = self.course.steps().iter().skip_while(|step| step.refusal().is_none());
+        let nothing_came_free = since_refused.all(|step| match step.step.phase {
+            ProbePhase::Hold => step.ended.is_empty() && step.before > 0,
+            ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm => step.ended.is_empty(),
+            ProbePhase::BareClose | ProbePhase::End => true,
         });
+        let again = |step: &StepSeen| self.course.refused_again(step).is_some();
         match (tried(ProbePhase::Hold), tried(ProbePhase::Confirm)) {
             _ if !nothing_came_free => LimitKind::Unclear,
-            (Some(hold), _) if hold.was_let_in() => LimitKind::Rate,
-            (_, Some(confirm)) if confirm.was_let_in() => LimitKind::Rate,
-            (_, Some(confirm)) if confirm.refusal().is_some() => LimitKind::Count,
+            (Some(_), Some(confirm)) if confirm.was_let_in() => LimitKind::Rate,
+            (Some(hold), Some(confirm)) if again(hold) && again(confirm) => LimitKind::Count,
             _ => LimitKind::Unclear,
         }
     }
@@ -202,18 +220,29 @@ impl Ramp {
         let_in(ProbePhase::Hold).or_else(|| let_in(ProbePhase::Confirm).and_then(|_| let_in(ProbePhase::Release)))
     }
 
-    /// Whether all was done that could tell its kind. A rate that is told in words is not met again and again.
+    /// Whether its kind is known, or all was done that could tell it.
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
-        let tried = |phase| self.course.of(phase).iter().filter(|step| step.refusal().is_some()).count();
-        met.kept_by != KeptBy::RefusingNewest
-            || self.kind_by_trial() != LimitKind::Unclear
-            || met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us)
-            || self.course.of(ProbePhase::Hold).iter().any(|hold| hold.was_let_in())
-            || self.course.of(ProbePhase::Confirm).iter().any(|confirm| confirm.dial.is_some())
-            || tried(ProbePhase::Release) > 1
-            || (met.kind == LimitKind::Count && self.course.of(ProbePhase::Release).iter().any(|it| it.was_let_in()))
-            || (met.kind == LimitKind::Rate && tried(ProbePhase::Hold) > 0)
+        let let_in = |phase| self.course.of(phase).iter().any(|step| step.was_let_in());
+        let is_stopped = self.course.steps().iter().any(|step| step.stop().is_some());
+        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| step.went_away().is_some());
+        let is_whole = self.protocol.is_some_and(|protocol| self.course.is_whole(probe, protocol));
+        match met.kept_by {
+            KeptBy::Slowing => true,
+            KeptBy::EndingOldest | KeptBy::EndingAnother => {
+                self.course.of(ProbePhase::Count).last().is_some_and(|last| last.is_settled())
+            }
+            KeptBy::RefusingNewest => {
+                self.kind_by_trial() != LimitKind::Unclear
+                    || (met.kind == LimitKind::Count && let_in(ProbePhase::Release))
+                    || (is_whole && !is_stopped && !went_away)
+            }
+        }
     }
+}
+
+/// Whether this client ended the dial itself: it was interrupted.
+fn is_called_off(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Disposed
 }
 
 /// At which stage the dial was slow, by those before it; none if it was not.

@@ -39,11 +39,10 @@ pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
-    stated_kind,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, is_alike, is_lock_of_one, most_attempts, most_refused,
+    next_step, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
-pub(crate) use refusals::is_lock;
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};

@@ -78,6 +78,9 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
     if is_of_something_else(after) {
         return false;
     }
+    if [" is the max", " is the limit", " is the most"].iter().any(|says| after.starts_with(says)) {
+        return true;
+    }
     let clause = before.rsplit(['.', ';', ',']).next().unwrap_or_default();
     let bounds = ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only"];
     let last =
@@ -166,6 +169,8 @@ mod tests {
             ("NO [LIMIT] You have 8 open connections, at most 7 are allowed", Some(7)),
             ("NO [LIMIT] 8/7 connections in use", Some(7)),
             ("BYE Connection limit of 15 reached", Some(15)),
+            ("NO [LIMIT] 5 connections are open, 4 is the maximum", Some(4)),
+            ("NO [LIMIT] 5 connections are open: 4 is the limit", Some(4)),
             ("BYE the limit is 4 sessions per user", Some(4)),
             ("-ERR [IN-USE] maximum 3 simultaneous connections", Some(3)),
             ("421 4.7.0 Too many connections, no more than 20 per client", Some(20)),

@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::run::{against, found, said};
 use crate::cli::process::{Ended, end, is_sound, mailconn, obey, of_kind, shell};
-use crate::protocol::scripted::{Peer, Server};
+use crate::protocol::scripted::{GREETING, Peer, Server};
 
 /// Probes it; what it writes down must hold.
 #[track_caller]
@@ -55,6 +56,9 @@ fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
             (600, "--max 9"),
             (950, "--max 9"),
             (950, "--max 32"),
+            (2000, "--max 32"),
+            (3000, "--max 64"),
+            (1500, "--max 9 --pace 700ms"),
             (400, "--max 9 --pace 700ms"),
             (400, "--max 9 --pace 300ms"),
             // The last of the count ends one, too.
@@ -67,6 +71,79 @@ fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
             });
         }
     });
+}
+
+/// A limit of five, of which others hold so many at first, and so many from 700 ms on.
+fn shared_with_others(at_first: usize, later: usize, refusal: &'static str) -> Server {
+    let (open, started) = (AtomicUsize::new(0), Instant::now());
+    Server::start(move |peer: &mut Peer| {
+        let others = if started.elapsed() < Duration::from_millis(700) { at_first } else { later };
+        if open.load(Ordering::SeqCst) + others >= 5 {
+            peer.send(GREETING);
+            peer.answer(refusal);
+            return peer.wait_for_close();
+        }
+        open.fetch_add(1, Ordering::SeqCst);
+        peer.sign_in();
+        obey(peer);
+        open.fetch_sub(1, Ordering::SeqCst);
+    })
+}
+
+#[test]
+fn another_client_that_leaves_during_the_hold_is_no_rate() {
+    for refusal in ["{t} NO Too many connections\r\n", "* BYE\r\n"] {
+        let (ended, found) = probe(&shared_with_others(2, 1, refusal), "--hold 1s");
+        assert_eq!((ended.code, &found["given"]), (0, &json!(3)), "{found:#}");
+        assert_eq!((&found["met"]["kind"], &found["refused"]), (&json!("unclear"), &json!(2)), "{found:#}");
+        assert_eq!(steps(&ended).last_chunk(), Some(&["hold#1", "confirm#1", "end#1"].map(str::to_owned)));
+    }
+}
+
+/// The one that was met first is told by its own refusals alone.
+#[test]
+fn another_limit_that_refuses_later_is_not_taken_for_the_one_that_was_met() {
+    thread::scope(|scope| {
+        for (limits, hold, kind) in [
+            ("--sandbox-limit address=3/2s --sandbox-limit address=4@accept,release=5s", "3s", "rate"),
+            ("--sandbox-limit user=4@after --sandbox-limit user=4/2s", "1s", "rate"),
+            ("--sandbox-limit user=5 --sandbox-limit address=6/10s@accept", "1s", "unclear"),
+        ] {
+            scope.spawn(move || {
+                let args = format!("limits sandbox {limits} --hold {hold} --format ndjson");
+                let ended = end(&mut mailconn(args.split(' ')));
+                is_sound(&ended.stdout);
+                let found = found(&ended);
+                assert_eq!((ended.code, &found["met"]["kind"]), (0, &json!(kind)), "{limits}: {found:#}");
+                let taken = &found["release"]["taken_after_us"];
+                assert!(taken.is_null(), "{limits}: nobody said that a slot was taken: {found:#}");
+            });
+        }
+    });
+}
+
+/// It serves no more of what it let in: it is not asked on.
+#[test]
+fn a_server_that_throttles_what_it_let_in_is_left_alone() {
+    for (refusal, kind) in [
+        ("{t} BAD Request is throttled. Suggested Backoff Time: 2000 milliseconds\r\n", "limit-rate"),
+        ("{t} NO [LIMIT] Too many connections for joe\r\n", "limit-connections"),
+    ] {
+        let server = Server::start(move |peer: &mut Peer| {
+            peer.sign_in();
+            if peer.number == 0 {
+                for _ in 0..5 {
+                    peer.answer("{t} OK\r\n");
+                }
+                peer.answer(refusal);
+            }
+            obey(peer);
+        });
+        let (ended, found) = probe(&server, "--hold 1s");
+        assert_eq!((ended.code, server.accepted()), (1, 6), "{found:#}");
+        assert_eq!((&found["silent"], &found["stopped"]["kind"]), (&json!("#1"), &json!(kind)), "{found:#}");
+        assert_eq!((&found["met"], &found["ended"]), (&Value::Null, &json!(0)), "{found:#}");
+    }
 }
 
 /// The window of the rate is over after the hold, and before the release.

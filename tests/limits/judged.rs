@@ -91,9 +91,14 @@ fn explicit_words_come_before_what_a_trial_proves() {
         let is_told = line != VAGUE;
         let lines =
             refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1).all_answer();
-        // Words that say count are believed.
-        let confirmed = |lines: Probing| if is_told { lines } else { refused(lines.confirm()) };
-        let lines = if let_in { lines.let_in().end() } else { confirmed(refused(lines).release().let_in()).end() };
+        // Words that say it are believed.
+        let confirmed = |lines: Probing| match (is_told, let_in) {
+            (true, _) => lines,
+            (false, true) => lines.confirm().let_in(),
+            (false, false) => refused(lines.confirm()),
+        };
+        let lines = if let_in { lines.let_in() } else { refused(lines).release().let_in() };
+        let lines = confirmed(lines).end();
         comes_to(&lines, 0, &[("met.kind", json!(kind)), ("given", json!(3)), ("answered", json!(true))]);
         assert_eq!(limits(&lines)["met"]["again_within_us"].is_u64(), let_in, "{line}");
     }
@@ -127,6 +132,126 @@ fn one_more_after_the_release_tells_a_count_from_a_rate_whose_time_was_over_by_t
     comes_to(&late.confirm().vague().end(), 0, &due("count", 4));
 }
 
+/// What the first refusal says, what a later one says, and what is known then. Nothing more is asked after it.
+#[test]
+fn a_refusal_by_another_limit_proves_nothing_of_the_one_that_was_met() {
+    const RATE: (&str, &str, Option<&str>) = ("limit-rate", "auth", Some("NO Connection rate limit exceeded"));
+    const COUNT: (&str, &str, Option<&str>) = ("limit-connections", "auth", Some(USERIP));
+    const EITHER: (&str, &str, Option<&str>) = ("limit-connections", "auth", Some(VAGUE));
+    const SILENT: (&str, &str, Option<&str>) = ("closed", "greeting", None);
+    const BANNED: (&str, &str, Option<&str>) = ("connect-refused", "connect", None);
+    type Refusal = (&'static str, &'static str, Option<&'static str>);
+    let refused = |lines: Probing, (kind, stage, line): Refusal| lines.refused(kind, stage, line);
+    let met = |first: Refusal| {
+        refused(Probing::new("imap", 32).bare_close().count(3).step("count", 4), first).all_answer().step("hold", 1)
+    };
+    for (first, other, kind) in [
+        (RATE, SILENT, "rate"),
+        (RATE, COUNT, "rate"),
+        (COUNT, RATE, "count"),
+        (COUNT, BANNED, "count"),
+        (EITHER, COUNT, "unclear"),
+        (EITHER, SILENT, "unclear"),
+        (SILENT, EITHER, "unclear"),
+        (SILENT, BANNED, "unclear"),
+    ] {
+        println!("{first:?} {other:?}");
+        let due = [("given", json!(3)), ("met.kind", json!(kind)), ("answered", json!(true))];
+        let after_the_hold = refused(met(first).all_answer(), other).end();
+        comes_to(&after_the_hold, 0, &due);
+        if first.0 == "limit-rate" {
+            continue;
+        }
+        let released = || refused(met(first).all_answer(), first).release();
+        let lines = refused(released(), other).end();
+        comes_to(&lines, 0, &due);
+        // Nobody has told of a slot.
+        let release = json!({"free_after_us": null, "taken_after_us": null});
+        comes_to(&lines, 0, &[("release", release), ("refused", json!(3))]);
+        if kind == "unclear" {
+            comes_to(&refused(released().let_in().confirm(), other).end(), 0, &due);
+        }
+    }
+    // One limit's refusals are told apart by nothing but chance.
+    let lines = refused(met(SILENT).all_answer(), ("connect-reset", "connect", None)).release().let_in();
+    let lines = refused(lines.confirm(), SILENT).close_bare().let_in().end();
+    comes_to(&lines, 0, &[("met.kind", json!("count"))]);
+}
+
+/// The wait that ended it is told, whichever refusal says it.
+#[test]
+fn the_longest_wait_of_the_refusals_is_told_and_nothing_is_asked_within_it() {
+    let waits = |lines: Probing, line| lines.refused("limit-connections", "auth", Some(line));
+    let long = "NO Too many connections, try again in 10 minutes";
+    let met = |line| waits(Probing::new("imap", 32).count(3).step("count", 4), line).all_answer();
+    let due = [("met.stated_wait_us", json!(600_000_000)), ("answered", json!(true)), ("met.kind", json!("unclear"))];
+    comes_to(&met(long).end(), 0, &due);
+    let grows = || met("NO Too many connections, try again in 1 second").step("hold", 1).all_answer();
+    comes_to(&waits(grows(), long).end(), 0, &due);
+    let released = waits(grows(), "NO Too many connections, try again in 1 second").release();
+    comes_to(&waits(released, long).end(), 0, &due);
+}
+
+#[test]
+fn a_server_that_goes_down_during_the_hold_is_no_limit_that_was_looked_into() {
+    for words in [USERIP, VAGUE] {
+        let refused = |lines: Probing| lines.refused("limit-connections", "auth", Some(words));
+        let met = || refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1);
+        let down = || met().lost(0).lost(0).lost(0);
+        let due = [("given", json!(3)), ("answered", json!(false)), ("ended", json!(3))];
+        comes_to(&down().refused("connect-refused", "connect", None).end(), 1, &due);
+        comes_to(&down().let_in().end(), 1, &due);
+    }
+}
+
+/// The user ended it: that is no failure of the server's.
+#[test]
+fn a_dial_that_is_called_off_is_no_refusal() {
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).refused("disposed", "greeting", None).interrupted();
+    let due = [("given", json!(5)), ("refused", json!(0)), ("stopped", Value::Null), ("met", Value::Null)];
+    comes_to(&lines, 130, &due);
+}
+
+/// A place that the server gave back with the refusal may be the one that is free after the hold.
+#[test]
+fn one_that_ended_with_the_refusal_leaves_the_kind_unknown() {
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).vague().lost(0).step("hold", 1).all_answer();
+    let due = [("met.kind", json!("unclear")), ("ended", json!(1)), ("answered", json!(true))];
+    comes_to(&lines.let_in().end(), 0, &due);
+    let lines = Probing::new("imap", 32).count(5).step("count", 6).vague().lost(0).step("hold", 1).all_answer();
+    comes_to(&lines.vague().release().let_in().confirm().vague().end(), 0, &due);
+}
+
+#[test]
+fn a_maildrop_with_several_owners_has_no_lock() {
+    let in_use = |lines: Probing, line| lines.refused("limit-connections", "auth", Some(line));
+    for line in ["-ERR [IN-USE] too many sessions for ann", "-ERR [IN-USE] maildrop is locked"] {
+        let lines = in_use(Probing::new("pop3", 32).count(5).step("count", 6), line).step("hold", 1);
+        let lines = in_use(in_use(lines, line).release().let_in().confirm(), line).end();
+        comes_to(&lines, 0, &[("given", json!(5)), ("met.kind", json!("count")), ("answered", json!(true))]);
+    }
+}
+
+/// A server that has had enough is not asked on, whatever it refuses.
+#[test]
+fn one_that_is_held_and_not_served_ends_the_probe() {
+    for (kind, line) in [
+        ("limit-rate", "BAD Request is throttled. Suggested Backoff Time: 2000 milliseconds"),
+        ("limit-connections", "NO [LIMIT] Too many connections for ann"),
+    ] {
+        let lines = Probing::new("imap", 32).count(5).step("count", 6).let_in().held_unserved(0, kind, line).end();
+        let due = [
+            ("given", json!(6)),
+            ("silent", json!("#1")),
+            ("ended", json!(0)),
+            ("met", Value::Null),
+            ("stopped.kind", json!(kind)),
+            ("answered", json!(false)),
+        ];
+        comes_to(&lines, 1, &due);
+    }
+}
+
 #[test]
 fn where_nothing_was_given_a_hold_that_lets_one_in_is_no_rate() {
     let lines = Probing::new("imap", 32).step("count", 1).vague().step("hold", 1).let_in().end();
@@ -135,8 +260,12 @@ fn where_nothing_was_given_a_hold_that_lets_one_in_is_no_rate() {
 
 #[test]
 fn a_limit_that_time_alone_lifts_is_a_rate() {
-    let lines = vague(3).step("hold", 1).all_answer().let_in().end();
+    let rate = || vague(3).step("hold", 1).all_answer().let_in();
+    let lines = rate().confirm().let_in().end();
     comes_to(&lines, 0, &[("given", json!(3)), ("met.kind", json!("rate")), ("answered", json!(true))]);
+    // Another client may have left instead.
+    let lines = rate().confirm().vague().end();
+    comes_to(&lines, 0, &[("given", json!(3)), ("met.kind", json!("unclear")), ("answered", json!(true))]);
     // So is one that the server calls so, whatever comes of it.
     let line = "NO [LIMIT] Login rate limit exceeded, try again in 15 minutes";
     let lines = Probing::new("imap", 32).count(3).step("count", 4).refused("limit-rate", "auth", Some(line)).end();
@@ -237,6 +366,17 @@ fn the_number_of_a_server_that_ends_the_oldest_late_is_what_was_open_before_the_
     let lines = Probing::new("imap", 32).count(7).step("count", 8).let_in().lost(0).lost(0).lost(0).lost(0);
     let lines = lines.step("count", 9).let_in().lost(0).end();
     comes_to(&lines, 0, &[("given", json!(4)), ("ended", json!(5)), ("met.kept_by", json!("ending-oldest"))]);
+}
+
+/// As long as more than one ends for one that is let in, more may be about to end.
+#[test]
+fn ends_that_go_on_give_no_number() {
+    let two = |lines: Probing, step| lines.step("count", step).let_in().lost(0).lost(0);
+    let late = |steps: std::ops::Range<u32>| steps.fold(Probing::new("imap", 32).count(11), two);
+    let settled = late(12..14).step("count", 14).let_in().lost(0).end();
+    comes_to(&settled, 0, &[("given", json!(9)), ("met.kept_by", json!("ending-oldest")), ("answered", json!(true))]);
+    let goes_on = late(12..16).end();
+    comes_to(&goes_on, 1, &[("given", json!(7)), ("met.kept_by", json!("ending-oldest")), ("answered", json!(false))]);
 }
 
 #[test]
@@ -425,7 +565,7 @@ fn a_need_that_is_not_met_is_exit_6() {
     let lines = Probing::new("imap", 4).need(4).count(4).end();
     comes_to(&lines, 0, &[("given", json!(4))]);
     // Of a rate, one more is open after the hold.
-    let rate = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().end();
+    let rate = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().confirm().let_in().end();
     comes_to(&rate(4), 0, &[("given", json!(3))]);
     comes_to(&rate(5), 6, &[("given", json!(3))]);
     // Slow sign-ins refuse nobody.

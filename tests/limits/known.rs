@@ -366,15 +366,22 @@ fn what_others_hold_now_is_told_apart_from_what_there_is() {
 fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
     let again = Some(Micros::from(std::time::Duration::from_secs(61)));
     let rate = LimitMet { again_within_us: again, ..met(LimitKind::Rate, Stage::Greeting, Some("421 no"), &[]) };
-    let said = advice(&given(5, rate), None, "mail.example.org", Protocol::Smtp);
-    assert_eq!(
-        said[1..],
-        [
-            "At most 5 in 1 min 1 s, since it let one more in by then: one new connection every 13 s stays below.",
-            "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
-             smtpd_client_connection_rate_limit).",
-        ]
-    );
+    let said = |rate| advice(&given(5, rate), None, "mail.example.org", Protocol::Smtp);
+    let paced = "At most 5 in 1 min 1 s, since it let one more in by then: one new connection every 13 s, or fewer if it \
+                 refuses that.";
+    let raised = "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
+                  smtpd_client_connection_rate_limit).";
+    assert_eq!(said(rate.clone())[1..], [paced, raised]);
+    // Words with a time are better than what was seen once.
+    let line = "421 no more than 5 connections per minute";
+    let in_words = LimitMet { again_within_us: again, ..met(LimitKind::Rate, Stage::Greeting, Some(line), &[]) };
+    let counts = "It counts in 60 s, as its words say: one new connection every 12 s stays below.";
+    assert_eq!(said(in_words)[1], counts);
+    // Where no words say it, other clients may have left.
+    let vague = Failure::new(FailureKind::LimitConnections, Stage::Greeting, "it was refused");
+    let raised = "This raises it: the server's setting for rates (in Postfix smtpd_client_connection_rate_limit), or the one \
+                  for connections if other clients left.";
+    assert_eq!(said(LimitMet { failure: Some(vague), ..rate })[1..], [paced, raised]);
 }
 
 #[test]

@@ -78,8 +78,23 @@ fn what_to_set_follows_from_the_limit() {
 
 #[test]
 fn each_kind_of_limit_has_a_sentence_of_its_own() {
-    let rate = Probing::new("imap", 32).count(3).step("count", 4).vague().all_answer();
-    let rate = rate.step("hold", 1).all_answer().let_in().end();
+    const THROTTLED: &str = "BAD Request is throttled. Suggested Backoff Time: 2000 milliseconds";
+    const IN_USE: &str = "-ERR [IN-USE] too many sessions for ann";
+    let met = || Probing::new("imap", 32).count(3).step("count", 4).vague().all_answer();
+    let once_more = || met().step("hold", 1).all_answer().let_in().confirm();
+    let [rate, left] = [once_more().let_in().end(), once_more().vague().end()];
+    let waits = Some("NO Too many connections, try again in 15 minutes");
+    let waits = Probing::new("imap", 32).count(5).step("count", 6).refused("limit-connections", "auth", waits).end();
+    let banned = met().step("hold", 1).all_answer().vague().release().refused("connect-refused", "connect", None).end();
+    let late = |lines: Probing, step| lines.step("count", step).let_in().lost(0).lost(0);
+    let late = (12..16).fold(Probing::new("imap", 32).count(11), late).end();
+    let throttled = Probing::new("imap", 32).count(5).step("count", 6).let_in();
+    let throttled = throttled.held_unserved(0, "limit-rate", THROTTLED).end();
+    let in_use = |lines: Probing| lines.refused("limit-connections", "auth", Some(IN_USE));
+    let owners = in_use(in_use(Probing::new("pop3", 32).count(5).step("count", 6)).step("hold", 1)).release().let_in();
+    let owners = in_use(owners.confirm()).end();
+    let told_rate = Some("NO Connection rate limit exceeded, try again in 15 minutes");
+    let told_rate = Probing::new("imap", 32).count(3).step("count", 4).refused("limit-rate", "auth", told_rate).end();
     let oldest = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0);
     let oldest = oldest.step("count", 5).let_in().lost(0).end();
     let wordless = Probing::new("imap", 32).count(4).step("count", 5).refused("closed", "greeting", None).all_answer();
@@ -88,7 +103,41 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
     let slow = slow.step("count", 6).let_in_after(1_600_000).all_answer().end();
     let wrong = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
     for (lines, parts) in [
-        (rate, ["3 connections in ", "the server limits how many come, not how many are open"]),
+        (told_rate, ["3 connections in ", "the server limits how many come, not how many are open"]),
+        (rate, ["3 connections in ", "the server limits how many come, unless other clients have left meanwhile"]),
+        (
+            waits,
+            [
+                "proof none: the server asks to wait for longer than the hold, so that nothing more was tried",
+                "to wait 15 min",
+            ],
+        ),
+        (
+            banned,
+            [
+                "proof none: a later refusal was another one (connect-refused at connect): a ban of this address",
+                "a slot was given back by a sign-out; whether it came free is not known",
+            ],
+        ),
+        (
+            late,
+            [
+                "at most 7 connections, beside those that other clients hold now; for one more the server ends others",
+                "exit 1: not answered: the server was still ending others",
+            ],
+        ),
+        (
+            throttled,
+            [
+                "not answered: #1 was refused a NOOP (limit-rate: BAD Request is throttled",
+                "the server ended none of them; #1 lived on, and its command was refused",
+            ],
+        ),
+        (owners, ["5 connections, beside those that", "one was refused again after the hold, let in when one had"]),
+        (
+            left,
+            ["it cannot be told whether", "proof none: one was let in after the hold, and the next one was refused"],
+        ),
         (
             oldest,
             ["3 connections, beside those that other clients hold now", "for one more the server ends the oldest"],

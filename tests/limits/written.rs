@@ -222,6 +222,12 @@ impl Probing {
         self
     }
 
+    /// The command of that one of the open ones is refused, and it lives on.
+    pub fn held_unserved(mut self, number: usize, kind: &str, line: &str) -> Self {
+        self.noop(number, Some(failure(kind, "operation", "it was refused", Some(line))));
+        self
+    }
+
     /// That one of the open ones does not answer, and is given up.
     pub fn silent(mut self, number: usize) -> Self {
         for at in 0..number {

@@ -76,7 +76,9 @@ impl Attempts {
             (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
             (ProbePhase::Confirm, _) => "one more attempt, with nothing given back".to_owned(),
             (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
-            (ProbePhase::Release | ProbePhase::BareClose, _) => "one more attempt, 30 s after that".to_owned(),
+            (ProbePhase::Release | ProbePhase::BareClose, _) => {
+                "one more attempt, 30 s after that, or later if the server asks for it".to_owned()
+            }
             (ProbePhase::End, _) if open > 0 => "all are signed out".to_owned(),
             (ProbePhase::Count | ProbePhase::End, _) => return,
         };

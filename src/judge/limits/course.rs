@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
-use super::next::{DialOutcome, Failed, Outcome};
+use super::alike::is_alike;
+use super::next::{DialOutcome, Failed, Outcome, next_step};
 use crate::allocator::SessionId;
-use crate::event::{Dial, Event, HowClosed, Micros, ProbePhase, ProbeStep, Release, SessionClosed, What};
+use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
 use crate::judge::findings::is_for_idling;
 use crate::judge::{falls_silent, may_be_limit, refuses_after_all};
 use crate::ledger::{Analysis, Ledger};
@@ -82,8 +83,8 @@ pub(in crate::judge) struct Dialled {
     failure: Option<Failure>,
     /// How many were open when it came.
     pub(super) beside: usize,
-    /// Whether others were open, or one was just given back.
-    holds_others: bool,
+    /// Whether one was just given back.
+    gave_one_back: bool,
     sign_in_attempted: bool,
 }
 
@@ -110,7 +111,7 @@ impl Analysis for Course {
                     phases: it.dial_us,
                     failure: None,
                     beside: self.open.len(),
-                    holds_others: self.holds_others(self.open.len()),
+                    gave_one_back: self.gave_one_back(),
                     sign_in_attempted: true,
                 });
                 self.open.insert(event.seq, it.session);
@@ -124,7 +125,7 @@ impl Analysis for Course {
                     phases: it.dial_us,
                     failure: Some(it.failure.clone()),
                     beside: it.open,
-                    holds_others: self.holds_others(it.open),
+                    gave_one_back: self.gave_one_back(),
                     sign_in_attempted: it.sign_in_attempted,
                 });
             }
@@ -156,6 +157,13 @@ impl Course {
         self.steps.iter().map(|step| step.outcome(protocol)).collect()
     }
 
+    /// Whether all was done that the rule asks for.
+    pub(super) fn is_whole(&self, probe: &Probe, protocol: Protocol) -> bool {
+        let steps = self.steps.iter().filter(|step| step.step.phase != ProbePhase::End);
+        let outcomes: Option<Vec<_>> = steps.map(|step| step.outcome(protocol)).collect();
+        outcomes.is_some_and(|outcomes| next_step(probe, &outcomes).is_none())
+    }
+
     pub(super) fn of(&self, phase: ProbePhase) -> Vec<&StepSeen> {
         self.steps.iter().filter(|step| step.step.phase == phase).collect()
     }
@@ -175,13 +183,23 @@ impl Course {
         step.dial.as_ref().map(|dial| dial.began + dial.took - first.unwrap_or_default()).unwrap_or_default()
     }
 
+    /// The refusal of the limit that was met.
+    fn first_refusal(&self) -> Option<&Failure> {
+        self.steps.iter().find_map(StepSeen::refusal)
+    }
+
+    /// Why the step's dial was refused, if that is like the first refusal: else it says nothing of the limit that was met.
+    pub(super) fn refused_again<'a>(&self, step: &'a StepSeen) -> Option<&'a Failure> {
+        step.refusal().filter(|failure| self.first_refusal().is_some_and(|first| is_alike(first, failure)))
+    }
+
     /// How soon a slot came free after the first step of the phase closed a connection.
     pub(super) fn release(&self, phase: ProbePhase) -> Option<Release> {
         let steps = self.of(phase);
         let closed = steps.first()?.closed?;
         let after = |step: &&StepSeen| step.dial.as_ref().map(|dial| dial.began + dial.took - closed);
         let let_in = steps.iter().find(|step| step.was_let_in()).and_then(after);
-        let refused = steps.iter().rfind(|step| step.refusal().is_some()).and_then(after);
+        let refused = steps.iter().rfind(|step| self.refused_again(step).is_some()).and_then(after);
         Some(Release { free_after_us: let_in, taken_after_us: refused })
     }
 
@@ -191,9 +209,9 @@ impl Course {
         }
     }
 
-    /// Whether a dial that fails then may fail for those that are held, or for one that was just given back.
-    fn holds_others(&self, open: usize) -> bool {
-        open > 0 || self.steps.last().is_some_and(|step| step.step.gave_one_back())
+    /// Whether a dial that fails then may fail for one that was just given back.
+    fn gave_one_back(&self) -> bool {
+        self.steps.last().is_some_and(|step| step.step.gave_one_back())
     }
 
     /// Whether it is the one that was let in just now: then it was refused, after its sign-in. Exchange Online refuses its first
@@ -213,6 +231,12 @@ impl Course {
                 && let Some((_, is_oldest)) = dropped
             {
                 self.lost(session, how, is_oldest);
+            } else if dropped.is_none()
+                && let Some(step) = self.steps.last_mut()
+                && step.dial.as_ref().is_none_or(|dial| dial.session != session)
+            {
+                // It lives on, and is not served: the server has had enough of it.
+                step.silent.get_or_insert_with(|| (session, how.clone()));
             }
         } else if dropped.is_some()
             && falls_silent(how.kind)
@@ -253,6 +277,11 @@ impl StepSeen {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
     }
 
+    /// Why its dial failed.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.dial.as_ref().and_then(|dial| dial.failure.as_ref())
+    }
+
     /// Why its dial was refused, if that can be a limit.
     pub(super) fn refusal(&self) -> Option<&Failure> {
         self.dial.as_ref().and_then(|dial| dial.failure.as_ref().filter(|failure| dial.is_limit(failure)))
@@ -274,6 +303,11 @@ impl StepSeen {
     pub(super) fn lost_another(&self) -> bool {
         let lost = self.ended.values().filter(|failure| !is_for_idling(failure)).count();
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
+    }
+
+    /// Whether one ended for one that was let in: no more are about to end.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ended.len() == 1
     }
 
     pub(super) const fn lost_the_oldest(&self) -> bool {
@@ -305,7 +339,8 @@ impl StepSeen {
         let came_to = match &dial.failure {
             None => DialOutcome::LetIn { took: dial.took },
             Some(failure) => {
-                DialOutcome::Failed(Failed::of(failure, dial.sign_in_attempted, dial.holds_others, Some(protocol)))
+                let Dialled { sign_in_attempted, beside, gave_one_back, .. } = *dial;
+                DialOutcome::Failed(Failed::of(failure, sign_in_attempted, beside, gave_one_back, Some(protocol)))
             }
         };
         let (open, ended) = (self.open_after(), self.ended.len());
@@ -315,6 +350,6 @@ impl StepSeen {
 
 impl Dialled {
     fn is_limit(&self, failure: &Failure) -> bool {
-        may_be_limit(failure, self.sign_in_attempted, self.holds_others)
+        may_be_limit(failure, self.sign_in_attempted, self.beside > 0 || self.gave_one_back)
     }
 }

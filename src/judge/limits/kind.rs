@@ -4,45 +4,71 @@ use crate::event::LimitKind;
 use crate::judge::refusals::{is_lock, lines};
 use crate::protocol::{Failure, FailureKind, Protocol};
 
+/// Whether the refusal is for a maildrop's one owner, while this client held so many. A lock has room for one.
+pub(crate) fn is_lock_of_one(failure: &Failure, protocol: Option<Protocol>, held: usize) -> bool {
+    protocol == Some(Protocol::Pop3) && held <= 1 && is_lock(failure)
+}
+
 /// What the refusal says that it counts; none where its words go for both: `too many connections from 192.0.2.7` is what Postfix
-/// says of either.
-pub(crate) fn stated(failure: &Failure, protocol: Option<Protocol>) -> Option<LimitKind> {
+/// says of either. `held` is how many this client had then.
+pub(crate) fn stated(failure: &Failure, protocol: Option<Protocol>, held: usize) -> Option<LimitKind> {
+    let of_lock = || is_lock_of_one(failure, protocol, held).then_some(LimitKind::Count);
+    stated_in_words(failure).or_else(of_lock)
+}
+
+/// The same, by its words alone.
+pub(super) fn stated_in_words(failure: &Failure) -> Option<LimitKind> {
     if failure.kind == FailureKind::LimitRate {
         return Some(LimitKind::Rate);
     }
-    // A lock has room for one.
-    let of_lock = || (protocol == Some(Protocol::Pop3) && is_lock(failure)).then_some(LimitKind::Count);
-    lines(failure).find_map(stated_in).or_else(of_lock)
+    lines(failure).find_map(stated_in)
+}
+
+/// In how many seconds a rate counts, by its words.
+pub(crate) fn stated_period(failure: &Failure) -> Option<u64> {
+    lines(failure).find_map(|line| {
+        let line = line.to_lowercase() + " ";
+        let mut each = per(&line, &COMING).chain(per(&line, &OPEN));
+        each.find_map(|what| TIMES.iter().position(|time| what.starts_with(time))).map(|at| SECONDS[at])
+    })
 }
 
 fn stated_in(line: &str) -> Option<LimitKind> {
     let line = line.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
-    if says(&RATE) || per(&line).any(|what| TIMES.iter().any(|time| what.starts_with(time))) {
+    let per = |things, each: &[&str]| per(&line, things).any(|what| each.iter().any(|each| what.starts_with(each)));
+    if says(&RATE) || per(&COMING, &TIMES) || per(&OPEN, &TIMES) {
         Some(LimitKind::Rate)
-    } else if says(&COUNT) || per(&line).any(|what| WHOSE.iter().any(|whose| what.starts_with(whose))) {
+    } else if says(&COUNT) || per(&OPEN, &WHOSE) {
         Some(LimitKind::Count)
     } else {
         None
     }
 }
 
-/// What follows each `connections per`, `sessions per`, `sessions for each`.
-fn per(line: &str) -> impl Iterator<Item = &str> {
-    ["per ", "for each ", "a "].into_iter().flat_map(move |each| {
-        ["connections ", "sessions ", "connections/", "sessions/"].into_iter().flat_map(move |things| {
-            line.match_indices(things).filter_map(move |(at, _)| {
-                let rest = &line[at + things.len()..];
-                if things.ends_with('/') { Some(rest) } else { rest.strip_prefix(each) }
-            })
+/// What follows each `connections per`, `sessions for each`, `logins/`.
+fn per<'a>(line: &'a str, things: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    things.iter().flat_map(move |things| {
+        line.match_indices(things).filter_map(move |(at, _)| {
+            let rest = &line[at + things.len()..];
+            [" per ", " for each ", " a ", " an ", " in a ", " each ", "/"]
+                .iter()
+                .find_map(|each| rest.strip_prefix(each))
         })
     })
 }
 
+/// What can be open.
+const OPEN: [&str; 2] = ["connections", "sessions"];
+/// What comes, and is over.
+const COMING: [&str; 9] =
+    ["logins", "log-ins", "logons", "sign-ins", "signins", "attempts", "authentications", "requests", "commands"];
+
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
 const RATE: [&str; 7] =
     ["connection rate", "login rate", "rate limit", "ratelimit", "too fast", "too frequent", "too quickly"];
-const TIMES: [&str; 6] = ["second", "minute", "hour", "day", "sec", "min"];
+const TIMES: [&str; 5] = ["sec", "min", "hour", "h ", "day"];
+const SECONDS: [u64; 5] = [1, 60, 3600, 3600, 86_400];
 /// `simultan` in several languages.
 const COUNT: [&str; 12] = [
     "simultan",
@@ -87,6 +113,12 @@ mod tests {
             ("421 at most 20 connections/hour", Some(Rate)),
             ("421 you connect too fast", Some(Rate)),
             ("NO the server cannot operate", None),
+            ("NO [LIMIT] no more than 5 logins per minute", Some(Rate)),
+            ("NO [LIMIT] no more than 5 logins per minute, please wait 60s", Some(Rate)),
+            ("NO at most 20 sign-ins an hour and 5 attempts/min", Some(Rate)),
+            ("421 more than 30 authentications in a minute", Some(Rate)),
+            ("NO 10 logins per user", None),
+            ("* BYE no more than 5 connections per minute from your address", Some(Rate)),
         ] {
             assert_eq!(stated_in(line), kind, "{line}");
         }

@@ -1,7 +1,9 @@
 //! What a probe does next, from what its steps came to. The probe goes by it, and so does the check of a stored one.
 
+use super::alike::Likeness;
 use super::slow::is_slow;
 use crate::event::{LimitKind, Micros, Probe, ProbePhase, ProbeStep};
+use crate::judge::refusals::lines;
 use crate::judge::{may_be_limit, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol, stated_wait};
 
@@ -46,7 +48,7 @@ pub(crate) struct Outcome {
     pub(crate) open: usize,
     /// Connections that the server was found to have ended.
     pub(crate) ended: usize,
-    /// Whether one of those that were open did not answer.
+    /// Whether one of those that were open did not answer, or was not served.
     pub(crate) is_silent: bool,
 }
 
@@ -68,21 +70,25 @@ pub(crate) struct Failed {
     says: Option<LimitKind>,
     /// How long the server says to wait.
     wait: Option<Micros>,
+    /// What it has in common with other refusals of the same limit.
+    likeness: Likeness,
 }
 
 impl Failed {
-    /// Of that failure, while others were held or one was just given back.
+    /// Of that failure, while so many were held; `gave_one_back`: just before one more was.
     pub(crate) fn of(
         failure: &Failure,
         sign_in_attempted: bool,
-        holds_others: bool,
+        held: usize,
+        gave_one_back: bool,
         protocol: Option<Protocol>,
     ) -> Self {
         Self {
-            may_be_limit: may_be_limit(failure, sign_in_attempted, holds_others),
+            may_be_limit: may_be_limit(failure, sign_in_attempted, held > 0 || gave_one_back),
             is_rate: failure.kind == FailureKind::LimitRate,
-            says: stated_kind(failure, protocol),
-            wait: failure.server_line.as_deref().and_then(stated_wait).map(|wait| wait.duration.into()),
+            says: stated_kind(failure, protocol, held),
+            wait: longest_wait(failure),
+            likeness: Likeness::of(failure),
         }
     }
 
@@ -90,6 +96,11 @@ impl Failed {
     fn leads_on(&self, hold: Micros) -> bool {
         self.may_be_limit && self.wait.is_none_or(|wait| wait <= hold)
     }
+}
+
+/// How long the server says to wait, by any of its lines.
+pub(super) fn longest_wait(failure: &Failure) -> Option<Micros> {
+    lines(failure).filter_map(stated_wait).map(|wait| wait.duration.into()).max()
 }
 
 /// The next step; none when all is known that can be, or asking further is not allowed.
@@ -103,6 +114,10 @@ pub(crate) fn next_step(probe: &Probe, seen: &[Outcome]) -> Option<NextStep> {
     let number = last.step.attempt;
     match (last.step.phase, last.dial) {
         (_, DialOutcome::Failed(failed)) if !failed.leads_on(probe.hold_us) => None,
+        // By another limit, or a ban: it says nothing of the one that was met.
+        (_, DialOutcome::Failed(failed)) if first_refusal(seen).is_some_and(|it| it.likeness != failed.likeness) => {
+            None
+        }
         (Count, DialOutcome::LetIn { .. }) if counts_on(probe, seen) => {
             step(Count, number + 1, Before::Rest(probe.pace_us))
         }
@@ -115,10 +130,15 @@ pub(crate) fn next_step(probe: &Probe, seen: &[Outcome]) -> Option<NextStep> {
             step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0].max(failed.wait.unwrap_or_default())))
         }
         // One more at once tells a slot that came free from time that has passed. The words may have told it.
-        (Release, DialOutcome::LetIn { .. }) if !says_count(seen) => {
+        (Hold, DialOutcome::LetIn { .. }) if may_prove_rate(probe, seen) => {
             step(Confirm, 1, Before::Hold(settling(probe, seen)))
         }
-        (Release, DialOutcome::LetIn { .. }) | (Confirm, DialOutcome::Failed(_)) if probe.bare_close => {
+        (Release, DialOutcome::LetIn { .. }) if !says(seen, LimitKind::Count) => {
+            step(Confirm, 1, Before::Hold(settling(probe, seen)))
+        }
+        (Release, DialOutcome::LetIn { .. }) | (Confirm, DialOutcome::Failed(_))
+            if probe.bare_close && gave_one_back(seen) =>
+        {
             step(BareClose, 1, Before::Close(Goodbye::Unsaid, RELEASES[0].max(stated(seen))))
         }
         (phase @ (Release | BareClose), DialOutcome::Failed(failed)) if number == 1 => {
@@ -150,13 +170,31 @@ pub(crate) fn releases(probe: &Probe) -> Micros {
     closes + settling(probe, &[])
 }
 
-/// Whether the first refusal says in words that it counts what is open.
-fn says_count(seen: &[Outcome]) -> bool {
-    let first = seen.iter().find_map(|it| match it.dial {
+/// The refusal of the limit that was met.
+fn first_refusal(seen: &[Outcome]) -> Option<Failed> {
+    seen.iter().find_map(|it| match it.dial {
         DialOutcome::Failed(failed) => Some(failed),
         DialOutcome::LetIn { .. } => None,
-    });
-    first.is_some_and(|failed| failed.says == Some(LimitKind::Count))
+    })
+}
+
+/// Whether the first refusal says in words that it counts that.
+fn says(seen: &[Outcome], kind: LimitKind) -> bool {
+    first_refusal(seen).is_some_and(|failed| failed.says == Some(kind))
+}
+
+/// Whether one more after the hold tells time that has passed from another client that left: of those that were held none was
+/// given back, and none more may be open than was asked for.
+fn may_prove_rate(probe: &Probe, seen: &[Outcome]) -> bool {
+    let is_told = says(seen, LimitKind::Count) || says(seen, LimitKind::Rate);
+    let since_refused = seen.iter().skip_while(|it| matches!(it.dial, DialOutcome::LetIn { .. }));
+    let open = seen.last().map_or(0, |last| last.open);
+    !is_told && open > 1 && open < probe.max && since_refused.map(|it| it.ended).sum::<usize>() == 0
+}
+
+/// Whether the probe has signed out of one to see when its slot comes free.
+fn gave_one_back(seen: &[Outcome]) -> bool {
+    seen.iter().any(|it| it.step.gave_one_back())
 }
 
 /// What the server asked to wait at the last refusal.
@@ -178,6 +216,10 @@ fn twice(time: Micros) -> Micros {
     time + time
 }
 
+/// Ends may come late, and those of one step be for several that were let in. It is settled once one ends for one that is let
+/// in; after so many steps in a row it is not waited for any longer.
+const MOST_UNSETTLED: usize = 4;
+
 /// Whether one more dial follows a dial that was let in.
 fn counts_on(probe: &Probe, seen: &[Outcome]) -> bool {
     let Some((last, before)) = seen.split_last() else { return true };
@@ -187,7 +229,9 @@ fn counts_on(probe: &Probe, seen: &[Outcome]) -> bool {
     }
     if last.ended > 0 {
         // Seen twice in a row, the server ends one for each that it lets in. Once may be anything.
-        return before.last().is_none_or(|before| before.ended == 0);
+        let in_a_row = seen.iter().rev().take_while(|it| it.ended > 0).count();
+        let is_settled = last.ended == 1 || in_a_row >= MOST_UNSETTLED || last.step.attempt > probe.max;
+        return in_a_row < 2 || !is_settled;
     }
     let is_held_up = before.split_last().is_some_and(|(previous, before)| {
         // Two slow ones in a row are the server's doing. One may be anything's.
@@ -207,12 +251,18 @@ fn is_slower(last: &Outcome, before: &[Outcome]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Stage;
 
     const fn ms(time: u64) -> Micros {
         Micros(time * 1000)
     }
 
-    const FAILED: Failed = Failed { may_be_limit: true, is_rate: false, says: None, wait: None };
+    const FAILED: Failed =
+        Failed { may_be_limit: true, is_rate: false, says: None, wait: None, likeness: likeness(true) };
+    const fn likeness(has_words: bool) -> Likeness {
+        Likeness { kind: FailureKind::LimitConnections, stage: Stage::Auth, has_words, says: None }
+    }
+
     const IN: DialOutcome = DialOutcome::LetIn { took: ms(20) };
     const NO: DialOutcome = DialOutcome::Failed(FAILED);
 
@@ -240,15 +290,69 @@ mod tests {
     fn each_step_follows_from_what_was_seen() {
         let probe = Probe { max: 4, pace_us: Micros::ZERO, hold_us: ms(3000), bare_close: false };
         let more = Probe { max: 8, ..probe };
+        let many = Probe { max: 32, ..probe };
+        let two = Probe { max: 2, ..probe };
         let bare = Probe { bare_close: true, ..probe };
         let slow = |took| DialOutcome::LetIn { took: ms(took) };
         let otherwise = DialOutcome::Failed(Failed { may_be_limit: false, ..FAILED });
         let rate = DialOutcome::Failed(Failed { is_rate: true, says: Some(LimitKind::Rate), ..FAILED });
         let counts = DialOutcome::Failed(Failed { says: Some(LimitKind::Count), ..FAILED });
         let waits = |wait| DialOutcome::Failed(Failed { wait: Some(ms(wait)), ..FAILED });
-        let all: [Case<'_>; 25] = [
+        let other = DialOutcome::Failed(Failed { likeness: likeness(false), ..FAILED });
+        let all: [Case<'_>; 36] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
-            ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
+            ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0), (IN, 0)], "count#1 count#2 hold#1 confirm#1 end"),
+            (
+                "a rate, or another client that left",
+                &bare,
+                &[(IN, 0), (NO, 0), (IN, 0), (NO, 0)],
+                "count#1 count#2 hold#1 confirm#1 end",
+            ),
+            ("no more may be open after the hold", &two, &[(IN, 0), (NO, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
+            (
+                "one ended during the hold",
+                &probe,
+                &[(IN, 0), (IN, 0), (NO, 0), (IN, 1)],
+                "count#1 count#2 count#3 hold#1 end",
+            ),
+            (
+                "one ended with the refusal",
+                &probe,
+                &[(IN, 0), (IN, 0), (NO, 1), (IN, 0)],
+                "count#1 count#2 count#3 hold#1 end",
+            ),
+            (
+                "a count by its words, and another client that left",
+                &probe,
+                &[(IN, 0), (counts, 0), (IN, 0)],
+                "count#1 count#2 hold#1 end",
+            ),
+            ("a rate by its words is let in", &probe, &[(IN, 0), (rate, 0), (IN, 0)], "count#1 count#2 hold#1 end"),
+            ("another limit after the hold", &probe, &[(IN, 0), (NO, 0), (other, 0)], "count#1 count#2 hold#1 end"),
+            (
+                "a ban after the hold",
+                &bare,
+                &[(IN, 0), (NO, 0), (NO, 0), (other, 0)],
+                "count#1 count#2 hold#1 release#1 end",
+            ),
+            (
+                "another limit confirms nothing",
+                &bare,
+                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (other, 0)],
+                "count#1 count#2 hold#1 release#1 confirm#1 end",
+            ),
+            (
+                "ends that come late",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 2), (IN, 2), (IN, 1)],
+                "count#1 count#2 count#3 count#4 count#5 count#6 count#7 end",
+            ),
+            (
+                "ends that go on",
+                &many,
+                &[(IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 2), (IN, 2), (IN, 2), (IN, 2)],
+                "count#1 count#2 count#3 count#4 count#5 count#6 count#7 count#8 count#9 count#10 count#11 end",
+            ),
             (
                 "a count",
                 &probe,

@@ -12,8 +12,10 @@ use crate::workload::{Issuer, Recorded, Recording};
 
 /// A server that ends one connection for another may do so a moment after it let the other in.
 const SETTLES: Duration = Duration::from_millis(50);
-/// Some do so up to a second later. That is waited for where one was ended, and before it is said that none was.
+/// Some do so up to a second later, or more. That is waited for where one was ended, and before it is said that none was.
 const SETTLES_LATE: Duration = Duration::from_millis(1200);
+/// So often it is waited for in a step, until nothing more ends.
+const MOST_WAITS: usize = 4;
 
 /// What an open connection came to when it was looked at.
 enum Look {
@@ -77,7 +79,7 @@ impl<'a> Conductor<'a> {
             }
             Before::SinceClose(rest) => self.rest(rest.duration().saturating_sub(self.closed_at.elapsed()))?,
         }
-        self.drop_ended();
+        self.drop_ended(self.open.len());
         let mut dial = self.dial(step.phase)?;
         let mut served = 0;
         if let DialOutcome::LetIn { .. } = dial {
@@ -102,16 +104,32 @@ impl<'a> Conductor<'a> {
         let was_let_in = matches!(dial, DialOutcome::LetIn { .. });
         let is_known_to_end = self.ended > 0 || self.seen.last().is_some_and(|last| last.ended > 0);
         let is_last = step.attempt >= self.probe.max;
-        if self.open.len() > served {
-            let late = was_let_in && (is_known_to_end || is_last);
-            self.rest(if late { SETTLES_LATE } else { SETTLES })?;
-            let before = self.ended;
-            self.look(self.open.len() - served);
-            if self.ended > before && !late && was_let_in {
-                // More may be about to end for those that were let in meanwhile.
-                self.rest(SETTLES_LATE)?;
-                self.look(self.open.len() - served);
+        if self.open.len() <= served {
+            return Some(());
+        }
+        let late = was_let_in && (is_known_to_end || is_last);
+        self.rest(if late { SETTLES_LATE } else { SETTLES })?;
+        let before = self.ended;
+        self.look(self.open.len() - served);
+        if was_let_in {
+            self.wait_for_ends(served, before, is_known_to_end)?;
+        }
+        Some(())
+    }
+
+    /// Waits until nothing more ends, or for too long: more may be about to end for those that were let in meanwhile. Where one
+    /// `is_due`, until that one has ended. None if it was interrupted.
+    fn wait_for_ends(&mut self, served: usize, mut before: usize, is_due: bool) -> Option<()> {
+        let at_first = before;
+        for _ in 0..MOST_WAITS {
+            let is_awaited = is_due && self.ended == at_first;
+            if self.is_silent || self.open.len() <= served || (self.ended == before && !is_awaited) {
+                break;
             }
+            before = self.ended;
+            // Those that were let in at its pace end at its pace.
+            self.rest(SETTLES_LATE + self.probe.pace_us.duration())?;
+            self.drop_ended(self.open.len() - served);
         }
         Some(())
     }
@@ -144,8 +162,8 @@ impl<'a> Conductor<'a> {
 
     /// It fails for those that are held, or for one that was just given back, or for neither.
     fn failed(&self, failure: &Failure, sign_in_attempted: bool, phase: ProbePhase) -> Failed {
-        let holds_others = !self.open.is_empty() || matches!(phase, ProbePhase::Release | ProbePhase::BareClose);
-        Failed::of(failure, sign_in_attempted, holds_others, Some(self.protocol))
+        let gave_one_back = matches!(phase, ProbePhase::Release | ProbePhase::BareClose);
+        Failed::of(failure, sign_in_attempted, self.open.len(), gave_one_back, Some(self.protocol))
     }
 
     /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
@@ -168,7 +186,12 @@ impl<'a> Conductor<'a> {
             // SMTP and POP3 servers may count commands, and end a session that has too many (Exim after ten without mail).
             let asks = self.protocol == Protocol::Imap && !self.is_silent;
             match if asks { self.ask(&connection) } else { self.heed(&connection) } {
-                Look::GoesOn | Look::Unserved(_) => self.open.push(connection),
+                Look::GoesOn => self.open.push(connection),
+                // Asking on would cross the server's limit again and again.
+                Look::Unserved(_) => {
+                    self.is_silent = true;
+                    self.open.push(connection);
+                }
                 Look::Ended(_) => self.ended += 1,
                 Look::Silent => self.is_silent = true,
             }
@@ -176,14 +199,16 @@ impl<'a> Conductor<'a> {
         self.open.extend(newer);
     }
 
-    /// Drops those of which the server is seen to have closed, without a command to any.
-    fn drop_ended(&mut self) {
+    /// Drops those of so many, from the oldest on, that the server is seen to have closed, without a command to any.
+    fn drop_ended(&mut self, count: usize) {
+        let newer = self.open.split_off(count);
         for connection in std::mem::take(&mut self.open) {
             match self.heed(&connection) {
                 Look::Ended(_) => self.ended += 1,
                 _ => self.open.push(connection),
             }
         }
+        self.open.extend(newer);
     }
 
     /// Sends one command.

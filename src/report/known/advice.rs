@@ -2,7 +2,7 @@
 
 use super::{Known, Setting, by_greeting, by_host};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, SandboxOptions, Scope};
-use crate::judge::is_lock;
+use crate::judge::{is_lock_of_one, stated_kind, stated_period};
 use crate::protocol::Protocol;
 use crate::report::words::{many, span};
 
@@ -26,8 +26,10 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
     let mut advice = Vec::new();
     if met.kind != LimitKind::Rate {
         advice.extend(all.filter(|_| most > 0).map(|all| {
+            // One that was let in later may have the place of another client that left.
+            let (hold, now) = if met.again_within_us.is_some() { ("held", "then") } else { ("hold", "now") };
             format!(
-                "{all} in all by its words: others hold {} now, and {} for this client.",
+                "{all} in all by its words: others {hold} {} {now}, and {} for this client.",
                 all - given,
                 are_left(given)
             )
@@ -47,7 +49,14 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
                 Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
                 Protocol::Imap | Protocol::Pop3 => "",
             };
-            Some(format!("This raises it: the server's setting for rates, and not the one for connections{example}."))
+            let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), limits.given));
+            Some(if says == Some(LimitKind::Rate) {
+                format!("This raises it: the server's setting for rates, and not the one for connections{example}.")
+            } else {
+                format!(
+                    "This raises it: the server's setting for rates{example}, or the one for connections if other clients left."
+                )
+            })
         }
         None => None,
     });
@@ -58,7 +67,7 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
 #[must_use]
 pub fn shared_maildrops(limits: &Limits, sandbox: &SandboxOptions) -> Option<String> {
     let failure = limits.met.as_ref()?.failure.as_ref()?;
-    (sandbox.locks_maildrops && is_lock(failure)).then(|| {
+    (sandbox.locks_maildrops && is_lock_of_one(failure, Some(Protocol::Pop3), limits.given)).then(|| {
         "The sandbox locks a maildrop for one connection, as POP3 servers do: --sandbox-maildrops shared lets more in."
             .to_owned()
     })
@@ -118,16 +127,25 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
     let mut advice =
         vec![format!("Keep connections open, and open them slowly: it let {given} in within {}.", span(met.within_us))];
     let every = known.into_iter().flat_map(|known| known.settings(protocol, met)).find_map(|setting| setting.every);
+    let stated_period = met.failure.as_ref().and_then(stated_period);
     let pace = |every: f64| (every / given as f64).ceil();
     advice.push(match (met.stated_wait_us, every, met.again_within_us) {
         (Some(wait), ..) => format!("After a refusal wait {}, as the server says.", span(wait)),
+        (None, ..) if stated_period.is_some() && given > 0 => {
+            let period = stated_period.unwrap_or_default();
+            format!(
+                "It counts in {period} s, as its words say: one new connection every {:.0} s stays below.",
+                pace(period as f64)
+            )
+        }
         (None, Some(every), _) if given > 0 => format!(
             "It counts in {every} s, unless that is set otherwise: one new connection every {:.0} s stays below.",
             pace(every as f64)
         ),
-        // Nobody knows whether it counts in less.
+        // Nobody knows whether it counts in less, or in more.
         (None, _, Some(again)) if given > 0 && met.kind == LimitKind::Rate => format!(
-            "At most {given} in {}, since it let one more in by then: one new connection every {:.0} s stays below.",
+            "At most {given} in {}, since it let one more in by then: one new connection every {:.0} s, or \
+             fewer if it refuses that.",
             span(again),
             pace(again.duration().as_secs_f64())
         ),
@@ -139,7 +157,7 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
 fn ended(met: &LimitMet) -> Option<String> {
     let which = match met.kept_by {
         KeptBy::EndingOldest => "the oldest",
-        KeptBy::EndingAnother => "another",
+        KeptBy::EndingAnother => "one",
         KeptBy::RefusingNewest | KeptBy::Slowing => return None,
     };
     Some(format!("One connection more is let in, and {which} is ended, whatever it is doing: never go beyond."))

@@ -7,7 +7,7 @@ use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
 use crate::figures::worth_showing;
-use crate::judge::{Attempt, Probed, stated_kind};
+use crate::judge::{Attempt, Probed, falls_silent, is_alike, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
 use crate::report::attempt::{FAILED, came_to, went};
 use crate::report::model::RunReport;
@@ -18,7 +18,7 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
     let mut parts = vec![
         heading(report, probe) + &headline(report, probed, probe),
         ramp(&probed.attempts, most),
-        facts(probed, report.start.protocol),
+        facts(probed, probe, report.start.protocol),
         to_set(report),
         verdict::section(report),
     ];
@@ -89,7 +89,7 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
 }
 
 /// What is known of the limit, and how.
-fn facts(probed: &Probed, protocol: Protocol) -> String {
+fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
     // Without a line of the server's the result says that.
@@ -110,13 +110,15 @@ fn facts(probed: &Probed, protocol: Protocol) -> String {
         if let Some(failure) = &met.failure {
             let said = failure.server_line.iter().chain(&failure.further_lines).map(|line| printable(line));
             let said = said.collect::<Vec<_>>().join("\n");
-            rows.push(("in words", if said.is_empty() { unsaid(limits, failure) } else { said }));
+            // What came before the deadline is no answer.
+            let is_cut_off = failure.kind == FailureKind::Timeout;
+            rows.push(("in words", if said.is_empty() || is_cut_off { unsaid(limits, failure) } else { said }));
         }
         if met.failure.is_some() {
             rows.push(("its number", stated(limits, met)));
         }
         rows.push(("it counts", counts(met)));
-        rows.push(("proof", proof(probed, met, protocol)));
+        rows.push(("proof", proof(probed, met, probe, protocol)));
     }
     if limits.given > 0 {
         rows.push(("the others", lived(limits)));
@@ -184,40 +186,76 @@ const fn whose(scope: Scope) -> &'static str {
 }
 
 /// How its kind is known.
-fn proof(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
+fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> String {
     use LimitKind::{Count, Rate, Unclear};
-    let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol)));
+    let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), probed.limits.given));
+    let of = |phase| probed.attempts.iter().find(|it| it.step.phase == phase);
     let let_in = |phase| probed.attempts.iter().any(|it| it.step.phase == phase && it.failure.is_none());
-    let tried = |phase| probed.attempts.iter().any(|it| it.step.phase == phase);
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
-            "twice in a row one was let in, and another one was ended for it"
+            "twice in a row one was let in, and one was ended for it"
         }
         (KeptBy::Slowing, _) => "two slow ones in a row: nothing more was tried",
-        (_, Count) if tried(ProbePhase::Confirm) => {
+        (_, Count | Rate) if says.is_some() && other_refusal(probed, met).is_some() => {
+            return format!("the server's own words; {}", otherwise(probed, met));
+        }
+        (_, Count) if of(ProbePhase::Confirm).is_some() => {
             "one was refused again after the hold, let in when one had signed out, and one more was refused then"
         }
         (_, Count) if after_a_sign_out => {
             "one was refused again after the hold, and let in when one had signed out, as the server's words say"
         }
-        (_, Count) if after_the_hold => {
+        (_, Count) if after_the_hold && probed.limits.ended == 0 => {
             "the server's own words; one was let in after the hold: another client may have left meanwhile"
         }
-        (_, Rate) if says.is_none() && tried(ProbePhase::Confirm) => {
+        (_, Rate) if says.is_none() && after_the_hold => {
+            "with all of them held, two were let in later: time had passed, or other clients had left"
+        }
+        (_, Rate) if says.is_none() => {
             "when one had signed out, two were let in: time had passed, or other clients had left"
         }
-        (_, Rate) if says.is_none() => "with all of them held, one more was let in later: only time had passed",
         (_, Count | Rate) => "the server's own words",
         (_, Unclear) if probed.limits.given == 0 => "none: nothing of this client was open",
-        (_, Unclear) if after_the_hold => "none: one was let in after the hold, but the server had ended one by then",
-        (_, Unclear) if tried(ProbePhase::Confirm) => "none: the server had ended one of those that were held",
-        (_, Unclear) if probed.limits.answered => {
+        (_, Unclear) if other_refusal(probed, met).is_some() => return format!("none: {}", otherwise(probed, met)),
+        (_, Unclear) if probed.limits.ended > 0 && (after_the_hold || of(ProbePhase::Confirm).is_some()) => {
+            "none: the server had ended one of those that were held"
+        }
+        (_, Unclear) if after_the_hold && of(ProbePhase::Confirm).is_some() => {
+            "none: one was let in after the hold, and the next one was refused: another client may have left, or one comes \
+             free at a time"
+        }
+        (_, Unclear) if after_the_hold && probed.limits.answered => {
+            "none: one was let in after the hold: time had passed, or another client had left; --max allowed no more"
+        }
+        (_, Unclear) if probed.limits.answered && met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us) => {
+            "none: the server asks to wait for longer than the hold, so that nothing more was tried"
+        }
+        (_, Unclear) if probed.limits.answered && of(ProbePhase::Release).is_some() => {
             "none: refused after the hold, and after a sign-out: a longer rate, or a slow release"
         }
+        (_, Unclear) if probed.limits.answered => "none: refused after the hold, when none of them was open any more",
         (_, Unclear) => "none: it did not come to that",
     };
     text.to_owned()
+}
+
+/// The refusal that was unlike that of the limit.
+fn other_refusal<'a>(probed: &'a Probed, met: &LimitMet) -> Option<&'a Failure> {
+    let first = met.failure.as_ref()?;
+    probed.attempts.iter().filter_map(|it| it.failure.as_ref()).find(|failure| !is_alike(first, failure))
+}
+
+/// What such a refusal may be.
+fn otherwise(probed: &Probed, met: &LimitMet) -> String {
+    let Some(other) = other_refusal(probed, met) else { return String::new() };
+    let what = match other.kind {
+        FailureKind::ConnectRefused | FailureKind::ConnectReset | FailureKind::ConnectTimeout => {
+            "a ban of this address, or a server that went away"
+        }
+        _ => "another limit, or a ban",
+    };
+    format!("a later refusal was another one ({} at {}): {what}", other.kind, other.stage)
 }
 
 fn lived(limits: &Limits) -> String {
@@ -227,7 +265,13 @@ fn lived(limits: &Limits) -> String {
         1 => "the server ended 1 of them".to_owned(),
         ended => format!("the server ended {} of them", count(ended as u64)),
     };
-    let silent = limits.silent.map(|session| format!("; {session} did not answer: whether it lives on is not known"));
+    let silent = limits.silent.map(|session| {
+        if limits.stopped.as_ref().is_none_or(|failure| falls_silent(failure.kind)) {
+            format!("; {session} did not answer: whether it lives on is not known")
+        } else {
+            format!("; {session} lived on, and its command was refused")
+        }
+    });
     ended + &silent.unwrap_or_default()
 }
 
@@ -240,7 +284,7 @@ fn came_free(release: Release, after: &str) -> String {
             format!("was still taken {} after {after}, and free {} after it", seconds(taken), seconds(free))
         }
         (None, Some(taken)) => format!("was still taken {} after {after}", seconds(taken)),
-        (None, None) => format!("was given back by {after}; whether it came free was not tried"),
+        (None, None) => format!("was given back by {after}; whether it came free is not known"),
     }
 }
 

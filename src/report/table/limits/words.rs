@@ -1,7 +1,7 @@
 //! The result of a probe in one sentence.
 
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Probe, ProbePhase, Scope};
-use crate::judge::{Probed, is_lock};
+use crate::judge::{Probed, falls_silent, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
@@ -25,8 +25,9 @@ fn stopped(limits: &Limits) -> String {
     let said = failure.server_line.as_deref().unwrap_or(&failure.message);
     if let Some(session) = limits.silent {
         let given = many(limits.given as u64, "connection");
+        let how = if falls_silent(failure.kind) { "did not answer NOOP" } else { "was refused a NOOP" };
         return format!(
-            "not answered: {session} did not answer NOOP ({}: {}); {given} had been let in, how many more there are is not known",
+            "not answered: {session} {how} ({}: {}); {given} had been let in, how many more there are is not known",
             failure.kind,
             printable(said)
         );
@@ -52,14 +53,22 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
     let beside = format!("{number}, beside those that {} hold now", others(&met.scopes));
     match (met.kept_by, met.kind) {
         (KeptBy::Slowing, _) => slowed(probed),
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if !probed.limits.answered => {
+            format!("at most {beside}; for one more the server ends others, and more were about to end")
+        }
         (KeptBy::EndingOldest, _) => format!("{beside}; for one more the server ends the oldest"),
-        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends another"),
-        (KeptBy::RefusingNewest, _) if protocol == Protocol::Pop3 && met.failure.as_ref().is_some_and(is_lock) => {
+        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends one, and not always the oldest"),
+        (KeptBy::RefusingNewest, _) if is_lock_of_one_owner(probed, met, protocol) => {
             format!("{number}: a maildrop has one owner at a time (RFC 1939)")
         }
         (KeptBy::RefusingNewest, LimitKind::Count) => beside,
-        (KeptBy::RefusingNewest, LimitKind::Rate) => format!(
+        (KeptBy::RefusingNewest, LimitKind::Rate) if is_told_rate(probed, met, protocol) => format!(
             "{number} in {}, then no more for a time: the server limits how many come, not how many are open",
+            span(met.within_us)
+        ),
+        (KeptBy::RefusingNewest, LimitKind::Rate) => format!(
+            "{number} in {}, then no more for a time: the server limits how many come, unless other clients have left \
+             meanwhile",
             span(met.within_us)
         ),
         (KeptBy::RefusingNewest, LimitKind::Unclear) => format!(
@@ -68,6 +77,16 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             span(met.within_us)
         ),
     }
+}
+
+fn is_lock_of_one_owner(probed: &Probed, met: &LimitMet, protocol: Protocol) -> bool {
+    met.failure.as_ref().is_some_and(|failure| is_lock_of_one(failure, Some(protocol), probed.limits.given))
+}
+
+/// Whether the server's words say that it is a rate.
+fn is_told_rate(probed: &Probed, met: &LimitMet, protocol: Protocol) -> bool {
+    let says = |failure| stated_kind(failure, Some(protocol), probed.limits.given);
+    met.failure.as_ref().and_then(says) == Some(LimitKind::Rate)
 }
 
 /// A penalty or a queue.
