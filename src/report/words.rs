@@ -117,7 +117,7 @@ pub(super) fn ms(duration: impl Into<Duration>) -> String {
     }
 }
 
-/// A length of time in a sentence: `512 ms`, `1.23 s`, `2 min 3 s`.
+/// A length of time in a sentence: `512 ms`, `1.23 s`, `2 min 3 s`, `1 h 5 min`.
 pub(crate) fn span(duration: impl Into<Duration>) -> String {
     let duration = duration.into();
     let seconds = duration.as_secs_f64();
@@ -128,8 +128,14 @@ pub(crate) fn span(duration: impl Into<Duration>) -> String {
     } else if seconds < 59.995 {
         format!("{seconds:.2} s")
     } else {
-        let whole = duration.as_secs();
-        format!("{} min {} s", count(whole / 60), whole % 60)
+        let (whole, unit, rest, of_it) = match duration.as_secs() {
+            seconds @ 0..3600 => (seconds / 60, "min", seconds % 60, "s"),
+            seconds => (seconds / 3600, "h", seconds % 3600 / 60, "min"),
+        };
+        match rest {
+            0 => format!("{} {unit}", count(whole)),
+            rest => format!("{} {unit} {rest} {of_it}", count(whole)),
+        }
     }
 }
 

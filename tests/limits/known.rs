@@ -122,7 +122,7 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
     let of_host = |host, protocol| by_host(host).unwrap().documented(protocol);
     assert_eq!(
         of_host("imap.mail.me.com", Protocol::Imap),
-        "iCloud: 5 connections at once for each account over IMAP, as a third party says \
+        "iCloud: over IMAP 5 connections at once for each account, as a third party says \
          (https://mailboxtaxi.com/troubleshooting/fix-too-many-imap-connections, looked up on 2026-11-28)"
     );
     assert_eq!(
@@ -131,7 +131,7 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
          looked up on 2026-11-28)"
     );
     let exchange = of_host("outlook.office365.com", Protocol::Imap);
-    assert!(exchange.starts_with("Exchange Online: 16 to 20 connections at once for each account"), "{exchange}");
+    assert!(exchange.starts_with("Exchange Online: over IMAP 16 to 20 connections at once for each account"), "{exchange}");
     for (host, protocol, said) in [
         ("imap.mail.me.com", Protocol::Pop3, "iCloud: nothing is known of its limits over POP3"),
         ("smtp.gmail.com", Protocol::Smtp, "Gmail: nothing is known of its limits over SMTP"),
@@ -142,7 +142,7 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
     for (greeting, begins) in [
         (
             DOVECOT,
-            "Dovecot: 10 connections at once for each user and address over IMAP, unless set otherwise (https://",
+            "Dovecot: over IMAP 10 connections at once for each user and address, unless set otherwise (https://",
         ),
         ("* OK localhost Cyrus IMAP 3.6.1", "Cyrus: no limit on connections over IMAP, unless one is set (https://"),
     ] {
@@ -151,7 +151,7 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
     }
     let mox = by_greeting("220 mail.example.org ESMTP mox v0.0.15", Protocol::Smtp).unwrap();
     let said = mox.documented(Protocol::Smtp);
-    let limits = "mox: 30 connections at once and 300 new connections in 60 s for each address over SMTP (https://";
+    let limits = "mox: over SMTP 30 connections at once and 300 new connections in 60 s for each address (https://";
     assert!(said.starts_with(limits), "{said}");
 }
 
@@ -331,7 +331,7 @@ fn a_rate_is_told_as_a_pace_for_opening_and_nothing_is_said_of_threads() {
     assert!(!said.join("\n").contains("threads"), "{said:?}");
     let waits = LimitMet { stated_wait_us: Some(Micros::from(std::time::Duration::from_secs(900))), ..rate };
     let said = advice(&given(7, waits), None, "localhost", Protocol::Smtp);
-    assert_eq!(said[1], "After a refusal wait 15 min 0 s, as the server says.");
+    assert_eq!(said[1], "After a refusal wait 15 min, as the server says.");
 }
 
 /// What its words say, how many were given, and what is told of both.

@@ -150,8 +150,8 @@ impl Known {
         };
         let can_be_set = self.settings.iter().any(|setting| setting.protocols.contains(&protocol));
         let limits = match (found.limits(), can_be_set) {
-            (Some(limits), false) => format!("{limits} over {protocol}"),
-            (Some(limits), true) => format!("{limits} over {protocol}, unless set otherwise"),
+            (Some(limits), false) => format!("over {protocol} {limits}"),
+            (Some(limits), true) => format!("over {protocol} {limits}, unless set otherwise"),
             (None, false) => format!("no limit on connections over {protocol} is documented"),
             (None, true) => format!("no limit on connections over {protocol}, unless one is set"),
         };
