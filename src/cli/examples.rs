@@ -28,7 +28,9 @@ pub const COMPARE: &str = "\
 Examples:
   mailconn compare --threads 20 --rtt 80ms
   mailconn compare --variant 'use-default -t 4' --variant 'eight=use-default -t 8'
-  mailconn compare --server imaps://ann@mail.example.org --threads 4 --for 5m";
+  mailconn compare --server imaps://ann@mail.example.org --threads 4 --for 5m
+  mailconn compare --fail-if 'verdict(use-default) != different-better' --require-decision
+  mailconn compare --fail-if 'use-default.service.p95 > 100ms'";
 
 pub const SCENARIO: &str = "\
 Examples:
