@@ -5,7 +5,7 @@ use serde_json::Number;
 use super::gates;
 use super::grid::{Over, figures, grid, names, paragraph, whole, words};
 use super::verdict::{CUT, whose};
-use crate::event::{ComparisonVerdict, Decision, Micros};
+use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
 use crate::report::comparison::{choice, interval, percent, reason, times, verdict, why_stopped};
 use crate::report::model::ComparisonReport;
