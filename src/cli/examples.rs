@@ -27,7 +27,7 @@ Examples:
 pub const COMPARE: &str = "\
 Examples:
   mailconn compare --threads 20 --rtt 80ms
-  mailconn compare --variant 'use-default -t 4' --variant 'eight=use-default -t 8'
+  mailconn compare --variant use-main --variant 'x=use-default -t 8' --fail-if 'x.service.p95 > 5s'
   mailconn compare --server imaps://ann@mail.example.org --threads 4 --for 5m";
 
 pub const SCENARIO: &str = "\

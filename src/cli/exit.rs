@@ -47,7 +47,7 @@ Exit codes:
 pub const COMPARE_HELP: &str = "\
 Exit codes:
   0        compared, whatever is better, and whether these rounds tell or not
-  1        operations failed, or a run could not be done; or --fail-on names what was found
+  1        nothing could be compared; operations failed, or a run could not be done; or --fail-on names what was found
   2        wrong usage, and nothing was dialled; or the report could not be written
   3        a gate failed (--fail-if), or --require-decision and these rounds do not tell
   4        no connection: network, TLS, greeting, or no answer to the sign-in

@@ -136,9 +136,10 @@ pub struct ComparisonVerdict {
     pub decision: Decision,
     /// Rounds that could be compared: in the others one of the two has no such figure, or neither did anything.
     pub rounds: u32,
-    /// How many times the reference's figure its own is: the Hodges-Lehmann median of the rounds. None with too few rounds.
+    /// How many times the reference's figure its own is: the Hodges-Lehmann median of the rounds. None without a
+    /// round, and where it is infinite, since the reference's figure is 0.
     pub ratio: Option<Number>,
-    /// The bounds of its interval, at [`level`](Self::level).
+    /// The bounds of its interval, at [`level`](Self::level). None with too few rounds, and where they are infinite.
     pub low: Option<Number>,
     /// The upper one.
     pub high: Option<Number>,

@@ -94,7 +94,7 @@ pub enum Unreadable {
     /// It does not begin as a stream does.
     #[error(
         "it does not begin with a run-start line of `mailconn run --format ndjson` (or `limits`), nor with the scenario-start line of a \
-         scenario: {0}"
+         scenario or the comparison-start line of `mailconn compare --format ndjson`: {0}"
     )]
     NoStart(String),
     /// It begins as a stream does, and no run or scenario can begin so.

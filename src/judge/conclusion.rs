@@ -91,9 +91,14 @@ pub fn first_of(one: u8, other: u8) -> u8 {
     if rank(other) < rank(one) { other } else { one }
 }
 
-/// The exit code of a comparison, of those of its runs: the one that counts. A gate that failed and a decision that is wanting
-/// count last.
-pub(super) fn of_comparison(runs: impl Iterator<Item = u8>, ending: &ComparisonEnding, fails: bool) -> u8 {
+/// The exit code of a comparison, of those of its runs: the one that counts. One that came to nothing failed. A gate that
+/// failed and a decision that is wanting count last.
+pub(super) fn of_comparison(
+    runs: impl Iterator<Item = u8>,
+    ending: &ComparisonEnding,
+    is_empty: bool,
+    fails: bool,
+) -> u8 {
     let interrupted = ending.interrupted.map(Conclusion::Interrupted);
     let stopped = ending.stopped.as_ref().and_then(|stopped| match stopped.why {
         WhyStopped::Limit => Some(Conclusion::Limited),
@@ -101,7 +106,8 @@ pub(super) fn of_comparison(runs: impl Iterator<Item = u8>, ending: &ComparisonE
         WhyStopped::Failed => Some(Conclusion::Failed),
         WhyStopped::Time | WhyStopped::Signal => None,
     });
-    let own = [interrupted, stopped, fails.then_some(Conclusion::GateFailed)].into_iter().flatten();
+    let empty = is_empty.then_some(Conclusion::Failed);
+    let own = [interrupted, stopped, empty, fails.then_some(Conclusion::GateFailed)].into_iter().flatten();
     runs.chain(own.map(Conclusion::exit_code)).fold(0, first_of)
 }
 

@@ -40,7 +40,7 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
         (
             include_str!("../golden/limit.ndjson"),
             0,
-            "; this server was seen to refuse the 4th; not use-default: it met the server's limit",
+            "; this server was seen to refuse the 4th: 3 fit (-t 3, or --max-connections 3); not use-default: it met the server's limit",
         ),
         (
             include_str!("../golden/lock-command.ndjson"),
@@ -92,6 +92,14 @@ fn a_time_is_compared_the_other_way_round() {
     let told = table(&lines);
     assert!(told.contains("of the wait.p50 of use-main") || told.contains("the wait.p50 of use-main"), "{told}");
     assert!(told.contains("median"), "{told}");
+    assert!(told.contains("use-default has 0x [0, 0] the wait.p50 of use-main: better"), "{told}");
+    // And where the reference is the one that never waits.
+    let mut lines = stored();
+    (lines[0]["metric"], lines[0]["reference"]) = (json!("wait.p50"), json!("use-default"));
+    (lines[0]["figures"], lines.last_mut().unwrap()["judged_by"]) = (json!([]), json!({"fail_on": []}));
+    let told = table(&completed(lines)).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.starts_with("Choose use-default: none is better here, "), "{told}");
+    assert!(told.contains("the wait.p50 of use-default is 0, and that of use-main is not: worse"), "{told}");
 }
 
 #[test]
@@ -100,6 +108,8 @@ fn a_figure_that_was_not_measured_is_said_to_be_so() {
     lines[0]["metric"] = json!("service.p99");
     let told = mailconn_on(&completed(lines), "report", &[]);
     assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(told.stdout.starts_with("No choice: "), "{}", told.stdout);
+    assert!(told.stdout.contains("exit 1: nothing was compared: n too small: p99 needs 100"), "{}", told.stdout);
     assert!(
         told.stderr.contains("use-default cannot be compared with use-main: n too small: p99 needs 100"),
         "{}",

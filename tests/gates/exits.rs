@@ -85,7 +85,7 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
 fn the_lines_for_builds_in_the_manual_name_flags_that_there_are() {
     let section = include_str!("../../src/ci.md");
     assert!(include_str!("../../src/manual.rs").contains("include_str!(\"ci.md\")"));
-    let help = end(&mut mailconn(["run", "--help"])).stdout;
+    let help = ["run", "compare"].map(|command| end(&mut mailconn([command, "--help"])).stdout).concat();
     let flags = section.split(|c: char| c.is_whitespace() || "`,[]".contains(c)).filter(|word| word.starts_with("--"));
     let flags: Vec<&str> = flags.collect();
     assert!(flags.len() > 15, "{flags:?}");

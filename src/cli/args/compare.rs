@@ -13,9 +13,19 @@ use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
 use super::work::WorkArgs;
 
+const GATES: &str = "Exit 3 if that is so and nothing else fails, as in 'use-default.service.p95 > 100ms' or 'verdict(use-default) = \
+                     different-worse'; repeatable";
+const MORE_OF_GATES: &str = "VARIANT.METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=, or verdict(VARIANT) = \
+                             DECISION, or != ; decisions are different-better, different-worse, different for either, same and \
+                             cannot-tell. One on a verdict that cannot be told is passed over, and fails with \
+                             --require-decision: so 'verdict(use-default) != different-better' with that fails unless it is \
+                             better. A count is so in no round, of others it is the median that counts. mailconn explain \
+                             metrics lists the metrics.";
+
 /// The flags of `mailconn compare`.
 #[derive(Debug, Args)]
 #[command(mut_arg("fail_on", |arg| arg.default_value("none")))]
+#[command(mut_arg("fail_if", |arg| arg.help(GATES).long_help(format!("{GATES}\n\n{MORE_OF_GATES}"))))]
 pub struct CompareArgs {
     /// A way to run, as in 'use-default -t 4' or 'four=use-default -t 4'; repeatable [default: the three modes]
     ///

@@ -25,7 +25,7 @@ use mailconn::protocol::EhloName;
 use mailconn::report::{ComparisonReport, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
-use told::{Course, tell_budget};
+use told::{Course, tell_budget, tell_too_short};
 
 /// How long a run works where nobody says: a slow way does less then, and takes no longer.
 const USUAL: Duration = Duration::from_secs(2);
@@ -50,9 +50,17 @@ pub fn compare(args: CompareArgs) -> Result<u8> {
     if let Some(note) = ways.iter().find_map(|way| way.work.note.as_ref()) {
         stderr::complain(note);
     }
+    let fewest = *rounds_of(ways.len()).start();
+    let works = ways.iter().filter_map(|way| match way.work.plan.asked {
+        Asked::Duration(time) => Some(Duration::from(time)),
+        _ => None,
+    });
+    let rests = Budget::of(fewest, rounds.pace, &vec![0; ways.len()]).rests;
+    let is_told = tell_too_short(rounds.bound, works.sum::<Duration>() * (fewest + 1) + rests, fewest);
     let signals = Signals::listen()?;
     let teller = Teller::begin(reporting, &signals.control)?;
-    let course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
+    let mut course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
+    course.is_told = is_told;
     let (start, clock) =
         (ComparisonStart { started: event::to_the_microsecond(SystemTime::now()), ..start }, Instant::now());
     let mut under_way =

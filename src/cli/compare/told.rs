@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 use crate::cli::harness::Meanwhile;
 use crate::cli::stderr;
-use mailconn::compare::{Budget, TIME_IS_OVER, Turn};
+use mailconn::compare::{Budget, TIME_IS_OVER, Turn, rounds_of};
 use mailconn::event::{Event, WARM_UP};
 use mailconn::judge::Judge;
 use mailconn::protocol::Endpoint;
@@ -28,6 +28,18 @@ pub fn tell_budget(budget: &Budget, endpoint: &Endpoint) {
     ));
 }
 
+/// Says so, if that time is too short for all that must be done in it, and whether it is.
+pub fn tell_too_short(bound: Option<Duration>, least: Duration, fewest: u32) -> bool {
+    let Some(bound) = bound.filter(|bound| *bound < least) else { return false };
+    stderr::complain(&format!(
+        "--for {} is too short to tell anything: a warm-up and the {fewest} rounds that it takes need about {}; give more time, or \
+         shorter runs (--duration)",
+        format_duration(bound),
+        whole_seconds(least + Duration::from_millis(999)),
+    ));
+    true
+}
+
 /// How far a comparison is.
 pub struct Course {
     progress: Progress,
@@ -36,16 +48,22 @@ pub struct Course {
     variants: usize,
     /// How long it may take.
     bound: Option<Duration>,
+    /// It was said that this is too short.
+    pub is_told: bool,
 }
 
 impl Course {
     /// Of one that begins now.
     pub fn of(kind: ProgressKind, rounds: u32, variants: usize, bound: Option<Duration>) -> Self {
-        Self { progress: Progress::new(kind, None), began: Instant::now(), rounds, variants, bound }
+        Self { progress: Progress::new(kind, None), began: Instant::now(), rounds, variants, bound, is_told: false }
     }
 
     /// The next run begins; it is told to end when its time is over.
     pub fn begins<'a>(&'a mut self, turn: Turn, name: &str, asked: Option<u64>, control: &'a Control) -> Run<'a> {
+        if turn.round == WARM_UP + 1 && turn.place == 0 && !self.is_told {
+            let fewest = *rounds_of(self.variants).start();
+            self.is_told = tell_too_short(self.bound, self.began.elapsed() * (fewest + 1), fewest);
+        }
         let left = self.left(turn).map_or_else(String::new, |left| format!(", about {} left", whole_seconds(left)));
         let round = match turn.round {
             WARM_UP => "warm-up".to_owned(),

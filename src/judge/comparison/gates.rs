@@ -1,7 +1,7 @@
 //! Gates of a comparison: `VARIANT.METRIC OPERATOR NUMBER`, about a variant's rounds, and `verdict(VARIANT) = DECISION`.
 
 use super::Comparison;
-use crate::event::{ComparisonVerdict, Decision, Gated, Variant};
+use crate::event::{ComparisonVerdict, Decision, Gated, Policy, Variant};
 use crate::judge::gates::{Gate, NoGate, gated};
 use crate::judge::metrics::Reading;
 
@@ -11,8 +11,8 @@ const DIFFERENT: &str = "different";
 
 /// A gate, understood.
 enum Condition {
-    /// It fails if the verdict is one of these, or if it is none of them; never on one that could not be told, unless that is
-    /// what it names.
+    /// It fails if the verdict is one of these, or if it is none of them. A verdict that could not be told decides neither,
+    /// unless the gate names that one.
     Verdict { variant: usize, is: bool, among: Vec<Decision> },
     /// It fails if that is so of the variant's figure.
     Figure { variant: usize, gate: Gate },
@@ -93,7 +93,11 @@ impl Condition {
         let decisions = || Decision::ALL.map(Decision::name).join(", ");
         let operator = ["!=", "==", "="].into_iter().find(|sign| rest.starts_with(sign));
         let Some(operator) = operator else {
-            return Err(format!("write verdict(VARIANT) = DECISION, or != ; decisions are {}", decisions()).into());
+            return Err(format!(
+                "write verdict(VARIANT) = DECISION, or != ; decisions are {} and {DIFFERENT}, which is either of the first two",
+                decisions()
+            )
+            .into());
         };
         let name = rest[operator.len()..].trim();
         let is_meant = |it: &Decision| it.name() == name || (name == DIFFERENT && it.name().starts_with(DIFFERENT));
@@ -109,7 +113,7 @@ impl Condition {
 
 impl Comparison {
     /// What that gate comes to. One that is not understood fails.
-    pub(super) fn gate(&self, text: &str, rounds: &[u32], verdicts: &[ComparisonVerdict]) -> Gated {
+    pub(super) fn gate(&self, text: &str, rounds: &[u32], verdicts: &[ComparisonVerdict], policy: &Policy) -> Gated {
         match Condition::parse(text, &self.start.variants) {
             Ok(Condition::Figure { variant, gate }) => {
                 let name = gate.name();
@@ -125,13 +129,15 @@ impl Comparison {
                 let Some(verdict) = verdicts.iter().find(|it| it.variant == *name) else {
                     return gated(text, None, "", true, format!("{text}: {name} is the reference, and has no verdict"));
                 };
-                let is_so = among.contains(&verdict.decision) == is;
-                let is_named = is && among.contains(&Decision::CannotTell);
-                let failed = is_so && (verdict.decision != Decision::CannotTell || is_named);
                 let condition = text.trim().strip_prefix(VERDICT).and_then(|rest| rest.split_once(')'));
                 let condition = condition.map_or("", |(_, condition)| condition.trim());
-                let sentence = format!("verdict({name}) is {} (fails if {condition})", verdict.decision.name());
-                gated(text, None, "", failed, sentence)
+                let is_open = verdict.decision == Decision::CannotTell && !among.contains(&Decision::CannotTell);
+                let (failed, so) = match (is_open, policy.require_decision) {
+                    (false, _) => (among.contains(&verdict.decision) == is, format!("is {}", verdict.decision.name())),
+                    (true, false) => (false, "cannot be told, so this gate is passed over".to_owned()),
+                    (true, true) => (true, "cannot be told, and --require-decision is given".to_owned()),
+                };
+                gated(text, None, "", failed, format!("verdict({name}) {so} (fails if {condition})"))
             }
             Err(not) => gated(text, None, "", true, format!("{text}: {not}")),
         }

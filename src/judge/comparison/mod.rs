@@ -125,9 +125,10 @@ impl Comparison {
     pub fn comes_to(&self, ending: &ComparisonEnding, policy: &Policy) -> ComparisonEnd {
         let rounds = self.whole_rounds(ending);
         let verdicts = self.verdicts(&rounds);
-        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, &rounds, &verdicts)).collect();
-        let undecided = policy.require_decision && verdicts.iter().any(|it| it.decision == Decision::CannotTell);
+        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, &rounds, &verdicts, policy)).collect();
+        let undecided = policy.require_decision && verdicts.iter().any(|it| self.is_open(it, &rounds));
         let fails = undecided || gates.iter().any(|gate| gate.failed);
+        let is_empty = verdicts.iter().all(|it| it.rounds == 0);
         // How a run ends that the bound or a signal ends, the comparison says itself.
         let codes = self.runs.iter().filter(|run| !run.was_interrupted).map(|run| run.exit_code);
         let ComparisonEnding { elapsed, interrupted, stopped } = ending.clone();
@@ -139,7 +140,7 @@ impl Comparison {
             verdicts,
             gates,
             judged_by: policy.clone(),
-            exit_code: conclusion::of_comparison(codes, ending, fails),
+            exit_code: conclusion::of_comparison(codes, ending, is_empty, fails),
         }
     }
 
@@ -164,8 +165,8 @@ impl Comparison {
             paired::Decision::Same => (Decision::Same, None, None),
             paired::Decision::CannotTell { could_show, more_rounds } => (Decision::CannotTell, could_show, more_rounds),
         };
-        // 0 and infinity are no bound.
-        let bound = |of: fn((f64, f64)) -> f64| shown.interval.map(of).filter(|it| *it > 0.0).and_then(rounded);
+        // Infinity is no bound.
+        let bound = |of: fn((f64, f64)) -> f64| shown.interval.map(of).and_then(rounded);
         ComparisonVerdict {
             variant: self.start.variants[variant].name.clone(),
             decision,
@@ -177,6 +178,27 @@ impl Comparison {
             could_show: could_show.and_then(rounded),
             more_rounds,
         }
+    }
+
+    /// Whether more rounds may decide what these do not tell: not where both did the same, so that there is nothing to decide.
+    #[must_use]
+    pub fn is_open(&self, verdict: &ComparisonVerdict, rounds: &[u32]) -> bool {
+        verdict.decision == Decision::CannotTell && !self.did_the_same(&verdict.variant, rounds)
+    }
+
+    /// Whether that variant and the reference were asked for the same but for their modes, and both did all of it on one
+    /// connection, in each round: by the rules there is no difference then.
+    #[must_use]
+    pub fn did_the_same(&self, variant: &str, rounds: &[u32]) -> bool {
+        let (Some(one), Some(other)) = (self.place(variant), self.reference()) else { return false };
+        let on_one = |variant, round| {
+            let run = self.run(variant, round)?;
+            let is_one = run.figures.connections.opened == 1 && run.figures.failures == 0;
+            is_one.then_some((run.figures.connections.peak, run.figures.sign_ins))
+        };
+        let are_alike = |round: &u32| on_one(one, *round).is_some_and(|it| Some(it) == on_one(other, *round));
+        let asked = |variant: usize| behind_the_mode(&self.start.variants[variant].arguments);
+        asked(one) == asked(other) && !rounds.is_empty() && rounds.iter().all(are_alike)
     }
 
     /// How many times the reference's figure the variant's is in that round; no number where one of them has none, or where
@@ -195,6 +217,15 @@ impl Comparison {
             Reading::None(why) => Some(&**why),
             Reading::Is(_) => None,
         })
+    }
+}
+
+/// What is asked for besides the mode, which comes first.
+fn behind_the_mode(arguments: &str) -> &str {
+    match arguments.split_once(char::is_whitespace) {
+        Some((mode, rest)) if !mode.starts_with('-') => rest.trim(),
+        None if !arguments.starts_with('-') => "",
+        _ => arguments,
     }
 }
 

@@ -32,10 +32,14 @@ pub struct ComparedRun {
     /// What the verdict is about, and what the gates are.
     pub(super) compared: Reading,
     pub(super) gated: Vec<Reading>,
-    /// Its server was in the box, at no distance.
+    /// Its server was in the box.
+    pub(super) is_on_the_sandbox: bool,
+    /// The same, at no distance.
     pub(super) is_on_loopback: bool,
     /// A limit of the server was met.
     limited: bool,
+    /// One on connections at once.
+    refused_more: bool,
     /// A signal ended it.
     pub(super) was_interrupted: bool,
 }
@@ -119,6 +123,12 @@ impl ComparedRun {
         self.limited
     }
 
+    /// Whether the server refused it one more connection beside those that were open: no rate, which all runs share.
+    #[must_use]
+    pub const fn is_refused_more(&self) -> bool {
+        self.refused_more
+    }
+
     pub(super) fn of(
         (variant, run): (usize, RunOf<'_>),
         judge: &Judge,
@@ -133,6 +143,7 @@ impl ComparedRun {
         let sandbox = start.and_then(|start| start.sandbox.as_ref());
         Self {
             variant,
+            is_on_the_sandbox: sandbox.is_some(),
             is_on_loopback: sandbox.is_some_and(|it| it.rtt_us.is_none()),
             round: run.round,
             run_id: start.map(|start| start.run_id.clone()).unwrap_or_default(),
@@ -141,6 +152,7 @@ impl ComparedRun {
             figures: RunFigures { cpu_us: ending.cpu, ..RunFigures::of(summary, verdict) },
             compared,
             gated,
+            refused_more: summary.failures_by_kind.contains_key(&FailureKind::LimitConnections),
             limited: verdict.findings.iter().any(|finding| finding.severity == Severity::Limit)
                 || summary.failures_by_kind.keys().any(|kind| is_limit(*kind)),
             was_interrupted: ending.interrupted.is_some(),

@@ -80,7 +80,8 @@ impl Comparison {
     pub fn figures_of(&self, variant: usize, rounds: &[u32]) -> VariantFigures {
         let runs: Vec<&ComparedRun> = rounds.iter().filter_map(|round| self.run(variant, *round)).collect();
         let middle = |of: &dyn Fn(&ComparedRun) -> Option<f64>| {
-            let mut values: Vec<f64> = runs.iter().filter_map(|run| of(run)).collect();
+            // As a gate has it: what one of them has not, they have not.
+            let mut values: Vec<f64> = runs.iter().map(|run| of(run)).collect::<Option<_>>()?;
             values.sort_by(f64::total_cmp);
             median(&values)
         };
@@ -136,6 +137,12 @@ impl Comparison {
     #[must_use]
     pub fn is_on_loopback(&self) -> bool {
         self.runs.iter().any(|run| run.is_on_loopback)
+    }
+
+    /// Whether its server was the one in the box.
+    #[must_use]
+    pub fn is_on_the_sandbox(&self) -> bool {
+        self.runs.iter().any(|run| run.is_on_the_sandbox)
     }
 
     /// The connection that the server refused, where most were open: the 11th, where ten were open.

@@ -124,6 +124,19 @@ pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {
     SERVERS.server.iter().find(greets)
 }
 
+/// Those that most mailboxes are on.
+const WIDESPREAD: [&str; 4] = ["Dovecot", "Gmail", "Exchange Online", "Postfix"];
+
+/// Those of them that are documented to allow fewer connections at once than that, and how many.
+pub fn allow_fewer(than: u64, protocol: Protocol) -> impl Iterator<Item = (&'static str, u64)> {
+    let known = WIDESPREAD.iter().filter_map(|name| SERVERS.server.iter().find(|known| known.name == *name));
+    known.filter_map(move |known| {
+        let found = known.documented.iter().find(|documented| documented.protocols.contains(&protocol))?;
+        let most = found.connections.filter(|most| *most < than)?;
+        Some((&*known.name, most))
+    })
+}
+
 /// `imap.example.org` is below `example.org`, as that itself is; `notexample.org` is not.
 fn is_below(host: &str, end: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();

@@ -1,9 +1,11 @@
 //! A comparison: first what to choose, then the variants side by side, then what was not the same in each round.
 
+use serde_json::Number;
+
 use super::gates;
 use super::grid::{Over, figures, grid, names, paragraph, whole, words};
 use super::verdict::{CUT, whose};
-use crate::event::{ComparisonVerdict, Decision, Micros};
+use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
 use crate::report::comparison::{choice, interval, percent, reason, times, verdict, why_stopped};
 use crate::report::model::ComparisonReport;
@@ -20,7 +22,7 @@ pub(in crate::report) fn table(report: &ComparisonReport) -> String {
         .collect();
     let mut parts = vec![paragraph(&choice(report)), heading(report)];
     if !rounds.is_empty() {
-        parts.push(speeds(report, &rows, &rounds));
+        parts.push(speeds(report, &rows, &rounds) + &disagreeing(report, &rows));
         parts.push(latencies(&rows));
         parts.push(costs(&rows));
     }
@@ -81,7 +83,7 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
             Some(it) => row.extend([
                 it.ratio.as_ref().map_or_else(|| "-".to_owned(), times),
                 interval(it).unwrap_or_default(),
-                decision(it),
+                it.decision.name().to_owned(),
             ]),
         }
         row
@@ -94,16 +96,31 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
     grid(&columns, &[], rows)
 }
 
-fn decision(of: &ComparisonVerdict) -> String {
-    match of.decision {
-        Decision::CannotTell => "cannot-tell".to_owned(),
-        told => told.name().to_owned(),
+/// The variants whose ratio says something else than the rates beside it.
+fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
+    let rate = |name: &str| rows.iter().find(|(its, _)| its == name).and_then(|(_, of)| of.rate);
+    let Some(reference) = rate(&printable(&report.comparison.start().reference)) else { return String::new() };
+    let differs = |it: &&ComparisonVerdict| {
+        let medians = rate(&printable(&it.variant)).map(|its| its / reference);
+        let bounds = it.low.as_ref().and_then(Number::as_f64).zip(it.high.as_ref().and_then(Number::as_f64));
+        medians.zip(bounds).is_some_and(|(medians, (low, high))| !(low..=high).contains(&medians))
+    };
+    let names: Vec<String> = report.end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
+    let is_rate = report.comparison.start().metric == "operations_per_second";
+    match names.is_empty() || !is_rate {
+        true => String::new(),
+        false => paragraph(&format!(
+            "{}: the ratio is taken within each round, the rate is the median of all, and the rounds differ",
+            names.join(", ")
+        )),
     }
 }
 
 /// Waits and service times.
 fn latencies(rows: &[(String, VariantFigures)]) -> String {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
+    let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
+    let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
     let rows = rows.iter().map(|(name, of)| {
         [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
     });
@@ -117,7 +134,7 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
-    grid(&columns, &over, rows)
+    grid(&columns, &over, rows) + &few
 }
 
 /// What it costs, and what went wrong.

@@ -1,0 +1,133 @@
+//! What cannot be told, and what needs no telling.
+
+use serde_json::{Value, json};
+
+use super::written::{completed, mailconn_on, stored};
+use crate::cli::process::{Ended, end, mailconn};
+
+/// The same comparison with a noise at which use-default cannot be told.
+fn undecided(policy: Value) -> Vec<Value> {
+    let mut lines = stored();
+    let ratio = lines.last().unwrap()["verdicts"][0]["ratio"].as_f64().unwrap();
+    (lines[0]["noise"], lines[0]["figures"]) = (json!(ratio - 1.0), json!([]));
+    lines.last_mut().unwrap()["judged_by"] = policy;
+    completed(lines)
+}
+
+#[test]
+fn a_gate_on_a_verdict_that_cannot_be_told_says_that_it_is_passed_over_or_fails() {
+    let lines = undecided(json!({"fail_on": []}));
+    for (gate, code, says) in [
+        (
+            "verdict(use-default) != different-better",
+            0,
+            "passed: verdict(use-default) cannot be told, so this gate is passed over",
+        ),
+        ("verdict(use-default) = same", 0, "passed: verdict(use-default) cannot be told, so this gate is passed over"),
+        ("verdict(use-default) != cannot-tell", 0, "passed: verdict(use-default) is cannot-tell"),
+        ("verdict(use-default) = cannot-tell", 3, "FAILED: verdict(use-default) is cannot-tell"),
+    ] {
+        let told = mailconn_on(&lines, "report", &["--fail-if", gate]);
+        let line = told.stdout.lines().find(|line| line.starts_with("gate ")).unwrap();
+        assert!(line.contains(says), "{gate}: {line}");
+        assert_eq!(told.code, code, "{gate}: {line}");
+    }
+    let gates = ["verdict(use-default) != different-better", "verdict(use-default) != cannot-tell"];
+    let required = undecided(json!({"fail_on": [], "gates": gates, "require_decision": true}));
+    let told = mailconn_on(&required, "report", &[]);
+    for says in [
+        "gate FAILED: verdict(use-default) cannot be told, and --require-decision",
+        "gate passed: verdict(use-default) is",
+    ] {
+        assert!(told.stdout.contains(says), "{}", told.stdout);
+    }
+}
+
+#[test]
+fn a_verdict_that_is_told_decides_a_gate_on_cannot_tell() {
+    let told = mailconn_on(&stored(), "report", &["--fail-if", "verdict(use-default) != cannot-tell"]);
+    assert_eq!(told.code, 3, "{}", told.stdout);
+}
+
+/// What is no whole round is told as what it is, and fails.
+#[test]
+fn nothing_that_could_be_compared_is_exit_1() {
+    let mut lines = stored();
+    lines.retain(|line| !matches!(line["round"].as_u64(), Some(1..)));
+    (lines[0]["rounds"], lines[0]["bound_us"], lines[0]["figures"]) = (json!(8), json!(1000), json!([]));
+    let end = lines.last_mut().unwrap();
+    end["stopped"] = json!({"why": "time", "variant": null, "round": 1});
+    end["judged_by"] = json!({"fail_on": []});
+    let lines = completed(lines);
+    assert_eq!(lines.last().unwrap()["exit_code"], 1);
+    let told = mailconn_on(&lines, "report", &[]);
+    assert!(told.stdout.contains("exit 1: nothing was compared: no time was left for round 1"), "{}", told.stdout);
+    assert!(!told.stdout.contains("was over"), "{}", told.stdout);
+}
+
+/// The first lines of what compare says, and its exit code.
+fn told(args: &str) -> (String, Ended) {
+    let ended = end(&mut mailconn(["compare", "--progress", "never"].into_iter().chain(args.split(' '))));
+    let choice = ended.stdout.split("\n\n").next().unwrap_or_default();
+    (choice.split_whitespace().collect::<Vec<_>>().join(" "), ended)
+}
+
+#[test]
+fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
+    let same = "-n 3 -t 2 --rounds 8 --require-decision --variant use-main --variant use-main-or-default";
+    let (_, ended) = told(same);
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ended.code, 0, "{text}");
+    assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
+    assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
+    let (_, ended) = told(&format!("{same} --default-for w0"));
+    assert!(!ended.stdout.contains("did the same"), "{}", ended.stdout);
+}
+
+#[test]
+fn too_few_rounds_make_no_choice_and_a_time_that_is_too_short_is_said_first() {
+    let mut lines = stored();
+    lines.retain(|line| !matches!(line["round"].as_u64(), Some(5..)));
+    (lines[0]["rounds"], lines[0]["bound_us"], lines[0]["figures"]) = (json!(8), json!(60_000_000), json!([]));
+    let end = lines.last_mut().unwrap();
+    end["stopped"] = json!({"why": "time", "variant": null, "round": 5});
+    end["judged_by"] = json!({"fail_on": []});
+    let text = mailconn_on(&completed(lines), "report", &[]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let few = "No choice yet: 4 rounds are too few to tell anything from chance; use-default had ";
+    assert!(text.starts_with(few) && text.contains("no time was left for round 5"), "{text}");
+    let (choice, ended) = told("--for 1s --duration 5s");
+    assert!(
+        choice.starts_with("No choice: the time for all of it was over (--for), in the warm-up of use-main"),
+        "{choice}"
+    );
+    assert!(
+        ended.stderr.contains("--for 1s is too short to tell anything") && ended.stderr.contains("2m 30s"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.code, 1);
+}
+
+#[test]
+fn the_choice_names_what_is_told_what_fits_and_what_other_servers_allow() {
+    let far = "-n 3 --rounds 8 --variant use-main";
+    let (choice, _) = told(&format!("{far} -t 12 --rtt 5ms --metric wait.p50 --variant use-default"));
+    assert!(
+        choice.starts_with("Choose use-default: ") && choice.ends_with("unless set otherwise: Dovecot 10"),
+        "{choice}"
+    );
+    let (choice, _) = told(&format!("{far} -t 4 --sandbox-connections 3 --variant use-default"));
+    assert!(choice.contains("was seen to refuse the 4th: 3 fit (-t 3, or --max-connections 3)"), "{choice}");
+}
+
+#[test]
+fn a_reference_that_wins_wins_by_a_ratio() {
+    let mut lines = stored();
+    (lines[0]["reference"], lines[0]["figures"]) = (json!("use-default"), json!([]));
+    lines.last_mut().unwrap()["judged_by"] = json!({"fail_on": []});
+    let told = mailconn_on(&completed(lines), "report", &[]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.starts_with("Choose use-default: none is faster here, and it opens 3 connections; use-main is worse (0."),
+        "{told}"
+    );
+}
