@@ -131,7 +131,10 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
          looked up on 2026-11-28)"
     );
     let exchange = of_host("outlook.office365.com", Protocol::Imap);
-    assert!(exchange.starts_with("Exchange Online: over IMAP 16 to 20 connections at once for each account"), "{exchange}");
+    assert!(
+        exchange.starts_with("Exchange Online: over IMAP 16 to 20 connections at once for each account"),
+        "{exchange}"
+    );
     for (host, protocol, said) in [
         ("imap.mail.me.com", Protocol::Pop3, "iCloud: nothing is known of its limits over POP3"),
         ("smtp.gmail.com", Protocol::Smtp, "Gmail: nothing is known of its limits over SMTP"),

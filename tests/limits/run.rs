@@ -163,7 +163,10 @@ fn what_is_documented_of_a_server_is_said_once_it_has_greeted() {
     });
     let ended = end(&mut against("imap", server.address, "--max 2"));
     let all = said(&ended);
-    assert!(all[0].contains("at most 2 connections at once") && all[1].starts_with("Gmail: over IMAP 15 connections"), "{all:?}");
+    assert!(
+        all[0].contains("at most 2 connections at once") && all[1].starts_with("Gmail: over IMAP 15 connections"),
+        "{all:?}"
+    );
     assert!(all[1].contains("looked up on") && all[1].contains("https://"), "with its source and date: {all:?}");
     assert_eq!(ended.code, 0);
 }
