@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use super::destinations::{Destination, are_seen};
 use super::settings::Reporting;
@@ -82,9 +82,11 @@ impl Teller {
     /// One could not be written.
     pub fn end(self) -> Result<bool> {
         let Self { tellings, control, aside: _, reasons } = self;
-        reasons.iter().for_each(|reason| complain(reason));
         let ended: Vec<Result<bool>> = tellings.into_iter().map(|one| one.end(&control)).collect();
-        ended.into_iter().try_fold(true, |all, complete| Ok(complete? && all))
+        let complete = ended.into_iter().try_fold(true, |all, complete| Ok::<_, Error>(complete? && all))?;
+        // A report that could not be written has an exit code of its own.
+        reasons.iter().for_each(|reason| complain(reason));
+        Ok(complete)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::order::{order, seed_of};
 use super::stop::Bound;
 use crate::event::{WARM_UP, WhyStopped};
+use crate::judge::{order, seed_of};
 use crate::workload::Control;
 
 /// What is to be done.

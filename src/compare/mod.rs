@@ -4,7 +4,6 @@
 
 mod budget;
 mod conduct;
-mod order;
 mod stop;
 
 use std::ops::RangeInclusive;
@@ -13,7 +12,6 @@ use crate::figures::paired::{MOST_ROUNDS, fewest_rounds};
 
 pub use budget::Budget;
 pub use conduct::{Halt, Rounds, Turn, conduct};
-pub use order::{order, seed_of};
 pub use stop::{TIME_IS_OVER, why_stop};
 
 /// How many rounds a comparison of that number of variants may have: fewer decide nothing, however the variants differ.

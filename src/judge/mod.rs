@@ -27,7 +27,7 @@ mod wrong;
 
 pub use comparison::{
     ComparedRun, Comparison, Counted, RunFigures, VariantFigures, compared_metric, comparison_gate, gated_figures,
-    is_of_a_comparison,
+    is_of_a_comparison, order, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use mailconn::compare::{Budget, Halt, Rounds, Turn, conduct, order, rounds_of, seed_of};
+use mailconn::compare::{Budget, Halt, Rounds, Turn, conduct, rounds_of};
 use mailconn::event::WhyStopped;
+use mailconn::judge::{order, seed_of};
 use mailconn::workload::Control;
 
 const ROUNDS: Rounds = Rounds { variants: 3, rounds: 12, seed: 7, pace: Duration::ZERO, bound: None };

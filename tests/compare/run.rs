@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use mailconn::compare::{order, seed_of};
+use mailconn::judge::{order, seed_of};
 use serde_json::{Value, json};
 
 use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, number, obey, of_kind, start, start_unread};
@@ -103,6 +103,14 @@ fn variants_are_on_top_of_what_all_share_and_each_has_a_name() {
     assert_eq!(names.map(asked), [(2, 2), (2, 3), (2, 3), (4, 3), (2, 3)]);
     let rtt = |name: &str| first[name]["sandbox"]["rtt_us"].clone();
     assert_eq!((rtt("far"), rtt("use-default")), (json!(5000), Value::Null), "each has its own sandbox");
+}
+
+#[test]
+fn a_name_says_what_tells_a_variant_from_those_of_its_mode() {
+    let pool = "use-default --executor pool --tasks 2 --operations 1";
+    let ended = small(&["--rounds", "8", "--variant", pool, "--variant", &format!("{pool} --dispose task")]);
+    let named = &lines(&ended)[0]["variants"];
+    assert_eq!([&named[0]["name"], &named[1]["name"]], ["use-default", "use-default-dispose-task"]);
 }
 
 #[test]
@@ -238,4 +246,11 @@ fn a_named_server_is_told_its_budget_first_and_left_alone_between_runs() {
     assert_eq!((ended.code, runs(&lines(&ended)).len()), (0, 18), "{}", ended.stderr);
     let open = || server.heard_verb("LOGOUT") == server.accepted();
     eventually("each connection of ours was signed out", open);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_once_with_its_own_exit_code() {
+    let ended = small(&["--rounds", "9", "-o", "/dev/full"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("writing the report") && !ended.stderr.contains("exit 1"), "{}", ended.stderr);
 }

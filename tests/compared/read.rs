@@ -159,14 +159,22 @@ fn a_changed_comparison_does_not_hold() {
 }
 
 #[test]
-fn the_order_within_a_round_is_free() {
+fn the_order_within_a_round_is_that_of_the_seed_and_so_are_its_runs_seeds() {
     let all = stored();
-    let mut runs = runs(&all);
     assert_eq!(doubts(&all), [""; 0]);
-    for pair in runs.chunks_mut(2) {
-        pair.swap(0, 1);
-    }
-    assert_eq!(doubts(&compared(&all, runs)), [""; 0]);
+    let mut swapped = runs(&all);
+    swapped[6..8].swap(0, 1);
+    let found = doubts(&compared(&all, swapped));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().all(|it| it.contains("turn in round 3")), "{found:#?}");
+    let found = doubts(&with(|lines| lines[0]["seed"] = json!(43)));
+    assert!(found.iter().any(|it| it.contains("seed 43 gives the runs of round 0 the seed")), "{found:#?}");
+}
+
+#[test]
+fn the_rests_between_runs_take_their_time() {
+    let found = doubts(&with(|lines| lines[0]["pace_us"] = json!(1_000_000_000_000_u64)));
+    assert!(found.iter().any(|it| it.contains("the rests between them")), "{found:#?}");
 }
 
 /// A round that was under way counts for nothing, and those before it do.

@@ -50,11 +50,13 @@ pub fn all(given: &[String], common: &Common) -> Result<Vec<Variant>> {
             name.as_deref().unwrap_or_default()
         );
     }
-    let modes: Vec<Mode> = read.iter().filter(|it| it.name.is_none()).map(|it| it.args.work.mode).collect();
+    let unnamed: Vec<(Mode, Vec<String>)> =
+        read.iter().filter(|it| it.name.is_none()).map(|it| (it.args.work.mode, it.flags.clone())).collect();
     for one in read {
-        let is_alone = modes.iter().filter(|mode| **mode == one.args.work.mode).count() == 1;
+        let alike: Vec<&Vec<String>> =
+            unnamed.iter().filter(|(mode, _)| *mode == one.args.work.mode).map(|(_, flags)| flags).collect();
         let name = one.name.clone().unwrap_or_else(|| {
-            let name = if is_alone { one.args.work.mode.name().to_owned() } else { one.by_its_flags() };
+            let name = one.by_its_flags(&alike);
             let is_taken = |name: &str| {
                 own.iter().flatten().any(|own| own == name) || named.iter().any(|(_, taken)| taken == name)
             };
@@ -72,7 +74,7 @@ struct Read {
     /// Its own name, if it has one.
     name: Option<String>,
     arguments: String,
-    /// Its words behind the mode.
+    /// Its flags behind the mode, each with its value.
     flags: Vec<String>,
     args: VariantArgs,
 }
@@ -93,7 +95,13 @@ impl Read {
         ensure!(!arguments.contains(|c: char| c.is_control()), "it holds a control character");
         let mut words = shlex::split(arguments).context("a quote is not closed")?;
         let has_mode = words.first().is_some_and(|word| !word.starts_with('-'));
-        let flags = words.iter().skip(usize::from(has_mode)).cloned().collect();
+        let mut flags: Vec<String> = Vec::new();
+        for word in words.iter().skip(usize::from(has_mode)) {
+            match flags.last_mut().filter(|_| !word.starts_with('-')) {
+                Some(flag) => flag.extend([" ", word]),
+                None => flags.push(word.clone()),
+            }
+        }
         if has_mode {
             words[0] = format!("--mode={}", words[0]);
         }
@@ -101,10 +109,11 @@ impl Read {
         Ok(Self { name, arguments: arguments.to_owned(), flags, args })
     }
 
-    /// The mode, and what else was given: `use-default-t-4`.
-    fn by_its_flags(&self) -> String {
+    /// The mode, and what tells it from those that are alike in that, as their flags say: `use-default-t-4`.
+    fn by_its_flags(&self, alike: &[&Vec<String>]) -> String {
         let mut name = self.args.work.mode.name().to_owned();
-        let flags = self.flags.join(" ");
+        let is_shared = |flag: &&String| alike.iter().all(|flags| flags.contains(flag));
+        let flags = self.flags.iter().filter(|flag| !is_shared(flag)).cloned().collect::<Vec<_>>().join(" ");
         for word in flags.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
             // The number of another one of that name has room behind it.
             if name.len() + 1 + word.len() > NAME - 2 {

@@ -1,10 +1,12 @@
 //! What a comparison comes to. Each run is judged by a judge of its own; what is kept of it does not grow with its operations.
 
 mod gates;
+mod order;
 mod run;
 mod told;
 
 pub use gates::{comparison_gate, gated_figures, is_of_a_comparison};
+pub use order::{order, seed_of};
 pub use run::{ComparedRun, RunFigures};
 pub use told::{Counted, VariantFigures};
 

@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::judge::integrity::{Checks, Lines, Rule, Whose};
 use crate::judge::settings::{Setting, Weight, differences, settings_of};
-use crate::judge::{Comparison, compared_metric, gated_figures};
+use crate::judge::{Comparison, compared_metric, gated_figures, order, seed_of};
 
 /// A comparison, seen to its end.
 #[derive(Debug)]
@@ -59,7 +59,6 @@ struct Seen {
     /// The variants of the round that is under way, and which it is.
     round: Option<u32>,
     variants: BTreeSet<String>,
-    seed: Option<Option<u64>>,
     /// What each variant was asked for in its first run.
     settings: BTreeMap<String, Vec<Setting>>,
     /// What each run was judged by, if all were by the same.
@@ -229,7 +228,6 @@ impl StoredComparison {
             });
             seen.round = Some(round);
             seen.variants.clear();
-            seen.seed = None;
         }
         checks.check(Rule::Rounds, line, round <= all.rounds, || format!("there were to be {} rounds", all.rounds));
         let first = seen.variants.insert(variant.to_owned());
@@ -241,9 +239,14 @@ impl StoredComparison {
         checks.check(Rule::Rounds, line, same, || {
             "it was on another server than the comparison, or is of another version".to_owned()
         });
-        let seed = *seen.seed.get_or_insert(start.seed);
-        checks.check(Rule::Rounds, line, seed == start.seed, || {
-            "its seed is not that of the other runs of its round".to_owned()
+        let seed = seed_of(all.seed, round);
+        checks.check(Rule::Rounds, line, start.seed == Some(seed), || {
+            format!("seed {} gives the runs of round {round} the seed {seed}", all.seed)
+        });
+        let turn = order(all.seed, all.variants.len(), round).get(seen.variants.len().saturating_sub(1)).copied();
+        let turn = turn.and_then(|turn| all.variants.get(turn)).map_or("", |it| &it.name);
+        checks.check(Rule::Rounds, line, !known || !first || turn == variant, || {
+            format!("by seed {} it is {turn}'s turn in round {round}, it is of {variant}", all.seed)
         });
         let settings = settings_of(start);
         let of_variant = seen.settings.entry(variant.to_owned()).or_insert_with(|| settings.clone());
@@ -303,8 +306,10 @@ impl StoredComparison {
     fn ends_well(&self, end: &ComparisonEnd, checks: &mut Checks) {
         let (start, seen, line) = (self.start(), &self.seen, self.end_line);
         let took = seen.took;
-        checks.check(Rule::Clock, line, took <= end.elapsed_us, || {
-            format!("its runs took {took} together, all of it {}", end.elapsed_us)
+        let rests = u64::try_from(seen.run_ids.len().saturating_sub(1)).unwrap_or(u64::MAX);
+        let rested = Micros(start.pace_us.0.saturating_mul(rests));
+        checks.check(Rule::Clock, line, took.0.saturating_add(rested.0) <= end.elapsed_us.0, || {
+            format!("its runs took {took} together, and the rests between them {rested}; all of it {}", end.elapsed_us)
         });
         let by_gates = gated_figures(&end.judged_by.gates, &start.variants) == start.figures;
         checks.check(Rule::Header, line, by_gates || self.is_policy_partial, || {
