@@ -51,7 +51,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Resolves the flags, for that server; `usual` is how much is done where nobody says.
+    /// Resolves the flags, for that server; `usual` is how much a worker does without a flag for it.
     ///
     /// # Errors
     /// One line: what is wrong, and the cure.
@@ -73,7 +73,7 @@ impl Work {
         })
     }
 
-    /// A seed for where nobody gave one.
+    /// A seed for a run that is given none.
     pub fn new_seed() -> u64 {
         fastrand::u64(..SEEDS)
     }

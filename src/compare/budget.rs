@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Budget {
     /// Runs, those that warm up included.
     pub runs: u64,
-    /// Sign-ins of all runs together; dials, where nobody signs in.
+    /// Sign-ins of all runs together. Without a user they are dials.
     pub sign_ins: u64,
     /// Connections at once.
     pub connections: usize,

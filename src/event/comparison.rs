@@ -46,7 +46,7 @@ pub struct ComparisonStart {
     pub noise: f64,
     /// The rest between two runs.
     pub pace_us: Micros,
-    /// For how long all of it may take; none if nobody said.
+    /// The time for all of it; none without a bound.
     pub bound_us: Option<Micros>,
 }
 

@@ -27,7 +27,7 @@ use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
 use told::{Course, tell_budget, tell_too_short};
 
-/// How long a run works where nobody says: a slow way does less then, and takes no longer.
+/// The usual length of a run: within it a slow variant does fewer operations.
 const USUAL: Duration = Duration::from_secs(2);
 
 /// Compares, reports, and says with what code to exit.
