@@ -114,10 +114,10 @@ impl Raw {
     }
 }
 
-/// The record of the session that came from this port.
+/// The record of the session that came from this port: of the newest, since one on another listener may have had it before.
 #[track_caller]
 fn of_port(record: &[SessionRecord], port: u16) -> &SessionRecord {
-    record.iter().find(|session| session.peer_port == port).unwrap()
+    record.iter().rfind(|session| session.peer_port == port).unwrap()
 }
 
 #[test]

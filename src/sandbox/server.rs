@@ -307,16 +307,17 @@ fn serve(
     speaks: (Protocol, Security),
     shared: &Arc<Shared>,
 ) -> Option<Running> {
+    let socket = Arc::new(stream);
+    let weak = Arc::downgrade(&socket);
+    // Before it counts as open: a session that is seen can be ended.
+    let entry = shared.faults.enter(peer.port(), Weak::clone(&weak));
     let witness = shared.witness.accepted(listener, peer, speaks.0);
     if shared.faults.refuses() {
         witness.closed(CloseCause::Fault);
         // If the system will not, the client sees the end of the stream at once.
-        let _ = link::reset_when_dropped(&stream);
+        let _ = link::reset_when_dropped(&socket);
         return None;
     }
-    let socket = Arc::new(stream);
-    let weak = Arc::downgrade(&socket);
-    let entry = shared.faults.enter(peer.port(), Weak::clone(&weak));
     let grip = Arc::clone(&entry.grip);
     let admission = match shared.limits.accept((speaks.0, peer.ip()), &grip) {
         Ok(admission) => admission,

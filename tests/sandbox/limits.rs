@@ -111,9 +111,10 @@ impl Client {
     }
 }
 
+/// Of the newest session from that port: one on another listener may have had the port before.
 fn cause(server: &Sandbox, port: u16) -> Option<CloseCause> {
     let record = server.witness();
-    record.iter().find(|session| session.peer_port == port).and_then(|session| session.closed).map(|(_, cause)| cause)
+    record.iter().rfind(|session| session.peer_port == port).and_then(|session| session.closed).map(|(_, cause)| cause)
 }
 
 /// How many come in, one after the other and all held, before one is refused; and where it was.
@@ -265,7 +266,9 @@ fn a_slot_comes_free_as_late_as_was_asked_for() {
                 } else {
                     drop(client)
                 }
-                eventually(|| server.witness().iter().any(|it| it.peer_port == port && it.closed.is_some()));
+                eventually(|| {
+                    server.witness().iter().rfind(|it| it.peer_port == port).is_some_and(|it| it.closed.is_some())
+                });
                 let at_once = Client::of(&server, protocol, "user");
                 let busy = begin.elapsed() > LATE;
                 assert!(
