@@ -13,7 +13,7 @@ use crate::judge::{Comparison, Conclusion, Counted, VariantFigures, failed_gates
 const USUAL: &str = "operations_per_second";
 
 /// Why it came to its exit code.
-pub(super) fn reason(comparison: &Comparison, end: &ComparisonEnd) -> String {
+pub(super) fn reason(comparison: &Comparison, rounds: &[u32], end: &ComparisonEnd) -> String {
     let start = comparison.start();
     if let Some(number) = end.interrupted {
         return format!("interrupted by {}", signal(number));
@@ -33,15 +33,14 @@ pub(super) fn reason(comparison: &Comparison, end: &ComparisonEnd) -> String {
     }
     if ![0, 3].contains(&end.exit_code) {
         let unmeasured = || {
-            let rounds = comparison.whole_rounds(&end.ending());
             let mut variants = 0..start.variants.len();
-            variants.find_map(|at| comparison.unmeasured(at, &rounds)).map(printable)
+            variants.find_map(|at| comparison.unmeasured(at, rounds)).map(printable)
         };
         let why = end.stopped.as_ref().map(why_stopped).or_else(unmeasured);
         let why = why.unwrap_or_else(|| "there was no whole round".to_owned());
         return if end.verdicts.iter().all(|it| it.rounds == 0) { format!("nothing was compared: {why}") } else { why };
     }
-    let undecided = end.judged_by.require_decision.then(|| open(comparison, end)).filter(|names| !names.is_empty());
+    let undecided = end.judged_by.require_decision.then(|| open(comparison, rounds, end)).filter(|names| !names.is_empty());
     let undecided =
         undecided.map(|names| format!("these rounds do not tell of {} (--require-decision)", names.join(", ")));
     let parts: Vec<String> = failed_gates(&end.gates).into_iter().chain(undecided).collect();
@@ -49,19 +48,17 @@ pub(super) fn reason(comparison: &Comparison, end: &ComparisonEnd) -> String {
 }
 
 /// Those of which more rounds may tell.
-fn open(comparison: &Comparison, end: &ComparisonEnd) -> Vec<String> {
-    let rounds = comparison.whole_rounds(&end.ending());
-    let open = end.verdicts.iter().filter(|it| comparison.is_open(it, &rounds));
+fn open(comparison: &Comparison, rounds: &[u32], end: &ComparisonEnd) -> Vec<String> {
+    let open = end.verdicts.iter().filter(|it| comparison.is_open(it, rounds));
     open.map(|it| printable(&it.variant)).collect()
 }
 
 /// What it could not tell, a line for each variant.
 pub(super) fn undecided(report: &ComparisonReport) -> Vec<String> {
-    let ComparisonReport { comparison, end, .. } = report;
-    let rounds = comparison.whole_rounds(&end.ending());
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let reference = printable(&comparison.start().reference);
     // Of one that did the same nobody asks, unless a gate may.
-    let is_asked = |it: &&ComparisonVerdict| comparison.is_open(it, &rounds) || !end.gates.is_empty();
+    let is_asked = |it: &&ComparisonVerdict| comparison.is_open(it, rounds) || !end.gates.is_empty();
     let undecided = end.verdicts.iter().filter(|it| it.decision == Decision::CannotTell).filter(is_asked);
     let line = |it: &ComparisonVerdict| match it.ratio {
         // The report has the rest.
@@ -153,8 +150,7 @@ fn subject(report: &ComparisonReport) -> String {
 
 /// A verdict in a sentence.
 pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
-    let rounds = report.comparison.whole_rounds(&report.end.ending());
-    if !report.comparison.did_the_same(&of.variant, &rounds) {
+    if !report.comparison.did_the_same(&of.variant, &report.rounds) {
         return apart(report, of);
     }
     let told = match of.decision {
@@ -188,11 +184,10 @@ fn apart(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
         Decision::CannotTell if of.ratio.is_none() => {
             let variants = &start.variants;
             let place = |name: &str| variants.iter().position(|it| it.name == name);
-            let rounds = report.comparison.whole_rounds(&report.end.ending());
             let why = [place(&of.variant), place(&start.reference)]
                 .into_iter()
                 .flatten()
-                .find_map(|variant| report.comparison.unmeasured(variant, &rounds));
+                .find_map(|variant| report.comparison.unmeasured(variant, &report.rounds));
             let why = why.map_or_else(|| "there was no round to compare".to_owned(), printable);
             format!("{name} cannot be compared with {reference}: {why}")
         }
@@ -292,9 +287,8 @@ impl Candidate<'_> {
 
 /// What to choose, why, and at what cost.
 pub(super) fn choice(report: &ComparisonReport) -> String {
-    let ComparisonReport { comparison, end, .. } = report;
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let rounds = comparison.whole_rounds(&end.ending());
     let limit = limit(comparison);
     if rounds.is_empty() {
         let why = end.stopped.as_ref().map(|stopped| format!("{}, and ", why_stopped(stopped))).unwrap_or_default();
@@ -303,9 +297,9 @@ pub(super) fn choice(report: &ComparisonReport) -> String {
     let candidate = |(at, variant): (usize, &'_ Variant)| Candidate {
         name: printable(&variant.name),
         is_reference: variant.name == start.reference,
-        figures: comparison.figures_of(at, &rounds),
+        figures: comparison.figures_of(at, rounds),
         verdict: end.verdicts.iter().find(|it| it.variant == variant.name),
-        did_the_same: comparison.did_the_same(&variant.name, &rounds),
+        did_the_same: comparison.did_the_same(&variant.name, rounds),
         was_limited: comparison.runs().iter().any(|run| run.variant == at && run.is_refused_more()),
     };
     let all: Vec<Candidate<'_>> = start.variants.iter().enumerate().map(candidate).collect();

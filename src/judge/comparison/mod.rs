@@ -122,13 +122,12 @@ impl Comparison {
         self.runs.get(*self.places.get(&(variant, round))?)
     }
 
-    /// What it comes to by that policy.
+    /// What those of its rounds that count come to by that policy.
     #[must_use]
-    pub fn comes_to(&self, ending: &ComparisonEnding, policy: &Policy) -> ComparisonEnd {
-        let rounds = self.whole_rounds(ending);
-        let verdicts = self.verdicts(&rounds);
-        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, &rounds, &verdicts, policy)).collect();
-        let undecided = policy.require_decision && verdicts.iter().any(|it| self.is_open(it, &rounds));
+    pub fn comes_to(&self, rounds: &[u32], ending: &ComparisonEnding, policy: &Policy) -> ComparisonEnd {
+        let verdicts = self.verdicts(rounds);
+        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, rounds, &verdicts, policy)).collect();
+        let undecided = policy.require_decision && verdicts.iter().any(|it| self.is_open(it, rounds));
         let fails = undecided || gates.iter().any(|gate| gate.failed);
         let is_empty = verdicts.iter().all(|it| it.rounds == 0);
         // How a run ends that the bound or a signal ends, the comparison says itself.

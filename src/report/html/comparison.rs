@@ -22,9 +22,8 @@ const FARTHEST: f64 = 1000.0;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup) {
-    let ComparisonReport { comparison, end, .. } = report;
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let rounds = comparison.whole_rounds(&end.ending());
     let chosen = capital(&said(&choice(report)));
     let code = report.exit_code();
     let undecided = end.verdicts.iter().any(|it| it.decision == Decision::CannotTell);
@@ -45,7 +44,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
             @for line in headings(report) { p.note { (said(&line)) } }
             (intervals(report))
             ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }
-            @if !rounds.is_empty() { (costs(report, &rounds)) }
+            @if !rounds.is_empty() { (costs(report)) }
             (gates(&end.gates))
             details.text { summary { "The same as text" } pre { (table(report)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
@@ -114,8 +113,8 @@ fn dot(fill: &str) -> Markup {
 }
 
 /// Each variant's speed, and what it costs.
-fn costs(report: &ComparisonReport, rounds: &[u32]) -> Markup {
-    let comparison = &report.comparison;
+fn costs(report: &ComparisonReport) -> Markup {
+    let ComparisonReport { comparison, rounds, .. } = report;
     let time = |time: &Option<crate::event::Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let row = |figures: &VariantFigures| {
         let counts = figures.counts.as_ref().map_or_else(|| vec!["-".to_owned(); 5], |it| it.iter().map(range).collect());

@@ -12,17 +12,16 @@ use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
 pub(in crate::report) fn table(report: &ComparisonReport) -> String {
-    let ComparisonReport { comparison, end, .. } = report;
-    let rounds = comparison.whole_rounds(&end.ending());
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let variants = &comparison.start().variants;
     let rows: Vec<(String, VariantFigures)> = variants
         .iter()
         .enumerate()
-        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds)))
+        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, rounds)))
         .collect();
     let mut parts = vec![paragraph(&choice(report)), heading(report)];
     if !rounds.is_empty() {
-        parts.push(speeds(report, &rows, &rounds) + &disagreeing(report, &rows));
+        parts.push(speeds(report, &rows) + &disagreeing(report, &rows));
         parts.push(latencies(&rows));
         parts.push(costs(&rows));
     }
@@ -69,8 +68,8 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 }
 
 /// The metric, and what comes of it.
-fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
-    let comparison = &report.comparison;
+fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
+    let ComparisonReport { comparison, rounds, .. } = report;
     let its_own = comparison.start().metric != "operations_per_second";
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
     let rows = rows.iter().enumerate().map(|(at, (name, figures))| {
@@ -203,7 +202,7 @@ fn conclusion(report: &ComparisonReport) -> String {
     match report.exit_code() {
         Some(code) => {
             let whose = whose("comparison", report.told_again, code);
-            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.end)))
+            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.rounds, &report.end)))
         }
         None => paragraph(CUT),
     }
