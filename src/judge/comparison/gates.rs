@@ -43,8 +43,10 @@ pub fn comparison_gate(text: &str, variants: &[Variant], reference: &str) -> Res
         Condition::Verdict { variant, .. } | Condition::Ratio { variant, .. }
             if variants[variant].name == reference =>
         {
-            Err(format!("{reference} is the reference, which the others are compared with: it has no verdict and no ratio")
-                .into())
+            Err(format!(
+                "{reference} is the reference, which the others are compared with: it has no verdict and no ratio"
+            )
+            .into())
         }
         _ => Ok(()),
     }
@@ -84,7 +86,8 @@ impl Condition {
             )
             .into()
         };
-        let forms: [(&str, fn(usize, &str) -> Result<Self, NoGate>); 2] = [(VERDICT, Self::verdict), (RATIO, Self::ratio)];
+        let forms: [(&str, fn(usize, &str) -> Result<Self, NoGate>); 2] =
+            [(VERDICT, Self::verdict), (RATIO, Self::ratio)];
         for (form, read) in forms {
             if let Some((name, rest)) = of_form(form, text) {
                 let variant = variants.iter().position(|it| it.name == name).ok_or_else(|| unknown(name))?;
@@ -110,13 +113,19 @@ impl Condition {
 
     fn ratio(variant: usize, rest: &str) -> Result<Self, NoGate> {
         let Some((is, bound)) = operator(rest) else {
-            return Err(format!("write ratio(VARIANT) OPERATOR NUMBER, like 'ratio(VARIANT) < 1.5'; there are {}", operators())
-                .into());
+            return Err(format!(
+                "write ratio(VARIANT) OPERATOR NUMBER, like 'ratio(VARIANT) < 1.5'; there are {}",
+                operators()
+            )
+            .into());
         };
         let number = bound.strip_suffix(TIMES).unwrap_or(bound).trim();
         match number.parse::<f64>() {
             Ok(bound) if bound.is_finite() && bound >= 0.0 => Ok(Self::Ratio { variant, is, bound }),
-            _ => Err(format!("{bound:?} is no ratio; write a number like 1.5, which is one and a half times the reference").into()),
+            _ => Err(format!(
+                "{bound:?} is no ratio; write a number like 1.5, which is one and a half times the reference"
+            )
+            .into()),
         }
     }
 
@@ -194,7 +203,9 @@ impl Comparison {
             Some(why) => why.to_owned(),
             None if rounds.is_empty() => "there was no whole round".to_owned(),
             None if self.reference() == Some(variant) => "it is the reference, and has none".to_owned(),
-            None => format!("{} of {} is 0, and nothing is a number of times that", self.start.metric, self.start.reference),
+            None => {
+                format!("{} of {} is 0, and nothing is a number of times that", self.start.metric, self.start.reference)
+            }
         }
     }
 }

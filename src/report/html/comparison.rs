@@ -9,7 +9,7 @@ use super::run::capital;
 use super::signs::{Sign, name, said};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
-use crate::report::comparison::{choice, interval, percent, times, verdict};
+use crate::report::comparison::{answer, interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
@@ -24,7 +24,8 @@ const FARTHEST: f64 = 1000.0;
 pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup) {
     let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let chosen = capital(&said(&choice(report)));
+    let (chosen, behind) = answer(report);
+    let chosen = capital(&said(&chosen));
     let code = report.exit_code();
     let undecided = end.verdicts.iter().any(|it| it.decision == Decision::CannotTell);
     let sign = match code {
@@ -36,11 +37,12 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
     let markup = html! {
         section id=(page) {
             p.eyebrow {
-                "compare " (said(&start.server)) " · " (start.protocol.name()) " · " (many(u64::from(end.rounds), "round")) " · "
+                "compare " (said(&start.server)) @if let Some(rtt) = comparison.rtt() { " (rtt " (span(rtt)) ")" } " · " (start.protocol.name()) " · " (many(u64::from(end.rounds), "round")) " · "
                 (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) " · " (span(end.elapsed_us))
             }
             h1 { (sign.picture(26)) " " (chosen) }
             @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("comparison", report.told_again, code)) } }
+            p { (said(&behind)) }
             @for line in headings(report) { p.note { (said(&line)) } }
             (intervals(report))
             ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }

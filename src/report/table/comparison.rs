@@ -7,7 +7,7 @@ use super::grid::{Over, figures, grid, names, paragraph, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
-use crate::report::comparison::{choice, interval, percent, reason, times, verdict, why_stopped};
+use crate::report::comparison::{USUAL, choice, interval, percent, reason, times, verdict, why_stopped};
 use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
@@ -21,7 +21,7 @@ pub(in crate::report) fn table(report: &ComparisonReport) -> String {
         .collect();
     let mut parts = vec![paragraph(&choice(report)), heading(report)];
     if !rounds.is_empty() {
-        parts.push(speeds(report, &rows) + &disagreeing(report, &rows));
+        parts.push(speeds(report, &rows) + &disagreeing(report));
         parts.push(latencies(&rows));
         parts.push(costs(&rows));
     }
@@ -38,8 +38,9 @@ fn heading(report: &ComparisonReport) -> String {
     let all = many(u64::from(start.rounds), "round");
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
     let variants = start.variants.len() as u64;
+    let far = report.comparison.rtt().map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
     let mut text = paragraph(&format!(
-        "{}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
+        "{}{far}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
         printable(&start.server),
         many(variants, "variant"),
         printable(&start.metric),
@@ -70,12 +71,12 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 /// The metric, and what comes of it.
 fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
     let ComparisonReport { comparison, rounds, .. } = report;
-    let its_own = comparison.start().metric != "operations_per_second";
+    let its_own = comparison.start().metric != USUAL;
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
     let rows = rows.iter().enumerate().map(|(at, (name, figures))| {
         let mut row = vec![name.clone(), figures.rate.map_or_else(|| "-".to_owned(), per_second)];
         if its_own {
-            row.push(comparison.middle(at, rounds).unwrap_or_else(|| "-".to_owned()));
+            row.push(comparison.middle_shown(at, rounds).unwrap_or_else(|| "-".to_owned()));
         }
         match of(name) {
             None => row.extend(["1x".to_owned(), String::new(), "the reference".to_owned()]),
@@ -95,21 +96,31 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> Strin
     grid(&columns, &[], rows)
 }
 
-/// The variants whose ratio says something else than the rates beside it.
-fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
-    let rate = |name: &str| rows.iter().find(|(its, _)| its == name).and_then(|(_, of)| of.rate);
-    let Some(reference) = rate(&printable(&report.comparison.start().reference)) else { return String::new() };
-    let differs = |it: &&ComparisonVerdict| {
-        let medians = rate(&printable(&it.variant)).map(|its| its / reference);
-        let bounds = it.low.as_ref().and_then(Number::as_f64).zip(it.high.as_ref().and_then(Number::as_f64));
-        medians.zip(bounds).is_some_and(|(medians, (low, high))| !(low..=high).contains(&medians))
+/// The variants whose ratio says something else than the medians beside it: they are outside of its interval, or on the other
+/// side of the reference's.
+fn disagreeing(report: &ComparisonReport) -> String {
+    let ComparisonReport { comparison, rounds, end, .. } = report;
+    let start = comparison.start();
+    let median = |name: &str| {
+        let at = start.variants.iter().position(|it| it.name == name)?;
+        comparison.middle(at, rounds).filter(|median| *median > 0.0)
     };
-    let names: Vec<String> = report.end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
-    let is_rate = report.comparison.start().metric == "operations_per_second";
-    match names.is_empty() || !is_rate {
+    let Some(reference) = median(&start.reference) else { return String::new() };
+    let differs = |it: &&ComparisonVerdict| {
+        let [ratio, low, high] = [&it.ratio, &it.low, &it.high].map(|it| it.as_ref().and_then(Number::as_f64));
+        let medians = median(&it.variant).map(|its| its / reference);
+        medians.zip(ratio).is_some_and(|(medians, ratio)| {
+            let is_outside = low.is_some_and(|low| medians < low) || high.is_some_and(|high| medians > high);
+            let is_opposite = (medians - 1.0) * (ratio - 1.0) < 0.0 && (medians / ratio).ln().abs() > 0.01;
+            is_outside || is_opposite
+        })
+    };
+    let names: Vec<String> = end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
+    let what = if start.metric == USUAL { "rate" } else { "median" };
+    match names.is_empty() {
         true => String::new(),
         false => paragraph(&format!(
-            "{}: the ratio is taken within each round, the rate is the median of all, and the rounds differ",
+            "{}: the {what} is the middle of all rounds, the ratio is taken within each, and the rounds differ",
             names.join(", ")
         )),
     }
