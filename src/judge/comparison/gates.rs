@@ -56,14 +56,21 @@ pub fn comparison_gate(text: &str, variants: &[Variant], reference: &str) -> Res
 #[must_use]
 pub fn gated_figures(gates: &[String], variants: &[Variant]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for gate in gates {
-        if let Ok(Condition::Figure { gate, .. }) = Condition::parse(gate, variants)
-            && !names.contains(&gate.name())
-        {
-            names.push(gate.name());
+    for (_, name) in gates.iter().filter_map(|gate| gated_figure(gate, variants)) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
+}
+
+/// The place of the variant whose figure that gate is about, and the metric; none where it is about a ratio or a verdict.
+#[must_use]
+pub fn gated_figure(gate: &str, variants: &[Variant]) -> Option<(usize, String)> {
+    match Condition::parse(gate, variants) {
+        Ok(Condition::Figure { variant, gate }) => Some((variant, gate.name())),
+        _ => None,
+    }
 }
 
 /// The variant that a gate of that form names, and its condition.
