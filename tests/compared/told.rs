@@ -16,7 +16,7 @@ fn the_first_lines_say_which_to_choose_and_what_it_costs() {
     let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(first.starts_with("Choose use-default: it is "), "{first}");
     assert!(
-        first.contains(" as fast as use-main here and opens 3 connections; use-main opens one connection"),
+        first.ends_with(" as fast as use-main here. It opens 3 connections. use-main opens one connection."),
         "{first}"
     );
 }
@@ -40,18 +40,19 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
         (
             include_str!("../golden/limit.ndjson"),
             0,
-            "; this server was seen to refuse the 4th: 3 fit (-t 3, or --max-connections 3); not use-default: it met the server's limit",
+            "Not use-default: it met the server's limit. This server was seen to refuse the 4th connection. 3 fit: ",
         ),
         (
             include_str!("../golden/lock-command.ndjson"),
             2,
-            "Choose use-main, which opens one connection; not use-default: replies came from the wrong mailbox",
+            "It opens one connection. Not use-default: replies came from the wrong mailbox.",
         ),
-        (include_str!("../golden/broken.ndjson"), 2, "; not use-default: "),
+        (include_str!("../golden/broken.ndjson"), 2, " Not use-default: "),
     ] {
         let told = mailconn_on(&with_run(run, "use-default", round), "report", &[]).stdout;
         let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(first.starts_with("Choose use-main, which opens one connection; ") && first.contains(says), "{first}");
+        let answer = "Choose use-main: no other can be chosen. It opens one connection. ";
+        assert!(first.starts_with(answer) && first.contains(says), "{first}");
     }
 }
 
@@ -98,7 +99,10 @@ fn a_time_is_compared_the_other_way_round() {
     (lines[0]["metric"], lines[0]["reference"]) = (json!("wait.p50"), json!("use-default"));
     (lines[0]["figures"], lines.last_mut().unwrap()["judged_by"]) = (json!([]), json!({"fail_on": []}));
     let told = table(&completed(lines)).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(told.starts_with("Choose use-default: none is better here, "), "{told}");
+    assert!(
+        told.starts_with("Choose use-default: none is better here. It opens 3 connections. use-main is worse and"),
+        "{told}"
+    );
     assert!(told.contains("the wait.p50 of use-default is 0, and that of use-main is not: worse"), "{told}");
 }
 

@@ -50,7 +50,9 @@ fn least_time(way: &Way) -> Duration {
         Asked::InAll(_) => 1,
     };
     let away = match &way.server {
-        Server::Sandbox { rtt, .. } => rtt.saturating_mul(each.saturating_add(OF_A_SESSION)),
+        Server::Sandbox { rtt, latency, .. } => {
+            rtt.saturating_mul(each.saturating_add(OF_A_SESSION)).saturating_add(latency.saturating_mul(each))
+        }
         Server::Real { .. } => Duration::ZERO,
     };
     let rests = match way.work.plan.executor {
