@@ -27,6 +27,8 @@ fn what_makes_no_sense_is_one_line_and_nothing_is_dialled() {
         (&["--variant", "a=use-main", "--variant", "a=use-default"], "two are called a"),
         (&["--variant", "a b.c=use-main", "--variant", "use-default"], "a b.c=use-main"),
         (&["--variant", "b.c=use-main", "--variant", "use-default"], "letters, digits"),
+        (&["--variant", "use-default=use-main", "--variant", "use-default"], "give it another name"),
+        (&["--variant", "use-main --mode use-default", "--variant", "use-main"], "leave --mode out"),
         (&["--variant", "use-main --default-for w9", "--variant", "use-default"], "w9"),
         (&["--variant", "use-main --rtt 3ms", "--variant", "use-default"], "names a real server"),
         (&["--default-for", "all"], "--default-for"),

@@ -56,6 +56,37 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
     }
 }
 
+/// A third variant, whose runs are those of use-main; in round 4 use-default meets the server's limit.
+#[test]
+fn a_limit_in_a_round_leaves_an_answer_for_those_that_fit() {
+    let all = stored();
+    let named = |run: &[Value], variant: &str, round: u64| -> Vec<Value> {
+        let mut run = run.to_vec();
+        run.iter_mut().for_each(|line| (line["variant"], line["round"]) = (json!(variant), json!(round)));
+        run
+    };
+    let own: Vec<Vec<Value>> = runs(&all).into_iter().filter(|run| run[0]["round"].as_u64() < Some(4)).collect();
+    let third = own.iter().filter(|run| run[0]["variant"] == "use-main");
+    let third = third.map(|run| named(run, "third", run[0]["round"].as_u64().unwrap()));
+    let limited = named(&lines(include_str!("../golden/limit.ndjson")), "use-default", 4);
+    let runs = own.iter().cloned().chain(third).chain([limited]).collect();
+    let mut lines = compared(&all, runs);
+    let third = json!({"name": "third", "arguments": "use-main-or-default --default-for w0"});
+    lines[0]["variants"].as_array_mut().unwrap().push(third);
+    lines[0]["figures"] = json!([]);
+    let end = lines.last_mut().unwrap();
+    end["stopped"] = json!({"why": "limit", "variant": "use-default", "round": 4});
+    end["judged_by"] = json!({"fail_on": []});
+    let told = mailconn_on(&completed(lines), "report", &[]).stdout;
+    let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        first,
+        "Choose use-main for now: it fits, with one connection. 3 rounds are too few to tell which of those that fit is \
+         faster. third had 1.00x and opens one connection. Not use-default: it met the server's limit. This server was \
+         seen to refuse the 4th connection. 3 fit: use-default with -t 3, use-main-or-default with --default-for w0-w1."
+    );
+}
+
 #[test]
 fn a_count_that_differs_between_rounds_is_told_with_its_rounds() {
     let lines = with_run(include_str!("../golden/use-main.ndjson"), "use-default", 3);

@@ -20,6 +20,8 @@ pub struct Counted {
 /// A variant in figures.
 #[derive(Clone, Debug, Default)]
 pub struct VariantFigures {
+    /// Operations of a run.
+    pub operations: Option<u64>,
     /// Operations a second.
     pub rate: Option<f64>,
     /// Waits: p50, p95, p99.
@@ -105,6 +107,7 @@ impl Comparison {
             ])
         };
         VariantFigures {
+            operations: whole(|run| run.figures.operations.issued),
             rate: middle(&|run| run.figures.operations_per_second),
             wait: [
                 time(|run| run.figures.wait_us.p50),

@@ -38,7 +38,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
         section id=(page) {
             p.eyebrow {
                 "compare " (said(&start.server)) @if let Some(rtt) = comparison.rtt() { " (rtt " (span(rtt)) ")" } " · " (start.protocol.name()) " · " (many(u64::from(end.rounds), "round")) " · "
-                (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) " · " (span(end.elapsed_us))
+                (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) @if report.ended { " · " (span(end.elapsed_us)) }
             }
             h1 { (sign.picture(26)) " " (chosen) }
             @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("comparison", report.told_again, code)) } }
@@ -126,13 +126,14 @@ fn costs(report: &ComparisonReport) -> Markup {
         let findings: Vec<String> = figures.findings.iter().map(|(id, times)| format!("{id} {}", count(*times as u64))).collect();
         let rate = figures.rate.map_or_else(|| "-".to_owned(), per_second);
         let cpu = figures.cpu.map_or_else(|| "-".to_owned(), ms);
-        let mut row = vec![rate, wait, service];
+        let operations = figures.operations.map_or_else(|| "-".to_owned(), short);
+        let mut row = vec![rate, wait, service, operations];
         row.extend(counts);
         row.extend([bytes, cpu, findings.join(", ")]);
         row
     };
     let head = [
-        "variant", "operations a second", "wait p95 ms", "service p95 ms", "opened", "peak", "sign-ins", "wrong", "failed",
+        "variant", "operations a second", "wait p95 ms", "service p95 ms", "ops of a run", "opened", "peak", "sign-ins", "wrong", "failed",
         "bytes out + in", "cpu ms", "findings",
     ];
     html! {

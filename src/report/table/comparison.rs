@@ -39,14 +39,15 @@ fn heading(report: &ComparisonReport) -> String {
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
     let variants = start.variants.len() as u64;
     let far = report.comparison.rtt().map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
+    // How long it took is not known of one that was cut.
+    let took = if report.ended { format!("; {}", span(end.elapsed_us)) } else { String::new() };
     let mut text = paragraph(&format!(
-        "{}{far}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
+        "{}{far}, {} in {rounds} after a warm-up, {}, noise {}, seed {}{took}",
         printable(&start.server),
         many(variants, "variant"),
         printable(&start.metric),
         percent(start.noise),
         start.seed,
-        span(end.elapsed_us),
     ));
     headings(report).iter().for_each(|line| text += &paragraph(line));
     text
@@ -150,7 +151,7 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
 /// What it costs, and what went wrong.
 fn costs(rows: &[(String, VariantFigures)]) -> String {
     let none = || "-".to_owned();
-    let rows = rows.iter().map(|(name, of)| {
+    let table = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
             Some(counts) => counts.each_ref().map(range),
             None => [none(), none(), none(), none(), none()],
@@ -158,6 +159,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         let findings: Vec<&str> = of.findings.keys().map(|id| &**id).collect();
         vec![
             name.clone(),
+            of.operations.map_or_else(none, short),
             opened,
             peak,
             sign_ins,
@@ -171,6 +173,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
     });
     let columns = [
         words("variant"),
+        figures("ops"),
         figures("opened"),
         figures("peak"),
         figures("sign-ins"),
@@ -181,7 +184,19 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         figures("wrong"),
         words("findings"),
     ];
-    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
+    let over = [Over { columns: 5..=6, title: "bytes" }, Over { columns: 7..=7, title: "ms" }];
+    grid(&columns, &over, table) + &unequal(rows)
+}
+
+/// That what is of a run is not of the same work, where it is not.
+fn unequal(rows: &[(String, VariantFigures)]) -> String {
+    let operations = || rows.iter().filter_map(|(_, of)| of.operations);
+    match operations().min().zip(operations().max()) {
+        Some((least, most)) if most - least > least / 10 => {
+            paragraph("bytes and cpu are those of a run; a run of one variant did more operations (ops) than one of another")
+        }
+        _ => String::new(),
+    }
 }
 
 /// `8`, or `7-8` where it is not the same in each round.
