@@ -73,6 +73,9 @@ pub fn gated_figure(gate: &str, variants: &[Variant]) -> Option<(usize, String)>
     }
 }
 
+/// Reads the condition of a form, about that variant.
+type ReadForm = fn(usize, &str) -> Result<Condition, NoGate>;
+
 /// The variant that a gate of that form names, and its condition.
 fn of_form<'a>(form: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
     let (name, condition) = text.trim().strip_prefix(form)?.split_once(')')?;
@@ -93,8 +96,7 @@ impl Condition {
             )
             .into()
         };
-        let forms: [(&str, fn(usize, &str) -> Result<Self, NoGate>); 2] =
-            [(VERDICT, Self::verdict), (RATIO, Self::ratio)];
+        let forms: [(&str, ReadForm); 2] = [(VERDICT, Self::verdict), (RATIO, Self::ratio)];
         for (form, read) in forms {
             if let Some((name, rest)) = of_form(form, text) {
                 let variant = variants.iter().position(|it| it.name == name).ok_or_else(|| unknown(name))?;
