@@ -102,7 +102,7 @@ pub struct ServerGreeted {
 
 /// What a probe found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct LimitsFound {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`. False where the server
     /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
     pub answered: bool,
@@ -136,7 +136,7 @@ pub struct LimitMet {
     /// How the server keeps it.
     pub kept_by: KeptBy,
     /// What it can be counted for, as far as it can be known.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<LimitScope>,
     /// At which stage of the dial; null where the server ended an open session.
     pub stage: Option<Stage>,
     /// The refusal; null where there was none.
@@ -209,7 +209,7 @@ impl KeptBy {
 
 /// Whose connections a limit counts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
+pub enum LimitScope {
     /// Those of the user, from anywhere.
     User,
     /// Those of the user from one address.
@@ -220,7 +220,7 @@ pub enum Scope {
     Server,
 }
 
-impl Scope {
+impl LimitScope {
     /// Every scope.
     pub const ALL: [Self; 4] = [Self::User, Self::UserAndAddress, Self::Address, Self::Server];
 

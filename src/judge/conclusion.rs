@@ -6,8 +6,8 @@ use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity,
-    What, WhyStopped,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, LimitsFound, Policy, SessionRefused,
+    Severity, What, WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -186,7 +186,7 @@ impl Grounds {
     /// and fails nothing.
     pub(super) fn conclude_probe(
         &self,
-        limits: &Limits,
+        limits: &LimitsFound,
         proven: &Proven<'_>,
         findings: &[Finding],
         gates: &[Gated],
@@ -288,13 +288,13 @@ impl Grounds {
 }
 
 /// The most that a probe had: of a rate one more after the hold.
-fn open_at_once(limits: &Limits) -> usize {
+fn open_at_once(limits: &LimitsFound) -> usize {
     let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
     limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
 }
 
 /// Why a probe found no answer.
-fn unanswered(limits: &Limits) -> String {
+fn unanswered(limits: &LimitsFound) -> String {
     let why = match (&limits.stopped, &limits.met) {
         (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
         (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
@@ -358,30 +358,4 @@ pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
 
 pub(crate) const fn is_limit(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
-}
-
-/// Whether a limit of the server can be why a dial failed: the server says so, or lets nobody in any more while others are held,
-/// whatever it says.
-pub(crate) fn may_be_limit(failure: &Failure, sign_in_attempted: bool, holds_others: bool) -> bool {
-    use FailureKind::{Disposed, Dns, Internal, LocalResources, TlsCertificate};
-    let is_other = failure.stage == Stage::Wait
-        || is_refused_sign_in(failure, sign_in_attempted)
-        || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
-    !is_other && (holds_others || is_limit(failure.kind))
-}
-
-/// Whether the first command of a session that was let in was refused in place of its dial: the server ended the session with
-/// it, or says that it does not serve it.
-pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
-    use FailureKind::{Disposed, Internal, LocalResources, Protocol, ServerBad, ServerUnavailable, Timeout};
-    if ended {
-        !matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
-    } else {
-        is_limit(kind) || matches!(kind, ServerBad | ServerUnavailable)
-    }
-}
-
-/// Whether the session whose command failed so, and which is given up for that, may live on: nobody knows what the server holds.
-pub(crate) const fn falls_silent(kind: FailureKind) -> bool {
-    !refuses_after_all(kind, true) && !matches!(kind, FailureKind::Disposed)
 }

@@ -2,6 +2,7 @@
 
 mod alike;
 mod course;
+mod failing;
 mod kind;
 mod next;
 mod scope;
@@ -11,13 +12,14 @@ use self::course::StepSeen;
 use self::slow::is_slow;
 use super::refusals::lines;
 use super::stated_limit;
-use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
+use crate::event::{Event, KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, Micros, Probe, ProbePhase, What};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage};
 
 pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
+pub(crate) use self::failing::{falls_silent, refuses_after_all};
 pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
 use self::next::longest_wait;
 pub(crate) use self::next::{
@@ -28,7 +30,7 @@ pub(crate) use self::next::{
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
     /// What it comes to.
-    pub limits: Limits,
+    pub limits: LimitsFound,
     /// Its dials, in order: as many as are kept.
     pub attempts: Vec<Attempt>,
     /// The server's first line, as it is shown.
@@ -73,7 +75,7 @@ impl Ramp {
         Some(Box::new(Probed { limits, attempts: self.course.attempts().collect(), greeting: self.greeting.clone() }))
     }
 
-    fn limits(&self, probe: &Probe) -> Limits {
+    fn limits(&self, probe: &Probe) -> LimitsFound {
         let steps = self.course.steps();
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
@@ -91,7 +93,7 @@ impl Ramp {
             None => stopped.is_none() && all_let_in,
             Some((met, given)) => silent.is_none() && (*given == 0 || self.is_looked_into(met, probe)),
         };
-        Limits {
+        LimitsFound {
             answered,
             given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
             attempts: dials().count(),
@@ -149,7 +151,7 @@ impl Ramp {
             (stated, tried) => stated.unwrap_or(tried),
         };
         let scopes = if is_lock_of_one(failure, self.protocol, held) {
-            vec![Scope::User]
+            vec![LimitScope::User]
         } else {
             scope::of(failure, &self.user, Some(failure.stage))
         };
@@ -160,12 +162,12 @@ impl Ramp {
         let oldest = step.lost_the_oldest() && next.lost_the_oldest();
         let kept_by = if oldest { KeptBy::EndingOldest } else { KeptBy::EndingAnother };
         let failure = step.ended.values().next();
-        let scopes = failure.map_or_else(|| Scope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
+        let scopes = failure.map_or_else(|| LimitScope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
         self.limit(step, LimitKind::Count, kept_by, scopes, None, failure)
     }
 
     fn slowing(&self, step: &StepSeen, stage: Stage) -> LimitMet {
-        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, Scope::ALL.to_vec(), Some(stage), None)
+        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, LimitScope::ALL.to_vec(), Some(stage), None)
     }
 
     fn limit(
@@ -173,7 +175,7 @@ impl Ramp {
         step: &StepSeen,
         kind: LimitKind,
         kept_by: KeptBy,
-        scopes: Vec<Scope>,
+        scopes: Vec<LimitScope>,
         stage: Option<Stage>,
         failure: Option<&Failure>,
     ) -> LimitMet {

@@ -30,7 +30,7 @@ pub use comparison::{
     is_of_a_comparison, order, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
+pub(crate) use conclusion::{is_limit, is_refused_sign_in};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
@@ -39,8 +39,8 @@ pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, is_alike, is_lock_of_one, most_attempts, most_refused,
-    next_step, releases, stated_kind, stated_period,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, is_alike, is_lock_of_one, most_attempts,
+    most_refused, next_step, refuses_after_all, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub use rules::Rules;
@@ -63,7 +63,7 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What,
+    Connections, Ending, Event, Finding, Gated, LimitsFound, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What,
     Witnessed,
 };
 use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
@@ -227,7 +227,7 @@ impl Judge {
         &self,
         summary: &Summary,
         findings: &[Finding],
-        limits: Option<&Limits>,
+        limits: Option<&LimitsFound>,
         proof: Proof,
         unjudged: &[String],
         wanted: &Wanted,

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
+use super::failing::{falls_silent, may_be_limit, refuses_after_all};
 use super::next::{DialOutcome, Failed, Outcome, next_step};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
 use crate::judge::findings::is_for_idling;
-use crate::judge::{falls_silent, may_be_limit, refuses_after_all};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, Protocol};
 

@@ -1,10 +1,11 @@
 //! What a probe does next, from what its steps came to. The probe goes by it, and so does the check of a stored one.
 
 use super::alike::Likeness;
+use super::failing::may_be_limit;
+use super::kind::stated as stated_kind;
 use super::slow::is_slow;
 use crate::event::{LimitKind, Micros, Probe, ProbePhase, ProbeStep};
 use crate::judge::refusals::lines;
-use crate::judge::{may_be_limit, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::event::{LimitKind, LimitMet, Scope};
+use crate::event::{LimitKind, LimitMet, LimitScope};
 use crate::protocol::{FailureKind, Protocol, Stage};
 
 pub use advice::{advice, shared_maildrops};
@@ -80,7 +80,7 @@ struct Setting {
     limits: LimitKind,
     /// The seconds that a rate counts in.
     every: Option<u64>,
-    scope: Scope,
+    scope: LimitScope,
     stage: Stage,
     /// Parts of its refusal, in small letters; none where it closes without a word, or nobody knows them.
     #[serde(default)]

@@ -5,7 +5,7 @@ pub(in crate::report) mod words;
 use self::words::{others, result};
 use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
 use super::{SCREENFUL, verdict, warnings};
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
+use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
 use crate::judge::{Attempt, Probed, falls_silent, is_alike, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
@@ -55,7 +55,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
-fn tried(limits: &Limits) -> String {
+fn tried(limits: &LimitsFound) -> String {
     let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
     let attempts = many(limits.attempts as u64, "attempt");
     let of_them = if limits.attempts == 1 { "" } else { " of them" };
@@ -134,7 +134,7 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
 }
 
 /// What happened instead of words.
-fn unsaid(limits: &Limits, failure: &Failure) -> String {
+fn unsaid(limits: &LimitsFound, failure: &Failure) -> String {
     if failure.kind == FailureKind::Timeout && limits.given > 0 {
         return format!(
             "none: no answer at {} while others were open: probably a queue, in which it waits until another session ends",
@@ -147,7 +147,7 @@ fn unsaid(limits: &Limits, failure: &Failure) -> String {
 }
 
 /// The number in the server's words beside the one that was counted.
-fn stated(limits: &Limits, met: &LimitMet) -> String {
+fn stated(limits: &LimitsFound, met: &LimitMet) -> String {
     let given = limits.given as u64;
     match met.stated {
         None => "none: its words name none".to_owned(),
@@ -170,18 +170,18 @@ fn counts(met: &LimitMet) -> String {
     };
     let each: Vec<&str> = met.scopes.iter().map(|scope| whose(*scope)).collect();
     let names: Vec<&str> = met.scopes.iter().map(|scope| scope.name()).collect();
-    if met.scopes.len() == Scope::ALL.len() {
+    if met.scopes.len() == LimitScope::ALL.len() {
         return format!("{what}; whose cannot be known");
     }
     format!("{what}, {} ({})", each.join(" or "), names.join(", "))
 }
 
-const fn whose(scope: Scope) -> &'static str {
+const fn whose(scope: LimitScope) -> &'static str {
     match scope {
-        Scope::User => "of the account from anywhere",
-        Scope::UserAndAddress => "of the account from one address",
-        Scope::Address => "from one address, whoever signs in",
-        Scope::Server => "of all clients",
+        LimitScope::User => "of the account from anywhere",
+        LimitScope::UserAndAddress => "of the account from one address",
+        LimitScope::Address => "from one address, whoever signs in",
+        LimitScope::Server => "of all clients",
     }
 }
 
@@ -258,7 +258,7 @@ fn otherwise(probed: &Probed, met: &LimitMet) -> String {
     format!("a later refusal was another one ({} at {}): {what}", other.kind, other.stage)
 }
 
-fn lived(limits: &Limits) -> String {
+fn lived(limits: &LimitsFound) -> String {
     let ended = match limits.ended {
         0 if limits.silent.is_some() => "the server ended none of them".to_owned(),
         0 => "lived on: the server ended none of them".to_owned(),

@@ -1,6 +1,6 @@
 //! The result of a probe in one sentence.
 
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Probe, ProbePhase, Scope};
+use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
 use crate::judge::{Probed, falls_silent, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
@@ -20,7 +20,7 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
     }
 }
 
-fn stopped(limits: &Limits) -> String {
+fn stopped(limits: &LimitsFound) -> String {
     let Some(failure) = &limits.stopped else { return String::new() };
     let said = failure.server_line.as_deref().unwrap_or(&failure.message);
     if let Some(session) = limits.silent {
@@ -105,11 +105,11 @@ fn slowed(probed: &Probed) -> String {
 }
 
 /// Whose connections count besides.
-pub(super) fn others(scopes: &[Scope]) -> &'static str {
+pub(super) fn others(scopes: &[LimitScope]) -> &'static str {
     match scopes {
-        [Scope::UserAndAddress] => "other clients of the account at this address",
-        [Scope::Address] => "other clients at this address",
-        scopes if scopes.iter().all(|scope| matches!(scope, Scope::User | Scope::UserAndAddress)) => {
+        [LimitScope::UserAndAddress] => "other clients of the account at this address",
+        [LimitScope::Address] => "other clients at this address",
+        scopes if scopes.iter().all(|scope| matches!(scope, LimitScope::User | LimitScope::UserAndAddress)) => {
             "other clients of the account"
         }
         _ => "other clients",
