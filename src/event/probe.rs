@@ -107,7 +107,8 @@ pub struct LimitsFound {
     /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
     pub answered: bool,
     /// The most connections that were open at once while it counted: the limit, if one was met. Where the server ended others
-    /// for the newest, those that it had left open before the newest came.
+    /// for the newest, those that it had left open before the newest came; where it let the newest in and ended that one a moment
+    /// later, those that it left open.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
@@ -119,9 +120,11 @@ pub struct LimitsFound {
     pub release: Option<Release>,
     /// The same after a close without a goodbye.
     pub bare_close: Option<Release>,
-    /// Sessions that the server ended while the probe held them; none that it closed itself.
+    /// Sessions that the server ended while the probe held them; none that it closed itself, and none that the server let in
+    /// beyond the limit and ended a moment later.
     pub ended: usize,
-    /// The session that did not answer in time, or not in its protocol, when it was looked at, or whose command was refused:
+    /// The session that did not answer in time, not in its protocol, or not before the probe was interrupted, when it was looked
+    /// at, or whose command was refused:
     /// nobody knows whether the server still serves it, so that the probe ended there. Null if all were served.
     pub silent: Option<SessionId>,
     /// Why the probe ended before its question was answered.

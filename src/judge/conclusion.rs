@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
+use super::limits::Probed;
+use super::refusals::{is_limit, is_refused_sign_in};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, LimitsFound, Policy, SessionRefused,
-    Severity, What, WhyStopped,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitsFound, Policy, SessionRefused, Severity, What,
+    WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -186,12 +188,13 @@ impl Grounds {
     /// and fails nothing.
     pub(super) fn conclude_probe(
         &self,
-        limits: &LimitsFound,
+        probed: &Probed,
         proven: &Proven<'_>,
         findings: &[Finding],
         gates: &[Gated],
         policy: &Policy,
     ) -> (Conclusion, Option<String>) {
+        let limits = &probed.limits;
         let is_broken = findings.iter().any(|finding| finding.severity == Severity::Broken)
             || proven.summary.failures.iter().any(|row| row.kind == FailureKind::Internal);
         let failing = failing(findings, policy);
@@ -214,8 +217,8 @@ impl Grounds {
             (Conclusion::Held, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
-        } else if let Some(need) = policy.need.filter(|need| open_at_once(limits) < *need) {
-            let given = open_at_once(limits);
+        } else if let Some(need) = policy.need.filter(|need| most_given(probed) < *need) {
+            let given = most_given(probed);
             if limits.met.as_ref().is_some_and(|met| met.kept_by == KeptBy::Slowing) {
                 let slowed = format!("not answered: the server slowed down before {need} were open (--need {need})");
                 (Conclusion::Failed, Some(slowed))
@@ -287,10 +290,11 @@ impl Grounds {
     }
 }
 
-/// The most that a probe had: of a rate one more after the hold.
-fn open_at_once(limits: &LimitsFound) -> usize {
-    let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
-    limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
+/// The most that the server gives, as far as it is known: a rate bounds how many come, so that all count that were open at
+/// once, those that came later too.
+fn most_given(Probed { limits, attempts, .. }: &Probed) -> usize {
+    let is_rate = limits.met.as_ref().is_some_and(|met| met.kind == LimitKind::Rate);
+    attempts.iter().map(|attempt| attempt.open).filter(|_| is_rate).chain([limits.given]).max().unwrap_or_default()
 }
 
 /// Why a probe found no answer.
@@ -347,15 +351,4 @@ fn which_limit(failures: &[FailureRow], findings: &[Finding]) -> Option<&'static
         (true, true) => Some("refused by a connection limit, and throttled"),
         _ => None,
     }
-}
-
-/// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
-pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
-    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
-    matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
-        || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
-}
-
-pub(crate) const fn is_limit(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
 }

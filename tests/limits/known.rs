@@ -345,13 +345,13 @@ fn what_others_hold_now_is_told_apart_from_what_there_is() {
             7,
             4,
             "7 in all by its words: others hold 3 now, and 4 are left for this client.",
-            "; while others hold 3, set it to 4 or less. All clients together must stay at 7",
+            "; while 3 of them are taken, set it to 4 or less. All clients together must stay at 7",
         ),
         (
             12,
             1,
             "12 in all by its words: others hold 11 now, and 1 is left for this client.",
-            "while others hold 11, set it to 1 or less. All clients together must stay at 12",
+            "while 11 of them are taken, set it to 1 or less. All clients together must stay at 12",
         ),
         // The refused one may be counted, too.
         (5, 4, "use-main: ", "must stay at 4"),

@@ -28,3 +28,8 @@ pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
 pub(crate) const fn falls_silent(kind: FailureKind) -> bool {
     !refuses_after_all(kind, true) && !matches!(kind, FailureKind::Disposed)
 }
+
+/// Whether this client ended the dial or the command itself: it was interrupted.
+pub(crate) fn is_called_off(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Disposed
+}

@@ -27,12 +27,20 @@ pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol
     if met.kind != LimitKind::Rate {
         advice.extend(all.filter(|_| most > 0).map(|all| {
             // One that was let in later may have the place of another client that left.
-            let (hold, now) = if met.again_within_us.is_some() { ("held", "then") } else { ("hold", "now") };
-            format!(
-                "{all} in all by its words: others {hold} {} {now}, and {} for this client.",
-                all - given,
-                are_left(given)
-            )
+            let others = all - given;
+            match met.again_within_us {
+                _ if limits.ended > 0 => {
+                    format!("{all} in all by its words: those may still count some of this client that it had ended.")
+                }
+                None => format!(
+                    "{all} in all by its words: others hold {others} now, and {} for this client.",
+                    are_left(given)
+                ),
+                Some(_) => format!(
+                    "{all} in all by its words: others held {others} then, and at most {} when one more was let in later.",
+                    others - 1
+                ),
+            }
         }));
         advice.extend(count(most));
         advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
@@ -112,7 +120,7 @@ fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -
         devices => format!("leave it at {THUNDERBIRD} on up to {devices} devices"),
     };
     let meanwhile = match all - most {
-        held if held > 0 && most < THUNDERBIRD => format!("; while others hold {held}, set it to {most} or less"),
+        held if held > 0 && most < THUNDERBIRD => format!("; while {held} of them are taken, set it to {most} or less"),
         _ => String::new(),
     };
     let whose = if scopes == [LimitScope::UserAndAddress] { "clients at this address" } else { "clients" };
