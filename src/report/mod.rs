@@ -11,6 +11,7 @@ mod explain;
 mod format;
 pub mod known;
 mod model;
+mod outline;
 mod output;
 mod progress;
 mod scenario;

@@ -5,12 +5,12 @@ use serde_json::Number;
 
 use super::findings::gates;
 use super::paint::{HELD, LOOK, QUIET, WRONG};
-use super::run::capital;
-use super::signs::{Sign, name, said};
+use super::signs::{name, said};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
-use crate::report::comparison::{choice, interval, percent, times, verdict};
+use crate::report::comparison::{interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
+use crate::report::outline::Outline;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, ms, per_second, short, span, wall};
@@ -25,14 +25,8 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
     let ComparisonReport { comparison, end, .. } = report;
     let start = comparison.start();
     let rounds = comparison.whole_rounds(&end.ending());
-    let chosen = capital(&said(&choice(report)));
+    let Outline { sign, sentence: chosen } = Outline::of_comparison(report);
     let code = report.exit_code();
-    let undecided = end.verdicts.iter().any(|it| it.decision == Decision::CannotTell);
-    let sign = match code {
-        Some(0) if !undecided => Sign::Held,
-        Some(0) | None => Sign::Look,
-        Some(_) => Sign::Wrong,
-    };
     let title = format!("{} compared: {chosen}", many(start.variants.len() as u64, "variant"));
     let markup = html! {
         section id=(page) {

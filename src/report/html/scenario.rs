@@ -5,25 +5,21 @@ use maud::{Markup, html};
 use super::findings::{findings, gates};
 use super::lanes::Picture;
 use super::paint::paints;
-use super::run::{capital, chips, lanes};
+use super::run::{chips, lanes};
 use super::course::Courses;
 use super::signs::{Sign, name, said};
 use crate::event::Step;
 use crate::report::model::ScenarioReport;
+use crate::report::outline::Outline;
 use crate::report::scenario::{in_short, why};
-use crate::report::table::verdict::{CUT, whose};
+use crate::report::table::verdict::whose;
 use crate::report::words::wall;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) -> (String, Markup) {
     let ScenarioReport { start, steps, end, .. } = report;
     let code = end.as_ref().map(|end| end.exit_code);
-    let sign = match code {
-        Some(0) => Sign::Held,
-        Some(_) => Sign::Wrong,
-        None => Sign::Look,
-    };
-    let verdict = report.reason().map_or_else(|| capital(CUT), |reason| capital(&said(&reason)));
+    let Outline { sign, sentence: verdict } = Outline::of_scenario(report);
     let title = format!("{}: {verdict}", said(&start.name));
     let markup = html! {
         section id=(page) {

@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::gates;
-use super::grid::{Over, figures, grid, names, paragraph, whole, words};
+use super::grid::{Over, Sheet, figures, names, paragraph, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
@@ -12,25 +12,32 @@ use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
 pub(in crate::report) fn table(report: &ComparisonReport) -> String {
-    let ComparisonReport { comparison, end, .. } = report;
-    let rounds = comparison.whole_rounds(&end.ending());
-    let variants = &comparison.start().variants;
-    let rows: Vec<(String, VariantFigures)> = variants
-        .iter()
-        .enumerate()
-        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds)))
-        .collect();
+    let end = &report.end;
     let mut parts = vec![paragraph(&choice(report)), heading(report)];
-    if !rounds.is_empty() {
-        parts.push(speeds(report, &rows, &rounds) + &disagreeing(report, &rows));
-        parts.push(latencies(&rows));
-        parts.push(costs(&rows));
-    }
+    parts.extend(sheets(report).iter().map(Sheet::text));
     let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
-    parts.push(sentences + &uneven(&rows));
+    parts.push(sentences + &uneven(&rows(report)));
     parts.push(gates::section("", &end.gates) + &conclusion(report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// Each variant, and its figures.
+fn rows(report: &ComparisonReport) -> Vec<(String, VariantFigures)> {
+    let ComparisonReport { comparison, end, .. } = report;
+    let rounds = comparison.whole_rounds(&end.ending());
+    let variants = comparison.start().variants.iter().enumerate();
+    variants.map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds))).collect()
+}
+
+/// The variants side by side, if there was a whole round.
+pub(in crate::report) fn sheets(report: &ComparisonReport) -> Vec<Sheet> {
+    let rounds = report.comparison.whole_rounds(&report.end.ending());
+    if rounds.is_empty() {
+        return Vec::new();
+    }
+    let rows = rows(report);
+    vec![speeds(report, &rows, &rounds).with(disagreeing(report, &rows)), latencies(&rows), costs(&rows)]
 }
 
 /// What was compared, and how.
@@ -69,7 +76,7 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 }
 
 /// The metric, and what comes of it.
-fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
+fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> Sheet {
     let comparison = &report.comparison;
     let its_own = comparison.start().metric != "operations_per_second";
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
@@ -93,7 +100,7 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
         columns.push(figures("median"));
     }
     columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
-    grid(&columns, &[], rows)
+    Sheet::new("Verdicts", columns, [], rows)
 }
 
 /// The variants whose ratio says something else than the rates beside it.
@@ -117,7 +124,7 @@ fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> 
 }
 
 /// Waits and service times.
-fn latencies(rows: &[(String, VariantFigures)]) -> String {
+fn latencies(rows: &[(String, VariantFigures)]) -> Sheet {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
     let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
@@ -134,11 +141,11 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
-    grid(&columns, &over, rows) + &few
+    Sheet::new("Times", columns, over, rows).with(few)
 }
 
 /// What it costs, and what went wrong.
-fn costs(rows: &[(String, VariantFigures)]) -> String {
+fn costs(rows: &[(String, VariantFigures)]) -> Sheet {
     let none = || "-".to_owned();
     let rows = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
@@ -171,7 +178,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         figures("wrong"),
         words("findings"),
     ];
-    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
+    Sheet::new("Costs", columns, [Over { columns: 4..=5, title: "bytes" }], rows)
 }
 
 /// `8`, or `7-8` where it is not the same in each round.

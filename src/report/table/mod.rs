@@ -16,6 +16,7 @@ mod workers;
 use std::io::{self, Write};
 
 use heading::heading;
+use grid::Sheet;
 use operations::OperationRows;
 
 use super::format::{Form, Live, Render, Spec};
@@ -95,14 +96,19 @@ pub fn table(report: &RunReport, most: Option<usize>) -> String {
         return limits::table(report, probed, probe, most);
     }
     let summary = &report.summary;
-    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
-    parts.push(sections::section(summary, most));
-    parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, most));
+    let mut parts = vec![heading(&report.start) + &headline(report)];
+    parts.extend(ledger(summary, most).map(|sheet| sheet.text()));
     parts.push(failures(summary, most));
     parts.push(verdict::section(report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// Workers, modes, tasks and sessions, in tables of at most `most` rows.
+pub(super) fn ledger(summary: &Summary, most: Option<usize>) -> impl Iterator<Item = Sheet> {
+    let [opened, failed] = sessions::sheets(summary, most);
+    let all = [Some(workers::sheet(summary, most)), sections::sheet(summary, most), Some(tasks::sheet(summary)), opened, failed];
+    all.into_iter().flatten()
 }
 
 /// The result in a few lines.
