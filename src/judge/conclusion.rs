@@ -288,7 +288,7 @@ impl Grounds {
 }
 
 /// The most that a probe had: of a rate one more after the hold.
-fn open_at_once(limits: &Limits) -> usize {
+pub(crate) fn open_at_once(limits: &Limits) -> usize {
     let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
     limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
 }

@@ -30,7 +30,9 @@ pub use comparison::{
     is_of_a_comparison, order, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
+pub(crate) use conclusion::{
+    falls_silent, is_limit, is_refused_sign_in, may_be_limit, open_at_once, refuses_after_all,
+};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};

@@ -120,7 +120,11 @@ pub(super) fn figures(report: &RunReport) -> Vec<(&'static str, String, String)>
         rows.insert(2, ("per second", per_second(rate), format!("in {}", span(report.ending.elapsed))));
     }
     if proof.witness.available {
-        rows.push(("the server agrees", of(proof.witness.agreed, proof.witness.checked), "by its own record".to_owned()));
+        rows.push((
+            "the server agrees",
+            of(proof.witness.agreed, proof.witness.checked),
+            "by its own record".to_owned(),
+        ));
     }
     rows
 }

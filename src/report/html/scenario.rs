@@ -11,7 +11,7 @@ use super::signs::{Sign, name, said};
 use crate::event::Step;
 use crate::report::model::ScenarioReport;
 use crate::report::outline::Outline;
-use crate::report::scenario::{in_short, why};
+use crate::report::scenario::{beside, why};
 use crate::report::table::verdict::whose;
 use crate::report::words::wall;
 
@@ -59,13 +59,12 @@ fn of(page: &str, client: &str) -> String {
 }
 
 fn row(step: &Step) -> Markup {
-    let did: Vec<String> = step.did.iter().map(in_short).filter(|it| !it.is_empty()).collect();
     html! {
         tr {
             td valign="top" align="right" { small.quiet { (step.line) } }
             td valign="top" { @if !step.held { (Sign::Wrong.picture(14)) " " } code { (said(&step.text)) } }
             td valign="top" {
-                (did.join("; "))
+                (beside(step))
                 @for why in step.did.iter().filter_map(why) { br; small.quiet { (said(&why)) } }
                 @if let Some(happened) = &step.happened {
                     br; b { "expected: " (said(step.expected.as_deref().unwrap_or("success"))) "; happened: " (said(happened)) }

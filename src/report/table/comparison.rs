@@ -13,7 +13,8 @@ use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
 pub(in crate::report) fn table(report: &ComparisonReport) -> String {
     let end = &report.end;
-    let mut parts = vec![paragraph(&choice(report)), heading(report)];
+    let heading = [compared(report)].into_iter().chain(headings(report)).map(|line| paragraph(&line)).collect();
+    let mut parts = vec![paragraph(&choice(report)), heading];
     parts.extend(sheets(report).iter().map(Sheet::text));
     let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
     parts.push(sentences + &uneven(&rows(report)));
@@ -41,12 +42,12 @@ pub(in crate::report) fn sheets(report: &ComparisonReport) -> Vec<Sheet> {
 }
 
 /// What was compared, and how.
-fn heading(report: &ComparisonReport) -> String {
+pub(in crate::report) fn compared(report: &ComparisonReport) -> String {
     let (start, end) = (report.comparison.start(), &report.end);
     let all = many(u64::from(start.rounds), "round");
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
     let variants = start.variants.len() as u64;
-    let mut text = paragraph(&format!(
+    format!(
         "{}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
         printable(&start.server),
         many(variants, "variant"),
@@ -54,9 +55,7 @@ fn heading(report: &ComparisonReport) -> String {
         percent(start.noise),
         start.seed,
         span(end.elapsed_us),
-    ));
-    headings(report).iter().for_each(|line| text += &paragraph(line));
-    text
+    )
 }
 
 /// What each variant is, and what to know of all of them.

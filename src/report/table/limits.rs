@@ -27,7 +27,7 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
     parts.join("\n")
 }
 
-fn heading(report: &RunReport, probe: Probe) -> String {
+pub(super) fn heading(report: &RunReport, probe: Probe) -> String {
     let server = printable(&report.start.server);
     let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
     paragraph(&format!(
@@ -56,7 +56,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
-fn tried(limits: &Limits) -> String {
+pub(in crate::report) fn tried(limits: &Limits) -> String {
     let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
     let attempts = many(limits.attempts as u64, "attempt");
     let of_them = if limits.attempts == 1 { "" } else { " of them" };
