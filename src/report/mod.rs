@@ -59,6 +59,9 @@ formats! {
     json Json
     ndjson Ndjson
     html Html
+    markdown Markdown
+    csv Csv
+    junit Junit
     trace_events TraceEvents
 }
 
