@@ -26,7 +26,11 @@ pub(super) fn parts(report: &RunReport) -> Vec<Part> {
             let rows = figures(report)
                 .into_iter()
                 .map(|(label, figure, beside)| vec![label.to_owned(), format!("**{figure}**"), beside]);
-            parts.push(Part::new(Rank::Figures, "figures", table(headers(["what", "figure", "beside it"]), rows).trim_start().to_owned()));
+            parts.push(Part::new(
+                Rank::Figures,
+                "figures",
+                table(headers(["what", "figure", "beside it"]), rows).trim_start().to_owned(),
+            ));
             parts.push(Part::new(Rank::Figures, "failures", failures(report)));
             parts.extend(ledger(sheets(&report.summary, Some(SCREENFUL))));
         }
@@ -59,7 +63,8 @@ fn of_probe(report: &RunReport, probe: Probe, probed: &Probed) -> Vec<Part> {
     let facts: Vec<Vec<String>> = facts.collect();
     let advice = list(report.to_set().unwrap_or_default());
     let ramp = limits::ramp(&probed.attempts, Some(SCREENFUL));
-    let mut parts = vec![Part::new(Rank::Figures, "facts", table(headers(["what", "found"]), facts).trim_start().to_owned())];
+    let mut parts =
+        vec![Part::new(Rank::Figures, "facts", table(headers(["what", "found"]), facts).trim_start().to_owned())];
     if !advice.is_empty() {
         parts.push(Part::new(Rank::Found, "what to set", format!("#### What to set\n{advice}")));
     }
