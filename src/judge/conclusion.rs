@@ -292,7 +292,7 @@ impl Grounds {
 
 /// The most that the server gives, as far as it is known: a rate bounds how many come, so that all count that were open at
 /// once, those that came later too.
-fn most_given(Probed { limits, attempts, .. }: &Probed) -> usize {
+pub(crate) fn most_given(Probed { limits, attempts, .. }: &Probed) -> usize {
     let is_rate = limits.met.as_ref().is_some_and(|met| met.kind == LimitKind::Rate);
     attempts.iter().map(|attempt| attempt.open).filter(|_| is_rate).chain([limits.given]).max().unwrap_or_default()
 }

@@ -30,6 +30,7 @@ pub use comparison::{
     gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
+pub(crate) use conclusion::most_given;
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};

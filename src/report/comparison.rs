@@ -75,7 +75,7 @@ pub(super) fn undecided(report: &ComparisonReport) -> Vec<String> {
     undecided.map(line).collect()
 }
 
-fn round(round: u32) -> String {
+pub(super) fn round(round: u32) -> String {
     if round == WARM_UP { "the warm-up".to_owned() } else { format!("round {round}") }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
@@ -42,6 +43,11 @@ impl Render for Json {
         };
         out.write_all(&bytes)
     }
+}
+
+/// The document of one of them, for a format that takes it apart.
+pub(super) fn document(told: &Told) -> serde_json::Result<Value> {
+    serde_json::to_value(ToldShape::from(told))
 }
 
 #[derive(Serialize)]

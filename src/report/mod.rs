@@ -11,6 +11,7 @@ mod explain;
 mod format;
 pub mod known;
 mod model;
+mod outline;
 mod output;
 mod progress;
 mod scenario;
@@ -58,6 +59,9 @@ formats! {
     json Json
     ndjson Ndjson
     html Html
+    markdown Markdown
+    csv Csv
+    junit Junit
     trace_events TraceEvents
 }
 

@@ -30,9 +30,7 @@ impl ScenarioReport {
         for (client, proof) in end.clients.iter().zip(&self.proofs) {
             let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", printable(&client.name)) };
             text += &paragraph(&format!("{whose}{}", checked(*proof)));
-            // A few steps give no figures to advise on, unless the scenario is about that.
-            let told = |it: &&Finding| it.severity != Severity::Advice || steps.expects(&it.id);
-            for finding in client.findings.iter().filter(told) {
+            for finding in client.findings.iter().filter(|it| is_told(it, &steps)) {
                 let (id, severity) = (&finding.id, finding.severity.name());
                 text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
                 text += &labelled(evidence(&finding.evidence).map(|piece| ("  ".to_owned(), piece)));
@@ -51,6 +49,11 @@ impl ScenarioReport {
         let end = self.end.as_ref()?;
         Some(format!("{}, {}", many(end.steps as u64, "step"), reason_of(&Steps::of(&self.steps), end)))
     }
+}
+
+/// A few steps give no figures to advise on, unless the scenario is about that.
+pub(super) fn is_told(of: &Finding, steps: &Steps) -> bool {
+    of.severity != Severity::Advice || steps.expects(&of.id)
 }
 
 /// The reason of its exit code.
@@ -96,13 +99,13 @@ pub(super) fn scenario_begins(start: &ScenarioStart) -> String {
 /// A step as it was written, and beside it what it did. Below it: why it failed, and what was expected where something else
 /// happened.
 pub(super) fn scenario_step(step: &Step) -> String {
-    let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
+    let did = beside(step);
     let mark = if step.held { ' ' } else { '!' };
     let mut text = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
     if !did.is_empty() {
         let width = text.chars().count();
         text.push_str(&" ".repeat(BESIDE.saturating_sub(width).max(2)));
-        text.push_str(&did.join("; "));
+        text.push_str(&did);
     }
     text.push('\n');
     // What happened instead may say it too.
@@ -119,8 +122,13 @@ pub(super) fn scenario_step(step: &Step) -> String {
     text
 }
 
-/// What an action did, short enough to stand beside it.
-pub(super) fn in_short(Action { client, did }: &Action) -> String {
+/// What it did, short enough to stand beside it.
+pub(super) fn beside(step: &Step) -> String {
+    let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
+    did.join("; ")
+}
+
+fn in_short(Action { client, did }: &Action) -> String {
     let of = client.as_ref().map_or_else(String::new, |client| format!("{} ", printable(client)));
     match did {
         Did::Ran { session, name, reason, from, failure, .. } => {
@@ -161,7 +169,7 @@ pub(super) fn why(Action { did, .. }: &Action) -> Option<String> {
 }
 
 /// `the rules held in 7 of 7 operations; the server's own record agrees on 7 of 7`.
-fn checked(Proof { rules, witness }: Proof) -> String {
+pub(super) fn checked(Proof { rules, witness }: Proof) -> String {
     let Agreement { checked, held } = rules;
     let rules = format!("the rules held in {held} of {checked} operations");
     let Witnessed { available, checked, agreed, not_compared } = witness;

@@ -38,8 +38,22 @@ const WAYS: [(Protocol, &str, &str); 15] = [
     (Protocol::Pop3, "OAUTHBEARER", TOKEN),
 ];
 
-const FORMATS: [&[&str]; 6] = [
+const FORMATS: [&[&str]; 7] = [
     &["--format", "table", "--each"],
+    &[
+        "-o",
+        "-",
+        "-o",
+        "told.html",
+        "-o",
+        "told.md",
+        "-o",
+        "told.csv",
+        "-o",
+        "told.xml",
+        "--trace-events",
+        "told.trace",
+    ],
     &["--format", "json", "-o", "report"],
     &["--format", "ndjson"],
     &["--format", "table", "-o", "report"],
@@ -123,7 +137,8 @@ fn fly(number: usize, (protocol, offered, secret): (Protocol, &'static str, &str
     let of = format!("{protocol} {offered} {manner:?}");
 
     let work = ["run", "--server", &url, "--mode", "use-default", "-t", "2", "-n", "2", "--ops", "noop"];
-    let words = [&work, source.as_slice(), deadline, &["--transcript", "transcripts"], FORMATS[number % 6]].concat();
+    let words = [&work, source.as_slice(), deadline, &["--transcript", "transcripts"], FORMATS[number % FORMATS.len()]]
+        .concat();
     let ended = end(nest.command(&words).env("MAILCONN_PASSWORD", secret));
     let mut leaks = nest.leaks(&format!("run {of}"), &ended, &eye);
     assert!(eye.sees(&echo.heard()).is_some(), "{of}: it was never sent: {}{}", ended.stdout, ended.stderr);

@@ -6,7 +6,8 @@ use tempfile::tempdir;
 use super::{within, written};
 use crate::cli::process::events;
 
-const FILES: &str = "-o told.txt -o told.json -o told.ndjson -o told.html --trace-events told.trace";
+const FILES: &str =
+    "-o told.txt -o told.json -o told.ndjson -o told.html -o told.md -o told.csv -o told.xml --trace-events told.trace";
 
 #[test]
 fn each_file_is_in_the_form_of_its_ending() {
@@ -26,6 +27,9 @@ fn each_file_is_in_the_form_of_its_ending() {
         let first: Value = serde_json::from_str(stream.lines().next().unwrap()).unwrap();
         assert_eq!(first["event"], subject, "{command}");
         assert!(written(here, "told.html").starts_with("<!DOCTYPE html>"), "{command}");
+        assert!(written(here, "told.md").starts_with("### "), "{command}");
+        assert!(written(here, "told.csv").starts_with("report,kind,section,"), "{command}");
+        assert!(written(here, "told.xml").starts_with("<?xml "), "{command}");
         assert!(serde_json::from_str::<Value>(&written(here, "told.trace")).unwrap().is_array(), "{command}");
     }
 }
@@ -35,12 +39,15 @@ fn a_probe_is_told_in_several_forms() {
     let directory = tempdir().unwrap();
     let ended = within(
         directory.path(),
-        "limits --sandbox-connections 2 --hold 1s --progress never -o - -o told.html -o told.json",
+        "limits --sandbox-connections 2 --hold 1s --progress never -o - -o told.html -o told.json -o told.md -o told.csv -o told.xml",
     );
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stdout.contains("What to set"), "{}", ended.stdout);
     assert!(written(directory.path(), "told.html").contains("What to set"));
     assert!(written(directory.path(), "told.json").contains("\"to_set\""));
+    assert!(written(directory.path(), "told.md").contains("\n#### What to set\n\n- use-main: any number of threads"));
+    assert!(written(directory.path(), "told.csv").contains("1,limits,limits,,,,,given,2,\n"));
+    assert!(written(directory.path(), "told.xml").contains("name=\"how many connections there are\""));
 }
 
 #[test]
@@ -71,7 +78,10 @@ fn what_cannot_be_written_is_said_before_anything_is_dialled() {
     let directory = tempdir().unwrap();
     let here = directory.path();
     for (args, said) in [
-        ("-o told.pdf", "told.pdf: its ending names no form of the report; end it in one of .txt .json .ndjson .html"),
+        (
+            "-o told.pdf",
+            "told.pdf: its ending names no form of the report; end it in one of .txt .json .ndjson .html .md .csv .xml",
+        ),
         ("-o told.json -o told.pdf", "told.pdf: its ending"),
         ("-o told.json -o told.json", "told.json is named twice"),
         ("-o told.json --trace-events told.json", "told.json is named twice"),

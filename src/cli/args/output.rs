@@ -15,8 +15,9 @@ pub struct OutputArgs {
     pub format: Option<Format>,
     /// Write the report to FILE instead of standard output, which - stands for; repeatable
     ///
-    /// The ending says in which form: .txt is the table, .json, .ndjson and .html are those. One FILE is written in --format
-    /// if that is given, whatever its ending; of several, those whose endings say nothing.
+    /// The ending says in which form: .txt is the table, .md Markdown, .xml JUnit's, and .json, .ndjson, .html and .csv are
+    /// those. One FILE is written in --format if that is given, whatever its ending; of several, those whose endings say
+    /// nothing.
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Vec<PathBuf>,
     /// Write the course of events to FILE too, for chrome://tracing or ui.perfetto.dev: connections are its processes, workers

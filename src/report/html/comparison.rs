@@ -5,12 +5,12 @@ use serde_json::Number;
 
 use super::findings::gates;
 use super::paint::{HELD, LOOK, QUIET, WRONG};
-use super::run::capital;
-use super::signs::{Sign, name, said};
+use super::signs::{name, said};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
 use crate::report::comparison::{answer, interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
+use crate::report::outline::Outline;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, ms, per_second, short, span, wall};
@@ -24,15 +24,9 @@ const FARTHEST: f64 = 1000.0;
 pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup) {
     let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let (chosen, behind) = answer(report);
-    let chosen = capital(&said(&chosen));
+    let Outline { sign, sentence: chosen } = Outline::of_comparison(report);
+    let (_, behind) = answer(report);
     let code = report.exit_code();
-    let undecided = end.verdicts.iter().any(|it| it.decision == Decision::CannotTell);
-    let sign = match code {
-        Some(0) if !undecided => Sign::Held,
-        Some(0) | None => Sign::Look,
-        Some(_) => Sign::Wrong,
-    };
     let title = format!("{} compared: {chosen}", many(start.variants.len() as u64, "variant"));
     let markup = html! {
         section id=(page) {

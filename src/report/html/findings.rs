@@ -4,22 +4,9 @@ use maud::{Markup, html};
 
 use super::lanes::numbers;
 use super::signs::{Sign, said};
-use crate::event::{Finding, Gated, Severity};
-use crate::judge::{ALL, Article};
+use crate::event::{Finding, Gated};
+use crate::report::outline::article;
 use crate::report::words::{count, evidence};
-
-/// How much a finding asks for.
-pub(super) const fn sign(severity: Severity) -> Sign {
-    match severity {
-        Severity::Broken | Severity::Hazard | Severity::Limit => Sign::Wrong,
-        Severity::Leak | Severity::Fault | Severity::Advice => Sign::Look,
-    }
-}
-
-/// What is known of it beyond this run.
-pub(super) fn article(finding: &Finding) -> Option<&'static Article> {
-    ALL.iter().find(|spec| spec.id == finding.id).map(|spec| &spec.article)
-}
 
 /// The findings. `is_drawn` says whether an operation has a mark to go to.
 pub(super) fn findings(of: &[Finding], page: &str, is_drawn: impl Fn(u64) -> bool) -> Markup {
@@ -35,7 +22,7 @@ fn one(finding: &Finding, page: &str, is_drawn: &impl Fn(u64) -> bool) -> Markup
     html! {
         article.finding id=(format!("{page}{}", finding.id)) {
             h3 {
-                (sign(finding.severity).picture(16)) " "
+                (Sign::of_severity(finding.severity).picture(16)) " "
                 (said(&finding.id)) " " small.quiet { (finding.severity.name()) @if finding.count > 1 { ", " (count(finding.count)) " times" } }
             }
             p { (said(&finding.sentence)) }

@@ -8,7 +8,6 @@ use crate::event::ProbePhase;
 use crate::judge::{Probed, has_words};
 use crate::report::attempt::came_to;
 use crate::report::model::RunReport;
-pub(super) use crate::report::table::limits::words::result;
 use crate::report::words::{count, many, ms, span};
 
 /// The most attempts that have a column each.

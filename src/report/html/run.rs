@@ -3,25 +3,25 @@
 use maud::{Markup, html};
 
 use super::course::Course;
-use super::findings::{article, findings, gates, sign as sign_of};
+use super::findings::{findings, gates};
 use super::histogram::Histogram;
 use super::lanes::{ARROW, CROSS, Picture, summarised};
 use super::paint::{self, LOOK, QUIET, Track, WRONG, paints};
 use super::signs::{Sign, name, said};
 use super::{details, ledger, limits};
 use crate::event::{Executor, Finding, HowClosed, Lock, Micros, Severity};
-use crate::judge::Conclusion;
 use crate::report::model::RunReport;
-use crate::report::table::verdict::{CUT, whose};
+use crate::report::outline::{self, Outline};
+use crate::report::table::verdict::whose;
 use crate::report::table::table;
-use crate::report::words::{count, many, per_second, span, wall};
+use crate::report::words::{count, many, span, wall};
 
 /// The rows of the tables as text.
 const SCREENFUL: usize = 20;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &RunReport, course: Option<&Course>, page: &str) -> (String, Markup) {
-    let (sign, verdict) = verdict(report);
+    let Outline { sign, sentence: verdict } = Outline::of_run(report);
     let start = &report.start;
     let title = format!("{}, {}", said(&start.server), verdict);
     let probed = report.verdict.probed.as_deref();
@@ -77,44 +77,6 @@ fn asked(report: &RunReport) -> Markup {
     }
 }
 
-/// What it came to, in a sentence: the worst that was found, else why it ended as it did.
-fn verdict(report: &RunReport) -> (Sign, String) {
-    let verdict = &report.verdict;
-    let sign_of_exit = match report.exit_code() {
-        Some(0) => Sign::Held,
-        Some(_) => Sign::Wrong,
-        None => Sign::Look,
-    };
-    if let (Some(probed), Some(probe)) = (verdict.probed.as_deref(), report.start.probe) {
-        return (sign_of_exit, capital(&limits::result(probed, probe, report.start.protocol)));
-    }
-    let worst = verdict.findings.iter().find(|it| it.severity != Severity::Advice);
-    match (worst, report.exit_code()) {
-        (_, None) => (Sign::Look, capital(CUT)),
-        (Some(worst), _) if !matches!(verdict.conclusion, Conclusion::SignInRefused | Conclusion::NotConnected) => {
-            (sign_of(worst.severity), headline(worst))
-        }
-        (None, Some(0)) if matches!(verdict.conclusion, Conclusion::Held) => {
-            let operations = many(report.summary.operations.ok, "operation");
-            (Sign::Held, format!("All held: {operations}, each on the connection that the rules give it"))
-        }
-        _ => (sign_of_exit, capital(&report.reason())),
-    }
-}
-
-/// A finding as a headline: what was found with its figures, without the cure; the finding's title where that is long.
-fn headline(finding: &Finding) -> String {
-    const LONGEST: usize = 160;
-    let found = finding.sentence.split("; ").next().unwrap_or_default();
-    let title = article(finding).filter(|_| found.chars().count() > LONGEST).map(|article| article.title);
-    capital(&said(title.unwrap_or(found)))
-}
-
-pub(super) fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
-}
-
 fn exit(report: &RunReport) -> Markup {
     html! {
         p.exit {
@@ -134,7 +96,7 @@ pub(super) fn chips(of: &[Finding], page: &str, is_probe: bool) -> Markup {
         @if !of.is_empty() {
             p.chips {
                 @for finding in of {
-                    @let sign = if is_probe && finding.severity == Severity::Limit { Sign::Look } else { sign_of(finding.severity) };
+                    @let sign = if is_probe && finding.severity == Severity::Limit { Sign::Look } else { Sign::of_severity(finding.severity) };
                     a href=(format!("#{page}{}", finding.id)) { (sign.picture(14)) " " (said(&finding.id)) " " (finding.severity.name()) @if finding.count > 1 { " ×" (count(finding.count)) } }
                     "  "
                 }
@@ -145,25 +107,9 @@ pub(super) fn chips(of: &[Finding], page: &str, is_probe: bool) -> Markup {
 
 /// The figures that answer most questions.
 fn figures(report: &RunReport) -> Markup {
-    let summary = &report.summary;
-    let proof = report.verdict.proof;
-    let of = |held: u64, all: u64| if held == all { format!("all {}", count(all)) } else { format!("{} of {}", count(held), count(all)) };
-    let mut rows = vec![
-        ("connections", count(summary.connections.opened as u64), format!("{} at once", count(summary.connections.peak as u64))),
-        ("operations", count(summary.operations.ok), format!("{} failed", count(summary.operations.failed))),
-        ("wait, median", span(summary.wait.p50), format!("longest {}", span(summary.wait.max))),
-        ("service, median", span(summary.service.p50), format!("longest {}", span(summary.service.max))),
-        ("rules held", of(proof.rules.held, proof.rules.checked), "operations".to_owned()),
-    ];
-    if let Some(rate) = summary.rate() {
-        rows.insert(2, ("per second", per_second(rate), format!("in {}", span(report.ending.elapsed))));
-    }
-    if proof.witness.available {
-        rows.push(("the server agrees", of(proof.witness.agreed, proof.witness.checked), "by its own record".to_owned()));
-    }
     html! {
         table.figures cellpadding="2" {
-            @for (label, figure, beside) in &rows {
+            @for (label, figure, beside) in outline::figures(report) {
                 tr { th align="left" scope="row" { (label) } td { b { (figure) } } td.quiet { (beside) } }
             }
         }

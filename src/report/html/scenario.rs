@@ -5,25 +5,21 @@ use maud::{Markup, html};
 use super::findings::{findings, gates};
 use super::lanes::Picture;
 use super::paint::paints;
-use super::run::{capital, chips, lanes};
+use super::run::{chips, lanes};
 use super::course::Courses;
 use super::signs::{Sign, name, said};
 use crate::event::Step;
 use crate::report::model::ScenarioReport;
-use crate::report::scenario::{in_short, why};
-use crate::report::table::verdict::{CUT, whose};
+use crate::report::outline::Outline;
+use crate::report::scenario::{beside, why};
+use crate::report::table::verdict::whose;
 use crate::report::words::wall;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) -> (String, Markup) {
     let ScenarioReport { start, steps, end, .. } = report;
     let code = end.as_ref().map(|end| end.exit_code);
-    let sign = match code {
-        Some(0) => Sign::Held,
-        Some(_) => Sign::Wrong,
-        None => Sign::Look,
-    };
-    let verdict = report.reason().map_or_else(|| capital(CUT), |reason| capital(&said(&reason)));
+    let Outline { sign, sentence: verdict } = Outline::of_scenario(report);
     let title = format!("{}: {verdict}", said(&start.name));
     let markup = html! {
         section id=(page) {
@@ -63,13 +59,12 @@ fn of(page: &str, client: &str) -> String {
 }
 
 fn row(step: &Step) -> Markup {
-    let did: Vec<String> = step.did.iter().map(in_short).filter(|it| !it.is_empty()).collect();
     html! {
         tr {
             td valign="top" align="right" { small.quiet { (step.line) } }
             td valign="top" { @if !step.held { (Sign::Wrong.picture(14)) " " } code { (said(&step.text)) } }
             td valign="top" {
-                (did.join("; "))
+                (beside(step))
                 @for why in step.did.iter().filter_map(why) { br; small.quiet { (said(&why)) } }
                 @if let Some(happened) = &step.happened {
                     br; b { "expected: " (said(step.expected.as_deref().unwrap_or("success"))) "; happened: " (said(happened)) }

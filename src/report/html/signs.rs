@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::paint::{HELD, LOOK, WRONG};
+pub(super) use crate::report::outline::Sign;
 use crate::report::words::printable;
 
 /// Foreign text, with nothing in it that could turn the direction of writing.
@@ -15,16 +16,8 @@ pub(super) fn name(text: &str) -> Markup {
     html! { bdi { (said(text)) } }
 }
 
-/// How something went, as a sign.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
-    Held,
-    Look,
-    Wrong,
-}
-
 impl Sign {
-    pub(super) fn picture(self, size: u32) -> Markup {
+    pub(in crate::report::html) fn picture(self, size: u32) -> Markup {
         let (colour, path, word) = match self {
             Self::Held => (HELD, "m6 12.5l4.5 4.5l7.5 -9", "held"),
             Self::Look => (LOOK, "m12 6v8m0 2.8v1.2", "look"),

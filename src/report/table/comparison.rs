@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::gates;
-use super::grid::{Over, figures, grid, names, paragraph, whole, words};
+use super::grid::{Over, Sheet, figures, names, paragraph, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
@@ -12,28 +12,35 @@ use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
 pub(in crate::report) fn table(report: &ComparisonReport) -> String {
-    let ComparisonReport { comparison, rounds, end, .. } = report;
-    let variants = &comparison.start().variants;
-    let rows: Vec<(String, VariantFigures)> = variants
-        .iter()
-        .enumerate()
-        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, rounds)))
-        .collect();
-    let mut parts = vec![paragraph(&choice(report)), heading(report)];
-    if !rounds.is_empty() {
-        parts.push(speeds(report, &rows) + &disagreeing(report));
-        parts.push(latencies(&rows));
-        parts.push(costs(&rows));
-    }
+    let end = &report.end;
+    let heading = [compared(report)].into_iter().chain(headings(report)).map(|line| paragraph(&line)).collect();
+    let mut parts = vec![paragraph(&choice(report)), heading];
+    parts.extend(sheets(report).iter().map(Sheet::text));
     let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
-    parts.push(sentences + &uneven(&rows));
+    parts.push(sentences + &uneven(&rows(report)));
     parts.push(gates::section("", &end.gates) + &conclusion(report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
+/// Each variant, and its figures.
+fn rows(report: &ComparisonReport) -> Vec<(String, VariantFigures)> {
+    let ComparisonReport { comparison, rounds, .. } = report;
+    let variants = comparison.start().variants.iter().enumerate();
+    variants.map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, rounds))).collect()
+}
+
+/// The variants side by side, if there was a whole round.
+pub(in crate::report) fn sheets(report: &ComparisonReport) -> Vec<Sheet> {
+    if report.rounds.is_empty() {
+        return Vec::new();
+    }
+    let rows = rows(report);
+    vec![speeds(report, &rows).with(disagreeing(report)), latencies(&rows), costs(&rows)]
+}
+
 /// What was compared, and how.
-fn heading(report: &ComparisonReport) -> String {
+pub(in crate::report) fn compared(report: &ComparisonReport) -> String {
     let (start, end) = (report.comparison.start(), &report.end);
     let all = many(u64::from(start.rounds), "round");
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
@@ -41,16 +48,14 @@ fn heading(report: &ComparisonReport) -> String {
     let far = report.comparison.rtt().map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
     // How long it took is not known of one that was cut.
     let took = if report.ended { format!("; {}", span(end.elapsed_us)) } else { String::new() };
-    let mut text = paragraph(&format!(
+    format!(
         "{}{far}, {} in {rounds} after a warm-up, {}, noise {}, seed {}{took}",
         printable(&start.server),
         many(variants, "variant"),
         printable(&start.metric),
         percent(start.noise),
         start.seed,
-    ));
-    headings(report).iter().for_each(|line| text += &paragraph(line));
-    text
+    )
 }
 
 /// What each variant is, and what to know of all of them.
@@ -70,7 +75,7 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 }
 
 /// The metric, and what comes of it.
-fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
+fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> Sheet {
     let ComparisonReport { comparison, rounds, .. } = report;
     let its_own = comparison.start().metric != USUAL;
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
@@ -94,7 +99,7 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> Strin
         columns.push(figures("median"));
     }
     columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
-    grid(&columns, &[], rows)
+    Sheet::new("Verdicts", columns, [], rows)
 }
 
 /// The variants whose ratio says something else than the medians beside it: they are outside of its interval, or on the other
@@ -128,7 +133,7 @@ fn disagreeing(report: &ComparisonReport) -> String {
 }
 
 /// Waits and service times.
-fn latencies(rows: &[(String, VariantFigures)]) -> String {
+fn latencies(rows: &[(String, VariantFigures)]) -> Sheet {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
     let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
@@ -145,11 +150,11 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
-    grid(&columns, &over, rows) + &few
+    Sheet::new("Times", columns, over, rows).with(few)
 }
 
 /// What it costs, and what went wrong.
-fn costs(rows: &[(String, VariantFigures)]) -> String {
+fn costs(rows: &[(String, VariantFigures)]) -> Sheet {
     let none = || "-".to_owned();
     let table = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
@@ -185,7 +190,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         words("findings"),
     ];
     let over = [Over { columns: 5..=6, title: "bytes" }, Over { columns: 7..=7, title: "ms" }];
-    grid(&columns, &over, table) + &unequal(rows)
+    Sheet::new("Costs", columns, over, table).with(unequal(rows))
 }
 
 /// That what is of a run is not of the same work, where it is not.

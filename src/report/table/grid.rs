@@ -51,6 +51,48 @@ pub(in crate::report) struct Over {
     pub(super) title: &'static str,
 }
 
+/// Rows under headers, and what is to be said below them.
+pub(in crate::report) struct Sheet {
+    /// What the rows are.
+    pub(in crate::report) title: &'static str,
+    columns: Vec<Column>,
+    over: Vec<Over>,
+    /// The rows, each with a cell for each column.
+    pub(in crate::report) rows: Vec<Vec<String>>,
+    /// Paragraphs and labelled lines, laid out.
+    pub(in crate::report) below: String,
+}
+
+impl Sheet {
+    pub(super) fn new(
+        title: &'static str,
+        columns: impl Into<Vec<Column>>,
+        over: impl Into<Vec<Over>>,
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> Self {
+        let (columns, over, rows) = (columns.into(), over.into(), rows.into_iter().collect());
+        Self { title, columns, over, rows, below: String::new() }
+    }
+
+    pub(super) fn with(self, below: String) -> Self {
+        Self { below, ..self }
+    }
+
+    /// As plain text.
+    pub(super) fn text(&self) -> String {
+        grid(&self.columns, &self.over, self.rows.iter().cloned()) + &self.below
+    }
+
+    /// The name of each column, with the title over it, and whether it is of figures.
+    pub(in crate::report) fn headers(&self) -> impl Iterator<Item = (String, bool)> {
+        self.columns.iter().enumerate().map(|(at, column)| {
+            let over = self.over.iter().find(|over| over.columns.contains(&at));
+            let name = column.name.replace('-', " ");
+            (over.map_or(name.clone(), |over| format!("{}, {name}", over.title)), column.number)
+        })
+    }
+}
+
 /// Rows under headers. A header is one word, so that a title can stand over it.
 pub(in crate::report) fn grid(
     columns: &[Column],

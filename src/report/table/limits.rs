@@ -4,7 +4,7 @@ pub(in crate::report) mod words;
 
 use self::words::{others, result};
 use super::heading::server;
-use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
+use super::grid::{Sheet, figures, labelled, names, paragraph, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
@@ -16,10 +16,11 @@ use crate::report::words::{count, many, ms, printable, signal, span};
 
 /// The report of a probe. Without `most` it has a row for each attempt.
 pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
+    let facts = facts(probed, probe, report.start.protocol);
     let mut parts = vec![
         heading(report, probe) + &headline(report, probed, probe),
-        ramp(&probed.attempts, most),
-        facts(probed, probe, report.start.protocol),
+        ramp(&probed.attempts, most).text(),
+        labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
         to_set(report),
         verdict::section(report),
     ];
@@ -27,7 +28,7 @@ pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Opt
     parts.join("\n")
 }
 
-fn heading(report: &RunReport, probe: Probe) -> String {
+pub(super) fn heading(report: &RunReport, probe: Probe) -> String {
     let server = server(&report.start);
     let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
     paragraph(&format!(
@@ -56,7 +57,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
-fn tried(probed: &Probed) -> String {
+pub(in crate::report) fn tried(probed: &Probed) -> String {
     let limits = &probed.limits;
     let went_so = |how| {
         let failed = |it: &&Attempt| it.failure.as_ref().is_some_and(|failure| went(failure) == how);
@@ -78,7 +79,7 @@ fn tried(probed: &Probed) -> String {
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
-fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
+pub(in crate::report) fn ramp(attempts: &[Attempt], most: Option<usize>) -> Sheet {
     let most = most.map(|most| most.min(SCREENFUL));
     let shown = worth_showing(attempts.len(), most, |index| {
         let Attempt { failure, ended, took_us, step, .. } = &attempts[index];
@@ -89,20 +90,20 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
         let open = count(attempt.open as u64);
         vec![attempt.step.to_string(), ms(attempt.took_us), open, came_to(attempt)]
     });
-    let text = grid(&columns, &[], rows);
-    match attempts.len() - shown.len() {
-        0 => text,
+    let below = match attempts.len() - shown.len() {
+        0 => String::new(),
         rest => {
             let rest = many(rest as u64, "more attempt");
-            text + &paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
+            paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
         }
-    }
+    };
+    Sheet::new("Attempts", columns, [], rows).with(below)
 }
 
-/// What is known of the limit, and how.
-fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
+/// What is known of the limit, and how: a fact behind its label.
+pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> Vec<(&'static str, String)> {
     let limits = &probed.limits;
-    let mut rows: Vec<(&str, String)> = Vec::new();
+    let mut rows = Vec::new();
     // Without a line of the server's the result says that.
     if let Some(stopped) = limits.stopped.as_ref().filter(|it| !limits.answered && has_words(it)) {
         rows.push(("it means", printable(&stopped.message)));
@@ -139,7 +140,7 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
         rows.push(("to wait", format!("{}, the server says", span(wait))));
     }
-    labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+    rows
 }
 
 /// How many were open when the limit was met: fewer than the most where the server had ended some before that.

@@ -16,6 +16,7 @@ mod workers;
 use std::io::{self, Write};
 
 use heading::heading;
+use grid::Sheet;
 use operations::OperationRows;
 
 use super::format::{Form, Live, Render, Spec};
@@ -29,7 +30,7 @@ pub(super) const SPEC: Spec =
     Spec { name: "table", purpose: "For people", ending: Some("txt"), form: Form::Either(&Tables, || Box::<Lines>::default()) };
 
 /// The most rows of a section.
-const SCREENFUL: usize = 20;
+pub(super) const SCREENFUL: usize = 20;
 /// A shorter delay changes no figure in the report.
 const WORTH_SAYING: Micros = Micros(1_000);
 /// Dials that start together wait for the first sign-in: that is usual, and shorter.
@@ -95,31 +96,54 @@ pub fn table(report: &RunReport, most: Option<usize>) -> String {
         return limits::table(report, probed, probe, most);
     }
     let summary = &report.summary;
-    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
-    parts.push(sections::section(summary, most));
-    parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, most));
+    let mut parts = vec![heading(&report.start) + &headline(report)];
+    parts.extend(ledger(summary, most).map(|sheet| sheet.text()));
     parts.push(failures(summary, most));
     parts.push(verdict::section(report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
+/// Workers, modes, tasks and sessions, in tables of at most `most` rows.
+pub(super) fn ledger(summary: &Summary, most: Option<usize>) -> impl Iterator<Item = Sheet> {
+    let [opened, failed] = sessions::sheets(summary, most);
+    let all = [Some(workers::sheet(summary, most)), sections::sheet(summary, most), Some(tasks::sheet(summary)), opened, failed];
+    all.into_iter().flatten()
+}
+
+/// What was asked for.
+pub(super) fn asked(report: &RunReport) -> String {
+    match report.start.probe {
+        Some(probe) => limits::heading(report, probe),
+        None => heading(&report.start),
+    }
+}
+
 /// The result in a few lines.
 fn headline(report: &RunReport) -> String {
-    let RunReport { start, ending, ended, summary, .. } = report;
-    let operations = &summary.operations;
+    let before = setting(report);
+    let lines = before.into_iter().chain(result(report)).chain(remarks(report));
+    lines.map(|line| grid::paragraph(&line)).collect()
+}
+
+/// What to know before the figures are read.
+pub(super) fn setting(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(number) = ending.interrupted {
+    if let Some(number) = report.ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
-
-    if start.lock == Lock::Command {
+    if report.start.lock == Lock::Command {
         lines.push(
             "lock: command (each command of an operation took the connection anew; --lock unit is safe)".to_owned(),
         );
     }
+    lines
+}
 
+/// Connections and operations.
+fn result(report: &RunReport) -> [String; 2] {
+    let RunReport { ending, ended, summary, .. } = report;
+    let operations = &summary.operations;
     let opened = summary.connections.opened as u64;
     let mut connections = format!("{} opened", many(opened, "connection"));
     if opened > 0 {
@@ -137,7 +161,6 @@ fn headline(report: &RunReport) -> String {
         };
     }
     connections += if summary.connections.main_opened { "; main used" } else { "; main not used" };
-    lines.push(connections);
 
     let mut done = format!("{} ok, {} failed", many(operations.ok, "operation"), count(operations.failed));
     if operations.not_issued > 0 {
@@ -149,8 +172,13 @@ fn headline(report: &RunReport) -> String {
     if let Some(rate) = summary.rate() {
         done += &format!(", {} operations/s (first to last: {})", per_second(rate), span(summary.worked));
     }
-    lines.push(done);
+    [connections, done]
+}
 
+/// What else there is to know.
+pub(super) fn remarks(report: &RunReport) -> Vec<String> {
+    let RunReport { start, ending, summary, .. } = report;
+    let mut lines = Vec::new();
     let (all, longest) = summary.held;
     if longest >= LONG_HELD {
         let (all, longest) = (span(all), span(longest));
@@ -180,7 +208,7 @@ fn headline(report: &RunReport) -> String {
         lines.push(format!("left on the server, since it could not be removed: {first}{others}"));
     }
     lines.extend(warnings(report));
-    lines.into_iter().map(|line| grid::paragraph(&line)).collect()
+    lines
 }
 
 /// What to know of the server, and of what was left with it.
@@ -200,7 +228,7 @@ fn carried_by_all(summary: &Summary) -> Option<u64> {
 }
 
 /// The ways of failing, with the server's own words: the most frequent ones, and a count of the others.
-fn failures(summary: &Summary, most: Option<usize>) -> String {
+pub(super) fn failures(summary: &Summary, most: Option<usize>) -> String {
     let all = &summary.failures;
     if all.is_empty() {
         return String::new();
@@ -242,7 +270,7 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
 }
 
 /// The operation, its mailbox and the command that failed: ` (fetch of Archive, EXAMINE)`.
-fn failed_at(row: &FailureRow) -> String {
+pub(super) fn failed_at(row: &FailureRow) -> String {
     let Some(operation) = row.operation else { return String::new() };
     let of = row.mailbox.as_deref().map(|mailbox| format!(" of {}", printable(mailbox))).unwrap_or_default();
     match row.command {

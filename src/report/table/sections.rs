@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::grid::{figures, grid, names, paragraph, words};
+use super::grid::{Sheet, figures, names, paragraph, words};
 use crate::figures::{SectionRow, Summary, worth_showing};
 use crate::report::words::{count, figure, many};
 
-pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
+pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Option<Sheet> {
     let sections = &summary.sections;
     if sections.len() < 2 {
-        return String::new();
+        return None;
     }
     let mut before = Vec::with_capacity(sections.len());
     let mut issued = 0_u64;
@@ -22,14 +22,14 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
     let columns =
         [figures("after"), names("mode").after(2), figures("ops"), figures("failed"), words("on"), words("reasons")];
     let rows = shown.iter().map(|&index| row(before[index], &sections[index]));
-    let mut text = grid(&columns, &[], rows);
-    let rest = sections.len() - shown.len();
-    if rest > 0 {
-        text += &paragraph(&format!("... {} (--format json lists all); shown are the first, and those with most failures",
+    let below = match sections.len() - shown.len() {
+        0 => String::new(),
+        rest => paragraph(&format!(
+            "... {} (--format json lists all); shown are the first, and those with most failures",
             many(rest as u64, "more change")
-        ));
-    }
-    text
+        )),
+    };
+    Some(Sheet::new("Modes", columns, [], rows).with(below))
 }
 
 fn row(before: u64, section: &SectionRow) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! A row for each session that was opened, and one for each that could not be.
 
-use super::grid::{Over, figures, grid, paragraph, words};
+use super::grid::{Over, Sheet, figures, paragraph, words};
 use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
 use crate::figures::{Protection, SessionRow, Summary, WhyOpened, worth_showing};
 use crate::protocol::Stage;
@@ -9,7 +9,7 @@ use crate::report::words::{count, figure, many, ms, short};
 /// The place of TLS's column. Without TLS it is left out, since others need the room.
 const TLS: usize = 5;
 
-pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
+pub(super) fn sheets(summary: &Summary, most: Option<usize>) -> [Option<Sheet>; 2] {
     let (mut opened, mut failed) = (Vec::new(), Vec::new());
     for row in &summary.sessions {
         match &row.dial {
@@ -24,7 +24,11 @@ pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
         not_logged_out: summary.rest.bad.saturating_sub(refused),
         operations: summary.rest.operations,
     };
-    [open_section(&opened, rest, &summary.protection, most), failed_section(&failed, refused, most)]
+    let [has_opened, has_failed] = [!opened.is_empty(), !failed.is_empty()];
+    [
+        has_opened.then(|| open_sheet(&opened, rest, &summary.protection, most)),
+        has_failed.then(|| failed_sheet(&failed, refused, most)),
+    ]
 }
 
 /// The sums of the opened sessions without a row.
@@ -35,15 +39,12 @@ struct Rest {
     operations: u64,
 }
 
-fn open_section(
+fn open_sheet(
     sessions: &[(&SessionRow, &SessionOpened)],
     rest: Rest,
     protection: &Protection,
     most: Option<usize>,
-) -> String {
-    if sessions.is_empty() {
-        return String::new();
-    }
+) -> Sheet {
     let shown = worth_showing(sessions.len(), most, |index| {
         let (row, dial) = sessions[index];
         (!logged_out(row) || row.session.number > 1, connect(dial) + setup(dial))
@@ -72,7 +73,7 @@ fn open_section(
         }
         cells
     });
-    grid(&columns, &over, rows) + &folded(sessions, &shown, rest) + &protected(protection)
+    Sheet::new("Sessions", columns, over, rows).with(folded(sessions, &shown, rest) + &protected(protection))
 }
 
 /// TLS and the way to sign in are the same for nearly all sessions, so they stand below the rows.
@@ -183,10 +184,7 @@ const fn listed(without_row: u64) -> &'static str {
     }
 }
 
-fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> String {
-    if sessions.is_empty() {
-        return String::new();
-    }
+fn failed_sheet(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> Sheet {
     let shown = worth_showing(sessions.len(), most, |index| sessions[index].1.took_us);
     let columns = [
         words("dialled"),
@@ -209,16 +207,15 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
             could_not(dial),
         ]
     });
-    let mut text = grid(&columns, &[], rows);
-    let rest = (sessions.len() - shown.len()) as u64 + without_row;
-    if rest > 0 {
-        let rest = many(rest, "more dial");
-        text += &paragraph(&format!(
-            "... {rest} that failed ({}); shown are the first, and those that took longest",
+    let below = match (sessions.len() - shown.len()) as u64 + without_row {
+        0 => String::new(),
+        rest => paragraph(&format!(
+            "... {} that failed ({}); shown are the first, and those that took longest",
+            many(rest, "more dial"),
             listed(without_row)
-        ));
-    }
-    text
+        )),
+    };
+    Sheet::new("Connections that could not be opened", columns, [], rows).with(below)
 }
 
 /// Why a dial failed. `not tried`: it stopped before the sign-in, because an earlier one was refused.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ranges::ranges;
-use super::grid::{figures, grid, labelled, names};
+use super::grid::{Sheet, figures, labelled, names};
 use crate::figures::{Summary, TaskRow, Whose};
 use crate::report::words::{figure, many};
 
@@ -17,10 +17,10 @@ const WHOSE: [(&str, Picks); 5] = [
     ("independent", |whose| whose == Whose::Independent),
 ];
 
-pub(super) fn section(summary: &Summary) -> String {
+pub(super) fn sheet(summary: &Summary) -> Sheet {
     let rows = WHOSE.iter().filter_map(|(name, whose)| row(&summary.tasks, name, *whose));
     let columns = [names("tasks-ran-on"), figures("ops"), figures("tasks"), figures("connections")];
-    grid(&columns, &[], rows) + &stops(&summary.tasks)
+    Sheet::new("Tasks", columns, [], rows).with(stops(&summary.tasks))
 }
 
 fn row(tasks: &[TaskRow], name: &str, whose: Picks) -> Option<Vec<String>> {

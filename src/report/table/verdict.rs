@@ -11,14 +11,7 @@ pub(in crate::report) const CUT: &str = "cut: the file ends before its end is to
 
 pub(super) fn section(report: &RunReport) -> String {
     let verdict = &report.verdict;
-    let rules = match verdict.proof.rules {
-        Agreement { checked: 0, .. } => "rules: no operation to check".to_owned(),
-        Agreement { checked, held } => {
-            // A probe's operations are its looks at what is open.
-            let looks = if report.start.probe.is_some() { " (the looks at open connections)" } else { "" };
-            format!("rules held for {} of {}{looks}", count(held), many(checked, "operation"))
-        }
-    };
+    let rules = rules(verdict.proof.rules, report.start.probe.is_some());
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
         Some(code) => whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code))),
@@ -41,8 +34,19 @@ pub(in crate::report) fn whose(subject: &str, told_again: bool, code: u8) -> Str
     if told_again && code != 0 { format!(" (the {subject}'s exit code; this report's is 0)") } else { String::new() }
 }
 
+/// How many operations held to the rules.
+pub(in crate::report) fn rules(of: Agreement, is_probe: bool) -> String {
+    let Agreement { checked, held } = of;
+    // A probe's operations are its looks at what is open.
+    let looks = if is_probe { " (the looks at open connections)" } else { "" };
+    match checked {
+        0 => "rules: no operation to check".to_owned(),
+        _ => format!("rules held for {} of {}{looks}", count(held), many(checked, "operation")),
+    }
+}
+
 /// The server's own record of the operations.
-fn witness(witness: Witnessed) -> String {
+pub(in crate::report) fn witness(witness: Witnessed) -> String {
     let Witnessed { available, checked, agreed, not_compared } = witness;
     match (available, checked, not_compared) {
         (false, ..) => "the server's own record: not available (a real server's log is not read)".to_owned(),

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::ranges::ranges;
-use super::grid::{Over, figures, grid, labelled, paragraph, words};
+use super::grid::{Over, Sheet, figures, labelled, paragraph, words};
 use crate::figures::{Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
-pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
+pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Sheet {
     let workers = &summary.workers;
-    if workers.is_empty() {
-        return String::new();
-    }
     let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
     let shown = worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
     let columns = [
@@ -28,9 +25,8 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
-    let mut text = grid(&columns, &over, shown.iter().map(|&index| row(&workers[index])));
-    text += &folded(workers, &shown);
-    text + &stops(workers)
+    let rows = shown.iter().map(|&index| row(&workers[index]));
+    Sheet::new("Workers", columns, over, rows).with(folded(workers, &shown) + &stops(workers))
 }
 
 fn row(row: &WorkerRow) -> Vec<String> {

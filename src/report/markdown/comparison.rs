@@ -1,0 +1,32 @@
+//! A comparison: what to choose, the verdict on each variant, and the variants side by side.
+
+use super::blocks::{exit, gates, heading, list, paragraph, sheet};
+use super::inert::{At, prose};
+use super::parts::{Part, Rank, ledger};
+use crate::report::comparison::{reason, verdict};
+use crate::report::model::ComparisonReport;
+use crate::report::outline::Outline;
+use crate::report::table::comparison::{compared, headings, sheets};
+use crate::report::table::verdict::whose;
+use crate::report::words::wall;
+
+pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
+    let ComparisonReport { comparison, end, .. } = report;
+    let code = report.exit_code();
+    let mut text = heading(&Outline::of_comparison(report)) + &paragraph(&compared(report));
+    text += &exit(code, &reason(comparison, &report.rounds, end), &whose("comparison", report.told_again, code.unwrap_or_default()));
+    text += &list(headings(report));
+    let mut sheets = sheets(report).into_iter();
+    let verdicts = sheets.next().map(|it| sheet(&it)).unwrap_or_default();
+    let verdicts = verdicts + &list(end.verdicts.iter().map(|it| verdict(report, it)));
+    let start = comparison.start();
+    let mut parts = vec![
+        Part::new(Rank::Verdict, "a verdict", text),
+        Part::new(Rank::Found, "verdicts", verdicts.trim_start().to_owned()),
+        Part::new(Rank::Found, "gates", gates(&end.gates)),
+    ];
+    parts.extend(ledger(sheets));
+    let foot = format!("<sub>mailconn {}, {}</sub>\n", prose(&start.tool_version, At::Line), wall(start.started));
+    parts.push(Part::new(Rank::Verdict, "a foot", foot));
+    parts
+}
