@@ -26,6 +26,7 @@ mod stderr;
 mod stored;
 mod target;
 mod teller;
+mod terminal;
 mod testimony;
 mod verify;
 mod work;
@@ -48,17 +49,18 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_understood(error),
     };
+    let layout = terminal::layout(cli.color);
     let code = match cli.command {
-        Command::Run(args) => run::run(*args),
+        Command::Run(args) => run::run(*args, layout),
         Command::Sandbox(args) => sandbox::serve(&args),
-        Command::Check(args) => check::check(&args),
-        Command::Limits(args) => limits::limits(*args),
-        Command::Compare(args) => compare::compare(*args),
+        Command::Check(args) => check::check(&args, layout),
+        Command::Limits(args) => limits::limits(*args, layout),
+        Command::Compare(args) => compare::compare(*args, layout),
         Command::Explain(args) => explain::explain(&args),
-        Command::Scenario(args) => scenario::scenario(&args),
-        Command::Verify(args) => verify::verify(&args),
-        Command::Report(args) => report::report(&args),
-        Command::Diff(args) => diff::diff(&args),
+        Command::Scenario(args) => scenario::scenario(&args, layout),
+        Command::Verify(args) => verify::verify(&args, layout),
+        Command::Report(args) => report::report(&args, layout),
+        Command::Diff(args) => diff::diff(&args, layout),
         Command::Completions(args) => generated::completions(args.shell),
         Command::Man(args) => generated::man(args.command.as_deref()),
     };

@@ -48,8 +48,10 @@ fn on_this_machine(example: &str) -> String {
         ("imaps://ann@mail.example.org", "sandbox"),
         ("smtp://mail.example.org", "sandbox+smtp"),
         ("| man -l -", "| grep -q '^.TH'"),
-        // It compares for minutes.
-        ("mailconn compare", "mailconn compare --duration 20ms --rounds 9"),
+        // It compares for minutes. A gate needs 20 operations of each round, however busy the machine is.
+        ("compare --variant", "compare -n 25 --rounds 9 --variant"),
+        ("compare --threads", "compare --duration 20ms --rounds 9 --threads"),
+        ("compare --server", "compare --duration 20ms --rounds 9 --server"),
         ("--rtt 80ms", "--rtt 5ms"),
     ];
     let mut line = replaced.iter().fold(example.to_owned(), |line, (from, to)| line.replace(from, to));

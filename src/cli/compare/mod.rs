@@ -22,7 +22,7 @@ use mailconn::event::{
 };
 use mailconn::judge::{Comparison, compared_metric, comparison_gate, gated_figures};
 use mailconn::protocol::EhloName;
-use mailconn::report::{ComparisonReport, ProgressKind, Told};
+use mailconn::report::{ComparisonReport, Layout, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
 use told::{Course, tell_budget, tell_too_short};
@@ -34,8 +34,8 @@ const USUAL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
-pub fn compare(args: CompareArgs) -> Result<u8> {
-    let Compared { start, rounds, ways, terms, reporting, policy, progress } = Compared::resolve(args)?;
+pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
+    let Compared { start, rounds, ways, terms, reporting, policy, progress } = Compared::resolve(args, layout)?;
     for way in &ways {
         way.work.room().make(&terms.reach(way))?;
         way.work.letters(way.server.endpoint(), "")?;
@@ -114,7 +114,7 @@ impl Terms {
 
 impl Compared {
     /// Resolves the flags and the environment.
-    fn resolve(args: CompareArgs) -> Result<Self> {
+    fn resolve(args: CompareArgs, layout: Layout) -> Result<Self> {
         let CompareArgs { reach, reporting: told, .. } = &args;
         let all = variants::all(&args.variants, &args.common)?;
         let possible = rounds_of(all.len());
@@ -154,7 +154,7 @@ impl Compared {
             require_decision: args.require_decision,
             ..Policy::NONE
         };
-        let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
+        let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
         let ehlo = settings::ehlo(reach)?;
         let first = ways.first_mut().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());

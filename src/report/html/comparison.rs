@@ -11,6 +11,7 @@ use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
 use crate::report::comparison::{choice, interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
+use crate::report::layout::Layout;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, ms, per_second, short, span, wall};
@@ -47,7 +48,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
             ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }
             @if !rounds.is_empty() { (costs(report, &rounds)) }
             (gates(&end.gates))
-            details.text { summary { "The same as text" } pre { (table(report)) } }
+            details.text { summary { "The same as text" } pre { (table(Layout::PLAIN, report)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
         }
     };

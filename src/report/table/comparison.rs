@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::gates;
-use super::grid::{Over, figures, grid, names, paragraph, whole, words};
+use crate::report::layout::{Layout, Over, figures, names, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
@@ -11,7 +11,7 @@ use crate::report::comparison::{choice, interval, percent, reason, times, verdic
 use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
-pub(in crate::report) fn table(report: &ComparisonReport) -> String {
+pub(in crate::report) fn table(layout: Layout, report: &ComparisonReport) -> String {
     let ComparisonReport { comparison, end, .. } = report;
     let rounds = comparison.whole_rounds(&end.ending());
     let variants = &comparison.start().variants;
@@ -20,26 +20,26 @@ pub(in crate::report) fn table(report: &ComparisonReport) -> String {
         .enumerate()
         .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds)))
         .collect();
-    let mut parts = vec![paragraph(&choice(report)), heading(report)];
+    let mut parts = vec![layout.paragraph(&choice(report)), heading(layout, report)];
     if !rounds.is_empty() {
-        parts.push(speeds(report, &rows, &rounds) + &disagreeing(report, &rows));
-        parts.push(latencies(&rows));
-        parts.push(costs(&rows));
+        parts.push(speeds(layout, report, &rows, &rounds) + &disagreeing(layout, report, &rows));
+        parts.push(latencies(layout, &rows));
+        parts.push(costs(layout, &rows));
     }
-    let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
-    parts.push(sentences + &uneven(&rows));
-    parts.push(gates::section("", &end.gates) + &conclusion(report));
+    let sentences: String = end.verdicts.iter().map(|it| layout.paragraph(&verdict(report, it))).collect();
+    parts.push(sentences + &uneven(layout, &rows));
+    parts.push(gates::section(layout, "", &end.gates) + &conclusion(layout, report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
 /// What was compared, and how.
-fn heading(report: &ComparisonReport) -> String {
+fn heading(layout: Layout, report: &ComparisonReport) -> String {
     let (start, end) = (report.comparison.start(), &report.end);
     let all = many(u64::from(start.rounds), "round");
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
     let variants = start.variants.len() as u64;
-    let mut text = paragraph(&format!(
+    let mut text = layout.paragraph(&format!(
         "{}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
         printable(&start.server),
         many(variants, "variant"),
@@ -48,7 +48,7 @@ fn heading(report: &ComparisonReport) -> String {
         start.seed,
         span(end.elapsed_us),
     ));
-    headings(report).iter().for_each(|line| text += &paragraph(line));
+    headings(report).iter().for_each(|line| text += &layout.paragraph(line));
     text
 }
 
@@ -69,7 +69,7 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 }
 
 /// The metric, and what comes of it.
-fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
+fn speeds(layout: Layout, report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
     let comparison = &report.comparison;
     let its_own = comparison.start().metric != "operations_per_second";
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
@@ -93,11 +93,11 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
         columns.push(figures("median"));
     }
     columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
-    grid(&columns, &[], rows)
+    layout.grid(&columns, &[], rows)
 }
 
 /// The variants whose ratio says something else than the rates beside it.
-fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
+fn disagreeing(layout: Layout, report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
     let rate = |name: &str| rows.iter().find(|(its, _)| its == name).and_then(|(_, of)| of.rate);
     let Some(reference) = rate(&printable(&report.comparison.start().reference)) else { return String::new() };
     let differs = |it: &&ComparisonVerdict| {
@@ -109,7 +109,7 @@ fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> 
     let is_rate = report.comparison.start().metric == "operations_per_second";
     match names.is_empty() || !is_rate {
         true => String::new(),
-        false => paragraph(&format!(
+        false => layout.paragraph(&format!(
             "{}: the ratio is taken within each round, the rate is the median of all, and the rounds differ",
             names.join(", ")
         )),
@@ -117,10 +117,10 @@ fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> 
 }
 
 /// Waits and service times.
-fn latencies(rows: &[(String, VariantFigures)]) -> String {
+fn latencies(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
-    let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
+    let few = if is_missing { layout.paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
     let rows = rows.iter().map(|(name, of)| {
         [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
     });
@@ -134,11 +134,11 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
-    grid(&columns, &over, rows) + &few
+    layout.grid(&columns, &over, rows) + &few
 }
 
 /// What it costs, and what went wrong.
-fn costs(rows: &[(String, VariantFigures)]) -> String {
+fn costs(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     let none = || "-".to_owned();
     let rows = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
@@ -171,7 +171,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         figures("wrong"),
         words("findings"),
     ];
-    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
+    layout.grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
 }
 
 /// `8`, or `7-8` where it is not the same in each round.
@@ -183,7 +183,7 @@ pub(in crate::report) fn range(of: &Counted) -> String {
 }
 
 /// The counts that are not the same in each round.
-fn uneven(rows: &[(String, VariantFigures)]) -> String {
+fn uneven(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     const NAMED: usize = 5;
     let mut text = String::new();
     for (name, of) in rows {
@@ -193,18 +193,18 @@ fn uneven(rows: &[(String, VariantFigures)]) -> String {
             if it.others.len() > NAMED {
                 others.push(format!("others in {} more", it.others.len() - NAMED));
             }
-            text += &paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
+            text += &layout.paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
         }
     }
     text
 }
 
-fn conclusion(report: &ComparisonReport) -> String {
+fn conclusion(layout: Layout, report: &ComparisonReport) -> String {
     match report.exit_code() {
         Some(code) => {
             let whose = whose("comparison", report.told_again, code);
             whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.end)))
         }
-        None => paragraph(CUT),
+        None => layout.paragraph(CUT),
     }
 }

@@ -1,11 +1,11 @@
 //! What was asked for, in one paragraph.
 
-use super::grid::paragraph;
+use crate::report::layout::{Layout, Tone};
 use crate::event::{Asked, Executor, RunStart};
 use crate::report::words::{count, many, printable, span};
 
 /// What was asked for.
-pub(super) fn heading(start: &RunStart) -> String {
+pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
     let asked = match start.asked {
         Some(Asked::Operations(_) | Asked::InAll(_)) => {
@@ -26,7 +26,8 @@ pub(super) fn heading(start: &RunStart) -> String {
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
     let far = start.sandbox.as_ref().and_then(|sandbox| sandbox.rtt_us);
     let far = far.map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
-    paragraph(&format!("{server}{far}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+    let heading = layout.paragraph(&format!("{server}{far}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
+    layout.toned(Tone::Name, &heading)
 }
 
 /// How many operations were asked for, if a number was.

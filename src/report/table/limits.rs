@@ -3,7 +3,7 @@
 pub(in crate::report) mod words;
 
 use self::words::{others, result};
-use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
+use crate::report::layout::{Layout, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
 use crate::figures::worth_showing;
@@ -14,22 +14,22 @@ use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
 /// The report of a probe. Without `most` it has a row for each attempt.
-pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
+pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let mut parts = vec![
-        heading(report, probe) + &headline(report, probed, probe),
-        ramp(&probed.attempts, most),
-        facts(probed, probe, report.start.protocol),
-        to_set(report),
-        verdict::section(report),
+        heading(layout, report, probe) + &headline(layout, report, probed, probe),
+        ramp(layout, &probed.attempts, most),
+        facts(layout, probed, probe, report.start.protocol),
+        to_set(layout, report),
+        verdict::section(layout, report),
     ];
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
-fn heading(report: &RunReport, probe: Probe) -> String {
+fn heading(layout: Layout, report: &RunReport, probe: Probe) -> String {
     let server = printable(&report.start.server);
     let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "{server}: how many connections it gives; at most {}{pace}; hold {}",
         count(probe.max as u64),
         whole(probe.hold_us)
@@ -42,7 +42,7 @@ fn whole(time: Micros) -> String {
 }
 
 /// The result in a few lines.
-fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
+fn headline(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe) -> String {
     let mut lines = Vec::new();
     if let Some(number) = report.ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
@@ -51,7 +51,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
     lines.push(tried(&probed.limits) + &took);
     lines.extend(warnings(report));
-    lines.into_iter().map(|line| paragraph(&line)).collect()
+    lines.into_iter().map(|line| layout.paragraph(&line)).collect()
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
@@ -67,7 +67,7 @@ fn tried(limits: &Limits) -> String {
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
-fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
+fn ramp(layout: Layout, attempts: &[Attempt], most: Option<usize>) -> String {
     let most = most.map(|most| most.min(SCREENFUL));
     let shown = worth_showing(attempts.len(), most, |index| {
         let Attempt { failure, ended, took_us, step, .. } = &attempts[index];
@@ -78,18 +78,18 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
         let open = count(attempt.open as u64);
         vec![attempt.step.to_string(), ms(attempt.took_us), open, came_to(attempt)]
     });
-    let text = grid(&columns, &[], rows);
+    let text = layout.grid(&columns, &[], rows);
     match attempts.len() - shown.len() {
         0 => text,
         rest => {
             let rest = many(rest as u64, "more attempt");
-            text + &paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
+            text + &layout.paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
         }
     }
 }
 
 /// What is known of the limit, and how.
-fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
+fn facts(layout: Layout, probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
     // Without a line of the server's the result says that.
@@ -130,7 +130,7 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
         rows.push(("to wait", format!("{}, the server says", span(wait))));
     }
-    labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+    layout.labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
 }
 
 /// What happened instead of words.
@@ -289,11 +289,11 @@ fn came_free(release: Release, after: &str) -> String {
 }
 
 /// What to set.
-fn to_set(report: &RunReport) -> String {
+fn to_set(layout: Layout, report: &RunReport) -> String {
     let advice = report.to_set().unwrap_or_default();
     if advice.is_empty() {
         return String::new();
     }
-    let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
+    let lines: String = advice.iter().map(|line| layout.paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
 }
