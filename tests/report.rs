@@ -746,6 +746,19 @@ mod progress {
     }
 
     #[test]
+    fn of_several_runs_a_plain_line_tells_what_is_over_and_none_how_far_one_has_come() {
+        let sink = Sink::default();
+        let mut progress = Progress::lines(Box::new(sink.clone()), Duration::ZERO, None);
+        progress.begin("warm-up, use-main".to_owned(), Some(8), None);
+        progress.update(&Tally { operations: 8, failed: 0, open: 0 });
+        progress.begin("round 1 of 8, use-main".to_owned(), Some(8), Some("warm-up is over, about 3s left".to_owned()));
+        progress.update(&Tally { operations: 2, failed: 0, open: 1 });
+        progress.finish();
+        let text = sink.text();
+        assert!(text.ends_with(": warm-up is over, about 3s left\n") && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
     fn never_is_never() {
         let mut progress = Progress::new(ProgressKind::Never, None);
         progress.update(&Tally::default());

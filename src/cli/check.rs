@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use humantime::format_duration;
 
 use super::args::CheckArgs;
 use super::interrupt::Interrupts;
@@ -36,11 +37,13 @@ pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
         stderr::complain(stderr::UNVERIFIED);
     }
     let endpoint = &account.endpoint;
+    let far = args.reach.shape.rtt.filter(|rtt| !rtt.is_zero());
+    let far = far.map_or_else(String::new, |rtt| format!(", rtt {}", format_duration(rtt)));
     let header = CheckHeader {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id,
         started: SystemTime::now(),
-        server: if sandbox.is_some() { format!("{name} ({endpoint})") } else { name },
+        server: if sandbox.is_some() { format!("{name} ({endpoint}{far})") } else { name },
         protocol: endpoint.protocol,
         security: endpoint.security,
         signs_in: endpoint.signs_in(),

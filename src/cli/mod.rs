@@ -16,6 +16,7 @@ mod harness;
 mod interrupt;
 mod limits;
 mod operations;
+mod providers;
 mod report;
 mod run;
 mod sandbox;

@@ -26,8 +26,8 @@ mod witness;
 mod wrong;
 
 pub use comparison::{
-    ComparedRun, Comparison, Counted, RunFigures, VariantFigures, compared_metric, comparison_gate, gated_figures,
-    is_of_a_comparison, order, seed_of,
+    ComparedRun, Comparison, Counted, RunFigures, Sampled, VariantFigures, compared_metric, comparison_gate,
+    gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};

@@ -48,7 +48,7 @@ pub enum Unexplained {
         nearest: Vec<&'static str>,
     },
     /// No metric has that in its name. `part` is fit to be shown.
-    #[error("no metric has \"{part}\" in its name; mailconn explain metrics lists all")]
+    #[error("no metric has the word \"{part}\" in its name; mailconn explain metrics lists all")]
     Metric {
         /// What was asked for.
         part: String,

@@ -81,7 +81,9 @@ fn beginning(layout: Layout, verified: &Verified) -> String {
     let (subject, why) = match &verified.subject {
         Subject::Run { verdict, .. } => ("run", concluded(verdict)),
         Subject::Scenario { steps, due, .. } => ("scenario", reason_of(steps, due)),
-        Subject::Comparison { comparison, due, .. } => ("comparison", comparison::reason(comparison, due)),
+        Subject::Comparison { comparison, due, rounds, .. } => {
+            ("comparison", comparison::reason(comparison, rounds, due))
+        }
     };
     let due = verified.exit_code;
     let came = match verified.said {
@@ -149,8 +151,8 @@ fn judged(verified: &[Verified], code: u8) -> String {
     let reason = |it: &Verified| match &it.subject {
         Subject::Run { anew: Some(anew), .. } => (anew.conclusion.exit_code() == code).then(|| concluded(anew)),
         Subject::Scenario { steps, anew: Some(anew), .. } => (anew.exit_code == code).then(|| reason_of(steps, anew)),
-        Subject::Comparison { anew: Some(anew), .. } => {
-            (anew.1.exit_code == code).then(|| comparison::reason(&anew.0, &anew.1))
+        Subject::Comparison { rounds, anew: Some(anew), .. } => {
+            (anew.1.exit_code == code).then(|| comparison::reason(&anew.0, rounds, &anew.1))
         }
         _ => None,
     };

@@ -9,7 +9,8 @@ use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
 use mailconn::report::known;
 
-fn asked_for() -> String {
+/// The providers for which `--yes` is asked.
+pub(super) fn asked_for() -> String {
     known::asked_for().collect::<Vec<_>>().join(", ")
 }
 

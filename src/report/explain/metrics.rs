@@ -38,7 +38,8 @@ fn beginning() -> String {
     Layout::PLAIN.paragraph(
         "What a gate can be about: 'METRIC OPERATOR NUMBER' (--fail-if, or a line of a --gates file) fails the run where that is \
          so, OPERATOR being one of > >= < <= == !=. 'METRIC regressed > 10%' compares with an earlier run: mailconn explain \
-         regressed. mailconn explain metrics PART shows those with PART in their name, as in mailconn explain metrics service.",
+         regressed. A comparison has gates on ratios and verdicts, too: mailconn explain gate. mailconn explain metrics PART shows \
+         those with PART for a word in their name, as in mailconn explain metrics service.",
     ) + "\n"
         + &Layout::PLAIN.paragraph(
             "A name is the figure's place in the JSON document (mailconn run --format json), without _us. With a key in brackets \
@@ -54,8 +55,17 @@ fn beginning() -> String {
         ))
 }
 
+/// Whether its name has those words, whole ones: `ratio` is none of `operations`. One of several is meant by one.
 fn is_about(row: &Row, part: &str) -> bool {
-    row.name.to_lowercase().contains(&part.to_lowercase())
+    let (name, part) = (row.name.to_lowercase(), part.to_lowercase());
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
+    name.match_indices(&part).any(|(at, _)| {
+        let (before, behind) = (&name[..at], &name[at + part.len()..]);
+        let begins = !before.ends_with(|c: char| c.is_alphanumeric()) || !part.starts_with(char::is_alphanumeric);
+        let ends =
+            is_end(behind) || behind.strip_prefix('s').is_some_and(is_end) || !part.ends_with(char::is_alphanumeric);
+        begins && ends
+    })
 }
 
 /// None of the figures of a spread that stand in the row of its first.
