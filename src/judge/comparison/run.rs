@@ -7,8 +7,8 @@ use serde_json::Number;
 
 use crate::event::{Connections, Counts, Executor, Micros, RunOf, SessionClosed, SessionRefused, Severity};
 use crate::figures::{Spread, Summary};
-use crate::judge::conclusion::is_limit;
 use crate::judge::findings::OTHER_MAILBOX;
+use crate::judge::is_limit;
 use crate::judge::metrics::Reading;
 use crate::judge::refusals::lines;
 use crate::judge::{Judge, Verdict, stated_limit};

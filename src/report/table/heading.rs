@@ -17,17 +17,22 @@ pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     let asked = asked.unwrap_or_default();
     let switches: String =
         start.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
-    let (server, mode, threads) = (printable(&start.server), start.mode, many(threads, "thread"));
+    let (server, mode, threads) = (server(start), start.mode, many(threads, "thread"));
     let tasks = match start.executor {
         Executor::Threads => String::new(),
         Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
         Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
     };
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    let heading = layout.paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
+    layout.toned(Tone::Name, &heading)
+}
+
+/// The server, and how far away the sandbox was set.
+pub(super) fn server(start: &RunStart) -> String {
     let far = start.sandbox.as_ref().and_then(|sandbox| sandbox.rtt_us);
     let far = far.map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
-    let heading = layout.paragraph(&format!("{server}{far}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
-    layout.toned(Tone::Name, &heading)
+    printable(&start.server) + &far
 }
 
 /// How many operations were asked for, if a number was.
