@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailconn::figures::Tally;
-use mailconn::report::{Format, Output, Progress, ProgressKind, Unwritable};
+use mailconn::report::{Format, Layout, Output, Progress, ProgressKind, Unwritable};
 use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;
@@ -223,7 +223,7 @@ mod table {
             let file = bytes(&run.file());
             let report = tool::begun(&file);
             let each = tool::told(&file, true, None);
-            let tables = [Some(20), Some(0)].map(|rows| mailconn::report::table(&report, rows));
+            let tables = [Some(20), Some(0)].map(|rows| mailconn::report::table(Layout::PLAIN, &report, rows));
             for text in tables.iter().chain([&each]) {
                 for line in text.lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));

@@ -15,7 +15,7 @@ use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::probe::{self, CheckHeader, Stop};
 use mailconn::protocol::{self, Credentials, Transcripts};
-use mailconn::report::{Format, Output};
+use mailconn::report::{Format, Layout, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
@@ -23,7 +23,7 @@ use mailconn::workload::Control;
 ///
 /// # Errors
 /// Nothing could be checked, or the report could not be written: one line.
-pub fn check(args: &CheckArgs) -> Result<u8> {
+pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
     let ehlo = settings::ehlo(&args.reach)?;
     let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
@@ -53,7 +53,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
-        screen.show(&probe::check_begins(&header));
+        screen.show(&probe::check_begins(layout, &header));
     }
     let settings = protocol::Settings {
         connect_timeout,
@@ -66,13 +66,13 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let stop = || control.interrupted().map(|since| Stop { since, signal: control.signal() });
     let check = probe::check(header, settings, stop, |check, took, event| {
         if let Some(screen) = &mut screen {
-            screen.show(&probe::check_step(check, took, event));
+            screen.show(&probe::check_step(layout, check, took, event));
         }
     });
     let check = check.context("starting the check's thread")?;
     match screen {
         Some(mut screen) => {
-            screen.show(&probe::check_ends(&check));
+            screen.show(&probe::check_ends(layout, &check));
             screen.close()?;
         }
         None => {

@@ -14,6 +14,7 @@ use super::settings::{self, Reach, Reporting, Server};
 use super::teller::Teller;
 use mailconn::event::{Policy, Probe, Within};
 use mailconn::probe::{self, Budget};
+use mailconn::report::Layout;
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
@@ -28,14 +29,14 @@ const MOST: usize = 1000;
 ///
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
-pub fn limits(args: LimitsArgs) -> Result<u8> {
+pub fn limits(args: LimitsArgs, layout: Layout) -> Result<u8> {
     let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
     ensure_agreed(&server, args.yes, "a probe")?;
     let told = args.reporting;
     let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
-    let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
+    let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.

@@ -29,8 +29,8 @@ pub use comparison::{
     ComparedRun, Comparison, Counted, RunFigures, Sampled, VariantFigures, compared_metric, comparison_gate,
     gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
-pub use conclusion::{Conclusion, first_of};
 pub(crate) use conclusion::most_given;
+pub use conclusion::{Conclusion, first_of};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::layout::Layout;
 use super::words::concluded;
 use super::{comparison, known};
 use crate::event::{
@@ -13,8 +14,10 @@ use crate::judge::{Comparison, Conclusion, Judge, Verdict, run_end};
 use crate::protocol::Endpoint;
 
 /// Runs and scenarios, in the order in which they are told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
+    /// How text is laid out.
+    pub layout: Layout,
     /// Each of them.
     pub told: Vec<Told>,
 }

@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser};
 
 use super::choices;
+use super::conflicts::exclude_each_other;
 use super::limits::asked_for;
 use super::reach::{ServerArgs, ShapeArgs};
 use super::reporting::ReportingArgs;
@@ -76,8 +77,8 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub common: Common,
 
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
-    /// sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox; or @NAME, a server of
+    /// config.toml [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(long, value_name = "URL", help_heading = "Server")]
@@ -114,10 +115,8 @@ impl VariantArgs {
         let own = command.clone().try_get_matches_from(words)?;
         let own: Vec<&Arg> = command.get_arguments().filter(|arg| is_given(&own, arg)).collect();
         let gives_way = |id: &str| {
-            command.get_arguments().filter(|arg| arg.get_id() == id).any(|arg| {
-                let excludes = |one, other: &Arg| command.get_arg_conflicts_with(one).contains(&other);
-                own.iter().any(|own| *own == arg || excludes(own, arg) || excludes(arg, own))
-            })
+            let mut arg = command.get_arguments().filter(|arg| arg.get_id() == id);
+            arg.any(|arg| own.iter().any(|own| *own == arg || exclude_each_other(&command, own, arg)))
         };
         let shared = common.given.iter().filter(|(id, _)| !gives_way(id)).flat_map(|(_, words)| words.clone());
         let words = shared.chain(words.iter().map(OsString::from)).collect::<Vec<_>>();

@@ -25,7 +25,7 @@ use mailconn::event::{
 };
 use mailconn::judge::{Comparison, compared_metric, comparison_gate, gated_figures};
 use mailconn::protocol::EhloName;
-use mailconn::report::{ComparisonReport, ProgressKind, Told};
+use mailconn::report::{ComparisonReport, Layout, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
 use told::{Course, tell_budget, tell_unmeasured};
@@ -37,8 +37,8 @@ const USUAL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
-pub fn compare(args: CompareArgs) -> Result<u8> {
-    let all = Compared::resolve(args)?;
+pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
+    let all = Compared::resolve(args, layout)?;
     ensure_possible(&all)?;
     if let Some(way) = all.ways.first() {
         ensure_agreed(&way.server, all.agreed, "many sign-ins")?;
@@ -116,7 +116,7 @@ impl Terms {
 
 impl Compared {
     /// Resolves the flags and the environment.
-    fn resolve(args: CompareArgs) -> Result<Self> {
+    fn resolve(args: CompareArgs, layout: Layout) -> Result<Self> {
         let CompareArgs { reach, reporting: told, .. } = &args;
         let all = variants::all(&args.variants, &args.common)?;
         let possible = rounds_of(all.len());
@@ -156,7 +156,7 @@ impl Compared {
             require_decision: args.require_decision,
             ..Policy::NONE
         };
-        let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
+        let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
         let ehlo = settings::ehlo(reach)?;
         let first = ways.first().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());

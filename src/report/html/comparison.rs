@@ -11,6 +11,7 @@ use crate::judge::VariantFigures;
 use crate::report::comparison::{answer, interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
 use crate::report::outline::Outline;
+use crate::report::layout::Layout;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, ms, per_second, short, span, wall};
@@ -42,7 +43,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
             ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }
             @if !rounds.is_empty() { (costs(report)) }
             (gates(&end.gates))
-            details.text { summary { "The same as text" } pre { (table(report)) } }
+            details.text { summary { "The same as text" } pre { (table(Layout::PLAIN, report)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
         }
     };

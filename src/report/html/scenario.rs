@@ -12,6 +12,7 @@ use crate::event::Step;
 use crate::report::model::ScenarioReport;
 use crate::report::outline::Outline;
 use crate::report::scenario::{beside, why};
+use crate::report::layout::Layout;
 use crate::report::table::verdict::whose;
 use crate::report::words::wall;
 
@@ -44,7 +45,7 @@ pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) ->
                     @for step in steps { (row(step)) }
                 }
             }
-            details.text { summary { "The same as text" } pre { (report.text()) } }
+            details.text { summary { "The same as text" } pre { (report.text(Layout::PLAIN)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
         }
     };

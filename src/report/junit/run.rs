@@ -5,6 +5,7 @@ use quick_junit::TestSuite;
 use super::cases::{How, case, checked, finding, gate, suite as begin};
 use crate::event::{Finding, LimitsFound, Probe, Severity};
 use crate::judge::{ALL, Probed, most_given};
+use crate::report::layout::Layout;
 use crate::report::model::RunReport;
 use crate::report::table::limits::facts;
 use crate::report::table::limits::words::result;
@@ -47,7 +48,9 @@ fn operations(suite: &mut TestSuite, report: &RunReport) {
     let (ok, failed) = (many(summary.operations.ok, "operation"), count(summary.operations.failed));
     let said = format!("{ok} ok, {failed} failed");
     let how = match summary.operations.failed > 0 || !summary.failures.is_empty() {
-        true => How::Failed { kind: "operations", message: said, more: failures(summary, Some(SCREENFUL)) },
+        true => {
+            How::Failed { kind: "operations", message: said, more: failures(Layout::PLAIN, summary, Some(SCREENFUL)) }
+        }
         false => How::Held(said),
     };
     suite.add_test_case(case(suite, "operations", how));

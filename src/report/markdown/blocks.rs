@@ -2,8 +2,8 @@
 
 use super::inert::{At, code, own, prose};
 use crate::event::{Finding, Gated};
+use crate::report::layout::Sheet;
 use crate::report::outline::{Outline, Sign, article};
-use crate::report::table::grid::Sheet;
 use crate::report::words::{count, evidence};
 
 /// The verdict, as a heading.

@@ -4,6 +4,7 @@ use super::blocks::{exit, gates, heading, list, paragraph, sheet};
 use super::inert::{At, prose};
 use super::parts::{Part, Rank, ledger};
 use crate::report::comparison::{reason, verdict};
+use crate::report::layout::Layout;
 use crate::report::model::ComparisonReport;
 use crate::report::outline::Outline;
 use crate::report::table::comparison::{compared, headings, sheets};
@@ -14,9 +15,13 @@ pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
     let ComparisonReport { comparison, end, .. } = report;
     let code = report.exit_code();
     let mut text = heading(&Outline::of_comparison(report)) + &paragraph(&compared(report));
-    text += &exit(code, &reason(comparison, &report.rounds, end), &whose("comparison", report.told_again, code.unwrap_or_default()));
+    text += &exit(
+        code,
+        &reason(comparison, &report.rounds, end),
+        &whose("comparison", report.told_again, code.unwrap_or_default()),
+    );
     text += &list(headings(report));
-    let mut sheets = sheets(report).into_iter();
+    let mut sheets = sheets(Layout::PLAIN, report).into_iter();
     let verdicts = sheets.next().map(|it| sheet(&it)).unwrap_or_default();
     let verdicts = verdicts + &list(end.verdicts.iter().map(|it| verdict(report, it)));
     let start = comparison.start();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::blocks::{details, sheet};
-use crate::report::table::grid::Sheet;
+use crate::report::layout::Sheet;
 use crate::report::words::count;
 
 /// So many characters are a comment on GitHub.

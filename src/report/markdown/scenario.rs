@@ -5,6 +5,7 @@ use super::inert::{At, code, prose};
 use super::parts::{Part, Rank};
 use crate::event::Step;
 use crate::judge::Steps;
+use crate::report::layout::Layout;
 use crate::report::model::ScenarioReport;
 use crate::report::outline::Outline;
 use crate::report::scenario::{beside, checked, is_told, scenario_begins, why};
@@ -15,7 +16,7 @@ pub(super) fn parts(report: &ScenarioReport) -> Vec<Part> {
     let ScenarioReport { start, steps, proofs, end, .. } = report;
     let outline = Outline::of_scenario(report);
     let code = end.as_ref().map(|end| end.exit_code);
-    let mut text = heading(&outline) + &paragraph(&scenario_begins(start));
+    let mut text = heading(&outline) + &paragraph(&scenario_begins(Layout::PLAIN, start));
     text += &exit(
         code,
         &report.reason().unwrap_or_default(),

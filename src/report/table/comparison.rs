@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::gates;
-use super::grid::{Over, Sheet, figures, names, paragraph, whole, words};
+use crate::report::layout::{Layout, Over, Sheet, figures, names, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
@@ -11,14 +11,14 @@ use crate::report::comparison::{USUAL, choice, interval, percent, reason, times,
 use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
-pub(in crate::report) fn table(report: &ComparisonReport) -> String {
+pub(in crate::report) fn table(layout: Layout, report: &ComparisonReport) -> String {
     let end = &report.end;
-    let heading = [compared(report)].into_iter().chain(headings(report)).map(|line| paragraph(&line)).collect();
-    let mut parts = vec![paragraph(&choice(report)), heading];
-    parts.extend(sheets(report).iter().map(Sheet::text));
-    let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
-    parts.push(sentences + &uneven(&rows(report)));
-    parts.push(gates::section("", &end.gates) + &conclusion(report));
+    let heading = [compared(report)].into_iter().chain(headings(report)).map(|line| layout.paragraph(&line)).collect();
+    let mut parts = vec![layout.paragraph(&choice(report)), heading];
+    parts.extend(sheets(layout, report).iter().map(|sheet| sheet.text(layout)));
+    let sentences: String = end.verdicts.iter().map(|it| layout.paragraph(&verdict(report, it))).collect();
+    parts.push(sentences + &uneven(layout, &rows(report)));
+    parts.push(gates::section(layout, "", &end.gates) + &conclusion(layout, report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -31,12 +31,12 @@ fn rows(report: &ComparisonReport) -> Vec<(String, VariantFigures)> {
 }
 
 /// The variants side by side, if there was a whole round.
-pub(in crate::report) fn sheets(report: &ComparisonReport) -> Vec<Sheet> {
+pub(in crate::report) fn sheets(layout: Layout, report: &ComparisonReport) -> Vec<Sheet> {
     if report.rounds.is_empty() {
         return Vec::new();
     }
     let rows = rows(report);
-    vec![speeds(report, &rows).with(disagreeing(report)), latencies(&rows), costs(&rows)]
+    vec![speeds(report, &rows).with(disagreeing(layout, report)), latencies(layout, &rows), costs(layout, &rows)]
 }
 
 /// What was compared, and how.
@@ -104,7 +104,7 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> Sheet
 
 /// The variants whose ratio says something else than the medians beside it: they are outside of its interval, or on the other
 /// side of the reference's.
-fn disagreeing(report: &ComparisonReport) -> String {
+fn disagreeing(layout: Layout, report: &ComparisonReport) -> String {
     let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
     let median = |name: &str| {
@@ -125,7 +125,7 @@ fn disagreeing(report: &ComparisonReport) -> String {
     let what = if start.metric == USUAL { "rate" } else { "median" };
     match names.is_empty() {
         true => String::new(),
-        false => paragraph(&format!(
+        false => layout.paragraph(&format!(
             "{}: the {what} is the middle of all rounds, the ratio is taken within each, and the rounds differ",
             names.join(", ")
         )),
@@ -133,10 +133,10 @@ fn disagreeing(report: &ComparisonReport) -> String {
 }
 
 /// Waits and service times.
-fn latencies(rows: &[(String, VariantFigures)]) -> Sheet {
+fn latencies(layout: Layout, rows: &[(String, VariantFigures)]) -> Sheet {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
-    let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
+    let few = if is_missing { layout.paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
     let rows = rows.iter().map(|(name, of)| {
         [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
     });
@@ -154,7 +154,7 @@ fn latencies(rows: &[(String, VariantFigures)]) -> Sheet {
 }
 
 /// What it costs, and what went wrong.
-fn costs(rows: &[(String, VariantFigures)]) -> Sheet {
+fn costs(layout: Layout, rows: &[(String, VariantFigures)]) -> Sheet {
     let none = || "-".to_owned();
     let table = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
@@ -190,15 +190,15 @@ fn costs(rows: &[(String, VariantFigures)]) -> Sheet {
         words("findings"),
     ];
     let over = [Over { columns: 5..=6, title: "bytes" }, Over { columns: 7..=7, title: "ms" }];
-    Sheet::new("Costs", columns, over, table).with(unequal(rows))
+    Sheet::new("Costs", columns, over, table).with(unequal(layout, rows))
 }
 
 /// That what is of a run is not of the same work, where it is not.
-fn unequal(rows: &[(String, VariantFigures)]) -> String {
+fn unequal(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     let operations = || rows.iter().filter_map(|(_, of)| of.operations);
     match operations().min().zip(operations().max()) {
         Some((least, most)) if most - least > least / 10 => {
-            paragraph("bytes and cpu are those of a run; a run of one variant did more operations (ops) than one of another")
+            layout.paragraph("bytes and cpu are those of a run; a run of one variant did more operations (ops) than one of another")
         }
         _ => String::new(),
     }
@@ -213,7 +213,7 @@ pub(in crate::report) fn range(of: &Counted) -> String {
 }
 
 /// The counts that are not the same in each round.
-fn uneven(rows: &[(String, VariantFigures)]) -> String {
+fn uneven(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     const NAMED: usize = 5;
     let mut text = String::new();
     for (name, of) in rows {
@@ -223,18 +223,18 @@ fn uneven(rows: &[(String, VariantFigures)]) -> String {
             if it.others.len() > NAMED {
                 others.push(format!("others in {} more", it.others.len() - NAMED));
             }
-            text += &paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
+            text += &layout.paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
         }
     }
     text
 }
 
-fn conclusion(report: &ComparisonReport) -> String {
+fn conclusion(layout: Layout, report: &ComparisonReport) -> String {
     match report.exit_code() {
         Some(code) => {
             let whose = whose("comparison", report.told_again, code);
             whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.rounds, &report.end)))
         }
-        None => paragraph(CUT),
+        None => layout.paragraph(CUT),
     }
 }

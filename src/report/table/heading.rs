@@ -1,11 +1,11 @@
 //! What was asked for, in one paragraph.
 
-use super::grid::paragraph;
+use crate::report::layout::{Layout, Tone};
 use crate::event::{Asked, Executor, RunStart};
 use crate::report::words::{count, many, printable, span};
 
 /// What was asked for.
-pub(super) fn heading(start: &RunStart) -> String {
+pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
     let asked = match start.asked {
         Some(Asked::Operations(_) | Asked::InAll(_)) => {
@@ -24,7 +24,8 @@ pub(super) fn heading(start: &RunStart) -> String {
         Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
     };
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
-    paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+    let heading = layout.paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
+    layout.toned(Tone::Name, &heading)
 }
 
 /// The server, and how far away the sandbox was set.

@@ -4,7 +4,7 @@ pub(in crate::report) mod words;
 
 use self::words::{others, result};
 use super::heading::server;
-use super::grid::{Sheet, figures, labelled, names, paragraph, words as texts};
+use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
@@ -15,23 +15,23 @@ use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
 /// The report of a probe. Without `most` it has a row for each attempt.
-pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
+pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let facts = facts(probed, probe, report.start.protocol);
     let mut parts = vec![
-        heading(report, probe) + &headline(report, probed, probe),
-        ramp(&probed.attempts, most).text(),
-        labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
-        to_set(report),
-        verdict::section(report),
+        heading(layout, report, probe) + &headline(layout, report, probed, probe),
+        ramp(layout, &probed.attempts, most).text(layout),
+        layout.labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
+        to_set(layout, report),
+        verdict::section(layout, report),
     ];
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
-pub(super) fn heading(report: &RunReport, probe: Probe) -> String {
+pub(super) fn heading(layout: Layout, report: &RunReport, probe: Probe) -> String {
     let server = server(&report.start);
     let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "{server}: how many connections it gives; at most {}{pace}; hold {}",
         count(probe.max as u64),
         whole(probe.hold_us)
@@ -44,7 +44,7 @@ fn whole(time: Micros) -> String {
 }
 
 /// The result in a few lines.
-fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
+fn headline(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe) -> String {
     let mut lines = Vec::new();
     if let Some(number) = report.ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
@@ -53,7 +53,7 @@ fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
     lines.push(tried(probed) + &took);
     lines.extend(warnings(report));
-    lines.into_iter().map(|line| paragraph(&line)).collect()
+    lines.into_iter().map(|line| layout.paragraph(&line)).collect()
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
@@ -79,7 +79,7 @@ pub(in crate::report) fn tried(probed: &Probed) -> String {
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
-pub(in crate::report) fn ramp(attempts: &[Attempt], most: Option<usize>) -> Sheet {
+pub(in crate::report) fn ramp(layout: Layout, attempts: &[Attempt], most: Option<usize>) -> Sheet {
     let most = most.map(|most| most.min(SCREENFUL));
     let shown = worth_showing(attempts.len(), most, |index| {
         let Attempt { failure, ended, took_us, step, .. } = &attempts[index];
@@ -94,7 +94,7 @@ pub(in crate::report) fn ramp(attempts: &[Attempt], most: Option<usize>) -> Shee
         0 => String::new(),
         rest => {
             let rest = many(rest as u64, "more attempt");
-            paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
+            layout.paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
         }
     };
     Sheet::new("Attempts", columns, [], rows).with(below)
@@ -349,11 +349,11 @@ fn came_free(release: Release, after: &str) -> String {
 }
 
 /// What to set.
-fn to_set(report: &RunReport) -> String {
+fn to_set(layout: Layout, report: &RunReport) -> String {
     let advice = report.to_set().unwrap_or_default();
     if advice.is_empty() {
         return String::new();
     }
-    let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
+    let lines: String = advice.iter().map(|line| layout.paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::grid::{Sheet, figures, names, paragraph, words};
+use crate::report::layout::{Layout, Sheet, figures, names, words};
 use crate::figures::{SectionRow, Summary, worth_showing};
 use crate::report::words::{count, figure, many};
 
-pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Option<Sheet> {
+pub(super) fn sheet(layout: Layout, summary: &Summary, most: Option<usize>) -> Option<Sheet> {
     let sections = &summary.sections;
     if sections.len() < 2 {
         return None;
@@ -24,7 +24,7 @@ pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Option<Sheet> {
     let rows = shown.iter().map(|&index| row(before[index], &sections[index]));
     let below = match sections.len() - shown.len() {
         0 => String::new(),
-        rest => paragraph(&format!(
+        rest => layout.paragraph(&format!(
             "... {} (--format json lists all); shown are the first, and those with most failures",
             many(rest as u64, "more change")
         )),

@@ -1,6 +1,6 @@
 //! A row for each session that was opened, and one for each that could not be.
 
-use super::grid::{Over, Sheet, figures, paragraph, words};
+use crate::report::layout::{Layout, Over, Sheet, figures, words};
 use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
 use crate::figures::{Protection, SessionRow, Summary, WhyOpened, worth_showing};
 use crate::protocol::Stage;
@@ -9,7 +9,7 @@ use crate::report::words::{count, figure, many, ms, short};
 /// The place of TLS's column. Without TLS it is left out, since others need the room.
 const TLS: usize = 5;
 
-pub(super) fn sheets(summary: &Summary, most: Option<usize>) -> [Option<Sheet>; 2] {
+pub(super) fn sheets(layout: Layout, summary: &Summary, most: Option<usize>) -> [Option<Sheet>; 2] {
     let (mut opened, mut failed) = (Vec::new(), Vec::new());
     for row in &summary.sessions {
         match &row.dial {
@@ -26,8 +26,8 @@ pub(super) fn sheets(summary: &Summary, most: Option<usize>) -> [Option<Sheet>; 
     };
     let [has_opened, has_failed] = [!opened.is_empty(), !failed.is_empty()];
     [
-        has_opened.then(|| open_sheet(&opened, rest, &summary.protection, most)),
-        has_failed.then(|| failed_sheet(&failed, refused, most)),
+        has_opened.then(|| open_sheet(layout, &opened, rest, &summary.protection, most)),
+        has_failed.then(|| failed_sheet(layout, &failed, refused, most)),
     ]
 }
 
@@ -39,7 +39,7 @@ struct Rest {
     operations: u64,
 }
 
-fn open_sheet(
+fn open_sheet(layout: Layout, 
     sessions: &[(&SessionRow, &SessionOpened)],
     rest: Rest,
     protection: &Protection,
@@ -73,24 +73,24 @@ fn open_sheet(
         }
         cells
     });
-    Sheet::new("Sessions", columns, over, rows).with(folded(sessions, &shown, rest) + &protected(protection))
+    Sheet::new("Sessions", columns, over, rows).with(folded(layout, sessions, &shown, rest) + &protected(layout, protection))
 }
 
 /// TLS and the way to sign in are the same for nearly all sessions, so they stand below the rows.
-fn protected(Protection { tls, signed_in_by }: &Protection) -> String {
+fn protected(layout: Layout, Protection { tls, signed_in_by }: &Protection) -> String {
     let mut text = String::new();
     for ((version, cipher), (all, resumed)) in tls {
         let of = many(*all, "session");
-        text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(*resumed)));
+        text += &layout.paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(*resumed)));
     }
     if signed_in_by.keys().all(Option::is_none) {
-        return text + &paragraph("nobody signed in");
+        return text + &layout.paragraph("nobody signed in");
     }
     let mut by: Vec<(&str, u64)> =
         signed_in_by.iter().map(|(by, sessions)| (by.unwrap_or("nobody"), *sessions)).collect();
     by.sort_unstable();
     let by: Vec<String> = by.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
-    text + &paragraph(&format!("signed in by {}", by.join(", ")))
+    text + &layout.paragraph(&format!("signed in by {}", by.join(", ")))
 }
 
 fn row((row, dial): (&SessionRow, &SessionOpened)) -> Vec<String> {
@@ -151,7 +151,7 @@ fn logged_out(row: &SessionRow) -> bool {
     row.closed.as_ref().is_some_and(|closed| closed.closed == HowClosed::LoggedOut)
 }
 
-fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Rest) -> String {
+fn folded(layout: Layout, sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Rest) -> String {
     let mut next = shown.iter().copied().peekable();
     let Rest { sessions: mut rows, mut operations, not_logged_out: mut others } = rest;
     for (index, (row, _)) in sessions.iter().enumerate() {
@@ -169,7 +169,7 @@ fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Res
         others => format!("{} not ended by logout", count(others)),
     };
     let (rows, operations) = (many(rows, "more session"), many(operations, "operation"));
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "... {rows}: {operations}, {ended} ({}); shown are the first, and those that ended otherwise, came again or took \
          longest to dial",
         listed(rest.sessions)
@@ -184,7 +184,7 @@ const fn listed(without_row: u64) -> &'static str {
     }
 }
 
-fn failed_sheet(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> Sheet {
+fn failed_sheet(layout: Layout, sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> Sheet {
     let shown = worth_showing(sessions.len(), most, |index| sessions[index].1.took_us);
     let columns = [
         words("dialled"),
@@ -209,7 +209,7 @@ fn failed_sheet(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, m
     });
     let below = match (sessions.len() - shown.len()) as u64 + without_row {
         0 => String::new(),
-        rest => paragraph(&format!(
+        rest => layout.paragraph(&format!(
             "... {} that failed ({}); shown are the first, and those that took longest",
             many(rest, "more dial"),
             listed(without_row)

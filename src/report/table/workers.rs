@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::ranges::ranges;
-use super::grid::{Over, Sheet, figures, labelled, paragraph, words};
+use crate::report::layout::{Layout, Over, Sheet, Tone, figures, words};
 use crate::figures::{Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
-pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Sheet {
+pub(super) fn sheet(layout: Layout, summary: &Summary, most: Option<usize>) -> Sheet {
     let workers = &summary.workers;
     let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
     let shown = worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
@@ -26,7 +26,7 @@ pub(super) fn sheet(summary: &Summary, most: Option<usize>) -> Sheet {
     ];
     let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
     let rows = shown.iter().map(|&index| row(&workers[index]));
-    Sheet::new("Workers", columns, over, rows).with(folded(workers, &shown) + &stops(workers))
+    Sheet::new("Workers", columns, over, rows).with(folded(layout, workers, &shown) + &stops(layout, workers))
 }
 
 fn row(row: &WorkerRow) -> Vec<String> {
@@ -75,7 +75,7 @@ fn reasons(row: &WorkerRow) -> String {
 }
 
 /// A count of the rows left out.
-fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
+fn folded(layout: Layout, workers: &[WorkerRow], shown: &[usize]) -> String {
     let mut hidden = shown.iter().copied().peekable();
     let (mut rows, mut issued, mut failed) = (0, 0_u64, 0_u64);
     for (index, row) in workers.iter().enumerate() {
@@ -89,14 +89,14 @@ fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
         return String::new();
     }
     let (rows, issued, failed) = (many(rows, "more worker"), many(issued, "operation"), count(failed));
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "... {rows}: {issued}, {failed} failed (--format json lists all); shown are the first, and those that failed or \
          waited longest"
     ))
 }
 
 /// The workers that stopped early, and why.
-fn stops(workers: &[WorkerRow]) -> String {
+fn stops(layout: Layout, workers: &[WorkerRow]) -> String {
     let mut stops: BTreeMap<(&str, &str), (Vec<u32>, u64)> = BTreeMap::new();
     for row in workers {
         if let Some(failure) = &row.stopped {
@@ -105,11 +105,11 @@ fn stops(workers: &[WorkerRow]) -> String {
             *not_issued = not_issued.saturating_add(row.operations.not_issued);
         }
     }
-    labelled(stops.into_iter().map(|((kind, stage), (numbers, not_issued))| {
+    layout.marked(stops.into_iter().map(|((kind, stage), (numbers, not_issued))| {
         let missing = match not_issued {
             0 => String::new(),
             number => format!("; {} not issued", many(number, "operation")),
         };
-        ("stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges('w', numbers)))
+        (Tone::Bad, "stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges('w', numbers)))
     }))
 }
