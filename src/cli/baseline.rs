@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::stderr;
 use super::anonymize::Anonymize;
+use super::stderr;
 use super::stored::{identity, open_anonymous};
 use mailconn::event::{Baseline, NewPolicy, RunStart, What};
 use mailconn::judge::{Content, Differs, Earlier, Gate, Stored, Weight};

@@ -73,7 +73,8 @@ impl Settings {
         let anonymize = Anonymize::of(told.output.anonymize, &told.transcripts)?;
         let reporting = Reporting { destinations, each: args.each, anonymize };
         let ehlo = settings::ehlo(&args.reach)?;
-        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates, &Anonymize::default())? {
+        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates, &Anonymize::default())?
+        {
             let start = workload::start(&work.plan, &to_be_compared(&server, &work), false);
             policy.baseline = Some(file.figures(&start, &policy.gates)?);
         }

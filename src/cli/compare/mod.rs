@@ -156,7 +156,8 @@ impl Compared {
             ..Policy::NONE
         };
         let anonymize = Anonymize::of(told.output.anonymize, &told.transcripts)?;
-        let reporting = Reporting { destinations: destinations(&told.output)?, each: false, anonymize: anonymize.clone() };
+        let reporting =
+            Reporting { destinations: destinations(&told.output)?, each: false, anonymize: anonymize.clone() };
         let ehlo = settings::ehlo(reach)?;
         let first = ways.first_mut().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());

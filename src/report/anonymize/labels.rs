@@ -56,7 +56,7 @@ impl Names {
                 (Some(flag), _) => (flag, word.as_str()),
                 (None, Some((name, value))) => (name, value),
                 (None, None) => {
-                    flag = Some(word.as_str());
+                    flag = word.starts_with("--").then_some(word.as_str());
                     continue;
                 }
             };

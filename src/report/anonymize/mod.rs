@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod reader;
 mod shapes;
+mod steps;
 mod text;
 
 use std::io::Read;
@@ -115,6 +116,7 @@ impl Names {
             Field::File => self.known_in(string.rsplit('/').next().unwrap_or_default()),
             Field::Arguments => self.arguments(string),
             Field::Measure => self.measure(string),
+            Field::Step => self.step(string),
             Field::Text => self.text(string),
         }
     }

@@ -1,6 +1,6 @@
 //! The names that are private, and what stands in place of each: one name has one, two have two.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine;
@@ -14,6 +14,8 @@ use crate::report::known;
 const MOST: usize = 4 << 20;
 /// A part of a host's name that is shorter says nothing: `com`, `co`, `mx1`.
 const SHORTEST_LABEL: usize = 4;
+/// Authorities number their certificates: `R11`, `WE1`.
+const SHORTEST_SUBJECT: usize = 3;
 /// Blocks for documentation (RFC 5737), and how many hosts each has.
 const BLOCKS: [[u8; 3]; 3] = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
 const BLOCK: usize = 254;
@@ -63,6 +65,11 @@ impl Kind {
         }
     }
 
+    /// Made of words that anybody says, and none that stands in place of another one.
+    fn says_nothing(self, name: &str) -> bool {
+        says_nothing(name) && self.number_in(name).is_none()
+    }
+
     /// The number in a name that stands in place of another one.
     fn number_in(self, name: &str) -> Option<usize> {
         let (before, behind) = self.around();
@@ -74,7 +81,7 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     aliases: HashMap<(Kind, String), String>,
-    counts: HashMap<Kind, usize>,
+    taken: HashMap<Kind, HashSet<usize>>,
     /// How names are written in text, by their first word in small letters.
     spellings: HashMap<String, Vec<Spelling>>,
     /// Those that are no words, or stand in text without anything between words.
@@ -105,13 +112,8 @@ impl Names {
         &self.signs
     }
 
+    /// What stands in place of the name. One that stands for another already stays, unless it stands for a third here.
     fn alias(&mut self, kind: Kind, name: &str) -> String {
-        let count = self.counts.entry(kind).or_default();
-        if let Some(number) = kind.number_in(name) {
-            // No other name is called so from now on.
-            *count = number.min(MOST).max(*count);
-            return name.to_owned();
-        }
         if let Some(alias) = self.aliases.get(&(kind, name.to_owned())) {
             return alias.clone();
         }
@@ -119,8 +121,11 @@ impl Names {
             let (before, behind) = kind.around();
             return format!("{before}many{behind}");
         }
-        *count += 1;
-        let alias = kind.called(*count);
+        let taken = self.taken.entry(kind).or_default();
+        let own = kind.number_in(name).filter(|own| *own > 0 && !taken.contains(own));
+        let number = own.unwrap_or_else(|| (taken.len().max(1)..).find(|next| !taken.contains(next)).unwrap_or(1));
+        taken.insert(number);
+        let alias = kind.called(number);
         self.bytes += name.len();
         self.aliases.insert((kind, name.to_owned()), alias.clone());
         alias
@@ -129,9 +134,10 @@ impl Names {
     /// From now on the name is found in text, whole words of it, if it is not made of words that anybody says.
     pub(super) fn spell(&mut self, name: &str, alias: &str) {
         let core = name.trim_matches(|c: char| !c.is_alphanumeric());
-        let is_sign = core.chars().any(|c| c >= '\u{2e80}') || (core.is_empty() && !name.is_ascii());
+        let is_encoded = name.starts_with('&') && name.contains('-');
+        let is_sign = is_encoded || core.chars().any(|c| c >= '\u{2e80}') || (core.is_empty() && !name.is_ascii());
         let name = if is_sign { name } else { core };
-        if name.is_empty() || name == alias || are_usual(name) || self.bytes + name.len() > MOST {
+        if name.is_empty() || name == alias || says_nothing(name) || self.bytes + name.len() > MOST {
             return;
         }
         let first = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
@@ -148,10 +154,10 @@ impl Names {
         if let Some((local, domain)) = user.rsplit_once('@') {
             return format!("{}@{}", self.user(local), self.host(domain));
         }
-        if user.is_empty() || are_usual(user) {
+        if user.is_empty() || Kind::User.says_nothing(user) {
             return user.to_owned();
         }
-        let alias = self.alias(Kind::User, user);
+        let alias = self.alias(Kind::User, &user.to_lowercase());
         // `DOMAIN\anna`, `anna+lists`.
         let parts = user.split(['\\', '+', '*', '/']).filter(|part| *part != user);
         for part in [user].into_iter().chain(parts) {
@@ -204,7 +210,7 @@ impl Names {
 
     fn part_of_mailbox(&mut self, part: &str) -> String {
         // Those that a run makes for itself say nothing.
-        if part.is_empty() || are_usual(part) || part.starts_with("mailconn-") {
+        if part.is_empty() || Kind::Mailbox.says_nothing(part) || part.starts_with("mailconn-") {
             return part.to_owned();
         }
         let alias = self.alias(Kind::Mailbox, part);
@@ -234,7 +240,8 @@ impl Names {
 
     /// Whom a certificate is for, or by whom.
     pub(super) fn subject(&mut self, name: &str) -> String {
-        if are_usual(name) || AUTHORITIES.iter().any(|known| name.starts_with(known)) {
+        let is_short = name.len() <= SHORTEST_SUBJECT;
+        if is_short || are_usual(name) || AUTHORITIES.iter().any(|known| name.starts_with(known)) {
             return name.to_owned();
         }
         let alias = self.alias(Kind::Subject, name);
@@ -257,8 +264,13 @@ impl Names {
     }
 }
 
+/// Made of words that anybody says. One of them is a product's and people's.
+fn says_nothing(name: &str) -> bool {
+    are_usual(name) && !name.eq_ignore_ascii_case("james")
+}
+
 /// Authorities that sign for everybody: how their names begin.
-const AUTHORITIES: [&str; 21] = [
+const AUTHORITIES: [&str; 22] = [
     "Let's Encrypt",
     "Internet Security Research Group",
     "ISRG",
@@ -269,6 +281,7 @@ const AUTHORITIES: [&str; 21] = [
     "The USERTRUST",
     "GlobalSign",
     "Google Trust Services",
+    "GTS",
     "Amazon",
     "Starfield",
     "GoDaddy",

@@ -4,8 +4,10 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::Anonymizer;
 
-/// No line of a file that can be read is longer, nor a document.
-const LONGEST: u64 = 256 << 20;
+/// No line of a stream that can be read is longer.
+const LONGEST: u64 = 17 << 20;
+/// Nor is a document.
+const LONGEST_DOCUMENT: u64 = 256 << 20;
 
 /// Reads lines, and hands on each with other names in it.
 pub(super) struct Anonymous<R> {
@@ -27,7 +29,7 @@ impl<R: Read> Anonymous<R> {
         (&mut self.from).take(LONGEST).read_until(b'\n', &mut self.ready)?;
         if !std::mem::replace(&mut self.is_begun, true) && self.ready.trim_ascii() == b"{" {
             // A document of many lines.
-            (&mut self.from).take(LONGEST).read_to_end(&mut self.ready)?;
+            (&mut self.from).take(LONGEST_DOCUMENT).read_to_end(&mut self.ready)?;
         }
         if let Ok(text) = str::from_utf8(&self.ready) {
             self.ready = self.names.json(text).into_bytes();

@@ -11,14 +11,23 @@ use crate::protocol::are_usual;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shape<'a> {
     Url(&'a str),
-    Email { local: &'a str, domain: &'a str },
+    Email {
+        local: &'a str,
+        domain: &'a str,
+    },
     Address(IpAddr),
     Host(&'a str),
     Path(&'a str),
     /// Where a certificate names a person or an organisation: `O=`, and who.
-    Subject { field: &'a str, name: &'a str },
+    Subject {
+        field: &'a str,
+        name: &'a str,
+    },
     /// The name of a session: some servers write their own address into it.
-    Session { open: &'a str, close: &'a str },
+    Session {
+        open: &'a str,
+        close: &'a str,
+    },
 }
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and tests use each")]
@@ -49,8 +58,26 @@ const FILES: [&str; 13] =
 
 /// Those whose versions have four numbers, as addresses do.
 const PRODUCTS: [&str; 20] = [
-    "axigen", "courier", "cyrus", "dovecot", "exchange", "exim", "haraka", "hmailserver", "icewarp", "james", "kerio",
-    "mdaemon", "opensmtpd", "pigeonhole", "postfix", "release", "sendmail", "stalwart", "version", "zimbra",
+    "axigen",
+    "courier",
+    "cyrus",
+    "dovecot",
+    "exchange",
+    "exim",
+    "haraka",
+    "hmailserver",
+    "icewarp",
+    "james",
+    "kerio",
+    "mdaemon",
+    "opensmtpd",
+    "pigeonhole",
+    "postfix",
+    "release",
+    "sendmail",
+    "stalwart",
+    "version",
+    "zimbra",
 ];
 
 /// The name that begins at that place of the text, and its length. The place is the beginning of a word, or a sign before one.
@@ -84,7 +111,7 @@ pub(super) fn at(text: &str, place: usize) -> Option<(Shape<'_>, usize)> {
         let sign = |one, other| session.get(one).or(session.get(other)).map_or("", |it| it.as_str());
         return Some((Shape::Session { open: sign(1, 3), close: sign(2, 4) }, whole.len()));
     }
-    let host = found(&HOST).filter(|host| is_host(host) && ends(&rest[host.len()..]))?;
+    let host = found(&HOST).filter(|host| is_host(host) && ends(rest[host.len()..].trim_start_matches('-')))?;
     Some((Shape::Host(host), host.len()))
 }
 

@@ -42,7 +42,7 @@ impl Names {
             let shape = (may_begin && by_shape).then(|| shapes::at(&text, at)).flatten();
             let shape = shape.filter(|(_, length)| known.as_ref().is_none_or(|(_, known)| length > known));
             let found = match shape {
-                Some((shape, length)) => Some((self.in_place_of(&shape, &text[at..at + length]), length)),
+                Some((shape, length)) => Some((self.in_place_of(&shape), length)),
                 None => known,
             };
             match found {
@@ -70,7 +70,7 @@ impl Names {
         Some((best.alias.clone(), length))
     }
 
-    fn in_place_of(&mut self, shape: &Shape<'_>, whole: &str) -> String {
+    fn in_place_of(&mut self, shape: &Shape<'_>) -> String {
         match *shape {
             Shape::Url(url) => self.url(url),
             Shape::Email { local, domain } => self.user(&format!("{local}@{domain}")),
@@ -81,9 +81,7 @@ impl Names {
                 let text = self.text(name);
                 field.to_owned() + &if text == name { self.subject(name) } else { text }
             }
-            Shape::Session { open: "", .. } => "session".to_owned(),
-            Shape::Session { open, close } if whole.len() > open.len() => format!("{open}session{close}"),
-            Shape::Session { .. } => whole.to_owned(),
+            Shape::Session { open, close } => format!("{open}session{close}"),
         }
     }
 
