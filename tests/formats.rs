@@ -2,6 +2,7 @@
 
 mod anonymize;
 mod browser;
+mod color;
 mod html;
 mod several;
 mod trace_events;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use humantime::format_duration;
 
 use super::anonymize::Anonymize;
 use super::args::CheckArgs;
@@ -15,7 +16,7 @@ use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::probe::{self, CheckHeader, Stop};
 use mailconn::protocol::{self, Credentials, Transcripts};
-use mailconn::report::{Format, Output};
+use mailconn::report::{Format, Layout, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
@@ -23,7 +24,7 @@ use mailconn::workload::Control;
 ///
 /// # Errors
 /// Nothing could be checked, or the report could not be written: one line.
-pub fn check(args: &CheckArgs) -> Result<u8> {
+pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
     let anonymize = Anonymize::of(args.anonymize, &args.transcripts)?;
     let ehlo = settings::ehlo(&args.reach)?;
@@ -38,11 +39,13 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         stderr::complain(stderr::UNVERIFIED);
     }
     let endpoint = &account.endpoint;
+    let far = args.reach.shape.rtt.filter(|rtt| !rtt.is_zero());
+    let far = far.map_or_else(String::new, |rtt| format!(", rtt {}", format_duration(rtt)));
     let header = CheckHeader {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id,
         started: SystemTime::now(),
-        server: if sandbox.is_some() { format!("{name} ({endpoint})") } else { name },
+        server: if sandbox.is_some() { format!("{name} ({endpoint}{far})") } else { name },
         protocol: endpoint.protocol,
         security: endpoint.security,
         signs_in: endpoint.signs_in(),
@@ -56,7 +59,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
-        screen.show(&probe::check_begins(&header));
+        screen.show(&probe::check_begins(layout, &header));
     }
     let settings = protocol::Settings {
         connect_timeout,
@@ -69,13 +72,13 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let stop = || control.interrupted().map(|since| Stop { since, signal: control.signal() });
     let check = probe::check(header, settings, anonymize.anonymizer(), stop, |check, took, event| {
         if let Some(screen) = &mut screen {
-            screen.show(&probe::check_step(check, took, event));
+            screen.show(&probe::check_step(layout, check, took, event));
         }
     });
     let check = check.context("starting the check's thread")?;
     match screen {
         Some(mut screen) => {
-            screen.show(&probe::check_ends(&check));
+            screen.show(&probe::check_ends(layout, &check));
             screen.close()?;
         }
         None => {

@@ -14,7 +14,7 @@ use super::settings;
 use super::stored::{gates_fit, identity, open, open_anonymous};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
 use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
-use mailconn::report::{ComparisonReport, Format, Output, RunReport, ScenarioReport, Telling, Told};
+use mailconn::report::{ComparisonReport, Format, Layout, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
@@ -25,8 +25,8 @@ const WRITING: &str = "writing the report";
 ///
 /// # Errors
 /// A file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
-pub fn report(args: &ReportArgs) -> Result<u8> {
-    let destinations = destinations::destinations(&args.output)?;
+pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
+    let destinations = destinations::destinations(&args.output, layout)?;
     let aside = !destinations::are_seen(&destinations);
     ensure!(
         !args.each || destinations::include(&destinations, Format::Table),
@@ -50,7 +50,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     let gates = new.gates.as_deref().unwrap_or_default();
     let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), gates, &anonymize)?;
     let tellings = destinations.into_iter().map(|it| OneRetelling {
-        telling: it.format.telling(args.each),
+        telling: it.format.telling(args.each, it.layout),
         output: it.output,
         out: None,
         written: Ok(()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
-use super::probe::{KeptBy, LimitKind, ProbePhase, Scope};
+use super::probe::{KeptBy, LimitKind, LimitScope, ProbePhase};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{
     Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
@@ -85,7 +85,7 @@ words! {
     ProbePhase: Self::ALL;
     LimitKind: Self::ALL;
     KeptBy: Self::ALL;
-    Scope: Self::ALL;
+    LimitScope: Self::ALL;
 }
 
 macro_rules! numbered {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::lists::{CONNECTIONS, FAILURES, FINDINGS, List, OPERATIONS, SECTIONS, SESSIONS, TASKS, WORKERS};
 use super::summary::Summary;
 use super::tasks::OperationsOn;
-use crate::event::{Ending, Finding, Limits, Proof, RunStart};
+use crate::event::{Ending, Finding, LimitsFound, Proof, RunStart};
 use crate::protocol::FailureKind;
 
 /// The computed part of a run's document: its figures, and what was found.
@@ -21,7 +21,7 @@ pub struct Results<'a> {
     /// Its figures.
     pub summary: &'a Summary,
     /// What a probe found out; none of a run that is none.
-    pub limits: Option<&'a Limits>,
+    pub limits: Option<&'a LimitsFound>,
     /// What was found, worst first.
     pub findings: &'a [Finding],
     /// What was checked, and how much of it held.

@@ -28,7 +28,7 @@ pub(super) struct Document<'a> {
     bound_us: Option<Micros>,
     /// Rounds that were asked for, and the numbers of those that the verdicts are of.
     rounds: u32,
-    whole_rounds: Vec<u32>,
+    whole_rounds: &'a [u32],
     elapsed_us: Micros,
     interrupted: Option<i32>,
     stopped: Option<&'a Stopped>,
@@ -66,15 +66,14 @@ struct RunShape<'a> {
 }
 
 pub(super) fn document(report: &ComparisonReport) -> Document<'_> {
-    let ComparisonReport { comparison, end, .. } = report;
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let whole_rounds = comparison.whole_rounds(&end.ending());
     let counted = |it: Counted| {
         let shape = CountedShape { usual: it.usual, others: it.others.into_iter().collect() };
         (it.what.replace(' ', "_"), shape)
     };
     let counts = start.variants.iter().enumerate().map(|(at, variant)| {
-        let counts = comparison.figures_of(at, &whole_rounds).counts;
+        let counts = comparison.figures_of(at, rounds).counts;
         (&*variant.name, counts.into_iter().flatten().map(counted).collect())
     });
     Document {
@@ -97,7 +96,7 @@ pub(super) fn document(report: &ComparisonReport) -> Document<'_> {
         choice: choice(report),
         verdicts: &end.verdicts,
         counts: counts.collect(),
-        whole_rounds,
+        whole_rounds: rounds,
         runs: comparison.runs().iter().map(|it| run_shape(report, it)).collect(),
         fail_on: &end.judged_by.fail_on,
         require_decision: end.judged_by.require_decision,
