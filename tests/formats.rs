@@ -1,5 +1,6 @@
 //! Reports for other readers than a person at a terminal: several at once, pages, traces.
 
+mod anonymize;
 mod browser;
 mod color;
 mod csv;

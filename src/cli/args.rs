@@ -13,6 +13,7 @@ use mailconn::report::Format;
 use mailconn::sandbox::{Like, Limit, Maildrops};
 use mailconn::scenario::grammar;
 
+mod anonymize;
 mod choices;
 mod compare;
 mod conflicts;
@@ -24,6 +25,7 @@ mod reporting;
 mod times;
 mod work;
 
+pub use anonymize::AnonymizeArgs;
 pub use compare::{Common, CompareArgs, VariantArgs};
 pub use conflicts::exclude_each_other;
 pub use gates::{BaselineArgs, GateArgs, are_of_runs};
@@ -312,6 +314,9 @@ pub struct CheckArgs {
         help_heading = "Report"
     )]
     pub format: Format,
+    /// Whether names are replaced.
+    #[command(flatten)]
+    pub anonymize: AnonymizeArgs,
     /// Where the transcript goes.
     #[command(flatten)]
     pub transcripts: TranscriptArgs,
@@ -394,6 +399,9 @@ pub struct DiffArgs {
     /// The report: text for people, or one JSON document
     #[arg(long, value_parser = choices::formats_of_text(TEXT_OR_JSON), default_value = Format::TEXT)]
     pub format: Format,
+    /// Whether names are replaced.
+    #[command(flatten)]
+    pub anonymize: AnonymizeArgs,
 }
 
 /// The flags of `mailconn scenario`.

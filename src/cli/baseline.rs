@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::stderr;
-use super::stored::{identity, open};
+use super::stored::{identity, open_anonymous};
 use mailconn::event::{Baseline, NewPolicy, RunStart, What};
 use mailconn::judge::{Content, Differs, Earlier, Gate, Stored, Weight};
 
@@ -16,11 +17,11 @@ pub struct BaselineFile {
 }
 
 impl BaselineFile {
-    /// Reads `file` if one of `gates` compares with an earlier run.
+    /// Reads `file` if one of `gates` compares with an earlier run. What is compared with it has the same names in place of its own.
     ///
     /// # Errors
     /// A gate compares, and no file is named; a file is named, and no gate compares; the file does not hold one run.
-    pub fn read(file: Option<&Path>, gates: &[String]) -> Result<Option<Self>> {
+    pub fn read(file: Option<&Path>, gates: &[String], anonymize: &Anonymize) -> Result<Option<Self>> {
         match (first_that_compares(gates), file) {
             (Some(gate), None) => {
                 bail!("{gate:?} compares with an earlier run: name its file with --baseline (a scenario has none)")
@@ -31,7 +32,7 @@ impl BaselineFile {
             ),
             (None, None) => Ok(None),
             (Some(_), Some(file)) => {
-                let (name, from) = open(file).context("--baseline")?;
+                let (name, from) = open_anonymous(file, anonymize).context("--baseline")?;
                 let run = Earlier::read(from, gates).with_context(|| format!("--baseline {name}"))?;
                 if let Some(flaw) = run.flaw() {
                     bail!("--baseline {name}: {flaw}; name the file of a run that is there in full");

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use humantime::format_duration;
 
+use super::anonymize::Anonymize;
 use super::args::CheckArgs;
 use super::interrupt::Interrupts;
 use super::settings::{self, Server};
@@ -25,6 +26,7 @@ use mailconn::workload::Control;
 /// Nothing could be checked, or the report could not be written: one line.
 pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
+    let anonymize = Anonymize::of(args.anonymize, &args.transcripts)?;
     let ehlo = settings::ehlo(&args.reach)?;
     let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
     let by_token = matches!(&server, Server::Real { credentials: Some(Credentials::Token(_)), .. });
@@ -49,6 +51,10 @@ pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
         signs_in: endpoint.signs_in(),
         by_token,
     };
+    let header = match anonymize.anonymizer() {
+        Some(names) => header.anonymous(names),
+        None => header,
+    };
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
@@ -64,7 +70,7 @@ pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
         ..account
     };
     let stop = || control.interrupted().map(|since| Stop { since, signal: control.signal() });
-    let check = probe::check(header, settings, stop, |check, took, event| {
+    let check = probe::check(header, settings, anonymize.anonymizer(), stop, |check, took, event| {
         if let Some(screen) = &mut screen {
             screen.show(&probe::check_step(layout, check, took, event));
         }

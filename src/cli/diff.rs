@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::DiffArgs;
 use super::stderr::complain;
-use super::stored::open;
+use super::stored::open_anonymous;
 use mailconn::judge::Earlier;
 use mailconn::report::{Format, Layout, Output, diff_json, diff_text};
 
@@ -17,7 +18,8 @@ use mailconn::report::{Format, Layout, Output, diff_json, diff_text};
 pub fn diff(args: &DiffArgs, layout: Layout) -> Result<u8> {
     let are_stdin = [&args.one, &args.other].iter().all(|file| file.as_os_str() == "-");
     ensure!(!are_stdin, "- is standard input, and can be read once");
-    let (one, other) = (read(&args.one)?, read(&args.other)?);
+    let anonymize = Anonymize::of_stored(args.anonymize);
+    let (one, other) = (read(&args.one, &anonymize)?, read(&args.other, &anonymize)?);
     let bytes = match args.format == Format::Json {
         true => diff_json(&one, &other),
         false => diff_text(layout, &one, &other).into_bytes(),
@@ -26,8 +28,8 @@ pub fn diff(args: &DiffArgs, layout: Layout) -> Result<u8> {
     Ok(0)
 }
 
-fn read(file: &Path) -> Result<Earlier> {
-    let (name, from) = open(file)?;
+fn read(file: &Path, anonymize: &Anonymize) -> Result<Earlier> {
+    let (name, from) = open_anonymous(file, anonymize)?;
     let run = Earlier::read(from, &[]).with_context(|| name.clone())?;
     if let Some(flaw) = run.flaw() {
         complain(&format!("{name}: {flaw}"));

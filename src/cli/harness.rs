@@ -208,9 +208,10 @@ impl<M: Meanwhile> Watched<'_, M> {
 
 impl<M: Meanwhile> Audience for Watched<'_, M> {
     fn goes_on(&mut self, events: &[Event]) {
+        let events = self.teller.anonymous(self.within, events);
         events.iter().for_each(|event| self.judge.see(event));
-        self.teller.see(self.within, events);
-        self.meanwhile.goes_on(events, &self.judge);
+        self.teller.see(self.within, &events);
+        self.meanwhile.goes_on(&events, &self.judge);
     }
 
     fn waited(&self) -> Duration {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::LimitsArgs;
 use super::destinations::destinations;
 use super::harness::{Harness, Room, Signals};
@@ -36,7 +37,8 @@ pub fn limits(args: LimitsArgs, layout: Layout) -> Result<u8> {
     ensure_agreed(&server, args.yes, "a probe")?;
     let told = args.reporting;
     let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
-    let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
+    let anonymize = Anonymize::of(told.output.anonymize, &told.transcripts)?;
+    let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false, anonymize };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.

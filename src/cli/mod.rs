@@ -1,5 +1,6 @@
 //! The command line: flags in, a report and an exit code out.
 
+mod anonymize;
 mod args;
 mod baseline;
 mod check;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::destinations;
 use super::settings;
-use super::stored::{gates_fit, identity, open};
+use super::stored::{gates_fit, identity, open, open_anonymous};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
 use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
 use mailconn::report::{ComparisonReport, Format, Layout, Output, RunReport, ScenarioReport, Telling, Told};
@@ -45,7 +46,9 @@ pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
     let of_stdin = args.files.iter().chain(&args.baseline.baseline).filter(|file| file.as_os_str() == "-").count();
     ensure!(of_stdin <= 1, "- is standard input, and can be read once");
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
-    let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
+    let anonymize = Anonymize::of_stored(args.output.anonymize);
+    let gates = new.gates.as_deref().unwrap_or_default();
+    let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), gates, &anonymize)?;
     let tellings = destinations.into_iter().map(|it| OneRetelling {
         telling: it.format.telling(args.each, it.layout),
         output: it.output,
@@ -56,7 +59,7 @@ pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
     args.files.iter().try_for_each(|file| is_there(file))?;
     let mut exit_code = 0;
     for file in &args.files {
-        let code = tell(&mut retelling, file, args, &new, baseline.as_ref())?;
+        let code = tell(&mut retelling, file, (args, &anonymize), &new, baseline.as_ref())?;
         exit_code = first_of(exit_code, code);
     }
     let reasons = std::mem::take(&mut retelling.reasons);
@@ -85,11 +88,11 @@ fn is_there(file: &Path) -> Result<()> {
 fn tell(
     retelling: &mut Retelling,
     file: &Path,
-    args: &ReportArgs,
+    (args, anonymize): (&ReportArgs, &Anonymize),
     new: &NewPolicy,
     baseline: Option<&BaselineFile>,
 ) -> Result<u8> {
-    let (name, from) = open(file)?;
+    let (name, from) = open_anonymous(file, anonymize)?;
     let mut compared: Option<Result<Baseline>> = None;
     let mut fit = Ok(());
     let stored = Stored::read_for(from, new, |Passing { within, event, .. }| {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::RunArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::destinations;
@@ -69,9 +70,11 @@ impl Settings {
         for file in destinations::files(&told.output) {
             no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(file))?;
         }
-        let reporting = Reporting { destinations, each: args.each };
+        let anonymize = Anonymize::of(told.output.anonymize, &told.transcripts)?;
+        let reporting = Reporting { destinations, each: args.each, anonymize };
         let ehlo = settings::ehlo(&args.reach)?;
-        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates)? {
+        if let Some(file) = BaselineFile::read(args.baseline.baseline.as_deref(), &policy.gates, &Anonymize::default())?
+        {
             let start = workload::start(&work.plan, &to_be_compared(&server, &work), false);
             policy.baseline = Some(file.figures(&start, &policy.gates)?);
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::ScenarioArgs;
 use super::baseline::first_that_compares;
 use super::descriptors;
@@ -57,6 +58,7 @@ pub fn scenario(args: &ScenarioArgs, layout: Layout) -> Result<u8> {
         bail!("{gate:?} compares runs, and a scenario is none; leave it out");
     }
     let destinations = destinations(&args.output, layout)?;
+    let anonymize = Anonymize::of(args.output.anonymize, &args.transcripts)?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
@@ -86,7 +88,7 @@ pub fn scenario(args: &ScenarioArgs, layout: Layout) -> Result<u8> {
     descriptors::make_room_for(most, ends + u64::from(transcripts.is_some()), FEWER)?;
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut teller = Teller::begin(Reporting { destinations, each: true }, &control)?;
+    let mut teller = Teller::begin(Reporting { destinations, each: true, anonymize }, &control)?;
     let mut performance = Performance {
         args,
         ehlo: settings::ehlo(&args.reach)?,
@@ -237,8 +239,10 @@ impl Performance<'_> {
         let mut report = None;
         let teller = &mut *self.teller;
         let mut audience = |client: Option<&str>, events: &[Event]| {
+            let events = teller.anonymous(client.map(Within::client).unwrap_or_default(), events);
             events.iter().for_each(|event| take_in(&mut report, event));
-            teller.see(client.map(Within::client).unwrap_or_default(), events);
+            let client = client.map(|client| teller.anonymize().label(client));
+            teller.see(client.as_deref().map(Within::client).unwrap_or_default(), &events);
         };
         let performed = perform(script, &setup, &self.control, &mut audience)?;
         if self.control.interrupted().is_some() && self.control.signal().is_none() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::{GateArgs, ServerArgs, SignInArgs, TlsArgs};
 use super::destinations::Destination;
 use super::sandbox::limits;
@@ -44,6 +45,8 @@ pub struct Reporting {
     pub destinations: Vec<Destination>,
     /// Whether a table lists every operation.
     pub each: bool,
+    /// Who replaces names.
+    pub anonymize: Anonymize,
 }
 
 /// Whom to dial.

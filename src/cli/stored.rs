@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::anonymize::Anonymize;
 use super::args::are_of_runs;
 use mailconn::event::{NewPolicy, What, Within};
 use mailconn::judge::comparison_gate;
@@ -22,6 +23,15 @@ pub fn open(file: &Path) -> Result<(String, Box<dyn Read + Send>)> {
     let name = file.to_string_lossy().into_owned();
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
     Ok((name, Box::new(opened)))
+}
+
+/// The same, with other names in it if that was asked for.
+///
+/// # Errors
+/// It cannot be read.
+pub fn open_anonymous(file: &Path, anonymize: &Anonymize) -> Result<(String, Box<dyn Read + Send>)> {
+    let (name, from) = open(file)?;
+    Ok((name, anonymize.read(from)))
 }
 
 /// Whether those gates can judge what begins with this event: a comparison has gates of its own form.

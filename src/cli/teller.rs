@@ -1,11 +1,13 @@
 //! Tells of runs and scenarios in the forms, and to the places, that were asked for.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 
+use super::anonymize::Anonymize;
 use super::destinations::{Destination, are_seen};
 use super::settings::Reporting;
 use super::stderr::complain;
@@ -20,6 +22,7 @@ const AT_ONCE: usize = 1024;
 /// Writes what is told: at once where the format tells as things happen, else at the end.
 pub struct Teller {
     tellings: Vec<OneTelling>,
+    anonymize: Anonymize,
     control: Arc<Control>,
     /// Whether what it comes to is said on stderr too: what is written is no text that a person sees.
     aside: bool,
@@ -43,7 +46,7 @@ impl Teller {
     /// # Errors
     /// An output cannot be opened.
     pub fn begin(reporting: Reporting, control: &Arc<Control>) -> Result<Self> {
-        let Reporting { destinations, each } = reporting;
+        let Reporting { destinations, each, anonymize } = reporting;
         let aside = !are_seen(&destinations);
         let begin = |Destination { format, output, layout }| {
             let telling = format.telling(each, layout);
@@ -52,7 +55,17 @@ impl Teller {
             Ok(OneTelling { telling, output, out, failed: None })
         };
         let tellings = destinations.into_iter().map(begin).collect::<Result<_>>()?;
-        Ok(Self { tellings, control: Arc::clone(control), aside, reasons: Vec::new() })
+        Ok(Self { tellings, anonymize, control: Arc::clone(control), aside, reasons: Vec::new() })
+    }
+
+    /// The events as they are to be judged and told.
+    pub fn anonymous<'a>(&self, within: Within<'_>, events: &'a [Event]) -> Cow<'a, [Event]> {
+        self.anonymize.events(within, events)
+    }
+
+    /// Who replaces names.
+    pub const fn anonymize(&self) -> &Anonymize {
+        &self.anonymize
     }
 
     /// Tells of these events, until a write fails.
@@ -81,7 +94,7 @@ impl Teller {
     /// # Errors
     /// One could not be written.
     pub fn end(self) -> Result<bool> {
-        let Self { tellings, control, aside: _, reasons } = self;
+        let Self { tellings, control, reasons, .. } = self;
         let ended: Vec<Result<bool>> = tellings.into_iter().map(|one| one.end(&control)).collect();
         let complete = ended.into_iter().try_fold(true, |all, complete| Ok::<_, Error>(complete? && all))?;
         // A report that could not be written has an exit code of its own.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::VerifyArgs;
 use super::baseline::BaselineFile;
 use super::stored::{gates_fit, open};
@@ -20,7 +21,11 @@ pub fn verify(args: &VerifyArgs, layout: Layout) -> Result<u8> {
     let of_stdin = [Some(&args.trace), args.baseline.baseline.as_ref()].into_iter().flatten();
     ensure!(of_stdin.filter(|file| file.as_os_str() == "-").count() <= 1, "- is standard input, and can be read once");
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
-    let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
+    let baseline = BaselineFile::read(
+        args.baseline.baseline.as_deref(),
+        new.gates.as_deref().unwrap_or_default(),
+        &Anonymize::default(),
+    )?;
     let rawlog = args.rawlog.as_deref();
     let read = |log: &Path| {
         let read = dovecot_log::read(log, rawlog);

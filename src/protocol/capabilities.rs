@@ -44,6 +44,11 @@ impl Capabilities {
         Self { offered: self.offered.iter().map(cover).collect(), unsaid: self.unsaid }
     }
 
+    /// The same to be shown, each of them in other words. Nothing is decided on these.
+    pub(crate) fn with(&self, words: impl Fn(&str) -> String) -> Self {
+        Self { offered: self.iter().map(words).collect(), unsaid: self.unsaid }
+    }
+
     /// All of them, in the server's order and spelling.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.offered.iter().map(String::as_str)

@@ -49,6 +49,7 @@ pub use operation::{
 pub use pop3::{Pop3Connection, Pop3Connector};
 pub use sasl::{Mechanism, UnknownMechanism, UnknownWay, Way};
 pub use secret::Secret;
+pub(crate) use secret::are_usual;
 pub use session::{DialEvent, DialWatch, Established, Phases};
 pub use settings::{Settings, Starved};
 pub use signin::SignInGate;

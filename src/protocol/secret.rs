@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use zeroize::Zeroizing;
 
+pub(crate) use words::are_usual;
+
 /// A password or a token. It has no Debug, no Display and no serialised form; its memory is cleared when it is dropped.
 pub struct Secret(Arc<Zeroizing<String>>);
 

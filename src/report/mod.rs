@@ -4,6 +4,7 @@
 //! file, and one line of the registry below; [`Telling`] tells in it, of runs and scenarios, stored ones too. [`Output`]
 //! decides what is written where, and [`Progress`] what is shown while a run lasts.
 
+mod anonymize;
 mod attempt;
 mod comparison;
 mod diff;
@@ -21,6 +22,7 @@ mod words;
 
 use std::str::FromStr;
 
+pub use anonymize::Anonymizer;
 pub use attempt::attempt_line;
 pub use diff::{diff_json, diff_text};
 pub use explain::{Unexplained, counted_as, explain, explain_line, explain_text, explained_words};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::anonymize::AnonymizeArgs;
 use super::choices;
 use mailconn::report::Format;
 
@@ -24,4 +25,7 @@ pub struct OutputArgs {
     /// its threads
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub trace_events: Option<PathBuf>,
+    /// Whether names are replaced.
+    #[command(flatten)]
+    pub anonymize: AnonymizeArgs,
 }

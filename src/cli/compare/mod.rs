@@ -6,8 +6,9 @@ mod variants;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::anonymize::Anonymize;
 use super::args::{CompareArgs, ServerArgs, VariantArgs};
 use super::destinations::destinations;
 use super::harness::{Driven, Signals};
@@ -156,7 +157,9 @@ impl Compared {
             require_decision: args.require_decision,
             ..Policy::NONE
         };
-        let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
+        let anonymize = Anonymize::of(told.output.anonymize, &told.transcripts)?;
+        let destinations = destinations(&told.output, layout)?;
+        let reporting = Reporting { destinations, each: false, anonymize: anonymize.clone() };
         let ehlo = settings::ehlo(reach)?;
         let first = ways.first().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());
@@ -177,6 +180,10 @@ impl Compared {
             bound_us: args.bound.map(Micros::from),
             variants,
         };
+        let (start, policy) = anonymous(start, policy, &anonymize)?;
+        for (way, variant) in ways.iter_mut().zip(&start.variants) {
+            way.name.clone_from(&variant.name);
+        }
         let rounds = Rounds { variants: ways.len(), rounds: args.rounds, seed, pace, bound: args.bound };
         let terms = Terms { ehlo, transcripts: args.reporting.transcripts.transcript, args: args.reach };
         Ok(Self { start, rounds, ways, terms, reporting, policy, progress: args.reporting.progress, agreed: args.yes })
@@ -190,6 +197,17 @@ impl Compared {
         }
         Ok(self)
     }
+}
+
+/// How it begins and what it is judged by, as they are to be told.
+fn anonymous(start: ComparisonStart, policy: Policy, anonymize: &Anonymize) -> Result<(ComparisonStart, Policy)> {
+    let Some(names) = anonymize.anonymizer() else { return Ok((start, policy)) };
+    let begins = Event { seq: 0, at: Micros::ZERO, what: Box::new(start).into() };
+    let Some(Event { what: event::What::ComparisonStart(start), .. }) = names.event(Within::default(), &begins) else {
+        bail!("the names cannot be replaced; this is a defect of mailconn");
+    };
+    let gates = policy.gates.iter().map(|gate| names.measure(gate)).collect();
+    Ok((*start, Policy { gates, ..policy }))
 }
 
 /// The name of the one that the others are compared with.

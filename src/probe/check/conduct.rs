@@ -14,6 +14,7 @@ use crate::protocol::{
     Failure, FailureKind, ImapOperation, Job, MailConnector, Operation, Pop3Operation, Protocol, Settings,
     SmtpOperation, Stage,
 };
+use crate::report::Anonymizer;
 
 /// More than the events of any check: the thread that dials never waits for the one that reports.
 const EVENTS: usize = 256;
@@ -29,13 +30,14 @@ const INBOX: &str = "INBOX";
 const SESSION: SessionId = SessionId { connection: ConnectionId(0), number: 1 };
 
 /// Checks the server of `settings`. `tell` gets the check after each event, how long the event took, and the event;
-/// `stop` says whether to end early.
+/// `stop` says whether to end early. With `names`, others stand in what is told and returned; the header has them already.
 ///
 /// # Errors
 /// The check's thread cannot be started.
 pub fn check(
     header: CheckHeader,
     settings: Settings,
+    names: Option<&Anonymizer>,
     stop: impl Fn() -> Option<Stop>,
     mut tell: impl FnMut(&Check, Micros, &CheckEvent),
 ) -> io::Result<Check> {
@@ -63,6 +65,10 @@ pub fn check(
         }
         match told {
             Ok(Some((at, event))) => {
+                let event = match names {
+                    Some(names) => event.anonymous(names),
+                    None => event,
+                };
                 let took = check.see(at, &event);
                 tell(&check, took, &event);
             }

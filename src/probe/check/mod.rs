@@ -1,5 +1,6 @@
 //! A check: what one connection came to, step by step, from the name's resolution to the goodbye.
 
+mod anonymous;
 mod conduct;
 mod diagnostics;
 mod event;

@@ -123,7 +123,7 @@ static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// Whether a server may say that of its own accord: words of its trade and numbers, and nothing between them but what
 /// stands between words.
-pub(super) fn are_usual(text: &str) -> bool {
+pub(crate) fn are_usual(text: &str) -> bool {
     let lower = Zeroizing::new(text.to_ascii_lowercase());
     if WORDS.contains(lower.as_str()) {
         return true;
