@@ -2,6 +2,7 @@
 
 mod browser;
 mod html;
+mod schema;
 mod several;
 mod trace_events;
 

@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod sandbox;
 mod scenario;
+mod schema;
 mod secrets;
 mod settings;
 mod stderr;
@@ -59,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Report(args) => report::report(&args),
         Command::Diff(args) => diff::diff(&args),
+        Command::Schema(args) => schema::schema(args.name),
         Command::Completions(args) => generated::completions(args.shell),
         Command::Man(args) => generated::man(args.command.as_deref()),
     };

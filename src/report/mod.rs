@@ -14,6 +14,7 @@ mod model;
 mod output;
 mod progress;
 mod scenario;
+mod schema;
 mod verification;
 mod words;
 
@@ -28,6 +29,9 @@ pub(crate) use json::indented;
 pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
+pub use schema::{
+    comparison_schema, diff_schema, limits_schema, report_schema, run_schema, scenario_schema, verification_schema,
+};
 pub(crate) use table::grid::{labelled, paragraph, whole};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
