@@ -160,7 +160,7 @@ pub enum Command {
     /// Print the JSON Schema of what a command writes as JSON, or of a line of NDJSON
     ///
     /// It is of draft 2020-12 and allows more fields than it names: under one schema_version fields are added, and none is
-    /// renamed or taken away.
+    /// renamed or taken away. As in: check-jsonschema --schemafile run.schema.json run.json. The manual has the same as a page.
     #[command(before_help = examples::SCHEMA)]
     Schema(SchemaArgs),
     /// Print the completions of a shell, for it to load

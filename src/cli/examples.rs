@@ -70,7 +70,7 @@ pub const SCHEMA: &str = "\
 Examples:
   mailconn schema >run.schema.json
   mailconn schema ndjson >ndjson.schema.json
-  mailconn schema check | grep -q severity";
+  mailconn schema limits >limits.schema.json";
 
 pub const COMPLETIONS: &str = "\
 Examples:

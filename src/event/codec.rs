@@ -4,7 +4,7 @@
 //! told: in a file of this version it is a fault of the file, in a later one an addition that is passed over.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,7 +21,7 @@ use super::model::{
 use super::named::KNOWN;
 use super::probe::{ProbeStep, ServerGreeted};
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
-use super::wall::Wall;
+use super::wall::{Wall, wall_clock};
 use crate::allocator::{ConnectionId, SessionId};
 
 /// No line is longer, in bytes. In a file of version 2 a run's first one may be, which lists each worker and each task.
@@ -221,17 +221,6 @@ pub enum NotRead {
     /// Its fields contradict each other.
     #[error("{0}")]
     Odd(String),
-}
-
-/// The last second that RFC 3339 has digits for, since 1970: of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
-
-/// That moment by the wall clock, as lines write it; a moment after the year 9999 is told as its last second.
-#[must_use]
-pub fn wall_clock(started: SystemTime, at: Micros) -> String {
-    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
-    let time = started.checked_add(at.duration()).unwrap_or(last).min(last);
-    humantime::format_rfc3339_micros(time).to_string()
 }
 
 /// What a line belongs to, where a stream is of several.

@@ -19,7 +19,7 @@ mod stretches;
 mod wall;
 
 pub use ahead::Ahead;
-pub use codec::{Envelope, Event, LONGEST, NotRead, RunOf, TooLong, What, Within, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, RunOf, TooLong, What, Within, read, write};
 pub use comparison::*;
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
@@ -30,6 +30,7 @@ pub use scenario::*;
 pub use schema::schema;
 pub use stretches::{Listed, Stretches, TaskRole, WorkerRole};
 pub(crate) use wall::Wall;
+pub use wall::wall_clock;
 
 pub(crate) use named::OperationName;
 use named::fixed;

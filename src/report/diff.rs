@@ -107,6 +107,7 @@ pub(super) struct DiffShape<'a> {
 
 /// Something that came out otherwise.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Differs")]
 struct Outcome {
     /// Its name: `exit_code`, a finding, a failure.
     name: String,

@@ -239,7 +239,7 @@ pub(super) struct Document<'a> {
 
 /// How much was asked for: one of these, or none.
 #[derive(Default, Serialize, JsonSchema)]
-#[schemars(rename = "Asked")]
+#[schemars(rename = "AskedFor")]
 struct AskedShape {
     /// So many operations of each worker, or of each task.
     operations_per_worker: Option<u64>,

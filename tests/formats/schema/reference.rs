@@ -111,14 +111,21 @@ fn body(schema: &Value) -> String {
     }
     let parts = ["oneOf", "anyOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
     for part in parts {
-        let named = named(part);
-        if let Some(reference) = part["$ref"].as_str() {
-            writeln!(page, "- {}", link(reference)).unwrap();
-        } else if let Some(word) = part.get("const") {
-            writeln!(page, "- `{}`: {}", text(word), sentence(&part["description"]).trim_end()).unwrap();
-        } else {
-            write!(page, "\n{}{}\n{}", named, sentence(&part["description"]), table(part)).unwrap();
+        let (named, says, table) = (named(part), sentence(&part["description"]), table(part));
+        let is_in_one_line = table.is_empty();
+        if is_in_one_line && !page.lines().last().is_some_and(|line| line.starts_with("- ")) {
+            page.push('\n');
         }
+        match (part["$ref"].as_str(), part.get("const")) {
+            (Some(reference), _) if named.is_empty() => writeln!(page, "- {}", link(reference)),
+            (Some(reference), _) => {
+                writeln!(page, "- {named}{} Its fields are those of {}.", says.trim_end(), link(reference))
+            }
+            (None, Some(word)) => writeln!(page, "- `{}`: {}", text(word), says.trim_end()),
+            (None, None) if is_in_one_line => write!(page, "- {named}{says}"),
+            (None, None) => write!(page, "\n{named}{says}\n{table}"),
+        }
+        .unwrap();
     }
     if let Some(words) = schema["enum"].as_array() {
         let words: Vec<_> = words.iter().map(|word| format!("`{}`", text(word))).collect();
@@ -162,7 +169,14 @@ fn kind(schema: &Value) -> String {
         return all.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
     match &schema["type"] {
-        Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(" or "),
+        Value::Array(all) => {
+            let each = all.iter().map(|name| {
+                let mut schema = schema.clone();
+                schema["type"] = name.clone();
+                kind(&schema)
+            });
+            each.collect::<Vec<_>>().join(" or ")
+        }
         Value::String(name) => match &**name {
             "array" if schema.get("maxItems").is_some() => {
                 format!("{} of {}", schema["maxItems"], kind(&schema["items"]))
