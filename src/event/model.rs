@@ -15,16 +15,13 @@ use super::probe::Probe;
 use super::stretches::{Stretches, TaskRole, WorkerRole};
 use super::{OperationName, Wall, fixed};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{self, Answer, Failure, Phases, Protocol, TlsDetails};
+use crate::protocol::{Answer, Failure, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
 pub const SCHEMA_VERSION: u32 = 6;
 
 /// A word out of a fixed list. (Serde would take a plain `&'static str` for text that is borrowed from the line.)
 pub type Word = &'static str;
-
-/// A scenario's halves of an IMAP unit: to select, and to read what is selected.
-pub const HALVES: [&str; 2] = [protocol::SELECT.name, protocol::FETCH_SELECTED.name];
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,6 @@
 //! What has a name travels by its name: the one adapter between the enums and numbers of the rooms and JSON.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -12,11 +11,12 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::end::Severity;
-use super::model::{Dispose, Executor, HALVES, Lock, Tag, TaskId, Word, WorkerId};
+use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
+use super::operations::operations;
 use super::probe::{KeptBy, LimitKind, ProbePhase, Scope};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{
-    Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
+    Answer, Certificate, Failure, FailureKind, Mechanism, Protocol, Security, Stage, TlsDetails, Verb,
 };
 
 /// Stands in each sentence that a word of a fixed list is answered with if it is not in that: `"x" is no word …`.
@@ -180,19 +180,6 @@ impl Name for Tag {
 }
 
 reads!(Tag);
-
-/// Stands for an operation's name where a schema is made.
-pub(crate) struct OperationName;
-
-described! {
-    OperationName: "An operation, by its protocol's word for it; `select` and `fetch-selected` are a scenario's halves of one",
-    "enum": operations().collect::<BTreeSet<_>>()
-}
-
-/// Every operation's name.
-fn operations() -> impl Iterator<Item = &'static str> {
-    Protocol::ALL.into_iter().flat_map(Operation::all).map(Operation::name).chain(HALVES)
-}
 
 macro_rules! from_str {
     ($($type:ty)+) => {$(
