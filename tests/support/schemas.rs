@@ -137,8 +137,8 @@ fn lines(text: &str) {
         if *seen > LOOKED_AT {
             continue;
         }
-        // The last one may have been cut.
-        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        // The last one may have been cut, and a shell may have said something of its own.
+        let Ok(line @ Value::Object(_)) = serde_json::from_str(line) else { continue };
         match line["event"].as_str() {
             Some(event) if line.get("seq").is_some() => fits(event, &short(&line)),
             _ => fits("sandbox", &line),
