@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use mailconn::event::Micros;
 use mailconn::probe::{Check, CheckEvent, CheckHeader, Level, Phase, check_ends, check_json, check_step};
 use mailconn::protocol::{Capabilities, Certificate, Failure, FailureKind, Protocol, Security, Stage, TlsDetails};
+use mailconn::report::Layout;
 
 fn check(protocol: Protocol, security: Security) -> Check {
     Check::new(CheckHeader {
@@ -166,7 +167,7 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_nobody_verified() {
         let diagnostics: Vec<_> =
             check.diagnostics().iter().map(|diagnostic| (diagnostic.id, diagnostic.level)).collect();
         assert_eq!(diagnostics, Vec::from_iter(found), "{said}");
-        let shown = check_step(&check, Micros::ZERO, &secured);
+        let shown = check_step(Layout::PLAIN, &check, Micros::ZERO, &secured);
         assert!(shown.contains(said), "{said:?} is missing: {shown}");
         assert!(shown.contains("mx4.example.org, 2 more, from CN=Some"), "{shown}");
     }
@@ -198,7 +199,7 @@ fn the_conclusion_is_a_runs_and_the_text_says_it() {
         let mut check = seen(check(Protocol::Imap, Security::Tls), steps);
         check.interrupted = interrupted;
         assert_eq!(check.conclusion().exit_code(), code);
-        assert!(check_ends(&check).contains(said), "{}", check_ends(&check));
+        assert!(check_ends(Layout::PLAIN, &check).contains(said), "{}", check_ends(Layout::PLAIN, &check));
     }
 }
 
@@ -218,7 +219,7 @@ fn a_step_is_shown_in_columns_that_stand_still() {
     ];
     for (at, happened) in steps {
         let took = check.see(Duration::from_millis(at), &happened);
-        shown += &check_step(&check, took, &happened);
+        shown += &check_step(Layout::PLAIN, &check, took, &happened);
     }
     let mut lines = shown.lines();
     assert_eq!(lines.next(), Some("resolve     3.00 ms  2001:db8::7, 192.0.2.7"));
@@ -240,7 +241,7 @@ fn a_dial_that_begins_anew_speaks_of_starttls_only_where_there_was_one() {
         let (mut check, mut shown) = (check(Protocol::Imap, security), String::new());
         for happened in [offers("IMAP4rev1"), CheckEvent::SigningIn("XOAUTH2"), offers("IMAP4rev1")] {
             let took = check.see(Duration::ZERO, &happened);
-            shown += &check_step(&check, took, &happened);
+            shown += &check_step(Layout::PLAIN, &check, took, &happened);
         }
         shown
     };

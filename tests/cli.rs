@@ -4,6 +4,7 @@ mod bytes;
 mod check;
 mod claims;
 mod closes;
+mod config;
 mod connections;
 mod cures;
 mod endings;

@@ -1,6 +1,7 @@
 //! Reports for other readers than a person at a terminal: several at once, pages, traces.
 
 mod browser;
+mod color;
 mod html;
 mod schema;
 mod several;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::unconfigured;
+
 /// Commands that are not run here: one is what runs this test, one takes long and is run by hand.
 const EXCEPTED: [&str; 2] = ["scripts/test", "scripts/bench"];
 
@@ -40,11 +42,11 @@ fn every_command_of_the_readme_runs_and_exits_as_it_says() {
             .replace("cargo run --release --", "mailconn")
             .replace("scripts/servers", &format!("{root}/scripts/servers"))
             .replace("/tmp/mailconn-readme", &format!("{}/servers", folder.path().display()));
-        let output = Command::new("bash")
+        let output = unconfigured(&mut Command::new("bash"))
             .args(["-c", &line])
             .current_dir(folder.path())
             .env("PATH", &path)
-            .env_remove("MAILCONN_SERVER")
+            .env("HOME", folder.path())
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailconn::figures::Tally;
-use mailconn::report::{Format, Output, Progress, ProgressKind, Unwritable};
+use mailconn::report::{Format, Layout, Output, Progress, ProgressKind, Unwritable};
 use serde_json::{Value, json};
 
 use crate::cli::process::of_kind;
@@ -223,7 +223,7 @@ mod table {
             let file = bytes(&run.file());
             let report = tool::begun(&file);
             let each = tool::told(&file, true, None);
-            let tables = [Some(20), Some(0)].map(|rows| mailconn::report::table(&report, rows));
+            let tables = [Some(20), Some(0)].map(|rows| mailconn::report::table(Layout::PLAIN, &report, rows));
             for text in tables.iter().chain([&each]) {
                 for line in text.lines() {
                     assert!(width(line) <= 80, "{} columns: {line}", width(line));
@@ -743,6 +743,19 @@ mod progress {
         progress.finish();
         progress.update(&Tally { operations: 2_000, failed: 3, open: 0 });
         assert_eq!(sink.text(), text, "nothing comes after the end");
+    }
+
+    #[test]
+    fn of_several_runs_a_plain_line_tells_what_is_over_and_none_how_far_one_has_come() {
+        let sink = Sink::default();
+        let mut progress = Progress::lines(Box::new(sink.clone()), Duration::ZERO, None);
+        progress.begin("warm-up, use-main".to_owned(), Some(8), None);
+        progress.update(&Tally { operations: 8, failed: 0, open: 0 });
+        progress.begin("round 1 of 8, use-main".to_owned(), Some(8), Some("warm-up is over, about 3s left".to_owned()));
+        progress.update(&Tally { operations: 2, failed: 0, open: 1 });
+        progress.finish();
+        let text = sink.text();
+        assert!(text.ends_with(": warm-up is over, about 3s left\n") && text.lines().count() == 1, "{text}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The command line, close to its flags. What they mean together is settled in `settings.rs`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::schema::SchemaOf;
@@ -15,6 +16,7 @@ use mailconn::scenario::grammar;
 
 mod choices;
 mod compare;
+mod conflicts;
 mod gates;
 mod limits;
 mod output;
@@ -24,10 +26,11 @@ mod times;
 mod work;
 
 pub use compare::{Common, CompareArgs, VariantArgs};
+pub use conflicts::exclude_each_other;
 pub use gates::{BaselineArgs, GateArgs, are_of_runs};
 pub use limits::LimitsArgs;
 pub use output::OutputArgs;
-pub use reach::{ServerArgs, SignInArgs, TlsArgs, TranscriptArgs};
+pub use reach::{ServerArgs, ShapeArgs, SignInArgs, TlsArgs, TranscriptArgs};
 pub use reporting::ReportingArgs;
 use times::{duration, positive, round_trip};
 pub use work::WorkArgs;
@@ -46,9 +49,25 @@ const TEXT_OR_JSON: &[Format] = &[Format::Table, Format::Json];
     after_help = exit::HELP
 )]
 pub struct Cli {
+    /// Read the named servers (--server @NAME) and the defaults of the commands that dial from FILE [default:
+    /// $MAILCONN_CONFIG, else ~/.config/mailconn/config.toml]
+    ///
+    /// XDG_CONFIG_HOME is used where it is set. mailconn explain settings says what can stand there, and shows what does.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Whether text on standard output is in colour: auto if it is a terminal; NO_COLOR and CLICOLOR_FORCE are heeded
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Report"
+    )]
+    pub color: ColorChoice,
 }
 
 /// The subcommands.
@@ -148,7 +167,7 @@ pub enum Command {
     ///
     /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
     /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about, ci the lines for a
-    /// build on GitHub, GitLab or Kubernetes. Without a word, it lists all words. Nothing is dialled.
+    /// build on GitHub, GitLab or Kubernetes, settings what is configured, and where. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.
@@ -201,9 +220,10 @@ pub struct ExplainArgs {
     /// The word to explain, in upper or lower case; or, in quotes, a line that a server sent
     #[arg(value_name = "WORD|LINE", allow_hyphen_values = true)]
     pub word: Option<String>,
-    /// With metrics, those with this in their name, as in mailconn explain metrics service
-    #[arg(value_name = "PART")]
-    pub part: Option<String>,
+    /// With metrics, those with this in their name, as in mailconn explain metrics service; with settings, a command and its
+    /// flags, as in mailconn explain settings run --server @work
+    #[arg(value_name = "PART", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<OsString>,
     /// The protocol of the line
     #[arg(long, value_parser = ["imap", "smtp", "pop3"])]
     pub protocol: Option<String>,
@@ -290,8 +310,8 @@ pub struct SandboxArgs {
 /// The flags of `mailconn check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtps and so on
-    /// [default: $MAILCONN_SERVER, else sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtps and so on;
+    /// or @NAME, a server of config.toml [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(value_name = "URL")]
@@ -415,8 +435,9 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "ADDRESS", help_heading = "Work")]
     pub to: Option<String>,
 
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtp and so on
-    /// [default: $MAILCONN_SERVER, else the sandbox, by the first protocol that the scenario names]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtp and so on;
+    /// or @NAME, a server of config.toml [default: $MAILCONN_SERVER, else the sandbox, by the first protocol that the
+    /// scenario names]
     #[arg(long, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
     /// How to reach it.
@@ -458,8 +479,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Work")]
     pub seed: Option<u64>,
 
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
-    /// sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox; or @NAME, a server of
+    /// config.toml [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(long, value_name = "URL", help_heading = "Server")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use humantime::format_duration;
 
 use super::args::CheckArgs;
 use super::interrupt::Interrupts;
@@ -14,7 +15,7 @@ use super::target::Target;
 use super::writer::{self, Writer};
 use mailconn::probe::{self, CheckHeader, Stop};
 use mailconn::protocol::{self, Credentials, Transcripts};
-use mailconn::report::{Format, Output};
+use mailconn::report::{Format, Layout, Output};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::Control;
 
@@ -22,7 +23,7 @@ use mailconn::workload::Control;
 ///
 /// # Errors
 /// Nothing could be checked, or the report could not be written: one line.
-pub fn check(args: &CheckArgs) -> Result<u8> {
+pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
     let server = settings::server(args.url.as_deref(), "URL", &args.reach)?;
     let ehlo = settings::ehlo(&args.reach)?;
     let connect_timeout = settings::connect_timeout(&args.reach, server.protocol());
@@ -36,11 +37,13 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         stderr::complain(stderr::UNVERIFIED);
     }
     let endpoint = &account.endpoint;
+    let far = args.reach.shape.rtt.filter(|rtt| !rtt.is_zero());
+    let far = far.map_or_else(String::new, |rtt| format!(", rtt {}", format_duration(rtt)));
     let header = CheckHeader {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id,
         started: SystemTime::now(),
-        server: if sandbox.is_some() { format!("{name} ({endpoint})") } else { name },
+        server: if sandbox.is_some() { format!("{name} ({endpoint}{far})") } else { name },
         protocol: endpoint.protocol,
         security: endpoint.security,
         signs_in: endpoint.signs_in(),
@@ -50,7 +53,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
     let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
     if let Some(screen) = &mut screen {
-        screen.show(&probe::check_begins(&header));
+        screen.show(&probe::check_begins(layout, &header));
     }
     let settings = protocol::Settings {
         connect_timeout,
@@ -63,13 +66,13 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     let stop = || control.interrupted().map(|since| Stop { since, signal: control.signal() });
     let check = probe::check(header, settings, stop, |check, took, event| {
         if let Some(screen) = &mut screen {
-            screen.show(&probe::check_step(check, took, event));
+            screen.show(&probe::check_step(layout, check, took, event));
         }
     });
     let check = check.context("starting the check's thread")?;
     match screen {
         Some(mut screen) => {
-            screen.show(&probe::check_ends(&check));
+            screen.show(&probe::check_ends(layout, &check));
             screen.close()?;
         }
         None => {

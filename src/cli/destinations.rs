@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::args::OutputArgs;
 use super::stored::identity;
-use mailconn::report::{Format, Output};
+use mailconn::report::{Format, Layout, Output};
 
 /// A report in one form, for one place.
 #[derive(Clone, Debug)]
@@ -15,22 +15,28 @@ pub struct Destination {
     pub format: Format,
     /// The place.
     pub output: Output,
+    /// How text for people is laid out there.
+    pub layout: Layout,
 }
 
-/// The destinations that those flags name; standard output if they name none.
+/// The destinations that those flags name; standard output, whose layout is given, if they name none.
 ///
 /// # Errors
 /// One cannot be written, or is named twice; or an ending stands for no form.
-pub fn destinations(args: &OutputArgs) -> Result<Vec<Destination>> {
+pub fn destinations(args: &OutputArgs, layout: Layout) -> Result<Vec<Destination>> {
+    let destination = |format, output| {
+        let layout = if output == Output::Stdout { layout } else { Layout::PLAIN };
+        Destination { format, output, layout }
+    };
     let mut all = Vec::with_capacity(args.output.len() + 1);
     for file in &args.output {
-        all.push(Destination { format: form_of(file, args)?, output: writable(file)? });
+        all.push(destination(form_of(file, args)?, writable(file)?));
     }
     if all.is_empty() {
-        all.push(Destination { format: args.format.unwrap_or(Format::Table), output: Output::Stdout });
+        all.push(destination(args.format.unwrap_or(Format::Table), Output::Stdout));
     }
     if let Some(file) = &args.trace_events {
-        all.push(Destination { format: Format::TraceEvents, output: writable(file)? });
+        all.push(destination(Format::TraceEvents, writable(file)?));
     }
     named_once(&all)?;
     Ok(all)

@@ -4,16 +4,17 @@ mod told;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use super::args::LimitsArgs;
 use super::destinations::destinations;
 use super::harness::{Harness, Room, Signals};
+use super::providers::{ensure_agreed, provider};
 use super::settings::{self, Reach, Reporting, Server};
 use super::teller::Teller;
 use mailconn::event::{Policy, Probe, Within};
 use mailconn::probe::{self, Budget};
-use mailconn::report::known::{self, Known};
+use mailconn::report::Layout;
 use mailconn::sandbox::Maildrops;
 use told::{Attempts, tell_budget};
 
@@ -28,20 +29,14 @@ const MOST: usize = 1000;
 ///
 /// # Errors
 /// Nothing could be probed, or the report could not be written: one line.
-pub fn limits(args: LimitsArgs) -> Result<u8> {
+pub fn limits(args: LimitsArgs, layout: Layout) -> Result<u8> {
     let server = settings::unsigned(args.url.as_deref(), "URL", &args.reach)?;
     let probe = probe(&args, &server)?;
     let provider = provider(&server);
-    if let Some(known) = provider.filter(|known| known.needs_yes() && !args.yes) {
-        bail!(
-            "{} is known to block accounts for what looks unusual, as a probe may; add --yes if the account is one that can \
-             be without mail for a while",
-            known.name
-        );
-    }
+    ensure_agreed(&server, args.yes, "a probe")?;
     let told = args.reporting;
     let policy = Policy { need: args.need, ..settings::policy(&told.fail_on, &told.gates)? };
-    let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
+    let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
     let ehlo = settings::ehlo(&args.reach)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });
     // What is refused asks for no secret.
@@ -69,14 +64,6 @@ pub fn limits(args: LimitsArgs) -> Result<u8> {
         probe::limits(probe, account, setup, &signals.control, source, audience)
     })?;
     signals.conclude(teller, driven)
-}
-
-/// The provider, if its host is known.
-fn provider(server: &Server) -> Option<&'static Known> {
-    match server {
-        Server::Sandbox { .. } => None,
-        Server::Real { endpoint, .. } => known::by_host(&endpoint.host),
-    }
 }
 
 /// What is asked of the server.

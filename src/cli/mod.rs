@@ -4,6 +4,8 @@ mod args;
 mod baseline;
 mod check;
 mod compare;
+mod complaint;
+mod config;
 mod descriptors;
 mod destinations;
 mod diff;
@@ -16,6 +18,7 @@ mod harness;
 mod interrupt;
 mod limits;
 mod operations;
+mod providers;
 mod report;
 mod run;
 mod sandbox;
@@ -27,51 +30,63 @@ mod stderr;
 mod stored;
 mod target;
 mod teller;
+mod terminal;
 mod testimony;
 mod verify;
 mod work;
 mod workers;
 mod writer;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 
 use args::{Cli, Command};
-use stderr::{complain, escaped, say};
+use config::{Invocation, position_of_command};
+use stderr::{complain, say};
 
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn run() -> ExitCode {
     interrupt::shield();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return not_understood(error),
+    let invocation = match Invocation::new(std::env::args_os().collect()) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            return ExitCode::from(exit::USAGE);
+        }
     };
+    let cli = match invocation.parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(error, &invocation),
+    };
+    let layout = terminal::layout(cli.color);
     let code = match cli.command {
-        Command::Run(args) => run::run(*args),
+        Command::Run(args) => run::run(*args, layout),
         Command::Sandbox(args) => sandbox::serve(&args),
-        Command::Check(args) => check::check(&args),
-        Command::Limits(args) => limits::limits(*args),
-        Command::Compare(args) => compare::compare(*args),
-        Command::Explain(args) => explain::explain(&args),
-        Command::Scenario(args) => scenario::scenario(&args),
-        Command::Verify(args) => verify::verify(&args),
-        Command::Report(args) => report::report(&args),
-        Command::Diff(args) => diff::diff(&args),
+        Command::Check(args) => check::check(&args, layout),
+        Command::Limits(args) => limits::limits(*args, layout),
+        Command::Compare(args) => compare::compare(*args, layout),
+        Command::Explain(args) => explain::explain(&args, cli.config.as_deref()),
+        Command::Scenario(args) => scenario::scenario(&args, layout),
+        Command::Verify(args) => verify::verify(&args, layout),
+        Command::Report(args) => report::report(&args, layout),
+        Command::Diff(args) => diff::diff(&args, layout),
         Command::Schema(args) => schema::schema(args.name),
         Command::Completions(args) => generated::completions(args.shell),
         Command::Man(args) => generated::man(args.command.as_deref()),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        complain(&without_passwords(format!("{error:#}")));
+        let said = invocation.with_sources(&format!("{error:#}"));
+        complain(&complaint::without_passwords(said, &invocation.words()));
         exit::USAGE
     }))
 }
 
 /// Help and version are results; anything else is one line that says what is wrong.
-fn not_understood(mut error: clap::Error) -> ExitCode {
+fn not_understood(error: clap::Error, invocation: &Invocation) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed stdout is no error of its own.
@@ -83,24 +98,17 @@ fn not_understood(mut error: clap::Error) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
         _ => {
-            escape_values(&mut error);
-            let text = error.to_string();
+            let said = complaint::of_the_parser(error, &invocation.words());
             let command = subcommand();
             let help =
                 command.as_ref().map_or_else(|| "mailconn --help".to_owned(), |it| format!("mailconn {it} --help"));
-            if text.contains("://") && arguments().any(|argument| userinfo(&argument).is_some()) {
-                let named = if matches!(command.as_deref(), Some("check" | "limits")) {
-                    "by its URL"
-                } else {
-                    "with --server URL"
-                };
-                complain(&format!("a server is named {named}, and a password never belongs in it; see {help}"));
-                return ExitCode::from(exit::USAGE);
-            }
-            let text = without_passwords(without_values_of_secrets(text));
-            let said = text.split("\n\nUsage:").next().unwrap_or(&text);
-            let said = said.split("\n\nFor more information").next().unwrap_or(said);
-            let said = one_line(said.strip_prefix("error: ").unwrap_or(said));
+            let said = if said.contains("://") && complaint::name_a_user(std::env::args_os()) {
+                let by_place = matches!(command.as_deref(), Some("check" | "limits"));
+                let named = if by_place { "by its URL" } else { "with --server URL" };
+                format!("a server is named {named}, and a password never belongs in it")
+            } else {
+                invocation.with_sources(&said)
+            };
             complain(&format!("{said}; see {help}"));
             ExitCode::from(exit::USAGE)
         }
@@ -109,70 +117,7 @@ fn not_understood(mut error: clap::Error) -> ExitCode {
 
 /// The subcommand that was meant, if it is one.
 fn subcommand() -> Option<String> {
-    let known = Cli::command();
-    arguments().next().filter(|argument| known.find_subcommand(argument).is_some())
-}
-
-/// Escapes the values that a message of clap's repeats: clap would leave some out, and has lines of its own.
-fn escape_values(error: &mut clap::Error) {
-    let strings = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(value) => Some((kind, ContextValue::String(escaped(value)))),
-        _ => None,
-    });
-    for (kind, value) in strings.collect::<Vec<_>>() {
-        error.insert(kind, value);
-    }
-}
-
-fn arguments() -> impl Iterator<Item = String> {
-    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
-}
-
-/// What stands before the host in an argument that is or holds a URL, or was to be one: a password, perhaps.
-fn userinfo(argument: &str) -> Option<&str> {
-    let rest = match argument.split_once("://") {
-        Some((_, rest)) => rest,
-        None if argument.starts_with('-') => argument.split_once('=')?.1,
-        None => argument,
-    };
-    rest.rsplit_once('@').map(|(userinfo, _)| userinfo)
-}
-
-/// No complaint repeats a password out of a URL, whatever flag or variable it was given to.
-fn without_passwords(mut text: String) -> String {
-    let server = std::env::var_os(settings::SERVER).map(|url| url.to_string_lossy().into_owned());
-    for argument in arguments().chain(server) {
-        if let Some(userinfo) = userinfo(&argument).filter(|userinfo| userinfo.contains(':')) {
-            for written in [userinfo, &userinfo.escape_debug().to_string(), &escaped(userinfo)] {
-                text = text.replace(written, "…");
-            }
-        }
-    }
-    text
-}
-
-/// Nor a value where none belongs, if its flag sounds like a secret's: `--password-stdin=…`, `--password-stdin …`.
-fn without_values_of_secrets(mut text: String) -> String {
-    let is_secret = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        ["pass", "pasw", "token", "secret"].iter().any(|word| name.contains(word))
-    };
-    let mut behind_secret = false;
-    for argument in arguments() {
-        let value = match argument.split_once('=') {
-            Some((name, value)) if is_secret(name) => Some(value),
-            _ => behind_secret.then_some(argument.as_str()),
-        };
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            for value in [value, &escaped(value)] {
-                text = text.replace(&format!("'{value}'"), "'…'").replace(&format!("={value}'"), "=…'");
-            }
-        }
-        behind_secret = argument.starts_with('-') && is_secret(&argument);
-    }
-    text
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let word = position_of_command(&words).and_then(|at| words[at].to_str())?;
+    Cli::command().find_subcommand(word).map(|command| command.get_name().to_owned())
 }

@@ -13,7 +13,7 @@ use super::settings;
 use super::stored::{gates_fit, identity, open};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
 use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
-use mailconn::report::{ComparisonReport, Format, Output, RunReport, ScenarioReport, Telling, Told};
+use mailconn::report::{ComparisonReport, Format, Layout, Output, RunReport, ScenarioReport, Telling, Told};
 
 /// What failed, if the report could not be written.
 const WRITING: &str = "writing the report";
@@ -24,8 +24,8 @@ const WRITING: &str = "writing the report";
 ///
 /// # Errors
 /// A file cannot be read, or is neither a run's nor a scenario's, or the report could not be written: one line.
-pub fn report(args: &ReportArgs) -> Result<u8> {
-    let destinations = destinations::destinations(&args.output)?;
+pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
+    let destinations = destinations::destinations(&args.output, layout)?;
     let aside = !destinations::are_seen(&destinations);
     ensure!(
         !args.each || destinations::include(&destinations, Format::Table),
@@ -47,7 +47,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
     let baseline = BaselineFile::read(args.baseline.baseline.as_deref(), new.gates.as_deref().unwrap_or_default())?;
     let tellings = destinations.into_iter().map(|it| OneRetelling {
-        telling: it.format.telling(args.each),
+        telling: it.format.telling(args.each, it.layout),
         output: it.output,
         out: None,
         written: Ok(()),

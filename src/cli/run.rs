@@ -14,7 +14,7 @@ use super::teller::Teller;
 use super::work::Work;
 use mailconn::event::{Asked, Policy, Within};
 use mailconn::protocol::Security;
-use mailconn::report::{Format, Progress, ProgressKind};
+use mailconn::report::{Format, Layout, Progress, ProgressKind};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Setup};
 
@@ -22,8 +22,8 @@ use mailconn::workload::{self, Setup};
 ///
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
-pub fn run(args: RunArgs) -> Result<u8> {
-    let Settings { work, reach, reporting, policy, progress } = Settings::resolve(args)?;
+pub fn run(args: RunArgs, layout: Layout) -> Result<u8> {
+    let Settings { work, reach, reporting, policy, progress } = Settings::resolve(args, layout)?;
     reach.server.warn();
     let (harness, connector) = work.set_up(reach)?;
     let signals = Signals::listen()?;
@@ -54,8 +54,8 @@ struct Settings {
 
 impl Settings {
     /// Resolves the flags and the environment: nothing is dialled yet.
-    fn resolve(args: RunArgs) -> Result<Self> {
-        let destinations = destinations::destinations(&args.reporting.output)?;
+    fn resolve(args: RunArgs, layout: Layout) -> Result<Self> {
+        let destinations = destinations::destinations(&args.reporting.output, layout)?;
         ensure!(
             !args.each || destinations::include(&destinations, Format::Table),
             "--each lists operations above the table; --format ndjson holds every operation, --format json none"

@@ -25,7 +25,7 @@ use super::testimony;
 use mailconn::event::{self, Event, Policy, What, Within};
 use mailconn::judge::first_of;
 use mailconn::protocol::{self, Credentials, EhloName, MailConnector, Protocol, Secret, Stationery, Transcripts};
-use mailconn::report::{Output, ScenarioReport, Told};
+use mailconn::report::{Layout, Output, ScenarioReport, Told};
 use mailconn::sandbox::{self, Maildrops, Sandbox};
 use mailconn::scenario::{ClientSetup, Faults, Script, ServerFault, SessionFault, Setup, perform};
 use mailconn::workload::Control;
@@ -46,7 +46,7 @@ const MAILDROPS: Maildrops = Maildrops::Shared;
 ///
 /// # Errors
 /// A scenario cannot be read, or nothing could be run, or the report could not be written: one line.
-pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
+pub fn scenario(args: &ScenarioArgs, layout: Layout) -> Result<u8> {
     if args.list {
         let list = shipped::list(io::stdout().is_terminal());
         Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
@@ -56,7 +56,7 @@ pub fn scenario(args: &ScenarioArgs) -> Result<u8> {
     if let Some(gate) = first_that_compares(&policy.gates) {
         bail!("{gate:?} compares runs, and a scenario is none; leave it out");
     }
-    let destinations = destinations(&args.output)?;
+    let destinations = destinations(&args.output, layout)?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;
     let in_the_box = matches!(server, Server::Sandbox { .. });

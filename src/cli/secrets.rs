@@ -29,7 +29,7 @@ use super::stderr;
 use mailconn::protocol::{Credentials, Secret, Tokens};
 
 /// The environment variable that holds the password.
-const PASSWORD: &str = "MAILCONN_PASSWORD";
+pub const PASSWORD: &str = "MAILCONN_PASSWORD";
 /// No password or token is longer than this.
 const LONGEST: usize = 64 * 1024;
 /// How soon the end of a command is noticed that has closed its output, or has left it to a process of its own.

@@ -18,9 +18,6 @@ use mailconn::protocol::{
 };
 use mailconn::sandbox::{Like, Limit, Maildrops};
 
-/// The environment variable that names the server.
-pub const SERVER: &str = "MAILCONN_SERVER";
-
 /// How to reach the server, and how long anything may take there.
 pub struct Reach {
     /// Whom to dial.
@@ -267,7 +264,7 @@ pub fn ehlo(args: &ServerArgs) -> Result<EhloName> {
     Ok(EhloName::Name(name.clone()))
 }
 
-/// Whom to dial: the server of that address, else the environment's, else the sandbox. `flag` is how the address is given.
+/// Whom to dial: the server of that address, else the sandbox. `flag` is how the address is given.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
@@ -284,7 +281,7 @@ pub fn server_speaking(usual: Protocol, url: Option<&str>, flag: &'static str, a
     named(usual, url, flag, args)?.signed_in(args)
 }
 
-/// The server of that address, else the environment's, else the sandbox, before anybody was asked for a secret.
+/// The server of that address, else the sandbox, before anybody was asked for a secret.
 ///
 /// # Errors
 /// One line: what is wrong, and the cure.
@@ -305,18 +302,11 @@ fn holds_for(limit: &Limit, spoken: Protocol) -> bool {
 }
 
 fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Result<Server> {
-    let from_environment = || {
-        let url = std::env::var_os(SERVER).filter(|url| !url.is_empty());
-        url.map(|url| url.into_string().ok().with_context(|| format!("{SERVER} is not UTF-8 text"))).transpose()
-    };
-    let (url, named_by) = match url {
-        Some(url) => (url.to_owned(), flag),
-        None => from_environment()?.map_or_else(|| ("sandbox".to_owned(), "sandbox"), |url| (url, SERVER)),
-    };
+    let url = url.unwrap_or("sandbox");
     match url.strip_prefix("sandbox") {
         Some("") if usual != Protocol::Imap => return sandbox(usual.name(), &format!("{url}+{}", usual.name()), args),
-        Some("") => return sandbox("imap", &url, args),
-        Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], &url, args),
+        Some("") => return sandbox("imap", url, args),
+        Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], url, args),
         _ => {}
     }
     let shapes = [
@@ -327,15 +317,15 @@ fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerAr
         ("--sandbox-latency", args.shape.sandbox_latency.is_some()),
         ("--rtt", args.shape.rtt.is_some()),
     ];
-    if let Some((flag, _)) = shapes.into_iter().find(|(_, given)| *given) {
-        bail!("{flag} shapes the sandbox, but {named_by} names a real server; leave one out");
+    if let Some((shape, _)) = shapes.into_iter().find(|(_, given)| *given) {
+        bail!("{shape} shapes the sandbox, but {flag} names a real server; leave one out");
     }
     let force = match (args.starttls, args.plaintext) {
         (true, _) => Some(Security::StartTls),
         (_, true) => Some(Security::Plain),
         _ => None,
     };
-    let endpoint = Endpoint::parse(&url, force).context(named_by)?;
+    let endpoint = Endpoint::parse(url, force).context(flag)?;
     let family = family(args);
     if let (Some(family), Ok(address)) = (family, endpoint.host.parse()) {
         ensure!(

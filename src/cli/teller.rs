@@ -45,8 +45,8 @@ impl Teller {
     pub fn begin(reporting: Reporting, control: &Arc<Control>) -> Result<Self> {
         let Reporting { destinations, each } = reporting;
         let aside = !are_seen(&destinations);
-        let begin = |Destination { format, output }| {
-            let telling = format.telling(each);
+        let begin = |Destination { format, output, layout }| {
+            let telling = format.telling(each, layout);
             let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
             let out = out.transpose().context("opening the report")?;
             Ok(OneTelling { telling, output, out, failed: None })

@@ -10,13 +10,13 @@ use super::stored::{gates_fit, open};
 use super::{dovecot_log, settings};
 use mailconn::event::What;
 use mailconn::judge::{AgainstLog, LoggedSession, OurSessions, Passing, Stored, Verification};
-use mailconn::report::{Format, Output, verification_json, verification_text};
+use mailconn::report::{Format, Layout, Output, verification_json, verification_text};
 
 /// Checks the file, tells, and says with what code to exit.
 ///
 /// # Errors
 /// It cannot be read, or is neither a run's file nor a scenario's, or the report could not be written: one line.
-pub fn verify(args: &VerifyArgs) -> Result<u8> {
+pub fn verify(args: &VerifyArgs, layout: Layout) -> Result<u8> {
     let of_stdin = [Some(&args.trace), args.baseline.baseline.as_ref()].into_iter().flatten();
     ensure!(of_stdin.filter(|file| file.as_os_str() == "-").count() <= 1, "- is standard input, and can be read once");
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
@@ -54,7 +54,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let verification = Verification::of(stored, &new, log);
     let bytes = match args.format == Format::Json {
         true => verification_json(&verification),
-        false => verification_text(&verification).into_bytes(),
+        false => verification_text(layout, &verification).into_bytes(),
     };
     Output::Stdout.write_whole(&bytes).context("writing the report")?;
     Ok(verification.exit_code())

@@ -67,8 +67,12 @@ pub fn conduct<E>(
         let seed = seed_of(rounds.seed, round);
         for (place, variant) in order(rounds.seed, rounds.variants, round).into_iter().enumerate() {
             let is_first = round == WARM_UP && place == 0;
-            if !control.rest(if is_first { Duration::ZERO } else { rounds.pace }) {
-                return Ok(Some(Halt { why: WhyStopped::Signal, variant: None, round }));
+            let halt = |why| Ok(Some(Halt { why, variant: None, round }));
+            if !control.rest(if is_first { Duration::ZERO } else { bound.part_of(rounds.pace) }) {
+                return halt(WhyStopped::Signal);
+            }
+            if bound.is_over() {
+                return halt(WhyStopped::Time);
             }
             let turn = Turn { variant, round, place, seed, until: bound.until };
             if let Some(why) = run(turn)? {

@@ -40,6 +40,15 @@ impl Bound {
         Self { until: bound.and_then(|bound| now.checked_add(bound)), longest: Duration::ZERO }
     }
 
+    /// As much of that time as is left.
+    pub(super) fn part_of(&self, time: Duration) -> Duration {
+        self.until.map_or(time, |until| time.min(until.saturating_duration_since(Instant::now())))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     pub(super) fn saw(&mut self, round: Duration) {
         self.longest = self.longest.max(round);
     }

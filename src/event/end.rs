@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::micros::Micros;
-use super::probe::Limits;
+use super::probe::LimitsFound;
 use crate::allocator::Mode;
 
 /// The run is over: what it came to.
@@ -53,7 +53,7 @@ pub struct RunEnd {
     pub gates: Vec<Gated>,
     /// What a probe found out; missing in what is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<Box<Limits>>,
+    pub limits: Option<Box<LimitsFound>>,
     /// What was checked.
     pub verdict: Proof,
     /// What the exit code was decided by.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
 use super::operations::operations;
-use super::probe::{KeptBy, LimitKind, ProbePhase, Scope};
+use super::probe::{KeptBy, LimitKind, LimitScope, ProbePhase};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{
     Answer, Certificate, Failure, FailureKind, Mechanism, Protocol, Security, Stage, TlsDetails, Verb,
@@ -106,7 +106,7 @@ words! {
     ProbePhase: Self::ALL, "What a step of a probe does";
     LimitKind: Self::ALL, "What a limit counts: connections at once, connections or sign-ins in a time, or one of the two";
     KeptBy: Self::ALL, "How a server keeps its limit";
-    Scope: Self::ALL, "Whose connections a limit counts together";
+    LimitScope: Self::ALL, "Whose connections a limit counts together";
 }
 
 macro_rules! numbered {

@@ -103,12 +103,13 @@ pub struct ServerGreeted {
 
 /// What a probe found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Limits {
+pub struct LimitsFound {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`. False where the server
     /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
     pub answered: bool,
     /// The most connections that were open at once while it counted: the limit, if one was met. Where the server ended others
-    /// for the newest, those that it had left open before the newest came.
+    /// for the newest, those that it had left open before the newest came; where it let the newest in and ended that one a moment
+    /// later, those that it left open.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
@@ -120,9 +121,11 @@ pub struct Limits {
     pub release: Option<Release>,
     /// The same after a close without a goodbye.
     pub bare_close: Option<Release>,
-    /// Sessions that the server ended while the probe held them; none that it closed itself.
+    /// Sessions that the server ended while the probe held them; none that it closed itself, and none that the server let in
+    /// beyond the limit and ended a moment later.
     pub ended: usize,
-    /// The session that did not answer in time, or not in its protocol, when it was looked at, or whose command was refused:
+    /// The session that did not answer in time, not in its protocol, or not before the probe was interrupted, when it was looked
+    /// at, or whose command was refused:
     /// nobody knows whether the server still serves it, so that the probe ended there. Null if all were served.
     pub silent: Option<SessionId>,
     /// Why the probe ended before its question was answered.
@@ -137,7 +140,7 @@ pub struct LimitMet {
     /// How the server keeps it.
     pub kept_by: KeptBy,
     /// What it can be counted for, as far as it can be known.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<LimitScope>,
     /// At which stage of the dial; null where the server ended an open session.
     pub stage: Option<Stage>,
     /// The refusal; null where there was none.
@@ -210,7 +213,7 @@ impl KeptBy {
 
 /// Whose connections a limit counts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
+pub enum LimitScope {
     /// Those of the user, from anywhere.
     User,
     /// Those of the user from one address.
@@ -221,7 +224,7 @@ pub enum Scope {
     Server,
 }
 
-impl Scope {
+impl LimitScope {
     /// Every scope.
     pub const ALL: [Self; 4] = [Self::User, Self::UserAndAddress, Self::Address, Self::Server];
 

@@ -16,7 +16,9 @@ use super::summary::Summary;
 use super::tasks::{OperationsOn, TaskRow};
 use super::times::Spread;
 use super::work::WorkerRow;
-use crate::event::{Connections, Counts, CutOff, Dispose, Ending, Executor, Finding, Limits, Micros, Proof, RunStart};
+use crate::event::{
+    Connections, Counts, CutOff, Dispose, Ending, Executor, Finding, LimitsFound, Micros, Proof, RunStart,
+};
 use crate::protocol::FailureKind;
 
 /// The computed part of a run's document: its figures, and what was found.
@@ -29,7 +31,7 @@ pub struct Results<'a> {
     /// Its figures.
     pub summary: &'a Summary,
     /// What a probe found out; none of a run that is none.
-    pub limits: Option<&'a Limits>,
+    pub limits: Option<&'a LimitsFound>,
     /// What was found, worst first.
     pub findings: &'a [Finding],
     /// What was checked, and how much of it held.
@@ -125,7 +127,7 @@ struct Shape<'a> {
     verdict: Proof,
     /// What a probe found out; missing of a run that is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<&'a Limits>,
+    limits: Option<&'a LimitsFound>,
     /// What could not be judged, and why; missing if all could be.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     unjudged: &'a [String],

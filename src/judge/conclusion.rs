@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
+use super::limits::Probed;
+use super::refusals::{is_limit, is_refused_sign_in};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Limits, Policy, SessionRefused, Severity,
-    What, WhyStopped,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitsFound, Policy, SessionRefused, Severity, What,
+    WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -186,12 +188,13 @@ impl Grounds {
     /// and fails nothing.
     pub(super) fn conclude_probe(
         &self,
-        limits: &Limits,
+        probed: &Probed,
         proven: &Proven<'_>,
         findings: &[Finding],
         gates: &[Gated],
         policy: &Policy,
     ) -> (Conclusion, Option<String>) {
+        let limits = &probed.limits;
         let is_broken = findings.iter().any(|finding| finding.severity == Severity::Broken)
             || proven.summary.failures.iter().any(|row| row.kind == FailureKind::Internal);
         let failing = failing(findings, policy);
@@ -214,8 +217,8 @@ impl Grounds {
             (Conclusion::Held, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
-        } else if let Some(need) = policy.need.filter(|need| open_at_once(limits) < *need) {
-            let given = open_at_once(limits);
+        } else if let Some(need) = policy.need.filter(|need| most_given(probed) < *need) {
+            let given = most_given(probed);
             if limits.met.as_ref().is_some_and(|met| met.kept_by == KeptBy::Slowing) {
                 let slowed = format!("not answered: the server slowed down before {need} were open (--need {need})");
                 (Conclusion::Failed, Some(slowed))
@@ -287,14 +290,15 @@ impl Grounds {
     }
 }
 
-/// The most that a probe had: of a rate one more after the hold.
-fn open_at_once(limits: &Limits) -> usize {
-    let is_more = |met: &LimitMet| met.kind == LimitKind::Rate && met.again_within_us.is_some();
-    limits.given + usize::from(limits.ended == 0 && limits.met.as_ref().is_some_and(is_more))
+/// The most that the server gives, as far as it is known: a rate bounds how many come, so that all count that were open at
+/// once, those that came later too.
+fn most_given(Probed { limits, attempts, .. }: &Probed) -> usize {
+    let is_rate = limits.met.as_ref().is_some_and(|met| met.kind == LimitKind::Rate);
+    attempts.iter().map(|attempt| attempt.open).filter(|_| is_rate).chain([limits.given]).max().unwrap_or_default()
 }
 
 /// Why a probe found no answer.
-fn unanswered(limits: &Limits) -> String {
+fn unanswered(limits: &LimitsFound) -> String {
     let why = match (&limits.stopped, &limits.met) {
         (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
         (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
@@ -347,41 +351,4 @@ fn which_limit(failures: &[FailureRow], findings: &[Finding]) -> Option<&'static
         (true, true) => Some("refused by a connection limit, and throttled"),
         _ => None,
     }
-}
-
-/// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
-pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
-    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
-    matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
-        || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
-}
-
-pub(crate) const fn is_limit(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
-}
-
-/// Whether a limit of the server can be why a dial failed: the server says so, or lets nobody in any more while others are held,
-/// whatever it says.
-pub(crate) fn may_be_limit(failure: &Failure, sign_in_attempted: bool, holds_others: bool) -> bool {
-    use FailureKind::{Disposed, Dns, Internal, LocalResources, TlsCertificate};
-    let is_other = failure.stage == Stage::Wait
-        || is_refused_sign_in(failure, sign_in_attempted)
-        || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
-    !is_other && (holds_others || is_limit(failure.kind))
-}
-
-/// Whether the first command of a session that was let in was refused in place of its dial: the server ended the session with
-/// it, or says that it does not serve it.
-pub(crate) const fn refuses_after_all(kind: FailureKind, ended: bool) -> bool {
-    use FailureKind::{Disposed, Internal, LocalResources, Protocol, ServerBad, ServerUnavailable, Timeout};
-    if ended {
-        !matches!(kind, Disposed | Internal | LocalResources | Protocol | Timeout)
-    } else {
-        is_limit(kind) || matches!(kind, ServerBad | ServerUnavailable)
-    }
-}
-
-/// Whether the session whose command failed so, and which is given up for that, may live on: nobody knows what the server holds.
-pub(crate) const fn falls_silent(kind: FailureKind) -> bool {
-    !refuses_after_all(kind, true) && !matches!(kind, FailureKind::Disposed)
 }

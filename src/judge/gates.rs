@@ -19,11 +19,21 @@ const REGRESSED: &str = "regressed";
 const NEAR: usize = 6;
 
 /// Whether it is so of a figure and a bound.
-type Is = fn(&f64, &f64) -> bool;
+pub(super) type Is = fn(&f64, &f64) -> bool;
 
 /// The longer ones first.
 const OPERATORS: [(&str, Is); 6] =
     [(">=", f64::ge), ("<=", f64::le), ("==", f64::eq), ("!=", f64::ne), (">", f64::gt), ("<", f64::lt)];
+
+/// The operator that a condition begins with, and what stands behind it.
+pub(super) fn operator(condition: &str) -> Option<(Is, &str)> {
+    OPERATORS.iter().find_map(|(sign, is)| Some((*is, condition.strip_prefix(sign)?.trim())))
+}
+
+/// All of them, for people.
+pub(super) fn operators() -> String {
+    OPERATORS.map(|(sign, _)| sign).join(" ")
+}
 
 /// A metric, with the keys of the row that it is of.
 #[derive(Clone, Debug)]
@@ -115,14 +125,11 @@ impl Gate {
             let neither = "is neither better nor worse for being more; give the figure itself a bound";
             return Err(format!("{name} {neither}").into());
         }
-        let operator = OPERATORS.iter().find_map(|(sign, is)| Some((*is, rest.strip_prefix(sign)?)));
+        let operator = operator(rest);
         let bound = match (operator, regressed) {
-            (None, _) => {
-                let signs: Vec<&str> = OPERATORS.iter().map(|(sign, _)| *sign).collect();
-                Err(format!("{rest:?} begins with no operator; there are {}", signs.join(" ")))
-            }
-            (Some((is, bound)), Some(_)) => percent(bound.trim()).map(|bound| (is, bound)),
-            (Some((is, bound)), None) => number(metric.unit, bound.trim()).map(|bound| (is, bound)),
+            (None, _) => Err(format!("{rest:?} begins with no operator; there are {}", operators())),
+            (Some((is, bound)), Some(_)) => percent(bound).map(|bound| (is, bound)),
+            (Some((is, bound)), None) => number(metric.unit, bound).map(|bound| (is, bound)),
         };
         let meant = |cure: String| match in_per_cent(rest).filter(|_| metric.worse != Worse::Neither) {
             Some(percent) => format!("to compare with an earlier run, write '{name} {REGRESSED} > {percent}'"),

@@ -2,6 +2,7 @@
 
 mod alike;
 mod course;
+mod failing;
 mod kind;
 mod next;
 mod scope;
@@ -11,28 +12,32 @@ use self::course::StepSeen;
 use self::slow::is_slow;
 use super::refusals::lines;
 use super::stated_limit;
-use crate::event::{Event, KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Scope, What};
+use crate::event::{Event, KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, Micros, Probe, ProbePhase, What};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Endpoint, Failure, FailureKind, Protocol, Stage};
+use crate::protocol::{Endpoint, Failure, Protocol, Stage};
 
 pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
+pub(crate) use self::failing::{falls_silent, is_called_off, refuses_after_all};
 pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
 use self::next::longest_wait;
 pub(crate) use self::next::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_refused, next_step, releases,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_looks, most_refused, next_step,
+    releases,
 };
 
 /// A probe, and what it found out.
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
     /// What it comes to.
-    pub limits: Limits,
+    pub limits: LimitsFound,
     /// Its dials, in order: as many as are kept.
     pub attempts: Vec<Attempt>,
     /// The server's first line, as it is shown.
     pub greeting: Option<String>,
+    /// Sessions that the server let in beyond the limit, and ended a moment later, beside those whose step found it.
+    pub refused_late: usize,
 }
 
 /// Follows a probe's steps.
@@ -62,18 +67,30 @@ impl Analysis for Ramp {
 }
 
 impl Ramp {
-    pub(super) fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
-        self.course.attempts()
-    }
-
     /// What was found out so far; none where the run is no probe.
     pub(super) fn found(&self) -> Option<Box<Probed>> {
         let probe = self.probe?;
         let limits = self.limits(&probe);
-        Some(Box::new(Probed { limits, attempts: self.course.attempts().collect(), greeting: self.greeting.clone() }))
+        Some(Box::new(Probed {
+            limits,
+            attempts: self.course.attempts().collect(),
+            greeting: self.greeting.clone(),
+            refused_late: self.course.refused_late(),
+        }))
     }
 
-    fn limits(&self, probe: &Probe) -> Limits {
+    pub(super) fn attempt_of(&self, step: usize) -> Option<Attempt> {
+        self.course.attempt_of(step)
+    }
+
+    /// How long that step, counted from 0, rests before its dial: after a close, since that.
+    pub(super) fn rest_of(&self, step: usize) -> Option<Micros> {
+        Some(match self.course.before(step, &self.probe?, self.protocol?)? {
+            Before::Rest(rest) | Before::Hold(rest) | Before::Close(_, rest) | Before::SinceClose(rest) => rest,
+        })
+    }
+
+    fn limits(&self, probe: &Probe) -> LimitsFound {
         let steps = self.course.steps();
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
@@ -82,8 +99,8 @@ impl Ramp {
         let went_away = || dials().next_back().and_then(StepSeen::went_away);
         let stopped = dials()
             .find_map(StepSeen::stop)
-            .filter(|it| !is_called_off(it))
             .or_else(|| silent.map(|(_, how)| how))
+            .filter(|it| !is_called_off(it))
             .or_else(went_away)
             .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
@@ -91,7 +108,7 @@ impl Ramp {
             None => stopped.is_none() && all_let_in,
             Some((met, given)) => silent.is_none() && (*given == 0 || self.is_looked_into(met, probe)),
         };
-        Limits {
+        LimitsFound {
             answered,
             given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
             attempts: dials().count(),
@@ -118,7 +135,8 @@ impl Ramp {
                 return None;
             }
             if let Some(failure) = step.refusal() {
-                return Some((self.refusing(step, failure), self.most_open()));
+                let given = if step.refuses_late() { step.open_after() } else { self.most_open() };
+                return Some((self.refusing(step, failure, given), given));
             }
             if let Some(next) = counts.get(at + 1)
                 && [*step, next].iter().all(|step| step.lost_another())
@@ -141,15 +159,14 @@ impl Ramp {
         slowed_at(slow, before).map(|_| (self.slowing(slow, stage), self.most_open()))
     }
 
-    fn refusing(&self, step: &StepSeen, failure: &Failure) -> LimitMet {
-        let held = self.most_open();
+    fn refusing(&self, step: &StepSeen, failure: &Failure, held: usize) -> LimitMet {
         let kind = match (kind::stated(failure, self.protocol, held), self.kind_by_trial()) {
             // Another client may have left during the hold, but none gives back what this one did.
             (Some(LimitKind::Rate), LimitKind::Count) => LimitKind::Count,
             (stated, tried) => stated.unwrap_or(tried),
         };
         let scopes = if is_lock_of_one(failure, self.protocol, held) {
-            vec![Scope::User]
+            vec![LimitScope::User]
         } else {
             scope::of(failure, &self.user, Some(failure.stage))
         };
@@ -160,12 +177,12 @@ impl Ramp {
         let oldest = step.lost_the_oldest() && next.lost_the_oldest();
         let kept_by = if oldest { KeptBy::EndingOldest } else { KeptBy::EndingAnother };
         let failure = step.ended.values().next();
-        let scopes = failure.map_or_else(|| Scope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
+        let scopes = failure.map_or_else(|| LimitScope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
         self.limit(step, LimitKind::Count, kept_by, scopes, None, failure)
     }
 
     fn slowing(&self, step: &StepSeen, stage: Stage) -> LimitMet {
-        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, Scope::ALL.to_vec(), Some(stage), None)
+        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, LimitScope::ALL.to_vec(), Some(stage), None)
     }
 
     fn limit(
@@ -173,7 +190,7 @@ impl Ramp {
         step: &StepSeen,
         kind: LimitKind,
         kept_by: KeptBy,
-        scopes: Vec<Scope>,
+        scopes: Vec<LimitScope>,
         stage: Option<Stage>,
         failure: Option<&Failure>,
     ) -> LimitMet {
@@ -201,7 +218,7 @@ impl Ramp {
         let mut since_refused = self.course.steps().iter().skip_while(|step| step.refusal().is_none());
         let nothing_came_free = since_refused.all(|step| match step.step.phase {
             ProbePhase::Hold => step.ended.is_empty() && step.before > 0,
-            ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm => step.ended.is_empty(),
+            ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm => step.ended_while_held() == 0,
             ProbePhase::BareClose | ProbePhase::End => true,
         });
         let again = |step: &StepSeen| self.course.refused_again(step).is_some();
@@ -238,11 +255,6 @@ impl Ramp {
             }
         }
     }
-}
-
-/// Whether this client ended the dial itself: it was interrupted.
-fn is_called_off(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Disposed
 }
 
 /// At which stage the dial was slow, by those before it; none if it was not.

@@ -26,11 +26,10 @@ mod witness;
 mod wrong;
 
 pub use comparison::{
-    ComparedRun, Comparison, Counted, RunFigures, VariantFigures, compared_metric, comparison_gate, gated_figures,
-    is_of_a_comparison, order, seed_of,
+    ComparedRun, Comparison, Counted, RunFigures, Sampled, VariantFigures, compared_metric, comparison_gate,
+    gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
-pub(crate) use conclusion::{falls_silent, is_limit, is_refused_sign_in, may_be_limit, refuses_after_all};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
 pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
@@ -39,10 +38,11 @@ pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, is_alike, is_lock_of_one, most_attempts, most_refused,
-    next_step, releases, stated_kind, stated_period,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, is_alike, is_lock_of_one, most_attempts,
+    most_looks, most_refused, next_step, refuses_after_all, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
+pub(crate) use refusals::{has_words, is_limit, is_refused_sign_in};
 pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
@@ -63,8 +63,8 @@ use limits::Ramp;
 use metrics::Measured;
 
 use crate::event::{
-    Connections, Ending, Event, Finding, Gated, Limits, Policy, Proof, RunEnd, SECTIONS, Section, Severity, What,
-    Witnessed,
+    Connections, Ending, Event, Finding, Gated, LimitsFound, Micros, Policy, Proof, RunEnd, SECTIONS, Section,
+    Severity, What, Witnessed,
 };
 use crate::figures::{Figures, Results, SectionRow, Summary, Tally, Wanted};
 use crate::ledger::{Analysis, Ledger};
@@ -204,9 +204,16 @@ impl Judge {
         Tally { operations, failed, open: self.known.open() }
     }
 
-    /// The dials of a probe so far: each is settled when the next step begins, or the run ends.
-    pub fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
-        self.ramp.attempts()
+    /// The dial of that step of a probe, counted from 0: it is settled when the next step begins, or the run ends.
+    #[must_use]
+    pub fn attempt_of(&self, step: usize) -> Option<Attempt> {
+        self.ramp.attempt_of(step)
+    }
+
+    /// How long that step of a probe, counted from 0, rests before it dials: after a close, since that.
+    #[must_use]
+    pub fn rest_of(&self, step: usize) -> Option<Micros> {
+        self.ramp.rest_of(step)
     }
 
     /// The figures so far.
@@ -227,7 +234,7 @@ impl Judge {
         &self,
         summary: &Summary,
         findings: &[Finding],
-        limits: Option<&Limits>,
+        limits: Option<&LimitsFound>,
         proof: Proof,
         unjudged: &[String],
         wanted: &Wanted,
@@ -268,8 +275,8 @@ impl Judge {
         let gates = gates::judge(policy, &self.believed_gates, |wanted| {
             self.figures_of(summary, &findings, limits, proof, &unjudged, wanted)
         });
-        let (conclusion, because) = match limits {
-            Some(limits) => grounds.conclude_probe(limits, &proven, &findings, &gates, policy),
+        let (conclusion, because) = match probed.as_deref() {
+            Some(probed) => grounds.conclude_probe(probed, &proven, &findings, &gates, policy),
             None => {
                 let conclusion = grounds.conclude(&proven, &findings, &gates, policy);
                 (conclusion, grounds.because(conclusion, &proven, &findings, &gates, policy))

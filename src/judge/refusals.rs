@@ -4,7 +4,7 @@ use crate::allocator::Kind;
 use crate::event::SessionRefused;
 use crate::figures::Refused;
 use crate::ledger::Ledger;
-use crate::protocol::{Failure, FailureKind, Protocol};
+use crate::protocol::{Failure, FailureKind, Protocol, Stage, is_about_a_lock};
 
 /// What stood in the way of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +37,31 @@ impl Limit {
     }
 }
 
-/// Every line that the server said of it.
+/// Whether the server said why. The beginning of an answer that came too late says nothing, nor does a greeting.
+pub(crate) fn has_words(failure: &Failure) -> bool {
+    failure.kind != FailureKind::Timeout && !failure.gives_no_reason()
+}
+
+/// Every line in which the server said why.
 pub(super) fn lines(failure: &Failure) -> impl Iterator<Item = &str> {
-    failure.server_line.iter().chain(&failure.further_lines).map(String::as_str)
+    let said = has_words(failure).then(|| failure.server_line.iter().chain(&failure.further_lines));
+    said.into_iter().flatten().map(String::as_str)
 }
 
 /// Whether a refusal of POP3 is for the maildrop's one owner. Dovecot has one code for both, `[IN-USE]`: its text tells.
-pub(crate) fn is_lock(failure: &Failure) -> bool {
-    let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_lowercase();
-    !line.contains("connections") && (line.contains("[in-use]") || line.contains("lock"))
+pub(super) fn is_lock(failure: &Failure) -> bool {
+    failure.server_line.as_deref().is_some_and(|line| is_about_a_lock(line.as_bytes()))
+}
+
+/// Whether the server, or we for want of a way, refused the sign-in: whatever it objects to, once it was asked.
+pub(crate) fn is_refused_sign_in(failure: &Failure, attempted: bool) -> bool {
+    use FailureKind::{AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, ServerBad};
+    matches!(failure.kind, AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported)
+        || (attempted && failure.stage == Stage::Auth && failure.kind == ServerBad)
+}
+
+pub(crate) const fn is_limit(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::LimitConnections | FailureKind::LimitRate)
 }
 
 /// A refused dial as a piece of evidence.

@@ -88,6 +88,8 @@ pub enum Subject {
         comparison: Box<Comparison>,
         /// What its `comparison-end` must say.
         due: Box<ComparisonEnd>,
+        /// The rounds that count.
+        rounds: Vec<u32>,
         /// What it comes to by another policy, if it was judged anew.
         anew: Option<Box<(Comparison, ComparisonEnd)>>,
     },
@@ -158,7 +160,8 @@ fn of_run(run: StoredRun, new: &NewPolicy, checks: &mut Checks) -> Option<(Verif
 fn of_comparison(stored: StoredComparison, new: &NewPolicy, checks: &mut Checks) -> (Verified, u8) {
     let own = stored.policy();
     let ending = stored.end.as_ref().map(|end| end.ending()).unwrap_or_default();
-    let due = stored.comparison.comes_to(&ending, &own);
+    let rounds = stored.comparison.whole_rounds(&ending);
+    let due = stored.comparison.comes_to(&rounds, &ending, &own);
     checks.add(stored.checks());
     if let Some(end) = stored.end.as_ref().filter(|_| !stored.is_partial()) {
         let exit_code = if stored.is_policy_partial() { end.exit_code } else { due.exit_code };
@@ -166,7 +169,7 @@ fn of_comparison(stored: StoredComparison, new: &NewPolicy, checks: &mut Checks)
     }
     let anew = (!new.is_none()).then(|| {
         let judged = stored.judged().clone();
-        let end = judged.comes_to(&ending, &new.over(own));
+        let end = judged.comes_to(&rounds, &ending, &new.over(own));
         Box::new((judged, end))
     });
     let judged = anew.as_ref().map_or(&due, |anew| &anew.1);
@@ -179,7 +182,7 @@ fn of_comparison(stored: StoredComparison, new: &NewPolicy, checks: &mut Checks)
         gates: judged.gates.iter().map(|gated| (String::new(), gated.clone())).collect(),
         said: stored.end.as_ref().map(|end| end.exit_code),
         exit_code: due.exit_code,
-        subject: Subject::Comparison { comparison: Box::new(stored.comparison), due: Box::new(due), anew },
+        subject: Subject::Comparison { comparison: Box::new(stored.comparison), due: Box::new(due), rounds, anew },
     };
     (verified, judged_code)
 }

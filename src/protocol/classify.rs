@@ -421,7 +421,7 @@ fn phrases(says: &Says) -> Vec<&'static str> {
 }
 
 /// Whether the line says that a maildrop has another owner (RFC 1939 §3), and nothing of how many connections there are.
-pub(super) fn is_about_a_lock(line: &[u8]) -> bool {
+pub(crate) fn is_about_a_lock(line: &[u8]) -> bool {
     Line::read(&KNOWN, line, &[]).is_about_a_lock()
 }
 

@@ -29,6 +29,7 @@ pub mod tls;
 pub mod transcript;
 
 pub use capabilities::Capabilities;
+pub(crate) use classify::is_about_a_lock;
 pub use classify::{StatedWait, comes_about_at, refusal, refusal_of, stated_wait};
 pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};

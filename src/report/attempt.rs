@@ -15,6 +15,8 @@ pub fn attempt_line(attempt: &Attempt) -> String {
 
 /// What is not refused.
 pub(super) const FAILED: &str = "failed";
+/// What was ended by an interruption is no failure.
+pub(super) const CALLED_OFF: &str = "called off";
 
 /// The server refuses; what is no word or deed of it, or is about the password, fails.
 pub(super) const fn went(failure: &Failure) -> &'static str {
@@ -23,8 +25,9 @@ pub(super) const fn went(failure: &Failure) -> &'static str {
         TlsHandshake,
     };
     match failure.kind {
-        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Disposed | Dns | Internal | LocalResources
-        | TlsCertificate | TlsHandshake => FAILED,
+        Disposed => CALLED_OFF,
+        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Dns | Internal | LocalResources | TlsCertificate
+        | TlsHandshake => FAILED,
         _ => "refused",
     }
 }
@@ -33,6 +36,7 @@ pub(super) const fn went(failure: &Failure) -> &'static str {
 pub(super) fn came_to(attempt: &Attempt) -> String {
     let came = match &attempt.failure {
         None => "let in".to_owned(),
+        Some(failure) if went(failure) == CALLED_OFF => format!("{CALLED_OFF} at {}", failure.stage),
         Some(failure) => format!("{}: {} at {}", went(failure), failure.kind, failure.stage),
     };
     let ended = match &*attempt.ended {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::json::{SCHEMA_VERSION, indented};
-use super::table::grid::{figures, grid, names, paragraph, words};
+use super::layout::{Layout, figures, names, words};
 use super::words::printable;
 use crate::judge::{Earlier, METRICS};
 
@@ -62,28 +62,29 @@ fn settings(one: &Earlier, other: &Earlier) -> Vec<Setting> {
 
 /// For people, at most 80 columns wide.
 #[must_use]
-pub fn diff_text(one: &Earlier, other: &Earlier) -> String {
-    let mut text = paragraph(&format!("A is run {}, B is run {}", printable(one.run_id()), printable(other.run_id())));
+pub fn diff_text(layout: Layout, one: &Earlier, other: &Earlier) -> String {
+    let mut text =
+        layout.paragraph(&format!("A is run {}, B is run {}", printable(one.run_id()), printable(other.run_id())));
     let (outcomes, settings) = (outcomes(one, other), settings(one, other));
     if outcomes.is_empty() {
         let code =
             one.exit_code().map_or_else(|| "no exit code that is told".to_owned(), |code| format!("exit {code}"));
-        text += &paragraph(&format!("both came to {code}, with the same findings and failures"));
+        text += &layout.paragraph(&format!("both came to {code}, with the same findings and failures"));
     }
     if settings.is_empty() {
-        text += &paragraph("all settings are the same");
+        text += &layout.paragraph("all settings are the same");
     }
     let outcomes = outcomes.into_iter().map(|it| (it.name, it.values));
     let settings = settings.into_iter().map(|it| (it.setting, it.values));
     let differing = outcomes.chain(settings).map(|(what, [one, other])| vec![what, printable(&one), printable(&other)]);
-    let differing = grid(&[names("differs"), words("A"), words("B")], &[], differing);
+    let differing = layout.grid(&[names("differs"), words("A"), words("B")], &[], differing);
     let is_nought = |figure: &Figure| figure.values.iter().all(|value| value.is_none_or(|value| value == 0.0));
     let rows = compared(one, other).filter(|figure| !is_nought(figure)).map(|figure| {
         let change = figure.change_percent.map_or_else(String::new, |change| format!("{change:+.1}%"));
         let [one, other] = figure.shown;
         vec![figure.metric.to_owned(), one, other, change]
     });
-    let figures = grid(&[names("figure"), figures("A"), figures("B"), figures("change")], &[], rows);
+    let figures = layout.grid(&[names("figure"), figures("A"), figures("B"), figures("change")], &[], rows);
     [text, differing, figures].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use self::articles::{Article, FAILURES, FINDINGS, RULES, STAGES, all, chapter};
-use super::table::grid::{labelled, paragraph};
+use super::layout::Layout;
 use crate::protocol::{Protocol, Stage};
 
 pub use lines::explain_line;
@@ -48,7 +48,7 @@ pub enum Unexplained {
         nearest: Vec<&'static str>,
     },
     /// No metric has that in its name. `part` is fit to be shown.
-    #[error("no metric has \"{part}\" in its name; mailconn explain metrics lists all")]
+    #[error("no metric has the word \"{part}\" in its name; mailconn explain metrics lists all")]
     Metric {
         /// What was asked for.
         part: String,
@@ -215,20 +215,20 @@ pub fn explained_words() -> String {
         let names: Vec<_> = articles.iter().map(|article| article.name).collect();
         (chapter != FINDINGS).then(|| (format!("{chapter} "), names.join(" ")))
     });
-    paragraph(
+    Layout::PLAIN.paragraph(
         "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said, mailconn explain rules the \
          truth table of the rules, mailconn explain metrics what a gate can be about, mailconn explain ci the lines for a build; \
          nothing is dialled.",
     ) + "\n"
-        + &labelled(findings)
+        + &Layout::PLAIN.labelled(findings)
         + "\n"
-        + &labelled(others)
+        + &Layout::PLAIN.labelled(others)
 }
 
 fn shown(article: &Article) -> String {
-    let mut text = paragraph(&format!("{}  {}", article.name, article.title()));
+    let mut text = Layout::PLAIN.paragraph(&format!("{}  {}", article.name, article.title()));
     for more in article.paragraphs.iter().skip(1) {
-        text += &format!("\n  {}", paragraph(more));
+        text += &format!("\n  {}", Layout::PLAIN.paragraph(more));
     }
     let is_counted = [FINDINGS, FAILURES].contains(&article.chapter);
     let gate = is_counted.then(|| row("as a gate", &format!("{} > 0", article.count())));
@@ -237,7 +237,7 @@ fn shown(article: &Article) -> String {
         CURE => [row("what to do", text)].into_iter().chain(gate.clone()).collect(),
         label => vec![row(&label.to_lowercase(), text)],
     });
-    text + "\n" + &labelled(rows.flatten())
+    text + "\n" + &Layout::PLAIN.labelled(rows.flatten())
 }
 
 /// A rule's number and its first paragraph, which says what it demands.

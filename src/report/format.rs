@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::layout::Layout;
 use super::model::{Report, Told};
 use crate::event::{Event, Within};
 
@@ -66,9 +67,9 @@ pub enum Form {
     /// When all is over.
     Whole(&'static dyn Render),
     /// As things happen: it is a stream.
-    Live(fn() -> Box<dyn Live>),
+    Live(fn(Layout) -> Box<dyn Live>),
     /// Either, as is asked for.
-    Either(&'static dyn Render, fn() -> Box<dyn Live>),
+    Either(&'static dyn Render, fn(Layout) -> Box<dyn Live>),
     /// When all is over, of the events too.
     Gathering(fn() -> Box<dyn Gather>),
 }
@@ -85,12 +86,12 @@ enum By {
 }
 
 impl Telling {
-    /// In that form; as things happen if `live` asks for it and the format can.
-    pub(super) fn new(form: Form, live: bool) -> Self {
+    /// In that form; as things happen if `live` asks for it and the format can. Text for people is laid out so.
+    pub(super) fn new(form: Form, live: bool, layout: Layout) -> Self {
         let by = match form {
-            Form::Either(_, begin) if live => By::Live(begin()),
-            Form::Live(begin) => By::Live(begin()),
-            Form::Whole(whole) | Form::Either(whole, _) => By::Whole(whole, Report::default()),
+            Form::Either(_, begin) if live => By::Live(begin(layout)),
+            Form::Live(begin) => By::Live(begin(layout)),
+            Form::Whole(whole) | Form::Either(whole, _) => By::Whole(whole, Report { layout, told: Vec::new() }),
             Form::Gathering(begin) => By::Gathering(begin()),
         };
         Self { by }

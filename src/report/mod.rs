@@ -10,6 +10,7 @@ mod diff;
 mod explain;
 mod format;
 pub mod known;
+mod layout;
 mod model;
 mod output;
 mod progress;
@@ -26,13 +27,14 @@ pub use explain::{Unexplained, counted_as, explain, explain_line, explain_text, 
 pub use format::{Gather, Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;
+pub use layout::Layout;
+pub(crate) use layout::{Tone, whole};
 pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
 pub use schema::{
     comparison_schema, diff_schema, limits_schema, report_schema, run_schema, scenario_schema, verification_schema,
 };
-pub(crate) use table::grid::{labelled, paragraph, whole};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
 pub(crate) use words::{conclusion, day, many, printable, span};
@@ -93,10 +95,10 @@ impl Format {
     }
 
     /// Tells of runs and scenarios in this format, as they go on if `live` asks for it and the format can. A stream always
-    /// does.
+    /// does. `layout` is of text for people.
     #[must_use]
-    pub fn telling(self, live: bool) -> Telling {
-        Telling::new(self.spec().form, live)
+    pub fn telling(self, live: bool, layout: Layout) -> Telling {
+        Telling::new(self.spec().form, live, layout)
     }
 }
 

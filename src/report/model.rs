@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::layout::Layout;
 use super::words::concluded;
 use super::{comparison, known};
 use crate::event::{
@@ -13,8 +14,10 @@ use crate::judge::{Comparison, Conclusion, Judge, Verdict, run_end};
 use crate::protocol::Endpoint;
 
 /// Runs and scenarios, in the order in which they are told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
+    /// How text is laid out.
+    pub layout: Layout,
     /// Each of them.
     pub told: Vec<Told>,
 }
@@ -137,7 +140,9 @@ impl ScenarioReport {
 pub struct ComparisonReport {
     /// Its runs.
     pub comparison: Comparison,
-    /// What it comes to.
+    /// The rounds that count.
+    pub rounds: Vec<u32>,
+    /// What they come to.
     pub end: ComparisonEnd,
     /// Whether it ended: a stored stream may have been cut.
     pub ended: bool,
@@ -149,8 +154,9 @@ impl ComparisonReport {
     /// Of a comparison that ended so, by that policy.
     #[must_use]
     pub fn new(comparison: Comparison, ending: &ComparisonEnding, policy: &Policy) -> Self {
-        let end = comparison.comes_to(ending, policy);
-        Self { comparison, end, ended: true, told_again: false }
+        let rounds = comparison.whole_rounds(ending);
+        let end = comparison.comes_to(&rounds, ending, policy);
+        Self { comparison, rounds, end, ended: true, told_again: false }
     }
 
     /// The exit code of the process that performed it; none if the stream was cut before its end.
@@ -168,7 +174,7 @@ impl Told {
         let (whose, why) = match self {
             Self::Run(run) => (String::new(), run.reason()),
             Self::Scenario(scenario) => (format!("scenario {}: ", scenario.start.name), scenario.reason()?),
-            Self::Comparison(of) => (String::new(), comparison::reason(&of.comparison, &of.end)),
+            Self::Comparison(of) => (String::new(), comparison::reason(&of.comparison, &of.rounds, &of.end)),
         };
         Some(format!("{whose}exit {code}: {why}"))
     }

@@ -11,7 +11,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "ndjson",
     purpose: "One line for each event, as it happens",
     ending: Some("ndjson"),
-    form: Form::Live(|| Box::<Stream>::default()),
+    form: Form::Live(|_| Box::<Stream>::default()),
 };
 
 /// A scenario's client, or the runs of a comparison: those come one after the other. Neither where a stream is alone.

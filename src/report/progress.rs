@@ -102,11 +102,27 @@ impl Progress {
         Self { view, part: None, asked, started, stretch: Stretch { began: started, operations: 0, rate: None } }
     }
 
-    /// The next of several runs begins: which one it is, and the number of operations asked of it.
-    pub fn begin(&mut self, part: String, asked: Option<u64>) {
+    /// The next of several runs begins: which one it is, and the number of operations asked of it. A plain line says what is
+    /// over, if something is, and none how far a run has come.
+    pub fn begin(&mut self, part: String, asked: Option<u64>, over: Option<String>) {
         self.part = Some(part);
         self.asked = asked;
         self.stretch = Stretch { began: Instant::now(), operations: 0, rate: None };
+        if let Some(over) = over {
+            self.line(&over);
+        }
+    }
+
+    /// Writes a plain line where one is due.
+    fn line(&mut self, text: &str) {
+        if let View::Lines { sink, every, next } = &mut self.view
+            && Instant::now() >= *next
+        {
+            let after = span(self.started.elapsed());
+            // A closed stderr is no error: the user does not want progress.
+            let _ = writeln!(sink, "mailconn: after {after}: {text}").and_then(|()| sink.flush());
+            *next = Instant::now() + *every;
+        }
     }
 
     /// Shows how far the run has come. Most calls draw nothing, and are cheap.
@@ -115,7 +131,7 @@ impl Progress {
         let due = match &self.view {
             View::None => return,
             View::Live(_) => true,
-            View::Lines { next, .. } => now >= *next,
+            View::Lines { next, .. } => now >= *next && self.part.is_none(),
         };
         if !due {
             return;
@@ -129,12 +145,7 @@ impl Progress {
         match &mut self.view {
             View::None => {}
             View::Live(bar) => bar.set_message(text),
-            View::Lines { sink, every, next } => {
-                let after = span(now - self.started);
-                // A closed stderr is no error: the user does not want progress.
-                let _ = writeln!(sink, "mailconn: after {after}: {text}").and_then(|()| sink.flush());
-                *next = now + *every;
-            }
+            View::Lines { .. } => self.line(&text),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A scenario for people: its steps, then the verdict.
 
+use super::layout::{Layout, Tone, whole};
 use super::model::ScenarioReport;
 use super::table::gates;
-use super::table::grid::{labelled, paragraph, whole};
 use super::table::verdict::{CUT, whose};
 use super::words::{evidence, many, printable, signal};
 use crate::event::{
@@ -10,38 +10,41 @@ use crate::event::{
 };
 use crate::judge::{Steps, failed_gates};
 
-/// The column of what a step did.
+/// The column of what a step did, as far from the end of a line as usual.
 const BESIDE: usize = 56;
+const DID: usize = 24;
 /// The indent of the lines below a step.
 const BELOW: &str = "         ";
 
 impl ScenarioReport {
     /// For people, with an empty line at its end.
-    pub(super) fn text(&self) -> String {
-        let steps: String = self.steps.iter().map(scenario_step).collect();
-        scenario_begins(&self.start) + &steps + &self.ends()
+    pub(super) fn text(&self, layout: Layout) -> String {
+        let steps: String = self.steps.iter().map(|step| scenario_step(layout, step)).collect();
+        scenario_begins(layout, &self.start) + &steps + &self.ends(layout)
     }
 
     /// The verdict, with an empty line at its end.
-    pub(super) fn ends(&self) -> String {
-        let Some(end) = &self.end else { return format!("\n{}\n", paragraph(CUT)) };
+    pub(super) fn ends(&self, layout: Layout) -> String {
+        let Some(end) = &self.end else { return format!("\n{}\n", layout.paragraph(CUT)) };
         let mut text = "\n".to_owned();
         let steps = Steps::of(&self.steps);
         for (client, proof) in end.clients.iter().zip(&self.proofs) {
             let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", printable(&client.name)) };
-            text += &paragraph(&format!("{whose}{}", checked(*proof)));
+            text += &layout.paragraph(&format!("{whose}{}", checked(*proof)));
             // A few steps give no figures to advise on, unless the scenario is about that.
             let told = |it: &&Finding| it.severity != Severity::Advice || steps.expects(&it.id);
             for finding in client.findings.iter().filter(told) {
                 let (id, severity) = (&finding.id, finding.severity.name());
-                text += &paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
-                text += &labelled(evidence(&finding.evidence).map(|piece| ("  ".to_owned(), piece)));
+                let finding_of = layout.paragraph(&format!("{whose}{id} {severity}: {}", printable(&finding.sentence)));
+                text += &layout.toned(Tone::Odd, &finding_of);
+                text += &layout.labelled(evidence(&finding.evidence).map(|piece| ("  ".to_owned(), piece)));
             }
-            text += &gates::section(&whose, &client.gates);
+            text += &gates::section(layout, &whose, &client.gates);
         }
         let why = self.reason().unwrap_or_default();
         let whose = whose("scenario", self.told_again, end.exit_code);
-        text + &whole(&format!("exit {}: {why}{whose}", end.exit_code)) + "\n"
+        let exit = whole(&format!("exit {}: {why}{whose}", end.exit_code));
+        text + &layout.toned(Tone::of(end.exit_code == 0), &exit) + "\n"
     }
 }
 
@@ -89,31 +92,32 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
 }
 
 /// The first line, before anything happens.
-pub(super) fn scenario_begins(start: &ScenarioStart) -> String {
-    paragraph(&format!("scenario {} on {}", printable(&start.name), printable(&start.server)))
+pub(super) fn scenario_begins(layout: Layout, start: &ScenarioStart) -> String {
+    layout.paragraph(&format!("scenario {} on {}", printable(&start.name), printable(&start.server)))
 }
 
 /// A step as it was written, and beside it what it did. Below it: why it failed, and what was expected where something else
 /// happened.
-pub(super) fn scenario_step(step: &Step) -> String {
+pub(super) fn scenario_step(layout: Layout, step: &Step) -> String {
     let did: Vec<String> = step.did.iter().map(in_short).filter(|did| !did.is_empty()).collect();
     let mark = if step.held { ' ' } else { '!' };
     let mut text = format!("{mark}{:>4}  {}", step.line, printable(&step.text));
     if !did.is_empty() {
         let width = text.chars().count();
-        text.push_str(&" ".repeat(BESIDE.saturating_sub(width).max(2)));
+        text.push_str(&" ".repeat(BESIDE.min(layout.width() - DID).saturating_sub(width).max(2)));
         text.push_str(&did.join("; "));
     }
     text.push('\n');
+    text = layout.toned(if step.held { Tone::Plain } else { Tone::Bad }, &text);
     // What happened instead may say it too.
     let told = |why: &String| step.happened.as_ref().is_some_and(|happened| happened.contains(why));
     for why in step.did.iter().filter_map(why).filter(|why| !told(why)) {
-        text.push_str(&labelled([(BELOW.to_owned(), printable(&why))]));
+        text.push_str(&layout.labelled([(BELOW.to_owned(), printable(&why))]));
     }
     if let Some(happened) = &step.happened {
         let expected = step.expected.as_deref().unwrap_or("success");
         for (label, what) in [("expected:", expected), ("happened:", happened)] {
-            text.push_str(&labelled([(format!("{BELOW}{label}"), printable(what))]));
+            text.push_str(&layout.labelled([(format!("{BELOW}{label}"), printable(what))]));
         }
     }
     text

@@ -18,7 +18,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "trace-events",
     purpose: "Slices for chrome://tracing or ui.perfetto.dev, as they end",
     ending: None,
-    form: Form::Live(|| Box::<Stream>::default()),
+    form: Form::Live(|_| Box::<Stream>::default()),
 };
 
 /// The numbers of processes that each client has to itself.

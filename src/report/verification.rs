@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::comparison;
 use super::json::{SCHEMA_VERSION, indented};
+use super::layout::{Layout, Tone, whole};
 use super::scenario::reason_of;
 use super::table::gates;
-use super::table::grid::{labelled, paragraph, whole};
 use super::words::{concluded, count, many, printable};
 use crate::event::{ComparisonEnd, Gated, PassedOver, RunEnd, ScenarioEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
@@ -19,38 +19,40 @@ const TOLD: usize = 12;
 
 /// For people, at most 80 columns wide.
 #[must_use]
-pub fn verification_text(verification: &Verification) -> String {
+pub fn verification_text(layout: Layout, verification: &Verification) -> String {
     let Verification { checks, verified, .. } = verification;
-    let mut text: String = verified.iter().map(beginning).collect();
+    let mut text: String = verified.iter().map(|it| beginning(layout, it)).collect();
     text += "\n";
-    text += &paragraph(
+    text += &layout.paragraph(
         "How often each rule was asked, about a line, an operation, a session or a figure, and how often it held:",
     );
     let witnessed = verified.iter().any(|it| it.witnessed);
     let rows = Rule::ALL.into_iter().filter_map(|rule| {
         let tested = checks.of(rule);
         if tested.checked == 0 {
-            return (rule == Rule::Witness && !witnessed).then(|| row(rule, "not available", ""));
+            return (rule == Rule::Witness && !witnessed).then(|| row(rule, "not available", true));
         }
         let held = format!("{} of {}", count(tested.held), count(tested.checked));
-        Some(row(rule, &held, if tested.held == tested.checked { "" } else { "NOT HELD: " }))
+        Some(row(rule, &held, tested.held == tested.checked))
     });
-    text += &labelled(rows);
+    text += &layout.marked(rows);
     let joined = joined(verification);
     if !witnessed && verification.log.is_none() {
-        text += &paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
+        text += &layout
+            .paragraph("The file holds no record of the server's own: what it cannot contradict is not checked.");
     }
     for line in joined {
-        text += &paragraph(&printable(&line));
+        text += &layout.paragraph(&printable(&line));
     }
     for (client, gated) in verified.iter().flat_map(|it| &it.gates) {
         let whose = if client.is_empty() { String::new() } else { format!("{}: ", printable(client)) };
-        text += &gates::section(&whose, std::slice::from_ref(gated));
+        text += &gates::section(layout, &whose, std::slice::from_ref(gated));
     }
-    text + &doubts(verification) + &conclusion(verification)
+    text + &doubts(layout, verification)
+        + &layout.toned(Tone::of(verification.exit_code() == 0), &conclusion(verification))
 }
 
-fn beginning(verified: &Verified) -> String {
+fn beginning(layout: Layout, verified: &Verified) -> String {
     let lines = many(verified.lines, "line");
     let what = match &verified.subject {
         Subject::Run { start, .. } => format!(
@@ -80,7 +82,9 @@ fn beginning(verified: &Verified) -> String {
     let (subject, why) = match &verified.subject {
         Subject::Run { verdict, .. } => ("run", concluded(verdict)),
         Subject::Scenario { steps, due, .. } => ("scenario", reason_of(steps, due)),
-        Subject::Comparison { comparison, due, .. } => ("comparison", comparison::reason(comparison, due)),
+        Subject::Comparison { comparison, due, rounds, .. } => {
+            ("comparison", comparison::reason(comparison, rounds, due))
+        }
     };
     let due = verified.exit_code;
     let came = match verified.said {
@@ -91,15 +95,17 @@ fn beginning(verified: &Verified) -> String {
         None => format!("the file does not say what the {subject} came to, its events come to exit {due}: {why}"),
     };
     let (operations, sessions) = (many(verified.operations, "operation"), many(verified.sessions as u64, "session"));
-    paragraph(&what) + &paragraph(&format!("{operations} ran on {sessions}; {came}"))
+    layout.paragraph(&what) + &layout.paragraph(&format!("{operations} ran on {sessions}; {came}"))
 }
 
-fn row(rule: Rule, held: &str, mark: &str) -> (String, String) {
-    (format!("  {:<11} {held:>15}  ", rule.name()), format!("{mark}{}", rule.says()))
+fn row(rule: Rule, held: &str, holds: bool) -> (Tone, String, String) {
+    let mark = if holds { "" } else { "NOT HELD: " };
+    let tone = if holds { Tone::Plain } else { Tone::Bad };
+    (tone, format!("  {:<11} {held:>15}  ", rule.name()), format!("{mark}{}", rule.says()))
 }
 
 /// What does not hold, if anything does not: of a file that is not whole that alone, since the rest may follow from it.
-fn doubts(verification: &Verification) -> String {
+fn doubts(layout: Layout, verification: &Verification) -> String {
     let checks = &verification.checks;
     let of = |rules: &[Rule]| checks.doubts.iter().filter(|doubt| rules.contains(&doubt.rule)).collect::<Vec<_>>();
     let gaps = of(&[Rule::Lines, Rule::Sequence]);
@@ -119,13 +125,13 @@ fn doubts(verification: &Verification) -> String {
         let at = doubt.line.map_or_else(|| "file".to_owned(), |line| format!("line {}", count(line)));
         (format!("  {at:<11} {:<12} ", doubt.rule.name()), printable(&doubt.sentence))
     });
-    let mut text = format!("\n{}{}", paragraph("What does not hold:"), labelled(rows));
+    let mut text = format!("\n{}{}", layout.paragraph("What does not hold:"), layout.labelled(rows));
     let broken: u64 = Rule::ALL.into_iter().map(|rule| checks.of(rule)).map(|it| it.checked - it.held).sum();
     let more = broken.saturating_sub(told.len() as u64);
     if more > 0 {
         let cause = if whole { "those" } else { "the file not being whole" };
-        text +=
-            &paragraph(&format!("and {} more that may follow from {cause} (more of them: --format json)", count(more)));
+        text += &layout
+            .paragraph(&format!("and {} more that may follow from {cause} (more of them: --format json)", count(more)));
     }
     text
 }
@@ -146,8 +152,8 @@ fn judged(verified: &[Verified], code: u8) -> String {
     let reason = |it: &Verified| match &it.subject {
         Subject::Run { anew: Some(anew), .. } => (anew.conclusion.exit_code() == code).then(|| concluded(anew)),
         Subject::Scenario { steps, anew: Some(anew), .. } => (anew.exit_code == code).then(|| reason_of(steps, anew)),
-        Subject::Comparison { anew: Some(anew), .. } => {
-            (anew.1.exit_code == code).then(|| comparison::reason(&anew.0, &anew.1))
+        Subject::Comparison { rounds, anew: Some(anew), .. } => {
+            (anew.1.exit_code == code).then(|| comparison::reason(&anew.0, rounds, &anew.1))
         }
         _ => None,
     };

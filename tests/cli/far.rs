@@ -99,13 +99,14 @@ fn a_client_of_a_sandbox_in_another_process_is_far_away_too() {
 
 #[test]
 fn a_real_server_is_as_far_away_as_it_is() {
-    for (mut command, named_by) in [
-        (mailconn(["run", "--rtt", "80ms", "--server", "imap://joe@localhost"]), "--server"),
-        (mailconn(["check", "--rtt", "80ms", "imap://joe@localhost"]), "URL"),
-        (mailconn(["run", "--rtt", "80ms"]), "MAILCONN_SERVER"),
+    for (mut command, place, named_by) in [
+        (mailconn(["run", "--rtt", "80ms", "--server", "imap://joe@localhost"]), "", "--server"),
+        (mailconn(["check", "--rtt", "80ms", "imap://joe@localhost"]), "", "URL"),
+        (mailconn(["run", "--rtt", "80ms"]), "MAILCONN_SERVER: ", "--server"),
     ] {
         let ended = end(command.env("MAILCONN_SERVER", "imap://joe@localhost"));
-        let due = format!("mailconn: --rtt shapes the sandbox, but {named_by} names a real server; leave one out\n");
+        let due =
+            format!("mailconn: {place}--rtt shapes the sandbox, but {named_by} names a real server; leave one out\n");
         assert_eq!((ended.code, &*ended.stderr), (2, &*due));
     }
     for (rtt, due) in [("501ms", "give at most 500ms"), ("5", "give a number and a unit, like 20ms"), ("-1ms", "")] {

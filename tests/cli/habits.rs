@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::process::{Ended, end, mailconn};
+use crate::support::unconfigured;
 
 /// Every command, the whole first.
 fn commands() -> Vec<String> {
@@ -48,8 +49,10 @@ fn on_this_machine(example: &str) -> String {
         ("imaps://ann@mail.example.org", "sandbox"),
         ("smtp://mail.example.org", "sandbox+smtp"),
         ("| man -l -", "| grep -q '^.TH'"),
-        // It compares for minutes.
-        ("mailconn compare", "mailconn compare --duration 20ms --rounds 9"),
+        // It compares for minutes. A gate needs 20 operations of each round, however busy the machine is.
+        ("compare --variant", "compare -n 25 --rounds 9 --variant"),
+        ("compare --threads", "compare --duration 20ms --rounds 9 --threads"),
+        ("compare --server", "compare --duration 20ms --rounds 9 --server"),
         ("--rtt 80ms", "--rtt 5ms"),
     ];
     let mut line = replaced.iter().fold(example.to_owned(), |line, (from, to)| line.replace(from, to));
@@ -84,7 +87,7 @@ fn every_example_of_the_help_runs() {
         let due = OTHER_CODES.iter().find(|(part, _)| example.contains(part)).map_or(0, |(_, code)| *code);
         let mut bash = Command::new("bash");
         bash.args(["-o", "pipefail", "-c", &on_this_machine(&example)]).current_dir(folder.path());
-        bash.env("PATH", &path).env("HOME", folder.path()).env_remove("MAILCONN_SERVER").stdin(Stdio::null());
+        unconfigured(&mut bash).env("PATH", &path).env("HOME", folder.path()).stdin(Stdio::null());
         let ended = bash.output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(due), "{example}\n{said}");

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::protocol::scripted::Peer;
 use crate::support::schemas;
 use crate::support::tool::doubts;
+use crate::support::unconfigured;
 
 /// No run here takes so long on a busy machine; one that does hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -63,8 +64,7 @@ pub fn shell(script: &str) -> Command {
 }
 
 fn bare(command: &mut Command) {
-    command.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").env_remove("RUST_BACKTRACE");
-    command.stdin(Stdio::null());
+    unconfigured(command).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
 }
 
 /// `mailconn run` with these arguments, split at blanks.

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::process::{Ended, PASSWORD, end, eventually, mailconn, obey, shell};
 use crate::protocol::scripted::{GREETING, Server};
+use crate::support::unconfigured;
 
 /// Not what `process` looks for in every output: so that this file's tests fail by their own eyes.
 const CANARY: &str = "kanari-Vogel_7391";
@@ -273,7 +274,7 @@ pub fn on_a_terminal(command: &Command) -> Command {
     let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &format!("tty; {}; echo code $?", quoted.join(" ")), "/dev/null"]);
-    script.env_remove("MAILCONN_PASSWORD").env_remove("MAILCONN_SERVER");
+    unconfigured(&mut script);
     script
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::process::{Running, against, end, eventually, mailconn, number, obey, run, shell, start, start_unread};
 use crate::protocol::scripted::{Peer, Server};
+use crate::support::unconfigured;
 
 /// A run that was to take a minute, and something for a busy machine.
 const SOON: Duration = Duration::from_secs(8);
@@ -217,7 +218,7 @@ fn tampered(inject: &str, directory: &Path) -> Command {
     strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"]);
     strace.arg(format!("inject={calls}:{inject}")).arg(env!("CARGO_BIN_EXE_mailconn"));
     strace.args(["run", "-n", "1", "--format", "json", "-o", "report"]).current_dir(directory);
-    strace.stdin(std::process::Stdio::null()).env_remove("MAILCONN_SERVER");
+    unconfigured(&mut strace).stdin(std::process::Stdio::null());
     strace
 }
 
@@ -310,7 +311,7 @@ fn with_so_many_threads(most: u32, args: &str) -> Option<super::process::Ended> 
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &account, "--regid", &account, "--clear-groups", "prlimit"]);
     command.arg(format!("--nproc={most}")).arg(&binary).args(args.split(' ')).current_dir("/");
-    Some(end(command.stdin(std::process::Stdio::null()).env_remove("MAILCONN_SERVER")))
+    Some(end(unconfigured(&mut command).stdin(std::process::Stdio::null())))
 }
 
 #[test]

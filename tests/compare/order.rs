@@ -72,17 +72,28 @@ fn it_ends_where_a_run_says_so() {
 
 #[test]
 fn a_round_that_might_not_end_in_time_is_not_begun() {
-    let rounds = Rounds { bound: Some(Duration::from_millis(500)), ..ROUNDS };
+    // Three rounds, and time to spare: a busy machine sleeps longer.
+    let bound = Duration::from_millis(2200);
+    let rounds = Rounds { bound: Some(bound), ..ROUNDS };
     let began = Instant::now();
     let (turns, halt) = taken(&rounds, |_| {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(200));
         None
     });
     let halt = halt.unwrap();
     assert_eq!((turns.len() % 3, halt.why, halt.variant), (0, WhyStopped::Time, None));
     assert_eq!(halt.round as usize, turns.len() / 3, "the round that was not begun");
-    assert!(began.elapsed() < Duration::from_millis(500));
+    assert!(began.elapsed() < bound);
     assert!(turns.iter().all(|turn| turn.until.is_some_and(|until| until >= began)));
+}
+
+#[test]
+fn a_rest_lasts_no_longer_than_all_of_it_may() {
+    let rounds = Rounds { pace: Duration::from_secs(60), bound: Some(Duration::from_millis(200)), ..ROUNDS };
+    let began = Instant::now();
+    let (turns, halt) = taken(&rounds, |_| None);
+    assert_eq!((turns.len(), halt), (1, Some(Halt { why: WhyStopped::Time, variant: None, round: 0 })));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

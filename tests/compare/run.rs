@@ -149,9 +149,11 @@ fn a_signal_in_a_round_leaves_a_whole_stream_with_what_there_is() {
 
 #[test]
 fn the_time_for_all_of_it_is_kept_and_a_round_that_it_cuts_does_not_count() {
-    let started = ["--ops", "noop", "--rounds", "9", "--format", "ndjson", "--for"];
-    // The first round would take three times as long: its first run is cut.
-    let ended = end(&mut compare(started.into_iter().chain(["1s", "--duration", "5s"])));
+    // In one line, all threads take forty times as long as one, which is all that is known beforehand.
+    let started = "--ops noop --rounds 8 --sandbox-latency 5ms --variant use-main --variant use-main-or-default \
+                   --format ndjson";
+    let started = || started.split_whitespace();
+    let ended = end(&mut compare(started().chain(["--for", "1200ms", "-n", "10", "-t", "40"])));
     let cut = lines(&ended);
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
     let last = cut.last().unwrap();
@@ -163,12 +165,13 @@ fn the_time_for_all_of_it_is_kept_and_a_round_that_it_cuts_does_not_count() {
     assert_eq!(ended.code, 1, "nothing was compared: {}", ended.stderr);
     assert_eq!((&last["rounds"], &last["interrupted"], runs(&cut).len()), (&json!(0), &Value::Null, 1));
     // Later ones are not begun.
-    let ended = end(&mut compare(started.into_iter().chain(["4s", "--duration", "300ms"])));
+    let ended = end(&mut compare(started().chain(["--for", "4s", "-n", "3", "-t", "20"])));
     let late = lines(&ended);
     let last = late.last().unwrap();
     assert_eq!((&last["stopped"]["why"], &last["stopped"]["variant"]), (&json!("time"), &Value::Null), "{last:#}");
-    assert_eq!(runs(&late).len() % 3, 0);
-    assert_eq!(number(&last["rounds"]), runs(&late).len() as u64 / 3 - 1);
+    assert_eq!(runs(&late).len() % 2, 0);
+    assert_eq!(number(&last["rounds"]), runs(&late).len() as u64 / 2 - 1);
+    assert!(ended.stderr.contains("--for 4s may be too short to tell anything"), "{}", ended.stderr);
     assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
     let nothing = i32::from(last["rounds"] == 0);
     assert_eq!(ended.code, nothing, "{}", ended.stderr);

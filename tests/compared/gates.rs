@@ -19,6 +19,9 @@ fn a_gate_is_about_a_variant_or_a_verdict() {
         ("verdict(use-default) = different-worse", 0, "verdict(use-default) is different-better"),
         ("verdict(use-default) != different-better", 0, "(fails if != different-better)"),
         ("verdict(use-default) != same", 3, "(fails if != same)"),
+        ("ratio(use-default) < 1.5", 0, "ratio(use-default) is 1.51648x (fails if "),
+        ("ratio(use-default) < 1.6x", 3, "(fails if < 1.6x)"),
+        ("ratio( use-default ) >= 1.2", 3, "ratio(use-default) is 1.51648x (fails if "),
     ] {
         let told = mailconn_on(&stored(), "report", &["--fail-if", gate]);
         assert_eq!(told.code, code, "{gate}: {}{}", told.stdout, told.stderr);
@@ -39,6 +42,12 @@ fn a_gate_that_is_none_of_this_comparison_is_one_line_with_the_cure() {
         ("verdict(use-main) = same", "use-main is the reference"),
         ("verdict(use-default) = faster", "there is no verdict \"faster\", but different-better"),
         ("verdict(use-default) > 3", "write verdict(VARIANT) = DECISION"),
+        ("ratio(use-none) < 1", "there is no variant \"use-none\""),
+        ("ratio(use-main) < 1", "use-main is the reference"),
+        ("ratio(use-default) = 1", "write ratio(VARIANT) OPERATOR NUMBER"),
+        ("ratio(use-default) < fast", "\"fast\" is no ratio; write a number like 1.5"),
+        ("ratio(use-default) < NaN", "\"NaN\" is no ratio"),
+        ("ratio(use-default) < -1", "\"-1\" is no ratio"),
         ("use-default.service.p95 regressed > 10%", "a comparison has no baseline"),
         ("service.p95 > 100ms", "there is no variant \"service\""),
         ("use-default.servce.p95 > 100ms", "there is no metric"),
@@ -50,11 +59,41 @@ fn a_gate_that_is_none_of_this_comparison_is_one_line_with_the_cure() {
         }
     }
     let run = super::written::lines(include_str!("../golden/use-main.ndjson"));
-    for gate in ["use-default.service.p95 > 100ms", "verdict(use-main) = same"] {
+    for gate in ["use-default.service.p95 > 100ms", "verdict(use-main) = same", "ratio(use-default) < 2"] {
         let told = mailconn_on(&run, "report", &["--fail-if", gate]);
         assert_eq!(told.code, 2, "{}", told.stdout);
         assert!(told.stderr.contains("is a gate of a comparison"), "{}", told.stderr);
     }
+}
+
+/// A ratio that is none fails, and says why.
+#[test]
+fn a_ratio_that_was_not_measured_fails_its_gate() {
+    let of = |metric: &str, reference: &str| {
+        let mut lines = stored();
+        (lines[0]["metric"], lines[0]["reference"], lines[0]["figures"]) = (json!(metric), json!(reference), json!([]));
+        lines.last_mut().unwrap()["judged_by"] = json!({"fail_on": []});
+        completed(lines)
+    };
+    for (metric, reference, gate, says) in [
+        ("service.p99", "use-main", "ratio(use-default) < 2", "ratio(use-default): n too small: p99 needs 100"),
+        (
+            "wait.p50",
+            "use-default",
+            "ratio(use-main) > 2",
+            "ratio(use-main): wait.p50 of use-default is 0, and nothing is",
+        ),
+    ] {
+        for command in ["report", "verify"] {
+            let told = mailconn_on(&of(metric, reference), command, &["--fail-if", gate]);
+            let line = told.stdout.lines().find(|line| line.starts_with("gate ")).unwrap();
+            assert!(line.starts_with(&format!("gate FAILED: {says}")), "{gate}: {line}");
+            assert_ne!(told.code, 0, "{gate}: {}", told.stdout);
+        }
+    }
+    let nought = mailconn_on(&of("wait.p50", "use-main"), "report", &["--fail-if", "ratio(use-default) < 0.5"]);
+    assert_eq!(nought.code, 3, "{}", nought.stdout);
+    assert!(nought.stdout.contains("gate FAILED: ratio(use-default) is 0x"), "{}", nought.stdout);
 }
 
 /// The same comparison with another noise, and a policy of its own.
@@ -75,7 +114,10 @@ fn what_cannot_be_told_passes_loudly_unless_a_decision_is_required() {
     let told = mailconn_on(&loud, "report", &["--fail-if", gates[0], "--fail-if", gates[1]]);
     assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
     assert!(told.stderr.contains("CANNOT TELL: use-default has "), "{}", told.stderr);
-    assert!(told.stdout.starts_with("These rounds do not tell which is faster here."), "{}", told.stdout);
+    let first = "Choose use-main for now: these rounds do not tell which is faster here.";
+    let text = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.starts_with(first), "{}", told.stdout);
+    assert!(text.contains("It opens one connection. use-default had 1.52x ["), "{}", told.stdout);
     assert!(told.stdout.contains("more round") || told.stdout.contains("even 500 rounds"), "{}", told.stdout);
     let named = mailconn_on(&loud, "report", &["--fail-if", "verdict(use-default) = cannot-tell"]);
     assert_eq!(named.code, 3, "it is asked for");

@@ -16,7 +16,7 @@ fn the_first_lines_say_which_to_choose_and_what_it_costs() {
     let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(first.starts_with("Choose use-default: it is "), "{first}");
     assert!(
-        first.contains(" as fast as use-main here and opens 3 connections; use-main opens one connection"),
+        first.ends_with(" as fast as use-main here. It opens 3 connections. use-main opens one connection."),
         "{first}"
     );
 }
@@ -40,19 +40,51 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
         (
             include_str!("../golden/limit.ndjson"),
             0,
-            "; this server was seen to refuse the 4th: 3 fit (-t 3, or --max-connections 3); not use-default: it met the server's limit",
+            "Not use-default: it met the server's limit. This server was seen to refuse the 4th connection. 3 fit: ",
         ),
         (
             include_str!("../golden/lock-command.ndjson"),
             2,
-            "Choose use-main, which opens one connection; not use-default: replies came from the wrong mailbox",
+            "It opens one connection. Not use-default: replies came from the wrong mailbox.",
         ),
-        (include_str!("../golden/broken.ndjson"), 2, "; not use-default: "),
+        (include_str!("../golden/broken.ndjson"), 2, " Not use-default: "),
     ] {
         let told = mailconn_on(&with_run(run, "use-default", round), "report", &[]).stdout;
         let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(first.starts_with("Choose use-main, which opens one connection; ") && first.contains(says), "{first}");
+        let answer = "Choose use-main: no other can be chosen. It opens one connection. ";
+        assert!(first.starts_with(answer) && first.contains(says), "{first}");
     }
+}
+
+/// A third variant, whose runs are those of use-main; in round 4 use-default meets the server's limit.
+#[test]
+fn a_limit_in_a_round_leaves_an_answer_for_those_that_fit() {
+    let all = stored();
+    let named = |run: &[Value], variant: &str, round: u64| -> Vec<Value> {
+        let mut run = run.to_vec();
+        run.iter_mut().for_each(|line| (line["variant"], line["round"]) = (json!(variant), json!(round)));
+        run
+    };
+    let own: Vec<Vec<Value>> = runs(&all).into_iter().filter(|run| run[0]["round"].as_u64() < Some(4)).collect();
+    let third = own.iter().filter(|run| run[0]["variant"] == "use-main");
+    let third = third.map(|run| named(run, "third", run[0]["round"].as_u64().unwrap()));
+    let limited = named(&lines(include_str!("../golden/limit.ndjson")), "use-default", 4);
+    let runs = own.iter().cloned().chain(third).chain([limited]).collect();
+    let mut lines = compared(&all, runs);
+    let third = json!({"name": "third", "arguments": "use-main-or-default --default-for w0"});
+    lines[0]["variants"].as_array_mut().unwrap().push(third);
+    lines[0]["figures"] = json!([]);
+    let end = lines.last_mut().unwrap();
+    end["stopped"] = json!({"why": "limit", "variant": "use-default", "round": 4});
+    end["judged_by"] = json!({"fail_on": []});
+    let told = mailconn_on(&completed(lines), "report", &[]).stdout;
+    let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        first,
+        "Choose use-main for now: it fits, with one connection. 3 rounds are too few to tell which of those that fit is \
+         faster. third had 1.00x and opens one connection. Not use-default: it met the server's limit. This server was \
+         seen to refuse the 4th connection. 3 fit: use-default with -t 3, use-main-or-default with --default-for w0-w1."
+    );
 }
 
 #[test]
@@ -98,7 +130,10 @@ fn a_time_is_compared_the_other_way_round() {
     (lines[0]["metric"], lines[0]["reference"]) = (json!("wait.p50"), json!("use-default"));
     (lines[0]["figures"], lines.last_mut().unwrap()["judged_by"]) = (json!([]), json!({"fail_on": []}));
     let told = table(&completed(lines)).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(told.starts_with("Choose use-default: none is better here, "), "{told}");
+    assert!(
+        told.starts_with("Choose use-default: none is better here. It opens 3 connections. use-main is worse and"),
+        "{told}"
+    );
     assert!(told.contains("the wait.p50 of use-default is 0, and that of use-main is not: worse"), "{told}");
 }
 

@@ -54,7 +54,8 @@ pub fn completed(mut lines: Vec<Value>) -> Vec<Value> {
         interrupted: serde_json::from_value(end["interrupted"].clone()).unwrap(),
         stopped: serde_json::from_value(end["stopped"].clone()).unwrap(),
     };
-    let mut due = json!(comparison.comparison.comes_to(&ending, &policy));
+    let rounds = comparison.comparison.whole_rounds(&ending);
+    let mut due = json!(comparison.comparison.comes_to(&rounds, &ending, &policy));
     for (name, due) in due.as_object_mut().unwrap() {
         end[name] = due.take();
     }

@@ -16,7 +16,7 @@ use mailconn::protocol::{
 };
 
 use mailconn::judge::{Stored, Verification};
-use mailconn::report::{verification_json, verification_text};
+use mailconn::report::{Layout, verification_json, verification_text};
 
 use super::inputs::{Case, HANGS, TURN};
 use super::{Wrong, note};
@@ -290,7 +290,7 @@ pub fn records(case: &Case) -> Result<(), Wrong> {
             let began = Instant::now();
             if let Ok(stored) = Stored::read(file.as_slice(), |_| ()) {
                 let verification = Verification::of(stored, &NewPolicy::default(), None);
-                let text = verification_text(&verification);
+                let text = verification_text(Layout::PLAIN, &verification);
                 let _ = (verification_json(&verification), verification.exit_code());
                 if text.contains(|letter: char| letter.is_control() && letter != '\n') {
                     return Err(format!("what is shown holds control characters: {text:?}"));

@@ -183,6 +183,14 @@ fn explain_lists_each_metric_with_its_unit_and_its_meaning() {
     let some: BTreeMap<String, String> = rows(&some.stdout);
     assert_eq!(some.len(), 5, "{some:?}");
     assert!(some.iter().all(|(name, row)| name.contains("service") && all[name] == *row), "{some:?}");
-    let none = end(&mut mailconn(["explain", "metrics", "xyzzy"]));
-    assert_eq!((none.code, &*none.stdout, none.stderr.lines().count()), (2, "", 1), "{}", none.stderr);
+    // A word is a whole one; the one of several is meant too.
+    let some = rows(&end(&mut mailconn(["explain", "metrics", "second"])).stdout);
+    assert!(some.len() == 1 && some.contains_key("operations_per_second"), "{some:?}");
+    for word in ["operation", "service.p95", "failure"] {
+        assert_eq!(end(&mut mailconn(["explain", "metrics", word])).code, 0, "{word}");
+    }
+    for word in ["xyzzy", "ratio", "era"] {
+        let none = end(&mut mailconn(["explain", "metrics", word]));
+        assert_eq!((none.code, &*none.stdout, none.stderr.lines().count()), (2, "", 1), "{word}: {}", none.stderr);
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::run::{against, found, said};
-use crate::cli::process::{Ended, end, is_sound, mailconn, obey, of_kind, shell};
+use crate::cli::process::{Ended, end, eventually, is_sound, mailconn, obey, of_kind, shell, start};
 use crate::protocol::scripted::{GREETING, Peer, Server};
 
 /// Probes it; what it writes down must hold.
@@ -70,6 +70,68 @@ fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
                 assert_eq!(found["met"]["kept_by"], "ending-oldest", "{after} {args}: {found:#}");
             });
         }
+    });
+}
+
+/// Lets all in and serves them; those beyond four it ends itself, so much later.
+fn refusing_late(after: Duration) -> Server {
+    let open = Arc::new(AtomicUsize::new(0));
+    Server::start(move |peer: &mut Peer| {
+        peer.sign_in();
+        let is_beyond = open.fetch_add(1, Ordering::SeqCst) >= 4;
+        if is_beyond {
+            let (mut socket, open) = (peer.socket(), Arc::clone(&open));
+            thread::spawn(move || {
+                thread::sleep(after);
+                let _ = socket.write_all(b"* BYE Too many connections\r\n");
+                let _ = socket.shutdown(Shutdown::Both);
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        obey(peer);
+        if !is_beyond {
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    })
+}
+
+#[test]
+fn a_newest_one_that_is_ended_late_was_refused_and_the_others_live_on() {
+    thread::scope(|scope| {
+        for (after, args) in [
+            (20, "--max 9"),
+            (300, "--max 9"),
+            (300, "--max 32"),
+            (1000, "--max 9"),
+            (2000, "--max 64"),
+            (300, "--max 9 --pace 700ms"),
+            (1500, "--max 9 --pace 700ms"),
+            // The last of the count is one too many.
+            (800, "--max 5"),
+        ] {
+            scope.spawn(move || {
+                let args = format!("{args} --hold 1s");
+                let (ended, found) = probe(&refusing_late(Duration::from_millis(after)), &args);
+                assert_eq!((ended.code, &found["given"]), (0, &json!(4)), "{after} {args}: {found:#}");
+                let met = &found["met"];
+                assert_eq!((&met["kept_by"], &met["stage"]), (&json!("refusing-newest"), &json!("operation")));
+                assert_eq!((&met["kind"], &found["ended"]), (&json!("count"), &json!(0)), "{after} {args}: {found:#}");
+                assert_eq!(steps(&ended).last_chunk(), Some(&["release#1", "confirm#1", "end#1"].map(str::to_owned)));
+            });
+        }
+        scope.spawn(|| {
+            let ended = end(&mut against("imap", refusing_late(Duration::from_millis(300)).address, "--hold 1s"));
+            let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+            for part in [
+                "4 connections, beside those that other clients hold now; one more is let in, and ended soon after",
+                "refused at operation, while 4 were open",
+                "in words * BYE Too many connections",
+                "lived on: the server ended none of them; it ended",
+            ] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains("whatever it is doing"), "{text}");
+        });
     });
 }
 
@@ -144,6 +206,116 @@ fn a_server_that_throttles_what_it_let_in_is_left_alone() {
         assert_eq!((&found["silent"], &found["stopped"]["kind"]), (&json!("#1"), &json!(kind)), "{found:#}");
         assert_eq!((&found["met"], &found["ended"]), (&Value::Null, &json!(0)), "{found:#}");
     }
+}
+
+/// Nor is it asked for one more where that comes to light during the hold.
+#[test]
+fn a_server_that_throttles_during_the_hold_is_not_dialled_again() {
+    for (last, silent) in
+        [("{t} BAD Request is throttled. Suggested Backoff Time: 2000 milliseconds\r\n", false), ("", true)]
+    {
+        let server = Server::start(move |peer: &mut Peer| {
+            if peer.number == 3 {
+                peer.send(GREETING);
+                peer.answer("{t} NO Too many connections\r\n");
+                return peer.wait_for_close();
+            }
+            peer.sign_in();
+            if peer.number == 0 {
+                for _ in 0..4 {
+                    peer.answer("{t} OK\r\n");
+                }
+                if silent {
+                    while peer.line().is_some() {}
+                }
+                peer.answer(last);
+            }
+            obey(peer);
+        });
+        let (ended, found) = probe(&server, "--hold 1s --timeout 700ms");
+        assert_eq!((ended.code, server.accepted()), (1, 4), "{found:#}");
+        assert_eq!((&found["given"], &found["silent"]), (&json!(3), &json!("#1")), "{found:#}");
+        assert_eq!(steps(&ended).last_chunk(), Some(&["hold#1", "end#1"].map(str::to_owned)));
+    }
+}
+
+/// The report of a probe that was told to end when `is_due`.
+#[track_caller]
+fn interrupted(server: &Server, what: &str, is_due: impl Fn() -> bool) -> String {
+    let running = start(&mut against("imap", server.address, "--timeout 50s --connect-timeout 50s"));
+    eventually(what, is_due);
+    thread::sleep(Duration::from_millis(100));
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, 130, "{}", ended.stdout);
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in ["disposed", "not answered:", "failed", "lived on"] {
+        let is_due = word == "lived on" && text.contains("called off at");
+        assert!(is_due || !text.contains(word), "{word}: {text}");
+    }
+    text
+}
+
+/// The user ended it: that is no failure of the server's, and what did not answer by then is not known to live.
+#[test]
+fn what_is_called_off_is_told_as_that() {
+    let server = Server::start(|peer: &mut Peer| {
+        if peer.number == 5 {
+            return peer.wait_for_close();
+        }
+        peer.sign_in();
+        obey(peer);
+    });
+    let text = interrupted(&server, "the sixth is dialled", || server.accepted() == 6);
+    for part in ["5 connections so far", "6 attempts, 1 of them called off in", "called off at greeting"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let server = Server::start(|peer: &mut Peer| {
+        peer.sign_in();
+        if peer.number != 2 {
+            return obey(peer);
+        }
+        while peer.line().is_some() {}
+    });
+    let text =
+        interrupted(&server, "the third is looked at", || server.accepted() == 3 && server.heard_verb("NOOP") == 4);
+    for part in [
+        "3 connections so far",
+        "3 attempts, 0 of them refused in",
+        "the server ended none of them; #3 had not answered when the probe was called off",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_greeting_that_the_deadline_cuts_off_is_no_word_of_a_refusal() {
+    let server = Server::start(|peer: &mut Peer| {
+        if peer.number < 3 || peer.number == 5 {
+            peer.sign_in();
+            return obey(peer);
+        }
+        for part in ["* OK ", "this g"] {
+            peer.send(part);
+        }
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against("imap", server.address, "--hold 1s --connect-timeout 1s"));
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ended.code, 0, "{text}");
+    assert!(text.contains("in words none: no answer at greeting while others were open"), "{text}");
+    assert!(!text.contains("this g"), "{text}");
+    // Nor is it one at the first.
+    let server = Server::start(|peer: &mut Peer| {
+        peer.send("* OK this g");
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against("imap", server.address, "--hold 1s --connect-timeout 1s"));
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        ended.code == 4 && text.contains("not answered: timeout at greeting: only a part of the greeting came in time"),
+        "{text}"
+    );
 }
 
 /// The window of the rate is over after the hold, and before the release.

@@ -392,8 +392,16 @@ fn one_that_does_not_answer_leaves_the_question_open() {
     ];
     comes_to(&lines, 1, &due);
     // The limit is met, and what it counts is not known.
-    let lines = vague(3).step("hold", 1).silent(0).vague().end();
-    comes_to(&lines, 1, &[("met.kind", json!("unclear")), ("silent", json!("#1")), ("answered", json!(false))]);
+    let due = [("met.kind", json!("unclear")), ("silent", json!("#1")), ("answered", json!(false))];
+    comes_to(&vague(3).step("hold", 1).silent(0).end(), 1, &due);
+    let due = [("met.kind", json!("unclear")), ("silent", json!("#2")), ("stopped.kind", json!("limit-rate"))];
+    let throttled = |lines: Probing, number| lines.held_unserved(number, "limit-rate", "BAD Request is throttled");
+    comes_to(&throttled(vague(3).step("hold", 1), 1).end(), 1, &due);
+    let lines = vague(3).step("hold", 1).all_answer().let_in().step("confirm", 1);
+    comes_to(&throttled(lines, 1).end(), 1, &due);
+    // To dial then is to ask on.
+    let dialled = throttled(vague(3).step("hold", 1), 1).vague().end();
+    assert_eq!(tool::doubts(&bytes(&dialled)), ["probe: a dial came after #2 was not served, or did not answer"]);
 }
 
 /// All the others are ended for the newest: it went away.
@@ -492,6 +500,93 @@ fn a_maildrop_has_one_owner() {
     comes_to(&lines, 0, &[("given", json!(1)), ("met.kind", json!("count")), ("met.scopes", json!(["user"]))]);
 }
 
+/// Its words are held against the same table as those of any refusal.
+#[test]
+fn a_lock_is_told_by_the_words_of_servers_and_not_by_a_part_of_one() {
+    for (line, is_lock) in [
+        ("-ERR [IN-USE] Mailbox is locked by another POP3 session.", true),
+        ("-ERR [IN-USE] wait for the other one", true),
+        ("-ERR maildrop already locked", true),
+        ("-ERR Your account is currently accessed by another client", true),
+        ("-ERR [IN-USE] too many sessions for ann", false),
+        ("-ERR [IN-USE] too many connections for this account", false),
+        ("-ERR too many users on this block", false),
+    ] {
+        println!("{line}");
+        let refused = |lines: Probing| lines.refused("limit-connections", "auth", Some(line));
+        let lines = refused(Probing::new("pop3", 32).count(1).step("count", 2));
+        let lines = refused(lines.step("hold", 1)).release().let_in();
+        let lines = if is_lock { lines.end() } else { refused(lines.confirm()).end() };
+        comes_to(&lines, 0, &[("given", json!(1)), ("met.kind", json!("count")), ("answered", json!(true))]);
+        let ids = lines.last().unwrap()["findings"].as_array().unwrap();
+        let due = if is_lock { "MC033" } else { "MC030" };
+        assert!(ids.iter().any(|it| it["id"] == due), "{line}: {ids:#?}");
+    }
+}
+
+/// What came before the deadline, and a greeting, say nothing of a limit: neither a number, nor whose it is, nor what it counts.
+#[test]
+fn the_beginning_of_an_answer_says_nothing() {
+    for (kind, line) in [
+        ("timeout", "* OK [CAPABILITY IMAP4rev1] 192.0.2.7 allows 5 connections per minute"),
+        ("timeout", "* BYE at most 5 connections per us"),
+        ("closed", "* OK 192.0.2.7 ready"),
+    ] {
+        let refused = |lines: Probing| lines.refused(kind, "greeting", Some(line));
+        let cut_again = |lines: Probing| lines.refused(kind, "greeting", None);
+        let lines = refused(Probing::new("imap", 32).count(3).step("count", 4)).all_answer().step("hold", 1);
+        let lines = cut_again(cut_again(lines.all_answer()).release().let_in().confirm()).end();
+        let due = [
+            ("met.stated", Value::Null),
+            ("met.scopes", json!(["address", "server"])),
+            ("met.kind", json!("count")),
+            ("given", json!(3)),
+        ];
+        comes_to(&lines, 0, &due);
+    }
+}
+
+/// One is let in, served, and ended a moment later; those before it are not touched.
+#[test]
+fn one_that_ends_itself_a_moment_after_it_was_let_in_was_refused() {
+    // The step that is found out in dials once more: that one is waited for.
+    let late = |beyond: u32| {
+        let lines = Probing::new("imap", 32).count(5 + beyond).step("count", 6 + beyond);
+        let lines = lines.gone(5).let_in();
+        let lines = (1..beyond).fold(lines, |lines, _| lines.gone(5));
+        lines.lost(5).step("hold", 1).all_answer()
+    };
+    for beyond in [1, 4] {
+        let refused = |lines: Probing| lines.let_in().lost_newest();
+        let lines = refused(refused(late(beyond)).release().let_in().confirm()).end();
+        let due = [
+            ("given", json!(5)),
+            ("ended", json!(0)),
+            ("refused", json!(3)),
+            ("met.kept_by", json!("refusing-newest")),
+            ("met.stage", json!("operation")),
+            ("met.kind", json!("count")),
+            ("answered", json!(true)),
+        ];
+        comes_to(&lines, 0, &due);
+        // Nothing came free with it: two more tell a rate.
+        let lines = late(beyond).let_in().confirm().let_in().end();
+        comes_to(&lines, 0, &[("given", json!(5)), ("met.kind", json!("rate"))]);
+    }
+    // Where an older one ended in their midst, that is more than a refusal.
+    let lines = Probing::new("imap", 32).count(7).step("count", 8).gone(6).gone(2).let_in().lost(5);
+    let lines = lines.step("hold", 1).all_answer().let_in().end();
+    comes_to(&lines, 0, &[("given", json!(7)), ("ended", json!(2)), ("met.kind", json!("unclear"))]);
+}
+
+/// What was not answered by then is not known to live.
+#[test]
+fn a_look_that_is_called_off_is_no_answer() {
+    let lines = Probing::new("imap", 32).count(2).step("count", 3).let_in().called_off(1).interrupted();
+    let due = [("silent", json!("#2")), ("stopped", Value::Null), ("ended", json!(0)), ("refused", json!(0))];
+    comes_to(&lines, 130, &due);
+}
+
 #[test]
 fn two_slow_sign_ins_in_a_row_are_a_penalty_or_a_queue_and_one_is_none() {
     let slow = |lines: Probing, step| lines.step("count", step).let_in_after(1_500_000).all_answer();
@@ -564,10 +659,19 @@ fn a_need_that_is_not_met_is_exit_6() {
     comes_to(&needs(8), 6, &[("given", json!(7))]);
     let lines = Probing::new("imap", 4).need(4).count(4).end();
     comes_to(&lines, 0, &[("given", json!(4))]);
-    // Of a rate, one more is open after the hold.
+    // Of a rate, two more are open after the hold, and one more after a sign-out.
     let rate = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().confirm().let_in().end();
-    comes_to(&rate(4), 0, &[("given", json!(3))]);
-    comes_to(&rate(5), 6, &[("given", json!(3))]);
+    comes_to(&rate(5), 0, &[("given", json!(3))]);
+    comes_to(&rate(6), 6, &[("given", json!(3))]);
+    let released = |need| vague(3).need(need).step("hold", 1).all_answer().vague().release().let_in();
+    let released = |need| released(need).confirm().let_in().end();
+    comes_to(&released(4), 0, &[("given", json!(3))]);
+    comes_to(&released(5), 6, &[("given", json!(3))]);
+    // One that the server ended is not open at the same time.
+    let told = |lines: Probing| lines.refused("limit-rate", "auth", Some("NO Connection rate limit exceeded"));
+    let told = |need| told(Probing::new("imap", 32).need(need).count(3).step("count", 4)).all_answer().step("hold", 1);
+    comes_to(&told(4).all_answer().let_in().end(), 0, &[("given", json!(3))]);
+    comes_to(&told(4).lost(0).let_in().end(), 6, &[("given", json!(3))]);
     // Slow sign-ins refuse nobody.
     let slow = |lines: Probing, step| lines.step("count", step).let_in_after(1_500_000).all_answer();
     comes_to(&slow(slow(Probing::new("imap", 32).need(8).count(4), 5), 6).end(), 1, &[("answered", json!(true))]);

@@ -1,6 +1,6 @@
 //! What is known of servers: whom it recognises, what it says of them, and what it advises to set.
 
-use mailconn::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Scope};
+use mailconn::event::{KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, Micros};
 use mailconn::protocol::{Failure, FailureKind, Protocol, Stage};
 use mailconn::report::explain;
 use mailconn::report::known::{advice, asked_for, by_greeting, by_host};
@@ -158,7 +158,7 @@ fn what_is_documented_is_said_with_its_source_and_day_and_what_is_not_stays_unkn
     assert!(said.starts_with(limits), "{said}");
 }
 
-fn met(kind: LimitKind, stage: Stage, line: Option<&str>, scopes: &[Scope]) -> LimitMet {
+fn met(kind: LimitKind, stage: Stage, line: Option<&str>, scopes: &[LimitScope]) -> LimitMet {
     let kind_of_failure = if kind == LimitKind::Rate { FailureKind::LimitRate } else { FailureKind::LimitConnections };
     let failure = Failure::new(kind_of_failure, stage, "refused");
     LimitMet {
@@ -177,8 +177,8 @@ fn met(kind: LimitKind, stage: Stage, line: Option<&str>, scopes: &[Scope]) -> L
     }
 }
 
-fn given(given: usize, met: LimitMet) -> Limits {
-    Limits { answered: true, given, attempts: given + 2, refused: 2, met: Some(met), ..Limits::default() }
+fn given(given: usize, met: LimitMet) -> LimitsFound {
+    LimitsFound { answered: true, given, attempts: given + 2, refused: 2, met: Some(met), ..LimitsFound::default() }
 }
 
 const DOVECOT: &str = "* OK [CAPABILITY IMAP4rev1] Dovecot (Debian) ready.";
@@ -187,13 +187,13 @@ const DOVECOT_REFUSES: &str =
 
 #[test]
 fn where_no_limit_was_met_there_is_nothing_to_set() {
-    let limits = Limits { answered: true, given: 32, attempts: 32, ..Limits::default() };
+    let limits = LimitsFound { answered: true, given: 32, attempts: 32, ..LimitsFound::default() };
     assert!(advice(&limits, Some(DOVECOT), "localhost", Protocol::Imap).is_empty());
 }
 
 #[test]
 fn a_count_is_told_as_threads_for_each_mode_a_cap_thunderbird_and_the_servers_setting() {
-    let met = met(LimitKind::Count, Stage::Auth, Some(DOVECOT_REFUSES), &[Scope::UserAndAddress]);
+    let met = met(LimitKind::Count, Stage::Auth, Some(DOVECOT_REFUSES), &[LimitScope::UserAndAddress]);
     let said = advice(&given(10, met), Some(DOVECOT), "mail.example.org", Protocol::Imap);
     assert_eq!(
         said,
@@ -301,7 +301,7 @@ fn the_setting_that_keeps_the_limit_is_named_for_each_server() {
 /// Above MAXDAEMONS Courier answers nothing until another ends; above MAXPERIP it closes.
 #[test]
 fn a_server_that_lets_one_more_wait_is_told_from_one_that_closes() {
-    let mut met = met(LimitKind::Count, Stage::Greeting, None, &[Scope::Address, Scope::Server]);
+    let mut met = met(LimitKind::Count, Stage::Greeting, None, &[LimitScope::Address, LimitScope::Server]);
     met.failure = Some(Failure::new(FailureKind::Timeout, Stage::Greeting, "no greeting in time"));
     let courier = Some("* OK [CAPABILITY IMAP4rev1] Courier-IMAP ready.");
     let said = advice(&given(3, met), courier, "localhost", Protocol::Imap);
@@ -311,7 +311,7 @@ fn a_server_that_lets_one_more_wait_is_told_from_one_that_closes() {
 #[test]
 fn a_providers_limit_is_its_own() {
     let line = "NO [ALERT] Too many simultaneous connections. (Failure)";
-    let met = met(LimitKind::Count, Stage::Auth, Some(line), &[Scope::User]);
+    let met = met(LimitKind::Count, Stage::Auth, Some(line), &[LimitScope::User]);
     let said = advice(&given(15, met), None, "imap.gmail.com", Protocol::Imap);
     assert_eq!(
         said[said.len() - 2..],
@@ -322,7 +322,7 @@ fn a_providers_limit_is_its_own() {
 #[test]
 fn a_rate_is_told_as_a_pace_for_opening_and_nothing_is_said_of_threads() {
     let line = "421 4.7.0 localhost Error: too many connections from 127.0.0.1";
-    let rate = met(LimitKind::Rate, Stage::Greeting, Some(line), &[Scope::Address]);
+    let rate = met(LimitKind::Rate, Stage::Greeting, Some(line), &[LimitScope::Address]);
     let said = advice(&given(7, rate.clone()), Some("220 localhost ESMTP Postfix"), "localhost", Protocol::Smtp);
     assert_eq!(
         said[..2],
@@ -345,13 +345,13 @@ fn what_others_hold_now_is_told_apart_from_what_there_is() {
             7,
             4,
             "7 in all by its words: others hold 3 now, and 4 are left for this client.",
-            "; while others hold 3, set it to 4 or less. All clients together must stay at 7",
+            "; while 3 of them are taken, set it to 4 or less. All clients together must stay at 7",
         ),
         (
             12,
             1,
             "12 in all by its words: others hold 11 now, and 1 is left for this client.",
-            "while others hold 11, set it to 1 or less. All clients together must stay at 12",
+            "while 11 of them are taken, set it to 1 or less. All clients together must stay at 12",
         ),
         // The refused one may be counted, too.
         (5, 4, "use-main: ", "must stay at 4"),
@@ -391,7 +391,7 @@ fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
 fn nothing_is_advised_from_slow_sign_ins_or_where_nothing_was_answered() {
     let slow = LimitMet { kept_by: KeptBy::Slowing, failure: None, ..met(LimitKind::Unclear, Stage::Auth, None, &[]) };
     assert!(advice(&given(6, slow), Some(DOVECOT), "localhost", Protocol::Imap).is_empty());
-    let limits = Limits {
+    let limits = LimitsFound {
         answered: false,
         stopped: Some(Failure::new(FailureKind::Closed, Stage::Operation, "gone")),
         ..given(5, met(LimitKind::Unclear, Stage::Auth, None, &[]))

@@ -177,7 +177,7 @@ fn the_result_is_on_stdout_and_the_rest_on_stderr() {
     assert!(!ended.stdout.is_empty() && !ended.stdout.contains("mailconn: "), "{}", ended.stdout);
     let all = said(&ended);
     assert!(
-        all[0].contains("at most 32 connections at once, 37 sign-ins, 4 refused attempts, 662 NOOPs"),
+        all[0].contains("at most 32 connections at once, 37 sign-ins, 4 refused attempts, 626 NOOPs"),
         "the budget comes first: {all:?}"
     );
     assert!(all[0].contains("up to about 31 s (more if the server is slow or asks for a wait)"), "{all:?}");
@@ -278,12 +278,59 @@ fn b6_does_not_hold_a_probe_back_which_has_a_pace_of_its_own() {
         assert_eq!((&found["given"], &found["refused"]), (&json!(given), &json!(4)), "{found:#}");
         assert_eq!((ended.code, &found["met"]["kind"]), (0, &json!("unclear")), "{found:#}");
         assert!(ended.took > Duration::from_secs(31), "the last attempt comes 30 s after the goodbye");
+        assert!(ended.stderr.contains("release#2    one more attempt 30s after the sign-out\n"), "{}", ended.stderr);
     };
     thread::scope(|scope| {
         for given in [1, 2] {
             scope.spawn(move || probe(given));
         }
     });
+}
+
+/// What it says of its rests is what it rests.
+#[test]
+fn a_stated_wait_is_kept_before_each_attempt_and_told() {
+    let server = Server::start(|peer: &mut Peer| {
+        if peer.number < 2 || peer.number == 4 {
+            peer.sign_in();
+            return obey(peer);
+        }
+        peer.send(GREETING);
+        peer.answer("{t} NO Too many connections, try again in 3 seconds\r\n");
+        peer.wait_for_close();
+    });
+    let ended = end(&mut against("imap", server.address, "--hold 3s"));
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    for line in [
+        "hold#1       all are held for 3s, then one more attempt",
+        "release#1    one signs out, then one more attempt 3s after that",
+        "confirm#1    one more attempt 3s after the last, with nothing given back",
+    ] {
+        assert!(said(&ended).contains(&line), "{line}: {}", ended.stderr);
+    }
+    assert!(ended.took > Duration::from_secs(9), "{:?}", ended.took);
+}
+
+/// The budget bounds its looks.
+#[test]
+fn no_more_commands_are_sent_than_the_budget_says() {
+    // As many as are asked for; a rate, which takes the most steps; and the oldest ended at the last.
+    for (from, to) in [(9, 9), (3, 4), (4, 5)] {
+        let server = Server::start(move |peer: &mut Peer| {
+            if !(from..to).contains(&peer.number) {
+                peer.sign_in();
+                return obey(peer);
+            }
+            peer.send(GREETING);
+            peer.answer("{t} NO Too many connections\r\n");
+            peer.wait_for_close();
+        });
+        let ended = end(&mut against("imap", server.address, "--max 5 --hold 1s"));
+        let (budget, _) = ended.stderr.split_once(" NOOPs").unwrap();
+        let budget: usize = budget.rsplit(' ').next().unwrap().parse().unwrap();
+        let heard = server.heard_verb("NOOP");
+        assert!((10..=budget).contains(&heard), "{heard} of {budget}: {}", ended.stdout);
+    }
 }
 
 #[test]

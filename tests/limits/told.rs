@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::written::{Probing, limits};
+use super::written::{Probing, USERIP, limits};
 use mailconn::report::explain;
 
 use crate::support::tool::{self, told};
@@ -183,6 +183,55 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
     }
 }
 
+/// No sentence says what a number beside it contradicts.
+#[test]
+fn what_others_hold_is_told_as_of_when_it_was_so_and_what_was_ours_is_not_theirs() {
+    let over = |lines: Probing| lines.refused("limit-connections", "auth", Some(USERIP));
+    let met = |lines: Probing| over(lines.step("count", 6)).all_answer().step("hold", 1);
+    let five = || Probing::new("imap", 32).count(5);
+    let now = over(met(five()).all_answer()).release().let_in().end();
+    let left = met(five()).all_answer().let_in().end();
+    let of_ours = Probing::new("imap", 32).count(4).step("count", 5).let_in().lost(0).step("count", 6).let_in();
+    let of_ours = over(over(of_ours.all_answer().step("count", 7)).all_answer().step("hold", 1).all_answer());
+    let of_ours = of_ours.release().let_in().end();
+    let earlier = Probing::new("imap", 32).count(7).step("count", 8).gone(0).gone(0).gone(0).over().all_answer();
+    let earlier = over(earlier.step("hold", 1).all_answer()).release().let_in().end();
+    let ended = Probing::new("imap", 32).count(4).step("count", 5).vague().all_answer().step("hold", 1);
+    let ended = ended.lost(0).lost(0).let_in().end();
+    for (lines, parts, absent) in [
+        (
+            now,
+            ["its number 7: 2 more, which other clients of the account at this address hold", "others hold 2 now"],
+            "held then",
+        ),
+        (
+            left,
+            [
+                "7: 2 more, which other clients of the account at this address held then; 1 at most later",
+                "others held 2 then, and at most 1 when one more was let in later",
+            ],
+            "hold now",
+        ),
+        (
+            of_ours,
+            ["held then, or that the server had ended", "those may still count some of this client that it had ended"],
+            "others hold 2",
+        ),
+        (earlier, ["refused at auth, while 4 were open", "its number 7, as counted"], "while 7 were open"),
+        (
+            ended,
+            ["proof none: the server had ended 2 of those that were held", "the server ended 2 of them"],
+            "one of those",
+        ),
+    ] {
+        let told = joined(&text(&lines));
+        for part in parts {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert!(!told.contains(absent), "{absent}: {told}");
+    }
+}
+
 #[test]
 fn a_rate_has_no_slot_that_comes_free_and_no_finding_that_speaks_of_a_count() {
     let line = Some("NO Connection rate limit exceeded, try again in 15 minutes");
@@ -224,7 +273,7 @@ fn each_label_of_the_result_is_explained_as_a_word_of_probes() {
         ("given", "while a probe counted"),
         ("hold#1", "step of a probe"),
         ("count#12", "step of a probe"),
-        ("result", "The result of an attempt is let in, refused or failed"),
+        ("result", "The result of an attempt is let in, refused, failed or called off"),
         ("stage", "where in the life of a connection something failed"),
         ("scope", "scope of a limit: whose connections are counted together"),
         ("scope", "disposes the thread's default at its end"),

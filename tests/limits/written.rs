@@ -239,6 +239,24 @@ impl Probing {
         self
     }
 
+    /// That one of the open ones has not answered when the probe is interrupted.
+    pub fn called_off(mut self, number: usize) -> Self {
+        let why = failure("disposed", "operation", "cancelled: the connections were told to end", None);
+        self.dropped(number, why);
+        self.open.remove(number);
+        self
+    }
+
+    /// The newest is ended, a moment after it was let in and answered.
+    pub fn lost_newest(mut self) -> Self {
+        let newest = self.open.len() - 1;
+        self.noop(newest, None);
+        let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
+        self.dropped(newest, bye);
+        self.open.pop();
+        self
+    }
+
     /// The server is seen to have closed that one of the open ones.
     pub fn gone(mut self, number: usize) -> Self {
         self.hung_up(number);

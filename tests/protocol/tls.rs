@@ -4,7 +4,6 @@ use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -439,9 +438,9 @@ fn insecure_is_said_at_the_start_and_in_the_report() {
     let address = serve(authority("theirs").server(|_| {}), &[]);
     let run = |flags: &[&str]| {
         let url = format!("imaps://joe@{address}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
-        command.args(["run", "--server", &url, "-t", "1", "-n", "1", "--ops", "noop"]).args(flags);
-        let output = command.env("MAILCONN_PASSWORD", "s3cret").stdin(Stdio::null()).output().unwrap();
+        let args = ["run", "--server", &url, "-t", "1", "-n", "1", "--ops", "noop"];
+        let mut command = crate::cli::process::mailconn(args.iter().chain(flags));
+        let output = command.env("MAILCONN_PASSWORD", "s3cret").output().unwrap();
         let (said, told) = (String::from_utf8(output.stderr).unwrap(), String::from_utf8(output.stdout).unwrap());
         (output.status.code(), said, told)
     };

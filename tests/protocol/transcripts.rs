@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 
 use super::scripted::{GREETING, Server, session};
 use super::tls::{authority, serve};
+use crate::cli::process::mailconn;
 
 const PASSWORD: &str = "cana\"ry-Pa55";
 
@@ -267,9 +267,8 @@ fn a_transcript_that_cannot_be_written_is_told_and_changes_nothing_else() {
 #[test]
 fn a_run_writes_a_transcript_of_each_session_whose_bytes_are_those_of_the_report() {
     let directory = TempDir::new().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
-    command.args(["run", "--server", "sandbox", "--mode", "use-default", "-t", "3", "-n", "20", "--format", "json"]);
-    let output = command.arg("--transcript").arg(directory.path()).stdin(Stdio::null()).output().unwrap();
+    let args = ["run", "--server", "sandbox", "--mode", "use-default", "-t", "3", "-n", "20", "--format", "json"];
+    let output = mailconn(args).arg("--transcript").arg(directory.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let files = transcripts(directory.path());

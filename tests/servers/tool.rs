@@ -3,7 +3,9 @@
 use crate::cli::process::is_sound;
 use crate::support::dovecot::{PrivateDovecot, signal};
 use crate::support::dovecot_log::Session;
+use crate::support::unconfigured;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,11 +92,16 @@ impl Tool {
         self
     }
 
+    /// With those words, and nothing of the test's own environment.
+    fn of<A: AsRef<OsStr>>(words: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
+        unconfigured(&mut command).args(words);
+        Self(command)
+    }
+
     /// To any address, with no password yet.
     pub fn dialling(url: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mailconn"));
-        command.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["run", "--server", url]);
-        Self(command)
+        Self::of(["run", "--server", url])
     }
 
     /// `mailconn check` in place of a run, by any protocol, in the strongest way.
@@ -105,31 +112,24 @@ impl Tool {
 
     /// The same at any address, with no password yet.
     pub fn checking_url(url: &str) -> Self {
-        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
-        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["check", url]);
-        tool
+        Self::of(["check", url])
     }
 
     /// `mailconn limits` at any address, with no password yet.
     pub fn probing(url: &str) -> Self {
-        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
-        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD").args(["limits", url]);
-        tool
+        Self::of(["limits", url])
     }
 
     /// `mailconn report` of that stored stream.
     pub fn telling(stored: &Path) -> Self {
-        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
-        tool.0.arg("report").arg(stored);
-        tool
+        Self::of([OsStr::new("report"), stored.as_os_str()])
     }
 
     /// `mailconn scenario` with those names.
     pub fn performing(names: &[&str], protocol: Protocol, server: &PrivateDovecot, user: &str) -> Self {
         let url = protocol.url(server, user, Protection::Plain);
-        let mut tool = Self(Command::new(env!("CARGO_BIN_EXE_mailconn")));
-        tool.0.env_remove("MAILCONN_SERVER").env_remove("MAILCONN_PASSWORD");
-        tool.0.arg("scenario").args(names).args(["--server", &url]);
+        let mut tool = Self::of(["scenario"]);
+        tool.0.args(names).args(["--server", &url]);
         tool.flag("--password-file", server.password_file())
     }
 

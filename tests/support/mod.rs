@@ -14,3 +14,13 @@ pub mod supervision;
 pub mod tokens;
 pub mod tool;
 pub mod written;
+
+use std::process::Command;
+
+/// Takes from the command whatever configures mailconn where the tests run: variables, and the file in somebody's home.
+pub fn unconfigured(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MAILCONN_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("XDG_CONFIG_HOME").env_remove("HOME")
+}

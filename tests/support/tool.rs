@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mailconn::event::{self, Ending, Event, Micros, NewPolicy, Policy, What};
 use mailconn::judge::{Content, Judge, Passing, Stored, StoredRun, Verification, run_end};
 use mailconn::protocol::MailConnector;
-use mailconn::report::{self, Format, RunReport, Told, verification_json, verification_text};
+use mailconn::report::{self, Format, Layout, RunReport, Told, verification_json, verification_text};
 use mailconn::workload::{self, Audience, Control, Plan, Setup};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -25,9 +25,9 @@ pub fn report(file: &[u8]) -> String {
 pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
     let report = whole(file);
     if !each {
-        return report::table(&report, rows);
+        return report::table(Layout::PLAIN, &report, rows);
     }
-    let mut telling = Format::Table.telling(true);
+    let mut telling = Format::Table.telling(true, Layout::PLAIN);
     let mut text = Vec::new();
     Stored::read(file, |it| text.extend(telling.see(it.within, [it.event]))).unwrap();
     text.extend(telling.over(&Told::Run(Box::new(report))));
@@ -36,7 +36,7 @@ pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
 
 /// The report of one run, in a format that is written at the end.
 pub fn in_format(format: Format, report: &RunReport) -> String {
-    let mut telling = format.telling(false);
+    let mut telling = format.telling(false, Layout::PLAIN);
     telling.over(&Told::Run(Box::new(report.clone())));
     let text = String::from_utf8(telling.end().unwrap()).unwrap();
     super::schemas::fit(&text);
@@ -91,7 +91,7 @@ pub fn verify(file: &[u8]) -> Result<Value, String> {
 
 /// `mailconn verify FILE`.
 pub fn verify_text(file: &[u8]) -> Result<String, String> {
-    verified(file).map(|verification| verification_text(&verification))
+    verified(file).map(|verification| verification_text(Layout::PLAIN, &verification))
 }
 
 fn verified(file: &[u8]) -> Result<Verification, String> {

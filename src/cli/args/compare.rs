@@ -8,6 +8,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser};
 
 use super::choices;
+use super::conflicts::exclude_each_other;
+use super::limits::asked_for;
 use super::reach::{ServerArgs, ShapeArgs};
 use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
@@ -15,8 +17,9 @@ use super::work::WorkArgs;
 
 const GATES: &str = "Exit 3 if that is so and nothing else fails, as in 'use-default.service.p95 > 100ms' or 'verdict(use-default) = \
                      different-worse'; repeatable";
-const MORE_OF_GATES: &str = "VARIANT.METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=, or verdict(VARIANT) = \
-                             DECISION, or != ; decisions are different-better, different-worse, different for either, same and \
+const MORE_OF_GATES: &str = "VARIANT.METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=; or ratio(VARIANT) \
+                             OPERATOR NUMBER, of its --metric to the reference's, as in 'ratio(use-default) < 1.5': one that \
+                             could not be measured fails; or verdict(VARIANT) = DECISION, or != ; decisions are different-better, different-worse, different for either, same and \
                              cannot-tell. One on a verdict that cannot be told is passed over, and fails with \
                              --require-decision: so 'verdict(use-default) != different-better' with that fails unless it is \
                              better. A count is so in no round, of others it is the median that counts. mailconn explain \
@@ -41,6 +44,9 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 12, help_heading = "Comparison")]
     pub rounds: u32,
     /// Take no longer than this: a round for which there may be too little time is not begun
+    ///
+    /// A run that is under way at the end is cut, and has a second or two to sign out. A time that cannot hold the rounds that
+    /// it takes to tell anything is refused.
     #[arg(long = "for", value_name = "TIME", value_parser = positive, help_heading = "Comparison")]
     pub bound: Option<Duration>,
     /// The figure that decides: a rate or a time of a run, as in service.p95 (mailconn explain metrics)
@@ -56,6 +62,13 @@ pub struct CompareArgs {
     /// [default: a new one each time]
     #[arg(long, value_name = "N", help_heading = "Comparison")]
     pub seed: Option<u64>,
+    /// Compare on a provider that is known to block accounts for what looks unusual
+    #[arg(
+        long,
+        help_heading = "Comparison",
+        help = format!("Compare on a provider that is known to block accounts for what looks unusual: {}", asked_for())
+    )]
+    pub yes: bool,
     /// Exit 3 if these rounds do not tell how a variant compares
     #[arg(long, help_heading = "Gates")]
     pub require_decision: bool,
@@ -64,8 +77,8 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub common: Common,
 
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox [default: $MAILCONN_SERVER, else
-    /// sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox; or @NAME, a server of
+    /// config.toml [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(long, value_name = "URL", help_heading = "Server")]
@@ -102,10 +115,8 @@ impl VariantArgs {
         let own = command.clone().try_get_matches_from(words)?;
         let own: Vec<&Arg> = command.get_arguments().filter(|arg| is_given(&own, arg)).collect();
         let gives_way = |id: &str| {
-            command.get_arguments().filter(|arg| arg.get_id() == id).any(|arg| {
-                let excludes = |one, other: &Arg| command.get_arg_conflicts_with(one).contains(&other);
-                own.iter().any(|own| *own == arg || excludes(own, arg) || excludes(arg, own))
-            })
+            let mut arg = command.get_arguments().filter(|arg| arg.get_id() == id);
+            arg.any(|arg| own.iter().any(|own| *own == arg || exclude_each_other(&command, own, arg)))
         };
         let shared = common.given.iter().filter(|(id, _)| !gives_way(id)).flat_map(|(_, words)| words.clone());
         let words = shared.chain(words.iter().map(OsString::from)).collect::<Vec<_>>();

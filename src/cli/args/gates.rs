@@ -20,7 +20,8 @@ pub struct GateArgs {
     ///
     /// METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=. mailconn explain metrics lists the metrics, mailconn
     /// explain ci the lines for a build on GitHub, GitLab or Kubernetes. A metric that could not be measured fails its gate. A
-    /// scenario's gates are about each of its clients; a stored run is judged by these in place of all of its own.
+    /// scenario's gates are about each of its clients, those of a comparison about its variants (mailconn explain gate); a stored
+    /// run is judged by these in place of all of its own.
     #[arg(long, value_name = "GATE", value_parser = gate, allow_hyphen_values = true, help_heading = "Gates")]
     pub fail_if: Vec<String>,
     /// Read gates from FILE too, one a line; lines that begin with # are comments. A stored run is judged by what these two

@@ -9,15 +9,16 @@ use super::reporting::ReportingArgs;
 use super::times::{duration, positive};
 use mailconn::report::known;
 
-fn asked_for() -> String {
+/// The providers for which `--yes` is asked.
+pub(super) fn asked_for() -> String {
     known::asked_for().collect::<Vec<_>>().join(", ")
 }
 
 /// The flags of `mailconn limits`.
 #[derive(Debug, Args)]
 pub struct LimitsArgs {
-    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtps and so on
-    /// [default: $MAILCONN_SERVER, else sandbox]
+    /// imaps://user@host[:port], imap:// for STARTTLS, likewise smtp and pop3; or sandbox, sandbox+smtps and so on;
+    /// or @NAME, a server of config.toml [default: $MAILCONN_SERVER, else sandbox]
     ///
     /// SMTP without a user does not sign in.
     #[arg(value_name = "URL")]

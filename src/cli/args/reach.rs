@@ -77,10 +77,11 @@ pub struct ShapeArgs {
     /// How late the sandbox sends each reply
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     pub sandbox_latency: Option<Duration>,
-    /// Have the sandbox as far away as a round trip of this length, like 80ms: each direction takes half of it
+    /// Have the sandbox as far away as a round trip of this length, like 80ms, at most 500ms: each direction takes half of it
     ///
     /// A dial takes what it would take over a network: the greeting comes after two round trips, one of them for TCP. Then each
-    /// command takes one, TLS and the sign-in their own. What is under way does not wait for each other.
+    /// command takes one, TLS and the sign-in their own. What is under way does not wait for each other. A goodbye takes one
+    /// too, and has 750ms: hence the bound.
     #[arg(long, value_name = "TIME", value_parser = round_trip, help_heading = "Server")]
     pub rtt: Option<Duration>,
 }
@@ -102,6 +103,7 @@ pub struct SignInArgs {
     /// It may write the JSON of a token endpoint instead, with access_token and expires_in. It is run for the first sign-in,
     /// and again for a sign-in after the token has expired or was refused; one run at a time. If it writes the same token
     /// again, that is not tried. If the next token is refused, too, or the command fails, the next sign-in waits 1, 2, 4 … 60 s.
+    /// A comparison runs it anew for each of its runs.
     #[arg(long, value_name = "COMMAND", group = "secret", help_heading = "Server")]
     pub token_command: Option<String>,
     /// Sign in this way [default: the strongest that the server offers]

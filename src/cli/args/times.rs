@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A deadline is a moment that the clock must be able to name: longer than any run, and within every clock's reach.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// The client's goodbyes have less than a second, and each takes a round trip.
+/// The client's goodbyes have 750 ms, and each takes a round trip.
 const FARTHEST: Duration = Duration::from_millis(500);
 
 /// `20ms`, `2s`, `1m`.
@@ -25,7 +25,7 @@ pub(super) fn positive(text: &str) -> Result<Duration, String> {
 pub(super) fn round_trip(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time > FARTHEST {
-        Err("give at most 500ms: no server on this planet is farther away".to_owned())
+        Err("give at most 500ms: a session's goodbye takes a round trip, and has 750ms".to_owned())
     } else {
         Ok(time)
     }

@@ -1,5 +1,6 @@
 //! `mailconn compare`: several ways to run, in rounds, and which is better.
 
+mod beforehand;
 mod told;
 mod variants;
 
@@ -11,21 +12,23 @@ use super::args::{CompareArgs, ServerArgs, VariantArgs};
 use super::destinations::destinations;
 use super::harness::{Driven, Signals};
 use super::limits::PACE;
+use super::providers::ensure_agreed;
 use super::settings::{self, Reach, Reporting, Server};
 use super::stderr;
 use super::teller::Teller;
 use super::work::Work;
+use beforehand::ensure_possible;
 use mailconn::compare::{Budget, Halt, Rounds, Turn, conduct, rounds_of, why_stop};
 use mailconn::event::{
     self, Asked, ComparisonEnding, ComparisonStart, Event, Micros, Policy, RunOf, SCHEMA_VERSION, Stopped, Variant,
-    WhyStopped, Within,
+    WARM_UP, WhyStopped, Within,
 };
 use mailconn::judge::{Comparison, compared_metric, comparison_gate, gated_figures};
 use mailconn::protocol::EhloName;
-use mailconn::report::{ComparisonReport, ProgressKind, Told};
+use mailconn::report::{ComparisonReport, Layout, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
-use told::{Course, tell_budget, tell_too_short};
+use told::{Course, tell_budget, tell_unmeasured};
 
 /// The usual length of a run: within it a slow variant does fewer operations.
 const USUAL: Duration = Duration::from_secs(2);
@@ -34,8 +37,13 @@ const USUAL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Nothing could be run, or the report could not be written: one line.
-pub fn compare(args: CompareArgs) -> Result<u8> {
-    let Compared { start, rounds, ways, terms, reporting, policy, progress } = Compared::resolve(args)?;
+pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
+    let all = Compared::resolve(args, layout)?;
+    ensure_possible(&all)?;
+    if let Some(way) = all.ways.first() {
+        ensure_agreed(&way.server, all.agreed, "many sign-ins")?;
+    }
+    let Compared { start, rounds, ways, terms, reporting, policy, progress, .. } = all.signed_in()?;
     for way in &ways {
         way.work.room().make(&terms.reach(way))?;
         way.work.letters(way.server.endpoint(), "")?;
@@ -50,17 +58,9 @@ pub fn compare(args: CompareArgs) -> Result<u8> {
     if let Some(note) = ways.iter().find_map(|way| way.work.note.as_ref()) {
         stderr::complain(note);
     }
-    let fewest = *rounds_of(ways.len()).start();
-    let works = ways.iter().filter_map(|way| match way.work.plan.asked {
-        Asked::Duration(time) => Some(Duration::from(time)),
-        _ => None,
-    });
-    let rests = Budget::of(fewest, rounds.pace, &vec![0; ways.len()]).rests;
-    let is_told = tell_too_short(rounds.bound, works.sum::<Duration>() * (fewest + 1) + rests, fewest);
     let signals = Signals::listen()?;
     let teller = Teller::begin(reporting, &signals.control)?;
-    let mut course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
-    course.is_told = is_told;
+    let course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
     let (start, clock) =
         (ComparisonStart { started: event::to_the_microsecond(SystemTime::now()), ..start }, Instant::now());
     let mut under_way =
@@ -80,6 +80,8 @@ struct Compared {
     reporting: Reporting,
     policy: Policy,
     progress: ProgressKind,
+    /// What looks unusual to a provider was agreed to.
+    agreed: bool,
 }
 
 /// A variant: what it does, and to whom.
@@ -114,7 +116,7 @@ impl Terms {
 
 impl Compared {
     /// Resolves the flags and the environment.
-    fn resolve(args: CompareArgs) -> Result<Self> {
+    fn resolve(args: CompareArgs, layout: Layout) -> Result<Self> {
         let CompareArgs { reach, reporting: told, .. } = &args;
         let all = variants::all(&args.variants, &args.common)?;
         let possible = rounds_of(all.len());
@@ -154,16 +156,11 @@ impl Compared {
             require_decision: args.require_decision,
             ..Policy::NONE
         };
-        let reporting = Reporting { destinations: destinations(&told.output)?, each: false };
+        let reporting = Reporting { destinations: destinations(&told.output, layout)?, each: false };
         let ehlo = settings::ehlo(reach)?;
-        let first = ways.first_mut().context("there is no variant")?;
+        let first = ways.first().context("there is no variant")?;
         let (name, protocol) = (first.server.name(), first.server.protocol());
         let pace = args.pace.unwrap_or(if first.server.is_here() { Duration::ZERO } else { PACE });
-        // What is refused asks for no secret.
-        if matches!(first.server, Server::Real { .. }) {
-            let server = first.server.again().signed_in(reach)?;
-            ways.iter_mut().for_each(|way| way.server = server.again());
-        }
         let start = ComparisonStart {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -182,7 +179,16 @@ impl Compared {
         };
         let rounds = Rounds { variants: ways.len(), rounds: args.rounds, seed, pace, bound: args.bound };
         let terms = Terms { ehlo, transcripts: args.reporting.transcripts.transcript, args: args.reach };
-        Ok(Self { start, rounds, ways, terms, reporting, policy, progress: args.reporting.progress })
+        Ok(Self { start, rounds, ways, terms, reporting, policy, progress: args.reporting.progress, agreed: args.yes })
+    }
+
+    /// With the secret for a real server, which is one for all ways. What is refused asks for none.
+    fn signed_in(mut self) -> Result<Self> {
+        if let Some(Way { server: server @ Server::Real { .. }, .. }) = self.ways.first() {
+            let server = server.again().signed_in(&self.terms.args)?;
+            self.ways.iter_mut().for_each(|way| way.server = server.again());
+        }
+        Ok(self)
     }
 }
 
@@ -214,6 +220,9 @@ impl UnderWay {
     /// Does a run, and says why nothing may follow it, if so.
     fn run(&mut self, turn: Turn, all: &Control) -> Result<Option<WhyStopped>> {
         let Some(way) = self.ways.get(turn.variant) else { return Ok(Some(WhyStopped::Failed)) };
+        if turn.round == WARM_UP + 1 && turn.place == 0 {
+            tell_unmeasured(&self.comparison);
+        }
         let plan = Plan { seed: turn.seed, ..way.work.plan.clone() };
         let control = Control::of_the_next(all);
         let (harness, connector) = way.work.set_up(self.terms.reach(way))?;

@@ -7,8 +7,8 @@ use humantime::format_duration;
 use crate::cli::harness::Meanwhile;
 use crate::cli::stderr;
 use mailconn::compare::{Budget, TIME_IS_OVER, Turn, rounds_of};
-use mailconn::event::{Event, WARM_UP};
-use mailconn::judge::Judge;
+use mailconn::event::{Event, Variant, WARM_UP};
+use mailconn::judge::{Comparison, Judge};
 use mailconn::protocol::Endpoint;
 use mailconn::report::{Progress, ProgressKind};
 use mailconn::workload::Control;
@@ -28,16 +28,30 @@ pub fn tell_budget(budget: &Budget, endpoint: &Endpoint) {
     ));
 }
 
-/// Says so, if that time is too short for all that must be done in it, and whether it is.
-pub fn tell_too_short(bound: Option<Duration>, least: Duration, fewest: u32) -> bool {
-    let Some(bound) = bound.filter(|bound| *bound < least) else { return false };
-    stderr::complain(&format!(
-        "--for {} is too short to tell anything: a warm-up and the {fewest} rounds that it takes need about {}; give more time, or \
-         shorter runs (--duration)",
-        format_duration(bound),
-        whole_seconds(least + Duration::from_millis(999)),
-    ));
-    true
+/// Says so, if the warm-up has no figure for the verdicts to be about: then the rounds may have none either.
+pub fn tell_unmeasured(comparison: &Comparison) {
+    let start = comparison.start();
+    let unmeasured = |(at, it)| Some((it, comparison.unmeasured(at, &[WARM_UP])?));
+    if let Some((Variant { name, .. }, why)) = start.variants.iter().enumerate().find_map(unmeasured) {
+        stderr::complain(&format!(
+            "{} has no figure in the warm-up of {name}: {why}; if the rounds have none either, nothing can be told: make the runs \
+             longer (--duration, -n), or choose another --metric",
+            start.metric
+        ));
+    }
+}
+
+/// Says so, if that time is likely too short: by how long the warm-up took.
+fn tell_too_short(bound: Option<Duration>, warm_up: Duration, fewest: u32) {
+    let likely = warm_up * (fewest + 1);
+    if let Some(bound) = bound.filter(|bound| *bound < likely) {
+        stderr::complain(&format!(
+            "--for {} may be too short to tell anything: as long as the warm-up took, it and the {fewest} rounds that it takes \
+             need about {}; give more time, or shorter runs (--duration)",
+            format_duration(bound),
+            whole_seconds(likely + Duration::from_millis(999)),
+        ));
+    }
 }
 
 /// How far a comparison is.
@@ -48,28 +62,27 @@ pub struct Course {
     variants: usize,
     /// How long it may take.
     bound: Option<Duration>,
-    /// It was said that this is too short.
-    pub is_told: bool,
 }
 
 impl Course {
     /// Of one that begins now.
     pub fn of(kind: ProgressKind, rounds: u32, variants: usize, bound: Option<Duration>) -> Self {
-        Self { progress: Progress::new(kind, None), began: Instant::now(), rounds, variants, bound, is_told: false }
+        Self { progress: Progress::new(kind, None), began: Instant::now(), rounds, variants, bound }
     }
 
     /// The next run begins; it is told to end when its time is over.
     pub fn begins<'a>(&'a mut self, turn: Turn, name: &str, asked: Option<u64>, control: &'a Control) -> Run<'a> {
-        if turn.round == WARM_UP + 1 && turn.place == 0 && !self.is_told {
-            let fewest = *rounds_of(self.variants).start();
-            self.is_told = tell_too_short(self.bound, self.began.elapsed() * (fewest + 1), fewest);
+        if turn.round == WARM_UP + 1 && turn.place == 0 {
+            tell_too_short(self.bound, self.began.elapsed(), *rounds_of(self.variants).start());
         }
         let left = self.left(turn).map_or_else(String::new, |left| format!(", about {} left", whole_seconds(left)));
-        let round = match turn.round {
+        let named = |round: u32| match round {
             WARM_UP => "warm-up".to_owned(),
             round => format!("round {round} of {}", self.rounds),
         };
-        self.progress.begin(format!("{round}{left}, {name}"), asked);
+        let over = turn.round.checked_sub(1).filter(|_| turn.place == 0);
+        let over = over.map(|round| format!("{} is over{left}", named(round)));
+        self.progress.begin(format!("{}{left}, {name}", named(turn.round)), asked, over);
         Run { progress: &mut self.progress, until: turn.until, control }
     }
 

@@ -95,6 +95,10 @@ impl Read {
         ensure!(!arguments.contains(|c: char| c.is_control()), "it holds a control character");
         let mut words = shlex::split(arguments).context("a quote is not closed")?;
         let has_mode = words.first().is_some_and(|word| !word.starts_with('-'));
+        ensure!(
+            !(has_mode && words.iter().any(|word| word == "--mode" || word.starts_with("--mode="))),
+            "its mode is the first word; leave --mode out"
+        );
         let mut flags: Vec<String> = Vec::new();
         for word in words.iter().skip(usize::from(has_mode)) {
             match flags.last_mut().filter(|_| !word.starts_with('-')) {
@@ -106,6 +110,14 @@ impl Read {
             words[0] = format!("--mode={}", words[0]);
         }
         let args = VariantArgs::on_top_of(common, &words).map_err(|error| anyhow!(in_one_line(&error)))?;
+        if let Some(name) = &name {
+            let is_another = |it: &Mode| it.name() == name && *it != args.work.mode;
+            ensure!(
+                !MODES.iter().any(is_another),
+                "{name} is a mode, and this one's is {}; give it another name",
+                args.work.mode
+            );
+        }
         Ok(Self { name, arguments: arguments.to_owned(), flags, args })
     }
 

@@ -51,38 +51,59 @@ pub struct Attempts {
     protocol: Protocol,
     /// What is known of the server was said.
     is_known: bool,
-    /// How many were said.
+    /// How many steps have begun, and of how many the dial was said.
+    begun: usize,
     said: usize,
 }
 
 impl Attempts {
     /// Of that probe; none where that was asked for.
     pub fn of(probe: &Probe, protocol: Protocol, is_known: bool, kind: ProgressKind) -> Self {
-        Self { is_quiet: kind == ProgressKind::Never, hold: probe.hold_us.duration(), protocol, is_known, said: 0 }
+        let hold = probe.hold_us.duration();
+        Self { is_quiet: kind == ProgressKind::Never, hold, protocol, is_known, begun: 0, said: 0 }
     }
 
-    /// Says the attempts before that step.
-    fn say_until(&mut self, step: Option<ProbeStep>, judge: &Judge) {
-        for attempt in judge.attempts().skip(self.said).take_while(|attempt| Some(attempt.step) != step) {
-            stderr::complain(&attempt_line(&attempt));
-            self.said += 1;
+    /// Says the dials of the steps that are over.
+    fn say(&mut self, judge: &Judge) {
+        for step in self.said..self.begun {
+            if let Some(attempt) = judge.attempt_of(step) {
+                stderr::complain(&attempt_line(&attempt));
+            }
+        }
+        self.said = self.begun;
+    }
+
+    fn begins(&mut self, step: ProbeStep, judge: &Judge) {
+        self.say(judge);
+        let rest = |after: &str| match judge.rest_of(self.begun).filter(|rest| !rest.is_zero()) {
+            Some(rest) => format!("{} {after}", format_duration(rest.duration())),
+            None => format!("at once {after}"),
+        };
+        let what = match (step.phase, step.attempt) {
+            (ProbePhase::Hold, _) => {
+                Some(format!("all are held for {}, then one more attempt", format_duration(self.hold)))
+            }
+            (ProbePhase::Release, 1) => Some(format!("one signs out, then one more attempt {}", rest("after that"))),
+            (ProbePhase::Confirm, _) => {
+                Some(format!("one more attempt {}, with nothing given back", rest("after the last")))
+            }
+            (ProbePhase::BareClose, 1) => {
+                Some(format!("one is closed without a goodbye, then one more attempt {}", rest("after that")))
+            }
+            (ProbePhase::Release, _) => Some(format!("one more attempt {}", rest("after the sign-out"))),
+            (ProbePhase::BareClose, _) => Some(format!("one more attempt {}", rest("after the close"))),
+            (ProbePhase::End, _) => self.is_any_open(judge).then(|| "all are signed out".to_owned()),
+            (ProbePhase::Count, _) => None,
+        };
+        self.begun += 1;
+        if let Some(what) = what {
+            stderr::complain(&format!("{:<12} {what}", step.to_string()));
         }
     }
 
-    fn begins(&self, step: ProbeStep, judge: &Judge) {
-        let open = judge.attempts().next_back().map_or(0, |attempt| attempt.open);
-        let what = match (step.phase, step.attempt) {
-            (ProbePhase::Hold, _) => format!("all are held for {}, then one more attempt", format_duration(self.hold)),
-            (ProbePhase::Release, 1) => "one signs out, then one more attempt".to_owned(),
-            (ProbePhase::Confirm, _) => "one more attempt, with nothing given back".to_owned(),
-            (ProbePhase::BareClose, 1) => "one is closed without a goodbye, then one more attempt".to_owned(),
-            (ProbePhase::Release | ProbePhase::BareClose, _) => {
-                "one more attempt, 30 s after that, or later if the server asks for it".to_owned()
-            }
-            (ProbePhase::End, _) if open > 0 => "all are signed out".to_owned(),
-            (ProbePhase::Count | ProbePhase::End, _) => return,
-        };
-        stderr::complain(&format!("{:<12} {what}", step.to_string()));
+    /// Whether the last dial left some open.
+    fn is_any_open(&self, judge: &Judge) -> bool {
+        (0..self.begun).rev().find_map(|step| judge.attempt_of(step)).is_some_and(|attempt| attempt.open > 0)
     }
 }
 
@@ -91,7 +112,6 @@ impl Meanwhile for Attempts {
         for event in events {
             match &event.what {
                 What::ProbeStep(step) if !self.is_quiet => {
-                    self.say_until(Some(*step), judge);
                     self.begins(*step, judge);
                 }
                 What::ServerGreeted(greeted) if !self.is_known => {
@@ -104,7 +124,7 @@ impl Meanwhile for Attempts {
 
     fn finish(&mut self, judge: &Judge) {
         if !self.is_quiet {
-            self.say_until(None, judge);
+            self.say(judge);
         }
     }
 }

@@ -1,11 +1,17 @@
-//! Gates of a comparison: `VARIANT.METRIC OPERATOR NUMBER`, about a variant's rounds, and `verdict(VARIANT) = DECISION`.
+//! Gates of a comparison: `VARIANT.METRIC OPERATOR NUMBER`, about a variant's rounds, `ratio(VARIANT) OPERATOR NUMBER` and
+//! `verdict(VARIANT) = DECISION`, about what comes of them.
+
+use serde_json::Number;
 
 use super::Comparison;
 use crate::event::{ComparisonVerdict, Decision, Gated, Policy, Variant};
-use crate::judge::gates::{Gate, NoGate, gated};
+use crate::judge::gates::{Gate, Is, NoGate, gated, operator, operators};
 use crate::judge::metrics::Reading;
 
 const VERDICT: &str = "verdict(";
+const RATIO: &str = "ratio(";
+/// What a ratio is counted in.
+const TIMES: &str = "x";
 /// Either of the decisions that begin so.
 const DIFFERENT: &str = "different";
 
@@ -14,6 +20,8 @@ enum Condition {
     /// It fails if the verdict is one of these, or if it is none of them. A verdict that could not be told decides neither,
     /// unless the gate names that one.
     Verdict { variant: usize, is: bool, among: Vec<Decision> },
+    /// It fails if that is so of the ratio of the variant's figure to the reference's.
+    Ratio { variant: usize, is: Is, bound: f64 },
     /// It fails if that is so of the variant's figure.
     Figure { variant: usize, gate: Gate },
 }
@@ -22,7 +30,7 @@ enum Condition {
 #[must_use]
 pub fn is_of_a_comparison(text: &str) -> bool {
     let mut behind = text.match_indices('.').map(|(dot, _)| &text[dot + 1..]);
-    text.trim_start().starts_with(VERDICT)
+    [VERDICT, RATIO].iter().any(|form| text.trim_start().starts_with(form))
         || (Gate::parse(text).is_err() && behind.any(|rest| Gate::parse(rest).is_ok()))
 }
 
@@ -32,8 +40,13 @@ pub fn is_of_a_comparison(text: &str) -> bool {
 /// It is none: one line, with the cure.
 pub fn comparison_gate(text: &str, variants: &[Variant], reference: &str) -> Result<(), NoGate> {
     match Condition::parse(text, variants)? {
-        Condition::Verdict { variant, .. } if variants[variant].name == reference => {
-            Err(format!("{reference} is the reference, which the others are compared with: it has no verdict").into())
+        Condition::Verdict { variant, .. } | Condition::Ratio { variant, .. }
+            if variants[variant].name == reference =>
+        {
+            Err(format!(
+                "{reference} is the reference, which the others are compared with: it has no verdict and no ratio"
+            )
+            .into())
         }
         _ => Ok(()),
     }
@@ -43,14 +56,30 @@ pub fn comparison_gate(text: &str, variants: &[Variant], reference: &str) -> Res
 #[must_use]
 pub fn gated_figures(gates: &[String], variants: &[Variant]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for gate in gates {
-        if let Ok(Condition::Figure { gate, .. }) = Condition::parse(gate, variants)
-            && !names.contains(&gate.name())
-        {
-            names.push(gate.name());
+    for (_, name) in gates.iter().filter_map(|gate| gated_figure(gate, variants)) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
+}
+
+/// The place of the variant whose figure that gate is about, and the metric; none where it is about a ratio or a verdict.
+#[must_use]
+pub fn gated_figure(gate: &str, variants: &[Variant]) -> Option<(usize, String)> {
+    match Condition::parse(gate, variants) {
+        Ok(Condition::Figure { variant, gate }) => Some((variant, gate.name())),
+        _ => None,
+    }
+}
+
+/// Reads the condition of a form, about that variant.
+type ReadForm = fn(usize, &str) -> Result<Condition, NoGate>;
+
+/// The variant that a gate of that form names, and its condition.
+fn of_form<'a>(form: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let (name, condition) = text.trim().strip_prefix(form)?.split_once(')')?;
+    Some((name.trim(), condition.trim()))
 }
 
 impl Condition {
@@ -60,17 +89,19 @@ impl Condition {
         let unknown = |name: &str| -> NoGate {
             let shown: String = name.chars().take(60).collect();
             format!(
-                "there is no variant {shown:?}, but {}; write VARIANT.METRIC OPERATOR NUMBER, like '{}.service.p95 > 100ms', or \
-                 'verdict(VARIANT) = different-worse'",
+                "there is no variant {shown:?}, but {}; write VARIANT.METRIC OPERATOR NUMBER, like '{}.service.p95 > 100ms', \
+                 'ratio(VARIANT) < 1.5', or 'verdict(VARIANT) = different-worse'",
                 names(),
                 variants.last().map_or("VARIANT", |it| &it.name),
             )
             .into()
         };
-        if let Some((name, rest)) = text.strip_prefix(VERDICT).and_then(|rest| rest.split_once(')')) {
-            let name = name.trim();
-            let variant = variants.iter().position(|it| it.name == name).ok_or_else(|| unknown(name))?;
-            return Self::verdict(variant, rest.trim());
+        let forms: [(&str, ReadForm); 2] = [(VERDICT, Self::verdict), (RATIO, Self::ratio)];
+        for (form, read) in forms {
+            if let Some((name, rest)) = of_form(form, text) {
+                let variant = variants.iter().position(|it| it.name == name).ok_or_else(|| unknown(name))?;
+                return read(variant, rest);
+            }
         }
         // Of two names that it begins with, the longer one is meant.
         let begins =
@@ -87,6 +118,24 @@ impl Condition {
                 .into());
         }
         Ok(Self::Figure { variant, gate })
+    }
+
+    fn ratio(variant: usize, rest: &str) -> Result<Self, NoGate> {
+        let Some((is, bound)) = operator(rest) else {
+            return Err(format!(
+                "write ratio(VARIANT) OPERATOR NUMBER, like 'ratio(VARIANT) < 1.5'; there are {}",
+                operators()
+            )
+            .into());
+        };
+        let number = bound.strip_suffix(TIMES).unwrap_or(bound).trim();
+        match number.parse::<f64>() {
+            Ok(bound) if bound.is_finite() && bound >= 0.0 => Ok(Self::Ratio { variant, is, bound }),
+            _ => Err(format!(
+                "{bound:?} is no ratio; write a number like 1.5, which is one and a half times the reference"
+            )
+            .into()),
+        }
     }
 
     fn verdict(variant: usize, rest: &str) -> Result<Self, NoGate> {
@@ -129,8 +178,7 @@ impl Comparison {
                 let Some(verdict) = verdicts.iter().find(|it| it.variant == *name) else {
                     return gated(text, None, "", true, format!("{text}: {name} is the reference, and has no verdict"));
                 };
-                let condition = text.trim().strip_prefix(VERDICT).and_then(|rest| rest.split_once(')'));
-                let condition = condition.map_or("", |(_, condition)| condition.trim());
+                let condition = of_form(VERDICT, text).map_or("", |(_, condition)| condition);
                 let is_open = verdict.decision == Decision::CannotTell && !among.contains(&Decision::CannotTell);
                 let (failed, so) = match (is_open, policy.require_decision) {
                     (false, _) => (among.contains(&verdict.decision) == is, format!("is {}", verdict.decision.name())),
@@ -139,7 +187,34 @@ impl Comparison {
                 };
                 gated(text, None, "", failed, format!("verdict({name}) {so} (fails if {condition})"))
             }
+            Ok(Condition::Ratio { variant, is, bound }) => {
+                let name = &self.start.variants[variant].name;
+                let condition = of_form(RATIO, text).map_or("", |(_, condition)| condition);
+                let sentence = |so: &str| format!("ratio({name}){so} (fails if {condition})");
+                let verdict = verdicts.iter().find(|it| it.variant == *name);
+                let ratio = verdict.and_then(|it| it.ratio.clone());
+                match ratio.as_ref().and_then(Number::as_f64) {
+                    Some(of) => {
+                        let shown = format!(" is {of}{TIMES}");
+                        gated(text, ratio, TIMES, is(&of, &bound), sentence(&shown))
+                    }
+                    None => gated(text, None, TIMES, true, sentence(&format!(": {}", self.no_ratio(variant, rounds)))),
+                }
+            }
             Err(not) => gated(text, None, "", true, format!("{text}: {not}")),
+        }
+    }
+
+    /// Why a variant has no ratio.
+    fn no_ratio(&self, variant: usize, rounds: &[u32]) -> String {
+        let those = [Some(variant), self.reference()].into_iter().flatten();
+        match those.into_iter().find_map(|it| self.unmeasured(it, rounds)) {
+            Some(why) => why.to_owned(),
+            None if rounds.is_empty() => "there was no whole round".to_owned(),
+            None if self.reference() == Some(variant) => "it is the reference, and has none".to_owned(),
+            None => {
+                format!("{} of {} is 0, and nothing is a number of times that", self.start.metric, self.start.reference)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ mod order;
 mod run;
 mod told;
 
-pub use gates::{comparison_gate, gated_figures, is_of_a_comparison};
+pub use gates::{comparison_gate, gated_figure, gated_figures, is_of_a_comparison};
 pub use order::{order, seed_of};
 pub use run::{ComparedRun, RunFigures};
 pub use told::{Counted, VariantFigures};
@@ -20,7 +20,7 @@ use super::{Judge, Verdict, conclusion};
 use crate::event::{
     ComparisonEnd, ComparisonEnding, ComparisonStart, ComparisonVerdict, Decision, Gated, Policy, RunOf, WARM_UP,
 };
-use crate::figures::{Summary, paired};
+use crate::figures::{NEEDED, Summary, paired};
 
 /// A metric that a comparison can be about, by its name.
 ///
@@ -36,6 +36,31 @@ pub fn compared_metric(name: &str) -> Result<String, NoGate> {
         )
         .into()),
         _ => Ok(figure.name()),
+    }
+}
+
+/// What a percentile needs so many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampled {
+    /// Operations of a run.
+    Operations,
+    /// Dials of a run.
+    Dials,
+}
+
+/// What of a run the metric of that name is measured by, and how many it needs; none where it is no percentile.
+#[must_use]
+pub fn samples_of(metric: &str) -> Option<(Sampled, u64)> {
+    let figure = Figure::parse(metric).ok()?;
+    let name = &figure.metric.name;
+    let (spread, needed) = NEEDED.iter().find_map(|(part, needed)| {
+        let spread = name.strip_suffix(part)?.strip_suffix('.')?;
+        Some((spread.rsplit(['.', ']']).next()?, *needed))
+    })?;
+    match spread {
+        "dial" => Some((Sampled::Dials, needed)),
+        "wait" | "service" => Some((Sampled::Operations, needed)),
+        _ => None,
     }
 }
 
@@ -122,13 +147,12 @@ impl Comparison {
         self.runs.get(*self.places.get(&(variant, round))?)
     }
 
-    /// What it comes to by that policy.
+    /// What those of its rounds that count come to by that policy.
     #[must_use]
-    pub fn comes_to(&self, ending: &ComparisonEnding, policy: &Policy) -> ComparisonEnd {
-        let rounds = self.whole_rounds(ending);
-        let verdicts = self.verdicts(&rounds);
-        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, &rounds, &verdicts, policy)).collect();
-        let undecided = policy.require_decision && verdicts.iter().any(|it| self.is_open(it, &rounds));
+    pub fn comes_to(&self, rounds: &[u32], ending: &ComparisonEnding, policy: &Policy) -> ComparisonEnd {
+        let verdicts = self.verdicts(rounds);
+        let gates: Vec<Gated> = policy.gates.iter().map(|gate| self.gate(gate, rounds, &verdicts, policy)).collect();
+        let undecided = policy.require_decision && verdicts.iter().any(|it| self.is_open(it, rounds));
         let fails = undecided || gates.iter().any(|gate| gate.failed);
         let is_empty = verdicts.iter().all(|it| it.rounds == 0);
         // How a run ends that the bound or a signal ends, the comparison says itself.

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::event::{Connections, Counts, Micros, RunOf, SessionClosed, SessionRefused, Severity};
+use crate::event::{Connections, Counts, Executor, Micros, RunOf, SessionClosed, SessionRefused, Severity};
 use crate::figures::{Spread, Summary};
-use crate::judge::conclusion::is_limit;
 use crate::judge::findings::OTHER_MAILBOX;
+use crate::judge::is_limit;
 use crate::judge::metrics::Reading;
 use crate::judge::refusals::lines;
 use crate::judge::{Judge, Verdict, stated_limit};
@@ -35,12 +35,14 @@ pub struct ComparedRun {
     pub(super) gated: Vec<Reading>,
     /// Its server was in the box.
     pub(super) is_on_the_sandbox: bool,
-    /// The same, at no distance.
-    pub(super) is_on_loopback: bool,
+    /// How far away it was, as a round trip.
+    pub(super) rtt: Option<Micros>,
     /// A limit of the server was met.
     limited: bool,
     /// One on connections at once.
     refused_more: bool,
+    /// Its operations were done by threads, without tasks.
+    pub(super) is_on_threads: bool,
     /// A signal ended it.
     pub(super) was_interrupted: bool,
 }
@@ -124,6 +126,12 @@ impl ComparedRun {
         self.limited
     }
 
+    /// Whether a signal ended it, or the time for all of it.
+    #[must_use]
+    pub const fn is_interrupted(&self) -> bool {
+        self.was_interrupted
+    }
+
     /// Whether the server refused it one more connection beside those that were open: no rate, which all runs share.
     #[must_use]
     pub const fn is_refused_more(&self) -> bool {
@@ -145,7 +153,7 @@ impl ComparedRun {
         Self {
             variant,
             is_on_the_sandbox: sandbox.is_some(),
-            is_on_loopback: sandbox.is_some_and(|it| it.rtt_us.is_none()),
+            rtt: sandbox.and_then(|it| it.rtt_us),
             round: run.round,
             run_id: start.map(|start| start.run_id.clone()).unwrap_or_default(),
             exit_code,
@@ -156,6 +164,7 @@ impl ComparedRun {
             refused_more: summary.failures_by_kind.contains_key(&FailureKind::LimitConnections),
             limited: verdict.findings.iter().any(|finding| finding.severity == Severity::Limit)
                 || summary.failures_by_kind.keys().any(|kind| is_limit(*kind)),
+            is_on_threads: start.is_some_and(|start| start.executor == Executor::Threads),
             was_interrupted: ending.interrupted.is_some(),
         }
     }

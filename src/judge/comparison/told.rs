@@ -20,6 +20,8 @@ pub struct Counted {
 /// A variant in figures.
 #[derive(Clone, Debug, Default)]
 pub struct VariantFigures {
+    /// Operations of a run.
+    pub operations: Option<u64>,
     /// Operations a second.
     pub rate: Option<f64>,
     /// Waits: p50, p95, p99.
@@ -105,6 +107,7 @@ impl Comparison {
             ])
         };
         VariantFigures {
+            operations: whole(|run| run.figures.operations.issued),
             rate: middle(&|run| run.figures.operations_per_second),
             wait: [
                 time(|run| run.figures.wait_us.p50),
@@ -123,20 +126,39 @@ impl Comparison {
         }
     }
 
-    /// The middle of what the verdict is about, for people.
+    /// The middle of what the verdict is about.
     #[must_use]
-    pub fn middle(&self, variant: usize, rounds: &[u32]) -> Option<String> {
-        let unit = self.metric.as_ref()?.metric.unit;
+    pub fn middle(&self, variant: usize, rounds: &[u32]) -> Option<f64> {
         let values = rounds.iter().filter_map(|round| self.run(variant, *round)?.compared()?.as_f64());
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
-        median(&values).map(|value| unit.shown(&unit.number(value)))
+        median(&values)
+    }
+
+    /// The same, for people.
+    #[must_use]
+    pub fn middle_shown(&self, variant: usize, rounds: &[u32]) -> Option<String> {
+        let unit = self.metric.as_ref()?.metric.unit;
+        self.middle(variant, rounds).map(|value| unit.shown(&unit.number(value)))
     }
 
     /// Whether some of its runs had no distance to their server.
     #[must_use]
     pub fn is_on_loopback(&self) -> bool {
-        self.runs.iter().any(|run| run.is_on_loopback)
+        self.runs.iter().any(|run| run.is_on_the_sandbox && run.rtt.is_none())
+    }
+
+    /// How far away the one in the box was, as a round trip, if it was as far for all its runs.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Micros> {
+        let rtt = self.runs.first()?.rtt?;
+        self.runs.iter().all(|run| run.rtt == Some(rtt)).then_some(rtt)
+    }
+
+    /// Whether threads did the work of all its runs, without tasks.
+    #[must_use]
+    pub fn is_on_threads(&self) -> bool {
+        self.runs.iter().all(|run| run.is_on_threads)
     }
 
     /// Whether its server was the one in the box.

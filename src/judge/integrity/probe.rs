@@ -74,6 +74,11 @@ impl Conduct {
             Some(step) => format!("{} dials once more, or at all", step.step),
             None => "a probe dials before its first step".to_owned(),
         });
+        let silent = step.and_then(|step| step.silent.as_ref());
+        seen.check(Rule::Probe, silent.is_none(), || {
+            let session = silent.map(|(session, _)| session.to_string()).unwrap_or_default();
+            format!("a dial came after {session} was not served, or did not answer")
+        });
         let closed = step.is_none_or(|step| !step.step.closes_one() || step.closed.is_some());
         seen.check(Rule::Probe, closed, || "a connection was to be closed before that dial, and none was".to_owned());
         let (Some(step), Some(due)) = (step, self.due) else { return };

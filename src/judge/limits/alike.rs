@@ -3,6 +3,7 @@
 
 use super::kind::stated_in_words;
 use crate::event::LimitKind;
+use crate::judge::refusals::has_words;
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// What the refusals of one limit have in common. Its numbers, names and identifiers may differ each time.
@@ -17,13 +18,14 @@ pub(super) struct Likeness {
 impl Likeness {
     pub(super) fn of(failure: &Failure) -> Self {
         use FailureKind::{Closed, ConnectReset, LimitConnections};
-        let (has_words, says) = (!failure.gives_no_reason(), stated_in_words(failure));
+        let (has_words, says) = (has_words(failure), stated_in_words(failure));
         let (kind, stage) = match failure.kind {
             // How soon a close is noticed is chance, and what it is called depends on how many are open.
             Closed | ConnectReset | LimitConnections if !has_words => {
                 (Closed, if failure.stage < Stage::Auth { Stage::Greeting } else { Stage::Operation })
             }
-            kind => (kind, failure.stage),
+            // A goodbye may be heard of by a command, or by the close.
+            kind => (kind, failure.stage.min(Stage::Operation)),
         };
         Self { kind, stage, has_words, says }
     }
@@ -38,9 +40,9 @@ pub(crate) fn is_alike(one: &Failure, other: &Failure) -> bool {
 mod tests {
     use super::is_alike;
     use crate::protocol::FailureKind::{
-        Closed, ConnectRefused, ConnectReset, LimitConnections, LimitRate, ServerUnavailable,
+        Closed, ConnectRefused, ConnectReset, LimitConnections, LimitRate, ServerUnavailable, Timeout,
     };
-    use crate::protocol::Stage::{Auth, Connect, Greeting, Operation};
+    use crate::protocol::Stage::{Auth, Connect, Greeting, Logout, Operation};
     use crate::protocol::{Failure, FailureKind, Stage};
 
     #[test]
@@ -65,7 +67,13 @@ mod tests {
             (silent, (Closed, Greeting, None), true),
             (silent, (ConnectReset, Connect, None), true),
             (silent, (Closed, Operation, None), false),
-            (silent, (FailureKind::Timeout, Greeting, None), false),
+            (silent, (Timeout, Greeting, None), false),
+            ((Timeout, Greeting, None), (Timeout, Greeting, Some("* OK [CAPABILITY IMAP4rev1")), true),
+            (
+                (LimitConnections, Operation, Some("* BYE Too many")),
+                (LimitConnections, Logout, Some("* BYE Too many")),
+                true,
+            ),
             (silent, (ConnectRefused, Connect, None), false),
         ] {
             assert_eq!(is_alike(&failure(one), &failure(other)), alike, "{one:?} {other:?}");

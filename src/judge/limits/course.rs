@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
-use super::next::{DialOutcome, Failed, Outcome, next_step};
+use super::failing::{falls_silent, is_called_off, may_be_limit, refuses_after_all};
+use super::next::{Before, DialOutcome, Failed, Outcome, next_step};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
 use crate::judge::findings::is_for_idling;
-use crate::judge::{falls_silent, may_be_limit, refuses_after_all};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, Protocol};
 
@@ -32,6 +32,9 @@ pub struct Attempt {
     pub took_us: Micros,
     /// Why it was not let in; null if it was.
     pub failure: Option<Failure>,
+    /// How many were open when it began.
+    #[serde(skip)]
+    pub beside: usize,
     /// How many are open after it, as far as the step found.
     pub open: usize,
     /// The sessions that the server had ended by then, and that were found so in its step.
@@ -71,8 +74,10 @@ pub(in crate::judge) struct StepSeen {
     pub(super) ended: BTreeMap<SessionId, Failure>,
     /// Whether each of those was the oldest when it ended.
     ends_oldest: bool,
+    /// Whether each of those was newer than all that were left, but the one that was dialled last.
+    ends_newest: bool,
     /// The session that did not answer, and why.
-    pub(super) silent: Option<(SessionId, Failure)>,
+    pub(in crate::judge) silent: Option<(SessionId, Failure)>,
 }
 
 /// A dial.
@@ -88,6 +93,8 @@ pub(in crate::judge) struct Dialled {
     /// Whether one was just given back.
     gave_one_back: bool,
     sign_in_attempted: bool,
+    /// Whether it was signed in, even if it was refused after that.
+    was_let_in: bool,
 }
 
 impl Analysis for Course {
@@ -102,6 +109,7 @@ impl Analysis for Course {
                     dial: None,
                     ended: BTreeMap::new(),
                     ends_oldest: true,
+                    ends_newest: false,
                     silent: None,
                 });
             }
@@ -115,6 +123,7 @@ impl Analysis for Course {
                     beside: self.open.len(),
                     gave_one_back: self.gave_one_back(),
                     sign_in_attempted: true,
+                    was_let_in: true,
                 });
                 self.open.insert(event.seq, it.session);
             }
@@ -129,6 +138,7 @@ impl Analysis for Course {
                     beside: it.open,
                     gave_one_back: self.gave_one_back(),
                     sign_in_attempted: it.sign_in_attempted,
+                    was_let_in: false,
                 });
             }
             What::Operation(it) => {
@@ -170,13 +180,29 @@ impl Course {
         self.steps.iter().filter(|step| step.step.phase == phase).collect()
     }
 
-    /// How many sessions the server ended while they were held.
+    /// How many sessions the server ended while they were held, without those that it refused late.
     pub(super) fn ended(&self) -> usize {
-        self.ended.len()
+        self.ended.len() - self.refused_late()
+    }
+
+    /// How many sessions the server let in beyond its limit, and ended a moment later.
+    pub(super) fn refused_late(&self) -> usize {
+        self.steps.iter().filter(|step| step.refuses_late()).map(|step| step.ended.len()).sum()
     }
 
     pub(super) fn attempts(&self) -> impl DoubleEndedIterator<Item = Attempt> {
         self.steps.iter().filter_map(StepSeen::attempt)
+    }
+
+    /// What came of the dial of that step, counted from 0.
+    pub(super) fn attempt_of(&self, step: usize) -> Option<Attempt> {
+        self.steps.get(step)?.attempt()
+    }
+
+    /// What came before the dial of that step, counted from 0, by those before it.
+    pub(super) fn before(&self, step: usize, probe: &Probe, protocol: Protocol) -> Option<Before> {
+        let outcomes: Option<Vec<_>> = self.steps.get(..step)?.iter().map(|step| step.outcome(protocol)).collect();
+        next_step(probe, &outcomes?).map(|next| next.before)
     }
 
     /// From the beginning of the first dial to the end of that step's.
@@ -241,7 +267,8 @@ impl Course {
                 step.silent.get_or_insert_with(|| (session, how.clone()));
             }
         } else if dropped.is_some()
-            && falls_silent(how.kind)
+            // One that was called off had not answered either.
+            && (falls_silent(how.kind) || is_called_off(how))
             && let Some(step) = self.steps.last_mut()
         {
             step.silent.get_or_insert_with(|| (session, how.clone()));
@@ -255,6 +282,9 @@ impl Course {
         {
             step.ended.insert(session, how.clone());
             step.ends_oldest &= is_oldest;
+            let dialled = step.dial.as_ref().map(|dial| dial.session);
+            let newest_left = self.open.values().rfind(|it| **it != session && Some(**it) != dialled);
+            step.ends_newest = newest_left.is_some_and(|newest| Some(newest) < step.ended.keys().next());
         }
     }
 
@@ -300,6 +330,11 @@ impl StepSeen {
         (self.before + more).saturating_sub(self.ended.len() + usize::from(self.closed.is_some()))
     }
 
+    /// Sessions that were held, and that it found ended.
+    pub(super) fn ended_while_held(&self) -> usize {
+        if self.refuses_late() { 0 } else { self.ended.len() }
+    }
+
     /// Whether its dial was let in, and cost another its place. A server that ends all of several went away, and one that ends
     /// what lies idle says so.
     pub(super) fn lost_another(&self) -> bool {
@@ -310,6 +345,11 @@ impl StepSeen {
     /// Whether one ended for one that was let in: no more are about to end.
     pub(super) fn is_settled(&self) -> bool {
         self.ended.len() == 1
+    }
+
+    /// Whether its dial was let in and ended itself a moment later, as those before it that came beyond the same limit.
+    pub(super) fn refuses_late(&self) -> bool {
+        self.ends_newest && self.refusal().is_some() && self.dial.as_ref().is_some_and(|dial| dial.was_let_in)
     }
 
     pub(super) const fn lost_the_oldest(&self) -> bool {
@@ -330,6 +370,7 @@ impl StepSeen {
             began_us: dial.began,
             took_us: dial.took,
             failure: dial.failure.clone(),
+            beside: dial.beside,
             open: self.open_after(),
             ended: self.ended.keys().copied().collect(),
             silent: self.silent.as_ref().map(|(session, _)| *session),
@@ -337,16 +378,22 @@ impl StepSeen {
     }
 
     fn outcome(&self, protocol: Protocol) -> Option<Outcome> {
-        let dial = self.dial.as_ref()?;
-        let came_to = match &dial.failure {
-            None => DialOutcome::LetIn { took: dial.took },
-            Some(failure) => {
+        let came_to = match self.dial.as_ref().map(|dial| (dial, &dial.failure)) {
+            None if self.silent.is_some() => DialOutcome::Withheld,
+            None => return None,
+            Some((dial, None)) => DialOutcome::LetIn { took: dial.took },
+            Some((dial, Some(failure))) => {
                 let Dialled { sign_in_attempted, beside, gave_one_back, .. } = *dial;
                 DialOutcome::Failed(Failed::of(failure, sign_in_attempted, beside, gave_one_back, Some(protocol)))
             }
         };
-        let (open, ended) = (self.open_after(), self.ended.len());
-        Some(Outcome { step: self.step, dial: came_to, open, ended, is_silent: self.silent.is_some() })
+        Some(Outcome {
+            step: self.step,
+            dial: came_to,
+            open: self.open_after(),
+            ended: self.ended_while_held(),
+            is_silent: self.silent.is_some(),
+        })
     }
 }
 

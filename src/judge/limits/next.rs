@@ -1,10 +1,11 @@
 //! What a probe does next, from what its steps came to. The probe goes by it, and so does the check of a stored one.
 
 use super::alike::Likeness;
+use super::failing::may_be_limit;
+use super::kind::stated as stated_kind;
 use super::slow::is_slow;
 use crate::event::{LimitKind, Micros, Probe, ProbePhase, ProbeStep};
 use crate::judge::refusals::lines;
-use crate::judge::{may_be_limit, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.
@@ -46,7 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) dial: DialOutcome,
     /// Connections that were open when it was over.
     pub(crate) open: usize,
-    /// Connections that the server was found to have ended.
+    /// Connections that the server was found to have ended, without those that it refused late: it let them in beyond its limit,
+    /// and ended each a moment later.
     pub(crate) ended: usize,
     /// Whether one of those that were open did not answer, or was not served.
     pub(crate) is_silent: bool,
@@ -55,8 +57,12 @@ pub(crate) struct Outcome {
 /// What became of a dial.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DialOutcome {
-    LetIn { took: Micros },
+    LetIn {
+        took: Micros,
+    },
     Failed(Failed),
+    /// It was not tried: the look before it found one that the server does not serve, so that nothing more is asked of it.
+    Withheld,
 }
 
 /// What a dial failed of.
@@ -129,11 +135,8 @@ pub(crate) fn next_step(probe: &Probe, seen: &[Outcome]) -> Option<NextStep> {
             // What the server asks for is kept each time.
             step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0].max(failed.wait.unwrap_or_default())))
         }
-        // One more at once tells a slot that came free from time that has passed. The words may have told it.
-        (Hold, DialOutcome::LetIn { .. }) if may_prove_rate(probe, seen) => {
-            step(Confirm, 1, Before::Hold(settling(probe, seen)))
-        }
-        (Release, DialOutcome::LetIn { .. }) if !says(seen, LimitKind::Count) => {
+        // One more at once tells a slot that came free from time that has passed.
+        (phase @ (Hold | Release), DialOutcome::LetIn { .. }) if may_confirm(probe, seen, phase) => {
             step(Confirm, 1, Before::Hold(settling(probe, seen)))
         }
         (Release, DialOutcome::LetIn { .. }) | (Confirm, DialOutcome::Failed(_))
@@ -157,6 +160,14 @@ pub(crate) const fn most_attempts(max: usize, bare_close: bool) -> usize {
     max.saturating_add(1 + 1 + RELEASES.len() * closes + 1)
 }
 
+/// The most looks at those that were open before a dial: at each step of the count, after the hold, and before one more confirms.
+/// At the last two there is room for one more, and at the step beyond `max`.
+pub(crate) const fn most_looks(max: usize) -> usize {
+    let others = max.saturating_sub(1);
+    // Of a sum of 0, 1, 2 … and three times the last.
+    others.saturating_mul(max) / 2 + 3 * others
+}
+
 /// The most of them that are refused.
 pub(crate) const fn most_refused(bare_close: bool) -> usize {
     // One is confirmed after the release has let one in, and the bare close comes after that.
@@ -174,13 +185,18 @@ pub(crate) fn releases(probe: &Probe) -> Micros {
 fn first_refusal(seen: &[Outcome]) -> Option<Failed> {
     seen.iter().find_map(|it| match it.dial {
         DialOutcome::Failed(failed) => Some(failed),
-        DialOutcome::LetIn { .. } => None,
+        DialOutcome::LetIn { .. } | DialOutcome::Withheld => None,
     })
 }
 
 /// Whether the first refusal says in words that it counts that.
 fn says(seen: &[Outcome], kind: LimitKind) -> bool {
     first_refusal(seen).is_some_and(|failed| failed.says == Some(kind))
+}
+
+/// Whether one more tells what let the last one in. The words may have told it.
+fn may_confirm(probe: &Probe, seen: &[Outcome], phase: ProbePhase) -> bool {
+    if phase == ProbePhase::Hold { may_prove_rate(probe, seen) } else { !says(seen, LimitKind::Count) }
 }
 
 /// Whether one more after the hold tells time that has passed from another client that left: of those that were held none was
@@ -201,13 +217,14 @@ fn gave_one_back(seen: &[Outcome]) -> bool {
 fn stated(seen: &[Outcome]) -> Micros {
     let last = seen.iter().rev().find_map(|it| match it.dial {
         DialOutcome::Failed(failed) => Some(failed.wait.unwrap_or_default()),
-        DialOutcome::LetIn { .. } => None,
+        DialOutcome::LetIn { .. } | DialOutcome::Withheld => None,
     });
     last.unwrap_or_default()
 }
 
-/// How long before one more comes after the release let one in. A rate over a sliding time frees its places one by one, as far
-/// apart as they were taken: by twice the pace the next one is free.
+/// How long before one more comes after one that was let in. A rate over a sliding time frees its places one by one, as far
+/// apart as they were taken: by twice the pace the next one is free. Without a pace they were taken a dial and a look apart, and
+/// no rest is as short: the next one may still be refused, and the kind stays unclear.
 fn settling(probe: &Probe, seen: &[Outcome]) -> Micros {
     twice(probe.pace_us).max(stated(seen))
 }
@@ -243,7 +260,7 @@ fn counts_on(probe: &Probe, seen: &[Outcome]) -> bool {
 fn is_slower(last: &Outcome, before: &[Outcome]) -> bool {
     let took = |it: &Outcome| match it.dial {
         DialOutcome::LetIn { took } => Some(took),
-        DialOutcome::Failed(_) => None,
+        DialOutcome::Failed(_) | DialOutcome::Withheld => None,
     };
     took(last).is_some_and(|last| is_slow(last, before.iter().filter_map(took)))
 }

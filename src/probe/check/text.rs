@@ -6,53 +6,57 @@ use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, TlsDetails,
 };
-use crate::report::{conclusion, day, labelled, many, paragraph, printable, span, whole};
+use crate::report::{Layout, Tone, conclusion, day, many, printable, span, whole};
 
 /// The first line, before anything happens.
 #[must_use]
-pub fn check_begins(header: &CheckHeader) -> String {
-    paragraph(&format!("check {}", printable(&header.server)))
+pub fn check_begins(layout: Layout, header: &CheckHeader) -> String {
+    layout.paragraph(&format!("check {}", printable(&header.server)))
 }
 
 /// The event that the check has just [seen](Check::see), in one line or more; empty if it is not shown.
 #[must_use]
-pub fn check_step(check: &Check, took: Micros, event: &CheckEvent) -> String {
+pub fn check_step(layout: Layout, check: &Check, took: Micros, event: &CheckEvent) -> String {
     let Some(text) = text(check, event) else { return String::new() };
     let took = match event {
         CheckEvent::Labelled(_) => String::new(),
         _ => span(took),
     };
     // The columns are as wide in every step: each step is shown before the next is known.
-    labelled([(format!("{:<9} {took:>9} ", event.name()), text)])
+    let tone = if matches!(event, CheckEvent::Failed(_)) { Tone::Bad } else { Tone::Plain };
+    layout.marked([(tone, format!("{:<9} {took:>9} ", event.name()), text)])
 }
 
 /// What it comes to.
 #[must_use]
-pub fn check_ends(check: &Check) -> String {
+pub fn check_ends(layout: Layout, check: &Check) -> String {
     let features = check.features();
     let diagnostics = check.diagnostics();
     let mut sections = Vec::new();
     if !features.is_empty() {
-        sections.push(paragraph("What matters to connections, and whether it is offered:") + &rows(&features));
+        sections.push(
+            layout.paragraph("What matters to connections, and whether it is offered:") + &rows(layout, &features),
+        );
     }
     if !diagnostics.is_empty() {
-        sections.push(paragraph("Findings:") + &labelled(diagnostics.iter().map(diagnostic)));
+        sections.push(layout.paragraph("Findings:") + &layout.marked(diagnostics.iter().map(diagnostic)));
     } else if check.failures().next().is_none() {
-        sections.push(paragraph("Findings: none"));
+        sections.push(layout.paragraph("Findings: none"));
     }
     let outcome = check.conclusion();
-    sections.push(whole(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome))));
+    let exit = whole(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome)));
+    sections.push(layout.toned(Tone::of(outcome.exit_code() == 0), &exit));
     "\n".to_owned() + &sections.join("\n")
 }
 
-fn rows(features: &[Feature]) -> String {
+fn rows(layout: Layout, features: &[Feature]) -> String {
     let word = |feature: &Feature| match feature.offered {
         Some(true) => "yes",
         Some(false) => "no",
         None => "not known",
     };
     let width = features.iter().map(|feature| word(feature).len()).max().unwrap_or(0).max("yes".len());
-    labelled(features.iter().map(|feature| {
+    layout.labelled(features.iter().map(|feature| {
         let text = match &feature.value {
             Some(value) => format!("{}; {}", printable(value), feature.why),
             None if feature.offered == Some(true) => feature.why.to_owned(),
@@ -62,8 +66,8 @@ fn rows(features: &[Feature]) -> String {
     }))
 }
 
-fn diagnostic(diagnostic: &Diagnostic) -> (String, String) {
-    (format!("  {:<7} ", diagnostic.level.name()), printable(&diagnostic.sentence))
+fn diagnostic(diagnostic: &Diagnostic) -> (Tone, String, String) {
+    (Tone::Odd, format!("  {:<7} ", diagnostic.level.name()), printable(&diagnostic.sentence))
 }
 
 fn comes_to(check: &Check, outcome: Conclusion) -> String {

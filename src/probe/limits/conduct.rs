@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::allocator::{Connection, Error};
+use crate::allocator::{Connection, ConnectionId, Error};
 use crate::event::{Probe, ProbePhase, ProbeStep};
 use crate::judge::{
     Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, next_step, refuses_after_all,
@@ -12,7 +12,8 @@ use crate::workload::{Issuer, Recorded, Recording};
 
 /// A server that ends one connection for another may do so a moment after it let the other in.
 const SETTLES: Duration = Duration::from_millis(50);
-/// Some do so up to a second later, or more. That is waited for where one was ended, and before it is said that none was.
+/// Some do so up to a second later, or more. That is waited for where one was ended, and before it is said that none was; again
+/// and again, up to [`MOST_WAITS`], as long as more end.
 const SETTLES_LATE: Duration = Duration::from_millis(1200);
 /// So often it is waited for in a step, until nothing more ends.
 const MOST_WAITS: usize = 4;
@@ -38,14 +39,40 @@ pub(super) struct Conductor<'a> {
     seen: Vec<Outcome>,
     /// When the probe last ended a connection.
     closed_at: Instant,
-    /// What the step under way has found so far: how many the server has ended, and whether one did not answer.
+    /// What the step under way has found so far: how many the server has ended, the oldest of them, and whether one did not
+    /// answer.
     ended: usize,
+    oldest_ended: Option<ConnectionId>,
     is_silent: bool,
+    /// How many were open when it dialled, and when that was.
+    beside: usize,
+    dialled_at: Instant,
+    /// How many are still open of its dial: 1 or 0.
+    newest: usize,
+    /// Whether the server let its dial in, and ended it a moment later.
+    refused_late: bool,
+    /// By how much later, where it has done so once.
+    refuses_late_by: Option<Duration>,
 }
 
 impl<'a> Conductor<'a> {
     pub(super) const fn new(probe: Probe, protocol: Protocol, issuer: Issuer<'a>, now: Instant) -> Self {
-        Self { probe, protocol, issuer, open: Vec::new(), seen: Vec::new(), closed_at: now, ended: 0, is_silent: false }
+        Self {
+            probe,
+            protocol,
+            issuer,
+            open: Vec::new(),
+            seen: Vec::new(),
+            closed_at: now,
+            ended: 0,
+            oldest_ended: None,
+            is_silent: false,
+            beside: 0,
+            dialled_at: now,
+            newest: 0,
+            refused_late: false,
+            refuses_late_by: None,
+        }
     }
 
     /// Takes every step, and returns what is open then. An interrupted probe stops where it is, without a last step.
@@ -66,7 +93,8 @@ impl<'a> Conductor<'a> {
             return None;
         }
         self.issuer.recorder.record(step);
-        (self.ended, self.is_silent) = (0, false);
+        (self.ended, self.oldest_ended, self.is_silent) = (0, None, false);
+        (self.newest, self.refused_late) = (0, false);
         match before {
             Before::Rest(rest) => self.rest(rest.duration())?,
             Before::Hold(hold) => {
@@ -79,57 +107,76 @@ impl<'a> Conductor<'a> {
             }
             Before::SinceClose(rest) => self.rest(rest.duration().saturating_sub(self.closed_at.elapsed()))?,
         }
+        if self.is_silent {
+            // The server has had enough, or hangs: to dial now would be to ask on.
+            return self.outcome(step, DialOutcome::Withheld);
+        }
         self.drop_ended(self.open.len());
+        self.beside = self.open.len();
         let mut dial = self.dial(step.phase)?;
-        let mut served = 0;
+        self.dialled_at = Instant::now();
         if let DialOutcome::LetIn { .. } = dial {
             // What it costs the others is seen when those are looked at.
-            match self.look_at_newest() {
-                Look::Unserved(failure) | Look::Ended(Some(failure)) => {
-                    dial = DialOutcome::Failed(self.failed(&failure, true, step.phase));
-                }
-                Look::Silent => self.is_silent = true,
-                Look::GoesOn | Look::Ended(None) => served = 1,
-            }
+            self.look_at_newest(step.phase, &mut dial);
         }
         if step.phase == ProbePhase::Count {
-            self.look_at_others(step, dial, served)?;
+            self.look_at_others(step, &mut dial)?;
+        } else if let Some(late) = self.refuses_late_by.filter(|_| self.newest == 1) {
+            self.rest(late)?;
+            self.heed_newest(step.phase, &mut dial);
         }
-        let (open, ended, is_silent) = (self.open.len(), self.ended, self.is_silent);
+        self.outcome(step, dial)
+    }
+
+    /// What the step came to; none if it was interrupted.
+    fn outcome(&self, step: ProbeStep, dial: DialOutcome) -> Option<Outcome> {
+        let newest_left = self.open.last().map(Connection::id);
+        let refuses_late = self.refused_late && newest_left.is_some_and(|newest| Some(newest) < self.oldest_ended);
+        let ended = if refuses_late { 0 } else { self.ended };
+        let (open, is_silent) = (self.open.len(), self.is_silent);
         (!self.is_interrupted()).then_some(Outcome { step, dial, open, ended, is_silent })
     }
 
-    /// Looks at all but the newest, if that was let in: the server may have ended some for it. None if it was interrupted.
-    fn look_at_others(&mut self, step: ProbeStep, dial: DialOutcome, served: usize) -> Option<()> {
+    /// Looks at all but the newest, if that was let in: the server may have ended some for it, or ends that one itself. None if
+    /// it was interrupted.
+    fn look_at_others(&mut self, step: ProbeStep, dial: &mut DialOutcome) -> Option<()> {
         let was_let_in = matches!(dial, DialOutcome::LetIn { .. });
         let is_known_to_end = self.ended > 0 || self.seen.last().is_some_and(|last| last.ended > 0);
         let is_last = step.attempt >= self.probe.max;
-        if self.open.len() <= served {
+        if self.open.len() <= self.newest {
             return Some(());
         }
         let late = was_let_in && (is_known_to_end || is_last);
         self.rest(if late { SETTLES_LATE } else { SETTLES })?;
         let before = self.ended;
-        self.look(self.open.len() - served);
+        self.look(self.open.len() - self.newest);
+        self.heed_newest(step.phase, dial);
         if was_let_in {
-            self.wait_for_ends(served, before, is_known_to_end)?;
+            self.wait_for_ends(before, is_known_to_end, step.phase, dial)?;
         }
         Some(())
     }
 
     /// Waits until nothing more ends, or for too long: more may be about to end for those that were let in meanwhile. Where one
-    /// `is_due`, until that one has ended. None if it was interrupted.
-    fn wait_for_ends(&mut self, served: usize, mut before: usize, is_due: bool) -> Option<()> {
+    /// `is_due`, until that one has ended, or the newest in its place. None if it was interrupted.
+    fn wait_for_ends(
+        &mut self,
+        mut before: usize,
+        is_due: bool,
+        phase: ProbePhase,
+        dial: &mut DialOutcome,
+    ) -> Option<()> {
         let at_first = before;
         for _ in 0..MOST_WAITS {
-            let is_awaited = is_due && self.ended == at_first;
-            if self.is_silent || self.open.len() <= served || (self.ended == before && !is_awaited) {
+            let is_awaited = is_due && self.ended == at_first && self.newest == 1;
+            if self.is_silent || self.open.len() <= self.newest || (self.ended == before && !is_awaited) {
                 break;
             }
             before = self.ended;
             // Those that were let in at its pace end at its pace.
             self.rest(SETTLES_LATE + self.probe.pace_us.duration())?;
-            self.drop_ended(self.open.len() - served);
+            self.drop_ended(self.open.len() - self.newest);
+            self.heed_newest(phase, dial);
         }
         Some(())
     }
@@ -163,19 +210,34 @@ impl<'a> Conductor<'a> {
     /// It fails for those that are held, or for one that was just given back, or for neither.
     fn failed(&self, failure: &Failure, sign_in_attempted: bool, phase: ProbePhase) -> Failed {
         let gave_one_back = matches!(phase, ProbePhase::Release | ProbePhase::BareClose);
-        Failed::of(failure, sign_in_attempted, self.open.len(), gave_one_back, Some(self.protocol))
+        Failed::of(failure, sign_in_attempted, self.beside, gave_one_back, Some(self.protocol))
     }
 
     /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
-    fn look_at_newest(&mut self) -> Look {
-        let Some(newest) = self.open.pop() else { return Look::Silent };
-        let look = self.ask(&newest);
-        match look {
-            Look::GoesOn => self.open.push(newest),
-            Look::Unserved(_) | Look::Ended(_) => newest.dispose(),
-            Look::Silent => {}
+    fn look_at_newest(&mut self, phase: ProbePhase, dial: &mut DialOutcome) {
+        self.newest = 0;
+        let Some(newest) = self.open.pop() else { return };
+        match self.ask(&newest) {
+            Look::Unserved(failure) | Look::Ended(Some(failure)) => {
+                newest.dispose();
+                *dial = DialOutcome::Failed(self.failed(&failure, true, phase));
+            }
+            Look::Silent => self.is_silent = true,
+            Look::GoesOn | Look::Ended(None) => {
+                self.open.push(newest);
+                self.newest = 1;
+            }
         }
-        look
+    }
+
+    /// Some servers let one in, serve it and end it a moment later: that is a refusal, too.
+    fn heed_newest(&mut self, phase: ProbePhase, dial: &mut DialOutcome) {
+        if self.newest == 1 && self.open.last().is_some_and(|newest| self.has_hung_up(newest)) {
+            // Its command fails with what the server said.
+            self.look_at_newest(phase, dial);
+            self.refused_late = self.newest == 0;
+            self.refuses_late_by = self.refused_late.then(|| self.dialled_at.elapsed());
+        }
     }
 
     /// Looks at so many of those that are open, from the oldest on. Those that the server has ended are no longer there, nor is
@@ -192,11 +254,16 @@ impl<'a> Conductor<'a> {
                     self.is_silent = true;
                     self.open.push(connection);
                 }
-                Look::Ended(_) => self.ended += 1,
+                Look::Ended(_) => self.lost(&connection),
                 Look::Silent => self.is_silent = true,
             }
         }
         self.open.extend(newer);
+    }
+
+    fn lost(&mut self, ended: &Connection<Recording>) {
+        self.ended += 1;
+        self.oldest_ended = Some(self.oldest_ended.map_or(ended.id(), |oldest| oldest.min(ended.id())));
     }
 
     /// Drops those of so many, from the oldest on, that the server is seen to have closed, without a command to any.
@@ -204,7 +271,7 @@ impl<'a> Conductor<'a> {
         let newer = self.open.split_off(count);
         for connection in std::mem::take(&mut self.open) {
             match self.heed(&connection) {
-                Look::Ended(_) => self.ended += 1,
+                Look::Ended(_) => self.lost(&connection),
                 _ => self.open.push(connection),
             }
         }
@@ -249,16 +316,17 @@ impl<'a> Conductor<'a> {
 
     /// Hears whether it was closed.
     fn heed(&self, connection: &Connection<Recording>) -> Look {
-        if self.is_interrupted() {
+        if !self.has_hung_up(connection) {
             return Look::GoesOn;
         }
-        let hung_up = self.issuer.client.with_connection(connection, |recorded| recorded.mail.has_hung_up());
-        if matches!(hung_up, Ok(true)) {
-            // Its goodbye hears what the server said.
-            connection.dispose();
-            return Look::Ended(None);
-        }
-        Look::GoesOn
+        // Its goodbye hears what the server said.
+        connection.dispose();
+        Look::Ended(None)
+    }
+
+    fn has_hung_up(&self, connection: &Connection<Recording>) -> bool {
+        let hung_up = |recorded: &mut Recorded| recorded.mail.has_hung_up();
+        !self.is_interrupted() && matches!(self.issuer.client.with_connection(connection, hung_up), Ok(true))
     }
 
     fn close_newest(&mut self, goodbye: Goodbye) {

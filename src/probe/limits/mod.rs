@@ -13,7 +13,7 @@ use conduct::Conductor;
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
-use crate::judge::{most_attempts, most_refused, releases};
+use crate::judge::{most_attempts, most_looks, most_refused, releases};
 use crate::protocol::{self, DialEvent, MailConnector, Protocol};
 use crate::workload::{
     Audience, Breaker, Control, Driver, Ended, Issuer, Recorder, Recording, RunError, Setup, Source, client,
@@ -46,9 +46,7 @@ impl Budget {
         let rests = probe.pace_us.duration().saturating_mul(paces).saturating_add(probe.hold_us.duration());
         let sign_ins = most_attempts(probe.max, probe.bare_close);
         let commands = match protocol {
-            // Each step of the count looks at all that are open, and once more where one was ended; so do the hold and the one
-            // that confirms. The others look at their newest.
-            Protocol::Imap => (1..=probe.max + 1).chain([probe.max; 2]).fold(sign_ins, usize::saturating_add),
+            Protocol::Imap => sign_ins.saturating_add(most_looks(probe.max)),
             Protocol::Smtp | Protocol::Pop3 => sign_ins,
         };
         Self {

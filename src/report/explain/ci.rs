@@ -1,7 +1,7 @@
 //! The lines for a build: the manual's own text.
 
 use super::articles::plain;
-use crate::report::table::grid::paragraph;
+use crate::report::layout::Layout;
 
 /// What it is called.
 pub(super) const NAMES: [&str; 5] = ["ci", "github", "gitlab", "kubernetes", "k8s"];
@@ -15,7 +15,12 @@ pub(super) fn lines() -> String {
             parts
                 .extend([code.lines().map(|line| format!("    {line}\n").replace("    \n", "\n")).collect::<String>()]);
         } else {
-            parts.extend(part.split("\n\n").map(plain).filter(|text| !text.is_empty()).map(|text| paragraph(&text)));
+            parts.extend(
+                part.split("\n\n")
+                    .map(plain)
+                    .filter(|text| !text.is_empty())
+                    .map(|text| Layout::PLAIN.paragraph(&text)),
+            );
         }
     }
     parts.join("\n")

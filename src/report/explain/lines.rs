@@ -4,7 +4,7 @@ use super::articles::{Article, FAILURES, chapter};
 use super::{Unexplained, row};
 use crate::judge::Conclusion;
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
-use crate::report::table::grid::{labelled, paragraph};
+use crate::report::layout::Layout;
 
 /// Whether one of its lines is a server's by its form.
 pub(super) fn has_the_form_of_a_line(text: &str) -> bool {
@@ -73,7 +73,7 @@ pub fn explain_line(text: &str, protocol: Option<Protocol>, stage: Option<Stage>
     // What says nothing but that it is no greeting comes last.
     meanings.sort_by_key(|(_, failure)| failure.kind == FailureKind::Greeting);
     let parts: Vec<String> = meanings.iter().map(|(stages, failure)| meaning(&line, stages, failure)).collect();
-    Ok(paragraph(&printable(line.as_bytes())) + "\n" + &parts.join("\n"))
+    Ok(Layout::PLAIN.paragraph(&printable(line.as_bytes())) + "\n" + &parts.join("\n"))
 }
 
 fn as_a_run_says(line: &str, stage: Stage) -> Failure {
@@ -110,7 +110,9 @@ fn meaning(line: &str, stages: &[&str], failure: &Failure) -> String {
     if failure.kind == Greeting && reply_code(line).is_some() {
         rows.push(row("but", "an answer to EHLO that says so is server-no"));
     }
-    paragraph(&format!("{}  {}", failure.kind, article.map_or("", Article::title))) + "\n" + &labelled(rows)
+    Layout::PLAIN.paragraph(&format!("{}  {}", failure.kind, article.map_or("", Article::title)))
+        + "\n"
+        + &Layout::PLAIN.labelled(rows)
 }
 
 /// A reply as a run reads it: of several lines one, without the tag of the command that it answers.

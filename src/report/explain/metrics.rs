@@ -2,7 +2,7 @@
 
 use crate::figures::NEEDED;
 use crate::judge::{METRICS, Metric, MetricUnit, keyed};
-use crate::report::table::grid::{labelled, paragraph};
+use crate::report::layout::Layout;
 
 /// The first figure of a spread, and the one that its row shows.
 const FIRST: &str = ".n";
@@ -22,7 +22,8 @@ pub(super) fn table(part: &str) -> Option<String> {
     let rows: Vec<Row> = METRICS.iter().filter_map(row).filter(|row| is_about(row, part)).collect();
     let section = |rows: &[Row]| {
         let width = rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
-        labelled(rows.iter().map(|row| (format!("{:<width$}  {:<12} ", row.name, row.unit), row.means.clone())))
+        Layout::PLAIN
+            .labelled(rows.iter().map(|row| (format!("{:<width$}  {:<12} ", row.name, row.unit), row.means.clone())))
     };
     let sections = rows.chunk_by(|one, next| one.scope == next.scope).map(section);
     let parts: Vec<String> = part.is_empty().then(beginning).into_iter().chain(sections).collect();
@@ -34,18 +35,19 @@ fn beginning() -> String {
         NEEDED.iter().filter(|(_, needed)| *needed > 1).map(|(figure, needed)| format!("{figure} of {needed}"));
     let needed: Vec<String> = needed.collect();
     let lists = keyed().map(|(row, list)| (format!("  {row:<20} "), format!("a row of {list}")));
-    paragraph(
+    Layout::PLAIN.paragraph(
         "What a gate can be about: 'METRIC OPERATOR NUMBER' (--fail-if, or a line of a --gates file) fails the run where that is \
          so, OPERATOR being one of > >= < <= == !=. 'METRIC regressed > 10%' compares with an earlier run: mailconn explain \
-         regressed. mailconn explain metrics PART shows those with PART in their name, as in mailconn explain metrics service.",
+         regressed. A comparison has gates on ratios and verdicts, too: mailconn explain gate. mailconn explain metrics PART shows \
+         those with PART for a word in their name, as in mailconn explain metrics service.",
     ) + "\n"
-        + &paragraph(
+        + &Layout::PLAIN.paragraph(
             "A name is the figure's place in the JSON document (mailconn run --format json), without _us. With a key in brackets \
              it is in one row of a list there, by its own name:",
         )
-        + &labelled(lists)
+        + &Layout::PLAIN.labelled(lists)
         + "\n"
-        + &paragraph(&format!(
+        + &Layout::PLAIN.paragraph(&format!(
             "wait, dial and service are spreads, each with n (how many were measured), p50 to p99.9 (p95: 95 % took no longer) and \
              max (the longest). A percentile of too few is not measured, and fails its gate: {} at least. Under a duration, wait \
              counts those too that stood in line when the time ran out.",
@@ -53,8 +55,17 @@ fn beginning() -> String {
         ))
 }
 
+/// Whether its name has those words, whole ones: `ratio` is none of `operations`. One of several is meant by one.
 fn is_about(row: &Row, part: &str) -> bool {
-    row.name.to_lowercase().contains(&part.to_lowercase())
+    let (name, part) = (row.name.to_lowercase(), part.to_lowercase());
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
+    name.match_indices(&part).any(|(at, _)| {
+        let (before, behind) = (&name[..at], &name[at + part.len()..]);
+        let begins = !before.ends_with(|c: char| c.is_alphanumeric()) || !part.starts_with(char::is_alphanumeric);
+        let ends =
+            is_end(behind) || behind.strip_prefix('s').is_some_and(is_end) || !part.ends_with(char::is_alphanumeric);
+        begins && ends
+    })
 }
 
 /// None of the figures of a spread that stand in the row of its first.

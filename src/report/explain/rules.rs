@@ -2,7 +2,7 @@
 
 use super::articles::{RULES, chapter};
 use crate::allocator::{ConnectionId, Mode, Reason, may_create_default, route};
-use crate::report::table::grid::{grid, names, paragraph};
+use crate::report::layout::{Layout, names};
 
 /// The truth table: the code that decides, asked for all its inputs.
 pub(super) fn table() -> String {
@@ -24,11 +24,12 @@ pub(super) fn table() -> String {
     });
     let numbers: Vec<_> = chapter(RULES).map(|rule| rule.name).collect();
     [
-        paragraph("Which connection an operation uses (A1-A3): was one passed, and has this thread a default?"),
-        grid(&["mode", "passed", "default", "uses", "reason"].map(names), &[], uses),
-        paragraph("Whether a thread may create a default by hand (C2, C3):"),
-        grid(&["mode", "default", "answer"].map(names), &[], creates),
-        paragraph(&format!("Each rule by its number, mailconn explain A7: {}", numbers.join(" "))),
+        Layout::PLAIN
+            .paragraph("Which connection an operation uses (A1-A3): was one passed, and has this thread a default?"),
+        Layout::PLAIN.grid(&["mode", "passed", "default", "uses", "reason"].map(names), &[], uses),
+        Layout::PLAIN.paragraph("Whether a thread may create a default by hand (C2, C3):"),
+        Layout::PLAIN.grid(&["mode", "default", "answer"].map(names), &[], creates),
+        Layout::PLAIN.paragraph(&format!("Each rule by its number, mailconn explain A7: {}", numbers.join(" "))),
     ]
     .join("\n")
 }

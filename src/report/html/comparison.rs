@@ -9,8 +9,9 @@ use super::run::capital;
 use super::signs::{Sign, name, said};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
-use crate::report::comparison::{choice, interval, percent, times, verdict};
+use crate::report::comparison::{answer, interval, percent, times, verdict};
 use crate::report::model::ComparisonReport;
+use crate::report::layout::Layout;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, ms, per_second, short, span, wall};
@@ -22,10 +23,10 @@ const FARTHEST: f64 = 1000.0;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup) {
-    let ComparisonReport { comparison, end, .. } = report;
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let rounds = comparison.whole_rounds(&end.ending());
-    let chosen = capital(&said(&choice(report)));
+    let (chosen, behind) = answer(report);
+    let chosen = capital(&said(&chosen));
     let code = report.exit_code();
     let undecided = end.verdicts.iter().any(|it| it.decision == Decision::CannotTell);
     let sign = match code {
@@ -37,17 +38,18 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
     let markup = html! {
         section id=(page) {
             p.eyebrow {
-                "compare " (said(&start.server)) " · " (start.protocol.name()) " · " (many(u64::from(end.rounds), "round")) " · "
-                (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) " · " (span(end.elapsed_us))
+                "compare " (said(&start.server)) @if let Some(rtt) = comparison.rtt() { " (rtt " (span(rtt)) ")" } " · " (start.protocol.name()) " · " (many(u64::from(end.rounds), "round")) " · "
+                (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) @if report.ended { " · " (span(end.elapsed_us)) }
             }
             h1 { (sign.picture(26)) " " (chosen) }
             @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("comparison", report.told_again, code)) } }
+            p { (said(&behind)) }
             @for line in headings(report) { p.note { (said(&line)) } }
             (intervals(report))
             ul.plain { @for it in &end.verdicts { li { (said(&verdict(report, it))) } } }
-            @if !rounds.is_empty() { (costs(report, &rounds)) }
+            @if !rounds.is_empty() { (costs(report)) }
             (gates(&end.gates))
-            details.text { summary { "The same as text" } pre { (table(report)) } }
+            details.text { summary { "The same as text" } pre { (table(Layout::PLAIN, report)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
         }
     };
@@ -114,8 +116,8 @@ fn dot(fill: &str) -> Markup {
 }
 
 /// Each variant's speed, and what it costs.
-fn costs(report: &ComparisonReport, rounds: &[u32]) -> Markup {
-    let comparison = &report.comparison;
+fn costs(report: &ComparisonReport) -> Markup {
+    let ComparisonReport { comparison, rounds, .. } = report;
     let time = |time: &Option<crate::event::Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let row = |figures: &VariantFigures| {
         let counts = figures.counts.as_ref().map_or_else(|| vec!["-".to_owned(); 5], |it| it.iter().map(range).collect());
@@ -125,13 +127,14 @@ fn costs(report: &ComparisonReport, rounds: &[u32]) -> Markup {
         let findings: Vec<String> = figures.findings.iter().map(|(id, times)| format!("{id} {}", count(*times as u64))).collect();
         let rate = figures.rate.map_or_else(|| "-".to_owned(), per_second);
         let cpu = figures.cpu.map_or_else(|| "-".to_owned(), ms);
-        let mut row = vec![rate, wait, service];
+        let operations = figures.operations.map_or_else(|| "-".to_owned(), short);
+        let mut row = vec![rate, wait, service, operations];
         row.extend(counts);
         row.extend([bytes, cpu, findings.join(", ")]);
         row
     };
     let head = [
-        "variant", "operations a second", "wait p95 ms", "service p95 ms", "opened", "peak", "sign-ins", "wrong", "failed",
+        "variant", "operations a second", "wait p95 ms", "service p95 ms", "ops of a run", "opened", "peak", "sign-ins", "wrong", "failed",
         "bytes out + in", "cpu ms", "findings",
     ];
     html! {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::paint::{HELD, QUIET, WRONG};
 use super::signs::said;
 use crate::event::ProbePhase;
-use crate::judge::Probed;
+use crate::judge::{Probed, has_words};
 use crate::report::attempt::came_to;
 use crate::report::model::RunReport;
 pub(super) use crate::report::table::limits::words::result;
@@ -55,7 +55,7 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
         @if first > 0 { p.note { "… " (many(first as u64, "earlier attempt")) " not drawn." } }
         p { (many(all.len() as u64, "attempt")) @if report.ended { " in " (span(report.ending.elapsed)) } "." }
         @if let Some(failure) = probed.limits.met.as_ref().and_then(|met| met.failure.as_ref()) {
-            @if let Some(line) = &failure.server_line { p { "The server's words: " code { (said(line)) } } }
+            @if let Some(line) = failure.server_line.as_ref().filter(|_| has_words(failure)) { p { "The server's words: " code { (said(line)) } } }
         }
         @if !advice.is_empty() {
             h2 { "What to set" }

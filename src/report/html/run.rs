@@ -12,6 +12,7 @@ use super::{details, ledger, limits};
 use crate::event::{Executor, Finding, HowClosed, Lock, Micros, Severity};
 use crate::judge::Conclusion;
 use crate::report::model::RunReport;
+use crate::report::layout::Layout;
 use crate::report::table::verdict::{CUT, whose};
 use crate::report::table::table;
 use crate::report::words::{count, many, per_second, span, wall};
@@ -46,7 +47,7 @@ pub(super) fn section(report: &RunReport, course: Option<&Course>, page: &str) -
             @if probed.is_none() { (ledger::ledger(report, page)) }
             details.text {
                 summary { "The same as text" }
-                pre { (table(report, Some(SCREENFUL))) }
+                pre { (table(Layout::PLAIN, report, Some(SCREENFUL))) }
             }
             footer.quiet {
                 "mailconn " (said(&start.tool_version)) ", run " (said(&start.run_id)) ", " (wall(start.started))

@@ -11,6 +11,7 @@ use super::signs::{Sign, name, said};
 use crate::event::Step;
 use crate::report::model::ScenarioReport;
 use crate::report::scenario::{in_short, why};
+use crate::report::layout::Layout;
 use crate::report::table::verdict::{CUT, whose};
 use crate::report::words::wall;
 
@@ -48,7 +49,7 @@ pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) ->
                     @for step in steps { (row(step)) }
                 }
             }
-            details.text { summary { "The same as text" } pre { (report.text()) } }
+            details.text { summary { "The same as text" } pre { (report.text(Layout::PLAIN)) } }
             footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
         }
     };

@@ -46,7 +46,7 @@ pub(in crate::report) struct Document<'a> {
     /// Rounds that were asked for, without the one that warms up.
     rounds: u32,
     /// The numbers of those that the verdicts are of.
-    whole_rounds: Vec<u32>,
+    whole_rounds: &'a [u32],
     /// From its start to its end.
     elapsed_us: Micros,
     /// The number of the signal that ended it early.
@@ -102,15 +102,14 @@ struct RunShape<'a> {
 }
 
 pub(super) fn document(report: &ComparisonReport) -> Document<'_> {
-    let ComparisonReport { comparison, end, .. } = report;
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
-    let whole_rounds = comparison.whole_rounds(&end.ending());
     let counted = |it: Counted| {
         let shape = CountedShape { usual: it.usual, others: it.others.into_iter().collect() };
         (it.what.replace(' ', "_"), shape)
     };
     let counts = start.variants.iter().enumerate().map(|(at, variant)| {
-        let counts = comparison.figures_of(at, &whole_rounds).counts;
+        let counts = comparison.figures_of(at, rounds).counts;
         (&*variant.name, counts.into_iter().flatten().map(counted).collect())
     });
     Document {
@@ -133,7 +132,7 @@ pub(super) fn document(report: &ComparisonReport) -> Document<'_> {
         choice: choice(report),
         verdicts: &end.verdicts,
         counts: counts.collect(),
-        whole_rounds,
+        whole_rounds: rounds,
         runs: comparison.runs().iter().map(|it| run_shape(report, it)).collect(),
         fail_on: &end.judged_by.fail_on,
         require_decision: end.judged_by.require_decision,

@@ -1,7 +1,7 @@
 //! What to set where a limit was met: in this client, in Thunderbird, on the server.
 
 use super::{Known, Setting, by_greeting, by_host};
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, SandboxOptions, Scope};
+use crate::event::{KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, SandboxOptions};
 use crate::judge::{is_lock_of_one, stated_kind, stated_period};
 use crate::protocol::Protocol;
 use crate::report::words::{many, span};
@@ -11,7 +11,7 @@ const THUNDERBIRD: u64 = 5;
 
 /// What to set, a sentence each; none where no limit was met, or nothing was answered.
 #[must_use]
-pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Protocol) -> Vec<String> {
+pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol: Protocol) -> Vec<String> {
     let is_cut = limits.stopped.is_some() && !limits.answered;
     // Slow sign-ins give no number.
     let Some(met) = limits.met.as_ref().filter(|met| !is_cut && met.kept_by != KeptBy::Slowing) else {
@@ -27,12 +27,20 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
     if met.kind != LimitKind::Rate {
         advice.extend(all.filter(|_| most > 0).map(|all| {
             // One that was let in later may have the place of another client that left.
-            let (hold, now) = if met.again_within_us.is_some() { ("held", "then") } else { ("hold", "now") };
-            format!(
-                "{all} in all by its words: others {hold} {} {now}, and {} for this client.",
-                all - given,
-                are_left(given)
-            )
+            let others = all - given;
+            match met.again_within_us {
+                _ if limits.ended > 0 => {
+                    format!("{all} in all by its words: those may still count some of this client that it had ended.")
+                }
+                None => format!(
+                    "{all} in all by its words: others hold {others} now, and {} for this client.",
+                    are_left(given)
+                ),
+                Some(_) => format!(
+                    "{all} in all by its words: others held {others} then, and at most {} when one more was let in later.",
+                    others - 1
+                ),
+            }
         }));
         advice.extend(count(most));
         advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
@@ -65,7 +73,7 @@ pub fn advice(limits: &Limits, greeting: Option<&str>, host: &str, protocol: Pro
 
 /// What lets more in where the sandbox's maildrop is locked.
 #[must_use]
-pub fn shared_maildrops(limits: &Limits, sandbox: &SandboxOptions) -> Option<String> {
+pub fn shared_maildrops(limits: &LimitsFound, sandbox: &SandboxOptions) -> Option<String> {
     let failure = limits.met.as_ref()?.failure.as_ref()?;
     (sandbox.locks_maildrops && is_lock_of_one(failure, Some(Protocol::Pop3), limits.given)).then(|| {
         "The sandbox locks a maildrop for one connection, as POP3 servers do: --sandbox-maildrops shared lets more in."
@@ -102,7 +110,7 @@ fn count(most: u64) -> Vec<String> {
 }
 
 /// It keeps its connections open, on each device. `most` are free now, of `all`.
-fn thunderbird(most: u64, all: u64, scopes: &[Scope], protocol: Protocol) -> Option<String> {
+fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -> Option<String> {
     if protocol != Protocol::Imap || most == 0 {
         return None;
     }
@@ -112,10 +120,10 @@ fn thunderbird(most: u64, all: u64, scopes: &[Scope], protocol: Protocol) -> Opt
         devices => format!("leave it at {THUNDERBIRD} on up to {devices} devices"),
     };
     let meanwhile = match all - most {
-        held if held > 0 && most < THUNDERBIRD => format!("; while others hold {held}, set it to {most} or less"),
+        held if held > 0 && most < THUNDERBIRD => format!("; while {held} of them are taken, set it to {most} or less"),
         _ => String::new(),
     };
-    let whose = if scopes == [Scope::UserAndAddress] { "clients at this address" } else { "clients" };
+    let whose = if scopes == [LimitScope::UserAndAddress] { "clients at this address" } else { "clients" };
     Some(format!(
         "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}{meanwhile}. \
          All {whose} together must stay at {all}."
@@ -166,12 +174,12 @@ fn ended(met: &LimitMet) -> Option<String> {
 /// Who else is counted.
 fn shared(met: &LimitMet) -> Option<String> {
     Some(match met.scopes[..] {
-        [Scope::User] => "Every client of the account counts, wherever it is.".to_owned(),
-        [Scope::UserAndAddress] => {
+        [LimitScope::User] => "Every client of the account counts, wherever it is.".to_owned(),
+        [LimitScope::UserAndAddress] => {
             "The account's clients at this address count together; another address has a limit of its own.".to_owned()
         }
-        [Scope::Address] => "Everybody behind this address counts, whoever signs in.".to_owned(),
-        [Scope::Server] => "Every client of the server counts.".to_owned(),
+        [LimitScope::Address] => "Everybody behind this address counts, whoever signs in.".to_owned(),
+        [LimitScope::Server] => "Every client of the server counts.".to_owned(),
         _ => return None,
     })
 }

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::event::{LimitKind, LimitMet, Scope};
+use crate::event::{LimitKind, LimitMet, LimitScope};
+use crate::judge::has_words;
 use crate::protocol::{FailureKind, Protocol, Stage};
 
 pub use advice::{advice, shared_maildrops};
@@ -80,7 +81,7 @@ struct Setting {
     limits: LimitKind,
     /// The seconds that a rate counts in.
     every: Option<u64>,
-    scope: Scope,
+    scope: LimitScope,
     stage: Stage,
     /// Parts of its refusal, in small letters; none where it closes without a word, or nobody knows them.
     #[serde(default)]
@@ -173,7 +174,12 @@ impl Known {
 
     /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.
     fn settings(&self, protocol: Protocol, met: &LimitMet) -> Vec<&Setting> {
-        let line = met.failure.as_ref().and_then(|failure| failure.server_line.as_deref()).map(str::to_lowercase);
+        let line = met
+            .failure
+            .as_ref()
+            .filter(|failure| has_words(failure))
+            .and_then(|failure| failure.server_line.as_deref());
+        let line = line.map(str::to_lowercase);
         let got_no_answer = met.failure.as_ref().is_none_or(|failure| failure.kind == FailureKind::Timeout);
         let is_kind = |setting: &&Setting| met.kind == LimitKind::Unclear || setting.limits == met.kind;
         let is_scope = |setting: &&Setting| met.scopes.is_empty() || met.scopes.contains(&setting.scope);

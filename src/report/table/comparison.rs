@@ -3,52 +3,53 @@
 use serde_json::Number;
 
 use super::gates;
-use super::grid::{Over, figures, grid, names, paragraph, whole, words};
+use crate::report::layout::{Layout, Over, figures, names, whole, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
-use crate::report::comparison::{choice, interval, percent, reason, times, verdict, why_stopped};
+use crate::report::comparison::{USUAL, choice, interval, percent, reason, times, verdict, why_stopped};
 use crate::report::model::ComparisonReport;
 use crate::report::words::{count, many, ms, per_second, printable, short, span};
 
-pub(in crate::report) fn table(report: &ComparisonReport) -> String {
-    let ComparisonReport { comparison, end, .. } = report;
-    let rounds = comparison.whole_rounds(&end.ending());
+pub(in crate::report) fn table(layout: Layout, report: &ComparisonReport) -> String {
+    let ComparisonReport { comparison, rounds, end, .. } = report;
     let variants = &comparison.start().variants;
     let rows: Vec<(String, VariantFigures)> = variants
         .iter()
         .enumerate()
-        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, &rounds)))
+        .map(|(at, variant)| (printable(&variant.name), comparison.figures_of(at, rounds)))
         .collect();
-    let mut parts = vec![paragraph(&choice(report)), heading(report)];
+    let mut parts = vec![layout.paragraph(&choice(report)), heading(layout, report)];
     if !rounds.is_empty() {
-        parts.push(speeds(report, &rows, &rounds) + &disagreeing(report, &rows));
-        parts.push(latencies(&rows));
-        parts.push(costs(&rows));
+        parts.push(speeds(layout, report, &rows) + &disagreeing(layout, report));
+        parts.push(latencies(layout, &rows));
+        parts.push(costs(layout, &rows));
     }
-    let sentences: String = end.verdicts.iter().map(|it| paragraph(&verdict(report, it))).collect();
-    parts.push(sentences + &uneven(&rows));
-    parts.push(gates::section("", &end.gates) + &conclusion(report));
+    let sentences: String = end.verdicts.iter().map(|it| layout.paragraph(&verdict(report, it))).collect();
+    parts.push(sentences + &uneven(layout, &rows));
+    parts.push(gates::section(layout, "", &end.gates) + &conclusion(layout, report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
 /// What was compared, and how.
-fn heading(report: &ComparisonReport) -> String {
+fn heading(layout: Layout, report: &ComparisonReport) -> String {
     let (start, end) = (report.comparison.start(), &report.end);
     let all = many(u64::from(start.rounds), "round");
     let rounds = if end.rounds == start.rounds { all } else { format!("{} of {all}", end.rounds) };
     let variants = start.variants.len() as u64;
-    let mut text = paragraph(&format!(
-        "{}, {} in {rounds} after a warm-up, {}, noise {}, seed {}; {}",
+    let far = report.comparison.rtt().map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
+    // How long it took is not known of one that was cut.
+    let took = if report.ended { format!("; {}", span(end.elapsed_us)) } else { String::new() };
+    let mut text = layout.paragraph(&format!(
+        "{}{far}, {} in {rounds} after a warm-up, {}, noise {}, seed {}{took}",
         printable(&start.server),
         many(variants, "variant"),
         printable(&start.metric),
         percent(start.noise),
         start.seed,
-        span(end.elapsed_us),
     ));
-    headings(report).iter().for_each(|line| text += &paragraph(line));
+    headings(report).iter().for_each(|line| text += &layout.paragraph(line));
     text
 }
 
@@ -69,14 +70,14 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
 }
 
 /// The metric, and what comes of it.
-fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: &[u32]) -> String {
-    let comparison = &report.comparison;
-    let its_own = comparison.start().metric != "operations_per_second";
+fn speeds(layout: Layout, report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
+    let ComparisonReport { comparison, rounds, .. } = report;
+    let its_own = comparison.start().metric != USUAL;
     let of = |name: &str| report.end.verdicts.iter().find(|it| printable(&it.variant) == name);
     let rows = rows.iter().enumerate().map(|(at, (name, figures))| {
         let mut row = vec![name.clone(), figures.rate.map_or_else(|| "-".to_owned(), per_second)];
         if its_own {
-            row.push(comparison.middle(at, rounds).unwrap_or_else(|| "-".to_owned()));
+            row.push(comparison.middle_shown(at, rounds).unwrap_or_else(|| "-".to_owned()));
         }
         match of(name) {
             None => row.extend(["1x".to_owned(), String::new(), "the reference".to_owned()]),
@@ -93,34 +94,44 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)], rounds: 
         columns.push(figures("median"));
     }
     columns.extend([figures("ratio"), names("interval").after(2), words("verdict")]);
-    grid(&columns, &[], rows)
+    layout.grid(&columns, &[], rows)
 }
 
-/// The variants whose ratio says something else than the rates beside it.
-fn disagreeing(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> String {
-    let rate = |name: &str| rows.iter().find(|(its, _)| its == name).and_then(|(_, of)| of.rate);
-    let Some(reference) = rate(&printable(&report.comparison.start().reference)) else { return String::new() };
-    let differs = |it: &&ComparisonVerdict| {
-        let medians = rate(&printable(&it.variant)).map(|its| its / reference);
-        let bounds = it.low.as_ref().and_then(Number::as_f64).zip(it.high.as_ref().and_then(Number::as_f64));
-        medians.zip(bounds).is_some_and(|(medians, (low, high))| !(low..=high).contains(&medians))
+/// The variants whose ratio says something else than the medians beside it: they are outside of its interval, or on the other
+/// side of the reference's.
+fn disagreeing(layout: Layout, report: &ComparisonReport) -> String {
+    let ComparisonReport { comparison, rounds, end, .. } = report;
+    let start = comparison.start();
+    let median = |name: &str| {
+        let at = start.variants.iter().position(|it| it.name == name)?;
+        comparison.middle(at, rounds).filter(|median| *median > 0.0)
     };
-    let names: Vec<String> = report.end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
-    let is_rate = report.comparison.start().metric == "operations_per_second";
-    match names.is_empty() || !is_rate {
+    let Some(reference) = median(&start.reference) else { return String::new() };
+    let differs = |it: &&ComparisonVerdict| {
+        let [ratio, low, high] = [&it.ratio, &it.low, &it.high].map(|it| it.as_ref().and_then(Number::as_f64));
+        let medians = median(&it.variant).map(|its| its / reference);
+        medians.zip(ratio).is_some_and(|(medians, ratio)| {
+            let is_outside = low.is_some_and(|low| medians < low) || high.is_some_and(|high| medians > high);
+            let is_opposite = (medians - 1.0) * (ratio - 1.0) < 0.0 && (medians / ratio).ln().abs() > 0.01;
+            is_outside || is_opposite
+        })
+    };
+    let names: Vec<String> = end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
+    let what = if start.metric == USUAL { "rate" } else { "median" };
+    match names.is_empty() {
         true => String::new(),
-        false => paragraph(&format!(
-            "{}: the ratio is taken within each round, the rate is the median of all, and the rounds differ",
+        false => layout.paragraph(&format!(
+            "{}: the {what} is the middle of all rounds, the ratio is taken within each, and the rounds differ",
             names.join(", ")
         )),
     }
 }
 
 /// Waits and service times.
-fn latencies(rows: &[(String, VariantFigures)]) -> String {
+fn latencies(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     let time = |time: &Option<Micros>| time.map_or_else(|| "-".to_owned(), ms);
     let is_missing = rows.iter().any(|(_, of)| of.wait.iter().chain(&of.service).any(Option::is_none));
-    let few = if is_missing { paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
+    let few = if is_missing { layout.paragraph("-: n too small in a round; p95 needs 20, p99 100") } else { String::new() };
     let rows = rows.iter().map(|(name, of)| {
         [name.clone()].into_iter().chain(of.wait.iter().chain(&of.service).map(time)).collect::<Vec<_>>()
     });
@@ -134,13 +145,13 @@ fn latencies(rows: &[(String, VariantFigures)]) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 1..=3, title: "wait ms" }, Over { columns: 4..=6, title: "service ms" }];
-    grid(&columns, &over, rows) + &few
+    layout.grid(&columns, &over, rows) + &few
 }
 
 /// What it costs, and what went wrong.
-fn costs(rows: &[(String, VariantFigures)]) -> String {
+fn costs(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     let none = || "-".to_owned();
-    let rows = rows.iter().map(|(name, of)| {
+    let table = rows.iter().map(|(name, of)| {
         let [opened, peak, sign_ins, wrong, failed] = match &of.counts {
             Some(counts) => counts.each_ref().map(range),
             None => [none(), none(), none(), none(), none()],
@@ -148,6 +159,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         let findings: Vec<&str> = of.findings.keys().map(|id| &**id).collect();
         vec![
             name.clone(),
+            of.operations.map_or_else(none, short),
             opened,
             peak,
             sign_ins,
@@ -161,6 +173,7 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
     });
     let columns = [
         words("variant"),
+        figures("ops"),
         figures("opened"),
         figures("peak"),
         figures("sign-ins"),
@@ -171,7 +184,19 @@ fn costs(rows: &[(String, VariantFigures)]) -> String {
         figures("wrong"),
         words("findings"),
     ];
-    grid(&columns, &[Over { columns: 4..=5, title: "bytes" }], rows)
+    let over = [Over { columns: 5..=6, title: "bytes" }, Over { columns: 7..=7, title: "ms" }];
+    layout.grid(&columns, &over, table) + &unequal(layout, rows)
+}
+
+/// That what is of a run is not of the same work, where it is not.
+fn unequal(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
+    let operations = || rows.iter().filter_map(|(_, of)| of.operations);
+    match operations().min().zip(operations().max()) {
+        Some((least, most)) if most - least > least / 10 => {
+            layout.paragraph("bytes and cpu are those of a run; a run of one variant did more operations (ops) than one of another")
+        }
+        _ => String::new(),
+    }
 }
 
 /// `8`, or `7-8` where it is not the same in each round.
@@ -183,7 +208,7 @@ pub(in crate::report) fn range(of: &Counted) -> String {
 }
 
 /// The counts that are not the same in each round.
-fn uneven(rows: &[(String, VariantFigures)]) -> String {
+fn uneven(layout: Layout, rows: &[(String, VariantFigures)]) -> String {
     const NAMED: usize = 5;
     let mut text = String::new();
     for (name, of) in rows {
@@ -193,18 +218,18 @@ fn uneven(rows: &[(String, VariantFigures)]) -> String {
             if it.others.len() > NAMED {
                 others.push(format!("others in {} more", it.others.len() - NAMED));
             }
-            text += &paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
+            text += &layout.paragraph(&format!("{name}: {} {}, but {}", it.what, count(it.usual), others.join(", ")));
         }
     }
     text
 }
 
-fn conclusion(report: &ComparisonReport) -> String {
+fn conclusion(layout: Layout, report: &ComparisonReport) -> String {
     match report.exit_code() {
         Some(code) => {
             let whose = whose("comparison", report.told_again, code);
-            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.end)))
+            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.rounds, &report.end)))
         }
-        None => paragraph(CUT),
+        None => layout.paragraph(CUT),
     }
 }

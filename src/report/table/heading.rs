@@ -1,11 +1,11 @@
 //! What was asked for, in one paragraph.
 
-use super::grid::paragraph;
+use crate::report::layout::{Layout, Tone};
 use crate::event::{Asked, Executor, RunStart};
 use crate::report::words::{count, many, printable, span};
 
 /// What was asked for.
-pub(super) fn heading(start: &RunStart) -> String {
+pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     let (threads, tasks) = (start.workers.len() as u64, start.tasks.len() as u64);
     let asked = match start.asked {
         Some(Asked::Operations(_) | Asked::InAll(_)) => {
@@ -17,16 +17,22 @@ pub(super) fn heading(start: &RunStart) -> String {
     let asked = asked.unwrap_or_default();
     let switches: String =
         start.switches.iter().map(|switch| format!(", {} after {}", switch.mode, count(switch.after))).collect();
-    let (server, mode, threads) = (printable(&start.server), start.mode, many(threads, "thread"));
+    let (server, mode, threads) = (server(start), start.mode, many(threads, "thread"));
     let tasks = match start.executor {
         Executor::Threads => String::new(),
         Executor::Pool => format!(" of a pool, {}", many(tasks, "task")),
         Executor::Tasks => format!(", {}", many(tasks, "asynchronous task")),
     };
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    let heading = layout.paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
+    layout.toned(Tone::Name, &heading)
+}
+
+/// The server, and how far away the sandbox was set.
+pub(super) fn server(start: &RunStart) -> String {
     let far = start.sandbox.as_ref().and_then(|sandbox| sandbox.rtt_us);
     let far = far.map_or_else(String::new, |rtt| format!(" (rtt {})", span(rtt)));
-    paragraph(&format!("{server}{far}, {mode}{switches}, {threads}{tasks}{asked}{seed}"))
+    printable(&start.server) + &far
 }
 
 /// How many operations were asked for, if a number was.

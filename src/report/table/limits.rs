@@ -3,33 +3,34 @@
 pub(in crate::report) mod words;
 
 use self::words::{others, result};
-use super::grid::{figures, grid, labelled, names, paragraph, words as texts};
+use super::heading::server;
+use crate::report::layout::{Layout, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Micros, Probe, ProbePhase, Release, Scope};
+use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
-use crate::judge::{Attempt, Probed, falls_silent, is_alike, stated_kind};
+use crate::judge::{Attempt, Probed, falls_silent, has_words, is_alike, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
-use crate::report::attempt::{FAILED, came_to, went};
+use crate::report::attempt::{CALLED_OFF, FAILED, came_to, went};
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
 /// The report of a probe. Without `most` it has a row for each attempt.
-pub(super) fn table(report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
+pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let mut parts = vec![
-        heading(report, probe) + &headline(report, probed, probe),
-        ramp(&probed.attempts, most),
-        facts(probed, probe, report.start.protocol),
-        to_set(report),
-        verdict::section(report),
+        heading(layout, report, probe) + &headline(layout, report, probed, probe),
+        ramp(layout, &probed.attempts, most),
+        facts(layout, probed, probe, report.start.protocol),
+        to_set(layout, report),
+        verdict::section(layout, report),
     ];
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
-fn heading(report: &RunReport, probe: Probe) -> String {
-    let server = printable(&report.start.server);
+fn heading(layout: Layout, report: &RunReport, probe: Probe) -> String {
+    let server = server(&report.start);
     let pace = if probe.pace_us.is_zero() { String::new() } else { format!(", {} apart", whole(probe.pace_us)) };
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "{server}: how many connections it gives; at most {}{pace}; hold {}",
         count(probe.max as u64),
         whole(probe.hold_us)
@@ -42,32 +43,42 @@ fn whole(time: Micros) -> String {
 }
 
 /// The result in a few lines.
-fn headline(report: &RunReport, probed: &Probed, probe: Probe) -> String {
+fn headline(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe) -> String {
     let mut lines = Vec::new();
     if let Some(number) = report.ending.interrupted {
         lines.push(format!("interrupted by {}: this is as far as it came", signal(number)));
     }
     lines.push(result(probed, probe, report.start.protocol));
     let took = if report.ended { format!(" in {}", span(report.ending.elapsed)) } else { String::new() };
-    lines.push(tried(&probed.limits) + &took);
+    lines.push(tried(probed) + &took);
     lines.extend(warnings(report));
-    lines.into_iter().map(|line| paragraph(&line)).collect()
+    lines.into_iter().map(|line| layout.paragraph(&line)).collect()
 }
 
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
-fn tried(limits: &Limits) -> String {
-    let failed = limits.stopped.as_ref().is_some_and(|failure| went(failure) == FAILED);
-    let attempts = many(limits.attempts as u64, "attempt");
-    let of_them = if limits.attempts == 1 { "" } else { " of them" };
-    match limits.refused.saturating_sub(usize::from(failed)) as u64 {
-        0 if failed => format!("{attempts}, 1{of_them} failed"),
-        refused if failed => format!("{attempts}, {}{of_them} refused, 1 failed", count(refused)),
-        refused => format!("{attempts}, {}{of_them} refused", count(refused)),
-    }
+fn tried(probed: &Probed) -> String {
+    let limits = &probed.limits;
+    let went_so = |how| {
+        let failed = |it: &&Attempt| it.failure.as_ref().is_some_and(|failure| went(failure) == how);
+        probed.attempts.iter().filter(failed).count()
+    };
+    let (failed, called_off) = (went_so(FAILED), went_so(CALLED_OFF));
+    let each = [
+        (limits.refused.saturating_sub(failed), "refused"),
+        (probed.refused_late, "ended soon after they were let in"),
+        (failed, "failed"),
+        (called_off, "called off"),
+    ];
+    let is_told = |(at, (times, _)): &(usize, (usize, &str))| *times > 0 || (*at == 0 && failed + called_off == 0);
+    let told = each.into_iter().enumerate().filter(is_told).enumerate().map(|(at, (_, (times, how)))| {
+        let of_them = if at == 0 && limits.attempts != 1 { " of them" } else { "" };
+        format!("{}{of_them} {how}", count(times as u64))
+    });
+    format!("{}, {}", many(limits.attempts as u64, "attempt"), told.collect::<Vec<_>>().join(", "))
 }
 
 /// A row for each attempt; of many the first, and those that were refused or took longest.
-fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
+fn ramp(layout: Layout, attempts: &[Attempt], most: Option<usize>) -> String {
     let most = most.map(|most| most.min(SCREENFUL));
     let shown = worth_showing(attempts.len(), most, |index| {
         let Attempt { failure, ended, took_us, step, .. } = &attempts[index];
@@ -78,22 +89,22 @@ fn ramp(attempts: &[Attempt], most: Option<usize>) -> String {
         let open = count(attempt.open as u64);
         vec![attempt.step.to_string(), ms(attempt.took_us), open, came_to(attempt)]
     });
-    let text = grid(&columns, &[], rows);
+    let text = layout.grid(&columns, &[], rows);
     match attempts.len() - shown.len() {
         0 => text,
         rest => {
             let rest = many(rest as u64, "more attempt");
-            text + &paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
+            text + &layout.paragraph(&format!("... {rest}, let in like the others (--format json lists all)"))
         }
     }
 }
 
 /// What is known of the limit, and how.
-fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
+fn facts(layout: Layout, probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let mut rows: Vec<(&str, String)> = Vec::new();
     // Without a line of the server's the result says that.
-    if let Some(stopped) = limits.stopped.as_ref().filter(|it| !limits.answered && it.server_line.is_some()) {
+    if let Some(stopped) = limits.stopped.as_ref().filter(|it| !limits.answered && has_words(it)) {
         rows.push(("it means", printable(&stopped.message)));
     }
     if let Some(met) = &limits.met {
@@ -102,7 +113,7 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
             let open = match met.kept_by {
                 // The two slow ones are open as well.
                 KeptBy::Slowing => limits.given.saturating_sub(2),
-                _ => limits.given,
+                _ => open_at(probed),
             };
             let were = if open == 1 { "was" } else { "were" };
             rows.push((how, format!("{stage}, while {} {were} open", count(open as u64))));
@@ -110,18 +121,16 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
         if let Some(failure) = &met.failure {
             let said = failure.server_line.iter().chain(&failure.further_lines).map(|line| printable(line));
             let said = said.collect::<Vec<_>>().join("\n");
-            // What came before the deadline is no answer.
-            let is_cut_off = failure.kind == FailureKind::Timeout;
-            rows.push(("in words", if said.is_empty() || is_cut_off { unsaid(limits, failure) } else { said }));
+            rows.push(("in words", if has_words(failure) { said } else { unsaid(limits, failure) }));
         }
         if met.failure.is_some() {
-            rows.push(("its number", stated(limits, met)));
+            rows.push(("its number", stated(probed, met)));
         }
         rows.push(("it counts", counts(met)));
         rows.push(("proof", proof(probed, met, probe, protocol)));
     }
     if limits.given > 0 {
-        rows.push(("the others", lived(limits)));
+        rows.push(("the others", lived(probed)));
     }
     if limits.met.as_ref().is_none_or(|met| met.kind != LimitKind::Rate) {
         rows.extend(limits.release.map(|release| ("a slot", came_free(release, "a sign-out"))));
@@ -130,11 +139,17 @@ fn facts(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
         rows.push(("to wait", format!("{}, the server says", span(wait))));
     }
-    labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+    layout.labelled(rows.into_iter().map(|(label, text)| (format!("{label:<10} "), text)))
+}
+
+/// How many were open when the limit was met: fewer than the most where the server had ended some before that.
+fn open_at(probed: &Probed) -> usize {
+    let refused = probed.attempts.iter().find(|it| it.failure.is_some());
+    refused.map_or(probed.limits.given, |it| probed.limits.given.min(it.beside))
 }
 
 /// What happened instead of words.
-fn unsaid(limits: &Limits, failure: &Failure) -> String {
+fn unsaid(limits: &LimitsFound, failure: &Failure) -> String {
     if failure.kind == FailureKind::Timeout && limits.given > 0 {
         return format!(
             "none: no answer at {} while others were open: probably a queue, in which it waits until another session ends",
@@ -147,8 +162,8 @@ fn unsaid(limits: &Limits, failure: &Failure) -> String {
 }
 
 /// The number in the server's words beside the one that was counted.
-fn stated(limits: &Limits, met: &LimitMet) -> String {
-    let given = limits.given as u64;
+fn stated(probed: &Probed, met: &LimitMet) -> String {
+    let given = probed.limits.given as u64;
     match met.stated {
         None => "none: its words name none".to_owned(),
         Some(stated) if stated == given => format!("{}, as counted", count(stated)),
@@ -156,10 +171,34 @@ fn stated(limits: &Limits, met: &LimitMet) -> String {
             let more = stated - given;
             // Cyrus does, for maxlogins_per_host.
             let or_itself = if more == 1 { ", unless it counts the refused one, too" } else { "" };
-            format!("{}: {} more, which {} hold{or_itself}", count(stated), count(more), others(&met.scopes))
+            let (stated, theirs) = (count(stated), others(&met.scopes));
+            // Their places may have come free since, or what is counted may be ours: the server had ended it.
+            match most_open(probed).saturating_sub(given) {
+                _ if probed.limits.ended > 0 => {
+                    let ended = "or that the server had ended";
+                    format!("{stated}: {} more, which {theirs} held then{or_itself}, {ended}", count(more))
+                }
+                0 => format!("{stated}: {} more, which {theirs} hold{or_itself}", count(more)),
+                since => {
+                    let left = count(more.saturating_sub(since));
+                    format!("{stated}: {} more, which {theirs} held then{or_itself}; {left} at most later", count(more))
+                }
+            }
         }
         Some(stated) => format!("{}, and {} were let in", count(stated), count(given)),
     }
+}
+
+/// The most that were open after any dial.
+fn most_open(probed: &Probed) -> u64 {
+    let open = probed.attempts.iter().map(|attempt| attempt.open - beyond(probed, attempt));
+    open.max().unwrap_or(0) as u64
+}
+
+/// How many of those that were open then the server had let in beyond its limit.
+fn beyond(probed: &Probed, attempt: &Attempt) -> usize {
+    let was_counting = attempt.step.phase == ProbePhase::Count && probed.refused_late > 0;
+    if was_counting { attempt.open.saturating_sub(probed.limits.given) } else { 0 }
 }
 
 fn counts(met: &LimitMet) -> String {
@@ -170,18 +209,18 @@ fn counts(met: &LimitMet) -> String {
     };
     let each: Vec<&str> = met.scopes.iter().map(|scope| whose(*scope)).collect();
     let names: Vec<&str> = met.scopes.iter().map(|scope| scope.name()).collect();
-    if met.scopes.len() == Scope::ALL.len() {
+    if met.scopes.len() == LimitScope::ALL.len() {
         return format!("{what}; whose cannot be known");
     }
     format!("{what}, {} ({})", each.join(" or "), names.join(", "))
 }
 
-const fn whose(scope: Scope) -> &'static str {
+const fn whose(scope: LimitScope) -> &'static str {
     match scope {
-        Scope::User => "of the account from anywhere",
-        Scope::UserAndAddress => "of the account from one address",
-        Scope::Address => "from one address, whoever signs in",
-        Scope::Server => "of all clients",
+        LimitScope::User => "of the account from anywhere",
+        LimitScope::UserAndAddress => "of the account from one address",
+        LimitScope::Address => "from one address, whoever signs in",
+        LimitScope::Server => "of all clients",
     }
 }
 
@@ -193,6 +232,12 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
     let let_in = |phase| probed.attempts.iter().any(|it| it.step.phase == phase && it.failure.is_none());
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if !probed.limits.answered => {
+            "none of its number: each time one was let in, several were ended"
+        }
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if probed.limits.ended > 2 => {
+            "twice in a row one was let in, and others were ended: the last time one alone"
+        }
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
             "twice in a row one was let in, and one was ended for it"
         }
@@ -218,8 +263,9 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
         (_, Count | Rate) => "the server's own words",
         (_, Unclear) if probed.limits.given == 0 => "none: nothing of this client was open",
         (_, Unclear) if other_refusal(probed, met).is_some() => return format!("none: {}", otherwise(probed, met)),
-        (_, Unclear) if probed.limits.ended > 0 && (after_the_hold || of(ProbePhase::Confirm).is_some()) => {
-            "none: the server had ended one of those that were held"
+        (_, Unclear) if ended_since(probed) > 0 && (after_the_hold || of(ProbePhase::Confirm).is_some()) => {
+            let ended = count(ended_since(probed) as u64);
+            return format!("none: the server had ended {ended} of those that were held");
         }
         (_, Unclear) if after_the_hold && of(ProbePhase::Confirm).is_some() => {
             "none: one was let in after the hold, and the next one was refused: another client may have left, or one comes \
@@ -240,6 +286,12 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
     text.to_owned()
 }
 
+/// How many of those that were held were found ended with the first refusal, or later.
+fn ended_since(probed: &Probed) -> usize {
+    let since = probed.attempts.iter().skip_while(|it| it.failure.is_none());
+    since.map(|it| it.ended.len()).sum::<usize>() - probed.refused_late
+}
+
 /// The refusal that was unlike that of the limit.
 fn other_refusal<'a>(probed: &'a Probed, met: &LimitMet) -> Option<&'a Failure> {
     let first = met.failure.as_ref()?;
@@ -258,21 +310,28 @@ fn otherwise(probed: &Probed, met: &LimitMet) -> String {
     format!("a later refusal was another one ({} at {}): {what}", other.kind, other.stage)
 }
 
-fn lived(limits: &Limits) -> String {
+fn lived(probed: &Probed) -> String {
+    let limits = &probed.limits;
     let ended = match limits.ended {
         0 if limits.silent.is_some() => "the server ended none of them".to_owned(),
         0 => "lived on: the server ended none of them".to_owned(),
         1 => "the server ended 1 of them".to_owned(),
         ended => format!("the server ended {} of them", count(ended as u64)),
     };
+    let late = match probed.refused_late as u64 {
+        0 => String::new(),
+        late => format!("; it ended {} that it had let in beyond them", count(late)),
+    };
     let silent = limits.silent.map(|session| {
-        if limits.stopped.as_ref().is_none_or(|failure| falls_silent(failure.kind)) {
+        if limits.stopped.is_none() {
+            format!("; {session} had not answered when the probe was called off: whether it lives on is not known")
+        } else if limits.stopped.as_ref().is_some_and(|failure| falls_silent(failure.kind)) {
             format!("; {session} did not answer: whether it lives on is not known")
         } else {
             format!("; {session} lived on, and its command was refused")
         }
     });
-    ended + &silent.unwrap_or_default()
+    ended + &late + &silent.unwrap_or_default()
 }
 
 /// How soon a slot came free.
@@ -289,11 +348,11 @@ fn came_free(release: Release, after: &str) -> String {
 }
 
 /// What to set.
-fn to_set(report: &RunReport) -> String {
+fn to_set(layout: Layout, report: &RunReport) -> String {
     let advice = report.to_set().unwrap_or_default();
     if advice.is_empty() {
         return String::new();
     }
-    let lines: String = advice.iter().map(|line| paragraph(&format!("- {}", printable(line)))).collect();
+    let lines: String = advice.iter().map(|line| layout.paragraph(&format!("- {}", printable(line)))).collect();
     format!("What to set\n{lines}")
 }

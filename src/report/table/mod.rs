@@ -2,7 +2,6 @@
 
 pub(super) mod comparison;
 pub(super) mod gates;
-pub(super) mod grid;
 mod heading;
 pub(super) mod limits;
 mod operations;
@@ -19,6 +18,7 @@ use heading::heading;
 use operations::OperationRows;
 
 use super::format::{Form, Live, Render, Spec};
+use super::layout::{Layout, Tone};
 use super::model::{Report, RunReport, Told};
 use super::scenario;
 use super::words::{count, figure, many, per_second, printable, signal, span};
@@ -26,7 +26,7 @@ use crate::event::{Asked, CutOff, Event, Lock, Micros, What, Within};
 use crate::figures::{FailureRow, Summary};
 
 pub(super) const SPEC: Spec =
-    Spec { name: "table", purpose: "For people", ending: Some("txt"), form: Form::Either(&Tables, || Box::<Lines>::default()) };
+    Spec { name: "table", purpose: "For people", ending: Some("txt"), form: Form::Either(&Tables, |layout| Box::new(Lines { layout, rows: None })) };
 
 /// The most rows of a section.
 const SCREENFUL: usize = 20;
@@ -40,16 +40,17 @@ struct Tables;
 
 impl Render for Tables {
     fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        let layout = report.layout;
         for (at, told) in report.told.iter().enumerate() {
             match told {
                 Told::Run(run) => {
                     // A scenario ends with an empty line of its own.
                     let follows_run = at > 0 && matches!(report.told.get(at - 1), Some(Told::Run(_)));
-                    write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(run, Some(SCREENFUL)))?;
+                    write!(out, "{}{}", if follows_run { "\n" } else { "" }, table(layout, run, Some(SCREENFUL)))?;
                 }
-                Told::Scenario(of) => out.write_all(of.text().as_bytes())?,
+                Told::Scenario(of) => out.write_all(of.text(layout).as_bytes())?,
                 Told::Comparison(of) => {
-                    write!(out, "{}{}", if at > 0 { "\n" } else { "" }, comparison::table(of))?;
+                    write!(out, "{}{}", if at > 0 { "\n" } else { "" }, comparison::table(layout, of))?;
                 }
             }
         }
@@ -58,8 +59,8 @@ impl Render for Tables {
 }
 
 /// A row for each operation of a run, then its tables with all their rows; a line for each step of a scenario.
-#[derive(Default)]
 struct Lines {
+    layout: Layout,
     rows: Option<OperationRows>,
 }
 
@@ -68,45 +69,46 @@ impl Live for Lines {
         let line = match (&event.what, &self.rows) {
             // The steps tell what the clients did, and the end of a comparison what its runs came to.
             _ if within.client.is_some() || within.run.is_some() => return,
-            (What::RunStart(start), _) => self.rows.insert(OperationRows::new(start)).begin(),
+            (What::RunStart(start), _) => self.rows.insert(OperationRows::new(self.layout, start)).begin(),
             (What::Operation(operation), Some(rows)) => rows.row(operation),
-            (What::ScenarioStart(start), _) => scenario::scenario_begins(start),
-            (What::Step(step), _) => scenario::scenario_step(step),
+            (What::ScenarioStart(start), _) => scenario::scenario_begins(self.layout, start),
+            (What::Step(step), _) => scenario::scenario_step(self.layout, step),
             _ => return,
         };
         text.extend_from_slice(line.as_bytes());
     }
 
     fn over(&mut self, told: &Told, text: &mut Vec<u8>) {
+        let layout = self.layout;
         let end = match told {
-            Told::Run(run) => format!("\n{}", table(run, None)),
-            Told::Scenario(of) => of.ends(),
-            Told::Comparison(of) => comparison::table(of),
+            Told::Run(run) => format!("\n{}", table(layout, run, None)),
+            Told::Scenario(of) => of.ends(layout),
+            Told::Comparison(of) => comparison::table(layout, of),
         };
         text.extend_from_slice(end.as_bytes());
     }
 }
 
-/// The tables of a run: plain text, no line wider than 80 columns. A section has at most `most` rows, the first ones and
+/// The tables of a run, as text. A section has at most `most` rows, the first ones and
 /// those that failed or took longest; without `most` it has all rows of the report.
 #[must_use]
-pub fn table(report: &RunReport, most: Option<usize>) -> String {
+pub fn table(layout: Layout, report: &RunReport, most: Option<usize>) -> String {
     if let (Some(probed), Some(probe)) = (&report.verdict.probed, report.start.probe) {
-        return limits::table(report, probed, probe, most);
+        return limits::table(layout, report, probed, probe, most);
     }
     let summary = &report.summary;
-    let mut parts = vec![heading(&report.start) + &headline(report), workers::section(summary, most)];
-    parts.push(sections::section(summary, most));
-    parts.push(tasks::section(summary));
-    parts.extend(sessions::sections(summary, most));
-    parts.push(failures(summary, most));
-    parts.push(verdict::section(report));
+    let mut parts = vec![heading(layout, &report.start) + &headline(layout, report), workers::section(layout, summary, most)];
+    parts.push(sections::section(layout, summary, most));
+    parts.push(tasks::section(layout, summary));
+    parts.extend(sessions::sections(layout, summary, most));
+    parts.push(failures(layout, summary, most));
+    parts.push(verdict::section(layout, report));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
 /// The result in a few lines.
-fn headline(report: &RunReport) -> String {
+fn headline(layout: Layout, report: &RunReport) -> String {
     let RunReport { start, ending, ended, summary, .. } = report;
     let operations = &summary.operations;
     let mut lines = Vec::new();
@@ -180,7 +182,7 @@ fn headline(report: &RunReport) -> String {
         lines.push(format!("left on the server, since it could not be removed: {first}{others}"));
     }
     lines.extend(warnings(report));
-    lines.into_iter().map(|line| grid::paragraph(&line)).collect()
+    lines.into_iter().map(|line| layout.paragraph(&line)).collect()
 }
 
 /// What to know of the server, and of what was left with it.
@@ -200,7 +202,7 @@ fn carried_by_all(summary: &Summary) -> Option<u64> {
 }
 
 /// The ways of failing, with the server's own words: the most frequent ones, and a count of the others.
-fn failures(summary: &Summary, most: Option<usize>) -> String {
+fn failures(layout: Layout, summary: &Summary, most: Option<usize>) -> String {
     let all = &summary.failures;
     if all.is_empty() {
         return String::new();
@@ -221,14 +223,14 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
         for further in &row.further_lines {
             text += &format!("\n  also: {}", printable(further));
         }
-        (format!("{}x", figure(row.count)), text)
+        (Tone::Bad, format!("{}x", figure(row.count)), text)
     });
-    let mut text = format!("Failures\n{}", grid::labelled(rows));
+    let mut text = format!("Failures\n{}", layout.marked(rows));
     let left_out = &all[shown..];
     if !left_out.is_empty() {
         let times = left_out.iter().fold(0_u64, |sum, row| sum.saturating_add(row.count));
         let ways = many(left_out.len() as u64, "more way");
-        text += &grid::paragraph(&format!(
+        text += &layout.paragraph(&format!(
             "... {ways} of failing, {} in all (--format json lists {})",
             many(times, "time"),
             if summary.other_failures > 0 { "them" } else { "all" }
@@ -236,7 +238,7 @@ fn failures(summary: &Summary, most: Option<usize>) -> String {
     }
     if summary.other_failures > 0 {
         let times = many(summary.other_failures, "more failure");
-        text += &grid::paragraph(&format!("... {times} in yet other ways (--format ndjson lists all)"));
+        text += &layout.paragraph(&format!("... {times} in yet other ways (--format ndjson lists all)"));
     }
     text
 }

@@ -1,20 +1,25 @@
 //! A row for each operation, written as it happens.
 
-use super::grid::{self, Fixed, Over, WIDTH};
+use unicode_width::UnicodeWidthStr;
+
 use super::heading::{asked_in_all, heading};
 use crate::allocator::{Mode, Reason};
 use crate::event::{Operation, RunStart, TaskId, WorkerId};
 use crate::protocol;
+use crate::report::layout::{Fixed, Layout, Over, Tone};
 use crate::report::words::{count, ms, printable};
 
 /// The width of numbers if the number of operations is not known in advance.
 const NUMBER: usize = 6;
+/// The least width of a column that has to give room, unless all its words are narrower.
+const NARROW: usize = 6;
 /// The place of the tasks' column, if there are tasks.
 const TASK: usize = 2;
 
 /// Rows of operations in columns fixed before the first row. What does not fit continues below.
 #[derive(Debug)]
 pub(super) struct OperationRows {
+    layout: Layout,
     heading: String,
     columns: Vec<Fixed>,
     tasks: bool,
@@ -24,7 +29,7 @@ pub(super) struct OperationRows {
 
 impl OperationRows {
     /// For the run that begins so.
-    pub(super) fn new(start: &RunStart) -> Self {
+    pub(super) fn new(layout: Layout, start: &RunStart) -> Self {
         let last = |number: usize| u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let number = asked_in_all(start).map_or(NUMBER, |all| all.to_string().len().min(NUMBER));
         let worker = WorkerId(last(start.workers.len())).to_string().len();
@@ -47,16 +52,16 @@ impl OperationRows {
             columns.insert(TASK, Fixed::words("task", task));
         }
         let op = TASK + usize::from(tasks);
-        fit(&mut columns, op);
+        fit(layout.width(), &mut columns, [op, op + 2]);
         let below = columns.iter().take(op).map(Fixed::whole).sum();
-        Self { heading: heading(start), columns, tasks, below }
+        Self { layout, heading: heading(layout, start), columns, tasks, below }
     }
 
     /// The request, and the columns' names.
     pub(super) fn begin(&self) -> String {
         let last = self.columns.len() - 2;
         let over = [Over { columns: last - 2..=last, title: "ms" }];
-        format!("{}\n{}", self.heading, grid::header(&self.columns, &over))
+        format!("{}\n{}", self.heading, self.layout.header(&self.columns, &over))
     }
 
     /// The operation's row.
@@ -87,24 +92,26 @@ impl OperationRows {
         if self.tasks {
             cells.insert(TASK, operation.task.map_or_else(none, |task| task.to_string()));
         }
-        let mut row = grid::row(&self.columns, cells);
+        let mut row = self.layout.row(&self.columns, cells);
         if let Some(failure) = below {
             row += &format!("{:1$}{failure}\n", "", self.below);
         }
-        row
+        let tone = if operation.result().is_ok() { Tone::Plain } else { Tone::Bad };
+        self.layout.toned(tone, &row)
     }
 }
 
-/// Makes the columns as wide as a line: the last one takes what is left, or the one at `gives` becomes narrower.
-fn fit(columns: &mut [Fixed], gives: usize) {
+/// Makes the columns as wide as a line: the last one takes what is left, or those at `gives` become narrower.
+fn fit(line: usize, columns: &mut [Fixed], gives: [usize; 2]) {
     let whole = |columns: &[Fixed]| columns.iter().map(Fixed::whole).sum::<usize>();
-    let line = usize::from(WIDTH);
     if whole(columns) > line {
         columns.iter_mut().for_each(Fixed::close);
     }
-    let too_much = whole(columns).saturating_sub(line);
-    if let Some(column) = columns.get_mut(gives) {
-        column.width = column.width.saturating_sub(too_much).max(1);
+    for at in gives {
+        let too_much = whole(columns).saturating_sub(line);
+        if let Some(column) = columns.get_mut(at) {
+            column.width = column.width.saturating_sub(too_much).max(column.width.min(NARROW));
+        }
     }
     let left = line.saturating_sub(whole(columns));
     if let Some(last) = columns.last_mut() {
@@ -114,7 +121,7 @@ fn fit(columns: &mut [Fixed], gives: usize) {
 
 /// The widest name of an operation, with its mailbox.
 fn widest(start: &RunStart) -> usize {
-    let mailbox = start.mailboxes.iter().map(|mailbox| printable(mailbox).chars().count() + 1).max();
+    let mailbox = start.mailboxes.iter().map(|mailbox| printable(mailbox).width() + 1).max();
     let with_mailbox = |name: &str| match protocol::Operation::parse(start.protocol, name) {
         Ok(operation) if operation.needs_mailbox() => name.len() + mailbox.unwrap_or_default(),
         _ => name.len(),

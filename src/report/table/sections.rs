@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::grid::{figures, grid, names, paragraph, words};
+use crate::report::layout::{Layout, figures, names, words};
 use crate::figures::{SectionRow, Summary, worth_showing};
 use crate::report::words::{count, figure, many};
 
-pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
+pub(super) fn section(layout: Layout, summary: &Summary, most: Option<usize>) -> String {
     let sections = &summary.sections;
     if sections.len() < 2 {
         return String::new();
@@ -22,10 +22,10 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
     let columns =
         [figures("after"), names("mode").after(2), figures("ops"), figures("failed"), words("on"), words("reasons")];
     let rows = shown.iter().map(|&index| row(before[index], &sections[index]));
-    let mut text = grid(&columns, &[], rows);
+    let mut text = layout.grid(&columns, &[], rows);
     let rest = sections.len() - shown.len();
     if rest > 0 {
-        text += &paragraph(&format!("... {} (--format json lists all); shown are the first, and those with most failures",
+        text += &layout.paragraph(&format!("... {} (--format json lists all); shown are the first, and those with most failures",
             many(rest as u64, "more change")
         ));
     }

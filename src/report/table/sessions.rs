@@ -1,6 +1,6 @@
 //! A row for each session that was opened, and one for each that could not be.
 
-use super::grid::{Over, figures, grid, paragraph, words};
+use crate::report::layout::{Layout, Over, figures, words};
 use crate::event::{HowClosed, Micros, SessionOpened, SessionRefused};
 use crate::figures::{Protection, SessionRow, Summary, WhyOpened, worth_showing};
 use crate::protocol::Stage;
@@ -9,7 +9,7 @@ use crate::report::words::{count, figure, many, ms, short};
 /// The place of TLS's column. Without TLS it is left out, since others need the room.
 const TLS: usize = 5;
 
-pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
+pub(super) fn sections(layout: Layout, summary: &Summary, most: Option<usize>) -> [String; 2] {
     let (mut opened, mut failed) = (Vec::new(), Vec::new());
     for row in &summary.sessions {
         match &row.dial {
@@ -24,7 +24,7 @@ pub(super) fn sections(summary: &Summary, most: Option<usize>) -> [String; 2] {
         not_logged_out: summary.rest.bad.saturating_sub(refused),
         operations: summary.rest.operations,
     };
-    [open_section(&opened, rest, &summary.protection, most), failed_section(&failed, refused, most)]
+    [open_section(layout, &opened, rest, &summary.protection, most), failed_section(layout, &failed, refused, most)]
 }
 
 /// The sums of the opened sessions without a row.
@@ -35,7 +35,7 @@ struct Rest {
     operations: u64,
 }
 
-fn open_section(
+fn open_section(layout: Layout, 
     sessions: &[(&SessionRow, &SessionOpened)],
     rest: Rest,
     protection: &Protection,
@@ -72,24 +72,24 @@ fn open_section(
         }
         cells
     });
-    grid(&columns, &over, rows) + &folded(sessions, &shown, rest) + &protected(protection)
+    layout.grid(&columns, &over, rows) + &folded(layout, sessions, &shown, rest) + &protected(layout, protection)
 }
 
 /// TLS and the way to sign in are the same for nearly all sessions, so they stand below the rows.
-fn protected(Protection { tls, signed_in_by }: &Protection) -> String {
+fn protected(layout: Layout, Protection { tls, signed_in_by }: &Protection) -> String {
     let mut text = String::new();
     for ((version, cipher), (all, resumed)) in tls {
         let of = many(*all, "session");
-        text += &paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(*resumed)));
+        text += &layout.paragraph(&format!("{version}, {cipher}: {of}, {} resumed (r)", count(*resumed)));
     }
     if signed_in_by.keys().all(Option::is_none) {
-        return text + &paragraph("nobody signed in");
+        return text + &layout.paragraph("nobody signed in");
     }
     let mut by: Vec<(&str, u64)> =
         signed_in_by.iter().map(|(by, sessions)| (by.unwrap_or("nobody"), *sessions)).collect();
     by.sort_unstable();
     let by: Vec<String> = by.iter().map(|(by, sessions)| format!("{by} ({})", count(*sessions))).collect();
-    text + &paragraph(&format!("signed in by {}", by.join(", ")))
+    text + &layout.paragraph(&format!("signed in by {}", by.join(", ")))
 }
 
 fn row((row, dial): (&SessionRow, &SessionOpened)) -> Vec<String> {
@@ -150,7 +150,7 @@ fn logged_out(row: &SessionRow) -> bool {
     row.closed.as_ref().is_some_and(|closed| closed.closed == HowClosed::LoggedOut)
 }
 
-fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Rest) -> String {
+fn folded(layout: Layout, sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Rest) -> String {
     let mut next = shown.iter().copied().peekable();
     let Rest { sessions: mut rows, mut operations, not_logged_out: mut others } = rest;
     for (index, (row, _)) in sessions.iter().enumerate() {
@@ -168,7 +168,7 @@ fn folded(sessions: &[(&SessionRow, &SessionOpened)], shown: &[usize], rest: Res
         others => format!("{} not ended by logout", count(others)),
     };
     let (rows, operations) = (many(rows, "more session"), many(operations, "operation"));
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "... {rows}: {operations}, {ended} ({}); shown are the first, and those that ended otherwise, came again or took \
          longest to dial",
         listed(rest.sessions)
@@ -183,7 +183,7 @@ const fn listed(without_row: u64) -> &'static str {
     }
 }
 
-fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> String {
+fn failed_section(layout: Layout, sessions: &[(&SessionRow, &SessionRefused)], without_row: u64, most: Option<usize>) -> String {
     if sessions.is_empty() {
         return String::new();
     }
@@ -209,11 +209,11 @@ fn failed_section(sessions: &[(&SessionRow, &SessionRefused)], without_row: u64,
             could_not(dial),
         ]
     });
-    let mut text = grid(&columns, &[], rows);
+    let mut text = layout.grid(&columns, &[], rows);
     let rest = (sessions.len() - shown.len()) as u64 + without_row;
     if rest > 0 {
         let rest = many(rest, "more dial");
-        text += &paragraph(&format!(
+        text += &layout.paragraph(&format!(
             "... {rest} that failed ({}); shown are the first, and those that took longest",
             listed(without_row)
         ));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ranges::ranges;
-use super::grid::{figures, grid, labelled, names};
+use crate::report::layout::{Layout, Tone, figures, names};
 use crate::figures::{Summary, TaskRow, Whose};
 use crate::report::words::{figure, many};
 
@@ -17,10 +17,10 @@ const WHOSE: [(&str, Picks); 5] = [
     ("independent", |whose| whose == Whose::Independent),
 ];
 
-pub(super) fn section(summary: &Summary) -> String {
+pub(super) fn section(layout: Layout, summary: &Summary) -> String {
     let rows = WHOSE.iter().filter_map(|(name, whose)| row(&summary.tasks, name, *whose));
     let columns = [names("tasks-ran-on"), figures("ops"), figures("tasks"), figures("connections")];
-    grid(&columns, &[], rows) + &stops(&summary.tasks)
+    layout.grid(&columns, &[], rows) + &stops(layout, &summary.tasks)
 }
 
 fn row(tasks: &[TaskRow], name: &str, whose: Picks) -> Option<Vec<String>> {
@@ -35,7 +35,7 @@ fn row(tasks: &[TaskRow], name: &str, whose: Picks) -> Option<Vec<String>> {
 }
 
 /// The tasks that stopped early, and why.
-fn stops(tasks: &[TaskRow]) -> String {
+fn stops(layout: Layout, tasks: &[TaskRow]) -> String {
     let mut stops: BTreeMap<String, (Vec<u32>, u64)> = BTreeMap::new();
     for row in tasks.iter().filter(|row| row.operations.not_issued > 0) {
         let why = row.stopped.as_ref().map(|failure| format!(" by {} at {}", failure.kind, failure.stage));
@@ -43,8 +43,8 @@ fn stops(tasks: &[TaskRow]) -> String {
         numbers.push(row.task.0);
         *not_issued = not_issued.saturating_add(row.operations.not_issued);
     }
-    labelled(stops.into_iter().map(|(why, (numbers, not_issued))| {
+    layout.marked(stops.into_iter().map(|(why, (numbers, not_issued))| {
         let missing = many(not_issued, "operation");
-        ("stopped:".to_owned(), format!("{}{why}; {missing} not issued", ranges('t', numbers)))
+        (Tone::Bad, "stopped:".to_owned(), format!("{}{why}; {missing} not issued", ranges('t', numbers)))
     }))
 }

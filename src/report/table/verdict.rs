@@ -1,7 +1,7 @@
 //! The verdict: proof, findings, exit code.
 
 use super::gates;
-use super::grid::{labelled, paragraph, whole};
+use crate::report::layout::{Layout, Tone, whole};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::report::model::RunReport;
 use crate::report::words::{self, count, many, printable};
@@ -9,7 +9,7 @@ use crate::report::words::{self, count, many, printable};
 /// Said in place of an exit code.
 pub(in crate::report) const CUT: &str = "cut: the file ends before its end is told, so what it came to is not known";
 
-pub(super) fn section(report: &RunReport) -> String {
+pub(super) fn section(layout: Layout, report: &RunReport) -> String {
     let verdict = &report.verdict;
     let rules = match verdict.proof.rules {
         Agreement { checked: 0, .. } => "rules: no operation to check".to_owned(),
@@ -21,13 +21,16 @@ pub(super) fn section(report: &RunReport) -> String {
     };
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
-        Some(code) => whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code))),
-        None => paragraph(CUT),
+        Some(code) => {
+            let exit = whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code)));
+            layout.toned(Tone::of(code == 0), &exit)
+        }
+        None => layout.toned(Tone::Odd, &layout.paragraph(CUT)),
     };
-    let unjudged: String = verdict.unjudged.iter().map(|it| paragraph(&printable(it))).collect();
-    let findings = labelled(verdict.findings.iter().filter(|it| !is_the_result(report, it)).map(finding));
-    let gates = gates::section("", &verdict.gates);
-    paragraph(&rules) + &paragraph(&witness) + &unjudged + &findings + &gates + &end
+    let unjudged: String = verdict.unjudged.iter().map(|it| layout.paragraph(&printable(it))).collect();
+    let findings = layout.marked(verdict.findings.iter().filter(|it| !is_the_result(report, it)).map(finding));
+    let gates = gates::section(layout, "", &verdict.gates);
+    layout.toned(held(verdict.proof.rules), &layout.paragraph(&rules)) + &layout.toned(agrees(verdict.proof.witness), &layout.paragraph(&witness)) + &unjudged + &findings + &gates + &end
 }
 
 /// Whether a probe's result and what to set say all of it. What fails it is said.
@@ -39,6 +42,14 @@ fn is_the_result(report: &RunReport, finding: &Finding) -> bool {
 /// Behind an exit code that is told again and is not the one of the process that tells it.
 pub(in crate::report) fn whose(subject: &str, told_again: bool, code: u8) -> String {
     if told_again && code != 0 { format!(" (the {subject}'s exit code; this report's is 0)") } else { String::new() }
+}
+
+fn held(Agreement { checked, held }: Agreement) -> Tone {
+    if checked == 0 { Tone::Plain } else { Tone::of(held == checked) }
+}
+
+fn agrees(Witnessed { checked, agreed, .. }: Witnessed) -> Tone {
+    if checked == 0 { Tone::Plain } else { Tone::of(agreed == checked) }
 }
 
 /// The server's own record of the operations.
@@ -56,7 +67,7 @@ fn witness(witness: Witnessed) -> String {
     }
 }
 
-fn finding(finding: &Finding) -> (String, String) {
+fn finding(finding: &Finding) -> (Tone, String, String) {
     let times = match finding.count {
         0 | 1 => String::new(),
         more => format!(", {} times", count(more)),
@@ -65,5 +76,6 @@ fn finding(finding: &Finding) -> (String, String) {
     for piece in words::evidence(&finding.evidence) {
         text += &format!("\n- {piece}");
     }
-    (finding.id.clone(), text)
+    let tone = if finding.severity == Severity::Broken { Tone::Bad } else { Tone::Odd };
+    (tone, finding.id.clone(), text)
 }

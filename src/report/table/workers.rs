@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::ranges::ranges;
-use super::grid::{Over, figures, grid, labelled, paragraph, words};
+use crate::report::layout::{Layout, Over, Tone, figures, words};
 use crate::figures::{Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
-pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
+pub(super) fn section(layout: Layout, summary: &Summary, most: Option<usize>) -> String {
     let workers = &summary.workers;
     if workers.is_empty() {
         return String::new();
@@ -28,9 +28,9 @@ pub(super) fn section(summary: &Summary, most: Option<usize>) -> String {
         figures("p99"),
     ];
     let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
-    let mut text = grid(&columns, &over, shown.iter().map(|&index| row(&workers[index])));
-    text += &folded(workers, &shown);
-    text + &stops(workers)
+    let mut text = layout.grid(&columns, &over, shown.iter().map(|&index| row(&workers[index])));
+    text += &folded(layout, workers, &shown);
+    text + &stops(layout, workers)
 }
 
 fn row(row: &WorkerRow) -> Vec<String> {
@@ -79,7 +79,7 @@ fn reasons(row: &WorkerRow) -> String {
 }
 
 /// A count of the rows left out.
-fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
+fn folded(layout: Layout, workers: &[WorkerRow], shown: &[usize]) -> String {
     let mut hidden = shown.iter().copied().peekable();
     let (mut rows, mut issued, mut failed) = (0, 0_u64, 0_u64);
     for (index, row) in workers.iter().enumerate() {
@@ -93,14 +93,14 @@ fn folded(workers: &[WorkerRow], shown: &[usize]) -> String {
         return String::new();
     }
     let (rows, issued, failed) = (many(rows, "more worker"), many(issued, "operation"), count(failed));
-    paragraph(&format!(
+    layout.paragraph(&format!(
         "... {rows}: {issued}, {failed} failed (--format json lists all); shown are the first, and those that failed or \
          waited longest"
     ))
 }
 
 /// The workers that stopped early, and why.
-fn stops(workers: &[WorkerRow]) -> String {
+fn stops(layout: Layout, workers: &[WorkerRow]) -> String {
     let mut stops: BTreeMap<(&str, &str), (Vec<u32>, u64)> = BTreeMap::new();
     for row in workers {
         if let Some(failure) = &row.stopped {
@@ -109,11 +109,11 @@ fn stops(workers: &[WorkerRow]) -> String {
             *not_issued = not_issued.saturating_add(row.operations.not_issued);
         }
     }
-    labelled(stops.into_iter().map(|((kind, stage), (numbers, not_issued))| {
+    layout.marked(stops.into_iter().map(|((kind, stage), (numbers, not_issued))| {
         let missing = match not_issued {
             0 => String::new(),
             number => format!("; {} not issued", many(number, "operation")),
         };
-        ("stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges('w', numbers)))
+        (Tone::Bad, "stopped:".to_owned(), format!("{} by {kind} at {stage}{missing}", ranges('w', numbers)))
     }))
 }

@@ -1,7 +1,7 @@
 //! The result of a probe in one sentence.
 
-use crate::event::{KeptBy, LimitKind, LimitMet, Limits, Probe, ProbePhase, Scope};
-use crate::judge::{Probed, falls_silent, is_lock_of_one, stated_kind};
+use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
+use crate::judge::{Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
@@ -20,9 +20,9 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
     }
 }
 
-fn stopped(limits: &Limits) -> String {
+fn stopped(limits: &LimitsFound) -> String {
     let Some(failure) = &limits.stopped else { return String::new() };
-    let said = failure.server_line.as_deref().unwrap_or(&failure.message);
+    let said = failure.server_line.as_deref().filter(|_| has_words(failure)).unwrap_or(&failure.message);
     if let Some(session) = limits.silent {
         let given = many(limits.given as u64, "connection");
         let how = if falls_silent(failure.kind) { "did not answer NOOP" } else { "was refused a NOOP" };
@@ -50,7 +50,9 @@ fn nothing(met: &LimitMet) -> String {
 
 fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
     let number = many(probed.limits.given as u64, "connection");
-    let beside = format!("{number}, beside those that {} hold now", others(&met.scopes));
+    // One that was let in later may have the place of another client that left.
+    let hold_now = if met.again_within_us.is_some() { "held then" } else { "hold now" };
+    let beside = format!("{number}, beside those that {} {hold_now}", others(&met.scopes));
     match (met.kept_by, met.kind) {
         (KeptBy::Slowing, _) => slowed(probed),
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if !probed.limits.answered => {
@@ -60,6 +62,9 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
         (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends one, and not always the oldest"),
         (KeptBy::RefusingNewest, _) if is_lock_of_one_owner(probed, met, protocol) => {
             format!("{number}: a maildrop has one owner at a time (RFC 1939)")
+        }
+        (KeptBy::RefusingNewest, LimitKind::Count) if probed.refused_late > 0 => {
+            format!("{beside}; one more is let in, and ended soon after: those that were open live on")
         }
         (KeptBy::RefusingNewest, LimitKind::Count) => beside,
         (KeptBy::RefusingNewest, LimitKind::Rate) if is_told_rate(probed, met, protocol) => format!(
@@ -105,11 +110,11 @@ fn slowed(probed: &Probed) -> String {
 }
 
 /// Whose connections count besides.
-pub(super) fn others(scopes: &[Scope]) -> &'static str {
+pub(super) fn others(scopes: &[LimitScope]) -> &'static str {
     match scopes {
-        [Scope::UserAndAddress] => "other clients of the account at this address",
-        [Scope::Address] => "other clients at this address",
-        scopes if scopes.iter().all(|scope| matches!(scope, Scope::User | Scope::UserAndAddress)) => {
+        [LimitScope::UserAndAddress] => "other clients of the account at this address",
+        [LimitScope::Address] => "other clients at this address",
+        scopes if scopes.iter().all(|scope| matches!(scope, LimitScope::User | LimitScope::UserAndAddress)) => {
             "other clients of the account"
         }
         _ => "other clients",
