@@ -147,3 +147,6 @@
 //!   belongs to its thread, so it cannot be held across an await.
 //! - **In a run, a label** goes to the server after the sign-in (ID, RFC 2971): `x-mailconn-run` and
 //!   `x-mailconn-session`, so that the server's log can be searched for `#3.2`.
+
+#[doc = include_str!("json.md")]
+pub mod json {}

@@ -7,6 +7,7 @@ mod csv;
 mod html;
 mod junit;
 mod markdown;
+mod schema;
 mod several;
 mod trace_events;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::schema::SchemaOf;
 use super::{examples, exit, operations};
 use mailconn::event::Severity;
 use mailconn::report::Format;
@@ -177,12 +178,26 @@ pub enum Command {
         after_help = "Exit codes:\n  0  explained\n  2  it is no word and no server's line, or the line refuses nothing"
     )]
     Explain(ExplainArgs),
+    /// Print the JSON Schema of what a command writes as JSON, or of a line of NDJSON
+    ///
+    /// It is of draft 2020-12 and allows more fields than it names: under one schema_version fields are added, and none is
+    /// renamed or taken away. As in: check-jsonschema --schemafile run.schema.json run.json. The manual has the same as a page.
+    #[command(before_help = examples::SCHEMA)]
+    Schema(SchemaArgs),
     /// Print the completions of a shell, for it to load
     #[command(before_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual page of mailconn, or of one of its commands
     #[command(before_help = examples::MAN)]
     Man(ManArgs),
+}
+
+/// The flags of `mailconn schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The command whose JSON it is of, or ndjson
+    #[arg(value_name = "NAME", value_parser = choices::schemas(), default_value = "run")]
+    pub name: SchemaOf,
 }
 
 /// The flags of `mailconn completions`.

@@ -66,6 +66,12 @@ Examples:
   mailconn explain use-main-or-default
   mailconn explain 'NO [LIMIT] Too many simultaneous connections'";
 
+pub const SCHEMA: &str = "\
+Examples:
+  mailconn schema >run.schema.json
+  mailconn schema ndjson >ndjson.schema.json
+  mailconn schema limits >limits.schema.json";
+
 pub const COMPLETIONS: &str = "\
 Examples:
   mailconn completions bash >~/.local/share/bash-completion/completions/mailconn

@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod sandbox;
 mod scenario;
+mod schema;
 mod secrets;
 mod settings;
 mod stderr;
@@ -74,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::verify(&args, layout),
         Command::Report(args) => report::report(&args, layout),
         Command::Diff(args) => diff::diff(&args, layout),
+        Command::Schema(args) => schema::schema(args.name),
         Command::Completions(args) => generated::completions(args.shell),
         Command::Man(args) => generated::man(args.command.as_deref()),
     };

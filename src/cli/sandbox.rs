@@ -1,11 +1,12 @@
 //! `mailconn sandbox`: the mail server in the box, until Ctrl-C.
 
+mod line;
 pub mod listen;
 mod log;
 mod summary;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::json;
 
+pub use self::line::Line;
 use self::listen::Listen;
 use self::log::Log;
 use super::args::SandboxArgs;
@@ -120,15 +121,15 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn announcement_json(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox, made_up: Option<&str>) -> String {
-    let line = json!({
-        "event": "listening",
-        "urls": urls(args, listens, sandbox),
-        "users": args.user,
-        "password": made_up,
-        "password_file": args.password_file,
-        "ca_file": args.ca_file,
-    });
-    format!("{line}\n")
+    let name = |file: &Option<PathBuf>| file.as_ref().map(|file| file.to_string_lossy().into_owned());
+    let line = Line::Listening {
+        urls: urls(args, listens, sandbox),
+        users: &args.user,
+        password: made_up,
+        password_file: name(&args.password_file),
+        ca_file: name(&args.ca_file),
+    };
+    line.text()
 }
 
 fn urls(args: &SandboxArgs, listens: &[Listen], sandbox: &Sandbox) -> Vec<String> {

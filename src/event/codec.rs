@@ -4,8 +4,9 @@
 //! told: in a file of this version it is a fault of the file, in a later one an addition that is passed over.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -20,18 +21,19 @@ use super::model::{
 use super::named::KNOWN;
 use super::probe::{ProbeStep, ServerGreeted};
 use super::scenario::{ScenarioEnd, ScenarioStart, Step};
+use super::wall::{Wall, wall_clock};
 use crate::allocator::{ConnectionId, SessionId};
 
 /// No line is longer, in bytes. In a file of version 2 a run's first one may be, which lists each worker and each task.
 pub const LONGEST: usize = 64 * 1024;
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $kind:ident($body:ty) = $name:literal;)+) => {
+    ($($(#[doc = $doc:literal])* $kind:ident($body:ty) = $name:literal;)+) => {
         /// What happened.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub enum What {
-            $($(#[$doc])* $kind($body),)+
+            $($(#[doc = $doc])* $kind($body),)+
         }
 
         impl What {
@@ -55,6 +57,18 @@ macro_rules! events {
                     $($name => Self::$kind(Deserialize::deserialize(from)?),)+
                     _ => return Ok(None),
                 }))
+            }
+        }
+
+        /// One line of a stream: the envelope's fields, then the event's own.
+        impl JsonSchema for What {
+            fn schema_name() -> Cow<'static, str> {
+                "Line".into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let lines = [$(line($name, concat!($($doc,)+), <Line<'_, $body>>::json_schema(generator), generator),)+];
+                json_schema!({ "description": "One line of a stream: an event", "oneOf": lines })
             }
         }
 
@@ -121,6 +135,16 @@ events! {
     ComparisonEnd(Box<ComparisonEnd>) = "comparison-end";
 }
 
+/// The schema of such a line, as a definition that has the event's name.
+fn line(name: &str, description: &str, mut schema: Schema, generator: &mut SchemaGenerator) -> Schema {
+    schema.insert("description".to_owned(), description.trim().into());
+    if let Some(event) = schema.pointer_mut("/properties/event").and_then(Value::as_object_mut) {
+        event.insert("const".to_owned(), name.into());
+    }
+    generator.definitions_mut().insert(name.to_owned(), schema.into());
+    Schema::new_ref(format!("#/$defs/{name}"))
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -133,7 +157,7 @@ pub struct Event {
 }
 
 /// What every line has, before its own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope<'a> {
     /// The event's number.
     pub seq: u64,
@@ -144,6 +168,7 @@ pub struct Envelope<'a> {
     pub at_us: Micros,
     /// The same by the wall clock.
     #[serde(borrow)]
+    #[schemars(with = "Wall")]
     pub time: Cow<'a, str>,
     /// Whose: the client, where a stream has several.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -167,7 +192,7 @@ pub(super) const STARTS: [&str; 3] = ["run-start", "scenario-start", "comparison
 
 pub(super) const ENVELOPE: [&str; 9] = ["seq", "event", "at_us", "time", "client", "variant", "round", "step", "shard"];
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Line<'a, B> {
     #[serde(flatten)]
     envelope: &'a Envelope<'a>,
@@ -196,17 +221,6 @@ pub enum NotRead {
     /// Its fields contradict each other.
     #[error("{0}")]
     Odd(String),
-}
-
-/// The last second that RFC 3339 has digits for, since 1970: of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
-
-/// That moment by the wall clock, as lines write it; a moment after the year 9999 is told as its last second.
-#[must_use]
-pub fn wall_clock(started: SystemTime, at: Micros) -> String {
-    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
-    let time = started.checked_add(at.duration()).unwrap_or(last).min(last);
-    humantime::format_rfc3339_micros(time).to_string()
 }
 
 /// What a line belongs to, where a stream is of several.

@@ -3,26 +3,27 @@
 
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use super::Wall;
 use super::end::{Gated, Policy};
 use super::micros::Micros;
-use super::wall;
 use crate::protocol::Protocol;
 
 /// The round that warms up: it is told, and counts for nothing.
 pub const WARM_UP: u32 = 0;
 
 /// A comparison begins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparisonStart {
-    /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION) of the version that ran it.
+    /// The version of the lines' form: 6.
     pub schema_version: u32,
     /// The version of mailconn that ran it.
     pub tool_version: String,
     /// When it began, to the microsecond; the times of its own events count from here, those of a run from the run's start.
-    #[serde(with = "wall")]
+    #[serde(with = "Wall")]
     pub started: SystemTime,
     /// The server, without secrets.
     pub server: String,
@@ -51,7 +52,7 @@ pub struct ComparisonStart {
 }
 
 /// A way to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Variant {
     /// What it is called, in figures and in verdicts; no two are called alike.
     pub name: String,
@@ -60,7 +61,7 @@ pub struct Variant {
 }
 
 /// A comparison is over: what it came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparisonEnd {
     /// From its start to its end.
     pub elapsed_us: Micros,
@@ -101,7 +102,7 @@ impl ComparisonEnd {
 }
 
 /// Why a comparison ended before all its rounds were done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopped {
     /// Why.
     pub why: WhyStopped,
@@ -112,7 +113,7 @@ pub struct Stopped {
 }
 
 /// What ends a comparison early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyStopped {
     /// The server's limit was met.
@@ -128,7 +129,7 @@ pub enum WhyStopped {
 }
 
 /// How a variant compares with the reference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparisonVerdict {
     /// Which variant.
     pub variant: String,
@@ -139,7 +140,7 @@ pub struct ComparisonVerdict {
     /// How many times the reference's figure its own is: the Hodges-Lehmann median of the rounds. None without a
     /// round, and where it is infinite, since the reference's figure is 0.
     pub ratio: Option<Number>,
-    /// The bounds of its interval, at [`level`](Self::level). None with too few rounds, and where they are infinite.
+    /// The bounds of its interval, at `level`. None with too few rounds, and where they are infinite.
     pub low: Option<Number>,
     /// The upper one.
     pub high: Option<Number>,
@@ -152,7 +153,7 @@ pub struct ComparisonVerdict {
 }
 
 /// What a comparison with the reference comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// Better by more than the noise.

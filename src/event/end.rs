@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -10,7 +11,7 @@ use super::probe::LimitsFound;
 use crate::allocator::Mode;
 
 /// The run is over: what it came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunEnd {
     /// From the start to the close of the last connection.
     pub elapsed_us: Micros,
@@ -40,7 +41,7 @@ pub struct RunEnd {
     /// threads work for several clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_us: Option<Micros>,
-    /// One for each mode that was in force, in order: the first [`SECTIONS`] of them.
+    /// One for each mode that was in force, in order: the first 128 of them.
     pub sections: Vec<Section>,
     /// How many more there were.
     #[serde(default, skip_serializing_if = "is_none")]
@@ -106,7 +107,7 @@ impl RunEnd {
 }
 
 /// Operations: asked = issued + not issued, issued = ok + failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Asked for; under a duration: as many as were issued.
     pub asked: u64,
@@ -143,7 +144,7 @@ impl Counts {
 }
 
 /// Connections of a client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connections {
     /// Sessions opened.
     pub opened: usize,
@@ -156,7 +157,7 @@ pub struct Connections {
 }
 
 /// The outline of a distribution of times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Half were no longer.
     pub p50: Micros,
@@ -167,7 +168,7 @@ pub struct Latency {
 }
 
 /// Operations that were still waiting when the time ran out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CutOff {
     /// How many.
     pub operations: u64,
@@ -177,7 +178,7 @@ pub struct CutOff {
 }
 
 /// What was done under one mode, until another was set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Section {
     /// The mode.
     pub mode: Mode,
@@ -190,7 +191,7 @@ pub struct Section {
 }
 
 /// Operations that were issued.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Issued {
     /// In all.
     pub issued: u64,
@@ -247,7 +248,7 @@ impl Severity {
 }
 
 /// Something that the run proves, with its evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Its stable name: `MC` and three digits.
     pub id: String,
@@ -262,7 +263,7 @@ pub struct Finding {
 }
 
 /// What a gate came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gated {
     /// The gate, as it was given: `service.p95 > 200ms`.
     pub gate: String,
@@ -280,7 +281,7 @@ pub struct Gated {
 }
 
 /// What was checked, and how much of it held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// Operations whose connection was checked against the rules.
     pub rules: Agreement,
@@ -289,7 +290,7 @@ pub struct Proof {
 }
 
 /// How many of those checked held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Agreement {
     /// Checked.
     pub checked: u64,
@@ -298,7 +299,7 @@ pub struct Agreement {
 }
 
 /// How many operations the server's own record confirms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Witnessed {
     /// Whether there is such a record. If not, nothing was compared.
     pub available: bool,
@@ -311,7 +312,7 @@ pub struct Witnessed {
 }
 
 /// What fails a run that nothing else fails. A limit and a broken invariant have exit codes of their own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// Findings of these severities do: any of hazard, leak, fault and advice.
     pub fail_on: Vec<Severity>,
@@ -330,7 +331,7 @@ pub struct Policy {
 }
 
 /// The figures of an earlier run, as far as gates compare with them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// Which run.
     pub run_id: String,

@@ -460,6 +460,6 @@ impl Micros {
     /// That moment of a run, by the wall clock.
     #[must_use]
     pub fn after(self, started: SystemTime) -> String {
-        codec::wall_clock(started, self)
+        super::wall_clock(started, self)
     }
 }

@@ -12,39 +12,27 @@ mod line;
 mod micros;
 mod model;
 mod named;
+mod operations;
 mod probe;
 mod scenario;
+mod schema;
 mod stretches;
+mod wall;
 
 pub use ahead::Ahead;
-pub use codec::{Envelope, Event, LONGEST, NotRead, RunOf, TooLong, What, Within, read, wall_clock, write};
+pub use codec::{Envelope, Event, LONGEST, NotRead, RunOf, TooLong, What, Within, read, write};
 pub use comparison::*;
 pub use end::*;
 pub use file::{Line, PassedOver, Reader, Unreadable, Writer, started};
 pub use micros::{Micros, to_the_microsecond};
 pub use model::*;
+pub use operations::HALVES;
+pub(crate) use operations::OperationName;
 pub use probe::*;
 pub use scenario::*;
+pub use schema::schema;
 pub use stretches::{Listed, Stretches, TaskRole, WorkerRole};
+pub(crate) use wall::Wall;
+pub use wall::wall_clock;
 
 use named::fixed;
-
-/// Wall-clock times, as RFC 3339 to the microsecond.
-pub(crate) mod wall {
-    use std::time::SystemTime;
-
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Micros, to_the_microsecond, wall_clock};
-
-    /// A certificate may name a moment that RFC 3339 has no digits for: the nearest is written.
-    pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&wall_clock(to_the_microsecond(*time), Micros::ZERO))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let said = String::deserialize(deserializer)?;
-        humantime::parse_rfc3339(&said).map_err(D::Error::custom)
-    }
-}

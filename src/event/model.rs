@@ -7,23 +7,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
 use super::probe::Probe;
 use super::stretches::{Stretches, TaskRole, WorkerRole};
-use super::{fixed, wall};
+use super::{OperationName, Wall, fixed};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
-use crate::protocol::{self, Answer, Failure, Phases, Protocol, TlsDetails};
+use crate::protocol::{Answer, Failure, Phases, Protocol, TlsDetails};
 
 /// The version of the lines' form. Each release that adds an event or a field raises it once.
 pub const SCHEMA_VERSION: u32 = 6;
 
 /// A word out of a fixed list. (Serde would take a plain `&'static str` for text that is borrowed from the line.)
 pub type Word = &'static str;
-
-/// A scenario's halves of an IMAP unit: to select, and to read what is selected.
-pub const HALVES: [&str; 2] = [protocol::SELECT.name, protocol::FETCH_SELECTED.name];
 
 /// A worker's number: `w0`, `w1`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,16 +125,16 @@ impl Lock {
 }
 
 /// What was asked for: how a run begins.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunStart {
-    /// [`SCHEMA_VERSION`] of the version that ran.
+    /// The version of the lines' form: 6.
     pub schema_version: u32,
     /// The version of mailconn that ran.
     pub tool_version: String,
     /// Names the run in labels, logs and reports: 12 hexadecimal digits.
     pub run_id: String,
     /// When it began, to the microsecond; every event's time counts from here.
-    #[serde(with = "wall")]
+    #[serde(with = "Wall")]
     pub started: SystemTime,
     /// The server, without secrets: `sandbox` or `imaps://user@host:993`.
     pub server: String,
@@ -219,7 +217,7 @@ impl<T: fmt::Display> fmt::Display for Called<'_, T> {
 }
 
 /// How the sandbox was to behave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SandboxOptions {
     /// Its limit on connections of a user.
     pub connections: Option<usize>,
@@ -239,7 +237,7 @@ pub struct SandboxOptions {
 }
 
 /// How a worker or a task comes by its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Role {
     /// It creates its default connection by hand, first.
     pub creates_default: bool,
@@ -248,7 +246,7 @@ pub struct Role {
 }
 
 /// A change of the mode in the course of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Switch {
     /// When so many operations were issued, of all workers together: those keep their mode.
     pub after: u64,
@@ -257,12 +255,12 @@ pub struct Switch {
 }
 
 /// How much was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Asked {
     /// So many operations of each worker, or of each task.
     #[serde(rename = "operations_per_worker")]
     Operations(u64),
-    /// So many operations of all workers, or of all tasks, together: see [`share`].
+    /// So many operations of all workers, or of all tasks, together.
     #[serde(rename = "operations_in_all")]
     InAll(u64),
     /// As many as fit.
@@ -303,7 +301,7 @@ pub const fn share(all: u64, number: u32, among: usize) -> u64 {
 }
 
 /// A connection's place came into being.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionCreated {
     /// The connection.
     pub connection: ConnectionId,
@@ -318,7 +316,7 @@ pub struct ConnectionCreated {
 }
 
 /// A connection's place is no more.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionDisposed {
     /// The connection.
     pub connection: ConnectionId,
@@ -327,7 +325,7 @@ pub struct ConnectionDisposed {
 }
 
 /// The mode was set.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ModeChanged {
     /// Until now.
     pub from: Mode,
@@ -336,7 +334,7 @@ pub struct ModeChanged {
 }
 
 /// A worker's scratch mailbox may still be on the server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MailboxLeft {
     /// The worker.
     pub worker: WorkerId,
@@ -345,7 +343,7 @@ pub struct MailboxLeft {
 }
 
 /// A worker stopped before it had done all it was asked to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStopped {
     /// The worker.
     pub worker: WorkerId,
@@ -356,7 +354,7 @@ pub struct WorkerStopped {
 }
 
 /// A task began.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TaskStarted {
     /// The task.
     pub task: TaskId,
@@ -365,7 +363,7 @@ pub struct TaskStarted {
 }
 
 /// A task was to create its thread's default connection, and the thread had one already: it goes on with that.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DefaultRefused {
     /// The task.
     pub task: TaskId,
@@ -378,14 +376,14 @@ pub struct DefaultRefused {
 }
 
 /// The rule that refuses a second default connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DefaultRule {
     /// One for each thread.
     C3,
 }
 
 /// A task ended before it had done all it was asked to, or was never begun.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TaskStopped {
     /// The task.
     pub task: TaskId,
@@ -396,7 +394,7 @@ pub struct TaskStopped {
 }
 
 /// A task ended, and has nothing left to give back.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TaskEnded {
     /// The task.
     pub task: TaskId,
@@ -409,7 +407,7 @@ pub struct TaskEnded {
 }
 
 /// A worker that did the work itself ended, and has nothing left to give back.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerEnded {
     /// The worker.
     pub worker: WorkerId,
@@ -424,7 +422,7 @@ pub struct WorkerEnded {
 }
 
 /// What each phase of a dial took; none for a phase that it did not come to, or does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dial {
     /// Turning the name into addresses.
     pub resolve: Option<Micros>,
@@ -448,7 +446,7 @@ impl From<&Phases> for Dial {
 }
 
 /// What TLS agreed on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsAgreed {
     /// `TLSv1.3` or `TLSv1.2`.
     pub version: String,
@@ -472,7 +470,7 @@ impl fmt::Display for TlsAgreed {
 }
 
 /// A session was opened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SessionOpened {
     /// The session's place.
     pub connection: ConnectionId,
@@ -500,7 +498,7 @@ pub struct SessionOpened {
 }
 
 /// A session could not be opened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRefused {
     /// The session's place.
     pub connection: ConnectionId,
@@ -527,7 +525,7 @@ pub struct SessionRefused {
 }
 
 /// A session ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SessionClosed {
     /// The session's place.
     pub connection: ConnectionId,
@@ -548,7 +546,7 @@ pub struct SessionClosed {
 }
 
 /// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HowClosed {
     /// LOGOUT or QUIT, and the server's goodbye.
@@ -583,7 +581,7 @@ impl SessionClosed {
 }
 
 /// One operation, from its request for a connection to its last reply.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
     /// Its number among the run's operations, in the order of their ends, from 1.
     pub number: u64,
@@ -593,6 +591,7 @@ pub struct Operation {
     pub task: Option<TaskId>,
     /// Its protocol's word for it: `noop`, `fetch`, `send`, ….
     #[serde(rename = "operation", deserialize_with = "fixed::operation")]
+    #[schemars(with = "OperationName")]
     pub name: Word,
     /// The mailbox it works on, one of the run's; none if it needs no mailbox.
     pub mailbox: Option<Arc<str>>,
@@ -636,12 +635,12 @@ pub struct Operation {
     /// What its reply proves of the mailbox that it came from; none if it read no messages.
     pub answered_by: Option<Answer>,
     /// The selection that it relied on, if it was made while the operation did not have the connection to itself: before
-    /// it, or in an earlier lease of its own ([`Lock::Command`]). None if it selects for itself, as one unit.
+    /// it, or in an earlier lease of its own (`"lock": "command"`). None if it selects for itself, as one unit.
     pub relied_on: Option<Box<Selection>>,
 }
 
 /// What came of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It succeeded.
@@ -651,7 +650,7 @@ pub enum Outcome {
 }
 
 /// A mailbox's selection on a session, as whoever made it knew it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Selection {
     /// On which session.
     pub session: SessionId,
@@ -664,7 +663,7 @@ pub struct Selection {
 }
 
 /// A command as the socket carried it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
     /// Its tag.
     pub tag: Tag,
@@ -730,7 +729,7 @@ impl Operation {
 }
 
 /// Commands that the server read on one session, in order; what one line has no room for stands in the next.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WitnessCommands {
     /// The client's port, as the server saw it: the session that is open on it.
     pub peer_port: u16,
@@ -739,7 +738,7 @@ pub struct WitnessCommands {
 }
 
 /// A command as the server recorded it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WitnessedCommand {
     /// Its tag, as sent; of SMTP and POP3 its number on the connection.
     pub tag: String,
@@ -752,7 +751,7 @@ pub struct WitnessedCommand {
 }
 
 /// A session is over to the server, or the record was taken while it was open.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WitnessSession {
     /// The client's port, as the server saw it.
     pub peer_port: u16,

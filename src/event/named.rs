@@ -1,19 +1,22 @@
 //! What has a name travels by its name: the one adapter between the enums and numbers of the rooms and JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::end::Severity;
 use super::model::{Dispose, Executor, Lock, Tag, TaskId, Word, WorkerId};
+use super::operations::operations;
 use super::probe::{KeptBy, LimitKind, LimitScope, ProbePhase};
 use crate::allocator::{ConnectionId, Disposal, Kind, Mode, Reason, SessionId};
 use crate::protocol::{
-    Answer, Certificate, Failure, FailureKind, Mechanism, Operation, Protocol, Security, Stage, TlsDetails, Verb,
+    Answer, Certificate, Failure, FailureKind, Mechanism, Protocol, Security, Stage, TlsDetails, Verb,
 };
 
 /// Stands in each sentence that a word of a fixed list is answered with if it is not in that: `"x" is no word …`.
@@ -50,8 +53,24 @@ macro_rules! reads {
     };
 }
 
+macro_rules! described {
+    ($type:ty: $description:literal, $($schema:tt)+) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "description": $description, "type": "string", $($schema)+ })
+            }
+        }
+    };
+}
+
 macro_rules! words {
-    ($($type:ty: $all:expr;)+) => {$(
+    ($($type:ty: $all:expr, $description:literal;)+) => {$(
+        described!($type: $description, "enum": $all.into_iter().map(<$type>::name).collect::<Vec<_>>());
+
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(<$type>::name(*self))
@@ -70,26 +89,30 @@ macro_rules! words {
 }
 
 words! {
-    Mode: Mode::ALL;
-    Kind: [Self::Main, Self::Default, Self::Independent];
-    Reason: [Self::Explicit, Self::Main, Self::Default, Self::DefaultCreated];
-    Disposal: [Self::ByHand, Self::ThreadExit, Self::ClientClosed, Self::NeverOpened, Self::Broken];
-    Protocol: Protocol::ALL;
-    Security: [Self::Plain, Self::StartTls, Self::Tls];
-    FailureKind: FailureKind::ALL;
-    Stage: Stage::ALL;
-    Executor: [Self::Threads, Self::Pool, Self::Tasks];
-    Dispose: [Self::Never, Self::Task];
-    Lock: [Self::Unit, Self::Command];
-    Severity: Self::ALL;
-    ProbePhase: Self::ALL;
-    LimitKind: Self::ALL;
-    KeptBy: Self::ALL;
-    LimitScope: Self::ALL;
+    Mode: Mode::ALL, "Which connection an operation uses to which none is passed";
+    Kind: [Self::Main, Self::Default, Self::Independent], "What a connection is";
+    Reason: [Self::Explicit, Self::Main, Self::Default, Self::DefaultCreated],
+        "Why an operation used its connection: the rules' answer";
+    Disposal: [Self::ByHand, Self::ThreadExit, Self::ClientClosed, Self::NeverOpened, Self::Broken],
+        "Who disposed a connection";
+    Protocol: Protocol::ALL, "What is spoken";
+    Security: [Self::Plain, Self::StartTls, Self::Tls], "How a connection is protected";
+    FailureKind: FailureKind::ALL, "What failed: `mailconn explain WORD` says what each means, and what to do";
+    Stage: Stage::ALL, "How far things had come when they failed";
+    Executor: [Self::Threads, Self::Pool, Self::Tasks], "Who does the work of a run";
+    Dispose: [Self::Never, Self::Task], "What becomes of a thread's default connection when a task ends";
+    Lock: [Self::Unit, Self::Command], "For how long an operation has its connection to itself (rule A7)";
+    Severity: Self::ALL, "How bad a finding is, worst first";
+    ProbePhase: Self::ALL, "What a step of a probe does";
+    LimitKind: Self::ALL, "What a limit counts: connections at once, connections or sign-ins in a time, or one of the two";
+    KeptBy: Self::ALL, "How a server keeps its limit";
+    LimitScope: Self::ALL, "Whose connections a limit counts together";
 }
 
 macro_rules! numbered {
-    ($($type:ident $prefix:literal $what:literal;)+) => {$(
+    ($($type:ident $prefix:literal $what:literal $description:literal;)+) => {$(
+        described!($type: $description, "pattern": concat!("^", $prefix, r"(0|[1-9]\d*)$"));
+
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -108,9 +131,14 @@ macro_rules! numbered {
 }
 
 numbered! {
-    ConnectionId '#' "connection";
-    WorkerId 'w' "worker";
-    TaskId 't' "task";
+    ConnectionId '#' "connection" "A connection's name: `#0` is main";
+    WorkerId 'w' "worker" "A worker's name: `w0`";
+    TaskId 't' "task" "A task's name: `t0`";
+}
+
+described! {
+    SessionId: "A session's name: `#3` is the first of connection `#3`, `#3.2` the second",
+    "pattern": r"^#(0|[1-9]\d*)(\.[1-9]\d*)?$"
 }
 
 /// `#3`, `#3.2`.
@@ -130,6 +158,11 @@ impl Name for SessionId {
 }
 
 reads!(SessionId);
+
+described! {
+    Tag: "A command's tag: `a12` of IMAP; `12`, its number on the connection, of SMTP and POP3",
+    "pattern": r"^a?[1-9]\d*$"
+}
 
 /// `a12` of IMAP, `12` where commands have no tags.
 impl Serialize for Tag {
@@ -162,48 +195,71 @@ macro_rules! from_str {
 
 from_str! { Executor Dispose Lock Severity Tag }
 
-/// What failed, as [`Failure`] has it.
-#[derive(Serialize, Deserialize)]
+/// What failed.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Failure")]
+#[schemars(rename = "Failure")]
 struct FailureFields {
+    /// What went wrong.
     kind: FailureKind,
+    /// How far things had come.
     stage: Stage,
+    /// One clear line, with the cure where there is one.
     message: String,
+    /// The server's own line, without its tag: control characters escaped, at most 500 characters.
     server_line: Option<String>,
+    /// What else it said in the same reply.
     further_lines: Vec<String>,
 }
 
-/// What a reply proves, as [`Answer`] has it.
-#[derive(Serialize, Deserialize)]
+/// What a reply proves.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Answer")]
+#[schemars(rename = "Answer")]
 struct AnswerFields {
+    /// The mailbox that each of its messages names as its own; none unless all of them name the same.
     mailbox: Option<Box<str>>,
+    /// The UIDVALIDITY of the mailbox that was selected on the session.
     uid_validity: Option<u32>,
 }
 
-/// What TLS agreed on, and with whom, as [`TlsDetails`] has it.
-#[derive(Serialize, Deserialize)]
+/// What TLS agreed on, and with whom.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "TlsDetails")]
+#[schemars(rename = "TlsDetails")]
 struct TlsFields {
+    /// `TLSv1.3` or `TLSv1.2`.
     version: String,
+    /// The cipher suite's IANA name.
     cipher: String,
+    /// Whether an earlier session was taken up again, without a certificate exchange.
     resumed: bool,
+    /// The name that was asked for.
     server_name: String,
+    /// Whether the certificate was verified for that name: not if the user waived it.
     verified: bool,
+    /// What the server's certificate says.
     certificate: Option<Certificate>,
 }
 
-/// What a server's certificate says, as [`Certificate`] has it. An authority's own is never accepted from a server.
-#[derive(Serialize, Deserialize)]
+/// What a server's certificate says of itself. It is true only if the certificate was verified.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Certificate")]
+#[schemars(rename = "Certificate")]
 struct CertificateFields {
+    /// The host names and addresses that it is for: its subjectAltName.
     names: Vec<String>,
+    /// Its subject: `CN=mail.example.org`.
     subject: String,
+    /// Who signed it.
     issuer: String,
-    #[serde(with = "super::wall")]
+    /// From when on it is valid.
+    #[serde(with = "super::Wall")]
     not_before: SystemTime,
-    #[serde(with = "super::wall")]
+    /// Until when it is valid.
+    #[serde(with = "super::Wall")]
     not_after: SystemTime,
+    // An authority's own is never accepted from a server.
     #[serde(skip)]
     is_authority: bool,
 }
@@ -213,6 +269,16 @@ macro_rules! by_fields {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 <$fields>::serialize(self, serializer)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                <$fields>::schema_name()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <$fields>::json_schema(generator)
             }
         }
 
@@ -264,10 +330,7 @@ pub(super) mod fixed {
 
     fixed! {
         verb: |said: &str| Verb::named(said).map(Verb::name), "command";
-        operation: |said: &str| {
-            let all = Protocol::ALL.into_iter().flat_map(Operation::all).map(Operation::name);
-            all.chain(super::super::model::HALVES).find(|name| *name == said)
-        }, "operation";
+        operation: |said: &str| operations().find(|name| *name == said), "operation";
         signed_in_by: |said: &str| {
             let own = [Verb::LOGIN, Verb::USER].into_iter().map(Verb::name).find(|known| *known == said);
             let mechanism = said.parse::<Mechanism>().ok().map(Mechanism::name).filter(|known| *known == said);

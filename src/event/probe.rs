@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::micros::Micros;
@@ -9,7 +10,7 @@ use crate::allocator::SessionId;
 use crate::protocol::{Failure, Stage};
 
 /// How a probe of a server's limits was set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
     /// The most connections that it opens.
     pub max: usize,
@@ -22,7 +23,7 @@ pub struct Probe {
 }
 
 /// A step of a probe begins. All that follows belongs to it, up to the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeStep {
     /// What is done in it.
     pub phase: ProbePhase,
@@ -94,14 +95,14 @@ impl fmt::Display for ProbeStep {
 }
 
 /// The server's first line on the first connection of a probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerGreeted {
     /// Without its end.
     pub line: String,
 }
 
 /// What a probe found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitsFound {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`. False where the server
     /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
@@ -132,7 +133,7 @@ pub struct LimitsFound {
 }
 
 /// The limit that a probe met.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitMet {
     /// What it counts.
     pub kind: LimitKind,
@@ -240,7 +241,7 @@ impl LimitScope {
 }
 
 /// How soon a slot came free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
     /// From the close to the dial that was let in; null if none was.
     pub free_after_us: Option<Micros>,

@@ -3,25 +3,26 @@
 
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::end::{Agreement, Finding, Gated, Policy};
 use super::micros::Micros;
 use super::model::Word;
 use super::named::KNOWN;
-use super::{fixed, wall};
+use super::{OperationName, Wall, fixed};
 use crate::allocator::{ConnectionId, Mode, Reason, Refusal, SessionId};
 use crate::protocol::{Failure, FailureKind, Protocol};
 
 /// A scenario begins.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioStart {
-    /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION) of the version that performed it.
+    /// The version of the form: 6 in a stream, 1 in a document.
     pub schema_version: u32,
     /// The version of mailconn that performed it.
     pub tool_version: String,
     /// When it began, to the microsecond; every event's time counts from here.
-    #[serde(with = "wall")]
+    #[serde(with = "Wall")]
     pub started: SystemTime,
     /// What it is called.
     pub name: String,
@@ -32,7 +33,7 @@ pub struct ScenarioStart {
 }
 
 /// A step was done. Those that speak of findings are judged at the end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// Its line in the scenario, from 1.
     pub line: usize,
@@ -62,7 +63,7 @@ pub struct Step {
 }
 
 /// What should come of a step, or be true when its line is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Expectation {
     /// Every action succeeds: nothing else was written.
@@ -130,7 +131,7 @@ pub enum Expectation {
 }
 
 /// An independent connection, and whether it should be open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Independent {
     /// The name that the scenario gives it.
     pub name: String,
@@ -141,7 +142,7 @@ pub struct Independent {
 }
 
 /// What may come of an action.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Wanted {
     /// It succeeds.
@@ -177,7 +178,7 @@ pub enum Wanted {
 }
 
 /// What one action did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Action {
     /// With whose connections, where there are several clients.
     pub client: Option<String>,
@@ -187,13 +188,14 @@ pub struct Action {
 }
 
 /// What one action did: `ran`, `would`, `created`, `disposed`, `nothing`, `refused`, `failed`, `panics`, `counted`, `noted`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Did {
     /// An operation ran on a connection.
     Ran {
         /// Its protocol's word for it; `select` and `fetch-selected` are IMAP's halves of one.
         #[serde(deserialize_with = "fixed::operation")]
+        #[schemars(with = "OperationName")]
         operation: Word,
         /// Where it ran.
         connection: ConnectionId,
@@ -265,7 +267,7 @@ pub enum Did {
 }
 
 /// A scenario is over: what it came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioEnd {
     /// How many steps there were.
     pub steps: usize,
@@ -282,7 +284,7 @@ pub struct ScenarioEnd {
 }
 
 /// What one client of a scenario came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientEnd {
     /// The client, as the scenario names it.
     pub name: String,

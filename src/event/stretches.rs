@@ -1,6 +1,7 @@
 //! Workers and tasks as a run's start lists them. Of many, those that are alike and follow each other are one entry, a stretch:
 //! the start does not grow with their number, neither in memory nor as a line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Role, TaskId, WorkerId};
@@ -12,8 +13,9 @@ const ONE_BY_ONE: usize = 256;
 const MOST: u32 = 1_000_000;
 
 /// What each worker, or each task, was told to do, in the order of their numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Stretches<T>(Vec<T>);
 
 /// A worker or a task, or a stretch of them.
@@ -37,7 +39,7 @@ pub trait Listed {
 macro_rules! listed {
     ($($(#[$doc:meta])* $list:ident { $field:ident: $id:ident } $what:literal;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub struct $list {
             /// Which; of a stretch the first.
             pub $field: $id,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::times::{Durations, Spreads};
@@ -13,7 +14,7 @@ use crate::ledger::{Analysis, Ledger};
 pub const CONNECTION_ROWS: usize = 1000;
 
 /// What one connection did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConnectionRow {
     /// The connection.
     pub connection: ConnectionId,

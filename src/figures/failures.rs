@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{Event, Operation, What};
+use crate::event::{Event, Operation, OperationName, What};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, FailureKind, Stage};
 
@@ -13,7 +14,7 @@ use crate::protocol::{Failure, FailureKind, Stage};
 pub const FAILURE_ROWS: usize = 1000;
 
 /// One way of failing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FailureRow {
     /// What.
     pub kind: FailureKind,
@@ -22,6 +23,7 @@ pub struct FailureRow {
     /// How often.
     pub count: u64,
     /// The operation that failed, if a connection carried it: what fails before is no operation's own.
+    #[schemars(with = "Option<OperationName>")]
     pub operation: Option<&'static str>,
     /// The command of it that the server refused, or left unanswered.
     pub command: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! The lists of rows in a run's document: what they are called stands here and nowhere else.
+//! The lists of rows in a run's document, as metrics speak of them.
 
 /// Rows of one kind.
 #[derive(Clone, Copy, Debug)]

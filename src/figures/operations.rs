@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::times::{Durations, Spreads};
-use crate::event::{Event, Issued, Operation, What, Word};
+use crate::event::{Event, Issued, Operation, OperationName, What, Word};
 use crate::ledger::{Analysis, Ledger};
 
 /// What the operations of one name come to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OperationRow {
     /// Their protocol's word for them: `noop`, `fetch`, `send`, ….
     #[serde(rename = "operation")]
+    #[schemars(with = "OperationName")]
     pub name: Word,
     /// How many there were.
     pub operations: Issued,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::allocator::{ConnectionId, Kind, Mode, Reason};
@@ -9,7 +10,7 @@ use crate::event::{Event, Issued, Micros, Operation, What};
 use crate::ledger::{Analysis, Ledger};
 
 /// What was done under one mode, until another was set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SectionRow {
     /// The mode.
     pub mode: Mode,
@@ -17,8 +18,9 @@ pub struct SectionRow {
     pub began_us: Micros,
     /// Operations that were issued under it.
     pub operations: Issued,
-    /// The connections that they were given: what each is, and how many operations it was given to.
+    /// The connections that they were given: how many operations each was given to, by its name.
     #[serde(serialize_with = "given")]
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub connections: BTreeMap<ConnectionId, (Kind, u64)>,
     /// How many operations had each reason.
     pub reasons: BTreeMap<&'static str, u64>,

@@ -1,16 +1,17 @@
 //! The sessions: each one's life while it lasts; of those that ended the worst and the newest, of the rest their sums.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::ser::SerializeMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-use crate::allocator::{Kind, SessionId};
+use crate::allocator::{ConnectionId, Kind, SessionId};
 use crate::event::{
-    Dial, Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, What, Word, WorkerId,
+    Dial, Event, HowClosed, Micros, SessionClosed, SessionOpened, SessionRefused, TlsAgreed, What, Word, WorkerId,
 };
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::Stage;
+use crate::protocol::{Failure, Stage};
 
 /// Of the sessions that ended, the most bad ones and the most others that are kept: of the bad ones the first, of the others
 /// the newest. The rest are summed.
@@ -19,7 +20,8 @@ pub const SESSION_ROWS: usize = 500;
 const SWEEP_AFTER: usize = 256;
 
 /// Why a session was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum WhyOpened {
     /// An operation was the first to need the connection.
     FirstUse,
@@ -70,41 +72,99 @@ impl SessionRow {
 }
 
 /// What the dial found out and what the end did stand side by side: null where there was none.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SessionRow")]
+struct Shape<'a> {
+    /// The session's place.
+    connection: ConnectionId,
+    /// The session.
+    session: SessionId,
+    /// What its connection is.
+    kind: Kind,
+    /// The default connection's worker, or the independent one's creator.
+    owner: Option<WorkerId>,
+    /// The worker whose operation or creation needed it.
+    needed_by: Option<WorkerId>,
+    /// Why it was opened.
+    reason: WhyOpened,
+    /// Whether its dial ended well.
+    opened: bool,
+    /// The client's port, if it came to have one.
+    local_port: Option<u16>,
+    /// The label that the server accepted, if it takes one.
+    label: Option<&'a str>,
+    /// What TLS agreed on, in one line; null without TLS.
+    tls: Option<String>,
+    /// The same, part by part.
+    tls_details: Option<&'a TlsAgreed>,
+    /// How it signed in: a SASL mechanism's name, or the protocol's own command; null where nobody had to.
+    signed_in_by: Option<Word>,
+    /// What each phase of the dial took.
+    dial_us: Dial,
+    /// Operations that it carried.
+    operations: u64,
+    /// Bytes the client sent over its life, below the protocol and above TLS.
+    bytes_sent: Option<u64>,
+    /// Bytes it received.
+    bytes_received: Option<u64>,
+    /// How it ended; null if it was never seen to end.
+    closed: Option<HowClosed>,
+    /// Why its LOGOUT failed, or how the server had hung up before.
+    close_failure: Option<&'a Failure>,
+    /// Why it could not be opened.
+    failure: Option<&'a Failure>,
+    /// What that took.
+    failed_after_us: Option<Micros>,
+    /// How many connections of the client were open then, as the server counts.
+    open_at_failure: Option<usize>,
+    /// Whether credentials were sent.
+    sign_in_attempted: bool,
+}
+
 impl Serialize for SessionRow {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (opened, refused) = (self.dial.as_ref().ok(), self.dial.as_ref().err());
         let closed = self.closed.as_ref();
-        let tls = opened.and_then(|it| it.tls.as_ref());
-        let (needed_by, local_port, dial) = match &self.dial {
+        let tls_details = opened.and_then(|it| it.tls.as_ref());
+        let (needed_by, local_port, dial_us) = match &self.dial {
             Ok(it) => (it.worker, Some(it.local_port), it.dial_us),
             Err(it) => (it.worker, it.local_port, it.dial_us),
         };
-        let mut row = to.serialize_map(None)?;
-        row.serialize_entry("connection", &self.session.connection)?;
-        row.serialize_entry("session", &self.session)?;
-        row.serialize_entry("kind", &self.kind)?;
-        row.serialize_entry("owner", &self.owner)?;
-        // The worker whose operation or creation needed it.
-        row.serialize_entry("needed_by", &needed_by)?;
-        row.serialize_entry("reason", self.why.name())?;
-        row.serialize_entry("opened", &opened.is_some())?;
-        row.serialize_entry("local_port", &local_port)?;
-        row.serialize_entry("label", &opened.and_then(|it| it.label.as_ref()))?;
-        row.serialize_entry("tls", &tls.map(ToString::to_string))?;
-        row.serialize_entry("tls_details", &tls)?;
-        row.serialize_entry("signed_in_by", &opened.and_then(|it| it.signed_in_by))?;
-        row.serialize_entry("dial_us", &dial)?;
-        row.serialize_entry("operations", &self.operations)?;
-        row.serialize_entry("bytes_sent", &closed.map(|it| it.bytes_sent))?;
-        row.serialize_entry("bytes_received", &closed.map(|it| it.bytes_received))?;
-        row.serialize_entry("closed", &closed.map(|it| it.closed))?;
-        // Why its LOGOUT failed, or how the server had hung up before.
-        row.serialize_entry("close_failure", &closed.and_then(|it| it.failure.as_ref()))?;
-        row.serialize_entry("failure", &refused.map(|it| &it.failure))?;
-        row.serialize_entry("failed_after_us", &refused.map(|it| it.took_us))?;
-        row.serialize_entry("open_at_failure", &refused.map(|it| it.open))?;
-        row.serialize_entry("sign_in_attempted", &refused.is_none_or(|it| it.sign_in_attempted))?;
-        row.end()
+        let row = Shape {
+            connection: self.session.connection,
+            session: self.session,
+            kind: self.kind,
+            owner: self.owner,
+            needed_by,
+            reason: self.why,
+            opened: opened.is_some(),
+            local_port,
+            label: opened.and_then(|it| it.label.as_deref()),
+            tls: tls_details.map(ToString::to_string),
+            tls_details,
+            signed_in_by: opened.and_then(|it| it.signed_in_by),
+            dial_us,
+            operations: self.operations,
+            bytes_sent: closed.map(|it| it.bytes_sent),
+            bytes_received: closed.map(|it| it.bytes_received),
+            closed: closed.map(|it| it.closed),
+            close_failure: closed.and_then(|it| it.failure.as_ref()),
+            failure: refused.map(|it| &it.failure),
+            failed_after_us: refused.map(|it| it.took_us),
+            open_at_failure: refused.map(|it| it.open),
+            sign_in_attempted: refused.is_none_or(|it| it.sign_in_attempted),
+        };
+        row.serialize(to)
+    }
+}
+
+impl JsonSchema for SessionRow {
+    fn schema_name() -> Cow<'static, str> {
+        Shape::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Shape::json_schema(generator)
     }
 }
 
@@ -120,7 +180,7 @@ pub struct Refused {
 }
 
 /// What the sessions come to that have no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rest {
     /// How many there are.
     pub sessions: u64,
@@ -185,7 +245,7 @@ impl Analysis for Sessions {
             What::SessionOpened(opened) => {
                 self.opened += 1;
                 self.peak = self.peak.max(known.open());
-                self.main_opened |= opened.connection == crate::allocator::ConnectionId::MAIN;
+                self.main_opened |= opened.connection == ConnectionId::MAIN;
                 self.opened_again += usize::from(opened.session.number > 1);
                 self.counts.opened(opened);
                 self.protection.add(opened);

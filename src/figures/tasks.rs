@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::allocator::{ConnectionId, Kind};
@@ -11,7 +12,7 @@ use crate::ledger::{Analysis, Ledger, Place};
 use crate::protocol::Failure;
 
 /// What one task did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TaskRow {
     /// The task.
     pub task: TaskId,
@@ -21,6 +22,7 @@ pub struct TaskRow {
     pub operations: Counts,
     /// The connections that carried them, in their order.
     #[serde(flatten, serialize_with = "connections")]
+    #[schemars(with = "Used")]
     pub used: Vec<(ConnectionId, TaskUse)>,
     /// The default connection that its thread had already when it was to create one (C3).
     #[serde(rename = "default_refused")]
@@ -58,7 +60,7 @@ pub enum Whose {
 }
 
 /// Operations of one task, or of all, by whose connection carried them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OperationsOn {
     /// The client's main connection.
     pub main: u64,
@@ -90,15 +92,17 @@ impl OperationsOn {
     }
 }
 
-/// On whose connections a task's operations ran, and how many each carried, by the connections' names.
+#[derive(Serialize, JsonSchema)]
+struct Used {
+    /// On whose connections its operations ran.
+    operations_on: OperationsOn,
+    /// How many of them each connection carried, by the connections' names.
+    connections: BTreeMap<String, u64>,
+}
+
 fn connections<S: Serializer>(used: &[(ConnectionId, TaskUse)], to: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shape {
-        operations_on: OperationsOn,
-        connections: BTreeMap<String, u64>,
-    }
     let carried = used.iter().map(|(connection, used)| (connection.to_string(), used.operations));
-    Shape { operations_on: OperationsOn::of(used), connections: carried.collect() }.serialize(to)
+    Used { operations_on: OperationsOn::of(used), connections: carried.collect() }.serialize(to)
 }
 
 impl TaskRow {

@@ -3,6 +3,7 @@
 //! Each worker, operation and connection has three of them. A histogram with a place for each length that could be takes
 //! 30 KiB and more; most of these see a few hundred lengths.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{Latency, Micros};
@@ -20,8 +21,8 @@ pub struct Times {
     total: Micros,
 }
 
-/// The outline of a distribution. A percentile of too few is no figure: see [`NEEDED`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// The outline of a distribution. A percentile of too few is null: p90 needs 10, p95 20, p99 100, p99.9 1000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Spread {
     /// How many there were.
     pub n: u64,
@@ -119,7 +120,7 @@ pub(super) struct Durations {
 
 /// What operations waited for their connection, what the dials of sessions took that were opened, and what operations
 /// were served that reached a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Spreads {
     /// The waits.
     #[serde(rename = "wait_us")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::times::{Durations, Spreads};
@@ -11,7 +12,7 @@ use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Failure;
 
 /// What one worker did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct WorkerRow {
     /// The worker.
     pub worker: WorkerId,
@@ -22,6 +23,7 @@ pub struct WorkerRow {
     pub operations: Counts,
     /// The connections they ran on, with what each is.
     #[serde(flatten, serialize_with = "connections_and_kinds")]
+    #[schemars(with = "ConnectionsAndKinds<'_>")]
     pub connections: BTreeMap<ConnectionId, Kind>,
     /// How many operations had each reason.
     pub reasons: BTreeMap<&'static str, u64>,
@@ -38,15 +40,17 @@ pub struct WorkerRow {
     pub stopped: Option<Failure>,
 }
 
-/// The connections, and the kind of each by its name.
+#[derive(Serialize, JsonSchema)]
+struct ConnectionsAndKinds<'a> {
+    /// The connections that they ran on.
+    connections: Vec<&'a ConnectionId>,
+    /// What each of those is, by its name.
+    kinds: BTreeMap<String, &'a Kind>,
+}
+
 fn connections_and_kinds<S: Serializer>(of: &BTreeMap<ConnectionId, Kind>, to: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shape<'a> {
-        connections: Vec<&'a ConnectionId>,
-        kinds: BTreeMap<String, &'a Kind>,
-    }
     let kinds = of.iter().map(|(connection, kind)| (connection.to_string(), kind)).collect();
-    Shape { connections: of.keys().collect(), kinds }.serialize(to)
+    ConnectionsAndKinds { connections: of.keys().collect(), kinds }.serialize(to)
 }
 
 /// The work of a run.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 pub use check::{
     Check, CheckEvent, CheckHeader, Diagnostic, Feature, Level, Phase, Step, check, check_begins, check_ends,
-    check_json, check_step,
+    check_json, check_schema, check_step,
 };
 
 pub use limits::{Budget, limits};

@@ -1,5 +1,6 @@
 //! Two runs side by side: first what they came to and the settings in which they differ, then their figures.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::json::{SCHEMA_VERSION, indented};
@@ -8,11 +9,13 @@ use super::words::printable;
 use crate::judge::{Earlier, METRICS};
 
 /// A figure that one of the runs has, or both.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Figure {
+    /// Its name, as gates have it.
     metric: &'static str,
+    /// What it is measured in.
     unit: &'static str,
-    /// Null where a run has none.
+    /// Of both runs; null where one has none.
     values: [Option<f64>; 2],
     /// By how many per cent of the first value the second is more; null where there is nothing to compare with.
     change_percent: Option<f64>,
@@ -85,9 +88,13 @@ pub fn diff_text(layout: Layout, one: &Earlier, other: &Earlier) -> String {
     [text, differing, figures].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-#[derive(Serialize)]
-struct DiffShape<'a> {
+/// Two runs side by side.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Diff")]
+pub(super) struct DiffShape<'a> {
+    /// The version of the documents' form: 1. Under one number fields are added, and none is renamed or taken away.
     schema_version: u32,
+    /// The version of mailconn that wrote this.
     tool_version: &'static str,
     /// The runs.
     run_ids: [&'a str; 2],
@@ -95,18 +102,26 @@ struct DiffShape<'a> {
     outcomes: Vec<Outcome>,
     /// The settings in which they differ.
     differs: Vec<Setting>,
+    /// The figures that one of the runs has, or both.
     figures: Vec<Figure>,
 }
 
-#[derive(Serialize)]
+/// Something that came out otherwise.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Differs")]
 struct Outcome {
+    /// Its name: `exit_code`, a finding, a failure.
     name: String,
+    /// In words, of both runs.
     values: [String; 2],
 }
 
-#[derive(Serialize)]
+/// A setting in which they differ.
+#[derive(Serialize, JsonSchema)]
 struct Setting {
+    /// Its name.
     setting: String,
+    /// As each has it.
     values: [String; 2],
 }
 

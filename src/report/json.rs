@@ -1,19 +1,19 @@
 //! One JSON document.
 
-mod comparison;
+pub(super) mod comparison;
 
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::format::{Form, Render, Spec};
 use super::model::{Report, RunReport, ScenarioReport, Told};
-use super::words::wall;
 use crate::allocator::Mode;
 use crate::event::{
-    Asked, Baseline, Gated, Lock, Micros, Probe, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, Stretches, Switch, TaskRole,
+    Asked, Baseline, Gated, Lock, Micros, Probe, SandboxOptions, ScenarioEnd, ScenarioStart, Severity, Step, Stretches, Switch, TaskRole, Wall,
 };
 use crate::figures::Results;
 use crate::judge::Attempt;
@@ -35,13 +35,13 @@ impl Render for Json {
     fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let only_scenarios = report.told.iter().all(|told| matches!(told, Told::Scenario(_)));
         let documents = report.told.iter().map(ToldShape::from);
-        let bytes = match report.told.as_slice() {
-            [Told::Run(run)] => indented(&run_shape(run)),
-            [Told::Comparison(of)] => indented(&comparison::document(of)),
-            _ if only_scenarios => indented(&Scenarios { scenarios: documents.collect() }),
-            _ => indented(&Reports { reports: documents.collect() }),
+        let document = match report.told.as_slice() {
+            [Told::Run(run)] => AnyDocument::Run(run_shape(run)),
+            [Told::Comparison(of)] => AnyDocument::Comparison(comparison::document(of)),
+            _ if only_scenarios => AnyDocument::Scenarios(Scenarios { scenarios: documents.collect() }),
+            _ => AnyDocument::Reports(Reports { reports: documents.collect() }),
         };
-        out.write_all(&bytes)
+        out.write_all(&indented(&document))
     }
 }
 
@@ -50,18 +50,35 @@ pub(super) fn document(told: &Told) -> serde_json::Result<Value> {
     serde_json::to_value(ToldShape::from(told))
 }
 
-#[derive(Serialize)]
-struct Scenarios<'a> {
+/// A run, a comparison, scenarios, or what several files hold.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+pub(super) enum AnyDocument<'a> {
+    Run(Document<'a>),
+    Comparison(comparison::Document<'a>),
+    Scenarios(Scenarios<'a>),
+    Reports(Reports<'a>),
+}
+
+/// The document of `mailconn scenario`.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Scenarios<'a> {
+    /// One after the other.
+    #[schemars(with = "Vec<ScenarioShape<'_>>")]
     scenarios: Vec<ToldShape<'a>>,
 }
 
-#[derive(Serialize)]
-struct Reports<'a> {
+/// The document of several files that are not all scenarios.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Reports<'a> {
+    /// One for each file.
     reports: Vec<ToldShape<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 enum ToldShape<'a> {
     Run(Box<Document<'a>>),
     Scenario(Box<ScenarioShape<'a>>),
@@ -78,11 +95,13 @@ impl<'a> From<&'a Told> for ToldShape<'a> {
     }
 }
 
-/// What its `scenario-start` and `scenario-end` say, and its steps in `done`.
-#[derive(Serialize)]
+/// A scenario: what its `scenario-start` and `scenario-end` say, and its steps in `done`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Scenario")]
 struct ScenarioShape<'a> {
     #[serde(flatten)]
     start: ScenarioStart,
+    /// The steps that were done.
     done: &'a [Step],
     #[serde(flatten)]
     end: Option<&'a ScenarioEnd>,
@@ -102,14 +121,21 @@ pub(crate) fn indented(document: &impl Serialize) -> Vec<u8> {
 }
 
 /// How a document begins, whatever it is about.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Head<'a> {
+    /// The version of the documents' form: 1. Under one number fields are added, and none is renamed or taken away.
     schema_version: u32,
+    /// The version of mailconn that ran.
     tool_version: &'a str,
+    /// Names the run in labels, logs and reports: 12 hexadecimal digits.
     run_id: &'a str,
-    started: String,
+    /// When it began.
+    #[serde(with = "Wall")]
+    started: SystemTime,
+    /// The server, without secrets: `sandbox` or `imaps://user@host:993`.
     server: &'a str,
-    protocol: &'static str,
+    /// What was spoken.
+    protocol: Protocol,
 }
 
 impl<'a> Head<'a> {
@@ -120,7 +146,6 @@ impl<'a> Head<'a> {
         server: &'a str,
         protocol: Protocol,
     ) -> Self {
-        let (started, protocol) = (wall(started), protocol.name());
         Self { schema_version: SCHEMA_VERSION, tool_version, run_id, started, server, protocol }
     }
 }
@@ -163,8 +188,10 @@ fn run_shape(report: &RunReport) -> Document<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A run: what was asked for, what was done, what it cost, what was found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
+pub(super) struct Document<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     /// How the sandbox was to behave; missing where it was not the server.
@@ -172,13 +199,21 @@ struct Document<'a> {
     sandbox: Option<&'a SandboxOptions>,
     /// Null without TLS: nobody showed a certificate.
     certificates_verified: Option<bool>,
+    /// The mode at the start.
     mode: Mode,
+    /// How many workers there were.
     threads: usize,
+    /// The seed of every worker's choices; null where a scenario said what to do.
     seed: Option<u64>,
+    /// How much was asked for.
     asked: AskedShape,
+    /// The weights of the operations, as given: `noop=3,status=1,fetch=1`; null where a scenario said what to do.
     mix: Option<&'a str>,
+    /// The mailboxes operations chose from.
     mailboxes: Vec<&'a str>,
+    /// The cap on connections, if one was set.
     max_connections: Option<usize>,
+    /// For how long an operation had its connection.
     lock: Lock,
     /// When the mode was to be set anew; missing where it was not.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -186,6 +221,7 @@ struct Document<'a> {
     /// What the tasks were told; missing where there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     task_roles: Option<&'a Stretches<TaskRole>>,
+    /// Findings of these severities fail the run.
     fail_on: &'a [Severity],
     /// What the gates came to, in their order.
     gates: &'a [Gated],
@@ -194,11 +230,13 @@ struct Document<'a> {
     baseline: Option<&'a Baseline>,
     /// Scratch mailboxes that may still be on the server.
     left_mailboxes: &'a [String],
-    /// How a probe was set up, its dials, and what to set where it met a limit; missing of a run that is none.
+    /// How a probe was set up; missing of a run that is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<Probe>,
+    /// Its dials; missing of a run that is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<&'a [Attempt]>,
+    /// What to set where it met a limit; missing of a run that is no probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     to_set: Option<Vec<String>>,
     #[serde(flatten)]
@@ -206,10 +244,14 @@ struct Document<'a> {
 }
 
 /// How much was asked for: one of these, or none.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(rename = "AskedFor")]
 struct AskedShape {
+    /// So many operations of each worker, or of each task.
     operations_per_worker: Option<u64>,
+    /// As many as fit in that time.
     duration_us: Option<Micros>,
+    /// So many operations of all workers, or of all tasks, together.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations_in_all: Option<u64>,
 }

@@ -17,6 +17,7 @@ mod outline;
 mod output;
 mod progress;
 mod scenario;
+mod schema;
 mod verification;
 mod words;
 
@@ -34,6 +35,9 @@ pub(crate) use layout::{Tone, whole};
 pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};
+pub use schema::{
+    comparison_schema, diff_schema, limits_schema, report_schema, run_schema, scenario_schema, verification_schema,
+};
 pub use table::table;
 pub use verification::{verification_json, verification_text};
 pub(crate) use words::{conclusion, day, many, printable, span};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::comparison;
@@ -10,7 +11,7 @@ use super::layout::{Layout, Tone, whole};
 use super::scenario::reason_of;
 use super::table::gates;
 use super::words::{concluded, count, many, printable};
-use crate::event::{Gated, PassedOver, RunEnd};
+use crate::event::{ComparisonEnd, Gated, PassedOver, RunEnd, ScenarioEnd};
 use crate::judge::{AgainstLog, Doubt, Rule, Subject, Verification, Verified};
 
 /// The most doubts that are told; the others are counted.
@@ -189,70 +190,114 @@ fn joined(verification: &Verification) -> Vec<String> {
     said
 }
 
-#[derive(Serialize)]
-struct VerificationShape<'a> {
+/// What checking a stored file came to.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Verification")]
+pub(super) struct VerificationShape<'a> {
+    /// The version of the documents' form: 1. Under one number fields are added, and none is renamed or taken away.
     schema_version: u32,
+    /// The version of mailconn that checked it.
     tool_version: &'static str,
+    /// The file's lines.
     lines: u64,
+    /// The runs, scenarios and comparisons of the file.
     traces: Vec<TraceShape<'a>>,
+    /// Whether all holds that was checked.
     holds: bool,
+    /// Each rule that was asked.
     checks: Vec<CheckShape>,
+    /// What does not hold.
     doubts: Vec<DoubtShape<'a>>,
+    /// In words: what was passed over, what was joined with a server's log, and what could not be.
     joined: Vec<String>,
     /// Null if there was no log to compare with.
     server_log: Option<LogShape>,
+    /// What the process exits with.
     exit_code: u8,
 }
 
-#[derive(Serialize)]
+/// A run, a scenario or a comparison of the file.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Trace")]
 struct TraceShape<'a> {
     /// Null of a scenario, whose clients have one each, and of a comparison.
     run_id: Option<&'a str>,
     /// Null of all else.
     scenario: Option<&'a str>,
+    /// The version of mailconn that wrote it.
     tool_version: &'a str,
+    /// The server, without secrets.
     server: &'a str,
+    /// Its lines.
     lines: u64,
+    /// The exit code that it says; null if it says none.
     exit_code: Option<u8>,
     /// What the gates come to that it is judged by.
     gates: Vec<GateShape<'a>>,
     /// Whether it holds the server's own record.
     witness: bool,
     /// What its last line must say.
-    recomputed: serde_json::Value,
+    recomputed: Recomputed<'a>,
     /// What each client's `run-end` must say, by its name.
     runs: BTreeMap<&'a str, &'a RunEnd>,
 }
 
-#[derive(Serialize)]
+/// The end of a run, a scenario or a comparison.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Recomputed<'a> {
+    Run(&'a RunEnd),
+    Scenario(&'a ScenarioEnd),
+    Comparison(&'a ComparisonEnd),
+}
+
+/// A gate of a trace.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TracesGate")]
 struct GateShape<'a> {
-    /// Null of a run.
+    /// Of which client of a scenario; null of a run.
     client: Option<&'a str>,
     #[serde(flatten)]
     gated: &'a Gated,
 }
 
-#[derive(Serialize)]
+/// How often a rule was asked, and how often it held.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RuleChecked")]
 struct CheckShape {
+    /// Its name.
     rule: &'static str,
+    /// What it says.
     says: &'static str,
+    /// About a line, an operation, a session or a figure.
     checked: u64,
+    /// How often it held.
     held: u64,
 }
 
-#[derive(Serialize)]
+/// What does not hold.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Doubt")]
 struct DoubtShape<'a> {
+    /// By which rule.
     rule: &'static str,
+    /// In which line, from 1; null of the file as a whole.
     line: Option<u64>,
+    /// In words, with both sides.
     sentence: &'a str,
 }
 
 /// How much of a run a server's log bears out.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ServerLog")]
 struct LogShape {
+    /// Sessions of the file that signed in.
     signed_in: u64,
+    /// Those of them that were found in the log.
     sessions: u64,
+    /// Those of them that have a transcript.
     transcripts: u64,
+    /// The commands that were compared with transcripts.
     commands: u64,
 }
 
@@ -294,35 +339,31 @@ fn gate((client, gated): &(String, Gated)) -> GateShape<'_> {
 }
 
 fn trace(verified: &Verified) -> TraceShape<'_> {
-    let mut shape = TraceShape {
-        run_id: None,
-        scenario: None,
-        tool_version: "",
-        server: "",
-        lines: verified.lines,
-        gates: verified.gates.iter().map(gate).collect(),
-        exit_code: verified.said,
-        witness: verified.witnessed,
-        recomputed: serde_json::Value::Null,
-        runs: BTreeMap::new(),
-    };
-    match &verified.subject {
-        Subject::Run { start, due, .. } => {
-            shape.run_id = Some(&start.run_id);
-            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
-            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
-        }
-        Subject::Scenario { start, due, runs, .. } => {
-            shape.scenario = Some(&start.name);
-            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
-            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
-            shape.runs = runs.iter().map(|(name, end)| (&**name, end)).collect();
-        }
+    let (tool_version, server, recomputed) = match &verified.subject {
+        Subject::Run { start, due, .. } => (&start.tool_version, &start.server, Recomputed::Run(due)),
+        Subject::Scenario { start, due, .. } => (&start.tool_version, &start.server, Recomputed::Scenario(due)),
         Subject::Comparison { comparison, due, .. } => {
             let start = comparison.start();
-            (shape.tool_version, shape.server) = (&start.tool_version, &start.server);
-            shape.recomputed = serde_json::to_value(due).unwrap_or_default();
+            (&start.tool_version, &start.server, Recomputed::Comparison(due))
         }
+    };
+    let (run_id, scenario, runs) = match &verified.subject {
+        Subject::Run { start, .. } => (Some(&*start.run_id), None, BTreeMap::new()),
+        Subject::Scenario { start, runs, .. } => {
+            (None, Some(&*start.name), runs.iter().map(|(name, end)| (&**name, end)).collect())
+        }
+        Subject::Comparison { .. } => (None, None, BTreeMap::new()),
+    };
+    TraceShape {
+        run_id,
+        scenario,
+        tool_version,
+        server,
+        lines: verified.lines,
+        exit_code: verified.said,
+        gates: verified.gates.iter().map(gate).collect(),
+        witness: verified.witnessed,
+        recomputed,
+        runs,
     }
-    shape
 }

@@ -13,6 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use serde_json::Value;
 
 use crate::protocol::scripted::Peer;
+use crate::support::schemas;
 use crate::support::tool::doubts;
 use crate::support::unconfigured;
 
@@ -140,6 +141,7 @@ impl Running {
         let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
         assert!(!stderr.contains("panicked") && !stdout.contains("panicked"), "{stdout}\n{stderr}");
         assert!(!stderr.contains(PASSWORD) && !stdout.contains(PASSWORD), "a secret is out: {stdout}\n{stderr}");
+        schemas::fit(&stdout);
         let code = status.code().unwrap_or_else(|| panic!("killed by signal {:?}: {stderr}", status.signal()));
         Ended { code, stdout, stderr, took }
     }

@@ -9,6 +9,7 @@ pub mod foreign;
 pub mod postfix_log;
 pub mod rules;
 pub mod sample;
+pub mod schemas;
 pub mod supervision;
 pub mod tokens;
 pub mod tool;

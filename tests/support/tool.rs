@@ -38,7 +38,9 @@ pub fn told(file: &[u8], each: bool, rows: Option<usize>) -> String {
 pub fn in_format(format: Format, report: &RunReport) -> String {
     let mut telling = format.telling(false, Layout::PLAIN);
     telling.over(&Told::Run(Box::new(report.clone())));
-    String::from_utf8(telling.end().unwrap()).unwrap()
+    let text = String::from_utf8(telling.end().unwrap()).unwrap();
+    super::schemas::fit(&text);
+    text
 }
 
 #[track_caller]

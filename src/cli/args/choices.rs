@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::Shell;
 
+use crate::cli::schema::SchemaOf;
 use mailconn::allocator::{Mode, UnknownMode};
 use mailconn::event::{Dispose, Executor, Lock, Severity, Switch};
 use mailconn::protocol::{TlsVersion, Way};
@@ -48,6 +49,11 @@ pub(super) fn modes() -> impl TypedValueParser<Value = Mode> {
 /// The shells that `completions` knows.
 pub(super) fn shells() -> impl TypedValueParser<Value = Shell> {
     one_of(["bash", "zsh", "fish", "powershell"].map(PossibleValue::new))
+}
+
+/// The documents that `schema` knows.
+pub(super) fn schemas() -> impl TypedValueParser<Value = SchemaOf> {
+    one_of(SchemaOf::ALL.iter().map(|of| PossibleValue::new(of.name).help(of.means)))
 }
 
 /// `--lock`.

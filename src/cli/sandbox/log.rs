@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
+use super::line::{Line, Logged};
 use mailconn::sandbox::{CloseCause, SessionEvent, SessionEventKind, Watch};
 
 /// The most lines that may wait for the writer.
@@ -87,7 +87,7 @@ fn write_all(lines: &Receiver<String>, lost: &AtomicU64, json: bool) -> io::Resu
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let told = if json {
-                format!("{}\n", json!({"event": "lost", "lines": lost}))
+                Line::Lost { lines: lost }.text()
             } else {
                 format!("({lost} line(s) lost: they came faster than they were read)\n")
             };
@@ -106,25 +106,24 @@ fn line(now: SystemTime, event: &SessionEvent) -> String {
 /// The same for programs.
 fn json_line(now: SystemTime, event: &SessionEvent) -> String {
     let SessionEvent { session, protocol, peer, kind } = event;
-    let name = match kind {
-        SessionEventKind::Opened => "opened",
-        SessionEventKind::Encrypted => "encrypted",
-        SessionEventKind::NotEncrypted { .. } => "not-encrypted",
-        SessionEventKind::SignedIn { .. } => "signed-in",
-        SessionEventKind::Refused { .. } => "refused",
-        SessionEventKind::Delivered { .. } => "delivered",
-        SessionEventKind::Closed { .. } => "closed",
-        _ => "other",
+    let line = match kind {
+        SessionEventKind::Opened => Line::Opened,
+        SessionEventKind::Encrypted => Line::Encrypted,
+        SessionEventKind::NotEncrypted { .. } => Line::NotEncrypted,
+        SessionEventKind::SignedIn { .. } => Line::SignedIn,
+        SessionEventKind::Refused { .. } => Line::Refused,
+        SessionEventKind::Delivered { .. } => Line::Delivered,
+        SessionEventKind::Closed { .. } => Line::Closed,
+        _ => Line::Other,
     };
-    let line = json!({
-        "event": name,
-        "time": time(now),
-        "session": session,
-        "protocol": protocol.to_string(),
-        "peer": peer.to_string(),
-        "text": words(kind),
-    });
-    format!("{line}\n")
+    let logged = Logged {
+        time: time(now),
+        session: *session,
+        protocol: protocol.to_string(),
+        peer: peer.to_string(),
+        text: words(kind),
+    };
+    line(logged).text()
 }
 
 fn time(now: SystemTime) -> String {

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
-
+use super::line::{Line, Spoken};
 use mailconn::sandbox::{Protocol, Totals, TotalsOf};
 
 /// For people: a paragraph for each protocol that was spoken.
@@ -56,26 +55,24 @@ fn commands(of: &TotalsOf) -> String {
 
 /// The same as a line of JSON.
 pub fn json(totals: &Totals) -> String {
-    let protocols: serde_json::Map<_, _> = totals
-        .iter()
-        .map(|(protocol, of)| {
-            let of = json!({
-                "connections": of.connections,
-                "peak": of.peak,
-                "signed_in": of.signed_in,
-                "signed_in_peak": of.signed_in_peak,
-                "refused": of.refused,
-                "handshakes_failed": of.handshakes_failed,
-                "signed_out": of.signed_out,
-                "without_goodbye": of.without_goodbye,
-                "left_before_sign_in": of.left_before_sign_in,
-                "ended_by_server": of.ended_by_server.saturating_sub(of.open),
-                "open_at_end": of.open,
-                "delivered": of.delivered,
-                "commands": of.commands,
-            });
-            (protocol.to_string(), of)
-        })
-        .collect();
-    format!("{}\n", json!({"event": "summary", "protocols": protocols}))
+    let protocols = totals.iter().map(|(protocol, of)| (protocol.to_string(), spoken(of)));
+    Line::Summary { protocols: protocols.collect() }.text()
+}
+
+fn spoken(of: &TotalsOf) -> Spoken<'_> {
+    Spoken {
+        connections: of.connections,
+        peak: of.peak,
+        signed_in: of.signed_in,
+        signed_in_peak: of.signed_in_peak,
+        refused: of.refused,
+        handshakes_failed: of.handshakes_failed,
+        signed_out: of.signed_out,
+        without_goodbye: of.without_goodbye,
+        left_before_sign_in: of.left_before_sign_in,
+        ended_by_server: of.ended_by_server.saturating_sub(of.open),
+        open_at_end: of.open,
+        delivered: of.delivered,
+        commands: &of.commands,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
@@ -47,7 +48,7 @@ pub struct ComparedRun {
 }
 
 /// The figures that are told of each run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunFigures {
     /// Its operations.
     pub operations: Counts,

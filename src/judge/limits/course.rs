@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
@@ -17,10 +18,11 @@ use crate::protocol::{Failure, Protocol};
 const KEPT: usize = 4096;
 
 /// A dial of a probe, with what its step found of the connections that were open before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attempt {
-    /// The step it belongs to.
+    /// The step it belongs to: `count#5`, `release#1`.
     #[serde(serialize_with = "text")]
+    #[schemars(with = "String")]
     pub step: ProbeStep,
     /// The session that it was to open.
     pub session: SessionId,

@@ -1,5 +1,6 @@
 //! What is wrong with a server as a check found it, in plain sentences with the cure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::features::LOGIN_DELAY;
@@ -9,7 +10,7 @@ use crate::judge::is_limit;
 use crate::protocol::{Capabilities, FailureKind, Protocol, Security, Stage};
 
 /// Something that a check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
     /// Its stable name, for scripts: `password-in-the-clear`.
     pub id: &'static str,
@@ -21,7 +22,7 @@ pub struct Diagnostic {
 }
 
 /// How much a diagnostic matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Secrets, mail or connections are at risk.

@@ -1,12 +1,13 @@
 //! Features of a server that change how many connections a client needs and what they cost.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Check, Phase};
 use crate::protocol::{Capabilities, Protocol, Security};
 
 /// A feature that a server may offer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Feature {
     /// Its keyword.
     pub name: &'static str,

@@ -13,6 +13,6 @@ pub use conduct::check;
 pub use diagnostics::{Diagnostic, Level};
 pub use event::CheckEvent;
 pub use features::Feature;
-pub use json::check_json;
+pub use json::{check_json, check_schema};
 pub use model::{Check, CheckHeader, Phase, Step};
 pub use text::{check_begins, check_ends, check_step};

@@ -3,23 +3,24 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::event::CheckEvent;
 
-use crate::event::Micros;
+use crate::event::{Micros, OperationName, Wall};
 use crate::judge::{Conclusion, is_limit, is_refused_sign_in};
 use crate::protocol::{Capabilities, Failure, FailureKind, Mechanism, Protocol, Security, Stage, TlsDetails};
 
 /// What is known before the first step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CheckHeader {
     /// The version of this crate.
     pub tool_version: String,
     /// Names the check in the label that the session gives itself.
     pub run_id: String,
     /// When it began.
-    #[serde(serialize_with = "crate::event::wall::serialize")]
+    #[serde(with = "Wall")]
     pub started: SystemTime,
     /// The server: `sandbox`, or `imaps://user@host:993`.
     pub server: String,
@@ -36,7 +37,7 @@ pub struct CheckHeader {
 }
 
 /// What is known so far. Its fields are those of the JSON report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Check {
     /// What was known before the first step.
     #[serde(flatten)]
@@ -57,8 +58,9 @@ pub struct Check {
     pub tls: Option<TlsDetails>,
     /// The server's first line.
     pub greeting: Option<String>,
-    /// Every list of what the server offered.
+    /// What the server offered, as it says it, at each point at which it may.
     #[serde(rename = "capabilities", serialize_with = "by_phase")]
+    #[schemars(with = "ByPhase")]
     pub(super) offers: Vec<(Phase, Capabilities)>,
     /// How the sign-in was tried: the mechanism, or the protocol's own command.
     pub sign_in_tried_by: Option<&'static str>,
@@ -73,7 +75,8 @@ pub struct Check {
 }
 
 /// One step, as the JSON report has it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CheckStep")]
 pub struct Step {
     /// `resolve`, `connect`, `tls`, `greeting`, `offers`, `token`, `sign-in`, `operation`, `logout`.
     #[serde(rename = "step")]
@@ -83,6 +86,7 @@ pub struct Step {
     /// Whether it succeeded.
     pub ok: bool,
     /// The operation, where the step is one that succeeded.
+    #[schemars(with = "Option<OperationName>")]
     pub operation: Option<&'static str>,
     /// How many items the server named.
     pub items: Option<u32>,
@@ -102,17 +106,6 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 3] = [Self::BeforeTls, Self::BeforeSignIn, Self::AfterSignIn];
-
-    /// The name of its list in the JSON report.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::BeforeTls => "before_tls",
-            Self::BeforeSignIn => "before_sign_in",
-            Self::AfterSignIn => "after_sign_in",
-        }
-    }
-
     const fn first(security: Security) -> Self {
         match security {
             Security::StartTls => Self::BeforeTls,
@@ -247,9 +240,27 @@ fn is_dial(failure: &Failure) -> bool {
 }
 
 /// The latest list of each phase; null if there was none, or if the server does not say what it can do.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Capabilities")]
+struct ByPhase {
+    /// Before STARTTLS.
+    before_tls: Option<Vec<String>>,
+    /// Protected as far as it will be, but not signed in.
+    before_sign_in: Option<Vec<String>>,
+    /// After the sign-in.
+    after_sign_in: Option<Vec<String>>,
+}
+
 fn by_phase<S: Serializer>(offers: &[(Phase, Capabilities)], serializer: S) -> Result<S::Ok, S::Error> {
     let latest = |phase| offers.iter().rev().find(|(then, _)| *then == phase).map(|(_, offers)| offers);
-    let said =
-        |phase| latest(phase).filter(|offers| !offers.is_unsaid()).map(|offers| offers.iter().collect::<Vec<_>>());
-    serializer.collect_map(Phase::ALL.map(|phase| (phase.name(), said(phase))))
+    let said = |phase| {
+        let offers = latest(phase).filter(|offers| !offers.is_unsaid());
+        offers.map(|offers| offers.iter().map(str::to_owned).collect())
+    };
+    let by_phase = ByPhase {
+        before_tls: said(Phase::BeforeTls),
+        before_sign_in: said(Phase::BeforeSignIn),
+        after_sign_in: said(Phase::AfterSignIn),
+    };
+    by_phase.serialize(serializer)
 }
