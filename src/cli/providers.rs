@@ -1,4 +1,4 @@
-//! Providers that block accounts for what looks unusual: whoever means to do it says so.
+//! Providers that block accounts for unusual use: it needs `--yes`.
 
 use anyhow::{Result, bail};
 

@@ -204,7 +204,7 @@ fn usual_place() -> Option<PathBuf> {
 fn text(path: &Path) -> Result<String> {
     let name = path.display();
     let reading = || format!("reading {path:?}");
-    // A FIFO that nobody writes to would hold the opening up for ever.
+    // Opening a FIFO without a writer would block.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).with_context(reading)?;
     let found = file.metadata().with_context(reading)?;

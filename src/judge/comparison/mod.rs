@@ -39,7 +39,7 @@ pub fn compared_metric(name: &str) -> Result<String, NoGate> {
     }
 }
 
-/// What a percentile needs so many of.
+/// The samples that a percentile is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampled {
     /// Operations of a run.
