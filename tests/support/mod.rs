@@ -17,10 +17,30 @@ pub mod written;
 
 use std::process::Command;
 
-/// Takes from the command whatever configures mailconn where the tests run: variables, and the file in somebody's home.
+/// How these begin: variables that configure mailconn, and what a build server says of the build.
+const CONFIGURING: [&str; 3] = ["MAILCONN_", "CLICOLOR", "GITHUB_"];
+
+/// Variables of the terminal, the build server and the user that change what a command says, or which files it reads.
+const SURROUNDING: [&str; 11] = [
+    "CI",
+    "COLORTERM",
+    "COLUMNS",
+    "GITLAB_CI",
+    "HOME",
+    "LINES",
+    "NO_COLOR",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "XDG_CONFIG_HOME",
+];
+
+/// Takes from the command whatever would have it behave otherwise than elsewhere, where the tests run: a test that needs one of
+/// these sets it afterwards.
 pub fn unconfigured(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MAILCONN_")) {
+    let configures = |name: &str| CONFIGURING.iter().any(|begins| name.starts_with(begins));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| configures(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    command.env_remove("XDG_CONFIG_HOME").env_remove("HOME")
+    SURROUNDING.iter().fold(command, |command, name| command.env_remove(name))
 }
