@@ -9,6 +9,8 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
+use super::words::printable;
+
 /// A blank at which no line ends.
 const GLUE: char = '\u{a0}';
 /// The longest word that a column does not break: reasons, modes, how sessions ended; and where that leaves too little room.
@@ -48,6 +50,11 @@ impl Layout {
             words => line.replacen(words, &format!("{style}{words}{style:#}"), 1),
         });
         lines.collect()
+    }
+
+    /// The line that says what a report is of.
+    pub(crate) fn origin(self, text: &str) -> String {
+        self.toned(Tone::Name, &self.paragraph(&printable(text)))
     }
 
     /// Rows under headers. A header is one word, so that a title can stand over it.

@@ -40,7 +40,7 @@ pub use schema::{
 };
 pub use table::table;
 pub use verification::{verification_json, verification_text};
-pub(crate) use words::{conclusion, day, many, printable, span};
+pub(crate) use words::{conclusion, day, many, origin, printable, span};
 
 macro_rules! formats {
     ($($file:ident $name:ident)+) => {

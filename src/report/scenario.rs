@@ -4,7 +4,7 @@ use super::layout::{Layout, Tone, whole};
 use super::model::ScenarioReport;
 use super::table::gates;
 use super::table::verdict::{CUT, whose};
-use super::words::{evidence, many, printable, signal};
+use super::words::{evidence, many, origin, printable, signal};
 use crate::event::{
     Action, Agreement, ClientEnd, Did, Finding, Gated, Proof, ScenarioEnd, ScenarioStart, Severity, Step, Witnessed,
 };
@@ -94,8 +94,13 @@ pub(super) fn reason_of(steps: &Steps, end: &ScenarioEnd) -> String {
     if why.is_empty() { "all as expected".to_owned() } else { format!("{all}{}", why.join(", ")) }
 }
 
-/// The first line, before anything happens.
+/// The first lines, before anything happens.
 pub(super) fn scenario_begins(layout: Layout, start: &ScenarioStart) -> String {
+    scenario_heading(layout, start) + &layout.origin(&origin(&start.tool_version, None, start.started))
+}
+
+/// Which scenario, and on which server.
+pub(super) fn scenario_heading(layout: Layout, start: &ScenarioStart) -> String {
     layout.paragraph(&format!("scenario {} on {}", printable(&start.name), printable(&start.server)))
 }
 

@@ -32,10 +32,22 @@ pub(super) fn signal(number: i32) -> String {
 
 /// A wall-clock time in RFC 3339, UTC, with microseconds.
 pub(super) fn wall(time: SystemTime) -> String {
-    // A wrong clock must not cause a panic: `humantime` writes the years 1970 to 9999.
+    humantime::format_rfc3339_micros(written(time)).to_string()
+}
+
+/// The nearest time that `humantime` writes, which has the years 1970 to 9999: a wrong clock must not cause a panic.
+fn written(time: SystemTime) -> SystemTime {
     const LAST: u64 = 253_402_300_799;
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(Duration::from_secs(LAST));
-    humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + since.min(Duration::from_secs(LAST))
+}
+
+/// Which mailconn a report is of, and when what it tells of began: `mailconn 0.1.0, run 5f0c3d9a1b2e, 2026-11-24 11:14:18 UTC`.
+/// The version and the run's name are as a file has them.
+pub(crate) fn origin(tool_version: &str, run_id: Option<&str>, started: SystemTime) -> String {
+    let run = run_id.map_or_else(String::new, |run| format!(", run {run}"));
+    let began = humantime::format_rfc3339_seconds(written(started)).to_string().replace('T', " ").replace('Z', " UTC");
+    format!("mailconn {tool_version}{run}, {began}")
 }
 
 /// The day of a wall-clock time, UTC.

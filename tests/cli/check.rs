@@ -169,11 +169,12 @@ fn the_sandbox_is_shown_step_by_step() {
     let ended = end(&mut mailconn(["check", "sandbox"]));
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{}", ended.stdout);
     let labels: Vec<&str> = ended.stdout.lines().map_while(|line| line.get(..9)).map(str::trim).collect();
-    let order: Vec<&str> = labels.into_iter().filter(|label| !label.is_empty()).take(11).collect();
+    let order: Vec<&str> = labels.into_iter().filter(|label| !label.is_empty()).take(12).collect();
     assert_eq!(
         order,
         [
             "check san",
+            "mailconn",
             "resolve",
             "connect",
             "greeting",

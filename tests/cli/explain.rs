@@ -188,7 +188,7 @@ fn every_step_of_a_check_is_explained() {
     let mut seen = BTreeSet::new();
     for url in ["sandbox+imap", "sandbox+smtps", "sandbox+pop3"] {
         let ended = end(&mut mailconn(["check", url]));
-        let steps = ended.stdout.lines().skip(1).take_while(|line| !line.is_empty());
+        let steps = ended.stdout.lines().skip(2).take_while(|line| !line.is_empty());
         seen.extend(steps.filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap().to_owned()));
     }
     seen.extend(["token", "wait"].map(str::to_owned));

@@ -40,6 +40,7 @@ fn the_result_comes_first_then_how_it_was_found() {
     let result = "7 connections, beside those that other clients of the account at this address hold now";
     assert!(joined(&text).contains(result), "{text}");
     for part in [
+        "mailconn 0.1.0, run 0123456789ab, 2026-09-21 14:13:20 UTC, on Dovecot",
         "10 attempts, 2 of them refused",
         "count#7 12.0 7 let in",
         "count#8 7.00 7 refused: limit-connections at auth",

@@ -6,12 +6,13 @@ use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, TlsDetails,
 };
-use crate::report::{Layout, Tone, conclusion, day, many, printable, span, whole};
+use crate::report::{Layout, Tone, conclusion, day, many, origin, printable, span, whole};
 
-/// The first line, before anything happens.
+/// The first lines, before anything happens.
 #[must_use]
 pub fn check_begins(layout: Layout, header: &CheckHeader) -> String {
-    layout.paragraph(&format!("check {}", printable(&header.server)))
+    let origin = origin(&header.tool_version, Some(&header.run_id), header.started);
+    layout.paragraph(&format!("check {}", printable(&header.server))) + &layout.origin(&origin)
 }
 
 /// The event that the check has just [seen](Check::see), in one line or more; empty if it is not shown.

@@ -14,7 +14,7 @@ use crate::report::outline::Outline;
 use crate::report::layout::Layout;
 use crate::report::table::comparison::{headings, range, table};
 use crate::report::table::verdict::whose;
-use crate::report::words::{count, many, ms, per_second, short, span, wall};
+use crate::report::words::{count, many, ms, origin, per_second, short, span};
 
 /// How high the row of a variant is, and where its axis begins.
 const ROW: f64 = 34.0;
@@ -44,7 +44,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
             @if !rounds.is_empty() { (costs(report)) }
             (gates(&end.gates))
             details.text { summary { "The same as text" } pre { (table(Layout::PLAIN, report)) } }
-            footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
+            footer.quiet { (said(&origin(&start.tool_version, None, start.started))) }
         }
     };
     (title, markup)

@@ -15,7 +15,7 @@ use crate::report::outline::{self, Outline};
 use crate::report::layout::Layout;
 use crate::report::table::verdict::whose;
 use crate::report::table::table;
-use crate::report::words::{count, many, span, wall};
+use crate::report::words::{count, many, origin, span};
 
 /// The rows of the tables as text.
 const SCREENFUL: usize = 20;
@@ -49,9 +49,7 @@ pub(super) fn section(report: &RunReport, course: Option<&Course>, page: &str) -
                 summary { "The same as text" }
                 pre { (table(Layout::PLAIN, report, Some(SCREENFUL))) }
             }
-            footer.quiet {
-                "mailconn " (said(&start.tool_version)) ", run " (said(&start.run_id)) ", " (wall(start.started))
-            }
+            footer.quiet { (said(&origin(&start.tool_version, Some(&start.run_id), start.started))) }
         }
     };
     (title, markup)

@@ -14,7 +14,7 @@ use crate::report::outline::Outline;
 use crate::report::scenario::{beside, why};
 use crate::report::layout::Layout;
 use crate::report::table::verdict::whose;
-use crate::report::words::wall;
+use crate::report::words::origin;
 
 /// Its title, and all of it.
 pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) -> (String, Markup) {
@@ -46,7 +46,7 @@ pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) ->
                 }
             }
             details.text { summary { "The same as text" } pre { (report.text(Layout::PLAIN)) } }
-            footer.quiet { "mailconn " (said(&start.tool_version)) ", " (wall(start.started)) }
+            footer.quiet { (said(&origin(&start.tool_version, None, start.started))) }
         }
     };
     (title, markup)

@@ -106,3 +106,8 @@ pub(super) fn gates<'a>(of: impl IntoIterator<Item = &'a Gated>) -> String {
         format!("#### Gates\n{}", table(headers(["", "fails if", "is"]), rows))
     }
 }
+
+/// What the report is of, in small letters.
+pub(super) fn foot(text: &str) -> String {
+    format!("<sub>{}</sub>\n", prose(text, At::Line))
+}

@@ -1,7 +1,6 @@
 //! A comparison: what to choose, the verdict on each variant, and the variants side by side.
 
-use super::blocks::{exit, gates, heading, list, paragraph, sheet};
-use super::inert::{At, prose};
+use super::blocks::{exit, foot, gates, heading, list, paragraph, sheet};
 use super::parts::{Part, Rank, ledger};
 use crate::report::comparison::{reason, verdict};
 use crate::report::layout::Layout;
@@ -9,7 +8,7 @@ use crate::report::model::ComparisonReport;
 use crate::report::outline::Outline;
 use crate::report::table::comparison::{compared, headings, sheets};
 use crate::report::table::verdict::whose;
-use crate::report::words::wall;
+use crate::report::words::origin;
 
 pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
     let ComparisonReport { comparison, end, .. } = report;
@@ -31,7 +30,6 @@ pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
         Part::new(Rank::Found, "gates", gates(&end.gates)),
     ];
     parts.extend(ledger(sheets));
-    let foot = format!("<sub>mailconn {}, {}</sub>\n", prose(&start.tool_version, At::Line), wall(start.started));
-    parts.push(Part::new(Rank::Verdict, "a foot", foot));
+    parts.push(Part::new(Rank::Verdict, "a foot", foot(&origin(&start.tool_version, None, start.started))));
     parts
 }

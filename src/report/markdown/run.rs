@@ -1,6 +1,6 @@
 //! A run: its figures, what was found, its gates and failures, and its ledger. Of a probe its facts and what to set instead.
 
-use super::blocks::{details, exit, findings, gates, headers, heading, list, paragraph, sheet, table};
+use super::blocks::{details, exit, findings, foot, gates, headers, heading, list, paragraph, sheet, table};
 use super::inert::{At, code, prose};
 use super::parts::{Part, Rank, ledger};
 use crate::event::Probe;
@@ -11,7 +11,7 @@ use crate::report::model::RunReport;
 use crate::report::outline::{Outline, figures};
 use crate::report::table::verdict::{rules, whose, witness};
 use crate::report::table::{SCREENFUL, asked, failed_at, ledger as sheets, limits, remarks, setting};
-use crate::report::words::{count, wall};
+use crate::report::words::{count, origin};
 
 pub(super) fn parts(report: &RunReport) -> Vec<Part> {
     let verdict = &report.verdict;
@@ -37,12 +37,7 @@ pub(super) fn parts(report: &RunReport) -> Vec<Part> {
         }
     }
     let start = &report.start;
-    let foot = format!(
-        "<sub>mailconn {}, run {}, {}</sub>\n",
-        prose(&start.tool_version, At::Line),
-        code(&start.run_id, At::Line),
-        wall(start.started)
-    );
+    let foot = foot(&origin(&start.tool_version, Some(&start.run_id), start.started));
     parts.push(Part::new(Rank::Verdict, "a foot", foot));
     parts
 }

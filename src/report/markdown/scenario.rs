@@ -1,6 +1,6 @@
 //! A scenario: how many steps went as expected, what was found of each client, and the steps.
 
-use super::blocks::{details, exit, findings, gates, headers, heading, list, paragraph, table};
+use super::blocks::{details, exit, findings, foot, gates, headers, heading, list, paragraph, table};
 use super::inert::{At, code, prose};
 use super::parts::{Part, Rank};
 use crate::event::Step;
@@ -8,15 +8,15 @@ use crate::judge::Steps;
 use crate::report::layout::Layout;
 use crate::report::model::ScenarioReport;
 use crate::report::outline::Outline;
-use crate::report::scenario::{beside, checked, is_told, scenario_begins, why};
+use crate::report::scenario::{beside, checked, is_told, scenario_heading, why};
 use crate::report::table::verdict::whose;
-use crate::report::words::wall;
+use crate::report::words::origin;
 
 pub(super) fn parts(report: &ScenarioReport) -> Vec<Part> {
     let ScenarioReport { start, steps, proofs, end, .. } = report;
     let outline = Outline::of_scenario(report);
     let code = end.as_ref().map(|end| end.exit_code);
-    let mut text = heading(&outline) + &paragraph(&scenario_begins(Layout::PLAIN, start));
+    let mut text = heading(&outline) + &paragraph(&scenario_heading(Layout::PLAIN, start));
     text += &exit(
         code,
         &report.reason().unwrap_or_default(),
@@ -38,11 +38,7 @@ pub(super) fn parts(report: &ScenarioReport) -> Vec<Part> {
         Part::new(Rank::Found, "findings", found),
         Part::new(Rank::Found, "gates", gates(clients().flat_map(|client| &client.gates))),
         Part::new(if failed { Rank::Found } else { Rank::Figures }, "steps", details("Steps", &steps, failed)),
-        Part::new(
-            Rank::Verdict,
-            "a foot",
-            format!("<sub>mailconn {}, {}</sub>\n", prose(&start.tool_version, At::Line), wall(start.started)),
-        ),
+        Part::new(Rank::Verdict, "a foot", foot(&origin(&start.tool_version, None, start.started))),
     ]
 }
 

@@ -9,12 +9,14 @@ use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
 use crate::report::comparison::{USUAL, choice, interval, percent, reason, times, verdict, why_stopped};
 use crate::report::model::ComparisonReport;
-use crate::report::words::{count, many, ms, per_second, printable, short, span};
+use crate::report::words::{count, many, ms, origin, per_second, printable, short, span};
 
 pub(in crate::report) fn table(layout: Layout, report: &ComparisonReport) -> String {
     let end = &report.end;
-    let heading = [compared(report)].into_iter().chain(headings(report)).map(|line| layout.paragraph(&line)).collect();
-    let mut parts = vec![layout.paragraph(&choice(report)), heading];
+    let start = report.comparison.start();
+    let heading = layout.paragraph(&compared(report)) + &layout.origin(&origin(&start.tool_version, None, start.started));
+    let headings: String = headings(report).iter().map(|line| layout.paragraph(line)).collect();
+    let mut parts = vec![layout.paragraph(&choice(report)), heading + &headings];
     parts.extend(sheets(layout, report).iter().map(|sheet| sheet.text(layout)));
     let sentences: String = end.verdicts.iter().map(|it| layout.paragraph(&verdict(report, it))).collect();
     parts.push(sentences + &uneven(layout, &rows(report)));

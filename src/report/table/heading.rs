@@ -2,7 +2,8 @@
 
 use crate::report::layout::{Layout, Tone};
 use crate::event::{Asked, Executor, RunStart};
-use crate::report::words::{count, many, printable, span};
+use crate::report::known;
+use crate::report::words::{self, count, many, printable, span};
 
 /// What was asked for.
 pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
@@ -26,6 +27,13 @@ pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     let seed = start.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
     let heading = layout.paragraph(&format!("{server}, {mode}{switches}, {threads}{tasks}{asked}{seed}"));
     layout.toned(Tone::Name, &heading)
+}
+
+/// Which mailconn ran it, as which run, and when; and on which software, as far as the server's greeting says it.
+pub(super) fn origin(layout: Layout, start: &RunStart, greeting: Option<&str>) -> String {
+    let software = greeting.and_then(|line| known::by_greeting(line, start.protocol));
+    let software = software.map_or_else(String::new, |known| format!(", on {}", known.name));
+    layout.origin(&(words::origin(&start.tool_version, Some(&start.run_id), start.started) + &software))
 }
 
 /// The server, and how far away the sandbox was set.

@@ -3,7 +3,7 @@
 pub(in crate::report) mod words;
 
 use self::words::{others, result};
-use super::heading::server;
+use super::heading::{origin, server};
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
@@ -18,7 +18,9 @@ use crate::report::words::{count, many, ms, printable, signal, span};
 pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let facts = facts(probed, probe, report.start.protocol);
     let mut parts = vec![
-        heading(layout, report, probe) + &headline(layout, report, probed, probe),
+        heading(layout, report, probe)
+            + &origin(layout, &report.start, probed.greeting.as_deref())
+            + &headline(layout, report, probed, probe),
         ramp(layout, &probed.attempts, most).text(layout),
         layout.labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
         to_set(layout, report),

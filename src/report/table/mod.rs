@@ -14,7 +14,7 @@ mod workers;
 
 use std::io::{self, Write};
 
-use heading::heading;
+use heading::{heading, origin};
 use super::layout::{Layout, Sheet, Tone};
 use operations::OperationRows;
 
@@ -97,7 +97,8 @@ pub fn table(layout: Layout, report: &RunReport, most: Option<usize>) -> String 
         return limits::table(layout, report, probed, probe, most);
     }
     let summary = &report.summary;
-    let mut parts = vec![heading(layout, &report.start) + &headline(layout, report)];
+    let start = &report.start;
+    let mut parts = vec![heading(layout, start) + &origin(layout, start, None) + &headline(layout, report)];
     parts.extend(ledger(layout, summary, most).map(|sheet| sheet.text(layout)));
     parts.push(failures(layout, summary, most));
     parts.push(verdict::section(layout, report));
