@@ -147,6 +147,8 @@ fn findings_have_their_cures_and_failed_steps_what_was_expected() {
         "{markdown}"
     );
     assert!(told(&golden("comparison"), "markdown").contains("| ✅ passed | `use-default.service.p50 > 100ms` |"));
+    let foot = "\n<sub>mailconn 0.1.0, run `20eab5bad674`, 2026-11-28 05:37:16 UTC</sub>\n";
+    assert!(told(&golden("use-main"), "markdown").ends_with(foot), "{foot}");
 }
 
 #[test]

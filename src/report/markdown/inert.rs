@@ -90,10 +90,11 @@ fn is_plain(word: &str) -> bool {
             && !number.is_empty()
             && number.bytes().all(|it| it.is_ascii_digit())
     });
+    let is_clock = inner.split(':').all(|it| it.len() == 2 && it.bytes().all(|it| it.is_ascii_digit()));
     let is_flag = inner.starts_with('-');
     let is_address = inner.to_ascii_lowercase().starts_with("www.");
     word.chars().all(only)
-        && !inner.contains(':')
+        && (!inner.contains(':') || is_clock)
         && !word.starts_with(':')
         && !is_commit
         && !is_ticket
