@@ -1,4 +1,5 @@
-//! The manual: the rules of connection assignment, by number, and the choices made where they are silent.
+//! The manual: the rules of connection assignment, by number, and the choices made where they are silent. [`tour`] shows each
+//! command, [`json`] says what each field of the JSON means, [`performance`] what attribution costs.
 //!
 //! The rules are `src/rules.md`, word for word. This page holds no code: A1 to A3 are
 //! [`route`](crate::allocator::route), C2 and C3 are [`may_create_default`](crate::allocator::may_create_default), and
@@ -150,3 +151,9 @@
 
 #[doc = include_str!("json.md")]
 pub mod json {}
+
+#[doc = include_str!("tour.md")]
+pub mod tour {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}

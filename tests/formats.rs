@@ -12,10 +12,10 @@ mod several;
 mod trace_events;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::process::{Ended, end, mailconn};
-use crate::golden::stored;
+use crate::golden::golden;
 
 /// The command in that directory.
 fn within(directory: &Path, args: &str) -> Ended {
@@ -24,11 +24,6 @@ fn within(directory: &Path, args: &str) -> Ended {
 
 fn written(directory: &Path, name: &str) -> String {
     std::fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// The stored file of that name.
-fn golden(name: &str) -> PathBuf {
-    stored().into_iter().find(|file| file.file_stem().unwrap() == name).unwrap()
 }
 
 /// What is told of it.

@@ -16,6 +16,11 @@ pub fn stored() -> Vec<PathBuf> {
     files
 }
 
+/// The one of that name.
+pub fn golden(name: &str) -> PathBuf {
+    stored().into_iter().find(|file| file.file_stem().unwrap() == name).unwrap()
+}
+
 #[test]
 fn each_stored_file_is_told_as_it_was() {
     let files = stored();

@@ -165,11 +165,12 @@ pub enum Command {
         after_help = "Exit codes:\n  0  ended by Ctrl-C or SIGTERM\n  2  wrong usage, or it could not be started"
     )]
     Sandbox(SandboxArgs),
-    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics, ci
+    /// Say what a word of the reports means, and what to do about it: MC020, A7, use-default, limit-connections, rules, metrics, ci, tour
     ///
     /// A finding by its id, a rule by its number, a mode, a failure or its stage, a column, what a check finds. rules prints
     /// the truth table from the code that decides, metrics every figure that a gate (--fail-if) can be about, ci the lines for a
-    /// build on GitHub, GitLab or Kubernetes, settings what is configured, and where. Without a word, it lists all words. Nothing is dialled.
+    /// build on GitHub, GitLab or Kubernetes, tour all that mailconn can do by example, settings what is
+    /// configured, and where. Without a word, it lists all words. Nothing is dialled.
     ///
     /// A server's line, such as 'NO [LIMIT] Maximum number of connections', gets the word that a run would give it, with the
     /// exit code, what it means and what to do. A line begins with its tag, *, a code, -ERR or [CODE], or speaks of a failure.

@@ -4,9 +4,9 @@
 //! holds them complete: each word that mailconn says of a run or a check has an article.
 
 mod articles;
-mod ci;
 mod lines;
 mod metrics;
+mod pages;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -72,8 +72,8 @@ fn meant(nearest: &[&'static str]) -> String {
     if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {}?", nearest.join(" or ")) }
 }
 
-/// What a word means, in each of its senses; `rules` is the truth table, `metrics` what gates can be about, `ci` the lines for a
-/// build. Upper and lower case are the same. Plain text, no line wider than 80 columns.
+/// What a word means, in each of its senses; `rules` is the truth table, `metrics` what gates can be about; `ci` and `tour`
+/// are pages of the manual. Upper and lower case are the same. Plain text, no line wider than 80 columns.
 ///
 /// # Errors
 /// There is no such word.
@@ -86,8 +86,8 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
         if let Some(part) = of_metrics(spelling) {
             return metrics::table(part).ok_or_else(|| Unexplained::Metric { part: fit(part) });
         }
-        if ci::NAMES.iter().any(|name| name.eq_ignore_ascii_case(spelling)) {
-            return Ok(ci::lines());
+        if let Some(page) = pages::ALL.iter().find(|page| page.is_called(spelling)) {
+            return Ok(page.shown());
         }
         let senses: Vec<String> = all().iter().filter(|it| it.is_called(spelling)).map(shown).collect();
         if !senses.is_empty() {
@@ -195,8 +195,8 @@ impl Unexplained {
 
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
-    let names: BTreeSet<_> =
-        all().iter().map(|article| article.name).chain([RULES, METRICS[0], ci::NAMES[0]]).collect();
+    let pages = pages::ALL.iter().filter_map(|page| page.names.first().copied());
+    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES, METRICS[0]]).chain(pages).collect();
     let begin_so: Vec<_> = names.iter().copied().filter(|name| name.to_lowercase().starts_with(lower)).collect();
     if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
         return begin_so;
@@ -217,8 +217,8 @@ pub fn explained_words() -> String {
     });
     Layout::PLAIN.paragraph(
         "mailconn explain WORD explains one of these, mailconn explain 'LINE' what a server said, mailconn explain rules the \
-         truth table of the rules, mailconn explain metrics what a gate can be about, mailconn explain ci the lines for a build; \
-         nothing is dialled.",
+         truth table of the rules, mailconn explain metrics what a gate can be about, mailconn explain ci the lines for a build, \
+         mailconn explain tour all that mailconn can do by example; nothing is dialled.",
     ) + "\n"
         + &Layout::PLAIN.labelled(findings)
         + "\n"

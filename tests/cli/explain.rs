@@ -329,6 +329,23 @@ fn threads_are_cited_by_repository_and_number_alone_and_rules_that_are_named_exi
     assert!(cited > 50, "{cited}");
 }
 
+/// Commands and files are there as they are, and whole; prose is no Markdown.
+#[test]
+fn a_page_of_the_manual_is_printed_whole() {
+    for (page, text) in [("ci", include_str!("../../src/ci.md")), ("tour", include_str!("../../src/tour.md"))] {
+        let told = end(&mut mailconn(["explain", page]));
+        assert_eq!((told.code, &*told.stderr), (0, ""));
+        assert_eq!(told.stdout.lines().find(|line| line.chars().count() > 80), None, "{page}");
+        assert!(["`", "**", "](", "##"].iter().all(|mark| !told.stdout.contains(mark)), "{page}");
+        let code: Vec<&str> = text.split("```").skip(1).step_by(2).flat_map(|block| block.lines().skip(1)).collect();
+        assert!(code.len() > 40, "{page}");
+        for line in code {
+            let due = if line.is_empty() { String::new() } else { format!("    {line}") };
+            assert!(told.stdout.lines().any(|shown| shown == due), "{page}: {line}");
+        }
+    }
+}
+
 #[test]
 fn rules_prints_the_table_by_which_the_code_decides() {
     let text = explain("rules").unwrap();
