@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use super::html::between;
 use super::{within, written};
 use crate::cli::process::{end, mailconn};
-use crate::golden::stored;
+use crate::golden::{golden, stored};
 
 /// What the page came to be, and what the browser's console said.
 fn browse(page: &Path) -> (String, Vec<String>) {
@@ -85,7 +85,7 @@ const HANDS: &str = r#"
 fn an_operation_is_told_of_at_a_click_and_drag_and_keys_zoom() {
     let directory = tempdir().unwrap();
     let here = directory.path();
-    let file = stored().into_iter().find(|file| file.file_stem().unwrap() == "lock-command").unwrap();
+    let file = golden("lock-command");
     assert_eq!(within(here, &format!("report {} -o told.html", file.display())).code, 0);
     // The page's own policy would not let another script in.
     let page = written(here, "told.html");

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{within, written};
 use crate::cli::process::{end, mailconn, shell};
-use crate::golden::stored;
+use crate::golden::{golden, stored};
 
 /// The text without its colours, and how many there were.
 fn bare(text: &str) -> (String, usize) {
@@ -57,7 +57,7 @@ fn red_is_what_failed_yellow_what_was_found_and_green_what_held() {
         ("limit", "exit 6: ", "31"),
         ("limit", "2x", "31"),
     ] {
-        let file = stored().into_iter().find(|file| file.file_stem().unwrap() == name).unwrap();
+        let file = golden(name);
         let told = reported(&file, "--color always");
         assert!(told.contains(&format!("\n\x1b[{color}m{line}")), "{name}: {line} in {color}\n{told}");
     }
@@ -104,7 +104,7 @@ fn no_file_is_in_colour() {
 #[test]
 fn lines_are_as_wide_as_the_terminal_from_60_to_200_columns() {
     for name in ["lock-command", "limit", "comparison", "pool"] {
-        let file = stored().into_iter().find(|file| file.file_stem().unwrap() == name).unwrap();
+        let file = golden(name);
         let report = format!("report {} --color never", file.display());
         let widest = |columns: usize| {
             let told = on_terminal(columns, "", &report);
@@ -119,7 +119,7 @@ fn lines_are_as_wide_as_the_terminal_from_60_to_200_columns() {
         }
         assert_eq!(on_terminal(80, "", &report), reported(&file, ""), "{name}: as in a pipe");
     }
-    let file = stored().into_iter().find(|file| file.file_stem().unwrap() == "lock-command").unwrap();
+    let file = golden("lock-command");
     let told = on_terminal(200, "", &format!("report {} --color never", file.display()));
     assert!(told.lines().any(|line| line.width() > 100), "it uses its room\n{told}");
 }

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 
 use super::{within, written};
 use crate::cli::process::{end, mailconn};
-use crate::golden::stored;
+use crate::golden::{golden, stored};
 
 /// What stands between these, each time.
 pub fn between<'a>(text: &'a str, before: &'a str, after: &'a str) -> impl Iterator<Item = &'a str> {
@@ -69,7 +69,7 @@ fn the_verdict_comes_first_and_the_evidence_has_its_marks() {
         ("scenario-pool-hazard", "steps, all as expected", "show 2"),
         ("wrong-password", "ign-in refused", "auth-invalid"),
     ] {
-        let file = stored().into_iter().find(|file| file.file_stem().unwrap() == name).unwrap();
+        let file = golden(name);
         let page = page_of(&file);
         let heading = between(&page, "<h1>", "</h1>").next().unwrap();
         assert!(heading.contains(verdict), "{name}: {heading}");
@@ -80,7 +80,7 @@ fn the_verdict_comes_first_and_the_evidence_has_its_marks() {
 
 #[test]
 fn a_comparison_says_what_to_choose_and_shows_each_interval() {
-    let file = stored().into_iter().find(|it| it.file_stem().unwrap() == "comparison").unwrap();
+    let file = golden("comparison");
     let page = page_of(&file);
     let table = end(&mut mailconn(["report", file.to_str().unwrap()])).stdout;
     let chosen = between(&page, "<h1>", "</h1>").next().unwrap();
