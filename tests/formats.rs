@@ -4,6 +4,7 @@ mod anonymize;
 mod browser;
 mod color;
 mod csv;
+mod github;
 mod html;
 mod junit;
 mod markdown;

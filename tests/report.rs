@@ -770,7 +770,7 @@ mod progress {
 fn formats_go_by_their_names() {
     assert_eq!(
         Format::ALL.iter().map(|it| it.name()).collect::<Vec<_>>(),
-        ["table", "json", "ndjson", "html", "markdown", "csv", "junit", "trace-events"]
+        ["table", "json", "ndjson", "html", "markdown", "csv", "junit", "github", "trace-events"]
     );
     assert_eq!(ProgressKind::ALL.map(ProgressKind::name), ["auto", "never"]);
 }

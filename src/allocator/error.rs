@@ -140,8 +140,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             ),
             Self::WaitTimeout { awaited: Awaited::Capacity { max_connections }, waited } => write!(
                 f,
-                "waited {waited:.1?} for one of {max_connections} connections; raise the cap, or dispose connections \
-                 that idle"
+                "waited {waited:.1?} for one of {max_connections} connections; dispose connections that idle, use \
+                 fewer threads, or raise the cap if the server allows more"
             ),
             Self::Connect { session, error, .. } => write!(f, "{session} could not be opened: {error}"),
         }

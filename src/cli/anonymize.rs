@@ -6,8 +6,11 @@ use std::io::Read;
 use anyhow::{Result, ensure};
 
 use super::args::{AnonymizeArgs, TranscriptArgs};
+use super::stderr;
 use mailconn::event::{Event, Within};
 use mailconn::report::Anonymizer;
+
+const LOST: &str = "an event could not be told without its names and is left out; this is a defect of mailconn";
 
 /// Who replaces names; none where they stay.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,16 @@ impl Anonymize {
     /// The events as they are to be judged and told.
     pub fn events<'a>(&self, within: Within<'_>, events: &'a [Event]) -> Cow<'a, [Event]> {
         match &self.0 {
-            Some(names) => events.iter().filter_map(|event| names.event(within, event)).collect(),
+            Some(names) => {
+                let told = events.iter().map(|event| names.event(within, event));
+                told.inspect(|event| {
+                    if event.is_none() {
+                        stderr::complain(LOST)
+                    }
+                })
+                .flatten()
+                .collect()
+            }
             None => events.into(),
         }
     }

@@ -27,6 +27,7 @@ mod times;
 mod work;
 
 pub use anonymize::AnonymizeArgs;
+pub use choices::Ci;
 pub use compare::{Common, CompareArgs, VariantArgs};
 pub use conflicts::exclude_each_other;
 pub use gates::{BaselineArgs, GateArgs, are_of_runs};

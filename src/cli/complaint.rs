@@ -2,17 +2,27 @@
 
 use std::ffi::OsString;
 
-use clap::error::ContextValue;
+use clap::error::{ContextKind, ContextValue};
 
 use super::stderr::escaped;
 
 /// That of the parser, about these words.
 pub fn of_the_parser(mut error: clap::Error, words: &[String]) -> String {
     escape_values(&mut error);
+    without_tips_on_values(&mut error);
     let text = without_passwords(without_values_of_secrets(error.to_string(), words), words);
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
-    one_line(said.strip_prefix("error: ").unwrap_or(said))
+    one_line(said.strip_prefix("error: ").unwrap_or(said)).replace(" tip: ", "; ")
+}
+
+/// Takes out the advice to write `-- --flag`: no value of ours begins with a dash, and the flag is one of another command.
+fn without_tips_on_values(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested)
+        && tips.iter().any(|tip| tip.to_string().starts_with("to pass "))
+    {
+        error.remove(ContextKind::Suggested);
+    }
 }
 
 /// Whether one of the words is or holds a URL with a user in it, and with a password, perhaps.

@@ -1,12 +1,16 @@
 //! What is written where: each form of the report, and its place.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::args::OutputArgs;
+use super::args::{Ci, OutputArgs};
 use super::stored::identity;
 use mailconn::report::{Format, Layout, Output};
+
+/// Names the file whose text GitHub shows with a step.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// A report in one form, for one place.
 #[derive(Clone, Debug)]
@@ -39,6 +43,14 @@ pub fn destinations(args: &OutputArgs, layout: Layout) -> Result<Vec<Destination
         all.push(destination(Format::TraceEvents, writable(file)?));
     }
     named_once(&all)?;
+    if args.ci == Some(Ci::Github) {
+        all.push(destination(Format::Github, Output::Stderr));
+        if let Some(summary) = env::var_os(STEP_SUMMARY).filter(|it| !it.is_empty()) {
+            let summary = Output::EndOf(summary.into());
+            summary.writable().context(STEP_SUMMARY)?;
+            all.push(destination(Format::Markdown, summary));
+        }
+    }
     Ok(all)
 }
 
@@ -92,7 +104,10 @@ fn named_once(all: &[Destination]) -> Result<()> {
         if let Some(Destination { output, .. }) = all[..at].iter().find(again) {
             match output {
                 Output::Stdout => bail!("standard output can have one report; name a FILE for the others"),
-                Output::File(file) => bail!("{} is named twice; each report needs a file of its own", file.display()),
+                Output::Stderr => bail!("standard error can have one report; name a FILE for the others"),
+                Output::File(file) | Output::EndOf(file) => {
+                    bail!("{} is named twice; each report needs a file of its own", file.display())
+                }
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod anonymize;
 mod attempt;
+mod cases;
 mod comparison;
 mod diff;
 mod explain;
@@ -70,6 +71,7 @@ formats! {
     markdown Markdown
     csv Csv
     junit Junit
+    github Github
     trace_events TraceEvents
 }
 

@@ -19,8 +19,12 @@ pub enum Output {
     /// To stdout.
     #[default]
     Stdout,
+    /// To stderr.
+    Stderr,
     /// To this file. A device, a named pipe or `/dev/stdout` is written to, never replaced.
     File(PathBuf),
+    /// To the end of this file, which is created if it is missing.
+    EndOf(PathBuf),
 }
 
 /// A file that cannot be written, said before anything is dialled.
@@ -74,6 +78,8 @@ enum Target {
     Regular(PathBuf),
     /// A pipe, a device, another descriptor of this process: opened as it is.
     Special(PathBuf),
+    /// A file that keeps what is in it.
+    EndOf(PathBuf),
 }
 
 impl Output {
@@ -82,10 +88,13 @@ impl Output {
     /// # Errors
     /// The reason, in one line.
     pub fn writable(&self) -> Result<(), Unwritable> {
-        let Self::File(file) = self else { return Ok(()) };
+        let (Self::File(file) | Self::EndOf(file)) = self else { return Ok(()) };
         let denied = |reason| Unwritable::Denied { file: file.clone(), reason };
         if file.as_os_str().is_empty() {
             return Err(Unwritable::NoName { file: file.clone() });
+        }
+        if matches!(self, Self::EndOf(_)) {
+            return open(&Target::EndOf(file.clone())).map(drop).map_err(denied);
         }
         let target = target(file).map_err(denied)?;
         let (Target::Regular(path) | Target::Special(path)) = &target else { return Ok(()) };
@@ -163,7 +172,9 @@ impl Output {
     fn target(&self) -> io::Result<Target> {
         match self {
             Self::Stdout => Ok(Target::Stdout),
+            Self::Stderr => Ok(Target::Stderr),
             Self::File(file) => target(file),
+            Self::EndOf(file) => Ok(Target::EndOf(file.clone())),
         }
     }
 }
@@ -198,6 +209,7 @@ fn open(target: &Target) -> io::Result<Box<dyn Write + Send>> {
         Target::Regular(path) => Box::new(File::create(path)?),
         // An open descriptor that leads to a file is appended to; for a pipe or a device it makes no difference.
         Target::Special(path) => Box::new(OpenOptions::new().append(true).open(path)?),
+        Target::EndOf(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
     })
 }
 

@@ -130,7 +130,7 @@ fn a_scenario_takes_every_format_and_several_are_one_document() {
 
 #[test]
 fn a_command_says_which_formats_it_takes_and_refuses_the_others() {
-    const ALL: &str = "table, json, ndjson, html, markdown, csv, junit, trace-events";
+    const ALL: &str = "table, json, ndjson, html, markdown, csv, junit, github, trace-events";
     for (command, takes) in [
         (&["check"][..], "text, json"),
         (&["verify", "-"], "text, json"),

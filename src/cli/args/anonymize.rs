@@ -12,7 +12,8 @@ pub struct AnonymizeArgs {
     /// judged so: a file that is written as ndjson can be verified and told again.
     ///
     /// What stays: ports, times, figures, software and its version, providers whose limits are known (imap.gmail.com), INBOX,
-    /// names that are made of usual words alone (Sent, test), and what a scenario or a comparison calls its threads and variants.
+    /// names that are made of usual words alone (Sent, test), and what a scenario or a comparison calls its threads and variants,
+    /// and the scenario's own name.
     /// A word in a server's line that is a name and does not look like one stays too: read the report before you pass it on.
     ///
     /// Messages on standard error keep their names. It does not go with --transcript, which keeps what went over the wire.

@@ -128,6 +128,18 @@ pub(super) fn progress() -> impl TypedValueParser<Value = ProgressKind> {
     ]))
 }
 
+/// A service that runs builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ci {
+    /// GitHub's Actions.
+    Github,
+}
+
+/// `--ci`.
+pub(super) fn services() -> impl TypedValueParser<Value = Ci> {
+    PossibleValuesParser::new([PossibleValue::new("github").help("GitHub's Actions")]).map(|_| Ci::Github)
+}
+
 /// `--auth`.
 pub(super) fn ways() -> impl TypedValueParser<Value = Way> {
     one_of(each([

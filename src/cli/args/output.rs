@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::anonymize::AnonymizeArgs;
-use super::choices;
+use super::choices::{self, Ci};
 use mailconn::report::Format;
 
 /// The flags on what is written.
@@ -25,6 +25,12 @@ pub struct OutputArgs {
     /// its threads
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub trace_events: Option<PathBuf>,
+    /// Also tell the service that runs the build: an annotation on standard error for each failure and finding, and the report
+    /// in Markdown in the step's summary
+    ///
+    /// The summary is the file that GITHUB_STEP_SUMMARY names; without that variable there are annotations alone.
+    #[arg(long, value_parser = choices::services(), help_heading = "Report")]
+    pub ci: Option<Ci>,
     /// Whether names are replaced.
     #[command(flatten)]
     pub anonymize: AnonymizeArgs,

@@ -160,7 +160,8 @@ fn notes(unused: &BTreeSet<String>) -> String {
     let mut text = String::new();
     let mut note = |said: String| text += &format!("\n{said}\n");
     if !unused.is_empty() {
-        note(format!("Not used here: {}", unused.iter().cloned().collect::<Vec<_>>().join(", ")));
+        let unused = unused.iter().cloned().collect::<Vec<_>>().join(", ");
+        note(format!("Not used here: {unused}\nAnother setting comes before it, or this command has no use for it."));
     }
     let typed: Vec<_> = TYPED.iter().map(|(name, _)| format!("--{name}")).collect();
     note(format!("On the command line alone: {}", typed.join(" ")));

@@ -25,7 +25,8 @@ pub const SPEC: Spec = Spec {
                 then; other clients of the same user (a phone, another machine) may hold the rest. Known limits: Gmail \
                 15 an account, Exchange Online 16 to 20, Dovecot 10 a user and address (mail_max_userip_connections), \
                 Courier 4 an address (MAXPERIP), which closes one more without a word: it is probably a limit where \
-                others of ours go on.",
+                others of ours go on. A run that is refused nothing proves no limit: Dovecot lets sign-ins that arrive \
+                together past its own. mailconn limits asks one by one.",
         example,
         cure: "Client: cap it (max_connections waits instead of dialling), share one connection (use-main), close what idles. \
                Administrator: Dovecot counts by user and address, so a webmail host or an office behind one address needs \

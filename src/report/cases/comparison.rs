@@ -1,15 +1,13 @@
 //! A comparison: its runs, what is told of each variant, and its gates.
 
-use quick_junit::TestSuite;
-
-use super::cases::{How, case, gate, suite as begin};
+use super::suite::{How, Suite, on};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::{ComparedRun, Conclusion};
 use crate::report::comparison::{choice, round, verdict};
 use crate::report::model::ComparisonReport;
 use crate::report::words::{printable, wall};
 
-pub(super) fn suite(report: &ComparisonReport) -> TestSuite {
+pub(super) fn suite(report: &ComparisonReport) -> Suite {
     let ComparisonReport { comparison, end, .. } = report;
     let start = comparison.start();
     let (seed, choice) = (start.seed.to_string(), choice(report));
@@ -22,19 +20,17 @@ pub(super) fn suite(report: &ComparisonReport) -> TestSuite {
         ("choice", &choice),
         ("mailconn", &start.tool_version),
     ];
-    let mut suite = begin(&format!("comparison on {}", start.server), start.started, &properties);
-    suite.set_time(end.elapsed_us.duration());
+    let mut suite = Suite::new(&format!("comparison on {}", on(&start.server)), start.started, properties);
+    suite.took = end.elapsed_us.duration();
     for run in comparison.runs() {
         let variant = start.variants.get(run.variant).map_or("", |it| &it.name);
-        suite.add_test_case(case(&suite, &format!("{variant} in {}", round(run.round)), of_run(report, run)));
+        suite.add(&format!("{variant} in {}", round(run.round)), of_run(report, run));
     }
     for told in &end.verdicts {
         let name = format!("{} against {}", told.variant, start.reference);
-        suite.add_test_case(case(&suite, &name, of_verdict(report, told)));
+        suite.add(&name, of_verdict(report, told));
     }
-    for gated in &end.gates {
-        suite.add_test_case(case(&suite, &format!("gate {}", gated.gate), gate(gated)));
-    }
+    suite.add_gates("", &end.gates);
     suite
 }
 

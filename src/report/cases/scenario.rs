@@ -1,15 +1,13 @@
 //! A scenario: its steps, and what was checked of each client.
 
-use quick_junit::TestSuite;
-
-use super::cases::{How, case, checked, finding, gate, suite as begin};
+use super::suite::{How, Suite, finding};
 use crate::event::Step;
 use crate::judge::Steps;
 use crate::report::model::ScenarioReport;
 use crate::report::scenario::{beside, is_told, why};
 use crate::report::words::{printable, wall};
 
-pub(super) fn suite(report: &ScenarioReport) -> TestSuite {
+pub(super) fn suite(report: &ScenarioReport) -> Suite {
     let ScenarioReport { start, steps, proofs, end, .. } = report;
     let properties = [
         ("server", &*start.server),
@@ -17,26 +15,22 @@ pub(super) fn suite(report: &ScenarioReport) -> TestSuite {
         ("started", &wall(start.started)),
         ("mailconn", &start.tool_version),
     ];
-    let mut suite = begin(&format!("scenario {}", start.name), start.started, &properties);
-    suite.set_time(steps.iter().map(|step| step.took_us.duration()).sum());
+    let mut suite = Suite::new(&format!("scenario {}", start.name), start.started, properties);
+    suite.took = steps.iter().map(|step| step.took_us.duration()).sum();
     for step in steps {
-        let mut case = case(&suite, &format!("{}: {}", step.line, step.text), how(step));
-        case.set_time(step.took_us.duration());
-        suite.add_test_case(case);
+        suite.add(&format!("{}: {}", step.line, step.text), how(step)).took = Some(step.took_us.duration());
     }
     let Some(end) = end else { return suite };
     let of_all = Steps::of(steps);
     let failing = of_all.failing(end);
     for (client, proof) in end.clients.iter().zip(proofs) {
         let whose = if client.name.is_empty() { String::new() } else { format!("{}: ", client.name) };
-        checked(&mut suite, &whose, *proof, false);
+        suite.add_checked(&whose, *proof, false);
         for found in client.findings.iter().filter(|it| is_told(it, &of_all)) {
             let how = finding(found, failing.contains_key(&*found.id));
-            suite.add_test_case(case(&suite, &format!("{whose}{}", found.id), how));
+            suite.add(&format!("{whose}{}", found.id), how);
         }
-        for gated in &client.gates {
-            suite.add_test_case(case(&suite, &format!("{whose}gate {}", gated.gate), gate(gated)));
-        }
+        suite.add_gates(&whose, &client.gates);
     }
     suite
 }
@@ -49,7 +43,7 @@ fn how(step: &Step) -> How {
         Some(happened) => {
             let expected = step.expected.as_deref().unwrap_or("success");
             let message = format!("expected: {}; happened: {}", printable(expected), printable(happened));
-            How::Failed { kind: "step", message, more }
+            How::Failed { kind: "step".to_owned(), message, more }
         }
         None => How::Held(more),
     }

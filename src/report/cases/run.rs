@@ -1,8 +1,6 @@
 //! A run or a probe: what was checked, its operations or its question, every finding there is, and its gates.
 
-use quick_junit::TestSuite;
-
-use super::cases::{How, case, checked, finding, gate, suite as begin};
+use super::suite::{How, Suite, finding, on};
 use crate::event::{Finding, LimitsFound, Probe, Severity};
 use crate::judge::{ALL, Probed, most_given};
 use crate::report::layout::Layout;
@@ -12,12 +10,13 @@ use crate::report::table::limits::words::result;
 use crate::report::table::{SCREENFUL, failures};
 use crate::report::words::{count, many, printable, wall};
 
-pub(super) fn suite(report: &RunReport) -> TestSuite {
+pub(super) fn suite(report: &RunReport) -> Suite {
     let (start, verdict) = (&report.start, &report.verdict);
     let probe = start.probe.zip(verdict.probed.as_deref());
+    let server = on(&start.server);
     let name = match probe {
-        Some(_) => format!("limits of {}", start.server),
-        None => format!("{} on {}", start.mode, start.server),
+        Some(_) => format!("limits of {server}"),
+        None => format!("{} on {server}", start.mode),
     };
     let (seed, code) = (start.seed.map(|it| it.to_string()), report.exit_code().map(|it| it.to_string()));
     let properties = [
@@ -29,35 +28,35 @@ pub(super) fn suite(report: &RunReport) -> TestSuite {
         ("exit_code", code.as_deref().unwrap_or_default()),
         ("mailconn", &start.tool_version),
     ];
-    let mut suite = begin(&name, start.started, &properties);
-    suite.set_time(report.ending.elapsed.duration());
-    checked(&mut suite, "", verdict.proof, probe.is_some());
+    let mut suite = Suite::new(&name, start.started, properties);
+    suite.took = report.ending.elapsed.duration();
+    suite.add_checked("", verdict.proof, probe.is_some());
     match probe {
         Some((probe, probed)) => question(&mut suite, report, probe, probed),
         None => operations(&mut suite, report),
     }
     findings(&mut suite, report);
-    for gated in &verdict.gates {
-        suite.add_test_case(case(&suite, &format!("gate {}", gated.gate), gate(gated)));
-    }
+    suite.add_gates("", &verdict.gates);
     suite
 }
 
-fn operations(suite: &mut TestSuite, report: &RunReport) {
+fn operations(suite: &mut Suite, report: &RunReport) {
     let summary = &report.summary;
     let (ok, failed) = (many(summary.operations.ok, "operation"), count(summary.operations.failed));
     let said = format!("{ok} ok, {failed} failed");
     let how = match summary.operations.failed > 0 || !summary.failures.is_empty() {
-        true => {
-            How::Failed { kind: "operations", message: said, more: failures(Layout::PLAIN, summary, Some(SCREENFUL)) }
-        }
+        true => How::Failed {
+            kind: "operations".to_owned(),
+            message: said,
+            more: failures(Layout::PLAIN, summary, Some(SCREENFUL)),
+        },
         false => How::Held(said),
     };
-    suite.add_test_case(case(suite, "operations", how));
+    suite.add("operations", how);
 }
 
 /// How many connections there are, and whether there are as many as needed.
-fn question(suite: &mut TestSuite, report: &RunReport, probe: Probe, probed: &Probed) {
+fn question(suite: &mut Suite, report: &RunReport, probe: Probe, probed: &Probed) {
     let LimitsFound { answered, .. } = probed.limits;
     let said = result(probed, probe, report.start.protocol);
     let facts = facts(probed, probe, report.start.protocol);
@@ -65,9 +64,9 @@ fn question(suite: &mut TestSuite, report: &RunReport, probe: Probe, probed: &Pr
     let how = match (answered, report.exit_code()) {
         (true, _) => How::Held(format!("{said}\n{}", facts.join("\n"))),
         (false, Some(0)) => How::Skipped(said),
-        (false, _) => How::Failed { kind: "question", message: said, more: facts.join("\n") },
+        (false, _) => How::Failed { kind: "question".to_owned(), message: said, more: facts.join("\n") },
     };
-    suite.add_test_case(case(suite, "how many connections there are", how));
+    suite.add("how many connections there are", how);
     if let Some(need) = report.policy.need {
         let given = most_given(probed);
         let how = match answered {
@@ -75,12 +74,12 @@ fn question(suite: &mut TestSuite, report: &RunReport, probe: Probe, probed: &Pr
             true if given < need => How::failed("need", printable(&report.reason())),
             true => How::Held(format!("{} at once", many(given as u64, "connection"))),
         };
-        suite.add_test_case(case(suite, &format!("need {need}"), how));
+        suite.add(&format!("need {need}"), how);
     }
 }
 
 /// Each finding that a run can have, whether it has it or not.
-fn findings(suite: &mut TestSuite, report: &RunReport) {
+fn findings(suite: &mut Suite, report: &RunReport) {
     let verdict = &report.verdict;
     let is_probe = report.start.probe.is_some();
     let fails = |it: &Finding| {
@@ -95,10 +94,10 @@ fn findings(suite: &mut TestSuite, report: &RunReport) {
             (None, Some(why)) => How::Skipped(printable(why)),
             (None, None) => How::held(),
         };
-        suite.add_test_case(case(suite, &format!("no {}: {}", spec.id, spec.article.title), how));
+        suite.add(&format!("no {}: {}", spec.id, spec.article.title), how);
     }
     // Those that a later version's file names.
     for found in verdict.findings.iter().filter(|found| ALL.iter().all(|spec| spec.id != found.id)) {
-        suite.add_test_case(case(suite, &format!("no {}", found.id), finding(found, fails(found))));
+        suite.add(&format!("no {}", found.id), finding(found, fails(found)));
     }
 }
