@@ -31,7 +31,7 @@ enum Condition {
 pub fn is_of_a_comparison(text: &str) -> bool {
     let mut behind = text.match_indices('.').map(|(dot, _)| &text[dot + 1..]);
     [VERDICT, RATIO].iter().any(|form| text.trim_start().starts_with(form))
-        || (Gate::parse(text).is_err() && behind.any(|rest| Gate::parse(rest).is_ok()))
+        || (!Gate::names_a_metric(text) && behind.any(Gate::names_a_metric))
 }
 
 /// Reads a gate of a comparison of those variants.
