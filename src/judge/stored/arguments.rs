@@ -17,7 +17,7 @@ const ROWS: &[Row] = &[
     ("lock", &["--lock"], |value| Some(value.to_owned())),
     ("amount", &["-n", "--operations"], |value| number(value).map(|each| format!("{each} operations each"))),
     ("amount", &["--duration"], time),
-    ("sandbox's rtt", &["--rtt"], time),
+    ("sandbox's rtt", &["--rtt"], distance),
     ("sandbox's latency", &["--sandbox-latency"], time),
     ("sandbox's connections", &["--sandbox-connections"], number),
 ];
@@ -32,6 +32,12 @@ fn number(value: &str) -> Option<String> {
 fn time(value: &str) -> Option<String> {
     let time = Micros::from(humantime::parse_duration(value).ok()?);
     Some(told_time(time))
+}
+
+/// A sandbox that is no way off says nothing of it.
+fn distance(value: &str) -> Option<String> {
+    let none = told_time(Micros::ZERO);
+    time(value).map(|time| if time == none { "none".to_owned() } else { time })
 }
 
 /// The settings that the arguments name, each with what it must be; the last of several counts.
@@ -82,6 +88,7 @@ mod tests {
             ("-n 5 --max-connections 2", vec![("amount", "5 operations each"), ("max-connections", "2")]),
             ("--duration 2s --lock command", vec![("amount", "2s"), ("lock", "command")]),
             ("use-default --ops 'noop=1,fetch=-t' --mailbox '-t 9'", vec![("mode", "use-default")]),
+            ("use-main --rtt 0s", vec![("mode", "use-main"), ("sandbox's rtt", "none")]),
             ("use-default -t 'four", vec![]),
             ("", vec![]),
         ] {
