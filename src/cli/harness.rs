@@ -89,6 +89,7 @@ impl Harness {
             operation_timeout: reach.operation_timeout,
             run_id,
             ehlo: reach.ehlo,
+            may_dial: reach.may_dial,
             transcripts: transcripts.clone(),
             ..account
         };

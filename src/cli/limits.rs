@@ -50,6 +50,7 @@ pub fn limits(args: LimitsArgs, layout: Layout) -> Result<u8> {
         // Nobody stands in line: one thread has all connections, any number of them.
         wait_timeout: args.reach.timeout,
         max_connections: None,
+        may_dial: None,
         transcripts: told.transcripts.transcript,
         maildrops: Maildrops::Locked,
         server,

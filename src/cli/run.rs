@@ -87,6 +87,7 @@ impl Settings {
             operation_timeout: args.reach.timeout,
             wait_timeout: work.wait_timeout,
             max_connections: work.max_connections,
+            may_dial: None,
             transcripts: args.reporting.transcripts.transcript,
             maildrops: Maildrops::Locked,
         };

@@ -15,7 +15,7 @@ use super::secrets;
 use super::stderr;
 use mailconn::event::{NewPolicy, Policy, SandboxOptions, Severity};
 use mailconn::protocol::{
-    Credentials, EhloName, Endpoint, Family, Mechanism, Protocol, Security, Tls, TlsSettings, Way,
+    Credentials, EhloName, Endpoint, Family, MayDial, Mechanism, Protocol, Security, Tls, TlsSettings, Way,
 };
 use mailconn::sandbox::{Like, Limit, Maildrops};
 
@@ -33,6 +33,8 @@ pub struct Reach {
     pub wait_timeout: Duration,
     /// The cap on connections.
     pub max_connections: Option<usize>,
+    /// Whether there may be one more dial, where they are counted.
+    pub may_dial: Option<MayDial>,
     /// The directory of the sessions' transcripts, if they are wanted.
     pub transcripts: Option<PathBuf>,
     /// The usual POP3 maildrops of the sandbox.

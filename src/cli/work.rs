@@ -11,6 +11,7 @@ use super::operations;
 use super::settings::{Reach, Server};
 use super::workers::{self, Who};
 use mailconn::allocator::may_create_default;
+use mailconn::compare::Needs;
 use mailconn::event::{Asked, Executor, Lock, Role};
 use mailconn::protocol::{self, Endpoint, MailConnector, Operation, Protocol, Scratch, SmtpOperation, Stationery};
 use mailconn::workload::{Mix, Plan};
@@ -82,6 +83,15 @@ impl Work {
     pub fn most_connections(&self) -> usize {
         let most = self.plan.most_connections();
         self.max_connections.map_or(most, |max| max.min(most))
+    }
+
+    /// What it asks of the server.
+    pub fn needs(&self) -> Needs {
+        let connections = self.most_connections();
+        let sessions = self.plan.most_sessions();
+        // A thread that the cap keeps from its connection never has one.
+        let kept = if self.plan.executor == Executor::Threads { connections as u64 } else { u64::MAX };
+        Needs { connections, sessions: sessions.min(kept) }
     }
 
     /// What it takes of this process.

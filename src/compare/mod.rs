@@ -10,9 +10,9 @@ use std::ops::RangeInclusive;
 
 use crate::figures::paired::{MOST_ROUNDS, fewest_rounds};
 
-pub use budget::Budget;
+pub use budget::{Allowance, Budget, Needs};
 pub use conduct::{Halt, Rounds, Turn, conduct};
-pub use stop::{TIME_IS_OVER, why_stop};
+pub use stop::{BUDGET_IS_SPENT, TIME_IS_OVER, why_stop};
 
 /// How many rounds a comparison of that number of variants may have: fewer decide nothing, however the variants differ.
 #[must_use]

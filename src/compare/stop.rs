@@ -9,12 +9,17 @@ use crate::report::RunReport;
 /// The signal of a timer (SIGALRM). A run that the time for all of it cuts is told as one that this signal interrupted.
 pub const TIME_IS_OVER: i32 = 14;
 
+/// The signal of a resource that is used up (SIGXCPU). A run that would have needed one more sign-in than all of it may make is
+/// told as one that this signal interrupted.
+pub const BUDGET_IS_SPENT: i32 = 24;
+
 /// Why nothing may follow that run, if so. Failed operations are described, and end nothing as long as some succeeded.
 #[must_use]
 pub fn why_stop(run: &RunReport) -> Option<WhyStopped> {
     let nothing_done = run.summary.operations.ok == 0;
     match run.verdict.conclusion {
         Conclusion::Interrupted(TIME_IS_OVER) => Some(WhyStopped::Time),
+        Conclusion::Interrupted(BUDGET_IS_SPENT) => Some(WhyStopped::SignIns),
         Conclusion::Interrupted(_) => Some(WhyStopped::Signal),
         Conclusion::Limited => Some(WhyStopped::Limit),
         Conclusion::SignInRefused => Some(WhyStopped::SignIn),

@@ -49,6 +49,9 @@ pub struct ComparisonStart {
     pub pace_us: Micros,
     /// The time for all of it; none without a bound.
     pub bound_us: Option<Micros>,
+    /// The most sign-ins that it may make, where it is on a server that is not its own: dials, where nobody signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_sign_ins: Option<u64>,
 }
 
 /// A way to run.
@@ -122,6 +125,8 @@ pub enum WhyStopped {
     SignIn,
     /// The time for all of it was over.
     Time,
+    /// All sign-ins that it may make were made.
+    SignIns,
     /// A signal.
     Signal,
     /// A run could not be done to its end: nothing that follows would be comparable.

@@ -106,7 +106,7 @@ pub(super) fn of_comparison(
         WhyStopped::Limit => Some(Conclusion::Limited),
         WhyStopped::SignIn => Some(Conclusion::SignInRefused),
         WhyStopped::Failed => Some(Conclusion::Failed),
-        WhyStopped::Time | WhyStopped::Signal => None,
+        WhyStopped::Time | WhyStopped::SignIns | WhyStopped::Signal => None,
     });
     let empty = is_empty.then_some(Conclusion::Failed);
     let own = [interrupted, stopped, empty, fails.then_some(Conclusion::GateFailed)].into_iter().flatten();

@@ -50,6 +50,11 @@ pub trait Detector: Analysis + Debug + Send {
     /// What was found so far.
     fn finding(&self, proven: &Proven<'_>) -> Option<Found>;
 
+    /// What the refusals show of the server's limit on connections; none where it shows nothing of one.
+    fn allowed(&self) -> Option<Allowed> {
+        None
+    }
+
     /// What could not be judged, and why.
     fn unjudged(&self) -> Option<String> {
         None
@@ -67,6 +72,29 @@ pub struct Proven<'a> {
     pub rules: &'a Rules,
     /// Whether the server's own record agrees.
     pub witness: &'a Witness,
+}
+
+/// What refusals show of a server's limit on connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// How many connections the server gave this client at once, and no more; none where the refusals do not show it.
+    pub ours: Option<usize>,
+    /// How many it allows by its own words.
+    pub stated: Option<usize>,
+    /// It refused without a word: that it counts is a guess.
+    pub is_guessed: bool,
+}
+
+impl Allowed {
+    /// What both show: the most that was given, and the least that was stated.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ours: self.ours.max(other.ours),
+            stated: self.stated.into_iter().chain(other.stated).min(),
+            is_guessed: self.is_guessed && other.is_guessed,
+        }
+    }
 }
 
 /// What a detector found.

@@ -110,9 +110,7 @@ impl Gate {
         if text.len() > LONGEST {
             return Err(format!("a gate has at most {LONGEST} bytes").into());
         }
-        let end = text.find(|c: char| c.is_whitespace() || "<>=!".contains(c)).unwrap_or(text.len());
-        let (name, rest) = text.split_at(end);
-        let rest = rest.trim_start();
+        let (name, rest) = Self::parts(text);
         if name.is_empty() || rest.is_empty() {
             return Err("write METRIC OPERATOR NUMBER, like 'service.p95 > 200ms'".to_owned().into());
         }
@@ -138,6 +136,20 @@ impl Gate {
         };
         let (is, bound) = bound.map_err(meant)?;
         Ok(Self { figure, is, bound, written: [name.to_owned(), condition], compares: regressed.is_some() })
+    }
+
+    /// Whether a text is about a metric that there is, whether or not the rest of it is a condition.
+    pub(super) fn names_a_metric(text: &str) -> bool {
+        let (name, rest) = Self::parts(text);
+        !rest.is_empty() && Figure::parse(name).is_ok()
+    }
+
+    /// The metric's name, and what stands behind it.
+    fn parts(text: &str) -> (&str, &str) {
+        let text = text.trim();
+        let end = text.find(|c: char| c.is_whitespace() || "<>=!".contains(c)).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        (name, rest.trim_start())
     }
 
     /// Whether it compares with an earlier run.

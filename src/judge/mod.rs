@@ -26,14 +26,14 @@ mod witness;
 mod wrong;
 
 pub use comparison::{
-    ComparedRun, Comparison, Counted, RunFigures, Sampled, VariantFigures, compared_metric, comparison_gate,
+    ComparedRun, Comparison, Counted, RunFigures, Sampled, Trouble, VariantFigures, compared_metric, comparison_gate,
     gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
 pub(crate) use conclusion::most_given;
 pub use conclusion::{Conclusion, first_of};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
-pub use finding::{Article, Detector, Evidence, Found, Proven, Spec};
+pub use finding::{Allowed, Article, Detector, Evidence, Found, Proven, Spec};
 pub use findings::ALL;
 pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
@@ -196,6 +196,12 @@ impl Judge {
     #[must_use]
     pub const fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// What refusals showed of the server's limit on connections, so far; none where none showed anything of it.
+    #[must_use]
+    pub fn allowed(&self) -> Option<Allowed> {
+        self.detectors.iter().filter_map(|(_, detector)| detector.allowed()).reduce(Allowed::and)
     }
 
     /// How far the run has come.

@@ -92,6 +92,16 @@ pub(super) fn settings_of(start: &RunStart) -> Vec<Setting> {
     settings(&serde_json::to_value(start).unwrap_or_default())
 }
 
+/// What that setting is; none where the run has none of it.
+pub(super) fn value_of<'a>(settings: &'a [Setting], what: &str) -> Option<&'a str> {
+    settings.iter().find(|it| it.what == what).map(|it| &*it.value)
+}
+
+/// A time as it is told.
+pub(super) fn told_time(time: Micros) -> String {
+    if time == Micros::ZERO { "0s".to_owned() } else { time.to_string() }
+}
+
 /// Of a run whose document, or first line, says so.
 pub(super) fn settings(asked: &Value) -> Vec<Setting> {
     let row = |(what, weight, value): &Row| Setting { what: (*what).to_owned(), weight: *weight, value: value(asked) };
@@ -133,9 +143,7 @@ fn text(value: &Value) -> String {
 }
 
 fn time(value: &Value) -> String {
-    value
-        .as_u64()
-        .map_or_else(|| text(value), |time| if time == 0 { "0s".to_owned() } else { Micros(time).to_string() })
+    value.as_u64().map_or_else(|| text(value), |time| told_time(Micros(time)))
 }
 
 /// Without the user: who signs in is not the server.

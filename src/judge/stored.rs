@@ -2,6 +2,7 @@
 //!
 //! A line that is wrong is no error: [`Checks`] tell of it, and what is known of the others counts.
 
+mod arguments;
 mod comparison;
 
 use std::io::{BufReader, Read};

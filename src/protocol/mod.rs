@@ -51,7 +51,7 @@ pub use sasl::{Mechanism, UnknownMechanism, UnknownWay, Way};
 pub use secret::Secret;
 pub(crate) use secret::are_usual;
 pub use session::{DialEvent, DialWatch, Established, Phases};
-pub use settings::{Settings, Starved};
+pub use settings::{MayDial, Settings, Starved};
 pub use signin::SignInGate;
 pub use smtp::{EhloName, SmtpConnection, SmtpConnector};
 pub use stream::{TlsDetails, Traffic};

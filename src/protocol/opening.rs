@@ -143,6 +143,10 @@ impl<'account> Opening<'account> {
         session: SessionId,
         open: impl Fn(&mut Self) -> Result<C, Failure>,
     ) -> Result<C, DialFailure> {
+        let open = |opening: &mut Self| {
+            opening.may_dial()?;
+            open(opening)
+        };
         let mut opening = Self::of(account, session);
         let mut opened = open(&mut opening);
         if opened.is_err() && opening.renews() {
@@ -169,6 +173,15 @@ impl<'account> Opening<'account> {
                 Err(opening.failed(failure))
             }
         }
+    }
+
+    /// Nobody minds one more dial.
+    fn may_dial(&mut self) -> Result<(), Failure> {
+        if self.account.settings.may_dial.as_ref().is_none_or(|may| may()) {
+            return Ok(());
+        }
+        self.is_told = true;
+        Err(Failure::new(FailureKind::Disposed, Stage::Auth, "called off: all sign-ins that there may be were made"))
     }
 
     /// What becomes of the sign-ins that wait.

@@ -47,6 +47,9 @@ pub struct Settings {
     /// Whether a server in trouble, or one that throttles, holds the next sign-ins back (rule B6). Not for a client that asks
     /// after the server's limits, and keeps a pace of its own.
     pub holds_back: bool,
+    /// Asked before each dial, and before a second one with a newer token: whether there may be one more. Of several clients
+    /// that have a number of sign-ins together it takes one.
+    pub may_dial: Option<MayDial>,
     /// Hears of each dial while it is under way.
     pub watch: Option<DialWatch>,
     /// Where the server is in this process: why it dropped the connection from that port, if for want of something that
@@ -55,6 +58,9 @@ pub struct Settings {
     /// Where each session's lines go, to be read later.
     pub transcripts: Option<Arc<Transcripts>>,
 }
+
+/// Says whether there may be one more dial.
+pub type MayDial = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Says why a server in this process dropped the connection from that port, if for want of a resource.
 pub type Starved = Arc<dyn Fn(u16) -> Option<String> + Send + Sync>;
@@ -82,6 +88,7 @@ impl Settings {
             scratch: Scratch::default(),
             ask_again: false,
             holds_back: true,
+            may_dial: None,
             watch: None,
             starved: None,
             transcripts: None,

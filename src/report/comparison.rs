@@ -1,6 +1,8 @@
 //! What a comparison says, in sentences: each verdict, why it stopped, and why it came to its exit code.
 
+mod candidate;
 mod choice;
+mod limit;
 
 use serde_json::Number;
 
@@ -8,7 +10,7 @@ use super::model::ComparisonReport;
 use super::words::{many, printable, signal};
 use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, WARM_UP, WhyStopped};
 use crate::figures::paired;
-use crate::judge::{Comparison, Conclusion, failed_gates};
+use crate::judge::{ComparedRun, Comparison, Conclusion, Trouble, failed_gates};
 
 pub(super) use choice::{answer, choice};
 
@@ -39,8 +41,9 @@ pub(super) fn reason(comparison: &Comparison, rounds: &[u32], end: &ComparisonEn
             let mut variants = 0..start.variants.len();
             variants.find_map(|at| comparison.unmeasured(at, rounds)).map(printable)
         };
-        let why = end.stopped.as_ref().map(why_stopped).or_else(unmeasured);
+        let why = end.stopped.as_ref().map(|stopped| why_stopped(comparison, stopped)).or_else(unmeasured);
         let why = why.unwrap_or_else(|| "there was no whole round".to_owned());
+        let why = if comparison.hung_at_the_end() { format!("a run hung: {why}") } else { why };
         return if end.verdicts.iter().all(|it| it.rounds == 0) { format!("nothing was compared: {why}") } else { why };
     }
     let undecided =
@@ -48,7 +51,16 @@ pub(super) fn reason(comparison: &Comparison, rounds: &[u32], end: &ComparisonEn
     let undecided =
         undecided.map(|names| format!("these rounds do not tell of {} (--require-decision)", names.join(", ")));
     let parts: Vec<String> = failed_gates(&end.gates).into_iter().chain(undecided).collect();
-    if parts.is_empty() { "every run held".to_owned() } else { parts.join("; ") }
+    if !parts.is_empty() {
+        return parts.join("; ");
+    }
+    match comparison.runs().last().filter(|run| run.is_interrupted()) {
+        Some(cut) => {
+            let name = start.variants.get(cut.variant).map_or("", |it| &it.name);
+            format!("every run before that of {} in {} held, and this one was cut", printable(name), round(cut.round))
+        }
+        None => "every run held".to_owned(),
+    }
 }
 
 /// Those of which more rounds may tell.
@@ -80,18 +92,23 @@ pub(super) fn round(round: u32) -> String {
 }
 
 /// Why it ended early.
-pub(super) fn why_stopped(stopped: &Stopped) -> String {
+pub(super) fn why_stopped(comparison: &Comparison, stopped: &Stopped) -> String {
     let at = match &stopped.variant {
         Some(variant) => format!(", in {} of {}", round(stopped.round), printable(variant)),
         None => format!(", before {} was over", round(stopped.round)),
     };
     let why = match stopped.why {
-        WhyStopped::Limit => "the server's limit was met",
+        WhyStopped::Limit => match comparison.runs().last().and_then(ComparedRun::trouble) {
+            Some(Trouble::Throttled) => "the server throttled",
+            Some(Trouble::Locked) => "the maildrop was locked",
+            _ => "the server's limit on connections was met",
+        },
         WhyStopped::SignIn => "a sign-in was refused",
         WhyStopped::Time if stopped.variant.is_none() => {
             return format!("no time was left for {} (--for)", round(stopped.round));
         }
         WhyStopped::Time => "the time for all of it was over (--for)",
+        WhyStopped::SignIns => "all sign-ins that it may make were made, since sessions broke",
         WhyStopped::Signal => "it was interrupted",
         WhyStopped::Failed => "a run could not be done",
     };
@@ -151,25 +168,25 @@ fn subject(report: &ComparisonReport) -> String {
 
 /// A verdict in a sentence.
 pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
-    if !report.comparison.did_the_same(&of.variant, &report.rounds) {
-        return apart(report, of);
+    let ComparisonReport { comparison, rounds, .. } = report;
+    let said = measured(report, of);
+    if !comparison.did_the_same(&of.variant, rounds) {
+        return said + &to_decide(report, of);
     }
-    let told = match of.decision {
-        Decision::CannotTell => "no more rounds would show any",
-        _ => "what these rounds show of one is not its own",
-    };
-    format!(
-        "{} has {} {} of {reference}, and there is no difference: it did the same as {reference} in every round (all operations \
-         on #0); {told}",
-        printable(&of.variant),
-        ratio(of),
-        subject(report),
-        reference = printable(&report.comparison.start().reference),
-    )
+    let on = if comparison.was_all_on_main(&of.variant, rounds) { "#0" } else { "one connection" };
+    let same = format!(
+        "it did the same as {} in every round (all operations on {on})",
+        printable(&comparison.start().reference)
+    );
+    match of.decision {
+        Decision::CannotTell => format!("{said}; {same}, so more rounds are not worth their time"),
+        Decision::Same => format!("{said}; {same}"),
+        _ => format!("{said}; but {same}, so that is not the mode's doing"),
+    }
 }
 
-/// That of a variant that did something else than the reference.
-fn apart(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
+/// What these rounds show, and what they do not.
+fn measured(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
     let start = report.comparison.start();
     let (name, reference, noise) = (printable(&of.variant), printable(&start.reference), percent(start.noise));
     let said = format!("{name} has {} {} of {reference}", ratio(of), subject(report));
@@ -195,25 +212,30 @@ fn apart(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
         Decision::CannotTell if interval(of).is_none() => {
             format!("{said} in {}: too few to tell anything from chance", many(u64::from(of.rounds), "round"))
         }
-        Decision::CannotTell => {
-            let shows = of.could_show.as_ref().and_then(Number::as_f64).map(|part| {
-                format!(
-                    "; {} with such a spread can show a difference of {}",
-                    many(u64::from(of.rounds), "round"),
-                    difference(part)
-                )
-            });
-            let more = match of.more_rounds {
-                Some(more) => {
-                    let all = report.end.rounds.saturating_add(more);
-                    format!("; about {} would decide it (--rounds {all})", many(u64::from(more), "more round"))
-                }
-                None => format!(
-                    "; even {} rounds would hardly decide it: longer runs may, or a wider --noise",
-                    paired::MOST_ROUNDS
-                ),
-            };
-            format!("{said}: that cannot be told from the noise of {noise}{}{more}", shows.unwrap_or_default())
-        }
+        Decision::CannotTell => format!("{said}: that cannot be told from the noise of {noise}"),
     }
+}
+
+/// What it would take to decide what these rounds do not tell; empty where they are too few to say.
+fn to_decide(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
+    if of.decision != Decision::CannotTell || interval(of).is_none() {
+        return String::new();
+    }
+    let shows = of.could_show.as_ref().and_then(Number::as_f64).map(|part| {
+        format!(
+            "; {} with such a spread can show a difference of {}",
+            many(u64::from(of.rounds), "round"),
+            difference(part)
+        )
+    });
+    let more = match of.more_rounds {
+        Some(more) => {
+            let all = report.end.rounds.saturating_add(more);
+            format!("; about {} would decide it (--rounds {all})", many(u64::from(more), "more round"))
+        }
+        None => {
+            format!("; even {} rounds would hardly decide it: longer runs may, or a wider --noise", paired::MOST_ROUNDS)
+        }
+    };
+    shows.unwrap_or_default() + &more
 }

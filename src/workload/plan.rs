@@ -124,6 +124,24 @@ impl Plan {
         (0..).zip(&self.workers).map(of).sum::<usize>() + main
     }
 
+    /// How many sessions the plan opens at most, as long as none breaks.
+    #[must_use]
+    pub fn most_sessions(&self) -> u64 {
+        let count = |all: usize| u64::try_from(all).unwrap_or(u64::MAX);
+        let created = |of: fn(&Role) -> bool| count(self.tasks.iter().filter(|role| of(role)).count());
+        let by_need = match (self.executor, self.dispose) {
+            (Executor::Threads, _) => return count(self.most_connections()),
+            (_, Dispose::Never) => return count(self.workers.len()) + created(|role| role.creates_independent) + 1,
+            // A pool's thread has a new one for each task; a task that changes threads may need one for each operation.
+            (Executor::Pool, Dispose::Task) => count(self.tasks.len()),
+            (Executor::Tasks, Dispose::Task) => self.operations().unwrap_or(u64::MAX),
+        };
+        by_need
+            .saturating_add(created(|role| role.creates_default))
+            .saturating_add(created(|role| role.creates_independent))
+            .saturating_add(1)
+    }
+
     /// Every mode that will be in force.
     fn modes(&self) -> impl Iterator<Item = Mode> {
         std::iter::once(self.mode).chain(self.switches.iter().map(|switch| switch.mode))

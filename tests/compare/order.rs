@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use mailconn::compare::{Budget, Halt, Rounds, Turn, conduct, rounds_of};
+use mailconn::compare::{Budget, Halt, Needs, Rounds, Turn, conduct, rounds_of};
 use mailconn::event::WhyStopped;
 use mailconn::judge::{order, seed_of};
 use mailconn::workload::Control;
@@ -124,8 +124,10 @@ fn what_ends_a_run_does_not_end_the_comparison_and_the_other_way_round_it_does()
 
 #[test]
 fn the_budget_counts_the_warm_up() {
-    let budget = Budget::of(12, Duration::from_secs(3), &[1, 8, 1]);
-    assert_eq!(budget, Budget { runs: 39, sign_ins: 130, connections: 8, rests: Duration::from_secs(38 * 3) });
+    let needs = |connections, sessions| Needs { connections, sessions };
+    let budget = Budget::of(12, Duration::from_secs(3), &[needs(1, 1), needs(4, 8), needs(1, 1)]);
+    let rests = Duration::from_secs(38 * 3);
+    assert_eq!(budget, Budget { runs: 39, sign_ins: 130, most: 143, connections: 4, rests });
 }
 
 #[test]

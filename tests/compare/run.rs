@@ -1,10 +1,13 @@
 //! A comparison as a process: its stream, how it ends, what it leaves behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mailconn::judge::{order, seed_of};
+use mailconn::sandbox::{Like, Options, Sandbox, User};
 use serde_json::{Value, json};
 
 use crate::cli::process::{Ended, PASSWORD, end, eventually, mailconn, number, obey, of_kind, start, start_unread};
@@ -243,7 +246,13 @@ fn a_named_server_is_told_its_budget_first_and_left_alone_between_runs() {
     drop(running.stdout());
     let ended = running.end();
     let first = ended.stderr.lines().next().unwrap();
-    assert!(first.contains("18 runs, at most 27 sign-ins, 2 connections at once, 10s of rests"), "{}", ended.stderr);
+    assert!(
+        first.contains(
+            "18 runs, 27 sign-ins, 2 connections at once, 10s of rests; sessions that break make it 30 sign-ins at most"
+        ),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(ended.code, 0, "its reader went away: {}", ended.stderr);
     let ended = end(&mut against(&server, TWO));
     assert_eq!((ended.code, runs(&lines(&ended)).len()), (0, 18), "{}", ended.stderr);
@@ -256,4 +265,101 @@ fn a_report_that_cannot_be_written_is_said_once_with_its_own_exit_code() {
     let ended = small(&["--rounds", "9", "-o", "/dev/full"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert!(ended.stderr.contains("writing the report") && !ended.stderr.contains("exit 1"), "{}", ended.stderr);
+}
+
+/// What is told first, in words that stand apart by one blank.
+fn choice(folder: &std::path::Path, stream: &str) -> String {
+    let file = folder.join("it.ndjson");
+    std::fs::write(&file, stream).unwrap();
+    let file = file.to_str().unwrap();
+    let verified = end(&mut mailconn(["verify", file]));
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let told = end(&mut mailconn(["report", file])).stdout;
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn sessions_that_break_make_it_no_more_sign_ins_than_it_said() {
+    // Each session ends at its second command.
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        peer.answer("{t} OK done\r\n");
+        peer.line();
+    });
+    let args = [TWO, &["--pace", "0s"]].concat();
+    let ended = end(&mut against(&server, &args));
+    let lines = lines(&ended);
+    let told = "27 sign-ins, 2 connections at once; sessions that break make it 30 sign-ins at most, then it stops";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    assert_eq!((server.accepted(), &lines[0]["most_sign_ins"]), (30, &json!(30)), "{}", ended.stderr);
+    assert_eq!(lines.last().unwrap()["stopped"]["why"], "sign-ins");
+    let told = choice(tempfile::tempdir().unwrap().path(), &ended.stdout);
+    assert!(
+        told.contains("stopped early: all sign-ins that it may make were made, since sessions broke, in "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_place_that_the_run_before_still_holds_speaks_against_no_variant() {
+    for (limit, within) in
+        [("user=2,release=1m", "though it gave as many before"), ("user+address=3,release=1m", "within the limit of 3")]
+    {
+        // Gmail's words name no number.
+        let like = limit.starts_with("user=2").then_some(Like::Gmail);
+        let (users, limits) = (vec![User::new("joe", PASSWORD)], vec![limit.parse().unwrap()]);
+        let options = Options { users, limits, like, ..Options::default() };
+        let sandbox = Sandbox::start(TcpListener::bind("127.0.0.1:0").unwrap(), options).unwrap();
+        let url = format!("imap://joe@{}", sandbox.address());
+        let variants = ["--rounds", "8", "--variant", "use-default", "--variant", "two=use-default"];
+        let mut command = compare(["--server", &url].into_iter().chain(SMALL.iter().chain(&variants).copied()));
+        let ended = end(command.env("MAILCONN_PASSWORD", PASSWORD));
+        let lines = lines(&ended);
+        assert_eq!(lines.last().unwrap()["stopped"]["variant"], "two", "{limit}: {}", ended.stderr);
+        let told = choice(tempfile::tempdir().unwrap().path(), &ended.stdout);
+        let says = format!("In the warm-up the server refused two a connection, {within}");
+        assert!(told.starts_with("Choose use-default for now: it ran without a failure, on 2 connections."), "{told}");
+        assert!(told.contains(&says) && told.contains("(--pace 10s)") && !told.contains("Not two"), "{told}");
+    }
+}
+
+#[test]
+fn a_throttle_is_told_as_what_it_is() {
+    for line in ["Too many requests", "rate limit exceeded", "[LIMIT] Too many login attempts, slow down"] {
+        let server = Server::start(move |peer| {
+            peer.send(GREETING);
+            peer.answer(&format!("{{t}} NO {line}\r\n"));
+            peer.wait_for_close();
+        });
+        let ended = end(&mut against(&server, &[TWO, &["--timeout", "1s", "--connect-timeout", "2s"]].concat()));
+        let told = choice(tempfile::tempdir().unwrap().path(), &ended.stdout);
+        let says = "No choice: the server throttled, in the warm-up of use-main. Not use-main: the server throttled it in the \
+                    warm-up.";
+        assert!(told.starts_with(says), "{line}: {told}");
+        assert_eq!(ended.code, 6, "{line}: {told}");
+    }
+}
+
+#[test]
+fn a_run_that_hung_until_the_time_was_over_did_not_hold() {
+    let (commands, is_still) = (AtomicUsize::new(0), 100);
+    let server = Server::start(move |peer| {
+        peer.sign_in();
+        while let Some(line) = peer.line() {
+            let (tag, command) = line.split_once(' ').unwrap();
+            if commands.fetch_add(1, Ordering::Relaxed) >= is_still {
+                peer.wait_for_close();
+                return;
+            }
+            let bye = if command == "LOGOUT" { "* BYE bye\r\n" } else { "" };
+            if !peer.send(&format!("{bye}{tag} OK done\r\n")) {
+                return;
+            }
+        }
+    });
+    let ended = end(&mut against(&server, &[TWO, &["--for", "4s", "--pace", "0s"]].concat()));
+    let told = choice(tempfile::tempdir().unwrap().path(), &ended.stdout);
+    assert_eq!(ended.code, 1, "{told}");
+    assert!(told.contains("exit 1: a run hung: the time for all of it was over (--for), in round "), "{told}");
+    assert!(told.contains(": it hung until the time was over in round "), "{told}");
 }

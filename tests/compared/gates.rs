@@ -51,6 +51,8 @@ fn a_gate_that_is_none_of_this_comparison_is_one_line_with_the_cure() {
         ("use-default.service.p95 regressed > 10%", "a comparison has no baseline"),
         ("service.p95 > 100ms", "there is no variant \"service\""),
         ("use-default.servce.p95 > 100ms", "there is no metric"),
+        ("use-default.service.p95 > 100", "service.p95 is a time: give a number and a unit, like 20ms, 2s or 1m"),
+        ("use-default.connections.peak > 3ms", "connections.peak is a count: give a number, like 10"),
     ] {
         for command in ["report", "verify"] {
             let told = mailconn_on(&stored(), command, &["--fail-if", gate]);

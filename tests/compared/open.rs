@@ -21,9 +21,13 @@ fn a_gate_on_a_verdict_that_cannot_be_told_says_that_it_is_passed_over_or_fails(
         (
             "verdict(use-default) != different-better",
             0,
-            "passed: verdict(use-default) cannot be told, so this gate is passed over",
+            "passed: verdict(use-default) is cannot-tell, which decides neither way: this gate is passed over (fails if ",
         ),
-        ("verdict(use-default) = same", 0, "passed: verdict(use-default) cannot be told, so this gate is passed over"),
+        (
+            "verdict(use-default) = same",
+            0,
+            "passed: verdict(use-default) is cannot-tell, which decides neither way: this gate is passed over (fails if ",
+        ),
         ("verdict(use-default) != cannot-tell", 0, "passed: verdict(use-default) is cannot-tell"),
         ("verdict(use-default) = cannot-tell", 3, "FAILED: verdict(use-default) is cannot-tell"),
     ] {
@@ -36,7 +40,7 @@ fn a_gate_on_a_verdict_that_cannot_be_told_says_that_it_is_passed_over_or_fails(
     let required = undecided(json!({"fail_on": [], "gates": gates, "require_decision": true}));
     let told = mailconn_on(&required, "report", &[]);
     for says in [
-        "gate FAILED: verdict(use-default) cannot be told, and --require-decision",
+        "gate FAILED: verdict(use-default) is cannot-tell, and --require-decision is given",
         "gate passed: verdict(use-default) is",
     ] {
         assert!(told.stdout.contains(says), "{}", told.stdout);
@@ -80,6 +84,10 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert_eq!(ended.code, 0, "{text}");
     assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
     assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
+    assert!(!text.contains("there is no difference"), "what cannot be told is not told: {text}");
+    let (_, ended) = told("-n 3 -t 1 --rounds 8 --variant use-main --variant use-default");
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("it did the same as use-main in every round (all operations on one connection)"), "{text}");
     let (_, ended) = told(&format!("{same} --default-for w0"));
     assert!(!ended.stdout.contains("did the same"), "{}", ended.stdout);
 }
@@ -108,24 +116,50 @@ fn the_choice_names_what_is_told_what_fits_and_what_other_servers_allow() {
     let far = "-n 3 --rounds 8 --variant use-main";
     let (choice, _) = told(&format!("{far} -t 12 --rtt 5ms --metric wait.p50 --variant use-default"));
     assert!(
-        choice.starts_with("Choose use-default: ") && choice.ends_with("unless set otherwise: Dovecot 10."),
+        choice.starts_with("Choose use-default: ")
+            && choice.ends_with(
+                "Not every server allows 12 connections, unless set otherwise: Dovecot 10. use-default with -t 10 fits each of \
+                 these; mailconn limits finds how many yours allows."
+            ),
         "{choice}"
     );
     let (choice, _) = told(&format!("{far} -t 4 --sandbox-connections 3 --variant use-default"));
     assert_eq!(
         choice,
-        "Choose use-main for now: it fits, with one connection. Nothing was compared: the server's limit was met, in the \
-         warm-up of use-default. Not use-default: it met the server's limit. This server was seen to refuse the 4th \
-         connection. 3 fit: use-default with -t 3, use-main-or-default with --default-for w0-w1."
+        "Choose use-main for now: it ran without a failure, on one connection. Nothing was compared: the server's limit on \
+         connections was met, in the warm-up of use-default. Not use-default: it met the server's limit on connections in the \
+         warm-up. This server allows 3 connections, by its own words. 3 fit: use-default with -t 3, use-main-or-default with \
+         --default-for w0-w1."
     );
     let (choice, _) = told("-n 3 -t 2 --server sandbox+pop3");
-    assert!(choice.starts_with("Choose use-main for now: it fits, with one connection. "), "{choice}");
+    assert!(choice.starts_with("Choose use-main for now: it ran without a failure, on one connection. "), "{choice}");
     assert!(
-        choice.contains(" use-main-or-default did not run. ") && choice.ends_with(" One fits: use-main."),
+        choice.contains(" use-main-or-default did not run. ")
+            && choice.ends_with(" POP3 gives a maildrop to one connection at a time: use-main fits, or one thread."),
         "{choice}"
     );
+    // What is refused behind the sign-in, or ends another, is no dial that tells how many fit.
+    for limit in ["--sandbox-limit user=2@after", "--sandbox-limit user=2,oldest"] {
+        let (choice, _) = told(&format!("-n 20 --rounds 8 --variant use-main -t 6 {limit} --variant use-default"));
+        assert!(
+            choice.starts_with("Choose use-main for now: it ran without a failure, on one connection. "),
+            "{choice}"
+        );
+        assert!(choice.ends_with(" How many connections this server allows, mailconn limits finds."), "{choice}");
+    }
+    // Sign-ins that run together are counted as MC030 counts them.
+    for limit in ["--sandbox-like courier", "--sandbox-limit address=4@accept"] {
+        let (choice, _) = told(&format!("{far} -t 8 {limit} --variant use-default"));
+        let says = " This server was seen to close the 5th connection without a word, probably for a limit. 4 fit: ";
+        assert!(choice.contains(says), "{limit}: {choice}");
+    }
+    let (choice, _) = told(&format!("{far} -t 8 --sandbox-limit user=5/1m --variant use-default"));
+    assert!(choice.ends_with(" Not use-default: the server throttled it in the warm-up."), "{choice}");
     let (choice, _) = told("-n 3 -t 4 --sandbox-connections 1 --variant use-default --variant two=use-default");
-    assert!(choice.starts_with("No choice: the server's limit was met, in the warm-up of use-default."), "{choice}");
+    assert!(
+        choice.starts_with("No choice: the server's limit on connections was met, in the warm-up of use-default."),
+        "{choice}"
+    );
 }
 
 #[test]

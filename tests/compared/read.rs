@@ -146,6 +146,72 @@ fn changes() -> Vec<Changed> {
             })),
             "rounds: it did not stop for what it says",
         ),
+        (
+            "a variant has another number of threads than its runs",
+            with(|lines| lines[0]["variants"][1]["arguments"] = json!("use-default -t 9")),
+            "rounds: use-default is \"use-default -t 9\", so its threads must be 9: the run's is 3",
+        ),
+        (
+            "a variant has another mode than its runs",
+            with(|lines| lines[0]["variants"][1]["arguments"] = json!("use-main-or-default")),
+            "rounds: use-default is \"use-main-or-default\", so its mode must be use-main-or-default: the run's is use-default",
+        ),
+        (
+            "a variant is farther away than its runs were",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --rtt 20ms")),
+            "rounds: use-main is \"use-main --rtt 20ms\", so its sandbox's rtt must be 20ms: the run's is 10ms",
+        ),
+        (
+            "the runs of one variant were asked for what nobody told that one alone",
+            with(|lines| {
+                let starts = lines.iter_mut().filter(|it| it["event"] == "run-start" && it["variant"] == "use-default");
+                starts.for_each(|it| it["max_connections"] = json!(7));
+            }),
+            "so its max-connections must be that of the others, none: the run's is 7",
+        ),
+        (
+            "it took longer than it was to take",
+            with(|lines| {
+                lines[0]["bound_us"] = json!(1000);
+                let end = last(lines);
+                (end["elapsed_us"], end["at_us"]) = (json!(60_000_000), json!(60_000_000));
+            }),
+            "clock: it was to take no longer than 1ms, and took 60s",
+        ),
+        (
+            "it stopped for the time in a round that was not due",
+            completed(with(|lines| {
+                (lines[0]["rounds"], lines[0]["bound_us"]) = (json!(12), json!(60_000_000));
+                last(lines)["stopped"] = json!({"why": "time", "variant": null, "round": 10});
+            })),
+            "rounds: it did not stop for what it says",
+        ),
+        (
+            "it made more sign-ins than it was to make",
+            with(|lines| lines[0]["most_sign_ins"] = json!(10)),
+            "rounds: it was to make 10 sign-ins at most, and made ",
+        ),
+        (
+            "it stopped for sign-ins that it did not make",
+            completed(with(|lines| {
+                lines[0]["most_sign_ins"] = json!(500);
+                last(lines)["stopped"] = json!({"why": "sign-ins", "variant": "use-main", "round": 8});
+            })),
+            "rounds: it did not stop for what it says",
+        ),
+        (
+            "a gate that failed did not",
+            with(|lines| {
+                let gate = &mut last(lines)["gates"][0];
+                gate["failed"] = json!(!gate["failed"].as_bool().unwrap());
+            }),
+            "run-end: gates[0].failed",
+        ),
+        (
+            "a gate's figure was forged",
+            with(|lines| last(lines)["gates"][0]["value"] = json!(3)),
+            "run-end: gates[0].value",
+        ),
         ("there is no end", with(|lines| drop(lines.pop())), "lines: there is no comparison-end"),
     ]
 }

@@ -40,12 +40,13 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
         (
             include_str!("../golden/limit.ndjson"),
             0,
-            "Not use-default: it met the server's limit. This server was seen to refuse the 4th connection. 3 fit: ",
+            "Not use-default: it met the server's limit on connections in the warm-up. This server allows 3 connections, by its own \
+             words. 3 fit: ",
         ),
         (
             include_str!("../golden/lock-command.ndjson"),
             2,
-            "It opens one connection. Not use-default: replies came from the wrong mailbox.",
+            "It opens one connection. Not use-default: replies came from the wrong mailbox in round 2.",
         ),
         (include_str!("../golden/broken.ndjson"), 2, " Not use-default: "),
     ] {
@@ -53,6 +54,59 @@ fn what_speaks_against_a_variant_is_part_of_the_choice() {
         let first = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         let answer = "Choose use-main: no other can be chosen. It opens one connection. ";
         assert!(first.starts_with(answer) && first.contains(says), "{first}");
+    }
+}
+
+/// A variant that failed itself is no choice, whatever the others met; one that failed in the warm-up alone is, with that said.
+#[test]
+fn what_failed_is_not_chosen() {
+    for (run, variant, round, first, says) in [
+        (
+            include_str!("../golden/limit-rate.ndjson"),
+            "use-main",
+            2,
+            "Choose use-default: ",
+            "Not use-main: the server throttled it in round 2.",
+        ),
+        (
+            include_str!("../golden/wrong-password.ndjson"),
+            "use-main",
+            8,
+            "Choose use-default: ",
+            "Not use-main: its sign-in was refused in round 8.",
+        ),
+        (
+            include_str!("../golden/limit-main.ndjson"),
+            "use-main",
+            8,
+            "Choose use-default: ",
+            "Not use-main: it met the server's limit on connections in round 8.",
+        ),
+        (
+            include_str!("../golden/broken.ndjson"),
+            "use-main",
+            2,
+            "Choose use-default: ",
+            "Not use-main: 3 failures in round 2.",
+        ),
+        (
+            include_str!("../golden/broken.ndjson"),
+            "use-default",
+            0,
+            "Choose use-default: it is ",
+            "use-default had 3 failures in the warm-up.",
+        ),
+        (
+            include_str!("../golden/pop3-locked.ndjson"),
+            "use-default",
+            3,
+            "Choose use-main: no other can be chosen.",
+            "Not use-default: another connection had the maildrop locked in round 3. POP3 gives a maildrop to one connection",
+        ),
+    ] {
+        let told = mailconn_on(&with_run(run, variant, round), "report", &[]).stdout;
+        let told = told.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.starts_with(first) && told.contains(says), "{variant}: {told}");
     }
 }
 
@@ -82,8 +136,9 @@ fn a_limit_in_a_round_leaves_an_answer_for_those_that_fit() {
     assert_eq!(
         first,
         "Choose use-main for now: it fits, with one connection. 3 rounds are too few to tell which of those that fit is \
-         faster. third had 1.00x and opens one connection. Not use-default: it met the server's limit. This server was \
-         seen to refuse the 4th connection. 3 fit: use-default with -t 3, use-main-or-default with --default-for w0-w1."
+         faster. third had 1.00x and opens one connection. Not use-default: it met the server's limit on connections in \
+         round 4. This server allows 3 connections, by its own words. 3 fit: use-default with -t 3, use-main-or-default with \
+         --default-for w0-w1."
     );
 }
 

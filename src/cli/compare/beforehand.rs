@@ -7,7 +7,7 @@ use humantime::format_duration;
 
 use super::{Compared, Way};
 use crate::cli::settings::Server;
-use mailconn::compare::{Budget, rounds_of};
+use mailconn::compare::{Budget, Needs, rounds_of};
 use mailconn::event::{Asked, Executor};
 use mailconn::judge::{Sampled, gated_figure, samples_of};
 
@@ -30,7 +30,7 @@ pub fn ensure_possible(all: &Compared) -> Result<()> {
 fn enough_time(all: &Compared) -> Result<()> {
     let Some(bound) = all.rounds.bound else { return Ok(()) };
     let fewest = *rounds_of(all.ways.len()).start();
-    let rests = Budget::of(fewest, all.rounds.pace, &vec![0; all.ways.len()]).rests;
+    let rests = Budget::of(fewest, all.rounds.pace, &vec![Needs::default(); all.ways.len()]).rests;
     let least = all.ways.iter().map(least_time).sum::<Duration>().saturating_mul(fewest + 1).saturating_add(rests);
     ensure!(
         bound >= least,

@@ -4,6 +4,7 @@ mod beforehand;
 mod told;
 mod variants;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,13 +20,13 @@ use super::stderr;
 use super::teller::Teller;
 use super::work::Work;
 use beforehand::ensure_possible;
-use mailconn::compare::{Budget, Halt, Rounds, Turn, conduct, rounds_of, why_stop};
+use mailconn::compare::{Allowance, Budget, Halt, Needs, Rounds, Turn, conduct, rounds_of, why_stop};
 use mailconn::event::{
     self, Asked, ComparisonEnding, ComparisonStart, Event, Micros, Policy, RunOf, SCHEMA_VERSION, Stopped, Variant,
     WARM_UP, WhyStopped, Within,
 };
 use mailconn::judge::{Comparison, compared_metric, comparison_gate, gated_figures};
-use mailconn::protocol::EhloName;
+use mailconn::protocol::{EhloName, Endpoint, MayDial};
 use mailconn::report::{ComparisonReport, Layout, ProgressKind, Told};
 use mailconn::sandbox::Maildrops;
 use mailconn::workload::{self, Control, Plan};
@@ -46,16 +47,17 @@ pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
     }
     let Compared { start, rounds, ways, terms, reporting, policy, progress, .. } = all.signed_in()?;
     for way in &ways {
-        way.work.room().make(&terms.reach(way))?;
+        way.work.room().make(&terms.reach(way, None))?;
         way.work.letters(way.server.endpoint(), "")?;
     }
     if let Some(way) = ways.first() {
         way.server.warn();
-        if let Server::Real { endpoint, .. } = &way.server {
-            let connections: Vec<usize> = ways.iter().map(|way| way.work.most_connections()).collect();
-            tell_budget(&Budget::of(rounds.rounds, rounds.pace, &connections), endpoint);
-        }
     }
+    let budget = asked_of(&ways, &rounds);
+    if let Some((budget, endpoint)) = &budget {
+        tell_budget(budget, endpoint);
+    }
+    let allowance = budget.as_ref().map(|(budget, _)| Allowance::of(budget.most));
     if let Some(note) = ways.iter().find_map(|way| way.work.note.as_ref()) {
         stderr::complain(note);
     }
@@ -64,12 +66,21 @@ pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
     let course = Course::of(progress, rounds.rounds, ways.len(), rounds.bound);
     let (start, clock) =
         (ComparisonStart { started: event::to_the_microsecond(SystemTime::now()), ..start }, Instant::now());
-    let mut under_way =
-        UnderWay { comparison: Comparison::new(start.clone()), ways, terms, policy, teller, course, unwritten: None };
+    let most_sign_ins = budget.map(|(budget, _)| budget.most);
+    let start = ComparisonStart { most_sign_ins, ..start };
+    let comparison = Comparison::new(start.clone());
+    let mut under_way = UnderWay { comparison, ways, terms, allowance, policy, teller, course, unwritten: None };
     under_way.tell(0, Micros::ZERO, Box::new(start).into());
     let halt = conduct(&rounds, &signals.control, |turn| under_way.run(turn, &signals.control))?;
     let ending = under_way.ending(halt, clock.elapsed().into(), &signals.control);
     under_way.end(ending, &signals)
+}
+
+/// What is asked of a server that is not its own, and where that is.
+fn asked_of(ways: &[Way], rounds: &Rounds) -> Option<(Budget, Endpoint)> {
+    let Server::Real { endpoint, .. } = &ways.first()?.server else { return None };
+    let needs: Vec<Needs> = ways.iter().map(|way| way.work.needs()).collect();
+    Some((Budget::of(rounds.rounds, rounds.pace, &needs), endpoint.clone()))
 }
 
 /// What is compared, resolved.
@@ -101,7 +112,7 @@ struct Terms {
 
 impl Terms {
     /// How that variant reaches its server in its next run.
-    fn reach(&self, way: &Way) -> Reach {
+    fn reach(&self, way: &Way, may_dial: Option<MayDial>) -> Reach {
         Reach {
             server: way.server.again(),
             ehlo: self.ehlo.clone(),
@@ -109,6 +120,7 @@ impl Terms {
             operation_timeout: self.args.timeout,
             wait_timeout: way.work.wait_timeout,
             max_connections: way.work.max_connections,
+            may_dial,
             transcripts: self.transcripts.clone(),
             maildrops: Maildrops::Locked,
         }
@@ -178,6 +190,7 @@ impl Compared {
             noise: args.noise,
             pace_us: pace.into(),
             bound_us: args.bound.map(Micros::from),
+            most_sign_ins: None,
             variants,
         };
         let (start, policy) = anonymous(start, policy, &anonymize)?;
@@ -227,6 +240,8 @@ struct UnderWay {
     comparison: Comparison,
     ways: Vec<Way>,
     terms: Terms,
+    /// The dials that are left to it, where they are counted.
+    allowance: Option<Arc<Allowance>>,
     policy: Policy,
     teller: Teller,
     course: Course,
@@ -243,7 +258,11 @@ impl UnderWay {
         }
         let plan = Plan { seed: turn.seed, ..way.work.plan.clone() };
         let control = Control::of_the_next(all);
-        let (harness, connector) = way.work.set_up(self.terms.reach(way))?;
+        let may_dial = self.allowance.clone().map(|allowance| -> MayDial {
+            allowance.is_for(&control);
+            Arc::new(move || allowance.take())
+        });
+        let (harness, connector) = way.work.set_up(self.terms.reach(way, may_dial))?;
         let run = RunOf { variant: &way.name, round: turn.round };
         let meanwhile = self.course.begins(turn, &way.name, plan.operations(), &control);
         let (within, policy) = (Within { run: Some(run), ..Within::default() }, self.policy.of_a_run());

@@ -15,7 +15,7 @@ use mailconn::workload::Control;
 
 /// Says what the server is asked for.
 pub fn tell_budget(budget: &Budget, endpoint: &Endpoint) {
-    let Budget { runs, sign_ins, connections, rests } = *budget;
+    let Budget { runs, sign_ins, most, connections, rests } = *budget;
     let (dials, whose) =
         if endpoint.signs_in() { ("sign-ins", "of this account") } else { ("dials", "at this address") };
     let rests = match rests {
@@ -23,8 +23,8 @@ pub fn tell_budget(budget: &Budget, endpoint: &Endpoint) {
         rests => format!(", {} of rests", format_duration(Duration::from_secs(rests.as_secs()))),
     };
     stderr::complain(&format!(
-        "{endpoint}: {runs} runs, at most {sign_ins} {dials}, {connections} connections at once{rests}; until it ends, other \
-         clients {whose} may be refused"
+        "{endpoint}: {runs} runs, {sign_ins} {dials}, {connections} connections at once{rests}; sessions that break make it \
+         {most} {dials} at most, then it stops; until it ends, other clients {whose} may be refused"
     ));
 }
 

@@ -31,7 +31,7 @@ enum Condition {
 pub fn is_of_a_comparison(text: &str) -> bool {
     let mut behind = text.match_indices('.').map(|(dot, _)| &text[dot + 1..]);
     [VERDICT, RATIO].iter().any(|form| text.trim_start().starts_with(form))
-        || (Gate::parse(text).is_err() && behind.any(|rest| Gate::parse(rest).is_ok()))
+        || (!Gate::names_a_metric(text) && behind.any(Gate::names_a_metric))
 }
 
 /// Reads a gate of a comparison of those variants.
@@ -181,11 +181,12 @@ impl Comparison {
                 let condition = of_form(VERDICT, text).map_or("", |(_, condition)| condition);
                 let is_open = verdict.decision == Decision::CannotTell && !among.contains(&Decision::CannotTell);
                 let (failed, so) = match (is_open, policy.require_decision) {
-                    (false, _) => (among.contains(&verdict.decision) == is, format!("is {}", verdict.decision.name())),
-                    (true, false) => (false, "cannot be told, so this gate is passed over".to_owned()),
-                    (true, true) => (true, "cannot be told, and --require-decision is given".to_owned()),
+                    (false, _) => (among.contains(&verdict.decision) == is, ""),
+                    (true, false) => (false, ", which decides neither way: this gate is passed over"),
+                    (true, true) => (true, ", and --require-decision is given"),
                 };
-                gated(text, None, "", failed, format!("verdict({name}) {so} (fails if {condition})"))
+                let decision = verdict.decision.name();
+                gated(text, None, "", failed, format!("verdict({name}) is {decision}{so} (fails if {condition})"))
             }
             Ok(Condition::Ratio { variant, is, bound }) => {
                 let name = &self.start.variants[variant].name;

@@ -1,14 +1,17 @@
 //! What a comparison comes to. Each run is judged by a judge of its own; what is kept of it does not grow with its operations.
 
+mod blame;
 mod gates;
 mod order;
 mod run;
 mod told;
+mod trouble;
 
 pub use gates::{comparison_gate, gated_figure, gated_figures, is_of_a_comparison};
 pub use order::{order, seed_of};
 pub use run::{ComparedRun, RunFigures};
 pub use told::{Counted, VariantFigures};
+pub use trouble::Trouble;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +19,7 @@ use serde_json::Number;
 
 use super::gates::{Figure, NoGate, rows_of};
 use super::metrics::{Reading, Unit, Worse};
-use super::{Judge, Verdict, conclusion};
+use super::{Conclusion, Judge, Verdict, conclusion};
 use crate::event::{
     ComparisonEnd, ComparisonEnding, ComparisonStart, ComparisonVerdict, Decision, Gated, Policy, RunOf, WARM_UP,
 };
@@ -157,6 +160,8 @@ impl Comparison {
         let is_empty = verdicts.iter().all(|it| it.rounds == 0);
         // How a run ends that the bound or a signal ends, the comparison says itself.
         let codes = self.runs.iter().filter(|run| !run.was_interrupted).map(|run| run.exit_code);
+        let hung = self.hung_at_the_end().then_some(Conclusion::Failed.exit_code());
+        let codes = codes.chain(hung);
         let ComparisonEnding { elapsed, interrupted, stopped } = ending.clone();
         ComparisonEnd {
             elapsed_us: elapsed,
@@ -225,6 +230,15 @@ impl Comparison {
         let are_alike = |round: &u32| on_one(one, *round).is_some_and(|it| Some(it) == on_one(other, *round));
         let asked = |variant: usize| behind_the_mode(&self.start.variants[variant].arguments);
         asked(one) == asked(other) && !rounds.is_empty() && rounds.iter().all(are_alike)
+    }
+
+    /// Whether main was that one connection, of both.
+    #[must_use]
+    pub fn was_all_on_main(&self, variant: &str, rounds: &[u32]) -> bool {
+        let those = [self.place(variant), self.reference()];
+        let opened =
+            |variant: usize, round: u32| self.run(variant, round).is_some_and(|it| it.figures.connections.main_opened);
+        rounds.iter().all(|round| those.iter().all(|it| it.is_some_and(|variant| opened(variant, *round))))
     }
 
     /// How many times the reference's figure the variant's is in that round; no number where one of them has none, or where

@@ -1,19 +1,20 @@
 //! What is kept of a run of a comparison: as much of one that took an hour as of one that took a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::event::{Connections, Counts, Executor, Micros, RunOf, SessionClosed, SessionRefused, Severity};
+use super::trouble::Trouble;
+use crate::allocator::Mode;
+use crate::event::{Connections, Counts, Executor, Micros, RunOf, SessionClosed, Severity};
 use crate::figures::{Spread, Summary};
 use crate::judge::findings::OTHER_MAILBOX;
 use crate::judge::is_limit;
 use crate::judge::metrics::Reading;
-use crate::judge::refusals::lines;
-use crate::judge::{Judge, Verdict, stated_limit};
-use crate::protocol::FailureKind;
+use crate::judge::{Allowed, Judge, Verdict, stated_limit};
+use crate::protocol::{FailureKind, Stage};
 
 /// A run of a comparison.
 #[derive(Clone, Debug)]
@@ -37,10 +38,20 @@ pub struct ComparedRun {
     pub(super) is_on_the_sandbox: bool,
     /// How far away it was, as a round trip.
     pub(super) rtt: Option<Micros>,
+    /// From its start to the close of its last connection.
+    pub(super) elapsed: Micros,
+    /// The mode that it began in.
+    pub mode: Mode,
     /// A limit of the server was met.
     limited: bool,
-    /// One on connections at once.
-    refused_more: bool,
+    /// What that is, where it is one on connections at once.
+    pub(super) allowed: Option<Allowed>,
+    /// Dials, those that failed too.
+    pub(in crate::judge) dials: u64,
+    /// How many connections it was to have at once, as far as it asked for them.
+    pub(super) wanted: usize,
+    /// The worst that it met.
+    trouble: Option<Trouble>,
     /// Its operations were done by threads, without tasks.
     pub(super) is_on_threads: bool,
     /// A signal ended it.
@@ -74,19 +85,19 @@ pub struct RunFigures {
     pub wrong_mailboxes: u64,
     /// How often each finding was made.
     pub findings: BTreeMap<String, u64>,
-    /// Which connection the server refused, where most were open: the 11th, where ten were.
+    /// Which connection the server refused, where most were open: the 11th, where it gave ten at once (MC030).
     pub refused_at: Option<usize>,
+    /// How many connections the server allows, by its own words, where it refused one.
+    pub stated_limit: Option<usize>,
 }
 
 impl RunFigures {
-    fn of(summary: &Summary, verdict: &Verdict) -> Self {
+    fn of(summary: &Summary, verdict: &Verdict, allowed: Option<Allowed>) -> Self {
         let bytes = |of: fn(&SessionClosed) -> u64| -> u64 {
             summary.sessions.iter().filter_map(|row| row.closed.as_ref()).map(of).sum()
         };
         let findings: BTreeMap<String, u64> =
             verdict.findings.iter().map(|finding| (finding.id.clone(), finding.count.max(1))).collect();
-        let refused = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
-        let by_limit = refused.filter(|refused| refused.failure.kind == FailureKind::LimitConnections);
         Self {
             operations: summary.operations,
             operations_per_second: summary.rate(),
@@ -100,14 +111,22 @@ impl RunFigures {
             failures: summary.failures_by_kind.values().sum(),
             wrong_mailboxes: findings.get(OTHER_MAILBOX).copied().unwrap_or_default(),
             findings,
-            refused_at: by_limit.map(|refused| allowed(refused) + 1).max(),
+            refused_at: allowed.and_then(|it| it.ours).map(|ours| ours.saturating_add(1)),
+            stated_limit: allowed.and_then(|it| it.stated),
         }
     }
 }
 
-/// How many the server allows: as many as it says, else as many as were open.
-fn allowed(refused: &SessionRefused) -> usize {
-    lines(&refused.failure).find_map(stated_limit).map_or(refused.open, |stated| stated as usize)
+/// What the run shows of a limit on connections. Where the server lets one more in and refuses what comes behind the sign-in, or
+/// ends another for it, no refused dial tells how many fit; its words may.
+fn allowed(judge: &Judge, summary: &Summary) -> Option<Allowed> {
+    let mut behind = summary.failures.iter().filter(|row| {
+        row.kind == FailureKind::LimitConnections && matches!(row.stage, Stage::Operation | Stage::Logout)
+    });
+    let Some(first) = behind.next() else { return judge.allowed() };
+    let lines = [first].into_iter().chain(behind).flat_map(|row| row.server_line.iter().chain(&row.further_lines));
+    let stated = lines.filter_map(|line| usize::try_from(stated_limit(line)?).ok()).min();
+    Some(Allowed { stated, ..Allowed::default() })
 }
 
 impl ComparedRun {
@@ -132,10 +151,10 @@ impl ComparedRun {
         self.was_interrupted
     }
 
-    /// Whether the server refused it one more connection beside those that were open: no rate, which all runs share.
+    /// The worst that it met; none where all went well, or where it was cut.
     #[must_use]
-    pub const fn is_refused_more(&self) -> bool {
-        self.refused_more
+    pub const fn trouble(&self) -> Option<Trouble> {
+        self.trouble
     }
 
     pub(super) fn of(
@@ -150,6 +169,9 @@ impl ComparedRun {
         let because = || verdict.because.clone().unwrap_or_else(|| verdict.conclusion.sentence().to_owned());
         let start = judge.known().start();
         let sandbox = start.and_then(|start| start.sandbox.as_ref());
+        let allowed = allowed(judge, summary);
+        let refused = summary.sessions.iter().filter_map(|row| row.dial.as_ref().err());
+        let refused: BTreeSet<_> = refused.map(|refused| refused.connection).collect();
         Self {
             variant,
             is_on_the_sandbox: sandbox.is_some(),
@@ -158,10 +180,15 @@ impl ComparedRun {
             run_id: start.map(|start| start.run_id.clone()).unwrap_or_default(),
             exit_code,
             because: (exit_code != 0).then(because),
-            figures: RunFigures { cpu_us: ending.cpu, ..RunFigures::of(summary, verdict) },
+            elapsed: ending.elapsed,
+            mode: start.map_or(Mode::UseMain, |start| start.mode),
+            figures: RunFigures { cpu_us: ending.cpu, ..RunFigures::of(summary, verdict, allowed) },
             compared,
             gated,
-            refused_more: summary.failures_by_kind.contains_key(&FailureKind::LimitConnections),
+            allowed,
+            dials: summary.connections.opened.saturating_add(summary.refused) as u64,
+            wanted: summary.connections.peak.saturating_add(refused.len()),
+            trouble: Trouble::of(summary, verdict),
             limited: verdict.findings.iter().any(|finding| finding.severity == Severity::Limit)
                 || summary.failures_by_kind.keys().any(|kind| is_limit(*kind)),
             is_on_threads: start.is_some_and(|start| start.executor == Executor::Threads),

@@ -166,10 +166,4 @@ impl Comparison {
     pub fn is_on_the_sandbox(&self) -> bool {
         self.runs.iter().any(|run| run.is_on_the_sandbox)
     }
-
-    /// The connection that the server refused, where most were open: the 11th, where ten were open.
-    #[must_use]
-    pub fn refused_at(&self) -> Option<usize> {
-        self.runs.iter().filter_map(|run| run.figures.refused_at).max()
-    }
 }

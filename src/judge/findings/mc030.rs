@@ -5,7 +5,7 @@ use std::mem;
 
 use crate::event::{Event, Micros, SessionRefused, Severity, What};
 use crate::figures::Refused;
-use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::finding::{Allowed, Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::{Limit, named};
 use crate::judge::stated_limit;
 use crate::ledger::{Analysis, Ledger};
@@ -167,6 +167,20 @@ impl Detector for Detects {
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
         self.found()
     }
+
+    fn allowed(&self) -> Option<Allowed> {
+        let all = self.all();
+        let stated = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let ours = match (stated, all.at_most) {
+            // Others hold the rest.
+            (Some(stated), most) if most.saturating_add(all.dialling) < stated => Some(most),
+            (Some(stated), _) => Some(stated),
+            (None, 0) if all.dialling > 0 || self.refused.evidence.is_empty() => None,
+            (None, most) => Some(most),
+        };
+        let is_guessed = self.refused.evidence.is_empty();
+        (!all.evidence.is_empty()).then_some(Allowed { ours, stated, is_guessed })
+    }
 }
 
 /// Five dials were refused while three of ours were open.
@@ -178,10 +192,15 @@ fn example() -> String {
 }
 
 impl Detects {
-    fn found(&self) -> Option<Found> {
-        let wordless = self.wordless();
+    /// All that were refused, with words and without.
+    fn all(&self) -> Dials {
         let mut all = self.refused.clone();
-        all.join(&wordless);
+        all.join(&self.wordless());
+        all
+    }
+
+    fn found(&self) -> Option<Found> {
+        let (all, wordless) = (self.all(), self.wordless());
         all.evidence.says(|| {
             let ours = ours(&all, &self.refused);
             let cure = cure(&all, &self.refused, self.limit);
@@ -255,6 +274,11 @@ fn cure(all: &Dials, refused: &Dials, limit: Option<u64>) -> String {
                  at {limit} connections together with these (fewer threads, or use-main), or raise the server's limit"
             )
         }
+        (Some(limit), most) if limit > (most as u64).saturating_add(all.dialling as u64) => format!(
+            "it names {limit} as its limit, and held at least {} for other clients, or for sessions that had just ended: stay at \
+             {limit} connections together with these (fewer threads, or use-main), or raise the server's limit",
+            limit - most as u64 - all.dialling as u64
+        ),
         (Some(limit), _) => format!("it names {limit} as its limit; {}", stay(limit)),
         (None, 0) if refused.evidence.is_empty() => {
             "use fewer connections at a time, or keep them for longer, or raise the server's limit".to_owned()

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Severity};
 use crate::figures::Refused;
-use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
+use crate::judge::finding::{Allowed, Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::{Limit, named};
 use crate::ledger::{Analysis, Ledger};
 
@@ -44,6 +44,10 @@ impl Detector for Detects {
 
     fn finding(&self, _: &Proven<'_>) -> Option<Found> {
         self.evidence.says(|| sentence(self.open))
+    }
+
+    fn allowed(&self) -> Option<Allowed> {
+        (!self.evidence.is_empty()).then_some(Allowed { ours: Some(self.open), ..Allowed::default() })
     }
 }
 

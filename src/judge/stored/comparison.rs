@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::arguments::{SHARED, named};
 use super::{Passing, StoredRun};
 use crate::event::{
     Ahead, ComparisonEnd, ComparisonStart, Event, Line, Micros, NewPolicy, Policy, RunOf, RunStart, SCHEMA_VERSION,
     Stopped, Unreadable, WARM_UP, What, WhyStopped, Within,
 };
 use crate::judge::integrity::{Checks, Lines, Rule, Whose};
-use crate::judge::settings::{Setting, Weight, differences, settings_of};
+use crate::judge::settings::{Setting, Weight, differences, settings_of, value_of};
 use crate::judge::{Comparison, compared_metric, gated_figures, order, seed_of};
+
+/// How long after its time a comparison may end: a run that is cut signs out, and what it told is written.
+const GRACE: Micros = Micros(15_000_000);
 
 /// A comparison, seen to its end.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ struct Seen {
     variants: BTreeSet<String>,
     /// What each variant was asked for in its first run.
     settings: BTreeMap<String, Vec<Setting>>,
+    /// What variants were asked for that say nothing of it: the same of all.
+    shared: BTreeMap<&'static str, Option<String>>,
     /// What each run was judged by, if all were by the same.
     policy: Option<Policy>,
     policies: bool,
@@ -249,6 +255,24 @@ impl StoredComparison {
             format!("by seed {} it is {turn}'s turn in round {round}, it is of {variant}", all.seed)
         });
         let settings = settings_of(start);
+        let arguments = all.variants.iter().find(|it| it.name == variant).map_or("", |it| &it.arguments);
+        let named = named(arguments);
+        for (what, due) in &named {
+            let is = value_of(&settings, what).unwrap_or("none");
+            checks.check(Rule::Rounds, line, is == due, || {
+                format!("{variant} is {arguments:?}, so its {what} must be {due}: the run's is {is}")
+            });
+        }
+        for what in SHARED.into_iter().filter(|what| known && named.iter().all(|(named, _)| named != what)) {
+            let is = value_of(&settings, what).map(str::to_owned);
+            let due = seen.shared.entry(what).or_insert_with(|| is.clone());
+            checks.check(Rule::Rounds, line, is == *due, || {
+                let [is, due] = [&is, &*due].map(|it| it.as_deref().unwrap_or("none"));
+                format!(
+                    "{variant} is {arguments:?}, so its {what} must be that of the others, {due}: the run's is {is}"
+                )
+            });
+        }
         let of_variant = seen.settings.entry(variant.to_owned()).or_insert_with(|| settings.clone());
         let differs = differences(of_variant, &settings);
         let differs = differs.iter().find(|it| it.weight != Weight::Shown);
@@ -311,6 +335,15 @@ impl StoredComparison {
         checks.check(Rule::Clock, line, took.0.saturating_add(rested.0) <= end.elapsed_us.0, || {
             format!("its runs took {took} together, and the rests between them {rested}; all of it {}", end.elapsed_us)
         });
+        let in_time = start.bound_us.is_none_or(|bound| end.elapsed_us.0 <= bound.0.saturating_add(GRACE.0));
+        checks.check(Rule::Clock, line, in_time, || {
+            let bound = start.bound_us.unwrap_or_default();
+            format!("it was to take no longer than {bound}, and took {}", end.elapsed_us)
+        });
+        let sign_ins = self.comparison.runs().iter().map(|run| run.figures.sign_ins).fold(0, u64::saturating_add);
+        checks.check(Rule::Rounds, line, start.most_sign_ins.is_none_or(|most| sign_ins <= most), || {
+            format!("it was to make {} sign-ins at most, and made {sign_ins}", start.most_sign_ins.unwrap_or_default())
+        });
         let by_gates = gated_figures(&end.judged_by.gates, &start.variants) == start.figures;
         checks.check(Rule::Header, line, by_gates || self.is_policy_partial, || {
             "the comparison began to be read for other figures than its gates are about".to_owned()
@@ -340,16 +373,38 @@ impl StoredComparison {
         let last = self.comparison.runs().last();
         let of = stopped.variant.as_ref().map(|name| start.variants.iter().position(|it| it.name == *name));
         let its = last.filter(|run| of == Some(Some(run.variant)) && run.round == stopped.round);
-        let not_behind = self.seen.round.is_none_or(|round| round <= stopped.round);
-        let named = of.is_none() || its.is_some();
-        not_behind
-            && match stopped.why {
-                WhyStopped::Time => named && start.bound_us.is_some(),
-                WhyStopped::Signal => named && end.interrupted.is_some(),
-                WhyStopped::Limit => its.is_some_and(|run| run.is_limited()),
-                WhyStopped::SignIn => its.is_some_and(|run| run.exit_code == 5),
-                // What could not even begin has no run.
-                WhyStopped::Failed => of.is_some() && its.is_none_or(|run| run.exit_code != 0),
+        let is_over = |bound: Micros| end.elapsed_us >= bound;
+        // Between two runs it is in the round whose next run was due.
+        let between = of.is_none() && stopped.round == self.due_round();
+        match stopped.why {
+            WhyStopped::Time => start
+                .bound_us
+                .is_some_and(|bound| between || (its.is_some_and(|it| it.is_interrupted()) && is_over(bound))),
+            WhyStopped::Signal => (between || its.is_some()) && end.interrupted.is_some(),
+            WhyStopped::SignIns => {
+                let dials = self.comparison.runs().iter().map(|run| run.dials).fold(0, u64::saturating_add);
+                // A token that is renewed takes two.
+                let spent = |most: u64| dials.saturating_mul(2) >= most;
+                its.is_some_and(|run| run.is_interrupted()) && start.most_sign_ins.is_some_and(spent)
             }
+            WhyStopped::Limit => its.is_some_and(|run| run.is_limited()),
+            WhyStopped::SignIn => its.is_some_and(|run| run.exit_code == 5),
+            // What could not even begin has no run.
+            WhyStopped::Failed => match its {
+                Some(run) => {
+                    run.exit_code != 0 || run.figures.operations.ok == 0 || run.figures.connections.still_open > 0
+                }
+                None => of.is_some() && stopped.round == self.due_round(),
+            },
+        }
+    }
+
+    /// The round of the run that would have been next.
+    fn due_round(&self) -> u32 {
+        match self.seen.round {
+            None => WARM_UP,
+            Some(round) if self.seen.variants.len() == self.start().variants.len() => round.saturating_add(1),
+            Some(round) => round,
+        }
     }
 }

@@ -43,6 +43,8 @@ pub(in crate::report) struct Document<'a> {
     pace_us: Micros,
     /// The time for all of it; null without a bound.
     bound_us: Option<Micros>,
+    /// The most sign-ins that it may make; null on the sandbox.
+    most_sign_ins: Option<u64>,
     /// Rounds that were asked for, without the one that warms up.
     rounds: u32,
     /// The numbers of those that the verdicts are of.
@@ -125,6 +127,7 @@ pub(super) fn document(report: &ComparisonReport) -> Document<'_> {
         seed: start.seed,
         pace_us: start.pace_us,
         bound_us: start.bound_us,
+        most_sign_ins: start.most_sign_ins,
         rounds: start.rounds,
         elapsed_us: end.elapsed_us,
         interrupted: end.interrupted,

@@ -65,7 +65,7 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
     let variants = report.comparison.start().variants.iter().filter(|it| it.name != it.arguments);
     let mut lines: Vec<String> =
         variants.map(|it| format!("{}: {}", printable(&it.name), printable(&it.arguments))).collect();
-    lines.extend(report.end.stopped.as_ref().map(|stopped| format!("stopped early: {}", why_stopped(stopped))));
+    lines.extend(report.end.stopped.as_ref().map(|stopped| format!("stopped early: {}", why_stopped(&report.comparison, stopped))));
     if report.comparison.is_on_loopback() {
         lines.push(
             "the sandbox is on this machine, where a connection costs nearly nothing: --rtt 80ms shows what a server so far \
