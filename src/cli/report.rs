@@ -38,6 +38,9 @@ pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
     );
     for written in destinations::files(&args.output) {
         no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(written))?;
+        if written.as_os_str() == "-" {
+            continue;
+        }
         let same = identity(written).and_then(|it| args.files.iter().find(|file| identity(file) == Some(it)));
         if let Some(same) = same {
             bail!("-o would replace {}, which is to be told; name another file", same.display());

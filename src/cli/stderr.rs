@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use mailconn::report::push_visible;
+
 /// Said where certificates are not verified.
 pub(super) const UNVERIFIED: &str = "WARNING: certificates are not verified (--insecure): anyone may be the server";
 
@@ -14,12 +16,7 @@ pub(super) fn complain(line: &str) {
 /// Text for a terminal: control characters, and those that turn the direction of writing, are shown and not obeyed.
 pub(super) fn escaped(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => clean.push(character),
-            other => clean.extend(other.escape_debug()),
-        }
-    }
+    text.chars().for_each(|character| push_visible(&mut clean, character));
     clean
 }
 

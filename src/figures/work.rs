@@ -40,6 +40,20 @@ pub struct WorkerRow {
     pub stopped: Option<Failure>,
 }
 
+impl WorkerRow {
+    /// Whether an operation of it waited for its connection, however short.
+    #[must_use]
+    pub fn has_waited(&self) -> bool {
+        self.operations.issued > 0 || !self.wait.max.is_zero()
+    }
+
+    /// Whether a connection carried one of its operations.
+    #[must_use]
+    pub fn was_served(&self) -> bool {
+        !self.service.max.is_zero()
+    }
+}
+
 #[derive(Serialize, JsonSchema)]
 struct ConnectionsAndKinds<'a> {
     /// The connections that they ran on.

@@ -396,19 +396,31 @@ pub fn comes_about_at(kind: FailureKind, stage: Stage) -> bool {
     }
 }
 
-/// Whether a word in small letters is one of those that refusals are known by.
-pub(super) fn speaks_of(word: &str) -> bool {
-    static WORDS: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {
-        let rows = table::TABLE.iter().flat_map(|row| phrases(&row.says));
-        let lists = [table::NAMES_FOLLOW, table::LOCKS, table::SAYS_NOTHING];
-        let lists = lists.into_iter().chain(table::REMARKS.iter().copied());
-        let phrases = rows.chain(lists.flatten().copied());
-        let words = phrases.flat_map(|phrase| phrase.split(' ')).filter(|word| *word != "*");
-        let (open, whole): (Vec<&str>, Vec<&str>) = words.partition(|word| word.ends_with('*'));
-        (whole.into_iter().map(singular).collect(), open.into_iter().map(|word| word.trim_end_matches('*')).collect())
-    });
-    let (whole, open) = &*WORDS;
-    whole.contains(singular(word)) || open.iter().any(|begin| word.starts_with(begin))
+/// The words that refusals are known by: whole ones, and beginnings.
+static KNOWN_BY: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {
+    let rows = table::TABLE.iter().flat_map(|row| phrases(&row.says));
+    let lists = [table::NAMES_FOLLOW, table::LOCKS, table::SAYS_NOTHING];
+    let lists = lists.into_iter().chain(table::REMARKS.iter().copied());
+    let phrases = rows.chain(lists.flatten().copied());
+    let words = phrases.flat_map(|phrase| phrase.split(' ')).filter(|word| *word != "*");
+    let (open, whole): (Vec<&str>, Vec<&str>) = words.partition(|word| word.ends_with('*'));
+    (whole.into_iter().map(singular).collect(), open.into_iter().map(|word| word.trim_end_matches('*')).collect())
+});
+
+/// Whether a word in small letters is, or begins as, one of those that refusals are known by.
+fn speaks_of(word: &str) -> bool {
+    is_known_by(word, |_| true)
+}
+
+/// The same of a whole word: one that goes on otherwise than English words do may be a name or a secret.
+pub(super) fn is_of_refusals(word: &str) -> bool {
+    const ENDINGS: [&str; 9] = ["", "e", "s", "d", "ed", "es", "ing", "ly", "ure"];
+    is_known_by(word, |ending| ENDINGS.contains(&ending))
+}
+
+fn is_known_by(word: &str, ends: impl Fn(&str) -> bool) -> bool {
+    let (whole, open) = &*KNOWN_BY;
+    whole.contains(singular(word)) || open.iter().filter_map(|begin| word.strip_prefix(begin)).any(ends)
 }
 
 /// The words that a row of the table looks for, or codes.

@@ -232,7 +232,8 @@ impl<'account> Opening<'account> {
     fn was_closed(&self, failure: &Failure) -> bool {
         use FailureKind::{Closed, ConnectReset, TlsHandshake};
         let is_close = match (failure.kind, failure.stage) {
-            (ConnectReset, Stage::Connect) | (Closed, Stage::Tls) => true,
+            // Reset when it was just connected, the socket has lost its peer.
+            (ConnectReset | Closed, Stage::Connect) | (Closed, Stage::Tls) => true,
             (Closed, Stage::Greeting) => self.phases.greeting.is_none(),
             (TlsHandshake, Stage::Tls) => self.cut_off,
             _ => false,

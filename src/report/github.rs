@@ -1,10 +1,10 @@
 //! GitHub's annotations: a workflow command a line, for what failed and what was found.
 //!
-//! GitHub shows ten annotations of each level for a step. The first is the exit code; the last says how many more there are.
+//! GitHub shows ten annotations of each level for a step. The first are the exit codes; the last says how many more there are.
 
 use std::io::{self, Write};
 
-use super::cases::{How, suites};
+use super::cases::{How, OUTCOME, suites};
 use super::format::{Form, Render, Spec};
 use super::model::Report;
 use super::words::printable;
@@ -35,7 +35,7 @@ impl Render for Github {
             }
             if of_level.len() > room {
                 let more = format!("{} more: the report has them all", of_level.len() - room);
-                Annotation { level, title: "mailconn".to_owned(), message: more }.write(out)?;
+                Annotation { level, is_outcome: false, title: "mailconn".to_owned(), message: more }.write(out)?;
             }
         }
         Ok(())
@@ -51,15 +51,16 @@ enum Level {
 
 struct Annotation {
     level: Level,
+    /// Whether it is what a suite came to.
+    is_outcome: bool,
     title: String,
     message: String,
 }
 
-/// The outcome of each suite first, then its other cases in their order.
+/// What each suite came to, then its other cases in their order.
 fn annotations(report: &Report) -> Vec<Annotation> {
     let mut all = Vec::new();
     for (suite, told) in suites(report).zip(&report.told) {
-        let from = all.len();
         for case in suite.cases {
             let (level, message, more) = match case.how {
                 How::Held(_) | How::Skipped(_) => continue,
@@ -73,13 +74,19 @@ fn annotations(report: &Report) -> Vec<Annotation> {
             // A case promises that there is no such finding.
             let name = case.name.strip_prefix("no ").unwrap_or(&case.name);
             let title = format!("{}: {name}", suite.name);
-            all.push(Annotation { level, title, message: lines.join("\n") });
+            let is_outcome = case.name == OUTCOME;
+            all.push(Annotation { level, is_outcome, title, message: lines.join("\n") });
         }
-        // The exit code is a suite's last case.
-        all[from..].rotate_right(usize::from(told.exit_code() != Some(0)));
         let undecided = told.undecided().into_iter().map(|said| printable(&said));
-        all.extend(undecided.map(|message| Annotation { level: Level::Warning, title: suite.name.clone(), message }));
+        let title = || suite.name.clone();
+        all.extend(undecided.map(|message| Annotation {
+            level: Level::Warning,
+            is_outcome: false,
+            title: title(),
+            message,
+        }));
     }
+    all.sort_by_key(|it| !it.is_outcome);
     all
 }
 

@@ -25,10 +25,13 @@ struct Markdown;
 
 impl Render for Markdown {
     fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
-        let parts = report.told.iter().flat_map(|told| match told {
-            Told::Run(run) => run::parts(run),
-            Told::Scenario(scenario) => scenario::parts(scenario),
-            Told::Comparison(comparison) => comparison::parts(comparison),
+        let parts = report.told.iter().flat_map(|told| {
+            let parts = match told {
+                Told::Run(run) => run::parts(run),
+                Told::Scenario(scenario) => scenario::parts(scenario),
+                Told::Comparison(comparison) => comparison::parts(comparison),
+            };
+            if told.exit_code() == Some(0) { parts } else { parts::failed(parts) }
         });
         out.write_all(parts::bounded(parts.collect()).as_bytes())
     }

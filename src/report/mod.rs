@@ -41,6 +41,7 @@ pub use schema::{
 };
 pub use table::table;
 pub use verification::{verification_json, verification_text};
+pub use words::push_visible;
 pub(crate) use words::{conclusion, day, many, origin, printable, span};
 
 macro_rules! formats {

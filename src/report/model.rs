@@ -67,7 +67,11 @@ impl RunReport {
         let passed: Vec<&str> = passed.map(|finding| &*finding.id).collect();
         match self.verdict.conclusion {
             Conclusion::Held if !passed.is_empty() && self.verdict.probed.is_none() => {
-                format!("nothing failed; {} fails no run with this --fail-on", passed.join(", "))
+                format!(
+                    "nothing failed; {} fail{} no run with this --fail-on",
+                    passed.join(", "),
+                    if passed.len() == 1 { "s" } else { "" }
+                )
             }
             _ => concluded(&self.verdict),
         }

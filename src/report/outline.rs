@@ -52,7 +52,18 @@ impl Outline {
         match (worst, report.exit_code()) {
             (_, None) => Self::new(Sign::Look, CUT),
             (Some(worst), _) if !matches!(verdict.conclusion, Conclusion::SignInRefused | Conclusion::NotConnected) => {
-                Self::new(Sign::of_severity(worst.severity), &headline(worst))
+                let sign = if by_exit == Sign::Wrong { by_exit } else { Sign::of_severity(worst.severity) };
+                // What failed comes before a remark on how.
+                let failed = report.summary.operations.failed;
+                let all = report.summary.operations.issued;
+                let found = headline(worst);
+                match Sign::of_severity(worst.severity) {
+                    Sign::Look if failed > 0 => {
+                        let failed = format!("{} of {} failed", count(failed), many(all, "operation"));
+                        Self::new(sign, &format!("{failed}: {found}"))
+                    }
+                    _ => Self::new(sign, &found),
+                }
             }
             (None, Some(0)) if matches!(verdict.conclusion, Conclusion::Held) => {
                 let operations = many(report.summary.operations.ok, "operation");
@@ -117,7 +128,7 @@ pub(super) fn figures(report: &RunReport) -> Vec<(&'static str, String, String)>
         ("rules held", of(proof.rules.held, proof.rules.checked), "operations".to_owned()),
     ];
     if let Some(rate) = summary.rate() {
-        rows.insert(2, ("per second", per_second(rate), format!("in {}", span(report.ending.elapsed))));
+        rows.insert(2, ("per second", per_second(rate), format!("first to last: {}", span(summary.worked))));
     }
     if proof.witness.available {
         rows.push((

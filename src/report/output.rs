@@ -1,7 +1,7 @@
 //! The destination of a report: stdout, or a file that is either whole or absent.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub enum Output {
     Stderr,
     /// To this file. A device, a named pipe or `/dev/stdout` is written to, never replaced.
     File(PathBuf),
-    /// To the end of this file, which is created if it is missing.
+    /// To the end of this file, on a line of its own. It is created if it is missing.
     EndOf(PathBuf),
 }
 
@@ -94,7 +94,7 @@ impl Output {
             return Err(Unwritable::NoName { file: file.clone() });
         }
         if matches!(self, Self::EndOf(_)) {
-            return open(&Target::EndOf(file.clone())).map(drop).map_err(denied);
+            return OpenOptions::new().append(true).create(true).open(file).map(drop).map_err(denied);
         }
         let target = target(file).map_err(denied)?;
         let (Target::Regular(path) | Target::Special(path)) = &target else { return Ok(()) };
@@ -209,7 +209,17 @@ fn open(target: &Target) -> io::Result<Box<dyn Write + Send>> {
         Target::Regular(path) => Box::new(File::create(path)?),
         // An open descriptor that leads to a file is appended to; for a pipe or a device it makes no difference.
         Target::Special(path) => Box::new(OpenOptions::new().append(true).open(path)?),
-        Target::EndOf(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
+        Target::EndOf(path) => {
+            let mut file = OpenOptions::new().append(true).create(true).read(true).open(path)?;
+            let mut last = [b'\n'];
+            if file.seek(SeekFrom::End(-1)).is_ok() {
+                file.read_exact(&mut last)?;
+            }
+            if last != [b'\n'] {
+                file.write_all(b"\n")?;
+            }
+            Box::new(file)
+        }
     })
 }
 

@@ -156,6 +156,18 @@ pub(super) fn per_second(rate: f64) -> String {
     if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) }
 }
 
+/// Adds the character, or its escape if it is invisible or would change how others are shown. A mark that combines with the
+/// letter before it is neither.
+pub fn push_visible(text: &mut String, character: char) {
+    // Of a string only the first character is escaped for combining with what is before.
+    let is_mark = !character.is_ascii() && format!("a{character}").escape_debug().count() == 2;
+    match character {
+        '"' | '\'' | '\\' => text.push(character),
+        _ if is_mark => text.push(character),
+        other => text.extend(other.escape_debug()),
+    }
+}
+
 /// Foreign text (a server's line, a name) made safe for a terminal: it cannot move the cursor, change a colour or turn the
 /// direction of writing, and it has a longest length.
 pub(crate) fn printable(text: &str) -> String {
@@ -163,10 +175,7 @@ pub(crate) fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.trim_end().chars();
     for character in characters.by_ref().take(MOST) {
-        match character {
-            '"' | '\'' | '\\' => clean.push(character),
-            other => clean.extend(other.escape_debug()),
-        }
+        push_visible(&mut clean, character);
     }
     let rest = characters.count();
     if rest > 0 {

@@ -293,7 +293,7 @@ fn a_refusal_means_the_same_with_other_names() {
 #[test]
 fn what_names_nobody_stays() {
     let names = Anonymizer::default();
-    for user in ["a", "test", "no", "limit"] {
+    for user in ["test", "admin", "postmaster"] {
         let server = format!("imaps://{user}@imap.gmail.com:993");
         assert_eq!(names.server(&server), server);
     }
@@ -313,6 +313,25 @@ fn what_names_nobody_stays() {
 }
 
 #[test]
+fn a_name_that_is_like_a_word_of_servers_is_replaced() {
+    for user in ["max", "grant", "will.page", "Maximilian", "maxmustermann", "needham", "author", "userton", "40213"] {
+        let told = Anonymizer::default().server(&format!("imaps://{user}@imap.gmail.com:993"));
+        assert_eq!(told, "imaps://user-1@imap.gmail.com:993", "{user}");
+    }
+    for mailbox in ["Maxwell", "Needham", "Author", "mailconn-Merger", "mailconn-0a1b-w1-Merger"] {
+        let told = Anonymizer::default().text(&format!("imap://mx.acme.de/{mailbox}"));
+        assert_eq!(told, "imap://host-1.example/mailbox-1", "{mailbox}");
+    }
+    // A provider's own hosts are known to everybody, and not those of its customers.
+    for host in ["acme.mail.protection.outlook.com", "acme.hosting.xyz", "mail.acme.yahoodns.net"] {
+        assert_eq!(Anonymizer::default().host(host), "host-1.example", "{host}");
+    }
+    for host in ["imap.gmail.com", "smtp.office365.com", "imap.mail.yahoo.com", "smtp-mail.outlook.com"] {
+        assert_eq!(Anonymizer::default().host(host), host);
+    }
+}
+
+#[test]
 fn a_name_that_looks_like_one_of_ours_is_not_taken_for_another() {
     let names = Anonymizer::default();
     let servers =
@@ -324,6 +343,11 @@ fn a_name_that_looks_like_one_of_ours_is_not_taken_for_another() {
 #[test]
 fn what_has_the_shape_of_a_name_is_replaced_wherever_it_stands() {
     for (text, told) in [
+        (
+            "exim: 10.77.66.54, 010.077.066.054 and postfix 91.198.174.192",
+            "exim: 192.0.2.1, 192.0.2.1 and postfix 192.0.2.2",
+        ),
+        ("connect from ip-10-77-66-55", "connect from host-1.example"),
         ("from 8.8.8.8:993, [2a00:1450::1]:25", "from 192.0.2.1:993, [2001:db8::1]:25"),
         ("mx1.acme.de, MX1.ACME.DE and mx2.acme.de.", "host-1.example, host-1.example and host-2.example."),
         ("<zoe@acme.de>: zoe is over quota, Zoe", "<user-1@host-1.example>: user-1 is over quota, user-1"),

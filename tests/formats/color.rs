@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::tempdir;
 use unicode_width::UnicodeWidthStr;
 
-use super::{within, written};
+use super::{told_of_hostile, within, written};
 use crate::cli::process::{end, mailconn, shell};
 use crate::golden::{golden, stored};
 
@@ -132,4 +132,15 @@ fn wide_names_and_names_from_right_to_left_stay_in_their_columns() {
     assert!(rows.len() == 20 && rows.iter().any(|row| row.contains("收")), "{}", ended.stdout);
     let at = |row: &&str| row[..row.find(" #").unwrap()].width();
     assert!(rows.iter().all(|row| at(row) == at(&rows[0])), "{}", ended.stdout);
+}
+
+#[test]
+fn a_letter_and_the_marks_on_it_are_told_as_they_are() {
+    // Two characters for a letter, as macOS writes them; and scripts that need marks.
+    for name in ["Entwu\u{308}rfe", "हिन्दी", "ข้อความ"] {
+        assert!(told_of_hostile(name, "table").contains(name), "{name}");
+    }
+    for (odd, shown) in [("a\u{202e}b", "a\\u{202e}b"), ("a\u{200b}b", "a\\u{200b}b")] {
+        assert!(told_of_hostile(odd, "table").contains(shown), "{shown}");
+    }
 }

@@ -139,3 +139,25 @@ fn a_summary_that_cannot_be_written_is_said_before_anything_is_dialled() {
         assert!(ended.stderr.contains("GITHUB_STEP_SUMMARY"), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn a_summary_begins_on_a_line_of_its_own() {
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("summary.md"), "no end of a line").unwrap();
+    step(directory.path(), Some("summary.md"), "scenario pool-hazard --ci github");
+    let summary = fs::read_to_string(directory.path().join("summary.md")).unwrap();
+    assert!(summary.starts_with("no end of a line\n### "), "{summary}");
+}
+
+#[test]
+fn of_many_files_the_failed_ones_are_told_first() {
+    let (held, failed) = (golden("limits-rate"), golden("pool"));
+    let files: Vec<&str> = [vec![held.to_str().unwrap(); 12], vec![failed.to_str().unwrap()]].concat();
+    let annotations = end(&mut mailconn([&["report"][..], &files, &["--format", "github"]].concat())).stdout;
+    let first = read(annotations.lines().next().unwrap());
+    assert!(first.title.ends_with(": exit code") && first.message.contains("MC010"), "{first:?}");
+    let many = [vec![golden("use-main").to_str().unwrap().to_owned(); 300], vec![failed.to_str().unwrap().to_owned()]];
+    let args = ["report".to_owned(), "--format".to_owned(), "markdown".to_owned()];
+    let text = end(&mut mailconn(args.into_iter().chain(many.concat()))).stdout;
+    assert!(text.contains("### ❌"), "the only failed one has room");
+}

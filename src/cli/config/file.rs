@@ -7,6 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::OFlags;
@@ -15,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, SERVER, TYPED, meant};
 use super::setting::{Setting, Source};
-use crate::cli::complaint::sounds_secret;
+use crate::cli::complaint::{sounds_secret, without_passwords};
 
 /// The variable that names the file.
 pub const FILE: &str = "MAILCONN_CONFIG";
@@ -149,6 +150,11 @@ impl Reader<'_> {
         };
         let values =
             values.with_context(|| format!("{at}: a setting is a text, a number, true, false, or a list of those"))?;
+        let address = values.iter().map(|value| value.to_string_lossy().into_owned()).filter(|_| key == SERVER);
+        ensure!(
+            address.into_iter().all(|address| without_passwords(address.clone(), slice::from_ref(&address)) == address),
+            "{at}: no secret belongs in this file; write the address without its password"
+        );
         let source = Source::File { path: self.path.to_owned(), line, server: server.map(str::to_owned) };
         Ok(Setting { key, values, source })
     }

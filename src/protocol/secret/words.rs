@@ -75,7 +75,8 @@ const SENTENCES: &str = "\
     continuing proceed proceeding abort aborted aborting cancel cancelled canceled interrupted ignored ignore denied access \
     accessing permission permissions reason reasons cause information info details help support contact visit website web \
     browser page link http https www com org net edu version build release running runs run copyright rights reserved use \
-    prohibited monitored notice note warning warnings attention alert alerts debug trace number id ids tag tags state status \
+    forgot forgotten throttle throttles throttling exceed exceeding overloading frequent frequently frequency quick quickly \
+    rapid rapidly reach reached reaches excessive attempt attempts limiting maximal prohibited monitored notice note warning warnings attention alert alerts debug trace number id ids tag tags state status \
     code codes reply replies response responses result results answer challenge initial final first last nonce salt proof \
     iteration iterations hash channel binding database table record records file files directory directories process \
     processes thread threads child parent pool cache buffer socket pipe signal reset broken reason lookup resolve resolved \
@@ -139,7 +140,7 @@ fn is_usual(word: &str) -> bool {
     WORDS.contains(word)
         || WORDS.contains(singular)
         || Verb::read(word.as_bytes()) != Verb::OTHER
-        || classify::speaks_of(word)
+        || classify::is_of_refusals(word)
 }
 
 #[cfg(test)]
@@ -172,6 +173,24 @@ mod tests {
         }
         for odd in ["sunshine", "pässwört", "hunter2", "login-2024", "p\"q", "pass\\word", "x9-k2", "123456", "ions"]
         {
+            assert!(!are_usual(odd), "{odd}");
+        }
+        // They begin like words that refusals are known by.
+        for odd in [
+            "maxK8qPz3vW",
+            "Maximilian",
+            "userX9kqz7",
+            "Auth0rity77",
+            "author",
+            "Forgotten4Ever",
+            "needham",
+            "limitless",
+            "failsafe",
+            "throttlewood",
+            "initech",
+            "upperman",
+            "authentico",
+        ] {
             assert!(!are_usual(odd), "{odd}");
         }
     }

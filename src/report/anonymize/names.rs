@@ -154,7 +154,7 @@ impl Names {
         if let Some((local, domain)) = user.rsplit_once('@') {
             return format!("{}@{}", self.user(local), self.host(domain));
         }
-        if user.is_empty() || Kind::User.says_nothing(user) {
+        if user.is_empty() || (EVERYBODYS.contains(&&*user.to_lowercase()) && Kind::User.number_in(user).is_none()) {
             return user.to_owned();
         }
         let alias = self.alias(Kind::User, &user.to_lowercase());
@@ -209,8 +209,7 @@ impl Names {
     }
 
     fn part_of_mailbox(&mut self, part: &str) -> String {
-        // Those that a run makes for itself say nothing.
-        if part.is_empty() || Kind::Mailbox.says_nothing(part) || part.starts_with("mailconn-") {
+        if part.is_empty() || Kind::Mailbox.says_nothing(part) || is_scratch(part) {
             return part.to_owned();
         }
         let alias = self.alias(Kind::Mailbox, part);
@@ -264,6 +263,19 @@ impl Names {
     }
 }
 
+/// One that a run makes for itself: `mailconn-RUN-w0`.
+fn is_scratch(mailbox: &str) -> bool {
+    let Some((run, who)) = mailbox.strip_prefix("mailconn-").and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    run.bytes().all(|byte| byte.is_ascii_hexdigit()) && who.strip_prefix(['w', 't']).is_some_and(is_number)
+}
+
+/// Users that say nothing of anybody. Other usual words are names too: Max, Grant, Page.
+const EVERYBODYS: [&str; 10] =
+    ["sandbox", "mailconn", "test", "user", "admin", "root", "nobody", "guest", "postmaster", "anonymous"];
+
 /// Made of words that anybody says. One of them is a product's and people's.
 fn says_nothing(name: &str) -> bool {
     are_usual(name) && !name.eq_ignore_ascii_case("james")
@@ -302,5 +314,10 @@ pub(super) fn is_public_host(host: &str) -> bool {
     let is_below = |end: &str| host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let is_reserved = RESERVED.into_iter().any(is_below);
     // One that stands for others has a form of its own.
-    (is_reserved && Kind::Host.number_in(host).is_none()) || known::by_host(host).is_some()
+    (is_reserved && Kind::Host.number_in(host).is_none()) || is_of_a_provider(host)
+}
+
+/// Whether it is a provider's own host. What stands before may be the name of its customer.
+fn is_of_a_provider(host: &str) -> bool {
+    known::end_of(host).is_some_and(|end| are_usual(&host[..host.len() - end.len()]))
 }

@@ -1,6 +1,6 @@
 //! What is a name by its shape, wherever it stands in a text.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -46,6 +46,7 @@ patterns! {
     EMAIL = r"^([\p{L}\p{N}._%+~-]+)@(\[[0-9A-Fa-f:.]+\]|[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?)";
     V4 = r"^[0-9]{1,3}(?:\.[0-9]{1,3}){3}";
     V6 = r"^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*";
+    NUMBERED = r"^ip(?:-[0-9]{1,3}){4}";
     HOST = r"^(?:[\p{L}\p{N}_](?:[\p{L}\p{N}_-]*[\p{L}\p{N}_])?\.)+(?:\p{L}{2,63}|xn--[A-Za-z0-9-]+)";
     PATH = r#"^~?/[^\s"'<>()\[\],;:/]+(?:/[^\s"'<>()\[\],;:]*)+"#;
     SUBJECT = r#"^((?:CN|O|OU|L|ST|DC|STREET|UID|emailAddress)=)([^,()"+=]*[^,()"+=\s])"#;
@@ -57,7 +58,7 @@ const FILES: [&str; 13] =
     ["cf", "cnf", "conf", "crt", "csv", "html", "json", "log", "ndjson", "pem", "toml", "txt", "xml"];
 
 /// Those whose versions have four numbers, as addresses do.
-const PRODUCTS: [&str; 20] = [
+const PRODUCTS: [&str; 18] = [
     "axigen",
     "courier",
     "cyrus",
@@ -73,12 +74,12 @@ const PRODUCTS: [&str; 20] = [
     "opensmtpd",
     "pigeonhole",
     "postfix",
-    "release",
     "sendmail",
     "stalwart",
-    "version",
     "zimbra",
 ];
+/// The highest first number of a version.
+const NEWEST: u8 = 20;
 
 /// The name that begins at that place of the text, and its length. The place is the beginning of a word, or a sign before one.
 pub(super) fn at(text: &str, place: usize) -> Option<(Shape<'_>, usize)> {
@@ -111,6 +112,11 @@ pub(super) fn at(text: &str, place: usize) -> Option<(Shape<'_>, usize)> {
         let sign = |one, other| session.get(one).or(session.get(other)).map_or("", |it| it.as_str());
         return Some((Shape::Session { open: sign(1, 3), close: sign(2, 4) }, whole.len()));
     }
+    if let Some(host) =
+        found(&NUMBERED).filter(|host| ends(&rest[host.len()..]) && !rest[host.len()..].starts_with('.'))
+    {
+        return Some((Shape::Host(host), host.len()));
+    }
     let host = found(&HOST).filter(|host| is_host(host) && ends(rest[host.len()..].trim_start_matches('-')))?;
     Some((Shape::Host(host), host.len()))
 }
@@ -123,9 +129,10 @@ fn ends(rest: &str) -> bool {
 fn address(before: &str, rest: &str) -> Option<(IpAddr, usize)> {
     if let Some(found) = V4.find(rest) {
         let goes_on = rest[found.end()..].strip_prefix('.').is_some_and(|rest| !ends(rest));
-        let address: IpAddr = found.as_str().parse().ok()?;
-        let is_one = !goes_on && ends(&rest[found.end()..]) && !before.ends_with('.') && !is_of_a_product(before);
-        return is_one.then_some((address, found.end()));
+        let address = padded(found.as_str())?;
+        let is_version = address.octets()[0] <= NEWEST && is_of_a_product(before);
+        let is_one = !goes_on && ends(&rest[found.end()..]) && !before.ends_with('.') && !is_version;
+        return is_one.then_some((address.into(), found.end()));
     }
     let text = V6.find(rest)?.as_str().trim_end_matches('.');
     let text = if text.ends_with("::") { text } else { text.trim_end_matches(':') };
@@ -133,11 +140,22 @@ fn address(before: &str, rest: &str) -> Option<(IpAddr, usize)> {
     ends(&rest[text.len()..]).then_some((address, text.len()))
 }
 
+/// An address whose numbers may begin with zeros, as some logs write them.
+fn padded(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    for (octet, digits) in octets.iter_mut().zip(text.split('.')) {
+        *octet = digits.parse().ok()?;
+    }
+    Some(octets.into())
+}
+
 /// Whether a number there is a version.
 fn is_of_a_product(before: &str) -> bool {
-    let before = before.trim_end_matches([' ', '"', '\'', '/', ':', '=', 'v', 'V']);
-    let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    PRODUCTS.contains(&word.to_lowercase().as_str())
+    let word_of = |text: &str| text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
+    let near = before.trim_end_matches([' ', '"', '\'', '/', 'v', 'V']);
+    // A colon stands behind a program that writes a log, and an address may follow.
+    let label = word_of(near.trim_end_matches([':', '=']));
+    PRODUCTS.contains(&word_of(near).as_str()) || ["version", "release"].contains(&label.as_str())
 }
 
 /// A sentence that ends without a blank, a file and a figure have dots, too.

@@ -14,6 +14,9 @@ use super::model::{Report, Told};
 use super::table::verdict::CUT;
 use super::words::printable;
 
+/// What a suite came to: its last case.
+pub(super) const OUTCOME: &str = "exit code";
+
 /// A suite for each of them.
 pub(super) fn suites(report: &Report) -> impl Iterator<Item = Suite> {
     report.told.iter().map(|told| {
@@ -22,7 +25,7 @@ pub(super) fn suites(report: &Report) -> impl Iterator<Item = Suite> {
             Told::Scenario(scenario) => scenario::suite(scenario),
             Told::Comparison(comparison) => comparison::suite(comparison),
         };
-        suite.add("exit code", outcome(told));
+        suite.add(OUTCOME, outcome(told));
         suite
     })
 }

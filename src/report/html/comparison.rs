@@ -8,7 +8,7 @@ use super::paint::{HELD, LOOK, QUIET, WRONG};
 use super::signs::{name, said};
 use crate::event::{ComparisonVerdict, Decision};
 use crate::judge::VariantFigures;
-use crate::report::comparison::{answer, interval, percent, times, verdict};
+use crate::report::comparison::{answer, interval, percent, reason, times, verdict};
 use crate::report::model::ComparisonReport;
 use crate::report::outline::Outline;
 use crate::report::layout::Layout;
@@ -36,7 +36,7 @@ pub(super) fn section(report: &ComparisonReport, page: &str) -> (String, Markup)
                 (said(&start.metric)) " · noise " (percent(start.noise)) " · seed " (start.seed) @if report.ended { " · " (span(end.elapsed_us)) }
             }
             h1 { (sign.picture(26)) " " (chosen) }
-            @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("comparison", report.told_again, code)) } }
+            @if let Some(code) = code { p.exit { b { "exit " (code) } ": " (said(&reason(comparison, rounds, end))) (whose("comparison", report.told_again, code)) } }
             p { (said(&behind)) }
             @for line in headings(report) { p.note { (said(&line)) } }
             (intervals(report))

@@ -43,7 +43,10 @@ fn cell(text: impl AsRef<str>) -> Markup {
     html! { (text.as_ref()) }
 }
 
-fn latency(of: Latency) -> Markup {
+fn latency(is_known: bool, of: Latency) -> Markup {
+    if !is_known {
+        return cell("-");
+    }
     html! { (ms(of.p50)) " / " (ms(of.p99)) " / " (ms(of.max)) }
 }
 
@@ -66,8 +69,8 @@ fn workers(report: &RunReport, page: &str) -> Markup {
             cell(reasons.join(", ")),
             cell(count(row.operations.issued)),
             cell(count(row.operations.failed)),
-            latency(row.wait),
-            latency(row.service),
+            latency(row.has_waited(), row.wait),
+            latency(row.was_served(), row.service),
         ]
     });
     let head = ["worker", "used", "because", "operations", "failed", "wait ms: half, 99 %, most", "service ms"];

@@ -25,7 +25,7 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
         h2 { "Connection after connection" }
         p.legend {
             span.quiet { "each column is an attempt, as high as connections were open after it  " }
-            (square(HELD)) " let in  " (square(WRONG)) " not let in"
+            (square(HELD)) " let in  " (square(QUIET)) " not let in, with a red cross"
         }
         svg width="100%" height=(HEIGHT + 34.0) role="img" aria-label="the ramp of connections" {
             @let y = |open: usize| HEIGHT - open as f64 / most as f64 * (HEIGHT - 24.0);

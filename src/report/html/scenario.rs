@@ -26,7 +26,7 @@ pub(super) fn section(report: &ScenarioReport, courses: &Courses, page: &str) ->
         section id=(page) {
             p.eyebrow { "scenario " b { (name(&start.name)) } " · " (name(&start.server)) " · " (start.protocol.name()) }
             h1 { (sign.picture(26)) " " (verdict) }
-            @if let Some(code) = code { p.exit { b { "exit " (code) } (whose("scenario", report.told_again, code)) } }
+            @if let Some(code) = code { p.exit { b { "exit " (code) } ": " (said(&report.reason().unwrap_or_default())) (whose("scenario", report.told_again, code)) } }
             @for client in end.iter().flat_map(|end| &end.clients) { (chips(&client.findings, &of(page, &client.name), false)) }
             @for (client, course) in courses {
                 @let found = end.iter().flat_map(|end| &end.clients).find(|it| it.name == *client);

@@ -117,6 +117,12 @@ pub fn by_host(host: &str) -> Option<&'static Known> {
     SERVERS.server.iter().find(|known| known.hosts.iter().any(|end| is_below(host, end)))
 }
 
+/// The longest known end of a host's name under which its provider's hosts are.
+pub(in crate::report) fn end_of(host: &str) -> Option<&'static str> {
+    let ends = SERVERS.server.iter().flat_map(|known| &known.hosts).map(String::as_str);
+    ends.filter(|end| is_below(host, end)).max_by_key(|end| end.len())
+}
+
 /// The server that greets like that.
 #[must_use]
 pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {

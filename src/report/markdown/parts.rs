@@ -14,6 +14,8 @@ const LEFT_OUT: usize = 536;
 /// How soon a part has its room.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
+    /// The verdict on what failed.
+    Failed,
     Verdict,
     Found,
     Figures,
@@ -31,6 +33,15 @@ impl Part {
     pub(super) const fn new(rank: Rank, name: &'static str, text: String) -> Self {
         Self { name, rank, text }
     }
+}
+
+/// The parts of what failed: its verdict has its room before others.
+pub(super) fn failed(parts: Vec<Part>) -> Vec<Part> {
+    let raised = |part: Part| match part.rank {
+        Rank::Verdict => Part { rank: Rank::Failed, ..part },
+        _ => part,
+    };
+    parts.into_iter().map(raised).collect()
 }
 
 /// The parts in their order, without those that have no room.

@@ -31,8 +31,7 @@ pub(super) fn sheet(layout: Layout, summary: &Summary, most: Option<usize>) -> S
 
 fn row(row: &WorkerRow) -> Vec<String> {
     let time = |known: bool, duration| if known { ms(duration) } else { "-".to_owned() };
-    let waited = row.operations.issued > 0 || !row.wait.max.is_zero();
-    let served = !row.service.max.is_zero();
+    let (waited, served) = (row.has_waited(), row.was_served());
     vec![
         row.worker.to_string(),
         connections(row),
