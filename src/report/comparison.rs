@@ -43,7 +43,11 @@ pub(super) fn reason(comparison: &Comparison, rounds: &[u32], end: &ComparisonEn
         };
         let why = end.stopped.as_ref().map(|stopped| why_stopped(comparison, stopped)).or_else(unmeasured);
         let why = why.unwrap_or_else(|| "there was no whole round".to_owned());
-        let why = if comparison.hung_at_the_end() { format!("a run hung: {why}") } else { why };
+        let why = if comparison.hung_at_the_end() {
+            format!("a run took more than twice as long as before: {why}")
+        } else {
+            why
+        };
         return if end.verdicts.iter().all(|it| it.rounds == 0) { format!("nothing was compared: {why}") } else { why };
     }
     let undecided =

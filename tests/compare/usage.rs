@@ -107,6 +107,11 @@ fn the_headings_name_the_distance() {
     assert!(same.stdout.contains("\n\nsandbox (rtt 5.00 ms), 2 variants in 8 rounds"), "{}", same.stdout);
     let own = end(&mut compare(small.split(' ').chain(["--variant", "use-default --rtt 6ms"])));
     assert!(own.stdout.contains("\n\nsandbox, 2 variants in 8 rounds"), "each has its own: {}", own.stdout);
+    let few = "did 1 operation in a run: too few for its rate";
+    let own = own.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(own.contains(few), "{own}");
+    let enough = end(&mut compare("-n 10 -t 1 --rounds 8 --variant use-main --variant use-default".split(' ')));
+    assert!(!enough.stdout.contains("too few for its rate"), "{}", enough.stdout);
     let check = end(&mut mailconn(["check", "sandbox", "--rtt", "5ms"]));
     let heading = check.stdout.lines().next().unwrap();
     assert!(heading.starts_with("check sandbox (imap://") && heading.ends_with(", rtt 5ms)"), "{heading}");

@@ -11,7 +11,8 @@ pub struct AnonymizeArgs {
     /// names are looked for, and what has the shape of one: e-mail addresses, hosts, addresses, paths, names of sessions. It is
     /// judged so: a file that is written as ndjson can be verified and told again.
     ///
-    /// What stays: ports, times, figures, software and its version, providers whose limits are known (imap.gmail.com), INBOX,
+    /// What stays: ports, times, figures, software and its version, providers whose limits are known (imap.gmail.com), INBOX, this
+    /// machine (localhost, 127.0.0.1), hosts of documentation (example.org),
     /// names that are made of usual words alone (Sent, test), and what a scenario or a comparison calls its threads and variants,
     /// and the scenario's own name.
     /// A word in a server's line that is a name and does not look like one stays too: read the report before you pass it on.

@@ -370,6 +370,9 @@ impl StoredComparison {
     /// Whether the last run that there is, and what was asked for, can have been the end.
     fn may_have_stopped(&self, stopped: &Stopped, end: &ComparisonEnd) -> bool {
         let start = self.start();
+        if stopped.round > start.rounds {
+            return false;
+        }
         let last = self.comparison.runs().last();
         let of = stopped.variant.as_ref().map(|name| start.variants.iter().position(|it| it.name == *name));
         let its = last.filter(|run| of == Some(Some(run.variant)) && run.round == stopped.round);

@@ -309,8 +309,9 @@ const AUTHORITIES: [&str; 22] = [
 
 /// Names that are reserved (RFC 2606), and providers whose limits are known.
 pub(super) fn is_public_host(host: &str) -> bool {
-    const RESERVED: [&str; 8] =
-        ["localhost", "localdomain", "example", "invalid", "test", "example.com", "example.net", "example.org"];
+    // Companies name hosts of their own under .test and .invalid.
+    const RESERVED: [&str; 6] =
+        ["localhost", "localhost.localdomain", "example", "example.com", "example.net", "example.org"];
     let is_below = |end: &str| host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let is_reserved = RESERVED.into_iter().any(is_below);
     // One that stands for others has a form of its own.

@@ -126,6 +126,10 @@ impl<'a> Candidate<'a> {
 fn told(report: &ComparisonReport, name: &str, its: &[(usize, &ComparedRun)]) -> (Option<String>, Vec<String>) {
     let comparison = &report.comparison;
     let met = its.iter().filter_map(|(at, run)| Some((comparison.trouble(*at)?, *run)));
+    // The server, or something on the way, may have held up whichever run was on then.
+    let is_chance = |(trouble, _): &(Trouble, &ComparedRun)| *trouble == Trouble::Hung && !report.rounds.is_empty();
+    let (cut, met): (Vec<_>, Vec<_>) = met.partition(is_chance);
+    let met = met.into_iter();
     let (warm_up, rounds): (Vec<_>, Vec<_>) = met.partition(|(_, run)| run.round == WARM_UP);
     let fails = |(trouble, _): &(Trouble, &ComparedRun)| *trouble == Trouble::Failures;
     let is_slight = !report.rounds.is_empty() && !rounds.iter().any(fails);
@@ -138,8 +142,12 @@ fn told(report: &ComparisonReport, name: &str, its: &[(usize, &ComparedRun)]) ->
     let failed = slight.iter().map(|(_, run)| format!("{name} had {}", failures(&[*run], its.len())));
     let suffered = its.iter().filter_map(|(at, run)| Some((comparison.suffered(*at)?, *run)));
     let suffered = suffered.map(|(trouble, run)| for_others(report, name, trouble, run));
-    (flaw, failed.chain(suffered).collect())
+    let cut = cut.iter().map(|(_, run)| format!("{name} was {HELD_UP} in {}", round(run.round)));
+    (flaw, failed.chain(suffered).chain(cut).collect())
 }
+
+/// It hung, or the server answered late.
+const HELD_UP: &str = "cut after more than twice the time that it took before";
 
 fn words(worst: Trouble, runs: &[&ComparedRun], all: usize) -> String {
     let first = runs.first().map_or(WARM_UP, |run| run.round);
@@ -155,7 +163,7 @@ fn words(worst: Trouble, runs: &[&ComparedRun], all: usize) -> String {
         Trouble::Connections => of("it met the server's limit on connections"),
         Trouble::Throttled => of("the server throttled it"),
         Trouble::Failures => failures(runs, all),
-        Trouble::Hung => of("it hung until the time was over"),
+        Trouble::Hung => of(&format!("it was {HELD_UP}")),
     }
 }
 

@@ -4,6 +4,7 @@ use super::candidate::{Candidate, choose, left_over, overlap};
 use super::{USUAL, interval, limit, ratio, subject, verdict, why_stopped};
 use crate::event::{Decision, WhyStopped};
 use crate::figures::paired;
+use crate::judge::Trouble;
 use crate::report::model::ComparisonReport;
 use crate::report::words::{many, printable};
 
@@ -41,7 +42,8 @@ fn sentences(report: &ComparisonReport) -> Vec<String> {
 }
 
 fn is_limited(report: &ComparisonReport) -> bool {
-    report.end.stopped.as_ref().is_some_and(|stopped| stopped.why == WhyStopped::Limit)
+    let by_limit = report.end.stopped.as_ref().is_some_and(|stopped| stopped.why == WhyStopped::Limit);
+    by_limit && !report.comparison.met(Trouble::Throttled)
 }
 
 fn what_ran(report: &ComparisonReport, chosen: &Candidate<'_>, all: &[Candidate<'_>]) -> Vec<String> {

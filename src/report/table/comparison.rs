@@ -66,6 +66,7 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
     let mut lines: Vec<String> =
         variants.map(|it| format!("{}: {}", printable(&it.name), printable(&it.arguments))).collect();
     lines.extend(report.end.stopped.as_ref().map(|stopped| format!("stopped early: {}", why_stopped(&report.comparison, stopped))));
+    lines.extend(few_operations(report));
     if report.comparison.is_on_loopback() {
         lines.push(
             "the sandbox is on this machine, where a connection costs nearly nothing: --rtt 80ms shows what a server so far \
@@ -74,6 +75,17 @@ pub(in crate::report) fn headings(report: &ComparisonReport) -> Vec<String> {
         );
     }
     lines
+}
+
+/// That a rate is coarse, and a ratio with it, where a run is a few operations long.
+fn few_operations(report: &ComparisonReport) -> Option<String> {
+    const ENOUGH: u64 = 10;
+    let counted = rows(report).into_iter().filter_map(|(name, figures)| Some((figures.operations?, name)));
+    let (least, name) = counted.min_by_key(|(operations, _)| *operations).filter(|(least, _)| *least < ENOUGH)?;
+    let did = many(least, "operation");
+    Some(format!(
+        "{name} did {did} in a run: too few for its rate, so its ratio may be far off; let runs last longer (--duration, -n)"
+    ))
 }
 
 /// The metric, and what comes of it.
