@@ -181,7 +181,7 @@ impl Ramp {
         // Of those that ended for one, a second time comes only after as many were let in: there were too few.
         let at = let_in.iter().rposition(|step| lost(step) > 0)?;
         let (last, is_open) = (let_in[at], let_in.len() - at <= lost(let_in[at]));
-        if !self.course.from_refusal().is_empty() {
+        if !self.course.since_refusal().is_empty() {
             // Another limit was in the way of it.
             let is_told = is_open && last.says_that_it_ends_the_oldest();
             return is_told.then(|| met(last, last, before(last), true))?;
@@ -194,7 +194,7 @@ impl Ramp {
 
     /// The server refuses the newest.
     fn refusing(&self) -> Option<Met> {
-        let step = self.course.from_refusal().first()?;
+        let step = self.course.since_refusal().first()?;
         let failure = step.refusal()?;
         let given = if step.refuses_late() { step.open_after() } else { self.most_open() };
         let kind = kind::stated(failure, self.protocol, given).unwrap_or_else(|| self.kind_by_trial());
@@ -236,7 +236,7 @@ impl Ramp {
     /// could have given these places by then.
     fn kind_by_trial(&self) -> LimitKind {
         // Of nothing that is held, or where the server ended some, nobody can tell whether others came free.
-        let nothing_came_free = self.course.from_refusal().iter().all(|step| match step.step.phase {
+        let nothing_came_free = self.course.since_refusal().iter().all(|step| match step.step.phase {
             ProbePhase::Hold => step.ended.is_empty() && step.before > 0,
             ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm | ProbePhase::Repeat => {
                 step.ended_while_held() == 0
@@ -267,10 +267,9 @@ impl Ramp {
         let of = |phase| self.course.of(phase);
         let repeat = of(ProbePhase::Repeat).into_iter().find(|step| step.was_let_in())?;
         let confirm = of(ProbePhase::Confirm).into_iter().next()?;
-        let (_, met) = self.course.from_refusal().first()?.dialled()?;
+        let (_, met) = self.course.since_refusal().first()?.dialled()?;
         let refused = |step: &&StepSeen| self.course.refused_again(step).is_some();
-        let (last, _) =
-            of(ProbePhase::Hold).into_iter().chain(of(ProbePhase::Release)).filter(refused).last()?.dialled()?;
+        let (last, _) = of(ProbePhase::Hold).into_iter().chain(of(ProbePhase::Release)).rfind(refused)?.dialled()?;
         let ((_, again), (confirmed, _)) = (repeat.dialled()?, confirm.dialled()?);
         // Two were let in before one was refused.
         let gave_two = again < confirmed;

@@ -215,7 +215,7 @@ impl Course {
     }
 
     /// The step that met the limit by a refusal, and all that follow.
-    pub(super) fn from_refusal(&self) -> &[StepSeen] {
+    pub(super) fn since_refusal(&self) -> &[StepSeen] {
         let refused = |step: &StepSeen| {
             let refusal = step.refusal().filter(|_| step.step.phase == ProbePhase::Count)?;
             Some(is_told(refusal) || step.refuses_late())
@@ -225,7 +225,7 @@ impl Course {
 
     /// Why the step's dial was refused, if that is like the refusal of the limit that was met: else it says nothing of that.
     pub(super) fn refused_again<'a>(&self, step: &'a StepSeen) -> Option<&'a Failure> {
-        let first = self.from_refusal().first().and_then(StepSeen::refusal);
+        let first = self.since_refusal().first().and_then(StepSeen::refusal);
         step.refusal().filter(|failure| first.is_some_and(|first| is_alike(first, failure)))
     }
 
