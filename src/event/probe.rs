@@ -41,8 +41,11 @@ pub enum ProbePhase {
     /// The first one signs out of one connection; each waits and tries once more.
     Release,
     /// Tries once more at once, after the hold or the release let one in, with nothing given back: let in then, time has
-    /// passed; refused after the release, the limit is a count.
+    /// passed.
     Confirm,
+    /// Signs out of one more, and tries once more after as long as the first sign-out took to make room: let in again sooner
+    /// than a rate could give a second place, and refused with nothing given back, the limit is a count.
+    Repeat,
     /// The first one closes one connection without a goodbye; each waits and tries once more.
     BareClose,
     /// Signs out of all that is open.
@@ -51,9 +54,10 @@ pub enum ProbePhase {
 
 impl ProbePhase {
     /// Every phase, in order.
-    pub const ALL: [Self; 6] = [Self::Count, Self::Hold, Self::Release, Self::Confirm, Self::BareClose, Self::End];
+    pub const ALL: [Self; 7] =
+        [Self::Count, Self::Hold, Self::Release, Self::Confirm, Self::Repeat, Self::BareClose, Self::End];
 
-    /// `count`, `hold`, `release`, `confirm`, `bare-close`, `end`.
+    /// `count`, `hold`, `release`, `confirm`, `repeat`, `bare-close`, `end`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,6 +65,7 @@ impl ProbePhase {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Confirm => "confirm",
+            Self::Repeat => "repeat",
             Self::BareClose => "bare-close",
             Self::End => "end",
         }
@@ -71,7 +76,7 @@ impl ProbeStep {
     /// Whether the probe closed its newest connection in it, or in one of its phase before it.
     #[must_use]
     pub const fn gave_one_back(self) -> bool {
-        matches!(self.phase, ProbePhase::Release | ProbePhase::BareClose)
+        matches!(self.phase, ProbePhase::Release | ProbePhase::Repeat | ProbePhase::BareClose)
     }
 
     /// Whether it closes it in this one.
@@ -105,19 +110,22 @@ pub struct ServerGreeted {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitsFound {
     /// Whether the question was answered: a limit was met and looked into, or none was met up to `max`. False where the server
-    /// was still ending others when it was last looked at: it gives as many as `given`, or fewer.
+    /// ended others, and it was not seen how many it leaves: as many as `given`, or fewer.
     pub answered: bool,
-    /// The most connections that were open at once while it counted: the limit, if one was met. Where the server ended others
-    /// for the newest, those that it had left open before the newest came; where it let the newest in and ended that one a moment
-    /// later, those that it left open.
+    /// The most connections that were open at once while it counted: the limit, if one was met. Of a rate, as many as came
+    /// before the first refusal, and none that came later. Where the server ended others for the newest, those that it had left
+    /// open before the newest came; where it let the newest in and ended that one a moment later, those that it left open.
+    /// `need` is held against it.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,
-    /// Those of them that failed.
+    /// Those of them that were refused: a limit can be why. None that failed for the password, a name, TLS or this machine, and
+    /// none that was called off.
     pub refused: usize,
     /// The limit that was met first; null if none was.
     pub met: Option<LimitMet>,
-    /// How soon a slot came free after a goodbye; null if that was not tried.
+    /// What became of the dials after the first goodbye; null if that was not tried. Where the limit is a count, that is how soon
+    /// a slot comes free.
     pub release: Option<Release>,
     /// The same after a close without a goodbye.
     pub bare_close: Option<Release>,
@@ -240,7 +248,7 @@ impl LimitScope {
     }
 }
 
-/// How soon a slot came free.
+/// What became of the dials after a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
     /// From the close to the dial that was let in; null if none was.

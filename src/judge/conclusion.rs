@@ -8,8 +8,8 @@ use super::limits::Probed;
 use super::refusals::{is_limit, is_refused_sign_in};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitsFound, Policy, SessionRefused, Severity, What,
-    WhyStopped,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, LimitsFound, Policy, SessionRefused,
+    Severity, What, WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -217,13 +217,15 @@ impl Grounds {
             (Conclusion::Held, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(limits)))
-        } else if let Some(need) = policy.need.filter(|need| most_given(probed) < *need) {
-            let given = most_given(probed);
-            if limits.met.as_ref().is_some_and(|met| met.kept_by == KeptBy::Slowing) {
+        } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
+            let given = limits.given;
+            let is = |what: fn(&LimitMet) -> bool| limits.met.as_ref().is_some_and(what);
+            if is(|met| met.kept_by == KeptBy::Slowing) {
                 let slowed = format!("not answered: the server slowed down before {need} were open (--need {need})");
                 (Conclusion::Failed, Some(slowed))
             } else {
-                (Conclusion::Limited, Some(format!("{given} of {need} connections were given (--need {need})")))
+                let slowly = if is(|met| met.kind == LimitKind::Rate) { "; more slowly, more may come" } else { "" };
+                (Conclusion::Limited, Some(format!("{given} of {need} connections were given (--need {need}){slowly}")))
             }
         } else if failing.is_some() {
             (Conclusion::Failed, failing)
@@ -290,19 +292,12 @@ impl Grounds {
     }
 }
 
-/// The most that the server gives, as far as it is known: a rate bounds how many come, so that all count that were open at
-/// once, those that came later too.
-pub(crate) fn most_given(Probed { limits, attempts, .. }: &Probed) -> usize {
-    let is_rate = limits.met.as_ref().is_some_and(|met| met.kind == LimitKind::Rate);
-    attempts.iter().map(|attempt| attempt.open).filter(|_| is_rate).chain([limits.given]).max().unwrap_or_default()
-}
-
 /// Why a probe found no answer.
 fn unanswered(limits: &LimitsFound) -> String {
     let why = match (&limits.stopped, &limits.met) {
         (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
         (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
-            "the server was still ending others".to_owned()
+            "the server ended others; how many it leaves was not seen".to_owned()
         }
         (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
         (None, None) => "it ended before it met a limit, or its --max".to_owned(),

@@ -21,11 +21,11 @@ pub use self::course::Attempt;
 pub(super) use self::course::Course;
 pub(crate) use self::failing::{falls_silent, is_called_off, refuses_after_all};
 pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
-use self::next::longest_wait;
 pub(crate) use self::next::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, most_attempts, most_looks, most_refused, next_step,
-    releases,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, SETTLES, most_attempts, most_looks, most_refused,
+    next_step, releases,
 };
+use self::next::{ends_again, longest_wait};
 
 /// A probe, and what it found out.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,17 @@ pub struct Probed {
     pub greeting: Option<String>,
     /// Sessions that the server let in beyond the limit, and ended a moment later, beside those whose step found it.
     pub refused_late: usize,
+    /// How much longer the hold must be to tell a count from a rate, where that alone was wanting.
+    pub longer_hold: Option<Micros>,
+}
+
+/// A limit that was met.
+struct Met {
+    limit: LimitMet,
+    /// How many connections it gives.
+    given: usize,
+    /// Whether that is more than the most that it may be. Of a server that ends others, more may be about to end.
+    is_settled: bool,
 }
 
 /// Follows a probe's steps.
@@ -76,6 +87,7 @@ impl Ramp {
             attempts: self.course.attempts().collect(),
             greeting: self.greeting.clone(),
             refused_late: self.course.refused_late(),
+            longer_hold: self.longer_hold().filter(|more| *more > Micros::ZERO),
         }))
     }
 
@@ -106,14 +118,16 @@ impl Ramp {
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
             None => stopped.is_none() && all_let_in,
-            Some((met, given)) => silent.is_none() && (*given == 0 || self.is_looked_into(met, probe)),
+            Some(met) => {
+                silent.is_none() && met.is_settled && (met.given == 0 || self.is_looked_into(&met.limit, probe))
+            }
         };
         LimitsFound {
             answered,
-            given: met.as_ref().map_or_else(|| self.most_open(), |(_, given)| *given),
+            given: met.as_ref().map_or_else(|| self.most_open(), |met| met.given),
             attempts: dials().count(),
-            refused: dials().filter(|step| step.failure().is_some_and(|it| !is_called_off(it))).count(),
-            met: met.map(|(met, _)| met),
+            refused: dials().filter(|step| step.refusal().is_some()).count(),
+            met: met.map(|met| met.limit),
             release: self.course.release(ProbePhase::Release),
             bare_close: self.course.release(ProbePhase::BareClose),
             ended: self.course.ended(),
@@ -126,63 +140,71 @@ impl Ramp {
         self.course.of(ProbePhase::Count).into_iter().map(StepSeen::open_after).max().unwrap_or(0)
     }
 
-    /// The limit that was met first, and how many connections it gives.
-    fn met(&self) -> Option<(LimitMet, usize)> {
+    /// The limit that was met first.
+    fn met(&self) -> Option<Met> {
         let counts = self.course.of(ProbePhase::Count);
-        let mut unsettled = None;
-        for (at, step) in counts.iter().enumerate() {
-            if step.went_away().is_some() {
-                return None;
-            }
-            if let Some(failure) = step.refusal() {
-                let given = if step.refuses_late() { step.open_after() } else { self.most_open() };
-                return Some((self.refusing(step, failure, given), given));
-            }
-            if let Some(next) = counts.get(at + 1)
-                && [*step, next].iter().all(|step| step.lost_another())
-            {
-                // The ends of the first step may have come late, after many more were let in: where one ends for one that is
-                // let in, all had come.
-                let met = self.ending(step, next);
-                if next.is_settled() {
-                    return Some((met, next.dial.as_ref().map_or(0, |dial| dial.beside)));
-                }
-                unsettled = Some((met, next.open_after()));
-            }
+        if counts.iter().any(|step| step.went_away().is_some()) {
+            return None;
         }
-        if unsettled.is_some() {
-            return unsettled;
-        }
-        // Once may be anything.
-        let (before, [slow, last]) = counts.split_last_chunk()?;
-        let stage = slowed_at(last, before)?;
-        slowed_at(slow, before).map(|_| (self.slowing(slow, stage), self.most_open()))
+        self.ending(&counts).or_else(|| self.refusing()).or_else(|| {
+            // One may be anything.
+            let (before, [slow, last]) = counts.split_last_chunk()?;
+            let stage = slowed_at(last, before)?;
+            slowed_at(slow, before)?;
+            let limit =
+                self.limit(slow, LimitKind::Unclear, KeptBy::Slowing, LimitScope::ALL.to_vec(), Some(stage), None);
+            Some(Met { limit, given: self.most_open(), is_settled: true })
+        })
     }
 
-    fn refusing(&self, step: &StepSeen, failure: &Failure, held: usize) -> LimitMet {
-        let kind = match (kind::stated(failure, self.protocol, held), self.kind_by_trial()) {
-            // Another client may have left during the hold, but none gives back what this one did.
-            (Some(LimitKind::Rate), LimitKind::Count) => LimitKind::Count,
-            (stated, tried) => stated.unwrap_or(tried),
+    /// The server ends others for those that are let in.
+    fn ending(&self, counts: &[&StepSeen]) -> Option<Met> {
+        let let_in: Vec<&StepSeen> = counts.iter().copied().filter(|step| step.was_let_in()).collect();
+        let lost = |step: &StepSeen| if step.lost_another() { step.ended.len() } else { 0 };
+        let before = |step: &StepSeen| step.dial.as_ref().map_or(0, |dial| dial.beside);
+        let met = |first: &StepSeen, last: &StepSeen, given, is_settled| {
+            let oldest = first.lost_the_oldest() && last.lost_the_oldest();
+            let kept_by = if oldest { KeptBy::EndingOldest } else { KeptBy::EndingAnother };
+            let failure = first.ended.values().next();
+            let scopes =
+                failure.map_or_else(|| LimitScope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
+            let limit = self.limit(first, LimitKind::Count, kept_by, scopes, None, failure);
+            Some(Met { limit, given, is_settled })
         };
-        let scopes = if is_lock_of_one(failure, self.protocol, held) {
+        for (at, last) in let_in.iter().enumerate() {
+            // The ends of the first step may have come late, after many more were let in: where as many are let in as end, all
+            // had come.
+            if let Some(steps) = ends_again(let_in[..=at].iter().rev().map(|step| lost(step))) {
+                return met(let_in[at - steps], last, before(last), true);
+            }
+        }
+        // Of those that ended for one, a second time comes only after as many were let in: there were too few.
+        let at = let_in.iter().rposition(|step| lost(step) > 0)?;
+        let (last, is_open) = (let_in[at], let_in.len() - at <= lost(let_in[at]));
+        if !self.course.since_refusal().is_empty() {
+            // Another limit was in the way of it.
+            let is_told = is_open && last.says_that_it_ends_the_oldest();
+            return is_told.then(|| met(last, last, before(last), true))?;
+        }
+        if let Some(&[first, last]) = let_in.windows(2).rfind(|both| both.iter().all(|step| lost(step) > 0)) {
+            return met(first, last, last.open_after(), false);
+        }
+        (is_open && lost(last) > 1).then(|| met(last, last, before(last), false))?
+    }
+
+    /// The server refuses the newest.
+    fn refusing(&self) -> Option<Met> {
+        let step = self.course.since_refusal().first()?;
+        let failure = step.refusal()?;
+        let given = if step.refuses_late() { step.open_after() } else { self.most_open() };
+        let kind = kind::stated(failure, self.protocol, given).unwrap_or_else(|| self.kind_by_trial());
+        let scopes = if is_lock_of_one(failure, self.protocol, given) {
             vec![LimitScope::User]
         } else {
             scope::of(failure, &self.user, Some(failure.stage))
         };
-        self.limit(step, kind, KeptBy::RefusingNewest, scopes, Some(failure.stage), Some(failure))
-    }
-
-    fn ending(&self, step: &StepSeen, next: &StepSeen) -> LimitMet {
-        let oldest = step.lost_the_oldest() && next.lost_the_oldest();
-        let kept_by = if oldest { KeptBy::EndingOldest } else { KeptBy::EndingAnother };
-        let failure = step.ended.values().next();
-        let scopes = failure.map_or_else(|| LimitScope::ALL.to_vec(), |failure| scope::of(failure, &self.user, None));
-        self.limit(step, LimitKind::Count, kept_by, scopes, None, failure)
-    }
-
-    fn slowing(&self, step: &StepSeen, stage: Stage) -> LimitMet {
-        self.limit(step, LimitKind::Unclear, KeptBy::Slowing, LimitScope::ALL.to_vec(), Some(stage), None)
+        let limit = self.limit(step, kind, KeptBy::RefusingNewest, scopes, Some(failure.stage), Some(failure));
+        Some(Met { limit, given, is_settled: true })
     }
 
     fn limit(
@@ -209,25 +231,49 @@ impl Ramp {
         }
     }
 
-    /// What later attempts prove. Of two that are let in one after the other, at most one can have a place that was given
-    /// back, or that another client left: time has passed. One that is let in for another that was given back says that a place
-    /// was wanting, if one more is refused then.
+    /// What later attempts prove. One more that is let in than were given back says that time has passed, or that other clients
+    /// have left. A count is proved where one was let in each time that one was given back, and none where none was, if no rate
+    /// could have given these places by then.
     fn kind_by_trial(&self) -> LimitKind {
-        let tried = |phase| self.course.of(phase).into_iter().find(|step| step.dial.is_some());
         // Of nothing that is held, or where the server ended some, nobody can tell whether others came free.
-        let mut since_refused = self.course.steps().iter().skip_while(|step| step.refusal().is_none());
-        let nothing_came_free = since_refused.all(|step| match step.step.phase {
+        let nothing_came_free = self.course.since_refusal().iter().all(|step| match step.step.phase {
             ProbePhase::Hold => step.ended.is_empty() && step.before > 0,
-            ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm => step.ended_while_held() == 0,
+            ProbePhase::Count | ProbePhase::Release | ProbePhase::Confirm | ProbePhase::Repeat => {
+                step.ended_while_held() == 0
+            }
             ProbePhase::BareClose | ProbePhase::End => true,
         });
+        let tried = |phase| self.course.of(phase).into_iter().find(|step| step.dial.is_some());
         let again = |step: &StepSeen| self.course.refused_again(step).is_some();
         match (tried(ProbePhase::Hold), tried(ProbePhase::Confirm)) {
             _ if !nothing_came_free => LimitKind::Unclear,
             (Some(_), Some(confirm)) if confirm.was_let_in() => LimitKind::Rate,
-            (Some(hold), Some(confirm)) if again(hold) && again(confirm) => LimitKind::Count,
+            (Some(hold), Some(confirm))
+                if again(hold) && again(confirm) && self.longer_hold() == Some(Micros::ZERO) =>
+            {
+                LimitKind::Count
+            }
             _ => LimitKind::Unclear,
         }
+    }
+
+    /// How much longer the hold must be for the places that were let in after two goodbyes to be none of a rate's; none where it
+    /// did not come to that, or where no hold is long enough.
+    ///
+    /// A rate that gave no place from the first refusal to the last one before the goodbye was answered gives one in that time
+    /// at most: the second was let in sooner than that again. One that gives a few at once, and has given those to the two that
+    /// were let in, is excluded by the order, or by a limit of more.
+    fn longer_hold(&self) -> Option<Micros> {
+        let of = |phase| self.course.of(phase);
+        let repeat = of(ProbePhase::Repeat).into_iter().find(|step| step.was_let_in())?;
+        let confirm = of(ProbePhase::Confirm).into_iter().next()?;
+        let (_, met) = self.course.since_refusal().first()?.dialled()?;
+        let refused = |step: &&StepSeen| self.course.refused_again(step).is_some();
+        let (last, _) = of(ProbePhase::Hold).into_iter().chain(of(ProbePhase::Release)).rfind(refused)?.dialled()?;
+        let ((_, again), (confirmed, _)) = (repeat.dialled()?, confirm.dialled()?);
+        // Two were let in before one was refused.
+        let gave_two = again < confirmed;
+        (!gave_two || self.most_open() > 2).then(|| (again - last) - (last - met))
     }
 
     /// The dial that shows that time alone had to pass.
@@ -244,10 +290,7 @@ impl Ramp {
         let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| step.went_away().is_some());
         let is_whole = self.protocol.is_some_and(|protocol| self.course.is_whole(probe, protocol));
         match met.kept_by {
-            KeptBy::Slowing => true,
-            KeptBy::EndingOldest | KeptBy::EndingAnother => {
-                self.course.of(ProbePhase::Count).last().is_some_and(|last| last.is_settled())
-            }
+            KeptBy::Slowing | KeptBy::EndingOldest | KeptBy::EndingAnother => true,
             KeptBy::RefusingNewest => {
                 self.kind_by_trial() != LimitKind::Unclear
                     || (met.kind == LimitKind::Count && let_in(ProbePhase::Release))

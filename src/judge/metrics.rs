@@ -129,7 +129,7 @@ const ROWS: &[Row] = {
         (&[RUN], "other_sessions.bytes_received", Bytes, "bytes that were received on those"),
         (&[RUN], "limits.given", Count, "connections that a probe was given"),
         (&[RUN], "limits.attempts", Count, "dials of a probe"),
-        (&[RUN], "limits.refused", Count, "those of them that failed"),
+        (&[RUN], "limits.refused", Count, "those of them that were refused"),
         (&[RUN], "limits.ended", Count, "sessions that the server ended"),
         (&[RUN], "limits.met.stated", Count, "the limit in the server's words"),
         (&[RUN], "limits.met.stated_wait", Time, "how long the server says to wait"),

@@ -29,7 +29,6 @@ pub use comparison::{
     ComparedRun, Comparison, Counted, RunFigures, Sampled, Trouble, VariantFigures, compared_metric, comparison_gate,
     gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
-pub(crate) use conclusion::most_given;
 pub use conclusion::{Conclusion, first_of};
 pub use earlier::{Earlier, NoRun};
 pub use elsewhere::{Elsewhere, elsewhere};
@@ -39,8 +38,8 @@ pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, is_alike, is_lock_of_one, most_attempts,
-    most_looks, most_refused, next_step, refuses_after_all, releases, stated_kind, stated_period,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, SETTLES, falls_silent, is_alike, is_lock_of_one,
+    most_attempts, most_looks, most_refused, next_step, refuses_after_all, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};
 pub(crate) use refusals::{has_words, is_limit, is_refused_sign_in};

@@ -1,5 +1,7 @@
 //! How many connections a server allows, by its own words.
 
+use crate::protocol::is_unit_of_time;
+
 /// The number of connections that a refusal names as the limit: `(mail_max_userip_connections=10)`, `at most 7 sessions`.
 /// Codes, addresses and times are none.
 pub(crate) fn stated_limit(line: &str) -> Option<u64> {
@@ -40,26 +42,7 @@ fn is_alone(before: &str, after: &str) -> bool {
 
 fn is_a_time(after: &str) -> bool {
     let word: String = after.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
-    [
-        "s",
-        "ms",
-        "sec",
-        "secs",
-        "second",
-        "seconds",
-        "millisecond",
-        "milliseconds",
-        "min",
-        "mins",
-        "minute",
-        "minutes",
-        "h",
-        "hour",
-        "hours",
-        "day",
-        "days",
-    ]
-    .contains(&&*word)
+    is_unit_of_time(&word)
 }
 
 /// What stands around it says that it is the most there may be.

@@ -1,7 +1,9 @@
 //! What a server's refusal means: its line taken apart, and held against one table of what real servers send.
 
 mod carried;
+mod period;
 mod table;
+mod time;
 mod wait;
 mod words;
 
@@ -17,6 +19,8 @@ use words::{Pattern, Text, singular};
 use FailureKind::{AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, LimitRate, ServerUnavailable};
 
 pub(super) use carried::Carried;
+pub use period::stated_period;
+pub use time::is_unit_of_time;
 pub use wait::{StatedWait, stated_wait};
 
 /// How `-ERR`, which may mean anything, begins where it ends the session.

@@ -2,7 +2,7 @@
 
 use super::words::span;
 use crate::judge::Attempt;
-use crate::protocol::{Failure, FailureKind};
+use crate::protocol::FailureKind;
 
 /// `count#5      let in after 12 ms, 5 open`.
 #[must_use]
@@ -13,31 +13,29 @@ pub fn attempt_line(attempt: &Attempt) -> String {
     format!("{:<12} {} {how} {took}, {open} open", step.to_string(), came_to(attempt))
 }
 
-/// What is not refused.
+/// A limit can be why.
+pub(super) const REFUSED: &str = "refused";
+/// None can.
 pub(super) const FAILED: &str = "failed";
 /// What was ended by an interruption is no failure.
 pub(super) const CALLED_OFF: &str = "called off";
 
-/// The server refuses; what is no word or deed of it, or is about the password, fails.
-pub(super) const fn went(failure: &Failure) -> &'static str {
-    use FailureKind::{
-        AuthInvalid, AuthPolicy, AuthRefused, AuthUnsupported, Disposed, Dns, Internal, LocalResources, TlsCertificate,
-        TlsHandshake,
-    };
-    match failure.kind {
-        Disposed => CALLED_OFF,
-        AuthInvalid | AuthPolicy | AuthRefused | AuthUnsupported | Dns | Internal | LocalResources | TlsCertificate
-        | TlsHandshake => FAILED,
-        _ => "refused",
-    }
+/// How it failed; none if it was let in.
+pub(super) fn went(attempt: &Attempt) -> Option<&'static str> {
+    let failure = attempt.failure.as_ref()?;
+    Some(match failure.kind {
+        FailureKind::Disposed => CALLED_OFF,
+        _ if attempt.was_refused => REFUSED,
+        _ => FAILED,
+    })
 }
 
 /// `let in`; `refused: limit-connections at auth`; with the sessions that the server ended.
 pub(super) fn came_to(attempt: &Attempt) -> String {
-    let came = match &attempt.failure {
+    let came = match attempt.failure.as_ref().zip(went(attempt)) {
         None => "let in".to_owned(),
-        Some(failure) if went(failure) == CALLED_OFF => format!("{CALLED_OFF} at {}", failure.stage),
-        Some(failure) => format!("{}: {} at {}", went(failure), failure.kind, failure.stage),
+        Some((failure, CALLED_OFF)) => format!("{CALLED_OFF} at {}", failure.stage),
+        Some((failure, went)) => format!("{went}: {} at {}", failure.kind, failure.stage),
     };
     let ended = match &*attempt.ended {
         [] => String::new(),

@@ -32,20 +32,22 @@ fn asked(name: &'static str, value: u64) -> Lie {
 
 /// A count that takes all steps, three seconds apart.
 fn paced() -> Vec<Value> {
-    let lines = Probing::new("imap", 32).pace(3_000_000).bare_close().count(2).step("count", 3).vague().all_answer();
+    let lines = Probing::new("imap", 32).pace(3_000_000).bare_close().count(3).step("count", 4).vague().all_answer();
     let lines = lines.step("hold", 1).all_answer().vague().release().vague().release_again().let_in();
-    lines.confirm().vague().close_bare().vague().bare_again().vague().end()
+    let lines = lines.repeat_after(30_000_000).let_in().confirm().vague();
+    lines.close_bare().vague().bare_again().vague().end()
 }
 
 #[test]
 fn a_rest_that_was_cut_short_is_found_out() {
-    let lies: [(&str, Lie); 11] = [
+    let lies: [(&str, Lie); 12] = [
         ("the pace", sooner("count#2", 200_000)),
-        ("the pace before the refusal", sooner("count#3", 2_900_000)),
+        ("the pace before the refusal", sooner("count#4", 2_900_000)),
         ("the hold", sooner("hold#1", 1_000_000)),
         ("two seconds", sooner("release#1", 100_000)),
         ("thirty seconds", sooner("release#2", 500_000)),
         ("twice the pace", sooner("confirm#1", 3_000_000)),
+        ("thirty seconds after the second goodbye", sooner("repeat#1", 500_000)),
         ("two seconds after a bare close", sooner("bare-close#1", 100_000)),
         ("thirty seconds after a bare close", sooner("bare-close#2", 20_000_000)),
         ("a longer hold was asked for", asked("hold_us", 120_000_000)),
@@ -75,7 +77,7 @@ fn a_wait_that_was_not_kept_is_found_out() {
     let refused = |lines: Probing| lines.refused("limit-connections", "auth", wait);
     let lines = refused(Probing::new("imap", 32).count(2).step("count", 3)).all_answer();
     let lines = refused(lines.step("hold", 1).all_answer()).release_after(5_000_000).let_in();
-    let lines = refused(lines.confirm_after(5_000_000)).end();
+    let lines = refused(lines.confirm_after(5_000_000)).repeat_after(5_000_000).let_in().end();
     is_caught("probe", &lines, sooner("release#1", 3_000_000));
     is_caught("probe", &lines, sooner("confirm#1", 3_000_000));
 }
@@ -95,7 +97,8 @@ fn a_refusal_at_another_stage_is_found_out() {
     }
     const UNSENT: &[(&str, Value)] = &[("/sign_in_attempted", Value::Bool(false))];
     const UNGREETED: &[(&str, Value)] = &[("/dial_us/greeting", Value::Null)];
-    let vague = || vague(3).step("hold", 1).all_answer().vague().release().let_in().confirm().vague().end();
+    let vague = || vague(3).step("hold", 1).all_answer().vague().release().let_in().confirm().vague();
+    let vague = || vague().repeat().let_in().end();
     for (stage, changes) in
         [("greeting", UNSENT), ("greeting", UNGREETED), ("greeting", &[]), ("tls", &[]), ("connect", UNSENT)]
     {
@@ -106,8 +109,9 @@ fn a_refusal_at_another_stage_is_found_out() {
     }
     let closed = |lines: Probing| lines.refused("closed", "greeting", None);
     let lines = closed(Probing::new("imap", 32).count(3).step("count", 4)).all_answer();
+    let lines = closed(lines.step("count", 5)).all_answer();
     let lines = closed(lines.step("hold", 1).all_answer()).release().let_in();
-    let lines = closed(lines.confirm()).end();
+    let lines = closed(lines.repeat().let_in().confirm()).end();
     for changes in [&[][..], &[("/sign_in_attempted", Value::Bool(true))]] {
         is_caught("probe", &lines, forged("count#4", "auth", changes));
     }
@@ -122,8 +126,10 @@ fn a_missing_proof_is_found_out() {
             *lines = again(std::mem::take(lines));
         })
     }
-    let vague = vague(3).step("hold", 1).all_answer().vague().release().let_in().confirm().vague().end();
+    let vague = vague(3).step("hold", 1).all_answer().vague().release().let_in().confirm().vague();
+    let vague = vague.repeat().let_in().end();
     is_caught("probe", &vague, without("confirm#1"));
+    is_caught("probe", &vague, without("repeat#1"));
     is_caught("probe", &full_with_bare_close().end(), without("bare-close#1"));
     // Its words say it: there is nothing to confirm.
     let told = full().release().let_in().end();

@@ -230,7 +230,7 @@ fn few_connections_are_shared_out_without_promising_more_than_there_are() {
     }
     let limits = given(0, met(LimitKind::Count, Stage::Auth, Some("NO too many"), &[]));
     let said = advice(&limits, None, "mail.example.org", Protocol::Imap);
-    assert_eq!(said, ["Other clients hold every connection: close some of those."]);
+    assert_eq!(said, ["Not even one was let in: close what other clients hold. Then probe again."]);
 }
 
 /// A server that was asked quickly let one more in than it names.
@@ -370,15 +370,15 @@ fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
     let again = Some(Micros::from(std::time::Duration::from_secs(61)));
     let rate = LimitMet { again_within_us: again, ..met(LimitKind::Rate, Stage::Greeting, Some("421 no"), &[]) };
     let said = |rate| advice(&given(5, rate), None, "mail.example.org", Protocol::Smtp);
-    let paced = "At most 5 in 1 min 1 s, since it let one more in by then: one new connection every 13 s, or fewer if it \
-                 refuses that.";
+    let paced = "The next one was let in 1 min 1 s after the first: one new connection every 13 s is as many as it took in \
+                 that time. Open them more slowly if it refuses that.";
     let raised = "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
                   smtpd_client_connection_rate_limit).";
     assert_eq!(said(rate.clone())[1..], [paced, raised]);
     // Words with a time are better than what was seen once.
     let line = "421 no more than 5 connections per minute";
     let in_words = LimitMet { again_within_us: again, ..met(LimitKind::Rate, Stage::Greeting, Some(line), &[]) };
-    let counts = "It counts in 60 s, as its words say: one new connection every 12 s stays below.";
+    let counts = "It counts in 1 min, as its words say: one new connection every 12 s stays below.";
     assert_eq!(said(in_words)[1], counts);
     // Where no words say it, other clients may have left.
     let vague = Failure::new(FailureKind::LimitConnections, Stage::Greeting, "it was refused");

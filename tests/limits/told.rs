@@ -93,16 +93,21 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
     let throttled = throttled.held_unserved(0, "limit-rate", THROTTLED).end();
     let in_use = |lines: Probing| lines.refused("limit-connections", "auth", Some(IN_USE));
     let owners = in_use(in_use(Probing::new("pop3", 32).count(5).step("count", 6)).step("hold", 1)).release().let_in();
-    let owners = in_use(owners.confirm()).end();
+    let owners = in_use(owners.confirm()).repeat().let_in().end();
     let told_rate = Some("NO Connection rate limit exceeded, try again in 15 minutes");
     let told_rate = Probing::new("imap", 32).count(3).step("count", 4).refused("limit-rate", "auth", told_rate).end();
     let oldest = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0);
     let oldest = oldest.step("count", 5).let_in().lost(0).end();
     let wordless = Probing::new("imap", 32).count(4).step("count", 5).refused("closed", "greeting", None).all_answer();
+    let wordless = wordless.step("count", 6).refused("closed", "greeting", None).all_answer();
     let wordless = wordless.step("hold", 1).all_answer().refused("closed", "greeting", None).release().let_in().end();
     let slow = Probing::new("imap", 32).count(4).step("count", 5).let_in_after(1_500_000).all_answer();
     let slow = slow.step("count", 6).let_in_after(1_600_000).all_answer().end();
     let wrong = Some("NO [AUTHENTICATIONFAILED] Authentication failed.");
+    let several = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).lost(0).step("count", 5).let_in();
+    let several = several.all_answer().step("count", 6).let_in().lost(0).lost(0).end();
+    let chance = Probing::new("imap", 4).count(1).step("count", 2).refused("closed", "greeting", None).all_answer();
+    let chance = (3..=5).fold(chance, |lines, step| lines.step("count", step).let_in().all_answer()).end();
     for (lines, parts) in [
         (told_rate, ["3 connections in ", "the server limits how many come, not how many are open"]),
         (rate, ["3 connections in ", "the server limits how many come, unless other clients have left meanwhile"]),
@@ -123,8 +128,8 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         (
             late,
             [
-                "at most 7 connections, beside those that other clients hold now; for one more the server ends others",
-                "exit 1: not answered: the server was still ending others",
+                "at most 7 connections, beside those that other clients hold now; for one more the server ended others",
+                "exit 1: not answered: the server ended others; how many it leaves was not seen",
             ],
         ),
         (
@@ -134,7 +139,13 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
                 "the server ended none of them; #1 lived on, and its command was refused",
             ],
         ),
-        (owners, ["5 connections, beside those that", "one was refused again after the hold, let in when one had"]),
+        (
+            owners,
+            [
+                "5 connections, beside those that",
+                "one was refused again after the hold, let in each of the two times that one had",
+            ],
+        ),
         (
             left,
             ["it cannot be told whether", "proof none: one was let in after the hold, and the next one was refused"],
@@ -148,11 +159,72 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         (Probing::new("imap", 4).count(4).end(), ["4 connections, and no limit was met", "exit 0"]),
         (
             vague().release().vague().release_again().vague().end(),
-            ["it cannot be told whether", "a longer rate, or a slow release"],
+            [
+                "a longer rate, or a slow release",
+                "a slot not known: one more was refused still 30.02 s after a sign-out",
+            ],
+        ),
+        (
+            vague().release().let_in().confirm().vague().repeat().vague().end(),
+            [
+                "proof none: one was let in when one had signed out, and none when the next one had: a rate that gives one place",
+                "a slot not known: one more was let in 2.01 s after a sign-out",
+            ],
+        ),
+        (
+            vague().release().vague().release_again().let_in().repeat_after(30_000_000).vague().end(),
+            [
+                "7 connections, beside those that other clients at this address hold now, or as many as come in",
+                "a slot not known: one more was refused 2.01 s after a sign-out, and let in 30.02 s after it",
+            ],
+        ),
+        (
+            met()
+                .hold(1_000_000)
+                .step("hold", 1)
+                .all_answer()
+                .vague()
+                .release()
+                .let_in()
+                .confirm()
+                .vague()
+                .repeat()
+                .let_in()
+                .end(),
+            ["it cannot be told whether", "which --hold 5s tells"],
+        ),
+        (
+            several,
+            [
+                "3 connections, beside those that other clients hold now; for one more the server ends the 2 oldest, so that 2 stay",
+                "proof twice one was let in, and as many were ended for it as had been let in since",
+            ],
+        ),
+        (
+            chance,
+            [
+                "4 connections, and no limit was met",
+                "once count#2 failed (closed at greeting), and the next one was let in: that is no limit",
+            ],
         ),
         (
             Probing::new("imap", 32).step("count", 1).over().step("hold", 1).over().end(),
-            ["no connection now", "other clients of the account at this address held all there are"],
+            [
+                "no connection now: the first one was refused; by its words other clients of the account at this address hold all",
+                "- Not even one was let in: close what other clients hold. Then probe again.",
+            ],
+        ),
+        (
+            Probing::new("imap", 32).step("count", 1).vague().step("hold", 1).let_in().end(),
+            [
+                "the first one was refused; other clients at this address may hold all there are, or too many came lately; after \
+                 the hold one was let in",
+                "close what other clients hold, and wait a while: too many may have come lately.",
+            ],
+        ),
+        (
+            met().need(5).step("hold", 1).all_answer().let_in().confirm().let_in().end(),
+            ["exit 6: 3 of 5 connections were given (--need 5); more slowly, more may come", "it let 3 in within"],
         ),
         (
             Probing::new("imap", 32).count(2).step("count", 3).refused("auth-invalid", "auth", wrong).end(),
@@ -181,6 +253,18 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         for part in parts {
             assert!(joined(&told).contains(part), "{part}: {told}");
         }
+    }
+}
+
+/// How many came is told as of when they came, and nothing of those that came when nobody did.
+#[test]
+fn what_is_said_of_a_rate_is_what_was_seen() {
+    let met = |given| Probing::new("imap", 32).count(given).step("count", given + 1).vague().all_answer();
+    let rate = met(3).step("hold", 1).all_answer().let_in().confirm().let_in().end();
+    let none = Probing::new("imap", 32).step("count", 1).vague().step("hold", 1).let_in().end();
+    for (lines, absent) in [(rate, "At most 3 in"), (none, "let 0 in")] {
+        let told = joined(&text(&lines));
+        assert!(!told.contains(absent), "{absent}: {told}");
     }
 }
 
@@ -298,7 +382,8 @@ fn one_owner_and_a_queue_are_called_so_and_what_is_no_refusal_is_none() {
         assert!(told.contains(part), "{part}: {told}");
     }
     let waits = |lines: Probing| lines.refused("timeout", "greeting", None).all_answer();
-    let lines = waits(waits(Probing::new("imap", 32).count(4).step("count", 5)).step("hold", 1).all_answer());
+    let lines = waits(waits(Probing::new("imap", 32).count(4).step("count", 5)).step("count", 6));
+    let lines = waits(lines.step("hold", 1).all_answer());
     let told = joined(&text(&lines.release().let_in().end()));
     assert!(told.contains("in words none: no answer at greeting while others were open: probably a queue"), "{told}");
     let told = text(&Probing::new("imap", 32).step("count", 1).refused("dns", "resolve", None).end());

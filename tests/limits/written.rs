@@ -23,6 +23,7 @@ pub struct Probing {
     /// What comes next comes so much later.
     rest_us: u64,
     pace_us: u64,
+    hold_us: u64,
     need: Option<u64>,
 }
 
@@ -44,12 +45,20 @@ impl Probing {
         ] {
             start[name] = value;
         }
-        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us: 0, pace_us: 0, need: None }
+        let (rest_us, pace_us, hold_us) = (0, 0, 61_000_000);
+        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us, pace_us, hold_us, need: None }
     }
 
     /// It also closes one without a goodbye.
     pub fn bare_close(mut self) -> Self {
         self.written.start()["probe"]["bare_close"] = json!(true);
+        self
+    }
+
+    /// It holds for so long instead.
+    pub fn hold(mut self, hold_us: u64) -> Self {
+        self.written.start()["probe"]["hold_us"] = json!(hold_us);
+        self.hold_us = hold_us;
         self
     }
 
@@ -76,9 +85,10 @@ impl Probing {
     pub fn step(mut self, phase: &str, attempt: u32) -> Self {
         self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
         self.rest_us = match phase {
-            "hold" => 61_000_000,
+            "hold" => self.hold_us,
             "count" if attempt > 1 => self.pace_us,
-            "confirm" => 2 * self.pace_us,
+            // A pace, a dial and a look are as far apart as any two were let in.
+            "confirm" => 2 * (self.pace_us + 62_000),
             _ => 0,
         };
         self
@@ -124,6 +134,19 @@ impl Probing {
     /// One more, with nothing given back.
     pub fn confirm(self) -> Self {
         self.step("confirm", 1).all_answer()
+    }
+
+    /// One more, with another one given back, after two seconds.
+    pub fn repeat(self) -> Self {
+        self.repeat_after(2_000_000)
+    }
+
+    /// The same, after as long as the slot took to come free.
+    pub fn repeat_after(mut self, rest_us: u64) -> Self {
+        self = self.step("repeat", 1);
+        self.sign_out("by-hand");
+        self.rest_us = rest_us;
+        self
     }
 
     /// The same, after a wait that the server asked for.

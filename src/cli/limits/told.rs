@@ -87,6 +87,9 @@ impl Attempts {
             (ProbePhase::Confirm, _) => {
                 Some(format!("one more attempt {}, with nothing given back", rest("after the last")))
             }
+            (ProbePhase::Repeat, _) => {
+                Some(format!("another one signs out, then one more attempt {}", rest("after that")))
+            }
             (ProbePhase::BareClose, 1) => {
                 Some(format!("one is closed without a goodbye, then one more attempt {}", rest("after that")))
             }

@@ -44,6 +44,9 @@ pub(super) struct Wires {
 struct Wire {
     /// The next command's number.
     due: u32,
+    /// Whether the first may be 2: the client's library counts a sign-in that is not sent where the server has signed it in by
+    /// itself (PREAUTH).
+    may_begin_at_2: bool,
     /// Leases that came before those that are due, by the number of their first command and their event.
     early: BTreeMap<(u32, u64, bool), (Micros, Operation)>,
     /// When the last operation was over, as far as times tell: they tell of operations, not of each lease of one.
@@ -180,6 +183,7 @@ impl Wires {
                 });
             }
             let first = commands.first().map_or(u32::MAX, |command| command.tag.number);
+            wire.begins_at(first);
             if first == wire.due {
                 wire.carry(start, session, (seen.seq, seen.at), operation, earlier, seen.checks);
                 while let Some(entry) = wire.early.first_entry().filter(|entry| entry.key().0 == wire.due) {
@@ -218,8 +222,10 @@ impl Wires {
 
 impl Wire {
     fn new(seen: &mut Seen<'_>, opened: &SessionOpened) -> Self {
+        let is_unsent = seen.start.protocol == Protocol::Imap && opened.signed_in_by.is_none();
         let mut wire = Self {
             due: 1,
+            may_begin_at_2: is_unsent,
             early: BTreeMap::new(),
             free: seen.at,
             naive: false,
@@ -234,6 +240,13 @@ impl Wire {
         wire
     }
 
+    /// Its first command has that number, or it carried none but that one.
+    fn begins_at(&mut self, first: u32) {
+        if first == 2 && self.due == 1 && self.may_begin_at_2 {
+            self.due = 2;
+        }
+    }
+
     /// One command after the other.
     fn follow(
         &mut self,
@@ -242,6 +255,9 @@ impl Wire {
         what: &str,
         checks: &mut Checks,
     ) {
+        if let Some(first) = commands.first() {
+            self.begins_at(first.tag.number);
+        }
         for Command { tag, verb } in commands {
             let (due, number) = (self.due, tag.number);
             let imap = protocol == Protocol::Imap;
@@ -330,6 +346,7 @@ impl Wire {
         }
         let Some(Closed { seq, at, what }) = self.closed.take() else { return };
         self.follow((start.protocol, session, seq), &what.commands, "the goodbye", checks);
+        self.begins_at(what.carried.saturating_add(1));
         checks.check(Rule::Tags, seq, what.carried.checked_add(1) == Some(self.due), || {
             format!("{session} carried {} commands, {} are written down", what.carried, self.due - 1)
         });

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
-use super::failing::{falls_silent, is_called_off, may_be_limit, refuses_after_all};
-use super::next::{Before, DialOutcome, Failed, Outcome, next_step};
+use super::failing::{falls_silent, is_called_off, is_told, may_be_limit, refuses_after_all};
+use super::next::{Before, DialOutcome, Failed, Outcome, met_at, next_step};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
 use crate::judge::findings::is_for_idling;
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::{Failure, Protocol};
+use crate::protocol::{Failure, Protocol, Stage};
 
 /// The most steps that are kept: a probe of more says nothing new.
 const KEPT: usize = 4096;
@@ -35,6 +35,9 @@ pub struct Attempt {
     /// How many were open when it began.
     #[serde(skip)]
     pub beside: usize,
+    /// Whether it failed so that a limit can be why.
+    #[serde(skip)]
+    pub was_refused: bool,
     /// How many are open after it, as far as the step found.
     pub open: usize,
     /// The sessions that the server had ended by then, and that were found so in its step.
@@ -211,17 +214,22 @@ impl Course {
         step.dial.as_ref().map(|dial| dial.began + dial.took - first.unwrap_or_default()).unwrap_or_default()
     }
 
-    /// The refusal of the limit that was met.
-    fn first_refusal(&self) -> Option<&Failure> {
-        self.steps.iter().find_map(StepSeen::refusal)
+    /// The step that met the limit by a refusal, and all that follow.
+    pub(super) fn since_refusal(&self) -> &[StepSeen] {
+        let refused = |step: &StepSeen| {
+            let refusal = step.refusal().filter(|_| step.step.phase == ProbePhase::Count)?;
+            Some(is_told(refusal) || step.refuses_late())
+        };
+        met_at(self.steps.iter().map(refused)).and_then(|at| self.steps.get(at..)).unwrap_or_default()
     }
 
-    /// Why the step's dial was refused, if that is like the first refusal: else it says nothing of the limit that was met.
+    /// Why the step's dial was refused, if that is like the refusal of the limit that was met: else it says nothing of that.
     pub(super) fn refused_again<'a>(&self, step: &'a StepSeen) -> Option<&'a Failure> {
-        step.refusal().filter(|failure| self.first_refusal().is_some_and(|first| is_alike(first, failure)))
+        let first = self.since_refusal().first().and_then(StepSeen::refusal);
+        step.refusal().filter(|failure| first.is_some_and(|first| is_alike(first, failure)))
     }
 
-    /// How soon a slot came free after the first step of the phase closed a connection.
+    /// What became of the dials after the first step of the phase closed a connection.
     pub(super) fn release(&self, phase: ProbePhase) -> Option<Release> {
         let steps = self.of(phase);
         let closed = steps.first()?.closed?;
@@ -247,7 +255,7 @@ impl Course {
     fn refuses_newest(&mut self, session: SessionId, how: &Failure) -> bool {
         let newest = self.steps.last_mut().and_then(|step| step.dial.as_mut());
         let Some(dial) = newest.filter(|dial| dial.session == session) else { return false };
-        dial.failure.get_or_insert_with(|| how.clone());
+        dial.failure.get_or_insert_with(|| while_open(how));
         true
     }
 
@@ -280,7 +288,7 @@ impl Course {
         if self.ended.insert(session)
             && let Some(step) = self.steps.last_mut()
         {
-            step.ended.insert(session, how.clone());
+            step.ended.insert(session, while_open(how));
             step.ends_oldest &= is_oldest;
             let dialled = step.dial.as_ref().map(|dial| dial.session);
             let newest_left = self.open.values().rfind(|it| **it != session && Some(**it) != dialled);
@@ -304,14 +312,14 @@ impl Course {
     }
 }
 
+/// The goodbye of a session is where this client hears of its end: it was ended before that.
+fn while_open(how: &Failure) -> Failure {
+    Failure { stage: how.stage.min(Stage::Operation), ..how.clone() }
+}
+
 impl StepSeen {
     pub(super) fn was_let_in(&self) -> bool {
         self.dial.as_ref().is_some_and(|dial| dial.failure.is_none())
-    }
-
-    /// Why its dial failed.
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        self.dial.as_ref().and_then(|dial| dial.failure.as_ref())
     }
 
     /// Why its dial was refused, if that can be a limit.
@@ -342,9 +350,14 @@ impl StepSeen {
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
     }
 
-    /// Whether one ended for one that was let in: no more are about to end.
-    pub(super) fn is_settled(&self) -> bool {
-        self.ended.len() == 1
+    /// Whether the oldest was ended for the one that was let in, in words of a limit.
+    pub(super) fn says_that_it_ends_the_oldest(&self) -> bool {
+        self.lost_another() && self.ends_oldest && self.ended.values().all(is_told)
+    }
+
+    /// When its dial began, and when that was over.
+    pub(super) fn dialled(&self) -> Option<(Micros, Micros)> {
+        self.dial.as_ref().map(|dial| (dial.began, dial.began + dial.took))
     }
 
     /// Whether its dial was let in and ended itself a moment later, as those before it that came beyond the same limit.
@@ -371,6 +384,7 @@ impl StepSeen {
             took_us: dial.took,
             failure: dial.failure.clone(),
             beside: dial.beside,
+            was_refused: self.refusal().is_some(),
             open: self.open_after(),
             ended: self.ended.keys().copied().collect(),
             silent: self.silent.as_ref().map(|(session, _)| *session),
@@ -384,7 +398,9 @@ impl StepSeen {
             Some((dial, None)) => DialOutcome::LetIn { took: dial.took },
             Some((dial, Some(failure))) => {
                 let Dialled { sign_in_attempted, beside, gave_one_back, .. } = *dial;
-                DialOutcome::Failed(Failed::of(failure, sign_in_attempted, beside, gave_one_back, Some(protocol)))
+                let mut failed = Failed::of(failure, sign_in_attempted, beside, gave_one_back, Some(protocol));
+                failed.is_told |= self.refuses_late();
+                DialOutcome::Failed(failed)
             }
         };
         Some(Outcome {

@@ -1,6 +1,6 @@
 //! What a failure says of the session that it befell, to a probe.
 
-use crate::judge::{is_limit, is_refused_sign_in};
+use crate::judge::{has_words, is_limit, is_refused_sign_in};
 use crate::protocol::{Failure, FailureKind, Stage};
 
 /// Whether a limit of the server can be why a dial failed: the server says so, or lets nobody in any more while others are held,
@@ -9,8 +9,27 @@ pub(crate) fn may_be_limit(failure: &Failure, sign_in_attempted: bool, holds_oth
     use FailureKind::{Disposed, Dns, Internal, LocalResources, TlsCertificate};
     let is_other = failure.stage == Stage::Wait
         || is_refused_sign_in(failure, sign_in_attempted)
+        || is_no_mail_server(failure)
         || matches!(failure.kind, Disposed | Dns | Internal | LocalResources | TlsCertificate);
     !is_other && (holds_others || is_limit(failure.kind))
+}
+
+/// Whether the server's words say that there are too many, or that they come too often. Whatever else it says or does may be
+/// chance, the first time.
+pub(super) fn is_told(failure: &Failure) -> bool {
+    is_limit(failure.kind) && has_words(failure)
+}
+
+/// Whether what answered greets in no way of mail: neither in its own protocol, nor by a refusal of another.
+fn is_no_mail_server(failure: &Failure) -> bool {
+    let line = failure.server_line.as_deref().unwrap_or_default().to_ascii_uppercase();
+    let is_reply = line.starts_with(['4', '5']) && line.bytes().take_while(u8::is_ascii_digit).count() == 3;
+    let refuses = is_reply || ["* BYE", "* NO", "* BAD", "-ERR"].iter().any(|word| line.starts_with(word));
+    // Its words may be of trouble: `HTTP/1.1 503 Service Unavailable`.
+    let is_greeting = failure.stage == Stage::Greeting
+        && matches!(failure.kind, FailureKind::Greeting | FailureKind::ServerUnavailable)
+        && !line.is_empty();
+    is_greeting && !refuses
 }
 
 /// Whether the first command of a session that was let in was refused in place of its dial: the server ended the session with

@@ -1,8 +1,8 @@
 //! What a limit counts, by the server's words.
 
-use crate::event::LimitKind;
+use crate::event::{LimitKind, Micros};
 use crate::judge::refusals::{is_lock, lines};
-use crate::protocol::{Failure, FailureKind, Protocol};
+use crate::protocol::{self, Failure, FailureKind, Protocol};
 
 /// Whether the refusal is for a maildrop's one owner, while this client held so many. A lock has room for one.
 pub(crate) fn is_lock_of_one(failure: &Failure, protocol: Option<Protocol>, held: usize) -> bool {
@@ -24,51 +24,37 @@ pub(super) fn stated_in_words(failure: &Failure) -> Option<LimitKind> {
     lines(failure).find_map(stated_in)
 }
 
-/// In how many seconds a rate counts, by its words.
-pub(crate) fn stated_period(failure: &Failure) -> Option<u64> {
-    lines(failure).find_map(|line| {
-        let line = line.to_lowercase() + " ";
-        let mut each = per(&line, &COMING).chain(per(&line, &OPEN));
-        each.find_map(|what| TIMES.iter().position(|time| what.starts_with(time))).map(|at| SECONDS[at])
-    })
+/// Over how long the server counts, by its words.
+pub(crate) fn stated_period(failure: &Failure) -> Option<Micros> {
+    lines(failure).find_map(protocol::stated_period).map(Micros::from)
 }
 
 fn stated_in(line: &str) -> Option<LimitKind> {
     let line = line.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
-    let per = |things, each: &[&str]| per(&line, things).any(|what| each.iter().any(|each| what.starts_with(each)));
-    if says(&RATE) || per(&COMING, &TIMES) || per(&OPEN, &TIMES) {
+    if says(&RATE) || protocol::stated_period(&line).is_some() {
         Some(LimitKind::Rate)
-    } else if says(&COUNT) || per(&OPEN, &WHOSE) {
+    } else if says(&COUNT) || is_per_holder(&line) {
         Some(LimitKind::Count)
     } else {
         None
     }
 }
 
-/// What follows each `connections per`, `sessions for each`, `logins/`.
-fn per<'a>(line: &'a str, things: &[&'a str]) -> impl Iterator<Item = &'a str> {
-    things.iter().flat_map(move |things| {
-        line.match_indices(things).filter_map(move |(at, _)| {
+/// `connections per user`, `sessions for each account`.
+fn is_per_holder(line: &str) -> bool {
+    ["connections", "sessions"].iter().any(|things| {
+        line.match_indices(things).any(|(at, _)| {
             let rest = &line[at + things.len()..];
-            [" per ", " for each ", " a ", " an ", " in a ", " each ", "/"]
-                .iter()
-                .find_map(|each| rest.strip_prefix(each))
+            let whose = [" per ", " for each ", " each ", "/"].iter().find_map(|each| rest.strip_prefix(each));
+            whose.is_some_and(|whose| WHOSE.iter().any(|holder| whose.starts_with(holder)))
         })
     })
 }
 
-/// What can be open.
-const OPEN: [&str; 2] = ["connections", "sessions"];
-/// What comes, and is over.
-const COMING: [&str; 9] =
-    ["logins", "log-ins", "logons", "sign-ins", "signins", "attempts", "authentications", "requests", "commands"];
-
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
 const RATE: [&str; 7] =
     ["connection rate", "login rate", "rate limit", "ratelimit", "too fast", "too frequent", "too quickly"];
-const TIMES: [&str; 5] = ["sec", "min", "hour", "h ", "day"];
-const SECONDS: [u64; 5] = [1, 60, 3600, 3600, 86_400];
 /// `simultan` in several languages.
 const COUNT: [&str; 12] = [
     "simultan",
@@ -118,6 +104,14 @@ mod tests {
             ("NO at most 20 sign-ins an hour and 5 attempts/min", Some(Rate)),
             ("421 more than 30 authentications in a minute", Some(Rate)),
             ("NO 10 logins per user", None),
+            ("too many connections: 20 connections per IP per minute", Some(Rate)),
+            ("NO Too many connections from 192.0.2.7 within 60 seconds", Some(Rate)),
+            ("NO Too many connections in the last minute", Some(Rate)),
+            ("NO 10 sessions per account every 10 minutes", Some(Rate)),
+            ("421 at most 20 connections per hour", Some(Rate)),
+            ("421 at most 20 connections/min", Some(Rate)),
+            ("421 Too many connections, at most 30 messages per minute", None),
+            ("NO Too many simultaneous connections, try again in 5 minutes", Some(Count)),
             ("* BYE no more than 5 connections per minute from your address", Some(Rate)),
         ] {
             assert_eq!(stated_in(line), kind, "{line}");

@@ -1,15 +1,20 @@
 //! What a probe does next, from what its steps came to. The probe goes by it, and so does the check of a stored one.
 
 use super::alike::Likeness;
-use super::failing::may_be_limit;
+use super::failing::{is_told, may_be_limit};
 use super::kind::stated as stated_kind;
 use super::slow::is_slow;
 use crate::event::{LimitKind, Micros, Probe, ProbePhase, ProbeStep};
 use crate::judge::refusals::lines;
-use crate::protocol::{Failure, FailureKind, Protocol, stated_wait};
+use crate::protocol::{Failure, Protocol, stated_wait};
 
 /// How long after a close the two attempts come that see whether its slot has come free.
 const RELEASES: [Micros; 2] = [Micros(2_000_000), Micros(30_000_000)];
+
+/// What a step of the count rests, so that a server may end one connection for another, before the open ones are looked at.
+pub(crate) const SETTLES: Micros = Micros(50_000);
+/// So many attempts are refused at most, and two more after a bare close.
+const MOST_REFUSED: usize = 4;
 
 /// A step to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +75,8 @@ pub(crate) enum DialOutcome {
 pub(crate) struct Failed {
     /// Whether a limit can be why.
     may_be_limit: bool,
-    /// Whether it is called a limit on how often.
-    is_rate: bool,
+    /// Whether that is more than a guess: the server says so, or others that it let in beyond the limit ended as this one did.
+    pub(crate) is_told: bool,
     /// What the server says that it counts.
     says: Option<LimitKind>,
     /// How long the server says to wait.
@@ -91,7 +96,7 @@ impl Failed {
     ) -> Self {
         Self {
             may_be_limit: may_be_limit(failure, sign_in_attempted, held > 0 || gave_one_back),
-            is_rate: failure.kind == FailureKind::LimitRate,
+            is_told: is_told(failure),
             says: stated_kind(failure, protocol, held),
             wait: longest_wait(failure),
             likeness: Likeness::of(failure),
@@ -111,7 +116,7 @@ pub(super) fn longest_wait(failure: &Failure) -> Option<Micros> {
 
 /// The next step; none when all is known that can be, or asking further is not allowed.
 pub(crate) fn next_step(probe: &Probe, seen: &[Outcome]) -> Option<NextStep> {
-    use ProbePhase::{BareClose, Confirm, Count, End, Hold, Release};
+    use ProbePhase::{BareClose, Confirm, Count, End, Hold, Release, Repeat};
     let step = |phase, attempt, before| Some(NextStep { step: ProbeStep { phase, attempt }, before });
     let Some(last) = seen.last() else { return step(Count, 1, Before::Rest(Micros::ZERO)) };
     if last.is_silent {
@@ -121,96 +126,150 @@ pub(crate) fn next_step(probe: &Probe, seen: &[Outcome]) -> Option<NextStep> {
     match (last.step.phase, last.dial) {
         (_, DialOutcome::Failed(failed)) if !failed.leads_on(probe.hold_us) => None,
         // By another limit, or a ban: it says nothing of the one that was met.
-        (_, DialOutcome::Failed(failed)) if first_refusal(seen).is_some_and(|it| it.likeness != failed.likeness) => {
-            None
-        }
+        (_, DialOutcome::Failed(failed)) if refusal(seen).is_some_and(|it| it.likeness != failed.likeness) => None,
         (Count, DialOutcome::LetIn { .. }) if counts_on(probe, seen) => {
             step(Count, number + 1, Before::Rest(probe.pace_us))
         }
         // The server went away.
         (Count, DialOutcome::Failed(_)) if last.open == 0 && last.ended > 0 => None,
+        // One may be anything.
+        (Count, DialOutcome::Failed(_)) if refusal(seen).is_none() => {
+            step(Count, number + 1, Before::Rest(probe.pace_us.max(stated(seen))))
+        }
         (Count, DialOutcome::Failed(_)) => step(Hold, 1, Before::Hold(probe.hold_us)),
         // A rate that is told in words is not met again and again.
-        (Hold, DialOutcome::Failed(failed)) if last.open > 0 && !failed.is_rate => {
+        (Hold, DialOutcome::Failed(failed)) if last.open > 0 && failed.says != Some(LimitKind::Rate) => {
             // What the server asks for is kept each time.
             step(Release, 1, Before::Close(Goodbye::Said, RELEASES[0].max(failed.wait.unwrap_or_default())))
         }
-        // One more at once tells a slot that came free from time that has passed.
-        (phase @ (Hold | Release), DialOutcome::LetIn { .. }) if may_confirm(probe, seen, phase) => {
+        (Hold, DialOutcome::LetIn { .. }) if may_prove_rate(probe, seen) => {
             step(Confirm, 1, Before::Hold(settling(probe, seen)))
         }
-        (Release, DialOutcome::LetIn { .. }) | (Confirm, DialOutcome::Failed(_))
-            if probe.bare_close && gave_one_back(seen) =>
-        {
+        (Release | Confirm | Repeat, _) if last.open > 0 && tells_more(seen) => {
+            let was_refused_before = refused(seen) >= MOST_REFUSED - 1;
+            // The one that is refused comes last, where no more than one may be.
+            if has(seen, Confirm) || (was_refused_before && !has(seen, Repeat)) {
+                step(Repeat, 1, Before::Close(Goodbye::Said, again(probe, seen)))
+            } else {
+                step(Confirm, 1, Before::Hold(settling(probe, seen)))
+            }
+        }
+        (Release | Confirm | Repeat, _) if last.open > 0 && probe.bare_close && is_settled(seen) => {
             step(BareClose, 1, Before::Close(Goodbye::Unsaid, RELEASES[0].max(stated(seen))))
         }
-        (phase @ (Release | BareClose), DialOutcome::Failed(failed)) if number == 1 => {
+        (Release, DialOutcome::Failed(failed)) if number == 1 && refused(seen) < MOST_REFUSED => {
             // The first one came after the wait that was asked for, too.
-            step(phase, 2, Before::SinceClose(RELEASES[1].max(twice(failed.wait.unwrap_or_default()))))
+            step(Release, 2, Before::SinceClose(RELEASES[1].max(twice(failed.wait.unwrap_or_default()))))
         }
-        (Count | Hold | Release | Confirm | BareClose | End, _) => None,
+        (BareClose, DialOutcome::Failed(failed)) if number == 1 => {
+            step(BareClose, 2, Before::SinceClose(RELEASES[1].max(twice(failed.wait.unwrap_or_default()))))
+        }
+        (Count | Hold | Release | Confirm | Repeat | BareClose | End, _) => None,
     }
 }
 
 /// The most attempts that there can be.
 pub(crate) const fn most_attempts(max: usize, bare_close: bool) -> usize {
     let closes = if bare_close { 2 } else { 1 };
-    // In the count one more, where the last found another ended; one after the hold, two after each close, and one that
-    // confirms.
-    max.saturating_add(1 + 1 + RELEASES.len() * closes + 1)
+    // In the count one more, where the last found another ended, and one that failed by chance; one after the hold, two after
+    // each close, one that confirms, and one after the second goodbye.
+    max.saturating_add(2 + 1 + RELEASES.len() * closes + 1 + 1)
 }
 
 /// The most looks at those that were open before a dial: at each step of the count, after the hold, and before one more confirms.
-/// At the last two there is room for one more, and at the step beyond `max`.
+/// At the last two there is room for one more, and at the two steps beyond `max`.
 pub(crate) const fn most_looks(max: usize) -> usize {
     let others = max.saturating_sub(1);
-    // Of a sum of 0, 1, 2 … and three times the last.
-    others.saturating_mul(max) / 2 + 3 * others
+    // Of a sum of 0, 1, 2 … and four times the last.
+    others.saturating_mul(max) / 2 + 4 * others
 }
 
 /// The most of them that are refused.
 pub(crate) const fn most_refused(bare_close: bool) -> usize {
-    // One is confirmed after the release has let one in, and the bare close comes after that.
-    let after_closes = if bare_close { RELEASES.len() * 2 } else { RELEASES.len() };
-    1 + 1 + after_closes
+    if bare_close { MOST_REFUSED + RELEASES.len() } else { MOST_REFUSED }
 }
 
 /// The longest that it rests for slots to come free.
 pub(crate) fn releases(probe: &Probe) -> Micros {
     let closes = if probe.bare_close { twice(RELEASES[1]) } else { RELEASES[1] };
-    closes + settling(probe, &[])
+    closes + RELEASES[1].max(settling(probe, &[])) + settling(probe, &[])
+}
+
+/// Which step of the count met the limit: the first that was refused in words of one, else the second that was refused at all.
+/// One may be anything, a broken line too. Each item is a step: whether its dial was refused in such words, if it was one of the
+/// count that was refused.
+pub(super) fn met_at(mut refused: impl Iterator<Item = Option<bool>>) -> Option<usize> {
+    let mut is_second = false;
+    refused.position(|told| told.is_some_and(|told| std::mem::replace(&mut is_second, true) || told))
+}
+
+/// The step that met the limit.
+fn met(seen: &[Outcome]) -> Option<usize> {
+    met_at(seen.iter().map(|it| match (it.step.phase, it.dial) {
+        (ProbePhase::Count, DialOutcome::Failed(failed)) => Some(failed.is_told),
+        _ => None,
+    }))
 }
 
 /// The refusal of the limit that was met.
-fn first_refusal(seen: &[Outcome]) -> Option<Failed> {
-    seen.iter().find_map(|it| match it.dial {
+fn refusal(seen: &[Outcome]) -> Option<Failed> {
+    match seen.get(met(seen)?)?.dial {
         DialOutcome::Failed(failed) => Some(failed),
         DialOutcome::LetIn { .. } | DialOutcome::Withheld => None,
-    })
+    }
 }
 
-/// Whether the first refusal says in words that it counts that.
+/// Whether that says in words that it counts that.
 fn says(seen: &[Outcome], kind: LimitKind) -> bool {
-    first_refusal(seen).is_some_and(|failed| failed.says == Some(kind))
+    refusal(seen).is_some_and(|failed| failed.says == Some(kind))
 }
 
-/// Whether one more tells what let the last one in. The words may have told it.
-fn may_confirm(probe: &Probe, seen: &[Outcome], phase: ProbePhase) -> bool {
-    if phase == ProbePhase::Hold { may_prove_rate(probe, seen) } else { !says(seen, LimitKind::Count) }
+/// How many attempts were refused so far.
+fn refused(seen: &[Outcome]) -> usize {
+    seen.iter().filter(|it| matches!(it.dial, DialOutcome::Failed(_))).count()
+}
+
+fn has(seen: &[Outcome], phase: ProbePhase) -> bool {
+    seen.iter().any(|it| it.step.phase == phase)
+}
+
+/// Whether one was let in after the first goodbye, and each attempt since then came to what it comes to where the limit is a
+/// count: let in where one was given back, and refused where none was.
+fn looks_like_a_count(seen: &[Outcome]) -> bool {
+    let let_in = |it: &Outcome| matches!(it.dial, DialOutcome::LetIn { .. });
+    seen.iter().any(|it| it.step.phase == ProbePhase::Release && let_in(it))
+        && seen.iter().all(|it| match it.step.phase {
+            ProbePhase::Confirm => !let_in(it),
+            ProbePhase::Repeat => let_in(it),
+            _ => true,
+        })
+}
+
+/// Whether one more attempt tells a place that was given back from time that has passed. The words may have told it.
+fn tells_more(seen: &[Outcome]) -> bool {
+    let is_tried = has(seen, ProbePhase::Confirm) && has(seen, ProbePhase::Repeat);
+    !is_tried && looks_like_a_count(seen) && !says(seen, LimitKind::Count)
+}
+
+/// Whether all was tried that tells a count.
+fn is_settled(seen: &[Outcome]) -> bool {
+    looks_like_a_count(seen) && !tells_more(seen)
+}
+
+/// How long after the second goodbye the next attempt comes: after as long as the first one took to make room.
+fn again(probe: &Probe, seen: &[Outcome]) -> Micros {
+    let was_slow = seen.iter().any(|it| it.step.phase == ProbePhase::Release && it.step.attempt > 1);
+    let first = if was_slow { RELEASES[1].max(twice(stated(seen))) } else { RELEASES[0] };
+    first.max(settling(probe, seen))
 }
 
 /// Whether one more after the hold tells time that has passed from another client that left: of those that were held none was
 /// given back, and none more may be open than was asked for.
 fn may_prove_rate(probe: &Probe, seen: &[Outcome]) -> bool {
     let is_told = says(seen, LimitKind::Count) || says(seen, LimitKind::Rate);
-    let since_refused = seen.iter().skip_while(|it| matches!(it.dial, DialOutcome::LetIn { .. }));
+    let since_refused = seen.iter().skip(met(seen).unwrap_or_default());
     let open = seen.last().map_or(0, |last| last.open);
     !is_told && open > 1 && open < probe.max && since_refused.map(|it| it.ended).sum::<usize>() == 0
-}
-
-/// Whether the probe has signed out of one to see when its slot comes free.
-fn gave_one_back(seen: &[Outcome]) -> bool {
-    seen.iter().any(|it| it.step.gave_one_back())
 }
 
 /// What the server asked to wait at the last refusal.
@@ -223,19 +282,35 @@ fn stated(seen: &[Outcome]) -> Micros {
 }
 
 /// How long before one more comes after one that was let in. A rate over a sliding time frees its places one by one, as far
-/// apart as they were taken: by twice the pace the next one is free. Without a pace they were taken a dial and a look apart, and
-/// no rest is as short: the next one may still be refused, and the kind stays unclear.
+/// apart as they were taken, which is about a pace, a dial and a look: by twice that the next one is free.
 fn settling(probe: &Probe, seen: &[Outcome]) -> Micros {
-    twice(probe.pace_us).max(stated(seen))
+    let longest = seen.iter().filter(|it| it.step.phase == ProbePhase::Count).filter_map(took).max();
+    twice(probe.pace_us + SETTLES + longest.unwrap_or_default()).max(stated(seen))
+}
+
+fn took(outcome: &Outcome) -> Option<Micros> {
+    match outcome.dial {
+        DialOutcome::LetIn { took } => Some(took),
+        DialOutcome::Failed(_) | DialOutcome::Withheld => None,
+    }
 }
 
 fn twice(time: Micros) -> Micros {
     time + time
 }
 
-/// Ends may come late, and those of one step be for several that were let in. It is settled once one ends for one that is let
-/// in; after so many steps in a row it is not waited for any longer.
+/// Ends may come late, and those of one step be for several that were let in. It is settled once [`ends_again`] holds; after so
+/// many steps in a row it is not waited for any longer.
 const MOST_UNSETTLED: usize = 4;
+
+/// How many steps before the last one the server ended others last, if it did so again in the last one as it goes on doing: as
+/// many are let in as it ends. It ends one for each, or several at a time after as many were let in. Each item is a dial of the
+/// count that was let in, from the last one on: how many the server ended for it.
+pub(super) fn ends_again(mut ended: impl Iterator<Item = usize>) -> Option<usize> {
+    let last = ended.next().filter(|last| *last > 0)?;
+    let before = ended.position(|ended| ended > 0)? + 1;
+    (before == last).then_some(before)
+}
 
 /// Whether one more dial follows a dial that was let in.
 fn counts_on(probe: &Probe, seen: &[Outcome]) -> bool {
@@ -244,38 +319,36 @@ fn counts_on(probe: &Probe, seen: &[Outcome]) -> bool {
         // It ended all for the newest: it is not asked for that again.
         return false;
     }
-    if last.ended > 0 {
-        // Seen twice in a row, the server ends one for each that it lets in. Once may be anything.
-        let in_a_row = seen.iter().rev().take_while(|it| it.ended > 0).count();
-        let is_settled = last.ended == 1 || in_a_row >= MOST_UNSETTLED || last.step.attempt > probe.max;
-        return in_a_row < 2 || !is_settled;
+    let let_in = || seen.iter().rev().filter(|it| took(it).is_some());
+    // Once may be anything.
+    if ends_again(let_in().map(|it| it.ended)).is_some()
+        || let_in().take_while(|it| it.ended > 0).count() >= MOST_UNSETTLED
+    {
+        return false;
     }
     let is_held_up = before.split_last().is_some_and(|(previous, before)| {
         // Two slow ones in a row are the server's doing. One may be anything's.
         is_slower(previous, before) && is_slower(last, before)
     });
-    last.step.attempt < probe.max && !is_held_up
+    let beyond = usize::from(last.ended > 0);
+    let_in().count() < probe.max.saturating_add(beyond) && (last.ended > 0 || !is_held_up)
 }
 
 fn is_slower(last: &Outcome, before: &[Outcome]) -> bool {
-    let took = |it: &Outcome| match it.dial {
-        DialOutcome::LetIn { took } => Some(took),
-        DialOutcome::Failed(_) | DialOutcome::Withheld => None,
-    };
     took(last).is_some_and(|last| is_slow(last, before.iter().filter_map(took)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Stage;
+    use crate::protocol::{FailureKind, Stage};
 
     const fn ms(time: u64) -> Micros {
         Micros(time * 1000)
     }
 
     const FAILED: Failed =
-        Failed { may_be_limit: true, is_rate: false, says: None, wait: None, likeness: likeness(true) };
+        Failed { may_be_limit: true, is_told: true, says: None, wait: None, likeness: likeness(true) };
     const fn likeness(has_words: bool) -> Likeness {
         Likeness { kind: FailureKind::LimitConnections, stage: Stage::Auth, has_words, says: None }
     }
@@ -296,8 +369,9 @@ mod tests {
             let Some((dial, ended)) = dials.next() else { return steps };
             open -= usize::from(matches!(before, Before::Close(..)));
             open += usize::from(matches!(dial, DialOutcome::LetIn { .. }));
+            let ended = open.min(*ended);
             open -= ended;
-            seen.push(Outcome { step, dial: *dial, open, ended: *ended, is_silent: false });
+            seen.push(Outcome { step, dial: *dial, open, ended, is_silent: false });
         }
         steps.push("end".to_owned());
         steps
@@ -312,11 +386,13 @@ mod tests {
         let bare = Probe { bare_close: true, ..probe };
         let slow = |took| DialOutcome::LetIn { took: ms(took) };
         let otherwise = DialOutcome::Failed(Failed { may_be_limit: false, ..FAILED });
-        let rate = DialOutcome::Failed(Failed { is_rate: true, says: Some(LimitKind::Rate), ..FAILED });
+        let rate = DialOutcome::Failed(Failed { says: Some(LimitKind::Rate), ..FAILED });
         let counts = DialOutcome::Failed(Failed { says: Some(LimitKind::Count), ..FAILED });
         let waits = |wait| DialOutcome::Failed(Failed { wait: Some(ms(wait)), ..FAILED });
         let other = DialOutcome::Failed(Failed { likeness: likeness(false), ..FAILED });
-        let all: [Case<'_>; 36] = [
+        // Without words of a limit.
+        let odd = DialOutcome::Failed(Failed { is_told: false, ..FAILED });
+        let all: [Case<'_>; 47] = [
             ("no limit", &probe, &[(IN, 0), (IN, 0), (IN, 0), (IN, 0)], "count#1 count#2 count#3 count#4 end"),
             ("a rate", &probe, &[(IN, 0), (NO, 0), (IN, 0), (IN, 0)], "count#1 count#2 hold#1 confirm#1 end"),
             (
@@ -373,8 +449,74 @@ mod tests {
             (
                 "a count",
                 &probe,
-                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0)],
-                "count#1 count#2 hold#1 release#1 confirm#1 end",
+                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0), (IN, 0)],
+                "count#1 count#2 hold#1 release#1 confirm#1 repeat#1 end",
+            ),
+            (
+                "a rate that gives one place at a time",
+                &bare,
+                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0), (NO, 0)],
+                "count#1 count#2 hold#1 release#1 confirm#1 repeat#1 end",
+            ),
+            (
+                "the same, as slow as a slow release",
+                &bare,
+                &[(IN, 0), (NO, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0)],
+                "count#1 count#2 hold#1 release#1 release#2 repeat#1 end",
+            ),
+            (
+                "a rate whose time is over by the second attempt after the release",
+                &bare,
+                &[(IN, 0), (NO, 0), (NO, 0), (NO, 0), (IN, 0), (IN, 0), (IN, 0)],
+                "count#1 count#2 hold#1 release#1 release#2 repeat#1 confirm#1 end",
+            ),
+            (
+                "one that broke by chance",
+                &probe,
+                &[(IN, 0), (odd, 0), (IN, 0), (IN, 0), (IN, 0)],
+                "count#1 count#2 count#3 count#4 count#5 end",
+            ),
+            (
+                "one that broke by chance, and a count by its words",
+                &probe,
+                &[(odd, 0), (IN, 0), (counts, 0), (NO, 0)],
+                "count#1 count#2 count#3 hold#1 release#1",
+            ),
+            (
+                "two that broke the same way",
+                &probe,
+                &[(IN, 0), (odd, 0), (odd, 0), (odd, 0), (odd, 0)],
+                "count#1 count#2 count#3 hold#1 release#1 end",
+            ),
+            (
+                "two that broke the same way, and a slot that comes free",
+                &probe,
+                &[(IN, 0), (odd, 0), (odd, 0), (odd, 0), (IN, 0), (IN, 0), (odd, 0)],
+                "count#1 count#2 count#3 hold#1 release#1 repeat#1 confirm#1 end",
+            ),
+            (
+                "two that broke, and not one after the other",
+                &probe,
+                &[(IN, 0), (odd, 0), (IN, 0), (odd, 0), (IN, 0)],
+                "count#1 count#2 count#3 count#4 hold#1 confirm#1",
+            ),
+            (
+                "two older ones end at a time",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (IN, 2), (IN, 0), (IN, 2)],
+                "count#1 count#2 count#3 count#4 count#5 count#6 end",
+            ),
+            (
+                "three older ones end at a time",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (IN, 0), (IN, 3), (IN, 0), (IN, 0), (IN, 3)],
+                "count#1 count#2 count#3 count#4 count#5 count#6 count#7 count#8 end",
+            ),
+            (
+                "two end once, and not again",
+                &more,
+                &[(IN, 0), (IN, 0), (IN, 0), (IN, 2), (IN, 0), (IN, 0), (IN, 0), (IN, 0)],
+                "count#1 count#2 count#3 count#4 count#5 count#6 count#7 count#8 end",
             ),
             (
                 "a rate whose time is over by the release",
@@ -397,8 +539,8 @@ mod tests {
             (
                 "a slow release",
                 &probe,
-                &[(IN, 0), (NO, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0)],
-                "count#1 count#2 hold#1 release#1 release#2 confirm#1 end",
+                &[(IN, 0), (NO, 0), (NO, 0), (NO, 0), (IN, 0), (IN, 0), (NO, 0)],
+                "count#1 count#2 hold#1 release#1 release#2 repeat#1 confirm#1 end",
             ),
             (
                 "no way to tell",
@@ -409,8 +551,8 @@ mod tests {
             (
                 "a bare close",
                 &bare,
-                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0), (NO, 0), (NO, 0)],
-                "count#1 count#2 hold#1 release#1 confirm#1 bare-close#1 bare-close#2 end",
+                &[(IN, 0), (NO, 0), (NO, 0), (IN, 0), (NO, 0), (IN, 0), (NO, 0), (NO, 0)],
+                "count#1 count#2 hold#1 release#1 confirm#1 repeat#1 bare-close#1 bare-close#2 end",
             ),
             ("the oldest ends", &probe, &[(IN, 0), (IN, 0), (IN, 1), (IN, 1)], "count#1 count#2 count#3 count#4 end"),
             (
@@ -467,13 +609,15 @@ mod tests {
     #[test]
     fn no_probe_has_more_refused_attempts_than_it_says() {
         for bare_close in [false, true] {
-            let probe = Probe { max: 9, pace_us: Micros::ZERO, hold_us: ms(1), bare_close };
-            // Every way: at each step the dial is let in or refused, and the last of the count may find one ended.
+            let probe = Probe { max: 5, pace_us: Micros::ZERO, hold_us: ms(1), bare_close };
+            // Every way: at each step the dial is let in or refused, in words or not, and the last of the count may find one ended.
             let mut most = 0;
-            for way in 0..1_u32 << 17 {
+            let odd = DialOutcome::Failed(Failed { is_told: false, ..FAILED });
+            for way in 0..1_u32 << 16 {
                 let bit = |bit: u32| way & (1 << bit) != 0;
-                let ended = |attempt: u32| usize::from(attempt == 8 && bit(16));
-                let dials: Vec<_> = (0..16).map(|at| (if bit(at) { IN } else { NO }, ended(at))).collect();
+                let refused = if bit(15) { odd } else { NO };
+                let ended = |attempt: u32| usize::from(attempt == 4 && bit(14));
+                let dials: Vec<_> = (0..14).map(|at| (if bit(at) { IN } else { refused }, ended(at))).collect();
                 let steps = steps(&probe, &dials);
                 assert_eq!(steps.last().unwrap(), "end");
                 assert!(steps.len() - 1 <= most_attempts(probe.max, bare_close), "{steps:?}");

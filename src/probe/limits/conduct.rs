@@ -5,18 +5,29 @@ use std::time::{Duration, Instant};
 use crate::allocator::{Connection, ConnectionId, Error};
 use crate::event::{Probe, ProbePhase, ProbeStep};
 use crate::judge::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, falls_silent, next_step, refuses_after_all,
+    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, SETTLES, falls_silent, next_step, refuses_after_all,
 };
 use crate::protocol::{Failure, ImapOperation, Job, Operation, Pop3Operation, Protocol, SmtpOperation};
 use crate::workload::{Issuer, Recorded, Recording};
 
-/// A server that ends one connection for another may do so a moment after it let the other in.
-const SETTLES: Duration = Duration::from_millis(50);
-/// Some do so up to a second later, or more. That is waited for where one was ended, and before it is said that none was; again
-/// and again, up to [`MOST_WAITS`], as long as more end.
+/// Some servers end one connection for another up to a second later, or more. That is waited for where one was ended, and before
+/// it is said that none was; again and again, up to [`MOST_WAITS`], as long as more end.
 const SETTLES_LATE: Duration = Duration::from_millis(1200);
 /// So often it is waited for in a step, until nothing more ends.
 const MOST_WAITS: usize = 4;
+/// And so often in all: a server that goes on ending has been waited for long enough.
+const MOST_WAITS_IN_ALL: usize = 16;
+
+/// The longest that a probe waits in all for sessions to end.
+pub(super) fn waits_for_ends(probe: &Probe) -> Duration {
+    let steps = u32::try_from(probe.max).unwrap_or(u32::MAX);
+    late(probe) * MOST_WAITS_IN_ALL as u32 + SETTLES.duration().saturating_mul(steps)
+}
+
+/// Those that were let in at its pace end at its pace.
+fn late(probe: &Probe) -> Duration {
+    SETTLES_LATE + probe.pace_us.duration()
+}
 
 /// What an open connection came to when it was looked at.
 enum Look {
@@ -53,6 +64,8 @@ pub(super) struct Conductor<'a> {
     refused_late: bool,
     /// By how much later, where it has done so once.
     refuses_late_by: Option<Duration>,
+    /// How often it may still wait for sessions to end.
+    waits_left: usize,
 }
 
 impl<'a> Conductor<'a> {
@@ -72,6 +85,7 @@ impl<'a> Conductor<'a> {
             newest: 0,
             refused_late: false,
             refuses_late_by: None,
+            waits_left: MOST_WAITS_IN_ALL,
         }
     }
 
@@ -113,26 +127,29 @@ impl<'a> Conductor<'a> {
         }
         self.drop_ended(self.open.len());
         self.beside = self.open.len();
-        let mut dial = self.dial(step.phase)?;
+        let mut dial = self.dial(step)?;
         self.dialled_at = Instant::now();
         if let DialOutcome::LetIn { .. } = dial {
             // What it costs the others is seen when those are looked at.
-            self.look_at_newest(step.phase, &mut dial);
+            self.look_at_newest(step, &mut dial);
         }
         if step.phase == ProbePhase::Count {
             self.look_at_others(step, &mut dial)?;
         } else if let Some(late) = self.refuses_late_by.filter(|_| self.newest == 1) {
             self.rest(late)?;
-            self.heed_newest(step.phase, &mut dial);
+            self.heed_newest(step, &mut dial);
         }
         self.outcome(step, dial)
     }
 
     /// What the step came to; none if it was interrupted.
-    fn outcome(&self, step: ProbeStep, dial: DialOutcome) -> Option<Outcome> {
+    fn outcome(&self, step: ProbeStep, mut dial: DialOutcome) -> Option<Outcome> {
         let newest_left = self.open.last().map(Connection::id);
         let refuses_late = self.refused_late && newest_left.is_some_and(|newest| Some(newest) < self.oldest_ended);
         let ended = if refuses_late { 0 } else { self.ended };
+        if let DialOutcome::Failed(failed) = &mut dial {
+            failed.is_told |= refuses_late;
+        }
         let (open, is_silent) = (self.open.len(), self.is_silent);
         (!self.is_interrupted()).then_some(Outcome { step, dial, open, ended, is_silent })
     }
@@ -142,17 +159,19 @@ impl<'a> Conductor<'a> {
     fn look_at_others(&mut self, step: ProbeStep, dial: &mut DialOutcome) -> Option<()> {
         let was_let_in = matches!(dial, DialOutcome::LetIn { .. });
         let is_known_to_end = self.ended > 0 || self.seen.last().is_some_and(|last| last.ended > 0);
-        let is_last = step.attempt >= self.probe.max;
+        let let_in = self.seen.iter().filter(|it| matches!(it.dial, DialOutcome::LetIn { .. })).count();
+        let is_last = let_in + 1 >= self.probe.max;
         if self.open.len() <= self.newest {
             return Some(());
         }
-        let late = was_let_in && (is_known_to_end || is_last);
-        self.rest(if late { SETTLES_LATE } else { SETTLES })?;
+        let is_late = was_let_in && (is_known_to_end || is_last) && self.may_wait();
+        let settles = SETTLES.duration().max(self.refuses_late_by.unwrap_or_default());
+        self.rest(if is_late { SETTLES_LATE } else { settles })?;
         let before = self.ended;
         self.look(self.open.len() - self.newest);
-        self.heed_newest(step.phase, dial);
+        self.heed_newest(step, dial);
         if was_let_in {
-            self.wait_for_ends(before, is_known_to_end, step.phase, dial)?;
+            self.wait_for_ends(before, is_known_to_end, step, dial)?;
         }
         Some(())
     }
@@ -163,22 +182,29 @@ impl<'a> Conductor<'a> {
         &mut self,
         mut before: usize,
         is_due: bool,
-        phase: ProbePhase,
+        step: ProbeStep,
         dial: &mut DialOutcome,
     ) -> Option<()> {
         let at_first = before;
         for _ in 0..MOST_WAITS {
             let is_awaited = is_due && self.ended == at_first && self.newest == 1;
-            if self.is_silent || self.open.len() <= self.newest || (self.ended == before && !is_awaited) {
+            let nothing_ends = self.ended == before && !is_awaited;
+            if self.is_silent || self.open.len() <= self.newest || nothing_ends || !self.may_wait() {
                 break;
             }
             before = self.ended;
-            // Those that were let in at its pace end at its pace.
-            self.rest(SETTLES_LATE + self.probe.pace_us.duration())?;
+            self.rest(late(&self.probe))?;
             self.drop_ended(self.open.len() - self.newest);
-            self.heed_newest(phase, dial);
+            self.heed_newest(step, dial);
         }
         Some(())
+    }
+
+    /// Whether it may wait for sessions to end once more.
+    fn may_wait(&mut self) -> bool {
+        let may = self.waits_left > 0;
+        self.waits_left = self.waits_left.saturating_sub(1);
+        may
     }
 
     fn is_interrupted(&self) -> bool {
@@ -191,7 +217,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Dials once; none if it was called off.
-    fn dial(&mut self, phase: ProbePhase) -> Option<DialOutcome> {
+    fn dial(&mut self, step: ProbeStep) -> Option<DialOutcome> {
         match self.issuer.client.create_connection() {
             Ok(connection) => {
                 let took = self.issuer.client.with_connection(&connection, |it| it.dial_took);
@@ -200,7 +226,7 @@ impl<'a> Conductor<'a> {
                 took.ok().map(|took| DialOutcome::LetIn { took })
             }
             Err(Error::Connect { error, .. }) => {
-                Some(DialOutcome::Failed(self.failed(&error.failure, error.sign_in_attempted, phase)))
+                Some(DialOutcome::Failed(self.failed(&error.failure, error.sign_in_attempted, step)))
             }
             // The client was closed meanwhile: nobody else has it, and it has room for any number.
             Err(Error::Refused(_) | Error::WaitTimeout { .. }) => None,
@@ -208,19 +234,18 @@ impl<'a> Conductor<'a> {
     }
 
     /// It fails for those that are held, or for one that was just given back, or for neither.
-    fn failed(&self, failure: &Failure, sign_in_attempted: bool, phase: ProbePhase) -> Failed {
-        let gave_one_back = matches!(phase, ProbePhase::Release | ProbePhase::BareClose);
-        Failed::of(failure, sign_in_attempted, self.beside, gave_one_back, Some(self.protocol))
+    fn failed(&self, failure: &Failure, sign_in_attempted: bool, step: ProbeStep) -> Failed {
+        Failed::of(failure, sign_in_attempted, self.beside, step.gave_one_back(), Some(self.protocol))
     }
 
     /// Looks at the one that was let in just now: some servers refuse only its first command, whatever they speak.
-    fn look_at_newest(&mut self, phase: ProbePhase, dial: &mut DialOutcome) {
+    fn look_at_newest(&mut self, step: ProbeStep, dial: &mut DialOutcome) {
         self.newest = 0;
         let Some(newest) = self.open.pop() else { return };
         match self.ask(&newest) {
             Look::Unserved(failure) | Look::Ended(Some(failure)) => {
                 newest.dispose();
-                *dial = DialOutcome::Failed(self.failed(&failure, true, phase));
+                *dial = DialOutcome::Failed(self.failed(&failure, true, step));
             }
             Look::Silent => self.is_silent = true,
             Look::GoesOn | Look::Ended(None) => {
@@ -231,10 +256,10 @@ impl<'a> Conductor<'a> {
     }
 
     /// Some servers let one in, serve it and end it a moment later: that is a refusal, too.
-    fn heed_newest(&mut self, phase: ProbePhase, dial: &mut DialOutcome) {
+    fn heed_newest(&mut self, step: ProbeStep, dial: &mut DialOutcome) {
         if self.newest == 1 && self.open.last().is_some_and(|newest| self.has_hung_up(newest)) {
             // Its command fails with what the server said.
-            self.look_at_newest(phase, dial);
+            self.look_at_newest(step, dial);
             self.refused_late = self.newest == 0;
             self.refuses_late_by = self.refused_late.then(|| self.dialled_at.elapsed());
         }

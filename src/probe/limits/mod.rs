@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use conduct::Conductor;
+use conduct::{Conductor, waits_for_ends};
 
 use crate::allocator::Mode;
 use crate::event::{Probe, ServerGreeted, WorkerId};
@@ -54,7 +54,7 @@ impl Budget {
             sign_ins,
             refused,
             commands,
-            rests: rests.saturating_add(releases(probe).duration()),
+            rests: rests.saturating_add(releases(probe).duration()).saturating_add(waits_for_ends(probe)),
         }
     }
 }

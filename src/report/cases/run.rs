@@ -2,7 +2,7 @@
 
 use super::suite::{How, Suite, finding, on};
 use crate::event::{Finding, LimitsFound, Probe, Severity};
-use crate::judge::{ALL, Probed, most_given};
+use crate::judge::{ALL, Probed};
 use crate::report::layout::Layout;
 use crate::report::model::RunReport;
 use crate::report::table::limits::facts;
@@ -57,7 +57,7 @@ fn operations(suite: &mut Suite, report: &RunReport) {
 
 /// How many connections there are, and whether there are as many as needed.
 fn question(suite: &mut Suite, report: &RunReport, probe: Probe, probed: &Probed) {
-    let LimitsFound { answered, .. } = probed.limits;
+    let LimitsFound { answered, given, .. } = probed.limits;
     let said = result(probed, probe, report.start.protocol);
     let facts = facts(probed, probe, report.start.protocol);
     let facts: Vec<String> = facts.iter().map(|(label, text)| format!("{label}: {text}")).collect();
@@ -68,7 +68,6 @@ fn question(suite: &mut Suite, report: &RunReport, probe: Probe, probed: &Probed
     };
     suite.add("how many connections there are", how);
     if let Some(need) = report.policy.need {
-        let given = most_given(probed);
         let how = match answered {
             false => How::Skipped("the question was not answered".to_owned()),
             true if given < need => How::failed("need", printable(&report.reason())),

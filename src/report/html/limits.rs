@@ -68,7 +68,8 @@ const fn words(phase: ProbePhase) -> &'static str {
         ProbePhase::Count => "one more each",
         ProbePhase::Hold => "after a hold",
         ProbePhase::Release => "after a sign-out",
-        ProbePhase::Confirm => "all taken again",
+        ProbePhase::Confirm => "with nothing given back",
+        ProbePhase::Repeat => "after another sign-out",
         ProbePhase::BareClose => "after a bare close",
         ProbePhase::End => "the end",
     }

@@ -42,7 +42,7 @@ pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol
                 ),
             }
         }));
-        advice.extend(count(most));
+        advice.extend(if most == 0 { vec![none_was_given(met)] } else { count(most) });
         advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
     }
     if met.kind != LimitKind::Count {
@@ -87,9 +87,6 @@ fn are_left(number: u64) -> String {
 
 /// Threads for each mode, and the cap.
 fn count(most: u64) -> Vec<String> {
-    if most == 0 {
-        return vec!["Other clients hold every connection: close some of those.".to_owned()];
-    }
     let use_default = match most {
         1 => "one thread, with a connection of its own".to_owned(),
         _ => format!("at most {most} threads, each with a connection of its own"),
@@ -107,6 +104,15 @@ fn count(most: u64) -> Vec<String> {
              that nobody gives back, and fail: use fewer, or use-main."
         ),
     ]
+}
+
+/// Nobody knows what others hold.
+fn none_was_given(met: &LimitMet) -> String {
+    let or_came = match met.kind {
+        LimitKind::Count => "",
+        LimitKind::Rate | LimitKind::Unclear => ", and wait a while: too many may have come lately",
+    };
+    format!("Not even one was let in: close what other clients hold{or_came}. Then probe again.")
 }
 
 /// It keeps its connections open, on each device. `most` are free now, of `all`.
@@ -132,8 +138,10 @@ fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -
 
 /// A pace for opening.
 fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -> Vec<String> {
-    let mut advice =
-        vec![format!("Keep connections open, and open them slowly: it let {given} in within {}.", span(met.within_us))];
+    let mut advice = vec![match given {
+        0 => "Keep connections open, and open them slowly.".to_owned(),
+        _ => format!("Keep connections open, and open them slowly: it let {given} in within {}.", span(met.within_us)),
+    }];
     let every = known.into_iter().flat_map(|known| known.settings(protocol, met)).find_map(|setting| setting.every);
     let stated_period = met.failure.as_ref().and_then(stated_period);
     let pace = |every: f64| (every / given as f64).ceil();
@@ -142,8 +150,9 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
         (None, ..) if stated_period.is_some() && given > 0 => {
             let period = stated_period.unwrap_or_default();
             format!(
-                "It counts in {period} s, as its words say: one new connection every {:.0} s stays below.",
-                pace(period as f64)
+                "It counts in {}, as its words say: one new connection every {:.0} s stays below.",
+                span(period),
+                pace(period.duration().as_secs_f64())
             )
         }
         (None, Some(every), _) if given > 0 => format!(
@@ -152,8 +161,8 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
         ),
         // Nobody knows whether it counts in less, or in more.
         (None, _, Some(again)) if given > 0 && met.kind == LimitKind::Rate => format!(
-            "At most {given} in {}, since it let one more in by then: one new connection every {:.0} s, or \
-             fewer if it refuses that.",
+            "The next one was let in {} after the first: one new connection every {:.0} s is as many as it took in that time. Open \
+             them more slowly if it refuses that.",
             span(again),
             pace(again.duration().as_secs_f64())
         ),
@@ -165,10 +174,12 @@ fn rate(given: u64, met: &LimitMet, known: Option<&Known>, protocol: Protocol) -
 fn ended(met: &LimitMet) -> Option<String> {
     let which = match met.kept_by {
         KeptBy::EndingOldest => "the oldest",
-        KeptBy::EndingAnother => "one",
+        KeptBy::EndingAnother => "another",
         KeptBy::RefusingNewest | KeptBy::Slowing => return None,
     };
-    Some(format!("One connection more is let in, and {which} is ended, whatever it is doing: never go beyond."))
+    Some(format!(
+        "One connection more is let in, and {which} is ended for it, or several, whatever they do: never go beyond."
+    ))
 }
 
 /// Who else is counted.

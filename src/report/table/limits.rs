@@ -2,7 +2,7 @@
 
 pub(in crate::report) mod words;
 
-use self::words::{others, result};
+use self::words::{ended_at_a_time, others, result};
 use super::heading::{origin, server};
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
@@ -10,7 +10,7 @@ use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, Prob
 use crate::figures::worth_showing;
 use crate::judge::{Attempt, Probed, falls_silent, has_words, is_alike, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
-use crate::report::attempt::{CALLED_OFF, FAILED, came_to, went};
+use crate::report::attempt::{CALLED_OFF, FAILED, REFUSED, came_to, went};
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, printable, signal, span};
 
@@ -61,16 +61,13 @@ fn headline(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe) -
 /// `10 attempts, 2 of them refused`. What failed otherwise stopped the probe.
 pub(in crate::report) fn tried(probed: &Probed) -> String {
     let limits = &probed.limits;
-    let went_so = |how| {
-        let failed = |it: &&Attempt| it.failure.as_ref().is_some_and(|failure| went(failure) == how);
-        probed.attempts.iter().filter(failed).count()
-    };
+    let went_so = |how| probed.attempts.iter().filter(|it| went(it) == Some(how)).count();
     let (failed, called_off) = (went_so(FAILED), went_so(CALLED_OFF));
     let each = [
-        (limits.refused.saturating_sub(failed), "refused"),
+        (limits.refused, REFUSED),
         (probed.refused_late, "ended soon after they were let in"),
-        (failed, "failed"),
-        (called_off, "called off"),
+        (failed, FAILED),
+        (called_off, CALLED_OFF),
     ];
     let is_told = |(at, (times, _)): &(usize, (usize, &str))| *times > 0 || (*at == 0 && failed + called_off == 0);
     let told = each.into_iter().enumerate().filter(is_told).enumerate().map(|(at, (_, (times, how)))| {
@@ -135,19 +132,31 @@ pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol
     if limits.given > 0 {
         rows.push(("the others", lived(probed)));
     }
-    if limits.met.as_ref().is_none_or(|met| met.kind != LimitKind::Rate) {
-        rows.extend(limits.release.map(|release| ("a slot", came_free(release, "a sign-out"))));
+    rows.extend(once(probed).map(|text| ("once", text)));
+    let kind = limits.met.as_ref().map_or(LimitKind::Unclear, |met| met.kind);
+    if kind != LimitKind::Rate {
+        rows.extend(limits.release.map(|release| ("a slot", came_free(release, kind, "a sign-out"))));
+        rows.extend(limits.bare_close.map(|release| ("no goodbye", came_free(release, kind, "a close without one"))));
     }
-    rows.extend(limits.bare_close.map(|release| ("no goodbye", came_free(release, "a close without one"))));
     if let Some(wait) = limits.met.as_ref().and_then(|met| met.stated_wait_us) {
         rows.push(("to wait", format!("{}, the server says", span(wait))));
     }
     rows
 }
 
+/// The attempt that was refused without words of a limit while others were let in after it.
+fn once(probed: &Probed) -> Option<String> {
+    let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
+    let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
+    let failure = odd.failure.as_ref()?;
+    let step = odd.step;
+    Some(format!("{step} failed ({} at {}), and the next one was let in: that is no limit", failure.kind, failure.stage))
+}
+
 /// How many were open when the limit was met: fewer than the most where the server had ended some before that.
 fn open_at(probed: &Probed) -> usize {
-    let refused = probed.attempts.iter().find(|it| it.failure.is_some());
+    let counted = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
+    let refused = counted.clone().rfind(|it| it.failure.is_some());
     refused.map_or(probed.limits.given, |it| probed.limits.given.min(it.beside))
 }
 
@@ -236,7 +245,13 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
     let (after_the_hold, after_a_sign_out) = (let_in(ProbePhase::Hold), let_in(ProbePhase::Release));
     let text = match (met.kept_by, met.kind) {
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if !probed.limits.answered => {
-            "none of its number: each time one was let in, several were ended"
+            "none of its number: when one was let in several were ended, and not the same number again"
+        }
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if refused_count(probed) => {
+            "the server's own words, once: a second time was not seen, since another limit refused the next one"
+        }
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if ended_at_a_time(probed) > 1 => {
+            "twice one was let in, and as many were ended for it as had been let in since"
         }
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if probed.limits.ended > 2 => {
             "twice in a row one was let in, and others were ended: the last time one alone"
@@ -249,7 +264,8 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
             return format!("the server's own words; {}", otherwise(probed, met));
         }
         (_, Count) if of(ProbePhase::Confirm).is_some() => {
-            "one was refused again after the hold, let in when one had signed out, and one more was refused then"
+            "one was refused again after the hold, let in each of the two times that one had signed out, and refused when \
+             none had"
         }
         (_, Count) if after_a_sign_out => {
             "one was refused again after the hold, and let in when one had signed out, as the server's words say"
@@ -259,6 +275,9 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
         }
         (_, Rate) if says.is_none() && after_the_hold => {
             "with all of them held, two were let in later: time had passed, or other clients had left"
+        }
+        (_, Rate) if says.is_none() && of(ProbePhase::Repeat).is_some() => {
+            "when two had signed out, three were let in: time had passed, or other clients had left"
         }
         (_, Rate) if says.is_none() => {
             "when one had signed out, two were let in: time had passed, or other clients had left"
@@ -277,6 +296,7 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
         (_, Unclear) if after_the_hold && probed.limits.answered => {
             "none: one was let in after the hold: time had passed, or another client had left; --max allowed no more"
         }
+        (_, Unclear) if after_a_sign_out => return unsure(probed, probe),
         (_, Unclear) if probed.limits.answered && met.stated_wait_us.is_some_and(|wait| wait > probe.hold_us) => {
             "none: the server asks to wait for longer than the hold, so that nothing more was tried"
         }
@@ -289,6 +309,30 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
     text.to_owned()
 }
 
+/// Why a count is not proved, where one was let in after a sign-out.
+fn unsure(probed: &Probed, probe: Probe) -> String {
+    let repeated = probed.attempts.iter().find(|it| it.step.phase == ProbePhase::Repeat);
+    let longer = probed.longer_hold.map(|more| (probe.hold_us + more).duration().as_secs() + 1);
+    match (repeated, longer) {
+        (Some(repeated), _) if repeated.failure.is_some() => {
+            "none: one was let in when one had signed out, and none when the next one had: a rate that gives one place at a \
+             time, a slot that comes free late, or another client that came"
+                .to_owned()
+        }
+        (Some(_), Some(hold)) => format!(
+            "none: one was let in each of the two times that one had signed out, and refused when none had; a rate may give as \
+             many in that time, which --hold {hold}s tells"
+        ),
+        (Some(_), None) => "none: two were let in when two had signed out, and a rate may give just as many".to_owned(),
+        (None, _) => "none: one was let in when one had signed out: a slot that came free, or time that passed".to_owned(),
+    }
+}
+
+/// Whether one of the count was refused.
+fn refused_count(probed: &Probed) -> bool {
+    probed.attempts.iter().any(|it| it.step.phase == ProbePhase::Count && it.was_refused)
+}
+
 /// How many of those that were held were found ended with the first refusal, or later.
 fn ended_since(probed: &Probed) -> usize {
     let since = probed.attempts.iter().skip_while(|it| it.failure.is_none());
@@ -298,7 +342,8 @@ fn ended_since(probed: &Probed) -> usize {
 /// The refusal that was unlike that of the limit.
 fn other_refusal<'a>(probed: &'a Probed, met: &LimitMet) -> Option<&'a Failure> {
     let first = met.failure.as_ref()?;
-    probed.attempts.iter().filter_map(|it| it.failure.as_ref()).find(|failure| !is_alike(first, failure))
+    let later = probed.attempts.iter().filter(|it| it.step.phase != ProbePhase::Count);
+    later.filter_map(|it| it.failure.as_ref()).find(|failure| !is_alike(first, failure))
 }
 
 /// What such a refusal may be.
@@ -337,15 +382,20 @@ fn lived(probed: &Probed) -> String {
     ended + &late + &silent.unwrap_or_default()
 }
 
-/// How soon a slot came free.
-fn came_free(release: Release, after: &str) -> String {
-    let seconds = |time: Micros| span(time);
+/// How soon a slot came free; where nobody knows whether there are slots, what was seen.
+fn came_free(release: Release, kind: LimitKind, after: &str) -> String {
+    let is_count = kind == LimitKind::Count;
     match (release.free_after_us, release.taken_after_us) {
-        (Some(free), None) => format!("came free within {} of {after}", seconds(free)),
-        (Some(free), Some(taken)) => {
-            format!("was still taken {} after {after}, and free {} after it", seconds(taken), seconds(free))
+        (Some(free), None) if is_count => format!("came free within {} of {after}", span(free)),
+        (Some(free), Some(taken)) if is_count => {
+            format!("was still taken {} after {after}, and free {} after it", span(taken), span(free))
         }
-        (None, Some(taken)) => format!("was still taken {} after {after}", seconds(taken)),
+        (None, Some(taken)) if is_count => format!("was still taken {} after {after}", span(taken)),
+        (Some(free), None) => format!("not known: one more was let in {} after {after}", span(free)),
+        (Some(free), Some(taken)) => {
+            format!("not known: one more was refused {} after {after}, and let in {} after it", span(taken), span(free))
+        }
+        (None, Some(taken)) => format!("not known: one more was refused still {} after {after}", span(taken)),
         (None, None) => format!("was given back by {after}; whether it came free is not known"),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
 use crate::judge::{Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
-use crate::protocol::{FailureKind, Protocol};
+use crate::protocol::Protocol;
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
@@ -15,7 +15,7 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
             format!("{connections}, and no limit was met: --max {} is as far as it was to go", count(probe.max as u64))
         }
         None => format!("{connections} so far, and no limit was met yet"),
-        Some(met) if limits.given == 0 => nothing(met),
+        Some(met) if limits.given == 0 => nothing(met, protocol),
         Some(met) => given(probed, met, protocol),
     }
 }
@@ -39,13 +39,15 @@ fn stopped(limits: &LimitsFound) -> String {
     format!("not answered: {} at {}: {}{by_then}", failure.kind, failure.stage, printable(said))
 }
 
-fn nothing(met: &LimitMet) -> String {
-    let is_rate = met.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::LimitRate);
-    if is_rate {
-        return "no connection now: the server throttles".to_owned();
-    }
-    let later = if met.again_within_us.is_some() { "; after the hold there was room for one" } else { "" };
-    format!("no connection now: the first one was refused, so that {} held all there are{later}", others(&met.scopes))
+fn nothing(met: &LimitMet, protocol: Protocol) -> String {
+    let others = others(&met.scopes);
+    let may = match met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), 0)) {
+        Some(LimitKind::Count) => format!("by its words {others} hold all there are"),
+        Some(LimitKind::Rate) => "by its words too many came lately".to_owned(),
+        Some(LimitKind::Unclear) | None => format!("{others} may hold all there are, or too many came lately"),
+    };
+    let later = if met.again_within_us.is_some() { "; after the hold one was let in" } else { "" };
+    format!("no connection now: the first one was refused; {may}{later}")
 }
 
 fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
@@ -56,10 +58,20 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
     match (met.kept_by, met.kind) {
         (KeptBy::Slowing, _) => slowed(probed),
         (KeptBy::EndingOldest | KeptBy::EndingAnother, _) if !probed.limits.answered => {
-            format!("at most {beside}; for one more the server ends others, and more were about to end")
+            format!("at most {beside}; for one more the server ended others, and it was not seen how many it leaves")
         }
-        (KeptBy::EndingOldest, _) => format!("{beside}; for one more the server ends the oldest"),
-        (KeptBy::EndingAnother, _) => format!("{beside}; for one more the server ends one, and not always the oldest"),
+        (KeptBy::EndingOldest | KeptBy::EndingAnother, _) => {
+            let which = match (met.kept_by, ended_at_a_time(probed)) {
+                (KeptBy::EndingOldest, 1) => "the oldest".to_owned(),
+                (KeptBy::EndingOldest, ended) => {
+                    let stay = (probed.limits.given + 1).saturating_sub(ended);
+                    format!("the {ended} oldest, so that {stay} stay")
+                }
+                (_, 1) => "one, and not always the oldest".to_owned(),
+                (_, ended) => format!("{ended}, and not always the oldest"),
+            };
+            format!("{beside}; for one more the server ends {which}")
+        }
         (KeptBy::RefusingNewest, _) if is_lock_of_one_owner(probed, met, protocol) => {
             format!("{number}: a maildrop has one owner at a time (RFC 1939)")
         }
@@ -82,6 +94,12 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             span(met.within_us)
         ),
     }
+}
+
+/// How many the server ends for one more, as it was last seen while it counted.
+pub(super) fn ended_at_a_time(probed: &Probed) -> usize {
+    let counted = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count && it.failure.is_none());
+    counted.map(|it| it.ended.len()).rfind(|ended| *ended > 0).unwrap_or(1)
 }
 
 fn is_lock_of_one_owner(probed: &Probed, met: &LimitMet, protocol: Protocol) -> bool {
