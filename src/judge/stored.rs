@@ -7,6 +7,7 @@ mod comparison;
 
 use std::io::{BufReader, Read};
 
+pub use arguments::is_flag_of_a_variant;
 pub use comparison::StoredComparison;
 
 use super::claims;

@@ -72,7 +72,7 @@ fn it_ends_where_a_run_says_so() {
 
 #[test]
 fn a_round_that_might_not_end_in_time_is_not_begun() {
-    // Three rounds, and time to spare: a busy machine sleeps longer.
+    // Three rounds, and time to spare: a fourth would be over too late. A busy machine sleeps longer.
     let bound = Duration::from_millis(2200);
     let rounds = Rounds { bound: Some(bound), ..ROUNDS };
     let began = Instant::now();
@@ -83,7 +83,7 @@ fn a_round_that_might_not_end_in_time_is_not_begun() {
     let halt = halt.unwrap();
     assert_eq!((turns.len() % 3, halt.why, halt.variant), (0, WhyStopped::Time, None));
     assert_eq!(halt.round as usize, turns.len() / 3, "the round that was not begun");
-    assert!(began.elapsed() < bound);
+    assert!(turns.len() <= 9, "{}", turns.len());
     assert!(turns.iter().all(|turn| turn.until.is_some_and(|until| until >= began)));
 }
 

@@ -248,7 +248,7 @@ fn a_named_server_is_told_its_budget_first_and_left_alone_between_runs() {
     let first = ended.stderr.lines().next().unwrap();
     assert!(
         first.contains(
-            "18 runs, 27 sign-ins, 2 connections at once, 10s of rests; sessions that break make it 30 sign-ins at most"
+            "18 runs, at most 27 sign-ins and 2 connections at once, 10s of rests; where sessions break, at most 30 sign-ins"
         ),
         "{}",
         ended.stderr
@@ -289,7 +289,8 @@ fn sessions_that_break_make_it_no_more_sign_ins_than_it_said() {
     let args = [TWO, &["--pace", "0s"]].concat();
     let ended = end(&mut against(&server, &args));
     let lines = lines(&ended);
-    let told = "27 sign-ins, 2 connections at once; sessions that break make it 30 sign-ins at most, then it stops";
+    let told =
+        "at most 27 sign-ins and 2 connections at once; where sessions break, at most 30 sign-ins, then it stops";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
     assert_eq!((server.accepted(), &lines[0]["most_sign_ins"]), (30, &json!(30)), "{}", ended.stderr);
     assert_eq!(lines.last().unwrap()["stopped"]["why"], "sign-ins");
@@ -367,4 +368,32 @@ fn a_run_that_hung_until_the_time_was_over_did_not_hold() {
         "{told}"
     );
     assert!(told.contains("cut after more than twice the time that it took before in round "), "{told}");
+}
+
+#[test]
+fn what_may_be_chosen_is_not_chosen_without_its_hazards() {
+    let pool = "use-default --executor pool -t 2 --tasks 6";
+    let told = end(&mut compare([
+        "--variant",
+        "use-main",
+        "--variant",
+        pool,
+        "--rounds",
+        "8",
+        "-n",
+        "3",
+        "--ops",
+        "noop",
+        "--rtt",
+        "2ms",
+        "--format",
+        "markdown",
+    ]));
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    let due = "Mind MC010 of use-default in each of its runs: a task ran on a default connection that an earlier task had left \
+               to the thread.";
+    for due in [due, "use-main opens one connection"] {
+        assert!(told.stdout.contains(due), "{}", told.stdout);
+    }
+    assert!(!told.stdout.contains("Mind MC050"), "advice is no hazard: {}", told.stdout);
 }

@@ -162,6 +162,36 @@ fn changes() -> Vec<Changed> {
             "rounds: use-main is \"use-main --rtt 20ms\", so its sandbox's rtt must be 20ms: the run's is 10ms",
         ),
         (
+            "a variant has other operations than its runs",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --ops fetch=9")),
+            "rounds: use-main is \"use-main --ops fetch=9\", so its mix must be fetch=9: the run's is ",
+        ),
+        (
+            "a variant has another mailbox than its runs",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --mailbox Elsewhere")),
+            "so its names of mailboxes must be Elsewhere: the run's is INBOX",
+        ),
+        (
+            "a variant switches, and its runs did not",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --switch-mode 5=use-default")),
+            "so its mode switches must be 5=use-default: the run's is none",
+        ),
+        (
+            "a variant has tasks, and its runs had none",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --executor pool --tasks 8")),
+            "so its tasks must be 8: the run's is 0",
+        ),
+        (
+            "a variant has defaults that its runs did not create",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --independent-for w0")),
+            "so its independent ones must be w0: the run's is none",
+        ),
+        (
+            "a variant is what there is not",
+            with(|lines| lines[0]["variants"][0]["arguments"] = json!("use-main --nonsense")),
+            "header: use-main is \"use-main --nonsense\", and no variant can be given \"--nonsense\"",
+        ),
+        (
             "the runs of one variant were asked for what nobody told that one alone",
             with(|lines| {
                 let starts = lines.iter_mut().filter(|it| it["event"] == "run-start" && it["variant"] == "use-default");

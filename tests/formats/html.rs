@@ -107,7 +107,7 @@ fn what_is_foreign_stays_text() {
     let here = directory.path();
     let names =
         ["<script>alert(1)</script>", "\"' onload=x <b>&amp;", "\u{202e}drawkcab", "שלום <!-- </script>", "]]>`${1}"];
-    let mut command = mailconn(["run", "-n", "6", "--ops", "fetch", "--progress", "never", "-o", "told.html"]);
+    let mut command = mailconn(["run", "-n", "20", "--ops", "fetch", "--progress", "never", "-o", "told.html"]);
     for name in names {
         command.args(["--mailbox", name]);
     }

@@ -179,3 +179,18 @@ fn words(matches: &ArgMatches, arg: &Arg) -> Vec<OsString> {
     };
     matches.get_raw(arg.get_id().as_str()).into_iter().flatten().map(with).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailconn::judge::is_flag_of_a_variant;
+
+    #[test]
+    fn each_flag_of_a_variant_is_one_that_a_stored_comparison_may_have() {
+        let command = VariantArgs::command();
+        let long = command.get_arguments().filter_map(Arg::get_long).map(|name| format!("--{name}"));
+        let short = command.get_arguments().filter_map(Arg::get_short).map(|name| format!("-{name}"));
+        let unknown: Vec<_> = long.chain(short).filter(|flag| !is_flag_of_a_variant(flag)).collect();
+        assert_eq!(unknown, [""; 0]);
+    }
+}

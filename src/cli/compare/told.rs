@@ -23,8 +23,8 @@ pub fn tell_budget(budget: &Budget, endpoint: &Endpoint) {
         rests => format!(", {} of rests", format_duration(Duration::from_secs(rests.as_secs()))),
     };
     stderr::complain(&format!(
-        "{endpoint}: {runs} runs, {sign_ins} {dials}, {connections} connections at once{rests}; sessions that break make it \
-         {most} {dials} at most, then it stops; until it ends, other clients {whose} may be refused"
+        "{endpoint}: {runs} runs, at most {sign_ins} {dials} and {connections} connections at once{rests}; where sessions break, at \
+         most {most} {dials}, then it stops; until it ends, other clients {whose} may be refused"
     ));
 }
 

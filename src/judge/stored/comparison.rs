@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::arguments::{SHARED, named};
+use super::arguments::{SHARED, named, unknown};
 use super::{Passing, StoredRun};
 use crate::event::{
     Ahead, ComparisonEnd, ComparisonStart, Event, Line, Micros, NewPolicy, Policy, RunOf, RunStart, SCHEMA_VERSION,
-    Stopped, Unreadable, WARM_UP, What, WhyStopped, Within,
+    Stopped, Unreadable, Variant, WARM_UP, What, WhyStopped, Within,
 };
 use crate::judge::integrity::{Checks, Lines, Rule, Whose};
 use crate::judge::settings::{Setting, Weight, differences, settings_of, value_of};
@@ -320,6 +320,15 @@ impl StoredComparison {
         let can_be = start.noise.is_finite() && start.noise >= 0.0 && start.rounds > 0;
         checks.check(Rule::Header, None, can_be, || "a comparison has rounds, and a noise of 0 or more".to_owned());
         let is_newer = start.schema_version > SCHEMA_VERSION;
+        for Variant { name, arguments } in &start.variants {
+            let unknown = unknown(arguments).filter(|_| start.tool_version == env!("CARGO_PKG_VERSION"));
+            checks.check(Rule::Header, None, unknown.is_none(), || {
+                format!(
+                    "{name} is {arguments:?}, and no variant can be given {:?}",
+                    unknown.as_deref().unwrap_or_default()
+                )
+            });
+        }
         let metric = compared_metric(&start.metric);
         checks.check(Rule::Header, None, is_newer || metric.as_ref().is_ok_and(|name| *name == start.metric), || {
             format!("{:?} decides nothing", start.metric)

@@ -6,8 +6,8 @@ use serde_json::Number;
 
 use super::{ratio, round};
 use crate::allocator::Mode;
-use crate::event::{ComparisonVerdict, Decision, WARM_UP};
-use crate::judge::{ComparedRun, Counted, Trouble, VariantFigures};
+use crate::event::{ComparisonVerdict, Decision, Severity, WARM_UP};
+use crate::judge::{ALL, ComparedRun, Counted, Trouble, VariantFigures};
 use crate::report::model::ComparisonReport;
 use crate::report::words::{many, printable};
 
@@ -22,6 +22,8 @@ pub(super) struct Candidate<'a> {
     pub(super) flaw: Option<String>,
     /// What is to be known of it besides.
     pub(super) notes: Vec<String>,
+    /// What is wrong with how it uses its connections, in the words of the findings.
+    pub(super) hazards: Vec<String>,
     /// It ran to its end: in a round that counts, or where there is none in any, without trouble.
     pub(super) ran: bool,
     pub(super) mode: Mode,
@@ -47,6 +49,7 @@ impl<'a> Candidate<'a> {
                 did_the_same: comparison.did_the_same(variant, rounds),
                 ran: !counted.is_empty(),
                 mode: its.first().map_or(Mode::UseMain, |(_, run)| run.mode),
+                hazards: if flaw.is_some() { Vec::new() } else { hazards(&name, &its) },
                 flaw,
                 notes,
                 name,
@@ -144,6 +147,23 @@ fn told(report: &ComparisonReport, name: &str, its: &[(usize, &ComparedRun)]) ->
     let suffered = suffered.map(|(trouble, run)| for_others(report, name, trouble, run));
     let cut = cut.iter().map(|(_, run)| format!("{name} was {HELD_UP} in {}", round(run.round)));
     (flaw, failed.chain(suffered).chain(cut).collect())
+}
+
+/// What was found in its runs that is its own doing, however fast it is: it may be chosen all the same, but not unwarned.
+fn hazards(name: &str, its: &[(usize, &ComparedRun)]) -> Vec<String> {
+    let is_its_fault = |severity| matches!(severity, Severity::Hazard | Severity::Leak | Severity::Fault);
+    let found = |id: &str| its.iter().filter(|(_, run)| run.figures.findings.contains_key(id)).count();
+    let told = ALL.iter().filter(|spec| is_its_fault(spec.severity));
+    told.filter_map(|spec| {
+        let title = spec.article.title;
+        let runs = match found(spec.id) {
+            0 => return None,
+            some if some == its.len() => "in each of its runs".to_owned(),
+            some => format!("in {some} of its {} runs", its.len()),
+        };
+        Some(format!("Mind {} of {name} {runs}: {title}", spec.id))
+    })
+    .collect()
 }
 
 /// It hung, or the server answered late.
@@ -265,6 +285,7 @@ mod tests {
             did_the_same: false,
             flaw: None,
             notes: Vec::new(),
+            hazards: Vec::new(),
             ran: true,
             mode: Mode::UseDefault,
         }

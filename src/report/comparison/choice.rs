@@ -35,7 +35,7 @@ fn sentences(report: &ComparisonReport) -> Vec<String> {
         None => vec!["No choice: something speaks against each of them".to_owned()],
     };
     said.extend(all.iter().filter_map(|it| Some(format!("Not {}: {}", it.name, it.flaw.as_ref()?))));
-    said.extend(all.iter().flat_map(|it| it.notes.iter().cloned()));
+    said.extend(all.iter().flat_map(|it| it.notes.iter().chain(&it.hazards).cloned()));
     said.extend(limit::met(&report.comparison));
     said.extend(chosen.into_iter().flat_map(|it| limit::elsewhere(&report.comparison, it.peak(), it.mode)));
     said

@@ -2,7 +2,7 @@
 
 use super::blocks::{exit, foot, gates, heading, list, paragraph, sheet};
 use super::parts::{Part, Rank, ledger};
-use crate::report::comparison::{reason, verdict};
+use crate::report::comparison::{answer, reason, verdict};
 use crate::report::layout::Layout;
 use crate::report::model::ComparisonReport;
 use crate::report::outline::Outline;
@@ -13,7 +13,8 @@ use crate::report::words::origin;
 pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
     let ComparisonReport { comparison, end, .. } = report;
     let code = report.exit_code();
-    let mut text = heading(&Outline::of_comparison(report)) + &paragraph(&compared(report));
+    let mut text = heading(&Outline::of_comparison(report)) + &paragraph(&answer(report).1);
+    text += &paragraph(&compared(report));
     text += &exit(
         code,
         &reason(comparison, &report.rounds, end),
