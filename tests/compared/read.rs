@@ -222,6 +222,11 @@ fn changes() -> Vec<Changed> {
             "rounds: it was to make 10 sign-ins at most, and made ",
         ),
         (
+            "the sandbox had a budget of sign-ins",
+            with(|lines| lines[0]["most_sign_ins"] = json!(100_000)),
+            "header: it has a budget of sign-ins, and the sandbox needs none",
+        ),
+        (
             "it stopped for sign-ins that it did not make",
             completed(with(|lines| {
                 lines[0]["most_sign_ins"] = json!(500);

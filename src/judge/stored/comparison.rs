@@ -329,6 +329,10 @@ impl StoredComparison {
                 )
             });
         }
+        let is_budgeted = start.most_sign_ins.is_some();
+        checks.check(Rule::Header, None, !is_budgeted || start.server.contains("://"), || {
+            "it has a budget of sign-ins, and the sandbox needs none".to_owned()
+        });
         let metric = compared_metric(&start.metric);
         checks.check(Rule::Header, None, is_newer || metric.as_ref().is_ok_and(|name| *name == start.metric), || {
             format!("{:?} decides nothing", start.metric)

@@ -116,8 +116,8 @@ fn speeds(report: &ComparisonReport, rows: &[(String, VariantFigures)]) -> Sheet
     Sheet::new("Verdicts", columns, [], rows)
 }
 
-/// The variants whose ratio says something else than the medians beside it: they are outside of its interval, or on the other
-/// side of the reference's.
+/// The variants whose ratio says something else than the medians beside it: they are outside of its interval or, where it has
+/// none, far from it; or on the other side of the reference's.
 fn disagreeing(layout: Layout, report: &ComparisonReport) -> String {
     let ComparisonReport { comparison, rounds, end, .. } = report;
     let start = comparison.start();
@@ -130,9 +130,10 @@ fn disagreeing(layout: Layout, report: &ComparisonReport) -> String {
         let [ratio, low, high] = [&it.ratio, &it.low, &it.high].map(|it| it.as_ref().and_then(Number::as_f64));
         let medians = median(&it.variant).map(|its| its / reference);
         medians.zip(ratio).is_some_and(|(medians, ratio)| {
+            let apart = (medians / ratio).ln().abs();
             let is_outside = low.is_some_and(|low| medians < low) || high.is_some_and(|high| medians > high);
-            let is_opposite = (medians - 1.0) * (ratio - 1.0) < 0.0 && (medians / ratio).ln().abs() > 0.01;
-            is_outside || is_opposite
+            let is_opposite = (medians - 1.0) * (ratio - 1.0) < 0.0 && apart > 0.01;
+            is_outside || is_opposite || low.is_none() && high.is_none() && apart > 0.05
         })
     };
     let names: Vec<String> = end.verdicts.iter().filter(differs).map(|it| printable(&it.variant)).collect();
