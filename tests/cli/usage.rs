@@ -231,3 +231,21 @@ fn flags_on_tls_that_make_no_sense_say_so() {
         );
     }
 }
+
+#[test]
+fn a_server_by_its_place_may_be_typed_as_a_flag_too() {
+    for args in [
+        &["--server", "sandbox+pop3"][..],
+        &["--server=sandbox+pop3"],
+        &["--format", "json", "--server", "sandbox+pop3"],
+    ] {
+        let ended = end(&mut mailconn(["check"].iter().chain(args)));
+        assert_eq!(ended.code, 0, "{args:?}: {}", ended.stderr);
+        assert!(ended.stdout.contains("pop3"), "{}", ended.stdout);
+    }
+    for args in [&["--server"][..], &["sandbox", "--server", "sandbox"], &["--server", "--yes"]] {
+        let ended = end(&mut mailconn(["limits"].iter().chain(args)));
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args:?}");
+        assert!(ended.stderr.starts_with("mailconn: unexpected argument"), "{}", ended.stderr);
+    }
+}

@@ -48,6 +48,7 @@ impl Invocation {
     pub fn new(typed: Vec<OsString>) -> Result<Self> {
         let mut whole = Cli::command();
         whole.build();
+        let typed = by_place(typed, &whole);
         // A request for help is an error of its own, and needs no settings. Others are told by `parse`.
         let matches = Cli::command().ignore_errors(true).try_get_matches_from(&typed).ok();
         let found = matches.as_ref().and_then(ArgMatches::subcommand);
@@ -219,6 +220,24 @@ pub fn position_of_command(words: &[OsString]) -> Option<usize> {
         }
     }
     None
+}
+
+/// The words with the server in its place, for a command that takes it by place: whoever knows `--server` from the others types
+/// it there too.
+fn by_place(mut words: Vec<OsString>, whole: &Command) -> Vec<OsString> {
+    let found = position_of_command(&words);
+    let command = found.and_then(|at| whole.find_subcommand(&words[at]));
+    if command.is_some_and(|command| command.get_arguments().any(|arg| arg.is_positional() && key(arg) == Some(SERVER)))
+    {
+        let is_url = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");
+        let with = |word: &OsString| word.to_str()?.strip_prefix("--server=").map(OsString::from);
+        if let Some(at) = words.iter().position(|word| with(word).is_some()) {
+            words.splice(at..=at, with(&words[at]));
+        } else if let Some(at) = words.windows(2).position(|two| two[0] == "--server" && is_url(&two[1])) {
+            words.remove(at);
+        }
+    }
+    words
 }
 
 /// What the environment sets for that command. An empty variable sets nothing.
