@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::paint::{HELD, QUIET, WRONG};
 use super::signs::said;
 use crate::event::ProbePhase;
-use crate::judge::{Probed, has_words};
+use crate::judge::{Attempt, Probed, has_words};
 use crate::report::attempt::came_to;
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, span};
@@ -27,7 +27,7 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
             span.quiet { "each column is an attempt, as high as connections were open after it  " }
             (square(HELD)) " let in  " (square(QUIET)) " not let in, with a red cross"
         }
-        svg width="100%" height=(HEIGHT + 34.0) role="img" aria-label="the ramp of connections" {
+        svg width="100%" height=(HEIGHT + 28.0) role="img" aria-label="the ramp of connections" {
             @let y = |open: usize| HEIGHT - open as f64 / most as f64 * (HEIGHT - 24.0);
             line x1="0" x2="100%" y1=(HEIGHT + 0.5) y2=(HEIGHT + 0.5) stroke=(QUIET) {}
             line x1="0" x2="100%" y1=(y(most)) y2=(y(most)) stroke=(QUIET) stroke-dasharray="3 4" {}
@@ -46,11 +46,11 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
                     }
                 }
                 @if begins {
-                    @let (x, anchor) = if x > 65.0 { (x + width * 0.82, "end") } else { (x, "start") };
-                    text x=(format!("{x:.2}%")) text-anchor=(anchor) y=(HEIGHT + 14.0 + if at % 2 == 1 { 13.0 } else { 0.0 }) font-size="10" font-family="sans-serif" fill="currentColor" { (words(attempt.step.phase)) }
+                    text x=(format!("{:.2}%", x + width * 0.41)) text-anchor="middle" y=(HEIGHT + 13.0 + if at % 2 == 1 { 11.0 } else { 0.0 }) font-size="10" font-family="sans-serif" fill="currentColor" { (first + at + 1) }
                 }
             }
         }
+        p.legend { span.quiet { (steps(shown, first).join(" · ")) } }
         @if first > 0 { p.note { "… " (many(first as u64, "earlier attempt")) " not drawn." } }
         p { (many(all.len() as u64, "attempt")) @if report.ended { " in " (span(report.ending.elapsed)) } "." }
         @if let Some(failure) = probed.limits.met.as_ref().and_then(|met| met.failure.as_ref()) {
@@ -61,6 +61,20 @@ pub(super) fn ramp(report: &RunReport, probed: &Probed) -> Markup {
             ul { @for line in &advice { li { (said(line)) } } }
         }
     }
+}
+
+/// What the columns are, by the numbers beneath: `1 to 5 one more each`. So many are not drawn before them.
+fn steps(shown: &[Attempt], first: usize) -> Vec<String> {
+    let mut number = first;
+    let of_one = shown.chunk_by(|one, next| one.step.phase == next.step.phase);
+    of_one
+        .map(|those| {
+            let (from, to) = (number + 1, number + those.len());
+            number = to;
+            let words = words(those[0].step.phase);
+            if from == to { format!("{from} {words}") } else { format!("{from} to {to} {words}") }
+        })
+        .collect()
 }
 
 const fn words(phase: ProbePhase) -> &'static str {
