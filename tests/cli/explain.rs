@@ -404,6 +404,56 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
     assert_eq!((closed.code, &*closed.stderr), (0, ""));
 }
 
+/// Whose words they are, and so what raises it; and what counts them.
+#[test]
+fn a_pasted_refusal_leads_to_the_servers_own_setting_and_to_limits() {
+    const COUNTED: &str = "mailconn limits URL finds out how many there are, and what to set for them.";
+    for (line, raised) in [
+        (
+            "NO [UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)",
+            "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol imap { … }`",
+        ),
+        (
+            "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol pop3 { … }`",
+        ),
+        (
+            "a1 NO Too many open connections (3 of 3 for u1)",
+            "This raises it, on Cyrus: maxlogins_per_user (no limit unless set) in /etc/imapd.conf.",
+        ),
+        (
+            "a1 NO Too many open connections (3 of 3 from localhost [127.0.0.1])",
+            "This raises it, on Cyrus: maxlogins_per_host",
+        ),
+        (
+            "421 Too many concurrent SMTP connections; please try again later.",
+            "This raises it, on Exim: smtp_accept_max (20 unless set)",
+        ),
+        (
+            "421 Too many concurrent SMTP connections from this IP address; please try again later.",
+            "This raises it, on Exim: smtp_accept_max_per_host",
+        ),
+        (
+            "421 4.7.0 mx.example.org Error: too many connections from 192.0.2.7",
+            "Either of these keeps it, and raises it, on Postfix: smtpd_client_connection_count_limit (50 unless set) in main.cf",
+        ),
+        (
+            "* BAD [ALERT] Too many simultaneous connections. (Failure)",
+            "The limit is Gmail's own: it cannot be raised.",
+        ),
+    ] {
+        let text = explained(line, "").split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, cure) = text.split_once(" what to do ").unwrap();
+        assert!(cure.contains(raised) && cure.ends_with(COUNTED), "{line}: {text}");
+    }
+    // Nobody knows whose words these are; and what is no limit on connections is not counted.
+    let unknown = explained("* NO too many connections", "").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unknown.ends_with(COUNTED) && !unknown.contains("raises it"), "{unknown}");
+    for line in ["-ERR [IN-USE] maildrop is locked", "NO [AUTHENTICATIONFAILED] no", "421 4.7.0 rate limit exceeded"] {
+        assert!(!explained(line, "").contains("mailconn limits URL"), "{line}");
+    }
+}
+
 /// What `mailconn explain` says of that line.
 #[track_caller]
 fn explained(line: &str, args: &str) -> String {

@@ -1,6 +1,6 @@
 //! What to set where a limit was met: in this client, in Thunderbird, on the server.
 
-use super::{Known, Setting, by_greeting, by_host};
+use super::{Known, Setting, by_greeting, by_host, by_refusal};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, SandboxOptions};
 use crate::judge::{is_lock_of_one, stated_kind, stated_period};
 use crate::protocol::Protocol;
@@ -197,10 +197,19 @@ fn shared(met: &LimitMet) -> Option<String> {
 
 /// What raises it.
 fn server(known: &Known, met: &LimitMet, protocol: Protocol) -> Option<String> {
+    raised(known, &known.settings(protocol, met), protocol)
+}
+
+/// What raises the limit that refuses in those words, if a server is known by them.
+pub(in crate::report) fn advice_on_line(line: &str, protocol: Protocol) -> Option<String> {
+    let (known, settings) = by_refusal(line, protocol)?;
+    raised(known, &settings, protocol)
+}
+
+fn raised(known: &Known, settings: &[&Setting], protocol: Protocol) -> Option<String> {
     if known.provider {
         return Some(format!("The limit is {}'s own: it cannot be raised.", known.name));
     }
-    let settings = known.settings(protocol, met);
     let each = settings.iter().map(|setting| told(setting, protocol)).collect::<Vec<_>>();
     let either = if each.len() > 1 { "Either of these keeps it, and raises it" } else { "This raises it" };
     (!each.is_empty()).then(|| format!("{either}, on {}: {}.", known.name, each.join("; ")))

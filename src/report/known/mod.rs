@@ -12,6 +12,7 @@ use crate::event::{LimitKind, LimitMet, LimitScope};
 use crate::judge::has_words;
 use crate::protocol::{FailureKind, Protocol, Stage};
 
+pub(in crate::report) use advice::advice_on_line;
 pub use advice::{advice, shared_maildrops};
 
 /// A server or a provider.
@@ -29,6 +30,9 @@ pub struct Known {
     hosts: Vec<String>,
     #[serde(default)]
     greetings: Greetings,
+    /// Parts of the words of its refusal, in small letters, where it has no setting.
+    #[serde(default)]
+    refuses: Vec<String>,
     #[serde(default)]
     documented: Vec<Documented>,
     #[serde(default)]
@@ -131,6 +135,21 @@ pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {
     SERVERS.server.iter().find(greets)
 }
 
+/// The server whose words of a refusal those are, and its settings that refuse so; a provider has none.
+fn by_refusal(line: &str, protocol: Protocol) -> Option<(&'static Known, Vec<&'static Setting>)> {
+    let line = line.to_lowercase();
+    SERVERS.server.iter().find_map(|known| {
+        let of_protocol = known.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
+        let settings: Vec<&Setting> = of_protocol.filter(|setting| says(&line, &setting.refuses)).collect();
+        (!settings.is_empty() || says(&line, &known.refuses)).then_some((known, settings))
+    })
+}
+
+/// Whether a line in small letters has all those parts; without any it has none.
+fn says(line: &str, parts: &[String]) -> bool {
+    !parts.is_empty() && parts.iter().all(|part| line.contains(part))
+}
+
 /// Those that most mailboxes are on.
 const WIDESPREAD: [&str; 4] = ["Dovecot", "Gmail", "Exchange Online", "Postfix"];
 
@@ -190,13 +209,13 @@ impl Known {
         let is_kind = |setting: &&Setting| met.kind == LimitKind::Unclear || setting.limits == met.kind;
         let is_scope = |setting: &&Setting| met.scopes.is_empty() || met.scopes.contains(&setting.scope);
         let is_stage = |setting: &&Setting| met.stage.is_none_or(|stage| setting.is_kept_at(stage));
-        let says = |setting: &&Setting| match &line {
-            Some(line) => !setting.refuses.is_empty() && setting.refuses.iter().all(|part| line.contains(part)),
+        let refuses_so = |setting: &&Setting| match &line {
+            Some(line) => says(line, &setting.refuses),
             None => setting.refuses.is_empty() && setting.waits == got_no_answer,
         };
         let of_protocol = self.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
         let possible: Vec<&Setting> = of_protocol.filter(is_kind).filter(is_scope).filter(is_stage).collect();
-        let named: Vec<&Setting> = possible.iter().copied().filter(says).collect();
+        let named: Vec<&Setting> = possible.iter().copied().filter(refuses_so).collect();
         if named.is_empty() { possible } else { named }
     }
 }
