@@ -7,6 +7,9 @@ use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal,
 use crate::report::known;
 use crate::report::layout::Layout;
 
+/// What counts them.
+pub(super) const COUNTED: &str = "mailconn limits URL finds out how many there are, and what to set for them.";
+
 /// Whether one of its lines is a server's by its form.
 pub(super) fn has_the_form_of_a_line(text: &str) -> bool {
     text.lines().any(|line| as_sent(line.trim()).is_some())
@@ -127,8 +130,7 @@ fn of_a_limit(line: &str, failure: &Failure) -> Vec<String> {
     }
     let protocols = protocol.map_or(Protocol::ALL.to_vec(), |protocol| vec![protocol]);
     let raised = protocols.into_iter().find_map(|protocol| known::advice_on_line(line, protocol));
-    let counted = "mailconn limits URL finds out how many there are, and what to set for them.".to_owned();
-    raised.into_iter().chain([counted]).collect()
+    raised.into_iter().chain([COUNTED.to_owned()]).collect()
 }
 
 /// The protocol that the line has the form of.

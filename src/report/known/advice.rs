@@ -210,13 +210,7 @@ fn raised(known: &Known, settings: &[&Setting], protocol: Protocol) -> Option<St
     if known.provider {
         return Some(format!("The limit is {}'s own: it cannot be raised.", known.name));
     }
-    let each = settings.iter().map(|setting| told(setting, protocol)).collect::<Vec<_>>();
+    let each = settings.iter().map(|setting| setting.told(protocol)).collect::<Vec<_>>();
     let either = if each.len() > 1 { "Either of these keeps it, and raises it" } else { "This raises it" };
     (!each.is_empty()).then(|| format!("{either}, on {}: {}.", known.name, each.join("; ")))
-}
-
-fn told(setting: &Setting, protocol: Protocol) -> String {
-    let Setting { name, default, note, .. } = setting;
-    let note = note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
-    format!("{name} ({default} unless set) in {}{note}", setting.place(protocol))
 }
