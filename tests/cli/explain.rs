@@ -467,35 +467,35 @@ fn a_pasted_refusal_leads_to_the_servers_own_setting_and_to_limits() {
     for (line, raised) in [
         (
             "NO [UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)",
-            "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol imap { … }`",
+            "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set) in `protocol imap { … }`",
         ),
         (
             "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
-            "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol pop3 { … }`",
+            "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set) in `protocol pop3 { … }`",
         ),
         (
             "a1 NO Too many open connections (3 of 3 for u1)",
-            "This raises it, on Cyrus: maxlogins_per_user (no limit unless set) in /etc/imapd.conf.",
+            "On the server, Cyrus: this raises it: maxlogins_per_user (no limit unless set) in /etc/imapd.conf.",
         ),
         (
             "a1 NO Too many open connections (3 of 3 from localhost [127.0.0.1])",
-            "This raises it, on Cyrus: maxlogins_per_host",
+            "On the server, Cyrus: this raises it: maxlogins_per_host",
         ),
         (
             "421 Too many concurrent SMTP connections; please try again later.",
-            "This raises it, on Exim: smtp_accept_max (20 unless set)",
+            "On the server, Exim: this raises it: smtp_accept_max (20 unless set)",
         ),
         (
             "421 Too many concurrent SMTP connections from this IP address; please try again later.",
-            "This raises it, on Exim: smtp_accept_max_per_host",
+            "On the server, Exim: this raises it: smtp_accept_max_per_host",
         ),
         (
             "421 4.7.0 mx.example.org Error: too many connections from 192.0.2.7",
-            "Either of these keeps it, and raises it, on Postfix: smtpd_client_connection_count_limit (50 unless set) in main.cf",
+            "On the server, Postfix: one of these keeps it, and raises it: smtpd_client_connection_count_limit (50 unless set) in main.cf",
         ),
         (
             "* BAD [ALERT] Too many simultaneous connections. (Failure)",
-            "The limit is Gmail's own: it cannot be raised.",
+            "On the server: the limit is Gmail's own, and cannot be raised.",
         ),
     ] {
         let text = explained(line, "").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -504,7 +504,7 @@ fn a_pasted_refusal_leads_to_the_servers_own_setting_and_to_limits() {
     }
     // Nobody knows whose words these are; and what is no limit on connections is not counted.
     let unknown = explained("* NO too many connections", "").split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(unknown.ends_with(COUNTED) && !unknown.contains("raises it"), "{unknown}");
+    assert!(unknown.ends_with(COUNTED) && !unknown.contains("On the server"), "{unknown}");
     for line in ["-ERR [IN-USE] maildrop is locked", "NO [AUTHENTICATIONFAILED] no", "421 4.7.0 rate limit exceeded"] {
         assert!(!explained(line, "").contains("mailconn limits URL"), "{line}");
     }
