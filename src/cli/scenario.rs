@@ -49,7 +49,7 @@ const MAILDROPS: Maildrops = Maildrops::Shared;
 /// A scenario cannot be read, or nothing could be run, or the report could not be written: one line.
 pub fn scenario(args: &ScenarioArgs, layout: Layout) -> Result<u8> {
     if args.list {
-        let list = shipped::list(io::stdout().is_terminal());
+        let list = shipped::list(io::stdout().is_terminal().then_some(layout));
         Output::Stdout.write_whole(list.as_bytes()).context("writing the list")?;
         return Ok(0);
     }

@@ -16,6 +16,8 @@ pub fn layout(color: ColorChoice) -> Layout {
         ColorChoice::Never => false,
         ColorChoice::Auto => AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
     };
-    let width = stdout.is_terminal().then(|| terminal_size_of(&stdout)).flatten();
-    Layout::new(width.map_or(80, |(Width(width), _)| width), colored)
+    let is_terminal = stdout.is_terminal();
+    let width = is_terminal.then(|| terminal_size_of(&stdout)).flatten();
+    let layout = Layout::new(width.map_or(80, |(Width(width), _)| width), colored);
+    if is_terminal { layout.on_terminal() } else { layout }
 }

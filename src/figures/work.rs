@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::times::{Durations, Spreads};
 use crate::allocator::{ConnectionId, Kind, Reason};
-use crate::event::{Counts, CutOff, Event, Latency, Micros, Operation, Role, What, WorkerId};
+use crate::event::{Counts, CutOff, Event, Micros, Operation, Role, What, WorkerId};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Failure;
 
@@ -27,31 +27,11 @@ pub struct WorkerRow {
     pub connections: BTreeMap<ConnectionId, Kind>,
     /// How many operations had each reason.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// What they waited.
-    #[serde(skip)]
-    pub wait: Latency,
-    /// What they were served.
-    #[serde(skip)]
-    pub service: Latency,
-    /// All of that in full, and the dials that it needed.
+    /// What they waited and were served, and the dials that it needed.
     #[serde(flatten)]
     pub spreads: Spreads,
     /// Why the worker stopped early, if it did.
     pub stopped: Option<Failure>,
-}
-
-impl WorkerRow {
-    /// Whether an operation of it waited for its connection, however short.
-    #[must_use]
-    pub fn has_waited(&self) -> bool {
-        self.operations.issued > 0 || !self.wait.max.is_zero()
-    }
-
-    /// Whether a connection carried one of its operations.
-    #[must_use]
-    pub fn was_served(&self) -> bool {
-        !self.service.max.is_zero()
-    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -194,8 +174,6 @@ impl OfWorker {
             operations,
             connections: self.connections.clone(),
             reasons: self.reasons.clone(),
-            wait: self.durations.wait.latency(),
-            service: self.durations.service.latency(),
             spreads: self.durations.spreads(),
             stopped: self.stopped.clone().filter(|_| early && may_stop),
         }

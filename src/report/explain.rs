@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use self::articles::{Article, FAILURES, FINDINGS, RULES, STAGES, all, chapter};
+use super::known::{self, Known};
 use super::layout::Layout;
 use crate::protocol::{Protocol, Stage};
 
@@ -92,6 +93,10 @@ pub fn explain(word: &str) -> Result<String, Unexplained> {
         let senses: Vec<String> = all().iter().filter(|it| it.is_called(spelling)).map(shown).collect();
         if !senses.is_empty() {
             return Ok(senses.join("\n"));
+        }
+        let servers: Vec<String> = known::called(spelling).into_iter().map(server).collect();
+        if !servers.is_empty() {
+            return Ok(servers.join("\n"));
         }
     }
     Err(Unexplained::Word { word: fit(asked), nearest: nearest(&asked.to_lowercase()) })
@@ -196,7 +201,13 @@ impl Unexplained {
 /// What begins with that, up to six words; else the nearest one, if at least half of it is right.
 fn nearest(lower: &str) -> Vec<&'static str> {
     let pages = pages::ALL.iter().filter_map(|page| page.names.first().copied());
-    let names: BTreeSet<_> = all().iter().map(|article| article.name).chain([RULES, METRICS[0]]).chain(pages).collect();
+    let names: BTreeSet<_> = all()
+        .iter()
+        .map(|article| article.name)
+        .chain([RULES, METRICS[0]])
+        .chain(pages)
+        .chain(known::names())
+        .collect();
     let begin_so: Vec<_> = names.iter().copied().filter(|name| name.to_lowercase().starts_with(lower)).collect();
     if !lower.is_empty() && (1..=6).contains(&begin_so.len()) {
         return begin_so;
@@ -222,7 +233,7 @@ pub fn explained_words() -> String {
     ) + "\n"
         + &Layout::PLAIN.labelled(findings)
         + "\n"
-        + &Layout::PLAIN.labelled(others)
+        + &Layout::PLAIN.labelled(others.chain([("servers ".to_owned(), known::names().collect::<Vec<_>>().join(", "))]))
 }
 
 fn shown(article: &Article) -> String {
@@ -244,6 +255,16 @@ fn shown(article: &Article) -> String {
 fn rule(number: &str) -> String {
     let title = chapter(RULES).find(|rule| rule.name == number).map_or("", Article::title);
     format!("{number}: {title}")
+}
+
+/// What is known of a server or a provider.
+fn server(known: &Known) -> String {
+    let documented = known.all_documented().map(|text| row("it allows", &text));
+    let settings = known.all_settings().map(|text| row("setting", &text));
+    let to_do = row("what to do", lines::COUNTED);
+    Layout::PLAIN.paragraph(&format!("{}  {}", known.name, known.what()))
+        + "\n"
+        + &Layout::PLAIN.labelled(documented.chain(settings).chain([to_do]))
 }
 
 fn row(label: &str, text: &str) -> (String, String) {

@@ -22,16 +22,24 @@ pub struct Layout {
     /// No line is wider, but for those that scripts look for, and tables whose figures take more.
     width: u16,
     colored: bool,
+    /// Nobody looks for a line there, and each is as wide as the others.
+    on_terminal: bool,
 }
 
 impl Layout {
     /// 80 columns without colour: for files, pipes and scripts.
-    pub const PLAIN: Self = Self { width: 80, colored: false };
+    pub const PLAIN: Self = Self { width: 80, colored: false, on_terminal: false };
 
     /// As wide as a terminal, within 60 to 200 columns.
     #[must_use]
     pub fn new(width: u16, colored: bool) -> Self {
-        Self { width: width.clamp(60, 200), colored }
+        Self { width: width.clamp(60, 200), colored, on_terminal: false }
+    }
+
+    /// The same on a terminal, where people read and no script does.
+    #[must_use]
+    pub const fn on_terminal(self) -> Self {
+        Self { on_terminal: true, ..self }
     }
 
     /// The most columns of a line.
@@ -155,7 +163,7 @@ impl Layout {
     }
 
     /// Text behind a label, its later lines under its first.
-    pub(crate) fn labelled(self, rows: impl IntoIterator<Item = (String, String)>) -> String {
+    pub fn labelled(self, rows: impl IntoIterator<Item = (String, String)>) -> String {
         self.marked(rows.into_iter().map(|(label, text)| (Tone::Plain, label, text)))
     }
 
@@ -195,6 +203,11 @@ impl Layout {
             column.set_padding((0, 0));
         }
         trimmed(&table).trim_end().replace('\n', "\n  ") + "\n"
+    }
+
+    /// A line that scripts look for: it is broken on a terminal alone, however long it is.
+    pub(crate) fn whole(self, text: &str) -> String {
+        if self.on_terminal { self.paragraph(text) } else { format!("{text}\n") }
     }
 
     fn bare(self) -> Table {
@@ -353,11 +366,6 @@ impl Fixed {
     pub(in crate::report) const fn whole(&self) -> usize {
         self.width + self.gap
     }
-}
-
-/// A line that scripts look for: it is never broken, however long it is.
-pub(crate) fn whole(text: &str) -> String {
-    format!("{text}\n")
 }
 
 /// The text, in which no line ends within a time, such as `1 min 5 s`.

@@ -32,7 +32,7 @@ pub use format::{Gather, Live, Render, Telling};
 pub use json::SCHEMA_VERSION;
 pub(crate) use json::indented;
 pub use layout::Layout;
-pub(crate) use layout::{Tone, whole};
+pub(crate) use layout::Tone;
 pub use model::{ComparisonReport, Report, RunReport, ScenarioReport, Told};
 pub use output::{Output, Unwritable};
 pub use progress::{Progress, ProgressKind};

@@ -1,6 +1,6 @@
 //! A scenario for people: its steps, then the verdict.
 
-use super::layout::{Layout, Tone, whole};
+use super::layout::{Layout, Tone};
 use super::model::ScenarioReport;
 use super::table::gates;
 use super::table::verdict::{CUT, whose};
@@ -41,7 +41,7 @@ impl ScenarioReport {
         }
         let why = self.reason().unwrap_or_default();
         let whose = whose("scenario", self.told_again, end.exit_code);
-        let exit = whole(&format!("exit {}: {why}{whose}", end.exit_code));
+        let exit = layout.whole(&format!("exit {}: {why}{whose}", end.exit_code));
         text + &layout.toned(Tone::of(end.exit_code == 0), &exit) + "\n"
     }
 }

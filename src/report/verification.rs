@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::comparison;
 use super::json::{SCHEMA_VERSION, indented};
-use super::layout::{Layout, Tone, whole};
+use super::layout::{Layout, Tone};
 use super::scenario::reason_of;
 use super::table::gates;
 use super::words::{concluded, count, many, printable};
@@ -49,7 +49,7 @@ pub fn verification_text(layout: Layout, verification: &Verification) -> String 
         text += &gates::section(layout, &whose, std::slice::from_ref(gated));
     }
     text + &doubts(layout, verification)
-        + &layout.toned(Tone::of(verification.exit_code() == 0), &conclusion(verification))
+        + &layout.toned(Tone::of(verification.exit_code() == 0), &conclusion(layout, verification))
 }
 
 fn beginning(layout: Layout, verified: &Verified) -> String {
@@ -136,7 +136,7 @@ fn doubts(layout: Layout, verification: &Verification) -> String {
     text
 }
 
-fn conclusion(verification: &Verification) -> String {
+fn conclusion(layout: Layout, verification: &Verification) -> String {
     let outcome = match (verification.holds(), verification.new_exit_code()) {
         (true, None) => "the trace is sound: it says what happened".to_owned(),
         (true, Some(code)) => {
@@ -144,7 +144,7 @@ fn conclusion(verification: &Verification) -> String {
         }
         (false, _) => "something in the trace does not hold".to_owned(),
     };
-    format!("\n{}", whole(&format!("exit {}: {outcome}", verification.exit_code())))
+    format!("\n{}", layout.whole(&format!("exit {}: {outcome}", verification.exit_code())))
 }
 
 /// Why all of it came to that code, judged anew: the reason of the first one that did.

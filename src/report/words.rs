@@ -168,18 +168,74 @@ pub fn push_visible(text: &mut String, character: char) {
     }
 }
 
-/// Foreign text (a server's line, a name) made safe for a terminal: it cannot move the cursor, change a colour or turn the
-/// direction of writing, and it has a longest length.
+/// Whether the mark that comes next would begin a command to the service that runs a build, `::error::` or `##[group]`, if a
+/// line of its log began here. `::1` is an address, `Client::close` a name.
+fn begins_a_command(before: &str, mark: char, rest: &str) -> bool {
+    let name = &rest[..rest.find(|it: char| !it.is_ascii_alphabetic() && it != '-').unwrap_or(rest.len())];
+    match mark {
+        ':' => {
+            let begins_a_word = |before: &str| !before.ends_with(char::is_alphanumeric);
+            let is_name = name.bytes().any(|byte| !byte.is_ascii_hexdigit());
+            // A line may end within a word; a command needs a second pair of colons.
+            let begins = |before| begins_a_word(before) || rest.contains("::");
+            is_name && before.strip_suffix(':').is_some_and(begins)
+        }
+        '#' => before.ends_with('#') && rest[name.len()..].starts_with('['),
+        _ => false,
+    }
+}
+
+/// Foreign text (a server's line, a name) made safe for a terminal, and for the log of a build: it cannot move the cursor,
+/// change a colour, turn the direction of writing or give a command, wherever its lines end, and it has a longest length.
 pub(crate) fn printable(text: &str) -> String {
     const MOST: usize = 600;
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.trim_end().chars();
-    for character in characters.by_ref().take(MOST) {
-        push_visible(&mut clean, character);
+    for _ in 0..MOST {
+        let Some(character) = characters.next() else { break };
+        if begins_a_command(&clean, character, characters.as_str()) {
+            clean.extend(character.escape_unicode());
+        } else {
+            push_visible(&mut clean, character);
+        }
     }
     let rest = characters.count();
     if rest > 0 {
         let _ = write!(clean, " ... ({} more characters)", count(rest as u64));
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn foreign_text_gives_no_command_to_the_service_that_runs_a_build() {
+        for (text, shown) in [
+            ("NO ::error::x", r"NO :\u{3a}error::x"),
+            ("NO ::add-mask::secret", r"NO :\u{3a}add-mask::secret"),
+            ("::stop-commands::x", r":\u{3a}stop-commands::x"),
+            ("a:::ERROR file=x::y", r"a::\u{3a}ERROR file=x::y"),
+            ("longname::warning::x", r"longname:\u{3a}warning::x"),
+            ("##[add-mask]x", r"#\u{23}[add-mask]x"),
+            ("##vso[task.complete]", r"#\u{23}vso[task.complete]"),
+            ("##teamcity[x]", r"#\u{23}teamcity[x]"),
+        ] {
+            assert_eq!(printable(text), shown);
+            assert_eq!(printable(shown), shown, "once is enough");
+        }
+        for same in [
+            "from ::1",
+            "::ffff:192.0.2.1",
+            "fe80::abcd%eth0",
+            "2001:db8::a port 25",
+            "at 12::",
+            "in code Client::close",
+            "## 1",
+            "#1 [x]",
+        ] {
+            assert_eq!(printable(same), same);
+        }
+    }
 }

@@ -56,6 +56,21 @@ fn who_still_waits_when_the_time_runs_out_has_waited() {
     says(&table, "MC050 advice");
 }
 
+/// 99 of a hundred are none of 99.
+#[test]
+fn a_worker_of_fewer_than_a_hundred_operations_has_no_p99() {
+    for (args, header, cells) in [
+        ("-n 99", "worker connection reason ops failed p50 max p50 max", 10),
+        ("-n 100", "worker connection reason ops failed p50 p99 max p50 p99", 11),
+    ] {
+        let ended = run(&format!("--mode use-main --threads 2 --ops noop {args}"));
+        says(&ended, header);
+        let row = ended.stdout.lines().find(|line| line.starts_with("w0 ")).unwrap();
+        // `#0 main` is one cell.
+        assert_eq!(row.split_whitespace().count(), cells, "{row}");
+    }
+}
+
 #[test]
 fn a_rate_is_over_the_time_of_the_operations_alone() {
     let server = Server::start(|peer| {

@@ -91,6 +91,60 @@ fn what_readers_of_the_reference_type_is_explained() {
 }
 
 #[test]
+fn what_people_ask_for_by_another_word_is_explained() {
+    for (typed, name) in [
+        ("Thunderbird", "thunderbird"),
+        ("Maximum number of server connections to cache", "thunderbird"),
+        ("anonymize", "anonymize"),
+        ("--anonymize", "anonymize"),
+        ("anonymous", "anonymize"),
+        ("decision", "cannot-tell"),
+        ("undecided", "cannot-tell"),
+        ("cannot tell", "cannot-tell"),
+        ("better", "different-better"),
+        ("worse", "different-worse"),
+        ("equal", "same"),
+        ("verdict", "verdict"),
+    ] {
+        assert!(explain(typed).unwrap().starts_with(&format!("{name}  ")), "{typed}");
+        drop(is_whole(name));
+    }
+}
+
+/// What is known of it, its settings, and how its limit is found.
+#[test]
+fn every_known_server_is_explained_by_its_name_its_settings_and_its_hosts() {
+    let file: toml::Table = source("src/report/known/servers.toml").parse().unwrap();
+    let list =
+        |row: &toml::Table, name: &str| row.get(name).map(|it| it.as_array().unwrap().clone()).unwrap_or_default();
+    let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for row in list(&file, "server") {
+        let row = row.as_table().unwrap();
+        let name = row["name"].as_str().unwrap();
+        let text = explain(name).unwrap();
+        assert!(
+            text.starts_with(&format!("{name}  ")) && text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert_eq!(explain(&name.to_uppercase()).unwrap(), text);
+        let settings = list(row, "settings");
+        for called in settings.iter().map(|it| it["name"].as_str().unwrap()) {
+            assert!(text.contains(called), "{called}: {text}");
+            assert_eq!(explain(called).unwrap(), text, "{called}");
+        }
+        for host in list(row, "hosts").iter().map(|host| host.as_str().unwrap()) {
+            assert_eq!(explain(&format!("imap.{host}")).unwrap(), text, "{host}");
+        }
+        assert!(unwrapped(&text).contains("mailconn limits URL finds out how many there are"), "{text}");
+        assert!(unwrapped(&explained_words()).contains(name), "{name}");
+    }
+    let exchange = explain("exchange").unwrap();
+    assert!(exchange.contains("Exchange Online  provider") && exchange.contains("Microsoft Exchange  mail server"));
+    assert!(explain("outlook").unwrap().starts_with("Exchange Online  "));
+    assert!(unwrapped(&explain("Dovecot").unwrap()).contains("POP3: mail_max_userip_connections (10 unless set) in"));
+}
+
+#[test]
 fn every_finding_says_its_severity_and_each_severity_is_explained() {
     for spec in mailconn::judge::ALL {
         let severity = spec.severity.name();
@@ -201,7 +255,8 @@ fn every_step_of_a_check_is_explained() {
 #[test]
 fn the_file_of_words_has_articles_of_one_form() {
     let file = source("src/words.md");
-    assert!(file.lines().all(|line| line.len() <= 118 || line.starts_with("- Try: ")));
+    let long: Vec<_> = file.lines().filter(|line| line.len() > 118 && !line.starts_with("- Try: ")).collect();
+    assert_eq!(long, [""; 0]);
     let labels = ["It means", "Try", "What to do", "Rules", "Met in", "Also called"];
     let (_, articles) = file.split_once("\n## ").unwrap();
     let mut called = Vec::new();
@@ -307,6 +362,7 @@ fn threads_are_cited_by_repository_and_number_alone_and_rules_that_are_named_exi
     };
     let mut cited = 0;
     let words = explained_words();
+    let (words, _) = words.split_once("\nservers ").unwrap();
     for word in words.split_whitespace().filter(|word| explain(word).is_ok() && *word != "rules") {
         let text = explain(word).unwrap();
         assert!(!text.contains("github.com"), "{word}");
@@ -402,6 +458,56 @@ fn the_command_prints_it_and_a_word_that_is_unknown_has_a_nearest_one() {
     }
     let closed = end(&mut shell("{} explain | true"));
     assert_eq!((closed.code, &*closed.stderr), (0, ""));
+}
+
+/// Whose words they are, and so what raises it; and what counts them.
+#[test]
+fn a_pasted_refusal_leads_to_the_servers_own_setting_and_to_limits() {
+    const COUNTED: &str = "mailconn limits URL finds out how many there are, and what to set for them.";
+    for (line, raised) in [
+        (
+            "NO [UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=7)",
+            "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set) in `protocol imap { … }`",
+        ),
+        (
+            "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set) in `protocol pop3 { … }`",
+        ),
+        (
+            "a1 NO Too many open connections (3 of 3 for u1)",
+            "On the server, Cyrus: this raises it: maxlogins_per_user (no limit unless set) in /etc/imapd.conf.",
+        ),
+        (
+            "a1 NO Too many open connections (3 of 3 from localhost [127.0.0.1])",
+            "On the server, Cyrus: this raises it: maxlogins_per_host",
+        ),
+        (
+            "421 Too many concurrent SMTP connections; please try again later.",
+            "On the server, Exim: this raises it: smtp_accept_max (20 unless set)",
+        ),
+        (
+            "421 Too many concurrent SMTP connections from this IP address; please try again later.",
+            "On the server, Exim: this raises it: smtp_accept_max_per_host",
+        ),
+        (
+            "421 4.7.0 mx.example.org Error: too many connections from 192.0.2.7",
+            "On the server, Postfix: one of these keeps it, and raises it: smtpd_client_connection_count_limit (50 unless set) in main.cf",
+        ),
+        (
+            "* BAD [ALERT] Too many simultaneous connections. (Failure)",
+            "On the server: the limit is Gmail's own, and cannot be raised.",
+        ),
+    ] {
+        let text = explained(line, "").split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, cure) = text.split_once(" what to do ").unwrap();
+        assert!(cure.contains(raised) && cure.ends_with(COUNTED), "{line}: {text}");
+    }
+    // Nobody knows whose words these are; and what is no limit on connections is not counted.
+    let unknown = explained("* NO too many connections", "").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unknown.ends_with(COUNTED) && !unknown.contains("On the server"), "{unknown}");
+    for line in ["-ERR [IN-USE] maildrop is locked", "NO [AUTHENTICATIONFAILED] no", "421 4.7.0 rate limit exceeded"] {
+        assert!(!explained(line, "").contains("mailconn limits URL"), "{line}");
+    }
 }
 
 /// What `mailconn explain` says of that line.

@@ -58,7 +58,8 @@ fn assert_found(limits: &Value, words: &str, expected: &Expected) {
         (&expected.kind.into(), &expected.stage.into(), &expected.scopes),
         "{limits:#}"
     );
-    assert!(words.contains(&format!("This raises it, on {} (", expected.setting)), "{}: {words}", expected.setting);
+    let raised = expected.setting.replacen(": ", ": this raises it: ", 1);
+    assert!(words.contains(&format!("On the server, {raised} (")), "{raised}: {words}");
 }
 
 /// Every session that the probes had is over, by the server's own log: `ended` is said of each.
@@ -226,7 +227,7 @@ fn postfix_rate_is_told_from_a_count_by_a_hold_of_61_seconds() {
     let words = told(&finished.stdout);
     for said in [
         "one new connection every 15 s",
-        "This raises it, on Postfix: smtpd_client_connection_rate_limit (no limit unless set)",
+        "On the server, Postfix: this raises it: smtpd_client_connection_rate_limit (no limit unless set)",
     ] {
         assert!(words.contains(said), "{said}: {words}");
     }

@@ -108,17 +108,30 @@ fn lines_are_as_wide_as_the_terminal_from_60_to_200_columns() {
         let report = format!("report {} --color never", file.display());
         let widest = |columns: usize| {
             let told = on_terminal(columns, "", &report);
-            // These are for scripts, and never broken.
-            let whole =
-                |line: &&str| !["exit ", "gate "].iter().any(|it| line.starts_with(it)) && !line.contains("  T1 ");
-            told.lines().filter(whole).map(UnicodeWidthStr::width).max().unwrap()
+            told.lines().map(UnicodeWidthStr::width).max().unwrap()
         };
         // The figures of a table stand whole.
         for (columns, most) in [(30, 70), (60, 70), (72, 72), (80, 80), (100, 100), (132, 132), (400, 200)] {
             assert!(widest(columns) <= most, "{name} at {columns}: {}", widest(columns));
         }
-        assert_eq!(on_terminal(80, "", &report), reported(&file, ""), "{name}: as in a pipe");
+        // But for the lines that scripts look for in a pipe.
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let (told, piped) = (on_terminal(80, "", &report), reported(&file, ""));
+        assert_eq!(words(&told), words(&piped), "{name}: as in a pipe");
+        let is_for_scripts = |line: &&str| ["exit ", "gate "].iter().any(|it| line.starts_with(it));
+        for line in piped.lines().filter(|line| !is_for_scripts(line)) {
+            assert!(told.lines().any(|told| told == line), "{name}: {line}");
+        }
     }
+    // A line that scripts look for is broken on a terminal alone.
+    let failing = "run -t 2 -n 5 --progress never --color never --fail-if \"service.p99 > 1ms\"";
+    let told = on_terminal(60, "", failing);
+    let exit = "exit 3: a gate failed: service.p99: n too small: p99 needs\n  100, and there were 10 (fails if > 1ms)";
+    assert!(told.contains(exit), "{told}");
+    let piped = end(&mut shell(&format!("{{}} {failing}"))).stdout;
+    assert!(piped.ends_with(
+        "exit 3: a gate failed: service.p99: n too small: p99 needs 100, and there were 10 (fails if > 1ms)\n"
+    ));
     let file = golden("lock-command");
     let told = on_terminal(200, "", &format!("report {} --color never", file.display()));
     assert!(told.lines().any(|line| line.width() > 100), "it uses its room\n{told}");

@@ -45,7 +45,7 @@ fn a_probe_is_told_in_several_forms() {
     assert!(ended.stdout.contains("What to set"), "{}", ended.stdout);
     assert!(written(directory.path(), "told.html").contains("What to set"));
     assert!(written(directory.path(), "told.json").contains("\"to_set\""));
-    assert!(written(directory.path(), "told.md").contains("\n#### What to set\n\n- use-main: any number of threads"));
+    assert!(written(directory.path(), "told.md").contains("\n- In a program, use-main: any number of threads"));
     assert!(written(directory.path(), "told.csv").contains("1,limits,limits,,,,,given,2,\n"));
     assert!(written(directory.path(), "told.xml").contains("name=\"how many connections there are\""));
 }

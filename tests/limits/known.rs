@@ -198,16 +198,16 @@ fn a_count_is_told_as_threads_for_each_mode_a_cap_thunderbird_and_the_servers_se
     assert_eq!(
         said,
         [
-            "use-main: any number of threads, they share 1 connection.",
-            "use-default: at most 10 threads, each with a connection of its own.",
-            "use-main-or-default: at most 9 threads with a default connection beside main.",
-            "--max-connections 10: this client never opens more. Threads beyond those numbers then wait for a connection that \
-             nobody gives back, and fail: use fewer, or use-main.",
-            "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): leave \
-             it at 5 on up to 2 devices. All clients at this address together must stay at 10.",
             "The account's clients at this address count together; another address has a limit of its own.",
-            "This raises it, on Dovecot: mail_max_userip_connections (10 unless set) in `protocol imap { … }` of dovecot.conf \
-             (conf.d/20-imap.conf).",
+            "In Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): leave \
+             it at 5 on up to 2 devices. All clients at this address together must stay at 10.",
+            "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set) in `protocol imap { … }` of \
+             dovecot.conf (conf.d/20-imap.conf).",
+            "In a program, use-main: any number of threads, they share 1 connection.",
+            "In a program, use-default: at most 10 threads, each with a connection of its own.",
+            "In a program, use-main-or-default: at most 9 threads with a default connection beside main.",
+            "In mailconn, --max-connections 10: this client never opens more. Threads beyond those numbers then wait for a \
+             connection that nobody gives back, and fail: use fewer, or use-main.",
         ]
     );
 }
@@ -292,9 +292,9 @@ fn the_setting_that_keeps_the_limit_is_named_for_each_server() {
         (Smtp, POSTFIX, Rate, Stage::Greeting, Some(POSTFIX_REFUSES), &["smtpd_client_connection_rate_limit"]),
     ] {
         let said = advice(&given(3, met(kind, stage, line, &[])), Some(greeting), "localhost", protocol);
-        let last = said.last().unwrap();
-        assert!(settings.iter().all(|setting| last.contains(setting)), "{line:?}: {last}");
-        assert!(last.starts_with("This raises it, on "), "{line:?}: {last}");
+        let server = said.iter().find(|text| text.starts_with("On the server, ")).unwrap();
+        assert!(settings.iter().all(|setting| server.contains(setting)), "{line:?}: {server}");
+        assert!(server.contains(": this raises it: "), "{line:?}: {server}");
     }
 }
 
@@ -305,7 +305,8 @@ fn a_server_that_lets_one_more_wait_is_told_from_one_that_closes() {
     met.failure = Some(Failure::new(FailureKind::Timeout, Stage::Greeting, "no greeting in time"));
     let courier = Some("* OK [CAPABILITY IMAP4rev1] Courier-IMAP ready.");
     let said = advice(&given(3, met), courier, "localhost", Protocol::Imap);
-    assert!(said.last().unwrap().starts_with("This raises it, on Courier: MAXDAEMONS (40 unless set)"), "{said:?}");
+    let raised = "On the server, Courier: this raises it: MAXDAEMONS (40 unless set)";
+    assert!(said.iter().any(|text| text.starts_with(raised)), "{said:?}");
 }
 
 #[test]
@@ -313,10 +314,8 @@ fn a_providers_limit_is_its_own() {
     let line = "NO [ALERT] Too many simultaneous connections. (Failure)";
     let met = met(LimitKind::Count, Stage::Auth, Some(line), &[LimitScope::User]);
     let said = advice(&given(15, met), None, "imap.gmail.com", Protocol::Imap);
-    assert_eq!(
-        said[said.len() - 2..],
-        ["Every client of the account counts, wherever it is.", "The limit is Gmail's own: it cannot be raised."]
-    );
+    assert_eq!(said[0], "Every client of the account counts, wherever it is.");
+    assert_eq!(said[2], "On the server: the limit is Gmail's own, and cannot be raised.");
 }
 
 #[test]
@@ -354,8 +353,8 @@ fn what_others_hold_now_is_told_apart_from_what_there_is() {
             "while 11 of them are taken, set it to 1 or less. All clients together must stay at 12",
         ),
         // The refused one may be counted, too.
-        (5, 4, "use-main: ", "must stay at 4"),
-        (4, 4, "use-main: ", "must stay at 4"),
+        (5, 4, "In Thunderbird (", "must stay at 4"),
+        (4, 4, "In Thunderbird (", "must stay at 4"),
     ] {
         let met = LimitMet { stated: Some(stated), ..met(LimitKind::Count, Stage::Auth, Some(DOVECOT_REFUSES), &[]) };
         let said = advice(&given(number, met), None, "mail.example.org", Protocol::Imap);
@@ -372,7 +371,7 @@ fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
     let said = |rate| advice(&given(5, rate), None, "mail.example.org", Protocol::Smtp);
     let paced = "The next one was let in 1 min 1 s after the first: one new connection every 13 s is as many as it took in \
                  that time. Open them more slowly if it refuses that.";
-    let raised = "This raises it: the server's setting for rates, and not the one for connections (in Postfix \
+    let raised = "On the server: the setting for rates raises it, and not the one for connections (in Postfix \
                   smtpd_client_connection_rate_limit).";
     assert_eq!(said(rate.clone())[1..], [paced, raised]);
     // Words with a time are better than what was seen once.
@@ -382,7 +381,7 @@ fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
     assert_eq!(said(in_words)[1], counts);
     // Where no words say it, other clients may have left.
     let vague = Failure::new(FailureKind::LimitConnections, Stage::Greeting, "it was refused");
-    let raised = "This raises it: the server's setting for rates (in Postfix smtpd_client_connection_rate_limit), or the one \
+    let raised = "On the server: the setting for rates (in Postfix smtpd_client_connection_rate_limit) raises it, or the one \
                   for connections if other clients left.";
     assert_eq!(said(LimitMet { failure: Some(vague), ..rate })[1..], [paced, raised]);
 }

@@ -170,7 +170,7 @@ fn a_limit_on_connections_says_whose() {
 }
 
 #[test]
-fn a_list_is_a_line_each_in_a_pipe_and_two_on_a_terminal() {
+fn a_list_is_a_line_each_in_a_pipe_and_a_heading_with_text_below_on_a_terminal() {
     let piped = end(&mut mailconn(["scenario", "--list"])).stdout;
     let line = "d2-a-disposed-connection-cannot-be-used  D2: an independent connection that was disposed is refused, whoever \
                 passes it  (imap smtp pop3)";
@@ -179,10 +179,14 @@ fn a_list_is_a_line_each_in_a_pipe_and_two_on_a_terminal() {
         let [name, about, protocols] = listed.split("  ").collect::<Vec<_>>()[..] else { panic!("{listed}") };
         assert!(!name.contains(' ') && !about.is_empty() && protocols.starts_with('('), "{listed}");
     }
-    let terminal = end(&mut shell("script -qec '{} scenario --list' /dev/null < /dev/null")).stdout.replace('\r', "");
-    let two = "d2-a-disposed-connection-cannot-be-used (imap smtp pop3)\n    D2: an independent connection that was";
+    let terminal = end(&mut shell("script -qec 'stty cols 60 rows 24; {} scenario --list' /dev/null < /dev/null"))
+        .stdout
+        .replace('\r', "");
+    let two = "d2-a-disposed-connection-cannot-be-used (imap smtp pop3)\n    D2: an independent connection that was disposed is\n    \
+               refused, whoever passes it\n";
     assert!(terminal.contains(two), "{terminal}");
-    assert_eq!(terminal.lines().count(), 2 * piped.lines().count());
+    assert_eq!(terminal.lines().filter(|line| !line.starts_with(' ')).count(), piped.lines().count());
+    assert!(terminal.lines().filter(|line| line.starts_with(' ')).all(|line| line.len() <= 60), "{terminal}");
 }
 
 /// What failed once is tried again when a step asks for it (B6: a dial without an answer holds nothing back).

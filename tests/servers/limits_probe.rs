@@ -75,7 +75,7 @@ fn its_report_says_what_to_set_in_this_client_in_thunderbird_and_in_dovecot() {
         "use-main-or-default: at most 6 threads",
         "--max-connections 7",
         "Maximum number of server connections to cache",
-        "This raises it, on Dovecot: mail_max_userip_connections (10 unless set)",
+        "On the server, Dovecot: this raises it: mail_max_userip_connections (10 unless set)",
         "exit 0:",
     ] {
         assert!(words.contains(said), "{said}: {}", finished.stdout);

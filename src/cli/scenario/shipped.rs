@@ -1,5 +1,7 @@
 //! The scenarios in the binary: one for each rule, and incidents that people met.
 
+use mailconn::report::Layout;
+
 macro_rules! shipped {
     ($($name:literal)*) => {
         &[$(($name, include_str!(concat!("../../../tests/scenarios/", $name, ".txt")))),*]
@@ -81,12 +83,14 @@ pub fn text(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| *text)
 }
 
-/// All of them, the other names first. For people: a line with the name and the protocols, and below it what it shows; else
-/// a line each, for programs.
-pub fn list(for_people: bool) -> String {
+/// All of them, the other names first. For people, on a terminal of that layout: a line with the name and the protocols, and
+/// below it what it shows; else a line each, for programs.
+pub fn list(for_people: Option<Layout>) -> String {
     let listed = |name: &str, text: &str, about: &str| match (for_people, protocols(text)) {
-        (true, protocols) => format!("{name} ({protocols})\n    {about}\n"),
-        (false, protocols) => format!("{name}  {about}  ({protocols})\n"),
+        (Some(layout), protocols) => {
+            format!("{name} ({protocols})\n{}", layout.labelled([("   ".to_owned(), about.to_owned())]))
+        }
+        (None, protocols) => format!("{name}  {about}  ({protocols})\n"),
     };
     let aliases =
         ALIASES.iter().filter_map(|(alias, name)| Some(listed(alias, text(name)?, &format!("the same as {name}"))));

@@ -6,7 +6,7 @@ use crate::judge::Conclusion;
 use crate::protocol::{
     Capabilities, Failure, FailureKind, ImapOperation, Operation, Pop3Operation, Protocol, SmtpOperation, TlsDetails,
 };
-use crate::report::{Layout, Tone, conclusion, day, many, origin, printable, span, whole};
+use crate::report::{Layout, Tone, conclusion, day, many, origin, printable, span};
 
 /// The first lines, before anything happens.
 #[must_use]
@@ -45,7 +45,7 @@ pub fn check_ends(layout: Layout, check: &Check) -> String {
         sections.push(layout.paragraph("Findings: none"));
     }
     let outcome = check.conclusion();
-    let exit = whole(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome)));
+    let exit = layout.whole(&format!("exit {}: {}", outcome.exit_code(), comes_to(check, outcome)));
     sections.push(layout.toned(Tone::of(outcome.exit_code() == 0), &exit));
     "\n".to_owned() + &sections.join("\n")
 }

@@ -2,9 +2,13 @@
 
 use super::articles::{Article, FAILURES, chapter};
 use super::{Unexplained, row};
-use crate::judge::Conclusion;
+use crate::judge::{Conclusion, is_lock_of_one};
 use crate::protocol::{Failure, FailureKind, Protocol, Stage, printable, refusal, stated_wait};
+use crate::report::known;
 use crate::report::layout::Layout;
+
+/// What counts them.
+pub(super) const COUNTED: &str = "mailconn limits URL finds out how many there are, and what to set for them.";
 
 /// Whether one of its lines is a server's by its form.
 pub(super) fn has_the_form_of_a_line(text: &str) -> bool {
@@ -103,6 +107,7 @@ fn meaning(line: &str, stages: &[&str], failure: &Failure) -> String {
     ];
     rows.extend(stated_wait(line).map(|wait| row("it says", &format!("wait {}", wait.shown))));
     rows.push(row("what to do", &failure.message));
+    rows.extend(of_a_limit(line, failure).iter().map(|text| row("", text)));
     // The cures of the other kinds know the line.
     if matches!(failure.kind, Greeting | ServerBad | ServerBye | ServerNo | TlsHandshake) {
         rows.push(row("", item("What to do")));
@@ -113,6 +118,27 @@ fn meaning(line: &str, stages: &[&str], failure: &Failure) -> String {
     Layout::PLAIN.paragraph(&format!("{}  {}", failure.kind, article.map_or("", Article::title)))
         + "\n"
         + &Layout::PLAIN.labelled(rows)
+}
+
+/// What raises a limit on connections, where the server is known by its words, and what counts them.
+fn of_a_limit(line: &str, failure: &Failure) -> Vec<String> {
+    let protocol = protocol_of(line);
+    // Of a maildrop with one owner there is nothing to count; a line that lost its status may be of one, too.
+    let is_lock = is_lock_of_one(failure, protocol.or(Some(Protocol::Pop3)), 1);
+    if failure.kind != FailureKind::LimitConnections || is_lock {
+        return Vec::new();
+    }
+    let protocols = protocol.map_or(Protocol::ALL.to_vec(), |protocol| vec![protocol]);
+    let raised = protocols.into_iter().find_map(|protocol| known::advice_on_line(line, protocol));
+    raised.into_iter().chain([COUNTED.to_owned()]).collect()
+}
+
+/// The protocol that the line has the form of.
+fn protocol_of(line: &str) -> Option<Protocol> {
+    if reply_code(line).is_some() {
+        return Some(Protocol::Smtp);
+    }
+    is_status(line).then(|| if line.starts_with('-') { Protocol::Pop3 } else { Protocol::Imap })
 }
 
 /// A reply as a run reads it: of several lines one, without the tag of the command that it answers.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::paint::Track;
 use super::signs::{name, said};
-use crate::event::{HowClosed, Latency, Micros};
+use crate::event::{HowClosed, Micros};
 use crate::figures::{Spread, Summary, WhyOpened, worth_showing};
 use crate::report::model::RunReport;
 use crate::report::words::{count, many, ms, short};
@@ -43,16 +43,15 @@ fn cell(text: impl AsRef<str>) -> Markup {
     html! { (text.as_ref()) }
 }
 
-fn latency(is_known: bool, of: Latency) -> Markup {
-    if !is_known {
-        return cell("-");
-    }
-    html! { (ms(of.p50)) " / " (ms(of.p99)) " / " (ms(of.max)) }
+/// A percentile of too few is none.
+fn spread(of: Spread) -> Markup {
+    let figure = |it: Option<Micros>| it.map_or_else(|| "-".to_owned(), ms);
+    html! { (figure(of.p50)) " / " (figure(of.p99)) " / " (figure(of.max)) }
 }
 
 fn workers(report: &RunReport, page: &str) -> Markup {
     let all = &report.summary.workers;
-    let shown = worth_showing(all.len(), Some(ROWS), |at| (all[at].operations.failed, all[at].wait.max));
+    let shown = worth_showing(all.len(), Some(ROWS), |at| (all[at].operations.failed, all[at].spreads.wait.max));
     let rows = shown.iter().map(|&at| {
         let row = &all[at];
         let connections: Vec<Markup> = row
@@ -69,8 +68,8 @@ fn workers(report: &RunReport, page: &str) -> Markup {
             cell(reasons.join(", ")),
             cell(count(row.operations.issued)),
             cell(count(row.operations.failed)),
-            latency(row.has_waited(), row.wait),
-            latency(row.was_served(), row.service),
+            spread(row.spreads.wait),
+            spread(row.spreads.service),
         ]
     });
     let head = ["worker", "used", "because", "operations", "failed", "wait ms: half, 99 %, most", "service ms"];
@@ -119,17 +118,13 @@ fn sessions(summary: &Summary, page: &str) -> Markup {
 }
 
 fn operations(summary: &Summary) -> Markup {
-    let spread = |of: &Spread| {
-        let figure = |it: Option<Micros>| it.map_or_else(|| "-".to_owned(), ms);
-        html! { (figure(of.p50)) " / " (figure(of.p99)) " / " (figure(of.max)) }
-    };
     let rows = summary.by_operation.iter().map(|row| {
         vec![
             cell(row.name),
             cell(count(row.operations.issued)),
             cell(count(row.operations.failed)),
-            spread(&row.spreads.wait),
-            spread(&row.spreads.service),
+            spread(row.spreads.wait),
+            spread(row.spreads.service),
         ]
     });
     let head = ["operation", "issued", "failed", "wait ms: half, 99 %, most", "service ms"];

@@ -1,6 +1,6 @@
-//! What to set where a limit was met: in this client, in Thunderbird, on the server.
+//! What to set where a limit was met: in Thunderbird, on the server, in programs.
 
-use super::{Known, Setting, by_greeting, by_host};
+use super::{Known, Setting, by_greeting, by_host, by_refusal};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, SandboxOptions};
 use crate::judge::{is_lock_of_one, stated_kind, stated_period};
 use crate::protocol::Protocol;
@@ -42,32 +42,26 @@ pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol
                 ),
             }
         }));
-        advice.extend(if most == 0 { vec![none_was_given(met)] } else { count(most) });
-        advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
+        if most == 0 {
+            advice.push(none_was_given(met));
+        }
     }
     if met.kind != LimitKind::Count {
         advice.extend(rate(given, met, known, protocol));
     }
     advice.extend(ended(met));
     advice.extend(shared(met));
+    if met.kind != LimitKind::Rate {
+        advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
+    }
     advice.extend(match known {
         Some(known) => server(known, met, protocol),
-        None if met.kind == LimitKind::Rate => {
-            let example = match protocol {
-                Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
-                Protocol::Imap | Protocol::Pop3 => "",
-            };
-            let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), limits.given));
-            Some(if says == Some(LimitKind::Rate) {
-                format!("This raises it: the server's setting for rates, and not the one for connections{example}.")
-            } else {
-                format!(
-                    "This raises it: the server's setting for rates{example}, or the one for connections if other clients left."
-                )
-            })
-        }
+        None if met.kind == LimitKind::Rate => Some(setting_for_rates(met, limits.given, protocol)),
         None => None,
     });
+    if met.kind != LimitKind::Rate && most > 0 {
+        advice.extend(count(most));
+    }
     advice
 }
 
@@ -96,11 +90,11 @@ fn count(most: u64) -> Vec<String> {
         rest => format!("at most {} with a default connection beside main", many(rest, "thread")),
     };
     vec![
-        "use-main: any number of threads, they share 1 connection.".to_owned(),
-        format!("use-default: {use_default}."),
-        format!("use-main-or-default: {beside_main}."),
+        "In a program, use-main: any number of threads, they share 1 connection.".to_owned(),
+        format!("In a program, use-default: {use_default}."),
+        format!("In a program, use-main-or-default: {beside_main}."),
         format!(
-            "--max-connections {most}: this client never opens more. Threads beyond those numbers then wait for a connection \
+            "In mailconn, --max-connections {most}: this client never opens more. Threads beyond those numbers then wait for a connection \
              that nobody gives back, and fail: use fewer, or use-main."
         ),
     ]
@@ -131,7 +125,7 @@ fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -
     };
     let whose = if scopes == [LimitScope::UserAndAddress] { "clients at this address" } else { "clients" };
     Some(format!(
-        "Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}{meanwhile}. \
+        "In Thunderbird (Account Settings > Server Settings > Advanced > Maximum number of server connections to cache): {fits}{meanwhile}. \
          All {whose} together must stay at {all}."
     ))
 }
@@ -182,6 +176,22 @@ fn ended(met: &LimitMet) -> Option<String> {
     ))
 }
 
+/// Of a server that nobody knows.
+fn setting_for_rates(met: &LimitMet, given: usize, protocol: Protocol) -> String {
+    let example = match protocol {
+        Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
+        Protocol::Imap | Protocol::Pop3 => "",
+    };
+    let says = met.failure.as_ref().and_then(|failure| stated_kind(failure, Some(protocol), given));
+    if says == Some(LimitKind::Rate) {
+        format!("On the server: the setting for rates raises it, and not the one for connections{example}.")
+    } else {
+        format!(
+            "On the server: the setting for rates{example} raises it, or the one for connections if other clients left."
+        )
+    }
+}
+
 /// Who else is counted.
 fn shared(met: &LimitMet) -> Option<String> {
     Some(match met.scopes[..] {
@@ -197,17 +207,20 @@ fn shared(met: &LimitMet) -> Option<String> {
 
 /// What raises it.
 fn server(known: &Known, met: &LimitMet, protocol: Protocol) -> Option<String> {
-    if known.provider {
-        return Some(format!("The limit is {}'s own: it cannot be raised.", known.name));
-    }
-    let settings = known.settings(protocol, met);
-    let each = settings.iter().map(|setting| told(setting, protocol)).collect::<Vec<_>>();
-    let either = if each.len() > 1 { "Either of these keeps it, and raises it" } else { "This raises it" };
-    (!each.is_empty()).then(|| format!("{either}, on {}: {}.", known.name, each.join("; ")))
+    raised(known, &known.settings(protocol, met), protocol)
 }
 
-fn told(setting: &Setting, protocol: Protocol) -> String {
-    let Setting { name, default, note, .. } = setting;
-    let note = note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
-    format!("{name} ({default} unless set) in {}{note}", setting.place(protocol))
+/// What raises the limit that refuses in those words, if a server is known by them.
+pub(in crate::report) fn advice_on_line(line: &str, protocol: Protocol) -> Option<String> {
+    let (known, settings) = by_refusal(line, protocol)?;
+    raised(known, &settings, protocol)
+}
+
+fn raised(known: &Known, settings: &[&Setting], protocol: Protocol) -> Option<String> {
+    if known.provider {
+        return Some(format!("On the server: the limit is {}'s own, and cannot be raised.", known.name));
+    }
+    let each = settings.iter().map(|setting| setting.told(protocol)).collect::<Vec<_>>();
+    let either = if each.len() > 1 { "one of these keeps it, and raises it" } else { "this raises it" };
+    (!each.is_empty()).then(|| format!("On the server, {}: {either}: {}.", known.name, each.join("; ")))
 }

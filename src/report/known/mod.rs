@@ -12,6 +12,7 @@ use crate::event::{LimitKind, LimitMet, LimitScope};
 use crate::judge::has_words;
 use crate::protocol::{FailureKind, Protocol, Stage};
 
+pub(in crate::report) use advice::advice_on_line;
 pub use advice::{advice, shared_maildrops};
 
 /// A server or a provider.
@@ -29,6 +30,9 @@ pub struct Known {
     hosts: Vec<String>,
     #[serde(default)]
     greetings: Greetings,
+    /// Parts of the words of its refusal, in small letters, where it has no setting.
+    #[serde(default)]
+    refuses: Vec<String>,
     #[serde(default)]
     documented: Vec<Documented>,
     #[serde(default)]
@@ -131,6 +135,41 @@ pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {
     SERVERS.server.iter().find(greets)
 }
 
+/// Their names, in the order of the file.
+pub(in crate::report) fn names() -> impl Iterator<Item = &'static str> {
+    SERVERS.server.iter().map(|known| &*known.name)
+}
+
+/// Those that have that name, or it in theirs, or a setting or a host that is called so: `Exchange`, `outlook`,
+/// `imap.gmail.com`.
+pub(in crate::report) fn called(word: &str) -> Vec<&'static Known> {
+    let is_it = |name: &str| name.eq_ignore_ascii_case(word);
+    let is_called = |known: &&Known| {
+        is_it(&known.name)
+            || known.name.split(' ').any(is_it)
+            || known.settings.iter().any(|setting| is_it(&setting.name))
+    };
+    let found: Vec<_> = SERVERS.server.iter().filter(is_called).collect();
+    let is_host = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let of_host = || by_host(word).or_else(|| by_host(&format!("{word}.com")));
+    if found.is_empty() && is_host { of_host().into_iter().collect() } else { found }
+}
+
+/// The server whose words of a refusal those are, and its settings that refuse so; a provider has none.
+fn by_refusal(line: &str, protocol: Protocol) -> Option<(&'static Known, Vec<&'static Setting>)> {
+    let line = line.to_lowercase();
+    SERVERS.server.iter().find_map(|known| {
+        let of_protocol = known.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
+        let settings: Vec<&Setting> = of_protocol.filter(|setting| says(&line, &setting.refuses)).collect();
+        (!settings.is_empty() || says(&line, &known.refuses)).then_some((known, settings))
+    })
+}
+
+/// Whether a line in small letters has all those parts; without any it has none.
+fn says(line: &str, parts: &[String]) -> bool {
+    !parts.is_empty() && parts.iter().all(|part| line.contains(part))
+}
+
 /// Those that most mailboxes are on.
 const WIDESPREAD: [&str; 4] = ["Dovecot", "Gmail", "Exchange Online", "Postfix"];
 
@@ -178,6 +217,25 @@ impl Known {
         format!("{}: {limits}{by} ({source}, looked up on {looked_up})", self.name)
     }
 
+    /// What kind of thing it is.
+    pub(in crate::report) const fn what(&self) -> &'static str {
+        if self.provider { "provider of mailboxes: nobody else can set its limits" } else { "mail server" }
+    }
+
+    /// What is documented of it, over each protocol that something is said of.
+    pub(in crate::report) fn all_documented(&self) -> impl Iterator<Item = String> {
+        let is_said = |protocol: &Protocol| self.documented.iter().any(|it| it.protocols.contains(protocol));
+        Protocol::ALL.into_iter().filter(is_said).map(|protocol| self.documented(protocol))
+    }
+
+    /// Its settings that keep a limit, and where each is written.
+    pub(in crate::report) fn all_settings(&self) -> impl Iterator<Item = String> {
+        let each = self.settings.iter();
+        each.flat_map(|setting| {
+            setting.protocols.iter().map(|protocol| format!("{protocol}: {}", setting.told(*protocol)))
+        })
+    }
+
     /// Its settings that can have kept that limit: those that its refusal names, else all that refuse at that stage.
     fn settings(&self, protocol: Protocol, met: &LimitMet) -> Vec<&Setting> {
         let line = met
@@ -190,13 +248,13 @@ impl Known {
         let is_kind = |setting: &&Setting| met.kind == LimitKind::Unclear || setting.limits == met.kind;
         let is_scope = |setting: &&Setting| met.scopes.is_empty() || met.scopes.contains(&setting.scope);
         let is_stage = |setting: &&Setting| met.stage.is_none_or(|stage| setting.is_kept_at(stage));
-        let says = |setting: &&Setting| match &line {
-            Some(line) => !setting.refuses.is_empty() && setting.refuses.iter().all(|part| line.contains(part)),
+        let refuses_so = |setting: &&Setting| match &line {
+            Some(line) => says(line, &setting.refuses),
             None => setting.refuses.is_empty() && setting.waits == got_no_answer,
         };
         let of_protocol = self.settings.iter().filter(|setting| setting.protocols.contains(&protocol));
         let possible: Vec<&Setting> = of_protocol.filter(is_kind).filter(is_scope).filter(is_stage).collect();
-        let named: Vec<&Setting> = possible.iter().copied().filter(says).collect();
+        let named: Vec<&Setting> = possible.iter().copied().filter(refuses_so).collect();
         if named.is_empty() { possible } else { named }
     }
 }
@@ -227,6 +285,13 @@ impl Setting {
     /// Where a dial is refused before the greeting, TLS from the first byte is what fails.
     fn is_kept_at(&self, stage: Stage) -> bool {
         self.stage == stage || (self.stage == Stage::Greeting && matches!(stage, Stage::Connect | Stage::Tls))
+    }
+
+    /// `MAXPERIP (4 unless set) in /etc/courier/imapd`.
+    fn told(&self, protocol: Protocol) -> String {
+        let Self { name, default, note, .. } = self;
+        let note = note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+        format!("{name} ({default} unless set) in {}{note}", self.place(protocol))
     }
 
     fn place(&self, protocol: Protocol) -> String {

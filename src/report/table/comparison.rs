@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::gates;
-use crate::report::layout::{Layout, Over, Sheet, figures, names, whole, words};
+use crate::report::layout::{Layout, Over, Sheet, figures, names, words};
 use super::verdict::{CUT, whose};
 use crate::event::{ComparisonVerdict, Micros};
 use crate::judge::{Counted, VariantFigures};
@@ -248,7 +248,7 @@ fn conclusion(layout: Layout, report: &ComparisonReport) -> String {
     match report.exit_code() {
         Some(code) => {
             let whose = whose("comparison", report.told_again, code);
-            whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.rounds, &report.end)))
+            layout.whole(&format!("exit {code}: {}{whose}", reason(&report.comparison, &report.rounds, &report.end)))
         }
         None => layout.paragraph(CUT),
     }

@@ -1,7 +1,7 @@
 //! The verdict: proof, findings, exit code.
 
 use super::gates;
-use crate::report::layout::{Layout, Tone, whole};
+use crate::report::layout::{Layout, Tone};
 use crate::event::{Agreement, Finding, Severity, Witnessed};
 use crate::report::model::RunReport;
 use crate::report::words::{self, count, many, printable};
@@ -15,7 +15,7 @@ pub(super) fn section(layout: Layout, report: &RunReport) -> String {
     let witness = witness(verdict.proof.witness);
     let end = match report.exit_code() {
         Some(code) => {
-            let exit = whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code)));
+            let exit = layout.whole(&format!("exit {code}: {}{}", report.reason(), whose("run", report.told_again, code)));
             layout.toned(Tone::of(code == 0), &exit)
         }
         None => layout.toned(Tone::Odd, &layout.paragraph(CUT)),

@@ -4,46 +4,46 @@ use std::collections::BTreeMap;
 
 use super::ranges::ranges;
 use crate::report::layout::{Layout, Over, Sheet, Tone, figures, words};
-use crate::figures::{Summary, WorkerRow, worth_showing};
+use crate::figures::{Spreads, Summary, WorkerRow, worth_showing};
 use crate::report::words::{count, figure, many, ms};
 
 pub(super) fn sheet(layout: Layout, summary: &Summary, most: Option<usize>) -> Sheet {
     let workers = &summary.workers;
     let troubled = |row: &WorkerRow| row.stopped.is_some() || row.operations.failed > 0;
-    let shown = worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].wait.max));
-    let columns = [
-        words("worker"),
-        words("connection"),
-        words("reason"),
-        figures("ops"),
-        figures("failed"),
-        figures("p50").after(3),
-        figures("p99"),
-        figures("max"),
-        // Room for the title, even over short figures.
-        figures("p50").after(5),
-        figures("p99"),
+    let shown =
+        worth_showing(workers.len(), most, |index| (troubled(&workers[index]), workers[index].spreads.wait.max));
+    // Of too few there is no p99: where no worker has one, the longest is shown instead.
+    let has_p99 = shown.iter().any(|&index| workers[index].spreads.wait.p99.is_some());
+    let mut columns = vec![words("worker"), words("connection"), words("reason"), figures("ops"), figures("failed")];
+    let first = columns.len();
+    columns.push(figures("p50").after(3));
+    columns.extend(has_p99.then(|| figures("p99")));
+    columns.push(figures("max"));
+    let last = columns.len() - 1;
+    // Room for the title, even over short figures.
+    columns.extend([figures("p50").after(5), figures(if has_p99 { "p99" } else { "max" })]);
+    let over = [
+        Over { columns: first..=last, title: "wait ms" },
+        Over { columns: last + 1..=last + 2, title: "service ms" },
     ];
-    let over = [Over { columns: 5..=7, title: "wait ms" }, Over { columns: 8..=9, title: "service ms" }];
-    let rows = shown.iter().map(|&index| row(&workers[index]));
+    let rows = shown.iter().map(|&index| row(&workers[index], has_p99));
     Sheet::new("Workers", columns, over, rows).with(folded(layout, workers, &shown) + &stops(layout, workers))
 }
 
-fn row(row: &WorkerRow) -> Vec<String> {
-    let time = |known: bool, duration| if known { ms(duration) } else { "-".to_owned() };
-    let (waited, served) = (row.has_waited(), row.was_served());
-    vec![
+fn row(row: &WorkerRow, has_p99: bool) -> Vec<String> {
+    let mut cells = vec![
         row.worker.to_string(),
         connections(row),
         reasons(row),
         figure(row.operations.issued),
         figure(row.operations.failed),
-        time(waited, row.wait.p50),
-        time(waited, row.wait.p99),
-        time(waited, row.wait.max),
-        time(served, row.service.p50),
-        time(served, row.service.p99),
-    ]
+    ];
+    let Spreads { wait, service, .. } = row.spreads;
+    let mut times = vec![wait.p50];
+    times.extend(has_p99.then_some(wait.p99));
+    times.extend([wait.max, service.p50, if has_p99 { service.p99 } else { service.max }]);
+    cells.extend(times.into_iter().map(|time| time.map_or_else(|| "-".to_owned(), ms)));
+    cells
 }
 
 /// `#1 default`; of many only the first.
