@@ -434,6 +434,7 @@ pub(super) const TABLE: &[Row] = &[
     row(At::Any, Reply(&["432"]), LimitConnections),
     only(Pop3, At::Dial, Words(LOCKS), LimitConnections),
     // RFC 5530 has [LIMIT] for any bound: of later commands those on what a mailbox can hold are no throttle.
+    row(At::Dial, Both(&Code(&["limit"]), &Words(IN_A_TIME)), LimitRate),
     row(At::Dial, Code(&["limit"]), LimitConnections),
     row(
         At::Later,
