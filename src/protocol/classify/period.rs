@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{number, spaced, unit_of};
+use super::time::{spaced, unit_of, written_number};
 
 /// What stands before a time over which something is counted.
 const OVER: [&str; 6] = ["per", "every", "each", "within", "a", "an"];
@@ -62,7 +62,7 @@ fn period_at(words: &[&str], at: usize) -> Option<Duration> {
     let from = at + 1 + filled;
     let digits = next(from).find(|c: char| !c.is_ascii_digit()).unwrap_or(next(from).len());
     let (count, rest) = next(from).split_at(digits);
-    let counted = count.parse::<u32>().ok().map(f64::from).or_else(|| number(next(from)));
+    let counted = count.parse::<u32>().ok().map(f64::from).or_else(|| written_number(next(from)));
     // `60s` is a number and its unit in one word.
     let unit = if !rest.is_empty() && digits > 0 { rest } else { next(from + usize::from(counted.is_some())) };
     let (_, seconds) = unit_of(unit)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{number, spaced, unit_of};
+use super::time::{spaced, unit_of, written_number};
 
 /// A wait as a server states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,8 +226,8 @@ fn parts(words: &[&str], retry_after: bool) -> Option<(Vec<Part>, usize)> {
         };
         return Some((vec![half], 2 + article));
     }
-    if let Some(tens) = number(first) {
-        let ones = number(word(1)).filter(|ones| tens >= 20.0 && (1.0..10.0).contains(ones));
+    if let Some(tens) = written_number(first) {
+        let ones = written_number(word(1)).filter(|ones| tens >= 20.0 && (1.0..10.0).contains(ones));
         let length = 1 + usize::from(ones.is_some());
         let unit = unit_of(word(length))?;
         return Some((vec![Part::of(tens + ones.unwrap_or_default(), unit)], length + 1));
