@@ -133,8 +133,11 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
     if let Some(count) = before.strip_suffix('/') {
         return is_a_count_of_connections(count, after);
     }
-    if is_of_something_else(after) {
+    if is_of_something_else(after) || [" > ", " exceeds "].iter().any(|exceeds| after.starts_with(exceeds)) {
         return false;
+    }
+    if let Some(count) = before.strip_suffix(" > ").or_else(|| before.strip_suffix(" exceeds ")) {
+        return has_thing(count) && last_number(count).is_some();
     }
     if let Some(count) = before.strip_suffix(" out of ").or_else(|| before.strip_suffix(" of ")).and_then(last_number) {
         return (has_thing(before) || precedes_thing(after)) && count >= number;
@@ -143,7 +146,8 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
         return true;
     }
     let clause = before.rsplit(['.', ';', ',']).next().unwrap_or_default();
-    let bounds = ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only", "höchstens"];
+    let bounds =
+        ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only", "höchstens", "máxim", "максимум"];
     let is_bounded = bounds.iter().any(|bound| clause.contains(bound));
     let led = clause.trim_end_matches([' ', ':', '(', '[']);
     let led = [" the", " a"].iter().find_map(|article| led.strip_suffix(article)).unwrap_or(led);
@@ -164,6 +168,7 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
         "permits",
         "höchstens",
         "máximo",
+        "максимум",
         "de",
     ];
     (is_bounded && leads.contains(&last_word(led)))
@@ -251,8 +256,19 @@ fn is_of_something_else(after: &str) -> bool {
     OTHERS.iter().any(|other| word == *other || word.strip_suffix('s') == Some(other))
 }
 
-const THINGS: [&str; 9] =
-    ["connection", "session", "login", "verbindung", "sitzung", "anmeldung", "connexion", "conexi", "sesion"];
+const THINGS: [&str; 11] = [
+    "clients",
+    "devices",
+    "connection",
+    "session",
+    "login",
+    "verbindung",
+    "sitzung",
+    "anmeldung",
+    "connexion",
+    "conexi",
+    "sesion",
+];
 /// What may stand between a number and what it counts.
 const QUALIFIERS: [&str; 20] = [
     "simultaneous",
@@ -392,6 +408,12 @@ mod tests {
             ("NO Account has exceeded 3 sessions; wait for one of your sessions to close", Some(3)),
             ("NO You have 6 of 6 connections", Some(6)),
             ("NO You have 7 out of 6 connections", Some(6)),
+            ("NO Mailbox session limit exceeded: 4 > 3", Some(3)),
+            ("NO session count 4 exceeds 3", Some(3)),
+            ("NO Too many clients (3)", Some(3)),
+            ("NO Too many devices connected (3 allowed)", Some(3)),
+            ("NO Demasiadas conexiones simultáneas (máximo 3)", Some(3)),
+            ("NO Слишком много соединений (максимум 3)", Some(3)),
             ("NO Too many connections, at most three are allowed", Some(3)),
             ("NO only one connection is allowed", Some(1)),
             ("NO no more than one session per user", Some(1)),

@@ -410,6 +410,16 @@ pub(super) const TABLE: &[Row] = &[
             "zu viele * sitzung*",
             "trop de connexion*",
             "demasiadas conexiones",
+            "слишком много соединени*",
+            "слишком много подключени*",
+            "连接数过多",
+            "连接过多",
+            "active session already",
+            "active connection already",
+            "session open for this",
+            "connection open for this",
+            "too many device",
+            "too many * device",
             "maximum number of client",
             "connection count",
             "connection quota",
@@ -1119,6 +1129,8 @@ pub(super) const TABLE: &[Row] = &[
     // A goodbye that says nothing of the sign-in may answer anything.
     row(At::SignIn, Both(&Goodbye, &Words(REFUSES)), AuthRefused),
     row(At::SignIn, Goodbye, ServerBye),
+    // So many of something in a time, and no other cause.
+    row(At::SignIn, Words(PER_TIME), LimitRate),
     row(At::SignIn, Anything, AuthRefused),
     row(At::Any, Anything, ServerNo),
 ];
@@ -1141,6 +1153,10 @@ const MORE_THAN: &[&str] = &[
     "already have * session",
     "already has * connection",
     "already has * session",
+    "up to * connection",
+    "up to * session",
+    "more than * client",
+    "at most * client",
 ];
 
 /// So many sign-ins are too many in a time.
@@ -1162,6 +1178,9 @@ const IN_A_TIME: &[&str] = &[
     "limit reach* for today",
     "quota * today",
 ];
+
+/// The same, where nothing else can be meant.
+const PER_TIME: &[&str] = &["per second", "per minute", "per hour", "per day"];
 
 /// Without these, a time is one of anything: the date of a message may lie in the past.
 const TOO_MUCH: &[&str] = &["too many", "too much", "more than", "exceed*", "limit*", "quota", "maximum", "max"];

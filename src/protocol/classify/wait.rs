@@ -60,13 +60,29 @@ const KEPT_OUT: &[&str] = &[
     "rejected",
     "denied",
     "gesperrt",
+    // `Hold off for 5 minutes`.
+    "off",
 ];
 const FOR: [&str; 2] = ["for", "für"];
 /// Who may come after a time must wait for it.
 const LET_IN: &[&str] = &["allowed", "permitted", "possible", "available"];
 /// What may stand between such words and a time.
-const FILLS: &[&str] =
-    &["the", "next", "another", "at", "least", "about", "approximately", "approx", "up", "to", "die", "nächsten", "ca"];
+const FILLS: &[&str] = &[
+    "the",
+    "next",
+    "another",
+    "at",
+    "least",
+    "about",
+    "approximately",
+    "approx",
+    "up",
+    "to",
+    "out",
+    "die",
+    "nächsten",
+    "ca",
+];
 /// How long something lasts, or may do nothing, bids nobody wait: `idle sessions end after 10 minutes`.
 const LASTS: &[&str] = &[
     "idle",
@@ -154,6 +170,9 @@ fn bids(before: &[&str]) -> bool {
         || since(KEPT_OUT).is_some_and(|between| {
             !lasts(between) && (direct().last().is_some_and(|word| FOR.contains(word) || KEPT_OUT.contains(word)))
         })
+        || before
+            .split_last_chunk()
+            .is_some_and(|(_, [next, _, within])| *next == "next" && ["in", "after"].contains(within))
         || direct().split_last_chunk().is_some_and(|(_, [let_in, after])| LET_IN.contains(let_in) && *after == "after")
 }
 
