@@ -47,7 +47,7 @@ pub use rules::Rules;
 pub use scenario::{Steps, client_end};
 pub use server_log::{AgainstLog, LoggedSession, OurSessions};
 pub use settings::{Differs, Weight};
-pub(crate) use stated_limit::stated_limit;
+pub(crate) use stated_limit::{names_a_number, stated_limit};
 pub use stored::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, is_flag_of_a_variant};
 pub use units::{UNITS, Unit};
 pub use verification::{Subject, Verification, Verified};

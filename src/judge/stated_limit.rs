@@ -1,31 +1,72 @@
 //! How many connections a server allows, by its own words.
 
-use crate::protocol::is_unit_of_time;
+use super::refusals::lines;
+use crate::protocol::{Failure, is_unit_of_time, stated_period, written_number};
 
 /// The number of connections that a refusal names as the limit: `(mail_max_userip_connections=10)`, `at most 7 sessions`.
 /// Codes, addresses and times are none.
 pub(crate) fn stated_limit(line: &str) -> Option<u64> {
-    let line = line.to_lowercase();
+    let line = in_digits(line);
+    let is_rate = stated_period(&line).is_some();
     let mut counted = None;
-    let mut at = 0;
-    while let Some(start) = line[at..].find(|c: char| c.is_ascii_digit()).map(|start| at + start) {
-        let digits = line[start..].find(|c: char| !c.is_ascii_digit()).map_or(line.len(), |length| start + length);
-        at = digits;
-        let (before, after) = (&line[..start], &line[digits..]);
-        let Some(number) = line[start..digits].parse().ok().filter(|number| (1..=100_000).contains(number)) else {
-            continue;
-        };
-        if !is_alone(before, after) || is_a_time(after) || is_in_a_url(before) {
-            continue;
-        }
+    for (before, number, after) in numbers(&line) {
         if is_a_bound(before, number, after) {
             return Some(number);
         }
-        if counts_connections(before, after) {
+        if counts_connections(before, number, after) || (is_rate && is_in_a_time(after)) {
             counted = Some(counted.map_or(number, |least: u64| least.min(number)));
         }
     }
     counted
+}
+
+/// Whether the refusal's words name a number that could be the limit, for all that is known of such words.
+pub(crate) fn names_a_number(failure: &Failure) -> bool {
+    lines(failure).any(has_a_number)
+}
+
+fn has_a_number(line: &str) -> bool {
+    numbers(&in_digits(line)).next().is_some()
+}
+
+/// The numbers of the line that stand for themselves, each with what stands around it.
+fn numbers(line: &str) -> impl Iterator<Item = (&str, u64, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + line[at..].find(|c: char| c.is_ascii_digit())?;
+        let end = line[start..].find(|c: char| !c.is_ascii_digit()).map_or(line.len(), |length| start + length);
+        at = end;
+        Some((&line[..start], &line[start..end], &line[end..]))
+    })
+    .filter_map(|(before, number, after)| {
+        let number = number.parse().ok().filter(|number| (1..=100_000).contains(number))?;
+        let is_one = is_alone(before, after) && !is_a_time(after) && !is_in_a_url(before) && !is_a_name(before);
+        is_one.then_some((before, number, after))
+    })
+}
+
+/// The line in small letters, without a reply's code, and with its numbers in digits: `at most three`.
+fn in_digits(line: &str) -> String {
+    let line = line.to_lowercase().replace("max. ", "max ");
+    let is_code = line.len() > 3 && line.as_bytes()[..3].iter().all(u8::is_ascii_digit);
+    let said = if is_code && line[3..].starts_with([' ', '-']) { &line[4..] } else { &line };
+    // `wait for one of them` names no number.
+    const BOUNDS_ONE: [&str; 8] = ["only", "most", "than", "to", "of", "maximum", "max", "is"];
+    let words: Vec<&str> = said.split(' ').collect();
+    let written = words.iter().enumerate().map(|(at, word)| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let (last, next) = (at.checked_sub(1).map_or("", |last| words[last]), words.get(at + 1).unwrap_or(&""));
+        let is_number = match bare {
+            "a" | "an" => false,
+            "one" => BOUNDS_ONE.contains(&last) && (is_thing(next) || QUALIFIERS.contains(next)),
+            _ => true,
+        };
+        match written_number(bare).filter(|_| is_number) {
+            Some(number) => word.replace(bare, &number.to_string()),
+            None => (*word).to_owned(),
+        }
+    });
+    written.collect::<Vec<_>>().join(" ")
 }
 
 /// It is no part of an address, a version, a code or a name. `8/7` is a count and its bound.
@@ -37,12 +78,49 @@ fn is_alone(before: &str, after: &str) -> bool {
     let continued = before.ends_with(['.', ':', '/'])
         && before[..before.len() - 1].ends_with(|c: char| c.is_ascii_digit())
         && !fraction;
-    !before.ends_with(joins) && !continued && !after.starts_with(joins) && !continues(after) && !after.starts_with('%')
+    let of_a_name = before.strip_suffix('.').is_some_and(|name| name.ends_with(char::is_alphanumeric));
+    !before.ends_with(joins)
+        && !continued
+        && !of_a_name
+        && !after.starts_with(joins)
+        && !continues(after)
+        && !after.starts_with('%')
 }
 
 fn is_a_time(after: &str) -> bool {
     let word: String = after.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
     is_unit_of_time(&word)
+}
+
+/// It is called so: `port 993`, `error 1040`.
+fn is_a_name(before: &str) -> bool {
+    const NAMED: [&str; 14] = [
+        "port",
+        "code",
+        "error",
+        "errno",
+        "id",
+        "pid",
+        "uid",
+        "ref",
+        "reference",
+        "ticket",
+        "incident",
+        "status",
+        "as",
+        "version",
+    ];
+    let before = before.trim_end_matches([' ', ':', '(', '[', '=']);
+    NAMED.contains(&last_word(before))
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
+}
+
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start_matches(' ');
+    &text[..text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len())]
 }
 
 /// What stands around it says that it is the most there may be.
@@ -55,27 +133,81 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
     if let Some(count) = before.strip_suffix('/') {
         return is_a_count_of_connections(count, after);
     }
-    if let Some(count) = before.strip_suffix(" of ").and_then(last_number) {
-        return THINGS.iter().any(|thing| before.contains(thing)) && count >= number;
-    }
-    if is_of_something_else(after) {
+    if is_of_something_else(after) || [" > ", " exceeds "].iter().any(|exceeds| after.starts_with(exceeds)) {
         return false;
+    }
+    if let Some(count) = before.strip_suffix(" > ").or_else(|| before.strip_suffix(" exceeds ")) {
+        return has_thing(count) && last_number(count).is_some();
+    }
+    if let Some(count) = before.strip_suffix(" out of ").or_else(|| before.strip_suffix(" of ")).and_then(last_number) {
+        return (has_thing(before) || precedes_thing(after)) && count >= number;
     }
     if [" is the max", " is the limit", " is the most"].iter().any(|says| after.starts_with(says)) {
         return true;
     }
     let clause = before.rsplit(['.', ';', ',']).next().unwrap_or_default();
-    let bounds = ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only"];
-    let last =
-        clause.trim_end_matches([' ', ':', '(']).rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let leads =
-        ["limit", "max", "maximum", "is", "are", "of", "to", "than", "most", "allowed", "allows", "only", "permits"];
-    let leads = bounds.iter().any(|bound| clause.contains(bound)) && leads.contains(&last);
-    let follows = after.split(['.', ';', ',']).next().unwrap_or_default();
-    let allows = ["allowed", "permitted", "maximum", "max"];
-    leads
-        || (counts_connections(before, after)
-            && follows.split(|c: char| !c.is_alphanumeric()).any(|word| allows.contains(&word)))
+    let bounds =
+        ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only", "höchstens", "máxim", "максимум"];
+    let is_bounded = bounds.iter().any(|bound| clause.contains(bound));
+    let led = clause.trim_end_matches([' ', ':', '(', '[']);
+    let led = [" the", " a"].iter().find_map(|article| led.strip_suffix(article)).unwrap_or(led);
+    let leads = [
+        "limit",
+        "max",
+        "maximum",
+        "maximal",
+        "is",
+        "are",
+        "of",
+        "to",
+        "than",
+        "most",
+        "allowed",
+        "allows",
+        "only",
+        "permits",
+        "höchstens",
+        "máximo",
+        "максимум",
+        "de",
+    ];
+    (is_bounded && leads.contains(&last_word(led)))
+        || (["exceeded", "exceeds", "exceed"].contains(&last_word(led)) && precedes_thing(after))
+        || (["exceeded", "reached"].contains(&last_word(led)) && has_thing(led) && is_put_apart(before, number, after))
+        || ((has_thing(before) || has_thing(after)) && ALLOWS.contains(&after_verb(after)))
+        || (precedes_thing(after) && is_said_to_be_allowed(after))
+}
+
+const ALLOWS: [&str; 9] =
+    ["allowed", "permitted", "max", "maximum", "maximal", "erlaubt", "zulässig", "autorisées", "permitidas"];
+
+/// The first word, or the one behind `is` or `are`.
+fn after_verb(after: &str) -> &str {
+    let verb = ["is", "are", "sind", "ist"].into_iter().find(|verb| first_word(after) == *verb);
+    first_word(verb.map_or(after, |verb| &after.trim_start_matches(' ')[verb.len()..]))
+}
+
+/// `10 connections maximum`, and not `10 connections open, maximum 7`.
+fn is_said_to_be_allowed(after: &str) -> bool {
+    let clause = after.split(['.', ';', ',', '(']).next().unwrap_or_default();
+    let to_number = clause.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+    let is_of_another = to_number.len() < clause.len();
+    let words = to_number.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let mut words = words.skip_while(|word| !ALLOWS.contains(word)).skip(1);
+    let says = to_number.split(|c: char| !c.is_alphanumeric()).any(|word| ALLOWS.contains(&word));
+    says && !(is_of_another && words.all(|word| ["of", "is", "are", "the", "to"].contains(&word)))
+}
+
+/// `reached: 3`, `exceeded (3)`. Of so many it is rather somebody's id.
+fn is_put_apart(before: &str, number: u64, after: &str) -> bool {
+    let ends = after.is_empty() || after.starts_with([')', ']', '.', ',', ';', ' ']);
+    let apart = before.trim_end_matches(' ').ends_with([':', '(', '[']);
+    apart && ends && is_no_code(number)
+}
+
+/// What stands alone may be a reply's code, a year or somebody's id.
+fn is_no_code(number: u64) -> bool {
+    number <= 2000 && !matches!(number, 421 | 432 | 450..=455 | 530 | 534 | 535 | 538 | 550..=556)
 }
 
 /// The number that the text ends with.
@@ -89,13 +221,12 @@ fn is_a_count_of_connections(count: &str, after: &str) -> bool {
     let is_apart = before.is_empty() || before.ends_with([' ', ':', '(', '[']);
     let said = before.trim_end_matches([' ', ':', '(', '[']);
     let ends = after.is_empty() || after.starts_with([')', ']', '.', ',', ';']);
-    let led = THINGS.iter().any(|thing| said.ends_with(thing) || said.ends_with(&format!("{thing}s")));
-    is_apart && (counts_connections("", after) || (led && ends))
+    is_apart && (precedes_thing(after) || (is_thing(last_word(said)) && ends))
 }
 
 /// `of 20 messages per connection`.
 fn is_of_something_else(after: &str) -> bool {
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 24] = [
         "message",
         "mail",
         "email",
@@ -111,24 +242,84 @@ fn is_of_something_else(after: &str) -> bool {
         "gb",
         "time",
         "request",
+        "failed",
+        "invalid",
+        "wrong",
+        "bad",
+        "unsuccessful",
+        "nachricht",
+        "nachrichten",
+        "versuch",
+        "versuche",
     ];
     let word: String = after.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
     OTHERS.iter().any(|other| word == *other || word.strip_suffix('s') == Some(other))
 }
 
-const THINGS: [&str; 3] = ["connection", "session", "login"];
+const THINGS: [&str; 11] = [
+    "clients",
+    "devices",
+    "connection",
+    "session",
+    "login",
+    "verbindung",
+    "sitzung",
+    "anmeldung",
+    "connexion",
+    "conexi",
+    "sesion",
+];
+/// What may stand between a number and what it counts.
+const QUALIFIERS: [&str; 20] = [
+    "simultaneous",
+    "concurrent",
+    "open",
+    "parallel",
+    "active",
+    "imap",
+    "pop3",
+    "smtp",
+    "client",
+    "user",
+    "other",
+    "existing",
+    "established",
+    "gleichzeitige",
+    "gleichzeitigen",
+    "offene",
+    "offenen",
+    "parallele",
+    "parallelen",
+    "aktive",
+];
 
-fn counts_connections(before: &str, after: &str) -> bool {
-    let is_thing = |word: &str| THINGS.iter().any(|thing| word.starts_with(thing));
-    let follows = after.split_whitespace().take(4).position(is_thing).is_some_and(|words| {
-        after.split_whitespace().take(words).all(|word| {
-            ["simultaneous", "concurrent", "open", "parallel", "active", "imap", "pop3", "smtp", "client", "user"]
-                .contains(&word)
-        })
-    });
-    let in_brackets =
-        before.ends_with('(') && after.starts_with(')') && THINGS.iter().any(|thing| before.contains(thing));
-    follows || in_brackets
+fn is_thing(word: &str) -> bool {
+    THINGS.iter().any(|thing| word.starts_with(thing))
+}
+
+fn has_thing(text: &str) -> bool {
+    THINGS.iter().any(|thing| text.contains(thing))
+}
+
+/// `simultaneous connections` follow.
+fn precedes_thing(after: &str) -> bool {
+    let mut words = after.split_whitespace().take(4);
+    words.by_ref().find(|word| !QUALIFIERS.contains(word)).is_some_and(is_thing)
+}
+
+fn counts_connections(before: &str, number: u64, after: &str) -> bool {
+    let led = before.trim_end_matches([' ', ':', '(', '[']);
+    let is_to_be_closed = ["close", "closing", "end"].contains(&last_word(led));
+    let in_brackets = before.ends_with('(') && after.starts_with(')') && has_thing(before);
+    let behind = (before.ends_with('[') && after.starts_with(']')) || (before.ends_with(": ") && after.is_empty());
+    (precedes_thing(after) && !is_to_be_closed)
+        || ((in_brackets || (behind && is_thing(last_word(led)))) && is_no_code(number))
+}
+
+/// `3 per minute`, `3/min`.
+fn is_in_a_time(after: &str) -> bool {
+    let unit = ["/", " per ", " a ", " an ", " every ", " each "].iter().find_map(|each| after.strip_prefix(each));
+    unit.is_some_and(|unit| is_unit_of_time(first_word(unit)))
 }
 
 /// `https://example.org/answer/78754`.
@@ -139,7 +330,7 @@ fn is_in_a_url(before: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::stated_limit;
+    use super::{has_a_number, stated_limit};
 
     #[test]
     fn the_number_that_a_refusal_names_is_found_and_no_other() {
@@ -193,8 +384,75 @@ mod tests {
             ("NO Too many open connections (11 of 9 from 192.0.2.1, 11 of 10 for joe)", Some(9)),
             ("NO Too many open connections (3 of 20 from 192.0.2.1, 11 of 10 for joe)", Some(10)),
             ("NO Too many connections, 3 of 20 mails were read", None),
+            ("NO Too many connections, 20 of 20 mails were read", None),
+            ("NO Too many concurrent sessions (3 allowed)", Some(3)),
+            ("NO Too many sessions, 3 are allowed", Some(3)),
+            ("NO Too many sessions (3 max)", Some(3)),
+            ("NO Too many sessions (max. 3)", Some(3)),
+            ("NO Too many sessions [limit 3]", Some(3)),
+            ("NO Maximum simultaneous connections reached: 3", Some(3)),
+            ("NO Maximum number of connections exceeded (3)", Some(3)),
+            ("* BYE Connection limit reached [3]", Some(3)),
+            ("NO Too many simultaneous connections [3]", Some(3)),
+            ("NO Too many simultaneous connections: 3", Some(3)),
+            ("NO Zu viele gleichzeitige Verbindungen (maximal 3)", Some(3)),
+            ("NO Zu viele Verbindungen, höchstens 3 gleichzeitige Verbindungen", Some(3)),
+            ("NO Zu viele Verbindungen, 3 Verbindungen sind erlaubt", Some(3)),
+            ("NO Zu viele Verbindungen (3 erlaubt)", Some(3)),
+            ("NO Trop de connexions (maximum 3)", Some(3)),
+            ("NO you already have 3 simultaneous connections; 2 more than the 1 allowed", Some(1)),
+            ("NO you already have 3 simultaneous connections - 2 more than the 1 allowed", Some(1)),
+            ("NO you have 4 connections open (maximum 3)", Some(3)),
+            ("NO you have 4 connections with a maximum of 3", Some(3)),
+            ("NO 3 connections allowed for 192.0.2.7, and you have 4", Some(3)),
+            ("NO Account has exceeded 3 sessions; wait for one of your sessions to close", Some(3)),
+            ("NO You have 6 of 6 connections", Some(6)),
+            ("NO You have 7 out of 6 connections", Some(6)),
+            ("NO Mailbox session limit exceeded: 4 > 3", Some(3)),
+            ("NO session count 4 exceeds 3", Some(3)),
+            ("NO Too many clients (3)", Some(3)),
+            ("NO Too many devices connected (3 allowed)", Some(3)),
+            ("NO Demasiadas conexiones simultáneas (máximo 3)", Some(3)),
+            ("NO Слишком много соединений (максимум 3)", Some(3)),
+            ("NO Too many connections, at most three are allowed", Some(3)),
+            ("NO only one connection is allowed", Some(1)),
+            ("NO no more than one session per user", Some(1)),
+            ("NO [LIMIT] 3 per minute and 100 per hour", Some(3)),
+            ("NO [LIMIT] Too many logins: 3 per minute and 100 per hour", Some(3)),
+            ("NO [LIMIT] Too many logins: 3/min", Some(3)),
+            ("NO [LIMIT] max 3 connections per account (not per minute)", Some(3)),
+            ("421 Connection limit exceeded", None),
+            ("421-Connections exceed what is allowed", None),
+            ("NO Too many connections (421)", None),
+            ("NO Too many connections: 421", None),
+            ("NO Maximum number of connections reached (2026)", None),
+            ("NO Too many connections [84712]", None),
+            ("NO Too many connections for imapd[84]", None),
+            ("NO Too many connections, error (17)", None),
+            ("NO Connection limit, id: 17", None),
+            ("NO Too many connections, only port 993 allowed", None),
+            ("NO Too many connections, wait for one of your sessions to close", None),
+            ("NO Too many connections, close one connection", None),
+            ("NO Too many connections, close 2 connections", None),
+            ("NO Maximum number of logins: only 3 failed logins", None),
+            ("NO Too many connections, at most 30 messages per minute and 5 per second", None),
         ] {
             assert_eq!(stated_limit(line), number, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_told_is_one_and_codes_addresses_and_times_are_none() {
+        for (line, names) in [
+            ("NO Too many connections, this makes 4 of you", true),
+            ("NO Too many connections, you may have three at home", true),
+            ("421 4.7.0 mx1.example.org Error: too many connections from 192.0.2.7", false),
+            ("NO Too many connections, try again in 15 minutes", false),
+            ("421 4.7.0 Too many logins. l204sm333464qhl.34 - gsmtp", false),
+            ("NO Too many connections (error 17), see https://example.org/answer/78754", false),
+            ("NO Too many connections, wait for one of your sessions to close", false),
+        ] {
+            assert_eq!(has_a_number(line), names, "{line}");
         }
     }
 }

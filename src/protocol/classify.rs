@@ -20,7 +20,7 @@ use FailureKind::{AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, Li
 
 pub(super) use carried::Carried;
 pub use period::stated_period;
-pub use time::is_unit_of_time;
+pub use time::{is_unit_of_time, written_number};
 pub use wait::{StatedWait, stated_wait};
 
 /// How `-ERR`, which may mean anything, begins where it ends the session.

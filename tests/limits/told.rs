@@ -401,6 +401,21 @@ fn a_long_ramp_is_told_by_its_first_rows_and_those_that_matter() {
     assert!(text.contains("more attempts, let in like the others"), "{text}");
 }
 
+/// That the words name no number is said only where they name none.
+#[test]
+fn a_number_that_cannot_be_read_is_not_denied() {
+    for (line, number) in [
+        ("NO [LIMIT] Too many connections from 192.0.2.7", "its number none: its words name none"),
+        ("NO [LIMIT] Too many connections, this makes 4 of you", "its number none that is clearly the limit's"),
+        ("NO [LIMIT] Too many sessions (2 allowed)", "its number 2, as counted"),
+    ] {
+        let over = |lines: Probing| lines.refused("limit-connections", "auth", Some(line)).all_answer();
+        let met = over(Probing::new("imap", 32).count(2).step("count", 3)).step("hold", 1);
+        let told = joined(&text(&over(met).release().let_in().end()));
+        assert!(told.contains(number), "{line}: {told}");
+    }
+}
+
 #[test]
 fn what_a_server_says_moves_no_cursor() {
     let line = Some("NO [LIMIT] too many\u{1b}[2J connections");

@@ -34,7 +34,7 @@ fn stated_in(line: &str) -> Option<LimitKind> {
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     if says(&RATE) || protocol::stated_period(&line).is_some() {
         Some(LimitKind::Rate)
-    } else if says(&COUNT) || is_per_holder(&line) {
+    } else if says(COUNT) || is_per_holder(&line) || is_of_held(&line) {
         Some(LimitKind::Count)
     } else {
         None
@@ -52,11 +52,25 @@ fn is_per_holder(line: &str) -> bool {
     })
 }
 
+/// `6 of 6 connections`, `8/7 connections`, `you have 3 connections`.
+fn is_of_held(line: &str) -> bool {
+    let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let holds = |words: &[&str]| match *words {
+        [.., one, other] if is_number(one) && is_number(other) => line.contains(&format!("{one}/{other}")),
+        [.., one, "of", other] => is_number(one) && is_number(other),
+        [.., "have" | "has" | "already" | "hold" | "holds", count] => is_number(count),
+        _ => false,
+    };
+    let is_thing = |word: &str| ["connections", "sessions"].contains(&word);
+    words.iter().enumerate().any(|(at, word)| is_thing(word) && holds(&words[..at]))
+}
+
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
 const RATE: [&str; 7] =
     ["connection rate", "login rate", "rate limit", "ratelimit", "too fast", "too frequent", "too quickly"];
 /// `simultan` in several languages.
-const COUNT: [&str; 12] = [
+const COUNT: &[&str] = &[
     "simultan",
     "concurrent",
     "gleichzeitig",
@@ -68,6 +82,24 @@ const COUNT: [&str; 12] = [
     "open connections",
     "open sessions",
     "active connections",
+    "active sessions",
+    "connections are open",
+    "sessions are open",
+    "connections open",
+    "sessions open",
+    "connections already open",
+    "sessions already open",
+    "connections are already open",
+    "sessions are already open",
+    "connections in use",
+    "sessions in use",
+    "connections are in use",
+    "sessions are in use",
+    "sessions to close",
+    "connections to close",
+    "close other",
+    "close some",
+    "close one",
     "max_userip_connections",
 ];
 const WHOSE: [&str; 7] = ["user", "account", "ip", "address", "client", "host", "mailbox"];
@@ -90,6 +122,18 @@ mod tests {
             ("NO Too many open connections (3 of 3 for u1)", Some(Count)),
             ("NO [LIMIT] at most 7 sessions per user", Some(Count)),
             ("NO at most 7 connections for each user", Some(Count)),
+            ("NO [LIMIT] max 3 connections per account (not per minute)", Some(Count)),
+            ("NO [LIMIT] You have 6 of 6 connections", Some(Count)),
+            ("NO [LIMIT] 8/7 connections", Some(Count)),
+            ("NO [LIMIT] You already have 3 connections", Some(Count)),
+            ("NO [LIMIT] 3 connections are open, 3 is the maximum", Some(Count)),
+            ("NO [LIMIT] 3 sessions are already open", Some(Count)),
+            ("NO Account has exceeded 3 sessions; wait for one of your sessions to close", Some(Count)),
+            ("NO Too many connections: close some of them", Some(Count)),
+            ("NO You have made 6 of 6 connections in the last minute", Some(Rate)),
+            ("NO [LIMIT] 3 per minute and 100 per hour", Some(Rate)),
+            ("NO Too many connections (28/11 10:00)", None),
+            ("NO The limit is 3 connections", None),
             ("421 4.7.0 localhost Error: too many connections from 127.0.0.1", None),
             ("-ERR [IN-USE] too many connections for this account", None),
             ("NO Too many connections", None),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{number, spaced, unit_of};
+use super::time::{spaced, unit_of, written_number};
 
 /// What stands before a time over which something is counted.
 const OVER: [&str; 6] = ["per", "every", "each", "within", "a", "an"];
@@ -12,6 +12,8 @@ const FILLS: [&str; 8] = ["the", "last", "past", "a", "an", "any", "each", "one"
 const WAITS: [&str; 5] = ["wait", "again", "retry", "later", "after"];
 /// Nor is it one that is a length itself.
 const LENGTHS: [&str; 3] = ["for", "than", "least"];
+/// Nor is it what it is not: `3 connections, not per minute`.
+const DENIALS: [&[&str]; 4] = [&["not"], &["nor"], &["rather", "than"], &["instead", "of"]];
 /// What comes, or is open.
 const CONNECTIONS: [&str; 14] = [
     "connection",
@@ -52,28 +54,31 @@ fn period_at(words: &[&str], at: usize) -> Option<Duration> {
     let is_last = ["last", "past"].contains(&word);
     let is_wait = before.iter().rev().take(3).any(|word| WAITS.contains(word));
     let is_length = before.last().is_some_and(|word| LENGTHS.contains(word));
-    if !(is_over || is_last) || is_wait || is_length {
+    let is_denied = DENIALS.iter().any(|words| before.ends_with(words));
+    if !(is_over || is_last) || is_wait || is_length || is_denied {
         return None;
     }
     let filled = words[at + 1..].iter().take_while(|word| FILLS.contains(*word)).count();
     let from = at + 1 + filled;
     let digits = next(from).find(|c: char| !c.is_ascii_digit()).unwrap_or(next(from).len());
     let (count, rest) = next(from).split_at(digits);
-    let counted = count.parse::<u32>().ok().map(f64::from).or_else(|| number(next(from)));
+    let counted = count.parse::<u32>().ok().map(f64::from).or_else(|| written_number(next(from)));
     // `60s` is a number and its unit in one word.
     let unit = if !rest.is_empty() && digits > 0 { rest } else { next(from + usize::from(counted.is_some())) };
     let (_, seconds) = unit_of(unit)?;
     counts_connections(before, &words[from..]).then(|| Duration::from_secs_f64(counted.unwrap_or(1.0) * seconds))
 }
 
-/// Whether what is counted is connections: by the last thing before the time, else by the first one behind it.
+/// Whether what is counted is connections: by the last thing before the time, else by the first one behind it. A mere number in a
+/// time is of what was refused.
 fn counts_connections(before: &[&str], behind: &[&str]) -> bool {
     let is = |things: &[&str], word: &str| {
         things.iter().any(|thing| word == *thing || word.strip_suffix('s') == Some(thing))
     };
     let thing = |word: &&&str| is(&CONNECTIONS, word) || is(&OTHERS, word);
     let counted = before.iter().rev().find(thing).or_else(|| behind.iter().find(thing));
-    counted.is_some_and(|word| is(&CONNECTIONS, word))
+    let is_number = || before.last().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    counted.map_or_else(is_number, |word| is(&CONNECTIONS, word))
 }
 
 #[cfg(test)]
@@ -101,6 +106,11 @@ mod tests {
             ("421 Too many sessions during the past hour", Some(3600)),
             ("NO in the last minute you made 20 connections", Some(60)),
             ("* BYE no more than 5 connections per minute from your address", Some(60)),
+            ("NO [LIMIT] 3 per minute and 100 per hour", Some(60)),
+            ("NO [LIMIT] Too many logins: 3 per minute and 100 per hour", Some(60)),
+            ("NO [LIMIT] max 3 connections per account (not per minute)", None),
+            ("NO [LIMIT] max 3 connections, rather than per minute", None),
+            ("NO [LIMIT] no more than 30 messages: 30 per minute", None),
             ("NO [LIMIT] at most 7 sessions per user", None),
             ("NO 10 logins per user", None),
             ("NO Too many connections, try again in 15 minutes", None),

@@ -103,6 +103,11 @@ pub(super) const SAYS_NOTHING: &[&str] = &[
     "reason not available",
     // Postfix and Dovecot: of the next attempt.
     "restarting authentication process",
+    // What is counted, by what it is not.
+    "not per second",
+    "not per minute",
+    "not per hour",
+    "not per day",
 ];
 
 /// A part of a line that warns of what may come, or says where there is more to read, states no cause: all words of one of
@@ -138,6 +143,24 @@ pub(super) const REMARKS: &[&[&str]] = &[
     &["privacy policy"],
     &["maximum number of attempt is"],
     &["max* attempt is"],
+    // How long a session may last is no matter of how many there are: what is left says that it ends.
+    &["max*", "session time*"],
+    &["max*", "session duration"],
+    &["max*", "session length"],
+    &["max*", "session age"],
+    &["max*", "connection time*"],
+    &["max*", "connection duration"],
+    &["max*", "connection age"],
+    &["max*", "lifetime"],
+    &["max* time for"],
+    &["max* time per"],
+    &["max*", "idle time"],
+    &["exceed*", "session time*"],
+    &["exceed*", "connection time*"],
+    &["exceed*", "connection duration"],
+    &["exceed*", "connection lifetime"],
+    &["connection exceed*", "time limit"],
+    &["session exceed*", "time limit"],
 ];
 
 pub(super) const TABLE: &[Row] = &[
@@ -324,6 +347,9 @@ pub(super) const TABLE: &[Row] = &[
         ]),
         LimitRate,
     ),
+    row(At::Any, Both(&Words(IN_A_TIME), &Words(MORE_THAN)), LimitRate),
+    row(At::Any, Both(&Words(IN_A_TIME), &Words(MORE_LOGINS)), LimitRate),
+    row(At::Any, Words(MORE_THAN), LimitConnections),
     // Too many. What Dovecot puts behind [IN-USE] is often neither: its sign-in service has failed.
     row(
         At::Any,
@@ -347,7 +373,8 @@ pub(super) const TABLE: &[Row] = &[
             "maximum number of * connection",
             "max * connection",
             "number of * connection * exceed*",
-            "exceed* * connection",
+            "number of session exceed*",
+            "number of session has been exceed*",
             "connection limit*",
             "connection exceed*",
             "connection per ip",
@@ -356,14 +383,47 @@ pub(super) const TABLE: &[Row] = &[
             "connection queue full",
             "concurrent connection",
             "simultaneous connection",
+            "concurrent session",
+            "simultaneous session",
+            "parallel connection",
+            "parallel session",
             "session limit*",
+            "session exceed* * limit",
             "maximum * session",
             "maximum number of session",
+            "max * session",
+            "connection already open",
+            "connection are already open",
+            "connection are open",
+            "connection are in use",
+            "session already open",
+            "session are already open",
+            "session are open",
+            "session are in use",
+            "no more session",
+            "gleichzeitige verbindung*",
+            "gleichzeitige sitzung*",
+            "gleichzeitige anmeldung*",
+            "zu viele verbindung*",
+            "zu viele * verbindung*",
+            "zu viele sitzung*",
+            "zu viele * sitzung*",
+            "trop de connexion*",
+            "demasiadas conexiones",
+            "слишком много соединени*",
+            "слишком много подключени*",
+            "连接数过多",
+            "连接过多",
+            "active session already",
+            "active connection already",
+            "session open for this",
+            "connection open for this",
+            "too many device",
+            "too many * device",
             "maximum number of client",
             "connection count",
             "connection quota",
             "session quota",
-            "all connection are in use",
             "no more connection",
             "mail max userip connection",
         ]),
@@ -384,6 +444,7 @@ pub(super) const TABLE: &[Row] = &[
     row(At::Any, Reply(&["432"]), LimitConnections),
     only(Pop3, At::Dial, Words(LOCKS), LimitConnections),
     // RFC 5530 has [LIMIT] for any bound: of later commands those on what a mailbox can hold are no throttle.
+    row(At::Dial, Both(&Code(&["limit"]), &Words(IN_A_TIME)), LimitRate),
     row(At::Dial, Code(&["limit"]), LimitConnections),
     row(
         At::Later,
@@ -1068,9 +1129,38 @@ pub(super) const TABLE: &[Row] = &[
     // A goodbye that says nothing of the sign-in may answer anything.
     row(At::SignIn, Both(&Goodbye, &Words(REFUSES)), AuthRefused),
     row(At::SignIn, Goodbye, ServerBye),
+    // So many of something in a time, and no other cause.
+    row(At::SignIn, Words(PER_TIME), LimitRate),
     row(At::SignIn, Anything, AuthRefused),
     row(At::Any, Anything, ServerNo),
 ];
+
+/// So many connections are too many. In a time, that is a rate.
+const MORE_THAN: &[&str] = &[
+    "exceed* * connection",
+    "exceed* * session",
+    "more than * connection",
+    "more than * session",
+    "at most * connection",
+    "at most * session",
+    "limit of * connection",
+    "limit of * session",
+    "limit is * connection",
+    "limit is * session",
+    "limited to * connection",
+    "limited to * session",
+    "already have * connection",
+    "already have * session",
+    "already has * connection",
+    "already has * session",
+    "up to * connection",
+    "up to * session",
+    "more than * client",
+    "at most * client",
+];
+
+/// So many sign-ins are too many in a time.
+const MORE_LOGINS: &[&str] = &["more than * login", "at most * login", "limit of * login", "limit is * login"];
 
 /// What one may do in a time.
 const IN_A_TIME: &[&str] = &[
@@ -1088,6 +1178,9 @@ const IN_A_TIME: &[&str] = &[
     "limit reach* for today",
     "quota * today",
 ];
+
+/// The same, where nothing else can be meant.
+const PER_TIME: &[&str] = &["per second", "per minute", "per hour", "per day"];
 
 /// Without these, a time is one of anything: the date of a message may lie in the past.
 const TOO_MUCH: &[&str] = &["too many", "too much", "more than", "exceed*", "limit*", "quota", "maximum", "max"];
@@ -1132,8 +1225,18 @@ const SHUT_OUT: &[&str] =
     &["client host * blocked", "blocked using", "blacklist*", "black list*", "blocklist*", "spamhaus", "dnsbl", "rbl"];
 
 /// What a server allows of one session.
-const OF_A_SESSION: &[&str] =
-    &["message per connection", "message per session", "message in this connection", "message in this session"];
+const OF_A_SESSION: &[&str] = &[
+    "message per connection",
+    "message per session",
+    "message in this connection",
+    "message in this session",
+    "command per connection",
+    "command per session",
+    "recipient per connection",
+    "recipient per session",
+    "error per connection",
+    "error per session",
+];
 
 /// A maildrop has one owner at a time (RFC 1939 §3), and each server says in its own words that somebody else is it:
 /// without RFC 2449's `[IN-USE]`, after the right password. It has a cure of its own.

@@ -34,7 +34,9 @@ fn parts_thousands(before: &str, behind: &str) -> bool {
     before.ends_with(|c: char| c.is_ascii_digit()) && count == 3
 }
 
-pub(super) fn number(word: &str) -> Option<f64> {
+/// The number that a word says.
+#[must_use]
+pub fn written_number(word: &str) -> Option<f64> {
     Some(match word {
         "a" | "an" | "one" => 1.0,
         "two" => 2.0,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{number, spaced, unit_of};
+use super::time::{spaced, unit_of, written_number};
 
 /// A wait as a server states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,36 +22,97 @@ const BIDS: &[&str] = &[
     "waiting",
     "back",
     "backoff",
-    "after",
     "delay",
     "delayed",
-    "blocked",
-    "locked",
-    "banned",
-    "suspended",
-    "disabled",
     "reconnect",
     "reconnecting",
     "unlocked",
     "unblocked",
     "lifted",
-    "least",
-    "nach",
     "warten",
     "warte",
-    "gesperrt",
     "versuchen",
     "réessayez",
     "réessayer",
     "attendez",
     "espere",
     "intente",
-    "через",
+    "повторите",
+    "попробуйте",
     "подождите",
-    "请",
+    "等待",
 ];
 /// Or behind it.
-const BIDS_BEHIND: &[&str] = &["later", "apart", "before", "between", "erneut", "warten", "后", "後"];
+const BIDS_BEHIND: &[&str] = &["later", "apart", "before", "between", "erneut", "warten", "gesperrt"];
+/// Who is kept out must wait for as long as that lasts: `blocked for 10 minutes`, and not `5 failures in 10 minutes`.
+const KEPT_OUT: &[&str] = &[
+    "blocked",
+    "locked",
+    "lockout",
+    "banned",
+    "ban",
+    "blacklisted",
+    "suspended",
+    "disabled",
+    "throttled",
+    "greylisted",
+    "refused",
+    "rejected",
+    "denied",
+    "gesperrt",
+    // `Hold off for 5 minutes`.
+    "off",
+];
+const FOR: [&str; 2] = ["for", "für"];
+/// Who may come after a time must wait for it.
+const LET_IN: &[&str] = &["allowed", "permitted", "possible", "available"];
+/// What may stand between such words and a time.
+const FILLS: &[&str] = &[
+    "the",
+    "next",
+    "another",
+    "at",
+    "least",
+    "about",
+    "approximately",
+    "approx",
+    "up",
+    "to",
+    "out",
+    "die",
+    "nächsten",
+    "ca",
+];
+/// How long something lasts, or may do nothing, bids nobody wait: `idle sessions end after 10 minutes`.
+const LASTS: &[&str] = &[
+    "idle",
+    "idling",
+    "inactive",
+    "inactivity",
+    "unused",
+    "end",
+    "ends",
+    "ended",
+    "close",
+    "closes",
+    "closed",
+    "expire",
+    "expires",
+    "terminated",
+    "disconnect",
+    "disconnected",
+    "dropped",
+    "freed",
+    "timeout",
+    "timeouts",
+    "timed",
+    "lifetime",
+    "lasts",
+    "enden",
+    "beendet",
+    "getrennt",
+    "закрываются",
+];
 /// What is measured by such words is no wait but a rate.
 const RATES: [&str; 10] = ["per", "every", "last", "each", "past", "within", "period", "window", "interval", "than"];
 /// How many words lie between the bidding and the time.
@@ -63,20 +124,70 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 #[must_use]
 pub fn stated_wait(line: &str) -> Option<StatedWait> {
     let lower = spaced(&line.to_lowercase());
-    let words: Vec<&str> = lower
-        .split(|c: char| !c.is_alphanumeric() && !matches!(c, ':' | '.'))
-        .map(|word| word.trim_matches([':', '.']))
-        .filter(|word| !word.is_empty())
-        .collect();
+    let (words, clauses) = words(&lower);
     (0..words.len()).find_map(|at| {
-        let before = &words[at.saturating_sub(NEAR)..at];
+        let clause = clauses[..at].partition_point(|clause| *clause < clauses[at]);
+        let before = &words[clause.max(at.saturating_sub(NEAR))..at];
         let (wait, length) = duration(&words[at..], before)?;
-        let behind = words.get(at + length).copied().unwrap_or_default();
+        let last = (at + length).min(words.len());
+        let behind = &words[last..clauses.partition_point(|clause| *clause <= clauses[last - 1])];
+        let next = behind.first().copied().unwrap_or_default();
         let only = ["only", "once"].iter().any(|word| before.ends_with(&[word, "every"]));
-        let bids = only || before.iter().any(|word| BIDS.contains(word)) || BIDS_BEHIND.contains(&behind);
-        let is_rate = RATES.contains(&behind) || before.last().is_some_and(|word| RATES.contains(word));
-        (bids && (only || !is_rate) && !wait.duration.is_zero() && wait.duration <= LONGEST).then_some(wait)
+        let is_rate = RATES.contains(&next) || before.last().is_some_and(|word| RATES.contains(word));
+        let bids = only || (!is_rate && (bids(before) || bids_behind(behind)));
+        (bids && !lasts(behind) && !wait.duration.is_zero() && wait.duration <= LONGEST).then_some(wait)
     })
+}
+
+/// The words, and of which clause of the line each is one.
+fn words(line: &str) -> (Vec<&str>, Vec<usize>) {
+    const ENDS: [char; 8] = [',', ';', '!', '?', '，', '；', '。', '、'];
+    const SHORTENED: [&str; 5] = ["approx.", "ca.", "min.", "max.", "no."];
+    let (mut words, mut clauses, mut clause) = (Vec::new(), Vec::new(), 0);
+    for part in line.split_inclusive(|c: char| !c.is_alphanumeric() && !matches!(c, ':' | '.')) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, ':' | '.'));
+        let bare = word.trim_matches([':', '.']);
+        if !bare.is_empty() {
+            words.push(bare);
+            clauses.push(clause);
+        }
+        clause += usize::from(part.ends_with(ENDS) || (word.ends_with('.') && !SHORTENED.contains(&word)));
+    }
+    (words, clauses)
+}
+
+/// Whether the words before a time bid one wait for so long.
+fn bids(before: &[&str]) -> bool {
+    let since = |bids: &[&str]| before.iter().rposition(|word| bids.contains(word)).map(|at| &before[at + 1..]);
+    let direct = || {
+        let fills = before.iter().rev().take_while(|word| FILLS.contains(word)).count();
+        &before[..before.len() - fills]
+    };
+    let lasts = |between: &[&str]| {
+        between.iter().any(|word| LASTS.contains(word)) || between.windows(2).any(|words| words == ["time", "out"])
+    };
+    since(BIDS).is_some_and(|between| !lasts(between))
+        || since(KEPT_OUT).is_some_and(|between| {
+            !lasts(between) && (direct().last().is_some_and(|word| FOR.contains(word) || KEPT_OUT.contains(word)))
+        })
+        || before
+            .split_last_chunk()
+            .is_some_and(|(_, [next, _, within])| *next == "next" && ["in", "after"].contains(within))
+        || direct().split_last_chunk().is_some_and(|(_, [let_in, after])| LET_IN.contains(let_in) && *after == "after")
+}
+
+/// Whether those behind it do.
+fn bids_behind(behind: &[&str]) -> bool {
+    let next = behind.first().copied().unwrap_or_default();
+    // `后` is `after`: `15分钟后再试` is `try again after 15 minutes`.
+    let again = || behind.get(1).is_some_and(|word| word.starts_with(['再', '重']));
+    BIDS_BEHIND.contains(&next) || (["后", "後"].contains(&next) && again())
+}
+
+/// `30 minutes of inactivity`.
+fn lasts(behind: &[&str]) -> bool {
+    let of = usize::from(behind.first() == Some(&"of"));
+    behind.get(of).is_some_and(|word| LASTS.contains(word))
 }
 
 /// A time at the beginning of those words, and how many of them it takes: `15 minutes`, `1 hour and 30 minutes`.
@@ -134,8 +245,8 @@ fn parts(words: &[&str], retry_after: bool) -> Option<(Vec<Part>, usize)> {
         };
         return Some((vec![half], 2 + article));
     }
-    if let Some(tens) = number(first) {
-        let ones = number(word(1)).filter(|ones| tens >= 20.0 && (1.0..10.0).contains(ones));
+    if let Some(tens) = written_number(first) {
+        let ones = written_number(word(1)).filter(|ones| tens >= 20.0 && (1.0..10.0).contains(ones));
         let length = 1 + usize::from(ones.is_some());
         let unit = unit_of(word(length))?;
         return Some((vec![Part::of(tens + ones.unwrap_or_default(), unit)], length + 1));

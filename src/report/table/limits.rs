@@ -8,7 +8,7 @@ use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
-use crate::judge::{Attempt, Probed, falls_silent, has_words, is_alike, stated_kind};
+use crate::judge::{Attempt, Probed, falls_silent, has_words, is_alike, names_a_number, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
 use crate::report::attempt::{CALLED_OFF, FAILED, REFUSED, came_to, went};
 use crate::report::model::RunReport;
@@ -177,6 +177,7 @@ fn unsaid(limits: &LimitsFound, failure: &Failure) -> String {
 fn stated(probed: &Probed, met: &LimitMet) -> String {
     let given = probed.limits.given as u64;
     match met.stated {
+        None if met.failure.as_ref().is_some_and(names_a_number) => "none that is clearly the limit's".to_owned(),
         None => "none: its words name none".to_owned(),
         Some(stated) if stated == given => format!("{}, as counted", count(stated)),
         Some(stated) if stated > given && met.kind != LimitKind::Rate => {
