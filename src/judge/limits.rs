@@ -2,6 +2,7 @@
 
 mod alike;
 mod course;
+mod ended;
 mod failing;
 mod kind;
 mod next;
@@ -19,6 +20,7 @@ use crate::protocol::{Endpoint, Failure, Protocol, Stage};
 pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
+pub(crate) use self::ended::EndedFor;
 pub(crate) use self::failing::{falls_silent, is_called_off, refuses_after_all};
 pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
 pub(crate) use self::next::{
@@ -40,6 +42,8 @@ pub struct Probed {
     pub refused_late: usize,
     /// How much longer the hold must be to tell a count from a rate, where that alone was wanting.
     pub longer_hold: Option<Micros>,
+    /// Why the server ended all the sessions that it ended, where that was not for the newest.
+    pub(crate) ended_for: Option<EndedFor>,
 }
 
 /// A limit that was met.
@@ -88,6 +92,7 @@ impl Ramp {
             greeting: self.greeting.clone(),
             refused_late: self.course.refused_late(),
             longer_hold: self.longer_hold().filter(|more| *more > Micros::ZERO),
+            ended_for: self.course.ended_for(),
         }))
     }
 
@@ -106,7 +111,7 @@ impl Ramp {
         let steps = self.course.steps();
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
-        let met = self.met();
+        let (met, ended_for) = (self.met(), self.course.ended_for());
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
         let went_away = || dials().next_back().and_then(StepSeen::went_away);
         let stopped = dials()
@@ -117,7 +122,8 @@ impl Ramp {
             .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
-            None => stopped.is_none() && all_let_in,
+            // Those that were let in one after the other were not open at once.
+            None => stopped.is_none() && all_let_in && (ended_for.is_none() || self.most_open() >= probe.max),
             Some(met) => {
                 silent.is_none() && met.is_settled && (met.given == 0 || self.is_looked_into(&met.limit, probe))
             }

@@ -501,6 +501,30 @@ fn a_server_that_ends_the_oldest_is_believed_when_it_does_so_twice() {
     comes_to(&lines, 0, &[("given", json!(3)), ("ended", json!(1)), ("met", Value::Null), ("answered", json!(true))]);
 }
 
+/// Another connection can be why one ends only while it is open.
+#[test]
+fn one_that_ended_before_the_next_one_came_was_not_ended_for_it() {
+    let due = [
+        ("given", json!(1)),
+        ("ended", json!(2)),
+        ("met", Value::Null),
+        ("stopped", Value::Null),
+        ("answered", json!(false)),
+    ];
+    for protocol in ["imap", "pop3", "smtp"] {
+        for max in [2, 32] {
+            let alone = |need| Probing::new(protocol, max).need(need).count(1).step("count", 2).gone(0).let_in();
+            let alone = |need| alone(need).all_answer().step("count", 3).gone(0).let_in().all_answer().end();
+            comes_to(&alone(1), 1, &due);
+            comes_to(&alone(2), 1, &due);
+        }
+        // One that was seen to end after the next one had come may be its price.
+        let beside = Probing::new(protocol, 32).count(1).step("count", 2).let_in().lost(0);
+        let beside = beside.step("count", 3).let_in().lost(0).end();
+        comes_to(&beside, 0, &[("given", json!(1)), ("met.kept_by", json!("ending-oldest"))]);
+    }
+}
+
 /// Its ends come late: those of the first loss are for all that were let in meanwhile.
 #[test]
 fn the_number_of_a_server_that_ends_the_oldest_late_is_what_was_open_before_the_loss() {

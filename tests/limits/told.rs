@@ -256,6 +256,41 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
     }
 }
 
+/// Nothing was refused: no sentence says so.
+#[test]
+fn what_a_server_ends_by_itself_is_told_as_that() {
+    let alone = || Probing::new("pop3", 32).pace(2_000_000).count(1).step("count", 2);
+    let by_itself = alone().gone(0).let_in().step("count", 3).gone(0).let_in().end();
+    let idle = "421 4.4.2 mx.example.org Error: timeout exceeded";
+    let idling = alone().gone_with(0, idle).let_in().step("count", 3).gone_with(0, idle).let_in().end();
+    for (lines, parts) in [
+        (
+            by_itself,
+            [
+                "at least 1 connection: the server ended 2 by itself, before the next one came, so that no more were open at \
+                 once; a shorter --pace may keep them open",
+                "exit 1: not answered: the server ended 2 by itself before the next one came",
+            ],
+        ),
+        (
+            idling,
+            [
+                "at least 1 connection: the server ended 2 for lying idle, so that no more were open at once; a shorter --pace \
+                 keeps them open",
+                "exit 1: not answered: the server ended 2 of them for lying idle",
+            ],
+        ),
+    ] {
+        let told = joined(&text(&lines));
+        for part in parts {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        for absent in ["refused;", "Not even one", "What to set"] {
+            assert!(!told.contains(absent), "{absent}: {told}");
+        }
+    }
+}
+
 /// How many came is told as of when they came, and nothing of those that came when nobody did.
 #[test]
 fn what_is_said_of_a_rate_is_what_was_seen() {

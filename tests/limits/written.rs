@@ -282,7 +282,14 @@ impl Probing {
 
     /// The server is seen to have closed that one of the open ones.
     pub fn gone(mut self, number: usize) -> Self {
-        self.hung_up(number);
+        self.hung_up(number, failure("closed", "logout", "the server closed the connection without a word", None));
+        self.open.remove(number);
+        self
+    }
+
+    /// The same, with a last line.
+    pub fn gone_with(mut self, number: usize, line: &str) -> Self {
+        self.hung_up(number, failure("server-bye", "logout", "the server ended the session", Some(line)));
         self.open.remove(number);
         self
     }
@@ -325,7 +332,7 @@ impl Probing {
             let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
             self.dropped(number, bye);
         } else {
-            self.hung_up(number);
+            return self.gone(number);
         }
         self.open.remove(number);
         self
@@ -345,10 +352,9 @@ impl Probing {
         noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
     }
 
-    fn hung_up(&mut self, number: usize) {
+    fn hung_up(&mut self, number: usize, gone: Value) {
         let (connection, carried) = self.open[number];
         self.written.dispose(connection, "by-hand");
-        let gone = failure("closed", "logout", "the server closed the connection without a word", None);
         let line = self.written.close_by(connection, "hung-up", gone);
         line["carried"] = json!(carried);
         (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));

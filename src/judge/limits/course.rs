@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
+use super::ended::is_for_itself;
 use super::failing::{falls_silent, is_called_off, is_told, may_be_limit, refuses_after_all};
 use super::next::{Before, DialOutcome, Failed, Outcome, met_at, next_step};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
-use crate::judge::findings::is_for_idling;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, Protocol, Stage};
 
@@ -343,11 +343,15 @@ impl StepSeen {
         if self.refuses_late() { 0 } else { self.ended.len() }
     }
 
-    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away, and one that ends
-    /// what lies idle says so.
+    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away.
     pub(super) fn lost_another(&self) -> bool {
-        let lost = self.ended.values().filter(|failure| !is_for_idling(failure)).count();
+        let lost = self.ended.values().filter(|failure| !is_for_itself(self, failure)).count();
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
+    }
+
+    /// Whether the server ended the only one that was open, before another one came.
+    pub(super) fn lost_the_only_one(&self) -> bool {
+        self.before == 1 && self.dial.as_ref().is_some_and(|dial| dial.beside == 0)
     }
 
     /// Whether the oldest was ended for the one that was let in, in words of a limit.

@@ -1,7 +1,7 @@
 //! The result of a probe in one sentence.
 
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
-use crate::judge::{Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
+use crate::judge::{EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
 use crate::protocol::Protocol;
 use crate::report::words::{count, many, printable, span};
 
@@ -14,7 +14,10 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
         None if limits.answered => {
             format!("{connections}, and no limit was met: --max {} is as far as it was to go", count(probe.max as u64))
         }
-        None => format!("{connections} so far, and no limit was met yet"),
+        None => match probed.ended_for {
+            Some(ended_for) => ended(limits, ended_for, probe),
+            None => format!("{connections} so far, and no limit was met yet"),
+        },
         Some(met) if limits.given == 0 => nothing(met, protocol),
         Some(met) => given(probed, met, protocol),
     }
@@ -37,6 +40,17 @@ fn stopped(limits: &LimitsFound) -> String {
         given => format!("; {} were open by then", count(given as u64)),
     };
     format!("not answered: {} at {}: {}{by_then}", failure.kind, failure.stage, printable(said))
+}
+
+/// No two of them say how many there may be at once.
+fn ended(limits: &LimitsFound, ended_for: EndedFor, probe: Probe) -> String {
+    let (given, ended) = (many(limits.given as u64, "connection"), count(limits.ended as u64));
+    let (why, keeps) = match ended_for {
+        EndedFor::Idling => ("for lying idle", "keeps"),
+        EndedFor::Itself => ("by itself, before the next one came", "may keep"),
+    };
+    let sooner = if probe.pace_us.is_zero() { String::new() } else { format!("; a shorter --pace {keeps} them open") };
+    format!("at least {given}: the server ended {ended} {why}, so that no more were open at once{sooner}")
 }
 
 fn nothing(met: &LimitMet, protocol: Protocol) -> String {
