@@ -113,7 +113,7 @@ impl Ramp {
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
         let (met, ended_for) = (self.met(), self.course.ended_for());
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
-        let went_away = || dials().next_back().and_then(StepSeen::went_away);
+        let went_away = || dials().next_back().and_then(|step| self.went_away(step));
         let stopped = dials()
             .find_map(StepSeen::stop)
             .or_else(|| silent.map(|(_, how)| how))
@@ -140,6 +140,16 @@ impl Ramp {
             silent: silent.map(|(session, _)| *session),
             stopped,
         }
+    }
+
+    /// The same as of the step, but that SMTP and POP3 sessions lie idle while they are held: a server that ends those, and answers
+    /// the next dial, had told by then what it counts.
+    fn went_away<'a>(&self, step: &'a StepSeen) -> Option<&'a Failure> {
+        let first = self.course.since_refusal().first().and_then(StepSeen::refusal);
+        let counts = first.and_then(|failure| kind::stated(failure, self.protocol, self.most_open()));
+        let answers = step.was_let_in() || self.course.refused_again(step).is_some();
+        let lay_idle = step.step.phase == ProbePhase::Hold && self.protocol != Some(Protocol::Imap) && answers;
+        step.went_away().filter(|_| !(lay_idle && counts == Some(LimitKind::Count)))
     }
 
     fn most_open(&self) -> usize {
@@ -293,7 +303,7 @@ impl Ramp {
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
         let let_in = |phase| self.course.of(phase).iter().any(|step| step.was_let_in());
         let is_stopped = self.course.steps().iter().any(|step| step.stop().is_some());
-        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| step.went_away().is_some());
+        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| self.went_away(step).is_some());
         let is_whole = self.protocol.is_some_and(|protocol| self.course.is_whole(probe, protocol));
         match met.kept_by {
             KeptBy::Slowing | KeptBy::EndingOldest | KeptBy::EndingAnother => true,

@@ -344,6 +344,43 @@ fn a_server_that_goes_down_during_the_hold_is_no_limit_that_was_looked_into() {
     }
 }
 
+/// What lay idle for the hold may have been ended for that: the words of the refusal had told by then what is counted.
+#[test]
+fn sessions_that_end_for_idling_during_the_hold_leave_what_the_words_of_the_refusal_said() {
+    const COUNTS: &str = "421 4.7.0 too many concurrent connections";
+    const IDLE: &str = "421 4.4.2 mx.example.org Error: timeout exceeded";
+    for (protocol, words, last, kind, answered) in [
+        ("smtp", COUNTS, Some(IDLE), "count", true),
+        ("pop3", COUNTS, Some(IDLE), "count", true),
+        ("smtp", COUNTS, None, "count", true),
+        ("pop3", COUNTS, None, "count", true),
+        ("smtp", VAGUE, Some(IDLE), "unclear", true),
+        ("smtp", VAGUE, None, "unclear", false),
+        // There it is looked at, and none lies idle.
+        ("imap", COUNTS, None, "count", false),
+    ] {
+        println!("{protocol} {words} {last:?}");
+        let refused = |lines: Probing| lines.refused("limit-connections", "auth", Some(words)).all_answer();
+        let gone = |lines: Probing| match last {
+            Some(line) => lines.gone_with(0, line),
+            None => lines.gone(0),
+        };
+        let held = || gone(gone(gone(refused(Probing::new(protocol, 32).count(3).step("count", 4)).step("hold", 1))));
+        let due = [
+            ("given", json!(3)),
+            ("ended", json!(3)),
+            ("met.kind", json!(kind)),
+            ("answered", json!(answered)),
+            ("stopped", if answered { Value::Null } else { limits(&held().let_in().end())["stopped"].clone() }),
+        ];
+        let code = if answered { 0 } else { 1 };
+        comes_to(&held().let_in().end(), code, &due);
+        comes_to(&refused(held()).end(), code, &due);
+        // A server that does not answer any more went away.
+        comes_to(&held().refused("connect-refused", "connect", None).end(), 1, &[("answered", json!(false))]);
+    }
+}
+
 /// The user ended it: that is no failure of the server's.
 #[test]
 fn a_dial_that_is_called_off_is_no_refusal() {

@@ -256,6 +256,33 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
     }
 }
 
+/// What was ended during the hold, and what all were ended for.
+#[test]
+fn why_the_others_ended_is_told_where_the_server_says_it() {
+    let refused =
+        |lines: Probing| lines.refused("limit-connections", "auth", Some("421 4.7.0 too many concurrent connections"));
+    let met = || refused(Probing::new("smtp", 32).count(2).step("count", 3)).step("hold", 1);
+    let all = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).lost(0).lost(0).end();
+    for (lines, part) in [
+        (
+            met().gone_with(0, "421 4.4.2 timeout exceeded").gone_with(0, "421 4.4.2 timeout exceeded").let_in().end(),
+            "the server ended 2 of them; they lay idle: a shorter --hold keeps them",
+        ),
+        (
+            met().gone(0).gone(0).let_in().end(),
+            "the server ended 2 of them; they may have lain idle for too long: a shorter --hold tells",
+        ),
+        (
+            all,
+            "not answered: limit-connections at operation: * BYE Too many connections; 3 were open, and one more is too many by \
+             its words",
+        ),
+    ] {
+        let told = joined(&text(&lines));
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 /// Nothing was refused: no sentence says so.
 #[test]
 fn what_a_server_ends_by_itself_is_told_as_that() {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
-use super::ended::is_for_itself;
+use super::ended::{is_for_idling, is_for_itself};
 use super::failing::{falls_silent, is_called_off, is_told, may_be_limit, refuses_after_all};
 use super::next::{Before, DialOutcome, Failed, Outcome, met_at, next_step};
 use crate::allocator::SessionId;
@@ -373,10 +373,11 @@ impl StepSeen {
         self.ends_oldest
     }
 
-    /// In what way the server ended all that were open: it went away. One that is ended for the newest may be the oldest.
+    /// In what way the server ended all that were open: it went away, unless it says that they lay idle. One that is ended for
+    /// the newest may be the oldest.
     pub(super) fn went_away(&self) -> Option<&Failure> {
         let all = self.ended.len() >= self.before && (self.before > 1 || !self.was_let_in());
-        self.ended.values().next().filter(|_| all)
+        self.ended.values().find(|failure| !is_for_idling(failure)).filter(|_| all)
     }
 
     fn attempt(&self) -> Option<Attempt> {

@@ -1,7 +1,7 @@
 //! Why a server ended sessions that a probe held, where it did not end them for the newest.
 
 use super::course::{Course, StepSeen};
-use crate::judge::findings::is_for_idling;
+pub(super) use crate::judge::findings::is_for_idling;
 use crate::protocol::Failure;
 
 /// What the server ended all of them for. None of them tells of a limit on connections.

@@ -2,7 +2,7 @@
 
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
 use crate::judge::{EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
-use crate::protocol::Protocol;
+use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
@@ -35,9 +35,13 @@ fn stopped(limits: &LimitsFound) -> String {
             printable(said)
         );
     }
-    let by_then = match limits.given {
-        0 => String::new(),
-        given => format!("; {} were open by then", count(given as u64)),
+    let by_then = match (limits.given, failure.kind) {
+        (0, _) => String::new(),
+        // It ended all of them, and says that they were too many.
+        (given, FailureKind::LimitConnections) if limits.ended > 0 && has_words(failure) => {
+            format!("; {} were open, and one more is too many by its words", count(given as u64))
+        }
+        (given, _) => format!("; {} were open by then", count(given as u64)),
     };
     format!("not answered: {} at {}: {}{by_then}", failure.kind, failure.stage, printable(said))
 }
