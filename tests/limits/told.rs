@@ -203,8 +203,9 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         (
             chance,
             [
-                "4 connections, and no limit was met",
-                "once count#2 failed (closed at greeting), and the next one was let in: that is no limit",
+                "4 connections, and no limit on how many are open was met",
+                "once count#2 failed (closed at greeting), and the next one was let in: it may be a limit on how many come in a \
+                 time, or a fault of the moment",
             ],
         ),
         (

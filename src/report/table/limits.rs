@@ -144,13 +144,17 @@ pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol
     rows
 }
 
-/// The attempt that was refused without words of a limit while others were let in after it.
-fn once(probed: &Probed) -> Option<String> {
+/// The attempt that was refused without words of a limit while others were let in after it: once may be anything.
+pub(super) fn once(probed: &Probed) -> Option<String> {
     let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
     let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
     let failure = odd.failure.as_ref()?;
     let step = odd.step;
-    Some(format!("{step} failed ({} at {}), and the next one was let in: that is no limit", failure.kind, failure.stage))
+    Some(format!(
+        "{step} failed ({} at {}), and the next one was let in: it may be a limit on how many come in a time, or a fault of the \
+         moment",
+        failure.kind, failure.stage
+    ))
 }
 
 /// How many were open when the limit was met: fewer than the most where the server had ended some before that.

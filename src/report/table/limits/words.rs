@@ -3,6 +3,7 @@
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
 use crate::judge::{EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
+use super::once;
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
@@ -12,7 +13,8 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
     match &limits.met {
         _ if limits.stopped.is_some() && !limits.answered => stopped(limits),
         None if limits.answered => {
-            format!("{connections}, and no limit was met: --max {} is as far as it was to go", count(probe.max as u64))
+            let none = if once(probed).is_some() { "no limit on how many are open was met" } else { "no limit was met" };
+            format!("{connections}, and {none}: --max {} is as far as it was to go", count(probe.max as u64))
         }
         None => match probed.ended_for {
             Some(ended_for) => ended(limits, ended_for, probe),
