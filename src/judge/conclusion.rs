@@ -295,21 +295,25 @@ impl Grounds {
 /// Why a probe found no answer.
 fn unanswered(probed: &Probed) -> String {
     let limits = &probed.limits;
-    let why = match (&limits.stopped, &limits.met) {
-        (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
-        (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
+    let why = match (&limits.stopped, &limits.met, probed.ended_for) {
+        (Some(failure), _, _) => format!("it ended with {} at {}", failure.kind, failure.stage),
+        (None, Some(met), _) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
             "the server ended others; how many it leaves was not seen".to_owned()
         }
-        (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
-        (None, None) if probed.ended_for == Some(EndedFor::Idling) => {
-            format!("the server ended {} of them for lying idle", limits.ended)
-        }
-        (None, None) if probed.ended_for == Some(EndedFor::Itself) => {
-            format!("the server ended {} by itself before the next one came", limits.ended)
-        }
-        (None, None) => "it ended before it met a limit, or its --max".to_owned(),
+        (None, Some(_), _) => "it ended before it could tell what the limit counts".to_owned(),
+        (None, None, Some(ended_for)) => ended_by_itself(ended_for, limits.ended),
+        (None, None, None) => "it ended before it met a limit, or its --max".to_owned(),
     };
     format!("not answered: {why}")
+}
+
+fn ended_by_itself(ended_for: EndedFor, ended: usize) -> String {
+    match ended_for {
+        EndedFor::Idling => format!("the server ended {ended} of them for lying idle"),
+        EndedFor::Commands => format!("the server ended {ended} of them for their commands"),
+        EndedFor::CommandOf(number) => format!("the server ended {ended}, each by command {number} of it"),
+        EndedFor::Itself => format!("the server ended {ended} by itself before the next one came"),
+    }
 }
 
 fn counted(count: u64, one: &str, many: impl Fn(u64) -> String) -> Option<String> {

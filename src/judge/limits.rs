@@ -111,7 +111,8 @@ impl Ramp {
         let steps = self.course.steps();
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
-        let (met, ended_for) = (self.met(), self.course.ended_for());
+        let met = self.met();
+        let ends_by_itself = self.course.ended_for().is_some() && self.course.ended() > 1;
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
         let went_away = || dials().next_back().and_then(|step| self.went_away(step));
         let stopped = dials()
@@ -122,8 +123,8 @@ impl Ramp {
             .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
-            // Those that were let in one after the other were not open at once.
-            None => stopped.is_none() && all_let_in && (ended_for.is_none() || self.most_open() >= probe.max),
+            // Of those that were let in one after the other, few were open at once. One that ended may be anything.
+            None => stopped.is_none() && all_let_in && (!ends_by_itself || self.most_open() >= probe.max),
             Some(met) => {
                 silent.is_none() && met.is_settled && (met.given == 0 || self.is_looked_into(&met.limit, probe))
             }
@@ -177,6 +178,9 @@ impl Ramp {
     fn ending(&self, counts: &[&StepSeen]) -> Option<Met> {
         let let_in: Vec<&StepSeen> = counts.iter().copied().filter(|step| step.was_let_in()).collect();
         let lost = |step: &StepSeen| if step.lost_another() { step.ended.len() } else { 0 };
+        if self.course.ended_by_command_of().is_some() {
+            return None;
+        }
         let before = |step: &StepSeen| step.dial.as_ref().map_or(0, |dial| dial.beside);
         let met = |first: &StepSeen, last: &StepSeen, given, is_settled| {
             let oldest = first.lost_the_oldest() && last.lost_the_oldest();

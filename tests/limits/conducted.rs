@@ -28,6 +28,10 @@ fn steps(ended: &Ended) -> Vec<String> {
 
 /// Lets four live: for one more the oldest is ended, so much later.
 fn ending_late(after: Duration) -> Server {
+    ending_with(after, b"* BYE Too many connections\r\n")
+}
+
+fn ending_with(after: Duration, line: &'static [u8]) -> Server {
     let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
     Server::start(move |peer: &mut Peer| {
         peer.sign_in();
@@ -39,7 +43,7 @@ fn ending_late(after: Duration) -> Server {
         if let Some(mut oldest) = oldest {
             thread::spawn(move || {
                 thread::sleep(after);
-                let _ = oldest.write_all(b"* BYE Too many connections\r\n");
+                let _ = oldest.write_all(line);
                 let _ = oldest.shutdown(Shutdown::Both);
             });
         }
@@ -70,6 +74,36 @@ fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
                 assert_eq!(found["met"]["kept_by"], "ending-oldest", "{after} {args}: {found:#}");
             });
         }
+    });
+}
+
+/// Serves each session so many commands, and ends it by the next one, in that line.
+fn ending_after(commands: usize, line: &'static str) -> Server {
+    Server::start(move |peer: &mut Peer| {
+        peer.sign_in();
+        for _ in 0..commands {
+            peer.answer("{t} OK done\r\n");
+        }
+        peer.answer(line);
+    })
+}
+
+#[test]
+fn a_session_that_the_looks_themselves_end_is_no_limit_on_connections() {
+    thread::scope(|scope| {
+        for line in ["* BYE too many commands\r\n", ""] {
+            scope.spawn(move || {
+                let (ended, found) = probe(&ending_after(6, line), "--max 12 --hold 1s");
+                let due = (1, &json!(6), &json!(false), &Value::Null);
+                assert_eq!((ended.code, &found["given"], &found["answered"], &found["met"]), due, "{line}: {found:#}");
+            });
+        }
+        // Without a word, and unasked.
+        scope.spawn(|| {
+            let (ended, found) = probe(&ending_with(Duration::ZERO, b""), "--max 12");
+            assert_eq!((ended.code, &found["given"]), (0, &json!(4)), "{found:#}");
+            assert_eq!(found["met"]["kept_by"], "ending-oldest", "{found:#}");
+        });
     });
 }
 

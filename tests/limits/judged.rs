@@ -538,6 +538,35 @@ fn a_server_that_ends_the_oldest_is_believed_when_it_does_so_twice() {
     comes_to(&lines, 0, &[("given", json!(3)), ("ended", json!(1)), ("met", Value::Null), ("answered", json!(true))]);
 }
 
+/// Each look is a command, and a server may count those. One that ends a session for another does not wait for a command of it.
+#[test]
+fn sessions_that_end_by_as_many_commands_each_are_not_ended_for_the_newest() {
+    const COMMANDS: &str = "* BYE too many commands";
+    let course = |kind: &'static str, line, asked_once_more: bool| {
+        let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost_with(0, kind, line);
+        let lines = if asked_once_more { lines.all_answer() } else { lines };
+        lines.step("count", 5).let_in().lost_with(0, kind, line).end()
+    };
+    for (kind, line, asked_once_more, met) in [
+        ("closed", None, false, false),
+        ("server-bye", Some("* BYE ended"), false, false),
+        ("limit-rate", Some(COMMANDS), false, false),
+        ("limit-rate", Some(COMMANDS), true, false),
+        // They had not as many.
+        ("closed", None, true, true),
+        ("limit-connections", Some("* BYE Too many connections"), false, true),
+    ] {
+        println!("{kind} {line:?} {asked_once_more}");
+        let kept_by = if met { ("met.kept_by", json!("ending-oldest")) } else { ("met", Value::Null) };
+        let due = [("given", json!(3)), ("ended", json!(2)), kept_by, ("answered", json!(met))];
+        comes_to(&course(kind, line, asked_once_more), if met { 0 } else { 1 }, &due);
+    }
+    // It was seen to have ended, unasked.
+    let unasked = Probing::new("imap", 32).count(3).step("count", 4).let_in().gone(0).all_answer();
+    let unasked = unasked.step("count", 5).let_in().gone(0).all_answer().end();
+    comes_to(&unasked, 0, &[("given", json!(3)), ("met.kept_by", json!("ending-oldest"))]);
+}
+
 /// Another connection can be why one ends only while it is open.
 #[test]
 fn one_that_ended_before_the_next_one_came_was_not_ended_for_it() {

@@ -289,6 +289,10 @@ fn why_the_others_ended_is_told_where_the_server_says_it() {
 fn what_a_server_ends_by_itself_is_told_as_that() {
     let alone = || Probing::new("pop3", 32).pace(2_000_000).count(1).step("count", 2);
     let by_itself = alone().gone(0).let_in().step("count", 3).gone(0).let_in().end();
+    let by_commands = |kind, line| {
+        let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost_with(0, kind, line);
+        lines.step("count", 5).let_in().lost_with(0, kind, line).end()
+    };
     let idle = "421 4.4.2 mx.example.org Error: timeout exceeded";
     let idling = alone().gone_with(0, idle).let_in().step("count", 3).gone_with(0, idle).let_in().end();
     for (lines, parts) in [
@@ -306,6 +310,22 @@ fn what_a_server_ends_by_itself_is_told_as_that() {
                 "at least 1 connection: the server ended 2 for lying idle, so that no more were open at once; a shorter --pace \
                  keeps them open",
                 "exit 1: not answered: the server ended 2 of them for lying idle",
+            ],
+        ),
+        (
+            by_commands("limit-rate", Some("* BYE too many commands")),
+            [
+                "at least 3 connections: the server ended 2 for their commands, by its words: each look at an open one is a \
+                 command",
+                "exit 1: not answered: the server ended 2 of them for their commands",
+            ],
+        ),
+        (
+            by_commands("closed", None),
+            [
+                "at least 3 connections: the server ended 2 when each was sent command 4 of its session: for its commands, of \
+                 which each look is one, or for the newest; which of the two cannot be told",
+                "exit 1: not answered: the server ended 2, each by command 4 of it",
             ],
         ),
     ] {

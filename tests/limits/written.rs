@@ -322,15 +322,19 @@ impl Probing {
     }
 
     /// The look finds that the server has ended that one of the open ones; the others answer.
-    pub fn lost(mut self, number: usize) -> Self {
+    pub fn lost(self, number: usize) -> Self {
+        self.lost_with(number, "limit-connections", Some("* BYE Too many connections"))
+    }
+
+    /// The same, in that way.
+    pub fn lost_with(mut self, number: usize, kind: &str, line: Option<&str>) -> Self {
         for at in 0..self.open.len() {
             if self.imap() && at != number {
                 self.noop(at, None);
             }
         }
         if self.imap() {
-            let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
-            self.dropped(number, bye);
+            self.dropped(number, failure(kind, "operation", "it said goodbye", line));
         } else {
             return self.gone(number);
         }

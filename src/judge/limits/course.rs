@@ -56,9 +56,9 @@ pub(in crate::judge) struct Course {
     steps: Vec<StepSeen>,
     /// By the events that opened them.
     open: BTreeMap<u64, SessionId>,
-    /// The session that was just dropped, and whether it was the oldest: it broke, and the operation that broke it is told of
-    /// next.
-    dropped: Option<(SessionId, bool)>,
+    /// The session that was just dropped, whether it was the oldest, and how many commands it carried: it broke, and the
+    /// operation that broke it is told of next.
+    dropped: Option<(SessionId, bool, u32)>,
     /// Every session that the server ended.
     ended: BTreeSet<SessionId>,
 }
@@ -75,6 +75,8 @@ pub(in crate::judge) struct StepSeen {
     pub(in crate::judge) dial: Option<Dialled>,
     /// The sessions that were found to have been ended by the server, and how.
     pub(super) ended: BTreeMap<SessionId, Failure>,
+    /// Of those that a command found so, its number in the session.
+    pub(super) by_command: BTreeMap<SessionId, u32>,
     /// Whether each of those was the oldest when it ended.
     ends_oldest: bool,
     /// Whether each of those was newer than all that were left, but the one that was dialled last.
@@ -111,6 +113,7 @@ impl Analysis for Course {
                     closed: None,
                     dial: None,
                     ended: BTreeMap::new(),
+                    by_command: BTreeMap::new(),
                     ends_oldest: true,
                     ends_newest: false,
                     silent: None,
@@ -152,7 +155,7 @@ impl Analysis for Course {
             What::SessionClosed(it) => {
                 let is_oldest = self.open.first_key_value().is_some_and(|(_, oldest)| *oldest == it.session);
                 self.closed(it, event.at, is_oldest);
-                self.dropped = Some((it.session, is_oldest)).filter(|_| it.closed == HowClosed::Discarded);
+                self.dropped = Some((it.session, is_oldest, it.carried)).filter(|_| it.closed == HowClosed::Discarded);
                 if let Some(session) = known.session(it.session) {
                     self.open.remove(&session.opened);
                 }
@@ -261,12 +264,15 @@ impl Course {
 
     /// Its command failed.
     fn looked_at(&mut self, session: SessionId, how: &Failure) {
-        let dropped = self.dropped.filter(|(it, _)| *it == session);
+        let dropped = self.dropped.filter(|(it, ..)| *it == session);
         if refuses_after_all(how.kind, dropped.is_some()) {
             if !self.refuses_newest(session, how)
-                && let Some((_, is_oldest)) = dropped
+                && let Some((_, is_oldest, carried)) = dropped
             {
                 self.lost(session, how, is_oldest);
+                if let Some(step) = self.steps.last_mut() {
+                    step.by_command.insert(session, carried);
+                }
             } else if dropped.is_none()
                 && let Some(step) = self.steps.last_mut()
                 && step.dial.as_ref().is_none_or(|dial| dial.session != session)

@@ -374,7 +374,7 @@ fn idled(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
         None if is_held && protocol != Protocol::Imap && probed.limits.answered => {
             "; they may have lain idle for too long: a shorter --hold tells".to_owned()
         }
-        Some(EndedFor::Itself) | None => String::new(),
+        Some(EndedFor::Itself | EndedFor::Commands | EndedFor::CommandOf(_)) | None => String::new(),
     }
 }
 

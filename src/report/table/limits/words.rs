@@ -1,6 +1,6 @@
 //! The result of a probe in one sentence.
 
-use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
+use crate::event::{KeptBy, Micros, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
 use crate::judge::{EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
 use super::once;
@@ -51,12 +51,23 @@ fn stopped(limits: &LimitsFound) -> String {
 /// No two of them say how many there may be at once.
 fn ended(limits: &LimitsFound, ended_for: EndedFor, probe: Probe) -> String {
     let (given, ended) = (many(limits.given as u64, "connection"), count(limits.ended as u64));
-    let (why, keeps) = match ended_for {
-        EndedFor::Idling => ("for lying idle", "keeps"),
-        EndedFor::Itself => ("by itself, before the next one came", "may keep"),
+    let by_pace = |keeps| match probe.pace_us {
+        Micros::ZERO => String::new(),
+        _ => format!("; a shorter --pace {keeps} them open"),
     };
-    let sooner = if probe.pace_us.is_zero() { String::new() } else { format!("; a shorter --pace {keeps} them open") };
-    format!("at least {given}: the server ended {ended} {why}, so that no more were open at once{sooner}")
+    let why = match ended_for {
+        EndedFor::Idling => format!("for lying idle, so that no more were open at once{}", by_pace("keeps")),
+        EndedFor::Commands => "for their commands, by its words: each look at an open one is a command".to_owned(),
+        EndedFor::CommandOf(number) => format!(
+            "when each was sent command {number} of its session: for its commands, of which each look is one, or for the newest; \
+             which of the two cannot be told"
+        ),
+        EndedFor::Itself => {
+            let keeps = by_pace("may keep");
+            format!("by itself, before the next one came, so that no more were open at once{keeps}")
+        }
+    };
+    format!("at least {given}: the server ended {ended} {why}")
 }
 
 fn nothing(met: &LimitMet, protocol: Protocol) -> String {
