@@ -88,7 +88,7 @@ pub(in crate::judge) struct StepSeen {
 /// A dial.
 #[derive(Debug)]
 pub(in crate::judge) struct Dialled {
-    session: SessionId,
+    pub(in crate::judge) session: SessionId,
     began: Micros,
     pub(super) took: Micros,
     pub(super) phases: Dial,
@@ -168,6 +168,11 @@ impl Analysis for Course {
 impl Course {
     pub(in crate::judge) fn steps(&self) -> &[StepSeen] {
         &self.steps
+    }
+
+    /// The sessions that are open now, the oldest first.
+    pub(in crate::judge) fn open(&self) -> impl Iterator<Item = SessionId> {
+        self.open.values().copied()
     }
 
     /// What each step came to; none if one of them has not dialled, or was the last of all.
