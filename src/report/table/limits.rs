@@ -2,7 +2,7 @@
 
 pub(in crate::report) mod words;
 
-use self::words::{ended_at_a_time, others, result};
+use self::words::{ended_at_a_time, odd_one, others, result};
 use super::heading::{origin, server};
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
@@ -144,12 +144,10 @@ pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol
     rows
 }
 
-/// The attempt that was refused without words of a limit while others were let in after it: once may be anything.
-pub(super) fn once(probed: &Probed) -> Option<String> {
-    let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
-    let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
-    let failure = odd.failure.as_ref()?;
-    let step = odd.step;
+/// What the odd one may be.
+fn once(probed: &Probed) -> Option<String> {
+    let odd = odd_one(probed)?;
+    let (step, failure) = (odd.step, odd.failure.as_ref()?);
     Some(format!(
         "{step} failed ({} at {}), and the next one was let in: it may be a limit on how many come in a time, or a fault of the \
          moment",

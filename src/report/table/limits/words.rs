@@ -1,9 +1,8 @@
 //! The result of a probe in one sentence.
 
 use crate::event::{KeptBy, Micros, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
-use crate::judge::{EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
+use crate::judge::{Attempt, EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
 use crate::protocol::{FailureKind, Protocol};
-use super::once;
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
@@ -13,7 +12,7 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
     match &limits.met {
         _ if limits.stopped.is_some() && !limits.answered => stopped(limits),
         None if limits.answered => {
-            let none = if once(probed).is_some() { "no limit on how many are open was met" } else { "no limit was met" };
+            let none = if odd_one(probed).is_some() { "no limit on how many are open was met" } else { "no limit was met" };
             format!("{connections}, and {none}: --max {} is as far as it was to go", count(probe.max as u64))
         }
         None => match probed.ended_for {
@@ -125,6 +124,13 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             span(met.within_us)
         ),
     }
+}
+
+/// The attempt that was refused without words of a limit while others were let in after it: once may be anything.
+pub(super) fn odd_one(probed: &Probed) -> Option<&Attempt> {
+    let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
+    let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
+    Some(odd)
 }
 
 /// How many the server ends for one more, as it was last seen while it counted.
