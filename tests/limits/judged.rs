@@ -81,6 +81,7 @@ fn explicit_words_come_before_what_a_trial_proves() {
         (false, USERIP, false, "count"),
         (false, "NO [ALERT] Too many simultaneous connections. (Failure)", true, "count"),
         (false, "NO Too many open connections for ann", true, "count"),
+        (false, "NO [LIMIT] You have 6 of 6 connections", true, "count"),
         (false, "NO [LIMIT] at most 3 sessions per user", true, "count"),
         (false, VAGUE, true, "rate"),
         (false, VAGUE, false, "count"),

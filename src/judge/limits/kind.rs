@@ -34,7 +34,7 @@ fn stated_in(line: &str) -> Option<LimitKind> {
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     if says(&RATE) || protocol::stated_period(&line).is_some() {
         Some(LimitKind::Rate)
-    } else if says(&COUNT) || is_per_holder(&line) {
+    } else if says(&COUNT) || is_per_holder(&line) || is_one_of_all(&line) {
         Some(LimitKind::Count)
     } else {
         None
@@ -50,6 +50,19 @@ fn is_per_holder(line: &str) -> bool {
             whose.is_some_and(|whose| WHOSE.iter().any(|holder| whose.starts_with(holder)))
         })
     })
+}
+
+/// `You have 6 of 6 connections`: what is open, of what may be. Attempts and sign-ins come, and are not open.
+fn is_one_of_all(line: &str) -> bool {
+    let is_open = ["connections", "sessions"].iter().any(|things| line.contains(things));
+    let comes = ["attempt", "login", "logon", "sign-in", "auth"].iter().any(|word| line.contains(word));
+    let is_number = |word: &str| {
+        let word = word.trim_matches(['(', ')', '[', ']', ',', '.', ';', ':']);
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let has_both = words.windows(3).any(|it| it[1] == "of" && is_number(it[0]) && is_number(it[2]));
+    is_open && !comes && has_both
 }
 
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
@@ -90,6 +103,12 @@ mod tests {
             ("NO Too many open connections (3 of 3 for u1)", Some(Count)),
             ("NO [LIMIT] at most 7 sessions per user", Some(Count)),
             ("NO at most 7 connections for each user", Some(Count)),
+            ("NO [LIMIT] You have 6 of 6 connections", Some(Count)),
+            ("* BYE too many sessions (11 of 10 for ann)", Some(Count)),
+            ("421 connections: 5 of 5, try again later", Some(Count)),
+            ("421 6 of 6 connections per minute", Some(Rate)),
+            ("421 connections: login attempt 5 of 5", None),
+            ("421 line 3 of 5", None),
             ("421 4.7.0 localhost Error: too many connections from 127.0.0.1", None),
             ("-ERR [IN-USE] too many connections for this account", None),
             ("NO Too many connections", None),
