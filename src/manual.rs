@@ -62,7 +62,7 @@
 //! | `W2` | never more connections than --max-connections |
 //! | `server-log` | the server's log agrees, session by session |
 //! | `steps` | each step of a scenario did what the record says, and was judged by that |
-//! | `probe` | each step of a probe follows from what was seen before it, and dials once at most |
+//! | `probe` | each step of a probe follows from what was seen before it, dials once at most, and looks at what is open |
 //! | `rounds` | a comparison ran each variant once in each round, in the order and on the seeds of its seed, and stopped for what it says |
 //! | `run-end` | figures, findings and exit code are those that the events come to |
 //!

@@ -21,10 +21,6 @@ use told::{Attempts, tell_budget};
 
 /// The rest between two connections, or two runs, on a server that is not on this machine.
 pub const PACE: Duration = Duration::from_secs(3);
-/// No server counts a rate over less.
-const SHORTEST_HOLD: Duration = Duration::from_secs(1);
-/// More than that is no question of a client's any more.
-const MOST: usize = 1000;
 
 /// Probes, reports, and says with what code to exit.
 ///
@@ -73,16 +69,16 @@ pub fn limits(args: LimitsArgs, layout: Layout) -> Result<u8> {
 fn probe(args: &LimitsArgs, server: &Server) -> Result<Probe> {
     let LimitsArgs { max, need, hold, .. } = args;
     ensure!(*max >= 1, "--max 0 opens no connection; give at least 1");
-    ensure!(*max <= MOST, "--max {max} is more than any client needs; give at most {MOST}");
+    ensure!(*max <= Probe::MOST, "--max {max} is more than any client needs; give at most {}", Probe::MOST);
     if let Some(need) = need {
         ensure!(*need >= 1, "--need 0 is always given; give at least 1, or leave it out");
         ensure!(need <= max, "--need {need} is more than --max {max}, so that no server could give it; raise --max");
     }
     ensure!(
-        *hold >= SHORTEST_HOLD,
+        *hold >= Probe::SHORTEST_HOLD.duration(),
         "--hold {} is too short to tell a rate from a count; give at least {}",
         humantime::format_duration(*hold),
-        humantime::format_duration(SHORTEST_HOLD)
+        humantime::format_duration(Probe::SHORTEST_HOLD.duration())
     );
     let pace = args.pace.unwrap_or(if server.is_here() { Duration::ZERO } else { PACE });
     Ok(Probe { max: *max, pace_us: pace.into(), hold_us: (*hold).into(), bare_close: args.bare_close })

@@ -22,6 +22,13 @@ pub struct Probe {
     pub bare_close: bool,
 }
 
+impl Probe {
+    /// No server counts a rate over less.
+    pub const SHORTEST_HOLD: Micros = Micros(1_000_000);
+    /// More than that is no question of a client's any more.
+    pub const MOST: usize = 1000;
+}
+
 /// A step of a probe begins. All that follows belongs to it, up to the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeStep {

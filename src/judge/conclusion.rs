@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Proven;
 use super::gates::{any_failed, failed_gates};
-use super::limits::Probed;
+use super::limits::{EndedFor, Probed};
 use super::refusals::{is_limit, is_refused_sign_in};
 use crate::allocator::ConnectionId;
 use crate::event::{
-    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, LimitsFound, Policy, SessionRefused,
-    Severity, What, WhyStopped,
+    ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Policy, SessionRefused, Severity, What,
+    WhyStopped,
 };
 use crate::figures::FailureRow;
 use crate::ledger::{Analysis, Ledger};
@@ -216,7 +216,7 @@ impl Grounds {
             // Whoever went away has seen enough. With `--need` the exit code alone is the answer.
             (Conclusion::Held, None)
         } else if !limits.answered {
-            (Conclusion::Failed, Some(unanswered(limits)))
+            (Conclusion::Failed, Some(unanswered(probed)))
         } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
             let given = limits.given;
             let is = |what: fn(&LimitMet) -> bool| limits.met.as_ref().is_some_and(what);
@@ -293,16 +293,27 @@ impl Grounds {
 }
 
 /// Why a probe found no answer.
-fn unanswered(limits: &LimitsFound) -> String {
-    let why = match (&limits.stopped, &limits.met) {
-        (Some(failure), _) => format!("it ended with {} at {}", failure.kind, failure.stage),
-        (None, Some(met)) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
+fn unanswered(probed: &Probed) -> String {
+    let limits = &probed.limits;
+    let why = match (&limits.stopped, &limits.met, probed.ended_for) {
+        (Some(failure), _, _) => format!("it ended with {} at {}", failure.kind, failure.stage),
+        (None, Some(met), _) if matches!(met.kept_by, KeptBy::EndingOldest | KeptBy::EndingAnother) => {
             "the server ended others; how many it leaves was not seen".to_owned()
         }
-        (None, Some(_)) => "it ended before it could tell what the limit counts".to_owned(),
-        (None, None) => "it ended before it met a limit, or its --max".to_owned(),
+        (None, Some(_), _) => "it ended before it could tell what the limit counts".to_owned(),
+        (None, None, Some(ended_for)) => ended_by_itself(ended_for, limits.ended),
+        (None, None, None) => "it ended before it met a limit, or its --max".to_owned(),
     };
     format!("not answered: {why}")
+}
+
+fn ended_by_itself(ended_for: EndedFor, ended: usize) -> String {
+    match ended_for {
+        EndedFor::Idling => format!("the server ended {ended} of them for lying idle"),
+        EndedFor::Commands => format!("the server ended {ended} of them for their commands"),
+        EndedFor::CommandOf(number) => format!("the server ended {ended}, each by command {number} of it"),
+        EndedFor::Itself => format!("the server ended {ended} by itself before the next one came"),
+    }
 }
 
 fn counted(count: u64, one: &str, many: impl Fn(u64) -> String) -> Option<String> {

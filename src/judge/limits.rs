@@ -2,6 +2,7 @@
 
 mod alike;
 mod course;
+mod ended;
 mod failing;
 mod kind;
 mod next;
@@ -19,6 +20,7 @@ use crate::protocol::{Endpoint, Failure, Protocol, Stage};
 pub(crate) use self::alike::is_alike;
 pub use self::course::Attempt;
 pub(super) use self::course::Course;
+pub(crate) use self::ended::EndedFor;
 pub(crate) use self::failing::{falls_silent, is_called_off, refuses_after_all};
 pub(crate) use self::kind::{is_lock_of_one, stated as stated_kind, stated_period};
 pub(crate) use self::next::{
@@ -40,6 +42,8 @@ pub struct Probed {
     pub refused_late: usize,
     /// How much longer the hold must be to tell a count from a rate, where that alone was wanting.
     pub longer_hold: Option<Micros>,
+    /// Why the server ended all the sessions that it ended, where that was not for the newest.
+    pub(crate) ended_for: Option<EndedFor>,
 }
 
 /// A limit that was met.
@@ -88,6 +92,7 @@ impl Ramp {
             greeting: self.greeting.clone(),
             refused_late: self.course.refused_late(),
             longer_hold: self.longer_hold().filter(|more| *more > Micros::ZERO),
+            ended_for: self.course.ended_for(),
         }))
     }
 
@@ -107,8 +112,9 @@ impl Ramp {
         let dials = || steps.iter().filter(|step| step.dial.is_some());
         let counted = || steps.iter().filter(|step| step.step.phase == ProbePhase::Count);
         let met = self.met();
+        let ends_by_itself = self.course.ended_for().is_some() && self.course.ended() > 1;
         let silent = steps.iter().find_map(|step| step.silent.as_ref());
-        let went_away = || dials().next_back().and_then(StepSeen::went_away);
+        let went_away = || dials().next_back().and_then(|step| self.went_away(step));
         let stopped = dials()
             .find_map(StepSeen::stop)
             .or_else(|| silent.map(|(_, how)| how))
@@ -117,7 +123,8 @@ impl Ramp {
             .cloned();
         let all_let_in = counted().filter(|step| step.was_let_in()).count() >= probe.max;
         let answered = match &met {
-            None => stopped.is_none() && all_let_in,
+            // Of those that were let in one after the other, few were open at once. One that ended may be anything.
+            None => stopped.is_none() && all_let_in && (!ends_by_itself || self.most_open() >= probe.max),
             Some(met) => {
                 silent.is_none() && met.is_settled && (met.given == 0 || self.is_looked_into(&met.limit, probe))
             }
@@ -134,6 +141,16 @@ impl Ramp {
             silent: silent.map(|(session, _)| *session),
             stopped,
         }
+    }
+
+    /// The same as of the step, but that SMTP and POP3 sessions lie idle while they are held: a server that ends those, and answers
+    /// the next dial, had told by then what it counts.
+    fn went_away<'a>(&self, step: &'a StepSeen) -> Option<&'a Failure> {
+        let first = self.course.since_refusal().first().and_then(StepSeen::refusal);
+        let counts = first.and_then(|failure| kind::stated(failure, self.protocol, self.most_open()));
+        let answers = step.was_let_in() || self.course.refused_again(step).is_some();
+        let lay_idle = step.step.phase == ProbePhase::Hold && self.protocol != Some(Protocol::Imap) && answers;
+        step.went_away().filter(|_| !(lay_idle && counts == Some(LimitKind::Count)))
     }
 
     fn most_open(&self) -> usize {
@@ -161,6 +178,9 @@ impl Ramp {
     fn ending(&self, counts: &[&StepSeen]) -> Option<Met> {
         let let_in: Vec<&StepSeen> = counts.iter().copied().filter(|step| step.was_let_in()).collect();
         let lost = |step: &StepSeen| if step.lost_another() { step.ended.len() } else { 0 };
+        if self.course.ended_by_command_of().is_some() {
+            return None;
+        }
         let before = |step: &StepSeen| step.dial.as_ref().map_or(0, |dial| dial.beside);
         let met = |first: &StepSeen, last: &StepSeen, given, is_settled| {
             let oldest = first.lost_the_oldest() && last.lost_the_oldest();
@@ -287,7 +307,7 @@ impl Ramp {
     fn is_looked_into(&self, met: &LimitMet, probe: &Probe) -> bool {
         let let_in = |phase| self.course.of(phase).iter().any(|step| step.was_let_in());
         let is_stopped = self.course.steps().iter().any(|step| step.stop().is_some());
-        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| step.went_away().is_some());
+        let went_away = self.course.of(ProbePhase::Hold).iter().any(|step| self.went_away(step).is_some());
         let is_whole = self.protocol.is_some_and(|protocol| self.course.is_whole(probe, protocol));
         match met.kept_by {
             KeptBy::Slowing | KeptBy::EndingOldest | KeptBy::EndingAnother => true,

@@ -38,7 +38,7 @@ pub use gates::{Gate, MOST as MOST_GATES, NoGate, failed_gates};
 pub use integrity::{Checks, Doubt, Integrity, Rule, Tested};
 pub use limits::{Attempt, Probed};
 pub(crate) use limits::{
-    Before, DialOutcome, Failed, Goodbye, NextStep, Outcome, SETTLES, falls_silent, is_alike, is_lock_of_one,
+    Before, DialOutcome, EndedFor, Failed, Goodbye, NextStep, Outcome, SETTLES, falls_silent, is_alike, is_lock_of_one,
     most_attempts, most_looks, most_refused, next_step, refuses_after_all, releases, stated_kind, stated_period,
 };
 pub use metrics::{METRICS, Metric, Unit as MetricUnit, Worse, keyed};

@@ -28,6 +28,10 @@ fn steps(ended: &Ended) -> Vec<String> {
 
 /// Lets four live: for one more the oldest is ended, so much later.
 fn ending_late(after: Duration) -> Server {
+    ending_with(after, b"* BYE Too many connections\r\n")
+}
+
+fn ending_with(after: Duration, line: &'static [u8]) -> Server {
     let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
     Server::start(move |peer: &mut Peer| {
         peer.sign_in();
@@ -39,7 +43,7 @@ fn ending_late(after: Duration) -> Server {
         if let Some(mut oldest) = oldest {
             thread::spawn(move || {
                 thread::sleep(after);
-                let _ = oldest.write_all(b"* BYE Too many connections\r\n");
+                let _ = oldest.write_all(line);
                 let _ = oldest.shutdown(Shutdown::Both);
             });
         }
@@ -70,6 +74,36 @@ fn an_oldest_one_that_is_ended_late_gives_the_same_number() {
                 assert_eq!(found["met"]["kept_by"], "ending-oldest", "{after} {args}: {found:#}");
             });
         }
+    });
+}
+
+/// Serves each session so many commands, and ends it by the next one, in that line.
+fn ending_after(commands: usize, line: &'static str) -> Server {
+    Server::start(move |peer: &mut Peer| {
+        peer.sign_in();
+        for _ in 0..commands {
+            peer.answer("{t} OK done\r\n");
+        }
+        peer.answer(line);
+    })
+}
+
+#[test]
+fn a_session_that_the_looks_themselves_end_is_no_limit_on_connections() {
+    thread::scope(|scope| {
+        for line in ["* BYE too many commands\r\n", ""] {
+            scope.spawn(move || {
+                let (ended, found) = probe(&ending_after(6, line), "--max 12 --hold 1s");
+                let due = (1, &json!(6), &json!(false), &Value::Null);
+                assert_eq!((ended.code, &found["given"], &found["answered"], &found["met"]), due, "{line}: {found:#}");
+            });
+        }
+        // Without a word, and unasked.
+        scope.spawn(|| {
+            let (ended, found) = probe(&ending_with(Duration::ZERO, b""), "--max 12");
+            assert_eq!((ended.code, &found["given"]), (0, &json!(4)), "{found:#}");
+            assert_eq!(found["met"]["kept_by"], "ending-oldest", "{found:#}");
+        });
     });
 }
 
@@ -193,6 +227,10 @@ fn a_server_that_ends_several_at_a_time_ends_the_oldest_within_the_budget() {
                 let due = format!("for one more the server ends the {ends} oldest, so that {stay} stay");
                 assert!(text.contains("5 connections, beside those") && text.contains(&due), "{text}");
                 assert_eq!((ended.code, server.accepted()), (0, 6 + ends), "{text}");
+                // The time is the dial's, and no age of those that ended.
+                let (line, _) = ended.stderr.split_once("; the server had ended #1").expect("it is told as it goes on");
+                let line = line.lines().last().unwrap();
+                assert!(line.contains("let in after ") && line.ends_with(" open"), "{line}");
                 assert!(ended.took < Duration::from_secs(25), "{:?}", ended.took);
             });
         }
@@ -477,11 +515,7 @@ fn a_session_that_does_not_answer_is_told_to_people() {
     assert!(text.contains("2 connections had been let in, how many more there are is not known"), "{text}");
     assert!(text.contains("#2 did not answer: whether it lives on is not known"), "{text}");
     assert!(!text.contains("no limit was met") && !text.contains("What to set"), "{text}");
-    assert!(
-        said(&ended).iter().any(|line| line.ends_with("2 open") && line.contains("#2 did not answer")),
-        "{}",
-        ended.stderr
-    );
+    assert!(said(&ended).iter().any(|line| line.ends_with("2 open; #2 did not answer")), "{}", ended.stderr);
 }
 
 /// What stands in place of a mail server of its kind is told, and no limit.

@@ -141,3 +141,44 @@ fn a_missing_proof_is_found_out() {
         *lines = again(std::mem::take(lines));
     });
 }
+
+/// A step that owes a look at those that are open did not look at one of them.
+#[test]
+fn a_look_that_was_left_out_is_found_out() {
+    fn unlooked(step: &'static str, session: &'static str) -> Lie {
+        Box::new(move |lines| {
+            lines.retain(|it| it["event"] != "operation" || it["step"] != step || it["session"] != session);
+            *lines = again(std::mem::take(lines));
+        })
+    }
+    let course = |protocol| {
+        let refused = |lines: Probing| lines.vague();
+        let met = refused(Probing::new(protocol, 32).count(3).step("count", 4)).step("hold", 1);
+        refused(refused(met).release().let_in().confirm()).repeat().let_in().end()
+    };
+    for (protocol, step, session) in [
+        ("imap", "count#1", "#1"),
+        ("imap", "count#3", "#1"),
+        ("imap", "count#3", "#3"),
+        ("imap", "count#4", "#2"),
+        ("imap", "hold#1", "#1"),
+        ("imap", "release#1", "#6"),
+        ("imap", "confirm#1", "#2"),
+        ("imap", "repeat#1", "#8"),
+        ("smtp", "count#2", "#2"),
+        ("pop3", "count#3", "#3"),
+        ("smtp", "release#1", "#6"),
+    ] {
+        println!("{session} in {step} over {protocol}");
+        is_caught("probe", &course(protocol), unlooked(step, session));
+    }
+}
+
+/// The command line refuses to be asked so.
+#[test]
+fn a_probe_that_cannot_have_been_asked_for_is_found_out() {
+    for (name, value) in [("hold_us", 999_999), ("hold_us", 0), ("max", 0), ("max", 1001)] {
+        println!("{name} {value}");
+        is_caught("probe", &Probing::new("imap", 4).count(4).end(), asked(name, value));
+    }
+}

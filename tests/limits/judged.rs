@@ -81,6 +81,7 @@ fn explicit_words_come_before_what_a_trial_proves() {
         (false, USERIP, false, "count"),
         (false, "NO [ALERT] Too many simultaneous connections. (Failure)", true, "count"),
         (false, "NO Too many open connections for ann", true, "count"),
+        (false, "NO [LIMIT] You have 6 of 6 connections", true, "count"),
         (false, "NO [LIMIT] at most 3 sessions per user", true, "count"),
         (false, VAGUE, true, "rate"),
         (false, VAGUE, false, "count"),
@@ -344,6 +345,43 @@ fn a_server_that_goes_down_during_the_hold_is_no_limit_that_was_looked_into() {
     }
 }
 
+/// What lay idle for the hold may have been ended for that: the words of the refusal had told by then what is counted.
+#[test]
+fn sessions_that_end_for_idling_during_the_hold_leave_what_the_words_of_the_refusal_said() {
+    const COUNTS: &str = "421 4.7.0 too many concurrent connections";
+    const IDLE: &str = "421 4.4.2 mx.example.org Error: timeout exceeded";
+    for (protocol, words, last, kind, answered) in [
+        ("smtp", COUNTS, Some(IDLE), "count", true),
+        ("pop3", COUNTS, Some(IDLE), "count", true),
+        ("smtp", COUNTS, None, "count", true),
+        ("pop3", COUNTS, None, "count", true),
+        ("smtp", VAGUE, Some(IDLE), "unclear", true),
+        ("smtp", VAGUE, None, "unclear", false),
+        // There it is looked at, and none lies idle.
+        ("imap", COUNTS, None, "count", false),
+    ] {
+        println!("{protocol} {words} {last:?}");
+        let refused = |lines: Probing| lines.refused("limit-connections", "auth", Some(words)).all_answer();
+        let gone = |lines: Probing| match last {
+            Some(line) => lines.gone_with(0, line),
+            None => lines.gone(0),
+        };
+        let held = || gone(gone(gone(refused(Probing::new(protocol, 32).count(3).step("count", 4)).step("hold", 1))));
+        let due = [
+            ("given", json!(3)),
+            ("ended", json!(3)),
+            ("met.kind", json!(kind)),
+            ("answered", json!(answered)),
+            ("stopped", if answered { Value::Null } else { limits(&held().let_in().end())["stopped"].clone() }),
+        ];
+        let code = if answered { 0 } else { 1 };
+        comes_to(&held().let_in().end(), code, &due);
+        comes_to(&refused(held()).end(), code, &due);
+        // A server that does not answer any more went away.
+        comes_to(&held().refused("connect-refused", "connect", None).end(), 1, &[("answered", json!(false))]);
+    }
+}
+
 /// The user ended it: that is no failure of the server's.
 #[test]
 fn a_dial_that_is_called_off_is_no_refusal() {
@@ -499,6 +537,59 @@ fn a_server_that_ends_the_oldest_is_believed_when_it_does_so_twice() {
     let lines = Probing::new("imap", 4).step("count", 1).let_in().all_answer().step("count", 2).let_in().lost(0);
     let lines = lines.step("count", 3).let_in().all_answer().step("count", 4).let_in().all_answer().end();
     comes_to(&lines, 0, &[("given", json!(3)), ("ended", json!(1)), ("met", Value::Null), ("answered", json!(true))]);
+}
+
+/// Each look is a command, and a server may count those. One that ends a session for another does not wait for a command of it.
+#[test]
+fn sessions_that_end_by_as_many_commands_each_are_not_ended_for_the_newest() {
+    const COMMANDS: &str = "* BYE too many commands";
+    let course = |kind: &'static str, line, asked_once_more: bool| {
+        let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost_with(0, kind, line);
+        let lines = if asked_once_more { lines.all_answer() } else { lines };
+        lines.step("count", 5).let_in().lost_with(0, kind, line).end()
+    };
+    for (kind, line, asked_once_more, met) in [
+        ("closed", None, false, false),
+        ("server-bye", Some("* BYE ended"), false, false),
+        ("limit-rate", Some(COMMANDS), false, false),
+        ("limit-rate", Some(COMMANDS), true, false),
+        // They had not as many.
+        ("closed", None, true, true),
+        ("limit-connections", Some("* BYE Too many connections"), false, true),
+    ] {
+        println!("{kind} {line:?} {asked_once_more}");
+        let kept_by = if met { ("met.kept_by", json!("ending-oldest")) } else { ("met", Value::Null) };
+        let due = [("given", json!(3)), ("ended", json!(2)), kept_by, ("answered", json!(met))];
+        comes_to(&course(kind, line, asked_once_more), if met { 0 } else { 1 }, &due);
+    }
+    // It was seen to have ended, unasked.
+    let unasked = Probing::new("imap", 32).count(3).step("count", 4).let_in().gone(0).all_answer();
+    let unasked = unasked.step("count", 5).let_in().gone(0).all_answer().end();
+    comes_to(&unasked, 0, &[("given", json!(3)), ("met.kept_by", json!("ending-oldest"))]);
+}
+
+/// Another connection can be why one ends only while it is open.
+#[test]
+fn one_that_ended_before_the_next_one_came_was_not_ended_for_it() {
+    let due = [
+        ("given", json!(1)),
+        ("ended", json!(2)),
+        ("met", Value::Null),
+        ("stopped", Value::Null),
+        ("answered", json!(false)),
+    ];
+    for protocol in ["imap", "pop3", "smtp"] {
+        for max in [2, 32] {
+            let alone = |need| Probing::new(protocol, max).need(need).count(1).step("count", 2).gone(0).let_in();
+            let alone = |need| alone(need).all_answer().step("count", 3).gone(0).let_in().all_answer().end();
+            comes_to(&alone(1), 1, &due);
+            comes_to(&alone(2), 1, &due);
+        }
+        // One that was seen to end after the next one had come may be its price.
+        let beside = Probing::new(protocol, 32).count(1).step("count", 2).let_in().lost(0);
+        let beside = beside.step("count", 3).let_in().lost(0).end();
+        comes_to(&beside, 0, &[("given", json!(1)), ("met.kept_by", json!("ending-oldest"))]);
+    }
 }
 
 /// Its ends come late: those of the first loss are for all that were let in meanwhile.

@@ -364,6 +364,26 @@ fn what_others_hold_now_is_told_apart_from_what_there_is() {
     }
 }
 
+/// What others held then is no number for now where they have left since, or where it may have been this client's.
+#[test]
+fn what_others_held_then_sets_nothing_now() {
+    let of = |again, ended| {
+        let met = LimitMet {
+            stated: Some(7),
+            again_within_us: again,
+            ..met(LimitKind::Count, Stage::Auth, Some(DOVECOT_REFUSES), &[])
+        };
+        let limits = LimitsFound { ended, ..given(4, met) };
+        advice(&limits, None, "mail.example.org", Protocol::Imap).join("\n")
+    };
+    let later = Some(Micros::from(std::time::Duration::from_secs(61)));
+    for (again, ended, is_now) in [(None, 0, true), (later, 0, false), (None, 1, false), (later, 1, false)] {
+        let said = of(again, ended);
+        assert_eq!(said.contains("are taken, set it to 4 or less"), is_now, "{again:?} {ended}: {said}");
+        assert!(said.contains("must stay at 7"), "{said}");
+    }
+}
+
 #[test]
 fn a_rate_without_a_number_is_told_by_what_the_hold_showed() {
     let again = Some(Micros::from(std::time::Duration::from_secs(61)));

@@ -203,8 +203,9 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         (
             chance,
             [
-                "4 connections, and no limit was met",
-                "once count#2 failed (closed at greeting), and the next one was let in: that is no limit",
+                "4 connections, and no limit on how many are open was met",
+                "once count#2 failed (closed at greeting), and the next one was let in: it may be a limit on how many come in a \
+                 time, or a fault of the moment",
             ],
         ),
         (
@@ -252,6 +253,88 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
         let told = text(&lines);
         for part in parts {
             assert!(joined(&told).contains(part), "{part}: {told}");
+        }
+    }
+}
+
+/// What was ended during the hold, and what all were ended for.
+#[test]
+fn why_the_others_ended_is_told_where_the_server_says_it() {
+    let refused =
+        |lines: Probing| lines.refused("limit-connections", "auth", Some("421 4.7.0 too many concurrent connections"));
+    let met = || refused(Probing::new("smtp", 32).count(2).step("count", 3)).step("hold", 1);
+    let all = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost(0).lost(0).lost(0).end();
+    for (lines, part) in [
+        (
+            met().gone_with(0, "421 4.4.2 timeout exceeded").gone_with(0, "421 4.4.2 timeout exceeded").let_in().end(),
+            "the server ended 2 of them; they lay idle: a shorter --hold keeps them",
+        ),
+        (
+            met().gone(0).gone(0).let_in().end(),
+            "the server ended 2 of them; they may have lain idle for too long: a shorter --hold tells",
+        ),
+        (
+            all,
+            "not answered: limit-connections at operation: * BYE Too many connections; 3 were open, and one more is too many by \
+             its words",
+        ),
+    ] {
+        let told = joined(&text(&lines));
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+/// Nothing was refused: no sentence says so.
+#[test]
+fn what_a_server_ends_by_itself_is_told_as_that() {
+    let alone = || Probing::new("pop3", 32).pace(2_000_000).count(1).step("count", 2);
+    let by_itself = alone().gone(0).let_in().step("count", 3).gone(0).let_in().end();
+    let by_commands = |kind, line| {
+        let lines = Probing::new("imap", 32).count(3).step("count", 4).let_in().lost_with(0, kind, line);
+        lines.step("count", 5).let_in().lost_with(0, kind, line).end()
+    };
+    let idle = "421 4.4.2 mx.example.org Error: timeout exceeded";
+    let idling = alone().gone_with(0, idle).let_in().step("count", 3).gone_with(0, idle).let_in().end();
+    for (lines, parts) in [
+        (
+            by_itself,
+            [
+                "at least 1 connection: the server ended 2 by itself, before the next one came, so that no more were open at \
+                 once; a shorter --pace may keep them open",
+                "exit 1: not answered: the server ended 2 by itself before the next one came",
+            ],
+        ),
+        (
+            idling,
+            [
+                "at least 1 connection: the server ended 2 for lying idle, so that no more were open at once; a shorter --pace \
+                 keeps them open",
+                "exit 1: not answered: the server ended 2 of them for lying idle",
+            ],
+        ),
+        (
+            by_commands("limit-rate", Some("* BYE too many commands")),
+            [
+                "at least 3 connections: the server ended 2 for their commands, by its words: each look at an open one is a \
+                 command",
+                "exit 1: not answered: the server ended 2 of them for their commands",
+            ],
+        ),
+        (
+            by_commands("closed", None),
+            [
+                "at least 3 connections: the server ended 2 when each was sent command 4 of its session: for its commands, of \
+                 which each look is one, or for the newest; which of the two cannot be told",
+                "exit 1: not answered: the server ended 2, each by command 4 of it",
+            ],
+        ),
+    ] {
+        let told = joined(&text(&lines));
+        for part in parts {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        for absent in ["refused;", "Not even one", "What to set"] {
+            assert!(!told.contains(absent), "{absent}: {told}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A probe's file written by hand, step after step.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::support::tool;
@@ -25,6 +27,12 @@ pub struct Probing {
     pace_us: u64,
     hold_us: u64,
     need: Option<u64>,
+    /// The connections that were asked since the step began, or since its dial; and whether it dialled, and all is well with those
+    /// that are open.
+    asked: BTreeSet<u32>,
+    phase: String,
+    dialled: bool,
+    is_silent: bool,
 }
 
 impl Probing {
@@ -46,7 +54,21 @@ impl Probing {
             start[name] = value;
         }
         let (rest_us, pace_us, hold_us) = (0, 0, 61_000_000);
-        Self { written, next: 1, open: Vec::new(), operations: 0, protocol, rest_us, pace_us, hold_us, need: None }
+        Self {
+            written,
+            next: 1,
+            open: Vec::new(),
+            operations: 0,
+            protocol,
+            rest_us,
+            pace_us,
+            hold_us,
+            need: None,
+            asked: BTreeSet::new(),
+            phase: String::new(),
+            dialled: false,
+            is_silent: false,
+        }
     }
 
     /// It also closes one without a goodbye.
@@ -83,6 +105,13 @@ impl Probing {
     }
 
     pub fn step(mut self, phase: &str, attempt: u32) -> Self {
+        if self.dialled {
+            let all = self.phase == "count" && self.imap();
+            let newest = self.next - 1;
+            self.ask_rest(|connection| all || connection == newest);
+        }
+        self.asked.clear();
+        (self.phase, self.dialled) = (phase.to_owned(), false);
         self.written.enter("probe-step", json!({"phase": phase, "attempt": attempt}));
         self.rest_us = match phase {
             "hold" => self.hold_us,
@@ -175,7 +204,22 @@ impl Probing {
         self
     }
 
+    /// Looks at those that are due, and were not looked at.
+    fn ask_rest(&mut self, is_due: impl Fn(u32) -> bool) {
+        for at in 0..self.open.len() {
+            let (connection, _) = self.open[at];
+            if !self.is_silent && is_due(connection) && !self.asked.contains(&connection) {
+                self.noop(at, None);
+            }
+        }
+    }
+
     fn create(&mut self) -> u32 {
+        if self.imap() && matches!(&*self.phase, "hold" | "confirm") {
+            self.ask_rest(|_| true);
+        }
+        self.asked.clear();
+        self.dialled = true;
         let connection = self.next;
         self.next += 1;
         let rest = std::mem::take(&mut self.rest_us);
@@ -247,6 +291,7 @@ impl Probing {
 
     /// The command of that one of the open ones is refused, and it lives on.
     pub fn held_unserved(mut self, number: usize, kind: &str, line: &str) -> Self {
+        self.is_silent = true;
         self.noop(number, Some(failure(kind, "operation", "it was refused", Some(line))));
         self
     }
@@ -257,6 +302,7 @@ impl Probing {
             self.noop(at, None);
         }
         let why = failure("timeout", "operation", "no answer within 30 s", None);
+        self.is_silent = true;
         self.dropped(number, why);
         self.open.remove(number);
         self
@@ -264,6 +310,7 @@ impl Probing {
 
     /// That one of the open ones has not answered when the probe is interrupted.
     pub fn called_off(mut self, number: usize) -> Self {
+        self.is_silent = true;
         let why = failure("disposed", "operation", "cancelled: the connections were told to end", None);
         self.dropped(number, why);
         self.open.remove(number);
@@ -282,7 +329,14 @@ impl Probing {
 
     /// The server is seen to have closed that one of the open ones.
     pub fn gone(mut self, number: usize) -> Self {
-        self.hung_up(number);
+        self.hung_up(number, failure("closed", "logout", "the server closed the connection without a word", None));
+        self.open.remove(number);
+        self
+    }
+
+    /// The same, with a last line.
+    pub fn gone_with(mut self, number: usize, line: &str) -> Self {
+        self.hung_up(number, failure("server-bye", "logout", "the server ended the session", Some(line)));
         self.open.remove(number);
         self
     }
@@ -301,11 +355,12 @@ impl Probing {
         self.open[at].1 += 1;
         self.operations += 1;
         let (connection, tag) = self.open[at];
+        self.asked.insert(connection);
         let known = self.written.known();
         let mut noop = operation(connection, known, "use-main-or-default", "explicit");
         noop["number"] = json!(self.operations);
         noop["passed"] = json!(format!("#{connection}"));
-        noop["commands"][0]["tag"] = json!(format!("a{tag}"));
+        noop["commands"][0]["tag"] = self.tag(tag);
         noop["issued_at_us"] = self.written.lines.last().unwrap()["at_us"].clone();
         if let Some(failure) = lost {
             noop = failed(noop, failure);
@@ -315,17 +370,21 @@ impl Probing {
     }
 
     /// The look finds that the server has ended that one of the open ones; the others answer.
-    pub fn lost(mut self, number: usize) -> Self {
+    pub fn lost(self, number: usize) -> Self {
+        self.lost_with(number, "limit-connections", Some("* BYE Too many connections"))
+    }
+
+    /// The same, in that way.
+    pub fn lost_with(mut self, number: usize, kind: &str, line: Option<&str>) -> Self {
         for at in 0..self.open.len() {
             if self.imap() && at != number {
                 self.noop(at, None);
             }
         }
         if self.imap() {
-            let bye = failure("limit-connections", "operation", "it said goodbye", Some("* BYE Too many connections"));
-            self.dropped(number, bye);
+            self.dropped(number, failure(kind, "operation", "it said goodbye", line));
         } else {
-            self.hung_up(number);
+            return self.gone(number);
         }
         self.open.remove(number);
         self
@@ -345,10 +404,9 @@ impl Probing {
         noop["issued_at_us"] = json!(noop["at_us"].as_u64().unwrap() - 3000);
     }
 
-    fn hung_up(&mut self, number: usize) {
+    fn hung_up(&mut self, number: usize, gone: Value) {
         let (connection, carried) = self.open[number];
         self.written.dispose(connection, "by-hand");
-        let gone = failure("closed", "logout", "the server closed the connection without a word", None);
         let line = self.written.close_by(connection, "hung-up", gone);
         line["carried"] = json!(carried);
         (line["bytes_sent"], line["bytes_received"]) = (json!(1000), json!(1000));

@@ -191,6 +191,36 @@ fn mc030_is_probable_where_a_dial_is_closed_without_a_word_and_others_go_on() {
     }
 }
 
+/// More that were open at once later show that the number was not why it was closed.
+#[test]
+fn mc030_proves_no_limit_where_more_are_let_in_after_a_close_without_a_word() {
+    for (kind, more, is_proof) in
+        [("closed", 0, true), ("closed", 1, false), ("limit-connections", 1, false), ("limit-connections", 0, true)]
+    {
+        let mut run = Written::new("use-default");
+        run.create(9, "default", 1, true);
+        for connection in 1..=2 {
+            run.create(connection, "default", 0, true);
+            run.open(connection);
+        }
+        run.refused(9, 1, 2, kind)["failure"] = failure(kind, "greeting", "closed without a word", None);
+        run.operate(operation(1, 1, "use-default", "default"));
+        for connection in 3..3 + more {
+            let began = run.create(connection, "default", 0, true)["at_us"].clone();
+            let opened = run.open(connection);
+            opened["began_us"] = began;
+        }
+        let verdict = verdict(&run.file());
+        let sentence = says(found(&verdict, "MC030").expect("it is told either way"));
+        for (part, is_there) in [
+            ("probably its limit on connections; stay at 2", is_proof),
+            ("let 3 be open at once later: that is no proof of a limit on connections", !is_proof),
+        ] {
+            assert_eq!(sentence.contains(part), is_there, "{kind} {more}: {sentence}");
+        }
+    }
+}
+
 #[test]
 fn mc032_takes_the_place_of_mc030_where_our_own_connections_shut_main_out() {
     for (open, id, due) in

@@ -59,6 +59,9 @@ struct Detects {
     /// When an operation succeeded last, and when a session was signed in last.
     answered: Micros,
     signed_in: Micros,
+    /// How many are open; the most that ever were, and when the last of those was signed in.
+    open: usize,
+    most: (usize, Micros),
     /// It hung up on others as well: it was not counting, it went away.
     went_away: bool,
 }
@@ -98,7 +101,12 @@ impl Dials {
 impl Analysis for Detects {
     fn see(&mut self, event: &Event, _: &Ledger) {
         match &event.what {
-            What::SessionOpened(opened) => self.signed_in = self.signed_in.max(opened.signed_in_us),
+            What::SessionOpened(opened) => {
+                self.signed_in = self.signed_in.max(opened.signed_in_us);
+                self.open += 1;
+                self.most = self.most.max((self.open, opened.signed_in_us));
+            }
+            What::SessionClosed(_) => self.open = self.open.saturating_sub(1),
             What::Operation(operation) => match &operation.failure {
                 None => self.answered(event.at),
                 Some(failure) => {
@@ -140,6 +148,13 @@ impl Detects {
         }
     }
 
+    /// How many it let be open at once after that, where they are more than there were when it closed one without a word: that
+    /// one was not closed for their number.
+    fn let_in_more(&self, closed: &Dials) -> Option<usize> {
+        let (most, at) = self.most;
+        (most > closed.at_most + closed.dialling && closed.first.is_some_and(|first| at > first)).then_some(most)
+    }
+
     /// Those that were closed without a word.
     fn wordless(&self) -> Dials {
         let mut wordless = self.by_deed.clone();
@@ -170,6 +185,9 @@ impl Detector for Detects {
 
     fn allowed(&self) -> Option<Allowed> {
         let all = self.all();
+        if self.refused.evidence.is_empty() && self.let_in_more(&all).is_some() {
+            return None;
+        }
         let stated = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let ours = match (stated, all.at_most) {
             // Others hold the rest.
@@ -204,9 +222,14 @@ impl Detects {
         all.evidence.says(|| {
             let ours = ours(&all, &self.refused);
             let cure = cure(&all, &self.refused, self.limit);
-            match (self.refused.evidence.count, wordless.evidence.count) {
-                (refused, 0) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
-                (0, closed) => {
+            match (self.refused.evidence.count, wordless.evidence.count, self.let_in_more(&wordless)) {
+                (refused, 0, _) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
+                (0, closed, Some(most)) => format!(
+                    "the server closed {closed} connection(s) without a word while {ours}, and let {most} be open at once later: \
+                     that is no proof of a limit on connections; it may limit how many come in a time, other clients may have \
+                     left since, or it was a fault of the moment"
+                ),
+                (0, closed, None) => {
                     let went_on = if self.answered.max(self.signed_in) > wordless.first.unwrap_or_default() {
                         "and went on answering these"
                     } else {
@@ -217,7 +240,7 @@ impl Detects {
                          on connections; {cure}"
                     )
                 }
-                (refused, closed) => format!(
+                (refused, closed, _) => format!(
                     "the server refused {refused} connection(s), and closed {closed} without a word, probably for the same \
                      reason, while {ours}; {cure}"
                 ),

@@ -57,7 +57,7 @@ rules! {
     Cap "W2" "never more connections than --max-connections"
     Log "server-log" "the server's log agrees, session by session"
     Steps "steps" "each step of a scenario did what the record says, and was judged by that"
-    Probe "probe" "each step of a probe follows from what was seen before it, and dials once at most"
+    Probe "probe" "each step of a probe follows from what was seen before it, dials once at most, and looks at what is open"
     Rounds "rounds" "a comparison ran each variant once in each round, in the order and on the seeds of its seed, and stopped for what it says"
     RunEnd "run-end" "figures, findings and exit code are those that the events come to"
 }

@@ -1,9 +1,13 @@
 //! A probe's steps: each follows from what the ones before it came to, rests as long as it has to, and dials once. What was
-//! refused was refused at a stage that its dial came to.
+//! refused was refused at a stage that its dial came to. What is open has been looked at by then: one that was not asked may have
+//! ended long before.
+
+use std::collections::BTreeSet;
 
 use super::checks::Rule;
 use super::seen::{Seen, began};
-use crate::event::{Dial, Event, Micros, ProbePhase, ProbeStep, SessionRefused, What};
+use crate::allocator::SessionId;
+use crate::event::{Dial, Event, Micros, Probe, ProbePhase, ProbeStep, SessionRefused, What};
 use crate::judge::limits::{Before, Course, NextStep, next_step};
 use crate::ledger::Analysis;
 use crate::protocol::{Protocol, Stage};
@@ -18,6 +22,8 @@ pub(super) struct Conduct {
     step_began: Micros,
     /// What was to come before the dial of the step; none if the step was not due.
     due: Option<Before>,
+    /// The sessions that were asked since the step began, or since its dial.
+    asked: BTreeSet<SessionId>,
     greeted: bool,
     /// Whether one has signed in without a token. A dial with one may fetch another, and begin anew.
     has_no_token: bool,
@@ -32,6 +38,18 @@ impl Conduct {
             return;
         }
         match seen.what {
+            What::RunStart(start) => {
+                let is_one = start.probe.is_none_or(|probe| {
+                    (1..=Probe::MOST).contains(&probe.max) && probe.hold_us >= Probe::SHORTEST_HOLD
+                });
+                seen.check(Rule::Probe, is_one, || {
+                    format!(
+                        "no probe opens 0 connections or more than {}, nor holds for less than {:.1}",
+                        Probe::MOST,
+                        Probe::SHORTEST_HOLD
+                    )
+                });
+            }
             What::ProbeStep(step) => self.begins(seen, *step),
             What::SessionOpened(opened) => {
                 self.has_no_token |= opened.signed_in_by.is_none_or(|by| !matches!(by, "OAUTHBEARER" | "XOAUTH2"));
@@ -41,6 +59,7 @@ impl Conduct {
                 self.dials(seen, began(seen.at, seen.what));
                 self.refused(seen, refused);
             }
+            What::Operation(operation) => self.asked.extend(operation.session),
             What::ServerGreeted(_) => {
                 let first = !std::mem::replace(&mut self.greeted, true) && self.course.steps().len() == 1;
                 seen.check(Rule::Probe, first, || "the server greets a probe once, in its first step".to_owned());
@@ -62,11 +81,31 @@ impl Conduct {
             let last = self.course.steps().last().map_or_else(|| "nothing".to_owned(), |last| last.step.to_string());
             format!("{step} does not follow from {last} and what that came to")
         });
+        self.has_looked(seen);
+        self.asked.clear();
         self.due = next.flatten().filter(|_| follows).map(|NextStep { before, .. }| before);
         self.step_began = seen.at;
     }
 
-    fn dials(&self, seen: &mut Seen<'_>, began: Micros) {
+    /// A step looks at the one that it let in, and one of the count at all that are open, if they speak IMAP: a server of the
+    /// others may count commands. One that is not served, or does not answer, ends that.
+    fn has_looked(&self, seen: &mut Seen<'_>) {
+        let Some(step) = self.course.steps().last().filter(|step| step.silent.is_none()) else { return };
+        let Some(newest) = step.dial.as_ref().map(|dial| dial.session) else { return };
+        let all = step.step.phase == ProbePhase::Count && seen.start.protocol == Protocol::Imap;
+        let unasked = self.unasked(|session| all || session == newest);
+        seen.check(Rule::Probe, unasked.is_none(), || {
+            let session = unasked.map(|session| session.to_string()).unwrap_or_default();
+            format!("{} is over, and {session} was not looked at after its dial", step.step)
+        });
+    }
+
+    /// One that is open, is to be asked, and was not.
+    fn unasked(&self, is_due: impl Fn(SessionId) -> bool) -> Option<SessionId> {
+        self.course.open().find(|session| is_due(*session) && !self.asked.contains(session))
+    }
+
+    fn dials(&mut self, seen: &mut Seen<'_>, began: Micros) {
         let steps = self.course.steps();
         let step = steps.last();
         let is_free = step.is_some_and(|step| step.dial.is_none() && step.step.phase != ProbePhase::End);
@@ -81,6 +120,13 @@ impl Conduct {
         });
         let closed = step.is_none_or(|step| !step.step.closes_one() || step.closed.is_some());
         seen.check(Rule::Probe, closed, || "a connection was to be closed before that dial, and none was".to_owned());
+        let looks = matches!(self.due, Some(Before::Hold(_))) && seen.start.protocol == Protocol::Imap;
+        let unasked = self.unasked(|_| looks && silent.is_none());
+        seen.check(Rule::Probe, unasked.is_none(), || {
+            let session = unasked.map(|session| session.to_string()).unwrap_or_default();
+            format!("a dial came before {session} was looked at")
+        });
+        self.asked.clear();
         let (Some(step), Some(due)) = (step, self.due) else { return };
         let (since, rest) = match due {
             Before::Rest(rest) | Before::Hold(rest) => (self.step_began, rest),

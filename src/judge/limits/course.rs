@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::alike::is_alike;
+use super::ended::{is_for_idling, is_for_itself};
 use super::failing::{falls_silent, is_called_off, is_told, may_be_limit, refuses_after_all};
 use super::next::{Before, DialOutcome, Failed, Outcome, met_at, next_step};
 use crate::allocator::SessionId;
 use crate::event::{Dial, Event, HowClosed, Micros, Probe, ProbePhase, ProbeStep, Release, SessionClosed, What};
-use crate::judge::findings::is_for_idling;
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::{Failure, Protocol, Stage};
 
@@ -56,9 +56,9 @@ pub(in crate::judge) struct Course {
     steps: Vec<StepSeen>,
     /// By the events that opened them.
     open: BTreeMap<u64, SessionId>,
-    /// The session that was just dropped, and whether it was the oldest: it broke, and the operation that broke it is told of
-    /// next.
-    dropped: Option<(SessionId, bool)>,
+    /// The session that was just dropped, whether it was the oldest, and how many commands it carried: it broke, and the
+    /// operation that broke it is told of next.
+    dropped: Option<(SessionId, bool, u32)>,
     /// Every session that the server ended.
     ended: BTreeSet<SessionId>,
 }
@@ -75,6 +75,8 @@ pub(in crate::judge) struct StepSeen {
     pub(in crate::judge) dial: Option<Dialled>,
     /// The sessions that were found to have been ended by the server, and how.
     pub(super) ended: BTreeMap<SessionId, Failure>,
+    /// Of those that a command found so, its number in the session.
+    pub(super) by_command: BTreeMap<SessionId, u32>,
     /// Whether each of those was the oldest when it ended.
     ends_oldest: bool,
     /// Whether each of those was newer than all that were left, but the one that was dialled last.
@@ -86,7 +88,7 @@ pub(in crate::judge) struct StepSeen {
 /// A dial.
 #[derive(Debug)]
 pub(in crate::judge) struct Dialled {
-    session: SessionId,
+    pub(in crate::judge) session: SessionId,
     began: Micros,
     pub(super) took: Micros,
     pub(super) phases: Dial,
@@ -111,6 +113,7 @@ impl Analysis for Course {
                     closed: None,
                     dial: None,
                     ended: BTreeMap::new(),
+                    by_command: BTreeMap::new(),
                     ends_oldest: true,
                     ends_newest: false,
                     silent: None,
@@ -152,7 +155,7 @@ impl Analysis for Course {
             What::SessionClosed(it) => {
                 let is_oldest = self.open.first_key_value().is_some_and(|(_, oldest)| *oldest == it.session);
                 self.closed(it, event.at, is_oldest);
-                self.dropped = Some((it.session, is_oldest)).filter(|_| it.closed == HowClosed::Discarded);
+                self.dropped = Some((it.session, is_oldest, it.carried)).filter(|_| it.closed == HowClosed::Discarded);
                 if let Some(session) = known.session(it.session) {
                     self.open.remove(&session.opened);
                 }
@@ -165,6 +168,11 @@ impl Analysis for Course {
 impl Course {
     pub(in crate::judge) fn steps(&self) -> &[StepSeen] {
         &self.steps
+    }
+
+    /// The sessions that are open now, the oldest first.
+    pub(in crate::judge) fn open(&self) -> impl Iterator<Item = SessionId> {
+        self.open.values().copied()
     }
 
     /// What each step came to; none if one of them has not dialled, or was the last of all.
@@ -261,12 +269,15 @@ impl Course {
 
     /// Its command failed.
     fn looked_at(&mut self, session: SessionId, how: &Failure) {
-        let dropped = self.dropped.filter(|(it, _)| *it == session);
+        let dropped = self.dropped.filter(|(it, ..)| *it == session);
         if refuses_after_all(how.kind, dropped.is_some()) {
             if !self.refuses_newest(session, how)
-                && let Some((_, is_oldest)) = dropped
+                && let Some((_, is_oldest, carried)) = dropped
             {
                 self.lost(session, how, is_oldest);
+                if let Some(step) = self.steps.last_mut() {
+                    step.by_command.insert(session, carried);
+                }
             } else if dropped.is_none()
                 && let Some(step) = self.steps.last_mut()
                 && step.dial.as_ref().is_none_or(|dial| dial.session != session)
@@ -343,11 +354,15 @@ impl StepSeen {
         if self.refuses_late() { 0 } else { self.ended.len() }
     }
 
-    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away, and one that ends
-    /// what lies idle says so.
+    /// Whether its dial was let in, and cost another its place. A server that ends all of several went away.
     pub(super) fn lost_another(&self) -> bool {
-        let lost = self.ended.values().filter(|failure| !is_for_idling(failure)).count();
+        let lost = self.ended.values().filter(|failure| !is_for_itself(self, failure)).count();
         self.was_let_in() && lost > 0 && (lost < self.before || self.before == 1)
+    }
+
+    /// Whether the server ended the only one that was open, before another one came.
+    pub(super) fn lost_the_only_one(&self) -> bool {
+        self.before == 1 && self.dial.as_ref().is_some_and(|dial| dial.beside == 0)
     }
 
     /// Whether the oldest was ended for the one that was let in, in words of a limit.
@@ -369,10 +384,11 @@ impl StepSeen {
         self.ends_oldest
     }
 
-    /// In what way the server ended all that were open: it went away. One that is ended for the newest may be the oldest.
+    /// In what way the server ended all that were open: it went away, unless it says that they lay idle. One that is ended for
+    /// the newest may be the oldest.
     pub(super) fn went_away(&self) -> Option<&Failure> {
         let all = self.ended.len() >= self.before && (self.before > 1 || !self.was_let_in());
-        self.ended.values().next().filter(|_| all)
+        self.ended.values().find(|failure| !is_for_idling(failure)).filter(|_| all)
     }
 
     fn attempt(&self) -> Option<Attempt> {

@@ -34,7 +34,7 @@ fn stated_in(line: &str) -> Option<LimitKind> {
     let says = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     if says(&RATE) || protocol::stated_period(&line).is_some() {
         Some(LimitKind::Rate)
-    } else if says(COUNT) || is_per_holder(&line) || is_of_held(&line) {
+    } else if says(COUNT) || is_per_holder(&line) || is_of_held(&line) || is_one_of_all(&line) {
         Some(LimitKind::Count)
     } else {
         None
@@ -52,18 +52,30 @@ fn is_per_holder(line: &str) -> bool {
     })
 }
 
-/// `6 of 6 connections`, `8/7 connections`, `you have 3 connections`.
+/// `8/7 connections`, `you have 3 connections`.
 fn is_of_held(line: &str) -> bool {
     let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
     let holds = |words: &[&str]| match *words {
         [.., one, other] if is_number(one) && is_number(other) => line.contains(&format!("{one}/{other}")),
-        [.., one, "of", other] => is_number(one) && is_number(other),
         [.., "have" | "has" | "already" | "hold" | "holds", count] => is_number(count),
         _ => false,
     };
     let is_thing = |word: &str| ["connections", "sessions"].contains(&word);
     words.iter().enumerate().any(|(at, word)| is_thing(word) && holds(&words[..at]))
+}
+
+/// `You have 6 of 6 connections`: what is open, of what may be. Attempts and sign-ins come, and are not open.
+fn is_one_of_all(line: &str) -> bool {
+    let is_open = ["connections", "sessions"].iter().any(|things| line.contains(things));
+    let comes = ["attempt", "login", "logon", "sign-in", "auth"].iter().any(|word| line.contains(word));
+    let is_number = |word: &str| {
+        let word = word.trim_matches(['(', ')', '[', ']', ',', '.', ';', ':']);
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let has_both = words.windows(3).any(|it| it[1] == "of" && is_number(it[0]) && is_number(it[2]));
+    is_open && !comes && has_both
 }
 
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
@@ -134,6 +146,11 @@ mod tests {
             ("NO [LIMIT] 3 per minute and 100 per hour", Some(Rate)),
             ("NO Too many connections (28/11 10:00)", None),
             ("NO The limit is 3 connections", None),
+            ("* BYE too many sessions (11 of 10 for ann)", Some(Count)),
+            ("421 connections: 5 of 5, try again later", Some(Count)),
+            ("421 6 of 6 connections per minute", Some(Rate)),
+            ("421 connections: login attempt 5 of 5", None),
+            ("421 line 3 of 5", None),
             ("421 4.7.0 localhost Error: too many connections from 127.0.0.1", None),
             ("-ERR [IN-USE] too many connections for this account", None),
             ("NO Too many connections", None),

@@ -271,7 +271,8 @@ impl<'a> Conductor<'a> {
         let newer = self.open.split_off(count);
         for connection in std::mem::take(&mut self.open) {
             // SMTP and POP3 servers may count commands, and end a session that has too many (Exim after ten without mail).
-            let asks = self.protocol == Protocol::Imap && !self.is_silent;
+            // One that was ended before it was asked was not ended for its command.
+            let asks = self.protocol == Protocol::Imap && !self.is_silent && !self.has_hung_up(&connection);
             match if asks { self.ask(&connection) } else { self.heed(&connection) } {
                 Look::GoesOn => self.open.push(connection),
                 // Asking on would cross the server's limit again and again.

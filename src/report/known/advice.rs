@@ -52,7 +52,9 @@ pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol
     advice.extend(ended(met));
     advice.extend(shared(met));
     if met.kind != LimitKind::Rate {
-        advice.extend(thunderbird(most, all.unwrap_or(most), &met.scopes, protocol));
+        // Where others have left since, or some of those are this client's that the server had ended, that many are not taken now.
+        let is_so_now = met.again_within_us.is_none() && limits.ended == 0;
+        advice.extend(thunderbird(most, all.unwrap_or(most), is_so_now, &met.scopes, protocol));
     }
     advice.extend(match known {
         Some(known) => server(known, met, protocol),
@@ -109,8 +111,8 @@ fn none_was_given(met: &LimitMet) -> String {
     format!("Not even one was let in: close what other clients hold{or_came}. Then probe again.")
 }
 
-/// It keeps its connections open, on each device. `most` are free now, of `all`.
-fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -> Option<String> {
+/// It keeps its connections open, on each device. `most` were free, of `all`: that `is_so_now`, or was so then.
+fn thunderbird(most: u64, all: u64, is_so_now: bool, scopes: &[LimitScope], protocol: Protocol) -> Option<String> {
     if protocol != Protocol::Imap || most == 0 {
         return None;
     }
@@ -120,7 +122,9 @@ fn thunderbird(most: u64, all: u64, scopes: &[LimitScope], protocol: Protocol) -
         devices => format!("leave it at {THUNDERBIRD} on up to {devices} devices"),
     };
     let meanwhile = match all - most {
-        held if held > 0 && most < THUNDERBIRD => format!("; while {held} of them are taken, set it to {most} or less"),
+        held if held > 0 && most < THUNDERBIRD && is_so_now => {
+            format!("; while {held} of them are taken, set it to {most} or less")
+        }
         _ => String::new(),
     };
     let whose = if scopes == [LimitScope::UserAndAddress] { "clients at this address" } else { "clients" };

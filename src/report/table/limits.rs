@@ -2,13 +2,13 @@
 
 pub(in crate::report) mod words;
 
-use self::words::{ended_at_a_time, others, result};
+use self::words::{ended_at_a_time, odd_one, others, result};
 use super::heading::{origin, server};
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
 use crate::figures::worth_showing;
-use crate::judge::{Attempt, Probed, falls_silent, has_words, is_alike, names_a_number, stated_kind};
+use crate::judge::{Attempt, EndedFor, Probed, falls_silent, has_words, is_alike, names_a_number, stated_kind};
 use crate::protocol::{Failure, FailureKind, Protocol};
 use crate::report::attempt::{CALLED_OFF, FAILED, REFUSED, came_to, went};
 use crate::report::model::RunReport;
@@ -130,7 +130,7 @@ pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol
         rows.push(("proof", proof(probed, met, probe, protocol)));
     }
     if limits.given > 0 {
-        rows.push(("the others", lived(probed)));
+        rows.push(("the others", lived(probed, probe, protocol)));
     }
     rows.extend(once(probed).map(|text| ("once", text)));
     let kind = limits.met.as_ref().map_or(LimitKind::Unclear, |met| met.kind);
@@ -144,13 +144,15 @@ pub(in crate::report) fn facts(probed: &Probed, probe: Probe, protocol: Protocol
     rows
 }
 
-/// The attempt that was refused without words of a limit while others were let in after it.
+/// What the odd one may be.
 fn once(probed: &Probed) -> Option<String> {
-    let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
-    let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
-    let failure = odd.failure.as_ref()?;
-    let step = odd.step;
-    Some(format!("{step} failed ({} at {}), and the next one was let in: that is no limit", failure.kind, failure.stage))
+    let odd = odd_one(probed)?;
+    let (step, failure) = (odd.step, odd.failure.as_ref()?);
+    Some(format!(
+        "{step} failed ({} at {}), and the next one was let in: it may be a limit on how many come in a time, or a fault of the \
+         moment",
+        failure.kind, failure.stage
+    ))
 }
 
 /// How many were open when the limit was met: fewer than the most where the server had ended some before that.
@@ -359,7 +361,23 @@ fn otherwise(probed: &Probed, met: &LimitMet) -> String {
     format!("a later refusal was another one ({} at {}): {what}", other.kind, other.stage)
 }
 
-fn lived(probed: &Probed) -> String {
+/// What keeps those that were ended for nothing that another one did.
+fn idled(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
+    let of_the_hold = |it: &&Attempt| it.step.phase == ProbePhase::Hold;
+    let in_the_hold = probed.attempts.iter().filter(of_the_hold).map(|it| it.ended.len()).sum::<usize>();
+    let is_held = in_the_hold == probed.limits.ended && in_the_hold > 0;
+    match probed.ended_for {
+        Some(EndedFor::Idling) if is_held => "; they lay idle: a shorter --hold keeps them".to_owned(),
+        Some(EndedFor::Idling) if probe.pace_us.is_zero() => "; they lay idle".to_owned(),
+        Some(EndedFor::Idling) => "; they lay idle: a shorter --pace keeps them".to_owned(),
+        None if is_held && protocol != Protocol::Imap && probed.limits.answered => {
+            "; they may have lain idle for too long: a shorter --hold tells".to_owned()
+        }
+        Some(EndedFor::Itself | EndedFor::Commands | EndedFor::CommandOf(_)) | None => String::new(),
+    }
+}
+
+fn lived(probed: &Probed, probe: Probe, protocol: Protocol) -> String {
     let limits = &probed.limits;
     let ended = match limits.ended {
         0 if limits.silent.is_some() => "the server ended none of them".to_owned(),
@@ -367,6 +385,7 @@ fn lived(probed: &Probed) -> String {
         1 => "the server ended 1 of them".to_owned(),
         ended => format!("the server ended {} of them", count(ended as u64)),
     };
+    let ended = ended + &idled(probed, probe, protocol);
     let late = match probed.refused_late as u64 {
         0 => String::new(),
         late => format!("; it ended {} that it had let in beyond them", count(late)),

@@ -1,8 +1,8 @@
 //! The result of a probe in one sentence.
 
-use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
-use crate::judge::{Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
-use crate::protocol::Protocol;
+use crate::event::{KeptBy, Micros, LimitKind, LimitMet, LimitsFound, Probe, ProbePhase, LimitScope};
+use crate::judge::{Attempt, EndedFor, Probed, falls_silent, has_words, is_lock_of_one, stated_kind};
+use crate::protocol::{FailureKind, Protocol};
 use crate::report::words::{count, many, printable, span};
 
 /// How many connections there are, above all.
@@ -12,9 +12,13 @@ pub(in crate::report) fn result(probed: &Probed, probe: Probe, protocol: Protoco
     match &limits.met {
         _ if limits.stopped.is_some() && !limits.answered => stopped(limits),
         None if limits.answered => {
-            format!("{connections}, and no limit was met: --max {} is as far as it was to go", count(probe.max as u64))
+            let none = if odd_one(probed).is_some() { "no limit on how many are open was met" } else { "no limit was met" };
+            format!("{connections}, and {none}: --max {} is as far as it was to go", count(probe.max as u64))
         }
-        None => format!("{connections} so far, and no limit was met yet"),
+        None => match probed.ended_for {
+            Some(ended_for) => ended(limits, ended_for, probe),
+            None => format!("{connections} so far, and no limit was met yet"),
+        },
         Some(met) if limits.given == 0 => nothing(met, protocol),
         Some(met) => given(probed, met, protocol),
     }
@@ -32,11 +36,37 @@ fn stopped(limits: &LimitsFound) -> String {
             printable(said)
         );
     }
-    let by_then = match limits.given {
-        0 => String::new(),
-        given => format!("; {} were open by then", count(given as u64)),
+    let by_then = match (limits.given, failure.kind) {
+        (0, _) => String::new(),
+        // It ended all of them, and says that they were too many.
+        (given, FailureKind::LimitConnections) if limits.ended > 0 && has_words(failure) => {
+            format!("; {} were open, and one more is too many by its words", count(given as u64))
+        }
+        (given, _) => format!("; {} were open by then", count(given as u64)),
     };
     format!("not answered: {} at {}: {}{by_then}", failure.kind, failure.stage, printable(said))
+}
+
+/// No two of them say how many there may be at once.
+fn ended(limits: &LimitsFound, ended_for: EndedFor, probe: Probe) -> String {
+    let (given, ended) = (many(limits.given as u64, "connection"), count(limits.ended as u64));
+    let by_pace = |keeps| match probe.pace_us {
+        Micros::ZERO => String::new(),
+        _ => format!("; a shorter --pace {keeps} them open"),
+    };
+    let why = match ended_for {
+        EndedFor::Idling => format!("for lying idle, so that no more were open at once{}", by_pace("keeps")),
+        EndedFor::Commands => "for their commands, by its words: each look at an open one is a command".to_owned(),
+        EndedFor::CommandOf(number) => format!(
+            "when each was sent command {number} of its session: for its commands, of which each look is one, or for the newest; \
+             which of the two cannot be told"
+        ),
+        EndedFor::Itself => {
+            let keeps = by_pace("may keep");
+            format!("by itself, before the next one came, so that no more were open at once{keeps}")
+        }
+    };
+    format!("at least {given}: the server ended {ended} {why}")
 }
 
 fn nothing(met: &LimitMet, protocol: Protocol) -> String {
@@ -94,6 +124,13 @@ fn given(probed: &Probed, met: &LimitMet, protocol: Protocol) -> String {
             span(met.within_us)
         ),
     }
+}
+
+/// The attempt that was refused without words of a limit while others were let in after it: once may be anything.
+pub(super) fn odd_one(probed: &Probed) -> Option<&Attempt> {
+    let counts = probed.attempts.iter().filter(|it| it.step.phase == ProbePhase::Count);
+    let (odd, _) = counts.clone().zip(counts.skip(1)).find(|(it, next)| it.was_refused && next.failure.is_none())?;
+    Some(odd)
 }
 
 /// How many the server ends for one more, as it was last seen while it counted.
