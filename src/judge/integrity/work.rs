@@ -92,7 +92,7 @@ impl Work {
                 // It goes on with what is there.
                 let begins = self.latest.get(&it.worker) == Some(&it.task);
                 let doer = self.task(seen, it.task);
-                let first = !replace(&mut doer.default, true) && doer.issued == 0;
+                let first = !replace(&mut doer.default, true) && doer.issued == 0 && doer.independent.is_none();
                 let holds = start.scripted || (first && begins && !doer.ended);
                 doer.known = seen.seq + 1;
                 self.workers.entry(it.worker).or_default().known = seen.seq + 1;
