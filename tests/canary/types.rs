@@ -95,6 +95,8 @@ fn a_panic_within_a_dial_shows_no_secret_in_its_trace() {
     let output = child.env("RUST_BACKTRACE", "full").output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&said);
-    assert!(text.contains("the watcher had enough") && text.contains("protocol::carry"), "{text}");
+    // An optimised build that knows lines alone names files where it cannot name functions.
+    let goes_through = ["protocol::carry", "protocol/carry.rs"].iter().any(|place| text.contains(place));
+    assert!(text.contains("the watcher had enough") && goes_through, "{text}");
     Eye::for_all(&[ODD]).sees_nothing_in("the trace", &said);
 }
