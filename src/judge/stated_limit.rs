@@ -198,7 +198,7 @@ fn is_said_to_be_allowed(after: &str) -> bool {
     says && !(is_of_another && words.all(|word| ["of", "is", "are", "the", "to"].contains(&word)))
 }
 
-/// `reached: 3`, `exceeded (3)`. Of so many it is rather somebody's id.
+/// `reached: 3`, `exceeded (3)`. A large number there is an id.
 fn is_put_apart(before: &str, number: u64, after: &str) -> bool {
     let ends = after.is_empty() || after.starts_with([')', ']', '.', ',', ';', ' ']);
     let apart = before.trim_end_matches(' ').ends_with([':', '(', '[']);

@@ -222,8 +222,7 @@ pub fn position_of_command(words: &[OsString]) -> Option<usize> {
     None
 }
 
-/// The words with the server in its place, for a command that takes it by place: whoever knows `--server` from the others types
-/// it there too.
+/// Turns `--server URL` into `URL`, for a command that takes the server without a flag. People know the flag from the others.
 fn by_place(mut words: Vec<OsString>, whole: &Command) -> Vec<OsString> {
     let found = position_of_command(&words);
     let command = found.and_then(|at| whole.find_subcommand(&words[at]));

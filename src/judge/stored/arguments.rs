@@ -5,8 +5,7 @@ use crate::event::Micros;
 
 use crate::judge::settings::told_time;
 
-/// What a setting is called, its flags, and how what they are given is told as the setting's; the last of several counts, unless
-/// each adds to those before.
+/// The name of a setting, its flags, and how their values read as the setting's value.
 type Row = (&'static str, &'static [&'static str], fn(&[&str]) -> Option<String>);
 
 const MODE: &str = "mode";

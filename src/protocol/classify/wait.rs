@@ -83,7 +83,7 @@ const FILLS: &[&str] = &[
     "nächsten",
     "ca",
 ];
-/// How long something lasts, or may do nothing, bids nobody wait: `idle sessions end after 10 minutes`.
+/// A time that something lasts, or may lie idle, is no wait: `idle sessions end after 10 minutes`.
 const LASTS: &[&str] = &[
     "idle",
     "idling",

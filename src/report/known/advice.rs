@@ -180,7 +180,7 @@ fn ended(met: &LimitMet) -> Option<String> {
     ))
 }
 
-/// Of a server that nobody knows.
+/// What to set on a server whose software is not known.
 fn setting_for_rates(met: &LimitMet, given: usize, protocol: Protocol) -> String {
     let example = match protocol {
         Protocol::Smtp => " (in Postfix smtpd_client_connection_rate_limit)",
