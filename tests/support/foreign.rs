@@ -153,7 +153,9 @@ impl ForeignServer {
         let here = format!("0100007F:{:04X}", self.port(service));
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let of_sessions = fields.filter(|field| field[1] == here && field[3] == "01").collect::<Vec<_>>();
+        let mut of_sessions = fields.filter(|field| field[1] == here && field[3] == "01").collect::<Vec<_>>();
+        // Where the table changes while it is read, a socket may stand in it twice.
+        of_sessions.dedup_by_key(|field| field[9]);
         let [session] = &of_sessions[..] else { panic!("not one session: {of_sessions:?}") };
         let client_port = u16::from_str_radix(session[2].split_once(':').unwrap().1, 16).unwrap();
         let socket = PathBuf::from(format!("socket:[{}]", session[9]));
