@@ -89,6 +89,6 @@ fn a_second_ctrl_c_waits_for_nobody() {
     std::thread::sleep(Duration::from_millis(300));
     let (finished, took) = interrupt(running, "INT");
     assert_eq!(finished.code, 130);
-    assert!(took < Duration::from_millis(700), "{took:?}");
+    assert!(took < Duration::from_millis(1500), "the goodbyes take two seconds: {took:?}");
     assert_eq!(finished.stdout, "", "no report: it did not wait for one");
 }
