@@ -1,7 +1,7 @@
 //! What runs and probes have in common: the server that is dialled, the signals, and the report of what happened.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -78,6 +78,7 @@ impl Harness {
             server: name,
             sandbox: options,
             clock: Instant::now(),
+            started: SystemTime::now(),
             wait_timeout: reach.wait_timeout,
             max_connections: reach.max_connections,
             letters: None,
@@ -94,6 +95,12 @@ impl Harness {
             ..account
         };
         Ok((Self { setup, sandbox, transcripts }, account))
+    }
+
+    /// When it begins by the clock of the whole that it is part of: whoever sets the wall clock between two runs does not turn
+    /// them round.
+    pub fn by_the_clock_of(&mut self, whole: SystemTime, clock: Instant) {
+        self.setup.started = whole + self.setup.clock.saturating_duration_since(clock);
     }
 
     /// Lets `work` begin now, tells what happens as part of `within`, and judges it by that policy.

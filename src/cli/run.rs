@@ -1,6 +1,6 @@
 //! `mailconn run`: one run, from its flags to its report.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 
@@ -106,6 +106,7 @@ fn to_be_compared(server: &Server, work: &Work) -> Setup {
         server: server.name(),
         sandbox: server.sandbox(Maildrops::Locked),
         clock: Instant::now(),
+        started: SystemTime::now(),
         wait_timeout: work.wait_timeout,
         max_connections: work.max_connections,
         letters: None,

@@ -24,6 +24,8 @@ pub struct Setup {
     pub sandbox: Option<SandboxOptions>,
     /// When the run begins: every time in its record counts from here.
     pub clock: Instant,
+    /// The same by the wall clock.
+    pub started: SystemTime,
     /// How long an operation may wait for its connection.
     pub wait_timeout: Duration,
     /// The cap on connections.
@@ -43,7 +45,7 @@ impl Setup {
             schema_version: event::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: self.run_id.clone(),
-            started: event::to_the_microsecond(SystemTime::now() - self.clock.elapsed()),
+            started: event::to_the_microsecond(self.started),
             server: self.server.clone(),
             sandbox: self.sandbox.clone(),
             protocol,

@@ -1,6 +1,7 @@
 //! `mailconn verify` of a comparison: a changed one does not hold.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::written::{compared, completed, is_of, mailconn_on, runs, stored};
 
@@ -32,6 +33,22 @@ fn last(lines: &mut [Value]) -> &mut Value {
 fn without(is: impl Fn(&Value) -> bool) -> Vec<Value> {
     let all = stored();
     compared(&all, runs(&all).into_iter().filter(|run| !is(&run[0])).collect())
+}
+
+/// With that run at another time by the wall clock, by so many seconds; none of its lines contradicts another one.
+fn moved(variant: &str, round: u64, by: i64) -> Vec<Value> {
+    let shift = |time: &mut Value| {
+        let (at, by_so_much) = (time.as_str().unwrap(), Duration::from_secs(by.unsigned_abs()));
+        let at = humantime::parse_rfc3339(at).unwrap();
+        let at = if by < 0 { at - by_so_much } else { at + by_so_much };
+        *time = json!(humantime::format_rfc3339_micros(at).to_string());
+    };
+    with(|lines| {
+        for line in lines.iter_mut().filter(|line| is_of(line, variant, round)) {
+            shift(&mut line["time"]);
+            line.get_mut("started").into_iter().for_each(shift);
+        }
+    })
 }
 
 type Changed = (&'static str, Vec<Value>, &'static str);
@@ -200,6 +217,35 @@ fn changes() -> Vec<Changed> {
             "so its max-connections must be that of the others, none: the run's is 7",
         ),
         (
+            "a run was a day before it all",
+            moved("use-main", 2, -86_400),
+            "clock: after what was before it, it was to begin",
+        ),
+        (
+            "a run was while the next one was",
+            moved("use-main", 2, 1),
+            "clock: after what was before it, it was to begin",
+        ),
+        ("the last run was later than the end", moved("use-default", 8, 3600), "clock: its last run was over after 3602."),
+        (
+            "runs began after the time for all of it",
+            with(|lines| lines[0]["bound_us"] = json!(1000)),
+            "clock: no run was to begin after 1ms, and the one before it was over after 1.",
+        ),
+        (
+            "the sandbox was farther away than it can have been",
+            with(|lines| {
+                let starts = lines.iter_mut().filter(|line| line["event"] == "run-start");
+                starts.for_each(|start| start["sandbox"]["rtt_us"] = json!(500_000));
+            }),
+            "and the sandbox was to reply after 500ms",
+        ),
+        (
+            "it is of another version than its runs",
+            with(|lines| lines[0]["tool_version"] = json!("0.0.9")),
+            "rounds: it was on another server than the comparison, or is of another version",
+        ),
+        (
             "it took longer than it was to take",
             with(|lines| {
                 lines[0]["bound_us"] = json!(1000);
@@ -266,8 +312,9 @@ fn the_order_within_a_round_is_that_of_the_seed_and_so_are_its_runs_seeds() {
     let mut swapped = runs(&all);
     swapped[6..8].swap(0, 1);
     let found = doubts(&compared(&all, swapped));
-    assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found.iter().all(|it| it.contains("turn in round 3")), "{found:#?}");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    let is_told = |it: &String| it.contains("turn in round 3") || it.starts_with("clock: after what was before it");
+    assert!(found.iter().all(is_told), "{found:#?}");
     let found = doubts(&with(|lines| lines[0]["seed"] = json!(43)));
     assert!(found.iter().any(|it| it.contains("seed 43 gives the runs of round 0 the seed")), "{found:#?}");
 }

@@ -205,6 +205,7 @@ fn performed(plan: &Plan, connector: &Arc<MailConnector>, run_id: &str, clock: I
         run_id: run_id.to_owned(),
         server: "sandbox".into(),
         clock,
+        started: std::time::SystemTime::now(),
         wait_timeout: Duration::from_secs(10),
         max_connections: None,
         letters: None,

@@ -69,7 +69,7 @@ pub fn compare(args: CompareArgs, layout: Layout) -> Result<u8> {
     let most_sign_ins = budget.map(|(budget, _)| budget.most);
     let start = ComparisonStart { most_sign_ins, ..start };
     let comparison = Comparison::new(start.clone());
-    let mut under_way = UnderWay { comparison, ways, terms, allowance, policy, teller, course, unwritten: None };
+    let mut under_way = UnderWay { clock, comparison, ways, terms, allowance, policy, teller, course, unwritten: None };
     under_way.tell(0, Micros::ZERO, Box::new(start).into());
     let halt = conduct(&rounds, &signals.control, |turn| under_way.run(turn, &signals.control))?;
     let ending = under_way.ending(halt, clock.elapsed().into(), &signals.control);
@@ -237,6 +237,8 @@ fn reference(named: Option<&str>, variants: &[Variant]) -> Result<String> {
 
 /// A comparison that goes on.
 struct UnderWay {
+    /// When it began.
+    clock: Instant,
     comparison: Comparison,
     ways: Vec<Way>,
     terms: Terms,
@@ -262,7 +264,8 @@ impl UnderWay {
             allowance.is_for(&control);
             Arc::new(move || allowance.take())
         });
-        let (harness, connector) = way.work.set_up(self.terms.reach(way, may_dial))?;
+        let (mut harness, connector) = way.work.set_up(self.terms.reach(way, may_dial))?;
+        harness.by_the_clock_of(self.comparison.start().started, self.clock);
         let run = RunOf { variant: &way.name, round: turn.round };
         let meanwhile = self.course.begins(turn, &way.name, plan.operations(), &control);
         let (within, policy) = (Within { run: Some(run), ..Within::default() }, self.policy.of_a_run());

@@ -7,8 +7,8 @@ use super::checks::{Checks, Rule};
 use super::seen::{Seen, selected};
 use crate::allocator::{ConnectionId, Disposal, Kind};
 use crate::event::{
-    Asked, ConnectionCreated, Dispose, Executor, HALVES, Micros, Operation, Role, RunStart, TaskEnded, TaskId, What,
-    WorkerEnded, WorkerId,
+    Asked, ConnectionCreated, Dispose, Executor, HALVES, Lock, Micros, Operation, Outcome, Role, RunStart, TaskEnded,
+    TaskId, What, WorkerEnded, WorkerId,
 };
 use crate::ledger::Ledger;
 use crate::protocol::{self, Failure, FailureKind, Protocol, Stage};
@@ -58,6 +58,17 @@ struct Doer {
     /// Why its connection could not be opened, and which could not be: it stops with that.
     refused: Option<Failure>,
     never_opened: Option<ConnectionId>,
+}
+
+/// A sandbox that was some way off, or slow, answered no sooner. Replies that another command was answered by may lie ready.
+fn from_as_far(seen: &mut Seen<'_>, operation: &Operation) {
+    let Some(sandbox) = seen.start.sandbox.as_ref().filter(|_| seen.start.lock == Lock::Unit) else { return };
+    let due = sandbox.rtt_us.unwrap_or_default() + sandbox.latency_us;
+    let Operation { number, service_us, ref commands, outcome, .. } = *operation;
+    let is_answered = outcome == Outcome::Ok && !commands.is_empty();
+    seen.check(Rule::Header, !is_answered || service_us >= due, || {
+        format!("operation {number} took {service_us}, and the sandbox was to reply after {due}")
+    });
 }
 
 impl Work {
@@ -377,6 +388,7 @@ impl Work {
         seen.check(Rule::Numbers, number == due, || format!("this is operation {due}, it says {number}"));
         self.of_the_kind_asked(seen, operation);
         outcome(seen, operation);
+        from_as_far(seen, operation);
         self.of_its_task(seen, operation);
         let told = issued_after.checked_sub(1).and_then(|seq| self.time(seq));
         let name = start.worker_name(worker);

@@ -120,12 +120,14 @@ pub(super) fn named(arguments: &str) -> Vec<(&'static str, String)> {
     named.into_iter().filter_map(|((what, _, told), values)| Some((*what, told(&values)?))).collect()
 }
 
-/// The first flag, or mode, that no variant can have.
+/// The first flag, or mode, that no variant can have, or not with that value.
 pub(super) fn unknown(arguments: &str) -> Option<String> {
     let words = shlex::split(arguments).unwrap_or_default();
     let is_known = |(flag, value): &(&str, Option<&str>)| match (*flag, *value) {
         ("--mode", Some(name)) => mode(name).is_some(),
-        (flag, _) => is_flag_of_a_variant(flag),
+        ("--pause" | "--wait-timeout", value) => value.and_then(time).is_some(),
+        ("--allow-writes", _) => true,
+        (flag, value) => is_flag_of_a_variant(flag) && value.is_some(),
     };
     let unknown = given(&words).into_iter().find(|it| !is_known(it));
     unknown.map(|(flag, value)| if flag == "--mode" { value.unwrap_or_default() } else { flag }.to_owned())
@@ -204,6 +206,9 @@ mod tests {
             ("use-main --nonsense 4", Some("--nonsense")),
             ("--server imaps://elsewhere.test", Some("--server")),
             ("use-main -x", Some("-x")),
+            ("use-main --pause nonsense", Some("--pause")),
+            ("use-main --wait-timeout", Some("--wait-timeout")),
+            ("use-main --mailbox", Some("--mailbox")),
         ] {
             assert_eq!(unknown(arguments).as_deref(), first, "{arguments}");
         }

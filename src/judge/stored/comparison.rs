@@ -1,6 +1,7 @@
 //! A comparison, read as its runs pass: each is judged, its figures are kept, and the rest of it is let go of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use super::arguments::{SHARED, named, unknown};
 use super::{Passing, StoredRun};
@@ -14,6 +15,10 @@ use crate::judge::{Comparison, compared_metric, gated_figures, order, seed_of};
 
 /// How long after its time a comparison may end: a run that is cut signs out, and what it told is written.
 const GRACE: Micros = Micros(15_000_000);
+/// How much later than the comparison's the clock of its bound may begin.
+const LAG: Micros = Micros(1_000_000);
+/// Each moment is told to the microsecond below it.
+const CLOCKS: Micros = Micros(2);
 
 /// A comparison, seen to its end.
 #[derive(Debug)]
@@ -72,6 +77,8 @@ struct Seen {
     policies: bool,
     /// How long all of them took.
     took: Micros,
+    /// When the last of them was over.
+    until: Option<SystemTime>,
 }
 
 impl StoredComparison {
@@ -238,10 +245,24 @@ impl StoredComparison {
         checks.check(Rule::Rounds, line, round <= all.rounds, || format!("there were to be {} rounds", all.rounds));
         let first = seen.variants.insert(variant.to_owned());
         checks.check(Rule::Rounds, line, first, || format!("{variant} ran in round {round} before"));
+        let pace = seen.until.map_or(Micros::ZERO, |_| all.pace_us);
+        let (over, begun) = (seen.until.unwrap_or(all.started), start.started);
+        let due = over.checked_add(pace.duration());
+        let follows = due.is_some_and(|due| due.duration_since(begun).unwrap_or_default() <= CLOCKS.duration());
+        checks.check(Rule::Clock, line, follows, || {
+            let [due, begun] = [due.unwrap_or(over), begun].map(|it| Micros::ZERO.after(it));
+            format!("after what was before it, it was to begin at {due} at the earliest, and began at {begun}")
+        });
+        let spent = Micros::from(over.duration_since(all.started).unwrap_or_default());
+        let in_time = all.bound_us.is_none_or(|bound| spent.0 <= bound.0.saturating_add(LAG.0));
+        checks.check(Rule::Clock, line, in_time, || {
+            let bound = all.bound_us.unwrap_or_default();
+            format!("no run was to begin after {bound}, and the one before it was over after {spent}")
+        });
         let unique = seen.run_ids.insert(start.run_id.clone());
         checks.check(Rule::Rounds, line, unique, || format!("run {} is there twice", start.run_id));
-        let same =
-            (&all.server, all.protocol, all.schema_version) == (&start.server, start.protocol, start.schema_version);
+        let due = (&all.server, all.protocol, all.schema_version, &all.tool_version);
+        let same = (&start.server, start.protocol, start.schema_version, &start.tool_version) == due;
         checks.check(Rule::Rounds, line, same, || {
             "it was on another server than the comparison, or is of another version".to_owned()
         });
@@ -297,6 +318,8 @@ impl StoredComparison {
         self.sessions += due.connections.opened;
         self.witnessed |= run.judge.known().start().is_some_and(|start| start.witnessed);
         self.seen.took += due.elapsed_us;
+        let started = run.judge.known().start().map(|start| start.started);
+        self.seen.until = started.and_then(|started| started.checked_add(due.elapsed_us.duration()));
         if run.end.is_none() {
             return;
         }
@@ -347,6 +370,11 @@ impl StoredComparison {
         let rested = Micros(start.pace_us.0.saturating_mul(rests));
         checks.check(Rule::Clock, line, took.0.saturating_add(rested.0) <= end.elapsed_us.0, || {
             format!("its runs took {took} together, and the rests between them {rested}; all of it {}", end.elapsed_us)
+        });
+        let until = seen.until.and_then(|until| until.duration_since(start.started).ok());
+        let over = Micros::from(until.unwrap_or_default());
+        checks.check(Rule::Clock, line, over.0 <= end.elapsed_us.0.saturating_add(CLOCKS.0), || {
+            format!("its last run was over after {over}, all of it after {}", end.elapsed_us)
         });
         let in_time = start.bound_us.is_none_or(|bound| end.elapsed_us.0 <= bound.0.saturating_add(GRACE.0));
         checks.check(Rule::Clock, line, in_time, || {
