@@ -4,6 +4,7 @@ pub(in crate::report) mod words;
 
 use self::words::{ended_at_a_time, odd_one, others, result};
 use super::heading::{origin, server};
+use crate::report::known::by_words;
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
@@ -17,9 +18,11 @@ use crate::report::words::{count, many, ms, printable, signal, span};
 /// The report of a probe. Without `most` it has a row for each attempt.
 pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let facts = facts(probed, probe, report.start.protocol);
+    let refusal = probed.limits.met.as_ref().and_then(|met| met.failure.as_ref());
+    let software = probed.greeting.as_deref().and_then(|line| by_words(line, refusal, report.start.protocol));
     let mut parts = vec![
         heading(layout, report, probe)
-            + &origin(layout, &report.start, probed.greeting.as_deref())
+            + &origin(layout, &report.start, software)
             + &headline(layout, report, probed, probe),
         ramp(layout, &probed.attempts, most).text(layout),
         layout.labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
