@@ -191,7 +191,7 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
                 .repeat()
                 .let_in()
                 .end(),
-            ["it cannot be told whether", "which --hold 5s tells"],
+            ["it cannot be told whether", "which --hold 10s tells"],
         ),
         (
             several,

@@ -318,7 +318,7 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
 /// Why a count is not proved, where one was let in after a sign-out.
 fn unsure(probed: &Probed, probe: Probe) -> String {
     let repeated = probed.attempts.iter().find(|it| it.step.phase == ProbePhase::Repeat);
-    let longer = probed.longer_hold.map(|more| (probe.hold_us + more).duration().as_secs() + 1);
+    let longer = probed.longer_hold.map(|more| with_room(probe.hold_us + more));
     match (repeated, longer) {
         (Some(repeated), _) if repeated.failure.is_some() => {
             "none: one was let in when one had signed out, and none when the next one had: a rate that gives one place at a \
@@ -332,6 +332,12 @@ fn unsure(probed: &Probed, probe: Probe) -> String {
         (Some(_), None) => "none: two were let in when two had signed out, and a rate may give just as many".to_owned(),
         (None, _) => "none: one was let in when one had signed out: a slot that came free, or time that passed".to_owned(),
     }
+}
+
+/// A hold that lasts long enough the next time, too, when the server is a little slower: whole seconds.
+fn with_room(hold: Micros) -> u64 {
+    let seconds = hold.duration().as_secs_f64();
+    ((seconds + (seconds / 10.0).max(2.0)) / 5.0).ceil() as u64 * 5
 }
 
 /// Whether one of the count was refused.
