@@ -122,7 +122,6 @@ pub struct LimitsFound {
     /// The most connections that were open at once while it counted: the limit, if one was met. Of a rate, as many as came
     /// before the first refusal, and none that came later. Where the server ended others for the newest, those that it had left
     /// open before the newest came; where it let the newest in and ended that one a moment later, those that it left open.
-    /// `need` is held against it.
     pub given: usize,
     /// Dials that were tried.
     pub attempts: usize,

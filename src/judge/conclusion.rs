@@ -217,7 +217,8 @@ impl Grounds {
             (Conclusion::Held, None)
         } else if !limits.answered {
             (Conclusion::Failed, Some(unanswered(probed)))
-        } else if let Some(need) = policy.need.filter(|need| limits.given < *need) {
+        } else if let Some(need) = policy.need.filter(|need| limits.given < *need && probed.later_with(*need).is_none())
+        {
             let given = limits.given;
             let is = |what: fn(&LimitMet) -> bool| limits.met.as_ref().is_some_and(what);
             if is(|met| met.kept_by == KeptBy::Slowing) {
@@ -232,7 +233,11 @@ impl Grounds {
         } else if any_failed(gates) {
             (Conclusion::GateFailed, failed_gates(gates))
         } else {
-            (Conclusion::Held, Some("the question was answered".to_owned()))
+            let later = policy.need.and_then(|need| Some((need, probed.later_with(need)?)));
+            let because = later.map(|(need, attempt)| {
+                format!("{need} connections were open at once, though not before {} (--need {need})", attempt.step)
+            });
+            (Conclusion::Held, because.or_else(|| Some("the question was answered".to_owned())))
         }
     }
 

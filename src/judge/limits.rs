@@ -46,6 +46,15 @@ pub struct Probed {
     pub(crate) ended_for: Option<EndedFor>,
 }
 
+impl Probed {
+    /// The attempt with which so many were open at once that were not before the first refusal, if one was: after the hold, say.
+    /// Before it, more may have been let in than the server means to keep.
+    pub(crate) fn later_with(&self, open: usize) -> Option<&Attempt> {
+        let later = self.attempts.iter().filter(|it| it.step.phase != ProbePhase::Count);
+        later.filter(|_| open > self.limits.given).find(|it| it.open >= open)
+    }
+}
+
 /// A limit that was met.
 struct Met {
     limit: LimitMet,
@@ -72,7 +81,8 @@ impl Analysis for Ramp {
             What::RunStart(start) => {
                 self.probe = start.probe;
                 self.protocol = Some(start.protocol);
-                self.user = Endpoint::parse(&start.server, None).map(|it| it.user).unwrap_or_default();
+                // The sandbox has one user, who is called so.
+                self.user = Endpoint::parse(&start.server, None).map_or_else(|_| "sandbox".to_owned(), |it| it.user);
             }
             _ if self.probe.is_none() => {}
             What::ServerGreeted(greeted) => self.greeting = Some(greeted.line.clone()),

@@ -1,7 +1,7 @@
 //! How many connections a server allows, by its own words.
 
 use super::refusals::lines;
-use crate::protocol::{Failure, is_unit_of_time, stated_period, written_number};
+use crate::protocol::{Failure, is_unit_of_time, spaced, stated_period, written_number};
 
 /// The number of connections that a refusal names as the limit: `(mail_max_userip_connections=10)`, `at most 7 sessions`.
 /// Codes, addresses and times are none.
@@ -47,7 +47,7 @@ fn numbers(line: &str) -> impl Iterator<Item = (&str, u64, &str)> {
 
 /// The line in small letters, without a reply's code, and with its numbers in digits: `at most three`.
 fn in_digits(line: &str) -> String {
-    let line = line.to_lowercase().replace("max. ", "max ");
+    let line = spaced(&line.to_lowercase().replace("max. ", "max "));
     let is_code = line.len() > 3 && line.as_bytes()[..3].iter().all(u8::is_ascii_digit);
     let said = if is_code && line[3..].starts_with([' ', '-']) { &line[4..] } else { &line };
     // `wait for one of them` names no number.
@@ -146,8 +146,26 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
         return true;
     }
     let clause = before.rsplit(['.', ';', ',']).next().unwrap_or_default();
-    let bounds =
-        ["max", "limit", "at most", "up to", "more than", "allow", "permit", "only", "höchstens", "máxim", "максимум"];
+    let bounds = [
+        "max",
+        "maks",
+        "massim",
+        "limit",
+        "at most",
+        "up to",
+        "more than",
+        "allow",
+        "permit",
+        "only",
+        "höchstens",
+        "máxim",
+        "максим",
+        "最多",
+        "最大",
+        "上限",
+        "限制",
+        "允许",
+    ];
     let is_bounded = bounds.iter().any(|bound| clause.contains(bound));
     let led = clause.trim_end_matches([' ', ':', '(', '[']);
     let led = [" the", " a"].iter().find_map(|article| led.strip_suffix(article)).unwrap_or(led);
@@ -168,10 +186,16 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
         "permits",
         "höchstens",
         "máximo",
+        "maximaal",
+        "maksymalnie",
+        "massimo",
         "максимум",
         "de",
     ];
-    (is_bounded && leads.contains(&last_word(led)))
+    let leads_in_chinese =
+        ["最多", "允许", "最大", "最大で", "最大值", "上限", "上限为", "上限は", "限制", "限制为", "为"];
+    (is_bounded && leads_in_chinese.iter().any(|lead| led.ends_with(lead)))
+        || (is_bounded && leads.contains(&last_word(led)))
         || (["exceeded", "exceeds", "exceed"].contains(&last_word(led)) && precedes_thing(after))
         || (["exceeded", "reached"].contains(&last_word(led)) && has_thing(led) && is_put_apart(before, number, after))
         || ((has_thing(before) || has_thing(after)) && ALLOWS.contains(&after_verb(after)))
@@ -256,7 +280,7 @@ fn is_of_something_else(after: &str) -> bool {
     OTHERS.iter().any(|other| word == *other || word.strip_suffix('s') == Some(other))
 }
 
-const THINGS: [&str; 11] = [
+const THINGS: [&str; 20] = [
     "clients",
     "devices",
     "connection",
@@ -267,10 +291,19 @@ const THINGS: [&str; 11] = [
     "anmeldung",
     "connexion",
     "conexi",
+    "conexõ",
     "sesion",
+    "connession",
+    "verbinding",
+    "połącze",
+    "подключени",
+    "соединени",
+    "接続",
+    "连接",
+    "連線",
 ];
 /// What may stand between a number and what it counts.
-const QUALIFIERS: [&str; 20] = [
+const QUALIFIERS: [&str; 23] = [
     "simultaneous",
     "concurrent",
     "open",
@@ -291,6 +324,9 @@ const QUALIFIERS: [&str; 20] = [
     "parallele",
     "parallelen",
     "aktive",
+    "gelijktijdige",
+    "одновременных",
+    "并发",
 ];
 
 fn is_thing(word: &str) -> bool {
@@ -350,6 +386,20 @@ mod tests {
             ("421 4.7.0 Too many connections, no more than 20 per client", Some(20)),
             ("421 Only 5 concurrent connections please", Some(5)),
             ("NO [LIMIT] 12 concurrent connections", Some(12)),
+            ("NO Die maximale Anzahl gleichzeitiger Verbindungen (3) ist erreicht", Some(3)),
+            ("NO Sie haben bereits 3 Verbindungen geöffnet", Some(3)),
+            ("NO Numero massimo di connessioni raggiunto (3)", Some(3)),
+            ("NO Troppe connessioni simultanee", None),
+            ("NO Te veel gelijktijdige verbindingen (maximaal 3)", Some(3)),
+            ("NO Zbyt wiele połączeń (maksymalnie 3)", Some(3)),
+            ("NO Número máximo de conexões simultâneas excedido (3)", Some(3)),
+            ("NO Превышено максимальное количество одновременных подключений (3)", Some(3)),
+            ("NO 同時接続数が上限に達しました（3）", Some(3)),
+            ("NO 同时连接数超过限制", None),
+            ("NO 同时连接数超过限制：3", Some(3)),
+            ("NO 连接数过多，最多允许3个连接", Some(3)),
+            ("NO 最多三个并发连接", Some(3)),
+            ("NO 连接数过多，请15分钟后再试", None),
             ("NO [ALERT] Too many simultaneous connections. (Failure)", None),
             ("421 4.7.0 mx1.example.org Error: too many connections from 192.0.2.7", None),
             ("432 4.3.2 Concurrent connections limit exceeded. Visit https://example.org/?p=3", None),

@@ -20,6 +20,7 @@ use FailureKind::{AuthPolicy, AuthRefused, AuthUnsupported, LimitConnections, Li
 
 pub(super) use carried::Carried;
 pub use period::stated_period;
+pub(crate) use time::spaced;
 pub use time::{is_unit_of_time, written_number};
 pub use wait::{StatedWait, stated_wait};
 

@@ -29,10 +29,10 @@ pub mod tls;
 pub mod transcript;
 
 pub use capabilities::Capabilities;
-pub(crate) use classify::is_about_a_lock;
 pub use classify::{
     StatedWait, comes_about_at, is_unit_of_time, refusal, refusal_of, stated_period, stated_wait, written_number,
 };
+pub(crate) use classify::{is_about_a_lock, spaced};
 pub use command::{Command, Tag, Verb};
 pub use credentials::{Credentials, Tokens};
 pub(crate) use cure::is_about_a_session;

@@ -90,11 +90,27 @@ fn what_readers_of_the_reference_type_is_explained() {
     }
 }
 
+/// A finding stands in reports of probes and of interrupted runs, too, which exit otherwise.
+#[test]
+fn no_finding_s_cure_names_an_exit_code() {
+    for spec in mailconn::judge::ALL {
+        assert!(!spec.article.cure.contains("exit code"), "{}: {}", spec.id, spec.article.cure);
+    }
+}
+
+/// Its words are German.
+#[test]
+fn a_refusal_in_another_language_is_a_server_s_line() {
+    let ended = end(&mut mailconn(["explain", "Die maximale Anzahl gleichzeitiger Verbindungen (3) ist erreicht"]));
+    assert!(ended.stdout.contains("limit-connections"), "{}{}", ended.stdout, ended.stderr);
+}
+
 #[test]
 fn what_people_ask_for_by_another_word_is_explained() {
     for (typed, name) in [
         ("Thunderbird", "thunderbird"),
         ("Maximum number of server connections to cache", "thunderbird"),
+        ("cached connections", "thunderbird"),
         ("anonymize", "anonymize"),
         ("--anonymize", "anonymize"),
         ("anonymous", "anonymize"),

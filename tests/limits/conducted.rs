@@ -459,6 +459,14 @@ fn a_rate_whose_time_is_over_by_the_release_is_no_count() {
     });
 }
 
+/// In Cyrus's words: `(3 of 2 for sandbox)`.
+#[test]
+fn the_sandbox_s_user_is_known_by_its_name() {
+    let args = "limits --sandbox-like cyrus --sandbox-limit user=2 --hold 1s --format ndjson";
+    let ended = end(&mut mailconn(args.split(' ')));
+    assert_eq!(found(&ended)["met"]["scopes"], json!(["user"]));
+}
+
 #[test]
 fn a_silent_refusal_at_the_sign_in_may_be_of_any_scope() {
     for (limit, scopes) in [

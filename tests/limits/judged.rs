@@ -907,14 +907,22 @@ fn a_need_that_is_not_met_is_exit_6() {
     comes_to(&needs(8), 6, &[("given", json!(7))]);
     let lines = Probing::new("imap", 4).need(4).count(4).end();
     comes_to(&lines, 0, &[("given", json!(4))]);
-    // Of a rate, those count that came before the first refusal, and none that came later.
+    // Of a rate, one after the hold is open beside those that came before the first refusal, and one more confirms it.
     let rate = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().confirm().let_in().end();
     comes_to(&rate(3), 0, &[("given", json!(3))]);
-    comes_to(&rate(4), 6, &[("given", json!(3))]);
+    comes_to(&rate(5), 0, &[("given", json!(3))]);
+    comes_to(&rate(6), 6, &[("given", json!(3))]);
+    let told = tool::told(&bytes(&rate(5)), false, Some(20)).replace('\n', " ");
+    assert!(told.contains("exit 0: 5 connections were open at once, though not before confirm#1 (--need 5)"), "{told}");
+    // Another client left during the hold.
+    let left = |need| vague(3).need(need).step("hold", 1).all_answer().let_in().confirm().vague().end();
+    comes_to(&left(4), 0, &[("given", json!(3))]);
+    comes_to(&left(5), 6, &[("given", json!(3))]);
     let released = |need| vague(3).need(need).step("hold", 1).all_answer().vague().release().let_in();
     let released = |need| released(need).confirm().let_in().end();
     comes_to(&released(3), 0, &[("given", json!(3))]);
-    comes_to(&released(4), 6, &[("given", json!(3))]);
+    comes_to(&released(4), 0, &[("given", json!(3))]);
+    comes_to(&released(5), 6, &[("given", json!(3))]);
     // Slow sign-ins refuse nobody.
     let slow = |lines: Probing, step| lines.step("count", step).let_in_after(1_500_000).all_answer();
     comes_to(&slow(slow(Probing::new("imap", 32).need(8).count(4), 5), 6).end(), 1, &[("answered", json!(true))]);

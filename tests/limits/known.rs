@@ -72,6 +72,12 @@ const GREETINGS: &[(Protocol, &str, &str)] = &[
     (Protocol::Smtp, "220 mail.example.org Stalwart ESMTP at your service", "Stalwart"),
     (Protocol::Imap, "* OK [CAPABILITY IMAP4rev2 IMAP4rev1] mox imap", "mox"),
     (Protocol::Smtp, "220 mail.example.org ESMTP mox v0.0.15", "mox"),
+    // A host may be called like another software.
+    (Protocol::Smtp, "220 courier.example.org ESMTP Postfix", "Postfix"),
+    (Protocol::Smtp, "220 dovecot ESMTP Exim 4.96", "Exim"),
+    (Protocol::Imap, "* OK [CAPABILITY IMAP4rev1] dovecot.example.org Cyrus IMAP 3.6.1 server ready", "Cyrus"),
+    (Protocol::Pop3, "+OK Cyrus POP3 3.6.1 server ready <1.2@dovecot>", "Cyrus"),
+    (Protocol::Pop3, "+OK Hello there.<1.2@dovecot>", "Courier"),
 ];
 
 #[test]
@@ -84,6 +90,9 @@ fn servers_are_recognised_by_their_greetings_and_strangers_are_not() {
         (Protocol::Imap, "* OK [CAPABILITY IMAP4rev1] mail.example.org ready"),
         (Protocol::Pop3, "+OK ready"),
         (Protocol::Smtp, "220 mail.example.org ESMTP"),
+        (Protocol::Smtp, "220 courier.example.org ESMTP"),
+        (Protocol::Imap, "* OK courier.example.org ready"),
+        (Protocol::Pop3, "+OK ready <1896.697170952@dovecot.example.org>"),
         (Protocol::Smtp, ""),
     ] {
         assert!(by_greeting(greeting, protocol).is_none(), "{greeting}");
@@ -184,6 +193,17 @@ fn given(given: usize, met: LimitMet) -> LimitsFound {
 const DOVECOT: &str = "* OK [CAPABILITY IMAP4rev1] Dovecot (Debian) ready.";
 const DOVECOT_REFUSES: &str =
     "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)";
+
+#[test]
+fn a_refusal_in_another_server_s_words_leaves_unknown_which_it_is() {
+    let line = "NO Too many open connections (4 of 3 for ann)";
+    let met = met(LimitKind::Count, Stage::Auth, Some(line), &[LimitScope::User]);
+    let of_cyrus = "* OK localhost Cyrus IMAP 3.6.1";
+    for (greeting, is_known) in [(DOVECOT, false), (of_cyrus, true)] {
+        let said = advice(&given(3, met.clone()), Some(greeting), "localhost", Protocol::Imap).join("\n");
+        assert_eq!(said.contains("On the server"), is_known, "{greeting}: {said}");
+    }
+}
 
 #[test]
 fn where_no_limit_was_met_there_is_nothing_to_set() {

@@ -191,7 +191,7 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
                 .repeat()
                 .let_in()
                 .end(),
-            ["it cannot be told whether", "which --hold 5s tells"],
+            ["it cannot be told whether", "which --hold 10s tells"],
         ),
         (
             several,
@@ -224,8 +224,8 @@ fn each_kind_of_limit_has_a_sentence_of_its_own() {
             ],
         ),
         (
-            met().need(5).step("hold", 1).all_answer().let_in().confirm().let_in().end(),
-            ["exit 6: 3 of 5 connections were given (--need 5); more slowly, more may come", "it let 3 in within"],
+            met().need(6).step("hold", 1).all_answer().let_in().confirm().let_in().end(),
+            ["exit 6: 3 of 6 connections were given (--need 6); more slowly, more may come", "it let 3 in within"],
         ),
         (
             Probing::new("imap", 32).count(2).step("count", 3).refused("auth-invalid", "auth", wrong).end(),

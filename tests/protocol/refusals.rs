@@ -230,6 +230,17 @@ fn a_stated_wait_is_read_whatever_its_unit() {
         "NO account disabled after 90 days",
         "NO Password must be at least 2 days old",
         "NO The longest session is 30 minutes",
+        "NO Too many connections, retry after 2026-11-29T12:30:00Z",
+        "NO Too many connections, retry after 2026-11-29 00:30:00",
+        "NO Too many connections, retry after 20261129",
+        "NO Too many connections, retry after 20261129T123000Z",
+        "NO Too many connections, retry after 29 Nov 2026 12:30:00 +0000",
+        "NO Too many connections (Retry-After: Sun, 29 Nov 2026 12:30:00 GMT)",
+        "NO Too many connections (Retry-After: 29-Nov-26 12:30:00 GMT)",
+        "NO Too many connections, retry after 30.11.2026",
+        "NO Too many connections, retry after 30.11.",
+        "NO Too many connections, retry after 11/30/2026",
+        "NO Too many connections, retry after 30/11",
     ] {
         assert_eq!(stated_wait(line), None, "{line}");
     }

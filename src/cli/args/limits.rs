@@ -39,7 +39,7 @@ pub struct LimitsArgs {
     /// It takes up to 32 seconds more, and two more refused attempts.
     #[arg(long, help_heading = "Probe")]
     pub bare_close: bool,
-    /// Exit 6 if the server gives fewer than N connections; with --max N it asks for no more than that
+    /// Exit 6 if fewer than N connections are open at once at any time; with --max N it asks for no more than that
     #[arg(long, value_name = "N", help_heading = "Probe")]
     pub need: Option<usize>,
     /// Probe a provider that is known to block accounts for what looks unusual

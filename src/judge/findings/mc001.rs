@@ -16,7 +16,7 @@ pub const SPEC: Spec = Spec {
                 a fault of mailconn's own, whatever the server did.",
         example: || SENTENCE.to_owned(),
         cure: "Do not trust the rest of the report. Run it again with --format ndjson, keep that file, and report it: each line \
-               holds what the rule looked at, so the fault can be found from it. The exit code is 7.",
+               holds what the rule looked at, so the fault can be found from it.",
         rules: &["A1", "A2", "A3", "A7"],
         met: &["redis/redis-py#2632", "vert-x3/vertx-redis-client#394"],
     },

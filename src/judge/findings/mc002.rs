@@ -14,8 +14,7 @@ pub const SPEC: Spec = Spec {
                 with its verb, in its mailbox, at its time, and nothing else may be. Something between the two mixed \
                 connections up (a proxy, a load balancer), or one of the records is wrong.",
         example: || SENTENCE.to_owned(),
-        cure: "Take what is between out of the way and run it again. If it stays, keep the run's --format ndjson and report it. \
-               The exit code is 7.",
+        cure: "Take what is between out of the way and run it again. If it stays, keep the run's --format ndjson and report it.",
         rules: &["A6", "A7"],
         met: &["phpredis/phpredis#2336"],
     },

@@ -30,7 +30,7 @@ pub const SPEC: Spec = Spec {
         example,
         cure: "Client: cap it (max_connections waits instead of dialling), share one connection (use-main), close what idles. \
                Administrator: Dovecot counts by user and address, so a webmail host or an office behind one address needs \
-               more; a limit on sign-in rates is another thing and does not help. The exit code is 6.",
+               more; a limit on sign-in rates is another thing and does not help.",
         rules: &["B4", "W2"],
         met: &[
             "imapsync/imapsync#61",

@@ -18,8 +18,7 @@ pub const SPEC: Spec = Spec {
                 operations a session.",
         example: || sentence(2, true),
         cure: "Wait as long as the server says before anything else is sent, and keep connections open instead of signing in \
-               for each operation. Administrator: look at sign-ins for each operation in the log before raising a quota. The \
-               exit code is 6.",
+               for each operation. Administrator: look at sign-ins for each operation in the log before raising a quota.",
         rules: &["B4", "B6"],
         met: &["mscdex/node-imap#523", "mscdex/node-imap#689", "jstedfast/MailKit#1494", "imapsync/imapsync#212"],
     },

@@ -16,7 +16,7 @@ pub const SPEC: Spec = Spec {
                 default fails. It stands in place of MC030.",
         example: || sentence(3),
         cure: "Run one operation on main before other connections are created, or create one fewer than the limit. Where \
-               nobody needs main, use-default never opens it. The exit code is 6.",
+               nobody needs main, use-default never opens it.",
         rules: &["C4", "A4", "B4"],
         met: &["mscdex/node-imap#882", "maathimself/mailflow#384"],
     },

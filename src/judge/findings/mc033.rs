@@ -17,8 +17,7 @@ pub const SPEC: Spec = Spec {
                 yes. It stands in place of MC030.",
         example: || sentence(2, true),
         cure: "Share one connection (use-main) or work with one thread. If nobody else should have it open, look for a client \
-               that vanished without QUIT: the lock goes when the server notices. For several readers at a time, use IMAP. \
-               The exit code is 6.",
+               that vanished without QUIT: the lock goes when the server notices. For several readers at a time, use IMAP.",
         rules: &["A1", "B4"],
         met: &["horms/perdition#4", "cyrusimap/cyrus-imapd#706"],
     },

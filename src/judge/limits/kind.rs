@@ -79,13 +79,21 @@ fn is_one_of_all(line: &str) -> bool {
 }
 
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.
-const RATE: [&str; 7] =
-    ["connection rate", "login rate", "rate limit", "ratelimit", "too fast", "too frequent", "too quickly"];
-/// `simultan` in several languages.
+const RATE: [&str; 4] = ["connection rate", "login rate", "rate limit", "ratelimit"];
+/// `simultaneous` in several languages, and the English for what is open.
 const COUNT: &[&str] = &[
     "simultan",
+    "simultán",
+    "simultân",
     "concurrent",
     "gleichzeitig",
+    "gelijktijdig",
+    "jednoczesn",
+    "równoczesn",
+    "одновременн",
+    "同時",
+    "同时",
+    "并发",
     "parallel",
     "at once",
     "at the same time",
@@ -112,6 +120,15 @@ const COUNT: &[&str] = &[
     "close other",
     "close some",
     "close one",
+    "offene verbindungen",
+    "offenen verbindungen",
+    "verbindungen geöffnet",
+    "verbindungen offen",
+    "numero massimo di conn",
+    "número máximo de con",
+    "nombre maximal de conn",
+    "nombre maximum de conn",
+    "maksymalna liczba połączeń",
     "max_userip_connections",
 ];
 const WHOSE: [&str; 7] = ["user", "account", "ip", "address", "client", "host", "mailbox"];
@@ -158,7 +175,9 @@ mod tests {
             ("421 4.7.0 Connection rate limit exceeded", Some(Rate)),
             ("421 no more than 20 connections per minute", Some(Rate)),
             ("421 at most 20 connections/hour", Some(Rate)),
-            ("421 you connect too fast", Some(Rate)),
+            ("421 4.7.0 Too many concurrent connections from your host, please slow down", Some(Count)),
+            ("421 smtp.orange.fr Too many connections, slow down. OFR004_104 [104]", None),
+            ("NO Too many connections, too fast", None),
             ("NO the server cannot operate", None),
             ("NO [LIMIT] no more than 5 logins per minute", Some(Rate)),
             ("NO [LIMIT] no more than 5 logins per minute, please wait 60s", Some(Rate)),
@@ -174,6 +193,21 @@ mod tests {
             ("421 Too many connections, at most 30 messages per minute", None),
             ("NO Too many simultaneous connections, try again in 5 minutes", Some(Count)),
             ("* BYE no more than 5 connections per minute from your address", Some(Rate)),
+            ("NO Die maximale Anzahl gleichzeitiger Verbindungen (3) ist erreicht", Some(Count)),
+            ("NO Sie haben bereits 3 Verbindungen geöffnet", Some(Count)),
+            ("NO Zu viele Verbindungen", None),
+            ("NO Numero massimo di connessioni raggiunto (3)", Some(Count)),
+            ("NO Troppe connessioni simultanee", Some(Count)),
+            ("NO Te veel gelijktijdige verbindingen (maximaal 3)", Some(Count)),
+            ("NO Zbyt wiele połączeń (maksymalnie 3)", None),
+            ("NO Zbyt wiele jednoczesnych połączeń", Some(Count)),
+            ("NO Número máximo de conexões simultâneas excedido (3)", Some(Count)),
+            ("NO Demasiadas conexiones simultáneas", Some(Count)),
+            ("NO Nombre maximal de connexions atteint", Some(Count)),
+            ("NO Превышено максимальное количество одновременных подключений (3)", Some(Count)),
+            ("NO 同時接続数が上限に達しました", Some(Count)),
+            ("NO 同时连接数超过限制", Some(Count)),
+            ("NO 连接数过多", None),
         ] {
             assert_eq!(stated_in(line), kind, "{line}");
         }

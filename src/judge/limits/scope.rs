@@ -20,19 +20,26 @@ pub(super) fn of(failure: &Failure, user: &str, stage: Option<Stage>) -> Vec<Lim
 
 /// Whose the words say: `from user+IP`, `per user`, `from your IP address`.
 fn stated_scope(line: &str, user: &str) -> Option<LimitScope> {
-    let line = without_what_has_room(&line.to_lowercase());
+    let line = line.to_lowercase();
     let user = user.to_lowercase();
-    let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "+,;()[]<>\"'=_".contains(c)).collect();
-    let words: Vec<&str> = words.into_iter().map(|word| word.trim_matches(['.', ':'])).collect();
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let is_user = words.iter().any(|word| USERS.contains(word)) || (!user.is_empty() && words.contains(&&*user));
-    let is_address = words.iter().enumerate().any(|(at, word)| {
-        let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
-        let is_one = (ADDRESSES.contains(word) && !MAIL.contains(&before))
-            || (*word == "client" && ["per", "each", "this"].contains(&before));
-        is_one || word.parse::<IpAddr>().is_ok()
-    });
-    match (is_user, is_address) {
+    // What is below its bound has refused nobody: `(3 of 10 from 192.0.2.1, 11 of 10 for joe)`.
+    let parts: Vec<&str> = line
+        .split([',', ';', '('])
+        .filter(|part| !count_and_bound(part).is_some_and(|(count, bound)| count < bound))
+        .collect();
+    let of = |part: &str| {
+        let words = words(part);
+        (names_user(&words, &user), names_address(&words))
+    };
+    match of(&parts.join(",")) {
+        // Each has a bound of its own, and nothing says which of them was met.
+        (true, true)
+            if [(true, false), (false, true)]
+                .iter()
+                .all(|one| parts.iter().any(|it| has_number(it) && of(it) == *one)) =>
+        {
+            None
+        }
         (true, true) => Some(LimitScope::UserAndAddress),
         (true, false) => Some(LimitScope::User),
         (false, true) => Some(LimitScope::Address),
@@ -40,19 +47,47 @@ fn stated_scope(line: &str, user: &str) -> Option<LimitScope> {
     }
 }
 
-/// Cyrus tells all it counts: `(3 of 10 from 192.0.2.1, 11 of 10 for joe)`. What is below its bound has refused nobody.
-fn without_what_has_room(line: &str) -> String {
-    let has_room = |part: &str| {
-        let part = part.rsplit('(').next().unwrap_or(part).trim();
-        let mut numbers = part.split(' ').filter(|word| *word != "of").map_while(|word| word.parse::<u64>().ok());
-        part.contains(" of ") && numbers.next().zip(numbers.next()).is_some_and(|(count, bound)| count < bound)
-    };
-    line.split(',').filter(|part| !has_room(part)).collect::<Vec<_>>().join(",")
+fn words(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| c.is_whitespace() || "+,;()[]<>\"'=_".contains(c));
+    words.map(|word| word.trim_matches(['.', ':'])).filter(|word| !word.is_empty()).collect()
+}
+
+fn names_user(words: &[&str], user: &str) -> bool {
+    words.iter().any(|word| USERS.contains(word) || (!user.is_empty() && *word == user))
+}
+
+fn names_address(words: &[&str]) -> bool {
+    words.iter().enumerate().any(|(at, word)| {
+        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).copied().unwrap_or_default();
+        // `On this host` is the server's.
+        let is_servers = [1, 2].iter().any(|back| {
+            ["this", "the", "our"].contains(&before(*back)) && ["on", "to", "at"].contains(&before(back + 1))
+        });
+        let is_clients = (*word == "client" && ["per", "each", "this"].contains(&before(1)))
+            || (*word == "host" && [1, 2].iter().any(|back| FROM.contains(&before(*back))));
+        let is_one = ADDRESSES.contains(word) && !MAIL.contains(&before(1));
+        (!is_servers && (is_one || is_clients)) || word.parse::<IpAddr>().is_ok()
+    })
+}
+
+/// `11 of 10`, `4/3`: how many there are, and may be.
+fn count_and_bound(part: &str) -> Option<(u64, u64)> {
+    let words: Vec<&str> =
+        part.split([' ', '/']).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| *word != "of").collect();
+    let is_pair = part.contains(" of ") || part.contains('/');
+    words.windows(2).filter(|_| is_pair).find_map(|pair| pair[0].parse().ok().zip(pair[1].parse().ok()))
+}
+
+fn has_number(part: &str) -> bool {
+    part.split([' ', '/', ')']).any(|word| word.parse::<u64>().is_ok())
 }
 
 const USERS: [&str; 9] =
     ["user", "users", "userip", "username", "account", "accounts", "mailbox", "maildrop", "benutzer"];
-const ADDRESSES: [&str; 8] = ["ip", "ips", "userip", "address", "addresses", "host", "network", "subnet"];
+const ADDRESSES: [&str; 7] = ["ip", "ips", "userip", "address", "addresses", "network", "subnet"];
+/// Behind these a host is a client's.
+const FROM: [&str; 7] = ["per", "each", "from", "your", "same", "single", "remote"];
 /// `email address` is a user's.
 const MAIL: [&str; 4] = ["email", "e-mail", "mail", "mailbox"];
 const WHOLE: [&str; 6] =
@@ -93,6 +128,18 @@ mod tests {
             ("-ERR [IN-USE] mailbox already in use by pid 12345", Some(LimitScope::User)),
             ("* BYE too many open connections from your ip or network", Some(LimitScope::Address)),
             ("421 mx.example.org Too many connected clients, try again in a moment", None),
+            ("NO [LIMIT] Too many connections to this host", None),
+            ("NO [LIMIT] Too many connections on this host, the limit is 3", None),
+            ("NO [LIMIT] connection count 4, max 3, host imap7", None),
+            ("421 4.7.0 Too many concurrent connections from your host, please slow down", Some(LimitScope::Address)),
+            ("421 Too many connections from this host", Some(LimitScope::Address)),
+            ("NO Too many connections (maxlogins_per_host)", Some(LimitScope::Address)),
+            ("NO [LIMIT] Too many connections (ip: 4/10, user: 4/3)", Some(LimitScope::User)),
+            ("NO [LIMIT] Too many connections (ip: 11/10, user: 2/3)", Some(LimitScope::Address)),
+            ("NO [LIMIT] Too many connections (ip: 11/10, user: 4/3)", None),
+            ("NO [LIMIT] Too many connections (user limit 3, ip limit 10)", None),
+            ("NO [LIMIT] Too many connections to this IP address", None),
+            ("NO [LIMIT] at most 3 connections per user, counted by IP", Some(LimitScope::UserAndAddress)),
         ] {
             assert_eq!(stated_scope(line, "ann"), scope, "{line}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::time::{spaced, unit_of, written_number};
 
 /// What stands before a time over which something is counted.
-const OVER: [&str; 6] = ["per", "every", "each", "within", "a", "an"];
+const OVER: [&str; 7] = ["per", "every", "each", "within", "during", "a", "an"];
 /// What may stand between that and the time.
 const FILLS: [&str; 8] = ["the", "last", "past", "a", "an", "any", "each", "one"];
 /// Who is bidden to wait is told no period.
@@ -14,6 +14,9 @@ const WAITS: [&str; 5] = ["wait", "again", "retry", "later", "after"];
 const LENGTHS: [&str; 3] = ["for", "than", "least"];
 /// Nor is it what it is not: `3 connections, not per minute`.
 const DENIALS: [&[&str]; 4] = [&["not"], &["nor"], &["rather", "than"], &["instead", "of"]];
+/// Parts of a time, and what stands between one and its unit: `a quarter of an hour`.
+const PARTS: [(&str, f64); 2] = [("quarter", 0.25), ("half", 0.5)];
+const PART_OF: [&str; 3] = ["of", "a", "an"];
 /// What comes, or is open.
 const CONNECTIONS: [&str; 14] = [
     "connection",
@@ -50,16 +53,23 @@ fn period_at(words: &[&str], at: usize) -> Option<Duration> {
     let (word, before) = (words[at], &words[..at]);
     let next = |at: usize| words.get(at).copied().unwrap_or_default();
     // `in 5 minutes` says when, `in the last minute` over how long.
-    let is_over = OVER.contains(&word) || (["in", "during", "of"].contains(&word) && FILLS.contains(&next(at + 1)));
+    let is_over = OVER.contains(&word) || (["in", "of"].contains(&word) && FILLS.contains(&next(at + 1)));
     let is_last = ["last", "past"].contains(&word);
     let is_wait = before.iter().rev().take(3).any(|word| WAITS.contains(word));
-    let is_length = before.last().is_some_and(|word| LENGTHS.contains(word));
+    // `The login limit for a 15 minute period` has one all the same.
+    let is_length = before.last().is_some_and(|word| LENGTHS.contains(word)) && !before.ends_with(&["limit", "for"]);
     let is_denied = DENIALS.iter().any(|words| before.ends_with(words));
-    if !(is_over || is_last) || is_wait || is_length || is_denied {
+    let is_within = before.iter().rev().find(|word| !PART_OF.contains(word)).and_then(part_of_a_time).is_some();
+    if !(is_over || is_last) || is_wait || is_length || is_denied || is_within {
         return None;
     }
     let filled = words[at + 1..].iter().take_while(|word| FILLS.contains(*word)).count();
     let from = at + 1 + filled;
+    if let Some(part) = words.get(from).and_then(part_of_a_time) {
+        let (_, seconds) =
+            words[from + 1..].iter().find(|word| !PART_OF.contains(word)).and_then(|unit| unit_of(unit))?;
+        return counts_connections(before, &words[from..]).then(|| Duration::from_secs_f64(part * seconds));
+    }
     let digits = next(from).find(|c: char| !c.is_ascii_digit()).unwrap_or(next(from).len());
     let (count, rest) = next(from).split_at(digits);
     let counted = count.parse::<u32>().ok().map(f64::from).or_else(|| written_number(next(from)));
@@ -67,6 +77,10 @@ fn period_at(words: &[&str], at: usize) -> Option<Duration> {
     let unit = if !rest.is_empty() && digits > 0 { rest } else { next(from + usize::from(counted.is_some())) };
     let (_, seconds) = unit_of(unit)?;
     counts_connections(before, &words[from..]).then(|| Duration::from_secs_f64(counted.unwrap_or(1.0) * seconds))
+}
+
+fn part_of_a_time(word: &&str) -> Option<f64> {
+    PARTS.iter().find(|(name, _)| name == word).map(|(_, part)| *part)
 }
 
 /// Whether what is counted is connections: by the last thing before the time, else by the first one behind it. A mere number in a
@@ -108,6 +122,17 @@ mod tests {
             ("* BYE no more than 5 connections per minute from your address", Some(60)),
             ("NO [LIMIT] 3 per minute and 100 per hour", Some(60)),
             ("NO [LIMIT] Too many logins: 3 per minute and 100 per hour", Some(60)),
+            (
+                "-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+                Some(900),
+            ),
+            ("NO [LIMIT] only 3 logins are allowed every quarter of an hour", Some(900)),
+            ("NO [LIMIT] at most 3 logins per half hour", Some(1800)),
+            ("NO [LIMIT] at most 3 logins a half hour", Some(1800)),
+            ("NO [LIMIT] At most 3 logins during 15 minutes", Some(900)),
+            ("NO [LIMIT] Too many logins in a 15-minute window", Some(900)),
+            ("NO Too many connections, wait a quarter of an hour", None),
+            ("NO Too many connections, blocked for a 15 minute period", None),
             ("NO [LIMIT] max 3 connections per account (not per minute)", None),
             ("NO [LIMIT] max 3 connections, rather than per minute", None),
             ("NO [LIMIT] no more than 30 messages: 30 per minute", None),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{spaced, unit_of, written_number};
+use super::time::{spaced, unit_of, without_dates, written_number};
 
 /// A wait as a server states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// The wait that the line states, if it does: "try again in 15 minutes", "Suggested Backoff Time: 43000 milliseconds".
 #[must_use]
 pub fn stated_wait(line: &str) -> Option<StatedWait> {
-    let lower = spaced(&line.to_lowercase());
+    let lower = spaced(&without_dates(&line.to_lowercase()));
     let (words, clauses) = words(&lower);
     (0..words.len()).find_map(|at| {
         let clause = clauses[..at].partition_point(|clause| *clause < clauses[at]);
@@ -257,7 +257,8 @@ fn parts(words: &[&str], retry_after: bool) -> Option<(Vec<Part>, usize)> {
         if let Some(unit) = unit_of(word(1)) {
             return Some((vec![Part::of(number, unit)], 2));
         }
-        return retry_after.then(|| (vec![Part::of(number, ("s", 1.0))], 1));
+        let is_whole = first.bytes().all(|byte| byte.is_ascii_digit());
+        return (retry_after && is_whole).then(|| (vec![Part::of(number, ("s", 1.0))], 1));
     }
     // ISO 8601's `P1DT2H`.
     let mut rest = first.strip_prefix('p').unwrap_or(first);

@@ -70,7 +70,10 @@ fn question(suite: &mut Suite, report: &RunReport, probe: Probe, probed: &Probed
     if let Some(need) = report.policy.need {
         let how = match answered {
             false => How::Skipped("the question was not answered".to_owned()),
-            true if given < need => How::failed("need", printable(&report.reason())),
+            true if given < need => match probed.later_with(need) {
+                Some(attempt) => How::Held(format!("{need} at once, though not before {}", attempt.step)),
+                None => How::failed("need", printable(&report.reason())),
+            },
             true => How::Held(format!("{} at once", many(given as u64, "connection"))),
         };
         suite.add(&format!("need {need}"), how);

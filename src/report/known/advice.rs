@@ -1,6 +1,6 @@
 //! What to set where a limit was met: in Thunderbird, on the server, in programs.
 
-use super::{Known, Setting, by_greeting, by_host, by_refusal};
+use super::{Known, Setting, by_host, by_refusal, by_words};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitScope, LimitsFound, SandboxOptions};
 use crate::judge::{is_lock_of_one, stated_kind, stated_period};
 use crate::protocol::Protocol;
@@ -17,7 +17,7 @@ pub fn advice(limits: &LimitsFound, greeting: Option<&str>, host: &str, protocol
     let Some(met) = limits.met.as_ref().filter(|met| !is_cut && met.kept_by != KeptBy::Slowing) else {
         return Vec::new();
     };
-    let known = by_host(host).or_else(|| by_greeting(greeting?, protocol));
+    let known = by_host(host).or_else(|| by_words(greeting?, met.failure.as_ref(), protocol));
     let given = limits.given as u64;
     // A server that is asked quickly may let one more in than it means to.
     let most = met.stated.filter(|_| met.kind != LimitKind::Rate).map_or(given, |stated| stated.min(given));

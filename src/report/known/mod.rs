@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::event::{LimitKind, LimitMet, LimitScope};
 use crate::judge::has_words;
-use crate::protocol::{FailureKind, Protocol, Stage};
+use crate::protocol::{Failure, FailureKind, Protocol, Stage};
 
 pub(in crate::report) use advice::advice_on_line;
 pub use advice::{advice, shared_maildrops};
@@ -130,9 +130,31 @@ pub(in crate::report) fn end_of(host: &str) -> Option<&'static str> {
 /// The server that greets like that.
 #[must_use]
 pub fn by_greeting(line: &str, protocol: Protocol) -> Option<&'static Known> {
-    let line = line.to_lowercase();
+    let line = without_hosts(&line.to_lowercase(), protocol);
     let greets = |known: &&Known| known.greetings.of(protocol).is_some_and(|part| line.contains(part));
     SERVERS.server.iter().find(greets)
+}
+
+/// The same, unless the server refuses in another one's words: it may stand behind a proxy.
+#[must_use]
+pub fn by_words(greeting: &str, refusal: Option<&Failure>, protocol: Protocol) -> Option<&'static Known> {
+    let refused_by = refusal.and_then(|failure| by_refusal(failure.server_line.as_deref()?, protocol));
+    by_greeting(greeting, protocol).filter(|known| refused_by.is_none_or(|(other, _)| other.name == known.name))
+}
+
+/// A greeting in small letters with a word in place of each host's name, which anybody may have chosen: one with dots, the first
+/// of SMTP (RFC 5321 §4.2), and what stands in `<>`.
+fn without_hosts(line: &str, protocol: Protocol) -> String {
+    let has_dots = |word: &str| {
+        let labels: Vec<&str> = word.trim_matches(|c: char| !c.is_alphanumeric()).split('.').collect();
+        labels.len() > 1 && labels.last().is_some_and(|last| last.starts_with(char::is_alphabetic))
+    };
+    let words = line.split(' ').enumerate().map(|(at, word)| {
+        let is_first = protocol == Protocol::Smtp && at == 1;
+        let word = word.split('<').next().unwrap_or_default();
+        if is_first || has_dots(word) { "host" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Their names, in the order of the file.

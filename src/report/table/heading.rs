@@ -2,7 +2,7 @@
 
 use crate::report::layout::{Layout, Tone};
 use crate::event::{Asked, Executor, RunStart};
-use crate::report::known;
+use crate::report::known::Known;
 use crate::report::words::{self, count, many, printable, span};
 
 /// What was asked for.
@@ -29,9 +29,8 @@ pub(super) fn heading(layout: Layout, start: &RunStart) -> String {
     layout.toned(Tone::Name, &heading)
 }
 
-/// Which mailconn ran it, as which run, and when; and on which software, as far as the server's greeting says it.
-pub(super) fn origin(layout: Layout, start: &RunStart, greeting: Option<&str>) -> String {
-    let software = greeting.and_then(|line| known::by_greeting(line, start.protocol));
+/// Which mailconn ran it, as which run, and when; and on which software, if that is known.
+pub(super) fn origin(layout: Layout, start: &RunStart, software: Option<&Known>) -> String {
     let software = software.map_or_else(String::new, |known| format!(", on {}", known.name));
     layout.origin(&(words::origin(&start.tool_version, Some(&start.run_id), start.started) + &software))
 }

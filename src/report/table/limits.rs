@@ -4,6 +4,7 @@ pub(in crate::report) mod words;
 
 use self::words::{ended_at_a_time, odd_one, others, result};
 use super::heading::{origin, server};
+use crate::report::known::by_words;
 use crate::report::layout::{Layout, Sheet, figures, names, words as texts};
 use super::{SCREENFUL, verdict, warnings};
 use crate::event::{KeptBy, LimitKind, LimitMet, LimitsFound, Micros, Probe, ProbePhase, Release, LimitScope};
@@ -17,9 +18,11 @@ use crate::report::words::{count, many, ms, printable, signal, span};
 /// The report of a probe. Without `most` it has a row for each attempt.
 pub(super) fn table(layout: Layout, report: &RunReport, probed: &Probed, probe: Probe, most: Option<usize>) -> String {
     let facts = facts(probed, probe, report.start.protocol);
+    let refusal = probed.limits.met.as_ref().and_then(|met| met.failure.as_ref());
+    let software = probed.greeting.as_deref().and_then(|line| by_words(line, refusal, report.start.protocol));
     let mut parts = vec![
         heading(layout, report, probe)
-            + &origin(layout, &report.start, probed.greeting.as_deref())
+            + &origin(layout, &report.start, software)
             + &headline(layout, report, probed, probe),
         ramp(layout, &probed.attempts, most).text(layout),
         layout.labelled(facts.into_iter().map(|(label, text)| (format!("{label:<10} "), text))),
@@ -315,7 +318,7 @@ fn proof(probed: &Probed, met: &LimitMet, probe: Probe, protocol: Protocol) -> S
 /// Why a count is not proved, where one was let in after a sign-out.
 fn unsure(probed: &Probed, probe: Probe) -> String {
     let repeated = probed.attempts.iter().find(|it| it.step.phase == ProbePhase::Repeat);
-    let longer = probed.longer_hold.map(|more| (probe.hold_us + more).duration().as_secs() + 1);
+    let longer = probed.longer_hold.map(|more| with_room(probe.hold_us + more));
     match (repeated, longer) {
         (Some(repeated), _) if repeated.failure.is_some() => {
             "none: one was let in when one had signed out, and none when the next one had: a rate that gives one place at a \
@@ -329,6 +332,12 @@ fn unsure(probed: &Probed, probe: Probe) -> String {
         (Some(_), None) => "none: two were let in when two had signed out, and a rate may give just as many".to_owned(),
         (None, _) => "none: one was let in when one had signed out: a slot that came free, or time that passed".to_owned(),
     }
+}
+
+/// A hold that lasts long enough the next time, too, when the server is a little slower: whole seconds.
+fn with_room(hold: Micros) -> u64 {
+    let seconds = hold.duration().as_secs_f64();
+    ((seconds + (seconds / 10.0).max(2.0)) / 5.0).ceil() as u64 * 5
 }
 
 /// Whether one of the count was refused.
