@@ -1,6 +1,7 @@
 //! A stream of events in figures: rows, distributions, rates and counts, each computed here and nowhere else.
 
 mod connections;
+mod count;
 mod failures;
 pub mod lists;
 mod operations;
@@ -16,6 +17,7 @@ mod top;
 mod work;
 
 pub use connections::{CONNECTION_ROWS, ConnectionRow};
+pub use count::count;
 pub use failures::{FAILURE_ROWS, FailureRow, Failures};
 pub use operations::OperationRow;
 pub use rates::{Tally, rate};

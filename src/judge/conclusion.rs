@@ -11,7 +11,7 @@ use crate::event::{
     ComparisonEnding, Event, Finding, Gated, KeptBy, LimitKind, LimitMet, Policy, SessionRefused, Severity, What,
     WhyStopped,
 };
-use crate::figures::FailureRow;
+use crate::figures::{FailureRow, count};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::failure::gives_no_reason;
 use crate::protocol::{Failure, FailureKind, Stage};
@@ -207,7 +207,10 @@ impl Grounds {
             let conclusion = Conclusion::SignInRefused;
             let because = match proven.summary.connections.opened {
                 0 => self.because(conclusion, proven, findings, gates, policy),
-                opened => Some(format!("sign-in refused, though {opened} before it were not: perhaps a limit")),
+                opened => Some(format!(
+                    "sign-in refused, though {} before it were not: perhaps a limit",
+                    count(opened as u64)
+                )),
             };
             (conclusion, because)
         } else if proven.summary.connections.opened == 0 && limits.met.is_none() {
@@ -254,7 +257,7 @@ impl Grounds {
         match conclusion {
             Conclusion::Failed => {
                 let operations = counted(summary.operations.failed, "1 operation failed", |failed| {
-                    format!("{failed} operations failed")
+                    format!("{} operations failed", count(failed))
                 });
                 let parts = [operations, self.refused_creations(), self.failed_creations(), failing(findings, policy)];
                 let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -262,7 +265,11 @@ impl Grounds {
             }
             Conclusion::NotConnected if summary.connections.opened > 0 => {
                 let dials = summary.refused + summary.connections.opened;
-                Some(format!("{} of {dials} connections could not be opened", summary.refused))
+                Some(format!(
+                    "{} of {} connections could not be opened",
+                    count(summary.refused as u64),
+                    count(dials as u64)
+                ))
             }
             Conclusion::SignInRefused => {
                 let none = |row: &FailureRow| row.kind == FailureKind::AuthUnsupported;
@@ -280,7 +287,7 @@ impl Grounds {
     fn refused_creations(&self) -> Option<String> {
         let refused = self.creations.get(&FailureKind::Refused).copied().unwrap_or_default();
         counted(refused, "the creation of a connection was refused", |refused| {
-            format!("the creation of {refused} connections was refused")
+            format!("the creation of {} connections was refused", count(refused))
         })
     }
 
@@ -292,7 +299,7 @@ impl Grounds {
         counted(
             failed.iter().map(|(_, count)| **count).sum(),
             &format!("a connection could not be created ({kinds})"),
-            |failed| format!("{failed} connections could not be created ({kinds})"),
+            |failed| format!("{} connections could not be created ({kinds})", count(failed)),
         )
     }
 }
@@ -313,6 +320,7 @@ fn unanswered(probed: &Probed) -> String {
 }
 
 fn ended_by_itself(ended_for: EndedFor, ended: usize) -> String {
+    let ended = count(ended as u64);
     match ended_for {
         EndedFor::Idling => format!("the server ended {ended} of them for lying idle"),
         EndedFor::Commands => format!("the server ended {ended} of them for their commands"),

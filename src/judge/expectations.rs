@@ -8,6 +8,7 @@ use crate::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
 use crate::event::{
     Action, Did, Event, Expectation, Finding, Independent, Micros, Severity, Step, Wanted, What, WorkerId,
 };
+use crate::figures::count;
 use crate::ledger::{Analysis, Ledger};
 
 /// One client, as far as its stream had come when the step was done.
@@ -183,7 +184,7 @@ fn found_in_words(found: &[&Finding]) -> String {
 }
 
 fn many(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    format!("{} {thing}{}", count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// What expectations ask of a scenario's client, beyond what is true now.

@@ -4,6 +4,7 @@
 //! pictures whose colours are attributes, so that it reads well where a stricter policy takes both away. The script only
 //! adds: it zooms, and tells of the operation under the pointer.
 
+mod bars;
 mod busy;
 mod comparison;
 mod course;
@@ -13,10 +14,13 @@ mod histogram;
 mod lanes;
 mod ledger;
 mod limits;
+mod notes;
 mod paint;
 mod run;
+mod sample;
 mod scenario;
 mod signs;
+mod texts;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+pub(super) use crate::figures::count;
 use crate::judge::{Conclusion, Verdict, failed_gates};
 
 /// A conclusion in words.
@@ -73,19 +74,6 @@ pub(super) fn evidence(pieces: &[String]) -> impl Iterator<Item = String> {
 /// `1,984 workers`: a count of things that take an `s`.
 pub(crate) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// `39,680`: a count in a sentence.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// A count in a column, exact up to five digits.

@@ -112,6 +112,36 @@ fn an_operation_is_told_of_at_a_click_and_drag_and_keys_zoom() {
 
 #[test]
 #[ignore = "needs a browser: scripts/test all"]
+fn a_narrow_page_does_not_scroll_sideways_for_a_name_without_a_break() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    let args = "run -t 2 -n 3 --mode use-main --ops fetch --mailbox INBOX --mailbox Archive --progress never";
+    assert_eq!(within(here, &format!("{args} -o run.ndjson")).code, 0);
+    let long = "m".repeat(90);
+    let run = written(here, "run.ndjson")
+        .replace("Archive", &long)
+        .replace("\"sandbox\"", &format!("\"imap://{long}@{long}\""));
+    fs::write(here.join("long.ndjson"), run).unwrap();
+    assert_eq!(within(here, "report long.ndjson -o told.html").code, 0);
+    let page = written(here, "told.html");
+    assert!(page.contains(&format!("imap://{long}@{long}")) && page.contains(&format!("<bdi>{long}</bdi>")));
+    // A window is wider than that. A frame tells its page how wide it came to be.
+    let policy = between(&page, "<meta http-equiv=\"Content-Security-Policy\"", ">").next().unwrap();
+    let says = "<script>onload = () => parent.postMessage(`FOUND ${innerWidth} ${document.documentElement.scrollWidth}`, '*')</script>";
+    let page = page
+        .replace(&format!("<meta http-equiv=\"Content-Security-Policy\"{policy}>"), "")
+        .replace("</body>", &format!("{says}</body>"));
+    fs::write(here.join("told.html"), page).unwrap();
+    let frame = "<script>onmessage = (event) => document.title = event.data</script><iframe src=\"told.html\" width=\"400\" height=\"900\"></iframe>";
+    fs::write(here.join("frame.html"), frame).unwrap();
+    let (came, _) = browse(&here.join("frame.html"));
+    let found = between(&came, "<title>FOUND ", "</title>").next().unwrap_or_else(|| panic!("{came}"));
+    let widths: Vec<u32> = found.split(' ').map(|it| it.parse().unwrap()).collect();
+    assert!(widths[0] == 400 && widths[1] <= 400, "{found}");
+}
+
+#[test]
+#[ignore = "needs a browser: scripts/test all"]
 fn a_strict_policy_takes_style_and_script_and_leaves_the_page() {
     let directory = tempdir().unwrap();
     let here = directory.path();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::{Event, Executor, Severity};
-use crate::figures::Whose;
+use crate::figures::{Whose, count};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -70,13 +70,14 @@ impl Detector for ByTheTasks {
 fn sentence(executor: Executor, operations: u64, heirs: u64, left: usize, refused: u64) -> String {
     let denied = match refused {
         0 => String::new(),
-        _ => format!("{refused} of these tasks asked for one of their own and were refused (C3); "),
+        _ => format!("{} of these tasks asked for one of their own and were refused (C3); ", count(refused)),
     };
     let cure = match executor {
         // Several tasks are under way at once, and take turns on each thread.
         Executor::Tasks => "do each task's operations in one blocking section that disposes its default at the end",
         Executor::Threads | Executor::Pool => "dispose the default at the end of the task that created it",
     };
+    let (operations, heirs, left) = (count(operations), count(heirs), count(left as u64));
     format!(
         "{operations} operation(s) of {heirs} task(s) ran on {left} default connection(s) that another task had created \
          before: a thread outlives its task and keeps its default for the next one (H1); {denied}{cure} \

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::{Event, Severity};
-use crate::figures::TaskUse;
+use crate::figures::{TaskUse, count};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -65,6 +65,7 @@ impl Detector for ByTheTasks {
 }
 
 fn sentence(operations: u64, tasks: u64, most: usize) -> String {
+    let (operations, tasks) = (count(operations), count(tasks));
     format!(
         "{operations} operation(s) of {tasks} task(s) were spread over several default connections, up to {most} for one \
          task: it changed threads between operations, and a default belongs to a thread (H1); do a task's operations \

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{Event, Operation, RunStart, Severity, What};
+use crate::figures::count;
 use crate::judge::elsewhere::{Elsewhere, elsewhere};
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::judge::selections::{Reading, Selections};
@@ -148,8 +149,9 @@ impl Detector for Detects {
         let replies: u64 = shared.iter().map(|(_, validity, _)| validity.answers).sum();
         shared.into_iter().min_by_key(|(number, ..)| **number).map(|(number, Validity { mailbox, .. }, other)| {
             format!(
-                "{replies} replies: {mailbox} and {other} have the same UIDVALIDITY ({number}), and no message says which \
-                 mailbox it is in"
+                "{} replies: {mailbox} and {other} have the same UIDVALIDITY ({number}), and no message says which \
+                 mailbox it is in",
+                count(replies)
             )
         })
     }
@@ -157,9 +159,11 @@ impl Detector for Detects {
 
 fn sentence(wrong: u64, told: u64) -> String {
     format!(
-        "{wrong} of the {told} replies that show their mailbox came from a mailbox other than the one that was asked for, and \
+        "{} of the {} replies that show their mailbox came from a mailbox other than the one that was asked for, and \
          nothing failed; hold the connection for the whole unit, from its EXAMINE to its last reply (--lock unit), or \
-         give each thread a connection of its own (use-default)"
+         give each thread a connection of its own (use-default)",
+        count(wrong),
+        count(told)
     )
 }
 

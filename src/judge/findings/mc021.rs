@@ -2,6 +2,7 @@
 
 use crate::allocator::SessionId;
 use crate::event::{Event, Operation, RunStart, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::judge::selections::{Reading, Selections};
 use crate::ledger::{Analysis, Ledger};
@@ -81,8 +82,9 @@ impl Detector for Detects {
 
 fn sentence(operations: u64) -> String {
     format!(
-        "{operations} operation(s) relied on what an earlier session had selected, and ran on another one, which knows nothing \
-         of it; select again whenever the session has changed, or make it one unit (--lock unit)"
+        "{} operation(s) relied on what an earlier session had selected, and ran on another one, which knows nothing \
+         of it; select again whenever the session has changed, or make it one unit (--lock unit)",
+        count(operations)
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use crate::event::{Event, Micros, SessionRefused, Severity, What};
-use crate::figures::Refused;
+use crate::figures::{Refused, count};
 use crate::judge::finding::{Allowed, Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::{Limit, named};
 use crate::judge::stated_limit;
@@ -222,14 +222,15 @@ impl Detects {
         all.evidence.says(|| {
             let ours = ours(&all, &self.refused);
             let cure = cure(&all, &self.refused, self.limit);
+            let (refused, closed) = (count(self.refused.evidence.count), count(wordless.evidence.count));
             match (self.refused.evidence.count, wordless.evidence.count, self.let_in_more(&wordless)) {
-                (refused, 0, _) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
-                (0, closed, Some(most)) => format!(
+                (_, 0, _) => format!("the server refused {refused} connection(s) while {ours}; {cure}"),
+                (0, _, Some(most)) => format!(
                     "the server closed {closed} connection(s) without a word while {ours}, and let {most} be open at once later: \
                      that is no proof of a limit on connections; it may limit how many come in a time, other clients may have \
                      left since, or it was a fault of the moment"
                 ),
-                (0, closed, None) => {
+                (0, _, None) => {
                     let went_on = if self.answered.max(self.signed_in) > wordless.first.unwrap_or_default() {
                         "and went on answering these"
                     } else {
@@ -240,7 +241,7 @@ impl Detects {
                          on connections; {cure}"
                     )
                 }
-                (refused, closed, _) => format!(
+                _ => format!(
                     "the server refused {refused} connection(s), and closed {closed} without a word, probably for the same \
                      reason, while {ours}; {cure}"
                 ),
@@ -262,9 +263,9 @@ fn ours(all: &Dials, refused: &Dials) -> String {
     if all.at_most == 0 && refused.evidence.is_empty() {
         "others of ours were just ending, which it may have counted still".to_owned()
     } else if all.at_most > all.open {
-        format!("{} of ours were open or being opened", all.at_most)
+        format!("{} of ours were open or being opened", count(all.at_most as u64))
     } else {
-        format!("{} of ours were open", all.open)
+        format!("{} of ours were open", count(all.open as u64))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server throttled.
 
 use crate::event::{Event, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
@@ -60,6 +61,7 @@ impl Detector for Detects {
 }
 
 fn sentence(times: u64, throttles: bool) -> String {
+    let times = count(times);
     if throttles {
         format!("the server throttled us {times} time(s); ask less often, and wait as long as it says")
     } else {

@@ -1,6 +1,7 @@
 //! Main could not open, because other connections of this client hold every slot.
 
 use crate::event::{Event, Severity};
+use crate::figures::count;
 use crate::figures::Refused;
 use crate::judge::finding::{Allowed, Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::{Limit, named};
@@ -53,7 +54,8 @@ impl Detector for Detects {
 
 fn sentence(open: usize) -> String {
     format!(
-        "main could not open: {open} other connection(s) of this client hold every slot of the server; use main before \
-         creating others, or keep one slot free for it"
+        "main could not open: {} other connection(s) of this client hold every slot of the server; use main before \
+         creating others, or keep one slot free for it",
+        count(open as u64)
     )
 }

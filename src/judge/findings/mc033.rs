@@ -1,7 +1,7 @@
 //! A POP3 maildrop is locked by another connection.
 
 use crate::event::{Event, Severity};
-use crate::figures::Refused;
+use crate::figures::{Refused, count};
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::{Limit, named};
 use crate::ledger::{Analysis, Ledger};
@@ -54,5 +54,5 @@ fn sentence(times: u64, ours: bool) -> String {
     } else {
         "and none of ours was open: another client has it; wait for it, or close it"
     };
-    format!("the maildrop was locked by another connection, {times} time(s): POP3 gives it one owner at a time, {cure}")
+    format!("the maildrop was locked by another connection, {} time(s): POP3 gives it one owner at a time, {cure}", count(times))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, ProbeStep, SessionClosed, Severity, What, WitnessSession};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::Protocol;
@@ -107,7 +108,8 @@ impl Detector for Detects {
 fn sentence(connections: u64, protocol: Protocol) -> String {
     let goodbye = protocol.goodbye();
     format!(
-        "{connections} connection(s) were left open or closed without {goodbye}; servers count them against the limit until \
-         they notice"
+        "{} connection(s) were left open or closed without {goodbye}; servers count them against the limit until \
+         they notice",
+        count(connections)
     )
 }

@@ -1,6 +1,7 @@
 //! A connection was discarded in the middle of a reply.
 
 use crate::event::{Event, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 use crate::protocol::FailureKind;
@@ -48,7 +49,8 @@ impl Detector for Detects {
 
 fn sentence(connections: u64) -> String {
     format!(
-        "{connections} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not \
-         finish it"
+        "{} connection(s) were discarded in the middle of a reply, as they must be; find out why the server did not \
+         finish it",
+        count(connections)
     )
 }

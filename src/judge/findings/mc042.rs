@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::allocator::SessionId;
 use crate::event::{Event, HowClosed, Micros, Operation, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::judge::refusals::said;
 use crate::ledger::{Analysis, Ledger};
@@ -113,7 +114,7 @@ fn sentence(connections: u64, (shortest, longest): (Micros, Micros), says_idle: 
     } else {
         "use them more often than that (a NOOP does), or close what lies idle and open it when it is needed"
     };
-    format!("the server hung up on {connections} connection(s) that nobody used, after {after} at most; {cure}")
+    format!("the server hung up on {} connection(s) that nobody used, after {after} at most; {cure}", count(connections))
 }
 
 pub(in crate::judge) fn is_for_idling(failure: &Failure) -> bool {

@@ -1,6 +1,7 @@
 //! Connections were opened for hardly more than an operation each.
 
 use crate::event::{Event, Severity};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -45,12 +46,13 @@ impl Detector for ByTheFigures {
             return None;
         }
         let mut evidence = Evidence::default();
-        evidence.add(|| format!("{opened} opened, {carried} operations"));
+        evidence.add(|| format!("{} opened, {} operations", count(opened as u64), count(carried)));
         evidence.says(|| sentence(opened, carried))
     }
 }
 
 fn sentence(opened: usize, carried: u64) -> String {
+    let (opened, carried) = (count(opened as u64), count(carried));
     format!(
         "{opened} connections were opened for {carried} operations: hardly any was used twice; keep connections for longer, or \
          share one (use-main)"

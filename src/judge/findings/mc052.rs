@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::allocator::SessionId;
 use crate::event::{Event, Micros, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -129,19 +130,21 @@ impl Detector for Detects {
         let share = 100.0 * used.duration().as_secs_f64() / lived.duration().as_secs_f64();
         let (held, peak) = (held.len(), times.keys().next_back().copied().unwrap_or_default());
         let mut evidence = Evidence::default();
-        evidence.add(|| format!("{held} held, {peak} in use at once at most"));
+        evidence.add(|| format!("{} held, {} in use at once at most", count(held as u64), count(peak as u64)));
         evidence.says(|| sentence(held, whole, share, enough))
     }
 }
 
 fn sentence(held: usize, whole: Micros, share: f64, enough: usize) -> String {
+    let held = count(held as u64);
     let instead = match enough {
         1 => "one that is shared would have done (use-main)".to_owned(),
-        enough => format!("{enough} would have done (fewer threads, or some of them on one that is shared)"),
+        enough => format!("{} would have done (fewer threads, or some of them on one that is shared)", count(enough as u64)),
     };
     format!(
-        "{held} connections were held for most of {whole:.1} and used for {share:.1} % of that time; more than {enough} at once \
-         for hardly any of it: {instead}"
+        "{held} connections were held for most of {whole:.1} and used for {share:.1} % of that time; more than {} at once \
+         for hardly any of it: {instead}",
+        count(enough as u64)
     )
 }
 

@@ -2,6 +2,7 @@
 
 use crate::allocator::{Kind, Mode, Reason};
 use crate::event::{Event, Severity, What};
+use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
 
@@ -55,7 +56,7 @@ impl Detector for Detects {
             return None;
         }
         let mut evidence = Evidence::default();
-        evidence.add(|| format!("{} operation(s) on main", self.on_main));
+        evidence.add(|| format!("{} operation(s) on main", count(self.on_main)));
         evidence.says(|| SENTENCE.to_owned())
     }
 }

@@ -39,6 +39,11 @@ impl<K: Ord + Copy> Busy<K> {
         }
     }
 
+    /// Whether so many are counted that others may not be.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.used.len() >= most
+    }
+
     fn lengthen(&mut self) {
         self.length *= 2;
         for used in self.used.values_mut() {

@@ -5,23 +5,30 @@ use std::sync::Arc;
 
 use super::busy::Busy;
 use super::histogram::Histogram;
+use super::sample::{Highest, rank};
 use crate::allocator::{ConnectionId, Kind, Mode, Reason, SessionId};
-use crate::event::{Event, HowClosed, Leaves, Micros, Operation, RunStart, TaskId, What, WitnessedCommand, Word, WorkerId};
+use crate::event::{
+    Event, HowClosed, Leaves, Micros, Operation, RunStart, TaskId, What, WitnessedCommand, Word, WorkerId,
+};
 use crate::judge::{Elsewhere, elsewhere};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, FailureKind};
 
 /// The most operations that are kept one by one.
 pub(super) const DETAIL: usize = 10_000;
-/// Of more than that, so many of those that failed or came from the wrong mailbox are kept, the first ones.
+/// When there are more, so many of those that failed or came from the wrong mailbox stay.
 const TELLING: usize = 3_000;
-/// And so many of the slowest.
+/// And so many of the slowest of the others.
 const SLOWEST: usize = 2_000;
-/// When there are too many, they are thinned out to fewer than this.
+/// And of the rest as many as make this, all in all.
 const THINNED: usize = 7_500;
-/// The most sessions, refusals and changes of what is selected that are kept.
+/// Of each way to fail so many, the first ones, always stay: findings name them as their evidence.
+const FIRST: u32 = 10;
+/// The most sessions, refusals and changes of the mode that are kept, and of the connections whose kind is known.
 const KEPT: usize = 4_000;
+/// The most changes of what is selected.
+const SELECTIONS: usize = 8_000;
 /// The most lanes whose use is counted where not every operation is kept.
-const LANES: usize = 256;
+pub(super) const LANES: usize = 256;
 
 /// An operation.
 #[derive(Clone, Debug)]
@@ -44,6 +51,7 @@ pub(super) struct Op {
     pub(super) dial: Micros,
     pub(super) service: Micros,
     pub(super) failure: Option<Box<Failure>>,
+    pub(super) rank: u64,
 }
 
 impl Op {
@@ -71,6 +79,14 @@ pub(super) struct Span {
     pub(super) signed_in: Micros,
     pub(super) closed: Option<(Micros, HowClosed)>,
     pub(super) failure: Option<Failure>,
+    pub(super) rank: u64,
+}
+
+impl Span {
+    /// Whether it ended as it should.
+    pub(super) const fn is_healthy(&self) -> bool {
+        matches!(self.closed, Some((_, HowClosed::LoggedOut)))
+    }
 }
 
 /// A session that could not be opened.
@@ -79,6 +95,7 @@ pub(super) struct Refusal {
     pub(super) session: SessionId,
     pub(super) at: Micros,
     pub(super) failure: Failure,
+    pub(super) rank: u64,
 }
 
 /// What is selected on a connection from a moment on.
@@ -101,17 +118,30 @@ pub(super) struct Course {
     pub(super) seen: u64,
     /// How many of them are telling.
     pub(super) telling: u64,
-    /// Of those that are not telling and not slow, one of so many is kept.
-    pub(super) each: u64,
-    /// The slow ones are those that took longer.
+    /// Which of the telling ones are kept.
+    of_telling: Highest,
+    /// Which of the others.
+    of_others: Highest,
+    /// And those of the others that took longer.
     slow: Micros,
+    /// How many there were of each way to fail, and how many came from elsewhere, up to [`FIRST`].
+    ways: BTreeMap<Option<FailureKind>, u32>,
     pub(super) sessions: Vec<Span>,
     pub(super) refusals: Vec<Refusal>,
-    /// How many sessions and refusals are not kept.
-    pub(super) other_sessions: u64,
+    /// How many sessions were opened, and how many refused.
+    pub(super) opened: u64,
+    pub(super) refused: u64,
+    of_healthy: Highest,
+    /// Of the sessions that are open or did not end well.
+    of_unhealthy: Highest,
+    of_refusals: Highest,
     pub(super) kinds: BTreeMap<ConnectionId, (Kind, Option<WorkerId>)>,
+    /// How many connections were created.
+    pub(super) created: u64,
     pub(super) selected: BTreeMap<ConnectionId, Vec<Selected>>,
     selections: usize,
+    /// What was selected is known until then, if not to the end.
+    pub(super) selected_until: Option<Micros>,
     ports: BTreeMap<u16, SessionId>,
     /// The last EXAMINE of each port, and what was selected before it.
     examined: BTreeMap<u16, Micros>,
@@ -130,7 +160,7 @@ impl Course {
     pub(super) fn of(start: &RunStart) -> Self {
         let kinds = [(ConnectionId::MAIN, (Kind::Main, None))].into();
         let modes = vec![(Micros::ZERO, start.mode)];
-        Self { start: Some(Arc::new(start.clone())), each: 1, kinds, modes, ..Self::default() }
+        Self { start: Some(Arc::new(start.clone())), kinds, modes, ..Self::default() }
     }
 
     /// Whether every operation is kept.
@@ -143,23 +173,44 @@ impl Course {
             self.end = self.end.max(event.at);
         }
         match &event.what {
-            What::ConnectionCreated(it) if self.kinds.len() < KEPT => {
-                self.kinds.insert(it.connection, (it.kind, it.worker));
+            What::ConnectionCreated(it) => {
+                self.created += 1;
+                if self.kinds.len() < KEPT {
+                    self.kinds.insert(it.connection, (it.kind, it.worker));
+                }
             }
             What::SessionOpened(it) => {
                 self.ports.insert(it.local_port, it.session);
                 let (session, began, signed_in) = (it.session, it.began_us, it.signed_in_us);
-                self.keep_session(Span { session, began, signed_in, closed: None, failure: None });
+                self.opened += 1;
+                let rank = rank(self.opened);
+                self.sessions.push(Span { session, began, signed_in, closed: None, failure: None, rank });
+                self.thin_out_sessions();
             }
-            What::SessionRefused(it) if self.refusals.len() < KEPT => {
-                let refusal = Refusal { session: it.session, at: it.failed_us, failure: it.failure.clone() };
-                self.refusals.push(refusal);
+            What::SessionRefused(it) => {
+                self.refused += 1;
+                let rank = rank(self.refused);
+                if self.of_refusals.keeps(rank) {
+                    self.refusals.push(Refusal {
+                        session: it.session,
+                        at: it.failed_us,
+                        failure: it.failure.clone(),
+                        rank,
+                    });
+                }
+                if self.refusals.len() > KEPT {
+                    self.of_refusals.sink(self.refusals.iter().map(|it| it.rank), KEPT / 2);
+                    self.refusals.retain(|it| self.of_refusals.keeps(it.rank));
+                }
             }
-            What::SessionRefused(_) => self.other_sessions += 1,
             What::SessionClosed(it) => {
-                if let Some(span) = self.sessions.iter_mut().rev().find(|span| span.session == it.session) {
+                if let Some(at) = self.sessions.iter().rposition(|span| span.session == it.session) {
+                    let span = &mut self.sessions[at];
                     span.closed = Some((event.at, it.closed));
                     span.failure.clone_from(&it.failure);
+                    if !self.keeps_session(&self.sessions[at]) {
+                        self.sessions.remove(at);
+                    }
                 }
                 if !self.is_witnessed() {
                     self.select(it.connection, event.at, None);
@@ -176,17 +227,23 @@ impl Course {
         }
     }
 
-    /// Healthy sessions that are over make room for others.
-    fn keep_session(&mut self, span: Span) {
-        if self.sessions.len() >= KEPT {
-            let past = |it: &Span| matches!(it.closed, Some((_, HowClosed::LoggedOut)));
-            match self.sessions.iter().rposition(past) {
-                Some(at) => drop(self.sessions.remove(at)),
-                None => return self.other_sessions += 1,
-            }
-            self.other_sessions += 1;
+    fn keeps_session(&self, span: &Span) -> bool {
+        if span.is_healthy() { self.of_healthy.keeps(span.rank) } else { self.of_unhealthy.keeps(span.rank) }
+    }
+
+    /// Half of the room is for those that did not end well, or are open.
+    fn thin_out_sessions(&mut self) {
+        if self.sessions.len() <= KEPT {
+            return;
         }
-        self.sessions.push(span);
+        let (healthy, unhealthy): (Vec<&Span>, Vec<&Span>) = self.sessions.iter().partition(|it| it.is_healthy());
+        let room = KEPT / 2;
+        self.of_unhealthy.sink(unhealthy.iter().map(|it| it.rank), room);
+        let left = (KEPT * 3 / 4).saturating_sub(unhealthy.len().min(room));
+        self.of_healthy.sink(healthy.iter().map(|it| it.rank), left);
+        let (of_healthy, of_unhealthy) = (self.of_healthy, self.of_unhealthy);
+        self.sessions
+            .retain(|it| if it.is_healthy() { of_healthy.keeps(it.rank) } else { of_unhealthy.keeps(it.rank) });
     }
 
     fn is_witnessed(&self) -> bool {
@@ -214,6 +271,7 @@ impl Course {
             dial: it.dial_us,
             service: it.service_us,
             failure: it.failure.clone(),
+            rank: rank(it.number),
         };
         let (began, ended) = op.in_use();
         self.end = self.end.max(ended);
@@ -236,14 +294,17 @@ impl Course {
         self.keep(op);
     }
 
-    fn keep(&mut self, op: Op) {
+    fn keep(&mut self, mut op: Op) {
         self.seen += 1;
-        self.telling += u64::from(op.is_telling());
-        let is_kept = match op.is_telling() {
-            true => self.telling <= TELLING as u64 || self.each == 1,
-            false => op.number.is_multiple_of(self.each) || op.took() > self.slow,
-        };
-        if is_kept {
+        if op.is_telling() {
+            self.telling += 1;
+            let known = self.ways.entry(op.failure.as_ref().map(|failure| failure.kind)).or_default();
+            if *known < FIRST {
+                *known += 1;
+                op.rank = 0;
+            }
+        }
+        if self.keeps(&op) {
             self.operations.push(op);
         }
         if self.operations.len() > DETAIL {
@@ -251,25 +312,26 @@ impl Course {
         }
     }
 
-    /// Keeps the first of those that tell something, the slowest, and a few of the others, evenly.
-    fn thin_out(&mut self) {
-        let mut took: Vec<Micros> = self.operations.iter().filter(|op| !op.is_telling()).map(Op::took).collect();
-        took.sort_unstable();
-        self.slow = took.len().checked_sub(SLOWEST).and_then(|at| took.get(at)).copied().unwrap_or_default();
-        while self.operations.len() > THINNED {
-            self.each *= 2;
-            let (each, slow, mut telling) = (self.each, self.slow, 0);
-            self.operations.retain(|op| match op.is_telling() {
-                true => {
-                    telling += 1;
-                    telling <= TELLING
-                }
-                false => op.number.is_multiple_of(each) || op.took() > slow,
-            });
-            if each > 1 << 40 {
-                break;
-            }
+    fn keeps(&self, op: &Op) -> bool {
+        match op.is_telling() {
+            true => self.of_telling.keeps(op.rank),
+            false => self.of_others.keeps(op.rank) || op.took() > self.slow,
         }
+    }
+
+    /// Keeps some of those that tell something, the slowest of the others, and some of the rest.
+    fn thin_out(&mut self) {
+        let (telling, others): (Vec<&Op>, Vec<&Op>) = self.operations.iter().partition(|op| op.is_telling());
+        let mut took: Vec<Micros> = others.iter().map(|op| op.took()).collect();
+        took.sort_unstable();
+        let slow = took.len().checked_sub(SLOWEST + 1).map_or(Micros::ZERO, |at| took[at]);
+        self.of_telling.sink(telling.iter().map(|op| op.rank), TELLING);
+        let room = THINNED - telling.len().min(TELLING) - SLOWEST;
+        self.of_others.sink(others.iter().filter(|op| op.took() <= slow).map(|op| op.rank), room);
+        self.slow = slow;
+        let mut operations = std::mem::take(&mut self.operations);
+        operations.retain(|op| self.keeps(op));
+        self.operations = operations;
     }
 
     /// The server's own record says what was selected as it ran each command: since the EXAMINE before it.
@@ -284,18 +346,28 @@ impl Course {
 
     fn select(&mut self, connection: ConnectionId, since: Micros, mailbox: Option<Arc<str>>) {
         let of = self.selected.entry(connection).or_default();
-        let last = of.last().and_then(|it| it.mailbox.as_ref());
-        if last == mailbox.as_ref() || self.selections >= 2 * KEPT {
+        let last = of.last();
+        // What two threads recorded may come out of order.
+        let since = last.map_or(since, |last| since.max(last.since));
+        if last.and_then(|it| it.mailbox.as_ref()) == mailbox.as_ref()
+            || self.selected_until.is_some_and(|until| since > until)
+        {
             return;
         }
-        self.selections += 1;
-        // What two threads recorded may come out of order.
-        let since = of.last().map_or(since, |last| since.max(last.since));
         of.push(Selected { since, mailbox });
+        self.selections += 1;
+        if self.selections > SELECTIONS {
+            self.cut_selections();
+        }
     }
 
-    /// Whether what was selected is known to the end.
-    pub(super) fn selections_are_whole(&self) -> bool {
-        self.selections < 2 * KEPT
+    /// Forgets the latest changes of all connections: a stripe that left out some of them would say what is not true.
+    fn cut_selections(&mut self) {
+        let mut times: Vec<Micros> = self.selected.values().flatten().map(|it| it.since).collect();
+        times.sort_unstable();
+        let until = times[SELECTIONS * 3 / 4];
+        self.selected_until = Some(until);
+        self.selected.values_mut().for_each(|of| of.retain(|it| it.since < until));
+        self.selections = self.selected.values().map(Vec::len).sum();
     }
 }

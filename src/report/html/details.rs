@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::course::Course;
 use super::lanes::{Picture, Rows};
 use super::signs::said;
+use crate::protocol::Failure;
 
 /// An operation, in the order of the script's own names: number, worker, connection (-1 for none), row, issued, wait, dial,
 /// service, then the places of words: operation, mailbox, reason, mode, session, task, where it came from, failure; 0 is none.
@@ -21,16 +22,36 @@ struct Details<'a> {
     operations: Vec<Row>,
 }
 
+/// The most bytes of words in which failures are told in full: a server may word each of them anew.
+const MOST: usize = 300_000;
+
 /// Words, each once.
 #[derive(Default)]
 struct Words {
     places: BTreeMap<String, usize>,
+    length: usize,
 }
 
 impl Words {
     fn place(&mut self, word: Option<String>) -> usize {
         let next = self.places.len() + 1;
-        word.map_or(0, |word| *self.places.entry(word).or_insert(next))
+        word.map_or(0, |word| {
+            *self.places.entry(word).or_insert_with_key(|word| {
+                self.length += word.len();
+                next
+            })
+        })
+    }
+
+    fn failure(&mut self, failure: &Failure) -> usize {
+        let full = said(&failure.to_string());
+        match self.places.contains_key(&full) || self.length + full.len() <= MOST {
+            true => self.place(Some(full)),
+            false => self.place(Some(format!(
+                "{} at {} (in words that this page has no room for)",
+                failure.kind, failure.stage
+            ))),
+        }
     }
 }
 
@@ -47,7 +68,7 @@ pub(super) fn script(course: &Course, picture: &Picture<'_>, rows: &Rows) -> Mar
             words.place(op.session.map(|session| session.to_string())),
             words.place(op.task.and_then(|task| Some(said(&course.start.as_ref()?.task_name(task).to_string())))),
             words.place(op.elsewhere.as_deref().map(said)),
-            words.place(op.failure.as_ref().map(|failure| said(&failure.to_string()))),
+            op.failure.as_ref().map_or(0, |failure| words.failure(failure)),
         ];
         let row = rows.get(&op.number).copied().unwrap_or(0);
         let times = [op.issued, op.wait, op.dial, op.service].map(|it| it.0);

@@ -3,21 +3,25 @@
 //! A lane is a row of a table. Its picture stretches with the page: what has a place in time is a path in units of its own,
 //! and words and marks stand at percentages, so that they keep their form. All is placed by attributes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::bars::{Bars, UNITS};
 use super::course::{Course, Op};
 use super::paint::{self, LOOK, QUIET, Track, WRONG};
+use super::sample::rank;
 use super::signs::said;
-use crate::allocator::ConnectionId;
+use super::texts::Texts;
+use crate::allocator::{ConnectionId, SessionId};
 use crate::event::{Finding, HowClosed, Lock, Micros, WorkerId};
-use crate::report::words::{count, many, span};
+use crate::protocol::Failure;
+use crate::report::words::{many, span};
 
-/// The whole time is so many units.
-const UNITS: f64 = 100_000.0;
-/// What is shorter is drawn so long.
+/// What is shorter is drawn so long, if there is room.
 const SHORTEST: f64 = 40.0;
 /// The most lanes.
 const LANES: usize = 48;
@@ -27,13 +31,19 @@ const ROWS: usize = 6;
 const GAP: usize = 3;
 /// The room for marks, and above a lane that has none.
 const MARKS: usize = 12;
+/// How long a stroke in place of a mark is.
+const TICK: usize = 7;
 const NONE: usize = 4;
 /// The room for the line of those that wait.
 const LINE: usize = 14;
+/// How high the stripe beneath a lane is that shows what is selected.
+const STRIPE: usize = 5;
 /// The most words in a lane.
 const WORDS: usize = 40;
-/// The most marks in a lane that say what they are; what is wrong beyond is a tick.
+/// The most marks in a lane that say what they are, and in all lanes of connections or of workers; what is wrong beyond is a
+/// tick.
 const SAID: usize = 100;
+const SAID_IN_ALL: usize = 400;
 
 /// A client's course as it is drawn.
 pub(super) struct Picture<'a> {
@@ -41,10 +51,13 @@ pub(super) struct Picture<'a> {
     /// What names on this page begin with.
     page: &'a str,
     mailboxes: Vec<&'a str>,
+    /// Their places.
+    places: BTreeMap<&'a str, usize>,
     /// The findings that name an operation as their evidence.
     evidence: BTreeMap<u64, &'a str>,
     pub(super) connections: Vec<ConnectionId>,
     pub(super) workers: Vec<WorkerId>,
+    texts: RefCell<Texts>,
 }
 
 /// Where an operation stands: its row in its connection's lane.
@@ -52,13 +65,14 @@ pub(super) type Rows = BTreeMap<u64, usize>;
 
 impl<'a> Picture<'a> {
     pub(super) fn of(course: &'a Course, page: &'a str, findings: &'a [Finding]) -> Self {
-        let mut mailboxes: Vec<&str> = course.start.iter().flat_map(|start| start.mailboxes.iter().map(|name| &**name)).collect();
-        let others = course.selected.values().flatten().filter_map(|it| it.mailbox.as_deref());
-        let others = others.chain(course.operations.iter().filter_map(|op| op.mailbox.as_deref()));
-        for other in others {
-            if mailboxes.len() < 64 && !mailboxes.contains(&other) {
-                mailboxes.push(other);
-            }
+        let named = course.start.iter().flat_map(|start| start.mailboxes.iter().map(|name| &**name));
+        let selected = course.selected.values().flatten().filter_map(|it| it.mailbox.as_deref());
+        let (mut mailboxes, mut places) = (Vec::new(), BTreeMap::new());
+        for name in named.chain(selected).chain(course.operations.iter().filter_map(|op| op.mailbox.as_deref())) {
+            places.entry(name).or_insert_with(|| {
+                mailboxes.push(name);
+                mailboxes.len() - 1
+            });
         }
         let evidence = findings.iter().flat_map(|finding| {
             finding.evidence.iter().flat_map(|piece| numbers(piece)).map(|number| (number, &*finding.id))
@@ -74,8 +88,7 @@ impl<'a> Picture<'a> {
             }
         }
         for span in &course.sessions {
-            let bad = !matches!(span.closed, Some((_, HowClosed::LoggedOut)));
-            *connections.entry(span.session.connection).or_default() += 1 + 1000 * u64::from(bad);
+            *connections.entry(span.session.connection).or_default() += 1 + 1000 * u64::from(!span.is_healthy());
         }
         for refusal in &course.refusals {
             *connections.entry(refusal.session.connection).or_default() += 1000;
@@ -86,7 +99,7 @@ impl<'a> Picture<'a> {
             let owner = course.kinds.get(connection).and_then(|(_, owner)| *owner);
             (*connection != ConnectionId::MAIN, owner, *connection)
         });
-        Self { course, page, mailboxes, evidence, connections, workers }
+        Self { course, page, mailboxes, places, evidence, connections, workers, texts: RefCell::default() }
     }
 
     pub(super) fn track(&self, connection: ConnectionId) -> Track {
@@ -94,12 +107,15 @@ impl<'a> Picture<'a> {
         Track::connection(connection, known.map(|(kind, _)| *kind), known.and_then(|(_, owner)| *owner))
     }
 
-    pub(super) fn mailbox(&self, name: &str) -> Option<usize> {
-        self.mailboxes.iter().position(|it| *it == name)
+    /// Whether an operation that is drawn is evidence of a finding.
+    pub(super) fn has_evidence(&self) -> bool {
+        self.course.operations.iter().any(|op| self.evidence.contains_key(&op.number))
     }
 
-    pub(super) fn mailboxes(&self) -> &[&'a str] {
-        &self.mailboxes
+    /// The mailboxes that were selected, by their numbers.
+    pub(super) fn selected(&self) -> BTreeMap<usize, &'a str> {
+        let names = self.course.selected.values().flatten().filter_map(|it| it.mailbox.as_deref());
+        names.filter_map(|name| Some((*self.places.get(name)?, name))).collect()
     }
 
     /// The lanes of connections.
@@ -114,12 +130,12 @@ impl<'a> Picture<'a> {
             .iter()
             .map(|connection| self.connection(*connection, of.remove(connection).unwrap_or_default(), &mut rows))
             .collect();
-        let all: BTreeSet<ConnectionId> = self.course.kinds.keys().copied().collect();
-        let hidden = all.iter().filter(|it| !self.connections.contains(it) && **it != ConnectionId::MAIN).count();
+        let drawn = self.connections.iter().filter(|it| **it != ConnectionId::MAIN).count() as u64;
+        let hidden = self.course.created.saturating_sub(drawn);
         let markup = html! {
             (self.table("connection", &lanes))
             @if hidden > 0 {
-                p.note { "… " (many(hidden as u64, "more connection")) " not drawn: these are the first, and those on which something went wrong." }
+                p.note { "… " (many(hidden, "more connection")) " not drawn: these are those with most to tell, and some of the others, spread over the run." }
             }
         };
         (markup, rows)
@@ -189,11 +205,16 @@ impl<'a> Picture<'a> {
         at.0 as f64 / self.course.end.0.max(1) as f64 * UNITS
     }
 
-    fn bar(&self, path: &mut String, (from, to): (Micros, Micros), y: usize, height: usize) {
-        let x = self.x(from);
-        let width = (self.x(to) - x).max(SHORTEST);
-        // A string takes what is written to it.
-        let _ = write!(path, "M{x:.0} {y}h{width:.0}v{height}h-{width:.0}z");
+    fn bar(&self, bars: &mut Bars, (from, to): (Micros, Micros), y: usize, height: usize) {
+        let (from, to) = (self.x(from), self.x(to));
+        bars.add((from, to.max(from + SHORTEST)), y, height);
+    }
+
+    /// A bar that is drawn longer only as far as the next one lets it: where they stand close, none lies on another one's, and
+    /// each colour has its share.
+    fn bar_before(&self, next: Micros, bars: &mut Bars, (from, to): (Micros, Micros), y: usize, height: usize) {
+        let (from, to, next) = (self.x(from), self.x(to), self.x(next));
+        bars.add((from, to.max(next.min(from + SHORTEST))), y, height);
     }
 
     fn percent(&self, at: Micros) -> String {
@@ -220,24 +241,19 @@ impl<'a> Picture<'a> {
         let body = used * (bar + GAP) - GAP;
         let height = top + body + stripe;
 
-        let (mut alive, mut dialling, mut queue) = (String::new(), String::new(), String::new());
+        let (mut alive, mut dialling) = (Bars::default(), Bars::default());
         let sessions = || course.sessions.iter().filter(|span| span.session.connection == connection);
         for span in sessions() {
             let end = span.closed.map_or(course.end, |(at, _)| at);
             self.bar(&mut dialling, (span.began, span.signed_in), top, body);
             self.bar(&mut alive, (span.signed_in, end), top, body);
         }
-        if line > 0 {
-            for (from, to, depth) in course.lines.of(connection) {
-                let high = (depth / deepest * (LINE - 2) as f64).max(1.0);
-                let (x, width) = (self.x(from), self.x(to) - self.x(from));
-                let _ = write!(queue, "M{x:.0} {}h{width:.0}v-{high:.1}h-{width:.0}z", top - 1);
-            }
-        }
-        let (mut by_worker, mut wrong): (BTreeMap<WorkerId, String>, String) = (BTreeMap::new(), String::new());
-        for (op, row) in operations.iter().zip(&packed) {
+        let part = |depth: f64| depth / deepest * (LINE - 2) as f64;
+        let queue = course.lines.of(connection).map(|(from, to, depth)| (from, to, part(depth).max(1.0)));
+        let (mut by_worker, mut wrong): (BTreeMap<WorkerId, Bars>, Bars) = (BTreeMap::new(), Bars::default());
+        for ((op, row), next) in operations.iter().zip(&packed).zip(nexts(&operations, &packed, course.end)) {
             let y = top + row * (bar + GAP);
-            self.bar(by_worker.entry(op.worker).or_default(), op.in_use(), y, bar);
+            self.bar_before(next, by_worker.entry(op.worker).or_default(), op.in_use(), y, bar);
             if op.is_telling() {
                 self.bar(&mut wrong, op.in_use(), y + bar - bar / 3, bar / 3);
             }
@@ -249,13 +265,13 @@ impl<'a> Picture<'a> {
         self.lane(&format!("c{}", connection.0), &label, (height, top, bar), &html! {
             svg.zoom x="0" width="100%" height=(height) {
                 svg width="100%" height=(height) viewBox=(format!("0 0 {UNITS} {height}")) preserveAspectRatio="none" {
-                    @if !alive.is_empty() { path d=(alive) fill=(QUIET) fill-opacity=".18" {} }
-                    @if !dialling.is_empty() { path d=(dialling) fill=(QUIET) fill-opacity=".55" {} }
-                    @if !queue.is_empty() { path d=(queue) fill=(LOOK) fill-opacity=".55" {} }
+                    (alive.draw(body, QUIET, ".18"))
+                    (dialling.draw(body, QUIET, ".55"))
+                    @if line > 0 { (self.columns(queue, top - 1, LOOK)) }
                     @if !course.is_whole() { (self.density(course.of_connections.of(connection), top, body)) }
-                    @for (worker, d) in &by_worker { path d=(d) fill=(Track::worker(*worker).paint(self.page)) {} }
-                    @if !wrong.is_empty() { path d=(wrong) fill=(WRONG) {} }
-                    @if selected.is_some() { (self.stripe(connection, height - 5)) }
+                    @for (worker, bars) in &by_worker { (bars.draw(bar, &Track::worker(*worker).paint(self.page), "1")) }
+                    (wrong.draw(bar / 3, WRONG, "1"))
+                    @if selected.is_some() { (self.stripe(connection, height - STRIPE)) }
                 }
                 (self.words(&operations, &packed, (top, bar), |op| (self.doer(op), Track::worker(op.worker))))
                 @if let Some(marks) = marks { (marks) }
@@ -267,14 +283,14 @@ impl<'a> Picture<'a> {
         let course = self.course;
         operations.sort_by_key(|op| op.issued);
         let bar = bar(self.workers.len().max(3));
-        let marks = self.ticks(&operations, false);
+        let marks = self.ticks(&operations, self.workers.len(), false);
         let top = if marks.is_some() { MARKS } else { NONE };
         let height = top + bar + GAP;
-        let (mut by_connection, mut wrong, mut waits, mut dials) =
-            (BTreeMap::<ConnectionId, String>::new(), String::new(), String::new(), String::new());
+        let mut by_connection: BTreeMap<ConnectionId, Bars> = BTreeMap::new();
+        let [mut wrong, mut nowhere, mut waits, mut dials] = [(); 4].map(|()| Bars::default());
         let mut gaps = Vec::new();
         let y = top;
-        for op in &operations {
+        for (op, next) in operations.iter().zip(nexts(&operations, &vec![0; operations.len()], course.end)) {
             if !op.wait.is_zero() {
                 let until = op.issued + op.wait;
                 self.bar(&mut waits, (op.issued, until), y + bar - 3, 2);
@@ -287,9 +303,9 @@ impl<'a> Picture<'a> {
             }
             match (op.session, op.connection) {
                 (Some(_), Some(connection)) => {
-                    self.bar(by_connection.entry(connection).or_default(), op.in_use(), y, bar);
+                    self.bar_before(next, by_connection.entry(connection).or_default(), op.in_use(), y, bar);
                 }
-                _ => self.bar(&mut wrong, op.in_use(), y, bar),
+                _ => self.bar(&mut nowhere, op.in_use(), y, bar),
             }
             if op.is_telling() {
                 self.bar(&mut wrong, op.in_use(), y + bar - bar / 3, bar / 3);
@@ -297,15 +313,17 @@ impl<'a> Picture<'a> {
         }
         let end = course.end.0.max(1);
         let label = html! { b { (said(&self.called(worker))) } };
-        let on = |op: &Op| op.connection.map_or_else(|| (String::new(), Track::Main), |it| (it.to_string(), self.track(it)));
+        let on =
+            |op: &Op| op.connection.map_or_else(|| (String::new(), Track::Main), |it| (it.to_string(), self.track(it)));
         self.lane(&format!("w{}", worker.0), &label, (height, top, bar), &html! {
             svg.zoom x="0" width="100%" height=(height) {
                 svg width="100%" height=(height) viewBox=(format!("0 0 {UNITS} {height}")) preserveAspectRatio="none" {
                     @if !course.is_whole() { (self.density(course.of_workers.of(worker), top, bar)) }
-                    @if !waits.is_empty() { path d=(waits) fill=(LOOK) fill-opacity=".6" {} }
-                    @if !dials.is_empty() { path d=(dials) fill=(QUIET) fill-opacity=".55" {} }
-                    @for (connection, d) in &by_connection { path d=(d) fill=(self.track(*connection).paint(self.page)) {} }
-                    @if !wrong.is_empty() { path d=(wrong) fill=(WRONG) {} }
+                    (waits.draw(2, LOOK, ".6"))
+                    (dials.draw(bar, QUIET, ".55"))
+                    @for (connection, bars) in &by_connection { (bars.draw(bar, &self.track(*connection).paint(self.page), "1")) }
+                    (nowhere.draw(bar, WRONG, "1"))
+                    (wrong.draw(bar / 3, WRONG, "1"))
                 }
                 @for (from, to, wait) in gaps {
                     svg x=(self.percent(from)) y=(y) width=(percent(to.0 - from.0, end)) height=(bar) {
@@ -330,27 +348,48 @@ impl<'a> Picture<'a> {
 
     /// How busy it was, of all operations, behind those that are drawn.
     fn density(&self, busy: impl Iterator<Item = (Micros, Micros, f64)>, top: usize, height: usize) -> Markup {
-        let mut path = String::new();
-        for (from, to, part) in busy {
-            let high = (part.min(1.0) * height as f64).max(0.5);
-            let (x, width) = (self.x(from), self.x(to) - self.x(from));
-            let _ = write!(path, "M{x:.0} {}h{width:.0}v-{high:.1}h-{width:.0}z", top + height);
-        }
-        html! { path d=(path) fill=(QUIET) fill-opacity=".5" {} }
+        let high = |part: f64| (part.min(1.0) * height as f64).max(0.5);
+        self.columns(busy.map(|(from, to, part)| (from, to, high(part))), top + height, QUIET)
     }
 
-    /// What is selected, as a stripe.
-    fn stripe(&self, connection: ConnectionId, y: usize) -> Markup {
-        let mut paths: BTreeMap<usize, String> = BTreeMap::new();
-        let of = self.course.selected.get(&connection).map(Vec::as_slice).unwrap_or_default();
-        let last = self.course.sessions.iter().filter(|it| it.session.connection == connection).filter_map(|it| it.closed).next_back();
-        let last = last.map_or(self.course.end, |(at, _)| at);
-        for (at, selected) in of.iter().enumerate() {
-            let Some(number) = selected.mailbox.as_deref().and_then(|name| self.mailbox(name)) else { continue };
-            let until = of.get(at + 1).map_or(last, |next| next.since).max(selected.since);
-            self.bar(paths.entry(number).or_default(), (selected.since, until), y, 5);
+    /// Columns that stand on a line, each with its height.
+    fn columns(&self, columns: impl Iterator<Item = (Micros, Micros, f64)>, ground: usize, colour: &str) -> Markup {
+        let (mut path, mut pen) = (String::new(), None);
+        for (from, to, high) in columns {
+            let (from, to) = (self.x(from).round() as i64, self.x(to).round() as i64);
+            // A string takes what is written to it.
+            if pen != Some(from) {
+                let _ = write!(path, "M{from} {ground}");
+            }
+            let _ = write!(path, "v-{high:.1}h{}v{high:.1}", to - from);
+            pen = Some(to);
         }
-        html! { @for (number, d) in &paths { path d=(d) fill=(paint::mailbox(*number)) { title { (said(self.mailboxes[*number])) " is selected" } } } }
+        html! { path d=(path) fill=(colour) fill-opacity=".5" {} }
+    }
+
+    /// What is selected, as a stripe, as far as it is known. Each stretch is as long as it was: none hides its neighbour.
+    fn stripe(&self, connection: ConnectionId, y: usize) -> Markup {
+        let mut stretches: BTreeMap<usize, Bars> = BTreeMap::new();
+        let of = self.course.selected.get(&connection).map(Vec::as_slice).unwrap_or_default();
+        let last = self
+            .course
+            .sessions
+            .iter()
+            .filter(|it| it.session.connection == connection)
+            .filter_map(|it| it.closed)
+            .next_back();
+        let last = last.map_or(self.course.end, |(at, _)| at);
+        let last = self.course.selected_until.map_or(last, |until| last.min(until));
+        for (at, selected) in of.iter().enumerate() {
+            let Some(number) = selected.mailbox.as_deref().and_then(|name| self.places.get(name)) else { continue };
+            let until = of.get(at + 1).map_or(last, |next| next.since).max(selected.since);
+            stretches.entry(*number).or_default().add((self.x(selected.since), self.x(until)), y, STRIPE);
+        }
+        html! {
+            @for (number, bars) in &stretches {
+                (bars.titled(STRIPE, paint::mailbox(*number), &format!("{} is selected", said(self.mailboxes[*number]))))
+            }
+        }
     }
 
     /// The names in those operations that have room for them.
@@ -381,9 +420,8 @@ impl<'a> Picture<'a> {
     /// Marks over a connection's lane: what was refused, what broke, what failed or came from elsewhere.
     fn marks(&self, connection: ConnectionId, operations: &[&Op]) -> Option<Markup> {
         let course = self.course;
-        let refused = course.refusals.iter().filter(|it| it.session.connection == connection).map(|it| {
-            (it.at, WRONG, CROSS, format!("{} refused: {}", it.session, it.failure))
-        });
+        let refused = course.refusals.iter().filter(|it| it.session.connection == connection);
+        let refused = refused.map(|it| (it.rank, it.at, WRONG, CROSS, it.session, "refused", Some(&it.failure)));
         let ended = course.sessions.iter().filter(|it| it.session.connection == connection).filter_map(|it| {
             let (at, how) = it.closed?;
             let (colour, form) = match how {
@@ -391,44 +429,91 @@ impl<'a> Picture<'a> {
                 HowClosed::Discarded => (WRONG, CROSS),
                 HowClosed::NoLogout | HowClosed::HungUp => (LOOK, RING),
             };
-            let why = it.failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
-            Some((at, colour, form, format!("{} {}{why}", it.session, how.name())))
+            Some((it.rank, at, colour, form, it.session, how.name(), it.failure.as_ref()))
         });
-        let of_sessions: Vec<_> = refused.chain(ended).take(SAID).collect();
-        let ticks = self.ticks(operations, true);
+        let mut of_sessions: Vec<_> = refused.chain(ended).collect();
+        of_sessions.sort_by_key(|(rank, ..)| *rank);
+        let rest = of_sessions.split_off(of_sessions.len().min(most_said(self.connections.len())));
+        of_sessions.sort_by_key(|(_, at, ..)| *at);
+        let mut beyond: BTreeMap<&str, Bars> = BTreeMap::new();
+        rest.iter().for_each(|(_, at, colour, ..)| self.bar(beyond.entry(colour).or_default(), (*at, *at), 2, TICK));
+        let ticks = self.ticks(operations, self.connections.len(), true);
         if of_sessions.is_empty() && ticks.is_none() {
             return None;
         }
+        let text = |session: SessionId, what: &str, failure: Option<&Failure>| {
+            let why = failure.map(|failure| format!(": {}", self.texts.borrow_mut().of(failure, &session.to_string())));
+            format!("{session} {what}{}", why.unwrap_or_default())
+        };
         Some(html! {
-            @for (at, colour, form, text) in of_sessions { (self.mark(at, colour, form, &text, None, None)) }
+            (self.strokes(&beyond))
+            @for (_, at, colour, form, session, what, failure) in of_sessions {
+                (self.mark(at, colour, form, &text(session, what, failure), None, None))
+            }
             @if let Some(ticks) = ticks { (ticks) }
         })
     }
 
     /// A mark for each operation that failed or came from elsewhere, or is evidence: it leads to the finding.
-    fn ticks(&self, operations: &[&Op], is_target: bool) -> Option<Markup> {
-        let mut telling: Vec<&&Op> =
-            operations.iter().filter(|op| op.is_telling() || self.evidence.contains_key(&op.number)).collect();
-        telling.sort_by_key(|op| !self.evidence.contains_key(&op.number));
-        if telling.is_empty() {
+    fn ticks(&self, operations: &[&Op], lanes: usize, is_target: bool) -> Option<Markup> {
+        let is_evidence = |op: &&Op| self.evidence.contains_key(&op.number);
+        let marked = operations.iter().copied().filter(|op| op.is_telling() || is_evidence(op));
+        let (mut said, mut others): (Vec<&Op>, Vec<&Op>) = marked.partition(is_evidence);
+        if said.is_empty() && others.is_empty() {
             return None;
         }
-        let rest = telling.split_off(telling.len().min(SAID));
-        let mut path = String::new();
-        rest.iter().for_each(|op| self.bar(&mut path, (op.in_use().0, op.in_use().0), 2, MARKS - 5));
+        others.sort_by_key(|op| op.rank);
+        let rest = others.split_off(others.len().min(most_said(lanes).saturating_sub(said.len())));
+        said.append(&mut others);
+        said.sort_by_key(|op| op.in_use().0);
+        let mut beyond = Bars::default();
+        rest.iter().for_each(|op| self.bar(&mut beyond, (op.in_use().0, op.in_use().0), 2, TICK));
         Some(html! {
-            @if !path.is_empty() {
-                svg width="100%" height=(MARKS) viewBox=(format!("0 0 {UNITS} {MARKS}")) preserveAspectRatio="none" { path d=(path) fill=(WRONG) fill-opacity=".7" {} }
-            }
-            @for op in telling {
+            (self.strokes(&[(WRONG, beyond)].into()))
+            @for op in said {
                 @let finding = self.evidence.get(&op.number).copied();
                 @let colour = if op.is_telling() { WRONG } else { LOOK };
-                (self.mark(op.in_use().0, colour, ARROW, &told(op, &self.called(op.worker)), finding, is_target.then_some(op.number)))
+                (self.mark(op.in_use().0, colour, ARROW, &self.told(op), finding, is_target.then_some(op.number)))
             }
         })
     }
 
-    fn mark(&self, at: Micros, colour: &str, form: &str, text: &str, finding: Option<&str>, target: Option<u64>) -> Markup {
+    /// Strokes in place of marks, where there are too many.
+    fn strokes(&self, of: &BTreeMap<&str, Bars>) -> Markup {
+        html! {
+            @if of.values().any(|bars| !bars.is_empty()) {
+                svg width="100%" height=(MARKS) viewBox=(format!("0 0 {UNITS} {MARKS}")) preserveAspectRatio="none" {
+                    @for (colour, bars) in of { (bars.draw(TICK, colour, ".7")) }
+                }
+            }
+        }
+    }
+
+    /// What came of an operation, in a line.
+    fn told(&self, op: &Op) -> String {
+        let mut text = format!("operation {}, {} of {}", op.number, op.name, self.called(op.worker));
+        if let Some(mailbox) = &op.mailbox {
+            text += &format!(", asked for {mailbox}");
+        }
+        if let Some(elsewhere) = &op.elsewhere {
+            text += &format!(", answered from {elsewhere}");
+        }
+        if let Some(failure) = &op.failure {
+            let whose = format!("operation {}", op.number);
+            text += &format!(", failed: {}", self.texts.borrow_mut().of(failure, &whose));
+        }
+        text
+    }
+
+    fn mark(
+        &self,
+        at: Micros,
+        colour: &str,
+        form: &str,
+        text: &str,
+        finding: Option<&str>,
+        target: Option<u64>,
+    ) -> Markup {
         let picture = html! {
             svg x=(self.percent(at)) overflow="visible" width="1" height="1" {
                 path d=(form) fill=(colour) stroke=(colour) stroke-width="1.5" { title { (said(text)) } }
@@ -463,7 +548,9 @@ impl<'a> Picture<'a> {
 
     pub(super) fn kind(&self, connection: ConnectionId) -> String {
         match self.course.kinds.get(&connection) {
-            Some((kind, Some(worker))) if *kind == crate::allocator::Kind::Default => format!("of {}", self.called(*worker)),
+            Some((kind, Some(worker))) if *kind == crate::allocator::Kind::Default => {
+                format!("of {}", self.called(*worker))
+            }
             Some((kind, _)) => kind.name().to_owned(),
             None => String::new(),
         }
@@ -473,21 +560,6 @@ impl<'a> Picture<'a> {
 pub(super) const CROSS: &str = "m-3.5 1l7 7m0 -7l-7 7";
 const RING: &str = "m-3 4.5a3 3 0 1 0 6 0a3 3 0 1 0 -6 0";
 pub(super) const ARROW: &str = "m-3.5 1.5h7l-3.5 6.5z";
-
-/// What came of an operation, in a line.
-pub(super) fn told(op: &Op, worker: &str) -> String {
-    let mut text = format!("operation {}, {} of {worker}", op.number, op.name);
-    if let Some(mailbox) = &op.mailbox {
-        text += &format!(", asked for {mailbox}");
-    }
-    if let Some(elsewhere) = &op.elsewhere {
-        text += &format!(", answered from {elsewhere}");
-    }
-    if let Some(failure) = &op.failure {
-        text += &format!(", failed: {failure}");
-    }
-    text
-}
 
 /// The rows that let none of them stand on another one, as far as there are rows.
 fn packed(operations: &[&Op], times: impl Fn(&Op) -> (Micros, Micros)) -> Vec<usize> {
@@ -508,11 +580,32 @@ fn packed(operations: &[&Op], times: impl Fn(&Op) -> (Micros, Micros)) -> Vec<us
     operations.iter().map(place).collect()
 }
 
-/// The first of them, and those that weigh most, in order.
+/// When the next operation of its row begins, for each of them. They are in order.
+fn nexts(operations: &[&Op], rows: &[usize], end: Micros) -> Vec<Micros> {
+    let mut next: BTreeMap<usize, Micros> = BTreeMap::new();
+    let mut of: Vec<Micros> =
+        operations.iter().zip(rows).rev().map(|(op, row)| next.insert(*row, op.in_use().0).unwrap_or(end)).collect();
+    of.reverse();
+    of
+}
+
+/// The most marks of a lane that say what they are, where there are so many lanes.
+fn most_said(lanes: usize) -> usize {
+    SAID.min(SAID_IN_ALL / lanes.max(1))
+}
+
+/// Those that weigh most, and as many of the others, spread over all of them, the first one among them; in order.
 fn heaviest<K: Ord + Copy>(all: &BTreeMap<K, u64>) -> Vec<K> {
-    let keys: Vec<(K, u64)> = all.iter().map(|(key, weight)| (*key, *weight)).collect();
-    let shown = crate::figures::worth_showing(keys.len(), Some(LANES), |at| keys[at].1);
-    shown.into_iter().map(|at| keys[at].0).collect()
+    let mut keys: Vec<(K, u64, u64)> =
+        all.iter().zip(0..).map(|((key, weight), at)| (*key, *weight, if at == 0 { 0 } else { rank(at) })).collect();
+    // A line that counts what is missing would take the place of one more.
+    if keys.len() > LANES + 1 {
+        keys.sort_by_key(|(_, weight, rank)| (Reverse(*weight), *rank));
+        keys[LANES / 2..].sort_by_key(|(_, _, rank)| *rank);
+        keys.truncate(LANES);
+        keys.sort();
+    }
+    keys.into_iter().map(|(key, ..)| key).collect()
 }
 
 /// The operations that a piece of evidence names: `operation 17 of w3`, `3 operation(s) (numbers 5 to 9)`.
@@ -564,21 +657,4 @@ fn short_span(time: Micros) -> String {
 fn trimmed(value: f64) -> String {
     let text = if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") };
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
-/// What stands under the lanes if not every operation is drawn.
-pub(super) fn summarised(course: &Course) -> Option<String> {
-    (!course.is_whole()).then(|| {
-        let drawn = course.operations.len() as u64;
-        let telling = course.operations.iter().filter(|op| op.is_telling()).count() as u64;
-        format!(
-            "{} of {} are drawn one by one: {} of the {} that failed or came from the wrong mailbox, the slowest, and of the others \
-             one of {}. The grey behind them shows how busy each lane was with all of them.",
-            count(drawn),
-            many(course.seen, "operation"),
-            count(telling),
-            count(course.telling),
-            count(course.each)
-        )
-    })
 }

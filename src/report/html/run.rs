@@ -5,16 +5,17 @@ use maud::{Markup, html};
 use super::course::Course;
 use super::findings::{findings, gates};
 use super::histogram::Histogram;
-use super::lanes::{ARROW, CROSS, Picture, summarised};
+use super::lanes::{ARROW, CROSS, Picture};
+use super::notes::notes;
 use super::paint::{self, LOOK, QUIET, Track, WRONG, paints};
 use super::signs::{Sign, name, said};
 use super::{details, ledger, limits};
 use crate::event::{Executor, Finding, HowClosed, Lock, Micros, Severity};
+use crate::report::layout::Layout;
 use crate::report::model::RunReport;
 use crate::report::outline::{self, Outline};
-use crate::report::layout::Layout;
-use crate::report::table::verdict::whose;
 use crate::report::table::table;
+use crate::report::table::verdict::whose;
 use crate::report::words::{count, many, origin, span};
 
 /// The rows of the tables as text.
@@ -119,8 +120,7 @@ fn figures(report: &RunReport) -> Markup {
 pub(super) fn lanes(course: &Course, page: &str, found: &[Finding]) -> Markup {
     let picture = Picture::of(course, page, found);
     let (by_connection, rows) = picture.by_connection();
-    let mailboxes = picture.mailboxes();
-    let selects = course.selected.values().flatten().any(|it| it.mailbox.is_some());
+    let selected = picture.selected();
     let telling = course.operations.iter().any(super::course::Op::is_telling);
     let is_probe = course.start.as_ref().is_some_and(|start| start.probe.is_some());
     let broken = |it: &super::course::Span| matches!(it.closed, Some((_, HowClosed::Discarded)));
@@ -133,21 +133,21 @@ pub(super) fn lanes(course: &Course, page: &str, found: &[Finding]) -> Markup {
                 span.quiet { "workers " }
                 @for worker in picture.workers.iter().take(12) { span { (swatch(&Track::worker(*worker).paint(page))) " " (name(&picture.called(*worker))) } " " }
                 @if picture.workers.len() > 12 { "… " }
-                @if selects && mailboxes.len() > 1 {
+                @if !selected.is_empty() {
                     br; span.quiet { "selected mailbox, beneath " }
-                    @for (number, mailbox) in mailboxes.iter().enumerate().take(8) { span { (swatch(paint::mailbox(number))) " " (name(mailbox)) } " " }
+                    @for (number, mailbox) in selected.iter().take(8) { span { (swatch(paint::mailbox(*number))) " " (name(mailbox)) } " " }
+                    @if selected.len() > 8 { "…" }
                 }
                 br;
                 span.quiet { (swatch_thin(QUIET, ".55")) " dialling" } " "
                 span.quiet { (swatch_thin(QUIET, ".2")) " connected" } " "
                 @if waited { span.quiet { (swatch(LOOK)) " standing in line" } " " }
                 @if telling { span.quiet { (swatch(WRONG)) " failed, or answered from the wrong mailbox" } " " }
-                @if found.iter().any(|finding| !finding.evidence.is_empty()) { span.quiet { (sign(ARROW, LOOK)) " evidence of a finding" } " " }
+                @if picture.has_evidence() { span.quiet { (sign(ARROW, LOOK)) " evidence of a finding" } " " }
                 @if broke { span.quiet { (sign(CROSS, WRONG)) " refused, or broken" } }
             }
             (by_connection)
-            @if let Some(text) = summarised(course) { p.note { (text) } }
-            @if !course.selections_are_whole() { p.note { "What was selected is drawn up to its first few thousand changes." } }
+            @for note in notes(course) { p.note { (note) } }
             @if !is_probe {
             h2 { "Which connections each worker used" }
             p.legend {
@@ -195,7 +195,8 @@ fn histogram(title: &str, of: &Histogram, colour: &str) -> Markup {
     let all: u64 = steps.iter().map(|(_, count)| *count).sum();
     // From zero to the first length there may be a long way, on which nothing is.
     let none = steps.first().filter(|(shortest, _)| shortest.is_zero()).map_or(0, |(_, count)| *count);
-    let rest: Vec<(Micros, u64)> = steps.into_iter().skip_while(|(shortest, count)| shortest.is_zero() || *count == 0).collect();
+    let rest: Vec<(Micros, u64)> =
+        steps.into_iter().skip_while(|(shortest, count)| shortest.is_zero() || *count == 0).collect();
     let width = 100.0 / rest.len().max(8) as f64;
     html! {
         b { (title) }
