@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::run_start;
-use super::context::Context;
+use super::context::{Context, Shared};
 use super::faults::Faults;
 use super::script::{ClientPlan, Expected, Script, Step, StepKind, ThreadStep};
 use super::stream::{Audience, Seen, Stream};
@@ -19,7 +19,7 @@ use super::told::expected_and_happened;
 use crate::event::{self, Action, Did, Expectation, Independent, Policy, ScenarioEnd, ScenarioStart};
 use crate::judge::expectations::Evaluation;
 use crate::protocol::{MailConnector, Stationery};
-use crate::workload::{Control, RunError};
+use crate::workload::{Control, GRACE, RunError};
 
 /// How often a wait checks for an interruption, and collects what was recorded.
 const TICK: Duration = Duration::from_millis(50);
@@ -400,14 +400,28 @@ impl<'s> Interpreter<'_, 's> {
         Some(server.open_sessions())
     }
 
+    /// Lets nothing wait for a server any longer. An interrupted scenario signs out first, as long as an interrupted run may.
+    fn hurry(&mut self) {
+        let clients: Vec<&Shared> = self.context.clients.iter().filter_map(OnceLock::get).collect();
+        clients.iter().for_each(|shared| shared.recorder.lift());
+        if let (false, Some(when)) = (self.lost, self.context.control.interrupted()) {
+            // What a thread keeps is free once the thread is told that it has nothing more to do.
+            self.threads.dismiss_all();
+            thread::scope(|scope| {
+                for client in clients.iter().filter_map(|shared| shared.client()) {
+                    let close = move || client.close(when + GRACE);
+                    // Without a thread to close it, it is cut off.
+                    let _ = thread::Builder::new().name("close".to_owned()).spawn_scoped(scope, close);
+                }
+            });
+        }
+        clients.iter().for_each(|shared| shared.connector.cancel());
+    }
+
     /// Ends every thread, and closes every client.
     fn end(mut self) -> Performed<'s> {
         if self.lost || self.context.control.interrupted().is_some() {
-            // Whatever waits for a server waits no longer.
-            for shared in self.context.clients.iter().filter_map(OnceLock::get) {
-                shared.recorder.lift();
-                shared.connector.cancel();
-            }
+            self.hurry();
         }
         self.threads.join_all();
         self.context.end_tasks();

@@ -26,7 +26,8 @@ pub(super) struct Threads {
 }
 
 struct Thread {
-    requests: SyncSender<Request>,
+    /// None once it was dismissed.
+    requests: Option<SyncSender<Request>>,
     thread: JoinHandle<()>,
 }
 
@@ -42,7 +43,7 @@ impl Threads {
             let thread =
                 thread::Builder::new().name(name.clone()).spawn(move || work(&context, number, &taken, &responding));
             match thread {
-                Ok(thread) => threads.threads.push(Some(Thread { requests, thread })),
+                Ok(thread) => threads.threads.push(Some(Thread { requests: Some(requests), thread })),
                 Err(source) => {
                     let started = threads.threads.len();
                     threads.join_all();
@@ -63,9 +64,10 @@ impl Threads {
             _ => each,
         });
         self.allowed.insert(number, allowed.sum::<Duration>().max(each));
-        if let Some(Some(thread)) = self.threads.get(step.thread) {
+        let thread = self.threads.get(step.thread).and_then(Option::as_ref);
+        if let Some(requests) = thread.and_then(|thread| thread.requests.as_ref()) {
             // A thread that is gone is found missing when its response is waited for.
-            let given = thread.requests.try_send(Request { number, step: step.clone() });
+            let given = requests.try_send(Request { number, step: step.clone() });
             if matches!(given, Err(TrySendError::Full(_))) {
                 return None;
             }
@@ -116,6 +118,11 @@ impl Threads {
         // Its own variables are gone only then. A panic of its own was caught, and told, where it happened.
         let _ = thread.join();
         in_time
+    }
+
+    /// Each thread ends after the steps that it has, and lets go of what it keeps.
+    pub(super) fn dismiss_all(&mut self) {
+        self.threads.iter_mut().flatten().for_each(|thread| thread.requests = None);
     }
 
     pub(super) fn join_all(&mut self) {

@@ -17,7 +17,7 @@ use crate::protocol::MailConnector;
 /// The collector empties the recorder this often.
 const TICK: Duration = Duration::from_millis(10);
 /// An interrupted run has this long to sign out; then its sockets are shut down.
-const GRACE: Duration = Duration::from_millis(1500);
+pub(crate) const GRACE: Duration = Duration::from_millis(1500);
 /// How long the end of a run that was not interrupted may take to sign out.
 const CLOSE: Duration = Duration::from_secs(5);
 

@@ -3,8 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{Running, against, end, eventually, failures, findings, list, mailconn, number, obey, start};
+use super::process::{
+    PASSWORD, Running, against, end, eventually, failures, findings, list, mailconn, number, obey, start,
+};
 use crate::protocol::scripted::Server;
+use crate::sandbox::command::serving;
 
 /// Two seconds to sign out, and something for a busy machine.
 const SOON: Duration = Duration::from_secs(4);
@@ -169,4 +172,66 @@ fn two_thousand_workers_that_have_just_started_stop_too() {
         assert_eq!(list(&report["workers"]).len(), 2000);
         assert!(!findings(&report).contains(&"MC001") && !findings(&report).contains(&"MC002"), "{report:#}");
     }
+}
+
+/// Has something open of each kind, in use and not, and then waits.
+const PAUSED: &str = "\
+client use-main-or-default
+T1 noop
+T2 create-default
+T2 noop
+T3 create k
+T3 hold via k
+pause 50s
+";
+
+#[test]
+fn an_interrupted_scenario_signs_out_as_a_run_does() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("paused.txt"), PAUSED).unwrap();
+    thread::scope(|scope| {
+        for (scheme, goodbye) in [("imap", "LOGOUT"), ("smtp", "QUIT"), ("pop3", "QUIT")] {
+            let folder = folder.path();
+            scope.spawn(move || {
+                for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+                    let args = ["--listen", scheme, "--log", "--maildrops", "shared"];
+                    let mut server = serving(&args, 3);
+                    let url = format!("{scheme}://sandbox@{}", server.address(scheme));
+                    let mut command = mailconn(["scenario", "paused.txt", "--server", &url, "--format", "json"]);
+                    let running = start(command.current_dir(folder).env("MAILCONN_PASSWORD", server.password()));
+                    server.wait_for(&format!("#3 {scheme}"));
+                    thread::sleep(Duration::from_millis(500));
+                    let sent = Instant::now();
+                    running.signal(signal);
+                    let ended = running.end();
+                    assert!(sent.elapsed() < SOON, "{scheme} {signal}: {:?}", sent.elapsed());
+                    assert_eq!(ended.code, code, "{scheme} {signal}: {}", ended.stderr);
+                    assert!(!ended.stdout.contains("MC040"), "{scheme} {signal}: {}", ended.stdout);
+                    let log = server.end("INT");
+                    let ended = format!("       3  ended with {goodbye}\n");
+                    assert!(log.contains(&ended) && !log.contains("without"), "{scheme} {signal}: {log}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_scenario_that_waits_for_its_server_ends_when_it_is_interrupted_and_leaks_nothing() {
+    let server = Server::start(|peer| {
+        peer.sign_in();
+        while peer.line().is_some() {}
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stalled.txt"), "client use-main\nT1 create k\nT1 noop\n").unwrap();
+    let url = format!("imap://joe@{}", server.address);
+    let mut command = mailconn(["scenario", "stalled.txt", "--server", &url, "--timeout", "50s", "--format", "json"]);
+    let running = start(command.current_dir(folder.path()).env("MAILCONN_PASSWORD", PASSWORD));
+    eventually("an operation is held up", || server.heard_verb("NOOP") == 1);
+    let sent = Instant::now();
+    running.signal("INT");
+    let ended = running.end();
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_eq!((ended.code, server.heard_verb("LOGOUT")), (130, 1), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("MC040"), "{}", ended.stdout);
 }

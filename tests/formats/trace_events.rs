@@ -104,3 +104,81 @@ fn connections_are_processes_workers_threads_and_waits_have_a_process_of_their_o
     let waits = all.iter().filter(|it| it["name"] == "wait for #0").count();
     assert!(waits >= 8, "{waits} waits: {text}");
 }
+
+/// What a process is called, and when its first and its last slice begin.
+fn processes(text: &str) -> Vec<(String, Option<(u64, u64)>)> {
+    let all: Vec<Value> = serde_json::from_str(text).unwrap();
+    let named = all.iter().filter(|it| it["name"] == "process_name");
+    let of = |it: &Value| {
+        let slices = all.iter().filter(|slice| slice["ph"] == "X" && slice["pid"] == it["pid"]);
+        let at: Vec<u64> = slices.map(|slice| number(&slice["ts"])).collect();
+        let times = at.iter().min().zip(at.iter().max()).map(|(first, last)| (*first, *last));
+        (it["args"]["name"].as_str().unwrap().to_owned(), times)
+    };
+    named.map(of).collect()
+}
+
+fn each_is_called_differently(all: &[(String, Option<(u64, u64)>)]) {
+    let names: BTreeSet<&str> = all.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names.len(), all.len(), "{all:?}");
+}
+
+#[test]
+fn the_runs_of_a_comparison_lie_one_behind_the_other_and_say_whose_their_connections_are() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    let compared = "compare -t 2 -n 3 --rounds 8 --variant use-main --variant use-default --progress never";
+    within(here, &format!("{compared} -o compared.ndjson --trace-events compared.trace"));
+    let text = written(here, "compared.trace");
+    are_nested("a comparison", &tracks(&text));
+    let all = processes(&text);
+    each_is_called_differently(&all);
+    let mut last = 0;
+    let mut runs = 0;
+    for of in
+        all.chunk_by(|(one, _), (other, _)| one.split_once(" of ").unwrap().1 == other.split_once(" of ").unwrap().1)
+    {
+        let slices = || of.iter().filter_map(|(_, times)| *times);
+        let (first, latest) = (slices().map(|it| it.0).min().unwrap(), slices().map(|it| it.1).max().unwrap());
+        assert!(first >= last, "{of:?} begins before {last}");
+        (last, runs) = (latest, runs + 1);
+    }
+    assert!(runs >= 16, "{runs}");
+    assert!(all.iter().any(|(name, _)| name == "connection #1 of use-default in round 3"), "{all:?}");
+    // Told again, it is the same.
+    within(here, "report compared.ndjson -o told.txt --trace-events told.trace");
+    assert_eq!(written(here, "told.trace"), text);
+}
+
+#[test]
+fn the_clients_of_a_scenario_are_told_apart_and_stand_on_one_clock() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    let steps = "client A use-main\nT1 noop on A\npause 200ms\nclient B use-main\nT1 noop on B\n";
+    std::fs::write(here.join("two.txt"), steps).unwrap();
+    assert_eq!(within(here, "scenario two.txt -o told.txt --trace-events two.trace").code, 0);
+    let all = processes(&written(here, "two.trace"));
+    let names: Vec<&str> = all.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["waits of A", "connection #0 of A", "waits of B", "connection #0 of B"]);
+    let (of_a, of_b) = (all[1].1.unwrap(), all[3].1.unwrap());
+    assert!(of_b.0 >= of_a.1 + 200_000, "{all:?}");
+
+    std::fs::write(here.join("one.txt"), "client use-main\nT1 noop\n").unwrap();
+    within(here, "scenario one.txt -o told.txt --trace-events one.trace");
+    let all = processes(&written(here, "one.trace"));
+    assert_eq!(all.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["waits", "connection #0"]);
+}
+
+#[test]
+fn runs_that_are_told_again_together_lie_one_behind_the_other() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    for name in ["first", "second"] {
+        within(here, &format!("run -t 1 -n 3 --mode use-main --progress never -o {name}.ndjson"));
+    }
+    within(here, "report second.ndjson first.ndjson -o told.txt --trace-events told.trace");
+    let all = processes(&written(here, "told.trace"));
+    each_is_called_differently(&all);
+    let served: Vec<(u64, u64)> = all.iter().filter_map(|(_, times)| *times).collect();
+    assert!(served.len() == 2 && served[0].1 < served[1].0, "{all:?}");
+}

@@ -59,6 +59,12 @@ fn mc040_a_session_that_is_never_closed_or_without_a_logout() {
         assert_eq!((ids(&verdict), &verdict["exit_code"]), (vec![], &json!(0)), "{kind}");
     }
 
+    // Who was told to end had no time for it.
+    let mut run = Written::new("use-main");
+    run.open(0);
+    run.close_by(0, "no-logout", it_failed("disposed"));
+    assert_eq!(ids(&verdict(&run.file())), [""; 0]);
+
     for how in ["logged-out", "discarded"] {
         assert_eq!(ids(&verdict(&on_main("use-main", None, how).file())), [""; 0]);
     }

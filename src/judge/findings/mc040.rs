@@ -7,7 +7,7 @@ use crate::event::{Event, HowClosed, ProbeStep, SessionClosed, Severity, What, W
 use crate::figures::count;
 use crate::judge::finding::{Article, Detector, Evidence, Found, NAMED, Proven, Spec};
 use crate::ledger::{Analysis, Ledger};
-use crate::protocol::Protocol;
+use crate::protocol::{FailureKind, Protocol};
 
 pub const SPEC: Spec = Spec {
     id: "MC040",
@@ -17,7 +17,7 @@ pub const SPEC: Spec = Spec {
         means: "A server counts a session until it is told that it is over, or notices: half an hour of silence in IMAP \
                 (RFC 3501 says at least that), two hours of TCP keep-alive. Leave enough of them behind and the next \
                 sign-in is refused (MC030) while nothing seems to be open. A goodbye that was said counts as one, \
-                whatever the server answered. A session that was discarded, after a timeout for example, is closed \
+                whatever the server answered; what an interrupted run or scenario had no time for is no leak. A session that was discarded, after a timeout for example, is closed \
                 without a goodbye as well: it is MC041, and no leak of the client's, but the server may count it until \
                 it notices. What the sandbox's record still has open is named, too, such a session included.",
         example: || sentence(1, Protocol::Imap),
@@ -73,7 +73,9 @@ impl Detects {
 
     fn not_logged_out(&mut self, closed: &SessionClosed, known: &Ledger) {
         let (Some(session), Some(failure)) = (known.session(closed.session), &closed.failure) else { return };
-        if closed.said_goodbye() {
+        // Who is told to end hangs up on a server that is late, and leaves nothing behind on purpose.
+        let told_to_end = failure.kind == FailureKind::Disposed;
+        if told_to_end || closed.said_goodbye() {
             self.its_own.insert(session.local_port);
             return;
         }
