@@ -10,7 +10,7 @@ use super::model::ComparisonReport;
 use super::words::{many, printable, signal};
 use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, WARM_UP, WhyStopped};
 use crate::figures::paired;
-use crate::judge::{ComparedRun, Comparison, Conclusion, Trouble, failed_gates};
+use crate::judge::{ComparedRun, Comparison, Conclusion, ServersEnd, Trouble, failed_gates};
 
 pub(super) use choice::{answer, choice};
 
@@ -114,7 +114,11 @@ pub(super) fn why_stopped(comparison: &Comparison, stopped: &Stopped) -> String 
         WhyStopped::Time => "the time for all of it was over (--for)",
         WhyStopped::SignIns => "all sign-ins that it may make were made, since sessions broke",
         WhyStopped::Signal => "it was interrupted",
-        WhyStopped::Failed => "a run could not be done",
+        WhyStopped::Failed => match comparison.end_of_the_server() {
+            Some(ServersEnd::OutOfReach) => "the server could not be reached",
+            Some(ServersEnd::NoAnswer) => "the server broke off, or answered nothing",
+            _ => "a run could not be done",
+        },
     };
     format!("{why}{at}")
 }
