@@ -71,7 +71,11 @@ fn nothing_that_could_be_compared_is_exit_1() {
 
 /// The first lines of what compare says, and its exit code.
 fn told(args: &str) -> (String, Ended) {
-    let ended = end(&mut mailconn(["compare", "--progress", "never"].into_iter().chain(args.split(' '))));
+    told_of(args.split(' '))
+}
+
+fn told_of<'a>(args: impl Iterator<Item = &'a str>) -> (String, Ended) {
+    let ended = end(&mut mailconn(["compare", "--progress", "never"].into_iter().chain(args)));
     let choice = ended.stdout.split("\n\n").next().unwrap_or_default();
     (choice.split_whitespace().collect::<Vec<_>>().join(" "), ended)
 }
@@ -158,6 +162,21 @@ fn the_choice_names_what_is_told_what_fits_and_what_other_servers_allow() {
     let (choice, _) = told("-n 3 -t 4 --sandbox-connections 1 --variant use-default --variant two=use-default");
     assert!(
         choice.starts_with("No choice: the server's limit on connections was met, in the warm-up of use-default."),
+        "{choice}"
+    );
+}
+
+/// Where variants say themselves how the one in the box is to behave, each has another.
+#[test]
+fn a_limit_is_told_of_the_server_that_has_it() {
+    let variants =
+        ["--variant", "gm=use-default --sandbox-like gmail", "--variant", "dov=use-default --sandbox-like dovecot"];
+    let (choice, _) = told_of("-n 3 -t 12 --rounds 8".split(' ').chain(variants));
+    assert!(
+        choice.ends_with(
+            " Not dov: it met the server's limit on connections in the warm-up. The server of dov allows 10 connections, by its own \
+             words. 10 fit there: use-default with -t 10, use-main-or-default with --default-for w0-w8."
+        ),
         "{choice}"
     );
 }
