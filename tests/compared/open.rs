@@ -88,6 +88,16 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert_eq!(ended.code, 0, "{text}");
     assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
     assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
+    // What a required decision does not ask for is said wherever nothing could be told.
+    let is_untold = text.contains("1x use-main-or-default") || text.contains("cannot-tell");
+    let line = ended.stderr.contains("NOTHING TO DECIDE: use-main-or-default has ")
+        && ended
+            .stderr
+            .contains("but it did the same as use-main in every round (all operations on #0): --require-decision");
+    let exit = text.contains(
+        "exit 0: every run held; nothing was to be decided of use-main-or-default, which did the same as use-main",
+    );
+    assert_eq!((line, exit), (is_untold, is_untold), "{text} {}", ended.stderr);
     assert!(!text.contains("there is no difference"), "what cannot be told is not told: {text}");
     let (_, ended) = told("-n 3 -t 1 --rounds 8 --variant use-main --variant use-default");
     let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
