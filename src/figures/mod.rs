@@ -1,5 +1,6 @@
 //! A stream of events in figures: rows, distributions, rates and counts, each computed here and nowhere else.
 
+pub mod chance;
 mod connections;
 mod count;
 mod failures;

@@ -26,8 +26,8 @@ mod witness;
 mod wrong;
 
 pub use comparison::{
-    ComparedRun, Comparison, Counted, RunFigures, Sampled, Trouble, VariantFigures, compared_metric, comparison_gate,
-    gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
+    ComparedRun, Comparison, Counted, RunFigures, Sampled, ServersEnd, Tried, Trouble, VariantFigures, compared_metric,
+    comparison_gate, gated_figure, gated_figures, is_of_a_comparison, order, samples_of, seed_of,
 };
 pub use conclusion::{Conclusion, first_of};
 pub use earlier::{Earlier, NoRun};

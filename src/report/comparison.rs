@@ -10,7 +10,7 @@ use super::model::ComparisonReport;
 use super::words::{many, printable, signal};
 use crate::event::{ComparisonEnd, ComparisonVerdict, Decision, Stopped, WARM_UP, WhyStopped};
 use crate::figures::paired;
-use crate::judge::{ComparedRun, Comparison, Conclusion, Trouble, failed_gates};
+use crate::judge::{ComparedRun, Comparison, Conclusion, ServersEnd, Trouble, failed_gates};
 
 pub(super) use choice::{answer, choice};
 
@@ -58,13 +58,33 @@ pub(super) fn reason(comparison: &Comparison, rounds: &[u32], end: &ComparisonEn
     if !parts.is_empty() {
         return parts.join("; ");
     }
-    match comparison.runs().last().filter(|run| run.is_interrupted()) {
+    let held = match comparison.runs().last().filter(|run| run.is_interrupted()) {
         Some(cut) => {
             let name = start.variants.get(cut.variant).map_or("", |it| &it.name);
             format!("every run before that of {} in {} held, and this one was cut", printable(name), round(cut.round))
         }
         None => "every run held".to_owned(),
+    };
+    let same: Vec<String> = not_asked(comparison, rounds, end).map(|it| printable(&it.variant)).collect();
+    match same.is_empty() {
+        true => held,
+        false => format!(
+            "{held}; nothing was to be decided of {}, which did the same as {}",
+            same.join(" and "),
+            printable(&start.reference)
+        ),
     }
+}
+
+/// Those of which nothing could be told, and for which a decision is required of the others alone: they did the same as the
+/// reference, and no number of rounds tells more of that than the rules do.
+fn not_asked<'a>(
+    comparison: &'a Comparison,
+    rounds: &'a [u32],
+    end: &'a ComparisonEnd,
+) -> impl Iterator<Item = &'a ComparisonVerdict> {
+    let untold = end.verdicts.iter().filter(|it| end.judged_by.require_decision && it.decision == Decision::CannotTell);
+    untold.filter(|it| !comparison.is_open(it, rounds))
 }
 
 /// Those of which more rounds may tell.
@@ -73,10 +93,20 @@ fn open(comparison: &Comparison, rounds: &[u32], end: &ComparisonEnd) -> Vec<Str
     open.map(|it| printable(&it.variant)).collect()
 }
 
-/// What it could not tell, a line for each variant.
+/// What it could not tell and passes all the same, a line for each variant.
 pub(super) fn undecided(report: &ComparisonReport) -> Vec<String> {
     let ComparisonReport { comparison, rounds, end, .. } = report;
     let reference = printable(&comparison.start().reference);
+    if end.judged_by.require_decision {
+        let line = |it: &ComparisonVerdict| {
+            let (name, same) = (printable(&it.variant), the_same(report, it));
+            format!(
+                "NOTHING TO DECIDE: {name} has {}, but {same}: --require-decision alone does not fail for it",
+                ratio(it)
+            )
+        };
+        return not_asked(comparison, rounds, end).map(line).collect();
+    }
     // Of one that did the same nobody asks, unless a gate may.
     let is_asked = |it: &&ComparisonVerdict| comparison.is_open(it, rounds) || !end.gates.is_empty();
     let undecided = end.verdicts.iter().filter(|it| it.decision == Decision::CannotTell).filter(is_asked);
@@ -114,7 +144,11 @@ pub(super) fn why_stopped(comparison: &Comparison, stopped: &Stopped) -> String 
         WhyStopped::Time => "the time for all of it was over (--for)",
         WhyStopped::SignIns => "all sign-ins that it may make were made, since sessions broke",
         WhyStopped::Signal => "it was interrupted",
-        WhyStopped::Failed => "a run could not be done",
+        WhyStopped::Failed => match comparison.end_of_the_server() {
+            Some(ServersEnd::OutOfReach) => "the server could not be reached",
+            Some(ServersEnd::NoAnswer) => "the server broke off, or answered nothing",
+            _ => "a run could not be done",
+        },
     };
     format!("{why}{at}")
 }
@@ -177,16 +211,20 @@ pub(super) fn verdict(report: &ComparisonReport, of: &ComparisonVerdict) -> Stri
     if !comparison.did_the_same(&of.variant, rounds) {
         return said + &to_decide(report, of);
     }
-    let on = if comparison.was_all_on_main(&of.variant, rounds) { "#0" } else { "one connection" };
-    let same = format!(
-        "it did the same as {} in every round (all operations on {on})",
-        printable(&comparison.start().reference)
-    );
+    let same = the_same(report, of);
     match of.decision {
         Decision::CannotTell => format!("{said}; {same}, so more rounds are not worth their time"),
         Decision::Same => format!("{said}; {same}"),
         _ => format!("{said}; but {same}, so that is not the mode's doing"),
     }
+}
+
+/// That it did the same as the reference, and on what.
+fn the_same(report: &ComparisonReport, of: &ComparisonVerdict) -> String {
+    let ComparisonReport { comparison, rounds, .. } = report;
+    let on = if comparison.was_all_on_main(&of.variant, rounds) { "#0" } else { "one connection" };
+    let reference = printable(&comparison.start().reference);
+    format!("it did the same as {reference} in every round (all operations on {on})")
 }
 
 /// What these rounds show, and what they do not.

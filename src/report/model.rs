@@ -197,7 +197,7 @@ impl Told {
     #[must_use]
     pub fn undecided(&self) -> Vec<String> {
         match self {
-            Self::Comparison(of) if of.ended && !of.end.judged_by.require_decision => comparison::undecided(of),
+            Self::Comparison(of) if of.ended => comparison::undecided(of),
             _ => Vec::new(),
         }
     }

@@ -324,6 +324,109 @@ fn a_place_that_the_run_before_still_holds_speaks_against_no_variant() {
     }
 }
 
+/// A server that refuses one command of so many that it counts, whoever sends it.
+fn moody(counts: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
+    const REFUSED: usize = 120;
+    let (commands, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    Server::start(move |peer| {
+        peer.sign_in();
+        open.fetch_add(1, Ordering::Relaxed);
+        while let Some(line) = peer.line() {
+            let (tag, command) = line.split_once(' ').unwrap();
+            let is_counted = command == "NOOP" && counts(open.load(Ordering::Relaxed));
+            let answer = match command {
+                "LOGOUT" => format!("* BYE bye\r\n{tag} OK done\r\n"),
+                _ if is_counted && commands.fetch_add(1, Ordering::Relaxed) % REFUSED == REFUSED - 1 => {
+                    format!("{tag} NO not now\r\n")
+                }
+                _ => format!("{tag} OK done\r\n"),
+            };
+            if !peer.send(&answer) {
+                break;
+            }
+        }
+        open.fetch_sub(1, Ordering::Relaxed);
+    })
+}
+
+#[test]
+fn failures_that_chance_may_give_decide_no_choice_and_are_told_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [TWO, &["--pace", "0s", "-n", "100"]].concat();
+    let args: Vec<&str> =
+        args.iter().copied().chain(SMALL.iter().copied().filter(|it| !["-n", "3"].contains(it))).collect();
+    let told = |server: &Server| {
+        let url = format!("imap://joe@{}", server.address);
+        let mut command = compare(["--server", &url].into_iter().chain(args.iter().copied()));
+        let ended = end(command.env("MAILCONN_PASSWORD", PASSWORD));
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        choice(folder.path(), &ended.stdout)
+    };
+    let of_both = told(&moody(|_| true));
+    let minded = of_both.find(" Mind ").map(|at| &of_both[at..]).unwrap_or_default();
+    let minded: Vec<&str> = minded.split(' ').collect();
+    assert!(
+        minded.starts_with(&["", "Mind"])
+            && minded[3..7] == ["failed", "operations", "of", "1,600"]
+            && of_both.contains(" of 1,600 of use-default: no more than chance may give.")
+            && !of_both.contains("Not use-"),
+        "{of_both}"
+    );
+    // As many, but all of the variant that has two connections open at once.
+    let of_one = told(&moody(|open| open > 1));
+    assert!(of_one.starts_with("Choose use-main: no other can be chosen.") && !of_one.contains(" Mind "), "{of_one}");
+    assert!(of_one.contains("Not use-default: ") && of_one.contains(" failures in "), "{of_one}");
+}
+
+/// What stops all for everybody speaks against none: neither against the variant that was on, nor against the one before.
+#[test]
+fn a_server_that_refuses_the_account_or_goes_away_rules_out_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |ended: &Ended, code: i32, says: &[&str]| {
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        let told = choice(folder.path(), &ended.stdout);
+        assert!(says.iter().all(|it| told.contains(it)) && !told.contains("Not use-"), "{says:?}: {told}");
+    };
+    let few = "rounds are too few to tell anything from chance. It takes 8.";
+    let stopped = "It stopped early, which is no variant's doing: ";
+    let sign_ins = AtomicUsize::new(0);
+    let refusing = Server::start(move |peer| {
+        peer.send(GREETING);
+        if sign_ins.fetch_add(1, Ordering::Relaxed) >= 13 {
+            peer.answer("{t} NO [AUTHENTICATIONFAILED] Invalid credentials\r\n");
+            peer.wait_for_close();
+            return;
+        }
+        peer.answer("{t} OK in\r\n");
+        obey(peer);
+    });
+    let ended = end(&mut against(&refusing, &[TWO, &["--pace", "0s"]].concat()));
+    told(&ended, 5, &["No choice yet: 3 ", few, stopped, "a sign-in was refused, in round 4 of use-"]);
+
+    let options = || Options { users: vec![User::new("joe", PASSWORD)], ..Options::default() };
+    let sandbox = Sandbox::start(TcpListener::bind("127.0.0.1:0").unwrap(), options()).unwrap();
+    let url = format!("imap://joe@{}", sandbox.address());
+    let file = folder.path().join("killed.ndjson");
+    let args =
+        ["--server", &url, "-o", file.to_str().unwrap(), "--pace", "0s", "--duration", "300ms", "--format", "ndjson"];
+    let running = start(compare(args.into_iter().chain(TWO.iter().copied())).env("MAILCONN_PASSWORD", PASSWORD));
+    let written = || std::fs::read_to_string(&file).unwrap_or_default();
+    eventually("the third round begins", || written().contains("\"round\":3,"));
+    drop(sandbox);
+    let mut ended = running.end();
+    ended.stdout = written();
+    told(&ended, 4, &["No choice yet: ", few, stopped, "the server could not be reached, in round "]);
+    let first = "in the warm-up of use-main.";
+    let ended = end(compare(args[..2].iter().chain(SMALL).chain(TWO).copied()).env("MAILCONN_PASSWORD", PASSWORD));
+    told(&ended, 4, &[&format!("No choice: the server could not be reached, {first}")]);
+
+    let sandbox = Sandbox::start(TcpListener::bind("127.0.0.1:0").unwrap(), options()).unwrap();
+    let url = format!("imap://joe@{}", sandbox.address());
+    let wrong = ["--server", &url];
+    let ended = end(compare(wrong.iter().chain(SMALL).chain(TWO).copied()).env("MAILCONN_PASSWORD", "wrong"));
+    told(&ended, 5, &[&format!("No choice: a sign-in was refused, {first}")]);
+}
+
 #[test]
 fn a_throttle_is_told_as_what_it_is() {
     for line in ["Too many requests", "rate limit exceeded", "[LIMIT] Too many login attempts, slow down"] {

@@ -71,7 +71,11 @@ fn nothing_that_could_be_compared_is_exit_1() {
 
 /// The first lines of what compare says, and its exit code.
 fn told(args: &str) -> (String, Ended) {
-    let ended = end(&mut mailconn(["compare", "--progress", "never"].into_iter().chain(args.split(' '))));
+    told_of(args.split(' '))
+}
+
+fn told_of<'a>(args: impl Iterator<Item = &'a str>) -> (String, Ended) {
+    let ended = end(&mut mailconn(["compare", "--progress", "never"].into_iter().chain(args)));
     let choice = ended.stdout.split("\n\n").next().unwrap_or_default();
     (choice.split_whitespace().collect::<Vec<_>>().join(" "), ended)
 }
@@ -84,6 +88,16 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert_eq!(ended.code, 0, "{text}");
     assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
     assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
+    // What a required decision does not ask for is said wherever nothing could be told.
+    let is_untold = text.contains("1x use-main-or-default") || text.contains("cannot-tell");
+    let line = ended.stderr.contains("NOTHING TO DECIDE: use-main-or-default has ")
+        && ended
+            .stderr
+            .contains("but it did the same as use-main in every round (all operations on #0): --require-decision");
+    let exit = text.contains(
+        "exit 0: every run held; nothing was to be decided of use-main-or-default, which did the same as use-main",
+    );
+    assert_eq!((line, exit), (is_untold, is_untold), "{text} {}", ended.stderr);
     assert!(!text.contains("there is no difference"), "what cannot be told is not told: {text}");
     let (_, ended) = told("-n 3 -t 1 --rounds 8 --variant use-main --variant use-default");
     let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -158,6 +172,21 @@ fn the_choice_names_what_is_told_what_fits_and_what_other_servers_allow() {
     let (choice, _) = told("-n 3 -t 4 --sandbox-connections 1 --variant use-default --variant two=use-default");
     assert!(
         choice.starts_with("No choice: the server's limit on connections was met, in the warm-up of use-default."),
+        "{choice}"
+    );
+}
+
+/// Where variants say themselves how the one in the box is to behave, each has another.
+#[test]
+fn a_limit_is_told_of_the_server_that_has_it() {
+    let variants =
+        ["--variant", "gm=use-default --sandbox-like gmail", "--variant", "dov=use-default --sandbox-like dovecot"];
+    let (choice, _) = told_of("-n 3 -t 12 --rounds 8".split(' ').chain(variants));
+    assert!(
+        choice.ends_with(
+            " Not dov: it met the server's limit on connections in the warm-up. The server of dov allows 10 connections, by its own \
+             words. 10 fit there: use-default with -t 10, use-main-or-default with --default-for w0-w8."
+        ),
         "{choice}"
     );
 }

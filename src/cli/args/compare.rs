@@ -69,7 +69,7 @@ pub struct CompareArgs {
         help = format!("Compare on a provider that is known to block accounts for what looks unusual: {}", asked_for())
     )]
     pub yes: bool,
-    /// Exit 3 if these rounds do not tell how a variant compares
+    /// Exit 3 if these rounds do not tell how a variant compares, unless it did the same as the reference on one connection
     #[arg(long, help_heading = "Gates")]
     pub require_decision: bool,
 

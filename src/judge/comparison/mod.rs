@@ -1,15 +1,17 @@
 //! What a comparison comes to. Each run is judged by a judge of its own; what is kept of it does not grow with its operations.
 
 mod blame;
+mod chance;
 mod gates;
 mod order;
 mod run;
 mod told;
 mod trouble;
 
+pub use blame::ServersEnd;
 pub use gates::{comparison_gate, gated_figure, gated_figures, is_of_a_comparison};
 pub use order::{order, seed_of};
-pub use run::{ComparedRun, RunFigures};
+pub use run::{ComparedRun, RunFigures, Tried};
 pub use told::{Counted, VariantFigures};
 pub use trouble::Trouble;
 

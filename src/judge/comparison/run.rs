@@ -52,10 +52,39 @@ pub struct ComparedRun {
     pub(super) wanted: usize,
     /// The worst that it met.
     trouble: Option<Trouble>,
+    /// Each way in which anything failed.
+    pub(super) failed_by: BTreeSet<FailureKind>,
+    /// What was tried, and what of that failed, but for a limit.
+    pub(super) tried: Tried,
     /// Its operations were done by threads, without tasks.
     pub(super) is_on_threads: bool,
     /// A signal ended it.
     pub(super) was_interrupted: bool,
+}
+
+/// Operations, and creations of a connection that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// All of them.
+    pub all: u64,
+    /// Those that failed, but for a limit or a throttle of the server.
+    pub failed: u64,
+}
+
+impl Tried {
+    fn of(summary: &Summary) -> Self {
+        let failures: u64 = summary.failures_by_kind.values().sum();
+        let by_a_limit = |(kind, count): (&FailureKind, &u64)| is_limit(*kind).then_some(*count);
+        let limited: u64 = summary.failures_by_kind.iter().filter_map(by_a_limit).sum();
+        let creations = failures.saturating_sub(summary.operations.failed);
+        Self { all: summary.operations.issued.saturating_add(creations), failed: failures - limited }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { all: self.all.saturating_add(other.all), failed: self.failed.saturating_add(other.failed) }
+    }
 }
 
 /// The figures that are told of each run.
@@ -189,6 +218,8 @@ impl ComparedRun {
             dials: summary.connections.opened.saturating_add(summary.refused) as u64,
             wanted: summary.connections.peak.saturating_add(refused.len()),
             trouble: Trouble::of(summary, verdict),
+            failed_by: summary.failures_by_kind.keys().copied().collect(),
+            tried: Tried::of(summary),
             limited: verdict.findings.iter().any(|finding| finding.severity == Severity::Limit)
                 || summary.failures_by_kind.keys().any(|kind| is_limit(*kind)),
             is_on_threads: start.is_some_and(|start| start.executor == Executor::Threads),

@@ -7,7 +7,7 @@ use serde_json::Number;
 use super::{ratio, round};
 use crate::allocator::Mode;
 use crate::event::{ComparisonVerdict, Decision, Severity, WARM_UP};
-use crate::judge::{ALL, ComparedRun, Counted, Trouble, VariantFigures};
+use crate::judge::{ALL, ComparedRun, Counted, Tried, Trouble, VariantFigures};
 use crate::report::model::ComparisonReport;
 use crate::report::words::{many, printable};
 
@@ -22,6 +22,8 @@ pub(super) struct Candidate<'a> {
     pub(super) flaw: Option<String>,
     /// What is to be known of it besides.
     pub(super) notes: Vec<String>,
+    /// What failed of it by chance, as far as can be told: it may be chosen all the same, but not unwarned.
+    pub(super) by_chance: Option<Tried>,
     /// What is wrong with how it uses its connections, in the words of the findings.
     pub(super) hazards: Vec<String>,
     /// It ran to its end: in a round that counts, or where there is none in any, without trouble.
@@ -41,7 +43,9 @@ impl<'a> Candidate<'a> {
             let is_whole = |run: &ComparedRun| !run.is_interrupted() && run.trouble().is_none();
             let whole = || its.iter().filter(|(_, run)| is_whole(run)).map(|(_, run)| run.round).collect();
             let counted = if rounds.is_empty() { whole() } else { rounds.clone() };
-            let (flaw, notes) = told(report, &name, &its);
+            let by_chance = comparison.fails_by_chance(at, rounds);
+            let (flaw, notes) = told(report, &name, &its, by_chance);
+            let tried = comparison.tried(Some(at), rounds);
             Candidate {
                 is_reference: *variant == start.reference,
                 figures: comparison.figures_of(at, &counted),
@@ -50,6 +54,7 @@ impl<'a> Candidate<'a> {
                 ran: !counted.is_empty(),
                 mode: its.first().map_or(Mode::UseMain, |(_, run)| run.mode),
                 hazards: if flaw.is_some() { Vec::new() } else { hazards(&name, &its) },
+                by_chance: (by_chance && flaw.is_none() && tried.failed > 0).then_some(tried),
                 flaw,
                 notes,
                 name,
@@ -125,13 +130,22 @@ impl<'a> Candidate<'a> {
 }
 
 /// What speaks against a variant by its runs, and what is to be known of it besides: what it suffered for others, and what
-/// failed in the warm-up alone, which counts for nothing.
-fn told(report: &ComparisonReport, name: &str, its: &[(usize, &ComparedRun)]) -> (Option<String>, Vec<String>) {
+/// failed in the warm-up alone, which counts for nothing. What failed by chance is neither.
+fn told(
+    report: &ComparisonReport,
+    name: &str,
+    its: &[(usize, &ComparedRun)],
+    by_chance: bool,
+) -> (Option<String>, Vec<String>) {
     let comparison = &report.comparison;
     let met = its.iter().filter_map(|(at, run)| Some((comparison.trouble(*at)?, *run)));
     // The server, or something on the way, may have held up whichever run was on then.
     let is_chance = |(trouble, _): &(Trouble, &ComparedRun)| *trouble == Trouble::Hung && !report.rounds.is_empty();
     let (cut, met): (Vec<_>, Vec<_>) = met.partition(is_chance);
+    let counts = |run: &ComparedRun| report.rounds.is_empty() || run.round != WARM_UP;
+    let is_chance =
+        |(trouble, run): &(Trouble, &ComparedRun)| by_chance && *trouble == Trouble::Failures && counts(run);
+    let (chance, met): (Vec<_>, Vec<_>) = met.into_iter().partition(is_chance);
     let met = met.into_iter();
     let (warm_up, rounds): (Vec<_>, Vec<_>) = met.partition(|(_, run)| run.round == WARM_UP);
     let fails = |(trouble, _): &(Trouble, &ComparedRun)| *trouble == Trouble::Failures;
@@ -142,9 +156,13 @@ fn told(report: &ComparisonReport, name: &str, its: &[(usize, &ComparedRun)]) ->
     let runs =
         |worst: Trouble| met.iter().filter(|(trouble, _)| *trouble == worst).map(|(_, run)| *run).collect::<Vec<_>>();
     let flaw = worst.map(|worst| words(worst, &runs(worst), its.len()));
-    let failed = slight.iter().map(|(_, run)| format!("{name} had {}", failures(&[*run], its.len())));
+    // Of as few in the warm-up nothing is said besides.
+    let failed = slight
+        .iter()
+        .filter(|_| chance.is_empty())
+        .map(|(_, run)| format!("{name} had {}", failures(&[*run], its.len())));
     let suffered = its.iter().filter_map(|(at, run)| Some((comparison.suffered(*at)?, *run)));
-    let suffered = suffered.map(|(trouble, run)| for_others(report, name, trouble, run));
+    let suffered = suffered.filter_map(|(trouble, run)| for_others(report, name, trouble, run));
     let cut = cut.iter().map(|(_, run)| format!("{name} was {HELD_UP} in {}", round(run.round)));
     (flaw, failed.chain(suffered).chain(cut).collect())
 }
@@ -196,23 +214,27 @@ fn failures(runs: &[&ComparedRun], all: usize) -> String {
     }
 }
 
-/// What a run suffered that was not its variant's own doing.
-fn for_others(report: &ComparisonReport, name: &str, trouble: Trouble, run: &ComparedRun) -> String {
+/// What a run suffered that was not its variant's own doing; none where that ended all, which is said of all.
+fn for_others(report: &ComparisonReport, name: &str, trouble: Trouble, run: &ComparedRun) -> Option<String> {
     let pace = longer(report.comparison.start().pace_us.0);
     let at = round(run.round);
-    if trouble != Trouble::Connections {
-        return format!(
-            "In {at} the server throttled {name}, for what all runs together asked: ask less often (--pace {pace})"
-        );
+    match trouble {
+        Trouble::Throttled => {
+            return Some(format!(
+                "In {at} the server throttled {name}, for what all runs together asked: ask less often (--pace {pace})"
+            ));
+        }
+        Trouble::Connections => {}
+        _ => return None,
     }
     let within = match run.figures.stated_limit {
         Some(stated) => format!("within the limit of {stated} that it names"),
         None => "though it gave as many before".to_owned(),
     };
-    format!(
+    Some(format!(
         "In {at} the server refused {name} a connection, {within}: it may still have counted those of the run before, or those of \
          other clients; a longer rest tells (--pace {pace})"
-    )
+    ))
 }
 
 /// A longer rest, for people.
@@ -285,6 +307,7 @@ mod tests {
             did_the_same: false,
             flaw: None,
             notes: Vec::new(),
+            by_chance: None,
             hazards: Vec::new(),
             ran: true,
             mode: Mode::UseDefault,

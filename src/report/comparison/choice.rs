@@ -4,9 +4,9 @@ use super::candidate::{Candidate, choose, left_over, overlap};
 use super::{USUAL, interval, limit, ratio, subject, verdict, why_stopped};
 use crate::event::{Decision, WhyStopped};
 use crate::figures::paired;
-use crate::judge::Trouble;
+use crate::judge::{Tried, Trouble};
 use crate::report::model::ComparisonReport;
-use crate::report::words::{many, printable};
+use crate::report::words::{count, many, printable};
 
 /// What to choose, why, and at what cost.
 pub(in crate::report) fn choice(report: &ComparisonReport) -> String {
@@ -35,10 +35,33 @@ fn sentences(report: &ComparisonReport) -> Vec<String> {
         None => vec!["No choice: something speaks against each of them".to_owned()],
     };
     said.extend(all.iter().filter_map(|it| Some(format!("Not {}: {}", it.name, it.flaw.as_ref()?))));
+    said.extend(stopped(report));
+    said.extend(by_chance(&all));
     said.extend(all.iter().flat_map(|it| it.notes.iter().chain(&it.hazards).cloned()));
     said.extend(limit::met(&report.comparison));
     said.extend(chosen.into_iter().flat_map(|it| limit::elsewhere(&report.comparison, it.peak(), it.mode)));
     said
+}
+
+/// What the server did that ended all, where that was not said for the answer itself.
+fn stopped(report: &ComparisonReport) -> Option<String> {
+    let ComparisonReport { comparison, rounds, end, .. } = report;
+    let stopped = end.stopped.as_ref().filter(|_| !rounds.is_empty() && comparison.end_of_the_server().is_some())?;
+    Some(format!("It stopped early, which is no variant's doing: {}", why_stopped(comparison, stopped)))
+}
+
+/// What failed of those that may be chosen.
+fn by_chance(all: &[Candidate<'_>]) -> Option<String> {
+    let failed = all.iter().filter_map(|it| {
+        let Tried { all, failed } = it.by_chance?;
+        Some((failed, count(all), &it.name))
+    });
+    let failed: Vec<_> = failed.collect();
+    let ((first, tried, name), others) = failed.split_first()?;
+    let first = format!("{} of {tried} of {name}", many(*first, "failed operation"));
+    let others = others.iter().map(|(failed, tried, name)| format!("{} of {tried} of {name}", count(*failed)));
+    let each: Vec<String> = [first].into_iter().chain(others).collect();
+    Some(format!("Mind {}: no more than chance may give", each.join(", ")))
 }
 
 fn is_limited(report: &ComparisonReport) -> bool {

@@ -1,8 +1,10 @@
 //! The server's limit on connections, where it was met, and what fits into it; where it was not, what others allow.
 
 use crate::allocator::Mode;
+use crate::event::Variant;
 use crate::judge::{Allowed, Comparison, Trouble};
 use crate::report::known;
+use crate::report::words::printable;
 
 /// The command that finds a limit.
 const PROBE: &str = "mailconn limits";
@@ -12,17 +14,39 @@ pub(super) fn met(comparison: &Comparison) -> Vec<String> {
     if comparison.met(Trouble::Locked) {
         return vec!["POP3 gives a maildrop to one connection at a time: use-main fits, or one thread".to_owned()];
     }
-    let runs = 0..comparison.runs().len();
-    if !runs.into_iter().any(|at| comparison.trouble(at) == Some(Trouble::Connections)) {
-        return Vec::new();
-    }
-    said(comparison.allowed().unwrap_or_default(), comparison.is_on_threads())
+    let (variants, runs) = (&comparison.start().variants, comparison.runs().iter().enumerate());
+    let met = runs.filter(|(at, _)| comparison.trouble(*at) == Some(Trouble::Connections));
+    let mut met: Vec<&Variant> = met.filter_map(|(_, run)| variants.get(run.variant)).collect();
+    met.sort_by_key(|it| variants.iter().position(|variant| variant.name == it.name));
+    met.dedup();
+    let server = match met.as_slice() {
+        [] => return Vec::new(),
+        _ if !variants.iter().any(is_of_its_own) => Server { subject: "this server".to_owned(), there: "" },
+        met => {
+            let names: Vec<String> = met.iter().map(|it| printable(&it.name)).collect();
+            Server { subject: format!("the server of {}", names.join(" and ")), there: " there" }
+        }
+    };
+    said(&server, comparison.allowed().unwrap_or_default(), comparison.is_on_threads())
 }
 
-fn said(allowed: Allowed, is_on_threads: bool) -> Vec<String> {
+/// Whether it says itself how the one in the box is to behave: then that is another one than those of the others.
+fn is_of_its_own(variant: &Variant) -> bool {
+    variant.arguments.split_whitespace().any(|it| it.starts_with("--sandbox-"))
+}
+
+/// Whose limit it was.
+struct Server {
+    subject: String,
+    there: &'static str,
+}
+
+fn said(server: &Server, allowed: Allowed, is_on_threads: bool) -> Vec<String> {
     let Allowed { ours, stated, is_guessed } = allowed;
-    let by_words = |stated: usize| format!("This server allows {}, by its own words", connections(stated));
-    let fit = |most| fit(most, is_on_threads);
+    let Server { subject, there } = server;
+    let this = subject.replacen('t', "T", 1);
+    let by_words = |stated: usize| format!("{this} allows {}, by its own words", connections(stated));
+    let fit = |most| fit(most, there, is_on_threads);
     match (ours, stated) {
         (Some(ours), Some(stated)) if ours < stated => {
             let beside = if ours == 0 { "none".to_owned() } else { ours.to_string() };
@@ -35,18 +59,18 @@ fn said(allowed: Allowed, is_on_threads: bool) -> Vec<String> {
                 true => format!("was seen to close the {refused} connection without a word, probably for a limit"),
                 false => format!("was seen to refuse the {refused} connection"),
             };
-            vec![format!("This server {seen}"), fit(ours)]
+            vec![format!("{this} {seen}"), fit(ours)]
         }
-        (None, None) => vec![format!("How many connections this server allows, {PROBE} finds")],
+        (None, None) => vec![format!("How many connections {subject} allows, {PROBE} finds")],
     }
 }
 
-fn fit(most: usize, is_on_threads: bool) -> String {
+fn fit(most: usize, there: &str, is_on_threads: bool) -> String {
     match most {
         0 => "Others hold all that it gives: close some".to_owned(),
-        1 => "One fits: use-main".to_owned(),
-        _ if is_on_threads => format!("{most} fit: {}, {}", threads(most), defaults(most)),
-        _ => format!("{most} fit: {}", threads(most)),
+        1 => format!("One fits{there}: use-main"),
+        _ if is_on_threads => format!("{most} fit{there}: {}, {}", threads(most), defaults(most)),
+        _ => format!("{most} fit{there}: {}", threads(most)),
     }
 }
 
@@ -100,6 +124,10 @@ pub(super) fn elsewhere(comparison: &Comparison, peak: u64, mode: Mode) -> Vec<S
 mod tests {
     use super::*;
 
+    fn this() -> Server {
+        Server { subject: "this server".to_owned(), there: "" }
+    }
+
     #[test]
     fn what_the_server_names_is_told_apart_from_what_was_seen_and_what_fits_is_what_it_gave() {
         let allowed = |ours, stated| Allowed { ours, stated, is_guessed: false };
@@ -132,9 +160,9 @@ mod tests {
                  -t 4, use-main-or-default with --default-for w0-w2",
             ),
         ] {
-            assert_eq!(said(allowed, true).join(". "), says);
+            assert_eq!(said(&this(), allowed, true).join(". "), says);
         }
-        let on_a_pool = said(allowed(Some(5), None), false).join(". ");
+        let on_a_pool = said(&this(), allowed(Some(5), None), false).join(". ");
         assert_eq!(on_a_pool, "This server was seen to refuse the 6th connection. 5 fit: use-default with -t 5");
     }
 }
