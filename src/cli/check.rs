@@ -57,7 +57,7 @@ pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
     };
     let control = Arc::new(Control::default());
     let _interrupts = Interrupts::reach(&control).context("listening for signals")?;
-    let mut screen = (args.format != Format::Json).then(|| Screen::open(&Output::Stdout, &control)).transpose()?;
+    let mut screen = (args.format != Format::Json).then(|| Screen::open(&control)).transpose()?;
     if let Some(screen) = &mut screen {
         screen.show(&probe::check_begins(layout, &header));
     }
@@ -82,7 +82,8 @@ pub fn check(args: &CheckArgs, layout: Layout) -> Result<u8> {
             screen.close()?;
         }
         None => {
-            writer::is_complete(writer::write_whole(&Output::Stdout, &probe::check_json(&check), &control))?;
+            let written = writer::write_whole(&Output::Stdout, &probe::check_json(&check), &control);
+            writer::is_complete(written, &Output::Stdout)?;
         }
     }
     if let Some(failure) = transcripts.and_then(|transcripts| transcripts.failure()) {
@@ -99,8 +100,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn open(output: &Output, control: &Arc<Control>) -> Result<Self> {
-        let out = Writer::open(output, control).context("opening the report")?;
+    pub(super) fn open(control: &Arc<Control>) -> Result<Self> {
+        let out = Writer::open(&Output::Stdout, control).with_context(|| Output::Stdout.writing())?;
         Ok(Self { out: Some(out), failed: None })
     }
 
@@ -123,6 +124,6 @@ impl Screen {
             (None, Some(out)) => out.finish(),
             (None, None) => Ok(()),
         };
-        writer::is_complete(written).map(drop)
+        writer::is_complete(written, &Output::Stdout).map(drop)
     }
 }

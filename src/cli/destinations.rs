@@ -34,7 +34,7 @@ pub fn destinations(args: &OutputArgs, layout: Layout) -> Result<Vec<Destination
     };
     let mut all = Vec::with_capacity(args.output.len() + 1);
     for file in &args.output {
-        all.push(destination(form_of(file, args)?, writable(file)?));
+        all.push(destination(form_of(file, args.format, args.output.len() == 1)?, writable(file)?));
     }
     if all.is_empty() {
         all.push(destination(args.format.unwrap_or(Format::Table), Output::Stdout));
@@ -42,21 +42,35 @@ pub fn destinations(args: &OutputArgs, layout: Layout) -> Result<Vec<Destination
     if let Some(file) = &args.trace_events {
         all.push(destination(Format::TraceEvents, writable(file)?));
     }
-    named_once(&all)?;
     if args.ci == Some(Ci::Github) {
         all.push(destination(Format::Github, Output::Stderr));
         if let Some(summary) = env::var_os(STEP_SUMMARY).filter(|it| !it.is_empty()) {
-            let summary = Output::EndOf(summary.into());
-            summary.writable().context(STEP_SUMMARY)?;
-            all.push(destination(Format::Markdown, summary));
+            all.push(destination(Format::Markdown, Output::EndOf(summary.into())));
         }
     }
+    named_once(&all)?;
+    let summary = all.iter().map(|it| &it.output).find(|output| matches!(output, Output::EndOf(_)));
+    summary.map_or(Ok(()), Output::writable).context(STEP_SUMMARY)?;
     Ok(all)
 }
 
 /// Every file that those flags name.
 pub fn files(args: &OutputArgs) -> impl Iterator<Item = &PathBuf> {
     args.output.iter().chain(&args.trace_events)
+}
+
+/// Whether every one of those files is left as it is; `why` says what it is for.
+///
+/// # Errors
+/// A report would replace one.
+pub fn replace_none_of(files: &[PathBuf], why: &str, args: &OutputArgs) -> Result<()> {
+    for written in self::files(args).filter(|written| written.as_os_str() != "-") {
+        let same = identity(written).and_then(|it| files.iter().find(|file| identity(file) == Some(it)));
+        if let Some(same) = same {
+            bail!("-o would replace {}, which is {why}; name another file", same.display());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a person sees the result in one of them at once.
@@ -70,10 +84,13 @@ pub fn include(all: &[Destination], format: Format) -> bool {
 }
 
 /// One FILE is in the form that is asked for; of several each is in the form of its ending.
-fn form_of(file: &Path, args: &OutputArgs) -> Result<Format> {
+///
+/// # Errors
+/// Its ending names no form.
+pub fn form_of(file: &Path, format: Option<Format>, is_alone: bool) -> Result<Format> {
     let by_ending = file.extension().and_then(|ending| Format::of_ending(ending.to_str()?));
-    match (args.format, by_ending) {
-        (Some(format), _) if args.output.len() == 1 => Ok(format),
+    match (format, by_ending) {
+        (Some(format), _) if is_alone => Ok(format),
         (_, Some(format)) | (Some(format), None) => Ok(format),
         (None, None) if file.extension().is_none() => Ok(Format::Table),
         (None, None) => {
@@ -95,19 +112,23 @@ fn writable(file: &Path) -> Result<Output> {
 
 fn named_once(all: &[Destination]) -> Result<()> {
     for (at, Destination { output, .. }) in all.iter().enumerate() {
-        let again = |other: &&Destination| match (output, &other.output) {
-            (Output::File(one), Output::File(other)) => {
-                one == other || (output.is_replaced() && identity(one).is_some_and(|it| identity(other) == Some(it)))
-            }
-            (one, other) => one == other,
+        let Some(Destination { output: first, .. }) = all[..at].iter().find(|it| it.output.is_where(output)) else {
+            continue;
         };
-        if let Some(Destination { output, .. }) = all[..at].iter().find(again) {
-            match output {
-                Output::Stdout => bail!("standard output can have one report; name a FILE for the others"),
-                Output::Stderr => bail!("standard error can have one report; name a FILE for the others"),
-                Output::File(file) | Output::EndOf(file) => {
-                    bail!("{} is named twice; each report needs a file of its own", file.display())
-                }
+        match (first, output) {
+            // It is added to what the place shows.
+            (Output::Stdout | Output::Stderr, Output::EndOf(_)) => {}
+            (Output::Stdout, _) | (_, Output::Stdout) => {
+                bail!("standard output can have one report; name a FILE for the others")
+            }
+            (Output::Stderr, _) | (_, Output::Stderr) => {
+                bail!("standard error can have one report; name a FILE for the others")
+            }
+            (Output::File(first), Output::EndOf(_)) => {
+                bail!("{} is the file of {STEP_SUMMARY}; each report needs a file of its own", first.display())
+            }
+            (Output::File(first) | Output::EndOf(first), Output::File(_) | Output::EndOf(_)) => {
+                bail!("{} is named twice; each report needs a file of its own", first.display())
             }
         }
     }

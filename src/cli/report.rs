@@ -11,13 +11,10 @@ use super::args::ReportArgs;
 use super::baseline::{BaselineFile, no_baseline_of_its_own};
 use super::destinations;
 use super::settings;
-use super::stored::{gates_fit, identity, open, open_anonymous};
+use super::stored::{gates_fit, open, open_anonymous};
 use mailconn::event::{Baseline, Event, NewPolicy, PassedOver, What, Within};
 use mailconn::judge::{Content, Passing, Stored, StoredComparison, StoredRun, StoredScenario, first_of};
 use mailconn::report::{ComparisonReport, Format, Layout, Output, RunReport, ScenarioReport, Telling, Told};
-
-/// What failed, if the report could not be written.
-const WRITING: &str = "writing the report";
 
 /// Reads the files, tells of them in their order, and returns the exit code.
 ///
@@ -38,14 +35,8 @@ pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
     );
     for written in destinations::files(&args.output) {
         no_baseline_of_its_own(args.baseline.baseline.as_deref(), Some(written))?;
-        if written.as_os_str() == "-" {
-            continue;
-        }
-        let same = identity(written).and_then(|it| args.files.iter().find(|file| identity(file) == Some(it)));
-        if let Some(same) = same {
-            bail!("-o would replace {}, which is to be told; name another file", same.display());
-        }
     }
+    destinations::replace_none_of(&args.files, "to be told", &args.output)?;
     let of_stdin = args.files.iter().chain(&args.baseline.baseline).filter(|file| file.as_os_str() == "-").count();
     ensure!(of_stdin <= 1, "- is standard input, and can be read once");
     let new = settings::new_policy(&args.fail_on, &args.gates)?;
@@ -67,7 +58,7 @@ pub fn report(args: &ReportArgs, layout: Layout) -> Result<u8> {
     }
     let reasons = std::mem::take(&mut retelling.reasons);
     let unknown = retelling.unknown.take();
-    retelling.end().context(WRITING)?;
+    retelling.end()?;
     // Say the reason of the exit code, if the report does not say it to a person.
     reasons.iter().filter(|_| aside).for_each(|reason| super::stderr::complain(reason));
     if let Some(name) = unknown.filter(|_| exit_code == 0) {
@@ -224,8 +215,8 @@ impl Retelling {
     }
 
     /// Writes the rest. A reader that went away is no failure.
-    fn end(self) -> io::Result<()> {
-        self.tellings.into_iter().map(OneRetelling::end).fold(Ok(()), io::Result::and)
+    fn end(self) -> Result<()> {
+        self.tellings.into_iter().map(OneRetelling::end).fold(Ok(()), Result::and)
     }
 }
 
@@ -254,16 +245,15 @@ impl OneRetelling {
         Ok(self.out.insert(opened))
     }
 
-    fn end(self) -> io::Result<()> {
-        let rest = self.telling.end()?;
-        let written = match (self.written, self.out) {
-            (Ok(()), Some(mut out)) => out.write_all(&rest).and_then(|()| out.flush()),
-            (Ok(()), None) => self.output.write_whole(&rest),
-            (written, _) => written,
-        };
+    fn end(self) -> Result<()> {
+        let Self { telling, output, out, written } = self;
+        let written = written.and_then(|()| telling.end()).and_then(|rest| match out {
+            Some(mut out) => out.write_all(&rest).and_then(|()| out.flush()),
+            None => output.write_whole(&rest),
+        });
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
+            written => written.with_context(|| output.writing()),
         }
     }
 }

@@ -79,8 +79,9 @@ pub fn serve(args: &SandboxArgs) -> Result<u8> {
     };
     let listening = listens.iter().map(Listen::bind).collect::<Result<Vec<_>>>()?;
     let sandbox = Sandbox::serve(listening, options).context("starting the sandbox")?;
-    if let (Some(file), Some(pem)) = (&ca_file, sandbox.ca_pem()) {
-        file.write_whole(pem.as_bytes()).context("--ca-file")?;
+    if let (Some(file), Some(pem)) = (&args.ca_file, sandbox.ca_pem()) {
+        let written = Output::File(file.clone()).write_whole(pem.as_bytes());
+        written.with_context(|| format!("--ca-file {}", file.display()))?;
     }
     let announce = if json { announcement_json } else { announcement };
     print(&announce(args, &listens, &sandbox, given.is_none().then_some(password.as_str())))?;

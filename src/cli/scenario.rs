@@ -15,7 +15,7 @@ use super::anonymize::Anonymize;
 use super::args::ScenarioArgs;
 use super::baseline::first_that_compares;
 use super::descriptors;
-use super::destinations::destinations;
+use super::destinations::{destinations, replace_none_of};
 use super::interrupt::Interrupts;
 use super::operations;
 use super::settings::{self, Reporting, Server};
@@ -58,6 +58,7 @@ pub fn scenario(args: &ScenarioArgs, layout: Layout) -> Result<u8> {
         bail!("{gate:?} compares runs, and a scenario is none; leave it out");
     }
     let destinations = destinations(&args.output, layout)?;
+    replace_none_of(&args.files, "to be performed", &args.output)?;
     let anonymize = Anonymize::of(args.output.anonymize, &args.transcripts)?;
     let whom = |usual| settings::server_speaking(usual, args.server.as_deref(), "--server", &args.reach);
     let mut server = whom(Protocol::Imap)?;

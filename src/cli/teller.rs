@@ -51,7 +51,7 @@ impl Teller {
         let begin = |Destination { format, output, layout }| {
             let telling = format.telling(each, layout);
             let out = telling.is_live().then(|| Writer::open(&output, control).map(Box::new));
-            let out = out.transpose().context("opening the report")?;
+            let out = out.transpose().with_context(|| output.writing())?;
             Ok(OneTelling { telling, output, out, failed: None })
         };
         let tellings = destinations.into_iter().map(begin).collect::<Result<_>>()?;
@@ -134,6 +134,6 @@ impl OneTelling {
             (None, None) if is_live => Ok(()),
             (None, None) => text.and_then(|text| writer::write_whole(&output, &text, control)),
         };
-        writer::is_complete(written)
+        writer::is_complete(written, &output)
     }
 }

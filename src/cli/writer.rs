@@ -46,14 +46,14 @@ struct Unread;
 ///
 /// # Errors
 /// It could not be written.
-pub fn is_complete(written: io::Result<()>) -> anyhow::Result<bool> {
+pub fn is_complete(written: io::Result<()>, output: &Output) -> anyhow::Result<bool> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
         Err(error) if is_unread(&error) => {
             stderr::complain("the report is incomplete: nobody read it");
             Ok(false)
         }
-        written => written.map(|()| true).context("writing the report"),
+        written => written.map(|()| true).with_context(|| output.writing()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The destination of a report: stdout, or a file that is either whole or absent.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +69,19 @@ pub enum Unwritable {
         #[source]
         reason: io::Error,
     },
+}
+
+/// Where bytes come to lie, by whatever name.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Stdout,
+    Stderr,
+    /// A file that is there: its device and its number.
+    Existing(u64, u64),
+    /// A file yet to be: its directory behind all links, and its name.
+    Missing(PathBuf, OsString),
+    /// A pipe, a device, another descriptor of this process.
+    Special(PathBuf),
 }
 
 /// The destination of a path.
@@ -153,6 +167,37 @@ impl Output {
     /// What the system answers.
     pub fn stream(&self) -> io::Result<Box<dyn Write + Send>> {
         open(&self.target()?)
+    }
+
+    /// Whether both come to lie in one place, by whatever names: one would ruin the other.
+    #[must_use]
+    pub fn is_where(&self, other: &Self) -> bool {
+        self == other || self.place().is_some_and(|place| other.place() == Some(place))
+    }
+
+    /// What is done when it is written: an error in it says where.
+    #[must_use]
+    pub fn writing(&self) -> String {
+        match self {
+            Self::Stdout => "writing the report".to_owned(),
+            Self::Stderr => "writing the report to standard error".to_owned(),
+            Self::File(file) | Self::EndOf(file) => format!("writing the report to {}", file.display()),
+        }
+    }
+
+    /// None if nothing can be there.
+    fn place(&self) -> Option<Place> {
+        let path = match self.target().ok()? {
+            Target::Stdout => return Some(Place::Stdout),
+            Target::Stderr => return Some(Place::Stderr),
+            Target::Special(path) => return Some(Place::Special(path)),
+            Target::EndOf(path) => return Self::File(path).place(),
+            Target::Regular(path) => path,
+        };
+        match fs::metadata(&path) {
+            Ok(found) => Some(Place::Existing(found.dev(), found.ino())),
+            Err(_) => Some(Place::Missing(directory(&path).canonicalize().ok()?, path.file_name()?.to_owned())),
+        }
     }
 
     /// Whether a whole report replaces a file here, instead of being written to what is open or waits for a reader.

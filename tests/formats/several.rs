@@ -1,5 +1,7 @@
 //! Several reports at once, each in the form of its ending.
 
+use std::os::unix::fs::symlink;
+
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -77,6 +79,8 @@ fn one_file_is_in_the_form_that_is_named_whatever_its_ending() {
 fn what_cannot_be_written_is_said_before_anything_is_dialled() {
     let directory = tempdir().unwrap();
     let here = directory.path();
+    symlink(".", here.join("here")).unwrap();
+    symlink("told.json", here.join("link.json")).unwrap();
     for (args, said) in [
         (
             "-o told.pdf",
@@ -85,15 +89,25 @@ fn what_cannot_be_written_is_said_before_anything_is_dialled() {
         ("-o told.json -o told.pdf", "told.pdf: its ending"),
         ("-o told.json -o told.json", "told.json is named twice"),
         ("-o told.json --trace-events told.json", "told.json is named twice"),
+        ("-o told.json -o ./told.json", "told.json is named twice"),
+        ("-o told.ndjson --trace-events ./told.ndjson", "told.ndjson is named twice"),
+        ("-o told.json -o here/told.json", "told.json is named twice"),
+        ("-o told.json -o HERE/told.json", "told.json is named twice"),
+        ("-o here/here/told.json -o HERE/here/told.json", "told.json is named twice"),
+        ("-o link.json -o told.json", "link.json is named twice"),
+        ("-o /dev/stdout -o -", "standard output can have one report"),
+        ("-o - -o /dev/fd/1", "standard output can have one report"),
+        ("-o /dev/null -o /dev/null", "/dev/null is named twice"),
         ("-o - -o -", "standard output can have one report"),
         ("-o - --trace-events -", "standard output can have one report"),
         ("-o told.json -o missing/told.html", "there is no directory missing"),
         ("-o told.html --each", "--each lists operations above the table"),
     ] {
+        let args = args.replace("HERE", here.to_str().unwrap());
         let ended = within(here, &format!("run -n 1 --progress never {args}"));
         assert_eq!((ended.code, &*ended.stdout), (2, ""), "{args}: {}", ended.stderr);
         assert!(ended.stderr.contains(said) && ended.stderr.lines().count() == 1, "{args}: {}", ended.stderr);
-        assert_eq!(std::fs::read_dir(here).unwrap().count(), 0, "{args}");
+        assert_eq!(std::fs::read_dir(here).unwrap().count(), 2, "{args}");
     }
 }
 
@@ -106,5 +120,32 @@ fn a_report_replaces_no_file_that_is_to_be_told() {
         let ended = within(here, &format!("report run.ndjson {args}"));
         assert_eq!(ended.code, 2, "{args}");
         assert!(ended.stderr.contains("-o would replace run.ndjson"), "{args}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_report_replaces_no_scenario_that_is_to_be_performed() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    std::fs::write(here.join("mine.txt"), "client use-main\nT1 noop\n").unwrap();
+    let ended = within(here, "scenario mine.txt -o ./mine.txt");
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("-o would replace mine.txt, which is to be performed"), "{}", ended.stderr);
+    assert!(written(here, "mine.txt").starts_with("client"));
+}
+
+#[test]
+fn an_error_of_writing_names_the_file() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    within(here, "run -n 1 --progress never -o run.ndjson");
+    for command in ["run -n 1 --progress never", "scenario pool-hazard", "report run.ndjson"] {
+        for files in
+            ["-o told.html -o /dev/full --format table", "-o /dev/full --format ndjson", "--trace-events /dev/full"]
+        {
+            let ended = within(here, &format!("{command} {files}"));
+            let said = "mailconn: writing the report to /dev/full: No space left on device (os error 28)\n";
+            assert_eq!((ended.code, &*ended.stderr), (2, said), "{command} {files}");
+        }
     }
 }
