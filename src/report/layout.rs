@@ -30,6 +30,9 @@ impl Layout {
     /// 80 columns without colour: for files, pipes and scripts.
     pub const PLAIN: Self = Self { width: 80, colored: false, on_terminal: false };
 
+    /// Each line as long as it is: for what breaks lines itself, or shows them whole.
+    pub(in crate::report) const UNBROKEN: Self = Self { width: u16::MAX, ..Self::PLAIN };
+
     /// As wide as a terminal, within 60 to 200 columns.
     #[must_use]
     pub fn new(width: u16, colored: bool) -> Self {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
 use tempfile::tempdir;
 
 use super::{HOSTILE, golden, told, told_of_hostile};
-use crate::cli::process::{Ended, end, mailconn};
+use crate::cli::process::{Ended, against, end, mailconn};
 use crate::golden::stored;
 
 /// A workflow command, read as GitHub's runner reads it.
@@ -138,6 +139,29 @@ fn a_summary_that_cannot_be_written_is_said_before_anything_is_dialled() {
         assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{}", ended.stderr);
         assert!(ended.stderr.contains("GITHUB_STEP_SUMMARY"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_summary_shares_no_file_with_a_report() {
+    let directory = tempdir().unwrap();
+    let here = directory.path();
+    for args in ["-o summary.md", "-o ./summary.md", "-o told.json --trace-events summary.md --format table"] {
+        let ended = step(here, Some("summary.md"), &format!("run -n 1 --progress never --ci github {args}"));
+        assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{args}: {}", ended.stderr);
+        assert!(ended.stderr.contains("summary.md is the file of GITHUB_STEP_SUMMARY"), "{args}: {}", ended.stderr);
+        assert_eq!(fs::read_dir(here).unwrap().count(), 0, "{args}");
+    }
+}
+
+#[test]
+fn a_line_of_an_annotation_is_as_long_as_it_is() {
+    // Nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ended = end(&mut against(address, "-n 1 --progress never --format github"));
+    assert_eq!(ended.code, 4);
+    let annotations = read_all(&ended.stdout);
+    let said = format!("{address}: Connection refused (os error 111); check host and port");
+    assert!(annotations.iter().any(|it| it.message.lines().any(|line| line.ends_with(&said))), "{annotations:#?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 
 use super::{HOSTILE, golden, told, told_of_hostile};
-use crate::cli::process::{end, mailconn};
+use crate::cli::process::{PASSWORD, end, mailconn};
 use crate::golden::stored;
 
 /// The tags that reports write.
@@ -188,4 +188,23 @@ fn what_has_no_room_in_a_comment_is_named() {
             && page.text.contains(", Sessions (")
     );
     assert!(!told(&golden("use-main"), "markdown").contains("Left out"));
+}
+
+/// The line of a terminal ends somewhere in each of them.
+#[test]
+fn an_address_is_one_word_however_long_the_line() {
+    for length in 1..60 {
+        let server = format!("imaps://{}@127.0.0.1:9", "u".repeat(length));
+        for command in ["run -n 1 --progress never --server", "limits --max 1 --progress never"] {
+            let mut args: Vec<&str> = command.split(' ').collect();
+            args.extend([&*server, "--connect-timeout", "2s", "--format", "markdown"]);
+            let ended = end(mailconn(args).env("MAILCONN_PASSWORD", PASSWORD));
+            assert!(
+                ended.stdout.contains(&format!("\n`{server}`")),
+                "{command} {length}: {}{}",
+                ended.stdout,
+                ended.stderr
+            );
+        }
+    }
 }

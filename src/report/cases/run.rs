@@ -48,7 +48,7 @@ fn operations(suite: &mut Suite, report: &RunReport) {
         true => How::Failed {
             kind: "operations".to_owned(),
             message: said,
-            more: failures(Layout::PLAIN, summary, Some(SCREENFUL)),
+            more: failures(Layout::UNBROKEN, summary, Some(SCREENFUL)),
         },
         false => How::Held(said),
     };

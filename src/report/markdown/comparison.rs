@@ -21,7 +21,7 @@ pub(super) fn parts(report: &ComparisonReport) -> Vec<Part> {
         &whose("comparison", report.told_again, code.unwrap_or_default()),
     );
     text += &list(headings(report));
-    let mut sheets = sheets(Layout::PLAIN, report).into_iter();
+    let mut sheets = sheets(Layout::UNBROKEN, report).into_iter();
     let verdicts = sheets.next().map(|it| sheet(&it)).unwrap_or_default();
     let verdicts = verdicts + &list(end.verdicts.iter().map(|it| verdict(report, it)));
     let start = comparison.start();

@@ -33,7 +33,7 @@ pub(super) fn parts(report: &RunReport) -> Vec<Part> {
                 table(headers(["what", "figure", "beside it"]), rows).trim_start().to_owned(),
             ));
             parts.push(Part::new(Rank::Figures, "failures", failures(report)));
-            parts.extend(ledger(sheets(Layout::PLAIN, &report.summary, Some(SCREENFUL))));
+            parts.extend(ledger(sheets(Layout::UNBROKEN, &report.summary, Some(SCREENFUL))));
         }
     }
     let start = &report.start;
@@ -46,7 +46,7 @@ fn verdict_of(report: &RunReport) -> String {
     let verdict = &report.verdict;
     let code = report.exit_code();
     let is_probe = report.start.probe.is_some();
-    let mut text = heading(&Outline::of_run(report)) + &paragraph(&asked(Layout::PLAIN, report));
+    let mut text = heading(&Outline::of_run(report)) + &paragraph(&asked(Layout::UNBROKEN, report));
     text += &exit(code, &report.reason(), &whose("run", report.told_again, code.unwrap_or_default()));
     let checked = [rules(verdict.proof.rules, is_probe), witness(verdict.proof.witness)];
     text + &list(setting(report).into_iter().chain(remarks(report)).chain(checked))
@@ -58,7 +58,7 @@ fn of_probe(report: &RunReport, probe: Probe, probed: &Probed) -> Vec<Part> {
     let facts = facts.map(|(label, text)| vec![label.to_owned(), prose(&text, At::Cell)]);
     let facts: Vec<Vec<String>> = facts.collect();
     let advice = list(report.to_set().unwrap_or_default());
-    let ramp = limits::ramp(Layout::PLAIN, &probed.attempts, Some(SCREENFUL));
+    let ramp = limits::ramp(Layout::UNBROKEN, &probed.attempts, Some(SCREENFUL));
     let mut parts =
         vec![Part::new(Rank::Figures, "facts", table(headers(["what", "found"]), facts).trim_start().to_owned())];
     if !advice.is_empty() {

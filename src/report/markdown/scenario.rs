@@ -16,7 +16,7 @@ pub(super) fn parts(report: &ScenarioReport) -> Vec<Part> {
     let ScenarioReport { start, steps, proofs, end, .. } = report;
     let outline = Outline::of_scenario(report);
     let code = end.as_ref().map(|end| end.exit_code);
-    let mut text = heading(&outline) + &paragraph(&scenario_heading(Layout::PLAIN, start));
+    let mut text = heading(&outline) + &paragraph(&scenario_heading(Layout::UNBROKEN, start));
     text += &exit(
         code,
         &report.reason().unwrap_or_default(),
