@@ -302,7 +302,8 @@ pub fn unsigned(url: Option<&str>, flag: &'static str, args: &ServerArgs) -> Res
     Ok(server)
 }
 
-fn holds_for(limit: &Limit, spoken: Protocol) -> bool {
+/// Whether a server that speaks this keeps the limit.
+pub fn holds_for(limit: &Limit, spoken: Protocol) -> bool {
     limit.protocol.is_none_or(|protocol| protocol.to_string() == spoken.name())
 }
 
@@ -314,6 +315,13 @@ fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerAr
         Some(scheme) if scheme.starts_with('+') => return sandbox(&scheme[1..], url, args),
         _ => {}
     }
+    let force = match (args.starttls, args.plaintext) {
+        (true, _) => Some(Security::StartTls),
+        (_, true) => Some(Security::Plain),
+        _ => None,
+    };
+    // A mistyped sandbox is no address: say that first.
+    let endpoint = Endpoint::parse(url, force).context(flag)?;
     let shapes = [
         ("--sandbox-connections", args.shape.sandbox_connections.is_some()),
         ("--sandbox-limit", !args.shape.sandbox_limit.is_empty()),
@@ -325,12 +333,6 @@ fn named(usual: Protocol, url: Option<&str>, flag: &'static str, args: &ServerAr
     if let Some((shape, _)) = shapes.into_iter().find(|(_, given)| *given) {
         bail!("{shape} shapes the sandbox, but {flag} names a real server; leave one out");
     }
-    let force = match (args.starttls, args.plaintext) {
-        (true, _) => Some(Security::StartTls),
-        (_, true) => Some(Security::Plain),
-        _ => None,
-    };
-    let endpoint = Endpoint::parse(url, force).context(flag)?;
     let family = family(args);
     if let (Some(family), Ok(address)) = (family, endpoint.host.parse()) {
         ensure!(

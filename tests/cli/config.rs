@@ -327,14 +327,14 @@ fn a_file_is_found_where_xdg_says_and_the_working_directory_is_never_read() {
 
 #[test]
 fn explain_settings_tells_of_every_command_and_of_variables_that_set_nothing() {
-    let home = Home::with("[defaults]\npace = '1s'\nformat = 'ndjson'\n");
+    let home = Home::with("[defaults]\npace = '1s'\nformat = 'ndjson'\nhold = 'soon'\n");
     let told =
         end(home.command(&["explain", "settings"]).env("MAILCONN_TREADS", "3").env("MAILCONN_PASSWORD", PASSWORD));
-    assert_eq!(told.code, 2, "a check has no such format");
-    let refused =
-        format!("mailconn: check: {}:3: invalid value 'ndjson' for '--format <FORMAT>'", home.file().display());
+    assert_eq!(told.code, 2);
+    let refused = format!("mailconn: limits: {}:4: invalid value 'soon' for '--hold", home.file().display());
     assert!(told.stderr.starts_with(&refused) && told.stderr.lines().count() == 1, "{}", told.stderr);
     assert!(told.stdout.starts_with("settings  configuration: "), "{}", told.stdout);
+    assert!(told.stdout.contains(&format!("Not used here: format ({}:3)", home.file().display())), "{}", told.stdout);
     for key in ["pace", "rounds", "hold", "wait-timeout", "server", "connect-timeout"] {
         row(&told.stdout, key);
     }
@@ -354,5 +354,79 @@ fn explain_settings_tells_of_every_command_and_of_variables_that_set_nothing() {
         let plain = end(&mut mailconn(["explain", word]));
         assert_eq!((plain.code, &*plain.stderr), (0, ""));
         assert!(plain.stdout.contains("\nfile     none: "), "{}", plain.stdout);
+    }
+}
+
+/// Of each kind: for another protocol, for other operations, for another report, for another command.
+const OF_OTHERS: &str = "\
+[defaults]
+ops = 'fetch'
+lock = 'command'
+format = 'html'
+each = true
+duration = '50s'
+sandbox-limit = 'imap:user=3'
+fail-if = 'service.p50 > 90s'
+[servers.pop]
+url = 'sandbox+pop3'
+[servers.smtp]
+url = 'sandbox+smtp'
+[servers.own]
+url = 'sandbox+pop3'
+ops = 'fetch'
+";
+
+#[test]
+fn defaults_that_a_server_or_a_command_has_no_use_for_are_left_out() {
+    let home = Home::with(OF_OTHERS);
+    let compare =
+        ["compare", "-t", "1", "-n", "3", "--rounds", "8", "--variant", "use-main", "--variant", "use-default"];
+    let run = ["run", "-t", "1", "-n", "2"];
+    for (args, unused, used) in [
+        (
+            &[&run[..], &["--server", "@pop"]].concat()[..],
+            &["ops", "lock", "each", "sandbox-limit"][..],
+            &["format"][..],
+        ),
+        (&[&run[..], &["--server", "@smtp"]].concat(), &["ops", "lock", "each", "sandbox-limit"], &["format"]),
+        (&[&run[..], &["--ops", "noop", "--format", "json"]].concat(), &["lock", "each"], &["sandbox-limit"]),
+        (&[&run[..], &["--format", "table"]].concat(), &[], &["ops", "lock", "each", "sandbox-limit", "fail-if"]),
+        (&[&run[..], &["-o", "told.json"]].concat(), &["each"], &["ops", "lock", "format"]),
+        (&["run", "-t", "1", "--executor", "pool", "--tasks", "2", "-n", "1"], &["duration", "each"], &["lock"]),
+        (&["check", "sandbox"], &["format"], &[]),
+        (&compare, &["fail-if"], &["format"]),
+    ] {
+        let told = home.end(&[&["explain", "settings"], args].concat());
+        assert_eq!((told.code, &*told.stderr), (0, ""), "{args:?}: {}", told.stdout);
+        for key in unused {
+            let unused = told.stdout.lines().find_map(|line| line.strip_prefix("Not used here: ")).unwrap_or_default();
+            assert!(
+                unused.split(", ").any(|it| it.starts_with(&format!("{key} ("))),
+                "{args:?} {key}: {}",
+                told.stdout
+            );
+        }
+        for key in used {
+            assert!(row(&told.stdout, key).contains("config.toml:"), "{args:?} {key}: {}", told.stdout);
+        }
+        // And so it runs.
+        let ended = end(home.command(args).current_dir(home.0.path()));
+        assert!(ended.code < 2, "{args:?}: {} {}", ended.code, ended.stderr);
+    }
+    let by_variable =
+        end(Home::with("").command(&["run", "-n", "1", "--server", "sandbox+smtp"]).env("MAILCONN_OPS", "fetch"));
+    assert_eq!(by_variable.code, 0, "{}", by_variable.stderr);
+    // What stands under the server itself is a mistake, and so is what nobody knows.
+    home.refuses(&["run", "--server", "@own"], 15, "no operation of POP3 is called");
+    Home::with("[defaults]\nops = 'fetsch'\n").refuses(&["run"], 2, "no operation of IMAP is called");
+}
+
+#[test]
+fn a_mistyped_address_is_what_is_wrong_whatever_else_is_configured() {
+    let home = Home::with("[defaults]\nsandbox-connections = 3\nops = 'fetch'\n");
+    for (typed, said) in [("pop", "unknown scheme"), ("sandox", "unknown scheme")] {
+        let ended = home.end(&["run", "--server", typed]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{}", ended.stderr);
+        assert!(ended.stderr.starts_with("mailconn: --server: ") && ended.stderr.contains(said), "{}", ended.stderr);
     }
 }

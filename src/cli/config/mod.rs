@@ -3,7 +3,7 @@
 //! A setting is called like its flag. Each one that counts becomes a word of the command line, in front of those that were
 //! typed, so that the flag's own parser checks it. A typed flag counts before the environment, the environment before
 //! the server of the file, that before the defaults of the file. A setting is left out if it excludes one that counts
-//! before it, or if the server has no use for it.
+//! before it, or if the server or the command has no use for it.
 
 mod context;
 mod file;
@@ -34,7 +34,7 @@ pub struct Invocation {
     named: Option<(String, Setting)>,
     /// What counts besides.
     applied: Vec<Setting>,
-    /// What does not count, because something else does, or because the server has no use for it.
+    /// What does not count, because something else does, or because the server or the command has no use for it.
     unused: Vec<Setting>,
     /// What the file says; nothing where the command takes no settings.
     file: ConfigFile,
@@ -70,9 +70,12 @@ impl Invocation {
         let typed = Typed::new(command, matches);
         let mut layers = [environment(command), Vec::new(), file.defaults.clone()];
         let named = typed.named_server(&file, &mut layers)?;
-        let context = Context::new(command, |of| match (&named, layers.iter().flatten().find(|it| it.key == of)) {
-            (Some((_, address)), _) if of == SERVER => address.all(),
-            (_, setting) => typed.text(of).or_else(|| Some(setting?.all())).unwrap_or_default(),
+        let context = Context::new(command, |of| match &named {
+            Some((_, address)) if of == SERVER => vec![address.all()],
+            _ => {
+                let configured = layers.iter().flatten().filter(|it| it.key == of).map(Setting::all);
+                typed.text(of).into_iter().chain(configured).collect()
+            }
         });
         let mut invocation = Self { words, named, applied: Vec::new(), unused: Vec::new(), file };
         invocation.add(layers, &context, typed.args)?;
