@@ -200,7 +200,7 @@ fn a_file_that_may_not_grow_is_an_error_of_writing() {
     let script = "ulimit -f 8; exec {} run -n 9 -t 40 --format json -o report";
     let ended = end(shell(script).current_dir(directory.path()));
     assert_eq!((ended.code, &*ended.stdout), (2, ""), "{}", ended.stderr);
-    assert_eq!(ended.stderr, "mailconn: writing the report: File too large (os error 27)\n");
+    assert_eq!(ended.stderr, "mailconn: writing the report to report: File too large (os error 27)\n");
     is_left_alone(directory.path(), "old");
     // What is written as it happens cannot wait for the end.
     for report in ["-n 9 -t 40 --each", "--duration 50s --format ndjson"] {
