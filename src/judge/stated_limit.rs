@@ -194,8 +194,8 @@ fn is_a_bound(before: &str, number: u64, after: &str) -> bool {
     ];
     let leads_in_chinese =
         ["最多", "允许", "最大", "最大で", "最大值", "上限", "上限为", "上限は", "限制", "限制为", "为"];
-    (is_bounded && leads_in_chinese.iter().any(|lead| led.ends_with(lead)))
-        || (is_bounded && leads.contains(&last_word(led)))
+    let is_led = leads.contains(&last_word(led)) || leads_in_chinese.iter().any(|lead| led.ends_with(lead));
+    (is_bounded && is_led)
         || (["exceeded", "exceeds", "exceed"].contains(&last_word(led)) && precedes_thing(after))
         || (["exceeded", "reached"].contains(&last_word(led)) && has_thing(led) && is_put_apart(before, number, after))
         || ((has_thing(before) || has_thing(after)) && ALLOWS.contains(&after_verb(after)))

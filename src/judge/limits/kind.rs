@@ -1,5 +1,6 @@
 //! What a limit counts, by the server's words.
 
+use super::scope::count_and_bound;
 use crate::event::{LimitKind, Micros};
 use crate::judge::refusals::{is_lock, lines};
 use crate::protocol::{self, Failure, FailureKind, Protocol};
@@ -67,15 +68,11 @@ fn is_of_held(line: &str) -> bool {
 
 /// `You have 6 of 6 connections`: what is open, of what may be. Attempts and sign-ins come, and are not open.
 fn is_one_of_all(line: &str) -> bool {
-    let is_open = ["connections", "sessions"].iter().any(|things| line.contains(things));
-    let comes = ["attempt", "login", "logon", "sign-in", "auth"].iter().any(|word| line.contains(word));
-    let is_number = |word: &str| {
-        let word = word.trim_matches(['(', ')', '[', ']', ',', '.', ';', ':']);
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let has_both = words.windows(3).any(|it| it[1] == "of" && is_number(it[0]) && is_number(it[2]));
-    is_open && !comes && has_both
+    let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    let mut parts = line.split([',', ';', '(']);
+    has(&["connections", "sessions"])
+        && !has(&["attempt", "login", "logon", "sign-in", "auth"])
+        && parts.any(|part| part.contains(" of ") && count_and_bound(part).is_some())
 }
 
 /// `connection rate` and `rate limit`, and not `operate` or `certificate`.

@@ -25,7 +25,7 @@ fn stated_scope(line: &str, user: &str) -> Option<LimitScope> {
     // What is below its bound has refused nobody: `(3 of 10 from 192.0.2.1, 11 of 10 for joe)`.
     let parts: Vec<&str> = line
         .split([',', ';', '('])
-        .filter(|part| !count_and_bound(part).is_some_and(|(count, bound)| count < bound))
+        .filter(|part| count_and_bound(part).is_none_or(|(count, bound)| count >= bound))
         .collect();
     let of = |part: &str| {
         let words = words(part);
@@ -71,7 +71,7 @@ fn names_address(words: &[&str]) -> bool {
 }
 
 /// `11 of 10`, `4/3`: how many there are, and may be.
-fn count_and_bound(part: &str) -> Option<(u64, u64)> {
+pub(super) fn count_and_bound(part: &str) -> Option<(u64, u64)> {
     let words: Vec<&str> =
         part.split([' ', '/']).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| *word != "of").collect();
