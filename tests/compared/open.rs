@@ -89,7 +89,7 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
     assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
     // What a required decision does not ask for is said wherever nothing could be told.
-    let is_untold = text.contains("1x use-main-or-default") || text.contains("cannot-tell");
+    let is_untold = text.contains("cannot-tell");
     let line = ended.stderr.contains("NOTHING TO DECIDE: use-main-or-default has ")
         && ended
             .stderr
@@ -214,6 +214,22 @@ fn a_limit_is_told_of_the_server_that_has_it() {
         ),
         "{choice}"
     );
+}
+
+/// The first dial is over when the first operation begins. The others are not, which makes a difference in short runs.
+#[test]
+fn connecting_is_told_where_it_makes_a_difference_to_a_rate() {
+    let both = "--ops noop --rounds 8 --rtt 4ms -t 3 --variant use-main --variant use-default";
+    let (short, _) = told(&format!("{both} -n 5"));
+    let says = short.split("Connecting is in these figures, for the first ").nth(1).unwrap_or_default();
+    let (part, rest) = says.split_once(' ').unwrap_or_default();
+    assert!(part.parse().is_ok_and(|part: f64| (10.0..90.0).contains(&part)), "{short}");
+    let due = "% of a run of use-default: longer runs (--duration, -n) take it out.";
+    assert!(rest.starts_with(due), "{short}");
+    for is_none_of in ["-n 250".to_owned(), "-n 5 --metric service.p50".to_owned()] {
+        let (other, _) = told(&format!("{both} {is_none_of}"));
+        assert!(!other.contains("Connecting"), "{is_none_of}: {other}");
+    }
 }
 
 #[test]
