@@ -78,6 +78,8 @@ pub struct Summary {
     pub cut_off: CutOff,
     /// From the beginning of the first operation that a session carried to the end of the last.
     pub worked: Micros,
+    /// How much of that had passed when the last session was there.
+    pub connecting: Micros,
     /// Waits of all operations.
     pub wait: Latency,
     /// Service times of all operations that reached a server.
@@ -150,6 +152,7 @@ impl Figures {
             held: sessions.held,
             cut_off: work.cut_off,
             worked: work.worked(),
+            connecting: work.connecting(),
             wait: work.all.wait.latency(),
             service: work.all.service.latency(),
             spreads: work.all.spreads(),

@@ -60,6 +60,8 @@ pub struct Work {
     /// When the first operation had its connection, and when the last one gave it back.
     began: Option<Micros>,
     over: Micros,
+    /// When the last session was there.
+    connected: Micros,
 }
 
 /// One worker's work.
@@ -81,6 +83,7 @@ impl Analysis for Work {
             What::SessionOpened(opened) => {
                 let dial = event.at - opened.began_us;
                 self.all.dial.add(dial);
+                self.connected = self.connected.max(event.at);
                 if let Some(worker) = opened.worker {
                     self.workers.entry(worker).or_default().durations.dial.add(dial);
                 }
@@ -107,6 +110,12 @@ impl Work {
     #[must_use]
     pub fn worked(&self) -> Micros {
         self.began.map_or(Micros::ZERO, |began| self.over.saturating_sub(began))
+    }
+
+    /// How much of that had passed when the last session was there.
+    #[must_use]
+    pub fn connecting(&self) -> Micros {
+        self.began.map_or(Micros::ZERO, |began| self.connected.saturating_sub(began))
     }
 
     /// How many operations have ended, and how many of them failed.

@@ -30,6 +30,15 @@ pub(super) fn operator(condition: &str) -> Option<(Is, &str)> {
     OPERATORS.iter().find_map(|(sign, is)| Some((*is, condition.strip_prefix(sign)?.trim())))
 }
 
+/// A condition as it is told: its operator stands apart.
+pub(super) fn apart(condition: &str) -> String {
+    let is_sign = |c: char| "<>=!".contains(c);
+    let (before, rest) = condition.split_at(condition.find(is_sign).unwrap_or(condition.len()));
+    let bound = rest.trim_start_matches(is_sign);
+    let sign = &rest[..rest.len() - bound.len()];
+    [before, sign, bound].into_iter().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
 /// All of them, for people.
 pub(super) fn operators() -> String {
     OPERATORS.map(|(sign, _)| sign).join(" ")
@@ -116,7 +125,7 @@ impl Gate {
         }
         let figure = Figure::parse(name)?;
         let metric = figure.metric;
-        let condition = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+        let condition = apart(rest);
         let regressed = rest.strip_prefix(REGRESSED).map(str::trim_start);
         let rest = regressed.unwrap_or(rest);
         if regressed.is_some() && metric.worse == Worse::Neither {

@@ -21,6 +21,10 @@ fn a_gate_is_about_a_variant_or_a_verdict() {
         ("verdict(use-default) != same", 3, "(fails if != same)"),
         ("ratio(use-default) < 1.5", 0, "ratio(use-default) is 1.51648x (fails if "),
         ("ratio(use-default) < 1.6x", 3, "(fails if < 1.6x)"),
+        ("ratio(use-default)<1.5x", 0, "(fails if < 1.5x)"),
+        ("verdict(use-default)=different", 3, "(fails if = different)"),
+        ("verdict(use-default)!=different", 0, "(fails if != different)"),
+        ("use-main.connections.opened!=1", 0, "(fails if != 1)"),
         ("ratio( use-default ) >= 1.2", 3, "ratio(use-default) is 1.51648x (fails if "),
     ] {
         let told = mailconn_on(&stored(), "report", &["--fail-if", gate]);

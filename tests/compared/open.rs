@@ -40,7 +40,7 @@ fn a_gate_on_a_verdict_that_cannot_be_told_says_that_it_is_passed_over_or_fails(
     let required = undecided(json!({"fail_on": [], "gates": gates, "require_decision": true}));
     let told = mailconn_on(&required, "report", &[]);
     for says in [
-        "gate FAILED: verdict(use-default) is cannot-tell, and --require-decision is given",
+        "gate FAILED: verdict(use-default) is cannot-tell, which decides neither way, and --require-decision is given (fails if ",
         "gate passed: verdict(use-default) is",
     ] {
         assert!(told.stdout.contains(says), "{}", told.stdout);
@@ -89,7 +89,7 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert!(text.contains("it did the same as use-main in every round (all operations on #0)"), "{text}");
     assert!(!text.contains("would decide it") && !ended.stderr.contains("CANNOT TELL"), "{text}");
     // What a required decision does not ask for is said wherever nothing could be told.
-    let is_untold = text.contains("1x use-main-or-default") || text.contains("cannot-tell");
+    let is_untold = text.contains("cannot-tell");
     let line = ended.stderr.contains("NOTHING TO DECIDE: use-main-or-default has ")
         && ended
             .stderr
@@ -106,15 +106,40 @@ fn a_variant_that_did_the_same_on_one_connection_needs_no_more_rounds() {
     assert!(!ended.stdout.contains("did the same"), "{}", ended.stdout);
 }
 
-#[test]
-fn too_few_rounds_make_no_choice() {
+/// The same comparison, stopped after four rounds of eight.
+fn of_four_rounds(policy: Value) -> Vec<Value> {
     let mut lines = stored();
     lines.retain(|line| !matches!(line["round"].as_u64(), Some(5..)));
     (lines[0]["rounds"], lines[0]["bound_us"], lines[0]["figures"]) = (json!(8), json!(60_000_000), json!([]));
     let end = lines.last_mut().unwrap();
     end["stopped"] = json!({"why": "time", "variant": null, "round": 5});
-    end["judged_by"] = json!({"fail_on": []});
-    let text = mailconn_on(&completed(lines), "report", &[]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    end["judged_by"] = policy;
+    completed(lines)
+}
+
+/// What the estimate of so few rounds is, chance alone may have made it.
+#[test]
+fn a_gate_on_a_ratio_of_too_few_rounds_is_passed_over_or_fails() {
+    for (bound, required, code, how, so) in [
+        ("< 9", false, 0, "passed", ": this gate is passed over (fails if < 9)"),
+        ("> 9", false, 0, "passed", ": this gate is passed over (fails if > 9)"),
+        ("> 9", true, 3, "FAILED", ", and --require-decision is given (fails if > 9)"),
+    ] {
+        let gates = [format!("ratio(use-default) {bound}")];
+        let lines = of_four_rounds(json!({"fail_on": [], "gates": gates, "require_decision": required}));
+        assert_eq!(lines.last().unwrap()["exit_code"], code, "{bound}");
+        let told = mailconn_on(&lines, "report", &[]);
+        let line = told.stdout.lines().find(|line| line.starts_with("gate ")).unwrap();
+        let says = format!("x, of 4 rounds, too few to decide anything (that takes 8){so}");
+        assert!(line.starts_with(&format!("gate {how}: ratio(use-default) is ")) && line.ends_with(&says), "{line}");
+        assert_eq!(told.stderr.contains("CANNOT TELL: use-default"), !required, "{}", told.stderr);
+    }
+}
+
+#[test]
+fn too_few_rounds_make_no_choice() {
+    let lines = of_four_rounds(json!({"fail_on": []}));
+    let text = mailconn_on(&lines, "report", &[]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let few = "No choice yet: 4 rounds are too few to tell anything from chance. It takes 8. use-default had ";
     assert!(text.starts_with(few) && text.contains("no time was left for round 5"), "{text}");
     let (choice, ended) = told("--for 10ms -n 100");
@@ -189,6 +214,22 @@ fn a_limit_is_told_of_the_server_that_has_it() {
         ),
         "{choice}"
     );
+}
+
+/// The first dial is over when the first operation begins. The others are not, which makes a difference in short runs.
+#[test]
+fn connecting_is_told_where_it_makes_a_difference_to_a_rate() {
+    let both = "--ops noop --rounds 8 --rtt 4ms -t 3 --variant use-main --variant use-default";
+    let (short, _) = told(&format!("{both} -n 5"));
+    let says = short.split("Connecting is in these figures, for the first ").nth(1).unwrap_or_default();
+    let (part, rest) = says.split_once(' ').unwrap_or_default();
+    assert!(part.parse().is_ok_and(|part: f64| (10.0..90.0).contains(&part)), "{short}");
+    let due = "% of a run of use-default: longer runs (--duration, -n) take it out.";
+    assert!(rest.starts_with(due), "{short}");
+    for is_none_of in ["-n 250".to_owned(), "-n 5 --metric service.p50".to_owned()] {
+        let (other, _) = told(&format!("{both} {is_none_of}"));
+        assert!(!other.contains("Connecting"), "{is_none_of}: {other}");
+    }
 }
 
 #[test]

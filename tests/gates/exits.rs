@@ -38,7 +38,7 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     let file = folder.path().join("run.ndjson");
     let path = file.to_str().unwrap();
     let ended = run(&format!("-t 2 -n 10 --fail-if connections.peak>0 --fail-if elapsed>1h --format ndjson -o {path}"));
-    let due = "mailconn: exit 3: a gate failed: connections.peak is 1 (fails if >0)\n";
+    let due = "mailconn: exit 3: a gate failed: connections.peak is 1 (fails if > 0)\n";
     assert_eq!((ended.code, &*ended.stderr), (3, due));
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(doubts(text.as_bytes()), [""; 0]);
@@ -60,14 +60,14 @@ fn the_file_of_a_run_names_its_gates_and_comes_to_the_same_code() {
     assert_eq!(code, 0, "told, whatever it came to");
     assert!(
         text.ends_with(
-            "exit 3: a gate failed: connections.peak is 1 (fails if >0) (the run's exit code; this report's is 0)\n"
+            "exit 3: a gate failed: connections.peak is 1 (fails if > 0) (the run's exit code; this report's is 0)\n"
         ),
         "{text}"
     );
     let (code, text) = told("verify", &[]);
-    assert!(code == 0 && text.contains("gate FAILED: connections.peak is 1 (fails if >0)\n"), "{text}");
+    assert!(code == 0 && text.contains("gate FAILED: connections.peak is 1 (fails if > 0)\n"), "{text}");
     let by_these =
-        "exit 3: the trace is sound, and by these flags a gate failed: connections.peak is 1 (fails if ==1)\n";
+        "exit 3: the trace is sound, and by these flags a gate failed: connections.peak is 1 (fails if == 1)\n";
     let (code, text) = told("verify", &["--fail-if", "connections.peak==1"]);
     assert!(code == 3 && text.ends_with(by_these), "{text}");
     for (args, due) in [
@@ -172,7 +172,7 @@ fn of_a_run_that_goes_wrong_the_gate_is_told_and_its_code_stays() {
         assert_eq!(ended.code, due, "{}", ended.stdout);
         assert!(ended.stdout.contains("gate FAILED: operations.issued is "), "{}", ended.stdout);
         let last = ended.stdout.lines().last().unwrap();
-        assert!(last.contains("a gate failed: operations.issued is ") && last.ends_with("(fails if >=0)"), "{last}");
+        assert!(last.contains("a gate failed: operations.issued is ") && last.ends_with("(fails if >= 0)"), "{last}");
     }
 }
 
@@ -225,9 +225,9 @@ fn the_reason_of_a_code_is_said_to_a_person_wherever_the_report_goes() {
     let into = format!("-o {}", file.display());
     let fails = format!("--fail-if {FAILS}");
     for (args, code, due) in [
-        (format!("-n 2 {fails} --format json"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
-        (format!("-n 2 {fails} --format ndjson"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
-        (format!("-n 2 {fails} {into}"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >=0)"),
+        (format!("-n 2 {fails} --format json"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >= 0)"),
+        (format!("-n 2 {fails} --format ndjson"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >= 0)"),
+        (format!("-n 2 {fails} {into}"), 3, "exit 3: a gate failed: operations.issued is 8 (fails if >= 0)"),
         (
             "--mode use-default --sandbox-connections 2 --format json".to_owned(),
             6,
@@ -246,7 +246,7 @@ fn the_reason_of_a_code_is_said_to_a_person_wherever_the_report_goes() {
     let stored = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/use-main.ndjson");
     for format in ["json", "ndjson"] {
         let told = end(&mut mailconn(["report", stored, "--format", format, "--fail-if", FAILS]));
-        let due = "mailconn: exit 3: a gate failed: operations.issued is 15 (fails if >=0)\n";
+        let due = "mailconn: exit 3: a gate failed: operations.issued is 15 (fails if >= 0)\n";
         assert_eq!((told.code, &*told.stderr), (3, due));
         let told = end(&mut mailconn(["report", stored, "--format", format]));
         assert_eq!((told.code, &*told.stderr), (0, ""));

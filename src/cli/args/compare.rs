@@ -19,7 +19,7 @@ const GATES: &str = "Exit 3 if that is so and nothing else fails, as in 'use-def
                      different-worse'; repeatable";
 const MORE_OF_GATES: &str = "VARIANT.METRIC OPERATOR NUMBER, where OPERATOR is one of > >= < <= == !=; or ratio(VARIANT) \
                              OPERATOR NUMBER, of its --metric to the reference's, as in 'ratio(use-default) < 1.5': one that \
-                             could not be measured fails; or verdict(VARIANT) = DECISION, or != ; decisions are different-better, different-worse, different for either, same and \
+                             could not be measured fails, and one of too few rounds is as a verdict that cannot be told; or verdict(VARIANT) = DECISION, or != ; decisions are different-better, different-worse, different for either, same and \
                              cannot-tell. One on a verdict that cannot be told is passed over, and fails with \
                              --require-decision: so 'verdict(use-default) != different-better' with that fails unless it is \
                              better. A count is so in no round, of others it is the median that counts. mailconn explain \

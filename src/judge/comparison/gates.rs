@@ -5,7 +5,8 @@ use serde_json::Number;
 
 use super::Comparison;
 use crate::event::{ComparisonVerdict, Decision, Gated, Policy, Variant};
-use crate::judge::gates::{Gate, Is, NoGate, gated, operator, operators};
+use crate::figures::paired;
+use crate::judge::gates::{Gate, Is, NoGate, apart, gated, operator, operators};
 use crate::judge::metrics::Reading;
 
 const VERDICT: &str = "verdict(";
@@ -160,6 +161,14 @@ impl Condition {
     }
 }
 
+/// Whether a gate fails of which the rounds tell nothing, and how that is said behind the figure.
+fn undecided(why: &str, policy: &Policy) -> (bool, String) {
+    match policy.require_decision {
+        false => (false, format!(", {why}: this gate is passed over")),
+        true => (true, format!(", {why}, and --require-decision is given")),
+    }
+}
+
 impl Comparison {
     /// What that gate comes to. One that is not understood fails.
     pub(super) fn gate(&self, text: &str, rounds: &[u32], verdicts: &[ComparisonVerdict], policy: &Policy) -> Gated {
@@ -178,24 +187,32 @@ impl Comparison {
                 let Some(verdict) = verdicts.iter().find(|it| it.variant == *name) else {
                     return gated(text, None, "", true, format!("{text}: {name} is the reference, and has no verdict"));
                 };
-                let condition = of_form(VERDICT, text).map_or("", |(_, condition)| condition);
+                let condition = of_form(VERDICT, text).map_or_else(String::new, |(_, condition)| apart(condition));
                 let is_open = verdict.decision == Decision::CannotTell && !among.contains(&Decision::CannotTell);
-                let (failed, so) = match (is_open, policy.require_decision) {
-                    (false, _) => (among.contains(&verdict.decision) == is, ""),
-                    (true, false) => (false, ", which decides neither way: this gate is passed over"),
-                    (true, true) => (true, ", and --require-decision is given"),
+                let (failed, so) = if is_open {
+                    undecided("which decides neither way", policy)
+                } else {
+                    (among.contains(&verdict.decision) == is, String::new())
                 };
                 let decision = verdict.decision.name();
                 gated(text, None, "", failed, format!("verdict({name}) is {decision}{so} (fails if {condition})"))
             }
             Ok(Condition::Ratio { variant, is, bound }) => {
                 let name = &self.start.variants[variant].name;
-                let condition = of_form(RATIO, text).map_or("", |(_, condition)| condition);
+                let condition = of_form(RATIO, text).map_or_else(String::new, |(_, condition)| apart(condition));
                 let sentence = |so: &str| format!("ratio({name}){so} (fails if {condition})");
                 let verdict = verdicts.iter().find(|it| it.variant == *name);
                 let ratio = verdict.and_then(|it| it.ratio.clone());
-                match ratio.as_ref().and_then(Number::as_f64) {
-                    Some(of) => {
+                let fewest = paired::fewest_rounds(verdicts.len() as u32);
+                match verdict.zip(ratio.as_ref().and_then(Number::as_f64)) {
+                    Some((it, of)) if it.rounds < fewest => {
+                        let of_rounds =
+                            if it.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", it.rounds) };
+                        let few = format!("of {of_rounds}, too few to decide anything (that takes {fewest})");
+                        let (failed, so) = undecided(&few, policy);
+                        gated(text, ratio, TIMES, failed, sentence(&format!(" is {of}{TIMES}{so}")))
+                    }
+                    Some((_, of)) => {
                         let shown = format!(" is {of}{TIMES}");
                         gated(text, ratio, TIMES, is(&of, &bound), sentence(&shown))
                     }

@@ -40,6 +40,9 @@ pub struct ComparedRun {
     pub(super) rtt: Option<Micros>,
     /// From its start to the close of its last connection.
     pub(super) elapsed: Micros,
+    /// What part of its time had passed, from its first operation on, when the last of its connections was there; none where it
+    /// opened some in the place of others, or one after the other.
+    pub(super) connecting: Option<f64>,
     /// The mode that it began in.
     pub mode: Mode,
     /// A limit of the server was met.
@@ -158,6 +161,13 @@ fn allowed(judge: &Judge, summary: &Summary) -> Option<Allowed> {
     Some(Allowed { stated, ..Allowed::default() })
 }
 
+/// What part of its time had passed when the last of its connections was there, if it opened each once and for all.
+fn connecting(summary: &Summary) -> Option<f64> {
+    let each_once = summary.connections.opened == summary.connections.peak;
+    let worked = summary.worked.0 as f64;
+    (each_once && worked > 0.0).then(|| summary.connecting.0 as f64 / worked)
+}
+
 impl ComparedRun {
     /// The figure that the verdict is about; none where the run has none.
     #[must_use]
@@ -210,6 +220,7 @@ impl ComparedRun {
             exit_code,
             because: (exit_code != 0).then(because),
             elapsed: ending.elapsed,
+            connecting: connecting(summary),
             mode: start.map_or(Mode::UseMain, |start| start.mode),
             figures: RunFigures { cpu_us: ending.cpu, ..RunFigures::of(summary, verdict, allowed) },
             compared,

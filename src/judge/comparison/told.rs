@@ -32,6 +32,8 @@ pub struct VariantFigures {
     pub bytes: Option<(u64, u64)>,
     /// The processor time of the threads that did the work.
     pub cpu: Option<Micros>,
+    /// What part of the time of a run had passed, from its first operation on, when the last of its connections was there.
+    pub connecting: Option<f64>,
     /// Connections opened, the most at once, sign-ins, replies from another mailbox, failures.
     pub counts: Option<[Counted; 5]>,
     /// In how many of the rounds each finding was made.
@@ -121,6 +123,7 @@ impl Comparison {
             ],
             bytes: sent.zip(whole(|run| run.figures.bytes_received)),
             cpu: time(|run| run.figures.cpu_us),
+            connecting: middle(&|run| run.connecting),
             counts: counts(),
             findings,
         }

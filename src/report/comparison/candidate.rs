@@ -115,6 +115,11 @@ impl<'a> Candidate<'a> {
         }
     }
 
+    /// What part of a run's time it connected.
+    pub(super) const fn connecting(&self) -> Option<f64> {
+        self.figures.connecting
+    }
+
     fn bounds(&self) -> (f64, f64) {
         match self.verdict {
             None => (1.0, 1.0),

@@ -1,7 +1,7 @@
 //! Which variant to choose, why, and at what cost. The first sentence is the answer.
 
 use super::candidate::{Candidate, choose, left_over, overlap};
-use super::{USUAL, interval, limit, ratio, subject, verdict, why_stopped};
+use super::{USUAL, interval, limit, percent, ratio, subject, verdict, why_stopped};
 use crate::event::{Decision, WhyStopped};
 use crate::figures::paired;
 use crate::judge::{Tried, Trouble};
@@ -35,6 +35,7 @@ fn sentences(report: &ComparisonReport) -> Vec<String> {
         None => vec!["No choice: something speaks against each of them".to_owned()],
     };
     said.extend(all.iter().filter_map(|it| Some(format!("Not {}: {}", it.name, it.flaw.as_ref()?))));
+    said.extend(connecting(report, &all));
     said.extend(stopped(report));
     said.extend(by_chance(&all));
     said.extend(all.iter().flat_map(|it| it.notes.iter().chain(&it.hazards).cloned()));
@@ -154,6 +155,24 @@ fn faster(report: &ComparisonReport, chosen: &Candidate<'_>) -> String {
         Some(ratio) => format!("it has {ratio} {of} of {reference} here"),
         None => format!("{of} of {reference} is 0 here, and its own is not"),
     }
+}
+
+/// The variants whose rate would be another one without their connecting. The first dial is in no rate, for it is over when the
+/// first operation begins; those that follow it are.
+fn connecting(report: &ComparisonReport, all: &[Candidate<'_>]) -> Option<String> {
+    /// It is as much as differences that are none.
+    const MATTERS: f64 = 0.03;
+    let is_about_rates = report.comparison.start().metric == USUAL && !report.rounds.is_empty();
+    let parts =
+        all.iter().filter(|it| is_about_rates && it.flaw.is_none()).filter_map(|it| Some((&it.name, it.connecting()?)));
+    let parts = parts.filter(|(_, part)| *part > MATTERS);
+    let parts: Vec<String> = parts.map(|(name, part)| format!("{} of a run of {name}", percent(part))).collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Connecting is in these figures, for the first {}: longer runs (--duration, -n) take it out",
+            parts.join(" and ")
+        )
+    })
 }
 
 /// What is said of another one beside the best: of the reference its cost, of one that may be as good that it may.
