@@ -488,7 +488,7 @@ fn what_may_be_chosen_is_not_chosen_without_its_hazards() {
         "--ops",
         "noop",
         "--rtt",
-        "2ms",
+        "10ms",
         "--format",
         "markdown",
     ]));
