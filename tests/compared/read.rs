@@ -226,7 +226,11 @@ fn changes() -> Vec<Changed> {
             moved("use-main", 2, 1),
             "clock: after what was before it, it was to begin",
         ),
-        ("the last run was later than the end", moved("use-default", 8, 3600), "clock: its last run was over after 3602."),
+        (
+            "the last run was later than the end",
+            moved("use-default", 8, 3600),
+            "clock: its last run was over after 3602.",
+        ),
         (
             "runs began after the time for all of it",
             with(|lines| lines[0]["bound_us"] = json!(1000)),
