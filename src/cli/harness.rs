@@ -97,8 +97,7 @@ impl Harness {
         Ok((Self { setup, sandbox, transcripts }, account))
     }
 
-    /// When it begins by the clock of the whole that it is part of: whoever sets the wall clock between two runs does not turn
-    /// them round.
+    /// Counts the run's start from the start of what it is part of. A wall clock that is set between two runs changes nothing.
     pub fn by_the_clock_of(&mut self, whole: SystemTime, clock: Instant) {
         self.setup.started = whole + self.setup.clock.saturating_duration_since(clock);
     }

@@ -322,7 +322,7 @@ pub struct Policy {
     /// What the gates on what has regressed compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
-    /// A probe does that never has so many connections open at once.
+    /// A probe fails if it never has so many connections open at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub need: Option<usize>,
     /// A comparison in which something cannot be told does.

@@ -47,8 +47,8 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// The attempt with which so many were open at once that were not before the first refusal, if one was: after the hold, say.
-    /// Before it, more may have been let in than the server means to keep.
+    /// The first attempt after the count with which so many were open at once, if the count did not come so far. A rate lets more
+    /// in after the hold. What the count let in beyond the limit is no such attempt: the server ended it soon.
     pub(crate) fn later_with(&self, open: usize) -> Option<&Attempt> {
         let later = self.attempts.iter().filter(|it| it.step.phase != ProbePhase::Count);
         later.filter(|_| open > self.limits.given).find(|it| it.open >= open)

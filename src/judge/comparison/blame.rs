@@ -48,8 +48,8 @@ impl Comparison {
         self.is_shared(at) && was_refused && stated.or(given).is_some_and(|most| run.wanted <= most)
     }
 
-    /// Whether it was then that the server that all variants share began to refuse the account, or went away: that ended all,
-    /// and whose run was on by then is chance.
+    /// Whether the server that all variants share began to refuse the account, or went away, in the run at that place. Which
+    /// variant's run that was is chance.
     fn is_of_the_end(&self, at: usize) -> bool {
         let runs = &self.runs[at..];
         self.end_of_the_server().is_some() && runs.iter().take(runs.len() - 1).all(ComparedRun::broke)

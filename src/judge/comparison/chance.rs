@@ -27,7 +27,7 @@ impl Comparison {
         runs.map(|at| self.runs[at].tried).fold(Tried::default(), Tried::plus)
     }
 
-    /// Whether so many of its operations fail by chance, as far as can be told: few of them do, and no more than of the others'.
+    /// Whether the variant's failures may be chance: few of its operations failed, and no greater part than of the others'.
     #[must_use]
     pub fn fails_by_chance(&self, variant: usize, rounds: &[u32]) -> bool {
         is_chance(self.tried(Some(variant), rounds), self.tried(None, rounds))
